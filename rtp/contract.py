@@ -1,0 +1,154 @@
+"""What the stack promises to everyone else: names, output keys, function environment. Standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Physical names of one environment's resources; `{project}-{env}` is the stack itself."""
+
+    project: str
+    env: str
+
+    @property
+    def stack(self) -> str:
+        """CloudFormation stack, and the prefix of every other name."""
+        return f"{self.project}-{self.env}"
+
+    @property
+    def key_alias(self) -> str:
+        """KMS alias, with the `alias/` that KMS wants."""
+        return f"alias/{self.stack}-key"
+
+    @property
+    def table(self) -> str:
+        """DynamoDB table of records."""
+        return f"{self.stack}-table"
+
+    @property
+    def queue(self) -> str:
+        """SQS queue that the worker drains."""
+        return f"{self.stack}-queue"
+
+    @property
+    def dlq(self) -> str:
+        """SQS dead-letter queue."""
+        return f"{self.stack}-dlq"
+
+    @property
+    def topic(self) -> str:
+        """SNS topic of alarms."""
+        return f"{self.stack}-alerts"
+
+    @property
+    def processor(self) -> str:
+        """Lambda function behind POST /process."""
+        return f"{self.stack}-processor"
+
+    @property
+    def worker(self) -> str:
+        """Lambda function that drains the queue."""
+        return f"{self.stack}-worker"
+
+    @property
+    def api(self) -> str:
+        """REST API."""
+        return f"{self.stack}-api"
+
+    @property
+    def usage_plan(self) -> str:
+        """Usage plan of the API key."""
+        return f"{self.stack}-usage-plan"
+
+    @property
+    def api_key(self) -> str:
+        """API key."""
+        return f"{self.stack}-api-key"
+
+    @property
+    def dashboard(self) -> str:
+        """CloudWatch dashboard."""
+        return f"{self.stack}-dashboard"
+
+    def bucket(self, account: str, region: str) -> str:
+        """S3 bucket of raw events and results."""
+        return f"{self.stack}-{account}-{region}"
+
+    def log_group(self, function: str) -> str:
+        """CloudWatch log group of a function."""
+        return f"/aws/lambda/{function}"
+
+    @property
+    def access_log_group(self) -> str:
+        """CloudWatch log group of the API's access log."""
+        return f"/aws/apigateway/{self.api}"
+
+    def alarm(self, alarm: Alarm) -> str:
+        """CloudWatch alarm."""
+        return f"{self.stack}-{alarm.value}"
+
+
+class Alarm(StrEnum):
+    """The alarms, by the last part of their names."""
+
+    LAMBDA_ERRORS = "lambda-errors"
+    LAMBDA_DURATION = "lambda-duration"
+    LAMBDA_THROTTLES = "lambda-throttles"
+    DLQ_MESSAGES = "dlq-messages"
+    API_4XX = "api-4xx"
+    API_5XX = "api-5xx"
+    QUEUE_AGE = "queue-age"
+    WORKER_FAILURES = "worker-failures"
+
+
+class Output(StrEnum):
+    """Keys of the stack's outputs. None of them is a secret; the API key's value is read with get-api-key."""
+
+    API_URL = "ApiUrl"  # https://…/prod/ , ends in a slash; /process and /events below it
+    API_ID = "ApiId"
+    API_STAGE = "ApiStage"
+    API_KEY_ID = "ApiKeyId"
+    USAGE_PLAN_ID = "UsagePlanId"
+    TABLE = "TableName"
+    BUCKET = "BucketName"
+    QUEUE_URL = "QueueUrl"
+    DLQ_URL = "DlqUrl"
+    TOPIC_ARN = "TopicArn"
+    KEY_ARN = "KeyArn"
+    PROCESSOR = "ProcessorName"
+    WORKER = "WorkerName"
+    DASHBOARD = "DashboardName"
+    VERSION = "RtpVersion"
+
+
+class FunctionEnv(StrEnum):
+    """Environment variables of both functions; rtp/runtime/settings.py reads them."""
+
+    PROJECT = "RTP_PROJECT"
+    ENV = "RTP_ENV"
+    TABLE = "RTP_TABLE"
+    BUCKET = "RTP_BUCKET"
+    QUEUE_URL = "RTP_QUEUE_URL"
+    DLQ_URL = "RTP_DLQ_URL"
+    PROCESSORS = "RTP_PROCESSORS"  # module or package name in the asset; empty: none
+    MAX_RECEIVE_COUNT = "RTP_MAX_RECEIVE_COUNT"
+    BACKOFF_BASE = "RTP_BACKOFF_BASE"  # seconds
+    BACKOFF_CAP = "RTP_BACKOFF_CAP"  # seconds
+    INDEX_SHARDS = "RTP_INDEX_SHARDS"
+    BATCH_CONCURRENCY = "RTP_BATCH_CONCURRENCY"  # records of one batch processed side by side
+    LOG_LEVEL = "RTP_LOG_LEVEL"
+
+
+STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)
+RAW_PREFIX = "raw/"
+PROCESSED_PREFIX = "processed/"
+PROCESSOR_HANDLER = "rtp.runtime.api.handler"
+WORKER_HANDLER = "rtp.runtime.worker.handler"
+METRIC_NAMESPACE = "rtp"
+API_STAGE = "prod"
+MAX_BODY_BYTES = 256 * 1024  # of an event's raw JSON, promised at the door
+SOURCE_ATTRIBUTE = "rtp_source"  # SQS message attribute: api | queue | replay | redrive
+STATUSES = ("processing", "processed", "failed", "dead")

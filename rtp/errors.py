@@ -1,0 +1,105 @@
+"""Every failure rtp expects.
+
+RtpError                the operation failed                             exit 1
+├── UsageError          the command line or its input is wrong           exit 2
+├── ConfigError         rtp.toml, credentials or the machine are wrong   exit 3
+├── NotFoundError       the named thing does not exist, not deployed     exit 4
+├── RefusedError        a guard or an unanswered confirmation            exit 5
+├── WaitTimeoutError    what was waited for did not happen in time       exit 6
+└── AwsError            AWS (or the engine) refused a call               exit 1
+    ├── CredentialsError  no, wrong or expired credentials               exit 3
+    └── EndpointError     nothing answers at the endpoint                exit 1
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a shell sees. Documented in docs/exit-codes.md and pinned by a test."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 3
+    NOT_FOUND = 4
+    REFUSED = 5
+    TIMED_OUT = 6
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RtpError(Exception):
+    """An expected failure: what happened to which resource, and which command mends it.
+
+    code: stable, lower-case, dash-separated; scripts match on it.
+    hint: one sentence or command that mends it; may be empty when nothing sensible can be said.
+    """
+
+    exit_code = ExitCode.FAILED
+    default_code = "failed"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.code = code or self.default_code
+
+
+class UsageError(RtpError):
+    """The command line or the input handed to it is wrong."""
+
+    exit_code = ExitCode.USAGE
+    default_code = "usage"
+
+
+class ConfigError(RtpError):
+    """rtp.toml, the credentials or the machine are not fit for the command."""
+
+    exit_code = ExitCode.CONFIG
+    default_code = "config"
+
+
+class NotFoundError(RtpError):
+    """The named thing does not exist, or the environment is not deployed."""
+
+    exit_code = ExitCode.NOT_FOUND
+    default_code = "not-found"
+
+
+class RefusedError(RtpError):
+    """A guard said no, or a confirmation was not given."""
+
+    exit_code = ExitCode.REFUSED
+    default_code = "refused"
+
+
+class WaitTimeoutError(RtpError):
+    """What was waited for did not happen in time."""
+
+    exit_code = ExitCode.TIMED_OUT
+    default_code = "timed-out"
+
+
+class AwsError(RtpError):
+    """AWS refused a call. `service_code` is AWS's own error code, such as ThrottlingException."""
+
+    default_code = "aws"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, service_code: str = "") -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.service_code = service_code
+
+
+class CredentialsError(AwsError):
+    """No credentials, wrong ones, or expired ones."""
+
+    exit_code = ExitCode.CONFIG
+    default_code = "credentials"
+
+
+class EndpointError(AwsError):
+    """Nothing answers at the endpoint."""
+
+    default_code = "endpoint"
