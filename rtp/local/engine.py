@@ -206,7 +206,11 @@ def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None
 
 def _start_failure(place: Folder, answer: str, port: int | None) -> RtpError:
     if answer == "port-taken":
-        return ConfigError()
+        return ConfigError(
+            f"port {port} is taken by another program",
+            hint="name another with --port, or leave --port out",
+            code="port-taken",
+        )
     if answer == "busy":
         return RtpError("another engine is serving this folder and is not ready yet", hint="try again in a moment")
     if answer == "timeout":
