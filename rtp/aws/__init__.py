@@ -1,0 +1,119 @@
+"""The only boto3 outside the runtime: cached clients, and one call that turns AWS's errors into rtp's."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rtp import __version__
+from rtp.aws.failures import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCAL_KEYS = ("test", "test")  # what the engine takes; its account is 000000000000
+
+
+class Aws:
+    """AWS, or an engine that speaks its protocol, in one region with one identity.
+
+    local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then left out,
+    so that the two never mix.
+    """
+
+    def __init__(
+        self, *, region: str, endpoint_url: str | None = None, profile: str | None = None, local: bool = False
+    ) -> None:
+        self.region = region
+        self.endpoint_url = endpoint_url
+        self.profile = profile
+        self.local = local
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._account: str | None = None
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        """One API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises AwsError and its children."""
+        with translated(self, service, operation):
+            answer: dict[str, Any] = getattr(self.client(service), operation)(**params)
+            return answer
+
+    def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
+        """Every element under `key` of every page of a paginated call. Raises AwsError and its children."""
+        with translated(self, service, operation):
+            paginator = self.client(service).get_paginator(operation)
+        pages = iter(paginator.paginate(**params))
+        while True:
+            with translated(self, service, operation):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield from page.get(key) or ()
+
+    @property
+    def account(self) -> str:
+        """Account id of the credentials. Raises CredentialsError."""
+        if self._account is None:
+            self._account = str(self.call("sts", "get_caller_identity")["Account"])
+        return self._account
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of a service, made once. Its errors are not translated: prefer `call`."""
+        with self._lock:
+            if service not in self._clients:
+                with translated(self, service, "connect"):
+                    self._clients[service] = self._make(service)
+            return self._clients[service]
+
+    def _make(self, service: str) -> Any:
+        from botocore.config import Config
+
+        if self._session is None:
+            self._session = self._make_session()
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 3 if self.local else 5},
+            connect_timeout=3 if self.local else 10,
+            read_timeout=70,
+            max_pool_connections=50,
+            user_agent_extra=f"rtp/{__version__}",
+            s3={"addressing_style": "path"} if self.endpoint_url else None,
+            proxies={} if self.local else None,
+        )
+        return self._session.create_client(
+            service, region_name=self.region, endpoint_url=self.endpoint_url, config=config, **self._keys()
+        )
+
+    def _keys(self) -> dict[str, str]:
+        return {"aws_access_key_id": LOCAL_KEYS[0], "aws_secret_access_key": LOCAL_KEYS[1]} if self.local else {}
+
+    def _make_session(self) -> Any:
+        import botocore.session
+
+        if not self.local:
+            return botocore.session.Session(profile=self.profile)
+        return botocore.session.Session(
+            session_vars={
+                "profile": (None, [], None, None),
+                "config_file": (None, [], "/dev/null", None),
+                "credentials_file": (None, [], "/dev/null", None),
+            }
+        )
+
+    def environment(self) -> dict[str, str]:
+        """AWS variables for a child process, such as the CDK CLI, that is to act as this Aws does."""
+        env = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
+        if self.endpoint_url:
+            env["AWS_ENDPOINT_URL"] = self.endpoint_url
+            env["AWS_S3_FORCE_PATH_STYLE"] = "true"
+        if self.local:
+            env |= {
+                "AWS_ACCESS_KEY_ID": LOCAL_KEYS[0],
+                "AWS_SECRET_ACCESS_KEY": LOCAL_KEYS[1],
+                "AWS_CONFIG_FILE": "/dev/null",
+                "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+        elif self.profile:
+            env["AWS_PROFILE"] = self.profile
+        return env

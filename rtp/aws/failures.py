@@ -1,0 +1,119 @@
+"""botocore's exceptions as rtp's, each with the mend. One ordered table, asked in one place."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, RtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.aws import Aws
+
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
+_WRONG = (
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "InvalidAccessKeyId",
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidToken",
+)
+_DENIED = (
+    "AccessDenied",
+    "AccessDeniedException",
+    "UnauthorizedOperation",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "Forbidden",
+)
+_THROTTLED = (
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "SlowDown",
+)
+
+
+@contextmanager
+def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
+    """Within it, a botocore error leaves as an RtpError that names the call and the mend."""
+    try:
+        yield
+    except RtpError:
+        raise
+    except Exception as error:
+        mended = _translate(error, aws, service, operation)
+        if mended is None:
+            raise
+        raise mended from error
+
+
+def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpError | None:
+    from botocore import exceptions as b
+
+    who = f"profile {aws.profile}" if aws.profile else "the default credentials"
+    if isinstance(error, b.ClientError):
+        return _client_error(str(error.response.get("Error", {}).get("Code", "")), error, who, service, operation)
+    if isinstance(error, b.ProfileNotFound):
+        return ConfigError(
+            f"There is no AWS profile {aws.profile!r} on this machine.",
+            hint="Run `aws configure list-profiles`, or give --profile.",
+        )
+    if isinstance(error, b.NoCredentialsError | b.PartialCredentialsError | b.CredentialRetrievalError):
+        return CredentialsError(
+            f"No AWS credentials found ({who}).",
+            hint="Sign in (`aws sso login`) or give --profile; `--env local` needs none.",
+        )
+    if isinstance(error, b.TokenRetrievalError | b.SSOTokenLoadError | b.UnauthorizedSSOTokenError):
+        return CredentialsError(f"The AWS sign-in of {who} has expired.", hint="Sign in again with `aws sso login`.")
+    if isinstance(
+        error,
+        b.EndpointConnectionError
+        | b.ConnectTimeoutError
+        | b.ConnectionClosedError
+        | b.ReadTimeoutError
+        | b.HTTPClientError,
+    ):
+        where = aws.endpoint_url or f"AWS {service} in {aws.region}"
+        hint = "See `rtp local status`." if aws.local else "Check the network and the region."
+        return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
+    if isinstance(error, b.ParamValidationError | b.UnknownEndpointError | b.NoRegionError | b.InvalidRegionError):
+        return AwsError(f"{service} {operation}: {str(error).splitlines()[0]}")
+    return None
+
+
+def _client_error(code: str, error: Exception, who: str, service: str, operation: str) -> AwsError:
+    message = str(getattr(error, "response", {}).get("Error", {}).get("Message") or error)
+    if code in _EXPIRED:
+        return CredentialsError(
+            f"The AWS credentials of {who} have expired.",
+            hint="Sign in again, for instance with `aws sso login`.",
+            service_code=code,
+        )
+    if code in _WRONG:
+        return CredentialsError(
+            f"AWS does not accept the credentials of {who} ({code}).",
+            hint="Check --profile and the AWS_* variables.",
+            service_code=code,
+        )
+    if code in _DENIED:
+        return AwsError(
+            f"{service} {operation}: {message}",
+            hint=f"Let {who} do this, or use another --profile.",
+            code="access-denied",
+            service_code=code,
+        )
+    if code in _THROTTLED:
+        return AwsError(
+            f"{service} {operation} was throttled by AWS, repeatedly.",
+            hint="Wait a little and repeat the command.",
+            code="throttled",
+            service_code=code,
+        )
+    return AwsError(f"{service} {operation}: {message}", service_code=code)

@@ -1,0 +1,71 @@
+"""DynamoDB: the records, by key and through the sharded status index."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from rtp.contract import STATUS_INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.aws import Aws
+
+
+def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
+    """Every record of an event id, oldest first; an id used with several timestamps has several."""
+    found = aws.pages(
+        "dynamodb",
+        "query",
+        "Items",
+        TableName=table,
+        KeyConditionExpression="id = :id",
+        ExpressionAttributeValues={":id": {"S": event_id}},
+        ConsistentRead=True,
+    )
+    return [item(i) for i in found]
+
+
+def by_status(
+    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int
+) -> list[dict[str, Any]]:
+    """The newest `limit` records of a status between two times (epoch ms), newest first. Reads all shards at once."""
+
+    def shard(number: int) -> list[dict[str, Any]]:
+        found = aws.pages(
+            "dynamodb",
+            "query",
+            "Items",
+            TableName=table,
+            IndexName=STATUS_INDEX,
+            KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
+            ExpressionAttributeNames={"#t": "timestamp"},
+            ExpressionAttributeValues={
+                ":s": {"S": f"{status}#{number}"},
+                ":a": {"N": str(since)},
+                ":b": {"N": str(until)},
+            },
+            ScanIndexForward=False,
+            Limit=min(limit, 1000),
+        )
+        return [item(i) for i in _first(found, limit)]
+
+    aws.client("dynamodb")
+    with ThreadPoolExecutor(max_workers=min(16, shards)) as pool:
+        rows = [row for rows in pool.map(shard, range(shards)) for row in rows]
+    rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))
+    return rows[:limit]
+
+
+def item(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A DynamoDB item as plain values; numbers stay exact Decimals."""
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserializer = TypeDeserializer()
+    return {k: deserializer.deserialize(v) for k, v in attributes.items()}
+
+
+def _first(items: Iterator[Any], limit: int) -> Iterator[Any]:
+    for _, value in zip(range(limit), items, strict=False):
+        yield value

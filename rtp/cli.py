@@ -1,0 +1,148 @@
+"""The Typer app: commands registered lazily, and the one error boundary."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from rtp import __version__
+from rtp.errors import ExitCode, RtpError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+
+class _Entry(NamedTuple):
+    panel: str
+    help: str
+
+
+_PIPELINE, _EVENTS, _REPAIR, _HERE = "Pipeline", "Events", "Repair", "Here"
+
+# Name -> panel and help, in the order of `rtp --help`. Each is the `app` of rtp/commands/<name>.py.
+COMMANDS = {
+    "init": _Entry(_PIPELINE, "Scaffold rtp.toml, processors, a payload and a test."),
+    "config": _Entry(_PIPELINE, "Show an environment's settings and where each came from."),
+    "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
+    "diff": _Entry(_PIPELINE, "Show what a deploy would change."),
+    "bootstrap": _Entry(_PIPELINE, "Prepare the account and region for deploys."),
+    "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
+    "destroy": _Entry(_PIPELINE, "Delete the pipeline and prove what is gone."),
+    "status": _Entry(_PIPELINE, "Show stack, endpoints, queues and alarms."),
+    "outputs": _Entry(_PIPELINE, "Show the stack's outputs."),
+    "alarms": _Entry(_PIPELINE, "Show alarms with their reasons."),
+    "send": _Entry(_EVENTS, "Send events through the API."),
+    "show": _Entry(_EVENTS, "Tell the whole story of one event."),
+    "records": _Entry(_EVENTS, "List stored records."),
+    "logs": _Entry(_EVENTS, "Show or follow both functions' logs."),
+    "traces": _Entry(_EVENTS, "List traces, or show one."),
+    "dlq": _Entry(_REPAIR, "Inspect the dead-letter queue and put messages back."),
+    "replay": _Entry(_REPAIR, "Run archived events again."),
+    "local": _Entry(_HERE, "Start, stop and look at the embedded engine."),
+    "run": _Entry(_HERE, "Run one event through the processors in this interpreter."),
+    "doctor": _Entry(_HERE, "Find what would stop a deploy here, and the mend."),
+    "demo": _Entry(_HERE, "Watch the whole story on a throw-away engine."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """The root group. It knows every command's name and help, and imports a command's module only to run it."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, entry in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=entry.help, rich_help_panel=entry.panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer's, then the real command in the place of the name."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name in COMMANDS else command, rest
+
+
+def load(name: str) -> Any:
+    """The command itself, from its module."""
+    import importlib
+
+    module = importlib.import_module(f"rtp.commands.{name}")
+    command = typer.main.get_command(module.app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"rtp {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Deploy, feed, watch, repair and tear down an event pipeline on AWS, or on this machine."""
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception, so that what is open is closed."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code. The only place where an expected failure is printed."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (head, less) has gone; nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ExitCode.OK
+    sys.exit(code)
+
+
+def _run(args: list[str]) -> int:
+    try:
+        result = app(args=args, prog_name="rtp", standalone_mode=False)
+    except RtpError as error:
+        return _fail(error, args)
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(error.format_message() + "\n")
+            return ExitCode.USAGE
+        path = getattr(getattr(error, "ctx", None), "command_path", "rtp")
+        return _fail(UsageError(error.format_message(), hint=f"See `{path} --help`."), args)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted\n")
+        return ExitCode.INTERRUPTED
+    except _Terminated:
+        sys.stderr.write("terminated\n")
+        return ExitCode.TERMINATED
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _fail(error: RtpError, args: Sequence[str]) -> int:
+    from rtp.output import Output
+
+    # The options may be what is wrong, so the arguments are asked and not the parser.
+    Output(json=any(a == "--json" or a.split("=")[0] == "--query" for a in args)).error(error)
+    return error.exit_code
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated

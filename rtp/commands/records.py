@@ -1,0 +1,58 @@
+"""rtp records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtp import times
+from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.session import Session
+from rtp.ops import records as op
+from rtp.view import Column, Style, Table, Text, View
+
+app = new_app()
+
+_STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.DIM}
+
+
+@app.command()
+@with_session
+def records(
+    session: Session,
+    *,
+    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; may be repeated.")] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
+    since: Since = "24h",
+    until: Until = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, newest first.")] = 50,
+) -> None:
+    """List stored records by status, type and time."""
+    found = op.find(
+        session.aws,
+        session.outputs,
+        shards=session.environment.settings.index_shards,
+        statuses=tuple(status or ()),
+        kind=kind,
+        since=times.parse_when(since or "24h"),
+        until=times.parse_when(until or "now"),
+        limit=limit,
+    )
+    session.out.result(found, _render)
+
+
+def _render(found: op.Records) -> list[View]:
+    rows = [
+        (
+            Text(str(r["id"]), Style.NAME),
+            times.stamp(int(r["timestamp"])),
+            Text(str(r["status"]), _STATUS_STYLE.get(str(r["status"]), Style.PLAIN)),
+            str(r.get("type", "")),
+            str(r.get("attempt_count", "")),
+            str((r.get("error") or {}).get("message", "")) if r["status"] in ("dead", "failed") else "",
+        )
+        for r in found.records
+    ]
+    columns = ("ID", "TIME", "STATUS", "TYPE", Column("ATTEMPTS", right=True), Column("ERROR", fold=True))
+    return [Table(columns, rows, empty="no records in this time")]

@@ -1,0 +1,74 @@
+"""What a command has at hand: its environment, AWS, the deployed stack's outputs, the output."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rtp import config
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+    from rtp.config import Environment, Overrides
+    from rtp.output import Output
+
+
+class Session:
+    """One run of one command. Everything is made when it is first asked for."""
+
+    def __init__(self, overrides: Overrides, out: Output) -> None:
+        self._overrides = overrides
+        self.out = out
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The environment the command works on. Raises ConfigError."""
+        return config.resolve(self._overrides)
+
+    @cached_property
+    def aws(self) -> Aws:
+        """AWS or the engine; the embedded one must be running. Raises RtpError."""
+        return self._connect(start=False)
+
+    def start(self) -> Aws:
+        """As `aws`, but the embedded engine is started when it is not running."""
+        self.__dict__["aws"] = aws = self._connect(start=True)
+        return aws
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """Outputs of the deployed stack. Raises NotFoundError when it is not deployed."""
+        from rtp.aws import stacks
+
+        return stacks.outputs(self.aws, self.environment.names.stack)
+
+    def _connect(self, *, start: bool) -> Aws:
+        from rtp.aws import Aws
+
+        environment = self.environment
+        url = environment.endpoint_url
+        if environment.embedded:
+            url = self._engine_url(start=start)
+        elif not environment.local:
+            _refuse_foreign_endpoints(environment)
+        return Aws(region=environment.region, endpoint_url=url, profile=environment.profile, local=environment.local)
+
+    def _engine_url(self, *, start: bool) -> str:
+        from rtp.local import engine
+
+        root = self.environment.root
+        running = engine.start(root) if start else engine.require(root)
+        if running.data_lost:
+            self.out.warn("the local engine had died; its data was lost and has been cleared")
+        return running.endpoint_url
+
+
+def _refuse_foreign_endpoints(environment: Environment) -> None:
+    set_here = sorted(k for k in os.environ if k == "AWS_ENDPOINT_URL" or k.startswith("AWS_ENDPOINT_URL_"))
+    if set_here and environment.endpoint_url is None:
+        raise ConfigError(
+            f"{', '.join(set_here)} is set, so {environment.name} would not be AWS.",
+            hint=f"Unset it, or give [env.{environment.name}] an endpoint_url.",
+        )

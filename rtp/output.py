@@ -1,0 +1,328 @@
+"""The only place that prints: data on stdout, talk on stderr, and under `--json` one document or a line per element."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from rtp import plain
+from rtp.errors import RefusedError, RtpError, UsageError
+from rtp.sanitize import printable
+from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text as RichText
+
+_STYLES = {
+    Style.PLAIN: "",
+    Style.STRONG: "bold",
+    Style.DIM: "dim",
+    Style.GOOD: "green",
+    Style.BAD: "bold red",
+    Style.WARN: "yellow",
+    Style.NAME: "cyan",
+    Style.NUMBER: "magenta",
+}
+_PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
+
+Views = View | Iterable[View]
+_T = TypeVar("_T")
+
+
+class Output:
+    """Where a command's data and talk go.
+
+    json: data as JSON. query: JMESPath applied to each JSON document; implies json. quiet: no talk but errors.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        query: str | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        stdin: TextIO | None = None,
+    ) -> None:
+        self.json = json or query is not None
+        self._query = _compile(query) if query is not None else None
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
+        self._consoles: dict[int, Console] = {}
+        self._live: Live | None = None
+
+    # data
+
+    def result(self, data: _T, render: Callable[[_T], Views]) -> None:
+        """The command's answer: one JSON document, or what `render` makes of it for people."""
+        if self.json:
+            self.document(data)
+        else:
+            self.show(render(data))
+
+    def event(self, kind: str, data: _T, render: Callable[[_T], Views | None]) -> None:
+        """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
+        if self.json:
+            self._json_line({"type": kind, **plain.plain(data)})
+            return
+        views = render(data)
+        if views is not None:
+            self.show(views)
+
+    def document(self, data: Any) -> None:
+        """One JSON document on stdout, through the query where there is one."""
+        value = plain.plain(data)
+        if self._query is not None:
+            value = self._query.search(value)
+        self._write(self._stdout, plain.dumps(value, indent=2 if self._stdout.isatty() else None) + "\n")
+
+    def show(self, views: Views) -> None:
+        """Views on stdout."""
+        self._draw(self._stdout, views)
+
+    def raw(self, text: str) -> None:
+        """Text on stdout exactly as it is, for a caller that asked for the bytes (a template, a log's raw line)."""
+        self._write(self._stdout, text)
+
+    # talk
+
+    def say(self, *views: View) -> None:
+        """Progress and remarks, on stderr."""
+        self._draw(self._stderr, views)
+
+    def warn(self, text: str) -> None:
+        """Something the operator should know, on stderr."""
+        self.say(Line((Text("warning: ", Style.WARN), Text(text))))
+
+    def error(self, error: RtpError) -> None:
+        """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
+        if self.json:
+            body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+            self._write(self._stdout, plain.dumps(body) + "\n")
+            return
+        self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
+        if error.hint:
+            self.say(Line((Text("  mend: ", Style.DIM), Text(error.hint))))
+
+    # asking
+
+    @property
+    def interactive(self) -> bool:
+        """Whether there is a person to ask."""
+        return not self.json and self._stdin.isatty() and self._stderr.isatty()
+
+    def confirm(self, question: str, *, yes: bool, default: bool = False) -> None:
+        """Go on only with consent. Raises RefusedError on a no, and where nobody can be asked and --yes is missing."""
+        if yes:
+            return
+        if not self.interactive:
+            raise RefusedError(f"{question} Nobody is there to answer.", hint="Repeat the command with --yes.")
+        answer = self._ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+        if not (answer in ("y", "yes") or (default and not answer)):
+            raise RefusedError("Not confirmed; nothing was changed.")
+
+    def confirm_name(self, question: str, name: str, *, given: str | None) -> None:
+        """Go on only when `name` is typed, or was given as an option. Raises RefusedError."""
+        if given is None:
+            if not self.interactive:
+                raise RefusedError(
+                    f"{question} Nobody is there to type it.", hint=f"Repeat the command with --confirm {name}."
+                )
+            given = self._ask(f"{question} Type {name} to go on: ").strip()
+        if given != name:
+            raise RefusedError(f"{given!r} is not {name!r}; nothing was changed.")
+
+    def _ask(self, prompt: str) -> str:
+        self._write(self._stderr, printable(prompt))
+        answer = self._stdin.readline()
+        if not answer:
+            raise RefusedError("No answer; nothing was changed.")
+        return answer
+
+    # live regions
+
+    @property
+    def animated(self) -> bool:
+        """Whether stderr is a terminal on which a region may be redrawn in place."""
+        return not self.json and self._stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal on stdout; 100 in a pipe."""
+        return self._console(self._stdout).width if self._stdout.isatty() else 100
+
+    @contextmanager
+    def live(self, *, data: bool = False) -> Iterator[Live]:
+        """A region redrawn in place on a terminal; elsewhere `Live.update` does nothing.
+
+        data: the region stands on stdout (`status --watch`) and not on stderr (`deploy`'s table).
+        Talk and data printed meanwhile appear above it.
+        """
+        stream = self._stdout if data else self._stderr
+        if self.json or not stream.isatty() or os.environ.get("TERM") == "dumb":
+            yield Live(None, self)
+            return
+        from rich.live import Live as RichLive
+
+        region = RichLive(
+            console=self._console(stream),
+            auto_refresh=False,
+            transient=not data,
+            vertical_overflow="visible" if data else "ellipsis",
+        )
+        with region:
+            self._live = Live(region, self)
+            try:
+                yield self._live
+            finally:
+                self._live = None
+
+    # drawing
+
+    def _json_line(self, value: Any) -> None:
+        if self._query is not None:
+            value = self._query.search(value)
+            if value is None:
+                return
+        self._write(self._stdout, plain.dumps(value) + "\n")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a locale without UTF-8
+            stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
+        stream.flush()
+
+    def _draw(self, stream: TextIO, views: Views) -> None:
+        items = _listed(views)
+        if not stream.isatty() and all(isinstance(v, str | Text | Line) for v in items):
+            self._write(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
+            return
+        console = self._console(stream)
+        if stream.isatty():
+            for index, view in enumerate(items):
+                console.print(
+                    _rich(view, first=index == 0, tty=True), soft_wrap=isinstance(view, str | Text | Line | Block)
+                )
+            return
+        with console.capture() as capture:
+            for index, view in enumerate(items):
+                console.print(_rich(view, first=index == 0, tty=False))
+        self._write(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+
+    def _console(self, stream: TextIO) -> Console:
+        console = self._consoles.get(id(stream))
+        if console is None:
+            from rich.console import Console
+
+            console = Console(
+                file=stream,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                width=None if stream.isatty() else _PIPE_WIDTH,
+                force_terminal=stream.isatty(),
+            )
+            self._consoles[id(stream)] = console
+        return console
+
+
+class Live:
+    """A region on the terminal that is redrawn in place."""
+
+    def __init__(self, region: Any, output: Output) -> None:
+        self._region = region
+        self._output = output
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody sees it; where not, print plain lines instead."""
+        return self._region is not None
+
+    def update(self, views: Views) -> None:
+        """Redraw the region."""
+        if self._region is not None:
+            from rich.console import Group
+
+            items = _listed(views)
+            self._region.update(Group(*(_rich(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True)
+
+
+def _listed(views: Views) -> list[View]:
+    if isinstance(views, str | Text | Line | Table | Fields | Heading | Block):
+        return [views]
+    return list(views)
+
+
+def _compile(query: str) -> Any:
+    import jmespath
+
+    try:
+        return jmespath.compile(query)
+    except jmespath.exceptions.JMESPathError as error:
+        raise UsageError(
+            f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
+        ) from None
+
+
+def _flat(view: object) -> str:
+    if isinstance(view, Line):
+        return " " * view.indent + "".join(printable(p.text) for p in view.parts)
+    return printable(view.text if isinstance(view, Text) else str(view))
+
+
+def _rich_text(cell: object) -> RichText:
+    from rich.text import Text as RichText
+
+    if cell is None:
+        return RichText("-", style="dim")
+    if isinstance(cell, Line):
+        text = RichText(" " * cell.indent)
+        for part in cell.parts:
+            text.append(printable(part.text), style=_STYLES[part.style])
+        return text
+    if isinstance(cell, Text):
+        return RichText(printable(cell.text), style=_STYLES[cell.style])
+    return RichText(printable(str(cell)))
+
+
+def _rich(view: View, *, first: bool, tty: bool) -> RenderableType:
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    if isinstance(view, Table):
+        if not view.rows:
+            return RichText(view.empty, style="dim")
+        table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for column in view.columns:
+            spec = column if isinstance(column, Column) else Column(column)
+            table.add_column(
+                RichText(spec.title),
+                justify="right" if spec.right else "left",
+                no_wrap=not (spec.fold and tty),
+                overflow="fold" if spec.fold else "ellipsis",
+            )
+        for row in view.rows:
+            table.add_row(*(_rich_text(cell) for cell in row))
+        return table
+    if isinstance(view, Fields):
+        grid = RichTable.grid(padding=(0, 2, 0, 0))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for label, value in view.pairs:
+            grid.add_row(RichText(printable(label)), _rich_text(value))
+        return Padding(grid, (0, 0, 0, view.indent), expand=False)
+    if isinstance(view, Heading):
+        return RichText(("" if first else "\n") + printable(view.text), style="bold")
+    if isinstance(view, Block):
+        pad = " " * view.indent
+        return RichText(
+            "\n".join(pad + row for row in printable(view.text, newlines=True).split("\n")), style=_STYLES[view.style]
+        )
+    return _rich_text(view)

@@ -1,0 +1,50 @@
+"""Values as JSON: exact numbers, dataclasses as objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import simplejson
+
+
+def plain(value: Any) -> Any:
+    """JSON types and Decimal only: dataclasses become objects, paths and enums text, sets and tuples arrays."""
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float | bool | Decimal):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.name.startswith("_")}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
+
+
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """JSON text with Decimals written digit by digit, never through a float.
+
+    Lone surrogates, which no encoder takes, stay escaped; other text is written as it is.
+    """
+    text: str = simplejson.dumps(plain(value), use_decimal=True, ensure_ascii=False, indent=indent)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = simplejson.dumps(plain(value), use_decimal=True, ensure_ascii=True, indent=indent)
+    return text
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON with fractions as Decimal, so that what is read can be written again unchanged. Raises ValueError."""
+    return simplejson.loads(text, use_decimal=True)

@@ -1,0 +1,24 @@
+"""The one place where untrusted text is made safe for a terminal."""
+
+from __future__ import annotations
+
+import re
+
+# C0 but tab and newline, DEL, C1, bidi controls, zero-width marks, line and paragraph separators, lone surrogates.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str, *, newlines: bool = False) -> str:
+    r"""Text with every control character shown as an escape such as `\x1b`, so that it cannot drive the terminal.
+
+    newlines: keep line feeds; otherwise they are escaped too, so that one value stays on one line.
+    """
+    safe = _UNSAFE.sub(_escape, text)
+    return safe if newlines else safe.replace("\n", "\\n")
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code == 0x0D:
+        return "\\r"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,88 @@
+"""Times as operators write and read them. Epoch milliseconds inside, local time on the terminal."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+
+from rtp.errors import UsageError
+
+_UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+_WORDS = re.compile(r"(?<=[a-z])(?:illiseconds?|ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)\b")
+
+DEFAULT_WINDOW = "10m"
+
+
+def now_ms() -> int:
+    """The wall clock, epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds of `5m`, `1h30m`, `90s`, `2 days`. Raises UsageError."""
+    compact = _WORDS.sub("", text.strip().lower()).replace(" ", "")
+    parts = _PART.findall(compact)
+    if not parts or "".join(n + u for n, u in parts) != compact:
+        raise UsageError(f"{text!r} is not a duration", hint="Write it like 30s, 5m, 1h30m or 2d.")
+    return round(sum(float(n) * _UNITS[u] for n, u in parts))
+
+
+def parse_when(text: str, *, now: int | None = None) -> int:
+    """Epoch ms of `5m` or `10m ago`, of ISO 8601 (local time unless it says) or of epoch s or ms. Raises UsageError."""
+    now = now_ms() if now is None else now
+    stripped = text.strip()
+    if stripped.lower() == "now":
+        return now
+    if re.fullmatch(r"\d{9,10}(\.\d+)?", stripped, re.ASCII):
+        return round(float(stripped) * 1000)
+    if re.fullmatch(r"\d{12,13}", stripped, re.ASCII):
+        return int(stripped)
+    try:
+        return round(datetime.fromisoformat(stripped).astimezone().timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        return now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE))
+    except UsageError:
+        raise UsageError(
+            f"{text!r} is not a time", hint="Write 5m, 1h30m, '10m ago', 2026-01-31T12:00:00Z or an epoch time."
+        ) from None
+
+
+def iso(ms: int | float) -> str:
+    """`2026-01-31T12:00:00.123Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(ms: int | float) -> str:
+    """`12:00:00.123` in the operator's own time zone."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%H:%M:%S.%f")[:-3]
+
+
+def stamp(ms: int | float) -> str:
+    """`2026-01-31 12:00:00` in the operator's own time zone."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(ms: int | float, *, now: int | None = None) -> str:
+    """`12s`, `5m`, `3h`, `2d`: how long before now; `0s` for the future, which is only a clock's skew."""
+    return span(max(0, (now_ms() if now is None else now) - ms))
+
+
+def span(ms: int | float) -> str:
+    """A length of time in its two largest units at most: `850ms`, `1.2s`, `3m12s`, `2d4h`."""
+    if ms < 1000:
+        return f"{round(ms)}ms"
+    seconds = ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    hours, rest = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours}h{rest}m" if rest else f"{hours}h"
+    days, rest = divmod(hours, 24)
+    return f"{days}d{rest}h" if rest else f"{days}d"

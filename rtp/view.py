@@ -1,0 +1,122 @@
+"""What commands say to people: a few plain shapes that rtp/output.py draws. No markup, no colours, no rich."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Style(StrEnum):
+    """What a piece of text means; output.py decides how that looks."""
+
+    PLAIN = ""
+    STRONG = "strong"
+    DIM = "dim"
+    GOOD = "good"
+    BAD = "bad"
+    WARN = "warn"
+    NAME = "name"  # ids, resource names, commands
+    NUMBER = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A run of text with one meaning. Any text is safe here: it is sanitised when drawn."""
+
+    text: str
+    style: Style = Style.PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line made of runs; `indent` columns of space before it."""
+
+    parts: tuple[Text, ...]
+    indent: int = 0
+
+
+Cell = Text | Line | str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table column. `right` aligns numbers; `fold` lets long text wrap on a terminal instead of the others."""
+
+    title: str
+    right: bool = False
+    fold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns. Empty tables are drawn as `empty`."""
+
+    columns: Sequence[Column | str]
+    rows: Sequence[Sequence[Cell]]
+    empty: str = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Name and value pairs, aligned."""
+
+    pairs: Sequence[tuple[str, Cell]]
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A title over what follows, with a blank line before it unless it is the first."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Text of several lines, such as pretty JSON or a stack trace, kept as it is."""
+
+    text: str
+    style: Style = Style.PLAIN
+    indent: int = 0
+
+
+View = Line | Text | Table | Fields | Heading | Block | str
+
+
+def line(*parts: Text | str, indent: int = 0) -> Line:
+    """A line of runs; bare strings are plain."""
+    return Line(tuple(Text(p) if isinstance(p, str) else p for p in parts), indent)
+
+
+def dim(text: str) -> Text:
+    """Secondary text."""
+    return Text(text, Style.DIM)
+
+
+def strong(text: str) -> Text:
+    """Text that leads the eye."""
+    return Text(text, Style.STRONG)
+
+
+def name(text: str) -> Text:
+    """An id, a resource's name or a command."""
+    return Text(text, Style.NAME)
+
+
+def good(text: str) -> Text:
+    """Something that went well."""
+    return Text(text, Style.GOOD)
+
+
+def bad(text: str) -> Text:
+    """Something that failed."""
+    return Text(text, Style.BAD)
+
+
+def warn(text: str) -> Text:
+    """Something to look at."""
+    return Text(text, Style.WARN)
