@@ -1,0 +1,196 @@
+"""rtp local: the embedded engine of this project folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp.commands.options import Yes, new_app, with_session
+from rtp.commands.session import Session
+from rtp.local import engine
+from rtp.view import Fields, Line, View, bad, good, line, name, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import TextIO
+
+app = new_app(no_args_is_help=True, help="Start, stop and look at the embedded engine.")
+
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """The engine as people and scripts see it; its token stays inside."""
+
+    state: str
+    endpoint_url: str | None
+    port: int | None
+    pid: int | None
+    answers: bool
+    folder: str
+    log_file: str
+    data_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the engine's own log."""
+
+    message: str
+
+
+@app.command()
+@with_session
+def start(
+    session: Session,
+    *,
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="This port; else the last one, 4566 or a free one.")
+    ] = None,
+) -> None:
+    """Start the engine, or find the one that runs."""
+    root = session.environment.root
+    running = engine.start(root, port=port)
+    if running.data_lost:
+        session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
+    session.out.result(_report(engine.status(root), data_lost=running.data_lost), _render)
+
+
+@app.command()
+@with_session
+def stop(session: Session) -> None:
+    """Stop the engine; its data stays for the next start."""
+    root = session.environment.root
+    before = engine.status(root)
+    stopped = engine.stop(root)
+    lost = before.state == "killed"
+    if lost:
+        session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
+    elif not stopped:
+        session.out.say("the engine was not running")
+    session.out.result(_report(engine.status(root), data_lost=lost), _render)
+
+
+@app.command()
+@with_session
+def status(session: Session) -> None:
+    """Show whether the engine runs and where; exit 1 when it was killed or does not answer."""
+    found = engine.status(session.environment.root)
+    session.out.result(_report(found), _render)
+    if found.state == "killed" or (found.running and not found.answers):
+        raise typer.Exit(1)
+
+
+@app.command()
+@with_session
+def reset(session: Session, *, yes: Yes = False) -> None:
+    """Forget everything the engine holds; a running one goes on, empty."""
+    root = session.environment.root
+    session.out.confirm(f"Forget all data of the local engine in {engine.status(root).folder}?", yes=yes)
+    engine.reset(root)
+    session.out.result(_report(engine.status(root)), _render)
+
+
+@app.command()
+@with_session
+def logs(
+    session: Session,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until interrupted.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of the last lines first.")] = 50,
+) -> None:
+    """Show what the engine itself logs, not the functions in it."""
+    for text in _tail(engine.status(session.environment.root).log_file, lines, follow=follow):
+        session.out.event("engine-log", LogLine(text), lambda entry: entry.message)
+
+
+@app.command()
+@with_session
+def env(session: Session) -> None:
+    """Print what other tools need to reach the engine: eval "$(rtp local env)"."""
+    running = engine.require(session.environment.root)
+    region = session.environment.region
+    variables = {
+        "AWS_ENDPOINT_URL": running.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+    }
+    session.out.result(variables, _render_exports)
+
+
+def _report(found: engine.EngineStatus, *, data_lost: bool = False) -> EngineReport:
+    running = found.engine
+    return EngineReport(
+        state=found.state,
+        endpoint_url=running.endpoint_url if running else None,
+        port=running.port if running else None,
+        pid=running.pid if running else None,
+        answers=found.answers,
+        folder=str(found.folder),
+        log_file=str(found.log_file),
+        data_lost=data_lost,
+    )
+
+
+def _render(report: EngineReport) -> list[View]:
+    if report.state == "stopped":
+        return [line("the engine is stopped; start it with ", name("rtp local start"))]
+    if report.state == "killed":
+        return [
+            Line((bad("killed"),)),
+            line("the data it held is lost; begin again with ", name("rtp local start"), " or ", name("rtp deploy")),
+        ]
+    return [
+        Fields(
+            (
+                ("State", Line((good("running"),) if report.answers else (warn("running, but does not answer"),))),
+                ("Endpoint", Line((name(str(report.endpoint_url)),))),
+                ("Process", report.pid),
+                ("Folder", report.folder),
+                ("Log", report.log_file),
+            )
+        )
+    ]
+
+
+def _render_exports(variables: dict[str, str]) -> list[View]:
+    return ["unset AWS_PROFILE AWS_SESSION_TOKEN", *(f"export {key}={value}" for key, value in variables.items())]
+
+
+def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
+    """The last lines of a file, then new ones as they come; goes on with the new file after a rotation."""
+    if not path.exists() and not follow:
+        return
+    while not path.exists():
+        time.sleep(_POLL_S)
+    file = path.open(errors="replace")
+    try:
+        last = file.read().splitlines()
+        yield from last[len(last) - min(count, len(last)) :]
+        while follow:
+            fresh = file.readline()
+            if fresh:
+                yield fresh.rstrip("\n")
+            elif _rotated(file, path):
+                file.close()
+                file = path.open(errors="replace")
+            else:
+                time.sleep(_POLL_S)
+    finally:
+        file.close()
+
+
+def _rotated(file: TextIO, path: Path) -> bool:
+    import os
+
+    try:
+        return os.fstat(file.fileno()).st_ino != path.stat().st_ino
+    except FileNotFoundError:
+        return False
