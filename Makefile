@@ -1,0 +1,51 @@
+# `make demo` and `make test` set up all they need in .venv; nothing else has to be installed but Python and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# -n: the suites wait on an engine more than they compute.
+WORKERS ?= 3
+
+.PHONY: demo test lint types check reliability bench docs lock clean
+
+demo: $(READY)
+	$(BIN)/rtp demo
+
+test: lint types docs-check
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not reliability"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# The long programme: every fault of the reliability suite at full size.
+reliability: $(READY)
+	$(BIN)/pytest -m reliability
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+docs: $(READY)
+	$(BIN)/python -m docs.generate
+
+docs-check: $(READY)
+	$(BIN)/python -m docs.generate --check
+
+# Pins with hashes and without the address of any index, so that every mirror serves them.
+lock: $(READY)
+	$(BIN)/uv pip compile -q pyproject.toml --extra local requirements/dev.in --universal --python-version 3.11 \
+	  --generate-hashes --no-header -o requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml --extra local --universal --python-version 3.11 \
+	  --generate-hashes --no-header -o requirements/rtp.txt
+
+$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
