@@ -1,0 +1,59 @@
+"""Zip files whose bytes depend on their contents alone, so that the same sources are the same Lambda asset."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold
+_SKIPPED_FOLDERS = frozenset({"__pycache__", ".git", ".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".rtp"})
+_SKIPPED_SUFFIXES = (".pyc", ".pyo")
+
+Entry = tuple[str, Path]
+"""(path in the archive, file on disk)."""
+
+
+def tree(folder: Path, prefix: str = "") -> Iterator[Entry]:
+    """Every file under folder, without caches, as (prefix + relative path, file)."""
+    for base, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
+        for name in sorted(files):
+            if not name.endswith(_SKIPPED_SUFFIXES):
+                file = Path(base, name)
+                yield prefix + file.relative_to(folder).as_posix(), file
+
+
+def write(target: Path, entries: Iterable[Entry]) -> Path:
+    """Write entries, sorted by name, to target in one step; only the executable bit of a file's mode is kept."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as raw, zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, file in sorted(entries):
+                info = zipfile.ZipInfo(name, _EPOCH)
+                executable = file.stat().st_mode & 0o100
+                info.external_attr = (0o100755 if executable else 0o100644) << 16
+                info.create_system = 3  # Unix, wherever it was written
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, file.read_bytes())
+        Path(scratch).replace(target)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return target
+
+
+def digest(parts: Iterable[bytes | str]) -> str:
+    """SHA-256 over parts, each with its length, so that no two lists of parts look alike."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "big"))
+        sha.update(data)
+    return sha.hexdigest()

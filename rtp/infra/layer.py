@@ -1,0 +1,163 @@
+"""The Lambda layer: what rtp.runtime needs and what the user's requirements name, for the platform that runs them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtp.errors import ConfigError
+from rtp.infra import archive
+
+PYTHON = "3.14"
+"""The newest Python that Lambda has; the stack's runtime and the layer's wheels."""
+
+_OWN = Path(__file__).with_name("layer-requirements.txt")
+_PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
+_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
+_UV_TIMEOUT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Where the layer's packages will run: arguments for uv that select their wheels."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+    @classmethod
+    def aws(cls, architecture: str) -> Platform:
+        """Lambda, for `arm64` or `x86_64`; wheels only, since a source build would be for this machine."""
+        arguments = ("--python-version", PYTHON, "--python-platform", _PLATFORMS[architecture])
+        return cls(f"lambda-{PYTHON}-{architecture}", (*arguments, "--only-binary", ":all:"))
+
+    @classmethod
+    def here(cls) -> Platform:
+        """This interpreter, which is also the one that runs functions on the local engine."""
+        return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable))
+
+
+def build(folder: Path, platform: Platform, requirements: Path | None) -> Path:
+    """The layer's zip, made once per platform and content of the requirements and then kept in folder."""
+    target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".resolve-") as scratch:
+        packages = Path(scratch, "python")
+        _install(packages, platform, _OWN)
+        if requirements is not None:
+            _install(packages, platform, _lock(Path(scratch, "lock.txt"), platform, requirements))
+        for leftover in (".lock", "bin", "CACHEDIR.TAG", ".gitignore"):
+            found = packages / leftover
+            shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+        return archive.write(target, archive.tree(packages, "python/"))
+
+
+def fingerprint(platform: Platform, requirements: Path | None) -> str:
+    """Changes when the platform or any of the requirements' text does."""
+    return archive.digest([platform.name, *platform.arguments, *_texts(_OWN, []), *_texts(requirements, [])])
+
+
+def _lock(target: Path, platform: Platform, requirements: Path) -> Path:
+    """Resolve the user's requirements with hashes, held to the versions rtp itself ships."""
+    try:
+        _uv(
+            "pip",
+            "compile",
+            "--quiet",
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+            *platform.arguments,
+            "--constraint",
+            str(_OWN),
+            "--output-file",
+            str(target),
+            str(requirements),
+        )
+    except _UvError as error:
+        raise ConfigError(
+            f"{requirements} does not resolve for {platform.name}: {error.cause}",
+            hint="mend the requirement; nothing was deployed",
+            code="requirements",
+        ) from error
+    return target
+
+
+def _install(target: Path, platform: Platform, requirements: Path) -> None:
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in requirements.read_text().splitlines()):
+        return
+    try:
+        _uv(
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--no-compile-bytecode",
+            "--link-mode",
+            "copy",
+            "--target",
+            str(target),
+            *platform.arguments,
+            "--requirement",
+            str(requirements),
+        )
+    except _UvError as error:
+        raise ConfigError(
+            f"the layer for {platform.name} cannot be built: {error.cause}",
+            hint="check the network and the package index uv is set to use",
+            code="layer",
+        ) from error
+
+
+class _UvError(Exception):
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def _uv(*arguments: str) -> None:
+    from uv import find_uv_bin
+
+    argv = [find_uv_bin(), *arguments, "--no-progress", "--color", "never"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=_UV_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise _UvError(f"no answer within {_UV_TIMEOUT_S} s") from None
+    if done.returncode:
+        raise _UvError(_first_cause(done.stderr))
+
+
+def _first_cause(stderr: str) -> str:
+    """The sentence that says why, out of uv's tree of explanations."""
+    lines = [line.strip(" ×╰─▶├│\t") for line in stderr.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved "))]
+    because = [index for index, line in enumerate(lines) if line.startswith("Because")]
+    chosen = lines[because[0] :] if because else lines
+    return " ".join(chosen).removeprefix("error: ") or "uv gave no reason"
+
+
+def _texts(file: Path | None, seen: list[Path]) -> list[bytes]:
+    """A requirements file and those it includes, in order."""
+    if file is None or file in seen:
+        return []
+    seen.append(file)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"the requirements {file} cannot be read: {error.strerror}",
+            hint="mend `requirements` under [processors] in rtp.toml",
+            code="requirements",
+        ) from error
+    found = [data]
+    for line in data.decode(errors="replace").splitlines():
+        if include := _INCLUDE.match(line):
+            found += _texts(file.parent / include[1], seen)
+    return found

