@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from rtp import __version__
-from rtp.errors import ExitCode, RtpError, UsageError
+from rtp.errors import ExitCode, ReaderGoneError, RtpError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = _run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         # The reader (head, less) has gone; nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.OK

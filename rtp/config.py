@@ -17,7 +17,7 @@ from rtp.errors import ConfigError
 from rtp.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 FILE = "rtp.toml"
 DEFAULT_PROJECT = "realtime-processor"
@@ -84,6 +84,14 @@ class Overrides:
     endpoint_url: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An environment, and for each of its values where it came from, such as `rtp.toml [env.prod]`."""
+
+    environment: Environment
+    origins: dict[str, str]
+
+
 def resolve(
     overrides: Overrides = Overrides(),
     *,
@@ -95,53 +103,69 @@ def resolve(
     Its name: --env, RTP_ENV, `default_env`, then `local`.
     Its values: built-in, `[defaults]`, `[env.NAME]`, then the command line.
     """
+    return explain(overrides, cwd=cwd, environ=environ).environment
+
+
+def explain(
+    overrides: Overrides = Overrides(),
+    *,
+    cwd: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Resolved:
+    """As `resolve`, with the origin of every value. Raises ConfigError."""
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
     file = find(cwd)
     document = _load(file) if file else {}
     where = str(file) if file else FILE
     _known(document, _TOP, where, "")
-    name = overrides.env or environ.get("RTP_ENV") or _typed(document, "default_env", str, where) or "local"
     sections = _typed(document, "env", dict, where) or {}
-    if name not in sections and name not in BUILT_IN:
-        known = sorted({*BUILT_IN, *sections})
+    for section in sections:
+        _checked_name(section, where, "environment")
+    name, name_origin = _chosen(overrides, environ, document, where)
+    known = sorted({*BUILT_IN, *sections})
+    if name not in known:
         raise ConfigError(
-            f"There is no environment {name!r}.{_nearest(name, known)}",
+            f"There is no environment {name!r} ({name_origin}).{_nearest(name, known)}",
             hint=f"Use one of {', '.join(known)}, or add [env.{name}] to {where}.",
             code="unknown-env",
         )
-    values = {**_section(document.get("defaults", {}), where, "[defaults]")}
-    for section, content in sections.items():  # all of them, so that a mistake is found before its night comes
-        checked = _section(content, where, f"[env.{section}]")
-        if section == name:
+    origins = {"name": name_origin}
+    values: dict[str, Any] = {"protected": name == "prod"}
+    for label, content in _sections(document, sections, where):  # all, so that a mistake is found before its night
+        checked = _section(content, where, label)
+        if label in ("[defaults]", f"[env.{name}]"):
             values |= checked
-    values |= {
-        k: v
-        for k, v in (
-            ("profile", overrides.profile),
-            ("region", overrides.region),
-            ("endpoint_url", overrides.endpoint_url),
-        )
-        if v is not None
-    }
-    root = file.parent if file else cwd
+            origins |= dict.fromkeys(checked, f"{FILE} {label}")
+    for key in ("profile", "region", "endpoint_url"):
+        given = getattr(overrides, key)
+        if given is not None:
+            values[key] = given
+            origins[key] = f"--{key.replace('_', '-')}"
+    if not _REGION.fullmatch(values.get("region", "us-east-1")):
+        raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
     processors = _typed(document, "processors", dict, where) or {}
     _known(processors, {"path", "requirements"}, where, "[processors]")
+    origins |= {key: FILE for key in ("project", "owner") if key in document}
+    origins |= {
+        field_name: f"{FILE} [processors]"
+        for key, field_name in (("path", "processors"), ("requirements", "requirements"))
+        if key in processors
+    }
     setting_values = {k: values.pop(k) for k in list(values) if k in settings_table.NAMES}
-    values.setdefault("protected", name == "prod")
     environment = Environment(
-        name=_checked_name(name, where, "environment"),
-        root=root,
+        name=name,
+        root=file.parent if file else cwd,
         file=file,
         project=_checked_name(_typed(document, "project", str, where) or DEFAULT_PROJECT, where, "project"),
         owner=_typed(document, "owner", str, where) or DEFAULT_OWNER,
-        processors=_path(root, processors, "path", where),
-        requirements=_path(root, processors, "requirements", where),
+        processors=_path(file, processors, "path", where),
+        requirements=_path(file, processors, "requirements", where),
         settings=Settings(**setting_values),
         **values,
     )
-    _guard_endpoint(environment, where)
-    return environment
+    _check_whole(environment, where)
+    return Resolved(environment, origins)
 
 
 def find(cwd: Path) -> Path | None:
@@ -160,6 +184,23 @@ def _load(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error}", hint="Mend the TOML and repeat.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from None
+
+
+def _chosen(
+    overrides: Overrides, environ: Mapping[str, str], document: Mapping[str, Any], where: str
+) -> tuple[str, str]:
+    if overrides.env:
+        return overrides.env, "--env"
+    if environ.get("RTP_ENV"):
+        return environ["RTP_ENV"], "RTP_ENV"
+    default = _typed(document, "default_env", str, where)
+    return (default, f"{FILE} default_env") if default else ("local", "default")
+
+
+def _sections(document: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
+    yield "[defaults]", _typed(document, "defaults", dict, where) or {}
+    for section, content in sections.items():
+        yield f"[env.{section}]", content
 
 
 def _section(content: object, where: str, label: str) -> dict[str, Any]:
@@ -214,22 +255,51 @@ def _checked_name(name: str, where: str, what: str) -> str:
     return name
 
 
-def _path(root: Path, table: Mapping[str, Any], key: str, where: str) -> Path | None:
+def _path(file: Path | None, table: Mapping[str, Any], key: str, where: str) -> Path | None:
     value = _typed(table, key, str, where, "[processors]")
-    if value is None:
+    if value is None or file is None:
         return None
-    path: Path = (root / value).resolve()
+    path: Path = (file.parent / value).resolve()
     if not path.exists():
-        raise ConfigError(f"{where}: [processors] {key} = {value!r}: {path} does not exist.")
+        raise ConfigError(
+            f"{where}: [processors] {key} = {value!r}: there is no {path}.",
+            hint="Paths are taken from the folder of rtp.toml.",
+        )
     return path
 
 
-def _guard_endpoint(environment: Environment, where: str) -> None:
+def _check_whole(environment: Environment, where: str) -> None:
+    """What no single key shows."""
+    settings = environment.settings
+    if settings.queue_retention_days > settings.dlq_retention_days:
+        # A message keeps its first enqueue time in the DLQ: it would expire there before anybody has seen it.
+        raise ConfigError(
+            f"{where}: queue_retention_days = {settings.queue_retention_days} is more than "
+            f"dlq_retention_days = {settings.dlq_retention_days}.",
+            hint="Give the DLQ at least the days of the queue.",
+        )
+    if settings.backoff_base_s > settings.backoff_cap_s:
+        raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
+    bucket = environment.names.bucket("0" * 12, environment.region)
+    if len(bucket) > 63:
+        raise ConfigError(
+            f"{where}: the bucket's name {environment.names.stack}-<account>-{environment.region} is "
+            f"{len(bucket)} characters; S3 takes 63.",
+            hint="Shorten the project's or the environment's name.",
+        )
+    _check_endpoint(environment, where)
+
+
+def _check_endpoint(environment: Environment, where: str) -> None:
     url = environment.endpoint_url
     if url is None:
         return
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
         raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
     if environment.name == "local" and parts.hostname not in LOOPBACK:
         raise ConfigError(

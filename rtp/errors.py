@@ -30,6 +30,10 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+class ReaderGoneError(BaseException):
+    """Who read our stdout has closed it (`head`, `less`). Not a failure, so no handler of failures may catch it."""
+
+
 class RtpError(Exception):
     """An expected failure: what happened to which resource, and which command mends it.
 

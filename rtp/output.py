@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import plain
-from rtp.errors import RefusedError, RtpError, UsageError
+from rtp.errors import ReaderGoneError, RefusedError, RtpError, UsageError
 from rtp.sanitize import printable
 from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View
 
@@ -193,10 +193,14 @@ class Output:
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
-            stream.write(text)
-        except UnicodeEncodeError:  # a locale without UTF-8
-            stream.write(text.encode(stream.encoding or "ascii", "backslashreplace").decode(stream.encoding or "ascii"))
-        stream.flush()
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:  # a locale without UTF-8
+                encoding = stream.encoding or "ascii"
+                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            stream.flush()
+        except BrokenPipeError:
+            raise ReaderGoneError from None
 
     def _draw(self, stream: TextIO, views: Views) -> None:
         items = _listed(views)

@@ -19,13 +19,13 @@ class Session:
     """One run of one command. Everything is made when it is first asked for."""
 
     def __init__(self, overrides: Overrides, out: Output) -> None:
-        self._overrides = overrides
+        self.overrides = overrides
         self.out = out
 
     @cached_property
     def environment(self) -> Environment:
         """The environment the command works on. Raises ConfigError."""
-        return config.resolve(self._overrides)
+        return config.resolve(self.overrides)
 
     @cached_property
     def aws(self) -> Aws:

@@ -1,0 +1,36 @@
+"""rtp config."""
+
+from __future__ import annotations
+
+from rtp import config as configuration
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.ops import settings as op
+from rtp.view import Fields, Heading, Line, Style, Table, Text, View, line, name
+
+app = new_app()
+
+
+@app.command()
+@with_session
+def config(session: Session) -> None:
+    """Show an environment's settings and where each came from."""
+    session.out.result(op.listing(configuration.explain(session.overrides)), _render)
+
+
+def _render(found: op.Listing) -> list[View]:
+    rows = [
+        (
+            name(v.key),
+            Text(str(v.value), Style.STRONG) if v.origin != "default" else str(v.value),
+            Text(v.origin, Style.DIM if v.origin == "default" else Style.PLAIN),
+            Text(v.about, Style.DIM),
+        )
+        for v in found.settings
+    ]
+    where: Line | str = line("none; these are the built-in defaults") if found.file is None else str(found.file)
+    return [
+        Fields([("environment", found.env), ("stack", found.stack), ("file", where)]),
+        Heading("Settings"),
+        Table(("KEY", "VALUE", "FROM", "WHAT IT IS"), rows),
+    ]

@@ -1,0 +1,100 @@
+"""The frame: help, laziness, the error boundary, exit codes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp import __version__, cli, errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def rtp(*argv: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rtp", *argv],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_version() -> None:
+    done = rtp("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"rtp {__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_table_of_commands_says_what_the_commands_say(name: str) -> None:
+    command = cli.load(name)
+    assert command.help, name
+    assert cli.COMMANDS[name].help == command.help.split("\n\n")[0].replace("\n", " ").strip()
+
+
+def test_help_lists_every_command() -> None:
+    done = rtp("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in cli.COMMANDS)
+
+
+def test_a_misspelt_command_is_told_the_near_one() -> None:
+    done = rtp("depoy")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Did you mean 'deploy'" in done.stderr
+
+
+def test_usage_errors_follow_json(tmp_path: Path) -> None:
+    done = rtp("records", "--limit", "x", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "usage"
+    assert done.stderr == ""
+
+
+def test_an_expected_fault_has_its_exit_code_and_no_traceback(tmp_path: Path) -> None:
+    done = rtp("records", "--env", "nowhere", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert "nowhere" in done.stderr
+
+
+def test_exit_codes_are_the_documented_ones() -> None:
+    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.RtpError)]
+    assert {c.__name__: int(c.exit_code) for c in classes} == {
+        "RtpError": 1,
+        "AwsError": 1,
+        "EndpointError": 1,
+        "UsageError": 2,
+        "ConfigError": 3,
+        "CredentialsError": 3,
+        "NotFoundError": 4,
+        "RefusedError": 5,
+        "WaitTimeoutError": 6,
+    }
+    assert {c.name: int(c) for c in errors.ExitCode} == {
+        "OK": 0,
+        "FAILED": 1,
+        "USAGE": 2,
+        "CONFIG": 3,
+        "NOT_FOUND": 4,
+        "REFUSED": 5,
+        "TIMED_OUT": 6,
+        "INTERRUPTED": 130,
+        "TERMINATED": 143,
+    }
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    argv = [sys.executable, "-m", "rtp", "config", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert (child.wait(30), child.stderr.read()) == (0, b"")

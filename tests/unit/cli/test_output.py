@@ -1,0 +1,170 @@
+"""What reaches the terminal and the pipe."""
+
+from __future__ import annotations
+
+import io
+import json
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtp.errors import RefusedError, RtpError, UsageError
+from rtp.output import Output
+from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View, line
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Answer:
+    id: str
+    total: Decimal
+
+
+def human(*views: View, tty: bool = False) -> str:
+    stream = Terminal() if tty else io.StringIO()
+    Output(stdout=stream, stderr=io.StringIO()).show(list(views))
+    return stream.getvalue()
+
+
+def test_a_result_is_one_json_document_or_a_rendering_never_both() -> None:
+    for as_json in (True, False):
+        out, err = io.StringIO(), io.StringIO()
+        Output(json=as_json, stdout=out, stderr=err).result(Answer("a", Decimal("0.10")), lambda a: f"id {a.id}")
+        assert out.getvalue() == ('{"id": "a", "total": 0.10}\n' if as_json else "id a\n")
+        assert err.getvalue() == ""
+
+
+def test_numbers_keep_every_digit() -> None:
+    out = io.StringIO()
+    value = Decimal("12345678901234567890123456789012345678")
+    Output(json=True, stdout=out).document({"n": value, "f": Decimal("0.1000")})
+    assert out.getvalue() == '{"n": 12345678901234567890123456789012345678, "f": 0.1000}\n'
+
+
+def test_a_query_selects_and_implies_json() -> None:
+    out = io.StringIO()
+    Output(query="records[].id", stdout=out).result({"records": [{"id": "a"}]}, lambda _: "never")
+    assert json.loads(out.getvalue()) == ["a"]
+
+
+def test_a_query_that_is_none_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--query"):
+        Output(query="records[")
+
+
+def test_stream_elements_are_json_lines_with_their_type() -> None:
+    out = io.StringIO()
+    output = Output(json=True, stdout=out)
+    output.event("log", {"message": "a\nb"}, lambda _: "never")
+    output.event("log", {"message": "c"}, lambda _: "never")
+    assert [json.loads(row) for row in out.getvalue().splitlines()] == [
+        {"type": "log", "message": "a\nb"},
+        {"type": "log", "message": "c"},
+    ]
+
+
+def test_an_error_is_on_stdout_under_json_and_on_stderr_for_people() -> None:
+    error = RtpError("queue x is gone", hint="rtp deploy", code="gone")
+    out, err = io.StringIO(), io.StringIO()
+    Output(json=True, stdout=out, stderr=err).error(error)
+    assert json.loads(out.getvalue()) == {"error": {"code": "gone", "message": "queue x is gone", "hint": "rtp deploy"}}
+    assert err.getvalue() == ""
+    out, err = io.StringIO(), io.StringIO()
+    Output(stdout=out, stderr=err).error(error)
+    assert out.getvalue() == ""
+    assert "queue x is gone" in err.getvalue()
+    assert "rtp deploy" in err.getvalue()
+
+
+def test_a_pipe_gets_whole_values_and_no_colours() -> None:
+    long = "x" * 300
+    text = human(
+        Heading("Records"),
+        Table(("ID", Column("N", right=True)), [(Text(long, Style.NAME), 1), ("b", 22)]),
+        Fields([("name", long)]),
+        Block('{"a": 1}\n{"b": 2}', indent=2),
+    )
+    assert f"{long}   1\n" in text
+    assert "\x1b" not in text
+    assert all(row == row.rstrip() for row in text.split("\n"))
+
+
+HOSTILE = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from("\x1b\x9b\x07\r\b\x7f\u202e\u2066\u200b\ufeff[]\\/\n\ud800"),
+        st.sampled_from("[bold red]:smile:[/]"),
+    ),
+    max_size=80,
+)
+ALLOWED = {"\n", "\t"}
+
+
+@given(HOSTILE)
+def test_no_text_reaches_the_terminal_as_a_control_character_or_markup(text: str) -> None:
+    views: list[View] = [
+        text,
+        Text(text, Style.BAD),
+        line("a ", Text(text)),
+        Heading(text),
+        Fields([(text, text)]),
+        Table((Column("T", fold=True),), [(text,), (Text(text),), (Line((Text(text),)),)]),
+        Block(text),
+    ]
+    shown = human(*views)
+    assert {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in ALLOWED} <= {
+        c for c in text if unicodedata.category(c) == "Cf" and c not in "\u202e\u2066\u200b\ufeff"
+    }
+    if "[bold red]" in text:
+        assert "[bold red]" in shown
+
+
+def test_json_of_hostile_text_is_lossless() -> None:
+    text = "\x1b]8;;http://x\x07[red]\u202e\ud800\x00"
+    out = io.StringIO()
+    Output(json=True, stdout=out).document({"t": text})
+    assert json.loads(out.getvalue())["t"] == text
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_locale_without_utf8_is_no_reason_to_fail() -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Output(stdout=stream).show("naïve → 日本")
+    assert raw.getvalue() == b"na\\xefve \\u2192 \\u65e5\\u672c\n"
+
+
+def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:
+    output = Output(stdout=io.StringIO(), stderr=io.StringIO(), stdin=io.StringIO("y\n"))
+    output.confirm("Delete it?", yes=True)
+    with pytest.raises(RefusedError, match="Nobody is there"):
+        output.confirm("Delete it?", yes=False)
+    with pytest.raises(RefusedError):
+        output.confirm_name("Delete it?", "shop-prod", given=None)
+    with pytest.raises(RefusedError):
+        output.confirm_name("Delete it?", "shop-prod", given="shop-dev")
+
+
+@pytest.mark.parametrize(
+    ("typed", "goes_on"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("", False)]
+)
+def test_a_person_is_asked_and_the_default_is_no(typed: str, goes_on: bool) -> None:
+    class Keyboard(Terminal):
+        pass
+
+    output = Output(stdout=Terminal(), stderr=Terminal(), stdin=Keyboard(typed))
+    if goes_on:
+        output.confirm("Delete it?", yes=False)
+    else:
+        with pytest.raises(RefusedError):
+            output.confirm("Delete it?", yes=False)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtp.errors import UsageError
+from rtp.times import iso, parse_duration, parse_when, span
+
+NOW = 1_769_860_800_000
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("5m", 300_000), ("1h30m", 5_400_000), ("90 s", 90_000), ("2 days", 172_800_000), ("1.5h", 5_400_000), ("7ms", 7)],
+)
+def test_durations(text: str, ms: int) -> None:
+    assert parse_duration(text) == ms
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("now", NOW),
+        ("10m ago", NOW - 600_000),
+        ("10 minutes ago", NOW - 600_000),
+        ("2026-01-31T12:00:00Z", NOW),
+        ("2026-01-31T13:00:00+01:00", NOW),
+        ("1769860800", NOW),
+        ("1769860800000", NOW),
+        ("1769860800.5", NOW + 500),
+    ],
+)
+def test_times(text: str, ms: int) -> None:
+    assert parse_when(text, now=NOW) == ms
+
+
+@pytest.mark.parametrize("text", ["", "soon", "5", "5x", "m5", "1h-5m", "2026-13-01", "99999999999999999999"])
+def test_what_is_no_time_is_said_so_with_examples(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_when(text)
+    assert "10m ago" in caught.value.hint
+
+
+@given(st.text(max_size=20))
+def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        parse_when(text, now=NOW)
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_iso_is_exact_to_the_millisecond(ms: int) -> None:
+    back = datetime.fromisoformat(iso(ms))
+    assert round((back - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000) == ms
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(850, "850ms"), (1234, "1.2s"), (45_000, "45s"), (192_000, "3m12s"), (3_600_000, "1h"), (187_200_000, "2d4h")],
+)
+def test_spans_read_at_a_glance(ms: int, text: str) -> None:
+    assert span(ms) == text

@@ -1,0 +1,129 @@
+"""rtp.toml and the command line, resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp import settings
+from rtp.config import Environment, Overrides, explain, resolve
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(folder: Path, toml: str, *, env: str | None = None, **overrides: str) -> Environment:
+    (folder / "rtp.toml").write_text(toml)
+    return resolve(Overrides(env=env, **overrides), cwd=folder, environ={})
+
+
+def test_without_a_file_the_three_environments_exist(tmp_path: Path) -> None:
+    local, dev, prod = (resolve(Overrides(env=e), cwd=tmp_path, environ={}) for e in ("local", "dev", "prod"))
+    assert (local.embedded, local.local, local.protected) == (True, True, False)
+    assert (dev.embedded, dev.local, dev.protected) == (False, False, False)
+    assert (prod.embedded, prod.local, prod.protected) == (False, False, True)
+    assert prod.names.stack == "realtime-processor-prod"
+
+
+@pytest.mark.parametrize(
+    ("env", "environ", "toml", "expected"),
+    [
+        ("dev", {"RTP_ENV": "prod"}, 'default_env = "prod"', "dev"),
+        (None, {"RTP_ENV": "dev"}, 'default_env = "prod"', "dev"),
+        (None, {}, 'default_env = "prod"', "prod"),
+        (None, {"RTP_ENV": ""}, "", "local"),
+    ],
+)
+def test_the_name_comes_from_the_nearest_that_says_one(
+    tmp_path: Path, env: str | None, environ: dict[str, str], toml: str, expected: str
+) -> None:
+    (tmp_path / "rtp.toml").write_text(toml)
+    assert resolve(Overrides(env=env), cwd=tmp_path, environ=environ).name == expected
+
+
+def test_an_environment_inherits_from_defaults_and_says_where_each_value_came_from(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text(
+        'project = "shop"\n[defaults]\nmemory_mb = 1024\nbatch_size = 5\n[env.prod]\nmemory_mb = 2048\n'
+    )
+    found = explain(Overrides(env="prod", region="eu-west-1"), cwd=tmp_path, environ={})
+    assert found.environment.settings.memory_mb == 2048
+    assert found.environment.settings.batch_size == 5
+    assert found.origins["memory_mb"] == "rtp.toml [env.prod]"
+    assert found.origins["batch_size"] == "rtp.toml [defaults]"
+    assert found.origins["region"] == "--region"
+    assert "timeout_s" not in found.origins
+
+
+def test_the_file_is_found_in_a_parent_and_paths_are_taken_from_there(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text('[processors]\npath = "processors.py"\n')
+    (tmp_path / "processors.py").touch()
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    found = resolve(cwd=below, environ={})
+    assert found.root == tmp_path
+    assert found.processors == (tmp_path / "processors.py").resolve()
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("projekt = 'x'", "unknown key 'projekt'. Did you mean 'project'?"),
+        ("[env.prod]\nmemry_mb = 512", "unknown key 'memry_mb' in [env.prod]. Did you mean 'memory_mb'?"),
+        ("[env.staging]\nmemry_mb = 512", "[env.staging]"),  # not the one asked for, yet a mistake
+        ("[processors]\nroot = 'x'", "unknown key 'root' in [processors]"),
+        ("[env.prod]\nmemory_mb = 5", "memory_mb = 5: must be a whole number from 128 to 10,240"),
+        ("[env.prod]\nmemory_mb = '512'", "must be a whole number"),
+        ("[env.prod]\nmemory_mb = true", "must be a whole number"),
+        ("[env.prod]\nmemory_mb = 512.5", "must be a whole number"),
+        ("[env.prod]\narchitecture = 'arm'", "one of arm64, x86_64"),
+        ("[env.prod]\nalarm_emails = 'a@b.c'", "a list of e-mail addresses"),
+        ("[env.prod]\nalarm_emails = ['nobody']", "a list of e-mail addresses"),
+        ("[env.prod]\nprotected = 'yes'", "[env.prod] protected must be true or false"),
+        ("[env.prod]\naccount = '1234'", "12 digits"),
+        ("[env.prod]\naccount = 111122223333", "account must be text in quotes"),
+        ("[env.prod]\nregion = 'virginia'", "not an AWS region"),
+        ("[env.Prod]", "environment name 'Prod' is not allowed"),  # would collide with prod in most of AWS's names
+        ("project = 'My Shop'", "project name 'My Shop' is not allowed"),
+        ("project = 'a23456789012345678901'", "is not allowed"),
+        ("[processors]\npath = 'nowhere.py'", "nowhere.py"),
+        ("[env]\nprod = 1", "[env.prod] must be a table"),
+        ("defaults = 1", "defaults must be a table"),
+        ("[env.prod]\nqueue_retention_days = 10\ndlq_retention_days = 4", "more than dlq_retention_days"),
+        ("[env.local]\nendpoint_url = 'http://example.com:4566'", "only an endpoint on this machine"),
+        ("[env.prod]\nendpoint_url = 'localhost:4566'", "not a URL"),
+        ("[env.prod]\nendpoint_url = 'http://localhost:99999'", "not a URL"),
+        ("[env.prod\n", "rtp.toml"),
+        ("\xff".encode("latin-1").decode("latin-1") + " = ", "rtp.toml"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(tmp_path: Path, toml: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, toml, env="prod" if "env.local" not in toml else "local")
+    assert said in caught.value.message
+    assert "rtp.toml" in caught.value.message or "endpoint_url" in caught.value.message
+
+
+def test_an_unknown_environment_is_told_the_near_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'prod'") as caught:
+        read(tmp_path, "", env="prd")
+    assert caught.value.code == "unknown-env"
+
+
+def test_a_bucket_name_that_s3_would_refuse_is_found_here(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="S3 takes 63"):
+        read(tmp_path, "project = 'a2345678901234567890'\n[env.b2345678901234567890]", env="b2345678901234567890")
+
+
+def test_any_environment_may_point_at_another_engine(tmp_path: Path) -> None:
+    found = read(tmp_path, "[env.ci]\nendpoint_url = 'http://127.0.0.1:4566'", env="ci")
+    assert (found.local, found.embedded) == (True, False)
+
+
+@pytest.mark.parametrize("name", sorted(settings.NAMES))
+def test_every_setting_says_what_it_is_and_its_default_is_allowed(name: str) -> None:
+    default = getattr(settings.Settings(), name)
+    assert name in settings.about(name)
+    if default is not None:
+        assert settings.problem(name, list(default) if isinstance(default, tuple) else default) is None
