@@ -1,21 +1,55 @@
-"""CloudFormation: what a stack is and what it promised."""
+"""CloudFormation: what a stack is, what it promised, and what is happening to it."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import AwsError, NotFoundError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rtp.aws import Aws
+
+STACK_TYPE = "AWS::CloudFormation::Stack"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One stack event. Times are aware datetimes."""
+
+    id: str
+    time: datetime
+    logical_id: str
+    physical_id: str
+    resource_type: str
+    status: str
+    reason: str
+
+    @property
+    def of_stack(self) -> bool:
+        """Whether it tells of a stack, the deployed one or a nested one."""
+        return self.resource_type == STACK_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A resource of a deployed stack."""
+
+    logical_id: str
+    physical_id: str
+    resource_type: str
+    status: str
 
 
 def describe(aws: Aws, stack: str) -> dict[str, Any] | None:
-    """DescribeStacks' description, or None where there is no such stack."""
+    """DescribeStacks' description by name or id, or None where there is no such stack."""
     try:
         found = aws.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"]
     except AwsError as error:
-        if error.service_code == "ValidationError" and "does not exist" in error.message:
+        if _missing(error):
             return None
         raise
     return found[0] if found and found[0]["StackStatus"] != "DELETE_COMPLETE" else None
@@ -26,4 +60,79 @@ def outputs(aws: Aws, stack: str) -> dict[str, str]:
     found = describe(aws, stack)
     if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
         raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
-    return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", ())}
+    return outputs_of(found)
+
+
+def outputs_of(description: dict[str, Any]) -> dict[str, str]:
+    """Outputs by key out of DescribeStacks' description."""
+    return {o["OutputKey"]: o["OutputValue"] for o in description.get("Outputs", ())}
+
+
+def template(aws: Aws, stack: str) -> dict[str, Any]:
+    """The template as it was deployed."""
+    body = aws.call("cloudformation", "get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]
+    parsed: dict[str, Any] = json.loads(body or "{}") if isinstance(body, str) else dict(body)
+    return parsed
+
+
+def resources(aws: Aws, stack: str) -> list[Resource]:
+    """What the stack holds; without what it has deleted."""
+    found = aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+    return [
+        Resource(r["LogicalResourceId"], r.get("PhysicalResourceId", ""), r["ResourceType"], r["ResourceStatus"])
+        for r in found
+        if r["ResourceStatus"] != "DELETE_COMPLETE"
+    ]
+
+
+def events_since(aws: Aws, stack: str, seen: set[str]) -> list[Event]:
+    """Events whose ids are not in `seen`, oldest first; their ids are added to it. Empty for an unknown stack."""
+    new: list[Event] = []
+    try:
+        for e in aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack):
+            if e["EventId"] in seen:
+                break
+            seen.add(e["EventId"])
+            new.append(_event(e))
+    except AwsError as error:
+        if not _missing(error):
+            raise
+    return new[::-1]
+
+
+def delete(aws: Aws, stack: str, *, retain: tuple[str, ...] = ()) -> None:
+    """Start the deletion. `retain`: logical ids to leave behind, for a stack whose deletion failed."""
+    extra = {"RetainResources": list(retain)} if retain else {}
+    aws.call("cloudformation", "delete_stack", StackName=stack, **extra)
+
+
+def protect(aws: Aws, stack: str, *, on: bool) -> None:
+    """Switch termination protection."""
+    aws.call("cloudformation", "update_termination_protection", StackName=stack, EnableTerminationProtection=on)
+
+
+def continue_rollback(aws: Aws, stack: str, *, skip: tuple[str, ...] = ()) -> None:
+    """Go on with an update's rollback that got stuck, leaving out the resources to skip."""
+    extra = {"ResourcesToSkip": list(skip)} if skip else {}
+    aws.call("cloudformation", "continue_update_rollback", StackName=stack, **extra)
+
+
+def roll_back(aws: Aws, stack: str) -> None:
+    """Take a stack that failed without rollback back to its last good state."""
+    aws.call("cloudformation", "rollback_stack", StackName=stack)
+
+
+def _missing(error: AwsError) -> bool:
+    return error.service_code == "ValidationError" and "does not exist" in error.message
+
+
+def _event(e: dict[str, Any]) -> Event:
+    return Event(
+        id=e["EventId"],
+        time=e["Timestamp"],
+        logical_id=e["LogicalResourceId"],
+        physical_id=e.get("PhysicalResourceId", ""),
+        resource_type=e.get("ResourceType", ""),
+        status=e.get("ResourceStatus", ""),
+        reason=e.get("ResourceStatusReason", ""),
+    )

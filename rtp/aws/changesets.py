@@ -1,0 +1,93 @@
+"""CloudFormation change sets: what an update would do, and doing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import AwsError
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one resource. action: Add, Modify, Remove, Import or Dynamic. replacement: True, False, Conditional."""
+
+    action: str
+    logical_id: str
+    physical_id: str
+    resource_type: str
+    replacement: str = ""
+    policy_action: str = ""
+    properties: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """A prepared change set."""
+
+    id: str
+    stack_id: str
+    status: str
+    reason: str
+    changes: tuple[Change, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether CloudFormation found nothing to do."""
+        return self.status == "FAILED" and any(text in self.reason for text in NO_CHANGES)
+
+
+def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
+    """The change set with all its changes, or None when there is none of this name."""
+    changes: list[Change] = []
+    token: dict[str, str] = {}
+    while True:
+        try:
+            page = aws.call("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name, **token)
+        except AwsError as error:
+            if error.service_code in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
+                return None
+            raise
+        changes += [_change(c["ResourceChange"]) for c in page.get("Changes", ()) if "ResourceChange" in c]
+        if not page.get("NextToken"):
+            break
+        token = {"NextToken": page["NextToken"]}
+    return ChangeSet(page["ChangeSetId"], page["StackId"], page["Status"], page.get("StatusReason", ""), tuple(changes))
+
+
+def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = True) -> None:
+    """Start applying it. token makes a repeated call harmless; rollback False leaves a failed stack as it is."""
+    extra = {} if rollback else {"DisableRollback": True}
+    aws.call(
+        "cloudformation",
+        "execute_change_set",
+        StackName=change_set.stack_id,
+        ChangeSetName=change_set.id,
+        ClientRequestToken=token,
+        **extra,
+    )
+
+
+def delete(aws: Aws, change_set: ChangeSet) -> None:
+    """Forget it."""
+    aws.call("cloudformation", "delete_change_set", StackName=change_set.stack_id, ChangeSetName=change_set.id)
+
+
+def _change(c: dict[str, Any]) -> Change:
+    properties = {
+        d["Target"].get("Name") or d["Target"].get("Attribute", "") for d in c.get("Details", ()) if "Target" in d
+    }
+    return Change(
+        action=c.get("Action", ""),
+        logical_id=c.get("LogicalResourceId", ""),
+        physical_id=c.get("PhysicalResourceId", ""),
+        resource_type=c.get("ResourceType", ""),
+        replacement=c.get("Replacement", ""),
+        policy_action=c.get("PolicyAction", ""),
+        properties=tuple(sorted(properties)),
+    )

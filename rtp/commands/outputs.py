@@ -1,0 +1,33 @@
+"""rtp outputs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.contract import Output
+from rtp.ops import outputs as op
+from rtp.view import Fields, View
+
+app = new_app()
+
+
+@app.command()
+@with_session
+def outputs(
+    session: Session,
+    *,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Also the API key's value.")] = False,
+) -> None:
+    """Show the stack's outputs. The API key's value is not one of them; --show-secrets reads it."""
+    found = dict(session.outputs)
+    if show_secrets:
+        found["ApiKey"] = op.api_key(session.aws, found[Output.API_KEY_ID])
+    session.out.result(found, _render)
+
+
+def _render(found: dict[str, str]) -> list[View]:
+    return [Fields(list(found.items()))]

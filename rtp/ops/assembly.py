@@ -1,0 +1,51 @@
+"""What a cloud assembly says beside its template: tags, protection, roles, the construct paths of its resources."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rtp.errors import RtpError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The stack's entry in manifest.json."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    termination_protection: bool = False
+    deploy_role: str | None = None
+
+
+def manifest(folder: Path, stack: str) -> Manifest:
+    """Read it. Raises RtpError when an asset folder has been tampered with."""
+    try:
+        artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
+        found = next(
+            a["properties"]
+            for name, a in artifacts.items()
+            if a["type"] == "aws:cloudformation:stack" and stack in (name, a["properties"].get("stackName"))
+        )
+    except (OSError, ValueError, KeyError, StopIteration):
+        raise RtpError(
+            f"The assembly in {folder} is not whole.", hint="Run `rtp synth`, then deploy again.", code="assembly"
+        ) from None
+    return Manifest(found.get("tags", {}), bool(found.get("terminationProtection")), found.get("assumeRoleArn"))
+
+
+def construct_paths(folder: Path, stack: str) -> dict[str, str]:
+    """Logical id -> construct path below the stack, such as `Storage/Table`. Empty where the assembly does not say."""
+    try:
+        metadata = json.loads((folder / f"{stack}.metadata.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return {
+        entry["data"]: path.removeprefix(f"/{stack}/").removesuffix("/Resource")
+        for path, entries in metadata.items()
+        for entry in entries
+        if entry.get("type") == "aws:cdk:logicalId"
+    }

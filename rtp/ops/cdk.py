@@ -1,0 +1,87 @@
+"""The real CDK CLI in a child process: quiet, in its own home, and ended with us."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+from rtp.errors import ConfigError, RtpError
+from rtp.infra import toolchain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from rtp.aws import Aws
+
+_GRACE_S = 5.0
+
+
+def run(
+    arguments: Sequence[str], *, aws: Aws, home: Path, folder: Path, on_line: Callable[[str], None] | None = None
+) -> str:
+    """Run `cdk ARGUMENTS` as `aws` does and return what it said. Raises RtpError with its first cause.
+
+    home: where it may keep its cache. folder: its working folder; no cdk.json of the user's may be in there.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    environ = {k: v for k, v in os.environ.items() if not (aws.local and k.startswith("AWS_"))}
+    environ |= toolchain.environment() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
+    said: list[str] = []
+    with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
+        assert child.stdout is not None  # noqa: S101 - PIPE was asked for
+        for line in child.stdout:
+            said.append(line.rstrip())
+            if on_line is not None:
+                on_line(said[-1])
+        child.wait()
+    if child.returncode:
+        raise _failure(arguments[0], said)
+    return "\n".join(said)
+
+
+@contextlib.contextmanager
+def _child(argv: list[str], environ: dict[str, str], folder: Path):  # type: ignore[no-untyped-def]
+    # A session of its own: Ctrl-C reaches rtp alone, which then ends the child and says where things stand.
+    child = subprocess.Popen(
+        argv,
+        env=environ,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        with child:
+            yield child
+    except BaseException:
+        _end(child)
+        raise
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_GRACE_S)
+            return
+
+
+def _failure(command: str, said: list[str]) -> RtpError:
+    lines = [line.strip() for line in said if line.strip()]
+    text = " ".join(lines)
+    if "bootstrap" in text and ("ParameterNotFound" in text or "Has the environment been bootstrapped" in text):
+        return ConfigError(
+            "This account and region are not prepared for deploys.", hint="Run `rtp bootstrap`.", code="no-bootstrap"
+        )
+    causes = [line for line in lines if "error" in line.lower() or line.startswith(("❌", "Failed"))]
+    cause = (causes or lines or ["it gave no reason"])[-1 if not causes else 0]
+    return RtpError(f"cdk {command} failed: {cause.lstrip('❌ ')}", code="cdk")

@@ -1,0 +1,32 @@
+"""What must hold before anything is changed: the account is the one that was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.errors import RefusedError
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+    from rtp.config import Environment
+
+
+def account(aws: Aws, environment: Environment) -> str:
+    """The account id of the credentials, once STS has said that it is the environment's. Raises RefusedError."""
+    found = aws.account
+    if environment.account is not None and environment.account != found and not environment.local:
+        who = f"profile {environment.profile}" if environment.profile else "the default credentials"
+        raise RefusedError(
+            f"{environment.name} is account {environment.account}, but {who} belong to {found}; nothing was changed.",
+            hint=f"Sign in to {environment.account}, or give --profile.",
+            code="wrong-account",
+        )
+    return found
+
+
+def where(aws: Aws, environment: Environment) -> str:
+    """One line for people: which environment, account and region, as whom."""
+    if environment.local:
+        return f"{environment.name} · {aws.endpoint_url} · {aws.region}"
+    who = f" · profile {environment.profile}" if environment.profile else ""
+    return f"{environment.name} · account {aws.account} · {aws.region}{who}"
