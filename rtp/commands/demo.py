@@ -1,0 +1,80 @@
+"""rtp demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtp.commands.options import new_app
+from rtp.errors import ExitCode, RtpError
+from rtp.ops import demo as op
+from rtp.times import span
+from rtp.view import dim, good, line, name, strong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.output import Output
+
+app = new_app()
+
+
+@app.command()
+def demo() -> None:
+    """Watch the whole story on a throw-away engine."""
+    from rtp.output import Output
+
+    out = Output()
+    began = time.monotonic()
+    with _stage() as folder:
+        op.prepare(folder)
+        for number, step in enumerate(op.STORY, 1):
+            out.say("", line(strong(f"{number}/{len(op.STORY)}  {step.told}")))
+            if step.edit:
+                _edit(out, folder, step)
+            _play(out, folder, step)
+    out.say("", line(good("done "), dim(f"in {span((time.monotonic() - began) * 1000)}; nothing is left behind")))
+
+
+def _play(out: Output, folder: Path, step: op.Step) -> None:
+    out.say(line(dim("$ "), name("rtp " + " ".join(step.command))))
+    # The commands themselves, as a person would type them: what is shown is what there is.
+    done = subprocess.run([sys.executable, "-m", "rtp", *step.command], cwd=folder, env=_environment(), check=False)
+    if done.returncode in (ExitCode.INTERRUPTED, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if done.returncode not in step.expect:
+        raise RtpError(f"The demo stopped: `rtp {' '.join(step.command)}` ended with exit code {done.returncode}.")
+
+
+def _edit(out: Output, folder: Path, step: op.Step) -> None:
+    assert step.edit is not None  # noqa: S101 - the caller asked
+    step.edit(folder)
+    out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.MEND)))
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RTP_"))} | {"RTP_ENV": "local"}
+
+
+@contextmanager
+def _stage() -> Iterator[Path]:
+    """A folder with an engine of its own; both are gone afterwards, whatever happened."""
+    folder = Path(tempfile.mkdtemp(prefix="rtp-demo-"))
+    try:
+        yield folder
+    finally:
+        # A second Ctrl-C must not leave an engine running; stopping is bounded in time.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        from rtp.local import engine
+
+        engine.stop(folder)
+        shutil.rmtree(folder, ignore_errors=True)

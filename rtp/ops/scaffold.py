@@ -1,0 +1,135 @@
+"""What `rtp init` writes: a project that deploys, processes and can be tested as it stands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.config import DEFAULT_PROJECT
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """\
+# Environments of this pipeline. `rtp config -e NAME` shows what each resolves to, and every setting there is.
+project = "{project}"
+owner = "DataTeam"
+default_env = "local"
+
+[processors]
+path = "processors.py"
+# requirements = "requirements.txt"    # what your processors import; goes into the Lambda layer
+
+[defaults]
+region = "us-east-1"
+
+[env.dev]
+# account = "111122223333"             # deploys are refused with credentials of another account
+# profile = "dev"
+
+[env.prod]
+protected = true                       # typed confirmations; data outlives the stack
+# account = "444455556666"
+# profile = "prod"
+# alarm_emails = ["oncall@example.com"]
+"""
+
+PROCESSORS = '''\
+"""What happens to each type of event. A type without a processor is stored as it came."""
+
+from rtp.runtime import Event, Reject, processor
+
+
+@processor("order.created")
+def price(event: Event) -> dict:
+    """The result is stored on the event's record.
+
+    Reject is for good: the event goes to the dead-letter queue with this reason.
+    Any other exception is tried again, with growing pauses, and only then goes there.
+    """
+    total = event.data["total"]
+    if total < 0:
+        raise Reject("negative total")
+    return {"total_cents": round(total * 100)}
+'''
+
+ORDER = """\
+{
+  "type": "order.created",
+  "data": {"order": "A-1001", "total": 12.50}
+}
+"""
+
+REJECTED = """\
+{
+  "type": "order.created",
+  "data": {"order": "A-1002", "total": -1}
+}
+"""
+
+TEST = '''\
+"""Processors are plain functions; rtp.runtime.testing runs them as the worker would, without AWS."""
+
+import pytest
+
+from processors import price
+from rtp.runtime import Reject
+from rtp.runtime.testing import event
+
+
+def test_a_total_becomes_cents():
+    assert price(event("order.created", {"total": 12.50})) == {"total_cents": 1250}
+
+
+def test_a_negative_total_is_rejected():
+    with pytest.raises(Reject, match="negative total"):
+        price(event("order.created", {"total": -1}))
+'''
+
+FILES = {
+    "rtp.toml": CONFIG,
+    "processors.py": PROCESSORS,
+    "payloads/order.json": ORDER,
+    "payloads/rejected.json": REJECTED,
+    "tests/test_processors.py": TEST,
+    "conftest.py": '"""Its place makes pytest find processors.py."""\n',
+    ".gitignore": ".rtp/\n__pycache__/\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """`init --json`: paths below `folder`."""
+
+    folder: Path
+    project: str
+    written: list[str]
+    kept: list[str]
+
+
+def write(folder: Path) -> Scaffold:
+    """Write the project's files; what is there is kept as it is. Raises ConfigError."""
+    project = project_name(folder.resolve().name)
+    written, kept = [], []
+    try:
+        for name, content in FILES.items():
+            path = folder / name
+            if path.exists():
+                kept.append(name)
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content.replace("{project}", project) if name == "rtp.toml" else content, encoding="utf-8")
+            written.append(name)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or folder} cannot be written: {error.strerror}.", hint="Choose another folder."
+        ) from None
+    return Scaffold(folder.resolve(), project, written, kept)
+
+
+def project_name(folder: str) -> str:
+    """A name AWS's resources can carry, made of a folder's name; the default where nothing is left of it."""
+    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-0123456789")[:20].strip("-")
+    return name or DEFAULT_PROJECT
