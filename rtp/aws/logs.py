@@ -1,0 +1,100 @@
+"""CloudWatch Logs: a log group's lines, page by page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import AwsError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rtp.aws import Aws
+
+PAGE = 10_000  # FilterLogEvents' own limit
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One log event as CloudWatch keeps it. at: epoch ms. event_id: unique within its group."""
+
+    at: int
+    message: str
+    stream: str
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer. server_ms: the service's own clock, epoch ms, where it says; ours may be wrong."""
+
+    lines: list[LogLine]
+    server_ms: int | None
+
+
+def pages(
+    aws: Aws, group: str, *, since: int, until: int | None = None, pattern: str | None = None, limit: int = PAGE
+) -> Iterator[Page]:
+    """A group's lines between two times (epoch ms, both included), oldest first; pages may be empty.
+
+    pattern: CloudWatch's filter pattern. Raises NotFoundError where the group does not exist, else AwsError.
+    """
+    params: dict[str, Any] = {"logGroupName": group, "startTime": max(0, since), "limit": limit}
+    if until is not None:
+        params["endTime"] = until
+    if pattern:
+        params["filterPattern"] = pattern
+    known: set[str] = set()  # lines of the last millisecond of a page that had to be asked for again
+    while True:
+        answer = _call(aws, group, params)
+        lines = _lines(answer.get("events") or ())
+        yield Page([line for line in lines if line.event_id not in known] if known else lines, _server_ms(answer))
+        token = answer.get("nextToken")
+        if token:
+            params["nextToken"] = token
+        elif len(lines) >= limit:
+            # An engine may cut a full page without a token: go on from its last millisecond, leaving out what was seen.
+            last = lines[-1].at
+            stuck = last == params["startTime"]
+            params["startTime"] = last + 1 if stuck else last
+            known = set() if stuck else {line.event_id for line in lines if line.at == last}
+        else:
+            return
+
+
+def _lines(events: Iterable[dict[str, Any]]) -> list[LogLine]:
+    lines: list[LogLine] = []
+    at, same = -1, Counter[tuple[str, str]]()
+    for event in events:
+        moment, message, stream = event["timestamp"], event.get("message", ""), event.get("logStreamName", "")
+        event_id = event.get("eventId")
+        if event_id is None:
+            # An engine may give none. The n-th equal line of a stream's millisecond is the same one at each reading.
+            if moment != at:
+                at, same = moment, Counter()
+            same[stream, message] += 1
+            event_id = f"{stream}:{moment}:{same[stream, message]}:{message}"
+        lines.append(LogLine(moment, message, stream, event_id))
+    return lines
+
+
+def _call(aws: Aws, group: str, params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return aws.call("logs", "filter_log_events", **params)
+    except AwsError as error:
+        if error.service_code == "ResourceNotFoundException":
+            raise NotFoundError(
+                f"There is no log group {group}.", hint="Run `rtp deploy`.", code="no-log-group"
+            ) from error
+        raise
+
+
+def _server_ms(answer: dict[str, Any]) -> int | None:
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return int(parsedate_to_datetime(date).timestamp() * 1000) if date else None
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,179 @@
+"""Both functions' logs as one stream in time order: read what is there, or follow what comes."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp import times
+from rtp.aws import logs
+from rtp.contract import Output
+from rtp.errors import AwsError, EndpointError, NotFoundError, UsageError
+from rtp.ops.ahead import Ahead
+from rtp.ops.logcontext import Context
+from rtp.ops.logfilter import Filter
+from rtp.ops.loglines import LogEvent, parse
+from rtp.ops.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.aws.logs import LogLine, Page
+
+__all__ = ["LogEvent", "LogQuery", "follow", "read"]
+
+WORST_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which lines. Times in epoch ms, both included; every filter that is given must hold.
+
+    functions: `processor`, `worker` or a function's full name; none means both. pattern: CloudWatch's filter pattern.
+    grep: regular expression over the line. level: the least one.
+    """
+
+    since: int
+    until: int | None = None
+    functions: tuple[str, ...] = ()
+    pattern: str | None = None
+    grep: str | None = None
+    level: str | None = None
+    id: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+
+
+def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogEvent]:
+    """The lines that are there, merged in time order. Lazy: holds two pages a function, however many there are."""
+    groups, wanted = _groups(outputs, query.functions), Filter(query)
+
+    def events() -> Iterator[LogEvent]:
+        context = Context()
+        ahead = {
+            role: Ahead(_present(aws, group, query.since, query.until, wanted.pattern))
+            for role, group in groups.items()
+        }
+        try:
+            flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
+            for role, line in heapq.merge(*flat, key=_moment):
+                yield from _understood(role, line, context, wanted)
+        finally:
+            for pages in ahead.values():
+                pages.close()
+
+    return events()
+
+
+def follow(
+    aws: Aws,
+    outputs: Mapping[str, str],
+    query: LogQuery,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    now: Callable[[], int] = times.now_ms,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[LogEvent]:
+    """As `read`, then whatever comes, until the caller stops. `tell` hears of trouble that is being waited out."""
+    groups, wanted = _groups(outputs, query.functions), Filter(query)
+    pace = Pace(0.3, 1.5) if aws.local else Pace(1.0, 5.0)
+    missing: set[str] = set()
+
+    def tail(group: str) -> Tail:
+        def fetch(since: int) -> Ahead[Page]:
+            return Ahead(_present(aws, group, since, None, wanted.pattern, missing=missing))
+
+        return Tail(fetch, since=query.since, now=now)
+
+    def events() -> Iterator[LogEvent]:
+        tails = {role: tail(group) for role, group in groups.items()}
+        context, told = Context(), set[str]()
+        while True:
+            came = False
+            try:
+                merged = heapq.merge(*(_of(role, tail.poll()) for role, tail in tails.items()), key=_moment)
+                for role, line in merged:
+                    # Only now, as it is handed on, does it count as shown: a poll may break off at any line.
+                    if tails[role].fresh(line):
+                        came = True
+                        yield from _understood(role, line, context, wanted)
+            except AwsError as error:
+                if not (isinstance(error, EndpointError) or error.code == "throttled"):
+                    raise
+                if not pace.troubled:
+                    tell(f"{error.message} Trying again.")
+                sleep(pace.after_trouble())
+                continue
+            if pace.troubled:
+                tell("Following again; nothing was missed.")
+            for group in sorted(missing - told):
+                tell(f"{group} does not exist yet; waiting for it.")
+            told |= missing
+            sleep(pace.after(came=came))
+
+    return events()
+
+
+class Pace:
+    """How long to wait between polls, s: little while lines come, more when idle, much more in trouble."""
+
+    def __init__(self, least: float, most: float) -> None:
+        self._least, self._most = least, most
+        self._idle = least
+        self._trouble = 0.0
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the last poll failed."""
+        return self._trouble > 0
+
+    def after(self, *, came: bool) -> float:
+        """The wait after a poll that worked."""
+        self._trouble = 0.0
+        self._idle = self._least if came else min(self._most, self._idle * 1.3)
+        return self._idle
+
+    def after_trouble(self) -> float:
+        """The wait after one that failed."""
+        self._trouble = min(WORST_WAIT_S, self._trouble * 2 or self._least)
+        return self._trouble
+
+
+def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str, str]:
+    """Log groups by role. Raises UsageError on a function that the stack has not."""
+    names = {"processor": outputs[Output.PROCESSOR], "worker": outputs[Output.WORKER]}
+    for wanted in functions:
+        if wanted not in names and wanted not in names.values():
+            raise UsageError(f"There is no function {wanted!r}.", hint="Use processor or worker.")
+    chosen = {r: n for r, n in names.items() if not functions or r in functions or n in functions}
+    return {role: f"/aws/lambda/{name}" for role, name in chosen.items()}
+
+
+def _present(
+    aws: Aws, group: str, since: int, until: int | None, pattern: str | None, *, missing: set[str] | None = None
+) -> Iterator[Page]:
+    """A group's pages; none, and its name in `missing`, where it does not exist (yet)."""
+    try:
+        yield from logs.pages(aws, group, since=since, until=until, pattern=pattern)
+    except NotFoundError:
+        if missing is not None:
+            missing.add(group)
+
+
+def _of(role: str, lines: Iterable[LogLine]) -> Iterator[tuple[str, LogLine]]:
+    for line in lines:
+        yield role, line
+
+
+def _moment(entry: tuple[str, LogLine]) -> int:
+    return entry[1].at
+
+
+def _understood(role: str, line: LogLine, context: Context, wanted: Filter) -> Iterator[LogEvent]:
+    if wanted.may(line.message):
+        event = context.of(parse(line.message, at=line.at, function=role), line.stream)
+        if wanted.wants(event):
+            yield event
