@@ -99,7 +99,7 @@ NAMES = frozenset(_FIELDS)
 def about(name: str) -> str:
     """One line on a setting: what it is, what is allowed, its default."""
     setting = _FIELDS[name]
-    return f"{name}: {setting.metadata['about']}; {_allowed(name)}; default {setting.default!r}."
+    return f"{name}: {setting.metadata['about']}; {allowed(name)}; default {setting.default!r}."
 
 
 def problem(name: str, value: object) -> str | None:
@@ -115,16 +115,17 @@ def problem(name: str, value: object) -> str | None:
     else:
         fine = isinstance(value, int) and not isinstance(value, bool)
     if not fine:
-        return f"must be {_allowed(name)}"
+        return f"must be {allowed(name)}"
     among, low, high = (setting.metadata[k] for k in ("among", "low", "high"))
     if among and value not in among:
-        return f"must be {_allowed(name)}"
+        return f"must be {allowed(name)}"
     if isinstance(value, int) and low is not None and not low <= value <= high:
-        return f"must be {_allowed(name)}"
+        return f"must be {allowed(name)}"
     return None
 
 
-def _allowed(name: str) -> str:
+def allowed(name: str) -> str:
+    """What a setting takes, in words."""
     setting = _FIELDS[name]
     kind = str(setting.type)
     if setting.metadata["among"]:
