@@ -27,16 +27,16 @@ def deploy(session: Session, *, yes: Yes = False) -> None:
                 out.event("changeset", step, lambda _: None)
             case op.Event():
                 if out.json:
-                    out.event("event", step, _event)
+                    out.event("event", step, lambda e: [render_event(e)])
                 else:
-                    out.say(_event(step))
+                    out.say(render_event(step))
             case op.Outputs():
                 out.event("outputs", step, lambda o: [Fields([(k, v) for k, v in o.outputs.items()])])
             case op.Result():
                 out.event("result", step, _result)
 
 
-def _event(event: op.Event) -> Line:
+def render_event(event: op.Event) -> Line:
     style = Style.BAD if "FAILED" in event.status else Style.GOOD if "COMPLETE" in event.status else Style.DIM
     return line(
         dim(f"{event.done:>3}/{event.total}"),

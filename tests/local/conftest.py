@@ -1,16 +1,112 @@
-"""The embedded engine for a whole test session: its own folder, its own port, stopped at the end."""
+"""The embedded engine and a deployed project for a whole test session; both gone at the end."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtp.local import engine as engines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
+
+    from rtp.aws import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What one run of the CLI left: exit code, stdout, stderr."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """Stdout as the one JSON document it should be."""
+        return json.loads(self.stdout)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Stdout as a stream: a JSON object a line."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project folder of its own, in which the real CLI runs in a child process."""
+
+    root: Path
+
+    def rtp(
+        self,
+        *args: str | Path,
+        stdin: str | bytes = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = 180,
+        ok: bool = True,
+    ) -> Finished:
+        """Run `rtp ARGS` to its end. ok: fail the test when it does not exit with 0."""
+        done = subprocess.run(
+            self.argv(*args),
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            cwd=self.root,
+            env=self.environ(env),
+            timeout=timeout,
+            check=False,
+        )
+        finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert not ok or finished.code == 0, f"rtp {args}: {finished.code}\n{finished.stdout}\n{finished.stderr}"
+        assert "Traceback" not in finished.stderr, finished.stderr
+        return finished
+
+    def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """Run `rtp ARGS` beside the test, for follow, watch and interrupts. The test ends it."""
+        return subprocess.Popen(
+            self.argv(*args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.root,
+            env=self.environ(env),
+        )
+
+    def argv(self, *args: str | Path) -> list[str]:
+        """The command line of the CLI."""
+        return [sys.executable, "-m", "rtp", *map(str, args)]
+
+    def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """This process's environment without what would lead rtp elsewhere."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RTP_"))}
+        return clean | {"NO_COLOR": "1"} | dict(extra or {})
+
+    @property
+    def engine(self) -> engines.Engine:
+        """The project's running engine."""
+        return engines.require(self.root)
+
+    @property
+    def aws(self) -> Aws:
+        """The engine, for a test that looks behind the CLI."""
+        from rtp.aws import Aws
+
+        return Aws(region="us-east-1", endpoint_url=self.engine.endpoint_url, local=True)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The deployed stack's outputs."""
+        from rtp.aws import stacks
+
+        return stacks.outputs(self.aws, "realtime-processor-local")
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +121,69 @@ def engine(engine_root: Path) -> Iterator[engines.Engine]:
     running = engines.start(engine_root)
     yield running
     engines.stop(engine_root)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty project of one test; its engine, where the test started one, is stopped at the end."""
+    made = Project(tmp_path)
+    yield made
+    engines.stop(made.root)
+
+
+PROCESSORS = '''\
+"""The processors of the shared test pipeline, one per outcome."""
+
+import time
+
+from rtp.runtime import Event, Reject, processor
+
+
+@processor("order.created")
+def enrich(event: Event) -> dict:
+    return {"total_cents": round(event.data["total"] * 100)}
+
+
+@processor("test.fail")
+def fail(event: Event) -> dict:
+    raise RuntimeError(event.data.get("message", "told to fail"))
+
+
+@processor("test.reject")
+def reject(event: Event) -> dict:
+    raise Reject(event.data.get("message", "told to reject"))
+
+
+@processor("test.slow")
+def slow(event: Event) -> dict:
+    time.sleep(float(event.data.get("seconds", 1)))
+    return {}
+'''
+
+# Retries in quick succession, so that a poisoned event is dead within seconds.
+SETTINGS = """\
+[processors]
+path = "processors.py"
+
+[defaults]
+max_receive_count = 2
+backoff_base_s = 0
+timeout_s = 10
+"""
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A pipeline deployed by the real CLI, shared by the session: tests use it and do not change its stack.
+
+    Event types: order.created (total -> total_cents), test.fail, test.reject, test.slow; any other is stored as it came.
+    """
+    made = Project(tmp_path_factory.mktemp("deployed"))
+    (made.root / "rtp.toml").write_text(SETTINGS)
+    (made.root / "processors.py").write_text(PROCESSORS)
+    try:
+        made.rtp("deploy", "--yes")
+        yield made
+        made.rtp("destroy", "--yes")
+    finally:
+        engines.stop(made.root)

@@ -1,0 +1,80 @@
+"""Emptying what CloudFormation will not delete full: versioned buckets."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from rtp.errors import AwsError, RtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.aws import Aws
+
+_BATCH = 1000  # what DeleteObjects takes
+_WORKERS = 8
+_GONE = ("NoSuchBucket", "404")
+
+
+def empty_bucket(aws: Aws, bucket: str) -> Iterator[int]:
+    """Delete every version and delete marker, several batches at once; yields how many each batch deleted.
+
+    A bucket that does not exist is empty. Raises RtpError when S3 refuses a single object.
+    """
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        futures = []
+        for batch in _batches(aws, bucket):
+            futures.append(pool.submit(_delete, aws, bucket, batch))
+            while len(futures) >= 2 * _WORKERS:  # a bound on what is held in memory
+                yield futures.pop(0).result()
+        for future in futures:
+            yield future.result()
+
+
+def count_objects(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
+    """How many versions and delete markers there are, counted up to `limit`; None for a bucket that does not exist."""
+    seen = 0
+    try:
+        for batch in _listed(aws, bucket):
+            seen += len(batch)
+            if seen >= limit:
+                return limit
+    except AwsError as error:
+        if error.service_code in _GONE:
+            return None
+        raise
+    return seen
+
+
+def _batches(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
+    try:
+        yield from (batch for batch in _listed(aws, bucket) if batch)
+    except AwsError as error:
+        if error.service_code not in _GONE:
+            raise
+
+
+def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
+    token: dict[str, str] = {}
+    while True:
+        page = aws.call("s3", "list_object_versions", Bucket=bucket, MaxKeys=_BATCH, **token)
+        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in found]
+        if not page.get("IsTruncated"):
+            return
+        token = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+
+
+def _delete(aws: Aws, bucket: str, batch: list[dict[str, str]]) -> int:
+    answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    refused = answer.get("Errors", ())
+    if refused:
+        first = refused[0]
+        raise RtpError(
+            f"{len(refused)} objects of {bucket} could not be deleted; the first, {first.get('Key')}: "
+            f"{first.get('Message') or first.get('Code')}.",
+            hint="Take away the object lock or the policy that forbids it, then run `rtp destroy` again.",
+            code="bucket-not-emptied",
+        )
+    return len(batch)
