@@ -28,8 +28,8 @@ def commands() -> str:
         "Written by `make docs` from the commands themselves; a test fails when it has fallen behind.",
         "",
         "Every command that touches an environment takes `--env/-e NAME`, `--profile NAME`, `--region NAME`",
-        "and `--endpoint-url URL`, and every one that prints data `--json` and `--query JMESPATH`. stdout is data, stderr is",
-        "talk. Exit codes are listed in [exit-codes.md](exit-codes.md).",
+        "and `--endpoint-url URL`, and every one that prints data `--json` and `--query JMESPATH`. stdout is data,",
+        "stderr is talk. Exit codes are listed in [exit-codes.md](exit-codes.md).",
     ]
     panels: dict[str, list[str]] = {}
     for name, entry in cli.COMMANDS.items():
@@ -48,7 +48,8 @@ def reference_of_settings() -> str:
         "# Settings",
         "",
         "What `[defaults]` and `[env.NAME]` of rtp.toml may set, beside `region`, `account`, `profile`,",
-        "`endpoint_url` and `protected`. Written by `make docs`. `rtp config -e NAME` shows what an environment resolves to, and why.",
+        "`endpoint_url` and `protected`. Written by `make docs`. `rtp config -e NAME` shows what an environment resolves",
+        "to, and why.",
         "",
         "| setting | default | allowed | what it is |",
         "| --- | --- | --- | --- |",
