@@ -15,6 +15,7 @@ from rtp.ops.ahead import Ahead
 from rtp.ops.logcontext import Context
 from rtp.ops.logfilter import Filter
 from rtp.ops.loglines import LogEvent, parse
+from rtp.ops.pace import Pace
 from rtp.ops.tail import Tail
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from rtp.aws.logs import LogLine, Page
 
 __all__ = ["LogEvent", "LogQuery", "follow", "read"]
-
-WORST_WAIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,31 +114,6 @@ def follow(
             sleep(pace.after(came=came))
 
     return events()
-
-
-class Pace:
-    """How long to wait between polls, s: little while lines come, more when idle, much more in trouble."""
-
-    def __init__(self, least: float, most: float) -> None:
-        self._least, self._most = least, most
-        self._idle = least
-        self._trouble = 0.0
-
-    @property
-    def troubled(self) -> bool:
-        """Whether the last poll failed."""
-        return self._trouble > 0
-
-    def after(self, *, came: bool) -> float:
-        """The wait after a poll that worked."""
-        self._trouble = 0.0
-        self._idle = self._least if came else min(self._most, self._idle * 1.3)
-        return self._idle
-
-    def after_trouble(self) -> float:
-        """The wait after one that failed."""
-        self._trouble = min(WORST_WAIT_S, self._trouble * 2 or self._least)
-        return self._trouble
 
 
 def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str, str]:

@@ -1,0 +1,227 @@
+"""X-Ray's segment documents -> one tree a trace. Pure; nothing in the documents is trusted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from rtp import times
+
+DEEPEST = 60  # levels of subsegments that are read; an honest trace has five
+MOST = 20_000  # segments of one trace that are read
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An exception that a segment recorded. stack: `file:line in function`, outermost first."""
+
+    type: str
+    message: str
+    stack: tuple[str, ...] = ()
+    remote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of work, and what it called. Times are ISO 8601 UTC; offset_ms counts from the trace's start.
+
+    end and duration_ms are None while it is in progress. error: a client's mistake (4xx); fault: the service's (5xx).
+    """
+
+    id: str
+    name: str
+    origin: str
+    start: str
+    end: str | None
+    offset_ms: float
+    duration_ms: float | None
+    error: bool = False
+    fault: bool = False
+    throttle: bool = False
+    namespace: str = ""
+    request_id: str | None = None
+    annotations: dict[str, Any] = field(default_factory=dict)
+    http: dict[str, Any] = field(default_factory=dict)
+    aws: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    exceptions: tuple[Problem, ...] = ()
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A whole trace; its fields are those of `traces show --json`. partial: something in it is still in progress."""
+
+    id: str
+    start: str
+    duration_ms: float
+    error: bool
+    fault: bool
+    throttle: bool
+    partial: bool
+    event_id: str | None
+    event_ids: tuple[str, ...]
+    segments: tuple[Segment, ...]
+
+    @property
+    def start_ms(self) -> int:
+        """Epoch ms."""
+        return times.parse_when(self.start)
+
+    def walk(self) -> list[tuple[int, Segment]]:
+        """Every segment with its depth, in the order in which a tree is drawn."""
+        found: list[tuple[int, Segment]] = []
+        waiting = [(0, s) for s in reversed(self.segments)]
+        while waiting:
+            depth, segment = waiting.pop()
+            found.append((depth, segment))
+            waiting.extend((depth + 1, child) for child in reversed(segment.segments))
+        return found
+
+
+def trace(trace_id: str, documents: list[str]) -> Trace:
+    """The tree of a trace's documents. What cannot be read is left out; what has no parent here is a root."""
+    nodes: dict[str, _Node] = {}
+    for text in documents:
+        document = _loaded(text)
+        if document is not None:
+            _collect(document, None, nodes, 0)
+    roots = _link(nodes)
+    zero = min((n.start for n in nodes.values()), default=0.0)
+    last = max((n.end if n.end is not None else n.start for n in nodes.values()), default=zero)
+    segments = tuple(_segment(n, zero) for n in roots)
+    every = list(nodes.values())
+    events = tuple(dict.fromkeys(str(n.annotations["event_id"]) for n in every if "event_id" in n.annotations))
+    return Trace(
+        id=trace_id,
+        start=times.iso(zero * 1000),
+        duration_ms=round((last - zero) * 1000, 3),
+        error=any(_flag(n.document, "error") for n in every),
+        fault=any(_flag(n.document, "fault") for n in every),
+        throttle=any(_flag(n.document, "throttle") for n in every),
+        partial=any(n.end is None for n in every),
+        event_id=events[0] if events else None,
+        event_ids=events,
+        segments=segments,
+    )
+
+
+class _Node:
+    """A segment on its way into the tree."""
+
+    def __init__(self, document: dict[str, Any], parent: str | None) -> None:
+        self.document = document
+        self.parent = parent
+        self.start = _seconds(document.get("start_time")) or 0.0
+        self.end = None if document.get("in_progress") else _seconds(document.get("end_time"))
+        self.annotations = _dict(document.get("annotations"))
+        self.children: list[_Node] = []
+
+
+def _loaded(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _collect(document: dict[str, Any], parent: str | None, nodes: dict[str, _Node], depth: int) -> None:
+    segment_id = str(document.get("id") or f"?{len(nodes)}")
+    if depth > DEEPEST or len(nodes) >= MOST or not _seconds(document.get("start_time")):
+        return
+    known = nodes.get(segment_id)
+    if known is None or known.end is None:  # the finished document replaces the one sent while it ran
+        nodes[segment_id] = _Node(document, parent or _text(document.get("parent_id")) or None)
+    for child in document.get("subsegments") or ():
+        if isinstance(child, dict):
+            _collect(child, segment_id, nodes, depth + 1)
+
+
+def _link(nodes: dict[str, _Node]) -> list[_Node]:
+    """Give every node to its parent; the roots. A node whose ancestors lead back to itself is a root."""
+    roots = []
+    for segment_id, node in nodes.items():
+        parent = node.parent
+        seen = {segment_id}
+        while parent is not None and parent in nodes and parent not in seen and len(seen) <= DEEPEST * 2:
+            seen.add(parent)
+            parent = nodes[parent].parent
+        circular = parent is not None and parent in nodes
+        if node.parent is None or node.parent not in nodes or circular:
+            node.parent = None
+            roots.append(node)
+        else:
+            nodes[node.parent].children.append(node)
+    for node in nodes.values():
+        node.children.sort(key=lambda n: n.start)
+    return sorted(roots, key=lambda n: n.start)
+
+
+def _segment(node: _Node, zero: float) -> Segment:
+    document = node.document
+    aws = _dict(document.get("aws"))
+    return Segment(
+        id=_text(document.get("id")),
+        name=_text(document.get("name")),
+        origin=_text(document.get("origin")),
+        start=times.iso(node.start * 1000),
+        end=None if node.end is None else times.iso(node.end * 1000),
+        offset_ms=round((node.start - zero) * 1000, 3),
+        duration_ms=None if node.end is None else round(max(0.0, node.end - node.start) * 1000, 3),
+        error=_flag(document, "error"),
+        fault=_flag(document, "fault"),
+        throttle=_flag(document, "throttle"),
+        namespace=_text(document.get("namespace")),
+        request_id=_text(aws.get("request_id")) or None,
+        annotations=node.annotations,
+        http=_dict(document.get("http")),
+        aws=aws,
+        metadata=_dict(document.get("metadata")),
+        exceptions=_problems(document.get("cause")),
+        segments=tuple(_segment(child, zero) for child in node.children),
+    )
+
+
+def _problems(cause: Any) -> tuple[Problem, ...]:
+    found = cause.get("exceptions") if isinstance(cause, dict) else None
+    return tuple(
+        Problem(
+            type=_text(e.get("type")) or "Exception",
+            message=_text(e.get("message")),
+            stack=tuple(_frame(f) for f in _list(e.get("stack")) if isinstance(f, dict)),
+            remote=bool(e.get("remote")),
+        )
+        for e in _list(found)
+        if isinstance(e, dict)
+    )
+
+
+def _frame(frame: dict[str, Any]) -> str:
+    where = f"{_text(frame.get('path')) or '?'}:{_text(frame.get('line')) or '?'}"
+    return f"{where} in {_text(frame.get('label'))}" if frame.get("label") else where
+
+
+def _flag(document: dict[str, Any], name: str) -> bool:
+    return document.get(name) is True
+
+
+def _seconds(value: Any) -> float | None:
+    fine = isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 < value < 100_000_000_000
+    return float(value) if fine else None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else str(value)
