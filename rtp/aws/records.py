@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from rtp.contract import STATUS_INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rtp.aws import Aws
+
+_KEYS = 100  # of one BatchGetItem
 
 
 def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
@@ -25,6 +27,23 @@ def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
         ConsistentRead=True,
     )
     return [item(i) for i in found]
+
+
+def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The records of these (id, timestamp) pairs as they are this moment, in any order, without what is missing."""
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(keys), _KEYS):
+        wanted: Any = {
+            table: {
+                "Keys": [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _KEYS]],
+                "ConsistentRead": True,
+            }
+        }
+        while wanted:
+            answer = aws.call("dynamodb", "batch_get_item", RequestItems=wanted)
+            found += [item(i) for i in answer["Responses"].get(table, ())]
+            wanted = answer.get("UnprocessedKeys")
+    return found
 
 
 def by_status(

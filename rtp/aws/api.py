@@ -1,0 +1,139 @@
+"""The stack's own REST API: where it is, its key, and requests to it over kept-alive connections."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp import __version__, plain
+from rtp.contract import Output
+from rtp.errors import EndpointError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtp.aws import Aws
+
+ANSWER_S = 35.0  # the API itself gives up after 29 s
+CONNECT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the API said. body: the JSON object, or {} where it was none. retry_after: seconds, when it said so."""
+
+    status: int
+    body: dict[str, Any]
+    latency_ms: float
+    retry_after: float | None = None
+
+    @property
+    def message(self) -> str:
+        """The API's own words."""
+        return str(self.body.get("message") or f"HTTP {self.status}")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key. Its value stands in no repr, and so in no log and no traceback."""
+
+    value: str = field(repr=False)
+
+
+def url(outputs: Mapping[str, str], aws: Aws) -> str:
+    """The API's URL, ending in a slash; on an emulator the one that works through its port."""
+    if aws.endpoint_url is None:
+        return outputs[Output.API_URL].rstrip("/") + "/"
+    return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{outputs[Output.API_ID]}/{outputs[Output.API_STAGE]}/"
+
+
+def key(aws: Aws, outputs: Mapping[str, str]) -> Key:
+    """The stack's own API key, with its value. Raises NotFoundError when somebody deleted it."""
+    found = aws.call("apigateway", "get_api_key", apiKey=outputs[Output.API_KEY_ID], includeValue=True)
+    if not found.get("value"):
+        raise NotFoundError(f"API key {outputs[Output.API_KEY_ID]} has no value.", hint="Run `rtp deploy`.")
+    return Key(found["value"])
+
+
+class Client:
+    """Requests to one API, from any number of threads."""
+
+    def __init__(
+        self, base: str, key: Key, *, connections: int, local: bool, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._base = base
+        self._key = key
+        self._clock = clock
+        self._pool = _pool(base, connections, local=local)
+
+    def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
+        """POST a JSON body. Raises EndpointError when nothing answers; any HTTP status is an Answer."""
+        import urllib3
+
+        headers = {
+            "Content-Type": "application/json",
+            "x-api-key": self._key.value,
+            "X-Amzn-Trace-Id": trace_header,
+            "User-Agent": f"rtp/{__version__}",
+        }
+        begun = self._clock()
+        try:
+            answer = self._pool.request("POST", self._base + path, body=body, headers=headers)
+            content = answer.data
+        except urllib3.exceptions.HTTPError as error:
+            raise EndpointError(
+                f"Nothing answered at {self._base}{path} ({_reason(error)}).", hint="See `rtp status`."
+            ) from None
+        return Answer(
+            answer.status,
+            _object(content),
+            (self._clock() - begun) * 1000,
+            _seconds(answer.headers.get("Retry-After")),
+        )
+
+
+def _pool(base: str, connections: int, *, local: bool) -> Any:
+    import urllib.request
+
+    import urllib3
+
+    options: dict[str, Any] = {
+        "maxsize": connections,
+        "block": False,
+        "retries": False,
+        "timeout": urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),
+    }
+    scheme = base.split(":")[0]
+    proxy = None if local else urllib.request.getproxies().get(scheme)
+    if proxy and not urllib.request.proxy_bypass(base.split("/")[2]):
+        return urllib3.ProxyManager(proxy, **options)
+    return urllib3.PoolManager(**options)
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        value = plain.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return None if header is None else min(60.0, max(0.0, float(header)))
+    except ValueError:
+        return None
+
+
+def _reason(error: Exception) -> str:
+    name = type(error).__name__
+    return {
+        "NewConnectionError": "connection refused",
+        "ConnectTimeoutError": "no connection in time",
+        "ReadTimeoutError": "no answer in time",
+        "ProtocolError": "connection broken",
+        "NameResolutionError": "name not known",
+        "SSLError": "TLS failed",
+        "ProxyError": "the proxy failed",
+    }.get(name, name)

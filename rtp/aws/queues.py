@@ -1,0 +1,198 @@
+"""SQS: depth, receiving without consuming, sending and deleting in batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import AwsError, RtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rtp.aws import Aws
+
+BATCH = 10  # entries of one batch call
+BATCH_BYTES = 256 * 1024  # of one SendMessageBatch; older endpoints allow no more
+TRACE_HEADER = "AWSTraceHeader"
+
+Attributes = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages a queue says it has; SQS calls these numbers approximate."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """All that have not been deleted."""
+        return self.visible + self.in_flight + self.delayed
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received message. attributes: as SQS has them, so that they can be sent again unchanged. sent_at: epoch ms."""
+
+    message_id: str
+    receipt: str = field(repr=False)
+    body: str
+    attributes: Attributes
+    sent_at: int
+    receive_count: int
+    trace_header: str = ""
+
+    def text(self, attribute: str) -> str:
+        """A string attribute's value, or nothing."""
+        return str(self.attributes.get(attribute, {}).get("StringValue", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send."""
+
+    body: str
+    attributes: Attributes
+    trace_header: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes that count against SQS's limits."""
+        return len(self.body.encode("utf-8", "surrogatepass")) + sum(
+            len(name) + sum(len(v) for v in value.values() if isinstance(v, str | bytes))
+            for name, value in self.attributes.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one Outgoing: the message id SQS gave it, or why SQS did not take it."""
+
+    message_id: str = ""
+    error: str = ""
+
+
+def attribute(value: str) -> dict[str, Any]:
+    """A string as a message attribute."""
+    return {"DataType": "String", "StringValue": value}
+
+
+def depth(aws: Aws, url: str) -> Depth:
+    """How many messages are in a queue, approximately."""
+    names = (
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+    )
+    found = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))["Attributes"]
+    return Depth(*(int(found.get(name, 0)) for name in names))
+
+
+def receive(aws: Aws, url: str, *, visibility_s: int, wait_s: int = 0, most: int = BATCH) -> list[Message]:
+    """Up to `most` messages, hidden from everybody else for `visibility_s`."""
+    answer = aws.call(
+        "sqs",
+        "receive_message",
+        QueueUrl=url,
+        MaxNumberOfMessages=most,
+        VisibilityTimeout=visibility_s,
+        WaitTimeSeconds=wait_s,
+        MessageSystemAttributeNames=["All"],
+        MessageAttributeNames=["All"],
+    )
+    return [_message(m) for m in answer.get("Messages", ())]
+
+
+def change_visibility(aws: Aws, url: str, receipts: Sequence[str], seconds: int) -> None:
+    """Hide received messages for so long from now; 0 gives them back at once.
+
+    Every batch is tried; what SQS no longer knows is visible or gone already. Raises the last error of a whole call.
+    """
+    failure: RtpError | None = None
+    for some in _by_tens(receipts):
+        entries = [
+            {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": seconds} for n, receipt in enumerate(some)
+        ]
+        try:
+            aws.call("sqs", "change_message_visibility_batch", QueueUrl=url, Entries=entries)
+        except RtpError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+def delete(aws: Aws, url: str, receipts: Sequence[str]) -> list[str]:
+    """Delete received messages. Returns the receipts of those that SQS did not delete."""
+    kept: list[str] = []
+    for some in _by_tens(receipts):
+        entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(some)]
+        answer = aws.call("sqs", "delete_message_batch", QueueUrl=url, Entries=entries)
+        kept += [some[int(f["Id"])] for f in answer.get("Failed", ())]
+    return kept
+
+
+def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
+    """Send messages in as few calls as their sizes allow; one Receipt for each, in their order."""
+    receipts: list[Receipt] = []
+    for some in _batches(messages):
+        entries = [_entry(n, message) for n, message in enumerate(some)]
+        try:
+            answer = aws.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
+        except AwsError as error:
+            if error.service_code not in ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong"):
+                raise
+            receipts += [Receipt(error=error.message)] * len(some)
+            continue
+        outcome = {e["Id"]: Receipt(message_id=e["MessageId"]) for e in answer.get("Successful", ())}
+        outcome |= {e["Id"]: Receipt(error=f"{e['Code']}: {e.get('Message', '')}") for e in answer.get("Failed", ())}
+        receipts += [outcome.get(str(n), Receipt(error="SQS said nothing of it")) for n in range(len(some))]
+    return receipts
+
+
+def _entry(number: int, message: Outgoing) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "Id": str(number),
+        "MessageBody": message.body,
+        "MessageAttributes": message.attributes,
+    }
+    if message.trace_header:
+        entry["MessageSystemAttributes"] = {TRACE_HEADER: attribute(message.trace_header)}
+    return entry
+
+
+def _message(found: dict[str, Any]) -> Message:
+    system = found.get("Attributes", {})
+    return Message(
+        message_id=found["MessageId"],
+        receipt=found["ReceiptHandle"],
+        body=found["Body"],
+        attributes={k: _sendable(v) for k, v in found.get("MessageAttributes", {}).items()},
+        sent_at=int(system.get("SentTimestamp", 0)),
+        receive_count=int(system.get("ApproximateReceiveCount", 0)),
+        trace_header=system.get(TRACE_HEADER, ""),
+    )
+
+
+def _sendable(value: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in value.items() if k in ("DataType", "StringValue", "BinaryValue")}
+
+
+def _batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
+    batch: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == BATCH or size + message.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += message.size
+    if batch:
+        yield batch
+
+
+def _by_tens(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

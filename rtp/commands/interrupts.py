@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a request to end well: the first lets what is under way finish, the second does not."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.errors import ExitCode
+from rtp.ops.deliver import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+
+@dataclass(slots=True)
+class Interruption:
+    """Whether and how the operator broke in. stop: to be handed to the operation."""
+
+    stop: Stop
+    exit_code: ExitCode = ExitCode.OK
+
+    def __bool__(self) -> bool:
+        return self.exit_code is not ExitCode.OK
+
+
+@contextmanager
+def gently(tell: Callable[[str], None] = lambda _: None) -> Iterator[Interruption]:
+    """Within it no signal raises an exception, so nothing is left out of what the command reports afterwards."""
+    state = Interruption(Stop())
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if state:
+            state.stop.now.set()
+            return
+        state.exit_code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
+        state.stop.soon.set()
+        tell("ending; what is under way is finished first (again: at once)")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield state
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

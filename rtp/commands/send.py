@@ -1,0 +1,205 @@
+"""rtp send."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rtp import plain, times
+from rtp.commands import interrupts
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.contract import Output
+from rtp.errors import ExitCode, UsageError
+from rtp.ops import outcome, payload
+from rtp.ops import send as op
+from rtp.ops.summary import Summary
+from rtp.view import Line, Style, Text, View, bad, dim, line, name, warn
+
+if TYPE_CHECKING:
+    from rtp.ops.payload import Payload
+    from rtp.output import Live
+
+app = new_app()
+
+_STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN, "failed": Style.BAD}
+_REDRAW_S = 0.1
+_SHOWN = 5  # kinds of failure in the summary
+_RESULT_CHARACTERS = 2000
+
+
+@app.command()
+@with_session
+def send(
+    session: Session,
+    *,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|-", help="One event, a JSON array, or one event a line; - is standard input."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", metavar="JSON", help="The data of one event, with --type.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="The type of --data.")] = None,
+    via: Annotated[
+        op.Via, typer.Option("--via", help="api: answered when processed; events: when queued; sqs: past the API.")
+    ] = op.Via.API,
+    count: Annotated[
+        int, typer.Option("--count", min=1, max=10_000_000, help="Send it so many times, each time a new event.")
+    ] = 1,
+    rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="At most so many events a second.")] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, max=256, help="Requests at once.")] = 8,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until each event is processed or dead.")] = False,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest repeat of one event, and longest --wait."),
+    ] = 60.0,
+) -> None:
+    """Send events through the API with the stack's own key.
+
+    What is throttled or unanswered is sent again; its id keeps it from running twice.
+    """
+    events = _payload(file, data, kind)
+    if count > 1:
+        events = events.repeated(count)
+    out, outputs, aws = session.out, session.outputs, session.aws
+    summary = Summary(len(events), waits=wait)
+    begun = time.monotonic()
+    with interrupts.gently(lambda text: out.say(line(dim(text)))) as broken, out.live() as live:
+        draw = _Progress(live, summary)
+        for sent in op.send(
+            aws,
+            outputs,
+            events,
+            via=via,
+            concurrency=min(concurrency, len(events)),
+            rate=rate,
+            timeout_s=timeout,
+            stop=broken.stop,
+        ):
+            summary.add(sent)
+            summary.elapsed_s = time.monotonic() - begun
+            draw()
+        refused = broken.stop.soon.is_set()
+        if summary.pending and not refused:
+            for record in outcome.wait(
+                aws, outputs[Output.TABLE], sorted(summary.pending), timeout_s=timeout, stop=broken.stop
+            ):
+                summary.end(record)
+                draw()
+    if out.json:
+        out.document(summary.document())
+    else:
+        out.show(_story(summary))
+    if broken:
+        raise typer.Exit(broken.exit_code)
+    if summary.bad:
+        raise typer.Exit(ExitCode.FAILED)
+    if summary.pending:
+        out.say(line(warn("timed out: "), f"{len(summary.pending)} not processed within {timeout:g} s; it goes on"))
+        raise typer.Exit(ExitCode.TIMED_OUT)
+
+
+def _payload(file: str | None, data: str | None, kind: str | None) -> Payload:
+    if (file is None) == (data is None):
+        raise UsageError(
+            "Name a file, - or --data." if file is None else "Name a file or --data, not both.",
+            hint="For example `rtp send event.json`, or `rtp send --type order.created --data '{\"total\": 12.5}'`.",
+        )
+    if data is not None:
+        return payload.of_data(data, kind)
+    if kind is not None:
+        raise UsageError("--type belongs to --data.", hint="The events of a file have their own types.")
+    if file == "-":
+        return payload.of_stream(sys.stdin.buffer, "standard input")
+    return payload.of_file(Path(str(file)))
+
+
+class _Progress:
+    """One line that is redrawn while many events are on their way."""
+
+    def __init__(self, live: Live, summary: Summary) -> None:
+        self._live = live
+        self._summary = summary
+        self._drawn = time.monotonic()
+
+    def __call__(self) -> None:
+        if not self._live.visible or self._summary.wanted == 1 or time.monotonic() - self._drawn < _REDRAW_S:
+            return
+        self._drawn = time.monotonic()
+        s = self._summary
+        parts = [f"{s.sent:,} of {s.wanted:,} sent", f"{s.rate:,.0f}/s"]
+        if s.waits and s.outcomes:
+            parts.append(", ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items())))
+        elif s.unsent and s.rate:
+            parts.append(f"{times.span(s.unsent / s.rate * 1000)} left")
+        failed = [bad(f" · {len(s.failed):,} failed")] if s.failed else []
+        self._live.update(line(" · ".join(parts), *failed))
+
+
+def _story(summary: Summary) -> list[View]:
+    if summary.single and summary.last is not None:
+        return _one(summary.last, summary.record)
+    return _many(summary)
+
+
+def _one(sent: op.Sent, record: dict[str, Any] | None) -> list[View]:
+    status = str(record["status"]) if record else sent.status
+    views: list[View] = [
+        line(
+            Text(status, _STYLES.get(status, Style.BAD)),
+            "  ",
+            name(sent.id),
+            f"  {sent.kind}",
+            dim(f"  {sent.latency_ms:.0f} ms" if sent.http_status else ""),
+        )
+    ]
+    error = (record or {}).get("error") if record else sent.error
+    if error:
+        views.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
+    result = (record or {}).get("result", sent.result)
+    if result is not None:
+        text = plain.dumps(result)
+        views.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
+    if sent.trace_id:
+        views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
+    if status != "processed" and sent.recorded:
+        views.append(line(dim(f"next    rtp show {sent.id}"), indent=2))
+    return views
+
+
+def _many(s: Summary) -> list[View]:
+    counts = "  ".join(f"{n:,} {status}" for status, n in s.by_status.items())
+    views: list[View] = [line(f"{s.sent:,} sent: {counts}") if s.sent else line("nothing was sent")]
+    if s.waits and s.outcomes:
+        views.append(line("records: " + "  ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items()))))
+    if s.sent:
+        took = f"{times.span(s.elapsed_s * 1000)}, {s.rate:,.0f}/s"
+        views.append(dim(f"in {took}, p50 {s.percentile(50):.0f} ms, p99 {s.percentile(99):.0f} ms"))
+    if s.unsent:
+        views.append(line(warn(f"{s.unsent:,} not sent")))
+    return views + _reasons(s)
+
+
+def _reasons(s: Summary) -> list[Line]:
+    """Why events failed, the most frequent reason first, each with one id to look at."""
+    counted: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for sent in s.failed:
+        reason = f"{(sent.error or {}).get('type', '')}: {(sent.error or {}).get('message', '')}"
+        counted[reason] += 1
+        example.setdefault(reason, f"line {sent.line}" if sent.line else sent.id)
+    for record in s.dead:
+        reason = "dead: " + str((record.get("error") or {}).get("message", ""))
+        counted[reason] += 1
+        example.setdefault(reason, str(record["id"]))
+    lines = [
+        line(bad(f"{n:,} × "), reason, dim(f"  such as {example[reason]}"), indent=2)
+        for reason, n in counted.most_common(_SHOWN)
+    ]
+    return lines + ([line(dim(f"and {len(counted) - _SHOWN} more reasons"), indent=2)] if len(counted) > _SHOWN else [])

@@ -1,0 +1,28 @@
+"""Ids that rtp makes for an event that it sends: the event's own, and its trace's."""
+
+from __future__ import annotations
+
+import secrets
+
+from rtp.times import now_ms
+
+
+def uuid7(ms: int | None = None) -> str:
+    """A UUIDv7: an id that carries its own timestamp, so that the pair (id, timestamp) needs no second field."""
+    at = now_ms() if ms is None else ms
+    value = at << 80 | secrets.randbits(80)
+    value = value & ~(0xF << 76) | 7 << 76  # version
+    value = value & ~(0x3 << 62) | 2 << 62  # variant
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def trace_id(ms: int | None = None) -> str:
+    """An X-Ray trace id."""
+    at = now_ms() if ms is None else ms
+    return f"1-{at // 1000:08x}-{secrets.token_hex(12)}"
+
+
+def trace_header(trace: str) -> str:
+    """The X-Amzn-Trace-Id header that starts a sampled trace under this id."""
+    return f"Root={trace};Sampled=1"
