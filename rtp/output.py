@@ -89,6 +89,10 @@ class Output:
         """Text on stdout exactly as it is, for a caller that asked for the bytes (a template, a log's raw line)."""
         self._write(self._stdout, text)
 
+    def verbatim(self, text: str) -> None:
+        """As `raw`, but made safe where it would reach a terminal; for text that others wrote (a log's own line)."""
+        self._write(self._stdout, printable(text, newlines=True) if self._stdout.isatty() else text)
+
     # talk
 
     def say(self, *views: View) -> None:
