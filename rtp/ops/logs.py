@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.logs import LogLine, Page
 
-__all__ = ["LogEvent", "LogQuery", "follow", "read"]
+__all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+_TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,18 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
                 pages.close()
 
     return events()
+
+
+def since_of(*, id: str | None, request_id: str | None, trace_id: str | None, now: int | None = None) -> int:
+    """From when to read for something that carries its own time, a day back for what does not; else ten minutes."""
+    now = times.now_ms() if now is None else now
+    if id is not None and _UUID7.fullmatch(id):
+        return int(id.replace("-", "")[:12], 16) - 60_000
+    if trace_id is not None and _TRACE.fullmatch(trace_id):
+        return int(trace_id[2:10], 16) * 1000 - 60_000
+    if id or request_id or trace_id:
+        return now - times.parse_duration("1d")
+    return now - times.parse_duration(times.DEFAULT_WINDOW)
 
 
 def follow(

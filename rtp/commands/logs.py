@@ -1,0 +1,91 @@
+"""rtp logs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp import times
+from rtp.commands import loglook
+from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.session import Session
+from rtp.errors import UsageError
+from rtp.ops import logs as op
+from rtp.view import dim, line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = new_app()
+
+
+class Format(StrEnum):
+    """How lines are written."""
+
+    SHORT = "short"
+    DETAILED = "detailed"
+    RAW = "raw"
+    JSON = "json"
+
+
+@app.command()
+@with_session
+def logs(
+    session: Session,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", "--tail", "-t", help="Go on with what comes.")] = False,
+    since: Since = None,
+    until: Until = None,
+    pattern: Annotated[
+        str | None, typer.Option("--filter", help="CloudWatch's filter pattern, decided by the service.")
+    ] = None,
+    grep: Annotated[str | None, typer.Option("--grep", help="Only lines that match this regular expression.")] = None,
+    level: Annotated[str | None, typer.Option("--level", help="This level and above, such as WARNING.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="Only this event.")] = None,
+    request_id: Annotated[str | None, typer.Option("--request-id", help="Only this request of a function.")] = None,
+    trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only this trace.")] = None,
+    function: Annotated[
+        list[str] | None, typer.Option("--function", "-n", help="processor or worker; both unless given.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.SHORT,
+) -> None:
+    """Show or follow both functions' logs, merged in time order."""
+    if follow and until is not None:
+        raise UsageError("--until ends what --follow goes on with.", hint="Leave one of them out.")
+    out = session.out
+    out.json = out.json or form is Format.JSON
+    start = times.parse_when(since) if since else op.since_of(id=event_id, request_id=request_id, trace_id=trace_id)
+    query = op.LogQuery(
+        since=start,
+        until=None if follow else times.parse_when(until or "now"),
+        functions=tuple(function or ()),
+        pattern=pattern,
+        grep=grep,
+        level=level,
+        id=event_id,
+        request_id=request_id,
+        trace_id=trace_id,
+    )
+    if query.until is not None and query.until < query.since:
+        raise UsageError("--until is before --since.")
+    if follow:
+        if out.animated:
+            out.say(line(dim("following; Ctrl-C ends")))
+        _write(session, op.follow(session.aws, session.outputs, query, tell=out.warn), form)
+    elif not _write(session, op.read(session.aws, session.outputs, query), form) and not out.json:
+        out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since 1h")))
+
+
+def _write(session: Session, events: Iterator[op.LogEvent], form: Format) -> int:
+    """Write events as they come; how many there were."""
+    out, count = session.out, 0
+    look = loglook.detailed(out.width) if form is Format.DETAILED else loglook.short(out.width)
+    for event in events:
+        count += 1
+        if form is Format.RAW and not out.json:
+            out.verbatim(event.raw.rstrip("\n") + "\n")
+        else:
+            out.event("log", event, look)
+    return count
