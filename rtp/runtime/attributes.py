@@ -1,0 +1,68 @@
+"""Values as DynamoDB holds them. Numbers travel as decimal text, so none is rounded."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+MAX_NATIVE_DEPTH = 28  # DynamoDB nests 32 levels; an item's attribute and the attempts' list take their part
+MAX_KEY_BYTES = 65_535
+
+
+class NotNativeError(ValueError):
+    """DynamoDB cannot hold the value as an attribute; as JSON text in S3 it can be kept."""
+
+
+def pack(value: Any, depth: int = 0) -> dict[str, Any]:
+    """The attribute value of exact JSON. NotNativeError where DynamoDB's documents are narrower than JSON's."""
+    if isinstance(value, str):
+        return {"S": value}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, (int, Decimal)):
+        return {"N": number(value)}
+    if depth >= MAX_NATIVE_DEPTH:
+        raise NotNativeError("nested too deep")
+    if isinstance(value, dict):
+        for key in value:
+            if not key or (len(key) > MAX_KEY_BYTES // 4 and len(key.encode()) > MAX_KEY_BYTES):
+                raise NotNativeError("a key is empty or too long")
+        return {"M": {key: pack(item, depth + 1) for key, item in value.items()}}
+    return {"L": [pack(item, depth + 1) for item in value]}
+
+
+def unpack(attribute: dict[str, Any]) -> Any:
+    """The exact JSON value of an attribute: int where it is whole, Decimal otherwise."""
+    ((kind, value),) = attribute.items()
+    if kind == "S":
+        return value
+    if kind == "N":
+        return int(value) if value.lstrip("-").isdigit() else Decimal(value)
+    if kind == "M":
+        return {key: unpack(item) for key, item in value.items()}
+    if kind == "L":
+        return [unpack(item) for item in value]
+    if kind == "BOOL":
+        return value
+    return None
+
+
+def number(value: int | Decimal) -> str:
+    """Decimal text that DynamoDB takes as it is."""
+    return str(value) if value else "0"
+
+
+def size(attribute: dict[str, Any]) -> int:
+    """Bytes the value takes of an item's 400 KB, by DynamoDB's own rules and never less."""
+    ((kind, value),) = attribute.items()
+    if kind == "S":
+        return len(value.encode())
+    if kind == "N":
+        return min(21, len(value) // 2 + 2)
+    if kind == "M":
+        return 3 + sum(1 + len(key.encode()) + size(item) for key, item in value.items())
+    if kind == "L":
+        return 3 + sum(1 + size(item) for item in value)
+    return 1

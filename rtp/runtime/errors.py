@@ -1,0 +1,49 @@
+"""What is kept of an exception: its type, a safe message, and a signature by which like failures group."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_MESSAGE = 500
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_VARIABLE = re.compile(
+    r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """An error as records, DLQ messages and answers show it. The stack trace is in the log only."""
+
+    type: str
+    message: str
+    signature: str
+
+
+class OutOfTimeError(Exception):
+    """The function's own time ran out before the processor came to an end."""
+
+
+class LeaseLostError(Exception):
+    """Another delivery took the event over while this attempt ran."""
+
+
+def describe(error: BaseException) -> ErrorInfo:
+    """What to keep of an exception."""
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its message cannot be read)"
+    return info(type(error).__name__, message)
+
+
+def info(type: str, message: str) -> ErrorInfo:
+    """An ErrorInfo with a message that is safe to store and show."""
+    safe = sanitised(message)
+    return ErrorInfo(sanitised(type)[:100], safe, f"{type}: {_VARIABLE.sub('*', safe)[:120]}")
+
+
+def sanitised(text: str) -> str:
+    """One line of at most 500 characters without control or direction characters; also what SQS accepts."""
+    return _UNSAFE.sub(" ", text[: 4 * MAX_MESSAGE])[:MAX_MESSAGE]

@@ -1,0 +1,164 @@
+"""The event: its identity, the rules at the door, and what a processor is handed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from rtp.runtime import jsontext
+from rtp.runtime.jsontext import JsonError, Problem
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_NAME = 128  # characters of an id and of a type
+MAX_DEPTH = 8  # of events that events emit; AWS itself stops a loop of messages after 16
+_MAX_TIMESTAMP = 253_402_300_799_999  # the last millisecond of the year 9999
+_FIELDS = ("type", "data", "id", "timestamp")
+_UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Identity(NamedTuple):
+    """What makes two deliveries the same event; the table's key. timestamp in epoch ms."""
+
+    id: str
+    timestamp: int
+
+
+class InvalidEventError(ValueError):
+    """Not an event. `problems` names each path; `identity` is what can be said of who it is, for the dead record."""
+
+    def __init__(self, problems: tuple[Problem, ...], identity: Identity, type: str = "") -> None:
+        super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
+        self.problems = problems
+        self.identity = identity
+        self.type = type
+
+
+@dataclass(slots=True, kw_only=True)
+class Event:
+    """What a processor is handed.
+
+    `data` holds exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model.
+    `attempt` is 1 the first time. `timestamp` is epoch ms.
+    """
+
+    type: str
+    data: Any
+    id: str = ""
+    timestamp: int = 0
+    source: str = "api"
+    attempt: int = 1
+    request_id: str = ""
+    trace_id: str = ""
+    depth: int = 0
+    emitted: list[Emitted] = field(default_factory=list)
+
+    @property
+    def identity(self) -> Identity:
+        """(id, timestamp)."""
+        return Identity(self.id, self.timestamp)
+
+    def emit(self, type: str, data: dict[str, Any]) -> str:
+        """Send a follow-up event once this one succeeds, and return its id.
+
+        The id is derived from this event's, so that a second attempt emits the same events and not new ones.
+        A chain of more than 8 emissions is taken for a loop: EmitError.
+        """
+        if self.depth >= MAX_DEPTH:
+            raise EmitError(f"a chain of {MAX_DEPTH} events that emit events is taken for a loop")
+        payload = {"type": type, "data": jsontext.exact(data, "$.data")}
+        if problems := tuple(_rules(payload)):
+            raise EmitError("; ".join(f"{p.path}: {p.message}" for p in problems))
+        seed = f"{self.id}\0{self.timestamp}\0{len(self.emitted)}\0{type}"
+        made = Emitted(
+            hashlib.sha256(seed.encode()).hexdigest()[:32], self.timestamp, type, payload["data"], self.depth + 1
+        )
+        if len(made.body.encode()) > MAX_BODY_BYTES:
+            raise EmitError(f"an emitted event may have {MAX_BODY_BYTES} bytes")
+        self.emitted.append(made)
+        return made.id
+
+
+class EmitError(ValueError):
+    """The event that a processor emits is not one, or is one too many."""
+
+
+class Emitted(NamedTuple):
+    """A follow-up event, on its way to the queue."""
+
+    id: str
+    timestamp: int
+    type: str
+    data: Any
+    depth: int
+
+    @property
+    def body(self) -> str:
+        """The message that carries it."""
+        return jsontext.dumps({"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data})
+
+
+def parse(body: str | bytes, fallback: Identity) -> Event:
+    """The event in a message, or InvalidEventError. `fallback` is who it is when it has no id of its own."""
+    try:
+        value = jsontext.loads(body)
+    except JsonError as error:
+        raise InvalidEventError(error.problems, fallback) from None
+    return of(value, fallback)
+
+
+def of(value: Any, fallback: Identity) -> Event:
+    """The event that a JSON value is, or InvalidEventError."""
+    problems = tuple(_rules(value))
+    identity = _identity(value, fallback)
+    if problems or identity is None:
+        named = _text(value.get("type")) if isinstance(value, dict) else ""
+        missing = Problem("$.timestamp", "required beside an id that is not a UUIDv7")
+        known = identity or Identity(value["id"], fallback.timestamp)
+        raise InvalidEventError(problems or (missing,), known, named)
+    return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"])
+
+
+def uuid7_timestamp(id: str) -> int | None:
+    """Epoch ms that a UUIDv7 carries; None for any other id."""
+    match = _UUID7.fullmatch(id)
+    return int(match[1] + match[2], 16) if match else None
+
+
+def _identity(value: Any, fallback: Identity) -> Identity | None:
+    """Who the value is, as far as it says so; None when it has an id whose time is not known."""
+    given = value if isinstance(value, dict) else {}
+    timestamp = given.get("timestamp")
+    known = timestamp if type(timestamp) is int and 0 <= timestamp <= _MAX_TIMESTAMP else None
+    id = _text(given.get("id"))
+    if not id:
+        return Identity(fallback.id, fallback.timestamp if known is None else known)
+    if known is None:
+        known = uuid7_timestamp(id)
+    return None if known is None else Identity(id, known)
+
+
+def _rules(value: Any) -> list[Problem]:
+    if not isinstance(value, dict):
+        return [Problem("$", "an event is a JSON object")]
+    problems = [Problem(f"$.{name}", "required") for name in ("type", "data") if name not in value]
+    problems += [
+        Problem(jsontext.child("$", name[:MAX_NAME]), "unknown; an event has type, data, id and timestamp")
+        for name in value
+        if name not in _FIELDS
+    ][:20]
+    for name in ("type", "id"):
+        if name in value and not _text(value[name]):
+            problems.append(Problem(f"$.{name}", f"must be a string of 1 to {MAX_NAME} characters"))
+    if "data" in value and not isinstance(value["data"], dict):
+        problems.append(Problem("$.data", "must be an object"))
+    timestamp = value.get("timestamp", 0)
+    if type(timestamp) is not int or not 0 <= timestamp <= _MAX_TIMESTAMP:
+        problems.append(Problem("$.timestamp", "must be an integer, milliseconds since 1970"))
+    return problems
+
+
+def _text(value: Any) -> str:
+    """The value if it may name something, else nothing."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_NAME else ""

@@ -1,0 +1,239 @@
+"""Exact JSON: numbers keep their value, and what another parser or DynamoDB could misread is refused, by path.
+
+Fractions become Decimal, never float. Refused: NaN and infinities, numbers of more than 38 digits or outside
+1E-130..1E+126, duplicate keys, lone surrogates, and nesting deeper than MAX_DEPTH.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_DEPTH = 64
+_MAX_DIGITS = 38
+_MAX_EXPONENT, _MIN_EXPONENT = 125, -130
+_MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a value; path is rooted at `$`, as in `$.data.items[3]`."""
+
+    path: str
+    message: str
+
+
+class JsonError(ValueError):
+    """Not the JSON that rtp takes; `problems` says what and where."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+def loads(text: str | bytes) -> Any:
+    """The value of a JSON text, exactly, or JsonError with every path that is wrong (the first 20)."""
+    text = _decoded(text)
+    found: list[str] = []
+    try:
+        value = _Decoder(found).decode(text)
+    except RecursionError:
+        raise JsonError(Problem("$", f"nested deeper than {MAX_DEPTH} levels")) from None
+    except json.JSONDecodeError as error:
+        raise JsonError(Problem("$", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}")) from None
+    # The tree is walked only when something in the text asks for it; nearly no event does.
+    if found or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
+        problems = [problem for problem, _ in zip(_problems(value, "$", 1), range(_MAX_PROBLEMS), strict=False)]
+        if problems:
+            raise JsonError(*problems)
+    return value
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text of a value that `loads` or `exact` gave; Decimals are written digit by digit."""
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_float_of_same_text
+        )
+    except _InexactError:
+        return "".join(_written(value))
+
+
+def exact(value: Any, path: str = "$") -> Any:
+    """A Python value as `loads` would give it, or JsonError. Floats become Decimals of the same digits."""
+    made = _exact(value)
+    problems = [problem for problem, _ in zip(_problems(made, path, 1), range(_MAX_PROBLEMS), strict=False)]
+    if problems:
+        raise JsonError(*problems)
+    return made
+
+
+def child(path: str, key: str) -> str:
+    """Path of a member: `.key` where that is readable, `["any key"]` otherwise."""
+    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Stands in the tree where something may not stay, until its path is known."""
+
+    message: str
+    value: Any = None
+
+
+class _InexactError(Exception):
+    pass
+
+
+class _Decoder(json.JSONDecoder):
+    """Notes in `found` that the tree holds something refused, so that clean texts need no second look."""
+
+    def __init__(self, found: list[str]) -> None:
+        def refuse(message: str, value: Any = None) -> _Refused:
+            found.append(message)
+            return _Refused(message, value)
+
+        def integer(text: str) -> Any:
+            return int(text) if len(text) <= _MAX_DIGITS else _wide(text, refuse)
+
+        def fraction(text: str) -> Any:
+            return _wide(text, refuse)
+
+        def constant(text: str) -> Any:
+            return refuse(f"{text} is not a JSON number")
+
+        def pairs(members: list[tuple[str, Any]]) -> Any:
+            made = dict(members)
+            return made if len(made) == len(members) else refuse(f"duplicate key {_duplicate(members)}", made)
+
+        super().__init__(parse_int=integer, parse_float=fraction, parse_constant=constant, object_pairs_hook=pairs)
+
+
+def _decoded(text: str | bytes) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JsonError(Problem("$", f"not UTF-8 text: byte {error.start} cannot be decoded")) from None
+
+
+def _wide(text: str, refuse: Any) -> Any:
+    try:
+        number = Decimal(text)
+    except ArithmeticError:  # an exponent beyond what Decimal itself holds
+        return refuse("the number is out of range: 1E-130 to 1E+126")
+    if complaint := _complaint(number):
+        return refuse(complaint)
+    return number
+
+
+def _complaint(number: Decimal) -> str:
+    """Why DynamoDB could not keep this number exactly; empty when it can."""
+    if not number.is_finite():
+        return "NaN and infinity are not JSON numbers"
+    if not number:
+        return ""
+    digits = number.as_tuple().digits
+    significant = len(bytes(digits).rstrip(b"\0"))
+    if significant > _MAX_DIGITS:
+        return f"the number has {significant} digits; at most {_MAX_DIGITS} are kept exactly"
+    if not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT:
+        return "the number is out of range: 1E-130 to 1E+126"
+    return ""
+
+
+def _duplicate(members: list[tuple[str, Any]]) -> str:
+    seen: set[str] = set()
+    for key, _ in members:
+        if key in seen:
+            return json.dumps(key[:64])
+        seen.add(key)
+    return ""
+
+
+def _exact(value: Any) -> Any:
+    kind = type(value)
+    if value is None or kind in (str, bool, Decimal, int):
+        return value
+    if isinstance(value, float):
+        return (
+            Decimal(repr(float(value))) if math.isfinite(value) else _Refused("NaN and infinity are not JSON numbers")
+        )
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(item) for item in value]
+    for plain in (str, bool, int, Decimal):  # enums and other subclasses
+        if isinstance(value, plain):
+            return plain(value)
+    return _Refused(f"{kind.__name__} is not JSON")
+
+
+def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
+    if isinstance(value, _Refused):
+        yield Problem(path, value.message)
+        value = value.value
+    if isinstance(value, str):
+        if not _encodable(value):
+            yield Problem(path, "a lone surrogate is not Unicode text")
+    elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS):
+        if complaint := _complaint(Decimal(value)):
+            yield Problem(path, complaint)
+    elif isinstance(value, (dict, list)):
+        if depth > MAX_DEPTH:
+            yield Problem(path, f"nested deeper than {MAX_DEPTH} levels")
+            return
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in members:
+            if isinstance(value, list):
+                yield from _problems(item, f"{path}[{key}]", depth + 1)
+            elif not isinstance(key, str):
+                yield Problem(path, f"the key {key!r} is not a string")
+            elif not _encodable(key):
+                yield Problem(path, "a key holds a lone surrogate, which is not Unicode text")
+            else:
+                yield from _problems(item, child(path, key), depth + 1)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _float_of_same_text(value: Any) -> float | int:
+    if isinstance(value, Decimal):
+        near = float(value)
+        if Decimal(repr(near)) == value:
+            return near
+        raise _InexactError
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _written(value: Any) -> Iterator[str]:
+    """The slow writer, for values with a number that no float has."""
+    if isinstance(value, Decimal):
+        yield str(value)
+    elif isinstance(value, dict):
+        for number, (key, item) in enumerate(value.items()):
+            yield "," if number else "{"
+            yield json.dumps(key, ensure_ascii=False)
+            yield ":"
+            yield from _written(item)
+        yield "}" if value else "{}"
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield "," if number else "["
+            yield from _written(item)
+        yield "]" if value else "[]"
+    else:
+        yield json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,107 @@
+"""One JSON object per line on stdout, which Lambda sends to CloudWatch. Payloads never; their size and hash at most.
+
+Fields: timestamp, level, event_id, event_type, request_id, trace_id, step, message, and what the step adds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+import time
+import traceback
+from contextvars import ContextVar
+from typing import Any
+
+from rtp.runtime.errors import sanitised
+
+_MAX_TEXT = 2_000
+_MAX_STACK = 20  # frames
+_threshold = logging.INFO
+_current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", default=None)
+
+
+def install(level: str) -> None:
+    """Log from `level` on, and give the root logger the same shape, so that processors just use `logging`."""
+    global _threshold
+    _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler()]
+    root.setLevel(_threshold)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("aws_xray_sdk").setLevel(logging.WARNING)
+
+
+def about(**fields: Any) -> None:
+    """What the lines that follow in this context (thread or task) are about, such as event_id."""
+    _current.set({name: value for name, value in fields.items() if value})
+
+
+def debug(step: str, message: str, **fields: Any) -> None:
+    """A step of interest to who looks closely."""
+    if _threshold <= logging.DEBUG:
+        write("DEBUG", step, message, fields)
+
+
+def info(step: str, message: str, **fields: Any) -> None:
+    """A step."""
+    if _threshold <= logging.INFO:
+        write("INFO", step, message, fields)
+
+
+def warning(step: str, message: str, **fields: Any) -> None:
+    """A step that failed in a way the pipeline deals with."""
+    if _threshold <= logging.WARNING:
+        write("WARNING", step, message, fields)
+
+
+def error(step: str, message: str, **fields: Any) -> None:
+    """A step that somebody has to look at."""
+    write("ERROR", step, message, fields)
+
+
+def fingerprint(text: str) -> dict[str, Any]:
+    """Size and hash of a payload, which is all that a log says of it."""
+    data = text.encode("utf-8", "surrogatepass")
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()[:16]}
+
+
+def stack(failure: BaseException) -> list[str]:
+    """The frames of an exception, innermost last, without the values they worked on."""
+    frames = traceback.extract_tb(failure.__traceback__)[-_MAX_STACK:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def write(level: str, step: str, message: str, fields: dict[str, Any]) -> None:
+    """Write one line."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+    line: dict[str, Any] = {"timestamp": f"{stamp}.{int(now * 1000) % 1000:03d}Z", "level": level}
+    if current := _current.get():
+        line.update(current)
+    line.update({name: value for name, value in fields.items() if value not in (None, "")})
+    line["step"] = step
+    line["message"] = message[:_MAX_TEXT]
+    emit(line)
+
+
+def emit(document: dict[str, Any]) -> None:
+    """Write a JSON object as one line, in one call, so that threads do not mix theirs."""
+    sys.stdout.write(json.dumps(document, separators=(",", ":"), default=str) + "\n")
+    sys.stdout.flush()
+
+
+class _Handler(logging.Handler):
+    """The lines of processors and libraries, in the same shape."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[1] is not None:
+            failure = record.exc_info[1]
+            fields |= {"error_type": type(failure).__name__, "error": sanitised(str(failure)), "stack": stack(failure)}
+        try:
+            write(record.levelname, "log", record.getMessage(), fields)
+        except Exception:
+            self.handleError(record)

@@ -1,0 +1,67 @@
+"""CloudWatch metrics in embedded metric format: a log line per event type and invocation, no API call.
+
+Namespace rtp; dimensions (project, env), (project, env, function) and (project, env, type). The number of types is
+bounded: those that have a processor, and `other`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.runtime.settings import Settings
+
+NAMESPACE = "rtp"
+OTHER = "other"
+_MAX_VALUES = 100  # of one metric in one line, EMF's own limit
+_UNITS = {"ProcessingTime": "Milliseconds", "AgeAtProcessing": "Milliseconds"}
+
+
+class Metrics:
+    """What one invocation counted; `lines` makes its EMF documents."""
+
+    def __init__(
+        self, settings: Settings, known: Callable[[str], bool], clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._known = known
+        self._clock = clock
+        self._by_type: dict[str, dict[str, list[float]]] = {}
+
+    def add(self, type: str, name: str, value: float = 1) -> None:
+        """Note a value of a metric for an event of a type."""
+        values = self._by_type.setdefault(type if self._known(type) else OTHER, {})
+        if name in _UNITS:
+            values.setdefault(name, []).append(value)
+        else:
+            values.setdefault(name, [0])[0] += value
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """One document per type; all that was counted is given out once."""
+        counted, self._by_type = self._by_type, {}
+        settings = self._settings
+        for type, metrics in counted.items():
+            yield {
+                "_aws": {
+                    "Timestamp": int(self._clock() * 1000),
+                    "CloudWatchMetrics": [
+                        {
+                            "Namespace": NAMESPACE,
+                            "Dimensions": [
+                                ["project", "env"],
+                                ["project", "env", "function"],
+                                ["project", "env", "type"],
+                            ],
+                            "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in metrics],
+                        }
+                    ],
+                },
+                "project": settings.project,
+                "env": settings.env,
+                "function": settings.function,
+                "type": type,
+                **{name: values[:_MAX_VALUES] if name in _UNITS else values[0] for name, values in metrics.items()},
+            }

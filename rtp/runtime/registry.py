@@ -1,0 +1,108 @@
+"""Which function processes which type of event."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.runtime.event import Event
+
+
+class Reject(Exception):
+    """Refuse an event for good: it goes to the dead-letter queue with this reason and is not tried again."""
+
+
+class ProcessorError(Exception):
+    """A processor is declared wrongly, or its module cannot be imported; says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """One registered function. `data` is the model its event's data must fit, or None."""
+
+    type: str
+    function: Callable[[Event], Any]
+    data: Any = None
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is an `async def`."""
+        return inspect.iscoroutinefunction(self.function)
+
+    @property
+    def where(self) -> str:
+        """file:line of its definition."""
+        code = inspect.unwrap(self.function).__code__
+        return f"{code.co_filename}:{code.co_firstlineno}"
+
+
+class Registry:
+    """Processors by event type."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[str, Processor] = {}
+        self.failure: BaseException | None = None
+        """Why the processors could not be loaded; while it is set, every event fails with it and is tried again."""
+
+    def add(self, made: Processor) -> None:
+        """Register a processor; ProcessorError if its declaration cannot work."""
+        if not isinstance(made.type, str) or not 0 < len(made.type) <= 128:
+            raise ProcessorError(f"@processor takes an event type of 1 to 128 characters, not {made.type!r}")
+        if not inspect.isroutine(made.function):
+            raise ProcessorError(f"@processor({made.type!r}) decorates a function, not {made.function!r}")
+        if problem := _signature_problem(made.function):
+            raise ProcessorError(f"{made.where}: {made.function.__name__} {problem}")
+        other = self._by_type.get(made.type)
+        if other is not None and other.where != made.where:
+            raise ProcessorError(f"{made.where}: {made.type!r} has a processor already, at {other.where}")
+        self._by_type[made.type] = made
+
+    def get(self, type: str) -> Processor | None:
+        """The processor of a type; None when its events are stored as they come."""
+        if self.failure is not None:
+            return Processor(type, self._fail)
+        return self._by_type.get(type)
+
+    def __contains__(self, type: object) -> bool:
+        return type in self._by_type
+
+    def _fail(self, _event: Event) -> Any:
+        raise self.failure or ProcessorError("the processors could not be loaded")
+
+    def __iter__(self) -> Iterator[Processor]:
+        return iter(self._by_type.values())
+
+    def __len__(self) -> int:
+        return len(self._by_type)
+
+
+REGISTRY = Registry()
+"""Where `@processor` registers; the user's module is imported once per function instance."""
+
+
+def processor(type: str, *, data: Any = None) -> Callable[[Callable[[Event], Any]], Callable[[Event], Any]]:
+    """Register a function, plain or async, for events of a type.
+
+    It gets the Event and returns JSON, or None for "store as is". `data` may be a dataclass, a msgspec Struct or a JSON
+    Schema (a dict): what does not fit is refused with 400 and its paths, and `event.data` is an instance of the class.
+    """
+
+    def register(function: Callable[[Event], Any]) -> Callable[[Event], Any]:
+        REGISTRY.add(Processor(type, function, data))
+        return function
+
+    return register
+
+
+def _signature_problem(function: Callable[..., Any]) -> str:
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        return "must take one argument, the event"
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return "must return its result, not yield it"
+    return ""

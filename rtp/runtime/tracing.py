@@ -1,0 +1,196 @@
+"""X-Ray, and the only module that knows its SDK.
+
+An event from the queue continues the trace its message carries (AWSTraceHeader): its segment is a document of its own
+in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported only where a daemon is.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INVOCATION = "_X_AMZN_TRACE_ID"
+_MAX_FRAMES = 10
+_MAX_TEXT = 250
+_open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
+
+
+def prepare(*, patch: bool) -> None:
+    """Import the SDK now, at init, where it will be needed. With `patch`, AWS calls of processors are traced too."""
+    if _enabled():
+        _emitter()
+        if patch:
+            _patch()
+
+
+def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
+    """Start an event's part of a trace: the one in `header` if it is given, else the invocation's."""
+    given = parse(header or "")
+    of_message = "Root" in given
+    parts = given if of_message else parse(os.environ.get(INVOCATION, ""))
+    if (
+        not _enabled()
+        or parts.get("Sampled") == "0"
+        or not parts.get("Root")
+        or not (of_message or parts.get("Parent"))
+    ):
+        return Trace(parts.get("Root", ""), header or os.environ.get(INVOCATION, ""))
+    from aws_xray_sdk.core.models.facade_segment import FacadeSegment
+    from aws_xray_sdk.core.models.segment import Segment
+    from aws_xray_sdk.core.models.subsegment import Subsegment
+
+    root: Any
+    if of_message:
+        root = Segment(name, traceid=parts["Root"], parent_id=parts.get("Parent"))
+        root.origin = "AWS::Lambda::Function"
+    else:
+        facade = FacadeSegment("facade", parts["Parent"], parts["Root"], sampled=True)
+        root = Subsegment("event", "local", facade)
+        facade.add_subsegment(root)
+    trace = Trace(parts["Root"], f"Root={parts['Root']};Parent={root.id};Sampled=1", root)
+    trace.annotate(event_id=event_id, event_type=event_type)
+    return trace
+
+
+def parse(header: str) -> dict[str, str]:
+    """The parts of a trace header: Root, Parent, Sampled, …."""
+    return dict(part.strip().split("=", 1) for part in header.split(";") if "=" in part)
+
+
+class Trace:
+    """One event's part of a trace. Without a daemon, or when it is not sampled, it only knows its id."""
+
+    __slots__ = ("_root", "header", "id")
+
+    def __init__(self, id: str, header: str, root: Any = None) -> None:
+        self.id = id
+        self.header = header
+        self._root = root
+
+    def annotate(self, **annotations: str) -> None:
+        """Add what traces can be searched by."""
+        if self._root is not None:
+            for name, value in annotations.items():
+                if value:
+                    self._root.put_annotation(name, value[:_MAX_TEXT])
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """A subsegment around work of our own; an exception is recorded and goes on."""
+        if self._root is None:
+            yield
+            return
+        span = self._add(name, "local")
+        token = _open.set((*_open.get(), span))
+        try:
+            yield
+        except BaseException as error:
+            _record(span, error)
+            raise
+        finally:
+            _open.reset(token)
+            span.close()
+
+    def call(
+        self, service: str, operation: str, started: float, ended: float, error: BaseException | None = None, **aws: Any
+    ) -> None:
+        """A subsegment of an AWS call that is over; a call made for many events stands in each one's trace."""
+        if self._root is None:
+            return
+        span = self._add(service, "aws")
+        span.start_time = started
+        span.set_aws({"operation": operation, **aws})
+        if error is not None:
+            _record(span, error)
+        span.close(ended)
+
+    def end(self, error: BaseException | None = None, *, rejected: bool = False) -> None:
+        """Close and send. A rejection is the event's fault (X-Ray: error), anything else ours (fault)."""
+        if self._root is None:
+            return
+        root, self._root = self._root, None
+        if error is not None:
+            (root.add_error_flag if rejected else root.add_fault_flag)()
+        root.close()
+        _streaming().stream(root, _emitter().send_entity)
+        _emitter().send_entity(root)
+
+    def _add(self, name: str, namespace: str) -> Any:
+        from aws_xray_sdk.core.models.subsegment import Subsegment
+
+        span = Subsegment(name, namespace, getattr(self._root, "parent_segment", self._root))
+        self._root.add_subsegment(span)
+        return span
+
+
+def _enabled() -> bool:
+    return (
+        bool(os.environ.get("AWS_XRAY_DAEMON_ADDRESS"))
+        and os.environ.get("AWS_XRAY_SDK_ENABLED", "").lower() != "false"
+    )
+
+
+@cache
+def _emitter() -> Any:
+    from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
+
+    return UDPEmitter(os.environ["AWS_XRAY_DAEMON_ADDRESS"])
+
+
+@cache
+def _streaming() -> Any:
+    """Sends the subsegments of a large trace one by one: a UDP packet holds 64 KB."""
+    from aws_xray_sdk.core.streaming.default_streaming import DefaultStreaming
+
+    return DefaultStreaming()
+
+
+def _record(span: Any, error: BaseException) -> None:
+    frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
+    try:
+        span.add_exception(error, frames)
+    except (AttributeError, TypeError):  # an exception that takes no attributes; the SDK wants to mark it
+        span.add_fault_flag()
+
+
+@cache
+def _patch() -> None:
+    """Trace the AWS calls that processors make, each under its event's span; ours, outside of one, are left alone."""
+    from aws_xray_sdk.core import patch, xray_recorder
+    from aws_xray_sdk.core.context import Context
+    from aws_xray_sdk.core.models.dummy_entities import DummySegment
+
+    class SpanContext(Context):  # type: ignore[misc]
+        """The SDK's current entity, per thread and task."""
+
+        def get_trace_entity(self) -> Any:
+            spans = _open.get()
+            return spans[-1] if spans else DummySegment("none")
+
+        def put_subsegment(self, subsegment: Any) -> None:
+            self.get_trace_entity().add_subsegment(subsegment)
+            _open.set((*_open.get(), subsegment))
+
+        def end_subsegment(self, end_time: float | None = None) -> bool:
+            spans = _open.get()
+            if not spans:
+                return False
+            spans[-1].close(end_time)
+            _open.set(spans[:-1])
+            return True
+
+        def set_trace_entity(self, trace_entity: Any) -> None:
+            _open.set((trace_entity,))
+
+        def clear_trace_entities(self) -> None:
+            _open.set(())
+
+    xray_recorder.configure(context=SpanContext("IGNORE_ERROR"), streaming_threshold=1_000_000)
+    patch(("botocore",))
