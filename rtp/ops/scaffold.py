@@ -131,5 +131,5 @@ def write(folder: Path) -> Scaffold:
 
 def project_name(folder: str) -> str:
     """A name AWS's resources can carry, made of a folder's name; the default where nothing is left of it."""
-    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).strip("-0123456789")[:20].strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).lstrip("-0123456789")[:20].rstrip("-")
     return name or DEFAULT_PROJECT

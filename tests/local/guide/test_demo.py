@@ -1,0 +1,71 @@
+"""`rtp demo` tells the whole story and leaves nothing behind, also when it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtp.ops import demo
+
+
+def start(tmp: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rtp", "demo"],
+        env=os.environ | {"TMPDIR": str(tmp)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def processes_of(tmp: Path) -> list[str]:
+    """Command lines and working folders, of any process, that name the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            about = (process / "cmdline").read_text() + " " + str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if str(tmp) in about:
+            found.append(about)
+    return found
+
+
+def test_the_whole_story(tmp_path: Path) -> None:
+    with start(tmp_path) as story:
+        told, _ = story.communicate(timeout=240)
+    assert story.returncode == 0, told
+    for step in demo.STORY:
+        assert "$ rtp " + " ".join(step.command) in told
+    assert "total_cents" in told
+    assert "Traceback" not in told.split("dlq inspect")[1]
+    assert list(tmp_path.iterdir()) == []
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("when", ["$ rtp deploy", "$ rtp logs"])
+@pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_nothing(tmp_path: Path, when: str, what: signal.Signals) -> None:
+    with start(tmp_path) as story:
+        assert story.stdout is not None
+        for row in story.stdout:
+            if row.startswith(when):
+                break
+        # A terminal's Ctrl-C reaches the whole group; a supervisor's SIGTERM only the demo itself.
+        if what is signal.SIGINT:
+            os.killpg(story.pid, what)
+        else:
+            story.send_signal(what)
+        rest = story.stdout.read()
+        code = story.wait(60)
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[what], rest
+    assert "Traceback" not in rest
+    assert list(tmp_path.iterdir()) == []
+    assert processes_of(tmp_path) == []
