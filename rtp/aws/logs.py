@@ -36,15 +36,25 @@ class Page:
 
 
 def pages(
-    aws: Aws, group: str, *, since: int, until: int | None = None, pattern: str | None = None, limit: int = PAGE
+    aws: Aws,
+    group: str,
+    *,
+    since: int,
+    until: int | None = None,
+    pattern: str | None = None,
+    stream: str | None = None,
+    limit: int = PAGE,
 ) -> Iterator[Page]:
     """A group's lines between two times (epoch ms, both included), oldest first; pages may be empty.
 
-    pattern: CloudWatch's filter pattern. Raises NotFoundError where the group does not exist, else AwsError.
+    pattern: CloudWatch's filter pattern. stream: only this one.
+    Raises NotFoundError where the group does not exist, else AwsError.
     """
     params: dict[str, Any] = {"logGroupName": group, "startTime": max(0, since), "limit": limit}
     if until is not None:
         params["endTime"] = until
+    if stream is not None:
+        params["logStreamNames"] = [stream]
     if pattern:
         params["filterPattern"] = pattern
     known: set[str] = set()  # lines of the last millisecond of a page that had to be asked for again

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from rtp import times
+from rtp import plain, times
 from rtp.view import Block, Line, Style, Text, View, dim, line
 
 if TYPE_CHECKING:
@@ -119,4 +118,4 @@ def _stack(event: LogEvent, *, most: int | None) -> list[View]:
 
 
 def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return value if isinstance(value, str) else plain.dumps(value)

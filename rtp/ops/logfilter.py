@@ -21,8 +21,8 @@ class Filter:
         self._query = query
         self._least = _least(query.level)
         self._grep = _compiled(query.grep)
-        ids = [i for i in (query.id, query.request_id, query.trace_id) if i]
-        self._plain_ids = [i for i in ids if _PLAIN.fullmatch(i)]
+        # Not the request's id: a print within a request does not name it.
+        self._plain_ids = [i for i in (query.id, query.trace_id) if i and _PLAIN.fullmatch(i)]
 
     @property
     def pattern(self) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
-from rtp import times
+from rtp import plain, times
 
 Kind = Literal["rtp", "platform", "metrics", "text"]
 
@@ -237,7 +237,9 @@ def _from_text(raw: str, at: int, function: str) -> LogEvent:
 
 
 _PLATFORM_NOISE = re.compile(rf"RequestId: {_UUID}|Version: \$LATEST|Runtime Version ARN: \S+")
-_REPORT_PART = re.compile(r"(Duration|Init Duration|Restore Duration|Max Memory Used|Status|Error Type): ([^\t]+)")
+_REPORT_PART = re.compile(
+    r"(?<=\t)(Duration|Init Duration|Restore Duration|Max Memory Used|Status|Error Type): ([^\t]+)"
+)
 
 
 def _platform_text(text: str) -> tuple[str, bool]:
@@ -304,4 +306,4 @@ def _number(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else plain.dumps(value)

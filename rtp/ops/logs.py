@@ -56,10 +56,7 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
 
     def events() -> Iterator[LogEvent]:
         context = Context()
-        ahead = {
-            role: Ahead(_present(aws, group, query.since, query.until, wanted.pattern))
-            for role, group in groups.items()
-        }
+        ahead = {role: Ahead(_asked(aws, group, query, wanted.pattern)) for role, group in groups.items()}
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
@@ -140,6 +137,21 @@ def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str,
             raise UsageError(f"There is no function {wanted!r}.", hint="Use processor or worker.")
     chosen = {r: n for r, n in names.items() if not functions or r in functions or n in functions}
     return {role: f"/aws/lambda/{name}" for role, name in chosen.items()}
+
+
+def _asked(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterator[Page]:
+    """A group's pages that a query can be answered from."""
+    if query.request_id is None:
+        yield from _present(aws, group, query.since, query.until, pattern)
+        return
+    # Few lines name the request, but those show which stream it was in, and when: all of that is its own.
+    spans: dict[str, tuple[int, int]] = {}
+    for page in _present(aws, group, query.since, query.until, f'"{query.request_id}"'):
+        for line in page.lines:
+            first, last = spans.get(line.stream, (line.at, line.at))
+            spans[line.stream] = (min(first, line.at), max(last, line.at))
+    for stream, (first, last) in sorted(spans.items(), key=lambda span: span[1]):
+        yield from logs.pages(aws, group, since=first, until=last, pattern=pattern, stream=stream)
 
 
 def _present(

@@ -1,0 +1,212 @@
+"""Following: nothing lost, nothing doubled, no stall, whatever the service does. The clock is a fake."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from rtp.errors import AwsError, CredentialsError, EndpointError
+from rtp.ops import logs, tail
+from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, Clock, FakeLogs, throttled
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+
+class Over(Exception):
+    """The fake time is over."""
+
+
+def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None = None, **query: Any) -> list[str]:
+    """Messages that a follower of `until` fake milliseconds sees, with the moment at which it sees each."""
+    seen: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        if fake.clock.ms >= START + until:
+            raise Over
+        fake.clock.sleep(seconds)
+
+    events = logs.follow(
+        cast("Aws", fake),
+        OUTPUTS,
+        logs.LogQuery(since=START + since, **query),
+        tell=(told if told is not None else []).append,
+        now=fake.clock.now,
+        sleep=sleep,
+    )
+    with pytest.raises(Over):
+        for event in events:
+            seen.append(event.message)
+    return seen
+
+
+def test_what_was_there_comes_first_then_what_comes() -> None:
+    fake = FakeLogs(Clock())
+    for n in range(-5, 30):
+        fake.put(WORKER if n % 2 else PROCESSOR, n * 1_000, f"line {n}")
+
+    assert follow(fake, until=40_000, since=-5_000) == [f"line {n}" for n in range(-5, 30)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("kind", ["aws", "engine"])
+def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
+    """Up to LATE_MS late, from two functions, through throttling, with small pages, on a clock that is wrong."""
+    rng = random.Random(seed)  # noqa: S311 - a dice for a test
+    clock = Clock(skew=rng.choice([0, -300_000, 300_000]) if kind == "aws" else 0)
+    aws = kind == "aws"
+    fake = FakeLogs(clock, page=rng.choice([1, 3, 50]) if aws else 10_000, tokens=aws, with_ids=aws, dated=aws)
+    wanted = []
+    for n in range(150):
+        late = rng.choice([0, 0, 0, 500, 4_000, 9_000, 60_000, tail.LATE_MS - 40_000])
+        fake.put(rng.choice([PROCESSOR, WORKER]), rng.randrange(0, 240_000), f"line {n}", late=late)
+        wanted.append(f"line {n}")
+
+    seen: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        if clock.ms >= START + 600_000:
+            raise Over
+        clock.sleep(seconds)
+        if rng.random() < 0.1:
+            fake.failures = [rng.choice([throttled(), EndpointError("Nothing answered.")])]
+
+    events = logs.follow(cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=clock.now, sleep=sleep)
+    with pytest.raises(Over):
+        for event in events:
+            seen.append(event.message)
+
+    assert sorted(seen) == sorted(wanted)
+
+
+def test_a_poll_that_breaks_off_in_the_middle_loses_nothing() -> None:
+    fake = FakeLogs(Clock(START + 10_000), page=2)
+    for n in range(12):
+        fake.put(WORKER if n % 2 else PROCESSOR, n * 10, f"line {n}")
+    answers = iter([None, None, None, throttled(), None, throttled()])
+    plain = fake.call
+
+    def call(service: str, operation: str, **params: Any) -> dict[str, Any]:
+        failure = next(answers, None)
+        if failure is not None:
+            raise failure
+        return plain(service, operation, **params)
+
+    fake.call = call  # type: ignore[method-assign]
+
+    seen = follow(fake, until=20_000)
+
+    assert sorted(seen) == sorted(f"line {n}" for n in range(12))
+
+
+def test_equal_lines_of_one_millisecond_are_all_shown_and_shown_once() -> None:
+    fake = FakeLogs(Clock(), with_ids=False, page=10_000)
+    for _ in range(3):
+        fake.put(WORKER, 1_000, "the same")
+    fake.put(WORKER, 1_000, "the same", late=3_000)
+
+    assert follow(fake, until=30_000) == ["the same"] * 4
+
+
+def test_throttling_is_told_once_waited_out_longer_each_time_and_its_end_is_told() -> None:
+    fake = FakeLogs(Clock())
+    fake.failures = [throttled() for _ in range(12)]
+    fake.put(WORKER, 500, "after all")
+    told: list[str] = []
+
+    seen = follow(fake, until=120_000, told=told)
+
+    assert seen == ["after all"]
+    assert len(told) == 2
+    assert "throttled" in told[0]
+    assert "nothing was missed" in told[1]
+    assert max(fake.clock.slept) == 30.0
+
+
+def test_an_idle_tail_asks_seldom_and_a_busy_one_often() -> None:
+    idle, busy = FakeLogs(Clock()), FakeLogs(Clock())
+    for n in range(120):
+        busy.put(WORKER, n * 500, f"line {n}")
+
+    follow(idle, until=60_000)
+    seen = follow(busy, until=60_000)
+
+    assert seen == [f"line {n}" for n in range(120)]
+    assert len(idle.calls) / 2 < 20
+    assert max(idle.clock.slept) <= 5.0
+    assert max(busy.clock.slept[:-2]) <= 1.3
+
+
+def test_memory_and_what_is_read_again_are_bounded_on_a_busy_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "MOST", 300)
+    clock = Clock()
+    fake = FakeLogs(clock, page=10_000)
+    for n in range(6_000):
+        fake.put(WORKER, n * 20, f"line {n}")
+
+    seen = follow(fake, until=130_000)
+
+    assert len(seen) == len(set(seen)) == 6_000
+    again = [START + 130_000 - call["startTime"] for call in fake.calls[-20:] if call["logGroupName"] == WORKER]
+    assert max(again) < 40_000
+
+
+def test_a_group_that_is_made_later_is_waited_for() -> None:
+    fake = FakeLogs(Clock())
+    lines = fake.groups.pop(WORKER)
+    told: list[str] = []
+    seen: list[str] = []
+
+    def sleep(seconds: float) -> None:
+        fake.clock.sleep(seconds)
+        if fake.clock.ms > START + 20_000 and WORKER not in fake.groups:
+            fake.groups[WORKER] = lines
+            fake.put(WORKER, 20_000, "hello")
+        if fake.clock.ms > START + 40_000:
+            raise Over
+
+    with pytest.raises(Over):
+        for event in logs.follow(
+            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), tell=told.append, now=fake.clock.now, sleep=sleep
+        ):
+            seen.append(event.message)
+
+    assert seen == ["hello"]
+    assert told == [f"{WORKER} does not exist yet; waiting for it."]
+
+
+@pytest.mark.parametrize("error", [CredentialsError("expired"), AwsError("no", code="access-denied")])
+def test_what_waiting_does_not_mend_ends_the_tail(error: AwsError) -> None:
+    fake = FakeLogs(Clock())
+    fake.failures = [error]
+
+    events = logs.follow(
+        cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, sleep=fake.clock.sleep
+    )
+
+    with pytest.raises(type(error)):
+        next(events)
+
+
+def test_after_a_long_sleep_of_the_machine_nothing_is_missing() -> None:
+    """A laptop lid closed for two hours: the next poll reads on from where the last one was."""
+    fake = FakeLogs(Clock(), page=10_000)
+    for n in range(100):
+        fake.put(WORKER, n * 100_000, f"line {n}")
+    naps = iter([7_200.0])
+
+    def sleep(seconds: float) -> None:
+        if fake.clock.ms >= START + 10_200_000:
+            raise Over
+        fake.clock.sleep(next(naps, seconds) if fake.clock.ms > START + 60_000 else seconds)
+
+    seen = []
+    with pytest.raises(Over):
+        for event in logs.follow(
+            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, sleep=sleep
+        ):
+            seen.append(event.message)
+
+    assert seen == [f"line {n}" for n in range(100)]
