@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, process
+from rtp.local.door import TOKEN_HEADER
 from rtp.local.state import Folder, Record, folder
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0  # saving many records takes a while, and a stop that is cut short loses all of them
 HEALTH_PATH = "/_ministack/health"
-TOKEN_HEADER = "X-Rtp-Token"  # noqa: S105 - a header's name
 
 
 @dataclass(frozen=True, slots=True)

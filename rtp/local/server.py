@@ -1,4 +1,4 @@
-"""The engine process: MiniStack's ASGI app behind rtp's own layers, on one loopback port.
+"""The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
 `python -m rtp.local.server FOLDER PORT READY_FD` goes into the background and writes one word to READY_FD:
 ready, port-taken or busy. SIGTERM saves all data and ends it.
@@ -17,10 +17,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rtp.local import process
 from rtp.local.state import Folder, Record, try_lock
+
+if TYPE_CHECKING:
+    from rtp.local.door import App
 
 DEFAULT_PORT = 4566
 PORTS_TRIED = 100
@@ -43,7 +46,9 @@ def main(argv: list[str]) -> int:
     listener = _bind(port, place.last_port())
     if listener is None:
         return _say(ready, "port-taken")
-    os.environ["GATEWAY_PORT"] = str(listener.getsockname()[1])  # the engine and its functions read it
+    for folder in (place.tmp, place.home):
+        shutil.rmtree(folder, ignore_errors=True)
+    place.create()
     _log_to(place)
     asyncio.run(_serve(place, listener, ready))
     hold.close()
@@ -51,72 +56,42 @@ def main(argv: list[str]) -> int:
 
 
 async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
+    from rtp.local.gateway import wrapped
+    from rtp.local.ministack import MiniStack
+
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    port, token = listener.getsockname()[1], secrets.token_urlsafe(32)
+    engine = MiniStack(place, port)
+    await engine.start()
+    app = wrapped(engine.app, engine.telemetry, port=port, token=token, has_xray=engine.has_xray)
+    listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
+    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token))
+    _say(ready, "ready")
+
+    async def drained() -> None:
+        await told.wait()
+        await engine.drain()
+
+    await _listen(app, listener, drained)
+    await engine.stop()
+    shutil.rmtree(place.tmp, ignore_errors=True)
+    place.record_file.unlink(missing_ok=True)
+
+
+async def _listen(app: App, listener: socket.socket, until: object) -> None:
     import hypercorn.asyncio
     import hypercorn.config
-    import ministack.app
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    for name in ("tmp", "home"):
-        shutil.rmtree(place.path / name, ignore_errors=True)
-    place.create()
     config = hypercorn.config.Config()
     config.bind = [f"fd://{listener.fileno()}"]
     config.errorlog = logging.getLogger("hypercorn.error")
     config.accesslog = None
     config.graceful_timeout = GRACE_S
     config.keep_alive_timeout = 75
-    lifespan = Lifespan(ministack.app.app)
-    await lifespan.startup()
-    record = Record(
-        os.getpid(), process.started(os.getpid()) or "", listener.getsockname()[1], secrets.token_urlsafe(32)
-    )
-    listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
-    place.write_record(record)
-    _say(ready, "ready")
     with contextlib.suppress(asyncio.CancelledError):  # hypercorn's way to say that the grace was over
-        await hypercorn.asyncio.serve(_http_only(ministack.app.app), config, shutdown_trigger=stop.wait)
-    await lifespan.shutdown()
-    shutil.rmtree(place.tmp, ignore_errors=True)
-    place.record_file.unlink(missing_ok=True)
-
-
-class Lifespan:
-    """MiniStack's own startup and shutdown, driven here: hypercorn skips the latter when a client hangs on."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
-
-    async def startup(self) -> None:
-        """Load what the last stop saved."""
-        self._task = asyncio.create_task(self._app({"type": "lifespan"}, self._events.get, self._answers.put))
-        await self._events.put({"type": "lifespan.startup"})
-        await self._answers.get()
-
-    async def shutdown(self) -> None:
-        """Save everything."""
-        await self._events.put({"type": "lifespan.shutdown"})
-        await self._answers.get()
-        if self._task is not None:
-            await self._task
-
-
-def _http_only(app: Any) -> Any:
-    async def served(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await receive()
-            await send({"type": "lifespan.startup.complete"})
-            await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
-        await app(scope, receive, send)
-
-    return served
+        await hypercorn.asyncio.serve(app, config, shutdown_trigger=until)  # type: ignore[arg-type]
 
 
 def _bind(port: int, last: int | None) -> socket.socket | None:

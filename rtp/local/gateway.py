@@ -1,0 +1,50 @@
+"""The layers that a request goes through before it reaches MiniStack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.local.door import Door, values
+from rtp.local.tracing import header
+from rtp.local.tracing.api import XRayApi
+
+if TYPE_CHECKING:
+    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.telemetry import Telemetry
+
+RESET_PATH = "/_ministack/reset"
+
+
+def wrapped(engine: App, telemetry: Telemetry, *, port: int, token: str, has_xray: bool) -> App:
+    """The engine behind the door, with X-Ray where it has none."""
+    inner: App = Context(engine, telemetry)
+    if not has_xray:
+        inner = XRayApi(inner, telemetry.traces)
+    return Door(inner, port=port, token=token)
+
+
+class Context:
+    """Tells the engine whose trace a request belongs to, and forgets what the engine forgets."""
+
+    def __init__(self, app: App, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a server's lifespan ends here, since the engine's is driven apart from it."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] == "http":
+            given = values(scope["headers"], header.NAME.encode())
+            header.current.set(header.parse(given[0]) if given else None)
+            if scope["path"] == RESET_PATH and scope["method"] == "POST":
+                self._telemetry.clear()
+        await self._app(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})

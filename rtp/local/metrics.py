@@ -1,0 +1,106 @@
+"""Metrics of AWS's services and of functions, gathered here and handed to the engine's CloudWatch every few seconds."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MAX_VALUES = 150  # distinct values in one datum, PutMetricData's own limit
+MAX_DATA = 1000  # metrics in one call, likewise
+
+
+class Place(NamedTuple):
+    """Whose metrics they are."""
+
+    account: str
+    region: str
+
+
+class _Key(NamedTuple):
+    place: Place
+    namespace: str
+    name: str
+    unit: str
+    dimensions: tuple[tuple[str, str], ...]
+
+
+class Metrics:
+    """Values since the last hand-over: equal ones are counted, so that a busy queue costs no more than a quiet one."""
+
+    def __init__(self) -> None:
+        self._values: dict[_Key, dict[float, int]] = {}
+        self._lock = threading.Lock()
+
+    def record(
+        self, place: Place, namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]
+    ) -> None:
+        """Take one value; three significant digits of it are kept."""
+        key = _Key(place, namespace, name, unit, tuple(sorted(dimensions.items())))
+        rounded = float(f"{value:.3g}") if value != int(value) or abs(value) >= 10_000 else float(value)
+        with self._lock:
+            counts = self._values.setdefault(key, {})
+            counts[rounded] = counts.get(rounded, 0) + 1
+
+    def take(self) -> Iterator[tuple[Place, str, list[dict[str, Any]]]]:
+        """All values since the last time, as MetricData by place and namespace."""
+        with self._lock:
+            taken, self._values = self._values, {}
+        now = time.time()
+        grouped: dict[tuple[Place, str], list[dict[str, Any]]] = {}
+        for key, counts in taken.items():
+            for part in _parts(counts):
+                grouped.setdefault((key.place, key.namespace), []).append(
+                    {
+                        "MetricName": key.name,
+                        "Dimensions": [{"Name": name, "Value": value} for name, value in key.dimensions],
+                        "Timestamp": now,
+                        "Unit": key.unit,
+                        "Values": list(part),
+                        "Counts": list(part.values()),
+                    }
+                )
+        for (place, namespace), data in grouped.items():
+            for start in range(0, len(data), MAX_DATA):
+                yield place, namespace, data[start : start + MAX_DATA]
+
+
+def record_embedded(metrics: Metrics, place: Place, line: str) -> None:
+    """Take the metrics of a log line in the embedded metric format; any other line holds none."""
+    if '"_aws"' not in line:
+        return
+    try:
+        body = json.loads(line)
+    except ValueError:
+        return
+    aws = body.get("_aws") if isinstance(body, dict) else None
+    directives = aws.get("CloudWatchMetrics") if isinstance(aws, dict) else None
+    for directive in directives if isinstance(directives, list) else ():
+        for names in directive.get("Dimensions") or [[]]:
+            if all(name in body for name in names):
+                dimensions = {name: str(body[name]) for name in names}
+                for metric in directive.get("Metrics") or ():
+                    for value in _numbers(body.get(metric.get("Name"))):
+                        metrics.record(
+                            place,
+                            str(directive.get("Namespace")),
+                            metric["Name"],
+                            value,
+                            metric.get("Unit") or "None",
+                            dimensions,
+                        )
+
+
+def _numbers(value: Any) -> list[float]:
+    values = value if isinstance(value, list) else [value]
+    return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+
+
+def _parts(counts: dict[float, int]) -> Iterator[dict[float, int]]:
+    items = list(counts.items())
+    for start in range(0, len(items), MAX_VALUES):
+        yield dict(items[start : start + MAX_VALUES])

@@ -1,0 +1,73 @@
+"""MiniStack in this process: imported with its mends, started with what it saved, stopped without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from rtp.local import patches
+from rtp.local.sampling import Clockwork
+from rtp.local.telemetry import Telemetry
+from rtp.local.tracing.daemon import Daemon
+
+if TYPE_CHECKING:
+    from rtp.local.state import Folder
+
+log = logging.getLogger("rtp.engine")
+DRAIN_S = 5.0  # for invocations under way; what takes longer is cut off, and its messages come again
+_TRACES = "traces.jsonl.gz"
+
+
+class MiniStack:
+    """The engine's inside. Its lifespan is driven here: a server skips the end of it when a client hangs on."""
+
+    def __init__(self, place: Folder, port: int) -> None:
+        self.telemetry = Telemetry()
+        self._place = place
+        self._daemon = Daemon(self.telemetry.traces, port)
+        os.environ["GATEWAY_PORT"] = str(port)  # the engine and its functions read both
+        os.environ["AWS_XRAY_DAEMON_ADDRESS"] = self._daemon.address
+        import ministack.app
+
+        self.app = ministack.app.app
+        self.has_xray = "xray" in ministack.app.SERVICE_HANDLERS
+        patches.apply_all(self.telemetry)
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load what the last stop saved, and begin to keep time."""
+        self.telemetry.traces.load(self._place.data / _TRACES)
+        self._daemon.start()
+        self._tasks.append(asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put)))
+        await self._lifespan("startup")
+        self._tasks.append(asyncio.create_task(Clockwork(self.telemetry.metrics).run()))
+
+    async def drain(self) -> None:
+        """Begin no more batches, and let the invocations under way end while they can still reach the engine."""
+        from ministack.services import lambda_svc
+
+        lambda_svc._poll_sqs = lambda: False
+        deadline = time.monotonic() + DRAIN_S
+        while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """End the functions and save everything."""
+        from ministack.core import lambda_runtime
+
+        self._tasks.pop().cancel()
+        await asyncio.to_thread(lambda_runtime.reset)
+        await self._lifespan("shutdown")
+        self.telemetry.traces.save(self._place.data / _TRACES)
+        self._daemon.close()
+
+    async def _lifespan(self, event: str) -> None:
+        await self._events.put({"type": f"lifespan.{event}"})
+        answer = await self._answers.get()
+        if answer["type"] != f"lifespan.{event}.complete":
+            raise RuntimeError(f"{event}: {answer.get('message', answer['type'])}")

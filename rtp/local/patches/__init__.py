@@ -1,0 +1,76 @@
+"""Mends of the engine, one module each: what is wrong, how it is mended, and a check that the mend still fits.
+
+A mend replaces a function of the imported package, never a file. It is put in only where the function has the
+parameters that it was written for; elsewhere the engine runs without it and says so in its log.
+tests/local/engine/test_patches.py shows for each that the fault is still there without it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.local.telemetry import Telemetry
+
+log = logging.getLogger("rtp.patches")
+
+
+class MismatchError(Exception):
+    """The engine is not the one that a mend was written for."""
+
+
+def apply_all(telemetry: Telemetry) -> list[str]:
+    """Put every mend in; the names of those that no longer fit."""
+    from rtp.local.patches import (
+        alarms,
+        api_gateway,
+        event_source,
+        function_logs,
+        invocations,
+        message_moves,
+        queues,
+        send_trace,
+        worker,
+    )
+
+    mends: dict[str, Callable[[], object]] = {
+        "worker": worker.apply,
+        "queues": lambda: message_moves.apply(queues.apply(telemetry)),
+        "send_trace": send_trace.apply,
+        "invocations": lambda: invocations.apply(telemetry),
+        "event_source": lambda: event_source.apply(telemetry),
+        "function_logs": function_logs.apply,
+        "api_gateway": lambda: api_gateway.apply(telemetry),
+        "alarms": alarms.apply,
+    }
+    misfits = []
+    for name, put_in in mends.items():
+        try:
+            put_in()
+        except MismatchError as error:
+            log.warning("left out %s: %s", name, error)
+            misfits.append(name)
+    return misfits
+
+
+def replace(module: Any, name: str, new: Any, parameters: str) -> Any:
+    """Put `new` in the place of a function that takes exactly these parameters; the old one is returned."""
+    old = getattr(module, name, None)
+    if old is None:
+        raise MismatchError(f"{module.__name__} has no {name}")
+    found = " ".join(inspect.signature(old).parameters)
+    if found != parameters:
+        raise MismatchError(f"{module.__name__}.{name} takes ({found}) and not ({parameters})")
+    setattr(module, name, new)
+    return old
+
+
+def require(module: Any, *names: str) -> None:
+    """Names that a mend uses must be there."""
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        raise MismatchError(f"{module.__name__} has no {', '.join(missing)}")

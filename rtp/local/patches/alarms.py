@@ -1,0 +1,120 @@
+"""Alarms: each looks at its own metric, period by period, and says so when there is nothing to look at.
+
+Without this, an alarm takes every metric of its name together, whatever the dimensions, so that a full queue raises
+the alarm of the dead-letter queue; all periods are taken as one; missing data is ignored, so that nothing ever
+returns to OK; and no alarm is looked at unless somebody puts a metric.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.patches import replace, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SPEED = "RTP_LOCAL_ALARM_SPEED"  # divides every period, so that a test need not wait for minutes
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+_WORDS = {
+    "GreaterThanOrEqualToThreshold": "greater than or equal to",
+    "GreaterThanThreshold": "greater than",
+    "LessThanThreshold": "less than",
+    "LessThanOrEqualToThreshold": "less than or equal to",
+}
+
+
+def apply() -> None:
+    """Put it in."""
+    from ministack.services import cloudwatch
+
+    require(cloudwatch, "_metrics", "_alarms", "_dims_key", "_calc_stats", "_stat_value", "_record_history")
+    require(cloudwatch, "_dispatch_alarm_actions", "_evaluate_parent_alarms", "_evaluate_all_alarms")
+    replace(cloudwatch, "_evaluate_alarm", evaluate, "alarm")
+
+
+def evaluate(alarm: dict[str, Any]) -> None:
+    """Look at the alarm's metric now, and tell its actions when the state changes."""
+    from ministack.services import cloudwatch
+
+    compare = _COMPARE.get(alarm.get("ComparisonOperator", ""))
+    if compare is None or not alarm.get("MetricName"):  # metric math and anomaly detection stay as they are set
+        return
+    values = _values(cloudwatch, alarm)
+    threshold = float(alarm.get("Threshold") or 0)
+    state = _state(alarm, [None if v is None else compare(v, threshold) for v in values])
+    before = alarm["StateValue"]
+    if state is None or state == before:
+        return
+    reason = _reason(alarm, values, threshold, state)
+    now = time.time()
+    alarm |= {
+        "StateValue": state,
+        "StateReason": reason,
+        "StateUpdatedTimestamp": int(now),
+        "StateReasonData": json.dumps(
+            {
+                "version": "1.0",
+                "statistic": alarm.get("ExtendedStatistic") or alarm.get("Statistic"),
+                "period": alarm.get("Period"),
+                "recentDatapoints": [v for v in values if v is not None],
+                "threshold": threshold,
+            }
+        ),
+    }
+    cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
+    cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
+    cloudwatch._evaluate_parent_alarms(alarm)
+
+
+def _values(cloudwatch: Any, alarm: dict[str, Any]) -> list[float | None]:
+    """The statistic of each period, the latest first."""
+    dimensions = {d["Name"]: d["Value"] for d in alarm.get("Dimensions") or ()}
+    key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
+    points = cloudwatch._metrics.get(key) or []
+    period = float(alarm.get("Period") or 60) / float(os.environ.get(SPEED, "1"))
+    count = int(alarm.get("EvaluationPeriods") or 1)
+    statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+    now = time.time()
+    within: list[list[Any]] = [[] for _ in range(count)]
+    for point in reversed(points):
+        index = max(int((now - point["Timestamp"]) / period), 0)
+        if index < count:
+            within[index].append(point)
+        elif index > count:  # points come in order of time, nearly
+            break
+    return [cloudwatch._stat_value(cloudwatch._calc_stats(part), statistic, part) if part else None for part in within]
+
+
+def _state(alarm: dict[str, Any], breaching: list[bool | None]) -> str | None:
+    """ALARM, OK or INSUFFICIENT_DATA; None to leave it."""
+    missing = alarm.get("TreatMissingData") or "missing"
+    if missing in ("breaching", "notBreaching"):
+        breaching = [missing == "breaching" if b is None else b for b in breaching]
+    known = [b for b in breaching if b is not None]
+    if not known:
+        return None if missing == "ignore" else "INSUFFICIENT_DATA"
+    needed = min(int(alarm.get("DatapointsToAlarm") or alarm.get("EvaluationPeriods") or 1), len(known))
+    return "ALARM" if sum(known) >= needed else "OK"
+
+
+def _reason(alarm: dict[str, Any], values: list[float | None], threshold: float, state: str) -> str:
+    known = [v for v in values if v is not None]
+    words = _WORDS[alarm["ComparisonOperator"]]
+    if not known:
+        treated = alarm.get("TreatMissingData") or "missing"
+        return f"Threshold Crossed: no datapoints were received for {len(values)} period(s), treated as [{treated}]."
+    shown = ", ".join(f"{v:g}" for v in known)
+    relation = words if state == "ALARM" else f"not {words}"
+    noun = "datapoint" if len(known) == 1 else "datapoints"
+    verb = "was" if len(known) == 1 else "were"
+    return f"Threshold Crossed: {len(known)} {noun} [{shown}] {verb} {relation} the threshold ({threshold:g})."

@@ -1,0 +1,267 @@
+"""REST APIs: one request id, one trace, metrics, an access log, and API Gateway's size limit.
+
+Without this, a request has an id in its answer, another one in the function's event and none in a mapping template
+(`$context` is empty there); nothing of it is traced, measured or logged; and bodies over 10 MB are passed on.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.metrics import Place
+from rtp.local.patches import function_logs, replace, require
+from rtp.local.tracing import header, services
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
+    from rtp.local.tracing.header import TraceHeader
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+_VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_.]+)")
+_CALLS = {"lambda": ("Lambda", "Invoke"), "sqs": ("SQS", "SendMessage")}
+
+
+@dataclass(slots=True)
+class Call:
+    """One request while it is served."""
+
+    api_id: str
+    api_name: str
+    stage_name: str
+    stage: dict[str, Any]
+    method: str
+    path: str
+    headers: dict[str, str]
+    place: Place
+    started: float
+    trace: TraceHeader
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    segment_ids: tuple[str, str] = field(default_factory=services.new_ids)
+    request: dict[str, Any] = field(default_factory=dict)  # the engine's own, filled in as it finds its way
+    behind: tuple[str, float] | None = None  # the integration's service, and when it was called
+
+    @property
+    def traced(self) -> bool:
+        """Whether the stage writes segments."""
+        return bool(self.stage.get("tracingEnabled")) and self.trace.recorded
+
+    def context(self) -> dict[str, Any]:
+        """`$context` of mapping templates and access logs."""
+        return {
+            "requestId": self.request_id,
+            "extendedRequestId": self.request_id,
+            "requestTimeEpoch": str(int(self.started * 1000)),
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self.started)),
+            "httpMethod": self.method,
+            "resourcePath": self.request.get("resource_path") or self.path,
+            "path": f"/{self.stage_name}{self.path}",
+            "stage": self.stage_name,
+            "apiId": self.api_id,
+            "accountId": self.place.account,
+            "protocol": "HTTP/1.1",
+            "domainName": self.headers.get("host", ""),
+            "xrayTraceId": f"Root={self.trace.root}",
+            "identity": {"sourceIp": "127.0.0.1", "userAgent": self.headers.get("user-agent", "")},
+        }
+
+
+_call: ContextVar[Call | None] = ContextVar("rtp_api_call", default=None)
+
+
+def apply(telemetry: Telemetry) -> None:
+    """Put it in."""
+    from ministack.services import apigateway_v1
+
+    require(apigateway_v1, "_rest_apis", "_stages_v1", "_gw_error")
+    mend = ApiGateway(apigateway_v1, telemetry)
+    mend.handle = replace(
+        apigateway_v1,
+        "_handle_execute_in_scope",
+        mend.serve,
+        "api_id stage_name method path headers body query_params owner_account_id owner_region",
+    )
+    mend.execute_one = replace(
+        apigateway_v1,
+        "_execute_in_scope",
+        mend.execute,
+        "request api_id stage_name method path headers body query_params owner_account_id owner_region",
+    )
+    mend.render_one = replace(
+        apigateway_v1, "_render_request_template_v1", mend.render, "template body_str params_map context"
+    )
+    mend.build_event = replace(
+        apigateway_v1,
+        "_build_lambda_event_v1",
+        mend.event,
+        "api_id stage_name stage resource request_path method headers body query_params path_params "
+        "binary_media_types authorizer_context caller_identity",
+    )
+    mend.invoke_queue = replace(
+        apigateway_v1,
+        "_invoke_sqs_v1",
+        mend.to_queue,
+        "integration api_id stage_name stage resource request_path method headers body query_params path_params "
+        "owner_account_id owner_region binary_media_types authorizer_context caller_identity",
+    )
+
+
+class ApiGateway:
+    """What happens around each request to a deployed REST API."""
+
+    handle: Any
+    execute_one: Any
+    render_one: Any
+    build_event: Any
+    invoke_queue: Any
+
+    def __init__(self, apigw: Any, telemetry: Telemetry) -> None:
+        self._apigw = apigw
+        self._telemetry = telemetry
+
+    async def serve(
+        self,
+        api_id: str,
+        stage_name: str,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
+        query_params: Any,
+        account: str,
+        region: str,
+    ) -> tuple[int, dict[str, Any], bytes]:
+        """Serve one request, then report it."""
+        call = Call(
+            api_id,
+            str((self._apigw._rest_apis.get(api_id) or {}).get("name", api_id)),
+            stage_name,
+            (self._apigw._stages_v1.get(api_id) or {}).get(stage_name) or {},
+            method,
+            path,
+            headers,
+            Place(account, region),
+            time.time(),
+            header.parse(headers.get(header.NAME)) or header.new(),
+        )
+        onwards = call.trace.child(call.segment_ids[1]) if call.traced else call.trace
+        header.current.set(onwards)
+        _call.set(call)
+        headers = {**headers, header.NAME: str(onwards)}
+        status, answered, content = await self.handle(
+            api_id, stage_name, method, path, headers, body, query_params, account, region
+        )
+        answered.setdefault("x-amzn-requestid", call.request_id)
+        answered["X-Amzn-Trace-Id"] = str(call.trace.child("") if call.traced else call.trace)
+        self._report(call, status, content)
+        return status, answered, content
+
+    async def execute(self, request: dict[str, Any], *args: Any) -> Any:
+        """Route and integrate; `request` is what gateway responses are made of."""
+        call = _call.get()
+        if call is not None:
+            request["request_id"] = call.request_id
+            call.request = request
+        body = args[5]
+        if body and len(body) > MAX_BODY_BYTES:
+            return self._apigw._gw_error("REQUEST_TOO_LARGE", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.")
+        return await self.execute_one(request, *args)
+
+    def render(self, template: str, body_str: str, params_map: dict[str, Any], context: Any = None) -> str:
+        """Render a mapping template with the request's `$context`."""
+        call = _call.get()
+        known = call.context() if call else {}
+        # The engine lower-cases header names; templates name this one as it is sent.
+        params = {**params_map, "X-Amzn-Trace-Id": params_map.get(header.NAME, "")}
+        return str(self.render_one(template, body_str, params, {**known, **(context or {})}))
+
+    def event(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The function's event, with the id and the time that the caller sees."""
+        event: dict[str, Any] = self.build_event(*args, **kwargs)
+        call = _call.get()
+        if call is not None:
+            call.behind = ("lambda", time.time())
+            event["requestContext"] |= {
+                "requestId": call.request_id,
+                "extendedRequestId": call.request_id,
+                "requestTimeEpoch": int(call.started * 1000),
+            }
+        return event
+
+    async def to_queue(self, *args: Any, **kwargs: Any) -> Any:
+        """Send to a queue."""
+        call = _call.get()
+        if call is not None:
+            call.behind = ("sqs", time.time())
+        return await self.invoke_queue(*args, **kwargs)
+
+    def _report(self, call: Call, status: int, content: bytes) -> None:
+        ended = time.time()
+        latency = (ended - call.started) * 1000
+        for dimensions in ({"ApiName": call.api_name}, {"ApiName": call.api_name, "Stage": call.stage_name}):
+            for name, value, unit in (
+                ("Count", 1, "Count"),
+                ("4XXError", int(400 <= status < 500), "Count"),
+                ("5XXError", int(status >= 500), "Count"),
+                ("Latency", latency, "Milliseconds"),
+            ):
+                self._telemetry.metrics.record(call.place, "AWS/ApiGateway", name, value, unit, dimensions)
+        if call.traced:
+            self._telemetry.traces.add(_segment(call, status, content, ended))
+        _access_log(call, status, content, latency)
+
+
+def _segment(call: Call, status: int, content: bytes, ended: float) -> dict[str, Any]:
+    name, operation = _CALLS[call.behind[0]] if call.behind else ("", "")
+    return services.stage(
+        call.trace,
+        call.segment_ids,
+        f"{call.api_name}/{call.stage_name}",
+        (call.started, ended),
+        {
+            "request": {
+                "method": call.method,
+                "url": f"http://{call.headers.get('host', '')}/{call.stage_name}{call.path}",
+                "client_ip": "127.0.0.1",
+                "user_agent": call.headers.get("user-agent", ""),
+                "x_forwarded_for": True,
+            },
+            "response": {"status": status, "content_length": len(content or b"")},
+        },
+        {
+            "account_id": call.place.account,
+            "region": call.place.region,
+            "rest_api_id": call.api_id,
+            "stage": call.stage_name,
+            "request_id": call.request_id,
+        },
+        {"name": name, "start": call.behind[1], "aws": {"operation": operation}, "status": status}
+        if call.behind
+        else {},
+    )
+
+
+def _access_log(call: Call, status: int, content: bytes, latency: float) -> None:
+    settings = call.stage.get("accessLogSettings") or {}
+    group = str(settings.get("destinationArn") or "").partition(":log-group:")[2].removesuffix(":*")
+    if not group or not settings.get("format"):
+        return
+    known = call.context() | {
+        "status": str(status),
+        "responseLength": str(len(content or b"")),
+        "responseLatency": str(int(latency)),
+        "integrationLatency": str(int(latency)) if call.behind else "-",
+    }
+
+    def value(match: re.Match[str]) -> str:
+        found: Any = known
+        for part in match[1].split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found.replace('"', '\\"') if isinstance(found, str) else "-"
+
+    now = int(time.time() * 1000)
+    function_logs.append(group, f"{call.api_id}_{call.stage_name}", [(now, _VARIABLE.sub(value, settings["format"]))])

@@ -1,0 +1,173 @@
+"""Logs: event ids, the time that a line names, one stream a day, and pages.
+
+Without this, every invocation makes a log stream of its own, so that reading a group becomes slower with each;
+events of functions have no eventId, which followers tell them apart by; all lines of an invocation have the time of
+its end; FilterLogEvents gives at most 10,000 events and no way to the rest; and JSON patterns match everything.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import re
+import secrets
+import time
+from bisect import bisect_left, bisect_right
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rtp.local import log_patterns
+from rtp.local.patches import invocations, replace, require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
+MAX_PAGE = 10_000
+_RUN = secrets.token_hex(16)
+_TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
+_ids = itertools.count()
+_Found = tuple[dict[str, Any], str]  # an event, and its stream
+
+
+def apply() -> None:
+    """Put it in."""
+    from ministack.services import cloudwatch_logs, lambda_svc
+
+    require(cloudwatch_logs, "_log_groups", "_append_log_events", "_log_events_lock", "_make_group_arn")
+    require(cloudwatch_logs, "_resolve_log_group_name", "_fanout_to_subscription_filters")
+    require(lambda_svc, "_probe_peak_memory_mb")
+    replace(lambda_svc, "_emit_lambda_logs", emit, "func request_id log_text error duration_ms log_source")
+    replace(cloudwatch_logs, "_filter_log_events", filter_events, "data")
+
+
+def emit(
+    func: Any, request_id: str, log_text: str, error: bool, duration_ms: int, *, log_source: str | None = None
+) -> None:
+    """Write an invocation's lines as Lambda does."""
+    from ministack.services import lambda_svc
+
+    del error, log_source
+    config = func.get("config") or func
+    version = config.get("Version", "$LATEST")
+    end = int(time.time() * 1000)
+    start = end - int(duration_ms)
+    memory = config.get("MemorySize", 128)
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {duration_ms} ms\tBilled Duration: {duration_ms} ms\t"
+        f"Memory Size: {memory} MB\tMax Memory Used: {lambda_svc._probe_peak_memory_mb(func)} MB"
+    )
+    inside = invocations.inside()
+    if inside:
+        report += f"\tXRAY TraceId: {inside.root}\tSegmentId: {inside.parent}\tSampled: {str(inside.recorded).lower()}"
+    lines = [(start, f"START RequestId: {request_id} Version: {version}")]
+    for line in log_text.splitlines() if log_text else ():
+        lines.append((_time_of(line, lines[-1][0], start, end), line))
+    last = max(at for at, _ in lines)
+    lines += [(max(last, end), f"END RequestId: {request_id}"), (max(last, end), report)]
+    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
+    append(group, f"{time.strftime('%Y/%m/%d')}/[{version}]{_RUN}", lines)
+
+
+def append(group_name: str, stream_name: str, lines: Sequence[tuple[int, str]]) -> None:
+    """Add lines to a stream, made when it is missing, in the account and region at hand."""
+    from ministack.services import cloudwatch_logs as logs
+
+    now = int(time.time() * 1000)
+    group = logs._log_groups.get(group_name)
+    if group is None:
+        group = logs._log_groups[group_name] = {
+            "arn": logs._make_group_arn(group_name),
+            "creationTime": now,
+            "retentionInDays": None,
+            "tags": {},
+            "subscriptionFilters": {},
+            "streams": {},
+        }
+    stream = group["streams"].setdefault(
+        stream_name,
+        {
+            "events": [],
+            "uploadSequenceToken": "1",
+            "creationTime": now,
+            "firstEventTimestamp": None,
+            "lastEventTimestamp": None,
+            "lastIngestionTime": None,
+        },
+    )
+    events = [
+        {"timestamp": at, "message": text, "ingestionTime": now, "eventId": f"{at:020d}{next(_ids):036d}"}
+        for at, text in lines
+    ]
+    logs._append_log_events(stream, events)
+    if len(stream["events"]) > MAX_EVENTS:
+        with logs._log_events_lock:
+            del stream["events"][: MAX_EVENTS // 10]
+    if group["subscriptionFilters"]:
+        logs._fanout_to_subscription_filters(group_name, stream_name, events)
+
+
+def filter_events(data: dict[str, Any]) -> Any:
+    """FilterLogEvents, in pages."""
+    from ministack.core.responses import error_response_json, json_response
+    from ministack.services import cloudwatch_logs as logs
+
+    group = logs._log_groups.get(logs._resolve_log_group_name(data))
+    if group is None:
+        name = logs._resolve_log_group_name(data)
+        return error_response_json("ResourceNotFoundException", f"The specified log group does not exist: {name}", 400)
+    try:
+        matches = log_patterns.compile_pattern(data.get("filterPattern") or "")
+        at, skip = _read_token(data.get("nextToken"))
+    except ValueError as error:
+        return error_response_json("InvalidParameterException", str(error), 400)
+    limit = min(int(data.get("limit") or MAX_PAGE), MAX_PAGE)
+    begin = max(int(data.get("startTime") or 0), at)
+    found: list[dict[str, Any]] = []
+    seen = 0  # at the timestamp `at`
+    for event, stream in _between(logs, group, data, begin, data.get("endTime")):
+        if event["timestamp"] != at:
+            at, seen, skip = event["timestamp"], 0, 0
+        seen += 1
+        if seen <= skip or not matches(event["message"]):
+            continue
+        if len(found) == limit:
+            return json_response({"events": found, "searchedLogStreams": [], "nextToken": f"{at}:{seen - 1}"})
+        found.append({**event, "logStreamName": stream})
+    return json_response({"events": found, "searchedLogStreams": []})
+
+
+def _between(logs: Any, group: Any, data: dict[str, Any], begin: int, end: int | None) -> Iterator[_Found]:
+    """Events of the wanted streams in order of time."""
+    names = data.get("logStreamNames")
+    prefix = data.get("logStreamNamePrefix") or ""
+    parts = []
+    with logs._log_events_lock:
+        for name, stream in list(group["streams"].items()):
+            if (name in names) if names else name.startswith(prefix):
+                events = stream["events"]
+                low = bisect_left(events, begin, key=_timestamp)
+                high = len(events) if end is None else bisect_right(events, int(end), key=_timestamp)
+                parts.append(zip(events[low:high], itertools.repeat(name)))
+    return heapq.merge(*parts, key=lambda found: _timestamp(found[0]))
+
+
+def _timestamp(event: dict[str, Any]) -> int:
+    return int(event["timestamp"])
+
+
+def _read_token(token: str | None) -> tuple[int, int]:
+    at, _, skip = (token or "0:0").partition(":")
+    return int(at), int(skip)
+
+
+def _time_of(line: str, before: int, start: int, end: int) -> int:
+    """When a JSON line says it was written, if that can be; else when the line before it was."""
+    match = _TIME.search(line) if line.startswith("{") else None
+    if match is None:
+        return before
+    try:
+        at = int(datetime.fromisoformat(match[1]).timestamp() * 1000)
+    except ValueError:
+        return before
+    return at if start - 1000 <= at <= end else before

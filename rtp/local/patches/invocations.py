@@ -1,0 +1,116 @@
+"""Function invocations: their trace, their metrics, and the metrics in their logs.
+
+Without this, `_X_AMZN_TRACE_ID` is a trace of its own in every invocation, whoever called; AWS/Lambda has metrics of
+direct invocations only, not of those by API Gateway and SQS; and embedded metrics stay in the log.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.metrics import Place, record_embedded
+from rtp.local.patches import replace
+from rtp.local.tracing import header, services
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
+    from rtp.local.tracing.header import TraceHeader
+
+links: ContextVar[tuple[TraceHeader, ...]] = ContextVar("rtp_links", default=())
+"""The traces of a batch's messages, while the batch is handed to its function."""
+
+_inside: ContextVar[TraceHeader | None] = ContextVar("rtp_inside", default=None)
+
+
+def apply(telemetry: Telemetry) -> None:
+    """Put it in."""
+    from ministack.services import lambda_svc
+
+    mend = Invocations(telemetry)
+    mend.dispatch_one = replace(
+        lambda_svc, "_execute_function_dispatch", mend.dispatch, "func config event request_id started"
+    )
+    mend.acquire_one = replace(lambda_svc, "_acquire_execution_slot", mend.acquire, "func config")
+    replace(lambda_svc, "_xray_trace_id_for_invocation", _trace_of_invocation, "config inbound_trace_header")
+    replace(lambda_svc, "_emit_lambda_metrics", _no_metrics, "function_name duration_ms error throttle")
+
+
+def inside() -> TraceHeader | None:
+    """The trace header of the function that this thread is running."""
+    return _inside.get()
+
+
+class Invocations:
+    """What happens around each invocation, whoever asked for it and whatever runs it."""
+
+    dispatch_one: Any
+    acquire_one: Any
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def dispatch(self, func: Any, config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:
+        """Run the function inside its segments, then count it."""
+        trace = self._trace(config)
+        ids = services.new_ids()
+        token = _inside.set(trace.child(ids[1]) if trace else None)
+        try:
+            result = self.dispatch_one(func, config, event, request_id, started)
+        finally:
+            _inside.reset(token)
+        ended = time.time()
+        arn = str(config.get("FunctionArn") or "")
+        fault = bool(result.get("error"))
+        if trace and trace.recorded and arn.count(":") >= 6:
+            for segment in services.invocation(
+                trace, ids, arn, request_id, (started, ended), fault=fault, links=links.get()
+            ):
+                self._telemetry.traces.add(segment)
+        self._count(config, result, fault=fault, duration_ms=(ended - started) * 1000)
+        return result
+
+    def acquire(self, func: Any, config: dict[str, Any]) -> Any:
+        """Count what is throttled."""
+        slot, limit = self.acquire_one(func, config)
+        if slot is None:
+            self._record(config, "Throttles", 1, "Count")
+        return slot, limit
+
+    @staticmethod
+    def _trace(config: dict[str, Any]) -> TraceHeader | None:
+        """The caller's trace; else a new one where the function is traced."""
+        given = header.current.get()
+        if given is None and (config.get("TracingConfig") or {}).get("Mode") == "Active":
+            return header.new()
+        return given
+
+    def _count(self, config: dict[str, Any], result: dict[str, Any], *, fault: bool, duration_ms: float) -> None:
+        self._record(config, "Invocations", 1, "Count")
+        self._record(config, "Errors", int(fault), "Count")
+        self._record(config, "Throttles", 0, "Count")
+        self._record(config, "Duration", duration_ms, "Milliseconds")
+        place = _place(config)
+        for line in str(result.get("log") or "").splitlines():
+            record_embedded(self._telemetry.metrics, place, line)
+
+    def _record(self, config: dict[str, Any], name: str, value: float, unit: str) -> None:
+        dimensions = {"FunctionName": str(config.get("FunctionName"))}
+        self._telemetry.metrics.record(_place(config), "AWS/Lambda", name, value, unit, dimensions)
+
+
+def _place(config: dict[str, Any]) -> Place:
+    parts = str(config.get("FunctionArn") or ":::us-east-1:000000000000:").split(":")
+    return Place(parts[4], parts[3])
+
+
+def _trace_of_invocation(config: dict[str, Any], inbound_trace_header: str | None = None) -> str | None:
+    del config
+    inside = _inside.get()
+    return str(inside) if inside else inbound_trace_header
+
+
+def _no_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
+    """Counted in `Invocations.dispatch`, where every kind of invocation comes by."""
+    del function_name, duration_ms, error, throttle

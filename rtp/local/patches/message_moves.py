@@ -1,0 +1,177 @@
+"""Message move tasks of dead-letter queues, which the engine refuses as unknown actions."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.patches import require
+
+if TYPE_CHECKING:
+    from rtp.local.patches.queues import Queue, Queues
+
+MAX_RATE = 500  # messages per second, as on AWS
+_STEP_S = 0.05
+
+
+def apply(queues: Queues) -> None:
+    """Add the actions that are missing."""
+    require(queues.sqs, "_HANDLERS", "_Err", "_queue_by_arn", "_queues")
+    moves = Moves(queues)
+    for action, act in (
+        ("StartMessageMoveTask", moves.start),
+        ("ListMessageMoveTasks", moves.tasks),
+        ("CancelMessageMoveTask", moves.cancel),
+        ("ListDeadLetterSourceQueues", moves.sources),
+    ):
+        queues.sqs._HANDLERS.setdefault(action, act)
+
+
+@dataclass(slots=True)
+class Task:
+    """One redrive, as ListMessageMoveTasks tells it."""
+
+    source: Queue
+    source_arn: str
+    destination_arn: str | None
+    rate: int
+    to_move: int
+    handle: str = field(default_factory=lambda: str(uuid.uuid4()))
+    status: str = "RUNNING"
+    moved: int = 0
+    started: int = field(default_factory=lambda: int(time.time() * 1000))
+    failure: str | None = None
+
+    def answer(self) -> dict[str, Any]:
+        """As an entry of ListMessageMoveTasks."""
+        body = {
+            "Status": self.status,
+            "SourceArn": self.source_arn,
+            "ApproximateNumberOfMessagesMoved": self.moved,
+            "ApproximateNumberOfMessagesToMove": self.to_move,
+            "StartedTimestamp": self.started,
+            "MaxNumberOfMessagesPerSecond": self.rate,
+        }
+        if self.status == "RUNNING":
+            body["TaskHandle"] = self.handle
+        if self.destination_arn:
+            body["DestinationArn"] = self.destination_arn
+        if self.failure:
+            body["FailureReason"] = self.failure
+        return body
+
+
+class Moves:
+    """Tasks of this run of the engine."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+        self._sqs = queues.sqs
+        self._tasks: list[Task] = []
+
+    def start(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
+        """StartMessageMoveTask."""
+        arn = data.get("SourceArn", "")
+        source = self._existing(arn)
+        if not self._sources_of(arn):
+            raise self._sqs._Err("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
+        if any(task.source_arn == arn and task.status == "RUNNING" for task in self._tasks):
+            raise self._sqs._Err(
+                "UnsupportedOperation", "There is already a task running. Only one active task is allowed per queue."
+            )
+        destination = data.get("DestinationArn")
+        if destination:
+            self._existing(destination)
+        rate = int(data.get("MaxNumberOfMessagesPerSecond") or MAX_RATE)
+        if not 1 <= rate <= MAX_RATE:
+            raise self._sqs._Err("InvalidParameterValue", f"MaxNumberOfMessagesPerSecond must be 1 to {MAX_RATE}.")
+        task = Task(source, arn, destination, rate, len(source["messages"]))
+        self._tasks.append(task)
+        from ministack.core.concurrency import spawn_background
+
+        spawn_background(self._run, task, thread_name="rtp-message-move")
+        return {"TaskHandle": task.handle}
+
+    def tasks(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
+        """ListMessageMoveTasks."""
+        arn = data.get("SourceArn", "")
+        self._existing(arn)
+        found = [task.answer() for task in reversed(self._tasks) if task.source_arn == arn]
+        return {"Results": found[: min(int(data.get("MaxResults") or 1), 10)]}
+
+    def cancel(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
+        """CancelMessageMoveTask."""
+        for task in self._tasks:
+            if task.handle == data.get("TaskHandle") and task.status == "RUNNING":
+                task.status = "CANCELLING"
+                return {"ApproximateNumberOfMessagesMoved": task.moved}
+        raise self._sqs._Err("ResourceNotFoundException", "Task does not exist.", 404)
+
+    def sources(self, data: dict[str, Any], url: str) -> dict[str, Any]:
+        """ListDeadLetterSourceQueues."""
+        dead_letters = self._sqs._get_q(data.get("QueueUrl") or url)
+        return {"queueUrls": self._sources_of(dead_letters["attributes"]["QueueArn"])}
+
+    def _run(self, task: Task) -> None:
+        began = time.monotonic()
+        while task.status == "RUNNING" and task.moved < task.to_move:
+            allowed = min(int((time.monotonic() - began + _STEP_S) * task.rate) or 1, task.to_move)
+            while task.moved < allowed and task.status == "RUNNING":
+                if not self._move_one(task):
+                    task.status = "FAILED" if task.failure else "COMPLETED"
+            if task.moved < task.to_move:
+                threading.Event().wait(_STEP_S)
+        task.status = {"RUNNING": "COMPLETED", "CANCELLING": "CANCELLED"}.get(task.status, task.status)
+
+    def _move_one(self, task: Task) -> bool:
+        """Move the first visible message; False when there is none, or nowhere to put it."""
+        now = time.time()
+        with self._queues.lock:
+            for index, message in enumerate(task.source["messages"]):
+                if message.get("visible_at", 0) > now:
+                    continue
+                arn = task.destination_arn or (message.get("sys") or {}).get("DeadLetterQueueSourceArn")
+                destination = self._sqs._queue_by_arn(arn) if arn else None
+                if destination is None:
+                    task.failure = "CouldNotDetermineMessageSource"
+                    return False
+                self._queues.drop(task.source, [index])
+                destination["messages"].append(_afresh(message, now))
+                task.moved += 1
+                self._sqs.esm_wake.set()
+                return True
+        return False
+
+    def _existing(self, arn: str) -> Queue:
+        queue: Queue | None = self._sqs._queue_by_arn(arn) if arn.startswith("arn:") else None
+        if queue is None:
+            raise self._sqs._Err("ResourceNotFoundException", "The resource that you specified doesn't exist.", 404)
+        return queue
+
+    def _sources_of(self, arn: str) -> list[str]:
+        found = []
+        for url, queue in self._sqs._queues.items():
+            policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
+            if policy.get("deadLetterTargetArn") == arn:
+                found.append(url)
+        return found
+
+
+def _afresh(message: dict[str, Any], now: float) -> dict[str, Any]:
+    """To SQS a redriven message is a new one: its own id, its own age, no receipts."""
+    system = {k: v for k, v in (message.get("sys") or {}).items() if k != "DeadLetterQueueSourceArn"}
+    return {
+        **message,
+        "id": str(uuid.uuid4()),
+        "sent_at": now,
+        "enqueued_at": now,
+        "visible_at": now,
+        "receive_count": 0,
+        "first_receive_at": None,
+        "receipt_handle": None,
+        "sys": {**system, "SentTimestamp": str(int(now * 1000))},
+    }

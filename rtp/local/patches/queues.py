@@ -1,0 +1,231 @@
+"""Queues: no message is lost between the server and the pollers, and a long queue is not read from end to end.
+
+Without this, a poller's thread copies the list of messages without the ones it deletes and puts the copy in the
+list's place, while the server appends to the old one: such a message is gone. Each receive and each delete also
+walks over every message that waits.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.metrics import Place
+from rtp.local.patches import replace, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
+
+EXPIRY_EVERY_S = 1.0
+_MAX_BATCH_BYTES = 1_048_576
+_SYSTEM = "MessageSystemAttributes"
+
+Queue = dict[str, Any]
+Message = dict[str, Any]
+
+
+def apply(telemetry: Telemetry) -> Queues:
+    """Put it in."""
+    from ministack.services import sqs
+
+    require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
+    mend = Queues(sqs, telemetry)
+    mend.collect_fifo = replace(sqs, "_collect_msgs", mend.collect, "q max_n vis_timeout")
+    replace(sqs, "_dlq_sweep", mend.sweep, "q")
+    replace(sqs, "_expire_retained", mend.expire, "q")
+    replace(sqs, "_delete_messages_for_esm", mend.delete_for_poller, "queue_url receipt_handles")
+    mend.send_one = replace(sqs, "_act_send_message", mend.send, "data qurl")
+    for action, name, new in (
+        ("DeleteMessage", "_act_delete_message", mend.delete),
+        ("DeleteMessageBatch", "_act_delete_message_batch", mend.delete_batch),
+        ("SendMessageBatch", "_act_send_message_batch", mend.send_batch),
+    ):
+        replace(sqs, name, new, "data qurl")
+        sqs._HANDLERS[action] = new
+    sqs._HANDLERS["SendMessage"] = mend.send
+    return mend
+
+
+class Queues:
+    """The engine's queue operations on lists that only ever change in place, each change under one lock."""
+
+    collect_fifo: Any
+    send_one: Any
+
+    def __init__(self, sqs: Any, telemetry: Telemetry) -> None:
+        self.sqs = sqs
+        self.lock = threading.RLock()
+        self._metrics = telemetry.metrics
+        self._expired: dict[str, float] = {}
+
+    def collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
+        """Receive; a message that was received too often goes to the dead-letter queue when its turn comes."""
+        with self.lock:
+            found = self.collect_fifo(q, max_n, vis_timeout) if q["is_fifo"] else self._collect(q, max_n, vis_timeout)
+        self.count(q, "NumberOfMessagesReceived", len(found))
+        return list(found)
+
+    def sweep(self, q: Queue) -> None:
+        """Only a FIFO queue is swept as a whole."""
+        limit, dead_letters = self.redrive_target(q) if q["is_fifo"] else (0, None)
+        if dead_letters is None or not limit:
+            return
+        now = time.time()
+        with self.lock:
+            dead = [
+                index
+                for index, message in enumerate(q["messages"])
+                if message["receive_count"] >= limit and message["visible_at"] <= now
+            ]
+            for index in dead:
+                _bury(q["messages"][index], dead_letters, q, now)
+            self.drop(q, dead)
+
+    def expire(self, q: Queue) -> None:
+        """Drop what is older than the retention period, at most once a second."""
+        name, now = _arn(q), time.time()
+        if now - self._expired.get(name, 0) < EXPIRY_EVERY_S:
+            return
+        self._expired[name] = now
+        oldest = now - float(q["attributes"].get("MessageRetentionPeriod") or 345_600)
+        with self.lock:
+            self.drop(q, [i for i, m in enumerate(q["messages"]) if _enqueued(m, now) <= oldest])
+
+    def remove(self, q: Queue, handles: set[str]) -> int:
+        """Delete the messages that have these receipt handles; how many there were."""
+        hits: list[int] = []
+        with self.lock:
+            for index, message in enumerate(q["messages"]):
+                if message.get("receipt_handle") in handles:
+                    hits.append(index)
+                    if len(hits) == len(handles):
+                        break
+            self.drop(q, hits)
+        self.count(q, "NumberOfMessagesDeleted", len(hits))
+        return len(hits)
+
+    @staticmethod
+    def drop(q: Queue, indices: list[int]) -> None:
+        """Take out by position, from the end; others may append meanwhile."""
+        for index in reversed(indices):
+            del q["messages"][index]
+
+    def delete_for_poller(self, queue_url: str, receipt_handles: set[str]) -> None:
+        """What the poller deletes after a batch."""
+        if receipt_handles:
+            self.remove(self.sqs._get_q(queue_url), receipt_handles)
+
+    def delete(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """DeleteMessage. As on AWS, a message that is gone already can be deleted again."""
+        q = self.sqs._get_q(data.get("QueueUrl", qurl), "sqs:DeleteMessage")
+        handle = data.get("ReceiptHandle", "")
+        if not handle:
+            raise self.sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
+        if not self.remove(q, {handle}) and not _is_handle(handle):
+            raise self.sqs._Err("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+        return {}
+
+    def delete_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """DeleteMessageBatch."""
+        url = data.get("QueueUrl", qurl)
+        self.sqs._get_q(url, "sqs:DeleteMessage")
+        self.sqs._validate_batch_entries(data.get("Entries", []), "DeleteMessageBatchRequestEntry")
+        return self._each(data["Entries"], lambda e: self.delete({**e, "QueueUrl": url}, url))
+
+    def send(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """SendMessage."""
+        with self.lock:
+            answer: dict[str, Any] = self.send_one(data, qurl)
+        self.count(self.sqs._get_q(data.get("QueueUrl", qurl)), "NumberOfMessagesSent", 1)
+        return answer
+
+    def send_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """SendMessageBatch. The engine's own forgets each entry's system attributes, and so its trace."""
+        url = data.get("QueueUrl", qurl)
+        self.sqs._get_q(url, "sqs:SendMessage")
+        entries = data.get("Entries", [])
+        self.sqs._validate_batch_entries(entries, "SendMessageBatchRequestEntry")
+        size = sum(len((e.get("MessageBody") or "").encode()) for e in entries)
+        if size > _MAX_BATCH_BYTES:
+            raise self.sqs._Err(
+                "BatchRequestTooLong",
+                f"Batch requests cannot be longer than {_MAX_BATCH_BYTES} bytes. You have sent {size} bytes.",
+            )
+        return self._each(entries, lambda e: self.send({**e, "QueueUrl": url}, url))
+
+    def count(self, q: Queue, metric: str, value: int) -> None:
+        """Report one of SQS's metrics."""
+        if value:
+            _, _, _, region, account, name = _arn(q).split(":", 5)
+            self._metrics.record(Place(account, region), "AWS/SQS", metric, value, "Count", {"QueueName": name})
+
+    def redrive_target(self, q: Queue) -> tuple[int, Queue | None]:
+        """maxReceiveCount, and the dead-letter queue when there is one."""
+        try:
+            policy = json.loads(q["attributes"].get("RedrivePolicy") or "{}")
+            return int(policy["maxReceiveCount"]), self.sqs._queue_by_arn(policy["deadLetterTargetArn"])
+        except (ValueError, TypeError, KeyError):
+            return 0, None
+
+    def _collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
+        limit, dead_letters = self.redrive_target(q)
+        now = time.time()
+        found: list[Message] = []
+        dead: list[int] = []
+        for index, message in enumerate(q["messages"]):
+            if message.get("visible_at", 0) > now:
+                continue
+            self.sqs._ensure_msg_fields(message)
+            if dead_letters is not None and limit and message["receive_count"] >= limit:
+                dead.append(index)
+                _bury(message, dead_letters, q, now)
+                continue
+            message["receipt_handle"] = str(uuid.uuid4())
+            message["visible_at"] = now + vis_timeout
+            message["receive_count"] += 1
+            message["first_receive_at"] = message.get("first_receive_at") or now
+            found.append(message)
+            if len(found) == max_n:
+                break
+        if dead:
+            self.drop(q, dead)
+            self.sqs.esm_wake.set()
+        return found
+
+    def _each(self, entries: list[dict[str, Any]], act: Any) -> dict[str, Any]:
+        done, failed = [], []
+        for entry in entries:
+            try:
+                done.append({**act(entry), "Id": entry.get("Id", "")})
+            except self.sqs._Err as error:
+                failed.append(
+                    {"Id": entry.get("Id", ""), "Code": error.code, "Message": error.message, "SenderFault": True}
+                )
+        return {"Successful": done, "Failed": failed}
+
+
+def _bury(message: Message, dead_letters: Queue, source: Queue, now: float) -> None:
+    system = {"DeadLetterQueueSourceArn": _arn(source), **message.get("sys", {})}
+    moved = {**message, "receipt_handle": None, "visible_at": now, "sys": system}
+    if dead_letters.get("is_fifo"):
+        moved["enqueued_at"] = now  # a standard queue keeps the original one
+    dead_letters["messages"].append(moved)
+
+
+def _enqueued(message: Message, now: float) -> float:
+    return float(message.get("enqueued_at") or message.get("sent_at") or now)
+
+
+def _arn(q: Queue) -> str:
+    return str(q["attributes"].get("QueueArn", ":::::"))
+
+
+def _is_handle(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Function workers: they end with the engine, and every log line is there when the invocation ends.
+
+Without this, a worker that is busy outlives a killed engine until its handler returns; and the engine takes what
+has been written on stderr when nothing has come for 5 ms (or 50 ms, where nothing comes at all), so that each
+invocation waits for nothing and a late line belongs to the next one.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import Any
+
+from rtp.local.patches import MismatchError, replace, require
+
+FENCE = "\x00rtp-end-of-invocation\x00"
+FENCE_TIMEOUT_S = 2.0  # a handler may have closed stderr
+PRELUDE = """
+def _rtp_end_with_engine():
+    import os, select, threading
+    def watch():
+        poll = select.poll()
+        poll.register(0, 0)
+        while not any(events & select.POLLHUP for _, events in poll.poll()):
+            pass
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
+_rtp_end_with_engine()
+"""
+_BEFORE = "        _real_stdout.flush()\n\nrun()\n"
+_AFTER = f"        sys.stderr.write({FENCE!r} + chr(10))\n        sys.stderr.flush()\n{_BEFORE}"
+
+
+def apply() -> None:
+    """Put it in."""
+    from ministack.core import lambda_runtime
+
+    require(lambda_runtime.Worker, "invoke", "_read_stderr")
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    if script.count(_BEFORE) != 1:
+        raise MismatchError("the Python worker ends an invocation in another way")
+    replace(
+        lambda_runtime.Worker,
+        "_drain_stderr_bounded",
+        _drain_to_fence,
+        "self first_line_wait idle_confirm hard_cap",
+    )
+    lambda_runtime._PYTHON_WORKER_SCRIPT = PRELUDE + script.replace(_BEFORE, _AFTER)
+
+
+def _drain_to_fence(worker: Any, *_: float) -> str:
+    """Every line the worker wrote during this invocation."""
+    lines: list[str] = []
+    deadline = time.monotonic() + FENCE_TIMEOUT_S
+    fenced = str(worker.config.get("Runtime", "")).startswith("python")
+    while True:
+        wait = deadline - time.monotonic() if fenced else 0.005
+        try:
+            text = worker._stderr_queue.get(timeout=max(wait, 0.001))
+        except queue.Empty:
+            return "\n".join(lines)
+        before, fence, _ = text.partition(FENCE)
+        if fence:
+            return "\n".join([*lines, before] if before else lines)
+        lines.append(text)

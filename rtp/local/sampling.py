@@ -1,0 +1,137 @@
+"""The engine's clockwork: every few seconds queues are measured, metrics handed over, and alarms looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.metrics import Place
+
+if TYPE_CHECKING:
+    from rtp.local.metrics import Metrics
+
+log = logging.getLogger("rtp.sampling")
+
+EVERY_S = 2.0
+UNCHANGED_EVERY_S = 30.0  # a value that stays the same is told again after so long; the shortest period is a minute
+COMPACT_EVERY_S = 60.0
+FINE_S = 900.0  # points older than this are merged by the minute
+KEEP_S = 24 * 3600.0
+POISON_RECEIVES = 3  # SQS leaves a message that was received more often out of the oldest one's age
+
+
+class Clockwork:
+    """Runs on the server's event loop; one turn takes a few milliseconds."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._told: dict[tuple[Place, str, str], tuple[float, float]] = {}
+        self._compacted = time.monotonic()
+
+    async def run(self) -> None:
+        """Turn until cancelled; a turn that fails does not stop the clock."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self.turn()
+            except Exception:
+                log.exception("a turn of the clockwork failed")
+
+    async def turn(self) -> None:
+        """Measure, hand over, evaluate."""
+        self._measure_queues()
+        for place, namespace, data in self._metrics.take():
+            await _put_metric_data(place, namespace, data)
+        _evaluate_alarms()
+        if time.monotonic() - self._compacted >= COMPACT_EVERY_S:
+            self._compacted = time.monotonic()
+            _compact_all()
+
+    def _measure_queues(self) -> None:
+        from ministack.services import sqs
+
+        for (account, region, _), queue in list(sqs._queues._data.items()):
+            name = queue["attributes"].get("QueueArn", "").rpartition(":")[2]
+            for metric, value, unit in measured(queue["messages"], time.time()):
+                self._tell(Place(account, region), name, metric, value, unit)
+
+    def _tell(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
+        now = time.monotonic()
+        key = (place, queue, metric)
+        last, at = self._told.get(key, (None, 0.0))
+        if value != last or now - at >= UNCHANGED_EVERY_S:
+            self._told[key] = (value, now)
+            self._metrics.record(place, "AWS/SQS", metric, value, unit, {"QueueName": queue})
+
+
+def measured(messages: list[dict[str, Any]], now: float) -> list[tuple[str, float, str]]:
+    """What SQS measures of a queue: name, value and unit."""
+    visible = in_flight = delayed = 0
+    oldest = now
+    for message in list(messages):
+        if message.get("visible_at", 0) <= now:
+            visible += 1
+        elif message.get("receive_count"):
+            in_flight += 1
+        else:
+            delayed += 1
+        if message.get("receive_count", 0) <= POISON_RECEIVES:
+            oldest = min(oldest, message.get("sent_at") or now)
+    return [
+        ("ApproximateNumberOfMessagesVisible", visible, "Count"),
+        ("ApproximateNumberOfMessagesNotVisible", in_flight, "Count"),
+        ("ApproximateNumberOfMessagesDelayed", delayed, "Count"),
+        ("ApproximateAgeOfOldestMessage", int(now - oldest), "Seconds"),
+    ]
+
+
+async def _put_metric_data(place: Place, namespace: str, data: list[dict[str, Any]]) -> None:
+    """Through the engine's own API, as anybody would."""
+    import ministack.app
+    from ministack.core.responses import request_scope
+
+    headers = {
+        "content-type": "application/x-amz-json-1.0",
+        "x-amz-target": "GraniteServiceVersion20100801.PutMetricData",
+    }
+    body = json.dumps({"Namespace": namespace, "MetricData": data}).encode()
+    with request_scope(*place):
+        status, _, answer = await ministack.app.SERVICE_HANDLERS["monitoring"]("POST", "/", headers, body, {})
+    if status != 200:
+        log.error("PutMetricData answered %s: %s", status, answer[:200])
+
+
+def _evaluate_alarms() -> None:
+    from ministack.core.responses import request_scope
+    from ministack.services import cloudwatch
+
+    for account, region in {key[:2] for key in list(cloudwatch._alarms._data)}:
+        with request_scope(account, region):
+            cloudwatch._evaluate_all_alarms()
+
+
+def _compact_all() -> None:
+    from ministack.services import cloudwatch
+
+    now = time.time()
+    for key, points in list(cloudwatch._metrics._data.items()):
+        cloudwatch._metrics._data[key] = compact(points, now)
+
+
+def compact(points: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+    """Merge what is older by the minute and value, and forget what is a day old."""
+    fine = [p for p in points if p["Timestamp"] > now - FINE_S]
+    merged: dict[tuple[int, Any, Any], dict[str, Any]] = {}
+    for point in points:
+        if now - KEEP_S < point["Timestamp"] <= now - FINE_S:
+            key = (int(point["Timestamp"] // 60), point["Value"], point.get("Unit"))
+            if "_stat" in point:
+                merged[(*key[:2], id(point))] = point
+            elif key in merged:
+                merged[key]["Count"] += point.get("Count", 1.0)
+            else:
+                merged[key] = {**point, "Count": point.get("Count", 1.0)}
+    return [*merged.values(), *fine]

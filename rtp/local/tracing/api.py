@@ -1,0 +1,211 @@
+"""The X-Ray API on the engine's port, for what the engine itself lacks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.tracing import header
+from rtp.local.tracing.filters import FilterError, compile_filter
+from rtp.local.tracing.store import InvalidSegmentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.tracing.store import TraceStore
+    from rtp.local.tracing.tree import Node, Trace
+
+    Answer = dict[str, Any]
+
+PAGE = 100  # summaries in one answer
+MAX_TRACE_IDS = 5  # of one BatchGetTraces, as on AWS
+MAX_RANGE_S = 24 * 3600 + 60
+_DEFAULT_RULE = {
+    "RuleName": "Default",
+    "Priority": 10000,
+    "FixedRate": 1.0,
+    "ReservoirSize": 1000,
+    "ServiceName": "*",
+    "ServiceType": "*",
+    "Host": "*",
+    "HTTPMethod": "*",
+    "URLPath": "*",
+    "ResourceARN": "*",
+    "Version": 1,
+    "Attributes": {},
+}
+
+
+class RequestError(Exception):
+    """A call that X-Ray refuses."""
+
+
+class XRayApi:
+    """ASGI middleware that answers X-Ray's calls and passes on everything else."""
+
+    def __init__(self, app: App, store: TraceStore) -> None:
+        self._app = app
+        self._store = store
+        self._calls: dict[str, Callable[[dict[str, Any]], Answer]] = {
+            "/TraceSegments": self._put_segments,
+            "/TraceSummaries": self._summaries,
+            "/Traces": self._traces,
+            "/TelemetryRecords": lambda _: {},
+            "/GetSamplingRules": lambda _: {"SamplingRuleRecords": [{"SamplingRule": _DEFAULT_RULE}]},
+            "/SamplingTargets": lambda _: {"SamplingTargetDocuments": [], "UnprocessedStatistics": []},
+            "/Groups": lambda _: {"Groups": []},
+            "/EncryptionConfig": lambda _: {"EncryptionConfig": {"Status": "ACTIVE", "Type": "NONE"}},
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an X-Ray call; no bucket can have such a name, so nothing else is hidden."""
+        call = self._calls.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if call is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            request = json.loads(await _body(receive) or b"{}")
+            status, answer = 200, await asyncio.to_thread(call, request)  # summaries of many traces take a while
+        except (RequestError, FilterError, ValueError) as error:
+            status, answer = 400, {"__type": "InvalidRequestException", "Message": str(error)}
+        await _answer(send, status, answer)
+
+    def _put_segments(self, request: dict[str, Any]) -> Answer:
+        unprocessed = []
+        for document in request.get("TraceSegmentDocuments") or ():
+            try:
+                self._store.put(document)
+            except InvalidSegmentError as error:
+                unprocessed.append({"ErrorCode": "InvalidSegment", "Message": str(error)})
+        return {"UnprocessedTraceSegments": unprocessed}
+
+    def _traces(self, request: dict[str, Any]) -> Answer:
+        wanted = request.get("TraceIds") or []
+        if len(wanted) > MAX_TRACE_IDS:
+            raise RequestError(f"At most {MAX_TRACE_IDS} trace ids are allowed.")
+        found, unprocessed = [], []
+        for trace_id in wanted:
+            if header.parse(f"Root={trace_id}") is None:
+                raise RequestError(f"{trace_id} is not a trace id.")
+            trace = self._store.get(trace_id)
+            if trace is None:
+                unprocessed.append(trace_id)
+            else:
+                found.append(_whole(trace))
+        return {"Traces": found, "UnprocessedTraceIds": unprocessed}
+
+    def _summaries(self, request: dict[str, Any]) -> Answer:
+        start, end = float(request["StartTime"]), float(request["EndTime"])
+        if end < start:
+            raise RequestError("EndTime is before StartTime.")
+        if end - start > MAX_RANGE_S:
+            raise RequestError("The time range is longer than 24 hours.")
+        passes = compile_filter(request.get("FilterExpression"))
+        after = _read_token(request.get("NextToken"))
+        summaries: list[Answer] = []
+        scanned = 0
+        last = None
+        for trace_id in self._store.between(start, after or end):
+            trace = self._store.get(trace_id)
+            if trace is None:
+                continue
+            if len(summaries) >= PAGE and trace.start != last:
+                return {**_page(summaries, scanned), "NextToken": _token(trace.start)}
+            scanned += 1
+            if passes(trace):
+                last = trace.start
+                summaries.append(summary(trace))
+        return _page(summaries, scanned)
+
+
+def summary(trace: Trace) -> Answer:
+    """A trace as GetTraceSummaries tells it."""
+    http = trace.entry.http
+    return {
+        "Id": trace.id,
+        "StartTime": trace.start,
+        "MatchedEventTime": trace.start,
+        "Duration": round(trace.duration, 6),
+        "ResponseTime": round(trace.entry.response_time, 6),
+        "HasFault": any(node.fault for node in trace.nodes),
+        "HasError": any(node.error for node in trace.nodes),
+        "HasThrottle": any(node.throttle for node in trace.nodes),
+        "IsPartial": trace.partial,
+        "Http": {
+            name: http[key]
+            for name, key in (
+                ("HttpURL", "url"),
+                ("HttpStatus", "status"),
+                ("HttpMethod", "method"),
+                ("UserAgent", "user_agent"),
+                ("ClientIp", "client_ip"),
+            )
+            if key in http
+        },
+        "Annotations": {
+            key: [{"AnnotationValue": _value(value), "ServiceIds": [_service(node)]} for value, node in found]
+            for key, found in trace.annotations.items()
+        },
+        "Users": [{"UserName": n.user, "ServiceIds": [_service(n)]} for n in trace.nodes if n.user],
+        "ServiceIds": [_service(node) for node in trace.nodes],
+        "EntryPoint": _service(trace.entry),
+        "Revision": len(trace.segments),
+    }
+
+
+def _whole(trace: Trace) -> Answer:
+    return {
+        "Id": trace.id,
+        "Duration": round(trace.duration, 6),
+        "LimitExceeded": False,
+        "Segments": [
+            {"Id": segment["id"], "Document": json.dumps(segment, separators=(",", ":"))} for segment in trace.segments
+        ],
+    }
+
+
+def _service(node: Node) -> Answer:
+    account = {"AccountId": node.account} if node.account else {}
+    return {"Name": node.name, "Names": [node.name], "Type": node.type, **account}
+
+
+def _value(value: Any) -> Answer:
+    if isinstance(value, bool):
+        return {"BooleanValue": value}
+    return {"NumberValue": value} if isinstance(value, int | float) else {"StringValue": str(value)}
+
+
+def _page(summaries: list[Answer], scanned: int) -> Answer:
+    return {"TraceSummaries": summaries, "TracesProcessedCount": scanned}
+
+
+def _token(start: float) -> str:
+    return base64.urlsafe_b64encode(repr(start).encode()).decode()
+
+
+def _read_token(token: str | None) -> float | None:
+    try:
+        return float(base64.urlsafe_b64decode(token)) if token else None
+    except ValueError as error:
+        raise RequestError("The NextToken is not one of mine.") from error
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _answer(send: Send, status: int, answer: Answer) -> None:
+    body = json.dumps(answer).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    if status != 200:
+        headers.append((b"x-amzn-errortype", b"InvalidRequestException"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,60 @@
+"""The X-Ray daemon: functions send segments to it over UDP, one JSON document a packet."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from rtp.local.tracing.store import InvalidSegmentError
+
+if TYPE_CHECKING:
+    from rtp.local.tracing.store import TraceStore
+
+log = logging.getLogger("rtp.xray")
+_BUFFER_BYTES = 4 * 1024 * 1024  # a burst of invocations sends faster than it is read
+
+
+class Daemon:
+    """Listens on a loopback UDP port, the engine's own number when that is free."""
+
+    def __init__(self, store: TraceStore, preferred_port: int) -> None:
+        self._store = store
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        try:
+            self._socket.bind(("127.0.0.1", preferred_port))
+        except OSError:
+            self._socket.bind(("127.0.0.1", 0))
+
+    @property
+    def address(self) -> str:
+        """For AWS_XRAY_DAEMON_ADDRESS."""
+        return "{}:{}".format(*self._socket.getsockname())
+
+    def start(self) -> None:
+        """Listen in a thread of its own: a busy event loop must not lose packets."""
+        threading.Thread(target=self._listen, daemon=True, name="rtp-xray").start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._socket.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                packet = self._socket.recv(65536)
+            except OSError:
+                return
+            with contextlib.suppress(UnicodeDecodeError):
+                self._take(packet.decode())
+
+    def _take(self, packet: str) -> None:
+        _, newline, documents = packet.partition("\n")  # the first line is the protocol's header
+        for document in documents.splitlines() if newline else ():
+            try:
+                self._store.put(document)
+            except InvalidSegmentError as error:
+                log.warning("a segment was dropped: %s", error)

@@ -1,0 +1,130 @@
+"""Segments in memory, by trace; the oldest traces go when there are too many."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.tracing import header
+from rtp.local.tracing.tree import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+MAX_DOCUMENT_BYTES = 64 * 1024  # X-Ray's own limit
+MAX_TRACES = 20_000
+MAX_BYTES = 64 * 1024 * 1024
+
+
+class InvalidSegmentError(ValueError):
+    """A document that X-Ray would not take."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    start: float
+    documents: dict[str, str] = field(default_factory=dict)  # segment id -> JSON
+    trace: Trace | None = None  # built when asked for, dropped with each new document
+
+
+class TraceStore:
+    """What PutTraceSegments and the daemon bring in, and what the queries read. Safe to use from any thread."""
+
+    def __init__(self, *, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
+        self._entries: dict[str, _Entry] = {}
+        self._bytes = 0
+        self._max_traces = max_traces
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+
+    def put(self, document: str) -> None:
+        """Take one segment or independent subsegment as JSON. Raises InvalidSegmentError."""
+        if len(document) > MAX_DOCUMENT_BYTES:
+            raise InvalidSegmentError("The segment document is larger than 64 kB.")
+        try:
+            body = json.loads(document)
+        except ValueError as error:
+            raise InvalidSegmentError("The segment document is not JSON.") from error
+        self._insert(body, document)
+
+    def add(self, body: dict[str, Any]) -> None:
+        """Take a segment that the engine itself wrote."""
+        self._insert(body, json.dumps(body, separators=(",", ":")))
+
+    def get(self, trace_id: str) -> Trace | None:
+        """One trace, put together."""
+        with self._lock:
+            entry = self._entries.get(trace_id)
+            if entry is None:
+                return None
+            return self._built(trace_id, entry)
+
+    def between(self, start: float, end: float) -> list[str]:
+        """Ids of the traces that began in this time, newest first."""
+        with self._lock:
+            found = [(entry.start, key) for key, entry in self._entries.items() if start <= entry.start <= end]
+        return [key for _, key in sorted(found, reverse=True)]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
+    def save(self, path: Path) -> None:
+        """Write all documents, for `load`."""
+        with self._lock, gzip.open(path, "wt", compresslevel=1) as file:
+            for entry in self._entries.values():
+                file.writelines(f"{document}\n" for document in entry.documents.values())
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote; nothing when there is nothing."""
+        if not path.exists():
+            return
+        with gzip.open(path, "rt") as file:
+            for line in file:
+                self.put(line.rstrip("\n"))
+
+    def _insert(self, body: Any, document: str) -> None:
+        trace_id, segment_id, start = _identity(body)
+        with self._lock:
+            entry = self._entries.get(trace_id)
+            if entry is None:
+                entry = self._entries[trace_id] = _Entry(start)
+            entry.start = min(entry.start, start)
+            entry.trace = None
+            self._bytes += len(document) - len(entry.documents.get(segment_id, ""))
+            entry.documents[segment_id] = document
+            while len(self._entries) > self._max_traces or (self._bytes > self._max_bytes and len(self._entries) > 1):
+                self._drop(next(iter(self._entries)))
+
+    def _drop(self, trace_id: str) -> None:
+        self._bytes -= sum(map(len, self._entries.pop(trace_id).documents.values()))
+
+    @staticmethod
+    def _built(trace_id: str, entry: _Entry) -> Trace:
+        if entry.trace is None:
+            entry.trace = Trace(trace_id, _parsed(entry.documents.values()))
+        return entry.trace
+
+
+def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:
+    return [json.loads(document) for document in documents]
+
+
+def _identity(body: Any) -> tuple[str, str, float]:
+    if not isinstance(body, dict):
+        raise InvalidSegmentError("The segment document is not an object.")
+    found = header.parse(f"Root={body.get('trace_id', '')}")
+    if found is None:
+        raise InvalidSegmentError("The trace_id is missing or malformed.")
+    segment_id, start = body.get("id"), body.get("start_time")
+    if not isinstance(segment_id, str) or not isinstance(body.get("name"), str):
+        raise InvalidSegmentError("The id or the name is missing.")
+    if not isinstance(start, int | float) or isinstance(start, bool):
+        raise InvalidSegmentError("The start_time is missing.")
+    return found.root, segment_id, float(start)

@@ -1,0 +1,139 @@
+"""One trace put together: subsegments that were sent on their own go into their parents, and a summary is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A service in a trace: one segment, or a call to a service that writes no segment of its own."""
+
+    name: str
+    type: str
+    parent: str | None  # name of the calling service
+    start: float
+    end: float | None
+    error: bool
+    fault: bool
+    throttle: bool
+    http: Document = field(default_factory=dict)
+    annotations: dict[str, Any] = field(default_factory=dict)
+    user: str | None = None
+    account: str | None = None
+
+    @property
+    def response_time(self) -> float:
+        """Seconds from start to end; 0 while it goes on."""
+        return max((self.end or self.start) - self.start, 0.0)
+
+
+class Trace:
+    """All documents of one trace."""
+
+    def __init__(self, trace_id: str, documents: list[Document]) -> None:
+        self.id = trace_id
+        self.segments = _assembled(documents)
+
+    @cached_property
+    def start(self) -> float:
+        """When its first segment began."""
+        return float(min(s["start_time"] for s in self.segments))
+
+    @cached_property
+    def duration(self) -> float:
+        """Seconds from the first beginning to the last end."""
+        ends = [s.get("end_time") or s["start_time"] for s in self.segments]
+        return float(max(ends) - self.start)
+
+    @cached_property
+    def partial(self) -> bool:
+        """Whether a segment has not ended."""
+        return any(s.get("in_progress") or "end_time" not in s for s in self.segments)
+
+    @cached_property
+    def entry(self) -> Node:
+        """The service that the trace begins with."""
+        ids = {entity["id"] for s in self.segments for entity in walk(s)}
+        roots = [s for s in self.segments if s.get("parent_id") not in ids]
+        return self._node(min(roots or self.segments, key=lambda s: s["start_time"]), None)
+
+    @cached_property
+    def nodes(self) -> list[Node]:
+        """Every service in it."""
+        owners = {entity["id"]: s["name"] for s in self.segments for entity in walk(s)}
+        callers = {s.get("parent_id") for s in self.segments}
+        nodes = [self._node(s, owners.get(s.get("parent_id", ""))) for s in self.segments]
+        for segment in self.segments:
+            for call in walk(segment):
+                if call is not segment and call.get("namespace") and call["id"] not in callers:
+                    nodes.append(self._node(call, segment["name"]))
+        return nodes
+
+    @cached_property
+    def annotations(self) -> dict[str, list[tuple[Any, Node]]]:
+        """Every annotation, with the services that carry it."""
+        found: dict[str, list[tuple[Any, Node]]] = {}
+        for node in self.nodes:
+            for key, value in node.annotations.items():
+                found.setdefault(key, []).append((value, node))
+        return found
+
+    @staticmethod
+    def _node(entity: Document, parent: str | None) -> Node:
+        inside = list(walk(entity)) if "trace_id" in entity else [entity]
+        http = entity.get("http") or {}
+        return Node(
+            name=entity["name"],
+            type=entity.get("origin") or (f"AWS::{entity['name']}" if entity.get("namespace") == "aws" else "client"),
+            parent=parent,
+            start=float(entity["start_time"]),
+            end=entity.get("end_time"),
+            error=bool(entity.get("error")),
+            fault=bool(entity.get("fault")),
+            throttle=bool(entity.get("throttle")),
+            http={**(http.get("request") or {}), **(http.get("response") or {})},
+            annotations={key: value for e in inside for key, value in (e.get("annotations") or {}).items()},
+            user=entity.get("user"),
+            account=(entity.get("aws") or {}).get("account_id"),
+        )
+
+
+def walk(entity: Document) -> Iterator[Document]:
+    """A segment or subsegment and everything below it."""
+    yield entity
+    for child in entity.get("subsegments") or ():
+        yield from walk(child)
+
+
+def _assembled(documents: list[Document]) -> list[Document]:
+    """Segments in order of their start, with the subsegments that came alone put below their parents."""
+    places = {entity["id"]: (entity, document) for document in documents for entity in walk(document)}
+    alone = [d for d in documents if d.get("type") == "subsegment" and _has_home(d, places)]
+    for document in alone:
+        parent, _ = places[document["parent_id"]]
+        parent.setdefault("subsegments", []).append(document)
+    inside = {id(document) for document in alone}
+    for document in alone:
+        for key in ("trace_id", "parent_id", "type"):
+            del document[key]
+    return sorted((d for d in documents if id(d) not in inside), key=lambda d: float(d["start_time"]))
+
+
+def _has_home(document: Document, places: dict[str, tuple[Document, Document]]) -> bool:
+    """Whether its parent is there, and is not below the document itself."""
+    above: Document | None = document
+    for _ in places:
+        _, above = places.get((above or {}).get("parent_id", ""), (None, None))
+        if above is document:
+            return False
+        if above is None:
+            break
+    return document.get("parent_id", "") in places
