@@ -63,9 +63,16 @@ class Runtime:
                 job.trace.call(service, operation, started, ended, failed, **aws)
 
 
-@cache
 def runtime() -> Runtime:
-    """The Runtime of this instance. A failure is not remembered: the next invocation tries again."""
+    """The Runtime of this instance. What failed at init, such as the import of the processors, is tried again."""
+    made = _made()
+    if made.registry.failure is not None:
+        loading.load(made.settings.processors, made.registry)
+    return made
+
+
+@cache
+def _made() -> Runtime:
     made = settings.read()
     logs.install(made.log_level)
     loading.load(made.processors, REGISTRY)
@@ -79,7 +86,7 @@ def prepare() -> None:
     gc.disable()  # the imports and models below stay; collecting among them costs a tenth of the start
     try:
         with suppress(Exception):  # the first invocation meets the same failure, and can report it
-            made = runtime()
+            made = _made()
             tracing.prepare(patch=bool(made.settings.processors))
     finally:
         gc.enable()

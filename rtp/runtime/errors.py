@@ -32,7 +32,7 @@ class LeaseLostError(Exception):
 def describe(error: BaseException) -> ErrorInfo:
     """What to keep of an exception."""
     try:
-        message = str(error)
+        message = str(error) or "(it says nothing)"
     except Exception:
         message = "(its message cannot be read)"
     return info(type(error).__name__, message)

@@ -67,7 +67,10 @@ def dumps(value: Any) -> str:
 
 def exact(value: Any, path: str = "$") -> Any:
     """A Python value as `loads` would give it, or JsonError. Floats become Decimals of the same digits."""
-    made = _exact(value)
+    try:
+        made = _exact(value)
+    except RecursionError:
+        raise JsonError(Problem(path, f"nested deeper than {MAX_DEPTH} levels")) from None
     problems = [problem for problem, _ in zip(_problems(made, path, 1), range(_MAX_PROBLEMS), strict=False)]
     if problems:
         raise JsonError(*problems)
@@ -117,6 +120,8 @@ class _Decoder(json.JSONDecoder):
 
 def _decoded(text: str | bytes) -> str:
     if isinstance(text, str):
+        if not text.isascii() and not _encodable(text):
+            raise JsonError(Problem("$", "a lone surrogate is not Unicode text"))
         return text
     try:
         return text.decode("utf-8")

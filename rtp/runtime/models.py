@@ -44,6 +44,13 @@ def problem(model: Any) -> str:
     return ""
 
 
+def name(model: Any) -> str:
+    """What a model is called; empty without one."""
+    if model is None:
+        return ""
+    return str(model.get("title", "JSON Schema")) if isinstance(model, dict) else str(getattr(model, "__name__", model))
+
+
 def _by_class(model: Any, data: Any) -> Any:
     import msgspec
 

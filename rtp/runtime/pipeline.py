@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.runtime import archive, event, jsontext, logs, models, running, tracing
 from rtp.runtime.delivery import Delivery, Job, origin, step, subject
 from rtp.runtime.errors import OutOfTimeError
+from rtp.runtime.registry import Processor
 from rtp.runtime.settling import Settlement
 from rtp.runtime.store import Claim
 
@@ -38,6 +39,8 @@ def read(runtime: Runtime, delivery: Delivery, metrics: Metrics) -> Job:
         made = event.Event(id=error.identity.id, timestamp=error.identity.timestamp, type=error.type, data=None)
     except models.MismatchError as error:
         invalid = event.InvalidEventError(error.problems, made.identity, made.type)
+    except Exception as error:  # out of the model's own code
+        handled = Processor(made.type, _raiser(error))
     trace = tracing.begin(delivery.trace_header, name=runtime.settings.function, event_id=made.id, event_type=made.type)
     made.source, made.request_id, made.depth, made.trace_id = (
         delivery.source,
@@ -145,6 +148,13 @@ class Pipeline:
         futures = running.start_threads([_call(job) for job in plain], width)
         futures += running.start_tasks([_task(job) for job in tasks], width) if tasks else []
         return dict(zip(futures, [*plain, *tasks], strict=True))
+
+
+def _raiser(error: Exception) -> Callable[[event.Event], Any]:
+    def fail(_event: event.Event) -> Any:
+        raise error
+
+    return fail
 
 
 def _raw_line(job: Job, now: float) -> dict[str, Any]:

@@ -18,17 +18,18 @@ MAX_VISIBILITY = 43_200  # s, SQS's own limit from the first receive
 _OUTAGE_BASE, _OUTAGE_FACTOR, _OUTAGE_CAP = 10, 4, 900
 _MAX_ATTRIBUTES = 10
 _MAX_ENTRIES, _MAX_BATCH_BYTES = 10, 240_000
+_CHANCE = random.SystemRandom().random  # a snapshot's copies must not share their jitter
 SOURCE, REQUEST_ID, REQUEST_TIME, DEPTH = "rtp_source", "rtp_request_id", "rtp_request_time", "rtp_depth"
 ERROR_TYPE, ERROR_MESSAGE = "rtp_error_type", "rtp_error_message"
 
 
-def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = random.random) -> int:
+def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = _CHANCE) -> int:
     """Seconds until the next attempt: base, doubled with each receive, capped; the upper half is left to chance."""
     full: float = min(cap, base * 2.0 ** min(receives - 1, 32))
     return min(MAX_VISIBILITY, math.ceil(full / 2 + rng() * full / 2))
 
 
-def outage_backoff(receives: int, *, rng: Callable[[], float] = random.random) -> int:
+def outage_backoff(receives: int, *, rng: Callable[[], float] = _CHANCE) -> int:
     """Seconds until the next attempt when AWS itself failed: about 10 s, 40 s, 160 s, 640 s.
 
     Longer than a processor's own failure waits, so that an outage of some minutes does not use up all attempts.

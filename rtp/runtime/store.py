@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from rtp.runtime.event import Event, Identity
 
 MAX_ATTEMPTS_KEPT = 50
-_MAX_INLINE = {"data": 200_000, "result": 140_000}  # bytes; the rest of the 400 KB is for attempts and the small fields
+_MAX_ATTEMPT_MESSAGE = 200  # characters; the record's own error has all of it
+_MAX_INLINE = {"data": 180_000, "result": 140_000}  # bytes; the rest of the 400 KB is for attempts and the small fields
 _MAX_LEASE = 900 + 60  # s; a lease that ends later was written by a clock that is wrong
 _NAMES = {
     "#s": "status",
@@ -316,5 +317,5 @@ def _attempt(number: int, started: float, ended: float, ending: Ending, origin: 
     if origin.trace_id:
         made["trace_id"] = origin.trace_id
     if ending.error is not None:
-        made["error"] = {"type": ending.error.type, "message": ending.error.message}
+        made["error"] = {"type": ending.error.type, "message": ending.error.message[:_MAX_ATTEMPT_MESSAGE]}
     return made
