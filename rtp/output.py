@@ -160,6 +160,14 @@ class Output:
         """Columns of the terminal on stdout; 100 in a pipe."""
         return self._console(self._stdout).width if self._stdout.isatty() else 100
 
+    def glyph(self, wanted: str, plain: str) -> str:
+        """A drawing character, or its stand-in where stdout's encoding has not got it."""
+        try:
+            wanted.encode(self._stdout.encoding or "ascii")
+        except UnicodeEncodeError:
+            return plain
+        return wanted
+
     @contextmanager
     def live(self, *, data: bool = False) -> Iterator[Live]:
         """A region redrawn in place on a terminal; elsewhere `Live.update` does nothing.
