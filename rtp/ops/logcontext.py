@@ -13,7 +13,10 @@ STREAMS = 2_000  # a stream is one running copy of a function; so many are remem
 
 
 class Context:
-    """The request each log stream is in. Lambda gives a stream one request at a time."""
+    """The request each log stream is in. Lambda gives a stream one request at a time.
+
+    The processor's request has one event, so any line tells; the worker's has many: only Lambda's own lines do.
+    """
 
     def __init__(self) -> None:
         self._requests: OrderedDict[tuple[str, str], str] = OrderedDict()
@@ -26,7 +29,9 @@ class Context:
             return event if request_id is None else replace(event, request_id=request_id)
         if event.kind == "platform" and event.step in ("end", "report", "runtimeDone"):
             self._requests.pop(key, None)
-        elif self._requests.get(key) != event.request_id:
+        elif (event.kind == "platform" or event.function == "processor") and self._requests.get(
+            key
+        ) != event.request_id:
             self._requests[key] = event.request_id
             self._requests.move_to_end(key)
             if len(self._requests) > STREAMS:

@@ -1,0 +1,116 @@
+"""How a trace looks on a terminal: a waterfall with exceptions and log lines in place. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp import times
+from rtp.ops.waterfall import Row, bar, rows
+from rtp.view import Heading, Line, Style, Text, View, bad, dim, line, name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.ops.loglines import LogEvent
+    from rtp.ops.segments import Problem, Segment, Trace
+
+_TIME = 8  # columns of a duration
+_FRAMES = 5
+_LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
+
+
+def waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█") -> list[View]:
+    """The whole trace in `width` columns; `block` draws the bars."""
+    found = rows(trace, logs)
+    labels = [len(_label(row)) for row in found if row.segment]
+    left = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
+    right = width - left - _TIME - 2
+    views: list[View] = [*_head(trace), Heading("Waterfall")]
+    for row in found:
+        views += _row(row, trace, left, right if right >= 8 else 0, block)
+    if not trace.segments:
+        views.append(line(dim("no segments")))
+    if not logs:
+        views.append(line(dim("no log lines of this trace")))
+    return views
+
+
+def outcome(*, fault: bool, error: bool, throttle: bool, partial: bool = False) -> Text:
+    """A trace's or segment's outcome in a word."""
+    if throttle:
+        return Text("throttle", Style.WARN)
+    if fault:
+        return bad("fault")
+    if error:
+        return Text("error", Style.WARN)
+    return dim("running") if partial else Text("ok", Style.GOOD)
+
+
+def _head(trace: Trace) -> list[View]:
+    how = outcome(fault=trace.fault, error=trace.error, throttle=trace.throttle, partial=trace.partial)
+    began = times.stamp(trace.start_ms)
+    views: list[View] = [line(name(trace.id), f"  {began}  {times.span(trace.duration_ms)}  ", how)]
+    if trace.event_ids:
+        more = len(trace.event_ids) - 3
+        shown = ", ".join(trace.event_ids[:3]) + (f" and {more} more" if more > 0 else "")
+        views.append(line(dim("event "), shown))
+    return views
+
+
+def _row(row: Row, trace: Trace, left: int, right: int, block: str) -> list[View]:
+    indent = "  " * row.depth
+    if row.log is not None:
+        return _log(row.log, indent)
+    segment = row.segment
+    if segment is None:
+        return []
+    label = _label(row)
+    if len(label) > left - 1:
+        label = label[: left - 2] + "…"
+    took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
+    parts = [Text(label.ljust(left), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
+    parts.append(dim(took.rjust(_TIME) + "  "))
+    if right:
+        first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, right)
+        parts.append(Text(" " * first + block * length, _style(segment, Style.NAME)))
+    return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, indent + "  "))]
+
+
+def _label(row: Row) -> str:
+    segment = row.segment
+    if segment is None:
+        return ""
+    what = segment.name
+    operation = segment.aws.get("operation")
+    if isinstance(operation, str) and operation:
+        what += f" {operation}"
+    status = segment.http.get("response")
+    code = status.get("status") if isinstance(status, dict) else None
+    if isinstance(code, int) and code >= 400:
+        what += f" {code}"
+    return "  " * row.depth + what
+
+
+def _style(segment: Segment, fine: Style) -> Style:
+    if segment.fault:
+        return Style.BAD
+    return Style.WARN if segment.error or segment.throttle else fine
+
+
+def _problem(problem: Problem, indent: str) -> list[View]:
+    views: list[View] = [line(f"{indent}", bad(f"✗ {problem.type}: {problem.message}"))]
+    frames = problem.stack[-_FRAMES:]
+    if len(problem.stack) > len(frames):
+        views.append(line(dim(f"{indent}  … {len(problem.stack) - len(frames)} more")))
+    return views + [line(dim(f"{indent}  {frame}")) for frame in frames]
+
+
+def _log(log: LogEvent, indent: str) -> list[View]:
+    if log.kind == "platform" and log.level == "INFO" and log.step != "report":
+        return []
+    clock = times.clock(times.parse_when(log.timestamp))
+    style = _LOUD.get(log.level, Style.DIM)
+    first, *rest = log.message.split("\n")
+    stack = (log.stack or "").split("\n") if log.stack else []
+    below = [line(dim(f"{indent}  {row}")) for row in [*rest, *stack[-_FRAMES:]] if row.strip()]
+    return [line(dim(f"{indent}· {clock} "), Text(first, style)), *below]

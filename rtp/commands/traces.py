@@ -1,0 +1,136 @@
+"""rtp traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtp import times
+from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.session import Session
+from rtp.commands.tracelook import outcome, waterfall
+from rtp.commands.tracepage import page
+from rtp.config import Overrides
+from rtp.errors import RtpError, UsageError
+from rtp.ops import tracelogs
+from rtp.ops import traces as op
+from rtp.view import Column, Table, Text, View, dim, line, name
+
+app = new_app(help="List traces, or show one.")
+
+_COLUMNS = ("TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE", "EVENT")
+
+
+@app.callback(invoke_without_command=True)
+@with_session
+def traces(
+    session: Session,
+    *,
+    ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    since: Since = None,
+    until: Until = None,
+    errors: Annotated[bool, typer.Option("--errors", help="Only those with an error or a fault.")] = False,
+    slow: Annotated[
+        int | None, typer.Option("--slow", min=0, metavar="MS", help="Only those that took so long.")
+    ] = None,
+    expression: Annotated[
+        str | None, typer.Option("--filter-expression", help="X-Ray's filter expression, beside the other filters.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, newest first.")] = 50,
+) -> None:
+    """List this stack's traces."""
+    if ctx.invoked_subcommand is not None:
+        if session.overrides != Overrides() or session.out.json:
+            raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
+        return
+    if follow and until is not None:
+        raise UsageError("--until ends what --follow goes on with.", hint="Leave one of them out.")
+    out, names = session.out, session.environment.names
+    query = op.TraceQuery(
+        since=times.parse_when(since or ("now" if follow else times.DEFAULT_WINDOW)),
+        until=times.parse_when(until or "now"),
+        errors=errors,
+        slow_ms=slow,
+        expression=expression,
+        limit=limit,
+    )
+    if query.until < query.since:
+        raise UsageError("--until is before --since.")
+    _ = session.outputs  # so that a stack that is not there is told as that
+    if follow:
+        if out.animated:
+            out.say(line(dim("following; Ctrl-C ends")))
+        for summary in op.follow(session.aws, names.stack, query, tell=out.warn):
+            out.event("trace", summary, _row)
+        return
+    found = op.find(session.aws, names.stack, query)
+    out.result(found, lambda f: _list(f, query.since))
+    if found.more and not out.json:
+        out.say(line(dim(f"there are more than {limit}; raise --limit or narrow the time")))
+
+
+@app.command()
+@with_session
+def show(
+    session: Session,
+    *,
+    trace: Annotated[str, typer.Argument(metavar="ID", help="A trace's id, or an event's.")],
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as a page of its own to this file.")] = None,
+) -> None:
+    """Show one trace as a waterfall, with exceptions and the log lines in place."""
+    out = session.out
+    found = op.resolve(session.aws, session.outputs, session.environment.names.stack, trace)
+    lines = tracelogs.of(session.aws, session.outputs, found) if html or not out.json else []
+    if html is not None:
+        _write(html, page(found, lines))
+    out.result(found, lambda f: waterfall(f, lines, width=out.width, block=out.glyph("█", "=")))
+    if html is not None:
+        out.say(line(dim("page "), name(str(html))))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RtpError(
+            f"{file} cannot be written: {error.strerror or error}.", hint="Give --html another file."
+        ) from None
+
+
+def _list(found: op.Traces, since: int) -> list[View]:
+    rows = [
+        (
+            times.stamp(times.parse_when(s.start)),
+            times.span(s.duration_ms),
+            _outcome(s),
+            Text(_request(s)),
+            name(s.id),
+            dim(s.event_id or "-"),
+        )
+        for s in found.traces
+    ]
+    return [Table(_COLUMNS, rows, empty=f"no traces since {times.stamp(since)}")]
+
+
+def _row(s: op.Summary) -> View:
+    """One line of a stream."""
+    return line(
+        dim(times.clock(times.parse_when(s.start)) + " "),
+        times.span(s.duration_ms).rjust(8) + " ",
+        Text(_outcome(s).text.ljust(8) + " ", _outcome(s).style),
+        name(s.id),
+        dim(f" {_request(s)} {s.event_id or ''}"),
+    )
+
+
+def _outcome(s: op.Summary) -> Text:
+    return outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
+
+
+def _request(s: op.Summary) -> str:
+    if s.method and s.path:
+        return f"{s.method} {s.path} {s.http_status or ''}".strip()
+    return s.entry or ""
