@@ -1,23 +1,32 @@
-"""The CDK app. Runs in a child interpreter, since importing aws_cdk starts Node: a Plan on stdin, an assembly in its folder."""
+"""The CDK app: a Plan on stdin, a cloud assembly in its folder.
+
+Runs in a child interpreter (`python -m rtp.infra.app`), since importing aws_cdk starts Node.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from rtp.infra.plan import Plan
+
+if TYPE_CHECKING:
+    from aws_cdk import App
+
+FAILED = 3
+"""Exit status when the last line on stderr is the cause, in words for the user."""
 
 # cdk.json is read by the CDK CLI only, and rtp runs the app itself: the flags are given here.
 FLAGS = {
     "@aws-cdk/aws-apigateway:disableCloudWatchRole": True,
     "@aws-cdk/aws-apigateway:requestValidatorUniqueId": True,
     "@aws-cdk/aws-apigateway:usagePlanKeyOrderInsensitiveId": True,
-    "@aws-cdk/aws-iam:minimizePolicies": False,
+    "@aws-cdk/aws-codedeploy:removeAlarmsFromDeploymentGroup": True,
     "@aws-cdk/aws-iam:standardizedServicePrincipals": True,
     "@aws-cdk/aws-kms:aliasNameRef": True,
     "@aws-cdk/aws-lambda:recognizeLayerVersion": True,
     "@aws-cdk/aws-lambda:recognizeVersionProps": True,
     "@aws-cdk/aws-s3:serverAccessLogsUseBucketPolicy": True,
-    "@aws-cdk/aws-sns-subscriptions:restrictSqsDescryption": True,
     "@aws-cdk/core:checkSecretUsage": True,
     "@aws-cdk/core:target-partitions": ["aws", "aws-cn", "aws-us-gov"],
 }
@@ -27,12 +36,37 @@ def build(plan: Plan) -> None:
     """Write the cloud assembly of plan."""
     from aws_cdk import App
 
+    from rtp.infra.acknowledgements import acknowledge
     from rtp.infra.stack import RtpStack
 
     app = App(context=FLAGS, outdir=plan.out, analytics_reporting=False, tree_metadata=False)
-    RtpStack(app, plan=plan)
+    stack = RtpStack(app, plan=plan)
+    acknowledge(stack, plan)
+    if plan.nag:
+        _check(app)
     app.synth()
 
 
+def _check(app: App) -> None:
+    """Have cdk-nag look at the app: what it finds makes the synthesis fail. For tests: users do not have cdk-nag."""
+    from aws_cdk import Validations
+    from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
+
+
+def main() -> None:
+    """Build, and on failure say why in one line."""
+    try:
+        build(Plan.loads(sys.stdin.read()))
+    except Exception as error:  # a traceback through jsii says nothing to a user; the log has all of it
+        import traceback
+
+        traceback.print_exc()
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        print(lines[0] if lines else type(error).__name__, file=sys.stderr)  # noqa: T201
+        sys.exit(FAILED)
+
+
 if __name__ == "__main__":
-    build(Plan.loads(sys.stdin.read()))
+    main()

@@ -49,6 +49,16 @@ def write(target: Path, entries: Iterable[Entry]) -> Path:
     return target
 
 
+def keep(target: Path, entries: Iterable[Entry], most: int = 10) -> Path:
+    """Write target, and forget all but the newest of the files that have its kind of name: `kind-digest.zip`."""
+    write(target, entries)
+    kind = target.name.split("-", 1)[0]
+    others = sorted(target.parent.glob(f"{kind}-*{target.suffix}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for old in others[most:]:
+        old.unlink(missing_ok=True)
+    return target
+
+
 def digest(parts: Iterable[bytes | str]) -> str:
     """SHA-256 over parts, each with its length, so that no two lists of parts look alike."""
     sha = hashlib.sha256()

@@ -22,7 +22,7 @@ def code(folder: Path, processors: Path | None) -> Path:
     entries = sorted(sources(processors))
     name = archive.digest(part for path, file in entries for part in (path, file.read_bytes()))[:16]
     target = folder / f"code-{name}.zip"
-    return target if target.exists() else archive.write(target, entries)
+    return target if target.exists() else archive.keep(target, entries)
 
 
 def sources(processors: Path | None) -> Iterator[archive.Entry]:

@@ -1,11 +1,12 @@
-"""The event as API Gateway's body model (JSON Schema draft 4). The runtime checks the same again, with better words."""
+"""The event as API Gateway's body model (JSON Schema draft 4). The runtime checks the same again, in better words."""
 
 from __future__ import annotations
 
 from typing import Any
 
 UUID7 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_IDENTIFIER = {"type": "string", "minLength": 1, "maxLength": 128}
+_NAME = {"type": "string", "minLength": 1, "maxLength": 128}
+_LAST_TIMESTAMP = 253_402_300_799_999  # of the year 9999, epoch ms
 
 EVENT: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-04/schema#",
@@ -14,12 +15,12 @@ EVENT: dict[str, Any] = {
     "required": ["type", "data"],
     "additionalProperties": False,
     "properties": {
-        "type": _IDENTIFIER,
+        "type": _NAME,
         "data": {"type": "object"},
-        "id": _IDENTIFIER,
-        "timestamp": {"type": "integer", "minimum": 0},
+        "id": _NAME,
+        "timestamp": {"type": "integer", "minimum": 0, "maximum": _LAST_TIMESTAMP},
     },
-    # Without a timestamp of its own, an event is known by a UUIDv7, which carries one, or by the request that brought it.
+    # Without a timestamp an event is known by a UUIDv7, which carries one, or by the request that brought it.
     "anyOf": [
         {"required": ["timestamp"]},
         {"not": {"required": ["id"]}},

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, cast
 
+from aws_cdk import Fn
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from rtp.contract import API_STAGE
+from rtp.infra import answers
 from rtp.infra.event_schema import EVENT
 from rtp.infra.logs import log_group
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
+
     from rtp.infra.plan import Plan
     from rtp.infra.storage import Storage
 
 _JSON = "application/json"
-_FORM = "'application/x-www-form-urlencoded'"
+_RETRY_AFTER = "method.response.header.Retry-After"
 
 
 class Ingest(Construct):
@@ -32,25 +34,25 @@ class Ingest(Construct):
         self._plan = plan
         self._storage = storage
         self.api = self._api()
+        self._answers()
         self._model = self._event_model()
         self._validator = self.api.add_request_validator(
             "Validator", validate_request_body=True, validate_request_parameters=True
         )
         self._method("process", apigateway.LambdaIntegration(processor, proxy=True, allow_test_invoke=False))
-        self._method("events", self._to_queue(), responses=_RESPONSES)
+        self._method("events", self._to_queue(), responses=_method_responses())
         self.key, self.usage_plan = self._key()
 
     def _api(self) -> apigateway.RestApi:
-        plan = self._plan
-        names = plan.names
+        plan, names = self._plan, self._plan.names
         access_log = log_group(self, "AccessLog", plan=plan, key=self._storage.key, name=names.access_log_group)
-        return apigateway.RestApi(
+        api = apigateway.RestApi(
             self,
             "Api",
             rest_api_name=names.api,
             description=f"Events of {names.stack}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            cloud_watch_role=False,  # the account's, never a stack's: see `rtp doctor`
+            cloud_watch_role=False,  # the account's, never a stack's: `rtp doctor` looks after it
             api_key_source_type=apigateway.ApiKeySourceType.HEADER,
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
@@ -59,18 +61,40 @@ class Ingest(Construct):
                 tracing_enabled=True,
                 metrics_enabled=True,
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
-                data_trace_enabled=False,  # bodies are the users' data
+                data_trace_enabled=False,  # it would write whole bodies to the log
                 access_log_destination=apigateway.LogGroupLogDestination(access_log),
-                access_log_format=apigateway.AccessLogFormat.custom(json.dumps(_ACCESS_LOG)),
+                access_log_format=apigateway.AccessLogFormat.custom(answers.ACCESS_LOG),
             ),
         )
+        api.node.try_remove_child("Endpoint")  # an output that says the same as our own
+        # API Gateway makes this group by itself at the first error, unencrypted and for ever, unless it is there.
+        execution_log = log_group(
+            self,
+            "ExecutionLog",
+            plan=plan,
+            key=self._storage.key,
+            name=Fn.join("", ["API-Gateway-Execution-Logs_", api.rest_api_id, f"/{API_STAGE}"]),
+        )
+        api.deployment_stage.node.add_dependency(execution_log)
+        return api
+
+    def _answers(self) -> None:
+        for answer in answers.GATEWAY_ANSWERS:
+            self.api.add_gateway_response(
+                answer.type.title().replace("_", ""),
+                type=apigateway.ResponseType.of(answer.type),
+                status_code=None if answer.status is None else str(answer.status),
+                response_headers=answer.headers or None,
+                templates={_JSON: answer.template},
+            )
 
     def _event_model(self) -> apigateway.Model:
         model = self.api.add_model(
             "Event", content_type=_JSON, model_name="Event", schema=apigateway.JsonSchema(title="Event")
         )
+        # The L2 takes a tree of its own classes; the resource takes the schema that the tests read too.
         cast("apigateway.CfnModel", model.node.default_child).schema = EVENT
-        self.api.latest_deployment.add_to_logical_id({"event": EVENT})
+        cast("apigateway.Deployment", self.api.latest_deployment).add_to_logical_id({"event": EVENT})
         return model
 
     def _method(
@@ -116,18 +140,19 @@ class Ingest(Construct):
             options=apigateway.IntegrationOptions(
                 credentials_role=role,
                 passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
-                request_parameters={"integration.request.header.Content-Type": _FORM},
-                request_templates={_JSON: _TO_QUEUE},
-                integration_responses=_INTEGRATION_RESPONSES,
+                request_parameters={"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"},
+                request_templates={_JSON: answers.TO_QUEUE},
+                integration_responses=_integration_responses(),
             ),
         )
 
     def _key(self) -> tuple[apigateway.IApiKey, apigateway.UsagePlan]:
-        settings = self._plan.settings
-        key = self.api.add_api_key("Key", api_key_name=self._plan.names.api_key)
+        settings, names = self._plan.settings, self._plan.names
+        key = self.api.add_api_key("Key", api_key_name=names.api_key, description=f"Key of {names.api}")
         usage_plan = self.api.add_usage_plan(
             "UsagePlan",
-            name=self._plan.names.usage_plan,
+            name=names.usage_plan,
+            description=f"Usage of {names.api}, per key",
             api_stages=[apigateway.UsagePlanPerApiStage(api=self.api, stage=self.api.deployment_stage)],
             throttle=apigateway.ThrottleSettings(rate_limit=settings.key_rate, burst_limit=settings.key_burst),
             quota=apigateway.QuotaSettings(limit=settings.daily_quota, period=apigateway.Period.DAY),
@@ -136,31 +161,26 @@ class Ingest(Construct):
         return key, usage_plan
 
 
-_ACCESS_LOG = {
-    "requestId": "$context.requestId",
-    "requestTime": "$context.requestTimeEpoch",
-    "method": "$context.httpMethod",
-    "path": "$context.resourcePath",
-    "status": "$context.status",
-}
+def _integration_responses() -> list[apigateway.IntegrationResponse]:
+    """By SQS's status. The one without a pattern is for all that the others do not match: it must never be a 2xx."""
+    return [
+        apigateway.IntegrationResponse(
+            status_code="202", selection_pattern=r"2\d{2}", response_templates={_JSON: answers.ACCEPTED}
+        ),
+        apigateway.IntegrationResponse(
+            status_code="400", selection_pattern=r"4\d{2}", response_templates={_JSON: answers.REFUSED}
+        ),
+        apigateway.IntegrationResponse(
+            status_code="503",
+            response_templates={_JSON: answers.UNAVAILABLE},
+            response_parameters={_RETRY_AFTER: f"'{answers.RETRY_AFTER_S}'"},
+        ),
+    ]
 
-_TO_QUEUE = "Action=SendMessage&Version=2012-11-05&MessageBody=$util.urlEncode($input.body)&MessageAttribute.1.Name=rtp_source&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=api"
 
-_RESPONSES = [apigateway.MethodResponse(status_code=status) for status in ("202", "400", "413", "503")]
-
-_INTEGRATION_RESPONSES = [
-    apigateway.IntegrationResponse(
-        status_code="202",
-        selection_pattern=r"2\d{2}",
-        response_templates={_JSON: '{"message": "accepted"}'},
-    ),
-    apigateway.IntegrationResponse(
-        status_code="400",
-        selection_pattern=r"4\d{2}",
-        response_templates={_JSON: '{"message": "not accepted"}'},
-    ),
-    apigateway.IntegrationResponse(
-        status_code="503",
-        response_templates={_JSON: '{"message": "try again later; nothing was accepted"}'},
-    ),
-]
+def _method_responses() -> list[apigateway.MethodResponse]:
+    return [
+        apigateway.MethodResponse(status_code="202"),
+        apigateway.MethodResponse(status_code="400"),
+        apigateway.MethodResponse(status_code="503", response_parameters={_RETRY_AFTER: True}),
+    ]

@@ -37,14 +37,17 @@ class Platform:
 
     @classmethod
     def here(cls) -> Platform:
-        """This interpreter, which is also the one that runs functions on the local engine."""
+        """The interpreter that runs rtp, which is also the one that runs functions on the local engine."""
         return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable))
 
 
-def build(folder: Path, platform: Platform, requirements: Path | None) -> Path:
-    """The layer's zip, made once per platform and content of the requirements and then kept in folder."""
+def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: bool = False) -> Path:
+    """The layer's zip, made once per platform and content of the requirements and then kept in folder.
+
+    anew: resolve the user's requirements again, for what they leave open may have newer versions.
+    """
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
-    if target.exists():
+    if target.exists() and not (anew and requirements is not None):
         return target
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".resolve-") as scratch:
@@ -55,7 +58,7 @@ def build(folder: Path, platform: Platform, requirements: Path | None) -> Path:
         for leftover in (".lock", "bin", "CACHEDIR.TAG", ".gitignore"):
             found = packages / leftover
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
-        return archive.write(target, archive.tree(packages, "python/"))
+        return archive.keep(target, archive.tree(packages, "python/"))
 
 
 def fingerprint(platform: Platform, requirements: Path | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -12,43 +11,29 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from rtp.contract import API_STAGE, METRIC_NAMESPACE, Alarm
+from rtp.contract import Alarm
+from rtp.infra import metrics
+from rtp.infra.dashboard import body
 
 if TYPE_CHECKING:
-    from rtp.infra.ingest import Ingest
     from rtp.infra.plan import Plan
-    from rtp.infra.processing import Processing
     from rtp.infra.storage import Storage
-
-_FIVE_MINUTES = Duration.minutes(5)
 
 
 class Monitoring(Construct):
-    """Eight alarms, all told to one topic, and one dashboard over the same metrics."""
+    """Eight alarms, all told to one topic when they fire and when they are over, and one dashboard."""
 
-    def __init__(
-        self, scope: Construct, id: str, *, plan: Plan, storage: Storage, processing: Processing, ingest: Ingest
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage) -> None:
         super().__init__(scope, id)
         self._plan = plan
-        self._storage = storage
-        self.topic = self._topic()
+        self.topic = self._topic(storage)
         self._notify = actions.SnsAction(self.topic)
-        settings = plan.settings
+        self.alarms = self._alarms()
+        cloudwatch.CfnDashboard(self, "Dashboard", dashboard_name=plan.names.dashboard, dashboard_body=body(plan))
 
-        self.alarms = [
-            self._alarm(
-                Alarm.DLQ_MESSAGES,
-                storage.dlq.metric_approximate_number_of_messages_visible(
-                    period=Duration.minutes(1), statistic="Maximum"
-                ),
-                settings.alarm_dlq_messages,
-            ),
-        ]
-
-    def _topic(self) -> sns.Topic:
+    def _topic(self, storage: Storage) -> sns.Topic:
         plan = self._plan
-        topic = sns.Topic(self, "Topic", topic_name=plan.names.topic, master_key=self._storage.key, enforce_ssl=True)
+        topic = sns.Topic(self, "Topic", topic_name=plan.names.topic, master_key=storage.key, enforce_ssl=True)
         # A topic with any policy of its own has lost the default one: without this no alarm can publish.
         topic.add_to_resource_policy(
             iam.PolicyStatement(
@@ -66,13 +51,50 @@ class Monitoring(Construct):
             topic.add_subscription(subscriptions.EmailSubscription(address))
         return topic
 
+    def _alarms(self) -> dict[Alarm, cloudwatch.Alarm]:
+        plan, names, limits = self._plan, self._plan.names, self._plan.settings
+        errors = metrics.of_functions(plan, "Errors", "Sum")
+        duration = metrics.of_functions(plan, "Duration", "Average")
+        throttles = metrics.of_functions(plan, "Throttles", "Sum")
+        dead = metrics.of_queue(names.dlq, "ApproximateNumberOfMessagesVisible")
+        age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
+        refused, broken = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
+        failed = metrics.of_events(plan, "EventsFailed")
+        logs, dlq, status = "See `rtp logs --level ERROR`.", "See `rtp dlq inspect`.", "See `rtp status`."
+        return {
+            Alarm.LAMBDA_ERRORS: self._alarm(
+                Alarm.LAMBDA_ERRORS, errors, limits.alarm_errors, f"Functions crash or time out. {logs}"
+            ),
+            Alarm.LAMBDA_DURATION: self._alarm(
+                Alarm.LAMBDA_DURATION, duration, limits.alarm_duration_ms, f"Functions are slow. {status}", periods=2
+            ),
+            Alarm.LAMBDA_THROTTLES: self._alarm(
+                Alarm.LAMBDA_THROTTLES, throttles, limits.alarm_throttles, f"Functions are throttled. {status}"
+            ),
+            Alarm.DLQ_MESSAGES: self._alarm(
+                Alarm.DLQ_MESSAGES, dead, limits.alarm_dlq_messages, f"Events are dead. {dlq}"
+            ),
+            Alarm.API_4XX: self._alarm(
+                Alarm.API_4XX, refused, limits.alarm_api_4xx, f"The API refuses requests. {status}"
+            ),
+            Alarm.API_5XX: self._alarm(Alarm.API_5XX, broken, limits.alarm_api_5xx, f"The API fails. {logs}"),
+            Alarm.QUEUE_AGE: self._alarm(
+                Alarm.QUEUE_AGE, age, limits.alarm_queue_age_s, f"Events wait too long. {status}"
+            ),
+            # Lambda counts no error when a batch fails in part: the runtime counts for itself.
+            Alarm.WORKER_FAILURES: self._alarm(
+                Alarm.WORKER_FAILURES, failed, limits.alarm_worker_failures, f"Attempts fail. {logs}"
+            ),
+        }
+
     def _alarm(
-        self, alarm: Alarm, metric: cloudwatch.IMetric, threshold: float, *, periods: int = 1
+        self, alarm: Alarm, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1
     ) -> cloudwatch.Alarm:
         made = cloudwatch.Alarm(
             self,
             alarm.name.title().replace("_", ""),
             alarm_name=self._plan.names.alarm(alarm),
+            alarm_description=description,
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,

@@ -45,6 +45,21 @@ class Plan:
         """Whether CodeDeploy moves the traffic to a new version step by step."""
         return not self.local and self.settings.rollout != "all-at-once"
 
+    @property
+    def snap_started(self) -> bool:
+        """Whether published versions start from a snapshot."""
+        return not self.local and self.settings.snap_start
+
+    @property
+    def emptied(self) -> bool:
+        """Whether the stack empties its own buckets as it goes. The local engine's are emptied by `rtp destroy`."""
+        return not self.local and not self.protected
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """On every resource that takes tags."""
+        return {"Environment": self.env, "Project": self.project, "ManagedBy": "CDK", "Owner": self.owner}
+
     def arn(self, service: str, resource: str) -> str:
         """ARN of something in this account and region, for policies that must not make a cycle of references."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"

@@ -1,122 +1,119 @@
-"""The two functions: one code asset and one layer, a role and a log group each."""
+"""The two functions, from one code asset and one layer, and what calls the worker."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from rtp.contract import PROCESSED_PREFIX, PROCESSOR_HANDLER, RAW_PREFIX, WORKER_HANDLER, FunctionEnv
-from rtp.infra.logs import log_group as log_group_of
+from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
     from rtp.infra.storage import Storage
 
-_RUNTIME = lambda_.Runtime.PYTHON_3_14
-_ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
-_API_LIMIT_S = 29  # API Gateway gives up on an integration after this
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    id: str
-    name: str
-    handler: str
-    about: str
-    timeout_s: int
-    reserved_concurrency: int | None
-    statements: tuple[iam.PolicyStatement, ...]
+API_TIMEOUT_S = 29  # API Gateway gives up on an integration after this
+ALIAS = "live"
 
 
 class Processing(Construct):
-    """`processor` answers the API, `worker` drains the queue."""
+    """`processor` answers the API, `worker` drains the queue.
+
+    `functions` are the two; `aliases` stand for them where versions are published, and are called in their place.
+    """
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage) -> None:
         super().__init__(scope, id)
         self._plan = plan
         self._storage = storage
-        self._code = lambda_.Code.from_asset(plan.code)
+        self.code = lambda_.Code.from_asset(plan.code)
         self._layer = lambda_.LayerVersion(
             self,
             "Layer",
             code=lambda_.Code.from_asset(plan.layer),
-            compatible_runtimes=[_RUNTIME],
-            compatible_architectures=[_ARCHITECTURES[plan.settings.architecture]],
+            compatible_runtimes=[RUNTIME],
+            compatible_architectures=[ARCHITECTURES[plan.settings.architecture]],
             description=f"Dependencies of {plan.names.stack}",
             removal_policy=RemovalPolicy.DESTROY,
         )
-        names = plan.names
-        self.processor = self._function(
-            _Kind(
-                "Processor",
-                names.processor,
-                PROCESSOR_HANDLER,
-                "Answers POST /process",
-                min(plan.settings.timeout_s, _API_LIMIT_S),
-                plan.reserved_concurrency,
-                (self._send(),),
-            )
-        )
-        self.worker = self._function(
-            _Kind(
-                "Worker",
-                names.worker,
-                WORKER_HANDLER,
-                "Drains the queue",
-                plan.settings.timeout_s,
-                None,
-                (self._send(), self._receive()),
-            )
-        )
-        self._asynchronous_failures()
-        self._event_source()
+        self.processor = self._function("Processor", self._processor())
+        self.worker = self._function("Worker", self._worker())
+        self.functions = (self.processor, self.worker)
+        self.aliases = {f: self._alias(f) for f in self.functions} if plan.published else {}
+        self.asynchronous_failures = self._asynchronous_failures()
+        self.event_source = self._event_source()
 
-    def _function(self, kind: _Kind) -> lambda_.Function:
-        plan, storage = self._plan, self._storage
-        log_group = log_group_of(
-            self, f"{kind.id}Logs", plan=plan, key=storage.key, name=plan.names.log_group(kind.name)
-        )
-        # Inline in the role, so that no function and no event source can exist before its permissions do.
-        role = iam.Role(
-            self,
-            f"{kind.id}Role",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            description=f"What {kind.name} may do",
-            inline_policies={
-                "pipeline": iam.PolicyDocument(
-                    statements=[*self._data(), *kind.statements, *_telemetry(log_group)],
-                )
-            },
-        )
-        return lambda_.Function(
-            self,
-            kind.id,
-            function_name=kind.name,
-            description=kind.about,
-            runtime=_RUNTIME,
-            architecture=_ARCHITECTURES[plan.settings.architecture],
-            handler=kind.handler,
-            code=self._code,
-            layers=[self._layer],
-            memory_size=plan.settings.memory_mb,
-            timeout=Duration.seconds(kind.timeout_s),
-            role=role.without_policy_updates(),
-            log_group=log_group,
-            tracing=lambda_.Tracing.ACTIVE,
-            environment_encryption=storage.key,
+    def called(self, made: lambda_.Function) -> lambda_.IFunction:
+        """What callers of a function call: its alias, or the function itself."""
+        return self.aliases.get(made, made)
+
+    def _processor(self) -> Purpose:
+        plan = self._plan
+        return Purpose(
+            name=plan.names.processor,
+            about="Answers POST /process",
+            handler=PROCESSOR_HANDLER,
+            timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
+            memory_mb=plan.settings.memory_mb,
+            statements=self._statements(),
             environment=self._environment(),
-            reserved_concurrent_executions=kind.reserved_concurrency,
+            layers=[self._layer],
+            reserved_concurrency=plan.reserved_concurrency,
         )
+
+    def _worker(self) -> Purpose:
+        plan = self._plan
+        receive = iam.PolicyStatement(
+            sid="Receive",
+            actions=[
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:ChangeMessageVisibility",
+                "sqs:GetQueueAttributes",
+            ],
+            resources=[self._storage.queue.queue_arn],
+        )
+        return Purpose(
+            name=plan.names.worker,
+            about="Drains the queue",
+            handler=WORKER_HANDLER,
+            timeout_s=plan.settings.timeout_s,
+            memory_mb=plan.settings.memory_mb,
+            statements=[*self._statements(), receive],
+            environment=self._environment(),
+            layers=[self._layer],
+        )
+
+    def _function(self, id: str, purpose: Purpose) -> lambda_.Function:
+        return function(self, id, plan=self._plan, key=self._storage.key, code=self.code, purpose=purpose)
+
+    def _statements(self) -> list[iam.PolicyStatement]:
+        storage = self._storage
+        return [
+            iam.PolicyStatement(
+                sid="Records",
+                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                resources=[storage.table.table_arn],
+            ),
+            iam.PolicyStatement(
+                sid="Archive",
+                actions=["s3:GetObject", "s3:PutObject"],
+                resources=[storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (RAW_PREFIX, PROCESSED_PREFIX)],
+            ),
+            iam.PolicyStatement(
+                sid="Send", actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn, storage.dlq.queue_arn]
+            ),
+            iam.PolicyStatement(
+                sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[storage.key.key_arn]
+            ),
+        ]
 
     def _environment(self) -> dict[str, str]:
-        plan, storage = self._plan, self._storage
-        settings = plan.settings
+        plan, storage, settings = self._plan, self._storage, self._plan.settings
         return {
             FunctionEnv.PROJECT: plan.project,
             FunctionEnv.ENV: plan.env,
@@ -133,77 +130,35 @@ class Processing(Construct):
             FunctionEnv.LOG_LEVEL: settings.log_level,
         }
 
-    def _data(self) -> list[iam.PolicyStatement]:
-        storage = self._storage
-        return [
-            iam.PolicyStatement(
-                sid="Records",
-                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
-                resources=[storage.table.table_arn],
-            ),
-            iam.PolicyStatement(
-                sid="Archive",
-                actions=["s3:GetObject", "s3:PutObject"],
-                resources=[storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (RAW_PREFIX, PROCESSED_PREFIX)],
-            ),
-            iam.PolicyStatement(
-                sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[storage.key.key_arn]
-            ),
-        ]
+    def _alias(self, made: lambda_.Function) -> lambda_.Alias:
+        return lambda_.Alias(self, f"{made.node.id}Alias", alias_name=ALIAS, version=made.current_version)
 
-    def _send(self) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            sid="Send",
-            actions=["sqs:SendMessage"],
-            resources=[self._storage.queue.queue_arn, self._storage.dlq.queue_arn],
-        )
-
-    def _receive(self) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            sid="Receive",
-            actions=[
-                "sqs:ReceiveMessage",
-                "sqs:DeleteMessage",
-                "sqs:ChangeMessageVisibility",
-                "sqs:GetQueueAttributes",
-            ],
-            resources=[self._storage.queue.queue_arn],
-        )
-
-    def _asynchronous_failures(self) -> None:
+    def _asynchronous_failures(self) -> lambda_.CfnEventInvokeConfig:
         """An asynchronous call of the processor that fails for good ends where every other dead event does."""
-        lambda_.CfnEventInvokeConfig(
+        config = lambda_.CfnEventInvokeConfig(
             self,
             "ProcessorInvokeConfig",
             function_name=self.processor.function_name,
-            qualifier="$LATEST",
+            qualifier=ALIAS if self._plan.published else "$LATEST",
             maximum_retry_attempts=2,
             maximum_event_age_in_seconds=3600,
             destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
                 on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=self._storage.dlq.queue_arn)
             ),
         )
+        if self._plan.published:
+            config.node.add_dependency(self.called(self.processor))  # it names the alias, which is no reference
+        return config
 
-    def _event_source(self) -> None:
+    def _event_source(self) -> lambda_.EventSourceMapping:
         settings = self._plan.settings
-        lambda_.EventSourceMapping(
+        return lambda_.EventSourceMapping(
             self,
             "QueueToWorker",
-            target=self.worker,
+            target=self.called(self.worker),
             event_source_arn=self._storage.queue.queue_arn,
             batch_size=settings.batch_size,
             # The limit stands here and not on the function: a throttled function burns a message's attempts.
             max_concurrency=settings.worker_concurrency,
             report_batch_item_failures=True,
         )
-
-
-def _telemetry(log_group: logs.LogGroup) -> list[iam.PolicyStatement]:
-    return [
-        iam.PolicyStatement(
-            sid="Logs", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
-        ),
-        iam.PolicyStatement(
-            sid="Traces", actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
-        ),
-    ]

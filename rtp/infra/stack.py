@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from aws_cdk import CfnOutput, Environment, Stack, Tags
 
 from rtp.contract import API_STAGE, Output
+from rtp.infra.cleanup import Cleanup
 from rtp.infra.ingest import Ingest
 from rtp.infra.monitoring import Monitoring
 from rtp.infra.processing import Processing
+from rtp.infra.rollout import Rollout
 from rtp.infra.storage import Storage
 
 if TYPE_CHECKING:
@@ -34,14 +36,14 @@ class RtpStack(Stack):
         )
         storage = Storage(self, "Storage", plan=plan)
         processing = Processing(self, "Processing", plan=plan, storage=storage)
-        ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processing.processor)
-        monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage, processing=processing, ingest=ingest)
-        for name, value in {
-            "Environment": plan.env,
-            "Project": plan.project,
-            "ManagedBy": "CDK",
-            "Owner": plan.owner,
-        }.items():
+        processor = processing.called(processing.processor)
+        ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processor)
+        monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage)
+        if plan.shifted:
+            Rollout(self, "Rollout", plan=plan, processing=processing, alarms=monitoring.alarms)
+        if plan.emptied:
+            Cleanup(self, "Cleanup", plan=plan, storage=storage, processing=processing)
+        for name, value in plan.tags.items():
             Tags.of(self).add(name, value)
         for key, value in {
             Output.API_URL: ingest.api.url,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+import sys
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 from rtp.errors import ConfigError
@@ -43,6 +44,30 @@ def environment() -> dict[str, str]:
         "NODE_OPTIONS": "",
         "NODE_NO_WARNINGS": "1",
     }
+
+
+def bytecode() -> dict[str, str]:
+    """What to add to a child's environment so that the CDK's compiled modules are kept somewhere.
+
+    They are tens of megabytes of source, and compiling them is most of a synthesis. Where Python keeps them beside the
+    sources there is nothing to do; where it must not or cannot, they go into the user's cache folder.
+    """
+    sources = _package("aws_cdk", "aws-cdk-lib")
+    if Path(cache_from_source(str(sources / "__init__.py"))).exists():
+        return {}
+    if not sys.dont_write_bytecode and (sys.pycache_prefix or os.access(sources, os.W_OK)):
+        return {}
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # nobody's home
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache / "rtp" / "bytecode")}
+
+
+def cdk_lib() -> str:
+    """Version of the construct library, without importing it."""
+    archives = sorted(file.name for file in (_package("aws_cdk", "aws-cdk-lib") / "_jsii").glob("*.tgz"))
+    return " ".join(archives)
 
 
 def _package(module: str, distribution: str) -> Path:

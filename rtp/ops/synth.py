@@ -1,19 +1,18 @@
-"""Synthesis: an environment -> a cloud assembly on disk. Skipped when nothing it depends on has changed."""
+"""Synthesis: an environment -> a cloud assembly on disk. Skipped when nothing that it depends on has changed."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rtp
-from rtp.errors import ConfigError, RtpError
+from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, layer, toolchain
 from rtp.infra.plan import Plan
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 LOCAL_ACCOUNT = "000000000000"
-_FINGERPRINT = "rtp.json"
+_MARK = "rtp.json"  # in an assembly of ours, with what it was made from
 _TIMEOUT_S = 300
+_CAUSE_STATUS = 3  # rtp.infra.app's: the last line on stderr is the cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,35 @@ def synth(
     force: bool = False,
     reserved_concurrency: int | None = None,
 ) -> Assembly:
-    """The assembly of env, in `.rtp/cdk/<env>` or out. No AWS access; the user's processors are parsed, never run.
+    """The assembly of env, in `.rtp/cdk/<env>` or out. Asks AWS nothing; the user's processors are parsed, never run.
 
     account: where it will be deployed; the environment's own when not given.
+    force: build even when nothing has changed, and resolve the user's requirements anew.
     reserved_concurrency: of the processor, when the setting is unset; deploy knows what the account's limit allows.
     """
+    target = (out or env.state / "cdk" / env.name).absolute()
+    try:
+        plan = _plan(env, target, account, reserved_concurrency, force=force)
+        wanted = _fingerprint(plan)
+        if not force and (found := _load(plan, wanted)) is not None:
+            return found
+        _refuse_foreign(target)
+        _build(plan, wanted)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or target} cannot be used: {error.strerror or error}",
+            hint="rtp keeps what it builds in the folder .rtp; mend its permissions or make room",
+            code="folder",
+        ) from error
+    built = _load(plan, wanted)
+    if built is None:
+        raise RtpError(f"the synthesis of {env.name} left nothing in {target}", code="synth")
+    return replace(built, cached=False)
+
+
+def _plan(
+    env: Environment, target: Path, account: str | None, reserved_concurrency: int | None, *, force: bool
+) -> Plan:
     account = account or env.account or (LOCAL_ACCOUNT if env.local else None)
     if account is None:
         raise ConfigError(
@@ -55,19 +79,6 @@ def synth(
             hint=f"set `account` under [env.{env.name}] in rtp.toml",
             code="account",
         )
-    target = (out or env.state / "cdk" / env.name).absolute()
-    plan = _plan(env, target, account, reserved_concurrency)
-    wanted = _fingerprint(plan)
-    if not force and (found := _load(plan, wanted)) is not None:
-        return found
-    _build(plan, wanted)
-    built = _load(plan, wanted, cached=False)
-    if built is None:
-        raise RtpError(f"synthesis of {env.name} left nothing in {target}", code="synth")
-    return built
-
-
-def _plan(env: Environment, target: Path, account: str, reserved_concurrency: int | None) -> Plan:
     assets.check(env.processors)
     platform = layer.Platform.here() if env.embedded else layer.Platform.aws(env.settings.architecture)
     limit = env.settings.reserved_concurrency
@@ -81,7 +92,7 @@ def _plan(env: Environment, target: Path, account: str, reserved_concurrency: in
         local=env.local,
         version=rtp.__version__,
         code=str(assets.code(env.state / "assets", env.processors).absolute()),
-        layer=str(layer.build(env.state / "layers", platform, env.requirements).absolute()),
+        layer=str(layer.build(env.state / "layers", platform, env.requirements, anew=force).absolute()),
         processors=assets.module(env.processors),
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
@@ -91,53 +102,95 @@ def _plan(env: Environment, target: Path, account: str, reserved_concurrency: in
 
 def _fingerprint(plan: Plan) -> str:
     """Changes with the plan (whose assets are named after their contents) and with the code that builds from it."""
-    sources = (
-        name for entry in archive.tree(Path(assets.__file__).parent) for name in (entry[0], entry[1].read_bytes())
-    )
-    return archive.digest([plan.dumps(), *sources, Path(rtp.__file__).with_name("contract.py").read_bytes()])
+    package = Path(rtp.__file__).parent
+    sources = [*archive.tree(package / "infra", "infra/"), ("contract.py", package / "contract.py")]
+    texts = [part for name, file in sources for part in (name, file.read_bytes())]
+    return archive.digest([plan.dumps(), toolchain.cdk_lib(), *texts])
 
 
-def _load(plan: Plan, wanted: str, *, cached: bool = True) -> Assembly | None:
-    folder = Path(plan.out)
+def _load(plan: Plan, wanted: str) -> Assembly | None:
+    """The assembly in place, if it is the wanted one and whole."""
+    folder, stack = Path(plan.out), plan.names.stack
     try:
-        if json.loads((folder / _FINGERPRINT).read_text())["fingerprint"] != wanted:
+        if json.loads((folder / _MARK).read_text())["fingerprint"] != wanted:
             return None
-        file = folder / f"{plan.names.stack}.template.json"
-        return Assembly(folder, file, json.loads(file.read_text()), cached)
+        file = folder / f"{stack}.template.json"
+        template = json.loads(file.read_text())
+        files = json.loads((folder / f"{stack}.assets.json").read_text())["files"]
+        if not all((folder / entry["source"]["path"]).exists() for entry in files.values()):
+            return None
     except (OSError, ValueError, KeyError):
         return None
+    return Assembly(folder, file, template, cached=True)
+
+
+def _refuse_foreign(target: Path) -> None:
+    """What stands at target is replaced as a whole: it must be an assembly, or nothing."""
+    if target.exists() and not (target / _MARK).exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RefusedError(
+            f"{target} is not empty and not an assembly of rtp's",
+            hint="name another folder with --out, or empty this one",
+            code="not-an-assembly",
+        )
 
 
 def _build(plan: Plan, wanted: str) -> None:
     """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one."""
     target = Path(plan.out)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".synth-") as scratch:
-        fresh = Path(scratch, "assembly")
-        _run(json.dumps({**json.loads(plan.dumps()), "out": str(fresh)}))
-        (fresh / _FINGERPRINT).write_text(json.dumps({"fingerprint": wanted}))
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.replace(target)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".synth-", ignore_cleanup_errors=True) as scratch:
+        fresh = Path(scratch, "new")
+        _run(replace(plan, out=str(fresh)), target.with_name(f"{target.name}.log"))
+        (fresh / _MARK).write_text(json.dumps({"fingerprint": wanted, "version": plan.version}))
+        for attempt in range(5):  # another synthesis of the same environment may put its own in between
+            if target.exists():
+                target.rename(Path(scratch, f"old-{attempt}"))
+            try:
+                fresh.rename(target)
+                return
+            except OSError:
+                if attempt == 4:
+                    raise
 
 
-def _run(plan: str) -> None:
-    # -P: a module in the user's folder must not shadow the standard library; -O: jsii's argument checks are slow.
-    argv = [sys.executable, "-P", "-O", "-m", "rtp.infra.app"]
-    environment = {**os.environ, **toolchain.environment()}
+def _run(plan: Plan, log: Path) -> None:
+    """Run the CDK app; on failure its whole output is kept in log."""
+    # -P: a module in the user's folder must not shadow the standard library.
+    argv = [sys.executable, "-P", "-m", "rtp.infra.app"]
     try:
         done = subprocess.run(
-            argv, input=plan, capture_output=True, text=True, env=environment, timeout=_TIMEOUT_S, check=False
+            argv,
+            input=plan.dumps(),
+            capture_output=True,
+            text=True,
+            env=_environment(),
+            timeout=_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RtpError(f"synthesis gave no answer within {_TIMEOUT_S} s", code="synth") from None
-    if done.returncode:
-        raise RtpError(f"synthesis failed: {_first_cause(done.stderr)}", code="synth")
+        raise RtpError(f"the synthesis gave no answer within {_TIMEOUT_S} s", code="synth") from None
+    if done.returncode == 0:
+        log.unlink(missing_ok=True)
+        return
+    log.write_text(f"{done.stdout}\n{done.stderr}")
+    raise RtpError(
+        f"the synthesis failed: {_cause(done.returncode, done.stderr)}",
+        hint=f"the whole output is in {log}",
+        code="synth",
+    )
 
 
-def _first_cause(stderr: str) -> str:
-    """The child's exception without its traceback."""
+def _environment() -> dict[str, str]:
+    """The user's, without what would steer the CDK past the plan, and without AWS: a synthesis asks it nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
+    # Its own check of templates takes a second; ours are checked by cfn-lint and more in tests/infra.
+    return {**kept, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
+
+
+def _cause(status: int, stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    causes = [
-        line for line in lines if not line.startswith(("File ", "Traceback", "During", "The above", "^", "~", "at "))
-    ]
-    return causes[-1] if causes else "no reason given"
+    if status < 0:
+        return f"it was ended by signal {-status}"
+    if not lines:
+        return f"it ended with status {status} and said nothing"
+    return lines[-1] if status == _CAUSE_STATUS else f"it ended with status {status}: {lines[-1]}"

@@ -1,0 +1,148 @@
+"""What POST /events says to SQS and what the API answers by itself: mapping templates and gateway responses, as data.
+
+The templates are Velocity as API Gateway runs it. They stand on one line each: a line feed would be sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from rtp.contract import MAX_BODY_BYTES, SOURCE_ATTRIBUTE
+
+RETRY_AFTER_S = 5
+
+_TRACE = r"(Self=[^;]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[^;&]{0,64}){0,4}"
+_SEND = "Action=SendMessage&Version=2012-11-05"
+
+
+def _attribute(kind: str, number: int, name: str, value: str) -> str:
+    prefix = f"&{kind}.{number}"
+    return f"{prefix}.Name={name}{prefix}.Value.DataType=String{prefix}.Value.StringValue={value}"
+
+
+# urlEncode writes a byte that is no letter or digit as %XX, so counting those as one counts the body's bytes. A body
+# over the limit is sent without its text: SQS refuses that, and REFUSED below tells it from other refusals.
+# A trace header that SQS would not take is left out rather than costing the event.
+TO_QUEUE = "".join(
+    (
+        "#set($form = $util.urlEncode($input.body))",
+        "#set($trace = $input.params('X-Amzn-Trace-Id'))",
+        "#if($trace == '')#set($trace = $input.params('x-amzn-trace-id'))#end",
+        f"#if($form.replaceAll('%[0-9A-F]{{2}}', '_').length() > {MAX_BODY_BYTES})",
+        _SEND,
+        "#{else}",
+        f"{_SEND}&MessageBody=${{form}}",
+        _attribute("MessageAttribute", 1, SOURCE_ATTRIBUTE, "api"),
+        _attribute("MessageAttribute", 2, "rtp_request_id", "$util.urlEncode($context.requestId)"),
+        _attribute("MessageAttribute", 3, "rtp_request_time", "$util.urlEncode($context.requestTimeEpoch)"),
+        f"#if($trace.matches('{_TRACE}'))",
+        _attribute("MessageSystemAttribute", 1, "AWSTraceHeader", "$util.urlEncode($trace)"),
+        "#end#end",
+    )
+)
+
+# SQS does not repeat what it was sent, so the answer cannot name an id that came in the body.
+ACCEPTED = (
+    '{"message": "accepted; an event that brought no id of its own is known by this one", '
+    '"id": "$context.requestId", "timestamp": $context.requestTimeEpoch}'
+)
+
+UNAVAILABLE = (
+    '{"message": "the queue cannot take the event now; nothing was accepted", "request_id": "$context.requestId"}'
+)
+
+
+def _override(status: int, message: str) -> str:
+    body = f'{{"message": "{message}", "request_id": "$context.requestId"}}'
+    return f"#set($context.responseOverride.status = {status}){body}"
+
+
+# SQS says 400 for what the client did wrong and for what is wrong with the queue or the key: its code tells them apart.
+REFUSED = "".join(
+    (
+        "#set($reply = $input.path('$').toString())",
+        "#if($reply.contains('MissingParameter') || $reply.contains('Message must be shorter'))",
+        _override(413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
+        "#elseif($reply.contains('InvalidMessageContents'))",
+        _override(400, "the body has characters that a queue cannot hold"),
+        "#{else}",
+        "#set($context.responseOverride.status = 503)",
+        f"#set($context.responseOverride.header.Retry-After = '{RETRY_AFTER_S}')",
+        UNAVAILABLE,
+        "#end",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayAnswer:
+    """An answer that API Gateway gives without asking anyone. Plain substitution, no Velocity."""
+
+    type: str
+    status: int | None  # None: whatever API Gateway says by itself
+    body: dict[str, object]
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        """The body, with `messageString` unquoted: it comes with its own quotation marks."""
+        text = json.dumps({**self.body, "request_id": "$context.requestId"})
+        return text.replace('"$context.error.messageString"', "$context.error.messageString")
+
+
+_OWN_WORDS: dict[str, object] = {"message": "$context.error.messageString"}
+_AN_EVENT = (
+    "an event is an object of type (1 to 128 characters), data (an object), and if it has one an id (1 to 128 "
+    "characters), with a timestamp (epoch ms) unless the id is a UUIDv7; nothing else"
+)
+_SAME_ID = "send it again with the same id and timestamp, it will not be doubled"
+
+GATEWAY_ANSWERS = (
+    GatewayAnswer("DEFAULT_4XX", None, _OWN_WORDS),
+    GatewayAnswer("DEFAULT_5XX", None, _OWN_WORDS),
+    GatewayAnswer(
+        "BAD_REQUEST_BODY",
+        400,
+        {"message": "the body is not an event", "errors": [{"path": "$", "message": _AN_EVENT}]},
+    ),
+    GatewayAnswer("BAD_REQUEST_PARAMETERS", 400, {**_OWN_WORDS, "errors": []}),
+    GatewayAnswer("INVALID_API_KEY", 403, {"message": "the x-api-key header is missing or wrong"}),
+    GatewayAnswer("ACCESS_DENIED", 403, {"message": "access denied"}),
+    # What API Gateway calls this answer is a request for a path or method that the API does not have.
+    GatewayAnswer("MISSING_AUTHENTICATION_TOKEN", 404, {"message": "there are POST /process and POST /events"}),
+    GatewayAnswer("REQUEST_TOO_LARGE", 413, {"message": f"the body is larger than {MAX_BODY_BYTES} bytes"}),
+    GatewayAnswer("UNSUPPORTED_MEDIA_TYPE", 415, {"message": "the content type must be application/json"}),
+    GatewayAnswer("THROTTLED", 429, {"message": "too many requests; slow down"}, {"Retry-After": "'1'"}),
+    GatewayAnswer("QUOTA_EXCEEDED", 429, {"message": "the key's daily quota is used up"}, {"Retry-After": "'3600'"}),
+    GatewayAnswer(
+        "INTEGRATION_FAILURE",
+        503,
+        {"message": f"no answer from the pipeline; {_SAME_ID}"},
+        {"Retry-After": f"'{RETRY_AFTER_S}'"},
+    ),
+    GatewayAnswer(
+        "INTEGRATION_TIMEOUT", 504, {"message": f"no answer in time, the event may be processed; {_SAME_ID}"}
+    ),
+)
+
+# Ids, sizes and times alone: no body, no header, and the key by its id, never its value.
+ACCESS_LOG = json.dumps(
+    {
+        name: f"$context.{variable}"
+        for name, variable in {
+            "request_id": "requestId",
+            "timestamp": "requestTimeEpoch",
+            "method": "httpMethod",
+            "path": "resourcePath",
+            "status": "status",
+            "error": "error.responseType",
+            "response_bytes": "responseLength",
+            "response_ms": "responseLatency",
+            "integration_status": "integration.status",
+            "integration_ms": "integration.latency",
+            "api_key_id": "identity.apiKeyId",
+            "trace_id": "xrayTraceId",
+        }.items()
+    }
+)

@@ -1,0 +1,73 @@
+"""What an unprotected stack needs so that deleting it anywhere, the console too, leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import CustomResource, Duration
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from rtp.infra.functions import Purpose, function
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_s3 as s3
+
+    from rtp.infra.plan import Plan
+    from rtp.infra.processing import Processing
+    from rtp.infra.storage import Storage
+
+_TIMEOUT_S = 900
+
+
+class Cleanup(Construct):
+    """Empties the buckets once nothing can write to them any more.
+
+    CloudFormation deletes what depends on a resource before the resource. So the functions, and the policy that lets
+    S3 deliver access logs, depend on the emptying; and the emptying depends on the buckets.
+    CDK's own auto_delete_objects has neither that order nor a log group that goes with the stack.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage, processing: Processing) -> None:
+        super().__init__(scope, id)
+        buckets = (storage.bucket, storage.access_logs)
+        emptier = function(
+            self,
+            "Emptier",
+            plan=plan,
+            key=storage.key,
+            code=processing.code,
+            purpose=Purpose(
+                name=f"{plan.names.stack}-emptier",
+                about="Empties the buckets when the stack is deleted",
+                handler="rtp.runtime.emptier.handler",
+                timeout_s=_TIMEOUT_S,
+                memory_mb=256,
+                statements=_statements(buckets),
+            ),
+        )
+        emptied = CustomResource(
+            self,
+            "Emptied",
+            resource_type="Custom::EmptyBuckets",
+            service_token=emptier.function_arn,
+            service_timeout=Duration.seconds(_TIMEOUT_S + 60),
+            properties={"Buckets": [bucket.bucket_name for bucket in buckets]},
+        )
+        for made in processing.functions:
+            made.node.add_dependency(emptied)
+        if storage.access_logs.policy is not None:
+            storage.access_logs.policy.node.add_dependency(emptied)
+
+
+def _statements(buckets: tuple[s3.Bucket, ...]) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="List", actions=["s3:ListBucketVersions"], resources=[bucket.bucket_arn for bucket in buckets]
+        ),
+        iam.PolicyStatement(
+            sid="Empty",
+            actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            resources=[bucket.arn_for_objects("*") for bucket in buckets],
+        ),
+    ]

@@ -1,0 +1,90 @@
+"""One Lambda function as rtp makes them: its own role with exact statements, its own log group, X-Ray, encryption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from rtp.infra.logs import log_group
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_logs as logs
+    from constructs import Construct
+
+    from rtp.infra.plan import Plan
+
+RUNTIME = lambda_.Runtime.PYTHON_3_14
+ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What sets one function apart from the others."""
+
+    name: str
+    about: str
+    handler: str
+    timeout_s: int
+    memory_mb: int
+    statements: Sequence[iam.PolicyStatement]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    layers: Sequence[lambda_.ILayerVersion] = ()
+    reserved_concurrency: int | None = None
+
+
+def function(
+    scope: Construct, id: str, *, plan: Plan, key: kms.IKey, code: lambda_.Code, purpose: Purpose
+) -> lambda_.Function:
+    """The function, with `{id}Role` and `{id}Logs` beside it."""
+    group = log_group(scope, f"{id}Logs", plan=plan, key=key, name=plan.names.log_group(purpose.name))
+    # Inline in the role, so that no function and no event source can exist before its permissions do.
+    role = iam.Role(
+        scope,
+        f"{id}Role",
+        assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        description=f"What {purpose.name} may do",
+        inline_policies={"function": iam.PolicyDocument(statements=[*purpose.statements, *_telemetry(group)])},
+    )
+    return lambda_.Function(
+        scope,
+        id,
+        function_name=purpose.name,
+        description=purpose.about,
+        runtime=RUNTIME,
+        architecture=ARCHITECTURES[plan.settings.architecture],
+        handler=purpose.handler,
+        code=code,
+        layers=list(purpose.layers),
+        memory_size=purpose.memory_mb,
+        timeout=Duration.seconds(purpose.timeout_s),
+        # The L2s would add their own, wider statements to it.
+        role=role.without_policy_updates(),
+        log_group=group,
+        tracing=lambda_.Tracing.ACTIVE,
+        environment=dict(purpose.environment),
+        environment_encryption=key,
+        reserved_concurrent_executions=purpose.reserved_concurrency,
+        recursive_loop=lambda_.RecursiveLoop.TERMINATE,
+        snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if plan.snap_started else None,
+        # Old versions are what a rollback goes back to; they go with the function.
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+    )
+
+
+def _telemetry(group: logs.LogGroup) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="Logs", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
+        ),
+        # X-Ray knows no resources.
+        iam.PolicyStatement(
+            sid="Traces", actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
+        ),
+    ]

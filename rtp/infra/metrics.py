@@ -1,0 +1,83 @@
+"""The metrics that alarms watch and the dashboard draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+from rtp.contract import METRIC_NAMESPACE
+
+if TYPE_CHECKING:
+    from rtp.infra.plan import Plan
+
+FIVE_MINUTES = Duration.minutes(5)
+ONE_MINUTE = Duration.minutes(1)
+
+
+def of_functions(plan: Plan, metric: str, statistic: str) -> cloudwatch.IMetric:
+    """Both functions as one series: their sum, or for anything but Sum the worse of the two.
+
+    The local engine has no metric math: there it is the processor alone, and what the worker does wrong is seen by
+    `worker-failures`, `queue-age` and `dlq-messages`.
+    """
+    processor = of_function(plan.names.processor, metric, statistic)
+    if plan.local:
+        return processor
+    both = (
+        "FILL(processor, 0) + FILL(worker, 0)" if statistic == "Sum" else "MAX([FILL(processor, 0), FILL(worker, 0)])"
+    )
+    return cloudwatch.MathExpression(
+        expression=both,
+        label=f"{metric} of both functions",
+        period=FIVE_MINUTES,
+        using_metrics={
+            "processor": processor,
+            "worker": of_function(plan.names.worker, metric, statistic),
+        },
+    )
+
+
+def of_function(name: str, metric: str, statistic: str) -> cloudwatch.Metric:
+    """Of one function."""
+    return cloudwatch.Metric(
+        namespace="AWS/Lambda",
+        metric_name=metric,
+        dimensions_map={"FunctionName": name},
+        statistic=statistic,
+        period=FIVE_MINUTES,
+    )
+
+
+def of_api(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    """Of the API."""
+    return cloudwatch.Metric(
+        namespace="AWS/ApiGateway",
+        metric_name=metric,
+        dimensions_map={"ApiName": plan.names.api},
+        statistic=statistic,
+        period=FIVE_MINUTES,
+    )
+
+
+def of_queue(name: str, metric: str) -> cloudwatch.Metric:
+    """Of a queue, at its worst."""
+    return cloudwatch.Metric(
+        namespace="AWS/SQS",
+        metric_name=metric,
+        dimensions_map={"QueueName": name},
+        statistic="Maximum",
+        period=ONE_MINUTE,
+    )
+
+
+def of_events(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
+    """What the runtime counts by itself: a batch that fails in part is no error to Lambda."""
+    return cloudwatch.Metric(
+        namespace=METRIC_NAMESPACE,
+        metric_name=metric,
+        dimensions_map={"env": plan.env, "project": plan.project},
+        statistic=statistic,
+        period=FIVE_MINUTES,
+    )
