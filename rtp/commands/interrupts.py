@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from rtp.errors import ExitCode
 from rtp.ops.deliver import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import FrameType
+
+Tell = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -27,7 +30,7 @@ class Interruption:
 
 
 @contextmanager
-def gently(tell: Callable[[str], None] = lambda _: None) -> Iterator[Interruption]:
+def gently(tell: Tell = lambda _: None) -> Iterator[Interruption]:
     """Within it no signal raises an exception, so nothing is left out of what the command reports afterwards."""
     state = Interruption(Stop())
 

@@ -37,14 +37,22 @@ def wait(
     timeout_s: float,
     stop: Stop,
     done: Callable[[Record], bool] = ended,
+    tell: Callable[[Record], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
-    """Each event's record as soon as it is `done`; ends when all are, when time is over, or when told to stop."""
+    """Each event's record as soon as it is `done`; ends when all are, when time is over, or when told to stop.
+
+    tell: hears of the records that are there and not done, at each look.
+    """
     pending = dict.fromkeys(identities)
     deadline = clock() + timeout_s
     pause = _FIRST_PAUSE_S
     while pending and not stop.soon.is_set():
-        found = [r for r in records.by_keys(aws, table, list(pending)) if done(r)]
+        seen = records.by_keys(aws, table, list(pending))
+        found = [r for r in seen if done(r)]
+        for record in seen:
+            if not done(record):
+                tell(record)
         for record in found:
             pending.pop((record["id"], int(record["timestamp"])), None)  # type: ignore[call-overload]
             yield record

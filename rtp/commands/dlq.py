@@ -1,0 +1,278 @@
+"""rtp dlq."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp import plain, times
+from rtp.commands import dlqlook, interrupts
+from rtp.commands.options import Since, Yes, new_app, with_session
+from rtp.commands.session import Session
+from rtp.contract import Output
+from rtp.errors import ExitCode, UsageError
+from rtp.ops import deadletters, edit, guard, inspect, journal, lease
+from rtp.ops import purge as purging
+from rtp.ops import redrive as redriving
+from rtp.ops import undo as undoing
+from rtp.ops.repair import Repair, run
+from rtp.view import dim, line
+
+if TYPE_CHECKING:
+    from rtp.commands.interrupts import Interruption
+    from rtp.ops.deadletters import DeadLetter, Wanted
+    from rtp.ops.outcome import Record
+
+app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")
+
+_LOOK = 1000
+_EVERY = 10_000_000
+Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this event; may be repeated.")]
+Types = Annotated[list[str] | None, typer.Option("--type", help="Only this event type; may be repeated.")]
+Cause = Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only those with this in their error.")]
+Grep = Annotated[str | None, typer.Option("--grep", help="Only bodies that match this regular expression.")]
+All = Annotated[bool, typer.Option("--all", help="Every message.")]
+Most = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
+Confirm = Annotated[
+    str | None, typer.Option("--confirm", metavar="STACK", help="The stack's name, where a protected one asks for it.")
+]
+
+
+@app.command("inspect")
+@with_session
+def inspect_(
+    session: Session,
+    *,
+    ids: Ids = None,
+    types: Types = None,
+    error: Cause = None,
+    grep: Grep = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many messages.")] = _LOOK,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write them to a file, one a line.")
+    ] = None,
+) -> None:
+    """Show what is in the dead-letter queue and why. Nothing is consumed; numbers are approximate, as SQS's are."""
+    out = session.out
+    wanted = _wanted(ids, types, error, grep, since)
+    busy = lease.current(session.aws, session.outputs[Output.TABLE])
+    if busy is not None:
+        out.warn(f"{lease.described(busy)} is moving messages; what is shown may be gone in a moment")
+    found, broken = _look(session, wanted, limit)
+    if export is not None:
+        _export(export, found.messages)
+        out.say(line(dim(f"{len(found.messages):,} messages in {export}")))
+    out.result(found, dlqlook.inspection)
+    if broken:
+        raise typer.Exit(broken.exit_code)
+
+
+@app.command()
+@with_session
+def redrive(
+    session: Session,
+    *,
+    every: All = False,
+    ids: Ids = None,
+    types: Types = None,
+    error: Cause = None,
+    grep: Grep = None,
+    since: Since = None,
+    limit: Most = None,
+    rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="At most so many a second.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which would go.")] = False,
+    edited: Annotated[bool, typer.Option("--edit", help="Mend the events in $EDITOR first.")] = False,
+    canary: Annotated[
+        bool, typer.Option("--canary/--no-canary", help="Put one back first, and the rest only if it is processed.")
+    ] = True,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until each is processed or dead.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest wait.")] = 120.0,
+    yes: Yes = False,
+    confirm: Confirm = None,
+) -> None:
+    """Put dead messages back into the queue. Each is deleted only once SQS has confirmed the new one."""
+    wanted = _chosen(every, ids, types, error, grep, since)
+    out, aws, outputs = session.out, session.aws, session.outputs
+    if dry_run:
+        found, _ = _look(session, wanted, limit or _EVERY)
+        out.result(_dry(found.messages), dlqlook.repair)
+        return
+    _consent(session, "Put every dead message back", guarded=every, yes=yes, confirm=confirm)
+    bodies: dict[str, str] = {}
+    if edited:
+        found, _ = _look(session, wanted, min(limit or _EVERY, edit.MOST + 1))
+        bodies = edit.edited(found.messages)
+        wanted = deadletters.Wanted(message_ids=frozenset(bodies))
+    tell = _teller(session)
+    with interrupts.gently(tell) as broken, _journal(session, "redrive") as writer:
+        repair = Repair(writer.run)
+        with lease.held(aws, outputs[Output.TABLE], "dlq redrive", broken.stop), out.live() as live:
+            work = redriving.Redrive(
+                aws, outputs, writer, wanted=wanted, stop=broken.stop, rate=rate, bodies=bodies, tell=tell
+            )
+
+            def waiting(record: Record) -> None:
+                said = f"{record['id']}: {record['status']}, attempt {record.get('attempt_count', '')}"
+                live.update(line(dim(said), f"  {dlqlook.cause_of(record)}"))
+
+            for _ in run(
+                aws, outputs, work, repair, canary=canary, wait=wait, limit=limit, timeout_s=timeout,
+                stop=broken.stop, tell=waiting,
+            ):  # fmt: skip
+                live.update(line(f"{repair.redriven:,} put back"))
+    out.result(repair, dlqlook.repair)
+    _exit(broken, repair)
+
+
+@app.command()
+@with_session
+def undo(
+    session: Session,
+    *,
+    name: Annotated[
+        str | None, typer.Option("--run", help="Which redrive or purge; the last one unless given.")
+    ] = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+) -> None:
+    """Put the messages of a redrive or a purge back where they were. What is processed stays processed."""
+    out, aws, outputs = session.out, session.aws, session.outputs
+    account = guard.account(aws, session.environment)
+    run_ = journal.load(journal.folder(session.environment.state, session.environment.name), name)
+    undoing.check(run_, stack=session.environment.names.stack, account=account)
+    _consent(session, f"Put {len(run_.entries)} messages of {run_.run} back", guarded=True, yes=yes, confirm=confirm)
+    with interrupts.gently(_teller(session)) as broken, lease.held(aws, outputs[Output.TABLE], "dlq undo", broken.stop):
+        done = undoing.undo(aws, outputs, run_, stop=broken.stop)
+    out.result(done, dlqlook.undone)
+    if broken:
+        raise typer.Exit(broken.exit_code)
+
+
+@app.command()
+@with_session
+def purge(
+    session: Session,
+    *,
+    every: All = False,
+    ids: Ids = None,
+    types: Types = None,
+    error: Cause = None,
+    grep: Grep = None,
+    since: Since = None,
+    limit: Most = None,
+    yes: Yes = False,
+    confirm: Confirm = None,
+) -> None:
+    """Delete dead messages, after a backup that `rtp dlq undo` can put back."""
+    wanted = _chosen(every, ids, types, error, grep, since)
+    out, aws, outputs = session.out, session.aws, session.outputs
+    guard.account(aws, session.environment)
+    what = "every dead message" if every else "these dead messages"
+    if session.environment.protected:
+        out.confirm_name(
+            f"Delete {what} of {session.environment.names.stack}?", session.environment.names.stack, given=confirm
+        )
+    else:
+        out.confirm(f"Delete {what} of {session.environment.names.stack}?", yes=yes)
+    with (
+        interrupts.gently(_teller(session)) as broken,
+        _journal(session, "purge", sync=True) as writer,
+        lease.held(aws, outputs[Output.TABLE], "dlq purge", broken.stop),
+        out.live() as live,
+    ):
+        done = purging.purge(
+            aws,
+            outputs,
+            writer,
+            wanted=wanted,
+            limit=limit,
+            stop=broken.stop,
+            tell=lambda n: live.update(line(f"{n:,} deleted")),
+        )
+    out.result(done, dlqlook.purged)
+    if broken:
+        raise typer.Exit(broken.exit_code)
+    if done.kept:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _wanted(
+    ids: list[str] | None, types: list[str] | None, error: str | None, grep: str | None, since: str | None
+) -> Wanted:
+    return deadletters.Wanted(
+        ids=tuple(ids or ()),
+        types=tuple(types or ()),
+        error=error,
+        grep=deadletters.pattern(grep),
+        since=times.parse_when(since) if since else None,
+    )
+
+
+def _chosen(
+    every: bool, ids: list[str] | None, types: list[str] | None, error: str | None, grep: str | None, since: str | None
+) -> Wanted:
+    wanted = _wanted(ids, types, error, grep, since)
+    if every and not wanted.all:
+        raise UsageError("--all and a filter contradict each other.", hint="Leave one of them out.")
+    if not every and wanted.all:
+        raise UsageError(
+            "Say which messages: --all, --id, --type, --error, --grep or --since.", hint="`rtp dlq inspect` shows them."
+        )
+    return wanted
+
+
+def _look(session: Session, wanted: Wanted, limit: int) -> tuple[inspect.Inspection, Interruption]:
+    with interrupts.gently() as broken, session.out.live() as live:
+        found = inspect.inspect(
+            session.aws, session.outputs, wanted=wanted, limit=limit, stop=broken.stop,
+            tell=lambda n: live.update(line(dim(f"{n:,} looked at"))),
+        )  # fmt: skip
+    return found, broken
+
+
+def _consent(session: Session, question: str, *, guarded: bool, yes: bool, confirm: str | None) -> None:
+    """The account must be right; a protected environment's name is typed before every message moves."""
+    environment = session.environment
+    guard.account(session.aws, environment)
+    if environment.protected and guarded:
+        session.out.confirm_name(f"{question} in {environment.names.stack}?", environment.names.stack, given=confirm)
+    elif environment.protected or (guarded and session.out.interactive):
+        session.out.confirm(f"{question} in {environment.names.stack}?", yes=yes)
+
+
+def _journal(session: Session, what: str, *, sync: bool = False) -> journal.Writer:
+    environment = session.environment
+    place = journal.folder(environment.state, environment.name)
+    return journal.Writer(place, what=what, stack=environment.names.stack, account=session.aws.account, sync=sync)
+
+
+def _teller(session: Session) -> interrupts.Tell:
+    return lambda text: session.out.say(line(dim(text)))
+
+
+def _dry(letters: list[DeadLetter]) -> Repair:
+    messages = [redriving.Moved(m.message_id, m.id, m.identity.timestamp, m.type) for m in letters]
+    return Repair(None, dry_run=True, messages=messages)
+
+
+def _exit(broken: Interruption, repair: Repair) -> None:
+    if broken:
+        raise typer.Exit(broken.exit_code)
+    if repair.pending and not repair.dead and not repair.failed:
+        raise typer.Exit(ExitCode.TIMED_OUT)
+    if repair.bad:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _export(path: Path, letters: list[DeadLetter]) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, 0o600)
+            file.writelines(f"{plain.dumps(letter)}\n".encode() for letter in letters)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", hint="Name another file.") from None
