@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
@@ -26,6 +27,8 @@ _LOUD = ("WARNING", "ERROR", "CRITICAL")
 _SILENT = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps that say nothing to an operator
 _INDENT = 13  # under the level, clear of the time
 _FRAMES = 8
+# Where Lambda, or the engine, unpacks the function's code.
+_ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
 
 
 def short(width: int) -> Look:
@@ -34,7 +37,7 @@ def short(width: int) -> Look:
     def look(event: LogEvent) -> list[View] | None:
         if event.kind == "metrics" or (event.step in _SILENT and event.kind == "platform" and event.level == "INFO"):
             return None
-        head, *rest = _message(event).split("\n")
+        head, *rest = message(event).split("\n")
         row = [*_prefix(event), Text(head, _message_style(event))]
         below: list[View] = [line(r, indent=_INDENT) for r in rest]
         tail = event.id or ""
@@ -54,7 +57,7 @@ def detailed(width: int) -> Look:
     """One row a line, and below it all that the line says beside its message."""
 
     def look(event: LogEvent) -> list[View] | None:
-        head, *rest = _message(event).split("\n")
+        head, *rest = message(event).split("\n")
         views: list[View] = [Line((*_prefix(event), Text(head, _message_style(event))))]
         views += [line(r, indent=_INDENT) for r in rest]
         known = {
@@ -83,6 +86,22 @@ def wrapped(words: Iterable[str], width: int) -> list[str]:
     return rows
 
 
+def message(event: LogEvent) -> str:
+    """What the line says, an error with its type."""
+    kind = event.fields.get("error_type") or event.fields.get("errorType")
+    error = event.fields.get("error")
+    said = event.message
+    if event.kind != "platform":
+        said = f"{said}: {error}" if isinstance(error, str) and error not in said else said
+        said = f"{kind}: {said}" if isinstance(kind, str) and kind not in said else said
+    return said
+
+
+def frames(event: LogEvent) -> list[str]:
+    """The rows of its stack trace, outermost first, with paths as they are in the project."""
+    return [_ASSET.sub("", row) for row in (event.stack or "").split("\n") if row.strip()]
+
+
 def _prefix(event: LogEvent) -> tuple[Text, ...]:
     label, style = _LEVELS.get(event.level, (event.level[:5].ljust(5), Style.PLAIN))
     return (
@@ -90,13 +109,6 @@ def _prefix(event: LogEvent) -> tuple[Text, ...]:
         Text(label + " ", style),
         Text(event.function.ljust(9) + " ", Style.NAME),
     )
-
-
-def _message(event: LogEvent) -> str:
-    error = event.fields.get("error")
-    kind = event.fields.get("error_type") or event.fields.get("errorType")
-    said = ": ".join(str(part) for part in (kind, error) if part and str(part) not in event.message)
-    return f"{event.message}: {said}" if said and event.kind != "platform" else event.message
 
 
 def _message_style(event: LogEvent) -> Style:
@@ -108,13 +120,12 @@ def _message_style(event: LogEvent) -> Style:
 
 
 def _stack(event: LogEvent, *, most: int | None) -> list[View]:
-    if not event.stack:
-        return []
-    rows = [row for row in event.stack.split("\n") if row.strip()]
-    left = len(rows) - most if most is not None else 0
-    if most is not None and left > 1:  # the innermost frames tell the cause
-        rows = [f"… {left} more above (--format detailed)", *rows[-most:]]
-    return [Block("\n".join(rows), Style.DIM, indent=_INDENT)]
+    rows = frames(event)
+    if most is not None:
+        own = [row for row in rows if not row.startswith("rtp/runtime/")] or rows
+        left = len(own) - most
+        rows = own if left < 2 else [f"… {left} more above (--format detailed)", *own[-most:]]  # the cause is innermost
+    return [Block("\n".join(rows), Style.DIM, indent=_INDENT)] if rows else []
 
 
 def _value(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp import times
+from rtp.commands.loglook import frames, message
 from rtp.ops.waterfall import Row, bar, rows
 from rtp.view import Heading, Line, Style, Text, View, bad, dim, line, name
 
@@ -15,19 +16,24 @@ if TYPE_CHECKING:
     from rtp.ops.segments import Problem, Segment, Trace
 
 _TIME = 8  # columns of a duration
-_FRAMES = 5
+_FRAMES = 3
 _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 
 
-def waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█") -> list[View]:
-    """The whole trace in `width` columns; `block` draws the bars."""
+def waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = "") -> list[View]:
+    """The whole trace in `width` columns. block draws the bars; the stack's own names are shown without its name."""
     found = rows(trace, logs)
-    labels = [len(_label(row)) for row in found if row.segment]
+    known = {p.message for row in found for p in row.problems}
+    labels = [len(_label(row, stack)) for row in found if row.segment]
     left = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
     right = width - left - _TIME - 2
     views: list[View] = [*_head(trace), Heading("Waterfall")]
+    right = right if right >= 8 else 0
     for row in found:
-        views += _row(row, trace, left, right if right >= 8 else 0, block)
+        if row.log is not None:
+            views += _log(row.log, "  " * row.depth, known)
+        elif row.segment is not None:
+            views += _segment(row, row.segment, _label(row, stack), trace, left, right, block)
     if not trace.segments:
         views.append(line(dim("no segments")))
     if not logs:
@@ -57,14 +63,7 @@ def _head(trace: Trace) -> list[View]:
     return views
 
 
-def _row(row: Row, trace: Trace, left: int, right: int, block: str) -> list[View]:
-    indent = "  " * row.depth
-    if row.log is not None:
-        return _log(row.log, indent)
-    segment = row.segment
-    if segment is None:
-        return []
-    label = _label(row)
+def _segment(row: Row, segment: Segment, label: str, trace: Trace, left: int, right: int, block: str) -> list[View]:
     if len(label) > left - 1:
         label = label[: left - 2] + "…"
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
@@ -73,19 +72,23 @@ def _row(row: Row, trace: Trace, left: int, right: int, block: str) -> list[View
     if right:
         first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, right)
         parts.append(Text(" " * first + block * length, _style(segment, Style.NAME)))
-    return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, indent + "  "))]
+    return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, "  " * (row.depth + 1)))]
 
 
-def _label(row: Row) -> str:
+def _label(row: Row, stack: str) -> str:
     segment = row.segment
     if segment is None:
         return ""
     what = segment.name
+    if stack and what.startswith(f"{stack}-"):
+        what = what[len(stack) + 1 :]
+    if segment.origin == "AWS::Lambda":
+        what += " (Lambda)"
     operation = segment.aws.get("operation")
     if isinstance(operation, str) and operation:
         what += f" {operation}"
-    status = segment.http.get("response")
-    code = status.get("status") if isinstance(status, dict) else None
+    answer = segment.http.get("response")
+    code = answer.get("status") if isinstance(answer, dict) else None
     if isinstance(code, int) and code >= 400:
         what += f" {code}"
     return "  " * row.depth + what
@@ -99,18 +102,18 @@ def _style(segment: Segment, fine: Style) -> Style:
 
 def _problem(problem: Problem, indent: str) -> list[View]:
     views: list[View] = [line(f"{indent}", bad(f"✗ {problem.type}: {problem.message}"))]
-    frames = problem.stack[-_FRAMES:]
-    if len(problem.stack) > len(frames):
-        views.append(line(dim(f"{indent}  … {len(problem.stack) - len(frames)} more")))
-    return views + [line(dim(f"{indent}  {frame}")) for frame in frames]
+    inner = problem.stack[-_FRAMES:]
+    if len(problem.stack) > len(inner):
+        views.append(line(dim(f"{indent}  … {len(problem.stack) - len(inner)} more")))
+    return views + [line(dim(f"{indent}  {frame}")) for frame in inner]
 
 
-def _log(log: LogEvent, indent: str) -> list[View]:
+def _log(log: LogEvent, indent: str, known: set[str]) -> list[View]:
     if log.kind == "platform" and log.level == "INFO" and log.step != "report":
         return []
     clock = times.clock(times.parse_when(log.timestamp))
-    style = _LOUD.get(log.level, Style.DIM)
-    first, *rest = log.message.split("\n")
-    stack = (log.stack or "").split("\n") if log.stack else []
+    first, *rest = message(log).split("\n")
+    # What a segment has raised stands there with its stack; the line about it need not tell it again.
+    stack = [] if log.message in known else frames(log)
     below = [line(dim(f"{indent}  {row}")) for row in [*rest, *stack[-_FRAMES:]] if row.strip()]
-    return [line(dim(f"{indent}· {clock} "), Text(first, style)), *below]
+    return [line(dim(f"{indent}· {clock} "), Text(first, _LOUD.get(log.level, Style.DIM))), *below]

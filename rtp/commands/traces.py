@@ -13,6 +13,7 @@ from rtp.commands.session import Session
 from rtp.commands.tracelook import outcome, waterfall
 from rtp.commands.tracepage import page
 from rtp.config import Overrides
+from rtp.contract import API_STAGE
 from rtp.errors import RtpError, UsageError
 from rtp.ops import tracelogs
 from rtp.ops import traces as op
@@ -20,7 +21,7 @@ from rtp.view import Column, Table, Text, View, dim, line, name
 
 app = new_app(help="List traces, or show one.")
 
-_COLUMNS = ("TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE", "EVENT")
+_WIDE = 132  # columns from which on the event's id and the date fit too
 
 
 @app.callback(invoke_without_command=True)
@@ -64,10 +65,10 @@ def traces(
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
         for summary in op.follow(session.aws, names.stack, query, tell=out.warn):
-            out.event("trace", summary, _row)
+            out.event("trace", summary, lambda s: _row(s, names.stack))
         return
     found = op.find(session.aws, names.stack, query)
-    out.result(found, lambda f: _list(f, query.since))
+    out.result(found, lambda f: _list(f, query.since, names.stack, out.width))
     if found.more and not out.json:
         out.say(line(dim(f"there are more than {limit}; raise --limit or narrow the time")))
 
@@ -86,7 +87,8 @@ def show(
     lines = tracelogs.of(session.aws, session.outputs, found) if html or not out.json else []
     if html is not None:
         _write(html, page(found, lines))
-    out.result(found, lambda f: waterfall(f, lines, width=out.width, block=out.glyph("█", "=")))
+    stack, block = session.environment.names.stack, out.glyph("█", "=")
+    out.result(found, lambda f: waterfall(f, lines, width=out.width, block=block, stack=stack))
     if html is not None:
         out.say(line(dim("page "), name(str(html))))
 
@@ -100,29 +102,33 @@ def _write(file: Path, text: str) -> None:
         ) from None
 
 
-def _list(found: op.Traces, since: int) -> list[View]:
+def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:
+    wide = width >= _WIDE
     rows = [
         (
-            times.stamp(times.parse_when(s.start)),
+            times.stamp(times.parse_when(s.start))[0 if wide else 11 :],
             times.span(s.duration_ms),
             _outcome(s),
-            Text(_request(s)),
+            _request(s, stack),
             name(s.id),
-            dim(s.event_id or "-"),
+            *([dim(s.event_id or "-")] if wide else []),
         )
         for s in found.traces
     ]
-    return [Table(_COLUMNS, rows, empty=f"no traces since {times.stamp(since)}")]
+    columns = ("TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE", *(["EVENT"] if wide else []))
+    return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
 
 
-def _row(s: op.Summary) -> View:
+def _row(s: op.Summary, stack: str) -> View:
     """One line of a stream."""
+    how = _outcome(s)
     return line(
         dim(times.clock(times.parse_when(s.start)) + " "),
-        times.span(s.duration_ms).rjust(8) + " ",
-        Text(_outcome(s).text.ljust(8) + " ", _outcome(s).style),
+        times.span(s.duration_ms).rjust(8) + "  ",
+        Text(how.text.ljust(7) + " ", how.style),
+        _request(s, stack).ljust(17) + " ",
         name(s.id),
-        dim(f" {_request(s)} {s.event_id or ''}"),
+        dim(f"  {s.event_id}" if s.event_id else ""),
     )
 
 
@@ -130,7 +136,7 @@ def _outcome(s: op.Summary) -> Text:
     return outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
 
 
-def _request(s: op.Summary) -> str:
+def _request(s: op.Summary, stack: str) -> str:
     if s.method and s.path:
-        return f"{s.method} {s.path} {s.http_status or ''}".strip()
-    return s.entry or ""
+        return f"{s.method} {s.path.removeprefix('/' + API_STAGE)} {s.http_status or ''}".strip()
+    return (s.entry or "").removeprefix(f"{stack}-")

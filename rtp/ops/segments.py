@@ -111,7 +111,8 @@ def trace(trace_id: str, documents: list[str]) -> Trace:
 class _Node:
     """A segment on its way into the tree."""
 
-    def __init__(self, document: dict[str, Any], parent: str | None) -> None:
+    def __init__(self, segment_id: str, document: dict[str, Any], parent: str | None) -> None:
+        self.id = segment_id
         self.document = document
         self.parent = parent
         self.start = _seconds(document.get("start_time")) or 0.0
@@ -134,7 +135,7 @@ def _collect(document: dict[str, Any], parent: str | None, nodes: dict[str, _Nod
         return
     known = nodes.get(segment_id)
     if known is None or known.end is None:  # the finished document replaces the one sent while it ran
-        nodes[segment_id] = _Node(document, parent or _text(document.get("parent_id")) or None)
+        nodes[segment_id] = _Node(segment_id, document, parent or _text(document.get("parent_id")) or None)
     for child in document.get("subsegments") or ():
         if isinstance(child, dict):
             _collect(child, segment_id, nodes, depth + 1)
@@ -164,7 +165,7 @@ def _segment(node: _Node, zero: float) -> Segment:
     document = node.document
     aws = _dict(document.get("aws"))
     return Segment(
-        id=_text(document.get("id")),
+        id=node.id,
         name=_text(document.get("name")),
         origin=_text(document.get("origin")),
         start=times.iso(node.start * 1000),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rtp.ops.loglines import LogEvent
     from rtp.ops.segments import Problem, Segment, Trace
 
-_TOLERANCE_MS = 1.5  # a log line's time has whole milliseconds
+_FRACTION_MS = 0.5  # of a log line's time, which has whole milliseconds, on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,19 @@ class Row:
 
 
 def rows(trace: Trace, logs: Sequence[LogEvent] = ()) -> list[Row]:
-    """Rows in the order in which they are drawn. Log lines stand under the innermost segment that ran just then."""
-    walked = trace.walk()
+    """Rows in the order in which they are drawn: what a segment called and what was logged meanwhile, by time."""
     start = trace.start_ms
-    placed: dict[int, list[LogEvent]] = {}
+    walked = trace.walk()
+    placed: dict[str, list[LogEvent]] = {}
     for log in logs:
         placed.setdefault(_home(walked, log, start), []).append(log)
     found: list[Row] = []
-    for index, (depth, segment) in enumerate(walked):
-        found.append(Row(depth, segment.offset_ms, segment=segment))
-        found += [Row(depth + 1, _offset(log, start), log=log) for log in _sorted(placed.get(index, ()))]
-    found += [Row(0, _offset(log, start), log=log) for log in _sorted(placed.get(-1, ()))]
+    waiting = _inside(0, trace.segments, placed.get("", ()), start)
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        if row.segment is not None:
+            waiting += _inside(row.depth + 1, row.segment.segments, placed.pop(row.segment.id, ()), start)
     return found
 
 
@@ -59,27 +61,33 @@ def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int
     return first, max(1, min(width - first, round(last - first)))
 
 
-def _home(walked: list[tuple[int, Segment]], log: LogEvent, start: int) -> int:
-    """Index of the innermost segment of the line's function that ran at its time; -1 for none."""
+def _inside(depth: int, segments: Sequence[Segment], logs: Sequence[LogEvent], start: int) -> list[Row]:
+    """The rows directly within a segment, the last one first."""
+    found = [Row(depth, s.offset_ms, segment=s) for s in segments]
+    # A line's time has lost its fraction: one written just after a call began in the same millisecond goes below it.
+    found += [Row(depth, _offset(log, start) + _FRACTION_MS, log=log) for log in logs]
+    return sorted(found, key=lambda row: row.offset_ms, reverse=True)
+
+
+def _home(walked: list[tuple[int, Segment]], log: LogEvent, start: int) -> str:
+    """Id of the innermost segment of the line's function that ran at its time, not of a call to AWS; none: empty."""
     offset = _offset(log, start)
-    best, best_depth, function_depth = -1, -1, -1
-    for index, (depth, segment) in enumerate(walked):
-        if function_depth >= 0 and depth <= function_depth:
-            function_depth = -1
-        if function_depth < 0:
-            if not segment.name.endswith(f"-{log.function}"):
-                continue
-            function_depth = depth
+    first, best, best_depth = "", "", -1
+    services: list[tuple[int, str]] = []  # depth and name of the services that the walk is within
+    for depth, segment in walked:
+        while services and depth <= services[-1][0]:
+            services.pop()
+        if segment.origin or not services:
+            services.append((depth, segment.name))
+        if segment.namespace == "aws" or not services[-1][1].endswith(f"-{log.function}"):
+            continue
+        first = first or segment.id
         end = segment.offset_ms + (segment.duration_ms if segment.duration_ms is not None else float("inf"))
-        runs = segment.offset_ms - _TOLERANCE_MS <= offset <= end + _TOLERANCE_MS
-        if (runs and depth > best_depth) or best < 0:
-            best, best_depth = index, depth if runs else -1
-    return best
+        runs = segment.offset_ms - _FRACTION_MS * 2 <= offset <= end + _FRACTION_MS * 2
+        if runs and depth > best_depth and not (log.kind == "platform" and best):
+            best, best_depth = segment.id, depth
+    return best or first
 
 
 def _offset(log: LogEvent, start: int) -> float:
     return float(times.parse_when(log.timestamp) - start)
-
-
-def _sorted(logs: Sequence[LogEvent]) -> list[LogEvent]:
-    return sorted(logs, key=lambda log: log.timestamp)
