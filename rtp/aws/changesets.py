@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rtp.aws import Aws
 
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
@@ -15,7 +17,10 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one resource. action: Add, Modify, Remove, Import or Dynamic. replacement: True, False, Conditional."""
+    """What happens to one resource.
+
+    action: Add, Modify, Remove, Import or Dynamic. replacement: True, False or Conditional.
+    """
 
     action: str
     logical_id: str
@@ -58,6 +63,20 @@ def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
             break
         token = {"NextToken": page["NextToken"]}
     return ChangeSet(page["ChangeSetId"], page["StackId"], page["Status"], page.get("StatusReason", ""), tuple(changes))
+
+
+def create(aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str], capabilities: Sequence[str]) -> None:
+    """Begin to prepare an update of a stack to a template; its role and parameters stay as they are."""
+    aws.call(
+        "cloudformation",
+        "create_change_set",
+        StackName=stack,
+        ChangeSetName=name,
+        ChangeSetType="UPDATE",
+        TemplateBody=body,
+        Tags=[{"Key": k, "Value": v} for k, v in tags.items()],
+        Capabilities=list(capabilities),
+    )
 
 
 def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = True) -> None:

@@ -21,6 +21,7 @@ class Event:
     """One stack event. Times are aware datetimes."""
 
     id: str
+    stack_id: str
     time: datetime
     logical_id: str
     physical_id: str
@@ -129,6 +130,7 @@ def _missing(error: AwsError) -> bool:
 def _event(e: dict[str, Any]) -> Event:
     return Event(
         id=e["EventId"],
+        stack_id=e.get("StackId", ""),
         time=e["Timestamp"],
         logical_id=e["LogicalResourceId"],
         physical_id=e.get("PhysicalResourceId", ""),

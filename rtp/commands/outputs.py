@@ -9,7 +9,6 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
-from rtp.ops import outputs as op
 from rtp.view import Fields, View
 
 app = new_app()
@@ -22,10 +21,14 @@ def outputs(
     *,
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Also the API key's value.")] = False,
 ) -> None:
-    """Show the stack's outputs. The API key's value is not one of them; --show-secrets reads it."""
+    """Show the stack's outputs; the API key's value only with --show-secrets."""
+    from rtp.aws import api
+
     found = dict(session.outputs)
+    if session.environment.local:
+        found[Output.API_URL] = api.url(found, session.aws)  # the one that answers here
     if show_secrets:
-        found["ApiKey"] = op.api_key(session.aws, found[Output.API_KEY_ID])
+        found["ApiKey"] = api.key(session.aws, found).value
     session.out.result(found, _render)
 
 

@@ -69,7 +69,7 @@ def check(aws: Aws) -> None:
 
 
 def ensure_on_engine(aws: Aws) -> Bootstrap:
-    """Prepare an engine: the CDK's own template, straight through CloudFormation, which takes a fraction of a second."""
+    """Prepare an engine: the CDK's own template straight through CloudFormation, in a fraction of a second."""
     found = stacks.describe(aws, STACK)
     if found is not None and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
         return Bootstrap(aws.account, aws.region, int(stacks.outputs_of(found).get("BootstrapVersion", "0")), False)

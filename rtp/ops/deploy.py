@@ -1,98 +1,42 @@
-"""Deploying: synthesise, publish, prepare a change set, apply it and follow it to the end."""
+"""Deploying: synthesise, publish, prepare a change set, have it approved, apply it and follow it to the end."""
 
 from __future__ import annotations
 
+import json
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from rtp.aws import changesets, stacks
-from rtp.errors import RtpError
-from rtp.ops import assembly, bootstrap, cdk, guard, lock
-from rtp.ops.follow import Follower
+from rtp.errors import ConfigError
+from rtp.ops import apply, assembly, bootstrap, guard, hotswap, limits, lock, processors, publish, security, stuck
+from rtp.ops.changes import ResourceChange, compare
+from rtp.ops.replacement import replaces
+from rtp.ops.steps import Outputs, Phase, Plan, Question, Result, Step, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.aws.changesets import ChangeSet
     from rtp.config import Environment
     from rtp.ops.synth import Assembly
 
-CHANGE_SET = "rtp-deploy"
-_WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
+WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """What is being done now; for a progress line, not for machines."""
+class Options:
+    """How to deploy. watch_alarms_s: how long alarms may still take an update back; 0 for not at all."""
 
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Warning:
-    """Something the operator should know."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What happens to one resource. action: add, modify, replace, remove, import."""
-
-    action: str
-    logical_id: str
-    resource_type: str
-    path: str = ""
-    properties: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """The change set that is about to be applied."""
-
-    stack: str
-    operation: str  # create or update
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One resource's step. done and total count resources of this operation."""
-
-    time: float  # epoch seconds
-    logical_id: str
-    path: str
-    resource_type: str
-    physical_id: str
-    status: str
-    reason: str
-    done: int
-    total: int
-    elapsed_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """The stack's outputs."""
-
-    outputs: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How it ended. status: created, updated, unchanged, or failed."""
-
-    status: str
-    stack: str
-    elapsed_s: float
-    resources: int = 0
-
-
-Step = Phase | Warning | Changes | Event | Outputs | Result
+    dry_run: bool = False
+    hotswap: bool = False
+    rollback: bool = True
+    outputs_file: Path | None = None
+    watch_alarms_s: int = 0
 
 
 @dataclass(slots=True)
@@ -100,45 +44,62 @@ class Deploy:
     """One deploy of one environment.
 
     connect: gives AWS, starting the embedded engine where that is it; called beside the synthesis.
-    approve: asked with what would change before it does; raises RefusedError to stop.
+    consent: asked before anything that needs it; raises RefusedError to stop.
     """
 
     environment: Environment
     connect: Callable[[], Aws]
-    approve: Callable[[Changes], None]
-    rollback: bool = True
+    consent: Callable[[Question], None]
+    options: Options = field(default_factory=Options)
+    aws: Aws | None = None
+    prepared: bool = False  # a change set is there
+    applying: bool = False  # CloudFormation is at work
     _began: float = field(default_factory=time.monotonic)
+    _warnings: list[str] = field(default_factory=list)
 
     def steps(self) -> Iterator[Step]:
         """Do it, telling what happens. Raises RtpError."""
-        with lock.held(self.environment.state, self.environment.name, "deploy"):
+        env = self.environment
+        with lock.held(env.state, env.name, "deploy"):
             yield Phase("synthesising")
             aws, built = self._prepare()
-            stack = self.environment.names.stack
-            found = stacks.describe(aws, stack)
-            if found is not None and self._unchanged(aws, built, found):
-                yield Outputs(stacks.outputs_of(found))
-                yield self._result("unchanged")
-                return
-            yield Phase("publishing assets and preparing the change set")
-            change_set = self._change_set(aws, built)
-            if change_set.empty:
-                changesets.delete(aws, change_set)
-                yield Outputs(stacks.outputs(aws, stack))
-                yield self._result("unchanged")
-                return
-            yield from self._apply(aws, built, change_set)
+            yield from (Warn(w) for w in self._warnings)
+            paths = assembly.construct_paths(built.path, env.names.stack)
+            found = stacks.describe(aws, env.names.stack)
+            if found is not None and found["StackStatus"] in WORKING:
+                old = stacks.template(aws, str(found["StackId"]))
+            else:
+                if self.options.dry_run and found is not None and found["StackStatus"] != "REVIEW_IN_PROGRESS":
+                    yield Warn(
+                        f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
+                    )
+                else:
+                    self.applying = True
+                    yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
+                    self.applying = False
+                found = stacks.describe(aws, env.names.stack)
+                old = stacks.template(aws, str(found["StackId"])) if found else {}
+            yield from self._bring(aws, built, found, old, paths)
 
     def _prepare(self) -> tuple[Aws, Assembly]:
-        """Connect and synthesise side by side where the account is known without asking."""
+        """Connect, check the processors and synthesise, side by side where the account is known without asking."""
         env = self.environment
         account = LOCAL_ACCOUNT if env.local else env.account
-        if account is None:
-            aws = self._connected()
-            return aws, synth(env, account=aws.account)
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPoolExecutor(2) as pool:
+            checked = pool.submit(processors.check, env.processors, env.requirements)
             connected = pool.submit(self._connected)
-            built = synth(env, account=account)
+            if account is None or env.protected or env.settings.reserved_concurrency is not None:
+                aws = connected.result()
+                account = account or aws.account
+                reserve = limits.reservation(aws, env)
+                if reserve.warning:
+                    self._warnings.append(reserve.warning)
+                built = synth(env, account=account, reserved_concurrency=reserve.concurrency)
+            else:
+                built = synth(env, account=account)
+            warning = checked.result()
+            if warning:
+                self._warnings.append(warning)
             return connected.result(), built
 
     def _connected(self) -> Aws:
@@ -146,84 +107,166 @@ class Deploy:
         guard.account(aws, self.environment)
         if self.environment.local:
             bootstrap.ensure_on_engine(aws)
+        self.aws = aws
         return aws
 
-    def _unchanged(self, aws: Aws, built: Assembly, found: dict[str, object]) -> bool:
-        """Whether the stack is what the assembly says, without Node and without a change set."""
-        wanted = assembly.manifest(built.path, self.environment.names.stack)
-        tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())}  # type: ignore[attr-defined]
-        return (
-            found["StackStatus"] in _WORKING
-            and tags == wanted.tags
-            and bool(found.get("EnableTerminationProtection")) == wanted.termination_protection
-            and stacks.template(aws, str(found["StackId"])) == built.template
-        )
-
-    def _change_set(self, aws: Aws, built: Assembly) -> changesets.ChangeSet:
+    def _bring(
+        self, aws: Aws, built: Assembly, found: dict[str, Any] | None, old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
+        """Bring the stack from the old template to the new one, the shortest way."""
         env = self.environment
-        if not env.local:
-            bootstrap.check(aws)
-        cdk.run(
-            ["deploy", env.names.stack, "--app", str(built.path), "--method", "prepare-change-set"]
-            + ["--change-set-name", CHANGE_SET, "--require-approval", "never"],
-            aws=aws,
-            home=env.state / "cdk" / "home",
-            folder=built.path,
-        )
-        found = changesets.describe(aws, env.names.stack, CHANGE_SET)
-        if found is None:
-            raise RtpError("The CDK CLI has left no change set.", code="change-set")
-        return found
+        manifest = assembly.manifest(built.path, env.names.stack)
+        working = found is not None and found["StackStatus"] in WORKING
+        if found is not None and working and _same(found, old, built, manifest):
+            if not self.options.dry_run:
+                yield from hotswap.put_back(aws, env, built, paths)
+            yield from self._end(aws, "unchanged")
+            return
+        changes = compare(old, built.template, paths)
+        code_only = working and publish.only_code(changes) and not env.protected
+        if self.options.hotswap and not self.options.dry_run:
+            if code_only:
+                yield Phase("updating the functions")
+                hotswap.swap(aws, env, publish.code_archive(built, changes))
+                yield from self._end(aws, "hotswapped", len(changes))
+                return
+            yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
+        yield Phase("publishing assets and preparing the change set")
+        change_set = publish.code_alone(aws, env, built, changes, manifest.tags) if code_only else None
+        if change_set is None:
+            alarms, warning = self._alarms(aws) if working else ((), "")
+            if warning:
+                yield Warn(warning)
+            minutes = max(1, round(self.options.watch_alarms_s / 60))
+            change_set = publish.with_cdk(aws, env, built, alarms=alarms, minutes=minutes)
+        self.prepared = True
+        yield from self._carry_out(aws, built, change_set, old, paths)
 
-    def _apply(self, aws: Aws, built: Assembly, change_set: changesets.ChangeSet) -> Iterator[Step]:
+    def _carry_out(
+        self, aws: Aws, built: Assembly, change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
+        """Show, have approved and apply a prepared change set; or take it back."""
         stack = self.environment.names.stack
+        if change_set.empty:
+            self._forget(aws, change_set)
+            yield from self._end(aws, "unchanged")
+            return
         before = stacks.describe(aws, change_set.stack_id)
         new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
-        paths = assembly.construct_paths(built.path, stack)
-        changes = Changes(stack, "create" if new else "update", tuple(_change(c, paths) for c in change_set.changes))
-        yield changes
-        self.approve(changes)
+        plan = Plan(
+            stack,
+            "create" if new else "update",
+            _merged(compare(old, built.template, paths, replaces if old else lambda *_: "no"), change_set, paths),
+            security.widenings(old, built.template, paths),
+        )
+        yield plan
+        if self.options.dry_run:
+            self._forget(aws, change_set)
+            yield from self._end(aws, "dry-run")
+            return
+        try:
+            for question in self._questions(plan):
+                self.consent(question)
+        except BaseException:
+            self._forget(aws, change_set)
+            raise
         yield Phase("creating" if new else "updating")
-        follower = Follower(aws, change_set.stack_id, total=len(change_set.changes))
-        changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=self.rollback)
-        for event in follower.events():
-            if event is not None and not (event.of_stack and event.physical_id == change_set.stack_id):
-                yield Event(
-                    event.time.timestamp(),
-                    event.logical_id,
-                    paths.get(event.logical_id, ""),
-                    event.resource_type,
-                    event.physical_id,
-                    event.status,
-                    event.reason,
-                    follower.done,
-                    follower.total,
-                    self._elapsed(),
-                )
-        if not follower.good:
-            cause = follower.failures[0] if follower.failures else None
-            yield self._result("failed")
-            raise RtpError(
-                f"{stack} ended in {follower.status}: {cause.logical_id} {cause.reason}"
-                if cause
-                else f"{stack} ended in {follower.status}.",
-                code="deploy-failed",
-            )
-        yield Outputs(stacks.outputs(aws, stack))
-        yield self._result("created" if new else "updated", follower.done)
+        applied = apply.Applied()
+        self.applying = True
+        yield from apply.apply(
+            aws, change_set, applied, rollback=self.options.rollback, paths=paths, template=built.template
+        )
+        self.applying = self.prepared = False
+        if applied.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            yield Result("failed", stack, self._elapsed(), applied.done, applied.cause)
+            raise apply.failure(stack, "created" if new else "updated", applied)
+        yield from self._end(aws, "created" if new else "updated", applied.done)
+
+    def _questions(self, plan: Plan) -> list[Question]:
+        """What must be consented to. A first deploy to an engine on this machine puts nothing at risk."""
+        if self.environment.local and plan.operation == "create":
+            return []
+        about = []
+        if plan.widens and plan.operation == "update":
+            about.append("It allows more than before, as listed above.")
+        replaced = [c.path or c.logical_id for c in plan.losses if c.action == "replace"]
+        removed = [c.path or c.logical_id for c in plan.losses if c.action == "remove"]
+        if replaced:
+            about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. What it holds would be lost.")
+        if removed:
+            about.append(f"{', '.join(removed)} would be deleted with all it holds.")
+        if not about and not self.environment.protected and plan.operation == "update":
+            return []
+        name = self.environment.name
+        return [
+            Question(f"{'Create' if plan.operation == 'create' else 'Update'} {plan.stack} ({name})?", tuple(about))
+        ]
+
+    def _alarms(self, aws: Aws) -> tuple[tuple[str, ...], str]:
+        """ARNs of the alarms that may take the update back, and a warning about those that cannot."""
+        return ((), "") if not self.options.watch_alarms_s or self.environment.local else _rollback_alarms(aws, self)
+
+    def _forget(self, aws: Aws, change_set: ChangeSet) -> None:
+        """Delete the change set, and the empty stack that was made for it."""
+        changesets.delete(aws, change_set)
+        found = stacks.describe(aws, change_set.stack_id)
+        if found is not None and found["StackStatus"] == "REVIEW_IN_PROGRESS":
+            stacks.delete(aws, change_set.stack_id)
+        self.prepared = False
+
+    def _end(self, aws: Aws, status: str, resources: int = 0) -> Iterator[Step]:
+        stack = self.environment.names.stack
+        found = stacks.describe(aws, stack)
+        outputs = stacks.outputs_of(found) if found else {}
+        if self.options.outputs_file is not None and status != "dry-run":
+            write_outputs(self.options.outputs_file, stack, outputs)
+        if outputs and status != "dry-run":
+            yield Outputs(outputs)
+        yield Result(status, stack, self._elapsed(), resources)
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
-    def _result(self, status: str, resources: int = 0) -> Result:
-        return Result(status, self.environment.names.stack, self._elapsed(), resources)
+
+def write_outputs(file: Path, stack: str, outputs: dict[str, str]) -> None:
+    """The outputs as the CDK writes them: `{stack: {key: value}}`, in one step."""
+    scratch = file.with_name(f".{file.name}.new")
+    try:
+        scratch.write_text(json.dumps({stack: outputs}, indent=2) + "\n", encoding="utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        raise ConfigError(
+            f"The outputs cannot be written to {file}: {error.strerror}.", hint="The deploy itself is done."
+        ) from None
 
 
-_ACTIONS = {"Add": "add", "Modify": "modify", "Remove": "remove", "Import": "import", "Dynamic": "modify"}
+def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest: assembly.Manifest) -> bool:
+    """Whether the stack is what the assembly says."""
+    tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())}
+    protected = bool(found.get("EnableTerminationProtection"))
+    return old == built.template and tags == manifest.tags and protected == manifest.termination_protection
 
 
-def _change(change: changesets.Change, paths: dict[str, str]) -> Change:
-    action = _ACTIONS.get(change.action, change.action.lower())
-    if action == "modify" and change.replacement == "True":
-        action = "replace"
-    return Change(action, change.logical_id, change.resource_type, paths.get(change.logical_id, ""), change.properties)
+def _merged(
+    changes: tuple[ResourceChange, ...], change_set: ChangeSet, paths: dict[str, str]
+) -> tuple[ResourceChange, ...]:
+    """The changes of the templates, with what CloudFormation knows better: what else is replaced because of them."""
+    by_id = {c.logical_id: c for c in change_set.changes}
+    merged = []
+    for change in changes:
+        known = by_id.pop(change.logical_id, None)
+        if known is not None and known.replacement == "True" and change.action == "modify":
+            change = replace(change, action="replace")
+        merged.append(change)
+    merged += [
+        ResourceChange("replace", c.logical_id, c.resource_type, paths.get(c.logical_id, ""))
+        for c in by_id.values()
+        if c.replacement == "True"  # the others are its mere consequences
+    ]
+    return tuple(merged)
+
+
+def _rollback_alarms(aws: Aws, deploy: Deploy) -> tuple[tuple[str, ...], str]:
+    from rtp.ops import alarmwatch
+
+    return alarmwatch.triggers(aws, deploy.environment.names)

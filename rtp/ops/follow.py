@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.stacks import Event
 
-_CLEANUP = "CLEANUP_IN_PROGRESS"
 GONE = "DELETE_COMPLETE"
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", GONE)
 
 
 @dataclass(slots=True)
 class Follower:
-    """A stack operation under way. Make it before the operation starts, so that no event is missed or told twice.
+    """A stack operation. Make it before the operation starts, so that no event is missed or told twice.
 
-    stack_id: the stack's id; a name would not find a deleted stack. status: the stack's last one, once ended.
+    stack_id: the stack's id; a name would not find a deleted stack. status: the stack's last one, once it has ended.
+    expected: logical ids that change; none for whatever comes. failures: failed resources, first one first.
     """
 
     aws: Aws
     stack_id: str
-    total: int = 0
+    expected: frozenset[str] = frozenset()
     sleep: Callable[[float], None] = time.sleep
     status: str = ""
     failures: list[Event] = field(default_factory=list)
@@ -37,6 +37,11 @@ class Follower:
 
     def __post_init__(self) -> None:
         stacks.events_since(self.aws, self.stack_id, self._seen)
+
+    @property
+    def total(self) -> int:
+        """Resources that will change, as far as is known."""
+        return len(self.expected | self._done)
 
     @property
     def done(self) -> int:
@@ -50,23 +55,49 @@ class Follower:
 
     def events(self) -> Iterator[Event | None]:
         """Events as they happen, oldest first, until the operation has ended; None after each look without news."""
-        pause = 0.05 if self.aws.local else 1.0
+        pauses = self._pauses()
         while not self.status:
             news = stacks.events_since(self.aws, self.stack_id, self._seen)
             for event in news:
-                self._count(event)
-                yield event
-            if not news and not self.status:
+                if self._count(event):
+                    yield event
+            if not news:
                 yield None
-                self.sleep(pause)
-                pause = min(pause * 1.3, 0.5 if self.aws.local else 3.0)
+            if not self.status:
+                self.sleep(next(pauses))
 
-    def _count(self, event: Event) -> None:
-        own = event.physical_id == self.stack_id or (event.of_stack and event.logical_id in self.stack_id)
-        if own:
-            if not event.status.endswith(("_IN_PROGRESS", _CLEANUP)):
+    def joined(self) -> Iterator[Event | None]:
+        """As `events`, for an operation that is under way already, whose end may have been seen before."""
+        pauses = self._pauses()
+        while True:
+            found = stacks.describe(self.aws, self.stack_id)
+            status = str(found["StackStatus"]) if found else GONE
+            for event in stacks.events_since(self.aws, self.stack_id, self._seen):
+                if self._count(event):
+                    yield event
+            if not status.endswith("_IN_PROGRESS"):
+                self.status = status
+                return
+            yield None
+            self.sleep(next(pauses))
+
+    def _pauses(self) -> Iterator[float]:
+        pause, most = (0.03, 0.5) if self.aws.local else (1.0, 3.0)
+        while True:
+            yield pause
+            pause = min(pause * 1.3, most)
+
+    def _count(self, event: Event) -> bool:
+        """Take note of it; whether it is worth telling. An emulator reports updates of what has not changed, too."""
+        if event.physical_id == self.stack_id:
+            if not event.status.endswith("_IN_PROGRESS"):
                 self.status = event.status
-        elif event.status.endswith("_FAILED"):
+            return False
+        if event.status.endswith("_FAILED"):
             self.failures.append(event)
-        elif event.status.endswith("_COMPLETE"):
+            return True
+        if self.expected and event.logical_id not in self.expected and event.status.startswith("UPDATE_"):
+            return False
+        if event.status.endswith("_COMPLETE"):
             self._done.add(event.logical_id)
+        return True

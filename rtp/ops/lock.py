@@ -1,4 +1,4 @@
-"""One deploy or destroy of an environment at a time on this machine. The lock ends with its process, however it ends."""
+"""One deploy or destroy of an environment at a time on this machine. The lock goes when its process does."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from rtp.local import engine as engines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from rtp.aws import Aws
 
@@ -176,7 +176,7 @@ timeout_s = 10
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A pipeline deployed by the real CLI, shared by the session: tests use it and do not change its stack.
 
-    Event types: order.created (total -> total_cents), test.fail, test.reject, test.slow; any other is stored as it came.
+    Event types: order.created (total -> total_cents), test.fail, test.reject, test.slow; others are stored as they come.
     """
     made = Project(tmp_path_factory.mktemp("deployed"))
     (made.root / "rtp.toml").write_text(SETTINGS)

@@ -1,4 +1,4 @@
-"""Emptying what CloudFormation will not delete full: versioned buckets."""
+"""S3 buckets as a whole: emptying versioned ones, which CloudFormation does not delete full, and filling the CDK's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rtp.errors import AwsError, RtpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rtp.aws import Aws
 
@@ -17,7 +18,7 @@ _WORKERS = 8
 _GONE = ("NoSuchBucket", "404")
 
 
-def empty_bucket(aws: Aws, bucket: str) -> Iterator[int]:
+def empty(aws: Aws, bucket: str) -> Iterator[int]:
     """Delete every version and delete marker, several batches at once; yields how many each batch deleted.
 
     A bucket that does not exist is empty. Raises RtpError when S3 refuses a single object.
@@ -32,7 +33,7 @@ def empty_bucket(aws: Aws, bucket: str) -> Iterator[int]:
             yield future.result()
 
 
-def count_objects(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
+def count(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
     """How many versions and delete markers there are, counted up to `limit`; None for a bucket that does not exist."""
     seen = 0
     try:
@@ -45,6 +46,23 @@ def count_objects(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
             return None
         raise
     return seen
+
+
+def exists(aws: Aws, bucket: str, key: str) -> bool:
+    """Whether there is such an object."""
+    try:
+        aws.call("s3", "head_object", Bucket=bucket, Key=key)
+    except AwsError as error:
+        if error.service_code in ("404", "NoSuchKey", "NotFound"):
+            return False
+        raise
+    return True
+
+
+def put(aws: Aws, bucket: str, key: str, file: Path) -> None:
+    """Upload a file."""
+    with file.open("rb") as body:
+        aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body)
 
 
 def _batches(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:

@@ -1,0 +1,148 @@
+"""What differs between two templates: resources, their properties, and whether data would be lost. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+DATA_TYPES = (
+    "AWS::DynamoDB::Table",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+    "AWS::KMS::Key",
+    "AWS::Logs::LogGroup",
+)
+KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
+_SHORT = 160
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyChange:
+    """One property. path: dotted, such as `Environment.Variables.RTP_ENV`; before and after are None where absent."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceChange:
+    """One resource. action: add, modify, replace, remove. maybe: it may be replaced, depending on values not known yet.
+
+    loses_data: it holds data, would be replaced or removed, and its template does not retain it.
+    """
+
+    action: str
+    logical_id: str
+    resource_type: str
+    path: str
+    properties: tuple[PropertyChange, ...] = ()
+    maybe: bool = False
+    loses_data: bool = False
+
+
+def compare(
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    paths: Mapping[str, str],
+    replaces: Callable[[str, str], str] = lambda _type, _property: "no",
+) -> tuple[ResourceChange, ...]:
+    """Resources that differ, in the order of the new template, then the removed ones.
+
+    paths: logical id -> construct path. replaces: (type, property) -> yes, maybe or no.
+    """
+    before, after = dict(old.get("Resources", {})), dict(new.get("Resources", {}))
+    found = []
+    for logical_id, resource in after.items():
+        path = paths.get(logical_id, "")
+        was = before.pop(logical_id, None)
+        if was is None:
+            found.append(ResourceChange("add", logical_id, resource["Type"], path))
+        elif _meaningful(was) != _meaningful(resource):
+            found.append(_modified(logical_id, path, was, resource, replaces))
+    for logical_id, was in before.items():
+        lost = was["Type"] in DATA_TYPES and was.get("DeletionPolicy") not in KEEPS
+        found.append(ResourceChange("remove", logical_id, was["Type"], paths.get(logical_id, ""), loses_data=lost))
+    return tuple(found)
+
+
+def compare_outputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
+    """Outputs whose value differs."""
+    before = {k: v.get("Value") for k, v in old.get("Outputs", {}).items()}
+    after = {k: v.get("Value") for k, v in new.get("Outputs", {}).items()}
+    return tuple(differences(before, after))
+
+
+def differences(before: Any, after: Any, path: str = "") -> Iterator[PropertyChange]:
+    """The leaves that differ. A list whose length differs, and an intrinsic function, is a leaf."""
+    if before == after:
+        return
+    if isinstance(before, dict) and isinstance(after, dict) and not (_intrinsic(before) or _intrinsic(after)):
+        for key in [*before, *(k for k in after if k not in before)]:
+            yield from differences(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for index, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from differences(one, other, f"{path}[{index}]")
+    else:
+        yield PropertyChange(path, before, after)
+
+
+def plainly(value: Any, paths: Mapping[str, str], *, limit: int = _SHORT) -> str:
+    """A template's value as people read it: references by construct path, joins joined."""
+    text = _plainly(value, paths)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _modified(
+    logical_id: str,
+    path: str,
+    was: dict[str, Any],
+    now: dict[str, Any],
+    replaces: Callable[[str, str], str],
+) -> ResourceChange:
+    kind = now["Type"]
+    properties = (
+        *differences(was.get("Properties", {}), now.get("Properties", {})),
+        *(
+            PropertyChange(key, was.get(key), now.get(key))
+            for key in sorted({*was, *now} - {"Properties", "Metadata", "DependsOn"})
+            if was.get(key) != now.get(key)
+        ),
+    )
+    verdicts = {replaces(kind, p.path.split(".")[0].split("[")[0]) for p in properties}
+    replaced = was["Type"] != kind or "yes" in verdicts
+    lost = replaced and was["Type"] in DATA_TYPES and was.get("UpdateReplacePolicy") not in KEEPS
+    action = "replace" if replaced else "modify"
+    return ResourceChange(action, logical_id, kind, path, properties, "maybe" in verdicts and not replaced, lost)
+
+
+def _meaningful(resource: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in resource.items() if k not in ("Metadata", "DependsOn")}
+
+
+def _intrinsic(value: dict[str, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::", "Condition"))
+
+
+def _plainly(value: Any, paths: Mapping[str, str]) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(_plainly(v, paths) for v in value)
+    if not isinstance(value, dict):
+        return str(value)
+    if not _intrinsic(value):
+        return "{" + ", ".join(f"{k}: {_plainly(v, paths)}" for k, v in value.items()) + "}"
+    function, argument = next(iter(value.items()))
+    if function == "Ref":
+        return {"AWS::Partition": "aws", "AWS::NoValue": "-"}.get(str(argument), paths.get(argument, str(argument)))
+    if function == "Fn::GetAtt" and isinstance(argument, list):
+        return f"{paths.get(argument[0], argument[0])}.{'.'.join(map(str, argument[1:]))}"
+    if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2 and isinstance(argument[1], list):
+        return str(argument[0]).join(_plainly(v, paths) for v in argument[1])
+    return f"{function.removeprefix('Fn::')}({_plainly(argument, paths)})"

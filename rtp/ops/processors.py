@@ -1,0 +1,59 @@
+"""Checking the user's processors before anything is deployed: imported in a child interpreter, as Lambda will."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from rtp.errors import ConfigError
+from rtp.infra import assets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TIMEOUT_S = 60
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w]+)")
+# Prints one JSON object: what is wrong, and the types that have a processor.
+_CHILD = """
+import json, sys
+from rtp.runtime.loading import load
+from rtp.runtime.registry import REGISTRY
+sys.path.insert(0, sys.argv[2])
+load(sys.argv[1], REGISTRY)
+print()
+print(json.dumps({"failure": REGISTRY.failure and str(REGISTRY.failure), "types": [p.type for p in REGISTRY]}))
+"""
+
+
+def check(processors: Path | None, requirements: Path | None) -> str | None:
+    """Import them. Raises ConfigError that says file and line; returns a warning where they cannot be imported here.
+
+    A package out of the user's requirements need not be installed in this interpreter, so its absence is no error.
+    """
+    if processors is None:
+        return None
+    assets.check(processors)
+    argv = [sys.executable, "-P", "-c", _CHILD, assets.module(processors), str(processors.parent)]
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    environ |= {"PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true", "RTP_CHECK": "1"}
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, env=environ, timeout=_TIMEOUT_S, check=False)
+        found = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        raise _wrong(f"importing {processors} takes longer than {_TIMEOUT_S} s") from None
+    except (ValueError, IndexError):
+        raise _wrong(f"importing {processors} ended the interpreter (exit code {done.returncode})") from None
+    if not found["failure"]:
+        return None
+    missing = _MISSING.search(found["failure"])
+    if missing and requirements is not None and missing[1] != assets.module(processors):
+        return f"The processors could not be checked: the package {missing[1]} is not installed on this machine."
+    raise _wrong(found["failure"].replace("ProcessorError: ", ""))
+
+
+def _wrong(what: str) -> ConfigError:
+    return ConfigError(f"The processors do not work: {what}.", hint="Mend it; nothing was deployed.", code="processors")
