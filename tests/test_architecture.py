@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"__init__", "errors", "output", "commands"},
     "aws": {"__init__", "contract", "errors", "plain", "times"},
     "infra": {"__init__", "config", "contract", "errors", "settings", "plain"},
-    "ops": {"__init__", "aws", "infra", *LEAVES},
+    "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
     "commands": {"__init__", "aws", "local", "ops", "output", *LEAVES},
     "local": {"__init__", "errors", "plain", "times", "contract"},
     "runtime": {"__init__"},

@@ -1,0 +1,71 @@
+"""Running one event through the processors in this interpreter, where a debugger can follow it."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an event was refused or failed; stack is the user's own part of the traceback, as Python prints it."""
+
+    type: str
+    message: str
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`run --json`. outcome: processed, invalid (400), rejected (422 or the DLQ), failed (it would be tried again)."""
+
+    outcome: str
+    id: str
+    type: str
+    processor: str | None
+    result: Any
+    emitted: list[dict[str, Any]]
+    errors: list[dict[str, str]]
+    error: Failure | None
+
+
+def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
+    """Take one event's JSON text through the same checks and processor as in Lambda. Raises ConfigError."""
+    from rtp.runtime import loading, testing
+    from rtp.runtime.registry import REGISTRY
+
+    if processors is not None:
+        report = loading.check(processors)
+        if report.problems:
+            raise ConfigError(f"The processors do not work: {report.problems[0]}.", code="processors")
+    ran = testing.run_value(text, attempt=attempt)
+    handled = REGISTRY.get(ran.event.type) if ran.event else None
+    return Run(
+        outcome=ran.outcome,
+        id=ran.event.id if ran.event else "",
+        type=ran.event.type if ran.event else "",
+        processor=f"{handled.function.__name__} ({handled.where})" if handled else None,
+        result=ran.result,
+        emitted=[{"type": e.type, "data": e.data} for e in ran.emitted],
+        errors=[{"path": p.path, "message": p.message} for p in ran.problems],
+        error=_failure(ran.error, ran.outcome),
+    )
+
+
+def _failure(error: Exception | None, outcome: str) -> Failure | None:
+    if error is None or outcome == "invalid":
+        return None
+    if outcome == "rejected":
+        return Failure(type(error).__name__, str(error))
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("rtp.runtime."):
+        frames = frames.tb_next
+    return Failure(
+        type(error).__name__, str(error), "".join(traceback.format_exception(error.with_traceback(frames))).rstrip()
+    )
