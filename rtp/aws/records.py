@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _KEYS = 100  # of one BatchGetItem
+_PAGE = 1000  # items of one query's page; a page ends at 1 MB in any case
 
 
 def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
@@ -47,9 +48,15 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
 
 
 def by_status(
-    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int
+    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int, kind: str | None = None
 ) -> list[dict[str, Any]]:
-    """The newest `limit` records of a status between two times (epoch ms), newest first. Reads all shards at once."""
+    """The newest `limit` records of a status between two times (epoch ms), newest first. Reads all shards at once.
+
+    kind: only this type. DynamoDB leaves the others out of its pages, and pages are read until there are enough.
+    """
+    names = {"#t": "timestamp"} | ({"#k": "type"} if kind is not None else {})
+    values = {":a": {"N": str(since)}, ":b": {"N": str(until)}} | ({":k": {"S": kind}} if kind is not None else {})
+    only = {"FilterExpression": "#k = :k"} if kind is not None else {}
 
     def shard(number: int) -> list[dict[str, Any]]:
         found = aws.pages(
@@ -59,14 +66,11 @@ def by_status(
             TableName=table,
             IndexName=STATUS_INDEX,
             KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
-            ExpressionAttributeNames={"#t": "timestamp"},
-            ExpressionAttributeValues={
-                ":s": {"S": f"{status}#{number}"},
-                ":a": {"N": str(since)},
-                ":b": {"N": str(until)},
-            },
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={":s": {"S": f"{status}#{number}"}, **values},
             ScanIndexForward=False,
-            Limit=min(limit, 1000),
+            Limit=_PAGE if kind is not None else min(limit, _PAGE),
+            **only,
         )
         return [item(i) for i in _first(found, limit)]
 

@@ -38,6 +38,7 @@ def records(
         since=times.parse_when(since or "24h"),
         until=times.parse_when(until or "now"),
         limit=limit,
+        contents=session.out.json,
     )
     session.out.result(found, _render)
 

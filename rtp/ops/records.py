@@ -1,4 +1,4 @@
-"""Stored records, newest first."""
+"""Stored records: the newest of them, and what one holds whole."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import records
+from rtp import plain
+from rtp.aws import objects, records
 from rtp.contract import STATUSES, Output
-from rtp.errors import UsageError
+from rtp.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rtp.aws import Aws
+
+_SPILLED = ("data", "result")  # kept in S3 under `<name>_key` where an item cannot hold them
+_INNER = ("status_shard", "lease")  # the index's and the runtime's own; they say nothing of the event
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +37,51 @@ def find(
     since: int,
     until: int,
     limit: int,
+    contents: bool = True,
 ) -> Records:
-    """The newest `limit` records of these statuses (all where empty) and this type, between two times in epoch ms."""
+    """The newest `limit` records of these statuses (all where empty) and this type, between two times in epoch ms.
+
+    contents: fetch what is kept in S3 for its size.
+    """
     for status in statuses:
         if status not in STATUSES:
             raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join(STATUSES)}.")
-    wanted = statuses or STATUSES
-    # A type is not in the index: read on until enough are found, with a bound on what one page brings.
-    reach = limit if kind is None else max(limit, 1000)
+    if until < since:
+        raise UsageError("--until is before --since.")
+    wanted = tuple(dict.fromkeys(statuses)) or STATUSES
 
     def of(status: str) -> list[dict[str, Any]]:
         return records.by_status(
-            aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=reach
+            aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=limit, kind=kind
         )
 
     with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
-        rows = [r for rows in pool.map(of, wanted) for r in rows if kind is None or r.get("type") == kind]
-    rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))
-    return Records(rows[:limit])
+        # A record that changes its status meanwhile may be met under both; the later state is read last.
+        rows = {(str(r["id"]), int(r["timestamp"])): r for rows in pool.map(of, wanted) for r in rows}
+    newest = sorted(rows.values(), key=lambda r: (-int(r["timestamp"]), str(r["id"])))[:limit]
+    return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest])
+
+
+def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Records with the values that are kept in S3 for their size, as if they stood in the record."""
+    rows = [outer(r) for r in found]
+    missing = [(row, name) for row in rows for name in _SPILLED if f"{name}_key" in row]
+    if missing:
+        aws.client("s3")
+        with ThreadPoolExecutor(max_workers=min(16, len(missing))) as pool:
+            values = pool.map(lambda m: _value(aws, bucket, str(m[0][f"{m[1]}_key"])), missing)
+            for (row, name), value in zip(missing, values, strict=True):
+                row[name] = value
+    return rows
+
+
+def outer(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what is nobody's business but the runtime's."""
+    return {name: value for name, value in record.items() if name not in _INNER}
+
+
+def _value(aws: Aws, bucket: str, key: str) -> Any:
+    try:
+        return plain.loads(objects.get(aws, bucket, key))
+    except NotFoundError:
+        return None  # somebody deleted it; the pointer in the record says where it was
