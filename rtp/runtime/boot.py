@@ -93,7 +93,14 @@ def prepare() -> None:
         gc.freeze()
 
 
-def assemble(made: Settings, registry: Registry, clients: dict[str, Any], *, io: Executor | None = None) -> Runtime:
+def assemble(
+    made: Settings,
+    registry: Registry,
+    clients: dict[str, Any],
+    *,
+    io: Executor | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Runtime:
     """A Runtime of these parts."""
     if io is None:
         from concurrent.futures import ThreadPoolExecutor
@@ -103,10 +110,11 @@ def assemble(made: Settings, registry: Registry, clients: dict[str, Any], *, io:
     return Runtime(
         settings=made,
         registry=registry,
-        store=Store(clients["dynamodb"], made.table, archive, shards=made.index_shards),
+        store=Store(clients["dynamodb"], made.table, archive, shards=made.index_shards, clock=clock),
         archive=archive,
         queues=Queues(clients["sqs"], made.queue_url, made.dlq_url),
         io=io,
+        clock=clock,
     )
 
 

@@ -24,14 +24,19 @@ _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", defau
 
 def install(level: str) -> None:
     """Log from `level` on, and give the root logger the same shape, so that processors just use `logging`."""
-    global _threshold
-    _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    set_level(level)
     root = logging.getLogger()
     root.handlers[:] = [_Handler()]
     root.setLevel(_threshold)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("aws_xray_sdk").setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    """The least level of the pipeline's own lines."""
+    global _threshold
+    _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
 
 
 def about(**fields: Any) -> None:
@@ -59,7 +64,8 @@ def warning(step: str, message: str, **fields: Any) -> None:
 
 def error(step: str, message: str, **fields: Any) -> None:
     """A step that somebody has to look at."""
-    write("ERROR", step, message, fields)
+    if _threshold <= logging.ERROR:
+        write("ERROR", step, message, fields)
 
 
 def fingerprint(text: str) -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""Declaring, checking, loading and testing processors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.runtime import Event, Reject, loading, models, testing
+from rtp.runtime.registry import Processor, ProcessorError, Registry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclasses.dataclass
+class Line:
+    sku: str
+    price: Decimal
+
+
+@dataclasses.dataclass
+class Order:
+    lines: list[Line]
+    note: str = ""
+
+
+ORDER_SCHEMA = {
+    "type": "object",
+    "properties": {"lines": {"type": "array", "items": {"type": "object", "required": ["sku"]}}},
+    "required": ["lines"],
+    "additionalProperties": False,
+}
+
+
+def add(function: Any, type: Any = "t", data: Any = None) -> Registry:
+    registry = Registry()
+    registry.add(Processor(type, function, data))
+    return registry
+
+
+def test_a_processor_takes_the_event_and_nothing_else() -> None:
+    def two(event: Event, more: int) -> None: ...
+
+    with pytest.raises(ProcessorError, match=r"test_processors\.py:\d+: two must take one argument"):
+        add(two)
+
+
+def test_a_generator_is_no_processor() -> None:
+    def gen(event: Event) -> Any:
+        yield event
+
+    with pytest.raises(ProcessorError, match="return its result"):
+        add(gen)
+
+
+@pytest.mark.parametrize("type", ["", "x" * 129, None, 5])
+def test_a_type_is_a_short_string(type: Any) -> None:
+    with pytest.raises(ProcessorError, match="1 to 128"):
+        add(lambda _: None, type)
+
+
+def test_a_type_has_one_processor() -> None:
+    registry = add(lambda _: None)
+
+    with pytest.raises(ProcessorError, match=r"has a processor already, at .*test_processors\.py:"):
+        registry.add(Processor("t", lambda _: None))
+
+
+def test_a_dataclass_says_what_data_looks_like() -> None:
+    made = models.fit(Order, {"lines": [{"sku": "a", "price": Decimal("1.10")}]})
+
+    assert made == Order([Line("a", Decimal("1.10"))])
+    with pytest.raises(models.MismatchError) as refused:
+        models.fit(Order, {"lines": [{"sku": 5, "price": 1}]})
+    (problem,) = refused.value.problems
+    assert (problem.path, problem.message) == ("$.data.lines[0].sku", "Expected `str`, got `int`")
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [({}, "$.data"), ({"lines": [{}]}, "$.data.lines[0]"), ({"lines": [], "x": 1}, "$.data")],
+)
+def test_a_json_schema_says_what_data_looks_like(data: Any, path: str) -> None:
+    with pytest.raises(models.MismatchError) as refused:
+        models.fit(ORDER_SCHEMA, data)
+
+    assert refused.value.problems[0].path == path
+
+
+@pytest.mark.parametrize("number", [1, Decimal("1.5"), 10**30])
+def test_exact_numbers_fit_number_in_a_schema(number: Any) -> None:
+    models.fit({"properties": {"n": {"type": "number", "minimum": 0.5}}}, {"n": number})
+
+
+@pytest.mark.parametrize("model", [{"type": "nonsense"}, {"pattern": object()}, 5, "Order"])
+def test_what_cannot_be_a_model_is_said_when_checked(model: Any) -> None:
+    assert models.problem(model).startswith("data=")
+
+
+@pytest.mark.parametrize("model", [Order, ORDER_SCHEMA, dict])
+def test_what_can_be_a_model(model: Any) -> None:
+    assert models.problem(model) == ""
+
+
+def check(tmp_path: Path, source: str) -> dict[str, Any]:
+    """As a deploy does it: in a child interpreter."""
+    file = tmp_path / "processors.py"
+    file.write_text(source)
+    argv = [sys.executable, "-m", "rtp.runtime.loading", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def test_check_lists_what_a_file_declares(tmp_path: Path) -> None:
+    report = check(
+        tmp_path,
+        "from dataclasses import dataclass\n"
+        "from rtp.runtime import processor\n"
+        "@dataclass\nclass Order:\n    total: int\n"
+        "@processor('a', data=Order)\ndef one(event):\n    pass\n"
+        "@processor('b')\nasync def two(event):\n    pass\n",
+    )
+
+    assert report["problems"] == []
+    assert [(p["type"], p["function"], p["is_async"], p["model"]) for p in report["processors"]] == [
+        ("a", "one", False, "Order"),
+        ("b", "two", True, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("def x(:\n", "processors.py:1: "),
+        ("\nimport nonsense_that_is_not_there\n", "processors.py:2: ModuleNotFoundError: "),
+        ("raise SystemExit(3)\n", "processors.py:1: SystemExit: 3"),
+        (
+            "from rtp.runtime import processor\n@processor('a')\ndef one(e): ...\n@processor('a')\ndef two(e): ...\n",
+            "processors.py:4: 'a' has a processor already, at ",
+        ),
+        ("from rtp.runtime import processor\n@processor('a')\ndef one(): ...\n", "processors.py:2: one must take one"),
+        (
+            "from rtp.runtime import processor\n@processor('a', data={'type': 'x'})\ndef one(e): ...\n",
+            "processors.py:2: one: data= cannot be used",
+        ),
+    ],
+)
+def test_check_says_where_and_why(tmp_path: Path, source: str, problem: str) -> None:
+    (found,) = check(tmp_path, source)["problems"]
+
+    assert problem in found
+
+
+def test_a_module_that_cannot_be_imported_is_kept_as_the_failure_and_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "late_processors.py"
+    file.write_text("import nothing_of_that_name\n")
+    registry = Registry()
+    sys.path.insert(0, str(tmp_path))
+    try:
+        loading.load("late_processors", registry)
+        assert "nothing_of_that_name" in str(registry.failure)
+
+        file.write_text("fine = True\n")
+        loading.load("late_processors", registry)
+        assert registry.failure is None
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("late_processors", None)
+
+
+def double(event: Event) -> Any:
+    if event.data["n"] < 0:
+        raise Reject("negative")
+    if event.data["n"] == 0:
+        raise ValueError("zero")
+    event.emit("doubled", {"n": event.data["n"] * 2})
+    return {"n": event.data["n"] * 2, "attempt": event.attempt}
+
+
+async def double_async(event: Event) -> Any:
+    return double(event)
+
+
+@pytest.mark.parametrize("function", [double, double_async])
+def test_running_an_event_without_aws(function: Any) -> None:
+    registry = add(function, "t", {"required": ["n"]})
+
+    ran = testing.run("t", {"n": 0.1}, attempt=2, registry=registry)
+
+    assert (ran.outcome, ran.result) == ("processed", {"n": Decimal("0.2"), "attempt": 2})
+    assert [e.type for e in ran.emitted] == ["doubled"]
+    assert testing.run("t", {"n": -1}, registry=registry).outcome == "rejected"
+    failed = testing.run("t", {"n": 0}, registry=registry)
+    assert (failed.outcome, str(failed.error)) == ("failed", "zero")
+    invalid = testing.run("t", {}, registry=registry)
+    assert (invalid.outcome, invalid.problems[0].path) == ("invalid", "$.data")
+    assert testing.run("", {}, registry=registry).outcome == "invalid"
+    assert testing.run("other", {"n": 1}, registry=registry).outcome == "processed"
+
+
+def test_an_event_for_calling_a_processor_directly() -> None:
+    assert double(testing.event("any", {"n": 1.5}))["n"] == 3

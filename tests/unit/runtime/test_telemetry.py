@@ -1,0 +1,185 @@
+"""Log lines, metrics and traces."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.runtime import Event, Reject, logs, tracing
+from tests.unit.runtime import fakes
+from tests.unit.runtime.fakes import message, world
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Any:
+    def read() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return read
+
+
+def test_one_json_line_per_step_with_who_and_what(lines: Any) -> None:
+    here = world()
+    logs.set_level("DEBUG")
+    here.processor("t", lambda _: None)
+
+    here.deliver(message(fakes.event(secret="s3cret"), "m1", trace=HEADER))
+
+    found = lines()
+    steps = [line["step"] for line in found if "step" in line]
+    assert steps == ["received", "archived", "claimed", "processed"]
+    for line in found[:-1]:
+        assert (line["event_id"], line["event_type"], line["trace_id"]) == ("e1", "t", HEADER[5:40])
+        assert {"timestamp", "level", "request_id", "message"} <= set(line)
+    assert found[0]["bytes"] > 0
+    assert "s3cret" not in json.dumps(found)
+
+
+def test_a_failure_s_stack_is_in_the_log_and_not_in_the_record(lines: Any) -> None:
+    here = world()
+    logs.set_level("INFO")
+
+    def fail(_: Event) -> None:
+        raise ValueError("no\nsuch\x1b[31m luck")
+
+    here.processor("t", fail)
+
+    here.deliver(message(fakes.event()))
+
+    (failed,) = [line for line in lines() if line.get("step") == "failed"]
+    assert failed["message"] == "no such [31m luck"
+    assert failed["stack"][-1].endswith(" fail")
+    assert "stack" not in here.dynamo.record("e1")["error"]
+
+
+def test_lines_of_a_processor_s_own_logger_say_which_event_they_are_about(lines: Any) -> None:
+    here = world()
+    root = logging.getLogger()
+    kept = root.handlers[:], root.level
+    try:
+        logs.install("INFO")
+        here.processor("t", lambda event: logging.getLogger("mine").warning("look at %s", event.id))
+        here.deliver(message(fakes.event()))
+    finally:
+        root.handlers[:], root.level = kept
+
+    (mine,) = [line for line in lines() if line.get("logger") == "mine"]
+    assert (mine["event_id"], mine["level"], mine["message"]) == ("e1", "WARNING", "look at e1")
+
+
+def test_metrics_are_embedded_in_the_log_with_a_bounded_number_of_types(lines: Any) -> None:
+    here = world(project="p", env="dev", max_receive_count=1)
+
+    def judge(event: Event) -> None:
+        if event.id == "bad":
+            raise Reject("no")
+        if event.id == "sad":
+            raise ValueError("no")
+
+    here.processor("t", judge)
+    batch = [message(fakes.event(id)) for id in ("bad", "sad", "good")]
+
+    here.deliver(*batch, *(message(fakes.event(f"e{n}", f"type-{n}")) for n in range(5)))
+
+    found = [line for line in lines() if "_aws" in line]
+    by_type = {line["type"]: line for line in found}
+    assert set(by_type) == {"t", "other"}
+    mine = by_type["t"]
+    assert (mine["EventsProcessed"], mine["EventsRejected"], mine["EventsFailed"], mine["EventsDead"]) == (1, 1, 1, 2)
+    assert len(mine["AgeAtProcessing"]) == 3
+    assert by_type["other"]["EventsProcessed"] == 5
+    (directive,) = mine["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "rtp"
+    assert ["project", "env"] in directive["Dimensions"]
+    assert {metric["Name"] for metric in directive["Metrics"]} <= set(mine)
+    assert (mine["project"], mine["env"]) == ("p", "dev")
+
+
+@pytest.fixture
+def daemon() -> Iterator[socket.socket]:
+    """Where the X-Ray SDK sends its documents."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(5)
+        yield listening
+
+
+TRACED = """
+import sys
+from rtp.runtime import Reject, tracing
+from tests.unit.runtime import fakes
+tracing.prepare(patch=True)
+here = fakes.world(function="worker")
+def judge(event):
+    if event.id == "bad": raise Reject("never")
+    if event.id == "sad": raise ValueError("not now")
+here.processor("t", judge)
+here.deliver(*(fakes.message(fakes.event(id), trace=sys.argv[1]) for id in sys.argv[2:]))
+"""
+
+
+def documents(daemon: socket.socket, header: str, *ids: str, **env: str) -> list[dict[str, Any]]:
+    """What a child interpreter sends for events of these ids; the SDK reads its environment once."""
+    host, port = daemon.getsockname()
+    environ = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": f"{host}:{port}", "LAMBDA_TASK_ROOT": "/var/task", **env}
+    subprocess.run(
+        [sys.executable, "-c", TRACED, header, *ids], env=environ, check=True, timeout=60, capture_output=True
+    )
+    daemon.setblocking(False)
+    found = []
+    while True:
+        try:
+            found.append(json.loads(daemon.recv(65_536).partition(b"\n")[2]))
+        except BlockingIOError:
+            return found
+
+
+def test_an_event_s_segment_continues_the_trace_of_its_message(daemon: socket.socket) -> None:
+    (segment,) = documents(daemon, HEADER, "e1")
+
+    assert segment["trace_id"] == HEADER[5:40]
+    assert segment["parent_id"] == "53995c3f42cd8ad8"
+    assert segment["name"] == "worker"
+    assert segment["annotations"] == {"event_id": "e1", "event_type": "t"}
+    spans = [(span["name"], span.get("namespace")) for span in segment["subsegments"]]
+    assert spans == [("S3", "aws"), ("DynamoDB", "aws"), ("processor t", "local"), ("S3", "aws"), ("DynamoDB", "aws")]
+    assert segment["subsegments"][1]["aws"] == {"operation": "UpdateItem", "table_name": "table"}
+    for span in segment["subsegments"]:
+        assert segment["start_time"] <= span["start_time"] <= span["end_time"] <= segment["end_time"]
+
+
+def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_an_error(daemon: socket.socket) -> None:
+    found = {d["annotations"]["event_id"]: d for d in documents(daemon, HEADER, "sad", "bad")}
+
+    assert found["sad"]["fault"] is True
+    (span,) = [s for s in found["sad"]["subsegments"] if s["name"] == "processor t"]
+    (exception,) = span["cause"]["exceptions"]
+    assert (exception["type"], exception["message"]) == ("ValueError", "not now")
+    assert found["bad"]["error"] is True
+    assert "fault" not in found["bad"]
+
+
+def test_without_a_header_the_event_is_a_part_of_the_invocation(daemon: socket.socket) -> None:
+    (subsegment,) = documents(daemon, "", "e1", **{tracing.INVOCATION: HEADER})
+
+    assert (subsegment["type"], subsegment["name"]) == ("subsegment", "event")
+    assert (subsegment["trace_id"], subsegment["parent_id"]) == (HEADER[5:40], "53995c3f42cd8ad8")
+
+
+def test_what_is_not_sampled_is_not_sent_but_keeps_its_trace_id(daemon: socket.socket) -> None:
+    header = HEADER.replace("Sampled=1", "Sampled=0")
+
+    assert documents(daemon, header, "e1") == []
+    assert tracing.begin(header, name="x").id == HEADER[5:40]

@@ -1,0 +1,498 @@
+"""The queue's function: outcomes, records, messages and the shape of its answer."""
+
+from __future__ import annotations
+
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtp.runtime import Event, Reject
+from tests.unit.runtime import fakes
+from tests.unit.runtime.fakes import NOW, failures, message, world
+
+
+def boom(event: Event) -> Any:
+    raise RuntimeError(f"boom {event.data.get('n', '')}")
+
+
+def test_an_event_without_a_processor_is_stored_as_it_came() -> None:
+    here = world()
+
+    answer = here.deliver(message(fakes.event(price=1), "m1"))
+
+    assert failures(answer) == []
+    record = here.dynamo.record("e1")
+    assert (record["status"], record["type"], record["data"]) == ("processed", "t", {"price": 1})
+    assert record["status_shard"].startswith("processed#")
+    assert (record["source"], record["attempt_count"], record["attempts"][0]["outcome"]) == ("queue", 1, "processed")
+
+
+def test_a_processor_s_result_is_stored() -> None:
+    here = world()
+    here.processor("t", lambda event: {"cents": round(event.data["total"] * 100), "share": 0.1})
+
+    here.deliver(message('{"id":"e1","timestamp":5,"type":"t","data":{"total":12.50}}'))
+
+    record = here.dynamo.record("e1")
+    assert record["result"] == {"cents": 1250, "share": Decimal("0.1")}
+    assert "lease_until" not in record
+    (line,) = here.s3.lines("processed/")
+    assert (line["id"], line["result"]["cents"]) == ("e1", 1250)
+
+
+def test_the_raw_event_is_archived_as_it_came_and_before_it_is_processed() -> None:
+    here = world()
+    body = '{"id":"e1",  "timestamp":5,"type":"t","data":{"x":1.10}}'
+    seen: list[int] = []
+    here.processor("t", lambda _: seen.append(len(here.s3.lines("raw/"))))
+
+    here.deliver(message(fakes.event("e0", "other")), message(body))
+
+    assert seen == [2]
+    key, _, line = here.dynamo.record("e1")["raw_key"].partition("#")
+    assert here.s3.lines(key)[int(line)]["body"] == body
+    assert key.startswith("raw/2025/06/15/15/")
+
+
+def test_a_batch_is_archived_in_one_object_and_its_results_in_one() -> None:
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+
+    here.deliver(*(message(fakes.event(f"e{n}")) for n in range(10)))
+
+    assert len(here.s3.of("put_object")) == 2
+    assert len(here.dynamo.of("update_item")) == 20
+
+
+def test_a_failure_is_tried_again_later_and_recorded() -> None:
+    here = world()
+    here.processor("t", boom)
+
+    answer = here.deliver(message(fakes.event(n=7), "m1"))
+
+    assert failures(answer) == ["m1"]
+    assert here.delays() == [1]
+    record = here.dynamo.record("e1")
+    assert record["status"] == "failed"
+    assert record["error"] == {"type": "RuntimeError", "message": "boom 7", "signature": "RuntimeError: boom *"}
+    assert here.buried() == []
+
+
+def test_each_attempt_is_written_down() -> None:
+    here = world()
+    here.processor("t", lambda event: boom(event) if event.attempt < 3 else {"attempt": event.attempt})
+
+    answers = [here.deliver(message(fakes.event(), "m1", receives=n)) for n in (1, 2, 3)]
+
+    assert [failures(answer) for answer in answers] == [["m1"], ["m1"], []]
+    record = here.dynamo.record("e1")
+    assert [(a["n"], a["outcome"]) for a in record["attempts"]] == [(1, "failed"), (2, "failed"), (3, "processed")]
+    assert record["status"] == "processed"
+    assert "error" not in record
+
+
+def test_the_last_attempt_marks_the_record_dead_and_lets_sqs_move_the_message_at_once() -> None:
+    here = world(max_receive_count=3)
+    here.processor("t", boom)
+
+    answer = here.deliver(message(fakes.event(), "m1", receives=3))
+
+    assert failures(answer) == ["m1"]
+    assert here.delays() == [0]
+    assert here.dynamo.record("e1")["status"] == "dead"
+
+
+def test_a_last_attempt_that_is_killed_leaves_a_record_that_says_so() -> None:
+    here = world(max_receive_count=3)
+    here.processor("t", boom)
+    # The process ends after the claim: nothing after it is written.
+    here.dynamo.fault = _fails_from("update_item", 2)
+
+    here.deliver(message(fakes.event(), "m1", receives=3))
+
+    record = here.dynamo.record("e1")
+    assert (record["status"], record["error"]["type"]) == ("dead", "Interrupted")
+    assert record["lease_until"] > NOW * 1000
+
+
+def test_a_dead_record_is_claimed_again_by_a_redrive() -> None:
+    here = world(max_receive_count=1)
+    here.processor("t", lambda event: boom(event) if event.source == "queue" else {"ok": True})
+    here.deliver(message(fakes.event(), "m1"))
+    assert here.dynamo.record("e1")["status"] == "dead"
+
+    answer = here.deliver(message(fakes.event(), "m2", rtp_source="redrive"))
+
+    assert failures(answer) == []
+    record = here.dynamo.record("e1")
+    assert (record["status"], record["source"], record["result"]) == ("processed", "redrive", {"ok": True})
+
+
+def test_a_rejected_event_goes_to_the_dead_letter_queue_with_its_reason() -> None:
+    here = world()
+
+    def refuse(_: Event) -> None:
+        raise Reject("negative total\n\x1b[31m")
+
+    here.processor("t", refuse)
+
+    answer = here.deliver(message(fakes.event(), "m1", mine="kept", rtp_request_id="r1", rtp_request_time="17"))
+
+    assert failures(answer) == []
+    (sent,) = here.buried()
+    attributes = {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()}
+    assert attributes == {
+        "mine": "kept",
+        "rtp_error_type": "Reject",
+        "rtp_error_message": "negative total  [31m",
+        "rtp_request_id": "r1",
+        "rtp_request_time": "17",
+        "rtp_source": "queue",
+    }
+    assert json.loads(sent["MessageBody"]) == fakes.event()
+    record = here.dynamo.record("e1")
+    assert (record["status"], record["attempts"][0]["outcome"]) == ("dead", "rejected")
+
+
+def test_what_is_no_event_is_rejected_with_a_record_of_its_own() -> None:
+    here = world()
+
+    answer = here.deliver(message('{"type":"t","data":{"n":NaN}}', "m1"), message(fakes.event("good"), "m2"))
+
+    assert failures(answer) == []
+    record = here.dynamo.record("m1")
+    assert (record["status"], record["error"]["type"]) == ("dead", "InvalidEvent")
+    assert "$.data.n" in record["error"]["message"]
+    assert len(here.buried()) == 1
+    assert here.dynamo.record("good")["status"] == "processed"
+
+
+def test_a_message_that_cannot_be_buried_comes_again() -> None:
+    here = world()
+    here.sqs.fault = _fails_from("send_message", 1)
+
+    assert failures(here.deliver(message("nonsense", "m1"))) == ["m1"]
+
+
+def test_a_processed_event_does_not_run_again() -> None:
+    here = world()
+    runs: list[str] = []
+    here.processor("t", lambda event: runs.append(event.id))
+
+    answers = [here.deliver(message(fakes.event(), f"m{n}", receives=n)) for n in (1, 2)]
+
+    assert [failures(answer) for answer in answers] == [[], []]
+    assert runs == ["e1"]
+
+
+def test_the_same_event_twice_in_a_batch_runs_once() -> None:
+    here = world()
+    runs: list[str] = []
+    here.processor("t", lambda event: runs.append(event.id))
+
+    answer = here.deliver(message(fakes.event(), "m1"), message(fakes.event(), "m2"))
+
+    assert failures(answer) == []
+    assert runs == ["e1"]
+
+
+def test_twins_of_a_failure_fail_with_it() -> None:
+    here = world()
+    here.processor("t", boom)
+
+    answer = here.deliver(message(fakes.event(), "m1"), message(fakes.event(), "m2"))
+
+    assert failures(answer) == ["m1", "m2"]
+
+
+def test_an_event_that_another_message_is_working_on_is_left_to_it() -> None:
+    here = world()
+    inner: list[dict[str, Any]] = []
+    here.processor("t", lambda _: inner.append(here.deliver(message(fakes.event(), "m2"))))
+
+    here.deliver(message(fakes.event(), "m1"))
+
+    assert failures(inner[0]) == []  # m1 stands for both
+    assert len(here.dynamo.records()) == 1
+
+
+def test_a_redelivery_of_a_message_that_is_still_worked_on_waits_for_the_lease() -> None:
+    here = world()
+    inner: list[dict[str, Any]] = []
+    here.processor("t", lambda _: inner.append(here.deliver(message(fakes.event(), "m1", receives=2))))
+
+    here.deliver(message(fakes.event(), "m1"), seconds=20)
+
+    assert failures(inner[0]) == ["m1"]
+    assert here.delays() == [21]
+
+
+def test_a_lease_ends_with_the_function_that_held_it() -> None:
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+    here.dynamo.fault = _fails_from("update_item", 2)
+    here.deliver(message(fakes.event(), "m1"), seconds=20)
+    here.dynamo.fault = None
+    here.time[0] += 21
+
+    answer = here.deliver(message(fakes.event(), "m1", receives=2))
+
+    assert failures(answer) == []
+    attempts = here.dynamo.record("e1")["attempts"]
+    assert [(a["n"], a["outcome"]) for a in attempts] == [(1, "interrupted"), (2, "processed")]
+
+
+def test_a_lease_from_a_clock_that_is_a_day_ahead_does_not_hold() -> None:
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+    here.time[0] += 86_400
+    here.dynamo.fault = _fails_from("update_item", 2)
+    here.deliver(message(fakes.event(), "m1"))
+    here.dynamo.fault = None
+    here.time[0] -= 86_400
+
+    assert failures(here.deliver(message(fakes.event(), "m1", receives=2))) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "call"),
+    [("s3", "put_object"), ("dynamo", "update_item"), ("sqs", "send_message_batch")],
+)
+def test_an_outage_is_waited_out_for_longer_than_a_failure(service: str, call: str) -> None:
+    here = world()
+    here.processor("t", lambda event: event.emit("u", {}) and None)
+    getattr(here, service).fault = _fails_from(call, 1)
+
+    answer = here.deliver(message(fakes.event(), "m1"))
+
+    assert failures(answer) == ["m1"]
+    assert here.delays()[0] >= 10
+
+
+def test_when_the_record_cannot_be_written_the_message_waits_for_the_lease() -> None:
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+    here.dynamo.fault = _fails_from("update_item", 2)
+
+    here.deliver(message(fakes.event(), "m1"), seconds=60)
+
+    assert here.delays() == [61]
+
+
+def test_a_result_that_is_not_json_fails_the_attempt() -> None:
+    here = world()
+    here.processor("t", lambda _: {"when": time})
+
+    assert failures(here.deliver(message(fakes.event(), "m1"))) == ["m1"]
+    assert "$.when" in here.dynamo.record("e1")["error"]["message"]
+
+
+def test_large_values_are_kept_beside_the_record() -> None:
+    here = world()
+    here.processor("t", lambda event: {"copy": event.data["text"]})
+    body = fakes.event(text="x" * 500_000)
+
+    here.deliver(message(body))
+    here.deliver(message(body))
+
+    record = here.dynamo.record("e1")
+    assert "data" not in record
+    assert "result" not in record
+    assert json.loads(here.s3.objects[record["data_key"]])["text"] == "x" * 500_000
+    assert json.loads(here.s3.objects[record["result_key"]])["copy"] == "x" * 500_000
+
+
+def test_values_that_dynamodb_cannot_nest_are_kept_beside_the_record() -> None:
+    here = world()
+    deep: dict[str, Any] = {}
+    for _ in range(40):
+        deep = {"": deep}
+
+    here.deliver(message(fakes.event(deep=deep)))
+
+    assert here.dynamo.record("e1")["data_key"].startswith("processed/items/e1/")
+
+
+def test_async_processors_run_side_by_side() -> None:
+    import asyncio
+
+    here = world()
+
+    async def slow(event: Event) -> dict[str, Any]:
+        await asyncio.sleep(0.2)
+        return {"n": event.data["n"]}
+
+    here.processor("t", slow)
+    started = time.monotonic()
+
+    answer = here.deliver(*(message(fakes.event(f"e{n}", n=n)) for n in range(10)))
+
+    assert failures(answer) == []
+    assert time.monotonic() - started < 1
+    assert sorted(record["result"]["n"] for record in here.dynamo.records()) == list(range(10))
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_slow_one_of_a_batch_fails_alone_before_lambda_ends_it(is_async: bool) -> None:
+    import asyncio
+    import threading
+
+    here = world()
+    forever = threading.Event()
+
+    def hang(event: Event) -> None:
+        if event.id == "slow":
+            forever.wait(30)
+
+    async def hang_async(event: Event) -> None:
+        if event.id == "slow":
+            await asyncio.sleep(30)
+
+    here.processor("t", hang_async if is_async else hang)
+    started = time.monotonic()
+
+    batch = [message(fakes.event("slow"), "slow"), *(message(fakes.event(f"e{n}"), f"m{n}") for n in range(9))]
+    answer = here.deliver(*batch, seconds=1.2)
+    forever.set()
+
+    assert failures(answer) == ["slow"]
+    assert time.monotonic() - started < 1.2
+    assert here.dynamo.record("slow")["error"]["type"] == "OutOfTimeError"
+    assert sum(record["status"] == "processed" for record in here.dynamo.records()) == 9
+
+
+def test_batch_concurrency_bounds_how_many_run_at_once() -> None:
+    here = world(batch_concurrency=3)
+    running: list[int] = []
+    most: list[int] = []
+
+    def count(_: Event) -> None:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.01)
+        running.pop()
+
+    here.processor("t", count)
+
+    here.deliver(*(message(fakes.event(f"e{n}")) for n in range(10)))
+
+    assert max(most) <= 3
+
+
+def test_emitted_events_are_queued_before_the_record_is_written() -> None:
+    here = world()
+
+    def follow(event: Event) -> None:
+        event.emit("u", {"n": 1})
+        event.emit("u", {"n": 2})
+
+    here.processor("t", follow)
+
+    here.deliver(message(fakes.event(), trace="Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"))
+
+    (sent,) = here.sqs.of("send_message_batch")
+    assert [json.loads(entry["MessageBody"])["data"]["n"] for entry in sent["Entries"]] == [1, 2]
+    assert sent["Entries"][0]["MessageAttributes"]["rtp_depth"]["StringValue"] == "1"
+    assert sent["Entries"][0]["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].startswith("Root=1-5759e988")
+
+
+def test_a_failed_attempt_emits_nothing() -> None:
+    here = world()
+
+    def follow(event: Event) -> None:
+        event.emit("u", {})
+        boom(event)
+
+    here.processor("t", follow)
+
+    here.deliver(message(fakes.event()))
+
+    assert here.sqs.of("send_message_batch") == []
+
+
+def test_processors_that_cannot_be_loaded_fail_their_events_and_lose_none() -> None:
+    here = world()
+    here.registry.failure = ImportError("no module named numpy")
+
+    assert failures(here.deliver(message(fakes.event(), "m1"))) == ["m1"]
+    assert "numpy" in here.dynamo.record("e1")["error"]["message"]
+
+
+class Strange(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+OUTCOMES: dict[str, Any] = {
+    "ok": lambda: {"fine": 1},
+    "none": lambda: None,
+    "fail": ValueError("no"),
+    "reject": Reject("never"),
+    "exit": SystemExit(3),
+    "interrupt": KeyboardInterrupt(),
+    "strange": Strange(),
+    "unserialisable": lambda: {"x": object()},
+    "nan": lambda: {"x": float("nan")},
+}
+DONE = {"ok", "none", "reject", "invalid", "stored"}
+
+
+def act(event: Event) -> Any:
+    made = OUTCOMES[event.data["do"]]
+    if isinstance(made, BaseException):
+        raise made
+    return made()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*OUTCOMES, "invalid", "stored"]), st.integers(0, 12), st.integers(1, 6)), max_size=10
+    ),
+    st.sampled_from(["", "put_object", "update_item", "put_item", "send_message", "change_message_visibility"]),
+    st.integers(1, 12),
+)
+def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
+    batch: list[tuple[str, int, int]], broken: str, nth: int
+) -> None:
+    here = world()
+    here.processor("t", act)
+    for service in (here.dynamo, here.s3, here.sqs):
+        service.fault = _fails_from(broken, nth) if broken else None
+    records = [
+        message(
+            "{" if do == "invalid" else fakes.event(f"e{position}", "t" if do in OUTCOMES else "other", do=do),
+            f"m{id}",  # ids repeat now and then
+            receives=receives,
+        )
+        for position, (do, id, receives) in enumerate(batch)
+    ]
+
+    answer = here.deliver(*records)
+
+    assert json.loads(json.dumps(answer)) == answer
+    failed = failures(answer)
+    assert len(failed) == len(set(failed))
+    assert set(failed) <= {record["messageId"] for record in records}
+    if not broken or broken == "change_message_visibility":
+        twice = [id for do, id, _ in batch if do == "invalid"]  # without ids of their own they are one event
+        expected = {f"m{id}" for do, id, _ in batch if do not in DONE}
+        assert set(failed) == expected, twice
+
+
+def _fails_from(call: str, nth: int) -> fakes.Fault:
+    """Every such call fails from the nth on."""
+    count = [0]
+
+    def fault(name: str, _: dict[str, Any]) -> None:
+        if name == call:
+            count[0] += 1
+            if count[0] >= nth:
+                raise fakes.error("ServiceUnavailable")
+
+    return fault
