@@ -1,7 +1,8 @@
 """REST APIs: one request id, one trace, metrics, an access log, and API Gateway's size limit.
 
 Without this, a request has an id in its answer, another one in the function's event and none in a mapping template
-(`$context` is empty there); nothing of it is traced, measured or logged; and bodies over 10 MB are passed on.
+(`$context` is empty there, and templates know no `#if`); nothing of it is traced, measured or logged; and bodies over
+10 MB are passed on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.local import mapping
 from rtp.local.metrics import Place
 from rtp.local.patches import function_logs, replace, require
 from rtp.local.tracing import header, services
@@ -44,6 +46,7 @@ class Call:
     segment_ids: tuple[str, str] = field(default_factory=services.new_ids)
     request: dict[str, Any] = field(default_factory=dict)  # the engine's own, filled in as it finds its way
     behind: tuple[str, float] | None = None  # the integration's service, and when it was called
+    override: dict[str, Any] = field(default_factory=dict)  # `$context.responseOverride` of the last template
 
     @property
     def traced(self) -> bool:
@@ -91,9 +94,7 @@ def apply(telemetry: Telemetry) -> None:
         mend.execute,
         "request api_id stage_name method path headers body query_params owner_account_id owner_region",
     )
-    mend.render_one = replace(
-        apigateway_v1, "_render_request_template_v1", mend.render, "template body_str params_map context"
-    )
+    replace(apigateway_v1, "_render_request_template_v1", mend.render, "template body_str params_map context")
     mend.build_event = replace(
         apigateway_v1,
         "_build_lambda_event_v1",
@@ -115,7 +116,6 @@ class ApiGateway:
 
     handle: Any
     execute_one: Any
-    render_one: Any
     build_event: Any
     invoke_queue: Any
 
@@ -174,10 +174,13 @@ class ApiGateway:
     def render(self, template: str, body_str: str, params_map: dict[str, Any], context: Any = None) -> str:
         """Render a mapping template with the request's `$context`."""
         call = _call.get()
-        known = call.context() if call else {}
+        known = (call.context() if call else {}) | (context or {})
         # The engine lower-cases header names; templates name this one as it is sent.
         params = {**params_map, "X-Amzn-Trace-Id": params_map.get(header.NAME, "")}
-        return str(self.render_one(template, body_str, params, {**known, **(context or {})}))
+        made = mapping.render(template, mapping.Input(body_str, params), known)
+        if call is not None:
+            call.override = known.get("responseOverride") or {}
+        return made
 
     def event(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The function's event, with the id and the time that the caller sees."""
@@ -197,7 +200,9 @@ class ApiGateway:
         call = _call.get()
         if call is not None:
             call.behind = ("sqs", time.time())
-        return await self.invoke_queue(*args, **kwargs)
+        status, answered, content = await self.invoke_queue(*args, **kwargs)
+        override = call.override if call is not None else {}
+        return int(override.get("status", status)), {**answered, **override.get("header", {})}, content
 
     def _report(self, call: Call, status: int, content: bytes) -> None:
         ended = time.time()

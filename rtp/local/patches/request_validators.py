@@ -1,0 +1,81 @@
+"""Request validators that a template declares: made, and given to the methods that name them.
+
+Without this, CloudFormation here makes up an id for a validator, makes none, and tells no method of it: every body
+passes, whatever the model says.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.patches import MismatchError, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_VALIDATOR, _METHOD = "AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Method"
+
+Handler = dict[str, "Callable[..., Any]"]
+
+
+def apply() -> None:
+    """Put it in."""
+    from ministack.services import apigateway_v1
+    from ministack.services.cloudformation import provisioners
+
+    require(provisioners, "_RESOURCE_HANDLERS")
+    require(apigateway_v1, "_create_request_validator", "_delete_request_validator", "_resources")
+    handlers: dict[str, Handler] = provisioners._RESOURCE_HANDLERS
+    for kind in (_VALIDATOR, _METHOD):
+        if handlers.get(kind, {}).keys() != {"create", "update", "delete"}:
+            raise MismatchError(f"{kind} is not created, updated and deleted")
+    handlers[_VALIDATOR] = _validators(apigateway_v1)
+    handlers[_METHOD] = _methods(apigateway_v1, handlers[_METHOD])
+
+
+def _validators(apigw: Any) -> Handler:
+    def create(_logical_id: str, props: dict[str, Any], _stack_name: str) -> tuple[str, dict[str, str]]:
+        data = {
+            "name": props.get("Name", ""),
+            "validateRequestBody": _yes(props.get("ValidateRequestBody")),
+            "validateRequestParameters": _yes(props.get("ValidateRequestParameters")),
+        }
+        status, _, body = apigw._create_request_validator(props.get("RestApiId", ""), data)
+        if status >= 400:
+            raise ValueError(f"{_VALIDATOR} create failed: {body!r}")
+        made = str(json.loads(body)["id"])
+        return made, {"RequestValidatorId": made}
+
+    def update(id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        delete(id, old)
+        return create("", new, stack_name)
+
+    def delete(id: str, props: dict[str, Any]) -> None:
+        apigw._delete_request_validator(props.get("RestApiId", ""), id)
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _methods(apigw: Any, handler: Handler) -> Handler:
+    def told(props: dict[str, Any]) -> None:
+        resource = apigw._resources.get(props.get("RestApiId", ""), {}).get(props.get("ResourceId", ""), {})
+        method = resource.get("resourceMethods", {}).get(props.get("HttpMethod", "ANY"))
+        if method is not None:
+            method["requestValidatorId"] = props.get("RequestValidatorId")
+
+    def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        made = handler["create"](logical_id, props, stack_name)
+        told(props)
+        return made
+
+    def update(id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> Any:
+        made = handler["update"](id, old, new, stack_name)
+        told(new)
+        return made
+
+    return {"create": create, "update": update, "delete": handler["delete"]}
+
+
+def _yes(value: Any) -> bool:
+    return str(value).lower() == "true"
