@@ -86,6 +86,17 @@ def resources(aws: Aws, stack: str) -> list[Resource]:
     ]
 
 
+def last_event(aws: Aws, stack: str) -> str | None:
+    """Id of the newest event; None for an unknown stack or one without any."""
+    try:
+        found = aws.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
+    except AwsError as error:
+        if _missing(error):
+            return None
+        raise
+    return found[0]["EventId"] if found else None
+
+
 def events_since(aws: Aws, stack: str, seen: set[str]) -> list[Event]:
     """Events whose ids are not in `seen`, oldest first; their ids are added to it. Empty for an unknown stack."""
     new: list[Event] = []

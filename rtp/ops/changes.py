@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,6 +69,13 @@ def compare(
     return tuple(found)
 
 
+def as_replaced(change: ResourceChange, old: Mapping[str, Any]) -> ResourceChange:
+    """A modification that turned out to be a replacement."""
+    was = old.get("Resources", {}).get(change.logical_id, {})
+    lost = was.get("Type") in DATA_TYPES and was.get("UpdateReplacePolicy") not in KEEPS
+    return replace(change, action="replace", maybe=False, loses_data=lost)
+
+
 def compare_outputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
     """Outputs whose value differs."""
     before = {k: v.get("Value") for k, v in old.get("Outputs", {}).items()}
@@ -113,10 +120,10 @@ def _modified(
         ),
     )
     verdicts = {replaces(kind, p.path.split(".")[0].split("[")[0]) for p in properties}
-    replaced = was["Type"] != kind or "yes" in verdicts
-    lost = replaced and was["Type"] in DATA_TYPES and was.get("UpdateReplacePolicy") not in KEEPS
-    action = "replace" if replaced else "modify"
-    return ResourceChange(action, logical_id, kind, path, properties, "maybe" in verdicts and not replaced, lost)
+    change = ResourceChange("modify", logical_id, kind, path, properties, maybe="maybe" in verdicts)
+    if was["Type"] != kind or "yes" in verdicts:
+        return as_replaced(change, {"Resources": {logical_id: was}})
+    return change
 
 
 def _meaningful(resource: dict[str, Any]) -> dict[str, Any]:

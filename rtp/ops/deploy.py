@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import changesets, stacks
 from rtp.errors import ConfigError
 from rtp.ops import apply, assembly, bootstrap, guard, hotswap, limits, lock, processors, publish, security, stuck
-from rtp.ops.changes import ResourceChange, compare
-from rtp.ops.replacement import replaces
+from rtp.ops.changes import ResourceChange, as_replaced, compare
 from rtp.ops.steps import Outputs, Phase, Plan, Question, Result, Step, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
@@ -156,7 +155,7 @@ class Deploy:
         plan = Plan(
             stack,
             "create" if new else "update",
-            _merged(compare(old, built.template, paths, replaces if old else lambda *_: "no"), change_set, paths),
+            _merged(compare(old, built.template, paths), change_set, old, paths),
             security.widenings(old, built.template, paths),
         )
         yield plan
@@ -248,18 +247,20 @@ def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest:
 
 
 def _merged(
-    changes: tuple[ResourceChange, ...], change_set: ChangeSet, paths: dict[str, str]
+    changes: tuple[ResourceChange, ...], change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
 ) -> tuple[ResourceChange, ...]:
-    """The changes of the templates, with what CloudFormation knows better: what else is replaced because of them."""
+    """The changes of the templates, with what CloudFormation knows better: which resources it will replace."""
     by_id = {c.logical_id: c for c in change_set.changes}
     merged = []
     for change in changes:
         known = by_id.pop(change.logical_id, None)
         if known is not None and known.replacement == "True" and change.action == "modify":
-            change = replace(change, action="replace")
+            change = as_replaced(change, old)
+        elif known is not None and known.replacement == "Conditional":
+            change = replace(change, maybe=True)
         merged.append(change)
     merged += [
-        ResourceChange("replace", c.logical_id, c.resource_type, paths.get(c.logical_id, ""))
+        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old)
         for c in by_id.values()
         if c.replacement == "True"  # the others are its mere consequences
     ]

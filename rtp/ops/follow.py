@@ -36,7 +36,9 @@ class Follower:
     _done: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        stacks.events_since(self.aws, self.stack_id, self._seen)
+        last = stacks.last_event(self.aws, self.stack_id)
+        if last is not None:
+            self._seen.add(last)
 
     @property
     def total(self) -> int:

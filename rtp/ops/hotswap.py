@@ -7,7 +7,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import functions
+from rtp.aws import updates
 from rtp.errors import NotFoundError
 from rtp.ops.steps import Warn
 
@@ -27,7 +27,7 @@ def swap(aws: Aws, environment: Environment, archive: Path) -> None:
     names = (environment.names.processor, environment.names.worker)
     aws.client("lambda")
     with ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(lambda name: functions.update_code(aws, name, archive), names))
+        list(pool.map(lambda name: updates.update_code(aws, name, archive), names))
 
 
 def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping[str, str]) -> Iterator[Warn]:
@@ -51,7 +51,7 @@ def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping
 
 def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> list[str]:
     name = wanted["FunctionName"]
-    found = functions.describe(aws, name)
+    found = updates.describe(aws, name)
     if found is None:
         raise NotFoundError(
             f"{name} is gone, though the stack says that it is there: it was deleted by hand.",
@@ -61,11 +61,11 @@ def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> l
     said = []
     archive = built.path / f"asset.{wanted['Code']['S3Key']}"
     if archive.is_file() and found.code_sha256 != _sha256(archive):
-        functions.update_code(aws, name, archive)
+        updates.update_code(aws, name, archive)
         said.append(f"{path} ran other code than was deployed (a hotswap, or a change by hand); it is put back.")
     limits = (wanted.get("Timeout", 3), wanted.get("MemorySize", 128))
     if (found.timeout_s, found.memory_mb) != limits:
-        functions.update_limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
+        updates.update_limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
         said.append(f"Timeout or memory of {path} had been changed by hand; they are put back.")
     return said
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.aws import functions
+from rtp.aws import updates
 from rtp.errors import AwsError, ConfigError
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def reservation(aws: Aws, environment: Environment) -> Reservation:
     if asked is None and not environment.protected:
         return Reservation(None)
     try:
-        account = functions.concurrency(aws)
-        own = functions.reserved(aws, environment.names.processor) or 0
+        account = updates.concurrency(aws)
+        own = updates.reserved(aws, environment.names.processor) or 0
     except AwsError as error:
         if error.code != "access-denied":
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import rtp
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, layer, toolchain
 from rtp.infra.plan import Plan
+from rtp.ops import recode
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -56,7 +58,7 @@ def synth(
         if not force and (found := _load(plan, wanted)) is not None:
             return found
         _refuse_foreign(target)
-        _build(plan, wanted)
+        _build(plan, wanted, exchange=not force)
     except OSError as error:
         raise ConfigError(
             f"{error.filename or target} cannot be used: {error.strerror or error}",
@@ -134,14 +136,21 @@ def _refuse_foreign(target: Path) -> None:
         )
 
 
-def _build(plan: Plan, wanted: str) -> None:
-    """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one."""
+def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
+    """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one.
+
+    exchange: where only the code has changed, take the assembly in place and exchange that.
+    """
     target = Path(plan.out)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".synth-", ignore_cleanup_errors=True) as scratch:
         fresh = Path(scratch, "new")
-        _run(replace(plan, out=str(fresh)), target.with_name(f"{target.name}.log"))
-        (fresh / _MARK).write_text(json.dumps({"fingerprint": wanted, "version": plan.version}))
+        if not exchange or not _exchanged(plan, fresh):
+            shutil.rmtree(fresh, ignore_errors=True)
+            _run(replace(plan, out=str(fresh)), target.with_name(f"{target.name}.log"))
+        (fresh / _MARK).write_text(
+            json.dumps({"fingerprint": wanted, "version": plan.version, "code": plan.code, "shape": _shape(plan)})
+        )
         for attempt in range(5):  # another synthesis of the same environment may put its own in between
             if target.exists():
                 target.rename(Path(scratch, f"old-{attempt}"))
@@ -151,6 +160,25 @@ def _build(plan: Plan, wanted: str) -> None:
             except OSError:
                 if attempt == 4:
                     raise
+
+
+def _shape(plan: Plan) -> str:
+    """The fingerprint without the code."""
+    return _fingerprint(replace(plan, code=""))
+
+
+def _exchanged(plan: Plan, fresh: Path) -> bool:
+    """Whether the assembly in place differs by its code alone, and now stands in fresh with the new code."""
+    old = Path(plan.out)
+    if plan.published:  # the names of published versions follow the code
+        return False
+    try:
+        mark = json.loads((old / _MARK).read_text())
+        if mark["shape"] != _shape(plan):
+            return False
+        return recode.recoded(old, fresh, stack=plan.names.stack, was=Path(mark["code"]), code=Path(plan.code))
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _run(plan: Plan, log: Path) -> None:

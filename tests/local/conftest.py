@@ -176,7 +176,7 @@ timeout_s = 10
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A pipeline deployed by the real CLI, shared by the session: tests use it and do not change its stack.
 
-    Event types: order.created (total -> total_cents), test.fail, test.reject, test.slow; others are stored as they come.
+    Event types: order.created (total -> total_cents), test.fail, test.reject, test.slow; others are stored as is.
     """
     made = Project(tmp_path_factory.mktemp("deployed"))
     (made.root / "rtp.toml").write_text(SETTINGS)
