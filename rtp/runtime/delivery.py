@@ -24,7 +24,7 @@ class Delivery:
     """A text that should be an event, from the API, an asynchronous call or the queue.
 
     `fallback` is its identity when it has no id; `last` says that no delivery follows this one; `sent` is when it was
-    accepted (epoch s). `attributes` are a message's, as Lambda hands them over.
+    accepted (epoch s). `replay` names the run that wants the event processed again, once. `attributes` are a message's, as Lambda hands them over.
     """
 
     body: str
@@ -39,6 +39,7 @@ class Delivery:
     last: bool = False
     attempts: int = 0  # how many there will be, where only the record knows which one this is
     depth: int = 0
+    replay: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -104,6 +105,7 @@ def origin(job: Job) -> Origin:
         trace_id=job.trace.id,
         raw_key=job.raw_key,
         message_id=job.delivery.message_id,
+        replay=job.delivery.replay,
     )
 
 

@@ -21,6 +21,7 @@ _MAX_ENTRIES, _MAX_BATCH_BYTES = 10, 240_000
 _CHANCE = random.SystemRandom().random  # a snapshot's copies must not share their jitter
 SOURCE, REQUEST_ID, REQUEST_TIME, DEPTH = "rtp_source", "rtp_request_id", "rtp_request_time", "rtp_depth"
 ERROR_TYPE, ERROR_MESSAGE = "rtp_error_type", "rtp_error_message"
+REPLAY = "rtp_replay"  # names the run of `rtp replay` that sent the message
 
 
 def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = _CHANCE) -> int:

@@ -182,7 +182,8 @@ class Settlement:
         try:
             with runtime.traced([job], "SQS", "ChangeMessageVisibility", queue_url=runtime.settings.queue_url):
                 runtime.queues.delay(delivery.receipt_handle, seconds)
-            step(job, logs.info, "delayed", f"the message comes back in {seconds} s", seconds=seconds)
+            told = f"the message comes back in {seconds} s"
+            step(job, logs.info, "delayed", told if seconds else "the message comes back at once", seconds=seconds)
         except Exception as failure:
             step(
                 job,

@@ -44,6 +44,9 @@ _FREE = (
     "(attribute_not_exists(lease_until) OR lease_until < :now OR lease_until > :horizon))"
 )
 
+# A replay may have a processed event too, once: a second delivery of the same run finds it done.
+_AGAIN = f"({_FREE}) OR (#s = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :replay_run))"
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -79,6 +82,7 @@ class Origin:
     trace_id: str = ""
     raw_key: str = ""
     message_id: str = ""
+    replay: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +135,16 @@ class Store:
             if text := getattr(origin, name):
                 values[f":{name}"] = {"S": text}
                 sets.append(f"{name} = :{name}")
+        if origin.replay:
+            values[":replay_run"] = {"S": origin.replay}
+            sets.append("replay_run = :replay_run")
         if last:
             values[":e"] = _error(
                 info("Interrupted", "the last attempt came to no end: killed, or out of time or memory")
             )
             sets.append("#e = :e")
         try:
-            old = self._update(event.identity, sets, removes, values, _FREE, "ALL_OLD").get("Attributes", {})
+            old = self._update(event.identity, sets, removes, values, _AGAIN if origin.replay else _FREE, "ALL_OLD").get("Attributes", {})
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             return self._taken(refused, token, until)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1

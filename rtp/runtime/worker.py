@@ -71,6 +71,7 @@ def _delivery(runtime: Runtime, record: dict[str, Any], request_id: str) -> Deli
         receives=receives,
         last=receives >= runtime.settings.max_receive_count,
         depth=int(depth) if depth.isdecimal() and len(depth) < 4 else 0,
+        replay=queue.text_attribute(attributes, queue.REPLAY)[:128],
         attributes=attributes,
     )
 
