@@ -24,7 +24,8 @@ class Delivery:
     """A text that should be an event, from the API, an asynchronous call or the queue.
 
     `fallback` is its identity when it has no id; `last` says that no delivery follows this one; `sent` is when it was
-    accepted (epoch s). `replay` names the run that wants the event processed again, once. `attributes` are a message's, as Lambda hands them over.
+    accepted (epoch s). `replay` names the run that wants the event processed again, once. `attributes` are a message's,
+    as Lambda hands them over.
     """
 
     body: str

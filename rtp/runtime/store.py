@@ -75,7 +75,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """How a delivery came, as the record notes it."""
+    """How a delivery came, as the record notes it. replay: the run that wants the event processed again."""
 
     source: str
     request_id: str = ""
@@ -144,7 +144,8 @@ class Store:
             )
             sets.append("#e = :e")
         try:
-            old = self._update(event.identity, sets, removes, values, _AGAIN if origin.replay else _FREE, "ALL_OLD").get("Attributes", {})
+            free = _AGAIN if origin.replay else _FREE
+            old = self._update(event.identity, sets, removes, values, free, "ALL_OLD").get("Attributes", {})
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             return self._taken(refused, token, until)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
