@@ -185,7 +185,7 @@ class Output:
             console=self._console(stream),
             auto_refresh=False,
             transient=not data,
-            vertical_overflow="visible" if data else "ellipsis",
+            vertical_overflow="ellipsis",  # taller than the terminal, it could not be redrawn in place
         )
         with region:
             self._live = Live(region, self)
