@@ -1,111 +1,67 @@
-"""Lambda: what a function runs, changing that directly, and what the account allows."""
+"""Lambda: the state of a function and of what feeds it."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.errors import AwsError, WaitTimeoutError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from rtp.aws import Aws
-
-_SETTLE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """What a function runs. code_sha256 is base64, as Lambda gives it."""
+    """state: Active, Pending, Inactive, Failed. update: Successful, InProgress, Failed. changed: ISO 8601."""
 
     name: str
-    code_sha256: str
-    timeout_s: int
+    state: str
+    update: str
+    reason: str
+    runtime: str
     memory_mb: int
-    last_modified: str
-    settled: bool
+    timeout_s: int
+    changed: str
+    code_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
-class Concurrency:
-    """The account's concurrent executions: all of them, and those that no function has reserved."""
+class EventSource:
+    """What hands a queue's messages to a function. state: Enabled, Disabled, or on its way to one of them."""
 
-    limit: int
-    unreserved: int
+    id: str
+    state: str
+    reason: str
+    last_result: str
+    batch_size: int
+    max_concurrency: int | None
 
 
-def describe(aws: Aws, name: str) -> Function | None:
-    """The function, or None when there is none of this name."""
-    try:
-        found = aws.call("lambda", "get_function_configuration", FunctionName=name)
-    except AwsError as error:
-        if error.service_code == "ResourceNotFoundException":
-            return None
-        raise
+def function(aws: Aws, name: str) -> Function:
+    """How a function is."""
+    found = aws.call("lambda", "get_function_configuration", FunctionName=name)
     return Function(
-        found["FunctionName"],
-        found["CodeSha256"],
-        int(found["Timeout"]),
-        int(found["MemorySize"]),
-        found.get("LastModified", ""),
-        found.get("LastUpdateStatus", "Successful") != "InProgress",
+        name=str(found.get("FunctionName", name)),
+        state=str(found.get("State", "")),
+        update=str(found.get("LastUpdateStatus", "")),
+        reason=str(found.get("LastUpdateStatusReason") or found.get("StateReason") or ""),
+        runtime=str(found.get("Runtime", "")),
+        memory_mb=int(found.get("MemorySize", 0)),
+        timeout_s=int(found.get("Timeout", 0)),
+        changed=str(found.get("LastModified", "")),
+        code_sha256=str(found.get("CodeSha256", "")),
     )
 
 
-def update_code(aws: Aws, name: str, archive: Path) -> None:
-    """Run the code of a zip from now on. Returns once Lambda does."""
-    aws.call("lambda", "update_function_code", FunctionName=name, ZipFile=archive.read_bytes())
-    _settled(aws, name)
-
-
-def update_limits(aws: Aws, name: str, *, timeout_s: int, memory_mb: int) -> None:
-    """Set timeout and memory."""
-    aws.call("lambda", "update_function_configuration", FunctionName=name, Timeout=timeout_s, MemorySize=memory_mb)
-    _settled(aws, name)
-
-
-def concurrency(aws: Aws) -> Concurrency:
-    """The account's limit in this region."""
-    found = aws.call("lambda", "get_account_settings")["AccountLimit"]
-    return Concurrency(int(found["ConcurrentExecutions"]), int(found["UnreservedConcurrentExecutions"]))
-
-
-def reserved(aws: Aws, name: str) -> int | None:
-    """What the function has reserved; None for nothing, or when there is no such function."""
-    try:
-        found = aws.call("lambda", "get_function_concurrency", FunctionName=name)
-    except AwsError as error:
-        if error.service_code == "ResourceNotFoundException":
-            return None
-        raise
-    return found.get("ReservedConcurrentExecutions")
-
-
-def switch_event_source(aws: Aws, mapping: str, *, on: bool, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Enable or disable an event source mapping and wait until that holds; False when there is none of this id."""
-    try:
-        aws.call("lambda", "update_event_source_mapping", UUID=mapping, Enabled=on)
-        deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline:
-            state = aws.call("lambda", "get_event_source_mapping", UUID=mapping)["State"]
-            if state == ("Enabled" if on else "Disabled"):
-                return True
-            sleep(0.1 if aws.local else 2.0)
-    except AwsError as error:
-        if error.service_code == "ResourceNotFoundException":
-            return False
-        raise
-    raise WaitTimeoutError(f"The event source {mapping} has not settled.", hint="Repeat the command.")
-
-
-def _settled(aws: Aws, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
-    deadline = time.monotonic() + _SETTLE_S
-    while time.monotonic() < deadline:
-        found = describe(aws, name)
-        if found is None or found.settled:
-            return
-        sleep(0.05 if aws.local else 1.0)
-    raise WaitTimeoutError(f"{name} has not taken its new code in time.", hint="See `rtp status`.")
+def event_sources(aws: Aws, queue_arn: str) -> list[EventSource]:
+    """What a queue feeds, whatever version or alias of a function that is."""
+    return [
+        EventSource(
+            id=str(found.get("UUID", "")),
+            state=str(found.get("State", "")),
+            reason=str(found.get("StateTransitionReason", "")),
+            last_result=str(found.get("LastProcessingResult", "")),
+            batch_size=int(found.get("BatchSize", 0)),
+            max_concurrency=(found.get("ScalingConfig") or {}).get("MaximumConcurrency"),
+        )
+        for found in aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings", EventSourceArn=queue_arn)
+    ]

@@ -17,7 +17,7 @@ from rtp.contract import API_STAGE
 from rtp.errors import RtpError, UsageError
 from rtp.ops import tracelogs
 from rtp.ops import traces as op
-from rtp.view import Column, Table, Text, View, dim, line, name
+from rtp.view import Cell, Column, Table, Text, View, dim, line, name
 
 app = new_app(help="List traces, or show one.")
 
@@ -104,18 +104,19 @@ def _write(file: Path, text: str) -> None:
 
 def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:
     wide = width >= _WIDE
-    rows = [
-        (
+    rows: list[list[Cell]] = [
+        [
             times.stamp(times.parse_when(s.start))[0 if wide else 11 :],
             times.span(s.duration_ms),
             _outcome(s),
             _request(s, stack),
             name(s.id),
             *([dim(s.event_id or "-")] if wide else []),
-        )
+        ]
         for s in found.traces
     ]
-    columns = ("TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE", *(["EVENT"] if wide else []))
+    columns: list[Column | str] = ["TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE"]
+    columns += ["EVENT"] if wide else []
     return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
 
 

@@ -1,0 +1,88 @@
+"""CloudWatch alarms: how they are, and how they came to be so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from rtp.aws import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """state: OK, ALARM, INSUFFICIENT_DATA. since: when it took that state, epoch ms. muted: its actions are off."""
+
+    name: str
+    state: str
+    reason: str
+    since: int | None
+    description: str
+    metric: str
+    threshold: float | None
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A change of an alarm's state. at: epoch ms."""
+
+    alarm: str
+    at: int
+    before: str
+    after: str
+    reason: str
+
+
+def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
+    """The alarms of these names, as far as they exist."""
+    return [
+        Alarm(
+            name=str(a["AlarmName"]),
+            state=str(a.get("StateValue", "")),
+            reason=str(a.get("StateReason", "")),
+            since=_ms(a.get("StateTransitionedTimestamp") or a.get("StateUpdatedTimestamp")),
+            description=str(a.get("AlarmDescription", "")),
+            metric=str(a.get("MetricName", "")),
+            threshold=float(a["Threshold"]) if a.get("Threshold") is not None else None,
+            muted=not a.get("ActionsEnabled", True),
+        )
+        for a in aws.pages(
+            "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=list(names), AlarmTypes=["MetricAlarm"]
+        )
+    ]
+
+
+def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[Turn]:
+    """An alarm's changes of state, newest first; without its creation, which is none."""
+    found = aws.pages(
+        "cloudwatch",
+        "describe_alarm_history",
+        "AlarmHistoryItems",
+        AlarmName=alarm,
+        HistoryItemType="StateUpdate",
+        StartDate=since_ms / 1000,
+        ScanBy="TimestampDescending",
+    )
+    for item in found:
+        turn = _turn(str(item.get("AlarmName", alarm)), _ms(item.get("Timestamp")) or 0, str(item.get("HistoryData")))
+        if turn.before != turn.after:
+            yield turn
+
+
+def _turn(alarm: str, at: int, data: str) -> Turn:
+    try:
+        document = json.loads(data)
+        before, after = document.get("oldState") or {}, document.get("newState") or {}
+        states = str(before.get("stateValue", "")), str(after.get("stateValue", ""))
+        return Turn(alarm, at, *states, str(after.get("stateReason", "")))
+    except (ValueError, AttributeError):
+        return Turn(alarm, at, "", "?", "")
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)

@@ -1,0 +1,54 @@
+"""CloudWatch metrics: several at once, over one stretch of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.aws import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A metric and what to take of it. statistic: Sum, Maximum, Average, p95."""
+
+    namespace: str
+    name: str
+    dimensions: tuple[tuple[str, str], ...]
+    statistic: str
+
+
+def values(aws: Aws, series: Sequence[Series], *, since_s: int, until_s: int, period_s: int) -> list[list[float]]:
+    """Per series, its value in each period that has one, oldest first. Times in epoch s. At most 500 series."""
+    found: dict[str, list[float]] = {f"m{n}": [] for n in range(len(series))}
+    queries = [_query(f"m{n}", one, period_s) for n, one in enumerate(series)]
+    pages = aws.pages(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults",
+        MetricDataQueries=queries,
+        StartTime=since_s,
+        EndTime=until_s,
+        ScanBy="TimestampAscending",
+    )
+    for result in pages:
+        found[result["Id"]] += [float(v) for v in result.get("Values", ())]
+    return list(found.values())
+
+
+def _query(query_id: str, series: Series, period_s: int) -> dict[str, Any]:
+    return {
+        "Id": query_id,
+        "MetricStat": {
+            "Metric": {
+                "Namespace": series.namespace,
+                "MetricName": series.name,
+                "Dimensions": [{"Name": name, "Value": value} for name, value in series.dimensions],
+            },
+            "Period": period_s,
+            "Stat": series.statistic,
+        },
+    }

@@ -1,0 +1,62 @@
+"""rtp alarms."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtp import times
+from rtp.commands.options import Since, new_app, with_session
+from rtp.commands.session import Session
+from rtp.ops import alarms as op
+from rtp.view import Cell, Column, Heading, Line, Style, Table, Text, View, dim, line, strong
+
+app = new_app()
+
+_STATES = {"OK": Style.GOOD, "ALARM": Style.BAD, "INSUFFICIENT_DATA": Style.DIM}
+_WORDS = {"INSUFFICIENT_DATA": "NO DATA"}
+
+
+@app.command()
+@with_session
+def alarms(
+    session: Session,
+    *,
+    since: Since = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many changes of state.")] = 20,
+) -> None:
+    """Show the alarms with their reasons, and how they changed."""
+    names = session.environment.names
+    _ = session.outputs  # so that a stack that is not there is told as that
+    found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
+    session.out.result(found, lambda f: _render(f, names.stack))
+
+
+def _render(found: op.Alarms, stack: str) -> list[View]:
+    if not found.alarms:
+        return [line(dim("no alarms"))]
+    views: list[View] = []
+    for alarm in found.alarms:
+        since = dim(f"  for {times.ago(alarm.since)}") if alarm.since else ""
+        muted = Text("  muted", Style.WARN) if alarm.muted else ""
+        views.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
+        if alarm.state == "ALARM":
+            views += [line(alarm.reason, indent=8), line(dim(alarm.description), indent=8)]
+    rows: list[list[Cell]] = [
+        [times.stamp(t.at), _short(t.alarm, stack), _change(t.before, t.after), dim(t.reason)] for t in found.history
+    ]
+    columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))
+    return [*views, Heading("Changes"), Table(columns, rows, empty="none in this time")]
+
+
+def _change(before: str, after: str) -> Line:
+    return line(_state(before), dim(" → "), _state(after))
+
+
+def _state(state: str, width: int = 0) -> Text:
+    return Text(_WORDS.get(state, state).ljust(width), _STATES.get(state, Style.PLAIN))
+
+
+def _short(alarm: str, stack: str) -> str:
+    return alarm.removeprefix(f"{stack}-")

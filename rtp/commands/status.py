@@ -1,0 +1,74 @@
+"""rtp status."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp import times
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.commands.statuslook import views
+from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
+from rtp.ops import status as op
+from rtp.view import View, dim, line, warn
+
+if TYPE_CHECKING:
+    from rtp.output import Live
+
+app = new_app()
+
+
+@app.command()
+@with_session
+def status(
+    session: Session,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, in place.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all is well; for monitors.")] = False,
+    interval: Annotated[
+        float | None, typer.Option("--interval", min=0.5, metavar="S", help="Between two looks; 2, or 10 on AWS.")
+    ] = None,
+) -> None:
+    """Show stack, endpoints, queues and alarms, and what is wrong."""
+    if watch and check:
+        raise UsageError("--watch never ends, so --check has no answer.", hint="Leave one of them out.")
+    if watch:
+        _watch(session, interval or (2.0 if session.aws.local else 10.0))
+        return
+    found = op.read(session.aws, session.environment)
+    session.out.result(found, _render)
+    if check and not found.healthy:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _watch(session: Session, interval: float) -> None:
+    with session.out.live(data=True) as live:
+        last: list[View] = []
+        while True:
+            try:
+                found = op.read(session.aws, session.environment)
+            except CredentialsError:
+                raise
+            except AwsError as error:
+                _show(session, live, [*last, line(warn("trying again: "), error.message)])
+            else:
+                last = _render(found)
+                if session.out.json:
+                    session.out.event("status", found, _render)
+                else:
+                    _show(session, live, last)
+            time.sleep(interval)
+
+
+def _show(session: Session, live: Live, shown: list[View]) -> None:
+    if live.visible:
+        live.update([*shown, line(dim(f"{times.clock(times.now_ms())[:8]}  Ctrl-C ends"))])
+    elif not session.out.json:
+        session.out.show([*shown, ""])
+
+
+def _render(found: op.Status) -> list[View]:
+    return views(found, now=times.parse_when(found.at))

@@ -1,0 +1,211 @@
+"""The parts of a status, each read by one function, and what of them is a problem."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp import times
+from rtp.aws import metrics, queues, records, trail
+from rtp.aws.metrics import Series
+from rtp.contract import METRIC_NAMESPACE, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm
+    from rtp.aws.functions import EventSource, Function
+    from rtp.aws.usage import Quota
+    from rtp.contract import Names
+    from rtp.settings import Settings
+
+HOUR_S = 3600
+DEAD_WINDOW_MS = 14 * 86_400_000  # as long as the dead-letter queue keeps a message
+DEAD_MOST = 1_000
+GROUPS = 5
+_FINE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_LOW_QUOTA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The stack and its last deploy. Times are ISO 8601 UTC; version is rtp's own, by who CloudTrail says."""
+
+    name: str
+    state: str
+    reason: str
+    created: str | None
+    deployed: str | None
+    deployed_by: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Messages in a queue, and the age of the oldest in seconds (None: not told)."""
+
+    name: str
+    depth: int
+    visible: int
+    in_flight: int
+    delayed: int
+    oldest_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """How many died of one cause."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """Sums of the last hour; latencies of the API in ms, None without a request."""
+
+    requests: int
+    errors_4xx: int
+    errors_5xx: int
+    p50_ms: float | None
+    p95_ms: float | None
+    processed: int
+    failed: int
+    rejected: int
+    dead: int
+    duplicates: int
+    function_errors: int
+    throttles: int
+
+
+def stack(found: Mapping[str, Any], outputs: Mapping[str, str], *, by: str | None) -> Stack:
+    """Out of DescribeStacks' description."""
+    created = found.get("CreationTime")
+    return Stack(
+        name=str(found["StackName"]),
+        state=str(found["StackStatus"]),
+        reason=str(found.get("StackStatusReason") or ""),
+        created=_iso(created),
+        deployed=_iso(found.get("LastUpdatedTime") or created),
+        deployed_by=by,
+        version=outputs.get(Output.VERSION),
+    )
+
+
+def deployer(aws: Aws, name: str) -> str | None:
+    """Who deployed last; None where CloudTrail does not know."""
+    return trail.deployer(aws, name)
+
+
+def queue(aws: Aws, url: str, name: str, *, now: int) -> Queue:
+    """Depth and age. SQS tells the age as a metric alone, a minute or two late."""
+    depth = queues.depth(aws, url)
+    oldest: int | None = 0
+    if depth.total:
+        series = Series("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", name),), "Maximum")
+        until = now // 60_000 * 60 + 60
+        found = metrics.values(aws, [series], since_s=until - 600, until_s=until, period_s=60)[0]
+        oldest = int(found[-1]) if found else None
+    return Queue(name, depth.total, depth.visible, depth.in_flight, depth.delayed, oldest)
+
+
+def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorCount]:
+    """What the newest dead records died of, the most frequent first."""
+    found = records.by_status(
+        aws, table, "dead", shards=shards, since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST
+    )
+    counted = Counter(_cause(r.get("error")) for r in found)
+    return [ErrorCount(error, count) for error, count in counted.most_common()]
+
+
+def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
+    """What came in the last 60 minutes, and how it went."""
+    gateway, events = (("ApiName", names.api),), (("env", names.env), ("project", names.project))
+    wanted = [
+        *(Series("AWS/ApiGateway", n, gateway, "Sum") for n in ("Count", "4XXError", "5XXError")),
+        *(Series("AWS/ApiGateway", "Latency", gateway, p) for p in ("p50", "p95")),
+        *(
+            Series(METRIC_NAMESPACE, f"Events{n}", events, "Sum")
+            for n in ("Processed", "Failed", "Rejected", "Dead", "Duplicate")
+        ),
+        *(
+            Series("AWS/Lambda", n, (("FunctionName", f),), "Sum")
+            for n in ("Errors", "Throttles")
+            for f in (names.processor, names.worker)
+        ),
+    ]
+    since = now // 60_000 * 60 - HOUR_S + 60
+    found = metrics.values(aws, wanted, since_s=since, until_s=since + HOUR_S, period_s=HOUR_S)
+    sums = [round(sum(values)) for values in found]
+    # CloudWatch counts the hour from its start; an engine may cut it at the full hour: then the worse half is told.
+    p50, p95 = (max(values) if values else None for values in found[3:5])
+    return LastHour(
+        requests=sums[0],
+        errors_4xx=sums[1],
+        errors_5xx=sums[2],
+        p50_ms=None if p50 is None else round(p50, 1),
+        p95_ms=None if p95 is None else round(p95, 1),
+        processed=sums[5],
+        failed=sums[6],
+        rejected=sums[7],
+        dead=sums[8],
+        duplicates=sums[9],
+        function_errors=sums[10] + sums[11],
+        throttles=sums[12] + sums[13],
+    )
+
+
+def queue_arn(outputs: Mapping[str, str], name: str) -> str:
+    """The queue's ARN, in the partition, region and account of the stack's key."""
+    _, partition, _, region, account, _ = outputs[Output.KEY_ARN].split(":", 5)
+    return f"arn:{partition}:sqs:{region}:{account}:{name}"
+
+
+def problems(
+    *,
+    stack: Stack,
+    settings: Settings,
+    queues: Mapping[str, Queue],
+    sources: Iterable[EventSource] | None,
+    functions: Iterable[Function] | None,
+    alarms: Iterable[Alarm],
+    quota: Quota | None,
+) -> list[str]:
+    """What is wrong, the cause before its effects, each with the command that tells more."""
+    found = []
+    if stack.state not in _FINE:
+        busy = stack.state.endswith("_IN_PROGRESS")
+        found.append(f"the stack is {stack.state}" + ("" if busy else "; `rtp deploy` explains and mends it"))
+    for function in functions or ():
+        if function.state not in ("Active", "Inactive", ""):
+            found.append(f"{function.name} is {function.state}: {function.reason}".rstrip(": "))
+        if function.update == "Failed":
+            found.append(f"the last update of {function.name} failed: {function.reason}".rstrip(": "))
+    if sources is not None:
+        states = [s.state for s in sources]
+        if "Enabled" not in states:
+            found.append(f"the queue is not drained: its event source is {states[0] if states else 'missing'}")
+    dlq = queues.get("dlq")
+    if dlq is not None and dlq.depth >= settings.alarm_dlq_messages:
+        found.append(f"{dlq.depth:,} dead in the DLQ; see `rtp dlq inspect`")
+    waiting = queues.get("queue")
+    if waiting is not None and (waiting.oldest_s or 0) >= settings.alarm_queue_age_s:
+        found.append(f"the oldest message waits for {times.span((waiting.oldest_s or 0) * 1000)}")
+    found += [f"alarm {a.name.removeprefix(stack.name + '-')}: {a.reason}" for a in alarms if a.state == "ALARM"]
+    if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:
+        found.append(f"{quota.left:,} of {quota.limit:,} requests are left of the {quota.period.lower()}'s quota")
+    return found
+
+
+def _cause(error: Any) -> str:
+    if not isinstance(error, dict):
+        return "unknown"
+    said = error.get("signature") or ": ".join(str(error[k]) for k in ("type", "message") if error.get(k))
+    return str(said or "unknown")
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else times.iso(moment.timestamp() * 1000)
