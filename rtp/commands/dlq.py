@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp import plain, times
-from rtp.commands import dlqlook, interrupts
+from rtp.commands import consent, dlqlook, interrupts
 from rtp.commands.options import Since, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
@@ -36,9 +36,6 @@ Cause = Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only
 Grep = Annotated[str | None, typer.Option("--grep", help="Only bodies that match this regular expression.")]
 All = Annotated[bool, typer.Option("--all", help="Every message.")]
 Most = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many.")]
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", metavar="STACK", help="The stack's name, where a protected one asks for it.")
-]
 
 
 @app.command("inspect")
@@ -92,7 +89,7 @@ def redrive(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until each is processed or dead.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest wait.")] = 120.0,
     yes: Yes = False,
-    confirm: Confirm = None,
+    confirm: consent.Confirm = None,
 ) -> None:
     """Put dead messages back into the queue. Each is deleted only once SQS has confirmed the new one."""
     wanted = _chosen(every, ids, types, error, grep, since)
@@ -101,7 +98,8 @@ def redrive(
         found, _ = _look(session, wanted, limit or _EVERY)
         out.result(_dry(found.messages), dlqlook.repair)
         return
-    _consent(session, "Put every dead message back", guarded=every, yes=yes, confirm=confirm)
+    what = "every dead message" if every else "dead messages"
+    consent.ask(session, f"Put {what} back", wide=not ids, yes=yes, confirm=confirm)
     bodies: dict[str, str] = {}
     if edited:
         found, _ = _look(session, wanted, min(limit or _EVERY, edit.MOST + 1))
@@ -137,14 +135,15 @@ def undo(
         str | None, typer.Option("--run", help="Which redrive or purge; the last one unless given.")
     ] = None,
     yes: Yes = False,
-    confirm: Confirm = None,
+    confirm: consent.Confirm = None,
 ) -> None:
     """Put the messages of a redrive or a purge back where they were. What is processed stays processed."""
     out, aws, outputs = session.out, session.aws, session.outputs
     account = guard.account(aws, session.environment)
     run_ = journal.load(journal.folder(session.environment.state, session.environment.name), name)
     undoing.check(run_, stack=session.environment.names.stack, account=account)
-    _consent(session, f"Put {len(run_.entries)} messages of {run_.run} back", guarded=True, yes=yes, confirm=confirm)
+    question = f"Put {len(run_.entries)} messages of {run_.run} back"
+    consent.ask(session, question, wide=True, yes=yes, confirm=confirm)
     with interrupts.gently(_teller(session)) as broken, lease.held(aws, outputs[Output.TABLE], "dlq undo", broken.stop):
         done = undoing.undo(aws, outputs, run_, stop=broken.stop)
     out.result(done, dlqlook.undone)
@@ -165,19 +164,13 @@ def purge(
     since: Since = None,
     limit: Most = None,
     yes: Yes = False,
-    confirm: Confirm = None,
+    confirm: consent.Confirm = None,
 ) -> None:
     """Delete dead messages, after a backup that `rtp dlq undo` can put back."""
     wanted = _chosen(every, ids, types, error, grep, since)
     out, aws, outputs = session.out, session.aws, session.outputs
-    guard.account(aws, session.environment)
     what = "every dead message" if every else "these dead messages"
-    if session.environment.protected:
-        out.confirm_name(
-            f"Delete {what} of {session.environment.names.stack}?", session.environment.names.stack, given=confirm
-        )
-    else:
-        out.confirm(f"Delete {what} of {session.environment.names.stack}?", yes=yes)
+    consent.ask_always(session, f"Delete {what}", yes=yes, confirm=confirm)
     with (
         interrupts.gently(_teller(session)) as broken,
         _journal(session, "purge", sync=True) as writer,
@@ -232,16 +225,6 @@ def _look(session: Session, wanted: Wanted, limit: int) -> tuple[inspect.Inspect
             tell=lambda n: live.update(line(dim(f"{n:,} looked at"))),
         )  # fmt: skip
     return found, broken
-
-
-def _consent(session: Session, question: str, *, guarded: bool, yes: bool, confirm: str | None) -> None:
-    """The account must be right; a protected environment's name is typed before every message moves."""
-    environment = session.environment
-    guard.account(session.aws, environment)
-    if environment.protected and guarded:
-        session.out.confirm_name(f"{question} in {environment.names.stack}?", environment.names.stack, given=confirm)
-    elif environment.protected or (guarded and session.out.interactive):
-        session.out.confirm(f"{question} in {environment.names.stack}?", yes=yes)
 
 
 def _journal(session: Session, what: str, *, sync: bool = False) -> journal.Writer:

@@ -1,0 +1,111 @@
+"""The archive of raw events: one line a delivery, as it came.
+
+`raw/yyyy/mm/dd/hh/NAME.ndjson.gz`, by the hour it was written in (UTC); a record's raw_key is `KEY#LINE`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import objects
+from rtp.contract import RAW_PREFIX
+from rtp.errors import RtpError
+from rtp.runtime.event import Identity, InvalidEventError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.aws import Aws
+
+_AHEAD = 8  # objects read at once
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """An archived delivery. body: the event's text as it came; received_at: epoch ms; key: `KEY#LINE`."""
+
+    id: str
+    timestamp: int
+    type: str
+    source: str
+    received_at: int
+    body: str
+    key: str
+
+    @property
+    def identity(self) -> Identity:
+        """The event's (id, timestamp), also where its text has no id."""
+        return Identity(self.id, self.timestamp)
+
+
+def at(aws: Aws, bucket: str, raw_key: str) -> RawEvent | None:
+    """The delivery that a record's raw_key names; None where the object or the line is not there."""
+    key, _, number = raw_key.rpartition("#")
+    if not key or not number.isdecimal():
+        return None
+    try:
+        found = read(aws, bucket, key)
+    except RtpError as error:
+        if error.code == "no-object":
+            return None
+        raise
+    return next((event for event in found if event.key == raw_key), None)
+
+
+def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]:
+    """The deliveries that were archived between two times (epoch ms), by object in time order."""
+    first, last = _hour(since), _hour(until)
+    # A key begins with its hour, so what lies before the first one is skipped by the listing itself.
+    keys = (o.key for o in objects.listed(aws, bucket, RAW_PREFIX, after=first))
+    with ThreadPoolExecutor(max_workers=_AHEAD) as pool:
+        running: deque[Any] = deque()
+        for key in keys:
+            if key[: len(last)] > last:
+                break
+            running.append(pool.submit(read, aws, bucket, key))
+            if len(running) >= _AHEAD:
+                yield from _within(running.popleft().result(), since, until)
+        while running:
+            yield from _within(running.popleft().result(), since, until)
+
+
+def read(aws: Aws, bucket: str, key: str) -> list[RawEvent]:
+    """Every delivery in one object; lines that are none are left out."""
+    content = objects.get(aws, bucket, key)
+    try:
+        text = gzip.decompress(content) if key.endswith(".gz") else content
+    except (OSError, EOFError, zlib.error):
+        raise RtpError(
+            f"The archived object {key} is damaged.", hint="Leave it out with --since and --until."
+        ) from None
+    events = (_event(line, f"{key}#{number}") for number, line in enumerate(text.split(b"\n")))
+    return [event for event in events if event is not None]
+
+
+def _hour(ms: int) -> str:
+    return f"{RAW_PREFIX}{datetime.fromtimestamp(max(0, ms) / 1000, UTC):%Y/%m/%d/%H}/"
+
+
+def _within(events: list[RawEvent], since: int, until: int) -> Iterator[RawEvent]:
+    return (event for event in events if since <= event.received_at <= until)
+
+
+def _event(line: bytes, key: str) -> RawEvent | None:
+    try:
+        value = json.loads(line)
+        identity = Identity(str(value["id"]), int(value["timestamp"]))
+        body, source, received_at = str(value["body"]), str(value.get("source", "")), int(value["received_at"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    try:
+        kind = parse(body, identity).type
+    except InvalidEventError as error:
+        kind = error.type
+    return RawEvent(identity.id, identity.timestamp, kind, source, received_at, body, key)
