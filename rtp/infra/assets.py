@@ -48,23 +48,25 @@ def check(processors: Path | None) -> None:
         return
     if not processors.exists():
         raise ConfigError(
-            f"the processors {processors} do not exist",
-            hint="mend `path` under [processors] in rtp.toml, or create one with `rtp init`",
+            f"The processors {processors} do not exist.",
+            hint="Mend `path` under [processors] in rtp.toml, or make some with `rtp init`.",
             code="processors",
         )
     if processors.is_dir() and not (processors / "__init__.py").is_file():
         raise ConfigError(
-            f"{processors} is not a package: it has no __init__.py",
-            hint=f"create {processors / '__init__.py'}",
+            f"{processors} is not a package: it has no __init__.py.",
+            hint=f"Create {processors / '__init__.py'}.",
             code="processors",
         )
     if processors.is_file() and processors.suffix != ".py":
-        raise ConfigError(f"{processors} is not a Python file", hint="name a .py file or a package", code="processors")
+        raise ConfigError(
+            f"{processors} is not a Python file.", hint="Name a .py file or a package.", code="processors"
+        )
     name = module(processors)
     if not name.isidentifier() or name in _RESERVED:
         raise ConfigError(
-            f"processors cannot be imported as {name!r}",
-            hint="rename the file to, say, processors.py",
+            f"Processors cannot be imported as {name!r}.",
+            hint="Rename it to, say, processors.py.",
             code="processors",
         )
     for path, file in sources(processors):
@@ -77,7 +79,7 @@ def _compile(file: Path) -> None:
         ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
         raise ConfigError(
-            f"{file}:{error.lineno or 1}: {error.msg}", hint="mend the line; nothing was deployed", code="processors"
+            f"{file}:{error.lineno or 1}: {error.msg}", hint="Mend the line; nothing was deployed.", code="processors"
         ) from error
     except ValueError as error:  # a null byte
-        raise ConfigError(f"{file}:1: {error}", hint="save the file as UTF-8 text", code="processors") from error
+        raise ConfigError(f"{file}:1: {error}", hint="Save the file as UTF-8 text.", code="processors") from error

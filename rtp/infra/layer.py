@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtp.errors import ConfigError
-from rtp.infra import archive
+from rtp.infra import archive, installed
 
 PYTHON = "3.14"
 """The newest Python that Lambda has; the stack's runtime and the layer's wheels."""
@@ -20,6 +20,7 @@ _OWN = Path(__file__).with_name("layer-requirements.txt")
 _PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
 _UV_TIMEOUT_S = 600
+_MOST_BYTES = 250 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Platform:
 
     name: str
     arguments: tuple[str, ...]
+    local: bool = False
 
     @classmethod
     def aws(cls, architecture: str) -> Platform:
@@ -38,7 +40,7 @@ class Platform:
     @classmethod
     def here(cls) -> Platform:
         """The interpreter that runs rtp, which is also the one that runs functions on the local engine."""
-        return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable))
+        return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable), local=True)
 
 
 def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: bool = False) -> Path:
@@ -49,6 +51,8 @@ def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: 
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
     if target.exists() and not (anew and requirements is not None):
         return target
+    if platform.local and requirements is None and (ours := installed.files(_OWN.read_text())) is not None:
+        return archive.keep(target, [(f"python/{path}", file) for path, file in ours])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".resolve-") as scratch:
         packages = Path(scratch, "python")
@@ -58,12 +62,30 @@ def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: 
         for leftover in (".lock", "bin", "CACHEDIR.TAG", ".gitignore"):
             found = packages / leftover
             shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+        _check(packages, requirements, platform)
         return archive.keep(target, archive.tree(packages, "python/"))
 
 
 def fingerprint(platform: Platform, requirements: Path | None) -> str:
     """Changes when the platform or any of the requirements' text does."""
     return archive.digest([platform.name, *platform.arguments, *_texts(_OWN, []), *_texts(requirements, [])])
+
+
+def _check(packages: Path, requirements: Path | None, platform: Platform) -> None:
+    """Refuse what Lambda would refuse, or what would get in the way of the code asset."""
+    if (packages / "rtp").exists():
+        raise ConfigError(
+            f"{requirements} brings rtp itself, which every function has already.",
+            hint="Take rtp out of the functions' requirements.",
+            code="requirements",
+        )
+    size = sum(file.stat().st_size for _, file in archive.tree(packages))
+    if size > _MOST_BYTES and not platform.local:
+        raise ConfigError(
+            f"The layer has {size / 1e6:.0f} MB unpacked; Lambda takes {_MOST_BYTES / 1e6:.0f} MB with the code.",
+            hint=f"Take what the functions do not need out of {requirements}.",
+            code="requirements",
+        )
 
 
 def _lock(target: Path, platform: Platform, requirements: Path) -> Path:
@@ -85,8 +107,8 @@ def _lock(target: Path, platform: Platform, requirements: Path) -> Path:
         )
     except _UvError as error:
         raise ConfigError(
-            f"{requirements} does not resolve for {platform.name}: {error.cause}",
-            hint="mend the requirement; nothing was deployed",
+            f"{requirements} does not resolve for {platform.name}: {error.cause}.",
+            hint="Mend the requirement; nothing was deployed.",
             code="requirements",
         ) from error
     return target
@@ -113,8 +135,8 @@ def _install(target: Path, platform: Platform, requirements: Path) -> None:
         )
     except _UvError as error:
         raise ConfigError(
-            f"the layer for {platform.name} cannot be built: {error.cause}",
-            hint="check the network and the package index uv is set to use",
+            f"The layer for {platform.name} cannot be built: {error.cause}.",
+            hint="Check the network and the package index that uv is set to use.",
             code="layer",
         ) from error
 
@@ -138,12 +160,12 @@ def _uv(*arguments: str) -> None:
 
 
 def _first_cause(stderr: str) -> str:
-    """The sentence that says why, out of uv's tree of explanations."""
-    lines = [line.strip(" ×╰─▶├│\t") for line in stderr.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved "))]
-    because = [index for index, line in enumerate(lines) if line.startswith("Because")]
-    chosen = lines[because[0] :] if because else lines
-    return " ".join(chosen).removeprefix("error: ") or "uv gave no reason"
+    """The sentence that says why, out of uv's explanation."""
+    lines = [line.strip(" ╰─▶├│^\t") for line in stderr.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved ")))
+    because = text.find("Because ")
+    text = text[because:] if because >= 0 else text.removeprefix("error: ").replace(" cause: ", ": ")
+    return text.rstrip(".") or "uv gave no reason"
 
 
 def _texts(file: Path | None, seen: list[Path]) -> list[bytes]:
@@ -155,8 +177,8 @@ def _texts(file: Path | None, seen: list[Path]) -> list[bytes]:
         data = file.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"the requirements {file} cannot be read: {error.strerror}",
-            hint="mend `requirements` under [processors] in rtp.toml",
+            f"The requirements {file} cannot be read: {error.strerror}.",
+            hint="Mend `requirements` under [processors] in rtp.toml.",
             code="requirements",
         ) from error
     found = [data]

