@@ -61,13 +61,13 @@ def synth(
         _build(plan, wanted, exchange=not force)
     except OSError as error:
         raise ConfigError(
-            f"{error.filename or target} cannot be used: {error.strerror or error}",
-            hint="rtp keeps what it builds in the folder .rtp; mend its permissions or make room",
+            f"{error.filename or target} cannot be used: {error.strerror or error}.",
+            hint="rtp keeps what it builds in the folder .rtp: mend its permissions or make room.",
             code="folder",
         ) from error
     built = _load(plan, wanted)
     if built is None:
-        raise RtpError(f"the synthesis of {env.name} left nothing in {target}", code="synth")
+        raise RtpError(f"The synthesis of {env.name} left nothing in {target}.", code="synth")
     return replace(built, cached=False)
 
 
@@ -77,8 +77,8 @@ def _plan(
     account = account or env.account or (LOCAL_ACCOUNT if env.local else None)
     if account is None:
         raise ConfigError(
-            f"the account of {env.name} is not known",
-            hint=f"set `account` under [env.{env.name}] in rtp.toml",
+            f"The account of {env.name} is not known.",
+            hint=f"Set `account` under [env.{env.name}] in rtp.toml.",
             code="account",
         )
     assets.check(env.processors)
@@ -130,8 +130,8 @@ def _refuse_foreign(target: Path) -> None:
     """What stands at target is replaced as a whole: it must be an assembly, or nothing."""
     if target.exists() and not (target / _MARK).exists() and (not target.is_dir() or any(target.iterdir())):
         raise RefusedError(
-            f"{target} is not empty and not an assembly of rtp's",
-            hint="name another folder with --out, or empty this one",
+            f"{target} is not empty and not an assembly of rtp's.",
+            hint="Name another folder with --out, or empty this one.",
             code="not-an-assembly",
         )
 
@@ -196,14 +196,14 @@ def _run(plan: Plan, log: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RtpError(f"the synthesis gave no answer within {_TIMEOUT_S} s", code="synth") from None
+        raise RtpError(f"The synthesis gave no answer within {_TIMEOUT_S} s.", code="synth") from None
     if done.returncode == 0:
         log.unlink(missing_ok=True)
         return
     log.write_text(f"{done.stdout}\n{done.stderr}")
     raise RtpError(
-        f"the synthesis failed: {_cause(done.returncode, done.stderr)}",
-        hint=f"the whole output is in {log}",
+        f"The synthesis failed: {_cause(done.returncode, done.stderr)}",
+        hint=f"The whole output is in {log}.",
         code="synth",
     )
 
