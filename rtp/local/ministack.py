@@ -32,6 +32,7 @@ class MiniStack:
         os.environ["AWS_XRAY_DAEMON_ADDRESS"] = self._daemon.address
         import ministack.app
 
+        ministack.app.BANNER = "MiniStack on port {port}"
         self.app = ministack.app.app
         self.has_xray = "xray" in ministack.app.SERVICE_HANDLERS
         patches.apply_all(self.telemetry)
@@ -49,12 +50,14 @@ class MiniStack:
 
     async def drain(self) -> None:
         """Begin no more batches, and let the invocations under way end while they can still reach the engine."""
+        from ministack.core import lambda_runtime
         from ministack.services import lambda_svc
 
         lambda_svc._poll_sqs = lambda: False
         deadline = time.monotonic() + DRAIN_S
         while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        await asyncio.to_thread(lambda_runtime.reset)  # their requests cannot be cancelled, only answered
 
     async def stop(self) -> None:
         """End the functions and save everything."""

@@ -51,7 +51,7 @@ def evaluate(alarm: dict[str, Any]) -> None:
         return
     values = _values(cloudwatch, alarm)
     threshold = float(alarm.get("Threshold") or 0)
-    state = _state(alarm, [None if v is None else compare(v, threshold) for v in values])
+    state = new_state(alarm, [None if v is None else compare(v, threshold) for v in values])
     before = alarm["StateValue"]
     if state is None or state == before:
         return
@@ -95,7 +95,7 @@ def _values(cloudwatch: Any, alarm: dict[str, Any]) -> list[float | None]:
     return [cloudwatch._stat_value(cloudwatch._calc_stats(part), statistic, part) if part else None for part in within]
 
 
-def _state(alarm: dict[str, Any], breaching: list[bool | None]) -> str | None:
+def new_state(alarm: dict[str, Any], breaching: list[bool | None]) -> str | None:
     """ALARM, OK or INSUFFICIENT_DATA; None to leave it."""
     missing = alarm.get("TreatMissingData") or "missing"
     if missing in ("breaching", "notBreaching"):

@@ -167,7 +167,8 @@ class ApiGateway:
             request["request_id"] = call.request_id
             call.request = request
         body = args[5]
-        if body and len(body) > MAX_BODY_BYTES:
+        if call is not None and call.stage and len(body or b"") > MAX_BODY_BYTES:
+            request["stage"] = call.stage  # its deployment has the gateway responses
             return self._apigw._gw_error("REQUEST_TOO_LARGE", f"HTTP content length exceeded {MAX_BODY_BYTES} bytes.")
         return await self.execute_one(request, *args)
 

@@ -20,7 +20,7 @@ _STEP_S = 0.05
 
 def apply(queues: Queues) -> None:
     """Add the actions that are missing."""
-    require(queues.sqs, "_HANDLERS", "_Err", "_queue_by_arn", "_queues")
+    require(queues.sqs, "_HANDLERS", "_Err", "_queue_by_arn", "_queues", "_externalize_url")
     moves = Moves(queues)
     for action, act in (
         ("StartMessageMoveTask", moves.start),
@@ -114,7 +114,8 @@ class Moves:
     def sources(self, data: dict[str, Any], url: str) -> dict[str, Any]:
         """ListDeadLetterSourceQueues."""
         dead_letters = self._sqs._get_q(data.get("QueueUrl") or url)
-        return {"queueUrls": self._sources_of(dead_letters["attributes"]["QueueArn"])}
+        urls = self._sources_of(dead_letters["attributes"]["QueueArn"])
+        return {"queueUrls": [self._sqs._externalize_url(url) for url in urls]}
 
     def _run(self, task: Task) -> None:
         began = time.monotonic()

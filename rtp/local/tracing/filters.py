@@ -221,6 +221,8 @@ class _Parser:
         kind, text = self._next()
         value: Any = float(text) if kind == "number" else _unquoted(text)
         if kind == "word":
+            if text.lower() not in ("true", "false"):
+                raise FilterError(f"a value was expected, not {text!r}")
             value = text.lower() == "true"
         try:
             return compare, convert(value) if convert else value

@@ -1,0 +1,189 @@
+"""What the engine's tests build on it: functions, queues and APIs with names of their own."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
+
+import pytest
+
+from rtp.aws import Aws
+from rtp.local import engine as engines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_T = TypeVar("_T")
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+SQS_TEMPLATE = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"
+
+
+class Lab:
+    """One engine, and short ways to build on it."""
+
+    def __init__(self, engine: engines.Engine) -> None:
+        self.engine = engine
+        self.aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True)
+        self.name = f"t{uuid4().hex[:10]}"
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        return self.aws.call(service, operation, **params)
+
+    def request(
+        self, method: str, path: str, body: str | bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Plain HTTP, with exactly these headers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.engine.port, timeout=30)
+        try:
+            own_host = any(name.lower() == "host" for name in headers or {})
+            connection.putrequest(method, path, skip_host=own_host, skip_accept_encoding=True)
+            content = body.encode() if isinstance(body, str) else body or b""
+            for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+                connection.putheader(name, value)
+            connection.endheaders(content)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def function(self, code: str, name: str = "", **config: Any) -> str:
+        """A function of this Python source, with a `handler` in it; its ARN."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("app.py", code)
+        made = self.call(
+            "lambda",
+            "create_function",
+            **{
+                "FunctionName": name or f"{self.name}-function",
+                "Runtime": "python3.13",
+                "Role": f"arn:aws:iam::{ACCOUNT}:role/any",
+                "Handler": "app.handler",
+                "Code": {"ZipFile": packed.getvalue()},
+                "Timeout": 10,
+                **config,
+            },
+        )
+        return str(made["FunctionArn"])
+
+    def invoke(self, arn: str, payload: Any = None) -> Any:
+        answer = self.call("lambda", "invoke", FunctionName=arn, Payload=json.dumps(payload or {}).encode())
+        return json.loads(answer["Payload"].read())
+
+    def queue(self, suffix: str = "queue", **attributes: str) -> tuple[str, str]:
+        """A queue; its URL and ARN."""
+        name = f"{self.name}-{suffix}"
+        url = self.call("sqs", "create_queue", QueueName=name, Attributes=attributes)["QueueUrl"]
+        return url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
+
+    def queue_with_dlq(self, receives: int = 2, visibility: int = 1) -> tuple[str, str, str, str]:
+        """A queue and its dead-letter queue; the URLs and ARNs of both."""
+        dlq_url, dlq_arn = self.queue("dlq")
+        policy = json.dumps({"deadLetterTargetArn": dlq_arn, "maxReceiveCount": str(receives)})
+        url, arn = self.queue(VisibilityTimeout=str(visibility), RedrivePolicy=policy)
+        return url, arn, dlq_url, dlq_arn
+
+    def feed(self, function: str, queue_arn: str) -> None:
+        """Let a queue feed a function, with partial batch responses."""
+        self.call(
+            "lambda",
+            "create_event_source_mapping",
+            EventSourceArn=queue_arn,
+            FunctionName=function,
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+        )
+
+    def api(self, routes: dict[str, dict[str, Any]]) -> str:
+        """A traced REST API with an access log; the path below which its routes are."""
+        api = self.call("apigateway", "create_rest_api", name=f"{self.name}-api")["id"]
+        root = self.call("apigateway", "get_resources", restApiId=api)["items"][0]["id"]
+        for path, integration in routes.items():
+            resource = self.call("apigateway", "create_resource", restApiId=api, parentId=root, pathPart=path)["id"]
+            where = {"restApiId": api, "resourceId": resource, "httpMethod": "POST"}
+            answer = integration.pop("answer", '{"message": "accepted"}')
+            self.call("apigateway", "put_method", **where, authorizationType="NONE")
+            self.call("apigateway", "put_integration", **where, integrationHttpMethod="POST", **integration)
+            self.call(
+                "apigateway",
+                "put_integration_response",
+                **where,
+                statusCode="202",
+                selectionPattern=r"2\d{2}",
+                responseTemplates={"application/json": answer},
+            )
+        deployment = self.call("apigateway", "create_deployment", restApiId=api)["id"]
+        stage = {"restApiId": api, "stageName": "prod"}
+        self.call("apigateway", "create_stage", **stage, deploymentId=deployment, tracingEnabled=True)
+        log = {"destinationArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{self.access_log}", "format": ACCESS_LOG}
+        patches = [{"op": "replace", "path": f"/accessLogSettings/{key}", "value": value} for key, value in log.items()]
+        self.call("apigateway", "update_stage", **stage, patchOperations=patches)
+        return f"/_aws/execute-api/{api}/prod"
+
+    @property
+    def access_log(self) -> str:
+        return f"/{self.name}/access"
+
+    def to_function(self, arn: str) -> dict[str, Any]:
+        uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"
+        return {"type": "AWS_PROXY", "uri": uri}
+
+    def to_queue(self, queue_arn: str, template: str = SQS_TEMPLATE, **more: Any) -> dict[str, Any]:
+        uri = f"arn:aws:apigateway:{REGION}:sqs:path/{ACCOUNT}/{queue_arn.rpartition(':')[2]}"
+        return {"type": "AWS", "uri": uri, "requestTemplates": {"application/json": template}, **more}
+
+    def post(self, path: str, body: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("POST", path, body, {"Content-Type": "application/json", **named})
+
+    def depth(self, url: str) -> tuple[int, int]:
+        """Visible and in-flight messages."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
+
+ACCESS_LOG = '{"id": "$context.requestId", "status": "$context.status", "path": "$context.resourcePath"}'
+
+
+def eventually(look: Callable[[], _T], timeout: float = 10) -> _T:
+    """The first thing that is not empty."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found = look()
+        if found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., Any]:
+    """`eventually`."""
+    return eventually
+
+
+@pytest.fixture
+def lab(engine: engines.Engine) -> Lab:
+    """The shared engine, with names of this test's own."""
+    return Lab(engine)
+
+
+@pytest.fixture(scope="module")
+def make_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Lab]]:
+    """Starts engines with switches of their own; all are stopped after the module."""
+    roots: list[Path] = []
+
+    def make(**extra_env: str) -> Lab:
+        root = tmp_path_factory.mktemp("engine")
+        roots.append(root)
+        return Lab(engines.start(root, extra_env=extra_env))
+
+    yield make
+    for root in roots:
+        engines.stop(root)

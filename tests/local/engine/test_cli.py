@@ -1,0 +1,118 @@
+"""`rtp local`, as people and scripts use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.local import process
+from rtp.local.state import folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Run = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture
+def rtp(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Runs rtp in a project folder of its own."""
+
+    def run(*args: str) -> Run:
+        return subprocess.run(
+            [sys.executable, "-m", "rtp", *args],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+
+    yield run
+    run("local", "stop")
+
+
+def as_json(run: Run) -> Any:
+    assert run.returncode == 0, run
+    return json.loads(run.stdout)
+
+
+def test_from_start_to_stop(rtp: Callable[..., Run]) -> None:
+    # Start, twice
+    started = as_json(rtp("local", "start", "--json"))
+    assert started["state"] == "running"
+    assert started["answers"]
+    assert "token" not in started
+    assert as_json(rtp("local", "start", "--json"))["pid"] == started["pid"]
+    assert as_json(rtp("local", "status", "--json")) == started
+    # What other tools need
+    assert f"export AWS_ENDPOINT_URL={started['endpoint_url']}" in rtp("local", "env").stdout
+    assert as_json(rtp("local", "env", "--json"))["AWS_ACCESS_KEY_ID"] == "test"
+    # Its log
+    assert "Running on" in rtp("local", "logs").stdout
+    entry = json.loads(rtp("local", "logs", "-n", "1", "--json").stdout)
+    assert entry["type"] == "engine-log"
+    # Stop, twice
+    assert as_json(rtp("local", "stop", "--json"))["state"] == "stopped"
+    assert rtp("local", "stop").returncode == 0
+    assert as_json(rtp("local", "status", "--query", "state")) == "stopped"
+
+
+def test_reset_asks_first(rtp: Callable[..., Run]) -> None:
+    rtp("local", "start")
+    refused = rtp("local", "reset")
+    assert refused.returncode == 5
+    assert "--yes" in refused.stderr
+    assert as_json(rtp("local", "reset", "--yes", "--json"))["state"] == "running"
+
+
+def test_without_an_engine_the_way_to_one_is_named(rtp: Callable[..., Run]) -> None:
+    run = rtp("local", "env")
+    assert run.returncode == 4
+    assert "rtp local start" in run.stderr
+    assert run.stdout == ""
+
+
+def test_a_killed_engine_is_told_once_and_then_gone(rtp: Callable[..., Run], tmp_path: Path) -> None:
+    # Given
+    pid = as_json(rtp("local", "start", "--json"))["pid"]
+    record = folder(tmp_path).record()
+    assert record is not None
+    os.kill(pid, signal.SIGKILL)
+    process.wait_gone(pid, record.started, 5)
+    # Then status shows it, and changes nothing
+    for _ in range(2):
+        status = rtp("local", "status", "--json")
+        assert (status.returncode, json.loads(status.stdout)["state"]) == (1, "killed")
+    # And whoever needs the engine hears what was lost
+    needed = rtp("local", "env", "--json")
+    assert needed.returncode == 4
+    assert json.loads(needed.stdout)["error"]["code"] == "engine-killed"
+    assert as_json(rtp("local", "status", "--json"))["state"] == "stopped"
+
+
+def test_start_after_a_kill_warns(rtp: Callable[..., Run], tmp_path: Path) -> None:
+    pid = as_json(rtp("local", "start", "--json"))["pid"]
+    record = folder(tmp_path).record()
+    assert record is not None
+    os.kill(pid, signal.SIGKILL)
+    process.wait_gone(pid, record.started, 5)
+    run = rtp("local", "start", "--json")
+    assert as_json(run)["data_lost"]
+    assert "lost" in run.stderr
+
+
+def test_a_taken_port_and_a_wrong_one(rtp: Callable[..., Run]) -> None:
+    port = as_json(rtp("local", "start", "--json"))["port"]
+    other = rtp("local", "start", "--port", str(port + 1))
+    assert other.returncode == 5
+    assert "rtp local stop" in other.stderr
+    assert rtp("local", "start", "--port", "0").returncode == 2

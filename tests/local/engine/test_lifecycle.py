@@ -1,0 +1,272 @@
+"""Start, stop, kill: one process, nothing lost by a stop, nothing left by a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws import Aws
+from rtp.errors import ConfigError, NotFoundError, RefusedError
+from rtp.local import engine, process
+from rtp.local.state import folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SLOW = "import time\ndef handler(event, context):\n    time.sleep(60)\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[Path]:
+    """A project folder whose engine does not outlive the test."""
+    yield tmp_path
+    record = folder(tmp_path).record()
+    if record:
+        process.kill_group(record.pid, record.started)
+
+
+def aws(running: engine.Engine) -> Aws:
+    return Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True)
+
+
+def processes_in(place: Path) -> list[int]:
+    """Processes that work in this folder, by their environment."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TMPDIR={place}".encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
+    # Given
+    first = engine.start(root)
+    url = aws(first).call("sqs", "create_queue", QueueName="kept")["QueueUrl"]
+    aws(first).call("sqs", "send_message", QueueUrl=url, MessageBody="still here")
+    aws(first).call("s3", "create_bucket", Bucket="kept")
+    aws(first).call("s3", "put_object", Bucket="kept", Key="key", Body=b"still here")
+    aws(first).call("xray", "put_trace_segments", TraceSegmentDocuments=[json.dumps(SEGMENT)])
+    # When
+    assert engine.stop(root)
+    assert engine.status(root).state == "stopped"
+    second = engine.start(root)
+    # Then
+    assert second.port == first.port
+    assert not second.data_lost
+    received = aws(second).call("sqs", "receive_message", QueueUrl=url)
+    assert received["Messages"][0]["Body"] == "still here"
+    assert aws(second).call("s3", "get_object", Bucket="kept", Key="key")["Body"].read() == b"still here"
+    assert len(aws(second).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"]) == 1
+    assert second.token != first.token
+
+
+def test_a_kill_is_noticed_and_everything_is_cleared_together(root: Path) -> None:
+    # Given
+    first = engine.start(root)
+    aws(first).call("s3", "create_bucket", Bucket="gone")
+    # When
+    os.killpg(first.pid, signal.SIGKILL)
+    process.wait_gone(first.pid, folder(root).record().started, 5)  # type: ignore[union-attr]
+    # Then
+    assert engine.status(root).state == "killed"
+    with pytest.raises(NotFoundError, match="killed") as caught:
+        engine.require(root)
+    assert caught.value.code == "engine-killed"
+    assert not folder(root).data.exists()
+    assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
+
+
+def test_start_after_a_kill_says_that_data_was_lost(root: Path) -> None:
+    # Given
+    first = engine.start(root)
+    os.kill(first.pid, signal.SIGKILL)
+    process.wait_gone(first.pid, folder(root).record().started, 5)  # type: ignore[union-attr]
+    # When
+    second = engine.start(root)
+    # Then
+    assert second.data_lost
+    assert not engine.start(root).data_lost
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes by their environment")
+def test_functions_end_with_the_engine_however_it_ends(root: Path, wait_for: Callable[..., Any]) -> None:
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        # Given an engine with a function that is busy
+        running = engine.start(root)
+        made = make_slow_function(aws(running))
+        caller = invoke_in_background(running, made)
+        tmp = folder(root).tmp
+        assert wait_for(lambda tmp=tmp: len(processes_in(tmp)) >= 2), "the function's worker runs"
+        # When
+        if number is signal.SIGKILL:
+            os.kill(running.pid, number)
+        else:
+            engine.stop(root)
+        # Then
+        assert wait_for(lambda tmp=tmp: not processes_in(tmp), 15), "no process is left"
+        caller.kill()
+        caller.wait()
+
+
+def test_nothing_is_left_outside_the_folder(root: Path) -> None:
+    # Given
+    running = engine.start(root)
+    made = make_function(aws(running), "def handler(event, context):\n    return 1\n")
+    aws(running).call("lambda", "invoke", FunctionName=made)
+    workers = list(folder(root).tmp.glob("ministack-lambda-*"))
+    # When
+    engine.stop(root)
+    # Then
+    assert workers, "functions live in the state folder"
+    assert not folder(root).tmp.exists()
+    assert {path.name for path in root.iterdir()} == {".rtp"}
+
+
+def test_only_this_user_can_read_the_state(root: Path) -> None:
+    engine.start(root)
+    assert folder(root).path.stat().st_mode & 0o777 == 0o700
+    assert folder(root).record_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_starts_at_once_give_one_engine(root: Path) -> None:
+    # When
+    code = f"from pathlib import Path; from rtp.local import engine; print(engine.start(Path({str(root)!r})).pid)"
+    starts = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    answers = [process.communicate() for process in starts]
+    # Then
+    assert {out for out, _ in answers} == {f"{engine.require(root).pid}\n"}, answers
+
+
+def test_another_port_is_taken_when_the_usual_one_is_not_free(root: Path) -> None:
+    with socket.socket() as other:
+        # Given
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        # When somebody insists
+        with pytest.raises(ConfigError, match=str(taken)) as caught:
+            engine.start(root, port=taken)
+        # Then it is refused, and nothing runs
+        assert caught.value.code == "port-taken"
+        assert engine.status(root).state == "stopped"
+        # And without insisting another one is found
+        folder(root).port_file.write_text(str(taken))
+        assert engine.start(root).port != taken
+
+
+def test_a_running_engine_does_not_move_to_another_port(root: Path) -> None:
+    running = engine.start(root)
+    with pytest.raises(RefusedError, match=str(running.port)):
+        engine.start(root, port=1)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".rtp").write_text("a file, where the folder should be")
+    with pytest.raises(ConfigError) as caught:
+        engine.start(tmp_path)
+    assert caught.value.code == "folder-not-writable"
+    assert engine.status(tmp_path).state == "stopped"
+
+
+def test_reset_forgets_everything_and_goes_on(root: Path) -> None:
+    # Given
+    running = engine.start(root)
+    aws(running).call("sqs", "create_queue", QueueName="gone")
+    aws(running).call("xray", "put_trace_segments", TraceSegmentDocuments=[json.dumps(SEGMENT)])
+    # When
+    engine.reset(root)
+    # Then
+    assert engine.require(root).pid == running.pid
+    assert not aws(running).call("sqs", "list_queues").get("QueueUrls")
+    assert aws(running).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"] == []
+
+
+def test_start_is_quick(root: Path) -> None:
+    engine.start(root)
+    engine.stop(root)
+    began = time.monotonic()
+    engine.start(root)
+    assert time.monotonic() - began < 5, "it takes about half a second on two idle cores"
+
+
+def test_the_user_s_environment_does_not_reach_functions(root: Path) -> None:
+    # Given secrets in every place from which they could leak
+    canary = "canary-7f3a"
+    secrets = {
+        "AWS_SESSION_TOKEN": canary,
+        "AWS_PROFILE": canary,
+        "AWS_ACCESS_KEY_ID": f"AKIA{canary}",
+        "GITHUB_TOKEN": canary,
+        "HTTPS_PROXY": f"http://{canary}",
+        "PYTHONPATH": f"/{canary}",
+        "HOME": f"/{canary}",
+    }
+    code = f"from pathlib import Path; from rtp.local import engine; engine.start(Path({str(root)!r}))"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, **secrets}, check=True)
+    running = engine.require(root)
+    # When
+    seen = "import os\ndef handler(event, context):\n    return dict(os.environ)\n"
+    made = make_function(aws(running), seen)
+    answer = aws(running).call("lambda", "invoke", FunctionName=made)
+    environment = json.loads(answer["Payload"].read())
+    # Then
+    assert canary not in json.dumps(environment)
+    assert environment["HOME"] == str(folder(root).home)
+    assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
+    assert environment["AWS_CONFIG_FILE"] == "/dev/null"
+    assert environment["AWS_ENDPOINT_URL"] == running.endpoint_url
+    assert running.token not in json.dumps(environment)
+
+
+SEGMENT = {
+    "trace_id": "1-5759e988-bd862e3fe1be46a994272793",
+    "id": "70de5b6f19ff9a0a",
+    "name": "kept",
+    "start_time": 1478293361.271,
+    "end_time": 1478293361.449,
+}
+
+
+def make_function(cloud: Aws, code: str) -> str:
+    import io
+    import zipfile
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", code)
+    made = cloud.call(
+        "lambda",
+        "create_function",
+        FunctionName=f"f{time.time_ns()}",
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/any",
+        Handler="app.handler",
+        Code={"ZipFile": packed.getvalue()},
+        Timeout=60,
+    )
+    return str(made["FunctionName"])
+
+
+def make_slow_function(cloud: Aws) -> str:
+    return make_function(cloud, SLOW)
+
+
+def invoke_in_background(running: engine.Engine, name: str) -> subprocess.Popen[bytes]:
+    url = f"{running.endpoint_url}/2015-03-31/functions/{name}/invocations"
+    code = f"import urllib.request as u; u.urlopen(u.Request({url!r}, data=b'{{}}', method='POST'))"
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

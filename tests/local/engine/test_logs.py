@@ -1,0 +1,93 @@
+"""Logs on the engine: complete, in order, in pages, searchable."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.local.engine.conftest import Lab
+
+LOGGING = """
+import json, sys, time
+from datetime import datetime, timezone
+def handler(event, context):
+    for n in range(event["lines"]):
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        print(json.dumps({"timestamp": at, "level": "INFO", "n": n, "event_id": event["id"]}))
+        time.sleep(event.get("pause", 0))
+    sys.stderr.write("the last word, without a newline")
+"""
+
+
+def lines(lab: Lab, **params: Any) -> list[dict[str, Any]]:
+    group = f"/aws/lambda/{lab.name}-function"
+    return list(lab.aws.pages("logs", "filter_log_events", "events", logGroupName=group, **params))
+
+
+def test_every_line_is_there_when_the_invocation_ends(lab: Lab) -> None:
+    # Given
+    function = lab.function(LOGGING)
+    # When
+    lab.invoke(function, {"lines": 300, "id": "a"})
+    # Then
+    found = [event["message"] for event in lines(lab)]
+    assert [json.loads(m)["n"] for m in found if m.startswith("{")] == list(range(300))
+    assert found[0].startswith("START RequestId")
+    assert "the last word, without a newline" in found
+    assert found[-1].startswith("REPORT RequestId")
+    assert len({event["eventId"] for event in lines(lab)}) == len(found)
+
+
+def test_a_line_has_the_time_that_it_names(lab: Lab) -> None:
+    function = lab.function(LOGGING)
+    lab.invoke(function, {"lines": 4, "id": "a", "pause": 0.1})
+    times = [event["timestamp"] for event in lines(lab) if event["message"].startswith("{")]
+    assert times == sorted(times)
+    assert times[-1] - times[0] >= 250
+
+
+def test_pages_and_patterns(lab: Lab) -> None:
+    # Given
+    function = lab.function(LOGGING)
+    for name in ("a", "b"):
+        lab.invoke(function, {"lines": 50, "id": name})
+    # When
+    client = lab.aws.client("logs")
+    group = f"/aws/lambda/{lab.name}-function"
+    seen: list[str] = []
+    token: dict[str, str] = {}
+    while True:
+        page = client.filter_log_events(logGroupName=group, limit=7, **token)
+        seen += [event["eventId"] for event in page["events"]]
+        if "nextToken" not in page:
+            break
+        token = {"nextToken": page["nextToken"]}
+    # Then
+    assert seen == [event["eventId"] for event in lines(lab)]
+    assert len(lines(lab, filterPattern='{ $.event_id = "b" }')) == 50
+    assert len(lines(lab, filterPattern='{ $.event_id = "b" && $.n >= 48 }')) == 2
+    assert len(lines(lab, filterPattern='"\\"event_id\\": \\"a\\""')) == 50
+    assert len(lines(lab, startTime=int(time.time() * 1000) + 60_000)) == 0
+
+
+def test_the_api_writes_its_access_log(lab: Lab, wait_for: Callable[..., Any]) -> None:
+    base = lab.api({"events": lab.to_queue(lab.queue()[1])})
+    _, answered, _ = lab.post(f"{base}/events", "{}")
+    found = wait_for(lambda: lab.call("logs", "filter_log_events", logGroupName=lab.access_log)["events"])
+    assert json.loads(found[0]["message"]) == {
+        "id": answered["x-amzn-requestid"],
+        "status": "202",
+        "path": "/events",
+    }
+
+
+def test_invocations_share_a_stream(lab: Lab) -> None:
+    function = lab.function(LOGGING)
+    for _ in range(5):
+        lab.invoke(function, {"lines": 1, "id": "a"})
+    streams = lab.call("logs", "describe_log_streams", logGroupName=f"/aws/lambda/{lab.name}-function")["logStreams"]
+    assert len(streams) <= 2, "one a day, and midnight may pass"

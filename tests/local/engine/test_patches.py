@@ -1,0 +1,188 @@
+"""Each mend fits the installed engine, and is still needed: without it the fault is there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.local.engine.conftest import Lab
+
+MENDS = "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,alarms"
+ROOT = "1-5759e988-bd862e3fe1be46a994272793"
+
+
+@pytest.fixture(scope="module")
+def mended(make_lab: Callable[..., Lab]) -> Lab:
+    return make_lab(RTP_LOCAL_ALARM_SPEED="30")
+
+
+@pytest.fixture(scope="module")
+def plain(make_lab: Callable[..., Lab]) -> Lab:
+    return make_lab(RTP_LOCAL_WITHOUT=MENDS)
+
+
+def test_every_mend_fits(mended: Lab) -> None:
+    log = mended.engine.log_file.read_text()
+    assert not re.findall(r"left out \w+: .*", log)
+
+
+def a_silent_function_is_waited_for(lab: Lab) -> bool:
+    """worker: 50 ms go by until the engine believes that nothing is logged."""
+    function = lab.function("def handler(event, context):\n    return 1\n", name=f"silent-{lab.name}")
+
+    def once() -> float:
+        began = time.monotonic()
+        lab.invoke(function)
+        return time.monotonic() - began
+
+    return min(once() for _ in range(10)) >= 0.05
+
+
+def a_batch_loses_its_traces(lab: Lab) -> bool:
+    """queues: SendMessageBatch forgets system attributes."""
+    url, _ = lab.queue("traced")
+    attribute = {"AWSTraceHeader": {"DataType": "String", "StringValue": f"Root={ROOT}"}}
+    entry = {"Id": "1", "MessageBody": "x", "MessageSystemAttributes": attribute}
+    lab.call("sqs", "send_message_batch", QueueUrl=url, Entries=[entry])
+    found = lab.call("sqs", "receive_message", QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"][0]
+    return "AWSTraceHeader" not in found["Attributes"]
+
+
+def a_caller_s_trace_is_lost(lab: Lab) -> bool:
+    """send_trace: the header of a SendMessage is not kept."""
+    url, _ = lab.queue("called")
+    headers = {
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Target": "AmazonSQS.SendMessage",
+        "X-Amzn-Trace-Id": f"Root={ROOT};Sampled=1",
+    }
+    assert lab.request("POST", "/", json.dumps({"QueueUrl": url, "MessageBody": "x"}), headers)[0] == 200
+    found = lab.call("sqs", "receive_message", QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"][0]
+    return "AWSTraceHeader" not in found["Attributes"]
+
+
+def an_invocation_has_another_trace(lab: Lab) -> bool:
+    """invocations: the function's trace is not the caller's."""
+    code = "import os\ndef handler(event, context):\n    return os.environ.get('_X_AMZN_TRACE_ID')\n"
+    lab.function(code, name=f"traced-{lab.name}", TracingConfig={"Mode": "Active"})
+    path = f"/2015-03-31/functions/traced-{lab.name}/invocations"
+    return ROOT.encode() not in lab.request("POST", path, "{}", {"X-Amzn-Trace-Id": f"Root={ROOT};Sampled=1"})[2]
+
+
+def a_malformed_answer_deletes_messages(lab: Lab) -> bool:
+    """event_source: an unknown identifier confirms the whole batch."""
+    code = "def handler(event, context):\n    return {'batchItemFailures': [{'itemIdentifier': 'unknown'}]}\n"
+    url, arn = lab.queue("fed", VisibilityTimeout="30")
+    lab.feed(lab.function(code, name=f"wrong-{lab.name}"), arn)
+    lab.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
+    deadline = time.monotonic() + 3
+    while sum(lab.depth(url)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return sum(lab.depth(url)) == 0
+
+
+def log_events_have_no_id(lab: Lab) -> bool:
+    """function_logs: a follower cannot tell events apart."""
+    function = lab.function("def handler(event, context):\n    print('x')\n", name=f"logged-{lab.name}")
+    lab.invoke(function)
+    found = lab.call("logs", "filter_log_events", logGroupName=f"/aws/lambda/logged-{lab.name}")["events"]
+    return not all(event.get("eventId") for event in found)
+
+
+def templates_have_no_context(lab: Lab) -> bool:
+    """api_gateway: $context.requestId renders as nothing."""
+    base = lab.api({"events": lab.to_queue(lab.queue("api")[1], answer='{"id": "$context.requestId"}')})
+    return bool(json.loads(lab.post(f"{base}/events", "{}")[2]) == {"id": ""})
+
+
+def an_alarm_looks_at_other_metrics(lab: Lab) -> bool:
+    """alarms: the dimensions are ignored."""
+    datum = {"MetricName": "M", "Dimensions": [{"Name": "D", "Value": "other"}], "Value": 9.0}
+    lab.call("cloudwatch", "put_metric_data", Namespace=lab.name, MetricData=[datum])
+    lab.call(
+        "cloudwatch",
+        "put_metric_alarm",
+        AlarmName=f"{lab.name}-alarm",
+        Namespace=lab.name,
+        MetricName="M",
+        Dimensions=[{"Name": "D", "Value": "mine"}],
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+    )
+    found = lab.call("cloudwatch", "describe_alarms", AlarmNames=[f"{lab.name}-alarm"])["MetricAlarms"][0]
+    return bool(found["StateValue"] == "ALARM")
+
+
+def dead_letters_cannot_be_moved(lab: Lab) -> bool:
+    """message_moves, which comes with queues: an unknown action."""
+    _, _, _, arn = lab.queue_with_dlq()
+    try:
+        lab.call("sqs", "start_message_move_task", SourceArn=arn)
+    except AwsError as error:
+        return "InvalidAction" in error.service_code or "not valid" in error.message
+    return False
+
+
+FAULTS = [
+    a_silent_function_is_waited_for,
+    a_batch_loses_its_traces,
+    a_caller_s_trace_is_lost,
+    an_invocation_has_another_trace,
+    a_malformed_answer_deletes_messages,
+    log_events_have_no_id,
+    templates_have_no_context,
+    an_alarm_looks_at_other_metrics,
+    dead_letters_cannot_be_moved,
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_the_fault_is_there_without_the_mend_and_gone_with_it(
+    mended: Lab, plain: Lab, fault: Callable[[Lab], bool]
+) -> None:
+    assert fault(plain), "the engine has mended this itself: take the mend out"
+    assert not fault(mended)
+
+
+RACE = """
+import sys
+from ministack.services import sqs
+from rtp.local import patches
+from rtp.local.telemetry import Telemetry
+
+if sys.argv[1] == "mended":
+    patches.apply_all(Telemetry())
+
+class Messages(list):
+    # Somebody sends while a poller looks through the messages.
+    def __iter__(self):
+        yield from super().__iter__()
+        self.append({"receipt_handle": None, "id": "new"})
+
+url = sqs._queue_url("q")
+sqs._queues[url] = {"messages": Messages([{"receipt_handle": "h", "id": "old"}]), "attributes": {}, "is_fifo": False}
+sqs._delete_messages_for_esm(url, {"h", "other"})
+print(len(list.__iter__(sqs._queues[url]["messages"]).__reduce__()[1][0]))
+"""
+
+
+@pytest.mark.parametrize(("engine_is", "left"), [("plain", 0), ("mended", 1)])
+def test_a_message_sent_while_a_poller_deletes(engine_is: str, left: int, tmp_path: Any) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", RACE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert run.stdout.strip() == str(left), run.stderr

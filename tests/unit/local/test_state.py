@@ -1,0 +1,115 @@
+"""The state folder, and the environment that the engine is given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.errors import WaitTimeoutError
+from rtp.local import process
+from rtp.local.environment import scrubbed
+from rtp.local.state import Folder, Record
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Folder:
+    made = Folder(tmp_path / ".rtp" / "local")
+    made.create()
+    return made
+
+
+def test_nothing_of_the_user_is_passed_on(place: Folder) -> None:
+    # Given
+    user = {
+        "PATH": "/bin",
+        "LANG": "C.UTF-8",
+        "HOME": "/home/ann",
+        "AWS_PROFILE": "prod",
+        "AWS_SESSION_TOKEN": "secret",
+        "AWS_ENDPOINT_URL": "https://elsewhere",
+        "HTTP_PROXY": "http://proxy",
+        "GH_TOKEN": "secret",
+        "LD_PRELOAD": "/lib/x.so",
+    }
+    # When
+    given = scrubbed(place, user)
+    # Then
+    assert given["PATH"] == "/bin"
+    assert given["HOME"] == str(place.home)
+    assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "HTTP_PROXY", "GH_TOKEN", "LD_PRELOAD"} & set(
+        given
+    )
+    assert given["AWS_ACCESS_KEY_ID"] == "test"
+    assert scrubbed(place, user, {"AUTH": "true"})["AUTH"] == "true"
+
+
+def test_a_record_is_private_and_whole(place: Folder) -> None:
+    record = Record(pid=7, started="then", port=4566, token="t")
+    place.write_record(record)
+    assert place.record() == record
+    assert place.record_file.stat().st_mode & 0o777 == 0o600
+    assert place.last_port() == 4566
+    assert not list(place.path.glob("*.new"))
+
+
+def test_a_damaged_record_is_that_of_a_killed_engine(place: Folder) -> None:
+    for text in ("", "{", "[]", '{"pid": 1}'):
+        place.record_file.write_text(text)
+        record = place.record()
+        assert record is not None
+        assert not process.alive(record.pid, record.started)
+
+
+def test_clearing_leaves_the_folder_and_the_port(place: Folder) -> None:
+    place.write_record(Record(pid=7, started="then", port=4566, token="t"))
+    (place.data / "state").mkdir()
+    place.clear()
+    assert place.record() is None
+    assert not place.data.exists()
+    assert place.last_port() == 4566
+
+
+def test_the_lock_is_waited_for_but_not_for_ever(place: Folder) -> None:
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with place.lock():
+            held.set()
+            free.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    with pytest.raises(WaitTimeoutError), place.lock(timeout=0.1):
+        pass
+    free.set()
+    with place.lock(timeout=5):
+        pass
+    holder.join()
+
+
+def test_a_process_is_known_by_its_start_too() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    start = process.started(child.pid)
+    assert start is not None
+    assert process.alive(child.pid, start)
+    assert not process.alive(child.pid, "another time")
+    # What is not it is left alone
+    process.kill_group(child.pid, "another time")
+    time.sleep(0.1)
+    assert child.poll() is None
+    # It is ended, and a zombie counts as gone
+    process.kill_group(child.pid, start)
+    assert process.wait_gone(child.pid, start, 5)
+    child.wait()
+    assert process.started(os.getpid()) is not None
+    assert process.started(0) is None

@@ -1,0 +1,139 @@
+"""Trace headers, the store, and trees put together from what arrives in any order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtp.local.tracing import header
+from rtp.local.tracing.api import summary
+from rtp.local.tracing.store import InvalidSegmentError, TraceStore
+from rtp.local.tracing.tree import walk
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = "1-5759e988-bd862e3fe1be46a994272793"
+
+
+def document(segment_id: str, name: str, parent: str | None = None, **more: Any) -> dict[str, Any]:
+    body = {"trace_id": ROOT, "id": segment_id, "name": name, "start_time": 10.0, "end_time": 11.0, **more}
+    return body | {"parent_id": parent} if parent else body
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1", header.TraceHeader(ROOT, "53995c3f42cd8ad8", True)),
+        (f"Sampled=0; Root={ROOT.upper()}", header.TraceHeader(ROOT, None, False)),
+        (f"Root={ROOT};Lineage=1:a:0;Parent=short", header.TraceHeader(ROOT)),
+        ("Root=1-2-3;Sampled=1", None),
+        ("nonsense", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_header_is_read(text: str | None, expected: header.TraceHeader | None) -> None:
+    assert header.parse(text) == expected
+
+
+def test_a_header_goes_round() -> None:
+    child = header.new().child(header.new_id())
+    assert header.parse(str(child)) == child
+
+
+@given(st.text(max_size=200))
+def test_no_header_breaks_it(text: str) -> None:
+    header.parse(text)
+
+
+PARTS = [
+    document("a" * 16, "api"),
+    document("b" * 16, "function", "a" * 16),
+    document("c" * 16, "outer", "b" * 16, type="subsegment", annotations={"event_id": "7"}),
+    document("d" * 16, "inner", "c" * 16, type="subsegment"),
+]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_subsegments_find_their_parents_in_any_order(order: tuple[int, ...]) -> None:
+    # Given
+    store = TraceStore()
+    for index in order:
+        store.put(json.dumps(PARTS[index]))
+    # When
+    trace = store.get(ROOT)
+    # Then
+    assert trace is not None
+    assert {s["name"] for s in trace.segments} == {"api", "function"}
+    function = next(s for s in trace.segments if s["name"] == "function")
+    assert [e["name"] for e in walk(function)] == ["function", "outer", "inner"]
+    assert trace.entry.name == "api"
+    assert summary(trace)["Annotations"]["event_id"][0]["AnnotationValue"] == {"StringValue": "7"}
+
+
+def test_a_subsegment_without_a_parent_stands_alone() -> None:
+    store = TraceStore()
+    store.put(json.dumps(PARTS[3]))
+    trace = store.get(ROOT)
+    assert trace is not None
+    assert [s["name"] for s in trace.segments] == ["inner"]
+
+
+def test_a_circle_is_no_tree_and_does_no_harm() -> None:
+    store = TraceStore()
+    store.put(json.dumps(document("a" * 16, "one", "b" * 16, type="subsegment")))
+    store.put(json.dumps(document("b" * 16, "two", "a" * 16, type="subsegment")))
+    trace = store.get(ROOT)
+    assert trace is not None
+    assert trace.segments
+    assert summary(trace)["Duration"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        json.dumps({**PARTS[0], "trace_id": "x"}),
+        json.dumps({**PARTS[0], "id": 7}),
+        json.dumps({**PARTS[0], "start_time": "now"}),
+        json.dumps({**PARTS[0], "metadata": "x" * 70_000}),
+    ],
+)
+def test_what_is_not_a_segment_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSegmentError):
+        TraceStore().put(text)
+
+
+def test_the_oldest_traces_make_room() -> None:
+    store = TraceStore(max_traces=10)
+    for n in range(25):
+        store.add({**document("a" * 16, "x", start_time=float(n)), "trace_id": f"1-00000000-{n:024x}"})
+    assert len(store.between(0, 100)) == 10
+    assert store.between(0, 100)[0] == f"1-00000000-{24:024x}"
+    assert store.get(f"1-00000000-{0:024x}") is None
+
+
+def test_too_many_bytes_make_room_too() -> None:
+    store = TraceStore(max_bytes=3000)
+    for n in range(25):
+        store.add({**document("a" * 16, "x" * 500), "trace_id": f"1-00000000-{n:024x}"})
+    assert len(store.between(0, 100)) < 6
+
+
+def test_saved_traces_come_back(tmp_path: Path) -> None:
+    store, other = TraceStore(), TraceStore()
+    for part in PARTS:
+        store.add(part)
+    store.save(tmp_path / "traces")
+    other.load(tmp_path / "traces")
+    other.load(tmp_path / "nothing")
+    assert other.get(ROOT).segments == store.get(ROOT).segments  # type: ignore[union-attr]
