@@ -136,7 +136,7 @@ def _collect(document: dict[str, Any], parent: str | None, nodes: dict[str, _Nod
     known = nodes.get(segment_id)
     if known is None or known.end is None:  # the finished document replaces the one sent while it ran
         nodes[segment_id] = _Node(segment_id, document, parent or _text(document.get("parent_id")) or None)
-    for child in document.get("subsegments") or ():
+    for child in _list(document.get("subsegments")):
         if isinstance(child, dict):
             _collect(child, segment_id, nodes, depth + 1)
 

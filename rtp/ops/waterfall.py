@@ -54,10 +54,10 @@ def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int
         return 0, 0
     if total_ms <= 0:
         return 0, width
-    first = min(width - 1, max(0, int(offset_ms / total_ms * width)))
+    first = int(min(width - 1.0, max(0.0, offset_ms / total_ms * width)))
     if duration_ms is None:
         return first, width - first
-    last = min(float(width), (offset_ms + duration_ms) / total_ms * width)
+    last = min(float(width), max(0.0, (offset_ms + duration_ms) / total_ms * width))
     return first, max(1, min(width - first, round(last - first)))
 
 

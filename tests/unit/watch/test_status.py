@@ -1,0 +1,299 @@
+"""Status: read side by side, honest about what it could not read, and calm when all is well."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from rtp import plain
+from rtp.commands import statuslook
+from rtp.config import Environment
+from rtp.contract import Alarm, Output
+from rtp.errors import AwsError, NotFoundError
+from rtp.ops import alarms, status
+from rtp.output import Output as Out
+from tests.unit.watch.hostile import PAYLOADS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.aws import Aws
+
+NOW = 1_800_000_000_000
+WHEN = datetime.fromtimestamp(NOW / 1000 - 300, UTC)
+ENV = Environment(name="dev", root=Path("/nowhere"), project="shop")
+OUTPUTS = {o.value: f"the-{o.value}" for o in Output} | {
+    Output.KEY_ARN: "arn:aws-cn:kms:eu-west-1:111122223333:key/k",
+    Output.API_URL: "https://a.example/prod/",
+    Output.PROCESSOR: "shop-dev-processor",
+    Output.WORKER: "shop-dev-worker",
+    Output.VERSION: "1.2.3",
+}
+
+
+class FakeAws:
+    """Answers by operation; each may be a value, an exception or a function of the parameters."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.local = False
+        self.region = "eu-west-1"
+        self.endpoint_url = None
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.answers: dict[str, Any] = {
+            "describe_stacks": {"Stacks": [stack()]},
+            "get_queue_attributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
+            "get_metric_data": lambda p: [
+                {"Id": q["Id"], "Values": [series(q)] if series(q) is not None else []} for q in p["MetricDataQueries"]
+            ],
+            "describe_alarms": lambda p: [alarm(name) for name in p["AlarmNames"]],
+            "list_event_source_mappings": [{"UUID": "u", "State": "Enabled", "BatchSize": 10}],
+            "get_function_configuration": lambda p: {"FunctionName": p["FunctionName"], "State": "Active"},
+            "get_usage_plan": {"quota": {"limit": 10_000, "period": "DAY"}},
+            "get_usage": {"startDate": "2027-01-15", "items": {OUTPUTS[Output.API_KEY_ID]: [[400, 9_600]]}},
+            "lookup_events": [{"EventName": "ExecuteChangeSet", "Username": "alice"}],
+            "query": [],
+        } | changes
+
+    def call(self, _service: str, operation: str, **params: Any) -> Any:
+        """As Aws.call."""
+        self.asked.append((operation, params))
+        answer = self.answers[operation]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(params) if callable(answer) else answer
+
+    def pages(self, service: str, operation: str, _key: str, **params: Any) -> Iterator[Any]:
+        """As Aws.pages."""
+        yield from self.call(service, operation, **params)
+
+    def client(self, _service: str) -> None:
+        """As Aws.client."""
+
+
+def stack(**changes: Any) -> dict[str, Any]:
+    return {
+        "StackName": "shop-dev",
+        "StackStatus": "UPDATE_COMPLETE",
+        "CreationTime": WHEN,
+        "LastUpdatedTime": WHEN,
+        "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in OUTPUTS.items()],
+    } | changes
+
+
+def alarm(name: str, state: str = "OK", reason: str = "fine") -> dict[str, Any]:
+    return {"AlarmName": name, "StateValue": state, "StateReason": reason, "StateTransitionedTimestamp": WHEN}
+
+
+def series(query: dict[str, Any]) -> float | None:
+    metric = query["MetricStat"]
+    return {"Count": 120.0, "4XXError": 3.0, "Latency": {"p50": 12.3456, "p95": 98.7}.get(metric["Stat"])}.get(
+        metric["Metric"]["MetricName"], 0.0
+    )
+
+
+def read(fake: FakeAws, environment: Environment = ENV) -> status.Status:
+    return status.read(cast("Aws", fake), environment, now=NOW)
+
+
+def drawn(found: status.Status) -> str:
+    out = io.StringIO()
+    Out(stdout=out).show(statuslook.views(found, now=NOW))
+    return out.getvalue()
+
+
+def dlq(depth: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda p: {
+        "Attributes": {"ApproximateNumberOfMessages": str(depth) if p["QueueUrl"] == OUTPUTS[Output.DLQ_URL] else "0"}
+    }
+
+
+def test_a_pipeline_at_rest_is_healthy() -> None:
+    found = read(FakeAws())
+
+    assert (found.healthy, found.problems, found.unread) == (True, [], [])
+    assert (found.stack.deployed_by, found.stack.version, found.stack.state) == ("alice", "1.2.3", "UPDATE_COMPLETE")
+    assert found.endpoints == {"process": "https://a.example/prod/process", "events": "https://a.example/prod/events"}
+    assert found.last_hour is not None
+    assert (found.last_hour.requests, found.last_hour.errors_4xx, found.last_hour.p50_ms) == (120, 3, 12.3)
+    assert found.quota is not None
+    assert found.quota.left == 9_600
+    assert len(found.alarms) == len(Alarm)
+
+
+def test_the_json_is_pinned() -> None:
+    document = json.loads(plain.dumps(read(FakeAws())))
+
+    assert {"env", "stack", "endpoints", "queues", "alarms", "healthy"} <= document.keys()
+    assert document["queues"]["dlq"] == {
+        "name": "shop-dev-dlq", "depth": 0, "visible": 0, "in_flight": 0, "delayed": 0, "oldest_s": 0,
+    }  # fmt: skip
+    assert {"name", "state", "reason", "since"} <= document["alarms"][0].keys()
+
+
+def test_only_this_environments_alarms_are_asked_for() -> None:
+    """`shop-dev-2` begins like `shop-dev`."""
+    fake = FakeAws()
+
+    read(fake)
+
+    asked = next(p for o, p in fake.asked if o == "describe_alarms")
+    assert set(asked["AlarmNames"]) == {f"shop-dev-{a.value}" for a in Alarm}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"describe_stacks": {"Stacks": [stack(StackStatus="UPDATE_ROLLBACK_FAILED")]}}, "UPDATE_ROLLBACK_FAILED"),
+        ({"get_queue_attributes": dlq(3)}, "3 dead in the DLQ; see `rtp dlq inspect`"),
+        ({"list_event_source_mappings": [{"State": "Disabled"}]}, "event source is Disabled"),
+        ({"list_event_source_mappings": []}, "event source is missing"),
+        ({"get_function_configuration": {"State": "Failed", "StateReason": "no key"}}, "is Failed: no key"),
+        ({"get_function_configuration": {"State": "Active", "LastUpdateStatus": "Failed"}}, "last update of"),
+        ({"describe_alarms": [alarm("shop-dev-api-5xx", "ALARM", "8 > 1")]}, "alarm api-5xx: 8 > 1"),
+        ({"get_usage": {"startDate": "x", "items": {OUTPUTS[Output.API_KEY_ID]: [[9_900, 100]]}}}, "100 of 10,000"),
+        ({"describe_alarms": AwsError("cloudwatch: denied")}, "alarms could not be read"),
+        ({"list_event_source_mappings": AwsError("lambda: denied")}, "event source could not be read"),
+    ],
+)
+def test_what_is_wrong_is_a_problem_and_stands_on_top(changes: dict[str, Any], problem: str) -> None:
+    found = read(FakeAws(**changes))
+
+    assert not found.healthy
+    assert any(problem in p for p in found.problems), found.problems
+    assert "not healthy" in drawn(found).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("operation", "part"),
+    [
+        ("get_usage_plan", "quota"),
+        ("lookup_events", "last deploy"),
+        ("query", "dead records"),
+        ("get_metric_data", "metrics"),
+    ],
+)
+def test_a_part_that_is_denied_is_named_and_sinks_nothing(operation: str, part: str) -> None:
+    found = read(FakeAws(**{operation: AwsError("not allowed", code="access-denied")}))
+
+    assert found.healthy
+    assert [(u.part, u.message) for u in found.unread] == [(part, "not allowed")]
+    assert f"not read: {part} not allowed" in drawn(found)
+
+
+class Meeting(FakeAws):
+    """Answers a part only when all the others ask too."""
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(parts, timeout=10)
+        self.met: set[threading.Thread] = set()
+
+    def call(self, service: str, operation: str, **params: Any) -> Any:
+        if operation not in ("describe_stacks", "query") and threading.current_thread() not in self.met:
+            self.met.add(threading.current_thread())
+            self.barrier.wait()
+        return super().call(service, operation, **params)
+
+
+def test_parts_are_read_side_by_side() -> None:
+    assert read(Meeting(8)).healthy
+
+
+def test_dead_records_are_counted_by_cause() -> None:
+    def record(n: int, message: str) -> dict[str, Any]:
+        error = {
+            "M": {"type": {"S": "ValueError"}, "message": {"S": message}, "signature": {"S": f"ValueError: {message}"}}
+        }
+        return {"id": {"S": str(n)}, "timestamp": {"N": "1"}, "status": {"S": "dead"}, "error": error}
+
+    rows = [record(n, "no total" if n % 3 else "late") for n in range(9)]
+
+    def query(params: dict[str, Any]) -> list[dict[str, Any]]:
+        return rows if params["ExpressionAttributeValues"][":s"] == {"S": "dead#0"} else []
+
+    found = read(FakeAws(query=query))
+
+    assert [(e.error, e.count) for e in found.dead_by_error] == [("ValueError: no total", 6), ("ValueError: late", 3)]
+    assert "died of ValueError: no total (6)" in drawn(found)
+
+
+def test_the_age_of_the_oldest_message_is_the_newest_that_is_told() -> None:
+    def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"Id": q["Id"], "Values": [10.0, 400.0]} for q in params["MetricDataQueries"]]
+
+    found = read(
+        FakeAws(get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "7"}}, get_metric_data=metrics)
+    )
+
+    assert found.queues["queue"].oldest_s == 400
+    assert any("waits for 6m40s" in p for p in found.problems)
+
+
+def test_a_stack_that_never_got_up_is_told_without_its_outputs() -> None:
+    found = read(FakeAws(describe_stacks={"Stacks": [stack(StackStatus="ROLLBACK_COMPLETE", Outputs=[])]}))
+
+    assert not found.healthy
+    assert "ROLLBACK_COMPLETE" in found.problems[0]
+    assert drawn(found)
+
+
+def test_nothing_deployed_is_not_found() -> None:
+    gone = AwsError("Stack with id shop-dev does not exist", service_code="ValidationError")
+    with pytest.raises(NotFoundError, match="not deployed"):
+        read(FakeAws(describe_stacks=gone))
+
+
+def test_an_emulator_is_not_asked_who_deployed() -> None:
+    fake = FakeAws()
+    fake.local = True
+
+    assert read(fake).stack.deployed_by is None
+    assert "lookup_events" not in [o for o, _ in fake.asked]
+
+
+def test_a_key_that_was_not_used_today_has_all_its_quota() -> None:
+    found = read(FakeAws(get_usage={"startDate": "2027-01-15", "items": {}}))
+
+    assert found.quota is not None
+    assert (found.quota.used, found.quota.left) == (0, 10_000)
+
+
+def test_it_fits_a_small_terminal() -> None:
+    text = drawn(read(FakeAws(get_queue_attributes=dlq(3))))
+
+    assert len(text.splitlines()) <= 24
+    assert max(len(row) for row in text.splitlines()) <= 80
+
+
+def test_hostile_names_and_reasons_do_nothing_to_the_terminal() -> None:
+    for payload in PAYLOADS:
+        found = read(FakeAws(describe_alarms=[alarm(payload, "ALARM", payload)], lookup_events=AwsError(payload)))
+        found = replace(found, stack=replace(found.stack, deployed_by=payload))
+        assert not {c for c in drawn(found) if c < " " and c != "\n"}
+
+
+def test_alarms_come_firing_first_with_their_changes_newest_first() -> None:
+    def history(params: dict[str, Any]) -> list[dict[str, Any]]:
+        data = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "ALARM", "stateReason": "8 > 1"}}
+        same = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "OK"}}
+        return [
+            {"AlarmName": params["AlarmName"], "Timestamp": WHEN, "HistoryData": json.dumps(data)},
+            {"AlarmName": params["AlarmName"], "Timestamp": WHEN, "HistoryData": json.dumps(same)},
+            {"AlarmName": params["AlarmName"], "Timestamp": WHEN, "HistoryData": "odd"},
+        ]
+
+    firing = lambda p: [alarm(n, "ALARM" if n.endswith("api-5xx") else "OK") for n in p["AlarmNames"]]  # noqa: E731
+    fake = FakeAws(describe_alarms=firing, describe_alarm_history=history)
+
+    found = alarms.read(cast("Aws", fake), ENV.names, since=0, limit=5)
+
+    assert found.alarms[0].name == "shop-dev-api-5xx"
+    assert len(found.history) == 5
+    assert (found.history[0].before, found.history[0].after, found.history[0].reason) == ("OK", "ALARM", "8 > 1")

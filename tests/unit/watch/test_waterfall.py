@@ -1,0 +1,134 @@
+"""Where rows and bars stand, and how the whole looks in any width."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtp.commands.tracelook import waterfall
+from rtp.commands.tracepage import page
+from rtp.ops.segments import trace
+from rtp.ops.waterfall import bar, rows
+from rtp.output import Output
+from tests.unit.watch import documents as d
+from tests.unit.watch.hostile import PAYLOADS
+
+SEEN = """
+event 01a20910-a6c9-7b0e-9789-605eeaa13111
+
+Waterfall
+api/prod 500                300ms  ███████████████████████████
+  processor (Lambda)        200ms      ██████████████████
+    processor               180ms       █████████████████
+      event                 100ms           █████████
+        · hh:mm:15.102 received
+        DynamoDB PutItem      5ms           █
+        test.fail            10ms            ██
+          ✗ ValueError: no total
+            p.py:7 in f
+          · hh:mm:15.130 no total
+        queue                10ms                    █
+          worker          running                                              █
+            · hh:mm:15.510 again
+    · hh:mm:15.240 REPORT 180 ms 70 MB
+"""
+
+
+def drawn(width: int, **options: str) -> list[str]:
+    out = io.StringIO()
+    Output(stdout=out).show(waterfall(trace(d.ID, d.documents()), d.logs(), width=width, **options))
+    return out.getvalue().splitlines()
+
+
+def test_lines_stand_under_the_innermost_work_of_their_function_in_order_of_time() -> None:
+    found = [
+        (row.depth, row.segment.name if row.segment else row.log.message if row.log else "")
+        for row in rows(trace(d.ID, d.documents()), d.logs())
+    ]
+
+    assert found == [
+        (0, "shop-dev-api/prod"),
+        (1, "shop-dev-processor"),
+        (2, "shop-dev-processor"),
+        (3, "event"),
+        (4, "received"),
+        (4, "DynamoDB"),
+        (4, "test.fail"),
+        (5, "no total"),
+        (4, "shop-dev-queue"),
+        (5, "shop-dev-worker"),
+        (6, "again"),
+        (2, "REPORT 180 ms 70 MB"),
+    ]
+
+
+def test_lines_of_a_trace_without_their_function_are_shown_all_the_same() -> None:
+    found = rows(trace(d.ID, []), d.logs())
+
+    assert [row.log.message for row in found if row.log] == ["received", "no total", "REPORT 180 ms 70 MB", "again"]
+
+
+@given(st.floats(0, 1e7), st.none() | st.floats(0, 1e7), st.floats(0, 1e7), st.integers(1, 300))
+def test_a_bar_is_seen_and_stays_within_its_columns(
+    offset: float, duration: float | None, total: float, width: int
+) -> None:
+    first, length = bar(offset, duration, total, width)
+
+    assert 0 <= first < width
+    assert 1 <= length <= width - first
+
+
+def test_a_bar_is_in_proportion() -> None:
+    assert bar(0, 100, 100, 50) == (0, 50)
+    assert bar(50, 25, 100, 40) == (20, 10)
+    assert bar(90, None, 100, 10) == (9, 1)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 120, 300])
+def test_segments_fit_the_terminal(width: int) -> None:
+    for row in drawn(width, stack="shop-dev"):
+        if "█" in row:
+            assert len(row) <= width
+
+
+def test_the_waterfall_at_80_columns() -> None:
+    seen = [re.sub(r"\d\d:\d\d:(\d\d\.\d{3})", r"hh:mm:\1", row) for row in drawn(80, stack="shop-dev")[1:]]
+
+    assert seen == SEEN.strip("\n").split("\n")
+
+
+def test_a_failure_is_told_once_with_its_frames() -> None:
+    text = "\n".join(drawn(80))
+
+    assert text.count("✗ ValueError: no total") == 1
+    assert "p.py:7 in f" in text
+    assert "p.py:7 f" not in text
+
+
+def test_hostile_text_reaches_neither_the_terminal_nor_the_page() -> None:
+    for payload in PAYLOADS:
+        document = d.segment("x", 0, 1, name=payload, annotations={"event_id": payload}, metadata={payload: payload})
+        document["cause"] = {"exceptions": [{"type": payload, "message": payload, "stack": [{"path": payload}]}]}
+        found = trace(payload, [json.dumps(document)])
+        out = io.StringIO()
+        Output(stdout=out).show(waterfall(found, d.logs(), width=80))
+        html = page(found, d.logs())
+
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", out.getvalue())
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+        assert "<script" not in html.lower()
+        assert not re.search(r"<img|javascript:|onerror=[^&]*>", html.lower())
+
+
+def test_the_page_needs_nothing_from_elsewhere() -> None:
+    html = page(trace(d.ID, d.documents()), d.logs())
+
+    assert "default-src 'none'" in html
+    assert not re.search(r"(src|href)=|@import|url\(", html)
+    assert html.count("<details") == html.count("</details>") == 8
+    assert "no total" in html
