@@ -315,7 +315,8 @@ def _rich(view: View, *, first: bool, tty: bool) -> RenderableType:
     if isinstance(view, Table):
         if not view.rows:
             return RichText(view.empty, style="dim")
-        table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        titled = any(c.title if isinstance(c, Column) else c for c in view.columns)
+        table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=titled)
         for column in view.columns:
             spec = column if isinstance(column, Column) else Column(column)
             table.add_column(

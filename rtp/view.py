@@ -53,7 +53,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns. Empty tables are drawn as `empty`."""
+    """Rows under columns. Empty tables are drawn as `empty`; columns without any title get no header."""
 
     columns: Sequence[Column | str]
     rows: Sequence[Sequence[Cell]]

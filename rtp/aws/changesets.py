@@ -79,6 +79,17 @@ def create(aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str
     )
 
 
+def update_now(aws: Aws, stack: str, body: str) -> None:
+    """Start to update a stack to a template at once; its role, parameters and tags stay as they are."""
+    aws.call(
+        "cloudformation",
+        "update_stack",
+        StackName=stack,
+        TemplateBody=body,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+
+
 def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = True) -> None:
     """Start applying it. token makes a repeated call harmless; rollback False leaves a failed stack as it is."""
     extra = {} if rollback else {"DisableRollback": True}

@@ -112,6 +112,29 @@ def events_since(aws: Aws, stack: str, seen: set[str]) -> list[Event]:
     return new[::-1]
 
 
+def refusals(aws: Aws, stack: str) -> list[Event]:
+    """What CloudFormation found wrong before it began with the last operation, such as a name that is taken."""
+    found = [
+        e
+        for e in aws.pages("cloudformation", "describe_events", "OperationEvents", StackName=stack)
+        if e.get("EventType") == "VALIDATION_ERROR" and e.get("ValidationStatus") == "FAILED"
+    ]
+    return [
+        Event(
+            id=e["EventId"],
+            stack_id=e.get("StackId", ""),
+            time=e["Timestamp"],
+            logical_id=e.get("LogicalResourceId", ""),
+            physical_id=e.get("PhysicalResourceId", ""),
+            resource_type=e.get("ResourceType", ""),
+            status=str(e.get("ValidationName", "VALIDATION_FAILED")),
+            reason=e.get("ValidationStatusReason", ""),
+        )
+        for e in found
+        if e.get("OperationId") == found[0].get("OperationId")
+    ]
+
+
 def delete(aws: Aws, stack: str, *, retain: tuple[str, ...] = ()) -> None:
     """Start the deletion. `retain`: logical ids to leave behind, for a stack whose deletion failed."""
     extra = {"RetainResources": list(retain)} if retain else {}

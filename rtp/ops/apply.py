@@ -35,6 +35,7 @@ class Applied:
 
     done: int = 0
     status: str = ""
+    reason: str = ""
     cause: Cause | None = None
 
 
@@ -58,9 +59,9 @@ def apply(
     follower = Follower(aws, change_set.stack_id, frozenset(c.logical_id for c in change_set.changes))
     changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
     yield from told(follower, paths)
-    applied.done, applied.status = follower.done, follower.status
+    applied.done, applied.status, applied.reason = follower.done, follower.status, follower.reason
     if not follower.good:
-        applied.cause = causes.first(aws, follower.failures, paths, template, began_ms=began_ms)
+        applied.cause = causes.first(aws, change_set.stack_id, follower.failures, paths, template, began_ms=began_ms)
 
 
 def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) -> Iterator[Event | Tick]:
@@ -92,5 +93,9 @@ def failure(stack: str, operation: str, applied: Applied) -> DeployFailedError:
     if cause is not None:
         where = f" ({cause.source})" if cause.source else ""
         said += f": {cause.path or cause.logical_id}{where} failed: {cause.reason}"
+    elif applied.reason:
+        said += f": {applied.reason}"
     hint = _NEXT.get(applied.status, "Run `rtp status`, then repeat the command.")
+    if cause is not None and "already exists" in cause.reason:
+        hint = "It was kept by an earlier `rtp destroy`, or belongs to something else: delete or rename it. " + hint
     return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {applied.status}.", hint=hint)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from rtp.aws import stacks
 from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
+from rtp.ops import cdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.config import Environment
 
 STACK = "CDKToolkit"
 PARAMETER = "/cdk-bootstrap/hnb659fds/version"
@@ -66,6 +68,17 @@ def check(aws: Aws) -> None:
             hint="Run `rtp bootstrap` again; it updates it in place.",
             code="old-bootstrap",
         )
+
+
+def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line: Callable[[str], None]) -> Bootstrap:
+    """Prepare account and region with the real `cdk bootstrap`; an engine straight away. before: its version."""
+    if environment.local:
+        return ensure_on_engine(aws)
+    home = environment.state / "cdk" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    cdk.run(["bootstrap", f"aws://{aws.account}/{aws.region}"], aws=aws, home=home, folder=home, on_line=on_line)
+    after = version(aws) or 0
+    return Bootstrap(aws.account, aws.region, after, after != before)
 
 
 def ensure_on_engine(aws: Aws) -> Bootstrap:

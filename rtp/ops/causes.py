@@ -6,6 +6,7 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import stacks
 from rtp.errors import RtpError
 from rtp.ops.steps import Cause
 
@@ -21,10 +22,16 @@ _LOG_GROUP = re.compile(r"/aws/lambda/[\w.-]+")
 
 
 def first(
-    aws: Aws, failures: Sequence[Event], paths: Mapping[str, str], template: Mapping[str, Any], *, began_ms: int
+    aws: Aws,
+    stack_id: str,
+    failures: Sequence[Event],
+    paths: Mapping[str, str],
+    template: Mapping[str, Any],
+    *,
+    began_ms: int,
 ) -> Cause | None:
     """The first failure that is not the consequence of another; its log lines since `began_ms` where there are any."""
-    real = [f for f in failures if not f.reason.startswith(_CONSEQUENCE)]
+    real = [f for f in failures if not f.reason.startswith(_CONSEQUENCE)] or _refusals(aws, stack_id)
     if not real:
         return None
     event = real[0]
@@ -38,6 +45,13 @@ def first(
         _tidy(event.reason),
         _logs(aws, event, template, began_ms),
     )
+
+
+def _refusals(aws: Aws, stack_id: str) -> list[Event]:
+    try:
+        return stacks.refusals(aws, stack_id)
+    except RtpError:  # an API of 2025, which not every role may call
+        return []
 
 
 def _source(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ DATA_TYPES = (
 )
 KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
 _SHORT = 160
+_HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[PropertyCha
 
 def plainly(value: Any, paths: Mapping[str, str], *, limit: int = _SHORT) -> str:
     """A template's value as people read it: references by construct path, joins joined."""
-    text = _plainly(value, paths)
+    text = _HASH.sub(r"\1…", _plainly(value, paths))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

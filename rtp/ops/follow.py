@@ -31,6 +31,7 @@ class Follower:
     expected: frozenset[str] = frozenset()
     sleep: Callable[[float], None] = time.sleep
     status: str = ""
+    reason: str = ""  # the stack's own, of a failure
     failures: list[Event] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _done: set[str] = field(default_factory=set)
@@ -65,6 +66,8 @@ class Follower:
                     yield event
             if not news:
                 yield None
+            if self.status.endswith("_FAILED") and not self._settled():
+                self.status = ""
             if not self.status:
                 self.sleep(next(pauses))
 
@@ -83,6 +86,11 @@ class Follower:
             yield None
             self.sleep(next(pauses))
 
+    def _settled(self) -> bool:
+        """Whether a failed stack stays as it is; a rollback may be about to begin."""
+        found = stacks.describe(self.aws, self.stack_id)
+        return found is None or found["StackStatus"] == self.status
+
     def _pauses(self) -> Iterator[float]:
         pause, most = (0.03, 0.5) if self.aws.local else (1.0, 3.0)
         while True:
@@ -94,6 +102,7 @@ class Follower:
         if event.physical_id == self.stack_id:
             if not event.status.endswith("_IN_PROGRESS"):
                 self.status = event.status
+            self.reason = self.reason or (event.reason if "FAILED" in event.status else "")
             return False
         if event.status.endswith("_FAILED"):
             self.failures.append(event)

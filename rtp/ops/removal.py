@@ -57,7 +57,7 @@ def remove(
             return
         if not any(f.resource_type == BUCKET for f in follower.failures):
             break
-    removed.cause = causes.first(aws, follower.failures, paths, {}, began_ms=0)
+    removed.cause = causes.first(aws, stack_id, follower.failures, paths, {}, began_ms=0)
 
 
 def _emptied(aws: Aws, names: Sequence[str], removed: Removed) -> Iterator[Step]:

@@ -96,7 +96,7 @@ class Outputs:
 class Result:
     """How it ended. `type` result.
 
-    status of a deploy: created, updated, unchanged, hotswapped, dry-run, rolled-back, failed.
+    status: created, updated, unchanged, hotswapped, dry-run, rolled-back, destroyed, failed.
     """
 
     status: str

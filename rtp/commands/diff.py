@@ -1,0 +1,93 @@
+"""rtp diff."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.errors import ExitCode
+from rtp.ops import diff as op
+from rtp.ops.changes import PropertyChange, plainly
+from rtp.view import Heading, Style, Text, View, bad, dim, good, line, name
+
+if TYPE_CHECKING:
+    from rtp.ops.changes import ResourceChange
+
+app = new_app()
+
+
+@app.command()
+@with_session
+def diff(
+    session: Session,
+    *,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when there is a difference.")] = False,
+    security_only: Annotated[
+        bool, typer.Option("--security-only", help="Only what would be allowed that was not before.")
+    ] = False,
+    drift: Annotated[bool, typer.Option("--drift", help="Also what was changed by hand; takes longer.")] = False,
+) -> None:
+    """Show what a deploy would change. Changes nothing itself."""
+    found = op.diff(session.aws, session.environment, drift=drift)
+    if security_only:
+        session.out.result({"stack": found.stack, "widens": found.widens}, lambda _: _security(found))
+    else:
+        session.out.result(found, _render)
+    if fail and (found.widens if security_only else found.differs):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+_MARKS = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!"), "remove": bad("-")}
+
+
+def _render(found: op.Diff) -> list[View]:
+    views: list[View] = []
+    if not found.differs:
+        return [line(name(found.stack), " would not change.")]
+    if not found.deployed:
+        views.append(line(name(found.stack), f" is not deployed; a deploy creates {len(found.changes)} resources:"))
+    elif found.changes:
+        views.append(line(name(found.stack), f": {len(found.changes)} resources would change"))
+    for change in found.changes:
+        views += _change(change, found.paths)
+    for title, changes in (("Outputs", found.outputs if found.deployed else ()), ("Tags", found.tags)):
+        if changes:
+            views += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
+    if found.widens and found.deployed:
+        views += [Heading("Allows more than before"), *_widenings(found)]
+    if found.drift:
+        views.append(Heading("Changed by hand (is → should be)"))
+        for d in found.drift:
+            views.append(line(bad("≠"), " ", name(d.path or d.logical_id), dim(f"  {d.resource_type}  {d.status}")))
+            views += [_property(PropertyChange(p.path, p.after, p.before), {}, indent=4) for p in d.properties]
+    return views
+
+
+def _security(found: op.Diff) -> list[View]:
+    if not found.widens:
+        return [line(name(found.stack), " would allow nothing that it does not allow now.")]
+    return _widenings(found)
+
+
+def _widenings(found: op.Diff) -> list[View]:
+    return [line(bad("!"), " ", name(w.path or w.logical_id), f"  {w.what}") for w in found.widens]
+
+
+def _change(change: ResourceChange, paths: dict[str, str]) -> list[View]:
+    said = [_MARKS[change.action], Text(" "), name(change.path or change.logical_id), dim(f"  {change.resource_type}")]
+    if change.action == "replace":
+        said.append(bad("  replaced by a new one"))
+    elif change.maybe:
+        said.append(Text("  may be replaced by a new one", Style.WARN))
+    if change.loses_data:
+        said.append(bad(", its data lost"))
+    return [line(*said), *(_property(p, paths, indent=4) for p in change.properties)]
+
+
+def _property(p: PropertyChange, paths: dict[str, str], *, indent: int) -> View:
+    return line(
+        f"{p.path}: ", dim(plainly(p.before, paths)), " → ", Text(plainly(p.after, paths), Style.STRONG), indent=indent
+    )
