@@ -15,9 +15,10 @@ from rtp.commands import interrupts
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
-from rtp.errors import ExitCode, UsageError
+from rtp.errors import ExitCode, RtpError, UsageError
 from rtp.ops import outcome, payload
 from rtp.ops import send as op
+from rtp.ops.records import whole
 from rtp.ops.summary import Summary
 from rtp.view import Line, Style, Text, View, bad, dim, line, name, warn
 
@@ -70,35 +71,44 @@ def send(
     out, outputs, aws = session.out, session.outputs, session.aws
     summary = Summary(len(events), waits=wait)
     begun = time.monotonic()
+    failure: RtpError | None = None
     with interrupts.gently(lambda text: out.say(line(dim(text)))) as broken, out.live() as live:
         draw = _Progress(live, summary)
-        for sent in op.send(
-            aws,
-            outputs,
-            events,
-            via=via,
-            concurrency=min(concurrency, len(events)),
-            rate=rate,
-            timeout_s=timeout,
-            stop=broken.stop,
-        ):
-            summary.add(sent)
-            summary.elapsed_s = time.monotonic() - begun
-            draw()
-        refused = broken.stop.soon.is_set()
-        if summary.pending and not refused:
+        try:
+            for sent in op.send(
+                aws,
+                outputs,
+                events,
+                via=via,
+                concurrency=min(concurrency, len(events)),
+                rate=rate,
+                timeout_s=timeout,
+                stop=broken.stop,
+            ):
+                summary.add(sent)
+                summary.elapsed_s = time.monotonic() - begun
+                draw()
+        except RtpError as error:
+            if not summary.sent:
+                raise
+            failure = error  # told after what was sent
+        if summary.pending and not broken.stop.soon.is_set():
             for record in outcome.wait(
                 aws, outputs[Output.TABLE], sorted(summary.pending), timeout_s=timeout, stop=broken.stop
             ):
                 summary.end(record)
                 draw()
+    if summary.single and summary.record is not None:
+        (summary.record,) = whole(aws, outputs[Output.BUCKET], [summary.record])
     if out.json:
         out.document(summary.document())
     else:
         out.show(_story(summary))
+    if failure is not None:
+        out.warn(failure.message)
     if broken:
         raise typer.Exit(broken.exit_code)
-    if summary.bad:
+    if failure is not None or summary.bad:
         raise typer.Exit(ExitCode.FAILED)
     if summary.pending:
         out.say(line(warn("timed out: "), f"{len(summary.pending)} not processed within {timeout:g} s; it goes on"))

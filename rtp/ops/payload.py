@@ -5,9 +5,8 @@ An id is put into an event's own text, never by writing its JSON anew, so number
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, BinaryIO
@@ -20,12 +19,14 @@ from rtp.runtime.event import Identity, InvalidEventError, uuid7_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    _Source = Callable[[], AbstractContextManager[IO[bytes]]]  # from the start, each time
 
 _NOBODY = Identity("", -1)
 _SHOWN = 5  # problems in one message
-_IN_MEMORY = 32 * 1024 * 1024
-_ID_ROOM = len('"id":"","') + 36
+_ID_ROOM = len('"id":"",') + 36
 _SPACE = " \t\r\n"
 _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 
@@ -81,7 +82,7 @@ def of_data(data: str, kind: str | None) -> Payload:
 def of_file(path: Path) -> Payload:
     """The events in a file: one, a JSON array, or one a line. Raises UsageError."""
     try:
-        return of_stream(path.open("rb"), str(path))
+        return _read(lambda: path.open("rb"), str(path))
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder.", hint="Name a file with one event, a JSON array, or NDJSON.") from None
     except FileNotFoundError:
@@ -91,16 +92,20 @@ def of_file(path: Path) -> Payload:
 
 
 def of_stream(stream: BinaryIO, name: str) -> Payload:
-    """As of_file, from an open stream, which is kept open. A stream that cannot be read twice is copied first."""
-    source: IO[bytes] = stream if stream.seekable() else _copied(stream)
-    source.seek(0)
-    start = list(islice((line for line in source if line.strip(_BLANK)), 2))
+    """As of_file, from an open stream, which need not be one that can be read twice."""
+    content = stream.read()
+    return _read(lambda: io.BytesIO(content), name)
+
+
+def _read(source: _Source, name: str) -> Payload:
+    with source() as file:
+        start = list(islice((line for line in file if line.strip(_BLANK)), 2))
     if not start:
         raise UsageError(f"{name} is empty.", hint="It must hold one event, a JSON array, or one event a line.")
     if start[0].lstrip(_BLANK)[:1] != b"[" and any(_complete(line) for line in start):
         return _lines(source, name)
-    source.seek(0)
-    return _document(source.read(), name)
+    with source() as file:
+        return _document(file.read(), name)
 
 
 def _document(content: bytes, name: str) -> Payload:
@@ -117,12 +122,12 @@ def _document(content: bytes, name: str) -> Payload:
     return Payload(len(spans), lambda: ((None, text[a:b]) for a, b in spans))
 
 
-def _lines(source: IO[bytes], name: str) -> Payload:
+def _lines(source: _Source, name: str) -> Payload:
     def texts() -> Iterator[tuple[int | None, str]]:
-        source.seek(0)
-        for number, line in enumerate(source, start=1):
-            if line.strip():
-                yield number, _decoded(line, f"{name} line {number}")
+        with source() as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip(_BLANK):
+                    yield number, _decoded(line, f"{name} line {number}")
 
     count = sum(1 for _ in texts())
     _raise_problems(name, ((f"line {number}", _problem(text)) for number, text in texts()), count)
@@ -224,9 +229,3 @@ def _decoded(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig").strip(_SPACE)
     except UnicodeDecodeError as error:
         raise UsageError(f"{name}: not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8.") from None
-
-
-def _copied(stream: BinaryIO) -> IO[bytes]:
-    copy = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as the payload
-    shutil.copyfileobj(stream, copy)
-    return copy

@@ -1,0 +1,185 @@
+"""Queues, a table and a bucket of plain Python, with faults that come when they are told to."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import Aws
+from rtp.contract import Output
+from rtp.errors import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+QUEUE, DLQ, TABLE, BUCKET = "http://sqs/queue", "http://sqs/dlq", "records", "bucket"
+OUTPUTS: dict[str, str] = {
+    Output.QUEUE_URL: QUEUE,
+    Output.DLQ_URL: DLQ,
+    Output.TABLE: TABLE,
+    Output.BUCKET: BUCKET,
+}
+
+
+@dataclass
+class Held:
+    """A message in a queue. hidden_until: by the fake's own clock."""
+
+    message_id: str
+    body: str
+    attributes: dict[str, Any]
+    sent_at: int
+    receipt: str = ""
+    hidden_until: float = 0.0
+    receives: int = 0
+
+
+@dataclass
+class FakeAws(Aws):
+    """Enough of SQS, DynamoDB and S3. `fault` is asked before and after each call and may raise."""
+
+    local = True
+    now: float = 1_000_000.0
+    queues: dict[str, list[Held]] = field(default_factory=lambda: {QUEUE: [], DLQ: []})
+    items: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    fault: Callable[[str, str], None] = lambda _operation, _when: None
+    refused: set[str] = field(default_factory=set)  # bodies that SQS does not take
+
+    def __post_init__(self) -> None:
+        super().__init__(region="us-east-1", local=True)
+        self._number = itertools.count(1)
+
+    def client(self, service: str) -> Any:
+        """None is made: everything goes through `call`."""
+        return service
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:  # noqa: ARG002 - as Aws has it
+        """One API call."""
+        self.calls[operation] += 1
+        self.fault(operation, "before")
+        answer: dict[str, Any] = getattr(self, f"_{operation}")(**params)
+        self.fault(operation, "after")
+        return answer
+
+    def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
+        """All on one page."""
+        yield from self.call(service, operation, **params).get(key, ())
+
+    def put(self, url: str, body: str, **attributes: str) -> str:
+        """A message, straight into a queue."""
+        message_id = f"m{next(self._number)}"
+        texts = {k: {"DataType": "String", "StringValue": v} for k, v in attributes.items()}
+        self.queues[url].append(Held(message_id, body, texts, int(time.time() * 1000)))
+        return message_id
+
+    def record(self, event_id: str, timestamp: int, **fields: Any) -> None:
+        """A record, straight into the table."""
+        from boto3.dynamodb.types import TypeSerializer
+
+        values = {"id": event_id, "timestamp": timestamp, **fields}
+        self.items[event_id, str(timestamp)] = {k: TypeSerializer().serialize(v) for k, v in values.items()}
+
+    def bodies(self, url: str) -> list[str]:
+        """What is in a queue, hidden or not."""
+        return [m.body for m in self.queues[url]]
+
+    def visible(self, url: str) -> int:
+        """How many messages anybody could receive now."""
+        return sum(m.hidden_until <= self.now for m in self.queues[url])
+
+    def _get_queue_attributes(self, QueueUrl: str, **_: Any) -> dict[str, Any]:
+        hidden = len(self.queues[QueueUrl]) - self.visible(QueueUrl)
+        return {
+            "Attributes": {
+                "ApproximateNumberOfMessages": str(self.visible(QueueUrl)),
+                "ApproximateNumberOfMessagesNotVisible": str(hidden),
+                "ApproximateNumberOfMessagesDelayed": "0",
+            }
+        }
+
+    def _receive_message(
+        self, QueueUrl: str, MaxNumberOfMessages: int, VisibilityTimeout: int, **_: Any
+    ) -> dict[str, Any]:
+        found = [m for m in self.queues[QueueUrl] if m.hidden_until <= self.now][:MaxNumberOfMessages]
+        for message in found:
+            message.hidden_until = self.now + VisibilityTimeout
+            message.receipt = f"r{next(self._number)}"
+            message.receives += 1
+        return {
+            "Messages": [
+                {
+                    "MessageId": m.message_id,
+                    "ReceiptHandle": m.receipt,
+                    "Body": m.body,
+                    "Attributes": {"SentTimestamp": str(m.sent_at), "ApproximateReceiveCount": str(m.receives)},
+                    "MessageAttributes": m.attributes,
+                }
+                for m in found
+            ]
+        }
+
+    def _change_message_visibility_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        for entry in Entries:
+            for message in self.queues[QueueUrl]:
+                if message.receipt == entry["ReceiptHandle"]:
+                    message.hidden_until = self.now + entry["VisibilityTimeout"]
+        return {}
+
+    def _send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        assert 0 < len(Entries) <= 10
+        done, failed = [], []
+        for entry in Entries:
+            if entry["MessageBody"] in self.refused:
+                failed.append({"Id": entry["Id"], "Code": "InternalError", "Message": "not today"})
+                continue
+            message_id = self.put(QueueUrl, entry["MessageBody"])
+            self.queues[QueueUrl][-1].attributes = entry["MessageAttributes"]
+            done.append({"Id": entry["Id"], "MessageId": message_id})
+        return {"Successful": done, "Failed": failed}
+
+    def _delete_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        receipts = {entry["ReceiptHandle"]: entry["Id"] for entry in Entries}
+        gone = {m.receipt for m in self.queues[QueueUrl]} & set(receipts)
+        self.queues[QueueUrl] = [m for m in self.queues[QueueUrl] if m.receipt not in gone]
+        failed = [{"Id": n, "Code": "ReceiptHandleIsInvalid"} for r, n in receipts.items() if r not in gone]
+        return {"Failed": failed}
+
+    def _batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        keys = [(k["id"]["S"], k["timestamp"]["N"]) for k in RequestItems[TABLE]["Keys"]]
+        assert 0 < len(keys) == len(set(keys)) <= 100
+        return {"Responses": {TABLE: [self.items[k] for k in keys if k in self.items]}}
+
+    def _get_item(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:
+        item = self.items.get((Key["id"]["S"], Key["timestamp"]["N"]))
+        return {"Item": item} if item else {}
+
+    def _query(self, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        wanted = ExpressionAttributeValues[":id"]["S"]
+        return {"Items": [item for (event_id, _), item in self.items.items() if event_id == wanted]}
+
+    def _put_item(self, Item: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Leases only: their one condition is spelt out here."""
+        key = (Item["id"]["S"], Item["timestamp"]["N"])
+        held, values = self.items.get(key), ExpressionAttributeValues
+        mine = (values[":mine"]["S"], values[":other"]["S"])
+        if held and int(held["until"]["N"]) >= int(values[":now"]["N"]) and held["holder"]["S"] not in mine:
+            raise AwsError("dynamodb put_item: no", service_code="ConditionalCheckFailedException")
+        self.items[key] = Item
+        return {}
+
+    def _delete_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        key = (Key["id"]["S"], Key["timestamp"]["N"])
+        if key not in self.items or self.items[key]["holder"]["S"] != ExpressionAttributeValues[":mine"]["S"]:
+            raise AwsError("dynamodb delete_item: no", service_code="ConditionalCheckFailedException")
+        del self.items[key]
+        return {}
+
+
+def event(number: int = 1, kind: str = "order.created") -> str:
+    """An event's text."""
+    return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {{"n": {number}}}}}'

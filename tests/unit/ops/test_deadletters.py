@@ -1,0 +1,259 @@
+"""What lies in the dead-letter queue: both kinds of message, why they died, and which are wanted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtp import plain
+from rtp.aws import queues
+from rtp.errors import UsageError
+from rtp.ops import deadletters
+from rtp.ops.deadletters import Cause, DeadLetter, Wanted
+from rtp.ops.deliver import Stop
+from rtp.ops.inspect import inspect
+from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
+
+
+def message(body: str, *, receives: int = 3, **attributes: str) -> queues.Message:
+    texts = {k: queues.attribute(v) for k, v in attributes.items()}
+    return queues.Message("m1", "r1", body, texts, 1_700_000_000_000, receives)
+
+
+def envelope(payload: Any, **more: Any) -> str:
+    return json.dumps(
+        {
+            "version": "1.0",
+            "timestamp": "2026-01-01T00:00:00.000Z",
+            "requestContext": {
+                "requestId": "req-1",
+                "functionArn": "arn:aws:lambda:us-east-1:1:function:p:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": 3,
+            },
+            "requestPayload": payload,
+            "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+            "responsePayload": {"errorType": "KeyError", "errorMessage": "'total'"},
+            **more,
+        }
+    )
+
+
+def test_a_message_that_the_worker_put_there_says_why() -> None:
+    letter = deadletters.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
+
+    assert (letter.identity, letter.type, letter.kind) == (("e5", 5), "order.created", "queue")
+    assert letter.error == Cause("Reject", "negative total")
+
+
+def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
+    aws = FakeAws()
+    aws.record("e5", 5, status="dead", attempt_count=7, trace_id="1-2", error={"type": "E", "message": "boom 12"})
+
+    (letter,) = deadletters.joined(aws, TABLE, [message(event(5))])
+
+    assert (letter.error, letter.attempts, letter.runs, letter.trace_id) == (Cause("E", "boom 12"), 7, 7, "1-2")
+    assert letter.error.signature == Cause("E", "boom 77").signature
+
+
+def test_without_any_record_the_reason_is_not_made_up() -> None:
+    (letter,) = deadletters.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
+
+    assert letter.error == Cause("", deadletters.UNKNOWN)
+    assert (letter.attempts, letter.runs) == (2, 0)
+
+
+def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
+    body = '{"type": "a", "data": {}}'
+
+    by_attributes = deadletters.read(message(body, rtp_request_id="req", rtp_request_time="17"))
+    by_message = deadletters.read(message(body))
+
+    assert by_attributes.identity == ("req", 17)
+    assert by_message.identity == ("m1", 1_700_000_000_000)
+
+
+def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
+    letter = deadletters.read(message(envelope(json.loads(event(5)))))
+
+    assert (letter.kind, letter.id, letter.type, letter.attempts) == ("async", "e5", "order.created", 3)
+    assert letter.error == Cause("KeyError", "'total'")
+    assert json.loads(letter.event) == json.loads(event(5))
+    assert letter.body != letter.event
+
+
+def test_an_api_request_in_it_holds_the_event_in_its_body() -> None:
+    request = {"httpMethod": "POST", "requestContext": {"requestId": "x"}, "body": event(5)}
+
+    letter = deadletters.read(message(envelope(request)))
+
+    assert (letter.id, letter.event) == ("e5", event(5))
+
+
+def test_numbers_in_an_envelope_stay_exact() -> None:
+    body = envelope({"type": "a", "data": {}, "id": "x", "timestamp": 1}).replace(
+        '"data": {}', '"data": {"n": 0.10000000000000000000000000000000000001}'
+    )
+
+    assert "0.10000000000000000000000000000000000001" in deadletters.read(message(body)).event
+
+
+def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
+    aws = FakeAws()
+    aws.record("req-1", 99, status="dead", attempt_count=3, error={"type": "E", "message": "m"})
+
+    (letter,) = deadletters.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
+
+    assert letter.identity == ("req-1", 99)
+
+
+def test_lambdas_own_attributes_say_why_too() -> None:
+    letter = deadletters.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
+
+    assert (letter.kind, letter.error.message, letter.event) == ("async", "boom", event(5))
+
+
+JSON = st.recursive(
+    st.none() | st.text() | st.integers() | st.sampled_from(["e1", "id"]),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["type", "id", "data", "timestamp", "body"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    st.text() | JSON.map(json.dumps) | st.builds(lambda a, b: envelope(a, responsePayload=b), JSON, JSON),
+    st.dictionaries(st.sampled_from(["rtp_request_id", "rtp_request_time", "rtp_error_type"]), st.text(min_size=1)),
+)
+def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, str]) -> None:
+    aws = FakeAws()
+
+    (letter,) = deadletters.joined(aws, TABLE, [message(body, receives=1, **attributes)])
+
+    assert letter.error.message or letter.error.type
+    assert json.loads(plain.dumps(letter))["body"] == body
+    assert Wanted()(letter)
+
+
+def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
+    letter = deadletters.read(
+        message('{"type": "a", "data": {}}', rtp_error_type="E", rtp_error_message="m", mine="kept", rtp_source="api")
+    )
+
+    made = deadletters.attributes(letter, {"rtp_source": "redrive", "rtp_redrive": "run"})
+
+    assert {k: v["StringValue"] for k, v in made.items()} == {
+        "mine": "kept",
+        "rtp_request_id": "m1",
+        "rtp_request_time": "1700000000000",
+        "rtp_source": "redrive",
+        "rtp_redrive": "run",
+    }
+
+
+def test_never_more_than_the_ten_attributes_that_sqs_takes() -> None:
+    many = {f"a{n}": "x" for n in range(10)}
+
+    assert (
+        len(deadletters.attributes(deadletters.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"}))
+        == 10
+    )
+
+
+def letters() -> list[DeadLetter]:
+    return [
+        deadletters.read(message(event(1), rtp_error_type="KeyError", rtp_error_message="'total'")),
+        deadletters.read(message(event(2), rtp_error_type="Reject", rtp_error_message="negative 5")),
+        deadletters.read(message(event(3, "other"), rtp_error_type="Reject", rtp_error_message="negative 6")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (Wanted(), ["e1", "e2", "e3"]),
+        (Wanted(ids=("e1", "e3")), ["e1", "e3"]),
+        (Wanted(types=("other",)), ["e3"]),
+        (Wanted(error="reject"), ["e2", "e3"]),
+        (Wanted(error=Cause("Reject", "negative 7").signature), ["e2", "e3"]),
+        (Wanted(grep=deadletters.pattern('"n": [23]')), ["e2", "e3"]),
+        (Wanted(error="reject", types=("order.created",)), ["e2"]),
+        (Wanted(since=1_700_000_000_001), []),
+        (Wanted(message_ids=frozenset()), []),
+    ],
+)
+def test_every_filter_that_is_given_holds(wanted: Wanted, ids: list[str]) -> None:
+    assert [letter.id for letter in letters() if wanted(letter)] == ids
+
+
+def test_like_causes_are_one_group_the_most_first() -> None:
+    assert deadletters.grouped(letters()) == [
+        (Cause("Reject", "negative 7").signature, 2),
+        (Cause("KeyError", "'total'").signature, 1),
+    ]
+
+
+def test_a_wrong_pattern_is_told() -> None:
+    with pytest.raises(UsageError, match="--grep"):
+        deadletters.pattern("(")
+
+
+def test_the_shape_of_an_inspection_is_pinned() -> None:
+    aws = FakeAws()
+    aws.put(DLQ, event(1), rtp_error_type="Reject", rtp_error_message="no")
+
+    found = json.loads(plain.dumps(inspect(aws, OUTPUTS, wanted=Wanted(), limit=10, stop=Stop())))
+
+    assert list(found) == ["queue", "depth", "messages", "groups"]
+    assert list(found["messages"][0]) == [
+        "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id",
+    ]  # fmt: skip
+    assert found["messages"][0]["error"] == {"type": "Reject", "message": "no"}
+    assert found["groups"] == [{"error": "Reject: no", "count": 1}]
+
+
+def test_looking_leaves_every_message_visible_and_as_it_was() -> None:
+    aws = FakeAws()
+    for n in range(57):
+        aws.put(DLQ, event(n))
+
+    for _ in range(3):
+        found = inspect(aws, OUTPUTS, wanted=Wanted(), limit=1000, stop=Stop())
+        assert sorted(m.id for m in found.messages) == sorted(f"e{n}" for n in range(57))
+
+    assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 57
+    assert aws.calls["delete_message_batch"] == 0
+
+
+def test_a_look_that_fails_in_the_middle_gives_back_what_it_had() -> None:
+    aws = FakeAws()
+    for n in range(40):
+        aws.put(DLQ, event(n))
+
+    def fault(operation: str, _when: str) -> None:
+        if operation == "batch_get_item" and aws.calls[operation] == 2:
+            raise KeyboardInterrupt
+
+    aws.fault = fault
+    with pytest.raises(KeyboardInterrupt):
+        inspect(aws, OUTPUTS, wanted=Wanted(), limit=1000, stop=Stop())
+
+    assert aws.visible(DLQ) == 40
+
+
+def test_looking_ends_when_enough_was_found_or_it_is_told_to() -> None:
+    aws = FakeAws()
+    for n in range(500):
+        aws.put(DLQ, event(n))
+
+    assert len(inspect(aws, OUTPUTS, wanted=Wanted(), limit=5, stop=Stop()).messages) == 5
+    assert aws.calls["receive_message"] < 10
+    stop = Stop()
+    stop.soon.set()
+    assert inspect(aws, OUTPUTS, wanted=Wanted(), limit=5, stop=stop).messages == []
+    assert aws.visible(DLQ) == 500

@@ -1,0 +1,342 @@
+"""A redrive, an undo and a purge: whatever breaks at whatever moment, no message is in no queue."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
+from rtp.ops import journal, purge, undo
+from rtp.ops.deadletters import Wanted
+from rtp.ops.deliver import Stop
+from rtp.ops.redrive import RUN_ATTRIBUTE, Moved, Redrive
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+ALL = Wanted()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def writer(place: Path, what: str = "redrive") -> journal.Writer:
+    return journal.Writer(place, what=what, stack="shop-dev", account="1", sync=False)
+
+
+def redrive(aws: FakeAws, place: Path, *, wanted: Wanted = ALL, limit: int | None = None) -> list[Moved]:
+    with writer(place) as log:
+        work = Redrive(aws, OUTPUTS, log, wanted=wanted, stop=Stop(), clock=lambda: 0.0)
+        try:
+            return list(work.move(limit))
+        finally:
+            work.release()
+
+
+def filled(count: int, kind: str = "order.created") -> FakeAws:
+    aws = FakeAws()
+    for n in range(count):
+        aws.put(DLQ, event(n, kind), mine="kept", rtp_error_type="E", rtp_error_message="m")
+    return aws
+
+
+def test_every_message_goes_back_with_what_it_came_with(tmp_path: Path) -> None:
+    aws = filled(57)
+
+    moved = redrive(aws, tmp_path)
+
+    assert aws.bodies(DLQ) == []
+    assert sorted(aws.bodies(QUEUE)) == sorted(event(n) for n in range(57))
+    assert len(moved) == 57
+    assert not any(m.error or m.kept for m in moved)
+    sent = {k: v["StringValue"] for k, v in aws.queues[QUEUE][0].attributes.items()}
+    assert sent["mine"] == "kept"
+    assert sent["rtp_source"] == "redrive"
+    assert "rtp_error_type" not in sent
+
+
+def test_what_is_not_wanted_stays_and_is_visible(tmp_path: Path) -> None:
+    aws = filled(20)
+    for n in range(100, 120):
+        aws.put(DLQ, event(n, "other"))
+
+    moved = redrive(aws, tmp_path, wanted=Wanted(types=("other",)))
+
+    assert {m.type for m in moved} == {"other"}
+    assert len(aws.bodies(QUEUE)) == 20
+    assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 20
+
+
+def test_a_limit_is_kept(tmp_path: Path) -> None:
+    aws = filled(50)
+
+    assert len(redrive(aws, tmp_path, limit=7)) == 7
+    assert (len(aws.bodies(QUEUE)), aws.visible(DLQ)) == (7, 43)
+
+
+def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
+    aws = filled(25)
+    with writer(tmp_path) as log:
+        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop(), clock=lambda: 0.0)
+        first = list(work.move(1))
+        assert (len(first), len(aws.bodies(QUEUE))) == (1, 1)
+        rest = list(work.move())
+        work.release()
+
+    assert len({m.message_id for m in first + rest}) == 25
+    assert aws.bodies(DLQ) == []
+
+
+def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
+    aws = filled(12)
+    aws.refused = {event(3)}
+
+    moved = redrive(aws, tmp_path)
+
+    assert [m.error for m in moved if m.error] == ["InternalError: not today"]
+    assert aws.bodies(DLQ) == [event(3)]
+    assert aws.visible(DLQ) == 1
+
+
+def test_a_pass_ends_though_everything_dies_again_at_once(tmp_path: Path) -> None:
+    aws = filled(40)
+
+    def dies(operation: str, when: str) -> None:
+        if operation == "send_message_batch" and when == "after":
+            aws.queues[DLQ] += aws.queues[QUEUE]
+            aws.queues[QUEUE].clear()
+
+    aws.fault = dies
+    moved = redrive(aws, tmp_path)
+
+    assert len({m.message_id for m in moved}) == len(moved) <= 40
+    assert len(aws.bodies(DLQ)) == 40
+    assert aws.visible(DLQ) == 40
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(part=st.floats(0, 1), moment=st.sampled_from(["before", "after"]), count=st.integers(1, 45))
+def test_a_kill_anywhere_loses_nothing_and_a_second_run_finishes(
+    tmp_path: Path, part: float, moment: str, count: int
+) -> None:
+    # Given a dead-letter queue, and a process that is killed at one of its calls, before or after AWS did it.
+    aws, place = filled(count), tmp_path / uuid.uuid4().hex
+    redrive(aws, place)
+    kill_at = 1 + int(part * (aws.calls.total() - 2))
+    aws, calls = filled(count), Counter[str]()
+
+    def fault(_operation: str, when: str) -> None:
+        calls[when] += 1
+        if calls[moment] >= kill_at:
+            raise Killed
+
+    aws.fault = fault
+    with pytest.raises(Killed):
+        redrive(aws, place)
+    wanted = {event(n) for n in range(count)}
+    assert set(aws.bodies(DLQ)) | set(aws.bodies(QUEUE)) == wanted
+
+    # When it is run again, after the messages that the dead one hid have come back
+    aws.fault = lambda _operation, _when: None
+    aws.now += 3600
+    redrive(aws, place)
+
+    # Then everything is in the queue; what is there twice is the same event, which runs once.
+    assert aws.bodies(DLQ) == []
+    assert set(aws.bodies(QUEUE)) == wanted
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(dice=st.lists(st.booleans(), min_size=3).filter(any), count=st.integers(1, 40))
+def test_faults_of_sqs_lose_nothing(tmp_path: Path, dice: list[bool], count: int) -> None:
+    aws, falls = filled(count), itertools.cycle(dice)
+
+    def fault(operation: str, _when: str) -> None:
+        if operation.endswith("batch") and next(falls):
+            raise AwsError("not today", service_code="ServiceUnavailable")
+
+    aws.fault = fault
+    with contextlib.suppress(AwsError):
+        redrive(aws, tmp_path / uuid.uuid4().hex)
+
+    assert set(aws.bodies(DLQ)) | set(aws.bodies(QUEUE)) == {event(n) for n in range(count)}
+
+
+def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> None:
+    aws = filled(3)
+    aws.queues[DLQ][0].hidden_until = aws.now + 20
+    told: list[str] = []
+    clock = 0.0
+
+    def now() -> float:
+        nonlocal clock
+        clock += 1
+        aws.now += 5
+        return clock
+
+    with writer(tmp_path) as log:
+        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop(), tell=told.append, clock=now)
+        moved = list(work.move())
+
+    assert len(moved) == 3
+    assert told == ["1 messages are hidden by another receiver; waiting for them"]
+
+
+def test_edited_events_go_instead(tmp_path: Path) -> None:
+    aws = filled(2)
+    first = aws.queues[DLQ][0].message_id
+    with writer(tmp_path) as log:
+        work = Redrive(
+            aws, OUTPUTS, log, wanted=Wanted(message_ids=frozenset([first])), stop=Stop(), bodies={first: event(77)}
+        )
+        list(work.move())
+        work.release()
+
+    assert aws.bodies(QUEUE) == [event(77)]
+    assert aws.bodies(DLQ) == [event(1)]
+
+
+def test_the_journal_is_the_owners_alone_and_tells_every_step(tmp_path: Path) -> None:
+    aws = filled(3)
+    place = tmp_path / "dlq" / "dev"
+
+    redrive(aws, place)
+
+    (file,) = place.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert place.stat().st_mode & 0o777 == 0o700
+    run = journal.load(place, None)
+    assert (run.what, run.stack, run.account, len(run.entries)) == ("redrive", "shop-dev", "1", 3)
+    assert all(e.sent_id and e.deleted and not e.restored for e in run.entries.values())
+
+
+def test_a_journal_that_a_kill_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    redrive(filled(3), tmp_path)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+
+    for end in range(len(content)):
+        file.write_bytes(content[:end])
+        try:
+            entries = journal.load(tmp_path, None).entries
+        except NotFoundError:
+            entries = {}
+        assert len(entries) <= 3
+
+    file.write_bytes(content[:-10])
+    run = journal.load(tmp_path, None)
+    journal.restored(run, list(run.entries))
+    assert all(e.restored for e in journal.load(tmp_path, None).entries.values())
+
+
+def test_without_a_place_for_the_journal_nothing_is_moved(tmp_path: Path) -> None:
+    aws = filled(3)
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigError, match="nothing was changed"):
+        redrive(aws, tmp_path / "file" / "dlq")
+
+    assert aws.bodies(QUEUE) == []
+    assert aws.visible(DLQ) == 3
+
+
+def test_undo_takes_back_what_still_waits_and_leaves_other_events_alone(tmp_path: Path) -> None:
+    aws = filled(4)
+    aws.put(QUEUE, event(50))
+    redrive(aws, tmp_path)
+    aws.queues[QUEUE] = [m for m in aws.queues[QUEUE] if m.body != event(0)]  # the worker took one
+    aws.record("e0", 0, status="processed")
+
+    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+
+    assert (done.back, done.processed, done.dead, done.elsewhere) == (3, 1, 0, 0)
+    assert aws.bodies(QUEUE) == [event(50)]
+    assert aws.visible(QUEUE) == 1
+    assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in (1, 2, 3))
+    again = {k: v["StringValue"] for k, v in aws.queues[DLQ][0].attributes.items()}
+    assert again == {"mine": "kept", "rtp_error_type": "E", "rtp_error_message": "m"}
+
+
+def test_undoing_twice_puts_nothing_back_twice(tmp_path: Path) -> None:
+    aws = filled(3)
+    redrive(aws, tmp_path)
+
+    undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+
+    assert (done.back, done.elsewhere, len(aws.bodies(DLQ))) == (0, 3, 3)
+
+
+def test_undo_is_refused_on_another_stack(tmp_path: Path) -> None:
+    redrive(filled(1), tmp_path)
+
+    with pytest.raises(RefusedError, match="not on shop-prod"):
+        undo.check(journal.load(tmp_path, None), stack="shop-prod", account="1")
+
+
+def test_there_may_be_nothing_to_undo(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no redrive or purge"):
+        journal.load(tmp_path / "none", None)
+    redrive(filled(1), tmp_path)
+    with pytest.raises(NotFoundError, match="no run x"):
+        journal.load(tmp_path, "x")
+
+
+def purged(aws: FakeAws, place: Path, *, wanted: Wanted = ALL, limit: int | None = None) -> purge.Purged:
+    with writer(place, "purge") as log:
+        return purge.purge(aws, OUTPUTS, log, wanted=wanted, limit=limit, stop=Stop())
+
+
+def test_a_purge_deletes_what_is_wanted_and_can_be_undone(tmp_path: Path) -> None:
+    aws = filled(23)
+    aws.put(DLQ, event(99, "other"))
+
+    done = purged(aws, tmp_path, wanted=Wanted(types=("order.created",)))
+
+    assert (done.deleted, done.kept) == (23, 0)
+    assert aws.bodies(DLQ) == [event(99, "other")]
+    assert aws.visible(DLQ) == 1
+    assert undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop()).back == 23
+    assert sorted(aws.bodies(DLQ)) == sorted([event(99, "other"), *(event(n) for n in range(23))])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kill_at=st.integers(1, 16), moment=st.sampled_from(["before", "after"]))
+def test_a_killed_purge_loses_nothing_that_undo_cannot_bring_back(tmp_path: Path, kill_at: int, moment: str) -> None:
+    aws, place, calls = filled(45), tmp_path / uuid.uuid4().hex, Counter[str]()
+
+    def fault(_operation: str, when: str) -> None:
+        calls[when] += 1
+        if calls[moment] >= kill_at:
+            raise Killed
+
+    aws.fault = fault
+    with pytest.raises(Killed):
+        purged(aws, place)
+    aws.fault = lambda _operation, _when: None
+    aws.now += 3600
+    with contextlib.suppress(NotFoundError):  # killed before the first message
+        undo.undo(aws, OUTPUTS, journal.load(place, None), stop=Stop())
+
+    assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in range(45))
+
+
+def test_the_run_is_named_in_every_message_it_sends(tmp_path: Path) -> None:
+    aws = filled(2)
+
+    redrive(aws, tmp_path)
+
+    (file,) = tmp_path.iterdir()
+    assert {m.attributes[RUN_ATTRIBUTE]["StringValue"] for m in aws.queues[QUEUE]} == {file.stem}
+    assert json.loads(file.read_text().splitlines()[0])["what"] == "redrive"

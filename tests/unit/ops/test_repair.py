@@ -1,0 +1,179 @@
+"""One message first, and the rest only when it came through; who else is at work; events mended in an editor."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.errors import ConfigError, RefusedError, UsageError
+from rtp.ops import deadletters, edit, journal, lease
+from rtp.ops.deadletters import DeadLetter, Wanted
+from rtp.ops.deliver import Stop
+from rtp.ops.redrive import Redrive
+from rtp.ops.repair import Repair, run
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event
+from tests.unit.ops.test_deadletters import message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def repaired(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Repair:
+    with journal.Writer(place, what="redrive", stack="s", account="1") as log:
+        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop())
+        done = Repair(log.run)
+        settings = {"canary": True, "wait": False, "limit": None, **options}
+        for _ in run(aws, OUTPUTS, work, done, timeout_s=timeout_s, stop=Stop(), **settings):
+            pass
+    return done
+
+
+def pipeline(aws: FakeAws, outcome: Callable[[int], str]) -> None:
+    """A worker that takes each message as soon as it is sent."""
+
+    def work(operation: str, when: str) -> None:
+        if operation != "send_message_batch" or when != "after":
+            return
+        for sent in aws.queues[QUEUE]:
+            found = json.loads(sent.body)
+            status = outcome(found["timestamp"])
+            error = {"error": {"type": "E", "message": "again"}} if status == "dead" else {}
+            aws.record(found["id"], found["timestamp"], status=status, attempt_count=4, **error)
+        aws.queues[QUEUE].clear()
+
+    aws.fault = work
+
+
+def dead(count: int) -> FakeAws:
+    aws = FakeAws()
+    for n in range(count):
+        aws.put(DLQ, event(n))
+        aws.record(f"e{n}", n, status="dead", attempt_count=3, error={"type": "E", "message": "before"})
+    return aws
+
+
+def test_when_the_first_comes_through_the_rest_follows(tmp_path: Path) -> None:
+    aws = dead(30)
+    pipeline(aws, lambda _: "processed")
+
+    done = repaired(aws, tmp_path, wait=True)
+
+    assert (done.redriven, done.outcomes, done.pending, done.bad) == (30, {"processed": 30}, 0, False)
+    assert done.canary is not None
+    assert done.canary["status"] == "processed"
+    assert aws.bodies(DLQ) == []
+
+
+def test_when_the_first_dies_again_the_rest_stays(tmp_path: Path) -> None:
+    aws = dead(30)
+    pipeline(aws, lambda _: "dead")
+
+    done = repaired(aws, tmp_path)
+
+    assert (done.redriven, done.outcomes, done.bad) == (1, {"dead": 1}, True)
+    assert done.stopped == "the first one died again: E: again"
+    assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 29
+
+
+def test_when_nothing_is_heard_of_the_first_the_rest_stays(tmp_path: Path) -> None:
+    aws = dead(5)  # the record says dead from before: that is no news
+
+    done = repaired(aws, tmp_path, timeout_s=0.1)
+
+    assert (done.redriven, done.pending) == (1, 1)
+    assert "no end within" in done.stopped
+    assert aws.visible(DLQ) == 4
+
+
+def test_without_a_canary_all_go_and_the_dead_are_told(tmp_path: Path) -> None:
+    aws = dead(10)
+    pipeline(aws, lambda n: "dead" if n % 2 else "processed")
+
+    done = repaired(aws, tmp_path, canary=False, wait=True)
+
+    assert (done.redriven, done.outcomes, done.bad) == (10, {"processed": 5, "dead": 5}, True)
+    assert done.canary is None
+
+
+def test_a_second_operator_is_told_who_is_at_it() -> None:
+    aws = FakeAws()
+
+    with lease.held(aws, TABLE, "dlq redrive", Stop()):
+        assert (found := lease.current(aws, TABLE)) is not None
+        assert "dlq redrive" in lease.described(found)
+        with pytest.raises(RefusedError, match=f"process {os.getpid()}") as caught, lease.held(aws, TABLE, "x", Stop()):
+            pass
+
+    assert caught.value.code == "locked"
+    assert lease.current(aws, TABLE) is None
+    with lease.held(aws, TABLE, "dlq redrive", Stop()):
+        pass
+
+
+def test_a_killed_process_of_this_machine_is_not_waited_for() -> None:
+    aws = FakeAws()
+    killed, stop = lease.held(aws, TABLE, "dlq redrive", Stop()), Stop()
+    killed.__enter__()
+
+    with lease.held(aws, TABLE, "dlq purge", stop, alive=lambda _: False):
+        assert (found := lease.current(aws, TABLE)) is not None
+        assert found.what == "dlq purge"
+
+
+def letters() -> list[DeadLetter]:
+    return [
+        deadletters.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
+        DeadLetter("m2", "e2", "a", event(2), 1, "", deadletters.Cause("", ""), "", *(_inner())),
+    ]
+
+
+def _inner() -> tuple[Any, ...]:
+    other = deadletters.read(message(event(2)))
+    return (2, event(2), "queue", other.fallback, other.message)
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
+    def editor(argv: list[str]) -> int:
+        assert argv[0] == "ed"
+        file = Path(argv[-1])
+        assert file.stat().st_mode & 0o777 == 0o600
+        after = change(json.loads(file.read_text()))
+        file.write_text(after if isinstance(after, str) else json.dumps(after))
+        return 0
+
+    return edit.edited(letters(), environ={"EDITOR": "ed"}, call=editor)
+
+
+def test_what_is_not_touched_goes_as_it_was() -> None:
+    assert edited(lambda events: events) == {"m1": '{"type": "a", "data": {"n": 1.10}}', "m2": event(2)}
+
+
+def test_what_is_changed_goes_changed_and_what_is_deleted_stays() -> None:
+    def change(events: dict[str, Any]) -> object:
+        events["m1"]["data"] = {"n": 2}
+        del events["m2"]
+        return events
+
+    assert {k: json.loads(v) for k, v in edited(change).items()} == {"m1": {"type": "a", "data": {"n": 2}}}
+
+
+@pytest.mark.parametrize("after", ["{", "[]", '{"m1": {"type": "a"}}', '{"m1": {"type": "", "data": {}}}'])
+def test_what_is_no_event_any_more_is_refused_and_kept(after: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        edited(lambda _: after)
+
+    kept = Path(caught.value.hint.removeprefix("It is in ").removesuffix("."))
+    assert kept.read_text() == after
+    kept.unlink()
+
+
+def test_an_editor_that_fails_or_is_not_there_changes_nothing() -> None:
+    with pytest.raises(RefusedError, match="nothing was changed"):
+        edit.edited(letters(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
+    with pytest.raises(ConfigError, match="cannot be run"):
+        edit.edited(letters(), environ={"VISUAL": "/no/such/editor"})

@@ -1,0 +1,217 @@
+"""One event on its way through the API, the summary of many, and the JSON shapes of both."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from rtp import plain
+from rtp.aws.api import Answer, Key
+from rtp.errors import EndpointError
+from rtp.ops.deliver import Stop
+from rtp.ops.payload import Event
+from rtp.ops.send import Sent, ToApi, ToQueue, Via
+from rtp.ops.summary import Summary
+from tests.unit.ops.fakes import QUEUE, FakeAws
+
+EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)
+
+
+@dataclass
+class Service:
+    """Answers in turn, the last one for ever; and time that goes by while one waits."""
+
+    answers: list[Answer | EndpointError]
+    now: float = 0.0
+    pauses: list[float] = field(default_factory=list)
+    headers: list[str] = field(default_factory=list)
+
+    def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
+        assert path in ("process", "events")
+        assert body == EVENT.body.encode()
+        self.headers.append(trace_header)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, EndpointError):
+            raise answer
+        return answer
+
+    def pause(self, seconds: float) -> bool:
+        self.pauses.append(seconds)
+        self.now += seconds
+        return False
+
+
+def said(status: int, **body: Any) -> Answer:
+    return Answer(status, body, 12.0)
+
+
+def send(*answers: Answer | EndpointError, via: Via = Via.API, stop: Stop | None = None) -> tuple[Sent, Service]:
+    service = Service(list(answers))
+    work = ToApi(
+        service.post,
+        via,
+        timeout_s=60,
+        stop=stop or Stop(),
+        clock=lambda: service.now,
+        pause=service.pause,
+        jitter=lambda: 1.0,
+    )
+    (sent,) = work(EVENT)
+    return sent, service
+
+
+@pytest.mark.parametrize(
+    ("via", "answer", "status"),
+    [
+        (Via.API, said(200, result={"n": 1}), "processed"),
+        (Via.API, said(202), "queued"),
+        (Via.EVENTS, said(202), "accepted"),
+        (Via.API, said(422, error={"type": "Reject", "message": "no"}), "rejected"),
+        (Via.API, said(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]), "failed"),
+        (Via.API, said(413, message="too large"), "failed"),
+        (Via.API, said(418), "failed"),
+    ],
+)
+def test_an_answer_is_a_status_and_is_not_asked_for_again(via: Via, answer: Answer, status: str) -> None:
+    sent, service = send(answer, via=via)
+
+    assert (sent.status, sent.http_status) == (status, answer.status)
+    assert service.pauses == []
+
+
+def test_the_reason_of_a_refusal_is_kept() -> None:
+    sent, _ = send(said(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]))
+
+    assert sent.error == {"type": "Http400", "message": "not an event: $.data: required"}
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again_under_the_same_id_and_trace(status: int) -> None:
+    sent, service = send(said(status), said(status), said(200))
+
+    assert sent.status == "processed"
+    assert len(service.pauses) == 2
+    assert service.pauses[1] > service.pauses[0]
+    assert len(set(service.headers)) == 1
+    assert sent.trace_id in service.headers[0]
+
+
+def test_a_service_that_says_when_to_come_again_is_obeyed() -> None:
+    _, service = send(Answer(503, {}, 1.0, retry_after=7.0), said(200))
+
+    assert service.pauses == [7.0]
+
+
+def test_a_throttled_event_is_tried_until_its_time_is_over() -> None:
+    sent, service = send(said(429, message="Too Many Requests"))
+
+    assert sent.status == "failed"
+    assert 50 < service.now <= 60
+    assert not Summary(1).failed
+
+
+def test_a_broken_service_is_given_up_after_some_tries() -> None:
+    sent, service = send(said(503))
+
+    assert (sent.status, sent.http_status, len(service.pauses)) == ("failed", 503, 5)
+
+
+def test_nobody_there_fails_the_event_and_ends_the_run() -> None:
+    stop = Stop()
+
+    sent, service = send(EndpointError("Nothing answered at http://x"), stop=stop)
+
+    assert (sent.status, sent.http_status) == ("failed", None)
+    assert sent.error == {"type": "NoAnswer", "message": "Nothing answered at http://x"}
+    assert len(service.pauses) == 4
+    assert stop.soon.is_set()
+
+
+@pytest.mark.parametrize("answer", [said(403, message="Forbidden"), said(429, message="Limit Exceeded")])
+def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) -> None:
+    stop = Stop()
+
+    _, service = send(answer, stop=stop)
+
+    assert stop.soon.is_set()
+    assert service.pauses == []
+
+
+def test_the_shape_of_one_event_is_pinned() -> None:
+    sent, _ = send(said(200, result={"n": 1}, trace_id="1-2-3"))
+
+    assert sent.document() == {
+        "id": "e1",
+        "timestamp": 7,
+        "status": "processed",
+        "http_status": 200,
+        "trace_id": "1-2-3",
+        "latency_ms": 12.0,
+    }
+
+
+def test_a_failed_event_also_has_its_error_and_line() -> None:
+    sent, _ = send(said(413, message="too large"))
+
+    assert sent.document()["error"] == {"type": "Http413", "message": "too large"}
+    assert sent.document()["line"] == 3
+
+
+def test_the_shape_of_one_waited_event_has_its_record() -> None:
+    summary = Summary(1, waits=True)
+    summary.add(send(said(202))[0])
+
+    assert summary.document()["record"] is None
+    summary.end({"id": "e1", "timestamp": 7, "status": "processed"})
+    assert summary.document()["record"]["status"] == "processed"
+    assert not summary.pending
+
+
+def test_the_shape_of_several_is_pinned() -> None:
+    summary = Summary(3)
+    summary.add(send(said(200))[0])
+    summary.add(send(said(202))[0])
+    summary.add(send(said(400, message="no"))[0])
+    summary.elapsed_s = 2.0
+
+    document = json.loads(plain.dumps(summary.document()))
+
+    assert list(document) == ["sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
+    assert document["by_status"] == {"processed": 1, "queued": 1, "failed": 1}
+    assert [f["id"] for f in document["failed"]] == ["e1"]
+    assert (document["rate"], document["p50_ms"]) == (1.5, 12.0)
+
+
+def test_what_was_not_sent_is_told_too() -> None:
+    summary = Summary(10)
+    summary.add(send(said(200))[0])
+
+    assert summary.document()["unsent"] == 9
+    assert summary.bad
+
+
+def test_percentiles_are_of_what_was_measured() -> None:
+    summary = Summary(100)
+    for n in range(1, 101):
+        summary.add(Sent("e", 1, "processed", 200, "", float(n)))
+
+    assert (summary.percentile(50), summary.percentile(99), summary.percentile(100)) == (50.0, 99.0, 100.0)
+    assert Summary(1).percentile(99) == 0.0
+
+
+def test_the_queue_takes_ten_at_once_and_says_what_it_refused() -> None:
+    aws = FakeAws(refused={"bad"})
+    events = [Event("bad" if n == 4 else f"body{n}", f"e{n}", n, "t") for n in range(10)]
+
+    sent = list(ToQueue(aws, QUEUE)(events))
+
+    assert aws.calls["send_message_batch"] == 1
+    assert [s.status for s in sent] == ["accepted"] * 4 + ["failed"] + ["accepted"] * 5
+    assert sent[4].error == {"type": "SqsError", "message": "InternalError: not today"}
+
+
+def test_a_key_never_shows() -> None:
+    assert "s3cret" not in repr(Key("s3cret"))
