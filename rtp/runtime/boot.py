@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.runtime.settings import Settings
 
 _IO_THREADS = 10
+_SERVICES = ("dynamodb", "s3", "sqs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,12 @@ def prepare() -> None:
     gc.disable()  # the imports and models below stay; collecting among them costs a tenth of the start
     try:
         with suppress(Exception):  # the first invocation meets the same failure, and can report it
-            made = _made()
-            tracing.prepare(patch=bool(made.settings.processors))
+            _made()
+            if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand":
+                tracing.prepare()
     finally:
+        gc.freeze()  # before enabling: what init made is not looked at again
         gc.enable()
-        gc.freeze()
 
 
 def assemble(
@@ -122,6 +124,13 @@ def clients() -> dict[str, Any]:
     """DynamoDB, S3 and SQS. AWS_ENDPOINT_URL, region and credentials come from the environment."""
     import botocore.session
     from botocore.config import Config
+    from botocore.loaders import Loader
+
+    class OurServices(Loader):
+        """Finds what we use where it is, and does not search the folders of four hundred services for it."""
+
+        def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
+            return list(_SERVICES)
 
     config = Config(
         connect_timeout=2,
@@ -132,4 +141,5 @@ def clients() -> dict[str, Any]:
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
     session = botocore.session.get_session()
-    return {name: session.create_client(name, config=config) for name in ("dynamodb", "s3", "sqs")}
+    session.register_component("data_loader", OurServices(include_default_search_paths=True))
+    return {name: session.create_client(name, config=config) for name in _SERVICES}

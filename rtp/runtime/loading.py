@@ -10,9 +10,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.runtime import logs, models
 from rtp.runtime.registry import REGISTRY, ProcessorError
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from rtp.runtime.registry import Registry
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(NamedTuple):
     """A processor as it was found; `where` is file:line."""
 
     type: str
@@ -32,8 +30,7 @@ class Declared:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """What a processors file or package holds, and what is wrong with it, each problem as `file:line: why`."""
 
     processors: tuple[Declared, ...]
@@ -94,5 +91,6 @@ def _place(error: BaseException, path: Path) -> str:
 if __name__ == "__main__":
     import json
 
-    # Imported as __main__, this module is not the one the processors' decorators know; call that one.
-    sys.stdout.write(json.dumps(asdict(importlib.import_module("rtp.runtime.loading").check(Path(sys.argv[1])))) + "\n")
+    found = check(Path(sys.argv[1]))
+    answer: dict[str, Any] = {"processors": [made._asdict() for made in found.processors], "problems": found.problems}
+    sys.stdout.write(json.dumps(answer) + "\n")

@@ -10,11 +10,10 @@ if the function is killed. Whatever its status, a record whose `lease_until` lie
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 import zlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.runtime import attributes, jsontext
 from rtp.runtime.errors import ErrorInfo, info
@@ -48,8 +47,7 @@ _FREE = (
 _AGAIN = f"({_FREE}) OR (#s = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :replay_run))"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored."""
 
     token: str
@@ -58,23 +56,20 @@ class Claim:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """The event has been processed; this is its record."""
 
     record: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
+class Busy(NamedTuple):
     """Another delivery works on the event until `until` (epoch s); `message_id` is its message, if it came by queue."""
 
     until: float
     message_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(NamedTuple):
     """How a delivery came, as the record notes it. replay: the run that wants the event processed again."""
 
     source: str
@@ -85,8 +80,7 @@ class Origin:
     replay: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(NamedTuple):
     """How an attempt ended. outcome: processed, failed, rejected or interrupted; status: the record's from now on."""
 
     status: str
@@ -94,7 +88,6 @@ class Ending:
     started: float
     error: ErrorInfo | None = None
     result: Any = None
-    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class Store:
@@ -111,7 +104,7 @@ class Store:
 
     def claim(self, event: Event, origin: Origin, *, until: float, last: bool) -> Claim | Known | Busy:
         """Take the event for this delivery. `last` says that no further delivery will follow."""
-        now, token = self._clock(), uuid.uuid4().hex
+        now, token = self._clock(), os.urandom(12).hex()
         values = {
             **self._status(event.id, "dead" if last else "processing"),
             ":processed": {"S": "processed"},

@@ -1,7 +1,8 @@
 """X-Ray, and the only module that knows its SDK.
 
 An event from the queue continues the trace its message carries (AWSTraceHeader): its segment is a document of its own
-in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported only where a daemon is.
+in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported with the first sampled
+event, for most cold starts see none.
 """
 
 from __future__ import annotations
@@ -22,12 +23,10 @@ _MAX_TEXT = 250
 _open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
 
 
-def prepare(*, patch: bool) -> None:
-    """Import the SDK now, at init, where it will be needed. With `patch`, AWS calls of processors are traced too."""
+def prepare() -> None:
+    """Import the SDK now, where init costs nobody's time (SnapStart, provisioned concurrency)."""
     if _enabled():
-        _emitter()
-        if patch:
-            _patch()
+        _patch()
 
 
 def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
@@ -42,6 +41,7 @@ def begin(header: str | None, *, name: str, event_id: str = "", event_type: str 
         or not (of_message or parts.get("Parent"))
     ):
         return Trace(parts.get("Root", ""), header or os.environ.get(INVOCATION, ""))
+    _patch()
     from aws_xray_sdk.core.models.facade_segment import FacadeSegment
     from aws_xray_sdk.core.models.segment import Segment
     from aws_xray_sdk.core.models.subsegment import Subsegment

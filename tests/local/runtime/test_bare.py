@@ -28,8 +28,8 @@ class Context:
     def get_remaining_time_in_millis(self):
         return 20_000
 handler = importlib.import_module(module).handler
-loaded = sorted({m.split(".")[0] for m in sys.modules})
 answer = handler(payload, Context())
+loaded = sorted({m.split(".")[0] for m in sys.modules})
 sys.stderr.write(json.dumps({"answer": answer, "loaded": loaded}))
 """
 

@@ -118,9 +118,8 @@ def daemon() -> Iterator[socket.socket]:
 
 TRACED = """
 import sys
-from rtp.runtime import Reject, tracing
+from rtp.runtime import Reject
 from tests.unit.runtime import fakes
-tracing.prepare(patch=True)
 here = fakes.world(function="worker")
 def judge(event):
     if event.id == "bad": raise Reject("never")
