@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sanitize": set(),
     "view": set(),
     "settings": set(),
-    "plain": set(),
+    "plain": {"sanitize"},
     "times": {"errors"},
     "config": {"contract", "errors", "settings"},
     "output": {"errors", "plain", "sanitize", "view"},
