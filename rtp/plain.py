@@ -12,6 +12,8 @@ from typing import Any
 
 import simplejson
 
+from rtp.sanitize import UNSAFE
+
 
 def plain(value: Any) -> Any:
     """JSON types and Decimal only: dataclasses become objects, paths and enums text, sets and tuples arrays."""
@@ -35,14 +37,11 @@ def plain(value: Any) -> Any:
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """JSON text with Decimals written digit by digit, never through a float.
 
-    Lone surrogates, which no encoder takes, stay escaped; other text is written as it is.
+    What drives a terminal, ends a line to some readers, or no encoder takes (lone surrogates) is escaped; JSON has such
+    characters within strings alone, so nothing is lost. Other text is written as it is.
     """
     text: str = simplejson.dumps(plain(value), use_decimal=True, ensure_ascii=False, indent=indent)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = simplejson.dumps(plain(value), use_decimal=True, ensure_ascii=True, indent=indent)
-    return text
+    return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def loads(text: str | bytes) -> Any:

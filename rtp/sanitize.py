@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # C0 but tab and newline, DEL, C1, bidi controls, zero-width marks, line and paragraph separators, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def printable(text: str, *, newlines: bool = False) -> str:
@@ -13,7 +13,7 @@ def printable(text: str, *, newlines: bool = False) -> str:
 
     newlines: keep line feeds; otherwise they are escaped too, so that one value stays on one line.
     """
-    safe = _UNSAFE.sub(_escape, text)
+    safe = UNSAFE.sub(_escape, text)
     return safe if newlines else safe.replace("\n", "\\n")
 
 
