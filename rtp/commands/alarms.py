@@ -10,6 +10,7 @@ from rtp import times
 from rtp.commands.options import Since, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops import alarms as op
+from rtp.ops.statusparts import brief
 from rtp.view import Cell, Column, Heading, Line, Style, Table, Text, View, dim, line, strong
 
 app = new_app()
@@ -26,7 +27,10 @@ def alarms(
     since: Since = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many changes of state.")] = 20,
 ) -> None:
-    """Show the alarms with their reasons, and how they changed."""
+    """Show alarms with their reasons.
+
+    Those that fire come first; below them how all of them changed.
+    """
     names = session.environment.names
     _ = session.outputs  # so that a stack that is not there is told as that
     found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
@@ -42,9 +46,10 @@ def _render(found: op.Alarms, stack: str) -> list[View]:
         muted = Text("  muted", Style.WARN) if alarm.muted else ""
         views.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
         if alarm.state == "ALARM":
-            views += [line(alarm.reason, indent=8), line(dim(alarm.description), indent=8)]
+            views += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
     rows: list[list[Cell]] = [
-        [times.stamp(t.at), _short(t.alarm, stack), _change(t.before, t.after), dim(t.reason)] for t in found.history
+        [times.stamp(t.at), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
+        for t in found.history
     ]
     columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))
     return [*views, Heading("Changes"), Table(columns, rows, empty="none in this time")]

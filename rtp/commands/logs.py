@@ -51,7 +51,10 @@ def logs(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.SHORT,
 ) -> None:
-    """Show or follow both functions' logs, merged in time order."""
+    """Show or follow both functions' logs.
+
+    They come merged in time order. What only machines read is left out of the short format.
+    """
     if follow and until is not None:
         raise UsageError("--until ends what --follow goes on with.", hint="Leave one of them out.")
     out = session.out

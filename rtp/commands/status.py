@@ -32,7 +32,10 @@ def status(
         float | None, typer.Option("--interval", min=0.5, metavar="S", help="Between two looks; 2, or 10 on AWS.")
     ] = None,
 ) -> None:
-    """Show stack, endpoints, queues and alarms, and what is wrong."""
+    """Show stack, endpoints, queues and alarms.
+
+    What is wrong comes first; a part that cannot be read is named.
+    """
     if watch and check:
         raise UsageError("--watch never ends, so --check has no answer.", hint="Leave one of them out.")
     if watch:

@@ -26,8 +26,7 @@ def views(status: Status, *, now: int) -> list[View]:
     found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
         found.append(line(dim(f"  and of {len(dead) - _GROUPS} other causes: rtp dlq inspect")))
-    found += ["", Fields(_numbers(status))]
-    found += ["", *_alarms(status.alarms, now)]
+    found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return found
 
@@ -100,17 +99,18 @@ def _hour(hour: LastHour) -> list[tuple[str, Cell]]:
     return [("requests, 1h", requests), ("events, 1h", events), ("Lambda, 1h", functions)]
 
 
-def _alarms(alarms: list[Alarm], now: int) -> list[View]:
-    found: list[View] = []
-    for alarm in alarms:
-        if alarm.state == "ALARM":
-            since = f" for {times.ago(alarm.since, now=now)}" if alarm.since else ""
-            found.append(line(bad("ALARM "), strong(alarm.name), dim(since)))
-    waiting = [a for a in alarms if a.state == "INSUFFICIENT_DATA"]
-    fine = sum(a.state == "OK" for a in alarms)
-    rest = f"{fine} alarms OK" + (f", {len(waiting)} without data" if waiting else "")
+def _alarms(alarms: list[Alarm], prefix: str, now: int) -> list[tuple[str, Cell]]:
+    firing = [a for a in alarms if a.state == "ALARM"]
+    waiting = sum(a.state == "INSUFFICIENT_DATA" for a in alarms)
     muted = sum(a.muted for a in alarms)
-    return [*found, line(dim(rest + (f", {muted} muted" if muted else "")))]
+    parts: list[Text | str] = []
+    for alarm in firing:
+        since = f" for {times.ago(alarm.since, now=now)}" if alarm.since else ""
+        parts += [bad(alarm.name.removeprefix(prefix)), dim(since), ", "]
+    parts.append(f"{len(alarms) - len(firing) - waiting} OK")
+    parts += [f", {waiting} without data"] if waiting else []
+    parts += [", ", warn(f"{muted} muted")] if muted else []
+    return [("alarms", line(*parts))]
 
 
 def _count(count: int, what: str) -> Text:

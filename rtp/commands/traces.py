@@ -42,7 +42,10 @@ def traces(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, newest first.")] = 50,
 ) -> None:
-    """List this stack's traces."""
+    """List traces, or show one.
+
+    Only those of this stack are listed, the newest first.
+    """
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")

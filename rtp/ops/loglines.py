@@ -253,7 +253,9 @@ def _platform_text(text: str) -> tuple[str, bool]:
     said = [first.split(" ", 1)[0]]
     said += [found[k] for k in ("Status", "Error Type", "Duration") if k in found]
     said += [f"init {found[k]}" for k in ("Init Duration", "Restore Duration") if k in found]
-    said += [found["Max Memory Used"]] if "Max Memory Used" in found else []
+    said += (
+        [found["Max Memory Used"]] if found.get("Max Memory Used", "0 MB") != "0 MB" else []
+    )  # an engine may not know
     return " ".join(said), "Status" in found and found["Status"].lower() != "success"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,15 @@ DEAD_MOST = 1_000
 GROUPS = 5
 _FINE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _LOW_QUOTA = 0.05
+_WORDS = (
+    ("Threshold Crossed: ", ""),
+    ("was greater than or equal to the threshold", "≥"),
+    ("were greater than or equal to the threshold", "≥"),
+    ("was not greater than or equal to the threshold", "<"),
+    ("were not greater than or equal to the threshold", "<"),
+    ("no datapoints were received for", "no data for"),
+    (", treated as [notBreaching]", ", which is fine"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +204,17 @@ def problems(
     waiting = queues.get("queue")
     if waiting is not None and (waiting.oldest_s or 0) >= settings.alarm_queue_age_s:
         found.append(f"the oldest message waits for {times.span((waiting.oldest_s or 0) * 1000)}")
-    found += [f"alarm {a.name.removeprefix(stack.name + '-')}: {a.reason}" for a in alarms if a.state == "ALARM"]
+    found += [f"alarm {a.name.removeprefix(stack.name + '-')}: {brief(a.reason)}" for a in alarms if a.state == "ALARM"]
     if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:
         found.append(f"{quota.left:,} of {quota.limit:,} requests are left of the {quota.period.lower()}'s quota")
     return found
+
+
+def brief(reason: str) -> str:
+    """CloudWatch's reason for a state, as short as it can be said."""
+    for long, short in _WORDS:
+        reason = reason.replace(long, short)
+    return re.sub(r"([≥<]) \(([^()]+)\)", r"\1 \2", reason).strip().rstrip(".")
 
 
 def _cause(error: Any) -> str:

@@ -195,11 +195,11 @@ class Meeting(FakeAws):
         self.barrier = threading.Barrier(parts, timeout=10)
         self.met: set[threading.Thread] = set()
 
-    def call(self, service: str, operation: str, **params: Any) -> Any:
+    def call(self, _service: str, operation: str, **params: Any) -> Any:
         if operation not in ("describe_stacks", "query") and threading.current_thread() not in self.met:
             self.met.add(threading.current_thread())
             self.barrier.wait()
-        return super().call(service, operation, **params)
+        return super().call(_service, operation, **params)
 
 
 def test_parts_are_read_side_by_side() -> None:

@@ -1,0 +1,207 @@
+"""`rtp logs` on the engine: one event's lines, every filter, following, and lines that want to drive the terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.contract import Output
+from rtp.errors import ExitCode
+from tests.local.watch.conftest import Story, lines_of, on_terminal, send, until
+from tests.unit.watch.hostile import PAYLOADS
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Project
+
+RESET = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def put(project: Project, messages: list[str], *, function: str = Output.WORKER) -> None:
+    """Write lines of somebody else into a function's log."""
+    aws, group = project.aws, f"/aws/lambda/{project.outputs[function]}"
+    stream = f"test-{time.time_ns()}"
+    aws.call("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
+    now = time.time_ns() // 1_000_000
+    events = [{"timestamp": now, "message": m} for m in messages]
+    aws.call("logs", "put_log_events", logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def test_the_lines_of_an_event_have_the_promised_shape_and_order(deployed: Project, story: Story) -> None:
+    found = lines_of(deployed, story.dead)
+
+    keys = {"type", "timestamp", "level", "function", "message", "id", "request_id", "trace_id"}
+    assert all(keys <= line.keys() and line["type"] == "log" for line in found)
+    assert {line["id"] for line in found} == {story.dead.id}
+    assert {line["trace_id"] for line in found} == {story.dead.trace_id}
+    stamps = [str(line["timestamp"]) for line in found]
+    assert stamps == sorted(stamps)
+    assert sum(line["level"] == "ERROR" for line in found) == 1
+
+
+@pytest.mark.usefixtures("story")
+def test_both_functions_come_in_one_stream(deployed: Project) -> None:
+    found = deployed.rtp("logs", "--json", "--since", "10m").lines
+
+    assert {line["function"] for line in found} == {"processor", "worker"}
+    stamps = [line["timestamp"] for line in found if line["kind"] == "rtp"]
+    assert stamps == sorted(stamps)
+
+
+def test_each_filter_leaves_what_it_should(deployed: Project, story: Story) -> None:
+    def found(*options: str) -> list[dict[str, object]]:
+        return deployed.rtp("logs", "--json", *options).lines
+
+    assert {line["function"] for line in found("--function", "worker")} == {"worker"}
+    assert {line["level"] for line in found("--level", "WARNING")} <= {"WARNING", "ERROR"}
+    assert {line["id"] for line in found("--trace-id", story.good.trace_id) if line["kind"] == "rtp"} == {story.good.id}
+    assert all("broken" in json.dumps(line) for line in found("--grep", "it is bro.en"))
+    assert {line["level"] for line in found("--filter", '{ $.level = "ERROR" }')} == {"ERROR"}
+    assert found("--until", "5m") == []
+    request = lines_of(deployed, story.good)[0]["request_id"]
+    assert {line["request_id"] for line in found("--request-id", str(request))} == {request}
+
+
+@pytest.mark.usefixtures("story")
+def test_a_lambda_request_shows_its_start_and_report_too(deployed: Project) -> None:
+    report = next(
+        line for line in deployed.rtp("logs", "--json").lines if line["kind"] == "platform" and line["step"] == "report"
+    )
+
+    found = deployed.rtp("logs", "--json", "--request-id", report["request_id"]).lines
+
+    assert {"start", "end", "report"} <= {line["step"] for line in found}
+
+
+def test_formats(deployed: Project, story: Story) -> None:
+    asked = ("logs", "--id", story.dead.id)
+
+    short = deployed.rtp(*asked).stdout
+    detailed = deployed.rtp(*asked, "--format", "detailed").stdout
+    raw = deployed.rtp(*asked, "--format", "raw").stdout
+    as_json = deployed.rtp(*asked, "--format", "json").stdout
+
+    assert re.search(r"^\d\d:\d\d:\d\d\.\d{3} ERROR worker    RuntimeError: it is broken", short, re.MULTILINE)
+    assert "processors.py:" in short
+    assert f"trace={story.dead.trace_id}" in detailed
+    assert all(json.loads(line)["event_id"] == story.dead.id for line in raw.splitlines())
+    assert as_json == deployed.rtp(*asked, "--json").stdout
+
+
+def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
+    done = deployed.rtp("logs", "--grep", "never-written-anywhere")
+
+    assert done.stdout == ""
+    assert "look further back with --since" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--grep", "("), "--grep"),
+        (("--level", "LOUD"), "not a level"),
+        (("--function", "other"), "no function"),
+        (("--since", "yesterday-ish"), "not a time"),
+        (("--since", "5m", "--until", "10m"), "before"),
+        (("--follow", "--until", "now"), "--until"),
+        (("--format", "xml"), "xml"),
+    ],
+)
+def test_bad_options_are_told_with_the_mend(deployed: Project, options: tuple[str, ...], said: str) -> None:
+    done = deployed.rtp("logs", *options, ok=False)
+
+    assert done.code == ExitCode.USAGE
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_an_engine_the_mend_is_told(project: Project) -> None:
+    done = project.rtp("logs", ok=False)
+
+    assert done.code == ExitCode.NOT_FOUND
+    assert "rtp deploy" in done.stderr
+
+
+def test_hostile_lines_reach_a_script_whole_and_a_terminal_tame(deployed: Project) -> None:
+    mark = f"hostile-{time.time_ns()}"
+    sound = [p for p in PAYLOADS if "\ud800" not in p]
+    put(deployed, [f"{mark} {p}" for p in sound])
+    put(deployed, [json.dumps({"level": "ERROR", "message": f"{mark} {p}", "event_id": p, "x": p}) for p in sound])
+
+    lines = deployed.rtp("logs", "--json", "--grep", mark).lines
+    screens = [on_terminal(deployed, "logs", "--grep", mark, "--format", f) for f in ("short", "detailed", "raw")]
+
+    assert {f"{mark} {p}" for p in sound if "\r" not in p} <= {str(line["message"]) for line in lines}
+    assert len(lines) == 2 * len(sound)
+    for screen in screens:
+        text = RESET.sub("", screen.text)
+        assert mark in text
+        assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        assert not re.search(r"\r(?!\n)", text)
+
+
+def test_following_shows_what_comes_once_and_ends_on_ctrl_c(deployed: Project) -> None:
+    tail = deployed.start("logs", "--follow", "--since", "0s", "--json")
+    try:
+        time.sleep(2)
+        sent = [send(deployed, "order.created", '{"total": 1}') for _ in range(5)]
+        sent += [send(deployed, "order.created", '{"total": 1}', "--via", "events") for _ in range(5)]
+        time.sleep(4)
+        tail.send_signal(signal.SIGINT)
+        stdout, stderr = tail.communicate(timeout=20)
+    finally:
+        tail.kill()
+
+    seen = [json.loads(line) for line in stdout.splitlines()]
+    for one in sent:
+        assert sum(line["id"] == one.id and line["step"] == "processed" for line in seen) == 1
+    raw = [json.dumps(line) for line in seen]
+    assert len(raw) == len(set(raw))
+    assert tail.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.usefixtures("story")
+def test_following_waits_for_a_reader_that_has_gone(deployed: Project) -> None:
+    """`rtp logs -f | head -1` ends by itself."""
+    tail = deployed.start("logs", "-f", "--since", "10m")
+    assert tail.stdout is not None
+    tail.stdout.readline()
+    tail.stdout.close()
+    send(deployed, "order.created", '{"total": 1}')
+
+    assert tail.wait(30) == ExitCode.OK
+    assert tail.stderr is not None
+    assert "Traceback" not in tail.stderr.read()
+    tail.stderr.close()
+
+
+def test_a_terminal_shows_colour_and_fits(deployed: Project, story: Story) -> None:
+    screen = on_terminal(deployed, "logs", "--id", story.dead.id, columns=80)
+
+    assert "\x1b[" in screen.text
+    rows = [row for row in RESET.sub("", screen.text).splitlines() if "INFO" in row]
+    assert rows
+    assert max(map(len, rows)) <= 80
+
+
+def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> None:
+    request = f"{time.time_ns() % 16**8:08x}-1111-4222-8333-444444444444"
+    put(
+        deployed,
+        [
+            f"START RequestId: {request} Version: $LATEST",
+            "a print of the processor's author",
+            'Traceback (most recent call last):\n  File "x.py", line 1\nKeyError: 1',
+            f"END RequestId: {request}",
+        ],
+    )
+
+    found = until(lambda: deployed.rtp("logs", "--json", "--request-id", request).lines)
+
+    assert [line["message"] for line in found] == ["START", "a print of the processor's author", "KeyError: 1", "END"]
+    assert found[2]["level"] == "ERROR"

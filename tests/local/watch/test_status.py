@@ -1,0 +1,96 @@
+"""`rtp status` and `rtp alarms` on the engine."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.contract import Alarm
+from rtp.errors import ExitCode
+from tests.local.watch.conftest import on_terminal, until
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Project
+
+NAME = "realtime-processor-local"
+
+
+@pytest.mark.usefixtures("story")
+def test_status_has_the_promised_shape_and_reads_every_part(deployed: Project) -> None:
+    # Given an event that is dead / When the metrics have arrived
+    found = until(
+        lambda: (s := deployed.rtp("status", "--json").json)["last_hour"]["dead"] and s["last_hour"]["processed"] and s
+    )
+    # Then everything is told
+    assert {"env", "stack", "endpoints", "queues", "alarms", "healthy"} <= found.keys()
+    assert (found["env"], found["stack"]["name"]) == ("local", NAME)
+    assert found["stack"]["state"].endswith("_COMPLETE")
+    assert found["queues"]["dlq"]["depth"] >= 1
+    assert {a["name"] for a in found["alarms"]} == {f"{NAME}-{a.value}" for a in Alarm}
+    assert [s["state"] for s in found["event_sources"]] == ["Enabled"]
+    assert [f["state"] for f in found["functions"]] == ["Active", "Active"]
+    assert found["last_hour"]["p95_ms"] > 0
+    assert any("it is broken" in e["error"] for e in found["dead_by_error"])
+    assert not found["healthy"]
+    assert found["unread"] == []
+
+
+@pytest.mark.usefixtures("story")
+def test_check_fails_while_something_is_wrong(deployed: Project) -> None:
+    done = deployed.rtp("status", "--check", ok=False)
+
+    assert done.code == ExitCode.FAILED
+    assert re.search(r"✗ \d+ dead in the DLQ; see `rtp dlq inspect`", done.stdout)
+
+
+@pytest.mark.usefixtures("story")
+def test_watch_redraws_in_place_until_ctrl_c(deployed: Project) -> None:
+    screen = on_terminal(deployed, "status", "--watch", "--interval", "0.5", interrupt_after=4, rows=40)
+
+    assert screen.code == ExitCode.INTERRUPTED
+    assert screen.text.count("not healthy") >= 2
+    assert "\x1b[1A" in screen.text  # up again, to where it began
+    assert "Traceback" not in screen.text
+
+
+def test_watch_as_json_is_a_stream(deployed: Project) -> None:
+    watch = deployed.start("status", "--watch", "--interval", "0.5", "--json")
+    time.sleep(4)
+    watch.send_signal(signal.SIGINT)
+    stdout, _ = watch.communicate(timeout=20)
+
+    seen = [json.loads(line) for line in stdout.splitlines()]
+    assert len(seen) >= 2
+    assert all(s["type"] == "status" and s["env"] == "local" for s in seen)
+
+
+def test_watch_and_check_do_not_go_together(deployed: Project) -> None:
+    assert deployed.rtp("status", "--watch", "--check", ok=False).code == ExitCode.USAGE
+
+
+def test_what_is_not_deployed_is_told_with_the_mend(project: Project) -> None:
+    for command in ("status", "alarms", "traces", "logs"):
+        done = project.rtp(command, "--json", ok=False)
+        assert done.code == ExitCode.NOT_FOUND
+        assert "rtp deploy" in done.json["error"]["hint"]
+
+
+@pytest.mark.usefixtures("story")
+def test_alarms_tell_states_reasons_and_changes(deployed: Project) -> None:
+    # Given a message in the dead-letter queue / When its alarm has fired
+    found = until(
+        lambda: (a := deployed.rtp("alarms", "--json").json)["alarms"][0]["state"] == "ALARM" and a, seconds=90
+    )
+    # Then it comes first, with its reason and its change
+    assert found["alarms"][0]["name"] == f"{NAME}-dlq-messages"
+    assert "Threshold Crossed" in found["alarms"][0]["reason"]
+    turn = next(t for t in found["history"] if t["alarm"] == f"{NAME}-dlq-messages")
+    assert turn["after"] == "ALARM"
+    text = deployed.rtp("alarms").stdout
+    assert re.search(r"^ALARM   dlq-messages", text, re.MULTILINE)
+    assert "rtp dlq inspect" in text

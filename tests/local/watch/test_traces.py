@@ -1,0 +1,137 @@
+"""`rtp traces` on the engine: the real SDK's segments, across the queue, with the log lines in place."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import ExitCode
+from tests.local.watch.conftest import Story, on_terminal, send, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Project
+
+
+def names(segments: list[dict[str, Any]]) -> set[str]:
+    return {s["name"] for s in segments} | {n for s in segments for n in names(s["segments"])}
+
+
+def test_the_list_has_the_promised_shape(deployed: Project, story: Story) -> None:
+    found = until(
+        lambda: [t for t in deployed.rtp("traces", "--json").json["traces"] if t["event_id"] == story.good.id]
+    )
+
+    assert found[0]["id"] == story.good.trace_id
+    assert {"id", "start", "duration_ms", "error", "fault", "event_id"} <= found[0].keys()
+    assert (found[0]["error"], found[0]["fault"], found[0]["http_status"]) == (False, False, 200)
+
+
+def test_filters(deployed: Project, story: Story) -> None:
+    def ids(*options: str) -> set[str]:
+        return {t["id"] for t in deployed.rtp("traces", "--json", "--limit", "1000", *options).json["traces"]}
+
+    everything = ids()
+    assert {story.good.trace_id, story.dead.trace_id, story.rejected.trace_id} <= everything
+    assert story.dead.trace_id in ids("--errors")
+    assert story.good.trace_id not in ids("--errors")
+    assert ids("--slow", "600000") == set()
+    assert ids("--filter-expression", f'annotation.event_id = "{story.good.id}"') == {story.good.trace_id}
+    assert len(ids()) >= len(deployed.rtp("traces", "--json", "--limit", "1").json["traces"]) == 1
+    assert ids("--since", "1ms") == set()
+
+
+def test_a_bad_expression_is_told_with_the_mend(deployed: Project) -> None:
+    done = deployed.rtp("traces", "--filter-expression", "nonsense (", ok=False)
+
+    assert done.code == ExitCode.USAGE
+    assert "--filter-expression" in done.stderr
+
+
+def test_a_trace_goes_from_the_api_through_the_queue_to_every_attempt(deployed: Project, story: Story) -> None:
+    def look() -> dict[str, Any]:
+        seen: dict[str, Any] = deployed.rtp("traces", "show", story.dead.trace_id, "--json").json
+        return seen if "realtime-processor-local-worker" in names(seen["segments"]) else {}
+
+    found = until(look)
+
+    root = found["segments"][0]
+    assert {"name", "origin", "start", "end", "error", "fault", "segments"} <= root.keys()
+    assert root["origin"] == "AWS::ApiGateway::Stage"
+    assert found["event_id"] == story.dead.id
+    exceptions = [e for s in walk(found["segments"]) for e in s["exceptions"]]
+    assert {e["message"] for e in exceptions} == {"it is broken"}
+    assert len(exceptions) == 2  # max_receive_count
+
+
+def walk(segments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [x for s in segments for x in (s, *walk(s["segments"]))]
+
+
+def test_an_event_id_leads_to_the_same_trace(deployed: Project, story: Story) -> None:
+    by_event = deployed.rtp("traces", "show", story.good.id, "--json").json
+
+    assert by_event["id"] == story.good.trace_id
+
+
+def test_the_waterfall_adapts_and_has_exceptions_and_lines_in_place(deployed: Project, story: Story) -> None:
+    for columns in (60, 80, 160):
+        text = re.sub(
+            r"\x1b\[[0-9;]*m", "", on_terminal(deployed, "traces", "show", story.dead.id, columns=columns).text
+        )
+        bars = [row for row in text.splitlines() if "█" in row]
+        assert len(bars) >= 4
+        assert all(len(row) <= columns for row in bars)
+        assert "✗ RuntimeError: it is broken" in text
+        assert "· " in text
+
+
+def test_the_page_stands_alone(deployed: Project, story: Story, tmp_path: Path) -> None:
+    file = tmp_path / "trace.html"
+
+    done = deployed.rtp("traces", "show", story.dead.id, "--html", file)
+
+    page = file.read_text()
+    assert str(file) in done.stderr
+    assert "it is broken" in page
+    assert not re.search(r"(src|href)=|<script", page)
+
+
+def test_a_page_that_cannot_be_written_is_told(deployed: Project, story: Story, tmp_path: Path) -> None:
+    done = deployed.rtp("traces", "show", story.good.id, "--html", tmp_path / "no" / "x.html", ok=False)
+
+    assert done.code == ExitCode.FAILED
+    assert "cannot be written" in done.stderr
+
+
+def test_what_is_not_there_is_not_found(deployed: Project) -> None:
+    for unknown in ("1-00000000-000000000000000000000000", "no-such-event"):
+        done = deployed.rtp("traces", "show", unknown, ok=False)
+        assert done.code == ExitCode.NOT_FOUND
+        assert unknown in done.stderr
+
+
+def test_options_before_show_are_not_taken_for_nothing(deployed: Project) -> None:
+    assert deployed.rtp("traces", "--env", "prod", "show", "x", ok=False).code == ExitCode.USAGE
+
+
+def test_following_shows_each_trace_once(deployed: Project) -> None:
+    tail = deployed.start("traces", "--follow", "--json")
+    try:
+        time.sleep(2)
+        sent = [send(deployed, "order.created", '{"total": 1}') for _ in range(3)]
+        time.sleep(5)
+        tail.send_signal(signal.SIGINT)
+        stdout, stderr = tail.communicate(timeout=20)
+    finally:
+        tail.kill()
+
+    seen = [json.loads(line) for line in stdout.splitlines()]
+    assert all(line["type"] == "trace" for line in seen)
+    assert sorted(line["id"] for line in seen if line["event_id"]) == sorted(s.trace_id for s in sent)
+    assert tail.returncode == ExitCode.INTERRUPTED
+    assert "Traceback" not in stderr
