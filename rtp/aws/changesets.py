@@ -65,8 +65,11 @@ def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
     return ChangeSet(page["ChangeSetId"], page["StackId"], page["Status"], page.get("StatusReason", ""), tuple(changes))
 
 
-def create(aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str], capabilities: Sequence[str]) -> None:
-    """Begin to prepare an update of a stack to a template; its role and parameters stay as they are."""
+def create(
+    aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str] | None, capabilities: Sequence[str]
+) -> None:
+    """Begin to prepare an update of a stack to a template; role and parameters stay, and tags where None are given."""
+    extra = {} if tags is None else {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
     aws.call(
         "cloudformation",
         "create_change_set",
@@ -74,8 +77,8 @@ def create(aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str
         ChangeSetName=name,
         ChangeSetType="UPDATE",
         TemplateBody=body,
-        Tags=[{"Key": k, "Value": v} for k, v in tags.items()],
         Capabilities=list(capabilities),
+        **extra,
     )
 
 

@@ -30,7 +30,10 @@ def diff(
     ] = False,
     drift: Annotated[bool, typer.Option("--drift", help="Also what was changed by hand; takes longer.")] = False,
 ) -> None:
-    """Show what a deploy would change. Changes nothing itself."""
+    """Show what a deploy would change.
+
+    Compares the templates and changes nothing itself; `rtp deploy --dry-run` asks CloudFormation.
+    """
     found = op.diff(session.aws, session.environment, drift=drift)
     if security_only:
         session.out.result({"stack": found.stack, "widens": found.widens}, lambda _: _security(found))

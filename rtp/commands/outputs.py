@@ -21,7 +21,10 @@ def outputs(
     *,
     show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Also the API key's value.")] = False,
 ) -> None:
-    """Show the stack's outputs; the API key's value only with --show-secrets."""
+    """Show the stack's outputs.
+
+    The API key's value is not one of them; --show-secrets reads it.
+    """
     from rtp.aws import api
 
     found = dict(session.outputs)

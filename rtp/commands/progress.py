@@ -92,6 +92,12 @@ class Progress:
                 out.event("emptied", step, lambda _: None)
                 if not out.json:
                     out.say(line("emptied ", name(step.bucket), dim(f": {step.objects:,} object versions deleted")))
+            case s.Smoke():
+                self._begin("")
+                out.event("smoke", step, lambda _: None)
+                if not out.json:
+                    took = dim(f" in {step.latency_ms:.0f} ms")
+                    out.say(line(good(step.status), " smoke event ", name(step.id), took))
             case s.Outputs():
                 self._begin("")
                 out.event("outputs", step, lambda o: [Fields(list(o.outputs.items()))])

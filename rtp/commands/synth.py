@@ -23,7 +23,10 @@ def synth(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write the assembly to.", metavar="DIR")] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print the template.")] = False,
 ) -> None:
-    """Write the CloudFormation template and its assets into a folder, or print it."""
+    """Write the CloudFormation template.
+
+    With its assets, into a folder that the CDK CLI can deploy; or on stdout.
+    """
     environment = session.environment
     account = None if environment.local or environment.account else session.aws.account
     built = op.synth(environment, out=out, account=account)

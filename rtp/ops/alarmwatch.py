@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+from rtp.aws import alarms
 from rtp.contract import Alarm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rtp.aws import Aws
     from rtp.contract import Names
 
-# What a bad version shows in, worst first. CloudFormation takes five at most.
-_WATCHED = (Alarm.LAMBDA_ERRORS, Alarm.API_5XX, Alarm.WORKER_FAILURES, Alarm.DLQ_MESSAGES, Alarm.LAMBDA_DURATION)
+# Those that a bad version sets off, as in rtp/infra/rollout.py. CloudFormation takes five at most.
+WATCHED = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, Alarm.API_5XX, Alarm.WORKER_FAILURES)
 
 
-def triggers(aws: Aws, names: Names) -> tuple[tuple[str, ...], str]:
-    """ARNs of the watched alarms; and a warning that names those left out since they are in ALARM already."""
-    found = aws.call("cloudwatch", "describe_alarms", AlarmNames=[names.alarm(a) for a in _WATCHED])["MetricAlarms"]
-    ringing = [a["AlarmName"] for a in found if a["StateValue"] == "ALARM"]
-    warning = f"Not watched, since in ALARM already: {', '.join(ringing)}." if ringing else ""
-    return tuple(a["AlarmArn"] for a in found if a["StateValue"] != "ALARM"), warning
+def quiet(aws: Aws, names: Names) -> tuple[tuple[alarms.Alarm, ...], tuple[str, ...]]:
+    """The watched alarms that are there and not in ALARM, and the names of those left out since they are."""
+    found = alarms.alarms(aws, [names.alarm(a) for a in WATCHED])
+    return tuple(a for a in found if a.state != "ALARM"), tuple(a.name for a in found if a.state == "ALARM")
+
+
+def arn(aws: Aws, name: str) -> str:
+    """ARN of an alarm of this account and region."""
+    partition = "aws-cn" if aws.region.startswith("cn-") else "aws"
+    return f"arn:{partition}:cloudwatch:{aws.region}:{aws.account}:alarm:{name}"
+
+
+def rang(
+    aws: Aws,
+    watched: tuple[alarms.Alarm, ...],
+    seconds: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[alarms.Alarm | float]:
+    """Look at them for so long: the seconds left after each look, and at the end the alarm that rang, if one did."""
+    deadline = clock() + seconds
+    names = [a.name for a in watched]
+    while (left := deadline - clock()) > 0:
+        ringing = [a for a in alarms.alarms(aws, names) if a.state == "ALARM"]
+        if ringing:
+            yield ringing[0]
+            return
+        yield left
+        sleep(min(left, 0.5 if aws.local else 10.0))

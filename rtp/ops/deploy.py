@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import changesets, stacks
+from rtp.aws import api, changesets, stacks
+from rtp.contract import Output
 from rtp.errors import ConfigError
-from rtp.ops import apply, assembly, bootstrap, guard, hotswap, limits, lock, processors, publish, security, stuck
+from rtp.ops import (
+    alarmwatch,
+    apply,
+    assembly,
+    bootstrap,
+    guard,
+    hotswap,
+    limits,
+    lock,
+    processors,
+    publish,
+    security,
+    smoke,
+    stuck,
+)
 from rtp.ops.changes import ResourceChange, as_replaced, compare
-from rtp.ops.steps import Outputs, Phase, Plan, Question, Result, Step, Warn
+from rtp.ops.steps import Outputs, Phase, Plan, Question, Result, Step, Tick, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
 if TYPE_CHECKING:
@@ -29,12 +45,17 @@ WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IM
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to deploy. watch_alarms_s: how long alarms may still take an update back; 0 for not at all."""
+    """How to deploy.
+
+    rollback: whether a failed operation is undone. smoke: send an event through afterwards.
+    watch_alarms_s: how long after an update alarms may still take it back; 0 for not at all.
+    """
 
     dry_run: bool = False
     hotswap: bool = False
     rollback: bool = True
     outputs_file: Path | None = None
+    smoke: bool = False
     watch_alarms_s: int = 0
 
 
@@ -117,8 +138,11 @@ class Deploy:
         manifest = assembly.manifest(built.path, env.names.stack)
         working = found is not None and found["StackStatus"] in WORKING
         if found is not None and working and _same(found, old, built, manifest):
-            if not self.options.dry_run:
-                yield from hotswap.put_back(aws, env, built, paths)
+            mended = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
+            if self.options.hotswap and mended:
+                yield from self._end(aws, "hotswapped", len(mended))
+                return
+            yield from mended
             yield from self._end(aws, "unchanged")
             return
         changes = compare(old, built.template, paths)
@@ -133,10 +157,13 @@ class Deploy:
         yield Phase("publishing assets and preparing the change set")
         change_set = publish.code_alone(aws, env, built, changes, manifest.tags) if code_only else None
         if change_set is None:
-            alarms, warning = self._alarms(aws) if working else ((), "")
-            if warning:
-                yield Warn(warning)
-            minutes = max(1, round(self.options.watch_alarms_s / 60))
+            alarms: list[str] = []
+            if working and self.options.watch_alarms_s and not env.local:
+                watched, ringing = alarmwatch.quiet(aws, env.names)
+                alarms = [alarmwatch.arn(aws, a.name) for a in watched]
+                if ringing:
+                    yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
+            minutes = max(1, math.ceil(self.options.watch_alarms_s / 60))
             change_set = publish.with_cdk(aws, env, built, alarms=alarms, minutes=minutes)
         self.prepared = True
         yield from self._carry_out(aws, built, change_set, old, paths)
@@ -179,7 +206,40 @@ class Deploy:
         if applied.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             yield Result("failed", stack, self._elapsed(), applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
+        if self.options.watch_alarms_s and self.environment.local and not new:
+            yield from self._watched(aws, old, paths)
         yield from self._end(aws, "created" if new else "updated", applied.done)
+
+    def _watched(self, aws: Aws, old: dict[str, Any], paths: dict[str, str]) -> Iterator[Step]:
+        """Take the update back when an alarm rings, as CloudFormation does on AWS. Raises RtpError when it did."""
+        env = self.environment
+        watched, ringing = alarmwatch.quiet(aws, env.names)
+        if ringing:
+            yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
+        yield Phase("watching the alarms")
+        rang = None
+        for look in alarmwatch.rang(aws, watched, self.options.watch_alarms_s):
+            if isinstance(look, float):
+                yield Tick(0, 0, self._elapsed())
+            else:
+                rang = look
+        if rang is None:
+            return
+        yield Warn(f"{rang.name} is in ALARM: {rang.reason}")
+        yield Phase("rolling back")
+        applied = apply.Applied()
+        before = publish.prepared(aws, env.names.stack, json.dumps(old, separators=(",", ":")), None)
+        self.applying = True
+        yield from apply.apply(aws, before, applied, rollback=True, paths=paths, template=old)
+        self.applying = False
+        if applied.status != "UPDATE_COMPLETE":
+            raise apply.failure(env.names.stack, "rolled back", applied)
+        yield Result("rolled-back", env.names.stack, self._elapsed(), applied.done)
+        raise apply.DeployFailedError(
+            f"{env.names.stack} was updated and rolled back: {rang.name} rang ({rang.reason}).",
+            hint="See `rtp logs --level error`; mend the cause, then run `rtp deploy` again.",
+            code="rolled-back",
+        )
 
     def _questions(self, plan: Plan) -> list[Question]:
         """What must be consented to. A first deploy to an engine on this machine puts nothing at risk."""
@@ -201,10 +261,6 @@ class Deploy:
             Question(f"{'Create' if plan.operation == 'create' else 'Update'} {plan.stack} ({name})?", tuple(about))
         ]
 
-    def _alarms(self, aws: Aws) -> tuple[tuple[str, ...], str]:
-        """ARNs of the alarms that may take the update back, and a warning about those that cannot."""
-        return ((), "") if not self.options.watch_alarms_s or self.environment.local else _rollback_alarms(aws, self)
-
     def _forget(self, aws: Aws, change_set: ChangeSet) -> None:
         """Delete the change set, and the empty stack that was made for it."""
         changesets.delete(aws, change_set)
@@ -220,7 +276,12 @@ class Deploy:
         if self.options.outputs_file is not None and status != "dry-run":
             write_outputs(self.options.outputs_file, stack, outputs)
         if outputs and status != "dry-run":
+            if self.environment.local:
+                outputs[Output.API_URL] = api.url(outputs, aws)  # the one that answers here
             yield Outputs(outputs)
+        if self.options.smoke and status in ("created", "updated", "hotswapped"):
+            yield Phase("sending a smoke event")
+            yield smoke.smoke(aws, outputs)
         yield Result(status, stack, self._elapsed(), resources)
 
     def _elapsed(self) -> float:
@@ -265,9 +326,3 @@ def _merged(
         if c.replacement == "True"  # the others are its mere consequences
     ]
     return tuple(merged)
-
-
-def _rollback_alarms(aws: Aws, deploy: Deploy) -> tuple[tuple[str, ...], str]:
-    from rtp.ops import alarmwatch
-
-    return alarmwatch.triggers(aws, deploy.environment.names)

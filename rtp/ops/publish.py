@@ -78,14 +78,15 @@ def code_alone(
         for key, bucket, file in _files(built.path):
             if key in wanted and not buckets.exists(aws, bucket, key):
                 buckets.put(aws, bucket, key, file)
-        return _prepared(aws, environment.names.stack, body, tags)
+        return prepared(aws, environment.names.stack, body, tags)
     except AwsError as error:
         if error.code == "access-denied" or error.service_code == "NoSuchBucket":
             return None
         raise
 
 
-def _prepared(aws: Aws, stack: str, body: str, tags: dict[str, str]) -> ChangeSet:
+def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> ChangeSet:
+    """A change set to a template whose assets are published. tags: None to leave the stack's as they are."""
     left = changesets.describe(aws, stack, CHANGE_SET)
     if left is not None:
         changesets.delete(aws, left)

@@ -93,6 +93,15 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Smoke:
+    """The event that went through the pipeline after its deploy. `type` smoke."""
+
+    id: str
+    status: str
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How it ended. `type` result.
 
@@ -114,4 +123,4 @@ class Question:
     about: tuple[str, ...] = ()
 
 
-Step = Phase | Warn | Plan | Event | Tick | Emptied | Outputs | Result
+Step = Phase | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result

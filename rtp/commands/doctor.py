@@ -1,0 +1,105 @@
+"""rtp doctor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.errors import ConfigError, ExitCode, RtpError
+from rtp.ops import doctor as op
+from rtp.view import Line, Style, Text, View, dim, line, name
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
+
+app = new_app()
+
+_STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FAIL: Style.BAD}
+
+
+@app.command()
+@with_session
+def doctor(session: Session) -> None:
+    """Find what would stop a deploy here, and the mend.
+
+    Looks at this machine, the project, the account and the region. Changes nothing; exits with 1 when something fails.
+    """
+    try:
+        environment = session.environment
+    except ConfigError as error:
+        report = op.Report(
+            "", tuple(op.run([op.python, op.node, op.foreign_cdk, op.uv])) + (op.failed("config", error),)
+        )
+    else:
+        checks = op.run([*op.machine(environment), lambda: _engine(environment)])
+        checks[:0] = [op.ok("config", str(environment.file or "none; the built-in environments"))]
+        report = op.Report(environment.name, tuple(checks + _place(session)))
+    session.out.result(report, _render)
+    if not report.healthy:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _place(session: Session) -> list[op.Check]:
+    """What only the endpoint knows; where that is an engine which does not run, nothing."""
+    environment = session.environment
+    if environment.embedded and not _running(environment):
+        return []
+    try:
+        aws = session.aws
+    except RtpError as error:
+        return [op.failed("endpoint", error)]
+    known = op.credentials(aws, environment)
+    if known.verdict is op.Verdict.FAIL:
+        return [known]
+    checks = op.account(aws, environment)
+    if not environment.local:
+        checks.append(lambda: op.clock(aws))
+    return [known, *op.run(checks)]
+
+
+def _running(environment: Environment) -> bool:
+    from rtp.local import engine
+
+    return engine.status(environment.root).running
+
+
+def _engine(environment: Environment) -> op.Check:
+    """The embedded engine, where the environment is the local one."""
+    from importlib.util import find_spec
+
+    from rtp.local import engine
+
+    if not environment.embedded:
+        return op.ok("engine", f"not needed for {environment.name}")
+    if find_spec("ministack") is None or find_spec("hypercorn") is None:
+        return op.fail("engine", "The local engine is not installed.", "pip install 'rtp[local]'")
+    found = engine.status(environment.root)
+    if found.state == "killed":
+        return op.warn("engine", "It was killed, and what it held is lost.", "`rtp deploy` starts a new one.")
+    if found.engine is not None and not found.answers:
+        return op.fail(
+            "engine",
+            f"Process {found.engine.pid} runs but does not answer on port {found.engine.port}.",
+            f"`rtp local stop`, then `rtp local start`; its log is {found.log_file}.",
+        )
+    if found.engine is not None:
+        return op.ok("engine", f"runs at {found.engine.endpoint_url}")
+    return op.ok("engine", "does not run; `rtp deploy` starts it")
+
+
+def _render(report: op.Report) -> list[View]:
+    views: list[View] = [_line(check) for check in report.checks]
+    bad = sum(check.verdict is op.Verdict.FAIL for check in report.checks)
+    if bad:
+        views.append(line(Text(f"{bad} {'thing stops' if bad == 1 else 'things stop'} a deploy", Style.BAD)))
+    return views
+
+
+def _line(check: op.Check) -> Line:
+    mend = f"\n{' ' * 25}mend: {check.mend}" if check.mend else ""
+    return line(
+        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", check.detail, dim(mend)
+    )
