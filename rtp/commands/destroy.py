@@ -11,8 +11,8 @@ from rtp.commands.progress import Progress
 from rtp.commands.session import Session
 from rtp.ops import destroy as op
 from rtp.ops import guard
-from rtp.ops.remains import Item, Plan, Proof
-from rtp.view import Heading, Table, View, bad, dim, good, line, name, strong
+from rtp.ops.remains import Plan, Proof
+from rtp.view import View, bad, dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from rtp.output import Output
@@ -48,10 +48,9 @@ def destroy(
     try:
         with progress.running():
             for step in work.steps():
-                if isinstance(step, Plan):
-                    _told(out, "plan", step, _plan(step))
-                elif isinstance(step, Proof):
-                    _told(out, "proof", step, _proof(step))
+                if isinstance(step, Plan | Proof):
+                    progress.settle()
+                    _told(out, step)
                 else:
                     progress.tell(step)
     except BaseException as error:
@@ -60,37 +59,33 @@ def destroy(
         raise
 
 
-def _told(out: Output, kind: str, data: Plan | Proof, views: list[View]) -> None:
+def _told(out: Output, step: Plan | Proof) -> None:
     if out.json:
-        out.event(kind, data, lambda _: None)
+        out.event("plan" if isinstance(step, Plan) else "proof", step, lambda _: None)
     else:
-        out.say(*views)
+        out.say(*(_plan(step) if isinstance(step, Plan) else _proof(step)))
 
 
 def _plan(plan: Plan) -> list[View]:
     views: list[View] = [line(strong(plan.stack), f": {plan.resources} resources go, with what they hold")]
-    views += [_items(plan.goes)]
+    views += [_item(i.kind, i.name, i.note) for i in plan.goes]
     if plan.stays:
-        views += [line(strong("stays:")), _items(plan.stays)]
+        views += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
     for item in plan.lost:
         views.append(line(bad("lost: "), f"{item.note} in {item.name}; --drain works the queue off first"))
     return views
 
 
-def _items(items: tuple[Item, ...]) -> Table:
-    return Table(("", "", ""), [(dim(f"  {i.kind}"), name(i.name), i.note) for i in items])
+def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> View:
+    said = bad(f"  {note}") if wrong else f"  {note}" if note else ""
+    return line(dim(f"{kind:<11}"), name(title), said, indent=2)
 
 
 def _proof(proof: Proof) -> list[View]:
     views: list[View] = [line(good("gone"), f": {proof.gone} resources, each asked of its own service")]
     if proof.left:
-        views.append(Heading("Still there"))
-        views.append(
-            Table(
-                ("", "", ""),
-                [(dim(f"  {i.kind}"), name(i.name), i.why if i.expected else bad(i.why)) for i in proof.left],
-            )
-        )
+        views.append(line(strong("still there:")))
+        views += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]
     return views
 
 

@@ -30,9 +30,7 @@ def doctor(session: Session) -> None:
     try:
         environment = session.environment
     except ConfigError as error:
-        report = op.Report(
-            "", tuple(op.run([op.python, op.node, op.foreign_cdk, op.uv])) + (op.failed("config", error),)
-        )
+        report = op.Report("", (*op.run([op.python, op.node, op.foreign_cdk, op.uv]), op.failed("config", error)))
     else:
         checks = op.run([*op.machine(environment), lambda: _engine(environment)])
         checks[:0] = [op.ok("config", str(environment.file or "none; the built-in environments"))]
@@ -91,15 +89,13 @@ def _engine(environment: Environment) -> op.Check:
 
 
 def _render(report: op.Report) -> list[View]:
-    views: list[View] = [_line(check) for check in report.checks]
+    views: list[View] = [view for check in report.checks for view in _lines(check)]
     bad = sum(check.verdict is op.Verdict.FAIL for check in report.checks)
     if bad:
         views.append(line(Text(f"{bad} {'thing stops' if bad == 1 else 'things stop'} a deploy", Style.BAD)))
     return views
 
 
-def _line(check: op.Check) -> Line:
-    mend = f"\n{' ' * 25}mend: {check.mend}" if check.mend else ""
-    return line(
-        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", check.detail, dim(mend)
-    )
+def _lines(check: op.Check) -> list[Line]:
+    said = line(Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", check.detail)
+    return [said, line(dim("mend: "), check.mend, indent=25)] if check.mend else [said]

@@ -68,6 +68,10 @@ class Progress:
             with self._lock:
                 self._paused = False
 
+    def settle(self) -> None:
+        """The running phase is over; what follows is said below its line."""
+        self._begin("")
+
     def tell(self, step: s.Step) -> None:
         """Show one step."""
         out = self._out

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -118,11 +119,8 @@ def run(checks: Sequence[Callable[[], Check]]) -> list[Check]:
 
 
 def python() -> Check:
-    """rtp runs on 3.11 and later."""
-    found = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
-    if sys.version_info < (3, 11):
-        return fail("python", found, "Install Python 3.11 or later.")
-    return ok("python", found)
+    """The interpreter of rtp, which on the local engine also runs the functions."""
+    return ok("python", ".".join(map(str, sys.version_info[:3])))
 
 
 def node() -> Check:
@@ -188,17 +186,15 @@ def uv() -> Check:
 
 
 def state_folder(environment: Environment) -> Check:
-    """`.rtp` must be writable and private."""
+    """`.rtp` must be writable."""
     folder = environment.state
+    place = folder if folder.exists() else environment.root
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / ".doctor"
-        probe.write_text("")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=place):
+            pass
     except OSError as error:
-        return fail(
-            "state folder", f"{folder}: {error.strerror}.", "Give yourself write access to the project's folder."
-        )
+        said = f"{place} cannot be written: {error.strerror}."
+        return fail("state folder", said, "Give yourself write access to the project's folder.")
     return ok("state folder", str(folder))
 
 

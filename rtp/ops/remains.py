@@ -193,8 +193,8 @@ def _bootstrap(aws: Aws) -> list[Item]:
         return []
     if objects is None:
         return []
-    few = f"{objects:,}{' or more' if objects >= 1000 else ''}"
-    return [Item("bootstrap", BOOTSTRAP, f"shared by all stacks here; {few} objects in {bucket}")]
+    few = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
+    return [Item("bucket", bucket, f"{few} of {BOOTSTRAP}, which all stacks of this account and region share")]
 
 
 def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
