@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 150  # distinct values in one datum, PutMetricData's own limit
 MAX_DATA = 1000  # metrics in one call, likewise
+MEASUREMENTS = ("Seconds", "Milliseconds", "Microseconds", "None")  # the rest counts, and counts are exact
 
 
 class Place(NamedTuple):
@@ -39,9 +41,10 @@ class Metrics:
     def record(
         self, place: Place, namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]
     ) -> None:
-        """Take one value; three significant digits of it are kept."""
+        """Take one value; a measurement is kept within one per cent, so that like values are counted together."""
         key = _Key(place, namespace, name, unit, tuple(sorted(dimensions.items())))
-        rounded = float(f"{value:.3g}") if value != int(value) or abs(value) >= 10_000 else float(value)
+        exact = unit not in MEASUREMENTS or (value == int(value) and abs(value) < 1000)
+        rounded = float(value) if exact else _near(value)
         with self._lock:
             counts = self._values.setdefault(key, {})
             counts[rounded] = counts.get(rounded, 0) + 1
@@ -93,6 +96,11 @@ def record_embedded(metrics: Metrics, place: Place, line: str) -> None:
                             metric.get("Unit") or "None",
                             dimensions,
                         )
+
+
+def _near(value: float) -> float:
+    """The nearest of 116 steps in each power of ten."""
+    return float(f"{1.02 ** round(math.log(value, 1.02)):.4g}") if value > 0 else 0.0
 
 
 def _numbers(value: Any) -> list[float]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import patches
+from rtp.local.patches import later
 from rtp.local.sampling import Clockwork
 from rtp.local.telemetry import Telemetry
 from rtp.local.tracing.daemon import Daemon
@@ -42,11 +44,16 @@ class MiniStack:
 
     async def start(self) -> None:
         """Load what the last stop saved, and begin to keep time."""
-        self.telemetry.traces.load(self._place.data / _TRACES)
+        self.telemetry.traces.load_later(self._place.data / _TRACES)
         self._daemon.start()
+        gc.disable()  # what is loaded stays; looking through it again and again takes longer than loading it
         self._tasks.append(asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put)))
-        await self._lifespan("startup")
+        with later.postponed("cloudformation"):
+            await self._lifespan("startup")
+        gc.freeze()
+        gc.enable()
         self._tasks.append(asyncio.create_task(Clockwork(self.telemetry.metrics).run()))
+        later.soon("cloudformation")
 
     async def drain(self) -> None:
         """Begin no more batches, and let the invocations under way end while they can still reach the engine."""
@@ -54,15 +61,19 @@ class MiniStack:
         from ministack.services import lambda_svc
 
         lambda_svc._poll_sqs = lambda: False
+        log.info("stopping: %d invocations under way", lambda_svc.executions_in_flight()[0])
         deadline = time.monotonic() + DRAIN_S
         while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        log.info("ending the functions; %d still run", lambda_svc.executions_in_flight()[0])
         await asyncio.to_thread(lambda_runtime.reset)  # their requests cannot be cancelled, only answered
 
     async def stop(self) -> None:
         """End the functions and save everything."""
         from ministack.core import lambda_runtime
 
+        log.info("saving")
+        gc.disable()
         self._tasks.pop().cancel()
         await asyncio.to_thread(lambda_runtime.reset)
         await self._lifespan("shutdown")

@@ -18,7 +18,8 @@ log = logging.getLogger("rtp.sampling")
 EVERY_S = 2.0
 UNCHANGED_EVERY_S = 30.0  # a value that stays the same is told again after so long; the shortest period is a minute
 COMPACT_EVERY_S = 60.0
-FINE_S = 900.0  # points older than this are merged by the minute
+FINE_S = 120.0  # points older than this are merged by minute and value
+COARSE_S = 3600.0  # and older than this by minute, without percentiles
 KEEP_S = 24 * 3600.0
 POISON_RECEIVES = 3  # SQS leaves a message that was received more often out of the oldest one's age
 
@@ -122,16 +123,41 @@ def _compact_all() -> None:
 
 
 def compact(points: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
-    """Merge what is older by the minute and value, and forget what is a day old."""
-    fine = [p for p in points if p["Timestamp"] > now - FINE_S]
-    merged: dict[tuple[int, Any, Any], dict[str, Any]] = {}
+    """Merge what is older, and forget what is a day old."""
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    fine = []
     for point in points:
-        if now - KEEP_S < point["Timestamp"] <= now - FINE_S:
-            key = (int(point["Timestamp"] // 60), point["Value"], point.get("Unit"))
-            if "_stat" in point:
-                merged[(*key[:2], id(point))] = point
-            elif key in merged:
-                merged[key]["Count"] += point.get("Count", 1.0)
+        at = point["Timestamp"]
+        if at > now - FINE_S:
+            fine.append(point)
+        elif at > now - COARSE_S and "_stat" not in point:
+            like = (int(at // 60), point.get("Unit"), point["Value"])
+            if like in merged:
+                merged[like]["Count"] += point.get("Count", 1.0)
             else:
-                merged[key] = {**point, "Count": point.get("Count", 1.0)}
+                merged[like] = {**point, "Count": point.get("Count", 1.0)}
+        elif at > now - KEEP_S:
+            minute = (int(at // 60), point.get("Unit"))
+            merged[minute] = _summed(merged[minute], point) if minute in merged else _summed(point)
     return [*merged.values(), *fine]
+
+
+def _summed(*points: dict[str, Any]) -> dict[str, Any]:
+    """Points as one statistic set."""
+    sets = [_statistics(point) for point in points]
+    count, total = sum(s["SampleCount"] for s in sets), sum(s["Sum"] for s in sets)
+    summed = {
+        "SampleCount": count,
+        "Sum": total,
+        "Minimum": min(s["Minimum"] for s in sets),
+        "Maximum": max(s["Maximum"] for s in sets),
+    }
+    kept = {key: value for key, value in points[0].items() if key != "Count"}
+    return {**kept, "Value": total / count if count else 0.0, "_stat": summed}
+
+
+def _statistics(point: dict[str, Any]) -> dict[str, float]:
+    if "_stat" in point:
+        return {name: float(value) for name, value in point["_stat"].items()}
+    count, value = float(point.get("Count", 1.0)), float(point["Value"])
+    return {"SampleCount": count, "Sum": value * count, "Minimum": value, "Maximum": value}

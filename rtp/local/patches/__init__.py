@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rtp.local.telemetry import Telemetry
 
@@ -34,10 +34,13 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         event_source,
         function_logs,
         invocations,
+        later,
         message_moves,
         queues,
         request_validators,
+        saving,
         send_trace,
+        usage,
         worker,
     )
 
@@ -49,9 +52,15 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "event_source": lambda: event_source.apply(telemetry),
         "function_logs": function_logs.apply,
         "api_gateway": lambda: api_gateway.apply(telemetry),
-        "request_validators": request_validators.apply,
+        "usage": usage.apply,
         "alarms": alarms.apply,
+        "saving": saving.apply,
     }
+    later.when_loaded("cloudformation", lambda: _put_in({"request_validators": request_validators.apply}))
+    return _put_in(mends)
+
+
+def _put_in(mends: Mapping[str, Callable[[], object]]) -> list[str]:
     misfits = []
     left_out = os.environ.get(WITHOUT, "").split(",")
     for name, put_in in mends.items():

@@ -1,8 +1,9 @@
 """Function workers: they end with the engine, and every log line is there when the invocation ends.
 
-Without this, a worker that is busy outlives a killed engine until its handler returns; and the engine takes what
-has been written on stderr when nothing has come for 5 ms (or 50 ms, where nothing comes at all), so that each
-invocation waits for nothing and a late line belongs to the next one.
+Without this, a worker that is busy outlives a killed engine until its handler returns; the engine takes what has
+been written on stderr when nothing has come for 5 ms (or 50 ms, where nothing comes at all), so that each invocation
+waits for nothing and a late line belongs to the next one; and the X-Ray SDK, which believes itself alone in Lambda's
+/tmp, leaves a folder in this machine's.
 """
 
 from __future__ import annotations
@@ -26,6 +27,26 @@ def _rtp_end_with_engine():
         os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 _rtp_end_with_engine()
+
+def _rtp_keep_out_of_tmp():
+    import importlib.machinery, sys, tempfile
+    class Finder:
+        @classmethod
+        def find_spec(cls, name, path=None, target=None):
+            if name != "aws_xray_sdk.core.lambda_launcher":
+                return None
+            sys.meta_path.remove(cls)
+            spec = importlib.machinery.PathFinder.find_spec(name, path)
+            if spec is not None:
+                load = spec.loader.exec_module
+                def exec_module(module):
+                    load(module)
+                    module.TOUCH_FILE_DIR = tempfile.gettempdir() + "/.aws-xray/"
+                    module.TOUCH_FILE_PATH = module.TOUCH_FILE_DIR + "initialized"
+                spec.loader.exec_module = exec_module
+            return spec
+    sys.meta_path.insert(0, Finder)
+_rtp_keep_out_of_tmp()
 """
 _BEFORE = "        _real_stdout.flush()\n\nrun()\n"
 _AFTER = f"        sys.stderr.write({FENCE!r} + chr(10))\n        sys.stderr.flush()\n{_BEFORE}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import threading
@@ -40,6 +41,8 @@ class TraceStore:
         self._max_traces = max_traces
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
+        self._loaded = threading.Event()
+        self._loaded.set()
 
     def put(self, document: str) -> None:
         """Take one segment or independent subsegment as JSON. Raises InvalidSegmentError."""
@@ -57,6 +60,7 @@ class TraceStore:
 
     def get(self, trace_id: str) -> Trace | None:
         """One trace, put together."""
+        self._loaded.wait()
         with self._lock:
             entry = self._entries.get(trace_id)
             if entry is None:
@@ -65,6 +69,7 @@ class TraceStore:
 
     def between(self, start: float, end: float) -> list[str]:
         """Ids of the traces that began in this time, newest first."""
+        self._loaded.wait()
         with self._lock:
             found = [(entry.start, key) for key, entry in self._entries.items() if start <= entry.start <= end]
         return [key for _, key in sorted(found, reverse=True)]
@@ -77,6 +82,7 @@ class TraceStore:
 
     def save(self, path: Path) -> None:
         """Write all documents, for `load`."""
+        self._loaded.wait()
         with self._lock, gzip.open(path, "wt", compresslevel=1) as file:
             for entry in self._entries.values():
                 file.writelines(f"{document}\n" for document in entry.documents.values())
@@ -87,7 +93,20 @@ class TraceStore:
             return
         with gzip.open(path, "rt") as file:
             for line in file:
-                self.put(line.rstrip("\n"))
+                with contextlib.suppress(InvalidSegmentError):
+                    self.put(line.rstrip("\n"))
+
+    def load_later(self, path: Path) -> None:
+        """As `load`, in the background; queries wait for it."""
+        self._loaded.clear()
+
+        def load() -> None:
+            try:
+                self.load(path)
+            finally:
+                self._loaded.set()
+
+        threading.Thread(target=load, daemon=True, name="rtp-load-traces").start()
 
     def _insert(self, body: Any, document: str) -> None:
         trace_id, segment_id, start = _identity(body)

@@ -134,6 +134,23 @@ def test_nothing_is_left_outside_the_folder(root: Path) -> None:
     assert {path.name for path in root.iterdir()} == {".rtp"}
 
 
+def test_the_x_ray_sdk_leaves_nothing_in_tmp(root: Path) -> None:
+    # Given
+    running = engine.start(root)
+    code = (
+        "import os\nfrom aws_xray_sdk.core import lambda_launcher, xray_recorder\n"
+        "def handler(event, context):\n"
+        "    return [lambda_launcher.TOUCH_FILE_PATH, os.path.exists(lambda_launcher.TOUCH_FILE_PATH)]\n"
+    )
+    # When
+    made = make_function(aws(running), code)
+    answer = aws(running).call("lambda", "invoke", FunctionName=made)
+    # Then
+    path, written = json.loads(answer["Payload"].read())
+    assert written
+    assert Path(path).is_relative_to(folder(root).tmp)
+
+
 def test_only_this_user_can_read_the_state(root: Path) -> None:
     engine.start(root)
     assert folder(root).path.stat().st_mode & 0o777 == 0o700

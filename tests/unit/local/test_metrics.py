@@ -35,11 +35,21 @@ def test_many_values_are_split_as_put_metric_data_wants_it() -> None:
     assert [len(datum["Values"]) for datum in taken(metrics)] == [MAX_VALUES, MAX_VALUES, 1]
 
 
-@pytest.mark.parametrize(("value", "kept"), [(1.23456, 1.23), (9999, 9999.0), (123456, 123000.0), (0, 0.0)])
-def test_three_digits_of_a_measurement_are_kept(value: float, kept: float) -> None:
+@pytest.mark.parametrize("value", [0, 0.001, 1.23456, 999.9, 123456])
+def test_a_measurement_is_kept_within_a_per_cent_and_a_count_exactly(value: float) -> None:
     metrics = Metrics()
     metrics.record(HERE, "N", "M", value, "Milliseconds", {})
-    assert taken(metrics)[0]["Values"] == [kept]
+    metrics.record(HERE, "N", "C", value, "Count", {})
+    measured_value, counted = (datum["Values"] for datum in taken(metrics))
+    assert measured_value == pytest.approx([value], rel=0.011)
+    assert counted == [value]
+
+
+def test_like_measurements_are_counted_together() -> None:
+    metrics = Metrics()
+    for n in range(1000):
+        metrics.record(HERE, "N", "M", 10 + n / 100, "Milliseconds", {})
+    assert len(taken(metrics)[0]["Values"]) < 50
 
 
 def embedded(**changes: Any) -> str:
@@ -56,7 +66,7 @@ def embedded(**changes: Any) -> str:
         "env": "local",
         "function": "worker",
         "Processed": 2,
-        "Time": [1.5, 2.5],
+        "Time": [1, 2.0],
     }
     return json.dumps(body | changes)
 
@@ -67,7 +77,7 @@ def test_embedded_metrics_are_recorded_by_every_set_of_dimensions() -> None:
     data = taken(metrics)
     assert len(data) == 4
     time = next(d for d in data if d["MetricName"] == "Time" and len(d["Dimensions"]) == 2)
-    assert (time["Values"], time["Unit"]) == ([1.5, 2.5], "None")
+    assert (time["Values"], time["Unit"]) == ([1.0, 2.0], "None")
 
 
 @pytest.mark.parametrize(
@@ -132,4 +142,16 @@ def test_old_points_are_merged_and_very_old_ones_go() -> None:
     kept = compact([*gone, *old, *new], now)
     assert len(kept) <= 12
     assert sum(p.get("Count", 1) for p in kept) == 110
+    assert compact(kept, now) == kept
+
+
+def test_an_hour_later_only_their_sums_are_left() -> None:
+    now = 200_000.0
+    points = [{"Timestamp": now - 7200 + n / 10, "Value": float(n), "Unit": "Count"} for n in range(100)]
+    kept = compact(compact(points, now - 6000), now)
+    sets = [p["_stat"] for p in kept]
+    assert len(sets) <= 2
+    assert sum(s["SampleCount"] for s in sets) == 100
+    assert sum(s["Sum"] for s in sets) == sum(range(100))
+    assert max(s["Maximum"] for s in sets) == 99
     assert compact(kept, now) == kept

@@ -1,0 +1,46 @@
+"""GetUsage of a usage plan, which the engine enforces but does not tell."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import date, timedelta
+from typing import Any
+
+from rtp.local.patches import replace, require
+
+_PATH = re.compile(r"/usageplans/([^/]+)/usage")
+
+
+def apply() -> None:
+    """Put it in."""
+    from ministack.services import apigateway_v1 as apigw
+
+    require(apigw, "_usage_plans", "_usage_plan_keys", "_quota_state", "_QUOTA_PERIOD_SECONDS", "_v1_response")
+
+    async def handle(method: str, path: str, headers: Any, body: bytes, query_params: dict[str, list[str]]) -> Any:
+        match = _PATH.fullmatch(path)
+        plan = apigw._usage_plans.get(match[1]) if match and method == "GET" else None
+        if match is None or plan is None:
+            return await handle_one(method, path, headers, body, query_params)
+        return apigw._v1_response(_usage(apigw, match[1], plan, {k: v[0] for k, v in query_params.items()}))
+
+    handle_one = replace(apigw, "handle_request", handle, "method path headers body query_params")
+
+
+def _usage(apigw: Any, plan_id: str, plan: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    """What each key used and has left, day by day; the engine remembers the current period alone."""
+    first, last = query.get("startDate", ""), query.get("endDate", "")
+    days = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
+    quota = plan.get("quota") or {}
+    limit = int(quota.get("limit") or 0)
+    wanted = query.get("keyId")
+    keys = [key for key in apigw._usage_plan_keys.get(plan_id) or {} if wanted in (None, key)]
+    today = date.fromisoformat(last) >= date.today() - timedelta(days=1)
+    values = {}
+    for key in keys:
+        used, since = apigw._quota_state.get((plan_id, key), (0, 0.0))
+        if not today or time.time() - since >= apigw._QUOTA_PERIOD_SECONDS.get(quota.get("period", "DAY"), 86_400):
+            used = 0
+        values[key] = [[0, limit]] * (days - 1) + [[used, max(limit - used, 0)]]
+    return {"usagePlanId": plan_id, "startDate": first, "endDate": last, "values": values}
