@@ -1,0 +1,214 @@
+"""Templates of four environments, built once: `local`, `dev` (unprotected), `prod` (protected), `odd` (no default)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.infra import toolchain
+from rtp.infra.plan import Plan
+from rtp.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ODD = Settings(
+    memory_mb=1024,
+    timeout_s=45,
+    architecture="x86_64",
+    snap_start=True,
+    reserved_concurrency=77,
+    log_level="DEBUG",
+    log_retention_days=400,
+    throttle_rate=1001,
+    throttle_burst=2001,
+    key_rate=101,
+    key_burst=201,
+    daily_quota=10_001,
+    batch_size=9,
+    batch_concurrency=3,
+    worker_concurrency=11,
+    max_receive_count=6,
+    backoff_base_s=2,
+    backoff_cap_s=301,
+    queue_retention_days=3,
+    dlq_retention_days=13,
+    index_shards=5,
+    raw_expiry_days=8,
+    processed_ia_days=31,
+    alarm_emails=("oncall@example.com",),
+    alarm_errors=6,
+    alarm_duration_ms=20_001,
+    alarm_throttles=2,
+    alarm_dlq_messages=3,
+    alarm_api_4xx=11,
+    alarm_api_5xx=4,
+    alarm_queue_age_s=301,
+    alarm_worker_failures=7,
+    rollout="canary-10-5m",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template and the words to ask it in. Resources are named by type, and by their physical name or construct."""
+
+    body: dict[str, Any]
+    plan: Plan
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def copy(self) -> Template:
+        """One to spoil."""
+        return replace(self, body=copy.deepcopy(self.body))
+
+    def of(self, type: str) -> dict[str, dict[str, Any]]:
+        """Logical id -> properties of every resource of a type, such as `SQS::Queue`."""
+        return {
+            name: resource.setdefault("Properties", {})
+            for name, resource in self.body["Resources"].items()
+            if resource["Type"] == f"AWS::{type}"
+        }
+
+    def one(self, type: str, **having: Any) -> dict[str, Any]:
+        """Properties of the only resource of a type that has these property values."""
+        return self.of(type)[self.id(type, **having)]
+
+    def id(self, type: str, **having: Any) -> str:
+        """Logical id of the only resource of a type that has these property values."""
+        (found,) = (n for n, p in self.of(type).items() if all(p.get(key) == value for key, value in having.items()))
+        return found
+
+    def resource(self, id: str) -> dict[str, Any]:
+        """A resource by its logical id, with all that it has beside properties."""
+        found: dict[str, Any] = self.body["Resources"][id]
+        return found
+
+    @property
+    def processor(self) -> dict[str, Any]:
+        return self.one("Lambda::Function", FunctionName=self.plan.names.processor)
+
+    @property
+    def worker(self) -> dict[str, Any]:
+        return self.one("Lambda::Function", FunctionName=self.plan.names.worker)
+
+    @property
+    def queue(self) -> dict[str, Any]:
+        return self.one("SQS::Queue", QueueName=self.plan.names.queue)
+
+    @property
+    def dlq(self) -> dict[str, Any]:
+        return self.one("SQS::Queue", QueueName=self.plan.names.dlq)
+
+    @property
+    def bucket(self) -> dict[str, Any]:
+        return self.one("S3::Bucket", BucketName=self.plan.names.bucket(self.plan.account, self.plan.region))
+
+    def method(self, path: str) -> dict[str, Any]:
+        """The POST of a path of the API."""
+        return self.one("ApiGateway::Method", ResourceId={"Ref": self.id("ApiGateway::Resource", PathPart=path)})
+
+    def alarm(self, name: str) -> dict[str, Any]:
+        """An alarm by the last part of its name."""
+        return self.one("CloudWatch::Alarm", AlarmName=f"{self.plan.names.stack}-{name}")
+
+
+def synthesise(plan: Plan) -> Template:
+    """Run the CDK app as rtp does, with cdk-nag and the CDK's own check of templates."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "rtp.infra.app"],
+        input=plan.dumps(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, **toolchain.environment(), **toolchain.bytecode()},
+        check=False,
+    )
+    out = Path(plan.out)
+    file = out / f"{plan.names.stack}.template.json"
+    assert file.exists(), done.stderr
+    report = json.loads((out / "validation-report.json").read_text())
+    return Template(json.loads(file.read_text()), plan, {"status": done.returncode, **report})
+
+
+@pytest.fixture(scope="session")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
+    """Makes plans, over assets that are small zips."""
+    folder = tmp_path_factory.mktemp("plans")
+    for name in ("code", "layer"):
+        with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
+            archive.writestr(f"{name}.txt", name)
+
+    def make(name: str, **changes: Any) -> Plan:
+        given: dict[str, Any] = {
+            "project": "realtime-processor",
+            "env": name,
+            "owner": "DataTeam",
+            "account": "111122223333",
+            "region": "us-east-1",
+            "protected": False,
+            "local": False,
+            "version": "0.0.0",
+            "code": str(folder / "code.zip"),
+            "layer": str(folder / "layer.zip"),
+            "processors": "processors",
+            "reserved_concurrency": None,
+            "settings": Settings(),
+            "out": str(folder / name),
+            "nag": True,
+        }
+        return Plan(**{**given, **changes})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
+    """The four."""
+    plans = [
+        plan("local", account="000000000000", local=True),
+        plan("dev", region="eu-west-1"),
+        plan("prod", protected=True, region="us-west-2", reserved_concurrency=100),
+        plan("odd", project="acme", owner="Night", protected=True, reserved_concurrency=77, settings=ODD),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip([p.env for p in plans], pool.map(synthesise, plans), strict=True))
+
+
+@pytest.fixture(params=["local", "dev", "prod", "odd"])
+def template(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Template:
+    """Each of the four."""
+    found: Template = templates[request.param]
+    return found
+
+
+@pytest.fixture(scope="session")
+def odd(templates: dict[str, Template]) -> Template:
+    return templates["odd"]
+
+
+@pytest.fixture
+def caught(
+    templates: dict[str, Template],
+) -> Callable[[Callable[[Template], bool], str, Callable[[Template], object]], bool]:
+    """Whether a rule finds fault with an environment's template after one thing in it was changed."""
+
+    def catches(rule: Callable[[Template], bool], env: str, change: Callable[[Template], object]) -> bool:
+        mutant = templates[env].copy()
+        change(mutant)
+        assert mutant.body != templates[env].body, "the mutant is the template itself"
+        try:
+            return not rule(mutant)
+        except (KeyError, ValueError, StopIteration):  # what the rule looks at is gone
+            return True
+
+    return catches

@@ -1,0 +1,214 @@
+"""Somebody is told: every alarm has a metric that exists and a way to a topic that may take it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.contract import Alarm
+from rtp.infra.rollout import TRIGGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.infra.conftest import Template
+
+    Rule = Callable[[Template], bool]
+    Change = Callable[[Template], object]
+
+pytestmark = pytest.mark.xdist_group("infra")
+CLOUDWATCH = "cloudwatch.amazonaws.com"
+
+
+def every_alarm_reaches_the_topic(t: Template) -> bool:
+    """A3-1, B20, B21: from the alarm to its action, the topic's policy and the policy of the topic's key."""
+    alarms = t.of("CloudWatch::Alarm")
+    return len(alarms) == len(Alarm) and all(
+        alarm["AlarmActions"]
+        and alarm["OKActions"] == alarm["AlarmActions"]
+        and alarm.get("ActionsEnabled") is not False
+        and all(_may_publish(t, action) for action in alarm["AlarmActions"])
+        for alarm in alarms.values()
+    )
+
+
+def all_alarms_are_there(t: Template) -> bool:
+    """The eight, by the names that others look for."""
+    names = {alarm["AlarmName"] for alarm in t.of("CloudWatch::Alarm").values()}
+    return names == {t.plan.names.alarm(alarm) for alarm in Alarm}
+
+
+def queues_are_watched_at_their_worst(t: Template) -> bool:
+    """B4: depth of the dead-letter queue and age of the oldest message, by their maximum."""
+    dead, age = t.alarm("dlq-messages"), t.alarm("queue-age")
+    return (
+        (dead["MetricName"], dead["Statistic"]) == ("ApproximateNumberOfMessagesVisible", "Maximum")
+        and dead["Dimensions"] == [{"Name": "QueueName", "Value": t.plan.names.dlq}]
+        and (age["MetricName"], age["Statistic"]) == ("ApproximateAgeOfOldestMessage", "Maximum")
+        and age["Dimensions"] == [{"Name": "QueueName", "Value": t.plan.names.queue}]
+    )
+
+
+def partial_failures_are_counted(t: Template) -> bool:
+    """B4: Lambda counts no error when a batch fails in part; the runtime's own metric does."""
+    alarm = t.alarm("worker-failures")
+    dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
+    return (alarm["Namespace"], alarm["MetricName"]) == ("rtp", "EventsFailed") and dimensions == {
+        "env": t.plan.env,
+        "project": t.plan.project,
+    }
+
+
+def both_functions_are_watched(t: Template) -> bool:
+    """Errors, durations and throttles are of both; the local engine has no metric math and watches the processor."""
+    names = {t.plan.names.processor} if t.plan.local else {t.plan.names.processor, t.plan.names.worker}
+    return all(
+        {d["Value"] for d in _dimensions(t.alarm(name))} == names
+        for name in ("lambda-errors", "lambda-duration", "lambda-throttles")
+    )
+
+
+def silence_is_no_alarm(t: Template) -> bool:
+    """A pipeline at rest sends no metrics."""
+    return all(
+        alarm["TreatMissingData"] == "notBreaching" and alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+        for alarm in t.of("CloudWatch::Alarm").values()
+    )
+
+
+def slowness_must_last(t: Template) -> bool:
+    """Twice in a row, of five minutes each."""
+    return bool(t.alarm("lambda-duration")["EvaluationPeriods"] == 2)
+
+
+def the_dashboard_draws_what_is_there(t: Template) -> bool:
+    """Every alarm, and no metric of another environment."""
+    dashboard = t.one("CloudWatch::Dashboard")
+    text = dashboard["DashboardBody"]
+    names = t.plan.names
+    known = {names.processor, names.worker, names.queue, names.dlq, names.api, t.plan.env, t.plan.project}
+    drawn = [series for w in json.loads(text)["widgets"] for series in w["properties"].get("metrics", [])]
+    return (
+        dashboard["DashboardName"] == names.dashboard
+        and all(f":alarm:{names.alarm(alarm)}" in text for alarm in Alarm)
+        and len(drawn) >= 20
+        and all(value in known for series in drawn for value in series[3::2])
+    )
+
+
+def a_rollout_is_taken_back(t: Template) -> bool:
+    """Where traffic is shifted, alarms that a bad version sets off stop it, for both functions."""
+    groups = t.of("CodeDeploy::DeploymentGroup").values()
+    if not t.plan.shifted:
+        return not groups
+    wanted = {t.plan.names.alarm(alarm) for alarm in TRIGGERS}
+    named = {id: alarm["AlarmName"] for id, alarm in t.of("CloudWatch::Alarm").items()}
+    return len(groups) == 2 and all(
+        {named[a["Name"]["Ref"]] for a in g["AlarmConfiguration"]["Alarms"]} == wanted
+        and g["AlarmConfiguration"]["Enabled"] is True
+        and set(g["AutoRollbackConfiguration"]["Events"])
+        == {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_REQUEST", "DEPLOYMENT_STOP_ON_ALARM"}
+        and all("CodeDeployLambdaAliasUpdate" in r.get("UpdatePolicy", {}) for r in _aliases(t))
+        for g in groups
+    )
+
+
+def _may_publish(t: Template, action: dict[str, Any]) -> bool:
+    topic = action["Ref"]
+    (policy,) = (p for p in t.of("SNS::TopicPolicy").values() if {"Ref": topic} in p["Topics"])
+    key = t.of("SNS::Topic")[topic]["KmsMasterKeyId"]["Fn::GetAtt"][0]
+    to_topic = _allowed(policy["PolicyDocument"])
+    to_key = _allowed(t.of("KMS::Key")[key]["KeyPolicy"])
+    source = {"aws:SourceAccount": t.plan.account}
+    return all(
+        any(s["Condition"].get("StringEquals") == source for s in statements)
+        for statements in (
+            to_topic.get("sns:Publish", []),
+            to_key.get("kms:Decrypt", []),
+            to_key.get("kms:GenerateDataKey*", []),
+        )
+    )
+
+
+def _allowed(policy: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Action -> the statements that give it to CloudWatch."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for statement in policy["Statement"]:
+        if statement["Effect"] == "Allow" and statement["Principal"] == {"Service": CLOUDWATCH}:
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                found.setdefault(action, []).append(statement)
+    return found
+
+
+def _dimensions(alarm: dict[str, Any]) -> list[dict[str, str]]:
+    metrics = [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m] or [alarm]
+    return [d for metric in metrics for d in metric["Dimensions"]]
+
+
+def _aliases(t: Template) -> list[dict[str, Any]]:
+    return [t.resource(id) for id in t.of("Lambda::Alias")]
+
+
+def _policy(t: Template) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = t.one("SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    return statements
+
+
+def _key_policy(t: Template) -> list[dict[str, Any]]:
+    statements: list[dict[str, Any]] = t.one("KMS::Key")["KeyPolicy"]["Statement"]
+    return statements
+
+
+def _drop(statements: list[dict[str, Any]], sid: str) -> None:
+    statements[:] = [s for s in statements if s.get("Sid") != sid]
+
+
+def _first_alarm(t: Template) -> dict[str, Any]:
+    return next(iter(t.of("CloudWatch::Alarm").values()))
+
+
+MUTANTS: list[tuple[Rule, str, Change]] = [
+    (every_alarm_reaches_the_topic, "prod", lambda t: _drop(_policy(t), "Alarms")),
+    (every_alarm_reaches_the_topic, "prod", lambda t: _drop(_key_policy(t), "AlarmsToTopic")),
+    (every_alarm_reaches_the_topic, "prod", lambda t: _policy(t)[1].pop("Condition")),
+    (every_alarm_reaches_the_topic, "prod", lambda t: _first_alarm(t).update(AlarmActions=[])),
+    (every_alarm_reaches_the_topic, "prod", lambda t: _first_alarm(t).update(OKActions=[])),
+    (
+        every_alarm_reaches_the_topic,
+        "prod",
+        lambda t: t.body["Resources"].pop(t.id("CloudWatch::Alarm", MetricName="EventsFailed")),
+    ),
+    (all_alarms_are_there, "dev", lambda t: _first_alarm(t).update(AlarmName="other")),
+    (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("dlq-messages").update(Statistic="Average")),
+    (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("queue-age").update(Dimensions=[])),
+    (partial_failures_are_counted, "dev", lambda t: t.alarm("worker-failures").update(Namespace="AWS/Lambda")),
+    (both_functions_are_watched, "dev", lambda t: t.alarm("lambda-errors")["Metrics"].pop()),
+    (silence_is_no_alarm, "dev", lambda t: t.alarm("api-5xx").update(TreatMissingData="missing")),
+    (slowness_must_last, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=1)),
+    (
+        the_dashboard_draws_what_is_there,
+        "dev",
+        lambda t: t.one("CloudWatch::Dashboard").update(DashboardBody='{"widgets": []}'),
+    ),
+    (
+        a_rollout_is_taken_back,
+        "odd",
+        lambda t: next(iter(t.of("CodeDeploy::DeploymentGroup").values())).pop("AlarmConfiguration") and None,
+    ),
+    (a_rollout_is_taken_back, "odd", lambda t: _aliases(t)[0].pop("UpdatePolicy")),
+]
+
+
+@pytest.mark.parametrize("rule", dict.fromkeys(rule for rule, _, _ in MUTANTS), ids=lambda rule: rule.__name__)
+def test_every_template_keeps(rule: Rule, template: Template) -> None:
+    assert rule(template)
+
+
+@pytest.mark.parametrize(("rule", "env", "change"), MUTANTS, ids=[rule.__name__ for rule, _, _ in MUTANTS])
+def test_a_mutant_is_caught_by(
+    rule: Rule, env: str, change: Change, caught: Callable[[Rule, str, Change], bool]
+) -> None:
+    assert caught(rule, env, change)

@@ -1,0 +1,155 @@
+"""What goes and what stays: data of protected environments outlives the stack, an unprotected one leaves nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.infra.conftest import Template
+
+    Rule = Callable[[Template], bool]
+    Change = Callable[[Template], object]
+
+pytestmark = pytest.mark.xdist_group("infra")
+HOLDS_DATA = ("KMS::Key", "S3::Bucket", "DynamoDB::Table", "SQS::Queue", "Logs::LogGroup")
+
+
+def data_stays_where_protected(t: Template) -> bool:
+    """B22: bucket, table, queues and logs of a protected environment are kept, and the key as long as they are."""
+    wanted = "Retain" if t.plan.protected else "Delete"
+    return (
+        all(
+            (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == (wanted, wanted)
+            for kind in HOLDS_DATA
+            for r in _resources(t, kind)
+        )
+        and t.one("DynamoDB::Table")["DeletionProtectionEnabled"] is t.plan.protected
+    )
+
+
+def nothing_else_stays(t: Template) -> bool:
+    """A3-10: no other resource outlives the stack. Versions go with their function."""
+    data = {id for kind in (*HOLDS_DATA, "Lambda::Version") for id in t.of(kind)}
+    return not any(
+        r.get("DeletionPolicy", "Delete") != "Delete" for id, r in t.body["Resources"].items() if id not in data
+    )
+
+
+def an_unprotected_key_goes_soon(t: Template) -> bool:
+    """B22: seven days of waiting are the least that KMS has."""
+    return t.plan.protected or t.one("KMS::Key")["PendingWindowInDays"] == 7
+
+
+def every_log_group_is_ours(t: Template) -> bool:
+    """A1, B23: one for each function, for the API's access and for its execution, all with an end."""
+    names = [group["LogGroupName"] for group in t.of("Logs::LogGroup").values()]
+    functions = [function["FunctionName"] for function in t.of("Lambda::Function").values()]
+    execution = [name["Fn::Join"][1] for name in names if not isinstance(name, str)]
+    return (
+        all(isinstance(group["RetentionInDays"], int) for group in t.of("Logs::LogGroup").values())
+        and {f"/aws/lambda/{function}" for function in functions} | {f"/aws/apigateway/{t.plan.names.api}"}
+        == {name for name in names if isinstance(name, str)}
+        and execution == [["API-Gateway-Execution-Logs_", {"Ref": t.id("ApiGateway::RestApi")}, "/prod"]]
+        and all("LoggingConfig" in function for function in t.of("Lambda::Function").values())
+    )
+
+
+def the_execution_log_is_there_first(t: Template) -> bool:
+    """B23: API Gateway makes its own group, for ever, if the stage comes before ours."""
+    stage = t.resource(t.id("ApiGateway::Stage"))
+    execution = next(id for id, group in t.of("Logs::LogGroup").items() if not isinstance(group["LogGroupName"], str))
+    return execution in stage["DependsOn"]
+
+
+def buckets_are_emptied_last(t: Template) -> bool:
+    """B24: nothing writes any more when the buckets are emptied: functions and log delivery are gone by then."""
+    emptying = {id: r for id, r in t.body["Resources"].items() if r["Type"] == "Custom::EmptyBuckets"}
+    if not t.plan.emptied:
+        return not emptying
+    ((emptied, resource),) = emptying.items()
+    delivery = next(id for id, p in t.of("S3::BucketPolicy").items() if "logging.s3.amazonaws.com" in str(p))
+    functions = [t.id("Lambda::Function", FunctionName=n) for n in (t.plan.names.processor, t.plan.names.worker)]
+    return all(emptied in _list(t.resource(id).get("DependsOn", [])) for id in (*functions, delivery)) and {
+        bucket["Ref"] for bucket in resource["Properties"]["Buckets"]
+    } == set(t.of("S3::Bucket"))
+
+
+def old_data_goes(t: Template) -> bool:
+    """raw/ expires, results move to cheaper storage, and versions and unfinished uploads go too."""
+    rules = {rule["Prefix"]: rule for rule in t.bucket["LifecycleConfiguration"]["Rules"]}
+    return (
+        set(rules) == {"raw/", "processed/"}
+        and all(rule["Status"] == "Enabled" for rule in rules.values())
+        and "ExpirationInDays" in rules["raw/"]
+        and "ExpirationInDays" not in rules["processed/"]
+        and rules["processed/"]["Transitions"][0]["StorageClass"] == "STANDARD_IA"
+        and all("NoncurrentVersionExpiration" in r and "AbortIncompleteMultipartUpload" in r for r in rules.values())
+    )
+
+
+def the_past_can_be_had_back(t: Template) -> bool:
+    """Point-in-time recovery."""
+    return bool(
+        t.one("DynamoDB::Table")["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        and t.one("DynamoDB::Table")["BillingMode"] == "PAY_PER_REQUEST"
+    )
+
+
+def _resources(t: Template, kind: str) -> list[dict[str, Any]]:
+    return [t.resource(id) for id in t.of(kind)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _depends(t: Template, name: str) -> list[str]:
+    found: list[str] = t.resource(t.id("Lambda::Function", FunctionName=name))["DependsOn"]
+    return found
+
+
+def _forget(depends: list[str], prefix: str) -> None:
+    depends[:] = [id for id in depends if not id.startswith(prefix)]
+
+
+MUTANTS: list[tuple[Rule, str, Change]] = [
+    *(
+        (
+            data_stays_where_protected,
+            "prod",
+            lambda t, kind=kind: _resources(t, kind)[0].update(DeletionPolicy="Delete"),
+        )
+        for kind in HOLDS_DATA
+    ),
+    (data_stays_where_protected, "dev", lambda t: _resources(t, "KMS::Key")[0].update(DeletionPolicy="Retain")),
+    (data_stays_where_protected, "prod", lambda t: t.one("DynamoDB::Table").update(DeletionProtectionEnabled=False)),
+    (nothing_else_stays, "dev", lambda t: _resources(t, "SNS::Topic")[0].update(DeletionPolicy="Retain")),
+    (nothing_else_stays, "prod", lambda t: _resources(t, "Lambda::LayerVersion")[0].update(DeletionPolicy="Retain")),
+    (an_unprotected_key_goes_soon, "dev", lambda t: t.one("KMS::Key").pop("PendingWindowInDays")),
+    (every_log_group_is_ours, "dev", lambda t: t.body["Resources"].pop(next(iter(t.of("Logs::LogGroup"))))),
+    (every_log_group_is_ours, "prod", lambda t: next(iter(t.of("Logs::LogGroup").values())).pop("RetentionInDays")),
+    (every_log_group_is_ours, "prod", lambda t: t.worker.pop("LoggingConfig")),
+    (the_execution_log_is_there_first, "prod", lambda t: _resources(t, "ApiGateway::Stage")[0].pop("DependsOn")),
+    (buckets_are_emptied_last, "dev", lambda t: _forget(_depends(t, t.plan.names.worker), "CleanupEmptied")),
+    (buckets_are_emptied_last, "dev", lambda t: [r.pop("DependsOn", 0) for r in _resources(t, "S3::BucketPolicy")]),
+    (buckets_are_emptied_last, "prod", lambda t: t.body["Resources"].update(E={"Type": "Custom::EmptyBuckets"})),
+    (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][0].pop("ExpirationInDays")),
+    (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][1].update(ExpirationInDays=1)),
+    (the_past_can_be_had_back, "dev", lambda t: t.one("DynamoDB::Table").pop("PointInTimeRecoverySpecification")),
+]
+
+
+@pytest.mark.parametrize("rule", dict.fromkeys(rule for rule, _, _ in MUTANTS), ids=lambda rule: rule.__name__)
+def test_every_template_keeps(rule: Rule, template: Template) -> None:
+    assert rule(template)
+
+
+@pytest.mark.parametrize(("rule", "env", "change"), MUTANTS, ids=[rule.__name__ for rule, _, _ in MUTANTS])
+def test_a_mutant_is_caught_by(
+    rule: Rule, env: str, change: Change, caught: Callable[[Rule, str, Change], bool]
+) -> None:
+    assert caught(rule, env, change)

@@ -1,0 +1,152 @@
+"""What scanners find: nothing that has not been looked at, and nothing is accepted that they do not find."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.infra import toolchain
+
+if TYPE_CHECKING:
+
+    from rtp.infra.plan import Plan
+    from tests.infra.conftest import Template
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+# Rule -> the constructs it is accepted on. What is added here has been reviewed with its reason in acknowledgements.py.
+_ROLES = ["Processing/ProcessorRole", "Processing/WorkerRole"]
+_METHODS = ["Ingest/Api/Default/events/POST", "Ingest/Api/Default/process/POST"]
+_FUNCTIONS = ["Processing/Processor", "Processing/Worker"]
+EVERYWHERE = {
+    "AwsSolutions-IAM5[Resource::<Bucket.Arn>/processed/*]": _ROLES,
+    "AwsSolutions-IAM5[Resource::<Bucket.Arn>/raw/*]": _ROLES,
+    "AwsSolutions-IAM5[Resource::*]": _ROLES,
+    "AwsSolutions-APIG3": ["Ingest/Api/DeploymentStage.prod"],
+    "AwsSolutions-APIG4": _METHODS,
+    "AwsSolutions-COG4": _METHODS,
+    "Serverless-LambdaDLQ": _FUNCTIONS,
+    "Serverless-LambdaEventSourceMappingDestination": ["Processing/QueueToWorker"],
+    "Serverless-LambdaStarPermissions": _ROLES,
+    "Serverless-SQSRedrivePolicy": ["Storage/DeadLetterQueue"],
+}
+OF_CLEANUP = {
+    "AwsSolutions-IAM5[Resource::<Bucket.Arn>/*]": ["Cleanup/EmptierRole"],
+    "AwsSolutions-IAM5[Resource::<AccessLogs.Arn>/*]": ["Cleanup/EmptierRole"],
+    "AwsSolutions-IAM5[Resource::*]": [*_ROLES, "Cleanup/EmptierRole"],
+    "Serverless-LambdaDLQ": [*_FUNCTIONS, "Cleanup/Emptier"],
+    "Serverless-LambdaStarPermissions": [*_ROLES, "Cleanup/EmptierRole"],
+}
+OF_ROLLOUT = {
+    "AwsSolutions-IAM5[Resource::<Processor.Arn>:*]": ["Rollout/Role"],
+    "AwsSolutions-IAM5[Resource::<Worker.Arn>:*]": ["Rollout/Role"],
+    "AwsSolutions-IAM5[Resource::*]": [*_ROLES, "Rollout/Role"],
+    "Serverless-SNSRedrivePolicy": ["Monitoring/Topic/oncall@example.com"],
+}
+SKIPPED = {
+    "CKV_AWS_18": {"AccessLogs"},
+    "CKV_AWS_115": {"Processor", "Worker", "Emptier"},
+    "CKV_AWS_116": {"Processor", "Worker", "Emptier"},
+    "CKV_AWS_117": {"Processor", "Worker", "Emptier"},
+    "CKV_AWS_120": {"ApiDeploymentStageprod"},
+}
+
+_UNACKNOWLEDGED = """
+from rtp.infra import acknowledgements
+acknowledgements.nag = lambda plan: iter(())
+from rtp.infra.app import main
+main()
+"""
+
+
+def test_cdk_nag_and_the_cdks_own_check_find_nothing(template: Template) -> None:
+    # Given: AwsSolutions, Serverless and the check of templates that comes with the CDK have seen the app.
+    # Then: each of them was content.
+    assert template.report["status"] == 0
+    assert [r for r in template.report["pluginReports"] if r["violations"]] == []
+
+
+@pytest.mark.parametrize(("env", "accepted"), [("dev", EVERYWHERE | OF_CLEANUP), ("odd", EVERYWHERE | OF_ROLLOUT)])
+def test_exactly_these_findings_are_accepted(
+    env: str, accepted: dict[str, list[str]], templates: dict[str, Template], tmp_path: Path
+) -> None:
+    # When: the same app is built with nothing acknowledged.
+    plan = templates[env].plan
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", _UNACKNOWLEDGED],
+        input=plan.dumps().replace(plan.out, str(tmp_path / "out")),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, **toolchain.environment(), **toolchain.bytecode()},
+        check=False,
+    )
+
+    # Then: the packs fail it, for the reviewed reasons and no other; so they do look, and no acknowledgement is stale.
+    assert done.returncode == 3, done.stderr
+    report = json.loads((tmp_path / "out" / "validation-report.json").read_text())
+    assert _findings(report, plan) == {rule: sorted(paths) for rule, paths in accepted.items()}
+
+
+def test_cfn_lint_finds_no_error(template: Template) -> None:
+    file = Path(template.plan.out) / f"{template.plan.names.stack}.template.json"
+    argv = [sys.executable, "-m", "cfnlint", "--format", "json", "--regions", template.plan.region, "--", str(file)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+    found = json.loads(done.stdout or "[]")
+    # W3005: the L2s say of a function and its role twice that one needs the other.
+    assert [f for f in found if f["Rule"]["Id"] != "W3005"] == []
+
+
+def test_checkov_is_told_only_this(template: Template) -> None:
+    # Then: its skips stand on the reviewed resources, each with a reason.
+    for id, resource in template.body["Resources"].items():
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            assert _short(id) in SKIPPED[skip["id"]]
+            assert len(skip["comment"]) > 20
+
+
+@pytest.mark.reliability
+def test_checkov_finds_nothing_else(templates: dict[str, Template]) -> None:
+    # 200 MB that only this test needs: fetched for it by uv, and kept in uv's own cache.
+    from uv import find_uv_bin
+
+    for template in templates.values():
+        file = Path(template.plan.out) / f"{template.plan.names.stack}.template.json"
+        argv = [find_uv_bin(), "tool", "run", "--python", sys.executable, "--from", "checkov==3.3.30", "checkov"]
+        argv += ["-f", str(file), "--framework", "cloudformation", "--output", "json", "--skip-download"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=900, check=False)
+        results = json.loads(done.stdout)["results"]
+        assert [(c["check_id"], c["resource"]) for c in results["failed_checks"]] == []
+        assert len(results["passed_checks"]) > 50
+        stated = sum(
+            len(r.get("Metadata", {}).get("checkov", {}).get("skip", [])) for r in template.body["Resources"].values()
+        )
+        assert len(results["skipped_checks"]) == stated
+
+
+def _findings(report: dict[str, Any], plan: Plan) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for plugin in report["pluginReports"]:
+        for violation in plugin["violations"]:
+            rule = violation["ruleName"]
+            if "<" in rule:
+                before, _, rest = rule.partition("<")
+                id, _, after = rest.partition(".Arn")
+                rule = f"{before}<{_short(id)}.Arn{after}"
+            for construct in violation["violatingConstructs"]:
+                path = construct["constructPath"].removeprefix(f"{plan.names.stack}/").removesuffix("/Resource")
+                found.setdefault(rule, []).append(path)
+    return {rule: sorted(paths) for rule, paths in found.items()}
+
+
+def _short(id: str) -> str:
+    name = id[:-8]
+    for construct in ("Storage", "Processing", "Ingest", "Cleanup"):
+        name = name.removeprefix(construct)
+    return name

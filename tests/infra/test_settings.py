@@ -1,0 +1,117 @@
+"""Every setting of rtp.toml reaches the template; none is read and forgotten."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.infra.conftest import Template
+
+pytestmark = pytest.mark.xdist_group("infra")
+DAY_S = 86_400
+
+
+def _variable(name: str) -> Callable[[Template], Any]:
+    return lambda t: t.worker["Environment"]["Variables"][name]
+
+
+def _stage(name: str) -> Callable[[Template], Any]:
+    return lambda t: t.one("ApiGateway::Stage")["MethodSettings"][0][name]
+
+
+def _plan(part: str, name: str) -> Callable[[Template], Any]:
+    return lambda t: t.one("ApiGateway::UsagePlan")[part][name]
+
+
+def _threshold(alarm: str) -> Callable[[Template], Any]:
+    return lambda t: t.alarm(alarm)["Threshold"]
+
+
+def _lifecycle(index: int) -> Callable[[Template], Any]:
+    return lambda t: t.bucket["LifecycleConfiguration"]["Rules"][index]
+
+
+def _source(t: Template) -> dict[str, Any]:
+    return t.one("Lambda::EventSourceMapping")
+
+
+# Setting -> what it is in the template, said as rtp.toml says it.
+WHERE: dict[str, Callable[[Template], Any]] = {
+    "memory_mb": lambda t: t.worker["MemorySize"] if t.worker["MemorySize"] == t.processor["MemorySize"] else None,
+    "timeout_s": lambda t: t.worker["Timeout"],
+    "architecture": lambda t: t.worker["Architectures"][0],
+    "snap_start": lambda t: t.worker.get("SnapStart") == {"ApplyOn": "PublishedVersions"},
+    "reserved_concurrency": lambda t: t.processor["ReservedConcurrentExecutions"],
+    "log_level": _variable("RTP_LOG_LEVEL"),
+    "log_retention_days": lambda t: min(group["RetentionInDays"] for group in t.of("Logs::LogGroup").values()),
+    "throttle_rate": _stage("ThrottlingRateLimit"),
+    "throttle_burst": _stage("ThrottlingBurstLimit"),
+    "key_rate": _plan("Throttle", "RateLimit"),
+    "key_burst": _plan("Throttle", "BurstLimit"),
+    "daily_quota": _plan("Quota", "Limit"),
+    "batch_size": lambda t: _source(t)["BatchSize"],
+    "batch_concurrency": lambda t: int(_variable("RTP_BATCH_CONCURRENCY")(t)),
+    "worker_concurrency": lambda t: _source(t)["ScalingConfig"]["MaximumConcurrency"],
+    "max_receive_count": lambda t: t.queue["RedrivePolicy"]["maxReceiveCount"],
+    "backoff_base_s": lambda t: int(_variable("RTP_BACKOFF_BASE")(t)),
+    "backoff_cap_s": lambda t: int(_variable("RTP_BACKOFF_CAP")(t)),
+    "queue_retention_days": lambda t: t.queue["MessageRetentionPeriod"] // DAY_S,
+    "dlq_retention_days": lambda t: t.dlq["MessageRetentionPeriod"] // DAY_S,
+    "index_shards": lambda t: int(_variable("RTP_INDEX_SHARDS")(t)),
+    "raw_expiry_days": lambda t: _lifecycle(0)(t)["ExpirationInDays"],
+    "processed_ia_days": lambda t: _lifecycle(1)(t)["Transitions"][0]["TransitionInDays"],
+    "alarm_emails": lambda t: tuple(s["Endpoint"] for s in t.of("SNS::Subscription").values()),
+    "alarm_errors": _threshold("lambda-errors"),
+    "alarm_duration_ms": _threshold("lambda-duration"),
+    "alarm_throttles": _threshold("lambda-throttles"),
+    "alarm_dlq_messages": _threshold("dlq-messages"),
+    "alarm_api_4xx": _threshold("api-4xx"),
+    "alarm_api_5xx": _threshold("api-5xx"),
+    "alarm_queue_age_s": _threshold("queue-age"),
+    "alarm_worker_failures": _threshold("worker-failures"),
+    "rollout": lambda t: {"CodeDeployDefault.LambdaCanary10Percent5Minutes": "canary-10-5m"}[
+        next(iter(t.of("CodeDeploy::DeploymentGroup").values()))["DeploymentConfigName"]
+    ],
+}
+
+
+def test_every_setting_has_its_place() -> None:
+    assert set(WHERE) == {setting.name for setting in fields(Settings)}
+
+
+@pytest.mark.parametrize("setting", WHERE)
+def test_a_setting_reaches_the_template(setting: str, odd: Template) -> None:
+    # Given: an environment in which no setting has its default.
+    wanted = getattr(odd.plan.settings, setting)
+    assert wanted != getattr(Settings(), setting)
+
+    # Then: the template says what rtp.toml says.
+    assert WHERE[setting](odd) == wanted
+
+
+def test_the_processor_keeps_to_the_apis_time(odd: Template) -> None:
+    assert (odd.processor["Timeout"], odd.worker["Timeout"]) == (29, 45)
+    assert odd.queue["VisibilityTimeout"] == 6 * 45
+
+
+def test_the_retry_delays_and_attempts_are_told_to_the_runtime(odd: Template) -> None:
+    variables = odd.processor["Environment"]["Variables"]
+    assert variables == odd.worker["Environment"]["Variables"]
+    assert (variables["RTP_MAX_RECEIVE_COUNT"], variables["RTP_PROJECT"], variables["RTP_ENV"]) == ("6", "acme", "odd")
+
+
+def test_names_and_owner_are_the_environments(odd: Template) -> None:
+    assert odd.plan.names.stack == "acme-odd"
+    assert {tag["Key"]: tag["Value"] for tag in odd.queue["Tags"]} == {
+        "Environment": "odd",
+        "Project": "acme",
+        "ManagedBy": "CDK",
+        "Owner": "Night",
+    }
