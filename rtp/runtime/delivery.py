@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rtp.runtime.store import Origin
+from rtp.runtime.items import Origin
 from rtp.runtime.tracing import Trace
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from rtp.runtime.errors import ErrorInfo
     from rtp.runtime.event import Event, Identity, InvalidEventError
+    from rtp.runtime.items import Claim
     from rtp.runtime.registry import Processor
-    from rtp.runtime.store import Claim, Known
+    from rtp.runtime.store import Known, Wanted
 
 Kind = Literal["processed", "repeat", "rejected", "failed", "busy"]
 
@@ -87,6 +88,7 @@ class Job:
     error: BaseException | None = None
     outage: bool = False  # the error is AWS's and not the processor's
     outcome: Outcome | None = None
+    wanted: Wanted | None = None
 
     @property
     def last(self) -> bool:

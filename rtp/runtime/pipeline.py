@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from rtp.runtime import archive, event, jsontext, logs, models, running, tracing
 from rtp.runtime.delivery import Delivery, Job, origin, step, subject
 from rtp.runtime.errors import OutOfTimeError
+from rtp.runtime.items import Claim
 from rtp.runtime.registry import Processor
 from rtp.runtime.settling import Settlement
-from rtp.runtime.store import Claim
+from rtp.runtime.store import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -104,23 +105,47 @@ class Pipeline:
 
     def _claimed(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs that are this delivery's to do. Without a processor no claim is needed: nothing could run twice."""
-        self._runtime.each(self._claim, [job for job in jobs if job.processor is not None or job.invalid is not None])
+        need = [job for job in jobs if job.processor is not None or job.invalid is not None]
+        for job in need:
+            job.wanted = Wanted.of(job.event, origin(job), until=self._deadline.ends, last=job.delivery.last)
+        self._claim_together([job for job in need if job.delivery.receives == 1])
+        self._runtime.each(self._claim, [job for job in need if job.claim is None and job.outcome is None])
         return [job for job in jobs if job.outcome is None]
+
+    def _claim_together(self, jobs: Sequence[Job]) -> None:
+        """Claim events that come for the first time, in one call; it takes those that have no record."""
+        if len(jobs) < 2:
+            return
+        runtime = self._runtime
+        try:
+            with runtime.traced(jobs, "DynamoDB", "BatchExecuteStatement", table_name=runtime.settings.table):
+                claims = runtime.store.claim_all([job.wanted for job in jobs if job.wanted is not None])
+        except Exception as failure:
+            for job in jobs:
+                self._settlement.outage(job, "claim", failure)
+            return
+        for job, claim in zip(jobs, claims, strict=True):
+            if claim is not None:
+                self._take(job, claim)
 
     def _claim(self, job: Job) -> None:
         runtime = self._runtime
+        assert job.wanted is not None  # noqa: S101 - made for every job that is claimed
         try:
             with runtime.traced([job], "DynamoDB", "UpdateItem", table_name=runtime.settings.table):
-                taken = runtime.store.claim(job.event, origin(job), until=self._deadline.ends, last=job.delivery.last)
+                taken = runtime.store.claim(job.wanted)
         except Exception as failure:
             self._settlement.outage(job, "claim", failure)
             return
         if isinstance(taken, Claim):
-            job.claim = taken
-            job.event.attempt = taken.number
-            step(job, logs.debug, "claimed", "event claimed", attempt=taken.number)
+            self._take(job, taken)
         else:
             self._settlement.taken(job, taken)
+
+    def _take(self, job: Job, claim: Claim) -> None:
+        job.claim = claim
+        job.event.attempt = claim.number
+        step(job, logs.debug, "claimed", "event claimed", attempt=claim.number)
 
     def _run(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Process, and give the jobs back in groups as they end."""

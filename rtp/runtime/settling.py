@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rtp.runtime import archive, errors, logs, queue
 from rtp.runtime.delivery import Outcome, origin, repeat, step
 from rtp.runtime.event import InvalidEventError
+from rtp.runtime.items import Claim, Ending
 from rtp.runtime.registry import Reject
-from rtp.runtime.store import Busy, Claim, Ending, Known
+from rtp.runtime.store import Busy, Known, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,10 @@ class Settlement:
         self._runtime.each(self._emit, [job for job in jobs if job.error is None and job.event.emitted])
         if done := [job for job in jobs if job.error is None]:
             self._archive(done)
-        self._runtime.each(self._end, jobs)
+        written = self._write_together([job for job in jobs if job.error is None])
+        for job in written:
+            self._processed(job)
+        self._runtime.each(self._end, [job for job in jobs if job.outcome is None])
 
     def outage(self, job: Job, during: str, failure: BaseException) -> None:
         """AWS failed us: the event comes again later, and nothing is said against it."""
@@ -93,6 +97,25 @@ class Settlement:
             for job in jobs:
                 job.error, job.outage = failure, True
 
+    def _write_together(self, jobs: Sequence[Job]) -> list[Job]:
+        """Write the records of processed events, in a call for each kind; gives back those that were written."""
+        if len(jobs) < 2:
+            return []
+        runtime = self._runtime
+        kept = [job for job in jobs if job.claim is None]
+        claimed = [job for job in jobs if job.claim is not None]
+        try:
+            with runtime.traced(jobs, "DynamoDB", "BatchExecuteStatement", table_name=runtime.settings.table):
+                done = runtime.store.keep_all([(job.event, origin(job), job.started) for job in kept])
+                done += runtime.store.finish_all(
+                    [(job.event, origin(job), job.claim, _ending(job)) for job in claimed if job.claim is not None]
+                )
+        except Exception as failure:
+            for job in jobs:
+                self.outage(job, "record", failure)
+            return []
+        return [job for job, did in zip([*kept, *claimed], done, strict=True) if did]
+
     def _end(self, job: Job) -> None:
         try:
             taken = self._written(job)
@@ -119,7 +142,8 @@ class Settlement:
                 except LookupError:
                     pass  # an unfinished record from a time when there was a processor, or of a killed delivery
             if job.claim is None:
-                taken = runtime.store.claim(job.event, origin(job), until=runtime.clock(), last=False)
+                wanted = Wanted.of(job.event, origin(job), until=runtime.clock(), last=False)
+                taken = runtime.store.claim(wanted)
                 if not isinstance(taken, Claim):
                     return taken
                 job.claim = taken

@@ -41,6 +41,7 @@ class ConditionalCheckFailedException(ServiceError):
 
 
 class Exceptions:
+    ClientError = ServiceError
     ConditionalCheckFailedException = ConditionalCheckFailedException
 
 
@@ -92,11 +93,34 @@ class Dynamo(Service):
             new = {**copy.deepcopy(kw["Key"]), **copy.deepcopy(old)}
             sets, _, removes = kw["UpdateExpression"].partition(" REMOVE ")
             for name, value in re.findall(r"([#\w]+) = ((?:if_not_exists\([^)]*\)|:\w+)(?: \+ :\w+)?)", sets):
+                assert self._name(name, kw) not in removes.split(", ")
                 new[self._name(name, kw)] = copy.deepcopy(self._value(value, old, kw))
             for name in filter(None, re.split(r",\s*", removes)):
                 new.pop(self._name(name, kw), None)
             self.items[key] = new
             return {"Attributes": copy.deepcopy(old)} if kw["ReturnValues"] == "ALL_OLD" and old else {}
+
+    def batch_execute_statement(self, **kw: Any) -> dict[str, Any]:
+        self.called("batch_execute_statement", **kw)
+        return {"Responses": [self._execute(one["Statement"], list(one["Parameters"])) for one in kw["Statements"]]}
+
+    def _execute(self, text: str, values: list[Any]) -> dict[str, Any]:
+        with self.lock:
+            if text.startswith("INSERT"):
+                item = dict(zip(re.findall(r"'(\w+)': \?", text), values, strict=True))
+                key = (item["id"]["S"], item["timestamp"]["N"])
+                if key in self.items:
+                    return {"Error": {"Code": "DuplicateItem"}}
+                self.items[key] = copy.deepcopy(item)
+                return {}
+            setting, _, where = text.partition(" WHERE ")
+            sets = re.findall(r'SET "(\w+)" = \?', setting)
+            wanted = dict(zip(re.findall(r'"(\w+)" = \?', where), values[len(sets) :], strict=True))
+            found = self.items.get((wanted["id"]["S"], wanted["timestamp"]["N"]), {})
+            if any(found.get(name) != value for name, value in wanted.items()):
+                return {"Error": {"Code": "ConditionalCheckFailed"}}
+            found.update(copy.deepcopy(dict(zip(sets, values, strict=False))))
+            return {}
 
     def records(self) -> list[dict[str, Any]]:
         return [{name: unpack(value) for name, value in item.items()} for item in self.items.values()]

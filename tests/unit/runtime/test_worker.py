@@ -40,7 +40,7 @@ def test_a_processor_s_result_is_stored() -> None:
 
     record = here.dynamo.record("e1")
     assert record["result"] == {"cents": 1250, "share": Decimal("0.1")}
-    assert "lease_until" not in record
+    assert record["lease_until"] == 0
     (line,) = here.s3.lines("processed/")
     assert (line["id"], line["result"]["cents"]) == ("e1", 1250)
 
@@ -66,7 +66,33 @@ def test_a_batch_is_archived_in_one_object_and_its_results_in_one() -> None:
     here.deliver(*(message(fakes.event(f"e{n}")) for n in range(10)))
 
     assert len(here.s3.of("put_object")) == 2
-    assert len(here.dynamo.of("update_item")) == 20
+    assert len(here.dynamo.of("batch_execute_statement")) == 2
+    assert here.dynamo.of("update_item") == []
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_a_batch_is_written_singly_where_statements_are_not_to_be_had(code: str) -> None:
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+    here.dynamo.fault = _fails_from("batch_execute_statement", 1, code)
+
+    answer = here.deliver(*(message(fakes.event(f"e{n}", "t" if n < 5 else "u")) for n in range(10)))
+
+    assert failures(answer) == []
+    assert [record["status"] for record in here.dynamo.records()] == ["processed"] * 10
+
+
+def test_a_batch_with_old_acquaintances_is_written_in_part_together() -> None:
+    here = world()
+    runs: list[str] = []
+    here.processor("t", lambda event: runs.append(event.id))
+    here.deliver(message(fakes.event("e1")), message(fakes.event("stored", "u")))
+
+    answer = here.deliver(*(message(fakes.event(f"e{n}")) for n in range(3)), message(fakes.event("stored", "u")))
+
+    assert failures(answer) == []
+    assert sorted(runs) == ["e0", "e1", "e2"]
+    assert len(here.dynamo.records()) == 4
 
 
 def test_a_failure_is_tried_again_later_and_recorded() -> None:
@@ -188,6 +214,19 @@ def test_a_processed_event_does_not_run_again() -> None:
 
     assert [failures(answer) for answer in answers] == [[], []]
     assert runs == ["e1"]
+
+
+def test_a_replay_runs_a_processed_event_once_more() -> None:
+    here = world()
+    runs: list[str] = []
+    here.processor("t", lambda event: runs.append(event.source))
+    here.deliver(message(fakes.event(), "m1"))
+
+    replays = [message(fakes.event(), f"r{n}", rtp_source="replay", rtp_replay="run-1") for n in range(2)]
+    answers = [here.deliver(replay) for replay in replays]
+
+    assert [failures(answer) for answer in answers] == [[], []]
+    assert runs == ["queue", "replay"]
 
 
 def test_the_same_event_twice_in_a_batch_runs_once() -> None:
@@ -454,7 +493,17 @@ def act(event: Event) -> Any:
     st.lists(
         st.tuples(st.sampled_from([*OUTCOMES, "invalid", "stored"]), st.integers(0, 12), st.integers(1, 6)), max_size=10
     ),
-    st.sampled_from(["", "put_object", "update_item", "put_item", "send_message", "change_message_visibility"]),
+    st.sampled_from(
+        [
+            "",
+            "put_object",
+            "update_item",
+            "put_item",
+            "batch_execute_statement",
+            "send_message",
+            "change_message_visibility",
+        ]
+    ),
     st.integers(1, 12),
 )
 def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
@@ -485,7 +534,7 @@ def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
         assert set(failed) == expected, twice
 
 
-def _fails_from(call: str, nth: int) -> fakes.Fault:
+def _fails_from(call: str, nth: int, code: str = "ServiceUnavailable") -> fakes.Fault:
     """Every such call fails from the nth on."""
     count = [0]
 
@@ -493,6 +542,6 @@ def _fails_from(call: str, nth: int) -> fakes.Fault:
         if name == call:
             count[0] += 1
             if count[0] >= nth:
-                raise fakes.error("ServiceUnavailable")
+                raise fakes.error(code)
 
     return fault
