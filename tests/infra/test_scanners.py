@@ -14,7 +14,6 @@ import pytest
 from rtp.infra import toolchain
 
 if TYPE_CHECKING:
-
     from rtp.infra.plan import Plan
     from tests.infra.conftest import Template
 
