@@ -84,6 +84,7 @@ class Progress:
                 else:
                     out.warn(step.message)
             case s.Plan():
+                self.settle()
                 out.event("changeset", step, lambda _: None)
                 if not out.json:
                     out.say(*plan_views(step))
@@ -97,16 +98,16 @@ class Progress:
                 if not out.json:
                     out.say(line("emptied ", name(step.bucket), dim(f": {step.objects:,} object versions deleted")))
             case s.Smoke():
-                self._begin("")
+                self.settle()
                 out.event("smoke", step, lambda _: None)
                 if not out.json:
                     took = dim(f" in {step.latency_ms:.0f} ms")
                     out.say(line(good(step.status), " smoke event ", name(step.id), took))
             case s.Outputs():
-                self._begin("")
+                self.settle()
                 out.event("outputs", step, lambda o: [Fields(list(o.outputs.items()))])
             case s.Result():
-                self._begin("")
+                self.settle()
                 out.event("result", step, lambda _: None)
                 if not out.json:
                     out.say(*result_views(step))

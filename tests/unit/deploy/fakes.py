@@ -1,0 +1,103 @@
+"""A CloudFormation of one stack, told what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from rtp.errors import AwsError
+
+STACK = "shop-dev"
+STACK_ID = f"arn:aws:cloudformation:us-east-1:111122223333:stack/{STACK}/1"
+Answer = Callable[..., Any]
+
+
+@dataclass
+class FakeAws:
+    """Answers calls from a table of functions, and keeps what was asked."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    local: bool = False
+    region: str = "us-east-1"
+    account: str = "111122223333"
+    endpoint_url: str | None = None
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def call(self, _service: str, operation: str, **params: Any) -> Any:
+        self.asked.append((operation, params))
+        answer = self.answers.get(operation)
+        if answer is None:
+            raise AssertionError(f"nobody expected {operation} {params}")
+        return answer(**params)
+
+    def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
+        yield from self.call(service, operation, **params).get(key, ())
+
+    def client(self, _service: str) -> Any:
+        return None
+
+    def operations(self) -> list[str]:
+        """Names of the calls, in order."""
+        return [name for name, _ in self.asked]
+
+
+@dataclass
+class Cloud:
+    """One stack. `plan` holds what its next operations do: lists of events, the last of them the stack's own."""
+
+    status: str = "CREATE_COMPLETE"
+    plan: list[list[tuple[str, str, str]]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    resources: list[dict[str, str]] = field(default_factory=list)
+    template: dict[str, Any] = field(default_factory=dict)
+
+    def aws(self, **more: Answer) -> FakeAws:
+        return FakeAws(
+            {
+                "describe_stacks": self._describe,
+                "describe_stack_events": lambda **_: {"StackEvents": self.events[::-1]},
+                "list_stack_resources": lambda **_: {"StackResourceSummaries": self.resources},
+                "get_template": lambda **_: {"TemplateBody": self.template},
+                "describe_events": lambda **_: {"OperationEvents": []},
+                "rollback_stack": self._next,
+                "continue_update_rollback": self._next,
+                "delete_stack": self._next,
+                "execute_change_set": self._next,
+                **more,
+            },
+            local=True,
+        )
+
+    def tell(self, logical_id: str, status: str, reason: str = "", kind: str = "AWS::SQS::Queue") -> None:
+        """An event, newest last."""
+        own = logical_id == STACK
+        self.events.append(
+            {
+                "EventId": str(len(self.events)),
+                "StackId": STACK_ID,
+                "Timestamp": datetime.now(UTC),
+                "LogicalResourceId": logical_id,
+                "PhysicalResourceId": STACK_ID if own else logical_id.lower(),
+                "ResourceType": "AWS::CloudFormation::Stack" if own else kind,
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+            }
+        )
+        if own:
+            self.status = status
+
+    def _next(self, **_: Any) -> dict[str, Any]:
+        for event in self.plan.pop(0):
+            self.tell(*event)
+        return {}
+
+    def _describe(self, **_: Any) -> dict[str, Any]:
+        if not self.status:
+            raise AwsError(f"Stack with id {STACK} does not exist", service_code="ValidationError")
+        return {"Stacks": [{"StackName": STACK, "StackId": STACK_ID, "StackStatus": self.status, "Tags": []}]}
+
+
+def no_sleep(_seconds: float) -> None:
+    """Time does not matter."""

@@ -1,0 +1,91 @@
+"""Two templates compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtp.ops.changes import PropertyChange, compare, compare_outputs, differences, plainly
+from rtp.ops.replacement import replaces
+
+TABLE = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "t", "KeySchema": [{"AttributeName": "id"}]}}
+FUNCTION = {"Type": "AWS::Lambda::Function", "Properties": {"Timeout": 30, "Code": {"S3Key": "a.zip"}}}
+
+
+def template(**resources: Any) -> dict[str, Any]:
+    return {"Resources": resources}
+
+
+def test_equal_templates_have_no_changes() -> None:
+    assert compare(template(Fn=FUNCTION), template(Fn=FUNCTION), {}) == ()
+
+
+def test_metadata_and_order_of_creation_are_no_changes() -> None:
+    # Given a resource that differs in what does not reach it
+    other = {**FUNCTION, "Metadata": {"aws:cdk:path": "x"}, "DependsOn": ["Y"]}
+    # Then it does not differ
+    assert compare(template(Fn=FUNCTION), template(Fn=other), {}) == ()
+
+
+def test_a_changed_property_is_named_by_its_path() -> None:
+    # Given a function with more time / When compared
+    other = {**FUNCTION, "Properties": {**FUNCTION["Properties"], "Timeout": 60}}  # type: ignore[dict-item]
+    (change,) = compare(template(Fn=FUNCTION), template(Fn=other), {"Fn": "Processing/Worker"})
+    # Then the change says where it stands in our code, and what differs
+    assert (change.action, change.path) == ("modify", "Processing/Worker")
+    assert change.properties == (PropertyChange("Timeout", 30, 60),)
+    assert not change.loses_data
+
+
+def test_additions_and_removals() -> None:
+    changes = compare(template(Old=TABLE), template(New=FUNCTION), {})
+    assert [(c.action, c.logical_id, c.loses_data) for c in changes] == [("add", "New", False), ("remove", "Old", True)]
+
+
+def test_a_replaced_table_loses_its_data_unless_it_is_retained() -> None:
+    # Given a table whose key changes, which cannot be done in place
+    other = {**TABLE, "Properties": {**TABLE["Properties"], "KeySchema": [{"AttributeName": "pk"}]}}  # type: ignore[dict-item]
+    # When it is not retained / Then the data is lost
+    (change,) = compare(template(T=TABLE), template(T=other), {}, replaces)
+    assert (change.action, change.loses_data) == ("replace", True)
+    # When it is
+    kept = {**TABLE, "UpdateReplacePolicy": "Retain"}
+    (change,) = compare(template(T=kept), template(T={**other, "UpdateReplacePolicy": "Retain"}), {}, replaces)
+    # Then it is not
+    assert (change.action, change.loses_data) == ("replace", False)
+
+
+def test_a_retained_table_that_is_removed_loses_nothing() -> None:
+    (change,) = compare(template(T={**TABLE, "DeletionPolicy": "Retain"}), template(), {})
+    assert (change.action, change.loses_data) == ("remove", False)
+
+
+def test_the_database_of_the_cdk_knows_what_is_replaced() -> None:
+    assert replaces("AWS::DynamoDB::Table", "KeySchema") == "yes"
+    assert replaces("AWS::SQS::Queue", "QueueName") == "yes"
+    assert replaces("AWS::Lambda::Function", "Timeout") == "no"
+    assert replaces("Custom::Unheard", "Of") == "no"
+
+
+def test_lists_of_one_length_are_compared_by_element_and_intrinsics_as_a_whole() -> None:
+    assert list(differences({"a": [1, 2]}, {"a": [1, 3]})) == [PropertyChange("a[1]", 2, 3)]
+    assert list(differences({"a": [1]}, {"a": [1, 3]})) == [PropertyChange("a", [1], [1, 3])]
+    assert list(differences({"a": {"Ref": "X"}}, {"a": {"Ref": "Y"}})) == [
+        PropertyChange("a", {"Ref": "X"}, {"Ref": "Y"})
+    ]
+
+
+def test_outputs_are_compared_by_value() -> None:
+    old, new = {"Outputs": {"A": {"Value": "1"}}}, {"Outputs": {"A": {"Value": "1", "Description": "d"}}}
+    assert compare_outputs(old, new) == ()
+
+
+def test_values_are_read_plainly() -> None:
+    paths = {"Tbl": "Storage/Table"}
+    assert plainly({"Fn::GetAtt": ["Tbl", "Arn"]}, paths) == "Storage/Table.Arn"
+    assert (
+        plainly({"Fn::Join": ["", [{"Fn::GetAtt": ["Tbl", "Arn"]}, "/index/*"]]}, paths) == "Storage/Table.Arn/index/*"
+    )
+    assert plainly({"Ref": "AWS::Partition"}, paths) == "aws"
+    assert plainly("0123456789abcdef" * 4 + ".zip", paths) == "0123456789ab….zip"
+    assert plainly(None, paths) == "-"
+    assert len(plainly("x" * 1000, paths)) == 160
