@@ -43,7 +43,7 @@ COMMANDS = {
     "logs": _Entry(_EVENTS, "Show or follow both functions' logs."),
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect the dead-letter queue and put messages back."),
-    "replay": _Entry(_REPAIR, "Run archived events again."),
+    "replay": _Entry(_REPAIR, "Run raw archived events again, as they came."),
     "local": _Entry(_HERE, "Start, stop and look at the embedded engine."),
     "run": _Entry(_HERE, "Run one event through the processors in this interpreter."),
     "doctor": _Entry(_HERE, "Find what would stop a deploy here, and the mend."),

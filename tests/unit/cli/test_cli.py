@@ -37,7 +37,8 @@ def test_version() -> None:
 def test_the_table_of_commands_says_what_the_commands_say(name: str) -> None:
     command = cli.load(name)
     assert command.help, name
-    assert cli.COMMANDS[name].help == command.help.split("\n\n")[0].replace("\n", " ").strip()
+    # The list has room for the beginning; the command's own page says it in full.
+    assert command.help.replace("\n", " ").startswith(cli.COMMANDS[name].help.rstrip("."))
 
 
 def test_help_lists_every_command() -> None:
