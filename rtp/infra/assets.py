@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PACKAGE = Path(rtp.__file__).parent
-_RESERVED = frozenset({"rtp", "boto3", "botocore", "python", "aws_xray_sdk", "wrapt"})
+# What a module at the root of the asset would hide from the runtime.
+_RESERVED = frozenset({"rtp", "boto3", "botocore", "aws_xray_sdk", "wrapt", *sys.stdlib_module_names})
 
 
 def code(folder: Path, processors: Path | None) -> Path:
@@ -63,7 +66,7 @@ def check(processors: Path | None) -> None:
             f"{processors} is not a Python file.", hint="Name a .py file or a package.", code="processors"
         )
     name = module(processors)
-    if not name.isidentifier() or name in _RESERVED:
+    if not name.isidentifier() or iskeyword(name) or name in _RESERVED:
         raise ConfigError(
             f"Processors cannot be imported as {name!r}.",
             hint="Rename it to, say, processors.py.",

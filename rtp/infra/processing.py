@@ -59,7 +59,7 @@ class Processing(Construct):
             handler=PROCESSOR_HANDLER,
             timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
             memory_mb=plan.settings.memory_mb,
-            statements=self._statements(),
+            statements=self._statements("dynamodb:GetItem"),
             environment=self._environment(),
             layers=[self._layer],
             reserved_concurrency=plan.reserved_concurrency,
@@ -83,7 +83,8 @@ class Processing(Construct):
             handler=WORKER_HANDLER,
             timeout_s=plan.settings.timeout_s,
             memory_mb=plan.settings.memory_mb,
-            statements=[*self._statements(), receive],
+            # A batch is written in a call, as statements that each have a condition.
+            statements=[*self._statements("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"), receive],
             environment=self._environment(),
             layers=[self._layer],
         )
@@ -91,12 +92,12 @@ class Processing(Construct):
     def _function(self, id: str, purpose: Purpose) -> lambda_.Function:
         return function(self, id, plan=self._plan, key=self._storage.key, code=self.code, purpose=purpose)
 
-    def _statements(self) -> list[iam.PolicyStatement]:
+    def _statements(self, *on_records: str) -> list[iam.PolicyStatement]:
         storage = self._storage
         return [
             iam.PolicyStatement(
                 sid="Records",
-                actions=["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"],
+                actions=["dynamodb:PutItem", "dynamodb:UpdateItem", *on_records],
                 resources=[storage.table.table_arn],
             ),
             iam.PolicyStatement(

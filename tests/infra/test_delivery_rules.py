@@ -29,7 +29,7 @@ def enough_attempts(t: Template) -> bool:
     """B2: at least five attempts, then the dead-letter queue."""
     redrive = t.queue["RedrivePolicy"]
     dlq = t.id("SQS::Queue", QueueName=t.plan.names.dlq)
-    return redrive["maxReceiveCount"] >= 5 and redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [dlq, "Arn"]}
+    return bool(redrive["maxReceiveCount"] >= 5 and redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [dlq, "Arn"]})
 
 
 def partial_batches(t: Template) -> bool:

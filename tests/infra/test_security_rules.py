@@ -25,7 +25,7 @@ TAGGED = (
 )
 
 _FUNCTION = {
-    "Records": (["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], ["Table"]),
+    "Records": (["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem"], ["Table"]),
     "Archive": (["s3:GetObject", "s3:PutObject"], ["Bucket/raw/*", "Bucket/processed/*"]),
     "Send": (["sqs:SendMessage"], ["Queue", "DeadLetterQueue"]),
     "Key": (["kms:Decrypt", "kms:GenerateDataKey"], ["Key"]),
@@ -39,7 +39,11 @@ _RECEIVE = (
 # Role -> what it may do, to the last action. Whoever changes this changes what a thief of the role could do.
 ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
     "Processor": _FUNCTION,
-    "Worker": {**_FUNCTION, "Receive": _RECEIVE},
+    "Worker": {
+        **_FUNCTION,
+        "Records": ([*_FUNCTION["Records"][0][:2], "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], ["Table"]),
+        "Receive": _RECEIVE,
+    },
     "ToQueue": {"Send": (["sqs:SendMessage"], ["Queue"]), "Key": _FUNCTION["Key"]},
     "Emptier": {
         "List": (["s3:ListBucketVersions"], ["Bucket", "AccessLogs"]),

@@ -1,0 +1,153 @@
+"""Synthesis as commands call it: an assembly in its folder, at once when nothing changed, and errors for people."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.config import Environment
+from rtp.errors import ConfigError, RefusedError, RtpError
+from rtp.ops import synth as module
+from rtp.ops.synth import Assembly, synth
+from rtp.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("infra")
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    root = tmp_path_factory.mktemp("project")
+    (root / "processors.py").write_text("")
+    return Environment(name="local", root=root, processors=root / "processors.py")
+
+
+@pytest.fixture(scope="module")
+def built(env: Environment) -> Assembly:
+    return synth(env)
+
+
+def test_an_assembly_is_what_the_cdk_cli_reads(built: Assembly, env: Environment) -> None:
+    assert built.path == env.root / ".rtp" / "cdk" / "local"
+    assert json.loads(built.template_file.read_text()) == built.template
+    assert (built.path / "manifest.json").is_file()
+    assert not built.cached
+    # The code, the layer and the template itself; no path of this machine, so that it can be moved.
+    files = json.loads((built.path / f"{env.names.stack}.assets.json").read_text())["files"]
+    assert len(files) == 3
+    for file in built.path.glob("*.json"):
+        if not file.name.endswith("metadata.json"):
+            assert str(env.root) not in file.read_text() or file.name == "rtp.json"
+
+
+def test_an_unchanged_environment_is_not_built_again(built: Assembly, env: Environment) -> None:
+    # When: it is asked for again, in a fresh interpreter.
+    script = (
+        "import sys, json\nfrom pathlib import Path\nfrom rtp.config import Environment\n"
+        "from rtp.ops.synth import synth\n"
+        "root = Path(sys.argv[1])\n"
+        "made = synth(Environment(name='local', root=root, processors=root / 'processors.py'))\n"
+        "print(json.dumps([made.cached, sorted({m.split('.')[0] for m in sys.modules})]))"
+    )
+    argv = [sys.executable, "-c", script, str(env.root)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+
+    # Then: the assembly in place is the answer, and neither the CDK nor Node was needed for it.
+    cached, loaded = json.loads(done.stdout)
+    assert cached
+    assert not {"aws_cdk", "jsii", "boto3"} & set(loaded)
+    assert synth(env).template == built.template
+
+
+def test_an_unchanged_environment_costs_milliseconds(built: Assembly, env: Environment) -> None:
+    assert not built.cached
+    best = 1.0
+    for _ in range(5):
+        start = time.perf_counter()
+        synth(env)
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": Settings(memory_mb=1024)},
+        {"region": "eu-west-1"},
+        {"owner": "Night"},
+        {"protected": True},
+        {"processors": None},
+    ],
+)
+def test_whatever_the_template_depends_on_makes_it_stale(
+    change: dict[str, object], built: Assembly, env: Environment
+) -> None:
+    other = replace(env, **change)  # type: ignore[arg-type]
+    assert _fingerprint(other) != _fingerprint(env)
+    assert built.path.exists()
+
+
+def test_an_assembly_that_has_lost_a_part_is_built_again(built: Assembly, env: Environment, tmp_path: Path) -> None:
+    # Given: an assembly from which somebody took an asset.
+    plan = module._plan(env, built.path, None, None, force=False)
+    wanted = module._fingerprint(plan)
+    asset = next(built.path.glob("asset.*.zip"))
+    asset.rename(tmp_path / asset.name)
+
+    # Then: it is not taken for whole, until the asset is back.
+    assert module._load(plan, wanted) is None
+    (tmp_path / asset.name).rename(asset)
+    assert module._load(plan, wanted) is not None
+
+
+def test_a_folder_with_other_things_is_not_replaced(env: Environment, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(RefusedError, match="not empty"):
+        synth(env, out=tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_folder_that_cannot_be_used_is_named(env: Environment, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        synth(replace(env, root=tmp_path / "file"))
+
+
+def test_the_account_must_be_known(env: Environment) -> None:
+    with pytest.raises(ConfigError, match="account of dev is not known"):
+        synth(replace(env, name="dev"))
+
+
+def test_a_broken_processor_is_found_before_anything_is_built(env: Environment, tmp_path: Path) -> None:
+    broken = tmp_path / "processors.py"
+    broken.write_text("def handle(:\n")
+    with pytest.raises(ConfigError, match=r"processors\.py:1: "):
+        synth(replace(env, root=tmp_path, processors=broken))
+    assert not (tmp_path / ".rtp" / "cdk").exists()
+
+
+def test_a_synthesis_that_fails_says_the_first_cause(env: Environment, tmp_path: Path) -> None:
+    # Given: a name that the CDK does not take.
+    with pytest.raises(RtpError) as failed:
+        synth(replace(env, root=tmp_path, project="no_such_name", name="local"))
+
+    # Then: one line of it, without the way through jsii; all of it is in a log.
+    assert failed.value.message.startswith("The synthesis failed: ")
+    assert "\n" not in failed.value.message
+    assert "Traceback" not in failed.value.message
+    assert "Traceback" in (tmp_path / ".rtp" / "cdk" / "local.log").read_text()
+    assert str(tmp_path / ".rtp" / "cdk" / "local.log") in failed.value.hint
+    assert not (tmp_path / ".rtp" / "cdk" / "local").exists()
+    assert [p.name for p in (tmp_path / ".rtp" / "cdk").iterdir()] == ["local.log"]
+
+
+def _fingerprint(env: Environment) -> str:
+    return module._fingerprint(module._plan(env, env.root, None, None, force=False))
