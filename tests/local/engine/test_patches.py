@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.local.engine.conftest import Lab
 
-MENDS = "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,alarms"
+MENDS = "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,alarms"
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
 
@@ -137,6 +137,26 @@ def dead_letters_cannot_be_moved(lab: Lab) -> bool:
     return False
 
 
+def a_declared_validator_is_made_up(lab: Lab) -> bool:
+    """request_validators: CloudFormation here has an id for it, and nothing behind the id."""
+    resources = {
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": f"validated-{lab.name}"}},
+        "Validator": {
+            "Type": "AWS::ApiGateway::RequestValidator",
+            "Properties": {"RestApiId": {"Ref": "Api"}, "ValidateRequestBody": True},
+        },
+    }
+    stack = f"validated-{lab.name}"
+    lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=json.dumps({"Resources": resources}))
+    deadline = time.monotonic() + 20
+    found: dict[str, str] = {}
+    while len(found) < len(resources) and time.monotonic() < deadline:
+        described = lab.call("cloudformation", "describe_stack_resources", StackName=stack)["StackResources"]
+        found = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in described if r.get("PhysicalResourceId")}
+    made = lab.call("apigateway", "get_request_validators", restApiId=found["Api"]).get("items", [])
+    return [validator["id"] for validator in made] != [found["Validator"]]
+
+
 FAULTS = [
     a_silent_function_is_waited_for,
     a_batch_loses_its_traces,
@@ -147,6 +167,7 @@ FAULTS = [
     templates_have_no_context,
     an_alarm_looks_at_other_metrics,
     dead_letters_cannot_be_moved,
+    a_declared_validator_is_made_up,
 ]
 
 
