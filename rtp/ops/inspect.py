@@ -59,7 +59,7 @@ def inspect(
         letters.extend(letter for letter in deadletters.joined(aws, table, new) if wanted(letter))
         return len(letters) >= limit
 
-    seen = peek.peek(aws, url, limit=max(depth * 2, 1000), stop=stop, enough=enough, tell=tell)
+    seen = peek.peek(aws, url, limit=depth * 2 + 10, stop=stop, enough=enough, tell=tell)
     letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
     shown = letters[:limit]
     groups = [Group(error, count) for error, count in deadletters.grouped(shown)]

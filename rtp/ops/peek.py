@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rtp.aws.queues import Message
     from rtp.ops.deliver import Stop
 
-HIDDEN_S = 30  # for so long nobody else sees a message, should this process be killed
+HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
+_A_SECOND = 100  # messages that even a slow connection brings
 _AT_ONCE = 4  # receives side by side
 
 
@@ -46,10 +47,11 @@ def peek(
     found: dict[str, Message] = {}
     # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
     wait_s = 0 if aws.local else 1
+    hidden_s = min(600, HIDDEN_S + limit // _A_SECOND)
     with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         while len(found) < limit and not stop.soon.is_set():
             rounds = [
-                pool.submit(queues.receive, aws, url, visibility_s=HIDDEN_S, wait_s=wait_s)
+                pool.submit(queues.receive, aws, url, visibility_s=hidden_s, wait_s=wait_s)
                 for _ in range(_AT_ONCE if found else 1)
             ]
             came = [m for one in rounds for m in one.result()]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rtp.ops.journal import Writer
 
 RUN_ATTRIBUTE = "rtp_redrive"  # which run sent a message, so that the run knows it again when it comes back
-HIDDEN_S = 30  # for so long a message that is being moved is nobody else's, and a killed run's messages stay hidden
+HIDDEN_S = 15  # for so long a message that is being moved is nobody else's, and a killed run's messages stay hidden
 _AT_ONCE = 4
 _LOOK_S = 0.5
 

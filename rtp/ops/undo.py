@@ -57,7 +57,9 @@ def undo(aws: Aws, outputs: dict[str, str], journal: Journal, *, stop: Stop) -> 
         gone = [e for e in entries if e.deleted]
         unsure = [e for e in entries if not e.deleted]  # a purge that was killed: deleted, or not yet
         if unsure:
-            there = {m.message_id for m in peek.peek(aws, outputs[Output.DLQ_URL], limit=1_000_000, stop=stop)}
+            dlq = outputs[Output.DLQ_URL]
+            most = queues.depth(aws, dlq).total * 2 + 10
+            there = {m.message_id for m in peek.peek(aws, dlq, limit=most, stop=stop)}
             gone += [e for e in unsure if e.message_id not in there]
         back = _send_back(aws, outputs, journal, gone)
         return Undone(journal.run, journal.what, back, 0, 0, earlier)

@@ -1,0 +1,188 @@
+"""A pipeline of its own for tests that break and mend it, and a view into its queues that disturbs nothing."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from rtp.aws import api, records
+from rtp.contract import Output
+from rtp.local import engine as engines
+from rtp.local.door import TOKEN_HEADER
+from rtp.ops.identity import uuid7
+from rtp.runtime.event import uuid7_timestamp
+from tests.local.conftest import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from rtp.aws import Aws
+
+SETTINGS = """\
+[processors]
+path = "processors.py"
+
+[defaults]
+max_receive_count = 2
+backoff_base_s = 0
+timeout_s = 10
+key_rate = 10000
+key_burst = 10000
+daily_quota = 1000000
+
+[env.guarded]
+protected = true
+endpoint_url = "ENDPOINT"
+"""
+
+PROCESSORS = '''\
+"""Orders fail until the flag file is there; `bad` never goes through."""
+
+from pathlib import Path
+
+from rtp.runtime import Event, Reject, processor
+
+MENDED = Path(FLAG)
+
+
+@processor("order.created")
+def price(event: Event) -> dict:
+    if not MENDED.exists():
+        raise KeyError("total")
+    return {"priced": True}
+
+
+@processor("bad")
+def bad(event: Event) -> dict:
+    raise Reject(event.data.get("why", "no"))
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as it lies in a queue."""
+
+    message_id: str
+    body: str
+    visible: bool
+    receives: int
+    attributes: dict[str, Any]
+
+
+class Pipeline:
+    """A deployed project, its switch, and its queues."""
+
+    def __init__(self, project: Project, flag: Path) -> None:
+        self.project = project
+        self.flag = flag
+
+    @cached_property
+    def aws(self) -> Aws:
+        """The engine, behind the CLI."""
+        return self.project.aws
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs."""
+        return self.project.outputs
+
+    def mend(self) -> None:
+        """Let orders go through from now on."""
+        self.flag.write_text("")
+
+    def break_(self) -> None:
+        """Let orders fail from now on."""
+        self.flag.unlink(missing_ok=True)
+
+    @property
+    def dlq(self) -> list[Stored]:
+        """What is in the dead-letter queue."""
+        return stored(self.project, self.outputs[Output.DLQ_URL])
+
+    @property
+    def queue(self) -> list[Stored]:
+        """What is in the queue."""
+        return stored(self.project, self.outputs[Output.QUEUE_URL])
+
+    def statuses(self, ids: Iterable[str]) -> dict[str, str]:
+        """Of the events' records, by id; those that rtp made the ids for."""
+        keys = [(i, uuid7_timestamp(i) or 0) for i in ids]
+        found = {str(r["id"]): str(r["status"]) for r in records.by_keys(self.aws, self.outputs[Output.TABLE], keys)}
+        return {i: found.get(i, "") for i, _ in keys}
+
+    def kill_orders(self, count: int, kind: str = "order.created", data: str = "{}") -> list[str]:
+        """So many events, dead in the dead-letter queue. Returns their ids."""
+        before = {m.message_id for m in self.dlq}
+        events = [{"id": uuid7(), "type": kind, "data": json.loads(data)} for _ in range(count)]
+        for start in range(0, count, 10):
+            entries = [{"Id": str(n), "MessageBody": json.dumps(e)} for n, e in enumerate(events[start : start + 10])]
+            self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=entries)
+        wait_for(lambda: len({m.message_id for m in self.dlq} - before) == count)
+        return [str(e["id"]) for e in events]
+
+
+def stored(project: Project, url: str) -> list[Stored]:
+    """The messages of a queue, read without receiving them."""
+    engine = project.engine
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=30)
+    path = f"/_ministack/sqs/messages?QueueUrl={quote(url, safe='')}"
+    connection.request("GET", path, headers={TOKEN_HEADER: engine.token})
+    found = json.loads(connection.getresponse().read())["messages"]
+    connection.close()
+    messages = next(iter(next(iter(found.values())).values()))[url] if found else []
+    return [
+        Stored(m["MessageId"], m["Body"], m["IsVisible"], m["ReceiveCount"], m["MessageAttributes"]) for m in messages
+    ]
+
+
+def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
+    """Until the condition holds; fails the test when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def post(project: Project, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+    """One request to the API with the stack's own key."""
+    aws, outputs = project.aws, project.outputs
+    parts = urlsplit(api.url(outputs, aws) + path)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    sent = {"Content-Type": "application/json", "x-api-key": api.key(aws, outputs).value, **headers}
+    connection.request("POST", parts.path, body=body, headers=sent)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+@pytest.fixture(scope="session")
+def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A deployed pipeline that these tests alone use."""
+    root = tmp_path_factory.mktemp("repair")
+    made = Pipeline(Project(root), root / "mended")
+    (root / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(made.flag))))
+    (root / "rtp.toml").write_text(SETTINGS.replace("ENDPOINT", "http://127.0.0.1:1"))
+    try:
+        made.project.rtp("deploy", "--yes")
+        yield made
+    finally:
+        engines.stop(root)
+
+
+@pytest.fixture
+def pipeline(pipeline_project: Pipeline) -> Pipeline:
+    """The same, broken and with empty queues."""
+    pipeline_project.break_()
+    wait_for(lambda: not pipeline_project.queue)
+    if pipeline_project.dlq:
+        pipeline_project.project.rtp("dlq", "purge", "--all", "--yes")
+    return pipeline_project

@@ -1,0 +1,308 @@
+"""`rtp dlq` on the real engine: looking consumes nothing, a redrive loses nothing, and every step can be taken back."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.runtime.event import uuid7_timestamp
+from tests.local.events.conftest import stored, wait_for
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
+
+
+def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]:
+    """Whether a command has messages in its hands, or is over already."""
+    return lambda: any(not m.visible for m in pipeline.dlq) or run.poll() is not None
+
+
+def test_an_empty_queue_is_said_to_be_empty(pipeline: Pipeline) -> None:
+    assert pipeline.project.rtp("dlq", "inspect").stdout == "realtime-processor-local-dlq is empty\n"
+    assert pipeline.project.rtp("dlq", "inspect", "--json").json == {
+        "queue": "realtime-processor-local-dlq",
+        "depth": 0,
+        "messages": [],
+        "groups": [],
+    }
+
+
+def test_both_kinds_of_dead_events_are_told_with_their_reason(pipeline: Pipeline) -> None:
+    # Given two orders that died of an error, and one event that its processor rejected
+    orders = pipeline.kill_orders(2)
+    (rejected,) = pipeline.kill_orders(1, kind="bad", data='{"why": "no 17"}')
+    # When
+    found = pipeline.project.rtp("dlq", "inspect", "--json").json
+    # Then each has its reason, its attempts and its trace, and like ones are one group
+    by_id = {m["id"]: m for m in found["messages"]}
+    assert set(by_id) == {*orders, rejected}
+    assert found["depth"] == 3
+    assert by_id[orders[0]]["error"] == {"type": "KeyError", "message": "'total'"}
+    assert by_id[orders[0]]["attempts"] == 2
+    assert by_id[rejected]["error"] == {"type": "Reject", "message": "no 17"}
+    assert by_id[rejected]["attempts"] == 1
+    assert by_id[rejected]["trace_id"].startswith("1-")
+    assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
+    assert [g["count"] for g in found["groups"]] == [2, 1]
+    # and people see the groups first
+    shown = pipeline.project.rtp("dlq", "inspect").stdout
+    assert shown.index("Why") < shown.index("Messages") < shown.index(rejected)
+
+
+def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.kill_orders(2)
+    (rejected,) = pipeline.kill_orders(1, kind="bad", data='{"why": "unique words"}')
+
+    def ids(*options: str) -> list[str]:
+        return [m["id"] for m in pipeline.project.rtp("dlq", "inspect", "--json", *options).json["messages"]]
+
+    assert ids("--type", "bad") == [rejected]
+    assert ids("--error", "reject") == [rejected]
+    assert ids("--grep", "unique w.rds") == [rejected]
+    assert ids("--id", rejected) == [rejected]
+    assert ids("--id", "nobody") == []
+    assert len(ids("--since", "1h")) == 3
+    assert len(ids("--limit", "2")) == 2
+    shown = pipeline.project.rtp("dlq", "inspect", "--id", rejected).stdout
+    assert '"why": "unique words"' in shown
+    assert f"rtp show {rejected}" in shown
+    export = tmp_path / "dead.ndjson"
+    pipeline.project.rtp("dlq", "inspect", "--export", export)
+    assert len(export.read_text().splitlines()) == 3
+    assert export.stat().st_mode & 0o777 == 0o600
+
+
+def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline) -> None:
+    # Given
+    pipeline.kill_orders(40)
+    before = sorted(m.body for m in pipeline.dlq)
+    # When it is looked at again and again, and some looks are broken off in the middle
+    broken = 0
+    for n in range(8):
+        if n % 3 == 0:
+            pipeline.project.rtp("dlq", "inspect", "--json")
+            continue
+        look = pipeline.project.start("dlq", "inspect", "--json")
+        wait_for(_begun(pipeline, look))
+        look.send_signal(signal.SIGINT)
+        _, stderr = look.communicate(timeout=60)
+        broken += look.returncode == 130
+        assert "Traceback" not in stderr
+        # Then every message is there, and visible at once
+        wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
+    assert sorted(m.body for m in pipeline.dlq) == before
+    assert broken > 0
+    assert max(m.receives for m in pipeline.dlq) > 2  # the looks did happen
+
+
+def test_a_redrive_without_the_mend_stops_after_one(pipeline: Pipeline) -> None:
+    pipeline.kill_orders(10)
+
+    done = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
+
+    assert done.code == 1
+    assert done.json["redriven"] == 1
+    assert done.json["canary"]["status"] == "dead"
+    assert "KeyError" in done.json["stopped"]
+    wait_for(lambda: len(pipeline.dlq) == 10)
+    assert all(m.visible for m in pipeline.dlq)
+
+
+def test_a_redrive_without_a_canary_goes_round_once_and_ends(pipeline: Pipeline) -> None:
+    pipeline.kill_orders(30)
+
+    done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=120)
+
+    assert done.code == 1
+    assert done.json["redriven"] == 30
+    assert done.json["outcomes"] == {"dead": 30}
+    wait_for(lambda: len(pipeline.dlq) == 30)
+
+
+def test_after_the_mend_every_order_goes_through(pipeline: Pipeline) -> None:
+    orders = pipeline.kill_orders(25)
+    (rejected,) = pipeline.kill_orders(1, kind="bad")
+    pipeline.mend()
+
+    done = pipeline.project.rtp("dlq", "redrive", "--type", "order.created", "--wait", "--json", timeout=120).json
+
+    assert (done["redriven"], done["outcomes"], done["pending"]) == (25, {"processed": 25}, 0)
+    assert set(pipeline.statuses(orders).values()) == {"processed"}
+    assert [json.loads(m.body)["id"] for m in pipeline.dlq] == [rejected]
+    assert pipeline.dlq[0].visible
+    record = pipeline.project.rtp("show", orders[0], "--json").json["record"]
+    assert record["source"] == "redrive"
+
+
+def test_a_dry_run_says_what_would_go_and_moves_nothing(pipeline: Pipeline) -> None:
+    orders = pipeline.kill_orders(3)
+
+    done = pipeline.project.rtp("dlq", "redrive", "--all", "--dry-run", "--json").json
+
+    assert done["dry_run"]
+    assert {m["id"] for m in done["messages"]} == set(orders)
+    assert len(pipeline.dlq) == 3
+    assert all(m.visible for m in pipeline.dlq)
+
+
+def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
+    for command in ("redrive", "purge"):
+        done = pipeline.project.rtp("dlq", command, "--yes", ok=False)
+        assert (done.code, "Say which messages" in done.stderr) == (2, True)
+        done = pipeline.project.rtp("dlq", command, "--yes", "--all", "--id", "x", ok=False)
+        assert done.code == 2
+
+
+def test_events_are_mended_in_an_editor_on_their_way(pipeline: Pipeline) -> None:
+    # Given a rejected event, and an editor that gives it another type
+    (event_id,) = pipeline.kill_orders(1, kind="bad")
+    pipeline.mend()
+    editor = pipeline.project.root / "editor.sh"
+    editor.write_text('#!/bin/sh\nsed -i \'s/"bad"/"order.created"/\' "$1"\n')
+    editor.chmod(0o700)
+    # When
+    done = pipeline.project.rtp(
+        "dlq", "redrive", "--id", event_id, "--edit", "--wait", "--json", env={"EDITOR": str(editor)}
+    )
+    # Then
+    assert done.json["outcomes"] == {"processed": 1}
+    assert pipeline.project.rtp("show", event_id, "--json").json["record"]["type"] == "order.created"
+
+
+def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> None:
+    # Given many dead orders and a mended processor
+    orders = set(pipeline.kill_orders(150))
+    pipeline.mend()
+    killed = 0
+    dice = random.Random(7)  # noqa: S311 - moments of a kill
+    # When redrives are killed at random moments
+    for _ in range(6):
+        run = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "60")
+        wait_for(_begun(pipeline, run))
+        time.sleep(dice.random() * 0.6)
+        killed += run.poll() is None
+        run.kill()
+        run.wait()
+        for stream in (run.stdout, run.stderr):
+            assert stream is not None
+            stream.close()
+        # Then each order is in one of the queues or has its record
+        somewhere = {json.loads(m.body)["id"] for m in (*pipeline.dlq, *pipeline.queue)}
+        assert all(i in somewhere or status == "processed" for i, status in pipeline.statuses(orders).items())
+    assert killed > 0
+    # and one more run finishes what the dead ones left, though they hid some messages
+    pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=120)
+    wait_for(lambda: not pipeline.dlq and not pipeline.queue)
+    assert set(pipeline.statuses(orders).values()) == {"processed"}
+
+
+def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
+    pipeline.kill_orders(20)
+    pipeline.mend()
+    first = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "5")
+    wait_for(lambda: len(pipeline.dlq) < 20)
+
+    second = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
+    looking = pipeline.project.rtp("dlq", "inspect")
+
+    assert second.code == 5
+    assert second.json["error"]["code"] == "locked"
+    assert f"process {first.pid}" in second.json["error"]["message"]
+    assert "dlq redrive" in looking.stderr
+    first.send_signal(signal.SIGINT)
+    stdout, stderr = first.communicate(timeout=60)
+    assert first.returncode == 130, stderr
+    assert "put back" in stdout
+    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
+    assert pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json["pending"] == 0
+
+
+def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
+    pipeline.kill_orders(12)
+    before = sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq)
+
+    refused = pipeline.project.rtp("dlq", "purge", "--all", ok=False)
+    assert (refused.code, len(pipeline.dlq)) == (5, 12)
+
+    done = pipeline.project.rtp("dlq", "purge", "--all", "--yes", "--json").json
+    assert (done["deleted"], done["kept"], pipeline.dlq) == (12, 0, [])
+
+    undone = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
+    assert (undone["what"], undone["back"]) == ("purge", 12)
+    assert sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq) == before
+    again = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
+    assert (again["back"], len(pipeline.dlq)) == (0, 12)
+
+
+def test_a_redrive_is_undone_as_far_as_it_still_waits(pipeline: Pipeline) -> None:
+    # Given a pipeline whose worker stands still
+    aws, outputs = pipeline.aws, pipeline.outputs
+    orders = pipeline.kill_orders(8)
+    (mapping,) = aws.call("lambda", "list_event_source_mappings", FunctionName=outputs["WorkerName"])[
+        "EventSourceMappings"
+    ]
+    aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=False)
+    try:
+        # When
+        pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary")
+        assert (len(pipeline.queue), len(pipeline.dlq)) == (8, 0)
+        undone = pipeline.project.rtp("dlq", "undo", "--json").json
+    finally:
+        aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=True)
+    # Then
+    assert undone["back"] == 8
+    assert {json.loads(m.body)["id"] for m in pipeline.dlq} == set(orders)
+    assert pipeline.queue == []
+
+
+def test_a_guarded_environment_wants_its_name_typed(pipeline: Pipeline) -> None:
+    # Given an environment that is protected, on the same engine
+    endpoint = pipeline.project.engine.endpoint_url
+    toml = pipeline.project.root / "rtp.toml"
+    toml.write_text(toml.read_text().replace("http://127.0.0.1:1", endpoint))
+
+    for command in ("redrive", "purge"):
+        done = pipeline.project.rtp("dlq", command, "--all", "--yes", "-e", "guarded", ok=False)
+        # Then it is refused, or not even there to be asked about
+        assert done.code in (4, 5), done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_hostile_bodies_and_errors_never_reach_the_terminal(pipeline: Pipeline) -> None:
+    # Given a rejection whose words would clear the screen and set the title
+    words = "\\u001b[2J\\u001b]0;owned\\u0007[bold red]x[/]\\r\\u202e"
+    (event_id,) = pipeline.kill_orders(1, kind="bad", data=f'{{"why": "{words}"}}')
+
+    for arguments in (("dlq", "inspect"), ("dlq", "inspect", "--id", event_id), ("show", event_id)):
+        shown = pipeline.project.rtp(*arguments).stdout
+        assert not set("\x1b\x07\r\u202e") & set(shown)
+        assert "[bold red]x[/]" in shown
+    body = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"][0]["body"]
+    assert json.loads(body)["data"]["why"] == json.loads(f'"{words}"')
+
+
+def test_what_is_no_event_at_all_is_shown_too(pipeline: Pipeline) -> None:
+    # Given messages that somebody else put into the queue
+    aws, outputs = pipeline.aws, pipeline.outputs
+    for body in ("not json", "[]", '{"type": "a"}', '{"type": "a", "data": {}, "id": "mine"}'):
+        aws.call("sqs", "send_message", QueueUrl=outputs["QueueUrl"], MessageBody=body)
+    wait_for(lambda: len(pipeline.dlq) == 4)
+
+    found = pipeline.project.rtp("dlq", "inspect", "--json").json
+
+    assert {m["error"]["type"] for m in found["messages"]} == {"InvalidEvent"}
+    assert sorted(m["body"] for m in found["messages"])[0] == "[]"
+    assert all(m["id"] for m in found["messages"])
+    assert uuid7_timestamp(found["messages"][0]["id"]) is None
+    assert len(stored(pipeline.project, outputs["DlqUrl"])) == 4
