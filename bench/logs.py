@@ -14,7 +14,9 @@ import sys
 import tempfile
 import threading
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -60,7 +62,9 @@ class Run:
 
 def main() -> dict[str, dict[str, float]]:
     """Measure, print the table, and return its numbers."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(_pages()))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), _handler({f"/aws/lambda/{name}": Group(role) for role, name in enumerate(NAMES)})
+    )
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -121,47 +125,41 @@ def report(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
     return table
 
 
-def _pages() -> dict[str, list[bytes]]:
-    """Per log group, the answers of FilterLogEvents in their order."""
-    pages: dict[str, list[bytes]] = {}
-    for role, name in enumerate(NAMES):
-        events: list[dict[str, Any]] = []
-        group: list[list[dict[str, Any]]] = [events]
-        size = 0
-        for n in range(LINES // 2):
-            at = 1_800_000_000_000 + n * 20 + role * 10
-            line = json.dumps(
-                {
-                    "timestamp": "2027-01-15T08:00:00.000Z",
-                    "level": "INFO" if n % 50 else "ERROR",
-                    "event_id": f"01a20910-a6c9-7b0e-9789-{n:012x}",
-                    "event_type": "order.created",
-                    "request_id": f"2b9884d4-27ef-495f-bbe2-{n:012x}",
-                    "trace_id": f"1-6b045e5f-{n:024x}",
-                    "attempt": 1,
-                    "duration_ms": 41.1,
-                    "step": "processed",
-                    "message": "event processed",
-                }
-            )
-            size += len(line) + 26  # as CloudWatch counts
-            if size > PAGE_BYTES or len(events) == 10_000:
-                events, size = [], len(line) + 26
-                group.append(events)
-            events.append(
-                {
-                    "logStreamName": "s",
-                    "timestamp": at,
-                    "message": line,
-                    "ingestionTime": at,
-                    "eventId": f"{role}{n:055d}",
-                }
-            )
-        pages[f"/aws/lambda/{name}"] = [
-            json.dumps({"events": some} | ({"nextToken": str(i + 1)} if i + 1 < len(group) else {})).encode()
-            for i, some in enumerate(group)
-        ]
-    return pages
+class Group:
+    """A log group that answers FilterLogEvents with what it has encoded beforehand."""
+
+    def __init__(self, role: int) -> None:
+        self._times = [1_800_000_000_000 + n * 20 + role * 10 for n in range(LINES // 2)]
+        self._events = [_event(n, at, f"{role}{n:055d}") for n, at in enumerate(self._times)]
+
+    def page(self, asked: dict[str, Any]) -> bytes:
+        """One answer: at most the limit, at most 1 MB, and a token for the rest."""
+        first = int(asked["nextToken"]) if "nextToken" in asked else bisect_left(self._times, asked["startTime"])
+        most = min(len(self._events), first + asked.get("limit", 10_000))
+        last, size = first, 0
+        while last < most and size + len(self._events[last]) <= PAGE_BYTES:
+            size += len(self._events[last])
+            last += 1
+        token = b', "nextToken": "%d"' % last if last < len(self._events) else b""
+        return b'{"events": [' + b",".join(self._events[first:last]) + b"]" + token + b"}"
+
+
+def _event(n: int, at: int, event_id: str) -> bytes:
+    line = {
+        "timestamp": datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "level": "INFO" if n % 50 else "ERROR",
+        "event_id": f"01a20910-a6c9-7b0e-9789-{n:012x}",
+        "event_type": "order.created",
+        "request_id": f"2b9884d4-27ef-495f-bbe2-{n:012x}",
+        "trace_id": f"1-6b045e5f-{n:024x}",
+        "attempt": 1,
+        "duration_ms": 41.1,
+        "step": "processed",
+        "message": "event processed",
+    }
+    message = json.dumps(line, separators=(",", ":"))
+    event = {"logStreamName": "s", "timestamp": at, "message": message, "ingestionTime": at, "eventId": event_id}
+    return json.dumps(event).encode()
 
 
 def _stack() -> bytes:
@@ -177,7 +175,7 @@ def _stack() -> bytes:
     ).encode()
 
 
-def _handler(pages: dict[str, list[bytes]]) -> type[BaseHTTPRequestHandler]:
+def _handler(groups: dict[str, Group]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         """The two calls that a reader makes."""
 
@@ -190,7 +188,7 @@ def _handler(pages: dict[str, list[bytes]]) -> type[BaseHTTPRequestHandler]:
                 return
             asked = json.loads(body)
             time.sleep(DELAY_S)
-            self._answer("application/x-amz-json-1.1", pages[asked["logGroupName"]][int(asked.get("nextToken", "0"))])
+            self._answer("application/x-amz-json-1.1", groups[asked["logGroupName"]].page(asked))
 
         def _answer(self, kind: str, body: bytes) -> None:
             self.send_response(200)

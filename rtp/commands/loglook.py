@@ -105,7 +105,7 @@ def frames(event: LogEvent) -> list[str]:
 def _prefix(event: LogEvent) -> tuple[Text, ...]:
     label, style = _LEVELS.get(event.level, (event.level[:5].ljust(5), Style.PLAIN))
     return (
-        dim(times.clock(times.parse_when(event.timestamp)) + " "),
+        dim(times.clock(event.when) + " "),
         Text(label + " ", style),
         Text(event.function.ljust(9) + " ", Style.NAME),
     )

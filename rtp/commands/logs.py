@@ -11,6 +11,7 @@ from rtp import times
 from rtp.commands import loglook
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
+from rtp.contract import Output
 from rtp.errors import UsageError
 from rtp.ops import logs as op
 from rtp.view import dim, line
@@ -77,8 +78,19 @@ def logs(
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
         _write(session, op.follow(session.aws, session.outputs, query, tell=out.warn), form)
-    elif not _write(session, op.read(session.aws, session.outputs, query), form) and not out.json:
-        out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since 1h")))
+        return
+    # The names of the functions are known without asking for the stack, which matters only where nothing is found.
+    with out.gathered():
+        count = _write(session, op.read(session.aws, _functions(session), query), form)
+    if not count:
+        _ = session.outputs
+        if not out.json:
+            out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since 1h")))
+
+
+def _functions(session: Session) -> dict[str, str]:
+    names = session.environment.names
+    return {Output.PROCESSOR: names.processor, Output.WORKER: names.worker}
 
 
 def _write(session: Session, events: Iterator[op.LogEvent], form: Format) -> int:

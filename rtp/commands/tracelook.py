@@ -111,7 +111,7 @@ def _problem(problem: Problem, indent: str) -> list[View]:
 def _log(log: LogEvent, indent: str, known: set[str]) -> list[View]:
     if log.kind == "platform" and log.level == "INFO" and log.step != "report":
         return []
-    clock = times.clock(times.parse_when(log.timestamp))
+    clock = times.clock(log.when)
     first, *rest = message(log).split("\n")
     # What a segment has raised stands there with its stack; the line about it need not tell it again.
     stack = [] if log.message in known else frames(log)

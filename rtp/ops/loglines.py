@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -22,7 +23,11 @@ _TIMED_OUT = re.compile(rf"(?:\S+ )?({_UUID}) (Task timed out after .*)", re.DOT
 _PYTHON = re.compile(rf"\[(\w+)\]\t(\d{{4}}-\d\d-\d\dT[\d:.]+Z)\t({_UUID})?\t(.*)", re.DOTALL)
 _LEVELLED = re.compile(r"\[(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)\]\s+(.*)", re.DOTALL)
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):|Unable to import module|Runtime\.\w+Error")
+# Numbers keep their digits; NaN and its kind, which no JSON may hold, become text.
+_JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=str)
 _DEEP = 100  # nesting that no honest line has, and that would break who writes it again
+_NEAR_MS = 900_000  # Lambda's longest run
+_FORM = "2027-01-15T08:00:00.000Z"
 _TEXT_BYTES = 262_144  # CloudWatch's own limit of a line
 
 
@@ -48,11 +53,17 @@ class LogEvent:
     fields: dict[str, Any] = field(default_factory=dict)
     _at: int = 0
     _raw: str = ""
+    _when: int | None = None
 
     @property
     def at(self) -> int:
         """When CloudWatch says that it was written, epoch ms."""
         return self._at
+
+    @property
+    def when(self) -> int:
+        """The timestamp, epoch ms."""
+        return self._at if self._when is None else self._when
 
     @property
     def raw(self) -> str:
@@ -81,8 +92,7 @@ def level_name(value: object) -> str | None:
 
 def _document(text: str) -> dict[str, Any] | None:
     try:
-        # Numbers keep their digits; NaN and its kind, which no JSON may hold, become text.
-        value = json.loads(text, parse_float=Decimal, parse_constant=str)
+        value = _JSON.decode(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or (text.count("{") + text.count("[") > _DEEP and _depth(value) > _DEEP):
@@ -106,6 +116,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
     kind = document.get("type")
     if isinstance(kind, str) and kind.startswith("platform.") and isinstance(document.get("record"), dict):
         return _platform(kind, document, raw, at, function)
+    timestamp, own = _own_time(document.get("timestamp"), at)
     rest = dict(document)
     level = level_name(_take(rest, "level", "severity", "log_level"))
     message = _take(rest, "message", "msg", "errorMessage")
@@ -120,7 +131,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
     error_type = rest.get("errorType") or rest.get("error_type")
     text = _text(message) if message is not None else _text(step) if step is not None else raw.strip()
     return LogEvent(
-        timestamp=_own_time(document.get("timestamp"), at),
+        timestamp=timestamp,
         level=level or ("ERROR" if error_type or stack else "INFO"),
         function=function,
         message=text,
@@ -133,6 +144,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
         stack=stack,
         fields=rest if known else document,
         _at=at,
+        _when=own,
         _raw=raw,
     )
 
@@ -183,8 +195,9 @@ def _platform(kind: str, document: dict[str, Any], raw: str, at: int, function: 
         parts.append(_text(record["errorType"]))
     tracing = record.get("tracing")
     trace = re.search(r"1-[0-9a-f]{8}-[0-9a-f]{24}", _text(tracing.get("value"))) if isinstance(tracing, dict) else None
+    timestamp, own = _own_time(document.get("time"), at)
     return LogEvent(
-        timestamp=_own_time(document.get("time"), at),
+        timestamp=timestamp,
         level="ERROR" if failed else "INFO",
         function=function,
         message=" ".join(parts),
@@ -194,6 +207,7 @@ def _platform(kind: str, document: dict[str, Any], raw: str, at: int, function: 
         kind="platform",
         fields=record,
         _at=at,
+        _when=own,
         _raw=raw,
     )
 
@@ -276,23 +290,25 @@ def _stack(value: Any) -> str | None:
     return _text(value) if value else None
 
 
-def _own_time(value: object, at: int) -> str:
-    """The line's own time where it is a time near CloudWatch's, which an engine may round to the call's end."""
-    if isinstance(value, str) and 20 <= len(value) <= 35 and value[4:5] == "-" and value[10:11] == "T":
+def _own_time(value: object, at: int) -> tuple[str, int]:
+    """The line's own time, as ISO 8601 and epoch ms, where it is near CloudWatch's, which an engine may round."""
+    if isinstance(value, str) and 20 <= len(value) <= 35 and value[10] == "T":
         try:
-            own = times.parse_when(value, now=at)
-        except ValueError:
-            return times.iso(at)
-        if abs(own - at) < 900_000:
-            return times.iso(own)
-    return times.iso(at)
+            moment = datetime.fromisoformat(value)
+            own = round(moment.timestamp() * 1000) if moment.tzinfo is not None else -1
+        except (ValueError, OverflowError):
+            own = -1
+        if abs(own - at) < _NEAR_MS:
+            return value if len(value) == len(_FORM) and value[-1] == "Z" else times.iso(own), own
+    return times.iso(at), at
 
 
-def _take(document: dict[str, Any], *names: str) -> Any:
-    found = None
-    for name in names:
-        if name in document and found is None and document[name] is not None:
-            found = document.pop(name)
+def _take(document: dict[str, Any], name: str, *others: str) -> Any:
+    found = document.pop(name, None)
+    for other in others:
+        if found is not None:
+            break
+        found = document.pop(other, None)
     return found
 
 

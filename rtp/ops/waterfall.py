@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp import times
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,4 +88,4 @@ def _home(walked: list[tuple[int, Segment]], log: LogEvent, start: int) -> str:
 
 
 def _offset(log: LogEvent, start: int) -> float:
-    return float(times.parse_when(log.timestamp) - start)
+    return float(log.when - start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 from rtp.contract import Output
@@ -60,6 +61,10 @@ class FakeLogs:
         self.calls: list[dict[str, Any]] = []
         self.failures: list[AwsError] = []  # raised by the calls that come, one each
         self._count = 0
+
+    def client(self, _service: str) -> Any:
+        """As Aws.client; nobody asks the fake to parse."""
+        return SimpleNamespace(meta=SimpleNamespace(events=SimpleNamespace(register=lambda *_, **__: None)))
 
     def put(self, group: str, at: int, message: str, *, late: int = 0, stream: str = "s") -> None:
         """Keep a line stamped START + at, which is found `late` ms after that."""
