@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -27,6 +28,7 @@ _STYLES = {
     Style.NAME: "cyan",
     Style.NUMBER: "magenta",
 }
+_FLUSH_S = 0.1
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
 Views = View | Iterable[View]
@@ -55,6 +57,9 @@ class Output:
         self._stdin = stdin or sys.stdin
         self._consoles: dict[int, Console] = {}
         self._live: Live | None = None
+        self._gathering = False
+        self._flushed = 0.0
+        self._terminals: dict[int, bool] = {}
 
     # data
 
@@ -74,6 +79,16 @@ class Output:
         if views is not None:
             self.show(views)
 
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """For many elements that are there already: stdout is flushed every tenth of a second, not for each."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._write(self._stdout, "")
+
     def document(self, data: Any) -> None:
         """One JSON document on stdout, through the query where there is one."""
         value = plain.plain(data)
@@ -91,7 +106,7 @@ class Output:
 
     def verbatim(self, text: str) -> None:
         """As `raw`, but made safe where it would reach a terminal; for text that others wrote (a log's own line)."""
-        self._write(self._stdout, printable(text, newlines=True) if self._stdout.isatty() else text)
+        self._write(self._stdout, printable(text, newlines=True) if self._terminal(self._stdout) else text)
 
     # talk
 
@@ -201,7 +216,7 @@ class Output:
             value = self._query.search(value)
             if value is None:
                 return
-        self._write(self._stdout, plain.dumps(value) + "\n")
+        self._write(self._stdout, plain.written(value) + "\n")
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
@@ -210,17 +225,22 @@ class Output:
             except UnicodeEncodeError:  # a locale without UTF-8
                 encoding = stream.encoding or "ascii"
                 stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-            stream.flush()
+            if not self._gathering or stream is not self._stdout:
+                stream.flush()
+            elif (now := time.monotonic()) - self._flushed >= _FLUSH_S:
+                stream.flush()
+                self._flushed = now
         except BrokenPipeError:
             raise ReaderGoneError from None
 
     def _draw(self, stream: TextIO, views: Views) -> None:
         items = _listed(views)
-        if not stream.isatty() and all(isinstance(v, str | Text | Line) for v in items):
+        terminal = self._terminal(stream)
+        if not terminal and all(isinstance(v, str | Text | Line | Block) for v in items):
             self._write(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
             return
         console = self._console(stream)
-        if stream.isatty():
+        if terminal:
             for index, view in enumerate(items):
                 console.print(
                     _rich(view, first=index == 0, tty=True), soft_wrap=isinstance(view, str | Text | Line | Block)
@@ -230,6 +250,13 @@ class Output:
             for index, view in enumerate(items):
                 console.print(_rich(view, first=index == 0, tty=False))
         self._write(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+
+    def _terminal(self, stream: TextIO) -> bool:
+        """Whether a stream is a terminal; asked once, for it takes longer than writing a line."""
+        known = self._terminals.get(id(stream))
+        if known is None:
+            known = self._terminals[id(stream)] = stream.isatty()
+        return known
 
     def _console(self, stream: TextIO) -> Console:
         console = self._consoles.get(id(stream))
@@ -288,7 +315,10 @@ def _compile(query: str) -> Any:
 
 def _flat(view: object) -> str:
     if isinstance(view, Line):
-        return " " * view.indent + "".join(printable(p.text) for p in view.parts)
+        return " " * view.indent + printable("".join([p.text for p in view.parts]))
+    if isinstance(view, Block):
+        pad = " " * view.indent
+        return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))
     return printable(view.text if isinstance(view, Text) else str(view))
 
 

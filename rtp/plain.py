@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,24 @@ import simplejson
 
 from rtp.sanitize import UNSAFE
 
+_SIMPLE = frozenset({str, int, float, bool, type(None), Decimal})
+
 
 def plain(value: Any) -> Any:
     """JSON types and Decimal only: dataclasses become objects, paths and enums text, sets and tuples arrays."""
+    kind = type(value)
+    if kind in _SIMPLE:  # most values are, and streams have many
+        return value
+    if kind is dict:
+        return {k if type(k) is str else str(k): plain(v) for k, v in value.items()}
+    if kind is list:
+        return [plain(v) for v in value]
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | int | float | bool | Decimal):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if not f.name.startswith("_")}
+        return {name: plain(getattr(value, name)) for name in _public(value.__class__)}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -34,13 +44,28 @@ def plain(value: Any) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
+@cache
+def _public(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(kind) if not f.name.startswith("_"))
+
+
+@cache
+def _encoder(indent: int | None) -> simplejson.JSONEncoder:
+    return simplejson.JSONEncoder(use_decimal=True, ensure_ascii=False, indent=indent)
+
+
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """JSON text with Decimals written digit by digit, never through a float.
 
     What drives a terminal, ends a line to some readers, or no encoder takes (lone surrogates) is escaped; JSON has such
     characters within strings alone, so nothing is lost. Other text is written as it is.
     """
-    text: str = simplejson.dumps(plain(value), use_decimal=True, ensure_ascii=False, indent=indent)
+    return written(plain(value), indent=indent)
+
+
+def written(value: Any, *, indent: int | None = None) -> str:
+    """As `dumps`, of what `plain` has made."""
+    text: str = _encoder(indent).encode(value)
     return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from rtp.errors import UsageError
 
@@ -58,7 +59,14 @@ def iso(ms: int | float) -> str:
 
 def clock(ms: int | float) -> str:
     """`12:00:00.123` in the operator's own time zone."""
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    minute, rest = divmod(int(ms), 60_000)
+    return f"{_minute(minute)}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+@lru_cache(maxsize=64)
+def _minute(minute: int) -> str:
+    """`12:00` of a minute since the epoch. A log has many lines in one; asking for the time zone takes long."""
+    return datetime.fromtimestamp(minute * 60).astimezone().strftime("%H:%M")
 
 
 def stamp(ms: int | float) -> str:
