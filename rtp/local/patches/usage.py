@@ -1,4 +1,4 @@
-"""GetUsage of a usage plan, which the engine enforces but does not tell."""
+"""GetUsage of a usage plan, which the engine enforces but neither tells nor keeps over a stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,18 @@ def apply() -> None:
             return await handle_one(method, path, headers, body, query_params)
         return apigw._v1_response(_usage(apigw, match[1], plan, {k: v[0] for k, v in query_params.items()}))
 
+    def save() -> dict[str, Any]:
+        used = [[*slot, *state] for slot, state in list(apigw._quota_state.items())]
+        return {**save_one(), "rtp_quota_used": used}
+
+    def load(data: dict[str, Any]) -> None:
+        for plan, key, used, since in data.get("rtp_quota_used") or ():
+            apigw._quota_state[(plan, key)] = (used, since)
+        load_one(data)
+
     handle_one = replace(apigw, "handle_request", handle, "method path headers body query_params")
+    save_one = replace(apigw, "get_state", save, "")
+    load_one = replace(apigw, "load_persisted_state", load, "data")
 
 
 def _usage(apigw: Any, plan_id: str, plan: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws import Aws
-from rtp.errors import ConfigError, NotFoundError, RefusedError
+from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError
 from rtp.local import engine, process
 from rtp.local.state import folder
 
@@ -211,6 +211,53 @@ def test_reset_forgets_everything_and_goes_on(root: Path) -> None:
     assert engine.require(root).pid == running.pid
     assert not aws(running).call("sqs", "list_queues").get("QueueUrls")
     assert aws(running).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"] == []
+
+
+def test_an_interrupted_start_leaves_an_engine_that_is_found(root: Path) -> None:
+    # Given somebody who starts it and is gone before it is ready
+    code = (
+        "import os, subprocess\nfrom pathlib import Path\nfrom rtp.local import engine\n"
+        "subprocess.run = lambda *a, run=subprocess.run, **k: (run(*a, **k), os._exit(0))\n"
+        f"engine.start(Path({str(root)!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    # When, Then
+    deadline = time.monotonic() + 20
+    while not engine.status(root).answers and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert engine.start(root).pid == engine.require(root).pid
+
+
+def test_what_cannot_be_saved_is_not_half_there(root: Path) -> None:
+    # Given
+    running = engine.start(root)
+    aws(running).call("s3", "create_bucket", Bucket="half")
+    aws(running).call("sqs", "create_queue", QueueName="half")
+    state = folder(root).data / "state"
+    state.mkdir(exist_ok=True)
+    (state / "sqs.new").mkdir()  # where it would be written
+    # When
+    with pytest.raises(RtpError, match="lost"):
+        engine.stop(root)
+    # Then
+    assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
+
+
+def test_a_long_invocation_holds_nobody_up(root: Path) -> None:
+    # Given
+    running = engine.start(root)
+    made = make_slow_function(aws(running))
+    caller = invoke_in_background(running, made)
+    time.sleep(0.5)
+    # When
+    began = time.monotonic()
+    for _ in range(5):
+        aws(running).call("s3", "list_buckets")
+    # Then
+    assert caller.poll() is None
+    assert time.monotonic() - began < 3
+    caller.kill()
+    caller.wait()
 
 
 def test_start_is_quick(root: Path) -> None:

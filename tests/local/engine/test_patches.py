@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.errors import AwsError
+from rtp.local import engine as engines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.local.engine.conftest import Lab
 
-MENDS = "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,alarms"
+MENDS = (
+    "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,alarms,saving"
+)
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
 
@@ -157,6 +160,13 @@ def a_declared_validator_is_made_up(lab: Lab) -> bool:
     return [validator["id"] for validator in made] != [found["Validator"]]
 
 
+def a_plan_s_usage_is_not_told(lab: Lab) -> bool:
+    """usage: GetUsage answers with the plan."""
+    plan = lab.call("apigateway", "create_usage_plan", name=lab.name, quota={"limit": 10, "period": "DAY"})["id"]
+    today = time.strftime("%Y-%m-%d")
+    return "startDate" not in lab.call("apigateway", "get_usage", usagePlanId=plan, startDate=today, endDate=today)
+
+
 FAULTS = [
     a_silent_function_is_waited_for,
     a_batch_loses_its_traces,
@@ -168,6 +178,7 @@ FAULTS = [
     an_alarm_looks_at_other_metrics,
     dead_letters_cannot_be_moved,
     a_declared_validator_is_made_up,
+    a_plan_s_usage_is_not_told,
 ]
 
 
@@ -177,6 +188,16 @@ def test_the_fault_is_there_without_the_mend_and_gone_with_it(
 ) -> None:
     assert fault(plain), "the engine has mended this itself: take the mend out"
     assert not fault(mended)
+
+
+def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
+    def files(lab: Lab) -> set[str]:
+        root = lab.engine.log_file.parents[2]
+        engines.stop(root)
+        return {path.stem for path in (lab.engine.log_file.parent / "data" / "state").glob("*.json")}
+
+    assert "eventbridge" in files(make_lab(RTP_LOCAL_WITHOUT="saving"))
+    assert "eventbridge" not in files(make_lab())
 
 
 RACE = """
