@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
     Look = Callable[[LogEvent], list[View] | None]
 
 _LEVELS = {
-    "TRACE": ("TRACE", Style.DIM),
-    "DEBUG": ("DEBUG", Style.DIM),
-    "INFO": ("INFO ", Style.PLAIN),
-    "WARNING": ("WARN ", Style.WARN),
-    "ERROR": ("ERROR", Style.BAD),
-    "CRITICAL": ("CRIT ", Style.BAD),
+    "TRACE": Text("TRACE ", Style.DIM),
+    "DEBUG": Text("DEBUG ", Style.DIM),
+    "INFO": Text("INFO  "),
+    "WARNING": Text("WARN  ", Style.WARN),
+    "ERROR": Text("ERROR ", Style.BAD),
+    "CRITICAL": Text("CRIT  ", Style.BAD),
 }
 _LOUD = ("WARNING", "ERROR", "CRITICAL")
 _SILENT = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps that say nothing to an operator
+_PREFIX = 29  # columns of time, level and function
 _INDENT = 13  # under the level, clear of the time
 _FRAMES = 8
 # Where Lambda, or the engine, unpacks the function's code.
@@ -38,17 +40,17 @@ def short(width: int) -> Look:
         if event.kind == "metrics" or (event.step in _SILENT and event.kind == "platform" and event.level == "INFO"):
             return None
         head, *rest = message(event).split("\n")
-        row = [*_prefix(event), Text(head, _message_style(event))]
         below: list[View] = [line(r, indent=_INDENT) for r in rest]
+        row = [*_prefix(event), Text(head, _message_style(event))]
         tail = event.id or ""
-        used = sum(len(part.text) for part in row)
+        used = _PREFIX + len(head)
         if tail and used + 2 + len(tail) <= width:
             row.append(dim("  " + tail))
         elif tail and event.level in _LOUD:
             below.append(line(dim(f"event {tail}"), indent=_INDENT))
         elif tail and used + 11 <= width:
             row.append(dim("  …" + tail[-8:]))
-        return [Line(tuple(row)), *below, *_stack(event, most=_FRAMES)]
+        return [Line(tuple(row)), *below, *(_stack(event, most=_FRAMES) if event.stack else ())]
 
     return look
 
@@ -88,10 +90,9 @@ def wrapped(words: Iterable[str], width: int) -> list[str]:
 
 def message(event: LogEvent) -> str:
     """What the line says, an error with its type."""
-    kind = event.fields.get("error_type") or event.fields.get("errorType")
-    error = event.fields.get("error")
-    said = event.message
-    if event.kind != "platform":
+    said, fields = event.message, event.fields
+    if fields and event.kind != "platform":
+        kind, error = fields.get("error_type") or fields.get("errorType"), fields.get("error")
         said = f"{said}: {error}" if isinstance(error, str) and error not in said else said
         said = f"{kind}: {said}" if isinstance(kind, str) and kind not in said else said
     return said
@@ -103,12 +104,12 @@ def frames(event: LogEvent) -> list[str]:
 
 
 def _prefix(event: LogEvent) -> tuple[Text, ...]:
-    label, style = _LEVELS.get(event.level, (event.level[:5].ljust(5), Style.PLAIN))
-    return (
-        dim(times.clock(event.when) + " "),
-        Text(label + " ", style),
-        Text(event.function.ljust(9) + " ", Style.NAME),
-    )
+    return (dim(times.clock(event.when) + " "), _LEVELS[event.level], _function(event.function))
+
+
+@cache
+def _function(name: str) -> Text:
+    return Text(name.ljust(9) + " ", Style.NAME)
 
 
 def _message_style(event: LogEvent) -> Style:
