@@ -28,6 +28,16 @@ _STYLES = {
     Style.NAME: "cyan",
     Style.NUMBER: "magenta",
 }
+_ANSI = {
+    Style.STRONG: "1",
+    Style.DIM: "2",
+    Style.GOOD: "32",
+    Style.BAD: "1;31",
+    Style.WARN: "33",
+    Style.NAME: "36",
+    Style.NUMBER: "35",
+}
+_MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
 _FLUSH_S = 0.1
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
@@ -240,6 +250,11 @@ class Output:
             self._write(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
             return
         console = self._console(stream)
+        if terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items):
+            # What is not laid out is written at once: rich takes ten times as long, which a long log makes felt.
+            codes = _codes(colour=console.color_system is not None, monochrome=console.no_color)
+            self._write(stream, "".join(f"{_lit(v, codes)}\n" for v in items))
+            return
         if terminal:
             for index, view in enumerate(items):
                 console.print(
@@ -320,6 +335,27 @@ def _flat(view: object) -> str:
         pad = " " * view.indent
         return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))
     return printable(view.text if isinstance(view, Text) else str(view))
+
+
+def _codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:
+    """A terminal's control sequence of each style; none where it has no colours, attributes alone under NO_COLOR."""
+    if not colour:
+        return {}
+    known = _MONOCHROME if monochrome else _ANSI
+    return {style: f"\x1b[{code}m" for style, code in known.items()}
+
+
+def _lit(view: object, codes: dict[Style, str]) -> str:
+    """A view without layout as a terminal shows it."""
+    if isinstance(view, Line):
+        return " " * view.indent + "".join(
+            [
+                f"{codes[p.style]}{printable(p.text)}\x1b[0m" if p.style in codes else printable(p.text)
+                for p in view.parts
+            ]
+        )
+    style = view.style if isinstance(view, Text | Block) else Style.PLAIN
+    return f"{codes[style]}{_flat(view)}\x1b[0m" if style in codes else _flat(view)
 
 
 def _rich_text(cell: object) -> RichText:
