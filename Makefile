@@ -39,6 +39,9 @@ lock: $(READY)
 	  --generate-hashes --no-header -o requirements/dev.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/rtp.txt
+	$(BIN)/uv pip compile -q requirements/layer.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-package botocore --no-emit-package jmespath --no-emit-package python-dateutil \
+	  --no-emit-package six --no-emit-package urllib3 -o rtp/infra/layer-requirements.txt
 
 $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -12,9 +12,7 @@ from rtp.contract import MAX_BODY_BYTES, SOURCE_ATTRIBUTE
 
 RETRY_AFTER_S = 5
 
-_TRACE = (
-    r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
-)
+_TRACE = r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
 _SEND = "Action=SendMessage&Version=2012-11-05"
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rtp
 from rtp.errors import ConfigError, RefusedError, RtpError
-from rtp.infra import archive, assets, layer, toolchain
+from rtp.infra import archive, assets, child, layer, toolchain
 from rtp.infra.plan import Plan
 from rtp.ops import recode
 
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
 
 LOCAL_ACCOUNT = "000000000000"
 _MARK = "rtp.json"  # in an assembly of ours, with what it was made from
-_TIMEOUT_S = 300
-_CAUSE_STATUS = 3  # rtp.infra.app's: the last line on stderr is the cause
+_SCRATCH = ".synth-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +140,12 @@ def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
     """
     target = Path(plan.out)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".synth-", ignore_cleanup_errors=True) as scratch:
+    _forget_killed(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
         fresh = Path(scratch, "new")
         if not exchange or not _exchanged(plan, fresh):
             shutil.rmtree(fresh, ignore_errors=True)
-            _run(replace(plan, out=str(fresh)), target.with_name(f"{target.name}.log"))
+            child.run(replace(plan, out=str(fresh)), Path(scratch), target.with_name(f"{target.name}.log"))
         (fresh / _MARK).write_text(
             json.dumps({"fingerprint": wanted, "version": plan.version, "code": plan.code, "shape": _shape(plan)})
         )
@@ -160,6 +158,13 @@ def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
             except OSError:
                 if attempt == 4:
                     raise
+
+
+def _forget_killed(folder: Path) -> None:
+    """Remove what a synthesis left that was killed; one that is still at work is younger."""
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        if scratch.stat().st_mtime < time.time() - 2 * child.TIMEOUT_S:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _shape(plan: Plan) -> str:
@@ -179,46 +184,3 @@ def _exchanged(plan: Plan, fresh: Path) -> bool:
         return recode.recoded(old, fresh, stack=plan.names.stack, was=Path(mark["code"]), code=Path(plan.code))
     except (OSError, ValueError, KeyError):
         return False
-
-
-def _run(plan: Plan, log: Path) -> None:
-    """Run the CDK app; on failure its whole output is kept in log."""
-    # -P: a module in the user's folder must not shadow the standard library.
-    argv = [sys.executable, "-P", "-m", "rtp.infra.app"]
-    try:
-        done = subprocess.run(
-            argv,
-            input=plan.dumps(),
-            capture_output=True,
-            text=True,
-            env=_environment(),
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise RtpError(f"The synthesis gave no answer within {_TIMEOUT_S} s.", code="synth") from None
-    if done.returncode == 0:
-        log.unlink(missing_ok=True)
-        return
-    log.write_text(f"{done.stdout}\n{done.stderr}")
-    raise RtpError(
-        f"The synthesis failed: {_cause(done.returncode, done.stderr)}",
-        hint=f"The whole output is in {log}.",
-        code="synth",
-    )
-
-
-def _environment() -> dict[str, str]:
-    """The user's, without what would steer the CDK past the plan, and without AWS: a synthesis asks it nothing."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
-    # Its own check of templates takes a second; ours are checked by cfn-lint and more in tests/infra.
-    return {**kept, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
-
-
-def _cause(status: int, stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    if status < 0:
-        return f"it was ended by signal {-status}"
-    if not lines:
-        return f"it ended with status {status} and said nothing"
-    return lines[-1] if status == _CAUSE_STATUS else f"it ended with status {status}: {lines[-1]}"

@@ -1,0 +1,62 @@
+"""Running the CDK app in an interpreter of its own, and telling its first cause when it fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from rtp.errors import RtpError
+from rtp.infra import toolchain
+from rtp.infra.app import FAILED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtp.infra.plan import Plan
+
+TIMEOUT_S = 300
+
+
+def run(plan: Plan, scratch: Path, log: Path) -> None:
+    """Run the CDK app with its temporary files in scratch; on failure its whole output is kept in log."""
+    # -P: a module in the user's folder must not shadow the standard library.
+    argv = [sys.executable, "-P", "-m", "rtp.infra.app"]
+    try:
+        done = subprocess.run(
+            argv,
+            input=plan.dumps(),
+            capture_output=True,
+            text=True,
+            env={**_environment(), "TMPDIR": str(scratch)},  # jsii leaves megabytes where it is killed
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RtpError(f"The synthesis gave no answer within {TIMEOUT_S} s.", code="synth") from None
+    if done.returncode == 0:
+        log.unlink(missing_ok=True)
+        return
+    log.write_text(f"{done.stdout}\n{done.stderr}")
+    raise RtpError(
+        f"The synthesis failed: {_cause(done.returncode, done.stderr)}",
+        hint=f"The whole output is in {log}.",
+        code="synth",
+    )
+
+
+def _environment() -> dict[str, str]:
+    """The user's, without what would steer the CDK past the plan, and without AWS: a synthesis asks it nothing."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
+    # Its own check of templates takes a second; ours are checked by cfn-lint and more in tests/infra.
+    return {**kept, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
+
+
+def _cause(status: int, stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if status < 0:
+        return f"it was ended by signal {-status}"
+    if not lines:
+        return f"it ended with status {status} and said nothing"
+    return lines[-1] if status == FAILED else f"it ended with status {status}: {lines[-1]}"
