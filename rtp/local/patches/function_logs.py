@@ -1,4 +1,4 @@
-"""Logs: event ids, the time that a line names, one stream a day, and pages.
+"""Logs: event ids, the time that a line names, few streams a day, and pages.
 
 Without this, every invocation makes a log stream of its own, so that reading a group becomes slower with each;
 events of functions have no eventId, which followers tell them apart by; all lines of an invocation have the time of
@@ -11,6 +11,7 @@ import heapq
 import itertools
 import re
 import secrets
+import threading
 import time
 from bisect import bisect_left, bisect_right
 from datetime import datetime
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
 MAX_PAGE = 10_000
 MAX_SCANNED = 20_000  # of one page, which may then be short or empty, as on AWS: others want to be served too
-_RUN = secrets.token_hex(16)
+_ROUNDING_MS = 2
+_RUN = secrets.token_hex(14)
 _TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
 _ids = itertools.count()
 _Found = tuple[dict[str, Any], str]  # an event, and its stream
@@ -61,13 +63,36 @@ def emit(
     inside = invocations.inside()
     if inside:
         report += f"\tXRAY TraceId: {inside.root}\tSegmentId: {inside.parent}\tSampled: {str(inside.recorded).lower()}"
+    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
+    slot, start = _slots.take(group, start, end)
     lines = [(start, f"START RequestId: {request_id} Version: {version}")]
     for line in log_text.splitlines() if log_text else ():
         lines.append((_time_of(line, lines[-1][0], start, end), line))
     last = max(at for at, _ in lines)
     lines += [(max(last, end), f"END RequestId: {request_id}"), (max(last, end), report)]
-    group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
-    append(group, f"{time.strftime('%Y/%m/%d')}/[{version}]{_RUN}", lines)
+    append(group, f"{time.strftime('%Y/%m/%d')}/[{version}]{_RUN}{slot:04x}", lines)
+
+
+class Slots:
+    """As on AWS, a stream has one invocation at a time, so that what is printed in between is known to be its own."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, list[int]] = {}  # per group, when the last invocation of each of its streams ended
+        self._lock = threading.Lock()
+
+    def take(self, group: str, start: int, end: int) -> tuple[int, int]:
+        """The first stream that was free all the time, and the start: rounding may let it begin before the last end."""
+        with self._lock:
+            ends = self._ends.setdefault(group, [])
+            slot = next((n for n, ended in enumerate(ends) if ended <= start + _ROUNDING_MS), len(ends))
+            if slot == len(ends):
+                ends.append(start)
+            start = max(start, ends[slot])
+            ends[slot] = max(start, end)
+            return slot, start
+
+
+_slots = Slots()
 
 
 def append(group_name: str, stream_name: str, lines: Sequence[tuple[int, str]]) -> None:
