@@ -28,7 +28,8 @@ class Context:
             request_id = self._requests.get(key)
             return event if request_id is None else replace(event, request_id=request_id)
         if event.kind == "platform" and event.step in ("end", "report", "runtimeDone"):
-            self._requests.pop(key, None)
+            if event.function == "processor" or self._requests.get(key) == event.request_id:
+                self._requests.pop(key, None)
         elif (event.kind == "platform" or event.function == "processor") and self._requests.get(
             key
         ) != event.request_id:
