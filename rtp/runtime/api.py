@@ -63,7 +63,7 @@ def answer(
     job = pipeline.read(runtime, delivery, metrics)
     try:
         if job.invalid is not None:
-            step(job, logs.info, "refused", str(job.invalid)[:500])
+            step(job, logs.info, "refused", str(job.invalid)[:500], **logs.fingerprint(body))
             job.trace.end(job.invalid, rejected=True)
             return _said(400, message="not an event", errors=_problems(job.invalid.problems))
         Pipeline(runtime, deadline, metrics, name=context.aws_request_id).process([job])

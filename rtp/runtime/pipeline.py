@@ -52,15 +52,6 @@ def read(runtime: Runtime, delivery: Delivery, metrics: Metrics) -> Job:
     job = Job(delivery, made, invalid, handled, trace, started=runtime.clock(), model=model)
     if delivery.sent:
         metrics.add(made.type, "AgeAtProcessing", max(0.0, (job.started - delivery.sent) * 1000))
-    step(
-        job,
-        logs.info,
-        "received",
-        "event received",
-        source=delivery.source,
-        receives=delivery.receives,
-        **logs.fingerprint(delivery.body),
-    )
     return job
 
 
@@ -96,11 +87,12 @@ class Pipeline:
                 key = runtime.archive.write_lines(archive.RAW, self._name, lines, now)
         except Exception as failure:
             for job in jobs:
+                _received(job)
                 self._settlement.outage(job, "archive", failure)
             return False
         for number, job in enumerate(jobs):
             job.raw_key = f"{key}#{number}"
-            step(job, logs.info, "archived", "raw event archived", raw_key=job.raw_key)
+            _received(job, raw_key=job.raw_key)
         return True
 
     def _claimed(self, jobs: Sequence[Job]) -> list[Job]:
@@ -180,6 +172,12 @@ def _raiser(error: Exception) -> Callable[[event.Event], Any]:
         raise error
 
     return fail
+
+
+def _received(job: Job, **fields: Any) -> None:
+    delivery = job.delivery
+    seen = {"source": delivery.source, "receives": delivery.receives, **logs.fingerprint(delivery.body), **fields}
+    step(job, logs.info, "received", "event received and archived" if fields else "event received", **seen)
 
 
 def _raw_line(job: Job, now: float) -> dict[str, Any]:

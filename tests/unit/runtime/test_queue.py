@@ -11,8 +11,8 @@ from rtp.runtime.event import Emitted
 from tests.unit.runtime.fakes import Sqs
 
 
-@given(st.integers(1, 1000), st.floats(0, 900), st.floats(1, 43_200), st.floats(0, 1, exclude_max=True))
-def test_backoff_doubles_within_its_bounds(receives: int, base: float, cap: float, chance: float) -> None:
+@given(st.integers(1, 1000), st.integers(0, 900), st.integers(1, 43_200), st.floats(0, 1, exclude_max=True))
+def test_backoff_doubles_within_its_bounds(receives: int, base: int, cap: int, chance: float) -> None:
     seconds = queue.backoff(receives, base=base, cap=cap, rng=lambda: chance)
 
     full = min(cap, base * 2.0 ** min(receives - 1, 40))

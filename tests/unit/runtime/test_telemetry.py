@@ -39,7 +39,7 @@ def test_one_json_line_per_step_with_who_and_what(lines: Any) -> None:
 
     found = lines()
     steps = [line["step"] for line in found if "step" in line]
-    assert steps == ["received", "archived", "claimed", "processed"]
+    assert steps == ["received", "claimed", "processed"]
     for line in found[:-1]:
         assert (line["event_id"], line["event_type"], line["trace_id"]) == ("e1", "t", HEADER[5:40])
         assert {"timestamp", "level", "request_id", "message"} <= set(line)
