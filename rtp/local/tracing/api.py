@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Answer = dict[str, Any]
 
-PAGE = 100  # summaries in one answer
+PAGE = 500  # summaries in one answer
 MAX_TRACE_IDS = 5  # of one BatchGetTraces, as on AWS
 MAX_RANGE_S = 24 * 3600 + 60
 _DEFAULT_RULE = {
@@ -150,7 +150,7 @@ def summary(trace: Trace) -> Answer:
             for key, found in trace.annotations.items()
         },
         "Users": [{"UserName": n.user, "ServiceIds": [_service(n)]} for n in trace.nodes if n.user],
-        "ServiceIds": [_service(node) for node in trace.nodes],
+        "ServiceIds": list({(node.name, node.type): _service(node) for node in trace.nodes}.values()),
         "EntryPoint": _service(trace.entry),
         "Revision": len(trace.segments),
     }

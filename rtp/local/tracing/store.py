@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_BYTES = 64 * 1024  # X-Ray's own limit
 MAX_TRACES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
+MAX_BUILT = 200
 
 
 class InvalidSegmentError(ValueError):
@@ -29,7 +30,6 @@ class InvalidSegmentError(ValueError):
 class _Entry:
     start: float
     documents: dict[str, str] = field(default_factory=dict)  # segment id -> JSON
-    trace: Trace | None = None  # built when asked for, dropped with each new document
 
 
 class TraceStore:
@@ -37,6 +37,7 @@ class TraceStore:
 
     def __init__(self, *, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._built: dict[str, Trace] = {}  # the last ones that were asked for
         self._bytes = 0
         self._max_traces = max_traces
         self._max_bytes = max_bytes
@@ -65,7 +66,12 @@ class TraceStore:
             entry = self._entries.get(trace_id)
             if entry is None:
                 return None
-            return self._built(trace_id, entry)
+            trace = self._built.get(trace_id)
+            if trace is None:
+                trace = self._built[trace_id] = Trace(trace_id, _parsed(entry.documents.values()))
+                if len(self._built) > MAX_BUILT:
+                    del self._built[next(iter(self._built))]
+            return trace
 
     def between(self, start: float, end: float) -> list[str]:
         """Ids of the traces that began in this time, newest first."""
@@ -78,6 +84,7 @@ class TraceStore:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
+            self._built.clear()
             self._bytes = 0
 
     def save(self, path: Path) -> None:
@@ -115,20 +122,15 @@ class TraceStore:
             if entry is None:
                 entry = self._entries[trace_id] = _Entry(start)
             entry.start = min(entry.start, start)
-            entry.trace = None
+            self._built.pop(trace_id, None)
             self._bytes += len(document) - len(entry.documents.get(segment_id, ""))
             entry.documents[segment_id] = document
             while len(self._entries) > self._max_traces or (self._bytes > self._max_bytes and len(self._entries) > 1):
                 self._drop(next(iter(self._entries)))
 
     def _drop(self, trace_id: str) -> None:
+        self._built.pop(trace_id, None)
         self._bytes -= sum(map(len, self._entries.pop(trace_id).documents.values()))
-
-    @staticmethod
-    def _built(trace_id: str, entry: _Entry) -> Trace:
-        if entry.trace is None:
-            entry.trace = Trace(trace_id, _parsed(entry.documents.values()))
-        return entry.trace
 
 
 def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 Document = dict[str, Any]
 
@@ -61,21 +58,33 @@ class Trace:
     @cached_property
     def entry(self) -> Node:
         """The service that the trace begins with."""
-        ids = {entity["id"] for s in self.segments for entity in walk(s)}
+        ids = {entity["id"] for entity, _ in self._entities}
         roots = [s for s in self.segments if s.get("parent_id") not in ids]
-        return self._node(min(roots or self.segments, key=lambda s: s["start_time"]), None)
+        first = min(roots or self.segments, key=lambda s: float(s["start_time"]))
+        return self.nodes[next(i for i, s in enumerate(self.segments) if s is first)]
 
     @cached_property
     def nodes(self) -> list[Node]:
-        """Every service in it."""
-        owners = {entity["id"]: s["name"] for s in self.segments for entity in walk(s)}
+        """Every service in it: those of the segments first, then those that are only called."""
+        owners: dict[str, str] = {}
+        annotations: dict[str, dict[str, Any]] = {}
+        calls: list[tuple[Document, str]] = []
+        for entity, segment in self._entities:
+            owners[entity["id"]] = segment["name"]
+            if entity.get("annotations"):
+                annotations.setdefault(segment["id"], {}).update(entity["annotations"])
+            if entity is not segment and entity.get("namespace"):
+                calls.append((entity, segment["name"]))
         callers = {s.get("parent_id") for s in self.segments}
-        nodes = [self._node(s, owners.get(s.get("parent_id", ""))) for s in self.segments]
-        for segment in self.segments:
-            for call in walk(segment):
-                if call is not segment and call.get("namespace") and call["id"] not in callers:
-                    nodes.append(self._node(call, segment["name"]))
-        return nodes
+        return [
+            *(_node(s, owners.get(s.get("parent_id", "")), annotations.get(s["id"])) for s in self.segments),
+            *(_node(call, caller) for call, caller in calls if call["id"] not in callers),
+        ]
+
+    @cached_property
+    def _entities(self) -> list[tuple[Document, Document]]:
+        """Every segment and subsegment, with the segment that it is in."""
+        return [(entity, segment) for segment in self.segments for entity in walk(segment)]
 
     @cached_property
     def annotations(self) -> dict[str, list[tuple[Any, Node]]]:
@@ -86,31 +95,31 @@ class Trace:
                 found.setdefault(key, []).append((value, node))
         return found
 
-    @staticmethod
-    def _node(entity: Document, parent: str | None) -> Node:
-        inside = list(walk(entity)) if "trace_id" in entity else [entity]
-        http = entity.get("http") or {}
-        return Node(
-            name=entity["name"],
-            type=entity.get("origin") or (f"AWS::{entity['name']}" if entity.get("namespace") == "aws" else "client"),
-            parent=parent,
-            start=float(entity["start_time"]),
-            end=entity.get("end_time"),
-            error=bool(entity.get("error")),
-            fault=bool(entity.get("fault")),
-            throttle=bool(entity.get("throttle")),
-            http={**(http.get("request") or {}), **(http.get("response") or {})},
-            annotations={key: value for e in inside for key, value in (e.get("annotations") or {}).items()},
-            user=entity.get("user"),
-            account=(entity.get("aws") or {}).get("account_id"),
-        )
+
+def _node(entity: Document, parent: str | None, annotations: dict[str, Any] | None = None) -> Node:
+    http = entity.get("http") or {}
+    return Node(
+        name=entity["name"],
+        type=entity.get("origin") or (f"AWS::{entity['name']}" if entity.get("namespace") == "aws" else "client"),
+        parent=parent,
+        start=float(entity["start_time"]),
+        end=entity.get("end_time"),
+        error=bool(entity.get("error")),
+        fault=bool(entity.get("fault")),
+        throttle=bool(entity.get("throttle")),
+        http={**(http.get("request") or {}), **(http.get("response") or {})} if http else {},
+        annotations=annotations or {},
+        user=entity.get("user"),
+        account=(entity.get("aws") or {}).get("account_id"),
+    )
 
 
-def walk(entity: Document) -> Iterator[Document]:
-    """A segment or subsegment and everything below it."""
-    yield entity
-    for child in entity.get("subsegments") or ():
-        yield from walk(child)
+def walk(entity: Document) -> list[Document]:
+    """A segment or subsegment and everything below it, parents before children."""
+    found = [entity]
+    for above in found:
+        found += above.get("subsegments") or ()
+    return found
 
 
 def _assembled(documents: list[Document]) -> list[Document]:
