@@ -125,10 +125,17 @@ def the_region_is_its_own(t: Template) -> bool:
 
 
 def the_door_knows_its_callers(t: Template) -> bool:
-    """API Gateway may call the processor for this API's POST /process alone."""
+    """API Gateway may call the processor (its alias, where versions are published) for POST /process alone."""
     (permission,) = t.of("Lambda::Permission").values()
     source = json.dumps(permission["SourceArn"])
-    return permission["Principal"] == "apigateway.amazonaws.com" and "/POST/process" in source
+    processor = t.id("Lambda::Function", FunctionName=t.plan.names.processor)
+    called = t.id("Lambda::Alias", FunctionName={"Ref": processor}) if t.plan.published else processor
+    return (
+        permission["Principal"] == "apigateway.amazonaws.com"
+        and "/POST/process" in source
+        and called in json.dumps(permission["FunctionName"])
+        and called in json.dumps(t.method("process")["Integration"]["Uri"])
+    )
 
 
 def _responses(t: Template) -> list[dict[str, Any]]:
@@ -200,6 +207,7 @@ MUTANTS: list[tuple[Rule, Change]] = [
     ),
     (the_region_is_its_own, lambda t: t.one("ApiGateway::RestApi").update(EndpointConfiguration={"Types": ["EDGE"]})),
     (the_door_knows_its_callers, lambda t: t.one("Lambda::Permission").update(SourceArn="*")),
+    (the_door_knows_its_callers, lambda t: t.method("process")["Integration"].update(Uri="arn")),
 ]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,3 +155,10 @@ def test_a_mutant_is_caught_by(
     rule: Rule, env: str, change: Change, caught: Callable[[Rule, str, Change], bool]
 ) -> None:
     assert caught(rule, env, change)
+
+
+def test_a_protected_stack_is_not_deleted_by_mistake(template: Template) -> None:
+    manifest = json.loads((Path(template.plan.out) / "manifest.json").read_text())
+    (stack,) = (a["properties"] for a in manifest["artifacts"].values() if a["type"] == "aws:cloudformation:stack")
+    assert stack.get("terminationProtection", False) is template.plan.protected
+    assert stack["tags"] == template.plan.tags
