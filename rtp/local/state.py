@@ -55,6 +55,11 @@ class Folder:
         return self.path / "stderr.log"
 
     @property
+    def lock_file(self) -> Path:
+        """Locked by whoever starts, stops or clears the engine."""
+        return self.path / "lock"
+
+    @property
     def data(self) -> Path:
         """Everything that a stop keeps and a kill spoils."""
         return self.path / "data"
@@ -80,6 +85,8 @@ class Folder:
                 folder.chmod(0o700)
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
+            for file in (self.lock_file, self.stderr_file):
+                file.touch(mode=0o600)
         except OSError as error:
             raise ConfigError(
                 f"the local engine cannot write {self.path}: {error.strerror}",
@@ -117,7 +124,7 @@ class Folder:
     @contextlib.contextmanager
     def lock(self, timeout: float = 60) -> Iterator[None]:
         """Hold the right to start, stop or clear this engine; another rtp that has it is waited for."""
-        with (self.path / "lock").open("a") as file:
+        with self.lock_file.open("a") as file:
             deadline = time.monotonic() + timeout
             while not try_lock(file.fileno()):
                 if time.monotonic() > deadline:
