@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rtp.contract import STATUS_INDEX
+from rtp.runtime import attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,12 +82,9 @@ def by_status(
     return rows[:limit]
 
 
-def item(attributes: dict[str, Any]) -> dict[str, Any]:
-    """A DynamoDB item as plain values; numbers stay exact Decimals."""
-    from boto3.dynamodb.types import TypeDeserializer
-
-    deserializer = TypeDeserializer()
-    return {k: deserializer.deserialize(v) for k, v in attributes.items()}
+def item(found: dict[str, Any]) -> dict[str, Any]:
+    """A DynamoDB item as plain values: int where a number is whole, an exact Decimal otherwise."""
+    return {name: attributes.unpack(value) for name, value in found.items()}
 
 
 def _first(items: Iterator[Any], limit: int) -> Iterator[Any]:

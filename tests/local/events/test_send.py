@@ -1,0 +1,262 @@
+"""`rtp send` on the real engine: every way in, every shape, and everything that may be wrong with what it is handed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.aws import api
+from rtp.contract import MAX_BODY_BYTES
+from tests.local.events.conftest import post, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Project
+    from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
+
+GOOD = '{"type": "note", "data": {"n": 1}}'
+
+
+@pytest.fixture
+def project(pipeline: Pipeline) -> Project:
+    """The deployed project."""
+    return pipeline.project
+
+
+def test_one_event_of_a_file_is_processed_and_has_the_pinned_shape(project: Project, tmp_path: Path) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(json.dumps(json.loads(GOOD), indent=4))
+
+    sent = project.rtp("send", file, "--json").json
+
+    assert list(sent) == ["id", "timestamp", "status", "http_status", "trace_id", "latency_ms"]
+    assert (sent["status"], sent["http_status"]) == ("processed", 200)
+    assert project.rtp("show", sent["id"], "--json").json["record"]["trace_id"] == sent["trace_id"]
+
+
+@pytest.mark.parametrize(
+    ("via", "status", "http_status"), [("api", "processed", 200), ("events", "accepted", 202), ("sqs", "accepted", 200)]
+)
+def test_every_way_in_leads_to_a_record_with_the_trace_that_was_told(
+    project: Project, via: str, status: str, http_status: int
+) -> None:
+    sent = project.rtp("send", "-", "--via", via, "--wait", "--json", stdin=GOOD).json
+
+    assert (sent["status"], sent["http_status"]) == (status, http_status)
+    assert sent["record"]["status"] == "processed"
+    assert sent["record"]["data"] == {"n": 1}
+    assert sent["record"]["trace_id"] == sent["trace_id"]
+    assert sent["record"]["source"] == ("queue" if via == "sqs" else "api")
+
+
+def test_arrays_and_lines_are_summed_up_in_the_pinned_shape(project: Project) -> None:
+    for text in (f"[{GOOD}, {GOOD}]", f"{GOOD}\n{GOOD}\n"):
+        done = project.rtp("send", "-", "--json", stdin=text).json
+
+        assert list(done) == ["sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
+        assert (done["sent"], done["by_status"], done["failed"]) == (2, {"processed": 2}, [])
+
+
+def test_an_event_of_words(project: Project) -> None:
+    done = project.rtp("send", "--type", "note", "-d", '{"x": "é"}', "--wait")
+
+    assert done.stdout.startswith("processed  ")
+    assert "trace " in done.stdout
+
+
+def test_numbers_arrive_exactly(project: Project) -> None:
+    numbers = [
+        "0.1",
+        "1.10",
+        "-0.0",
+        "1e-130",
+        "12345678901234567890123456789012345678",
+        "123456789.123456789",
+        "1E125",
+    ]
+    event = f'{{"type": "note", "data": {{"n": [{", ".join(numbers)}]}}}}'
+
+    sent = project.rtp("send", "-", "--json", stdin=event).json
+
+    shown = project.rtp("show", sent["id"], "--json").stdout
+    stored = json.loads(shown, parse_float=Decimal, parse_int=Decimal)["record"]["data"]["n"]
+    assert stored == [Decimal(n) for n in numbers]
+
+
+def test_a_repeat_of_an_event_runs_once_and_is_answered_alike(project: Project) -> None:
+    event = '{"type": "note", "id": "mine-1", "timestamp": 1700000000000, "data": {}}'
+
+    first, second = (project.rtp("send", "-", "--json", stdin=event).json for _ in range(2))
+
+    assert first["status"] == second["status"] == "processed"
+    assert project.rtp("show", "mine-1", "--json").json["record"]["attempt_count"] == 1
+
+
+def test_a_rejected_event_is_a_failure(project: Project) -> None:
+    done = project.rtp("send", "--type", "bad", "-d", '{"why": "no"}', "--json", ok=False)
+
+    assert (done.code, done.json["status"], done.json["http_status"]) == (1, "rejected", 422)
+    assert done.json["error"] == {"type": "Reject", "message": "no"}
+
+
+def test_waiting_tells_of_a_death(project: Project) -> None:
+    done = project.rtp("send", "--type", "order.created", "-d", "{}", "--wait", "--json", ok=False)
+
+    assert (done.code, done.json["status"], done.json["record"]["status"]) == (1, "queued", "dead")
+    assert done.json["record"]["error"]["type"] == "KeyError"
+
+
+def test_waiting_in_vain_is_an_exit_code_of_its_own(pipeline: Pipeline) -> None:
+    (mapping,) = pipeline.aws.call("lambda", "list_event_source_mappings")["EventSourceMappings"]
+    pipeline.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=False)
+    try:
+        done = pipeline.project.rtp(
+            "send", "-", "--via", "events", "--wait", "--timeout", "0.5", "--json", stdin=GOOD, ok=False
+        )
+    finally:
+        pipeline.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=True)
+
+    assert (done.code, done.json["status"], done.json["record"]) == (6, "accepted", None)
+    wait_for(lambda: pipeline.statuses([done.json["id"]]) == {done.json["id"]: "processed"})
+
+
+def test_a_mixed_load_fails_as_a_whole_and_names_the_lines(project: Project) -> None:
+    events = "\n".join([GOOD, '{"type": "bad", "data": {}}', GOOD])
+
+    done = project.rtp("send", "-", "--json", stdin=events, ok=False)
+
+    assert (done.code, done.json["by_status"]) == (1, {"processed": 2, "rejected": 1})
+    assert [f["line"] for f in done.json["failed"]] == [2]
+    assert "such as line 2" in project.rtp("send", "-", stdin=events, ok=False).stdout
+
+
+def test_a_large_load_leaves_one_record_each(pipeline: Pipeline) -> None:
+    done = pipeline.project.rtp(
+        "send", "-", "--via", "sqs", "--count", "200", "--wait", "--json", stdin=GOOD, timeout=120
+    )
+
+    assert (done.json["sent"], done.json["outcomes"], done.json["pending"]) == (200, {"processed": 200}, 0)
+
+
+def test_a_rate_is_kept(project: Project) -> None:
+    done = project.rtp("send", "-", "--count", "11", "--rate", "10", "--json", stdin=GOOD).json
+
+    assert done["elapsed_s"] >= 1
+    assert done["rate"] <= 11
+
+
+def test_an_interrupt_loses_nothing_from_the_summary(pipeline: Pipeline) -> None:
+    run = pipeline.project.start("send", "--type", "note", "-d", "{}", "--count", "1000", "--rate", "40", "--json")
+    wait_for(lambda: _stored_lately(pipeline) or run.poll() is not None)
+
+    run.send_signal(signal.SIGINT)
+    stdout, stderr = run.communicate(timeout=60)
+
+    assert run.returncode == 130
+    assert "Traceback" not in stderr
+    done = json.loads(stdout)
+    assert 0 < done["sent"] < 1000
+    assert done["sent"] + done["unsent"] == 1000
+    assert done["by_status"] == {"processed": done["sent"]}
+
+
+def _stored_lately(pipeline: Pipeline) -> bool:
+    """Whether a note came in just now."""
+    return bool(pipeline.project.rtp("records", "--type", "note", "--since", "2s", "--json").json["records"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "said"),
+    [
+        (["send", "none.json"], "", 2, "There is no file none.json"),
+        (["send", "-"], f'{GOOD}\n{{"x": 1}}\n', 2, "line 2: $.type: required"),
+        (["send", "-"], b"\xff\xfe", 2, "not UTF-8"),
+        (["send"], "", 2, "Name a file"),
+        (["send", "-", "--type", "a"], GOOD, 2, "--type belongs to --data"),
+        (["send", "-", "--via", "pigeon"], GOOD, 2, "--via"),
+        (["send", "-", "-e", "nowhere"], GOOD, 3, "no environment 'nowhere'"),
+        (["show"], "", 2, "Missing argument"),
+        (["show", "nobody"], "", 4, "no sign of an event nobody"),
+        (["records", "--status", "lost"], "", 2, "is not a status"),
+        (["records", "--since", "1h", "--until", "2h"], "", 2, "--until is before --since"),
+        (["dlq", "inspect", "--grep", "("], "", 2, "--grep"),
+        (["dlq", "undo", "--run", "none"], "", 4, "no run none"),
+        (["replay"], "", 2, "Say which events"),
+        (["replay", "--id", "nobody"], "", 4, "not in the archive"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_with_its_exit_code(
+    project: Project, arguments: list[str], stdin: str | bytes, code: int, said: str
+) -> None:
+    done = project.rtp(*arguments, stdin=stdin, ok=False)
+
+    assert (done.code, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert done.stderr.count("error: ") == 1
+
+
+def test_bad_input_is_a_json_document_where_that_was_asked_for(project: Project) -> None:
+    for arguments, code in ((["send", "-"], 2), (["show", "nobody"], 4)):
+        done = project.rtp(*arguments, "--json", ok=False)
+
+        assert done.code == code
+        assert set(done.json["error"]) == {"code", "message", "hint"}
+        assert done.stderr == ""
+
+
+def test_without_an_engine_every_command_says_how_to_start_one(tmp_path: Path) -> None:
+    from tests.local.conftest import Project
+
+    empty = Project(tmp_path)
+    for arguments in (["send", "-"], ["show", "x"], ["dlq", "redrive", "--all"]):
+        done = empty.rtp(*arguments, "--json", stdin=GOOD, ok=False)
+
+        assert (done.code, done.json["error"]["code"]) == (4, "engine-stopped")
+        assert "rtp deploy" in done.json["error"]["hint"]
+
+
+def test_the_key_is_never_shown(project: Project) -> None:
+    secret = api.key(project.aws, project.outputs).value
+    shown = ""
+    for arguments in (["send", "-"], ["send", "-", "--via", "events", "--wait", "--json"], ["send", "none.json"]):
+        done = project.rtp(*arguments, stdin=GOOD, ok=False)
+        shown += done.stdout + done.stderr
+
+    assert len(secret) > 10
+    assert secret not in shown
+
+
+@pytest.mark.parametrize("size", [MAX_BODY_BYTES - 1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1, 1_048_577])
+def test_what_fits_is_stored_and_what_does_not_is_refused_at_each_door(pipeline: Pipeline, size: int) -> None:
+    frame = '{"type":"note","id":"ID","timestamp":1700000000000,"data":{"x":"' + '"}}'
+    for path, accepted in (("process", 200), ("events", 202)):
+        event_id = f"size-{size}-{path}"
+        text = frame.replace("ID", event_id)
+        body = text[:-3] + "x" * (size - len(text)) + '"}}'
+        assert len(body) == size
+
+        status, answer = post(pipeline.project, path, body.encode())
+
+        if size > MAX_BODY_BYTES:
+            assert status == 413, answer
+            continue
+        assert status == accepted, answer
+        wait_for(_stored(pipeline, event_id, size - len(text)))
+
+
+def _stored(pipeline: Pipeline, event_id: str, length: int) -> Callable[[], bool]:
+    """Whether the event's record has a text of so many characters."""
+
+    def stored() -> bool:
+        record = pipeline.project.rtp("show", event_id, "--json", ok=False).json.get("record")
+        return bool(record) and record["status"] == "processed" and len(record["data"]["x"]) == length
+
+    return stored

@@ -1,0 +1,174 @@
+"""`rtp show` and `rtp records`: any event that was taken is found, whole, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtp.ops.identity import uuid7
+from tests.local.events.conftest import post, wait_for
+
+if TYPE_CHECKING:
+    from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**30), 10**30) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_a_processed_event_is_told_whole(pipeline: Pipeline) -> None:
+    pipeline.mend()
+    sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"total": 1.50}', "--json").json
+
+    wait_for(lambda: pipeline.project.rtp("show", sent["id"], "--json").json["trace"])
+    story = pipeline.project.rtp("show", sent["id"], "--json").json
+
+    assert list(story) == ["record", "attempts", "logs", "trace", "dlq"]
+    assert story["record"]["result"] == {"priced": True}
+    assert [a["outcome"] for a in story["attempts"]] == ["processed"]
+    assert {"received", "processed"} <= {line["step"] for line in story["logs"]}
+    assert story["trace"]["id"] == sent["trace_id"]
+    assert story["dlq"] is None
+    shown = pipeline.project.rtp("show", sent["id"]).stdout
+    for part in ("processed", "Data", "Result", "Attempts", "Waterfall", "event received"):
+        assert part in shown
+
+
+def test_a_dead_event_is_told_with_its_message_and_what_to_do(pipeline: Pipeline) -> None:
+    (event_id,) = pipeline.kill_orders(1)
+
+    story = pipeline.project.rtp("show", event_id, "--json").json
+
+    assert story["record"]["status"] == "dead"
+    assert [a["error"]["type"] for a in story["attempts"]] == ["KeyError", "KeyError"]
+    assert story["dlq"]["error"] == {"type": "KeyError", "message": "'total'"}
+    assert f"rtp dlq redrive --id {event_id}" in pipeline.project.rtp("show", event_id).stdout
+    assert [m.visible for m in pipeline.dlq] == [True]
+
+
+def test_an_event_that_is_no_event_is_found_by_its_message(pipeline: Pipeline) -> None:
+    status, answer = post(pipeline.project, "events", b'{"type": "x", "data": {}, "id": "only-an-id"}')
+    if status == 202:  # the door may leave it to the worker
+        request = json.loads(answer)["id"]
+        wait_for(lambda: len(pipeline.dlq) == 1)
+        found = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"][0]
+        assert found["id"] in (request, "only-an-id")
+        assert pipeline.project.rtp("show", found["id"], "--json").json["dlq"]["message_id"] == found["message_id"]
+    else:
+        assert status == 400
+
+
+def test_large_data_is_read_back_from_where_it_was_put(pipeline: Pipeline) -> None:
+    event = {"type": "note", "data": {"x": "é" * 120_000}}
+
+    sent = pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event, ensure_ascii=False)).json
+
+    record = pipeline.project.rtp("show", sent["id"], "--json").json["record"]
+    assert "data_key" in record  # it was too large for the item
+    assert record["data"] == event["data"]
+    (listed,) = pipeline.project.rtp("records", "--type", "note", "--limit", "1", "--json").json["records"]
+    assert listed["data"] == event["data"]
+    shown = pipeline.project.rtp("show", sent["id"]).stdout
+    assert "more characters" in shown
+    assert len(shown) < 20_000
+
+
+@settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(values=st.lists(VALUES, min_size=20, max_size=40))
+def test_data_of_any_shape_comes_back_equal(pipeline: Pipeline, values: list[object]) -> None:
+    # Given events with every kind of text, number and nesting
+    events = [{"id": uuid7(), "type": "note", "data": {"v": value}} for value in values]
+    # When they are sent and read back
+    done = pipeline.project.rtp("send", "-", "--json", stdin="\n".join(map(json.dumps, events)), ok=False)
+    assert done.json["by_status"] == {"processed": len(events)}, done.stdout
+    listed = pipeline.project.rtp("records", "--type", "note", "--limit", str(len(events)), "--json").json["records"]
+    # Then nothing has changed
+    assert {r["id"]: r["data"] for r in listed} == {e["id"]: e["data"] for e in events}
+
+
+HOSTILE = [
+    "\x1b[2J\x1b[1;1H",
+    "\x1b]0;owned\x07",
+    "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\",
+    "\x1b]52;c;ZWNobw==\x07",
+    "\x1bP1$r\x1b\\",
+    "\x9b2J\x9d0;x\x9c",
+    "over\rwritten",
+    "back\b\b\b\bspace",
+    "\u202egnp.exe",
+    "\u2066a\u2069\u200b\ufeff",
+    "[bold red]markup[/bold red]",
+    "[link=http://x]x[/link]",
+    "\x00\x01\x7f",
+    "\u2028line\u2029",
+]
+
+
+def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline) -> None:
+    # Given an event with hostile text as type, as key and as value
+    event = {"id": uuid7(), "type": "".join(HOSTILE)[:128], "data": {f"k{text}": text for text in HOSTILE}}
+    pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event))
+    # When it is shown
+    shown = pipeline.project.rtp("show", str(event["id"])).stdout
+    listed = pipeline.project.rtp("records", "--limit", "3").stdout
+    # Then no control character, no bidirectional mark, and no markup that took effect
+    unsafe = {c for text in HOSTILE for c in text if not c.isprintable()} - {"\n"}
+    assert len(unsafe) > 15
+    assert not unsafe & set(shown + listed)
+    assert "[bold red]markup[/bold red]" in shown
+    assert "\\x1b[2J" in listed
+    # and as JSON it is as it was
+    record = pipeline.project.rtp("show", str(event["id"]), "--json").json["record"]
+    assert (record["data"], record["type"]) == (event["data"], event["type"])
+
+
+def test_every_accepted_event_is_found(pipeline: Pipeline) -> None:
+    # Given a load of good and bad events by both doors
+    ids = []
+    for via, status in (("api", 0), ("events", 0)):
+        kinds = ["note", "bad", "order.created"] * 4
+        events = [{"id": uuid7(), "type": kind, "data": {}} for kind in kinds]
+        done = pipeline.project.rtp(
+            "send", "-", "--via", via, "--json", stdin="\n".join(map(json.dumps, events)), ok=False
+        )
+        assert done.code >= status
+        ids += [str(e["id"]) for e in events]
+    # When each is asked for once it has come to its end
+    wait_for(lambda: all(s in ("processed", "dead") for s in pipeline.statuses(ids).values()))
+    wait_for(lambda: len(pipeline.dlq) == 16)
+    # Then each has a record, log lines, and its message where it is dead
+    for event_id in ids[::5]:
+        story = pipeline.project.rtp("show", event_id, "--json").json
+        assert story["logs"], event_id
+        assert (story["dlq"] is not None) == (story["record"]["status"] == "dead")
+
+
+def test_records_are_listed_by_status_type_and_time(pipeline: Pipeline) -> None:
+    kind = f"kind-{uuid7()}"
+    events = [{"id": f"{kind}-{n}", "timestamp": 1_700_000_000_000 + n, "type": kind, "data": {}} for n in range(12)]
+    other = [{"id": uuid7(), "type": "note", "data": {}} for _ in range(30)]
+    stdin = "\n".join(json.dumps(e) for e in events + other)
+    pipeline.project.rtp("send", "-", "--via", "sqs", "--wait", stdin=stdin)
+
+    def ids(*options: str) -> list[str]:
+        found = pipeline.project.rtp("records", "--json", "--type", kind, *options).json["records"]
+        return [r["id"] for r in found]
+
+    everything = [f"{kind}-{n}" for n in reversed(range(12))]
+    assert ids("--since", "2023-11-01T00:00:00Z") == everything
+    assert ids("--since", "2023-11-01T00:00:00Z", "--limit", "5") == everything[:5]
+    assert ids("--since", "1700000000004", "--until", "1700000000006") == everything[5:8]
+    assert ids("--since", "2023-11-01T00:00:00Z", "--status", "dead") == []
+    assert ids("--since", "1h") == []
+    assert pipeline.project.rtp("records", "--type", "nothing").stdout == "no records in this time\n"
