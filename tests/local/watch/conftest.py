@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import select
@@ -11,9 +12,10 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -77,6 +79,42 @@ def lines_of(project: Project, sent: Sent, *level: str) -> list[dict[str, object
     """The log lines of an event."""
     options = ("--level", *level) if level else ()
     return project.rtp("logs", "--json", "--id", sent.id, *options).lines
+
+
+def send_many(project: Project, count: int, *options: str) -> list[str]:
+    """Send so many good events with one command; their ids."""
+    ids = [uuid7() for _ in range(count)]
+    lines = "\n".join(f'{{"id": "{i}", "type": "order.created", "data": {{"total": 1}}}}' for i in ids)
+    project.rtp("send", "-", "--json", *options, stdin=lines)
+    return ids
+
+
+def followed(
+    tail: subprocess.Popen[str],
+    enough: Callable[[list[dict[str, Any]]], bool],
+    *,
+    after_s: float = 2,
+    most_s: float = 40,
+) -> tuple[list[dict[str, Any]], str]:
+    """What a follower writes until that is enough, and for a while after; then Ctrl-C. Its lines and its talk."""
+    seen: list[dict[str, Any]] = []
+    assert tail.stdout is not None
+    reader = threading.Thread(target=lambda: seen.extend(json.loads(line) for line in tail.stdout or ()), daemon=True)
+    reader.start()
+    try:
+        until(lambda: enough(seen), seconds=most_s)
+        time.sleep(after_s)  # for what must not come, such as a line twice
+        tail.send_signal(signal.SIGINT)
+        tail.wait(20)
+        reader.join(5)
+        assert tail.stderr is not None
+        return seen, tail.stderr.read()
+    finally:
+        tail.kill()
+        tail.wait()
+        tail.stdout.close()
+        if tail.stderr is not None:
+            tail.stderr.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rtp.contract import Alarm
 from rtp.errors import ExitCode
-from tests.local.watch.conftest import on_terminal, until
+from tests.local.watch.conftest import followed, on_terminal, until
 
 if TYPE_CHECKING:
     from tests.local.conftest import Project
@@ -60,12 +57,9 @@ def test_watch_redraws_in_place_until_ctrl_c(deployed: Project) -> None:
 
 def test_watch_as_json_is_a_stream(deployed: Project) -> None:
     watch = deployed.start("status", "--watch", "--interval", "0.5", "--json")
-    time.sleep(4)
-    watch.send_signal(signal.SIGINT)
-    stdout, _ = watch.communicate(timeout=20)
 
-    seen = [json.loads(line) for line in stdout.splitlines()]
-    assert len(seen) >= 2
+    seen, _ = followed(watch, lambda seen: len(seen) >= 2, after_s=0)
+
     assert all(s["type"] == "status" and s["env"] == "local" for s in seen)
 
 
