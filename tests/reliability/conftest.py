@@ -1,0 +1,285 @@
+"""A deployed pipeline to hurt, the ledger of what became of every event, and the table that is printed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws import objects, records
+from rtp.contract import Output
+from rtp.local import engine as engines
+from rtp.ops.identity import uuid7
+from tests.local.conftest import Project
+from tests.local.events.conftest import stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from rtp.aws import Aws
+
+FAULTY = Path(__file__).with_name("faulty.py")
+SETTINGS = """\
+[processors]
+path = "processors"
+
+[defaults]
+max_receive_count = 4
+backoff_base_s = 0
+timeout_s = 3
+worker_concurrency = 4
+key_rate = 10000
+key_burst = 10000
+throttle_rate = 10000
+throttle_burst = 10000
+daily_quota = 1000000
+"""
+PROCESSORS = '''\
+"""`work` succeeds, `poison` never does, `slow` takes its time; faults are as the function's environment says."""
+
+import time
+
+from processors import faulty
+from rtp.runtime import Event, Reject, processor
+
+VERSION = 1
+
+faulty.install()
+
+
+@processor("work")
+def work(event: Event) -> dict:
+    return {"n": event.data["n"], "version": VERSION}
+
+
+@processor("poison")
+def poison(event: Event) -> dict:
+    if event.data["n"] % 2:
+        raise Reject("odd poison")
+    raise ValueError("even poison")
+
+
+@processor("slow")
+def slow(event: Event) -> dict:
+    time.sleep(event.data["seconds"])
+    return {}
+'''
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What goes in must come out: every event once, processed or dead in the dead-letter queue, and nothing else."""
+
+    sent: int
+    processed: int
+    dead: int
+    lost: list[str]
+    doubled: list[str]
+    unexpected: list[str]
+    changed: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.doubled or self.unexpected or self.changed)
+
+
+@dataclass
+class Rig:
+    """A pipeline, and what one does to it."""
+
+    project: Project
+    sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @cached_property
+    def aws(self) -> Aws:
+        return self.project.aws
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        return self.project.outputs
+
+    def begin(self) -> None:
+        """Forget what was sent, empty both queues: the next ledger is about what comes now."""
+        self.sent.clear()
+        self.faults()
+        for url in (Output.QUEUE_URL, Output.DLQ_URL):
+            self.aws.call("sqs", "purge_queue", QueueUrl=self.outputs[url])
+
+    def events(self, count: int, *, poison: float = 0, type: str = "work", **data: Any) -> list[dict[str, Any]]:
+        """New events, every so many of them poison."""
+        every = round(1 / poison) if poison else 0
+        return [
+            {"id": uuid7(), "type": "poison" if every and n % every == 0 else type, "data": {"n": n, **data}}
+            for n in range(count)
+        ]
+
+    def send(self, events: Iterable[dict[str, Any]]) -> None:
+        """Put events in the queue; those that are sent again count once."""
+        entries: list[dict[str, Any]] = []
+        for event in events:
+            self.sent[event["id"]] = event
+            entries.append({"Id": str(len(entries) % 10), "MessageBody": json.dumps(event)})
+        for start in range(0, len(entries), 10):
+            chunk = entries[start : start + 10]
+            answer = self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=chunk)
+            assert not answer.get("Failed")
+
+    def depth(self) -> int:
+        """Messages in the queue, in flight ones too."""
+        names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
+        queue = self.outputs[Output.QUEUE_URL]
+        found = self.aws.call("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in found.values())
+
+    def drain(self, *, seconds: float = 120) -> None:
+        """Wait until the queue is empty."""
+        wait_for(lambda: self.depth() == 0, seconds=seconds)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The table, whole."""
+        return [
+            records.item(i) for i in self.aws.pages("dynamodb", "scan", "Items", TableName=self.outputs[Output.TABLE])
+        ]
+
+    def dlq(self) -> Counter[str]:
+        """Ids in the dead-letter queue, each with how many messages it has."""
+        return Counter(json.loads(m.body)["id"] for m in stored(self.project, self.outputs[Output.DLQ_URL]))
+
+    def ledger(self) -> Ledger:
+        """The account of all that was sent since `begin`."""
+        found = [r for r in self.records() if r["id"] in self.sent]
+        dlq = self.dlq()
+        times = Counter(r["id"] for r in found)
+        processed = {r["id"] for r in found if r["status"] == "processed"}
+        return Ledger(
+            sent=len(self.sent),
+            processed=len(processed),
+            dead=len(set(dlq) & set(self.sent)),
+            lost=[i for i in self.sent if i not in processed and i not in dlq],
+            doubled=[i for i, n in times.items() if n > 1] + [i for i in processed if i in dlq],
+            unexpected=[i for i in dlq if i not in self.sent],
+            changed=[r["id"] for r in found if "data" in r and r["data"] != self.sent[r["id"]]["data"]],
+        )
+
+    def raw_keys(self) -> set[str]:
+        """Every raw object there is."""
+        return {listed.key for listed in objects.listed(self.aws, self.outputs[Output.BUCKET], "raw/")}
+
+    def faults(self, **switches: str) -> None:
+        """Give the worker these fault switches (FAULT_…), and no others, from its next start on."""
+        name = self.outputs[Output.WORKER]
+        found = self.aws.call("lambda", "get_function_configuration", FunctionName=name)["Environment"]["Variables"]
+        kept = {k: v for k, v in found.items() if not k.startswith("FAULT_")}
+        if kept | switches != found:
+            self.aws.call(
+                "lambda", "update_function_configuration", FunctionName=name, Environment={"Variables": kept | switches}
+            )
+
+    def workers(self) -> list[int]:
+        """Processes that run the worker function."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                command = (entry / "cmdline").read_bytes()
+                name = f"ministack-lambda-{self.outputs[Output.WORKER]}".encode()
+                if name in command and str(self.project.root).encode() in command:
+                    found.append(int(entry.name))
+        return found
+
+    @contextlib.contextmanager
+    def killing(self, every: float) -> Iterator[list[int]]:
+        """Kill a worker process every so many seconds; the list grows with each kill."""
+        stop, killed = threading.Event(), list[int]()
+
+        def kill() -> None:
+            while not stop.wait(every):
+                for pid in self.workers()[:1]:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+
+        thread = threading.Thread(target=kill)
+        thread.start()
+        try:
+            yield killed
+        finally:
+            stop.set()
+            thread.join()
+
+
+def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
+    """Until the condition holds; fails the test when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
+        time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def pipeline(root: Path, engine_env: Mapping[str, str] | None = None) -> Iterator[Rig]:
+    """A pipeline of its own, deployed by the CLI; engine_env are switches of the engine."""
+    (root / "rtp.toml").write_text(SETTINGS)
+    (root / "processors").mkdir()
+    (root / "processors" / "__init__.py").write_text(PROCESSORS)
+    (root / "processors" / "faulty.py").write_text(FAULTY.read_text())
+    project = Project(root)
+    try:
+        if engine_env:
+            engines.start(root, extra_env=engine_env)
+        project.rtp("deploy", "--yes")
+        yield Rig(project)
+    finally:
+        engines.stop(root)
+
+
+@pytest.fixture(scope="session")
+def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with pipeline(tmp_path_factory.mktemp("rig")) as rig:
+        yield rig
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Rig:
+    """The pipeline that these tests share, with nothing in its queues and no faults."""
+    shared_rig.begin()
+    return shared_rig
+
+
+@pytest.fixture
+def account(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Enter a row in the table that is printed at the end, and fail the test when the ledger does not hold."""
+
+    def enter(ledger: Ledger, faults: int, kind: str) -> None:
+        row = [request.node.name, ledger.sent, f"{faults} {kind}", ledger.processed, ledger.dead]
+        request.node.user_properties.append(("ledger", [*row, len(ledger.lost), len(ledger.doubled)]))
+        assert ledger.holds, ledger
+        assert faults > 0, f"the test is void: there were no {kind}"
+
+    return enter
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    rows = [
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, ())
+        for name, value in report.user_properties
+        if name == "ledger"
+    ]
+    if rows:
+        head = ["test", "events", "faults", "processed", "dead", "lost", "doubled"]
+        terminalreporter.section("ledger")
+        for row in [head, *rows]:
+            cells = [f"{row[0]:60}", f"{row[1]:>8}", f"{row[2]:>34}", *(f"{cell:>10}" for cell in row[3:])]
+            terminalreporter.write_line("".join(cells))

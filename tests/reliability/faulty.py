@@ -1,0 +1,99 @@
+"""Faults of AWS and of the process, from within a function: its clients' own events are the place to put them.
+
+Ships with the test pipeline's processors. The environment says which (all are off unless named) and how likely:
+
+FAULT_CRASH_AT   before_s3, after_s3, after_ddb or before_return: end the process there
+FAULT_AWS        on: 500, throttling, broken connections and slow answers of DynamoDB and S3
+FAULT_CHANCE     0..1, of each of them
+FAULT_LOG        a file that gets a line for each fault
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import sys
+import time
+from typing import Any
+
+CONNECTION, SERVER, THROTTLED, SLOW = "connection", "server", "throttled", "slow"
+_THROTTLING = {
+    "dynamodb": (
+        400,
+        b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"x"}',
+    ),
+    "s3": (503, b"<Error><Code>SlowDown</Code><Message>x</Message></Error>"),
+}
+
+
+def install() -> None:
+    """Put the faults that the environment asks for into the clients that will be made."""
+    import botocore.handlers
+
+    if place := os.environ.get("FAULT_CRASH_AT"):
+        add = botocore.handlers.BUILTIN_HANDLERS.append
+        if place == "before_s3":
+            add(("before-send.s3.PutObject", _crash))
+        elif place == "after_s3":
+            add(("response-received.s3.PutObject", _crash))
+        elif place == "after_ddb":
+            add(("response-received.dynamodb.*", _crash))
+        elif place == "before_return":
+            sys.stdout = _CrashAtTheEnd(sys.stdout)
+    if os.environ.get("FAULT_AWS"):
+        for service in ("dynamodb", "s3"):
+            botocore.handlers.BUILTIN_HANDLERS.append((f"before-send.{service}.*", _disturb))
+
+
+def _unlucky() -> bool:
+    return random.random() < float(os.environ.get("FAULT_CHANCE", "0.1"))  # noqa: S311
+
+
+def _note(what: str) -> None:
+    with open(os.environ["FAULT_LOG"], "a") as log:  # noqa: PTH123
+        log.write(f"{what}\n")
+
+
+def _crash(**_: Any) -> None:
+    if _unlucky():
+        _note("crash")
+        os._exit(137)
+
+
+def _disturb(request: Any, event_name: str, **_: Any) -> Any:
+    if not _unlucky():
+        return None
+    kind = random.choice((CONNECTION, SERVER, SERVER, THROTTLED, THROTTLED, SLOW))  # noqa: S311
+    _note(kind)
+    if kind == SLOW:
+        time.sleep(0.5)
+        return None
+    if kind == CONNECTION:
+        from botocore.exceptions import ConnectionClosedError
+
+        raise ConnectionClosedError(endpoint_url=request.url)
+    from botocore.awsrequest import AWSResponse
+
+    status, body = (500, b"") if kind == SERVER else _THROTTLING[event_name.split(".")[1]]
+    return AWSResponse(request.url, status, HTTPHeaders(), _Raw(body))
+
+
+class _Raw(io.BytesIO):
+    def stream(self, **_: Any) -> Any:
+        yield self.read()
+
+
+class _CrashAtTheEnd:
+    """The metrics are the last that an invocation writes."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def write(self, text: str) -> int:
+        if '"_aws"' in text:
+            _crash()
+        return int(self._inner.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)

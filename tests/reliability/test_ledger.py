@@ -1,0 +1,185 @@
+"""Nothing accepted is lost or doubled, whatever happens to the workers and to AWS (C1 to C6, C20, C25)."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.reliability.conftest import PROCESSORS, Rig, pipeline, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("reliability")
+
+
+def small_or_full(small: int, full: int) -> pytest.MarkDecorator:
+    """The form that runs with every change, and the one of `make reliability`."""
+    return pytest.mark.parametrize("count", [small, pytest.param(full, marks=pytest.mark.reliability)])
+
+
+@small_or_full(300, 20_000)
+def test_load_over_http(rig: Rig, account: Callable[..., None], tmp_path: Path, count: int) -> None:
+    """C1. What the client was told is what happened."""
+    events = rig.events(count, poison=0.05)
+    file = tmp_path / "events.ndjson"
+    file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    rig.sent |= {event["id"]: event for event in events}
+
+    told = rig.project.rtp("send", file, "--via", "events", "--concurrency", "16", "--json", timeout=1200).json
+    rig.drain(seconds=60 + count / 20)
+
+    assert told["sent"] == count
+    assert told["by_status"] == {"accepted": count}
+    account(rig.ledger(), count, "requests")
+
+
+@small_or_full(2_000, 100_000)
+def test_workers_killed_with_poison_and_duplicates(rig: Rig, account: Callable[..., None], count: int) -> None:
+    """C2, C3. Every event once or twice, one in twenty poison, a worker killed every two seconds."""
+    events = rig.events(count, poison=0.05)
+    again = events[::10]
+    rig.send(events[: count // 2])
+    with rig.killing(every=2.0) as killed:
+        rig.send([*events[count // 2 :], *again])
+        wait_for(lambda: rig.depth() < count / 10, seconds=60 + count / 25)
+        wait_for(lambda: len(killed) >= 2, seconds=60)
+    rig.drain(seconds=180)
+
+    ledger = rig.ledger()
+    poison = {event["id"] for event in events if event["type"] == "poison"}
+    burnt = set(rig.dlq()) - poison
+    assert poison <= set(rig.dlq())
+    assert len(burnt) <= count / 20  # good events whose attempts the kills used up; nothing of them is lost
+    for record in rig.records():
+        if record["id"] in burnt:
+            assert record["status"] == "dead", record
+    account(ledger, len(killed), "kills")
+
+
+@small_or_full(300, 10_000)
+def test_clients_that_repeat_themselves(rig: Rig, account: Callable[..., None], count: int) -> None:
+    """C3. Each event one to three times, in flight at the same time."""
+    events = rig.events(count)
+    rig.send([event for n, event in enumerate(events) for _ in range(1 + n % 3)])
+
+    rig.drain(seconds=60 + count / 20)
+
+    found = {record["id"]: record for record in rig.records() if record["id"] in rig.sent}
+    assert all(record["status"] == "processed" for record in found.values())
+    ran = sum(int(record["attempt_count"]) for record in found.values())
+    assert ran == count  # none ran twice
+    account(rig.ledger(), sum(n % 3 for n in range(count)), "repeats")
+
+
+@small_or_full(80, 1_000)
+@pytest.mark.parametrize("place", ["before_s3", "after_s3", "after_ddb", "before_return"])
+def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: Path, place: str, count: int) -> None:
+    """C4. Whatever step the process ends at, the next delivery completes it; no record without its raw event."""
+    log = tmp_path / "faults"
+    log.touch()
+    rig.faults(FAULT_CRASH_AT=place, FAULT_CHANCE="0.1", FAULT_LOG=str(log))
+    rig.send(rig.events(count))
+
+    crashes = _until_faults(log, 2)
+    rig.faults()
+    _redrive_what_was_burnt(rig)
+
+    raw = rig.raw_keys()
+    for record in rig.records():
+        assert record["raw_key"].partition("#")[0] in raw
+    account(rig.ledger(), crashes(), "crashes")
+
+
+@small_or_full(200, 10_000)
+def test_faults_of_dynamodb_and_s3(rig: Rig, account: Callable[..., None], tmp_path: Path, count: int) -> None:
+    """C5. Three calls in ten fail, in all the ways AWS knows; no event is poisoned by it."""
+    log = tmp_path / "faults"
+    log.touch()
+    rig.faults(FAULT_AWS="on", FAULT_CHANCE="0.3", FAULT_LOG=str(log))
+    rig.send(rig.events(count))
+
+    rig.drain(seconds=240 + count / 20)
+
+    ledger = rig.ledger()
+    assert ledger.dead == 0
+    assert ledger.processed == count
+    account(ledger, len(log.read_text().splitlines()), "faults of AWS")
+
+
+@small_or_full(2, 200)
+def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count: int) -> None:
+    """C6. One in ten outlives the function; the other nine are processed at their first attempt."""
+    slow = [event for _ in range(count) for event in rig.events(1, type="slow", seconds=60)]
+    quick = rig.events(9 * count)
+    rig.send([event for n in range(count) for event in [slow[n], *quick[9 * n : 9 * n + 9]]])
+
+    rig.drain(seconds=120 + 20 * count)
+
+    found = {record["id"]: record for record in rig.records()}
+    for event in quick:
+        assert [a["outcome"] for a in found[event["id"]]["attempts"]] == ["processed"]
+    for event in slow:
+        assert found[event["id"]]["status"] == "dead"
+        assert found[event["id"]]["error"]["type"] == "OutOfTimeError"
+    account(rig.ledger(), len(slow), "slow events")
+
+
+@pytest.mark.parametrize(("trials", "count"), [(1, 500), pytest.param(20, 10_000, marks=pytest.mark.reliability)])
+def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path, trials: int, count: int) -> None:
+    """C20. Stopped with a full queue, started again: it goes on where it was."""
+    with pipeline(tmp_path) as rig:
+        left = 0
+        for _ in range(trials):
+            rig.send(rig.events(count))
+            time.sleep(1)
+            left += rig.depth()
+            rig.project.rtp("local", "stop")
+            rig.project.rtp("local", "start")
+            fresh = Rig(rig.project, rig.sent)
+            fresh.drain(seconds=120 + count / 10)
+        account(fresh.ledger(), left, "queued at a stop")
+
+
+@pytest.mark.parametrize(("updates", "count"), [(1, 600), pytest.param(10, 20_000, marks=pytest.mark.reliability)])
+def test_new_code_under_load(account: Callable[..., None], tmp_path: Path, updates: int, count: int) -> None:
+    """C25. A batch ends on the old code or on the new, and none is lost between them."""
+    with pipeline(tmp_path) as rig:
+        sender = threading.Thread(target=lambda: rig.send(rig.events(count)))
+        sender.start()
+        for version in range(2, updates + 2):
+            time.sleep(1)
+            new = PROCESSORS.replace("VERSION = 1", f"VERSION = {version}")
+            (tmp_path / "processors" / "__init__.py").write_text(new)
+            rig.project.rtp("deploy", "--yes")
+        sender.join()
+        rig.send(rig.events(10))
+        rig.drain(seconds=120 + count / 10)
+
+        versions = {record["result"]["version"] for record in rig.records()}
+        assert versions <= set(range(1, updates + 2))
+        assert max(versions) == updates + 1
+        account(rig.ledger(), len(versions) - 1, "changes of code seen")
+
+
+def _until_faults(log: Path, least: int, *, seconds: float = 90) -> Callable[[], int]:
+    """Wait for so many faults; gives back how to count them later on."""
+
+    def count() -> int:
+        return len(log.read_text().splitlines())
+
+    wait_for(lambda: count() >= least, seconds=seconds)
+    return count
+
+
+def _redrive_what_was_burnt(rig: Rig) -> None:
+    """Drain; then give events whose attempts the faults used up their second chance, as an operator would."""
+    rig.drain(seconds=180)
+    if rig.dlq():
+        rig.project.rtp("dlq", "redrive", "--all", "--yes", "--no-canary", timeout=300)
+        rig.drain(seconds=180)
