@@ -83,6 +83,12 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
         where = aws.endpoint_url or f"AWS {service} in {aws.region}"
         hint = "See `rtp local status`." if aws.local else "Check the network and the region."
         return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
+    if type(error).__name__ == "ResponseParserError":  # a proxy's page, or no AWS at all
+        where = aws.endpoint_url or f"AWS {service} in {aws.region}"
+        return EndpointError(
+            f"What answered at {where} does not speak AWS's protocol ({service} {operation}).",
+            hint="Check the proxy and the endpoint.",
+        )
     if isinstance(error, b.ParamValidationError | b.UnknownEndpointError | b.NoRegionError | b.InvalidRegionError):
         return AwsError(f"{service} {operation}: {str(error).splitlines()[0]}")
     return None

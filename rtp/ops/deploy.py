@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm
     from rtp.aws.changesets import ChangeSet
     from rtp.config import Environment
     from rtp.ops.synth import Assembly
@@ -102,21 +103,19 @@ class Deploy:
             yield from self._bring(aws, built, found, old, paths)
 
     def _prepare(self) -> tuple[Aws, Assembly]:
-        """Connect, check the processors and synthesise, side by side where the account is known without asking."""
+        """Connect, check the processors and synthesise; side by side where nothing can be refused."""
         env = self.environment
-        account = LOCAL_ACCOUNT if env.local else env.account
         with ThreadPoolExecutor(2) as pool:
             checked = pool.submit(processors.check, env.processors, env.requirements)
             connected = pool.submit(self._connected)
-            if account is None or env.protected or env.settings.reserved_concurrency is not None:
+            if env.local and not env.protected and env.settings.reserved_concurrency is None:
+                built = synth(env, account=LOCAL_ACCOUNT)
+            else:
                 aws = connected.result()
-                account = account or aws.account
                 reserve = limits.reservation(aws, env)
                 if reserve.warning:
                     self._warnings.append(reserve.warning)
-                built = synth(env, account=account, reserved_concurrency=reserve.concurrency)
-            else:
-                built = synth(env, account=account)
+                built = synth(env, account=aws.account, reserved_concurrency=reserve.concurrency)
             warning = checked.result()
             if warning:
                 self._warnings.append(warning)
@@ -127,6 +126,8 @@ class Deploy:
         guard.account(aws, self.environment)
         if self.environment.local:
             bootstrap.ensure_on_engine(aws)
+        else:
+            bootstrap.check(aws)
         self.aws = aws
         return aws
 
@@ -197,6 +198,9 @@ class Deploy:
             self._forget(aws, change_set)
             raise
         yield Phase("creating" if new else "updating")
+        # Those that ring already say nothing about the update.
+        watch = self.options.watch_alarms_s and self.environment.local and not new
+        watched, ringing = alarmwatch.quiet(aws, self.environment.names) if watch else ((), ())
         applied = apply.Applied()
         self.applying = True
         yield from apply.apply(
@@ -206,16 +210,17 @@ class Deploy:
         if applied.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             yield Result("failed", stack, self._elapsed(), applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
-        if self.options.watch_alarms_s and self.environment.local and not new:
-            yield from self._watched(aws, old, paths)
+        if watched:
+            if ringing:
+                yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
+            yield from self._watched(aws, watched, old, paths)
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
-    def _watched(self, aws: Aws, old: dict[str, Any], paths: dict[str, str]) -> Iterator[Step]:
+    def _watched(
+        self, aws: Aws, watched: tuple[Alarm, ...], old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
         """Take the update back when an alarm rings, as CloudFormation does on AWS. Raises RtpError when it did."""
         env = self.environment
-        watched, ringing = alarmwatch.quiet(aws, env.names)
-        if ringing:
-            yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
         yield Phase("watching the alarms")
         rang = None
         for look in alarmwatch.rang(aws, watched, self.options.watch_alarms_s):
@@ -273,11 +278,11 @@ class Deploy:
         stack = self.environment.names.stack
         found = stacks.describe(aws, stack)
         outputs = stacks.outputs_of(found) if found else {}
+        if self.environment.local and Output.API_ID in outputs:
+            outputs[Output.API_URL] = api.url(outputs, aws)  # the one that answers here
         if self.options.outputs_file is not None and status != "dry-run":
             write_outputs(self.options.outputs_file, stack, outputs)
         if outputs and status != "dry-run":
-            if self.environment.local:
-                outputs[Output.API_URL] = api.url(outputs, aws)  # the one that answers here
             yield Outputs(outputs)
         if self.options.smoke and status in ("created", "updated", "hotswapped"):
             yield Phase("sending a smoke event")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets
 from rtp.errors import AwsError, RtpError
-from rtp.ops import bootstrap, cdk
+from rtp.ops import cdk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,6 @@ def with_cdk(
 
     alarms: ARNs of alarms on which CloudFormation rolls back, until `minutes` after the last resource.
     """
-    if not environment.local:
-        bootstrap.check(aws)
     stack = environment.names.stack
     argv = ["deploy", stack, "--app", str(built.path), "--method", "prepare-change-set"]
     argv += ["--change-set-name", CHANGE_SET, "--require-approval", "never"]

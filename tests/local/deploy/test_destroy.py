@@ -1,0 +1,164 @@
+"""rtp destroy: what it says before, what it proves after."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws import buckets, stacks
+from rtp.contract import Output
+from tests.local.deploy.conftest import STACK
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("destroy")
+
+
+def of(lines: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next(line for line in lines if line["type"] == kind)
+
+
+def test_destroy_says_before_and_proves_after(project: Project) -> None:
+    # Given a pipeline with records, objects in versions, and messages that nobody will process
+    project.rtp("deploy")
+    aws, outputs = project.aws, stacks.outputs(project.aws, STACK)
+    project.rtp("send", "--type", "x", "--data", "{}", "--wait")
+    for _ in range(3):
+        aws.call("s3", "put_object", Bucket=outputs[Output.BUCKET], Key="raw/k", Body=b"x")
+    aws.call("s3", "delete_object", Bucket=outputs[Output.BUCKET], Key="raw/k")
+    aws.call("sqs", "send_message", QueueUrl=outputs[Output.DLQ_URL], MessageBody="{}")
+    # When it is to be destroyed and nobody is there to consent
+    refused = project.rtp("destroy", ok=False)
+    # Then it says what goes, what stays and what is lost, and does nothing
+    assert refused.code == 5
+    assert f"lost: 1 messages in {STACK}-dlq" in refused.stderr
+    assert stacks.describe(aws, STACK) is not None
+    # When with consent
+    lines = project.rtp("destroy", "--yes", "--json").lines
+    plan, proof, result = of(lines, "plan"), of(lines, "proof"), lines[-1]
+    # Then the plan knew it all
+    goes = {(i["kind"], i["name"]): i["note"] for i in plan["goes"]}
+    assert goes["table", f"{STACK}-table"] == "about 1 records"
+    assert goes["bucket", outputs[Output.BUCKET]].endswith("object versions")
+    assert [i["name"] for i in plan["lost"]] == [f"{STACK}-dlq"]
+    assert {i["kind"] for i in plan["stays"]} == {"key", "bucket"}
+    # And everything is gone but the key, which waits, and the CDK's own bucket
+    assert result["status"] == "destroyed"
+    assert [i["expected"] for i in proof["left"]] == [True] * len(proof["left"])
+    assert "will be deleted on" in next(i["why"] for i in proof["left"] if i["kind"] == "key")
+    assert stacks.describe(aws, STACK) is None
+    assert buckets.count(aws, outputs[Output.BUCKET]) is None
+    assert not aws.call("logs", "describe_log_groups", logGroupNamePrefix=f"/aws/lambda/{STACK}")["logGroups"]
+    # When it is run again / Then there is nothing to destroy
+    again = project.rtp("destroy", "--yes", ok=False)
+    assert again.code == 4 and "not deployed" in again.stderr
+
+
+def test_what_is_left_that_should_be_gone_is_an_error(project: Project) -> None:
+    # Given something with the stack's tags that is not of the stack
+    project.rtp("deploy")
+    tags = [{"Key": "Project", "Value": "realtime-processor"}, {"Key": "Environment", "Value": "local"}]
+    topic = project.aws.call("sns", "create_topic", Name="stray", Tags=[*tags, {"Key": "ManagedBy", "Value": "CDK"}])
+    # When destroyed / Then it is named, and the exit code says so
+    done = project.rtp("destroy", "--yes", "--json", ok=False)
+    assert done.code == 1
+    assert topic["TopicArn"] in [i["name"] for i in of(done.lines, "proof")["left"] if not i["expected"]]
+    assert done.lines[-1]["error"]["code"] == "left-behind"
+
+
+def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
+    # Given a record
+    project.rtp("deploy")
+    aws, outputs = project.aws, stacks.outputs(project.aws, STACK)
+    project.rtp("send", "--type", "x", "--data", "{}", "--wait")
+    # When destroyed with the data kept
+    lines = project.rtp("destroy", "--yes", "--keep-data", "--json").lines
+    # Then the data is there, under its key, and the rest is gone
+    assert lines[-1]["status"] == "destroyed"
+    kept = {i["kind"] for i in of(lines, "proof")["left"] if i["why"] == "kept"}
+    assert kept == {"table", "bucket", "key"}
+    assert aws.call("dynamodb", "scan", TableName=outputs[Output.TABLE])["Count"] == 1
+    assert buckets.count(aws, outputs[Output.BUCKET])
+    assert aws.call("kms", "describe_key", KeyId=outputs[Output.KEY_ARN])["KeyMetadata"]["KeyState"] == "Enabled"
+    # When somebody looks for the stack / Then what it left is named
+    again = project.rtp("destroy", "--yes", ok=False)
+    assert again.code == 4 and f"table {STACK}-table" in again.stderr
+    # When it is deployed again / Then the name that is taken is the cause, and why
+    done = project.rtp("deploy", ok=False)
+    assert done.code == 1 and "already exists" in done.stderr and "rtp destroy" in done.stderr
+
+
+def test_a_queue_can_be_worked_off_first(project: Project) -> None:
+    project.rtp("deploy")
+    outputs = stacks.outputs(project.aws, STACK)
+    body = json.dumps({"type": "x", "data": {}, "id": "drained", "timestamp": 1})
+    for _ in range(5):
+        project.aws.call("sqs", "send_message", QueueUrl=outputs[Output.QUEUE_URL], MessageBody=body)
+    done = project.rtp("destroy", "--yes", "--drain")
+    assert "draining the queue" in done.stderr
+
+
+def test_a_protected_environment_wants_its_name(project: Project) -> None:
+    # Given a protected environment
+    (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
+    project.rtp("deploy", "--yes")
+    # When destroyed with --yes alone, or with another name / Then it is refused
+    assert project.rtp("destroy", "--yes", ok=False).code == 5
+    assert project.rtp("destroy", "--confirm", "realtime-processor-dev", ok=False).code == 5
+    assert stacks.describe(project.aws, STACK) is not None
+    # When its name is given / Then it goes, and what is retained is listed as that
+    lines = project.rtp("destroy", "--confirm", STACK, "--json").lines
+    assert lines[-1]["status"] == "destroyed"
+    stays = {i["kind"]: i["note"] for i in of(lines, "plan")["stays"]}
+    assert stays["table"] == "retained by its template"
+    assert {"table", "bucket", "key"} <= {i["kind"] for i in of(lines, "proof")["left"] if i["expected"]}
+
+
+def test_many_objects_are_emptied_in_parallel(project: Project) -> None:
+    # Given more objects than one call deletes
+    project.rtp("deploy")
+    aws, bucket = project.aws, stacks.outputs(project.aws, STACK)[Output.BUCKET]
+    client = aws.client("s3")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: client.put_object(Bucket=bucket, Key=f"raw/{number}", Body=b""), range(1100)))
+    # When destroyed / Then all of them are counted as gone
+    lines = project.rtp("destroy", "--yes", "--json").lines
+    assert {line["bucket"]: line["objects"] for line in lines if line["type"] == "emptied"}[bucket] >= 1100
+
+
+def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
+    found = project.rtp("doctor", "--json").json
+    names = {check["name"] for check in found["checks"]}
+    assert {"python", "node", "cdk", "cdk on PATH", "uv", "state folder", "disk", "processors", "engine"} <= names
+    assert {check["verdict"] for check in found["checks"]} == {"ok"}
+    assert not (project.root / ".rtp").exists()
+
+
+def test_doctor_says_what_is_wrong_and_the_mend(project: Project, tmp_path: Path) -> None:
+    # Given broken processors, and an accidental cdk on PATH
+    (project.root / "rtp.toml").write_text('[processors]\npath = "p.py"\n')
+    (project.root / "p.py").write_text("def broken(:\n")
+    script = tmp_path / "bin" / "cdk"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\necho 3.0.0\n")
+    script.chmod(0o755)
+    # When asked
+    done = project.rtp("doctor", "--json", env={"PATH": f"{script.parent}:/usr/bin:/bin"}, ok=False)
+    # Then both are named, each with its mend
+    checks = {check["name"]: check for check in done.json["checks"]}
+    assert done.code == 1
+    assert (checks["processors"]["verdict"], checks["cdk on PATH"]["verdict"]) == ("fail", "warn")
+    assert "p.py:1" in checks["processors"]["detail"] and "3.0.0" in checks["cdk on PATH"]["detail"]
+    assert all(checks[name]["mend"] for name in ("processors", "cdk on PATH"))
+
+
+def test_doctor_tells_a_broken_configuration_too(project: Project) -> None:
+    (project.root / "rtp.toml").write_text("[defaults]\nmemory = 5\n")
+    done = project.rtp("doctor", ok=False)
+    assert done.code == 1 and "unknown key 'memory'" in done.stdout

@@ -1,0 +1,108 @@
+"""Code that changes past CloudFormation: --hotswap and --watch."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from queue import Empty, Queue
+from typing import IO, TYPE_CHECKING
+
+import pytest
+
+from rtp.aws import stacks
+from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
+from tests.local.deploy.test_deploy import code
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("deploy")
+
+
+def test_a_hotswap_changes_both_functions_and_the_next_deploy_puts_things_right(pipeline: Project) -> None:
+    # Given new code
+    before, template = code(pipeline), stacks.template(pipeline.aws, STACK)
+    (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "20}"))
+    # When it is hotswapped
+    result = pipeline.rtp("deploy", "--hotswap", "--json").lines[-1]
+    # Then both functions run it, and CloudFormation does not know
+    assert result["status"] == "hotswapped"
+    assert code(pipeline) == code(pipeline, "processor") != before
+    assert stacks.template(pipeline.aws, STACK) == template
+    # When the old code is saved again and deployed, which is no change to CloudFormation
+    (pipeline.root / "processors.py").write_text(PROCESSORS)
+    done = pipeline.rtp("deploy")
+    # Then the functions run the old code again, and the operator is told
+    assert code(pipeline) == before and "put back" in done.stderr
+
+
+def test_more_than_code_is_a_deploy(pipeline: Project) -> None:
+    (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 640\n")
+    lines = pipeline.rtp("deploy", "--hotswap", "--json").lines
+    assert "More than code has changed" in next(line for line in lines if line["type"] == "warning")["message"]
+    assert lines[-1]["status"] == "updated"
+
+
+def test_a_protected_environment_has_no_hotswap(project: Project) -> None:
+    (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
+    for option in ("--hotswap", "--watch"):
+        done = project.rtp("deploy", option, ok=False)
+        assert done.code == 2 and "protected" in done.stderr
+
+
+def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
+    # Given a watch
+    before = code(pipeline)
+    child = pipeline.start("deploy", "--watch", "--yes")
+    try:
+        assert child.stderr is not None
+        said = _lines(child.stderr)
+        _until(said, "watching")
+        # When a processor is saved
+        began = time.monotonic()
+        (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "30}"))
+        line = _until(said, "hotswapped")
+        # Then the functions run it within seconds (about one; a busy machine is given more)
+        assert "processors.py" in line and time.monotonic() - began < 10
+        assert code(pipeline) != before
+        # When it is broken / Then that is said, and watching goes on
+        (pipeline.root / "processors.py").write_text("def broken(:\n")
+        _until(said, "processors.py:1")
+        # When it is put right / Then the functions are as they were
+        (pipeline.root / "processors.py").write_text(PROCESSORS)
+        _until(said, "hotswapped")
+        assert code(pipeline) == before
+    finally:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 130
+        for stream in (child.stdout, child.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def _lines(stream: IO[str]) -> Queue[str]:
+    found: Queue[str] = Queue()
+
+    def read() -> None:
+        try:
+            for line in stream:
+                found.put(line)
+        except ValueError:  # closed
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+    return found
+
+
+def _until(said: Queue[str], text: str, timeout: float = 60) -> str:
+    seen = []
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            seen.append(said.get(timeout=0.5))
+        except Empty:
+            continue
+        if text in seen[-1]:
+            return seen[-1]
+    raise AssertionError(f"{text!r} was not said in {seen}")
