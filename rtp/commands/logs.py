@@ -63,7 +63,7 @@ def logs(
     start = times.parse_when(since) if since else op.since_of(id=event_id, request_id=request_id, trace_id=trace_id)
     query = op.LogQuery(
         since=start,
-        until=None if follow else times.parse_when(until or "now"),
+        until=times.parse_when(until) if until else None,
         functions=tuple(function or ()),
         pattern=pattern,
         grep=grep,
