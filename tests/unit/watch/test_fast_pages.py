@@ -21,7 +21,7 @@ def answering(status: int, body: dict[str, Any]) -> Aws:
             yield self.read()
 
     def send(**_: Any) -> Any:
-        headers = HeadersDict({"date": "Fri, 15 Jan 2027 08:00:00 GMT"})
+        headers: Any = HeadersDict({"date": "Fri, 15 Jan 2027 08:00:00 GMT"})
         return AWSResponse("http://127.0.0.1:1", status, headers, Raw(json.dumps(body).encode()))
 
     aws = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", local=True)
