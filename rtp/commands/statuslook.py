@@ -25,7 +25,7 @@ def views(status: Status, *, now: int) -> list[View]:
     dead = status.dead_by_error
     found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
-        found.append(line(dim(f"  and of {len(dead) - _GROUPS} other causes: rtp dlq inspect")))
+        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see `rtp dlq inspect`")))
     found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return found
