@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtp.contract import MAX_BODY_BYTES
@@ -33,6 +33,7 @@ def answered(template: str, reply: str) -> tuple[dict[str, Any], dict[str, Any]]
     return body, context.get("responseOverride", {})
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_a_body_reaches_the_queue_as_it_is(text: str) -> None:
     body = json.dumps({"type": "t", "data": {"text": text}}, ensure_ascii=False)

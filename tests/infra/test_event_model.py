@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 import fastjsonschema
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtp.infra.event_schema import EVENT
@@ -33,6 +33,7 @@ _events: st.SearchStrategy[Any] = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.one_of(_events, st.sampled_from([None, [], "event", 1])))
 def test_what_the_gateway_lets_in_the_runtime_takes(value: Any) -> None:
     assert _fits_model(value) == _fits_runtime(value)
