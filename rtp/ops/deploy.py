@@ -106,7 +106,8 @@ class Deploy:
         """Connect, check the processors and synthesise; side by side where nothing can be refused."""
         env = self.environment
         with ThreadPoolExecutor(2) as pool:
-            checked = pool.submit(processors.check, env.processors, env.requirements)
+            memo = env.state / "cdk" / "checked"
+            checked = pool.submit(processors.check, env.processors, env.requirements, memo=memo)
             connected = pool.submit(self._connected)
             if env.local and not env.protected and env.settings.reserved_concurrency is None:
                 built = synth(env, account=LOCAL_ACCOUNT)

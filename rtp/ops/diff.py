@@ -64,7 +64,8 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
     stack = environment.names.stack
     account = guard.account(aws, environment)
     reserve = limits.reservation(aws, environment).concurrency
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(replaces, "", "")  # reads its database while the synthesis runs
         looking = pool.submit(_deployed, aws, stack)
         drifting = pool.submit(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)

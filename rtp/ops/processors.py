@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError
-from rtp.infra import assets
+from rtp.infra import archive, assets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +29,34 @@ print(json.dumps({"failure": REGISTRY.failure and str(REGISTRY.failure), "types"
 """
 
 
-def check(processors: Path | None, requirements: Path | None) -> str | None:
+def check(processors: Path | None, requirements: Path | None, *, memo: Path | None = None) -> str | None:
     """Import them. Raises ConfigError that says file and line; returns a warning where they cannot be imported here.
 
     A package out of the user's requirements need not be installed in this interpreter, so its absence is no error.
+    memo: a file that remembers what was fine, so that the same code is not imported again.
     """
     if processors is None:
         return None
     assets.check(processors)
+    entries = sorted(assets.sources(processors))
+    digest = archive.digest([sys.version, *(part for name, file in entries for part in (name, file.read_bytes()))])
+    if memo is not None and _remembered(memo) == digest:
+        return None
+    warning = _imported(processors, requirements)
+    if memo is not None and warning is None:
+        memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        memo.write_text(digest)
+    return warning
+
+
+def _remembered(memo: Path) -> str:
+    try:
+        return memo.read_text()
+    except OSError:
+        return ""
+
+
+def _imported(processors: Path, requirements: Path | None) -> str | None:
     argv = [sys.executable, "-P", "-c", _CHILD, assets.module(processors), str(processors.parent)]
     environ = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     environ |= {"PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true", "RTP_CHECK": "1"}
