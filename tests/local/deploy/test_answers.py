@@ -1,0 +1,139 @@
+"""What a client without rtp gets from the deployed API: the answers of the design, as JSON, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from rtp.aws import api
+from rtp.contract import MAX_BODY_BYTES, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.local.conftest import Project
+
+EVENT: dict[str, Any] = {"type": "answers.test", "data": {"text": "é & = + % 100 \u2028"}}
+
+
+class Answer(NamedTuple):
+    status: int
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def post(deployed: Project) -> Callable[..., Answer]:
+    """POST to a path of the API, with the stack's key unless a header says otherwise."""
+    base = api.url(deployed.outputs, deployed.aws)
+    found = deployed.aws.call(
+        "apigateway", "get_api_key", apiKey=deployed.outputs[Output.API_KEY_ID], includeValue=True
+    )
+
+    def call(path: str, body: Any, **headers: str) -> Answer:
+        content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        given = {"Content-Type": "application/json", "x-api-key": found["value"]}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(base + path, content, given, method="POST")  # noqa: S310 (loopback)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+                return Answer(answer.status, json.loads(answer.read()), dict(answer.headers))
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return Answer(refused.code, json.loads(refused.read()), dict(refused.headers))
+
+    return call
+
+
+def test_an_accepted_event_is_stored_as_it_came(post: Callable[..., Answer], deployed: Project) -> None:
+    # When: a client that brings no id sends to the queue.
+    answer = post("events", EVENT)
+
+    # Then: the answer says what the event is known by, and it is stored under that, text and all.
+    assert answer.status == 202
+    assert answer.body.keys() == {"message", "id", "timestamp"}
+    record = _record(deployed, answer.body["id"], answer.body["timestamp"])
+    assert record["data"]["M"]["text"]["S"] == EVENT["data"]["text"]
+    assert record["source"]["S"] == "api"
+
+
+@pytest.mark.parametrize("path", ["events", "process"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "t"},
+        {"data": {}},
+        {"type": "", "data": {}},
+        {"type": "t", "data": []},
+        {"type": "t", "data": {}, "id": "order-1"},
+        {"type": "t", "data": {}, "more": 1},
+        {"type": "t", "data": {}, "timestamp": "now"},
+        [],
+        None,
+        b"{not json",
+        b"",
+    ],
+    ids=str,
+)
+def test_what_is_no_event_is_refused_at_the_door(post: Callable[..., Answer], path: str, body: Any) -> None:
+    answer = post(path, body)
+    assert answer.status == 400
+    assert answer.body["message"]
+    assert all(error.keys() == {"path", "message"} for error in answer.body["errors"])
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_the_limit_is_what_is_promised(post: Callable[..., Answer], extra: int) -> None:
+    # Given: a body of exactly the limit, or one byte more, part of it in characters of two bytes.
+    frame = len(json.dumps({"type": "t", "data": {"x": ""}}).encode())
+    room = MAX_BODY_BYTES - frame + extra
+    text = "é" * 1000 + "x" * (room - 2000)
+
+    answer = post("events", {"type": "t", "data": {"x": text}})
+
+    assert answer.status == (413 if extra else 202)
+    assert answer.body["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        ({"x_api_key": "wrong"}, "events", 403),
+        ({"x_api_key": ""}, "process", 403),
+        ({"Content_Type": "text/plain"}, "events", 415),
+        ({"Content_Type": "application/xml"}, "events", 415),
+        ({}, "elsewhere", 404),
+    ],
+)
+def test_refusals_are_json_with_a_message(
+    post: Callable[..., Answer], headers: dict[str, str], path: str, status: int
+) -> None:
+    answer = post(path, EVENT, **headers)
+    assert answer.status == status
+    assert answer.body["message"]
+    assert answer.headers["Content-Type"].startswith("application/json")
+
+
+def test_a_charset_is_no_other_content_type(post: Callable[..., Answer]) -> None:
+    assert post("events", EVENT, Content_Type="application/json; charset=utf-8").status == 202
+
+
+def test_a_malformed_trace_header_costs_no_event(post: Callable[..., Answer]) -> None:
+    assert post("events", EVENT, X_Amzn_Trace_Id="Root=nonsense&MessageBody=other").status == 202
+
+
+def _record(deployed: Project, id: str, timestamp: int) -> dict[str, Any]:
+    """The stored item, once it is processed."""
+    key = {"id": {"S": id}, "timestamp": {"N": str(timestamp)}}
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = deployed.aws.call("dynamodb", "get_item", TableName=deployed.outputs[Output.TABLE], Key=key).get("Item")
+        if found and found["status"]["S"] == "processed":
+            return dict(found)
+        time.sleep(0.1)
+    raise AssertionError(f"{id} is not processed")
