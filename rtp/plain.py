@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     if kind in _SIMPLE:  # most values are, and streams have many
         return value
     if kind is dict:
-        return {k if type(k) is str else str(k): plain(v) for k, v in value.items()}
+        return {k if type(k) is str else str(k): v if type(v) in _SIMPLE else plain(v) for k, v in value.items()}
     if kind is list:
         return [plain(v) for v in value]
     if isinstance(value, Enum):
@@ -32,7 +32,8 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool | Decimal):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: plain(getattr(value, name)) for name in _public(value.__class__)}
+        values = ((name, getattr(value, name)) for name in _public(value.__class__))
+        return {name: v if type(v) in _SIMPLE else plain(v) for name, v in values}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
