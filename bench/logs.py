@@ -58,6 +58,7 @@ class Run:
     total_s: float
     lines: int
     peak_mb: float
+    cpu_s: float
 
 
 def main() -> dict[str, dict[str, float]]:
@@ -101,7 +102,7 @@ def measure(argv: list[str], folder: Path) -> Run:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, argv
-    return Run(first, total, lines, usage.ru_maxrss / 1024)
+    return Run(first, total, lines, usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
 
 
 def report(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
@@ -112,15 +113,17 @@ def report(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
             "first_s": statistics.median(r.first_s for r in some),
             "lines_per_s": statistics.median(r.lines / r.total_s for r in some),
             "peak_mb": statistics.median(r.peak_mb for r in some),
+            "cpu_s": min(r.cpu_s for r in some),
         }
     naive = table["naive"]
     print(f"{LINES:,} lines of two functions, median of {RUNS}; in brackets as a ratio to the naive loop\n")
-    print(f"{'':24}{'first line':>20}{'lines/s':>22}{'peak memory':>20}")
+    print(f"{'':24}{'first line':>19}{'lines/s':>21}{'peak memory':>20}{'CPU':>16}")
     for name, row in table.items():
-        first, rate, peak = row["first_s"], row["lines_per_s"], row["peak_mb"]
+        first, rate, peak, cpu = row["first_s"], row["lines_per_s"], row["peak_mb"], row["cpu_s"]
         print(
             f"{name:24}{first * 1000:9.0f} ms ({first / naive['first_s']:4.2f})"
             f"{rate:14,.0f} ({rate / naive['lines_per_s']:4.2f}){peak:10.0f} MB ({peak / naive['peak_mb']:4.2f})"
+            f"{cpu:7.2f} s ({cpu / naive['cpu_s']:4.2f})"
         )
     return table
 

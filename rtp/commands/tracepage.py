@@ -42,6 +42,12 @@ overflow-wrap:anywhere;font:12px/1.45 ui-monospace,monospace}
 .log{grid-template-columns:7.5rem 5rem 1fr;font:12px/1.45 ui-monospace,monospace;color:var(--dim);padding:.1rem .3rem}
 .log.WARNING .text{color:var(--warn)}.log.ERROR .text,.log.CRITICAL .text{color:var(--bad)}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
+h2{font-size:1rem;margin:1.6rem 0 .4rem}
+table{border-collapse:collapse;width:100%}
+td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem .3rem;border-top:1px solid var(--line);
+overflow-wrap:anywhere}
+th{color:var(--dim);font-weight:400;white-space:nowrap}
+.bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--ok)}
 footer{margin-top:1.5rem;color:var(--dim);font-size:12px}
 """
 _BAR = 1000  # units across
@@ -50,25 +56,40 @@ _BAR = 1000  # units across
 def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
     """The file's text."""
     how = "fault" if trace.fault else "error" if trace.error else "throttle" if trace.throttle else "ok"
-    events = f" · event {_text(', '.join(trace.event_ids[:20]))}" if trace.event_ids else ""
-    body = "\n".join(_row(row, trace) for row in rows(trace, logs))
+    events = f" · event {text(', '.join(trace.event_ids[:20]))}" if trace.event_ids else ""
+    about = f"{text(trace.start)} · {text(times.span(trace.duration_ms))} · {how}{events}"
+    return document(f"trace {trace.id}", trace.id, about, waterfall(trace, logs))
+
+
+def document(title: str, heading: str, about: str, body: str) -> str:
+    """A page of its own. about and body: HTML; title and heading: text."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>trace {_text(trace.id)}</title>
+<title>{text(title)}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
-<h1>{_text(trace.id)}</h1>
-<p class="sub">{_text(trace.start)} · {_text(times.span(trace.duration_ms))} · {how}{events}</p>
-{body or "<p>no segments</p>"}
+<h1>{text(heading)}</h1>
+<p class="sub">{about}</p>
+{body}
 <footer>Times of log lines are UTC. Written by rtp.</footer>
 </body>
 </html>
 """
+
+
+def waterfall(trace: Trace, logs: Sequence[LogEvent]) -> str:
+    """The trace's rows as HTML."""
+    return "\n".join(_row(row, trace) for row in rows(trace, logs)) or "<p>no segments</p>"
+
+
+def log_line(log: LogEvent) -> str:
+    """A log line as HTML."""
+    return _log(log, 0)
 
 
 def _row(row: Row, trace: Trace) -> str:
@@ -85,8 +106,8 @@ def _segment(segment: Segment, depth: int, trace: Trace) -> str:
     opened = " open" if segment.exceptions else ""
     return (
         f'<details class="{how}"{opened}><summary>'
-        f'<span class="name" style="padding-left:{depth * 1.1:.1f}rem">{_text(label)}</span>'
-        f'<span class="took">{_text(took)}</span>{_bar(segment, trace)}</summary>'
+        f'<span class="name" style="padding-left:{depth * 1.1:.1f}rem">{text(label)}</span>'
+        f'<span class="took">{text(took)}</span>{_bar(segment, trace)}</summary>'
         f'<div class="more">{"".join(_problem(p) for p in segment.exceptions)}{_details(segment)}</div></details>'
     )
 
@@ -113,23 +134,23 @@ def _details(segment: Segment) -> str:
         "aws": segment.aws,
         "metadata": segment.metadata,
     }
-    return f"<pre>{_text(plain.dumps({k: v for k, v in facts.items() if v}, indent=2))}</pre>"
+    return f"<pre>{text(plain.dumps({k: v for k, v in facts.items() if v}, indent=2))}</pre>"
 
 
 def _problem(problem: Problem) -> str:
-    stack = f"<pre>{_text(chr(10).join(problem.stack))}</pre>" if problem.stack else ""
-    return f'<p class="problem">{_text(problem.type)}: {_text(problem.message)}</p>{stack}'
+    stack = f"<pre>{text(chr(10).join(problem.stack))}</pre>" if problem.stack else ""
+    return f'<p class="problem">{text(problem.type)}: {text(problem.message)}</p>{stack}'
 
 
 def _log(log: LogEvent, depth: int) -> str:
-    text = log.message if not log.stack else f"{log.message}\n{log.stack}"
+    said = log.message if not log.stack else f"{log.message}\n{log.stack}"
     level = re.sub(r"\W", "", log.level)
     return (
-        f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{_text(log.timestamp[11:])}</span>'
-        f'<span>{_text(log.level)}</span><span class="text">{_text(text)}</span></div>'
+        f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{text(log.timestamp[11:])}</span>'
+        f'<span>{text(log.level)}</span><span class="text">{text(said)}</span></div>'
     )
 
 
-def _text(text: str) -> str:
+def text(plain_text: str) -> str:
     """Text as HTML; control characters, which browsers drop or obey, are shown as escapes."""
-    return escape(printable(text, newlines=True))
+    return escape(printable(plain_text, newlines=True))

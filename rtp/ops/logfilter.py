@@ -21,6 +21,7 @@ class Filter:
         self._query = query
         self._least = _least(query.level)
         self._grep = _compiled(query.grep)
+        self._everything = not (query.level or query.grep or query.id or query.request_id or query.trace_id)
         # Not the request's id: a print within a request does not name it.
         self._plain_ids = [i for i in (query.id, query.trace_id) if i and _PLAIN.fullmatch(i)]
 
@@ -33,12 +34,12 @@ class Filter:
 
     def may(self, raw: str) -> bool:
         """Whether a line is worth understanding; False is final."""
-        return all(i in raw for i in self._plain_ids)
+        return not self._plain_ids or all(i in raw for i in self._plain_ids)
 
     def wants(self, event: LogEvent) -> bool:
         """Whether all filters hold."""
         query = self._query
-        return (
+        return self._everything or (
             LEVELS.get(event.level, 0) >= self._least
             and _is(query.id, event.id, event)
             and _is(query.request_id, event.request_id, event)

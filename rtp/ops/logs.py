@@ -60,7 +60,9 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
-                yield from _understood(role, line, context, wanted)
+                event = _understood(role, line, context, wanted)
+                if event is not None:
+                    yield event
         finally:
             for pages in ahead.values():
                 pages.close()
@@ -111,7 +113,9 @@ def follow(
                     # Only now, as it is handed on, does it count as shown: a poll may break off at any line.
                     if tails[role].fresh(line):
                         came = True
-                        yield from _understood(role, line, context, wanted)
+                        event = _understood(role, line, context, wanted)
+                        if event is not None:
+                            yield event
             except AwsError as error:
                 if not (isinstance(error, EndpointError) or error.code == "throttled"):
                     raise
@@ -174,8 +178,9 @@ def _moment(entry: tuple[str, LogLine]) -> int:
     return entry[1].at
 
 
-def _understood(role: str, line: LogLine, context: Context, wanted: Filter) -> Iterator[LogEvent]:
-    if wanted.may(line.message):
-        event = context.of(parse(line.message, at=line.at, function=role), line.stream)
-        if wanted.wants(event):
-            yield event
+def _understood(role: str, line: LogLine, context: Context, wanted: Filter) -> LogEvent | None:
+    """What a line says, where it is wanted."""
+    if not wanted.may(line.message):
+        return None
+    event = context.of(parse(line.message, at=line.at, function=role), line.stream)
+    return event if wanted.wants(event) else None

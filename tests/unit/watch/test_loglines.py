@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp import plain
+from rtp import plain, times
 from rtp.ops.loglines import LogEvent, level_name, parse
 
 AT = 1_800_000_000_000
@@ -47,6 +47,24 @@ def test_rtps_own_line() -> None:
     assert event.message == "failed, will be retried"
     assert event.stack == "processors.py:7 enrich\nprocessors.py:9 total"
     assert event.fields == {"error_type": "ValueError", "error": "no total", "size": 12}
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"),
+    [
+        ("2027-01-15T07:59:59.123Z", "2027-01-15T07:59:59.123Z"),
+        ("2027-01-15T09:00:00+01:00", "2027-01-15T08:00:00.000Z"),
+        ("2027-01-15T08:00:01Z", "2027-01-15T08:00:01.000Z"),
+        ("2027-01-15T07:59:99.123Z", "2027-01-15T08:00:00.000Z"),
+        ("2027-01-15T08:00:01.0000", "2027-01-15T08:00:00.000Z"),  # no zone: nobody knows when
+        ("2027-01-15T08:00:0١.000Z", "2027-01-15T08:00:00.000Z"),
+    ],
+)
+def test_the_lines_own_time_counts_where_it_is_one(own: str, seen: str) -> None:
+    event = line(json.dumps({"level": "INFO", "message": "m", "timestamp": own}))
+
+    assert event.timestamp == seen
+    assert times.iso(event.when) == seen
 
 
 def test_a_time_of_its_own_that_cannot_be_is_not_believed() -> None:
