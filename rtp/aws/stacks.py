@@ -69,6 +69,13 @@ def outputs_of(description: dict[str, Any]) -> dict[str, str]:
     return {o["OutputKey"]: o["OutputValue"] for o in description.get("Outputs", ())}
 
 
+def template_of(aws: Aws, description: dict[str, Any] | None) -> dict[str, Any]:
+    """The template of a stack that was described; empty where nothing has been deployed yet."""
+    if description is None or description["StackStatus"] == "REVIEW_IN_PROGRESS":
+        return {}
+    return template(aws, str(description["StackId"]))
+
+
 def template(aws: Aws, stack: str) -> dict[str, Any]:
     """The template as it was deployed."""
     body = aws.call("cloudformation", "get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]

@@ -15,7 +15,7 @@ from rtp.commands.session import Session
 from rtp.errors import RtpError, UsageError
 from rtp.ops import deploy as op
 from rtp.ops import watch as watching
-from rtp.ops.steps import Outputs, Phase, Plan, Result
+from rtp.ops.steps import Note, Outputs, Phase, Plan, Result
 from rtp.view import dim, good, line, name, strong
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _watch(session: Session, *, yes: bool) -> None:
 
 def _tell_watch(out: Output, step: Step, saved: str, began: float) -> None:
     """A line for each save; the outputs are known already."""
-    if isinstance(step, Phase | Outputs):
+    if isinstance(step, Phase | Note | Outputs):
         return
     if isinstance(step, Result) and not out.json:
         took = f"{step.status} in {time.monotonic() - began:.1f} s"

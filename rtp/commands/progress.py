@@ -78,6 +78,10 @@ class Progress:
         match step:
             case s.Phase():
                 self._begin(step.name)
+            case s.Note():
+                if not out.json:
+                    self.settle()
+                    out.say(dim(step.message))
             case s.Warn():
                 if out.json:
                     out.event("warning", step, lambda _: None)

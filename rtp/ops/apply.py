@@ -50,13 +50,17 @@ def apply(
     change_set: ChangeSet,
     applied: Applied,
     *,
+    expected: frozenset[str],
     rollback: bool,
     paths: Mapping[str, str],
     template: Mapping[str, Any],
 ) -> Iterator[Event | Tick]:
-    """Execute it and tell every event. `applied` holds the end; a failed one has a cause where there is one."""
+    """Execute it and tell every event. `applied` holds the end; a failed one has a cause where there is one.
+
+    expected: logical ids that change by themselves, and not as a mere consequence.
+    """
     began_ms = int(time.time() * 1000)
-    follower = Follower(aws, change_set.stack_id, frozenset(c.logical_id for c in change_set.changes))
+    follower = Follower(aws, change_set.stack_id, expected)
     changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
     yield from told(follower, paths)
     applied.done, applied.status, applied.reason = follower.done, follower.status, follower.reason

@@ -28,7 +28,7 @@ from rtp.ops import (
     stuck,
 )
 from rtp.ops.changes import ResourceChange, as_replaced, compare
-from rtp.ops.steps import Outputs, Phase, Plan, Question, Result, Step, Tick, Warn
+from rtp.ops.steps import Note, Outputs, Phase, Plan, Question, Result, Step, Tick, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Deploy:
         with lock.held(env.state, env.name, "deploy"):
             yield Phase("synthesising")
             aws, built = self._prepare()
+            yield Note(guard.where(aws, env))
             yield from (Warn(w) for w in self._warnings)
             paths = assembly.construct_paths(built.path, env.names.stack)
             found = stacks.describe(aws, env.names.stack)
@@ -99,7 +100,7 @@ class Deploy:
                     yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
                     self.applying = False
                 found = stacks.describe(aws, env.names.stack)
-                old = stacks.template(aws, str(found["StackId"])) if found else {}
+                old = stacks.template_of(aws, found)
             yield from self._bring(aws, built, found, old, paths)
 
     def _prepare(self) -> tuple[Aws, Assembly]:
@@ -205,7 +206,13 @@ class Deploy:
         applied = apply.Applied()
         self.applying = True
         yield from apply.apply(
-            aws, change_set, applied, rollback=self.options.rollback, paths=paths, template=built.template
+            aws,
+            change_set,
+            applied,
+            expected=frozenset(c.logical_id for c in plan.changes),
+            rollback=self.options.rollback,
+            paths=paths,
+            template=built.template,
         )
         self.applying = self.prepared = False
         if applied.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
@@ -236,7 +243,7 @@ class Deploy:
         applied = apply.Applied()
         before = publish.prepared(aws, env.names.stack, json.dumps(old, separators=(",", ":")), None)
         self.applying = True
-        yield from apply.apply(aws, before, applied, rollback=True, paths=paths, template=old)
+        yield from apply.apply(aws, before, applied, expected=frozenset(), rollback=True, paths=paths, template=old)
         self.applying = False
         if applied.status != "UPDATE_COMPLETE":
             raise apply.failure(env.names.stack, "rolled back", applied)

@@ -15,7 +15,7 @@ from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
 from rtp.ops import apply, assembly, guard, lock, remains
 from rtp.ops.follow import GONE, Follower
 from rtp.ops.removal import Removed, remove
-from rtp.ops.steps import Phase, Result, Warn
+from rtp.ops.steps import Note, Phase, Result, Warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +51,7 @@ class Destroy:
         env, aws, stack = self.environment, self.aws, self.environment.names.stack
         with lock.held(env.state, env.name, "destroy"):
             guard.account(aws, env)
+            yield Note(guard.where(aws, env))
             found = stacks.describe(aws, stack)
             if found is None:
                 raise self._absent()
@@ -64,7 +65,7 @@ class Destroy:
                     yield Result("destroyed", stack, self._elapsed())
                     return
             resources = stacks.resources(aws, stack_id)
-            template = stacks.template(aws, stack_id)
+            template = stacks.template_of(aws, found)
             paths = assembly.construct_paths(env.state / "cdk" / env.name, stack)
             keep = remains.kept(template, keep_data=self.keep_data)
             plan = remains.plan(aws, env, resources, template, keep)

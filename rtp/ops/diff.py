@@ -144,4 +144,4 @@ def _deployed(aws: Aws, stack: str) -> tuple[dict[str, Any] | None, dict[str, An
     found = stacks.describe(aws, stack)
     if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
         return None, {}
-    return found, stacks.template(aws, str(found["StackId"]))
+    return found, stacks.template_of(aws, found)

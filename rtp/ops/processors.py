@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -44,8 +45,9 @@ def check(processors: Path | None, requirements: Path | None, *, memo: Path | No
         return None
     warning = _imported(processors, requirements)
     if memo is not None and warning is None:
-        memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        memo.write_text(digest)
+        with contextlib.suppress(OSError):  # then it is checked again next time
+            memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            memo.write_text(digest)
     return warning
 
 

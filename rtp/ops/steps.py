@@ -18,6 +18,13 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """A remark in passing, such as which account this is; for people only."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warn:
     """Something the operator should know. `type` warning."""
 
@@ -123,4 +130,4 @@ class Question:
     about: tuple[str, ...] = ()
 
 
-Step = Phase | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result
+Step = Phase | Note | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result

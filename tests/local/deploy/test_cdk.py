@@ -1,0 +1,80 @@
+"""The real CDK CLI behind rtp: bootstrap, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp import config
+from rtp.aws import Aws
+from rtp.errors import ConfigError, RtpError
+from rtp.ops import bootstrap, cdk, synth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtp.local.engine import Engine
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+
+@pytest.fixture
+def aws(engine: Engine) -> Aws:
+    """A region of the engine's in which nothing is bootstrapped."""
+    return Aws(region="eu-west-3", endpoint_url=engine.endpoint_url, local=True)
+
+
+def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, tmp_path: Path) -> None:
+    # Given an environment that is not this machine's, as far as bootstrap is concerned
+    environment = replace(
+        config.resolve(config.Overrides(env="dev", region="eu-west-3"), cwd=tmp_path, environ={}),
+        endpoint_url="http://a.distant.engine:4566",
+    )
+    said: list[str] = []
+    assert bootstrap.version(aws) is None
+    # When it is bootstrapped
+    done = bootstrap.bootstrap(aws, environment, None, on_line=said.append)
+    # Then the CDK did it, aloud, and the version is there
+    assert (done.region, done.changed) == ("eu-west-3", True) and done.version >= bootstrap.NEEDED
+    assert any("bootstrapped" in line for line in said)
+    # And the CDK kept its cache in the project
+    assert (tmp_path / ".rtp" / "cdk" / "home").is_dir()
+
+
+def test_what_rtp_prepares_on_an_engine_is_what_the_cdk_would(engine: Engine, tmp_path: Path) -> None:
+    # Given two regions, one prepared by the CDK CLI and one by rtp
+    by_cdk = Aws(region="eu-north-1", endpoint_url=engine.endpoint_url, local=True)
+    by_rtp = Aws(region="eu-south-1", endpoint_url=engine.endpoint_url, local=True)
+    cdk.run(["bootstrap", "aws://000000000000/eu-north-1"], aws=by_cdk, home=tmp_path / "home", folder=tmp_path)
+    bootstrap.ensure_on_engine(by_rtp)
+    # Then their stacks have the same resources and outputs
+    assert _shape(by_cdk) == _shape(by_rtp)
+
+
+def _shape(aws: Aws) -> tuple[set[str], set[str]]:
+    from rtp.aws import stacks
+
+    return (
+        {f"{r.logical_id} {r.resource_type}" for r in stacks.resources(aws, bootstrap.STACK)},
+        set(stacks.outputs(aws, bootstrap.STACK)),
+    )
+
+
+def test_a_deploy_where_nothing_is_bootstrapped_says_so(aws: Aws, tmp_path: Path) -> None:
+    region = "ap-south-1"
+    environment = config.resolve(config.Overrides(region=region), cwd=tmp_path, environ={})
+    built = synth.synth(environment)
+    there = Aws(region=region, endpoint_url=aws.endpoint_url, local=True)
+    argv = ["deploy", environment.names.stack, "--app", str(built.path), "--method", "prepare-change-set"]
+    with pytest.raises(ConfigError, match="not prepared") as caught:
+        cdk.run(argv, aws=there, home=tmp_path / "home", folder=tmp_path)
+    assert caught.value.hint == "Run `rtp bootstrap`."
+
+
+def test_a_failure_of_the_cdk_is_one_sentence(aws: Aws, tmp_path: Path) -> None:
+    with pytest.raises(RtpError) as caught:
+        cdk.run(["deploy", "--app", str(tmp_path / "nothing")], aws=aws, home=tmp_path / "home", folder=tmp_path)
+    assert caught.value.code == "cdk" and "\n" not in caught.value.message
+    assert "--app is required" in caught.value.message or "nothing" in caught.value.message

@@ -1,0 +1,97 @@
+"""What an operator sees and answers on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import termios
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.aws import stacks
+from tests.local.deploy.conftest import SETTINGS, STACK
+from tests.local.deploy.test_deploy import by_hand
+
+if TYPE_CHECKING:
+    from tests.local.conftest import Project
+
+pytestmark = pytest.mark.xdist_group("deploy")
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
+
+
+def converse(project: Project, *args: str, answers: dict[str, str] | None = None, columns: int = 90) -> tuple[int, str]:
+    """Run `rtp ARGS` on a terminal and type each answer once its question stands there; exit code and plain text."""
+    left = dict(answers or {})
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environ = {k: v for k, v in project.environ({"TERM": "xterm-256color"}).items() if k != "NO_COLOR"}
+    child = subprocess.Popen(
+        project.argv(*args), stdin=follower, stdout=follower, stderr=follower, cwd=project.root, env=environ
+    )
+    os.close(follower)
+    seen, deadline = b"", time.monotonic() + 120
+    with contextlib.suppress(OSError):  # the terminal is gone with the child
+        while time.monotonic() < deadline:
+            if not select.select([leader], [], [], 0.1)[0]:
+                continue
+            part = os.read(leader, 65536)
+            if not part:
+                break
+            seen += part
+            for question in [q for q in left if q.encode() in seen]:
+                os.write(leader, left.pop(question).encode() + b"\n")
+    os.close(leader)
+    assert not left, seen
+    return child.wait(30), _CONTROL.sub("", seen.decode(errors="replace")).replace("\r", "")
+
+
+def test_a_deploy_shows_what_it_does_and_ends_with_a_summary(pipeline: Project) -> None:
+    # Given a changed setting / When it is deployed on a terminal
+    (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 704\n")
+    code, text = converse(pipeline, "deploy")
+    # Then the phases stand there with their times, then the plan, the outputs, and one line that sums it up
+    assert code == 0
+    assert re.search(r"publishing assets and preparing the change set +\d+\.\d s", text)
+    assert f"updates {STACK}: 2 resources" in text
+    assert "~ Processing/Worker  MemorySize" in text
+    assert re.fullmatch(rf"updated {STACK}, 2 resources in \d+\.\d s", text.splitlines()[-1])
+
+
+def test_consent_is_asked_for_and_a_no_changes_nothing(pipeline: Project) -> None:
+    # Given a deploy that would replace a queue
+    by_hand(pipeline, _renamed)
+    before = stacks.template(pipeline.aws, STACK)
+    # When the operator says no
+    question = f"Update {STACK} (local)? [y/N]"
+    code, text = converse(pipeline, "deploy", answers={question: "n"})
+    # Then nothing has changed, and the operator was told what would have been lost
+    assert code == 5 and "would be replaced by a new, empty one" in text
+    assert stacks.template(pipeline.aws, STACK) == before
+    # When the operator says yes / Then it is done
+    code, text = converse(pipeline, "deploy", answers={question: "y"})
+    assert code == 0 and f"updated {STACK}" in text
+
+
+def _renamed(resources: dict[str, dict[str, dict[str, str]]]) -> None:
+    for resource in resources.values():
+        if resource.get("Properties", {}).get("QueueName") == f"{STACK}-dlq":
+            resource["Properties"]["QueueName"] = "a-queue-of-another-name"
+
+
+def test_destroy_of_a_protected_environment_is_typed(project: Project) -> None:
+    (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
+    project.rtp("deploy", "--yes")
+    question = f"Type {STACK} to go on:"
+    code, text = converse(project, "destroy", answers={question: "local"})
+    assert code == 5 and "nothing was changed" in text
+    code, text = converse(project, "destroy", answers={question: STACK})
+    assert code == 0 and "still there:" in text and "retained by its template" in text
