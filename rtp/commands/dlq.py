@@ -98,8 +98,7 @@ def redrive(
         found, _ = _look(session, wanted, limit or _EVERY)
         out.result(_dry(found.messages), dlqlook.repair)
         return
-    what = "every dead message" if every else "dead messages"
-    consent.ask(session, f"Put {what} back", wide=not ids, yes=yes, confirm=confirm)
+    consent.ask(session, f"Put {_meant(session, every)} back", wide=not ids, yes=yes, confirm=confirm)
     bodies: dict[str, str] = {}
     if edited:
         found, _ = _look(session, wanted, min(limit or _EVERY, edit.MOST + 1))
@@ -169,8 +168,7 @@ def purge(
     """Delete dead messages, after a backup that `rtp dlq undo` can put back."""
     wanted = _chosen(every, ids, types, error, grep, since)
     out, aws, outputs = session.out, session.aws, session.outputs
-    what = "every dead message" if every else "these dead messages"
-    consent.ask_always(session, f"Delete {what}", yes=yes, confirm=confirm)
+    consent.ask_always(session, f"Delete {_meant(session, every)}", yes=yes, confirm=confirm)
     with (
         interrupts.gently(_teller(session)) as broken,
         _journal(session, "purge", sync=True) as writer,
@@ -216,6 +214,12 @@ def _chosen(
             "Say which messages: --all, --id, --type, --error, --grep or --since.", hint="`rtp dlq inspect` shows them."
         )
     return wanted
+
+
+def _meant(session: Session, every: bool) -> str:
+    """The messages that are meant, in words."""
+    count = f"{inspect.depth(session.aws, session.outputs):,}"
+    return f"all of about {count} dead messages" if every else f"the chosen ones of about {count} dead messages"
 
 
 def _look(session: Session, wanted: Wanted, limit: int) -> tuple[inspect.Inspection, Interruption]:

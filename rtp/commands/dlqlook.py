@@ -85,12 +85,12 @@ def repair(done: Repair) -> list[View]:
     views: list[View] = []
     if done.canary and done.canary["status"] != "processed":
         views.append(line(bad("stopped: "), done.stopped or "interrupted"))
-        views.append(line(f"{done.redriven} went back; the rest is untouched", indent=2))
+        views.append(line(f"{done.redriven} went back; the others stay in the dead-letter queue", indent=2))
     elif not done.redriven and not done.failed:
         return [line("no message to put back")]
     else:
         views.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
-    if done.outcomes:
+    if done.outcomes and not done.stopped:
         told = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(done.outcomes.items()))
         views.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
     views += _reasons(done)

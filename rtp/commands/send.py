@@ -31,6 +31,14 @@ app = new_app()
 _STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN, "failed": Style.BAD}
 _REDRAW_S = 0.1
 _SHOWN = 5  # kinds of failure in the summary
+_MENDS = {
+    403: "rtp deploy  puts the API key right",
+    404: "rtp deploy  puts the API right",
+    413: "an event may have 256 KiB",
+    429: "--via sqs  goes past the API and its limits; --rate  keeps within them",
+    503: "rtp status  shows what is not well",
+    None: "rtp status  shows whether anything is there",
+}
 _RESULT_CHARACTERS = 2000
 
 
@@ -178,6 +186,8 @@ def _one(sent: op.Sent, record: dict[str, Any] | None) -> list[View]:
         views.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
     if sent.trace_id:
         views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
+    if sent.status == "failed" and sent.http_status in _MENDS:
+        views.append(line(dim(f"mend    {_MENDS[sent.http_status]}"), indent=2))
     if status != "processed" and sent.recorded:
         views.append(line(dim(f"next    rtp show {sent.id}"), indent=2))
     return views
@@ -193,7 +203,9 @@ def _many(s: Summary) -> list[View]:
         views.append(dim(f"in {took}, p50 {s.percentile(50):.0f} ms, p99 {s.percentile(99):.0f} ms"))
     if s.unsent:
         views.append(line(warn(f"{s.unsent:,} not sent")))
-    return views + _reasons(s)
+    statuses = {f.http_status for f in s.failed if f.status == "failed"}
+    mends = [line(dim(f"mend: {mend}"), indent=2) for status, mend in _MENDS.items() if status in statuses]
+    return [*views, *_reasons(s), *mends]
 
 
 def _reasons(s: Summary) -> list[Line]:

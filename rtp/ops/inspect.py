@@ -41,6 +41,11 @@ class Inspection:
         return self._looked_at
 
 
+def depth(aws: Aws, outputs: dict[str, str]) -> int:
+    """How many messages SQS says are there, those in somebody's hands included."""
+    return queues.depth(aws, outputs[Output.DLQ_URL]).total
+
+
 def inspect(
     aws: Aws,
     outputs: dict[str, str],
@@ -52,15 +57,15 @@ def inspect(
 ) -> Inspection:
     """Look at the queue until `limit` wanted messages were seen, or all were."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    depth = queues.depth(aws, url).total
+    said = depth(aws, outputs)
     letters: list[DeadLetter] = []
 
     def enough(new: list[queues.Message]) -> bool:
         letters.extend(letter for letter in deadletters.joined(aws, table, new) if wanted(letter))
         return len(letters) >= limit
 
-    seen = peek.peek(aws, url, limit=depth * 2 + 10, stop=stop, enough=enough, tell=tell)
+    seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, tell=tell)
     letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
     shown = letters[:limit]
     groups = [Group(error, count) for error, count in deadletters.grouped(shown)]
-    return Inspection(url.rsplit("/", 1)[-1], max(depth, len(seen)), shown, groups, len(seen))
+    return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups, len(seen))

@@ -130,7 +130,11 @@ def _lines(source: _Source, name: str) -> Payload:
                     yield number, _decoded(line, f"{name} line {number}")
 
     count = sum(1 for _ in texts())
-    _raise_problems(name, ((f"line {number}", _problem(text)) for number, text in texts()), count)
+    # The position within the line; the line itself is named already.
+    found = (
+        (f"line {number}", _problem(text).replace(" at line 1 column ", " at column ")) for number, text in texts()
+    )
+    _raise_problems(name, found, count)
     # Bounded by the count: a file that somebody still writes to ends where it was checked.
     return Payload(count, lambda: islice(texts(), count))
 

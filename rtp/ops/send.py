@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is tried until its time is over
 _WORTH_REPEATING = (429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S = 5.0
-_QUOTA = "limit exceeded"  # API Gateway's words when the day's quota is used up; a throttle says "too many requests"
+_USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
 
 
 class Via(StrEnum):
@@ -238,7 +238,8 @@ def _hopeless(answer: api.Answer | EndpointError) -> bool:
     """Whether no other event would fare better."""
     if isinstance(answer, EndpointError):
         return True
-    return answer.status in (401, 403, 404) or (answer.status == 429 and _QUOTA in answer.message.lower())
+    used_up = answer.status == 429 and any(words in answer.message.lower() for words in _USED_UP)
+    return answer.status in (401, 403, 404) or used_up
 
 
 def _failed(event: Event, trace: str, kind: str, message: str) -> Sent:

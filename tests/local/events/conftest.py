@@ -94,6 +94,16 @@ class Pipeline:
         """The stack's outputs."""
         return self.project.outputs
 
+    @cached_property
+    def url(self) -> str:
+        """The API's."""
+        return api.url(self.outputs, self.aws)
+
+    @cached_property
+    def key(self) -> str:
+        """The API key's value."""
+        return api.key(self.aws, self.outputs).value
+
     def mend(self) -> None:
         """Let orders go through from now on."""
         self.flag.write_text("")
@@ -151,12 +161,11 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def post(project: Project, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
+def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
     """One request to the API with the stack's own key."""
-    aws, outputs = project.aws, project.outputs
-    parts = urlsplit(api.url(outputs, aws) + path)
+    parts = urlsplit(pipeline.url + path)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
-    sent = {"Content-Type": "application/json", "x-api-key": api.key(aws, outputs).value, **headers}
+    sent = {"Content-Type": "application/json", "x-api-key": pipeline.key, **headers}
     connection.request("POST", parts.path, body=body, headers=sent)
     answer = connection.getresponse()
     content = answer.read()

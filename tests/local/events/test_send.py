@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.aws import api
 from rtp.contract import MAX_BODY_BYTES
 from tests.local.events.conftest import post, wait_for
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tests.local.conftest import Project
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("repair")
+pytestmark = pytest.mark.xdist_group("events")
 
 GOOD = '{"type": "note", "data": {"n": 1}}'
 
@@ -223,11 +222,11 @@ def test_without_an_engine_every_command_says_how_to_start_one(tmp_path: Path) -
         assert "rtp deploy" in done.json["error"]["hint"]
 
 
-def test_the_key_is_never_shown(project: Project) -> None:
-    secret = api.key(project.aws, project.outputs).value
+def test_the_key_is_never_shown(pipeline: Pipeline) -> None:
+    secret = pipeline.key
     shown = ""
     for arguments in (["send", "-"], ["send", "-", "--via", "events", "--wait", "--json"], ["send", "none.json"]):
-        done = project.rtp(*arguments, stdin=GOOD, ok=False)
+        done = pipeline.project.rtp(*arguments, stdin=GOOD, ok=False)
         shown += done.stdout + done.stderr
 
     assert len(secret) > 10
@@ -243,7 +242,7 @@ def test_what_fits_is_stored_and_what_does_not_is_refused_at_each_door(pipeline:
         body = text[:-3] + "x" * (size - len(text)) + '"}}'
         assert len(body) == size
 
-        status, answer = post(pipeline.project, path, body.encode())
+        status, answer = post(pipeline, path, body.encode())
 
         if size > MAX_BODY_BYTES:
             assert status == 413, answer

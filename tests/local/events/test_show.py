@@ -13,9 +13,11 @@ from rtp.ops.identity import uuid7
 from tests.local.events.conftest import post, wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("repair")
+pytestmark = pytest.mark.xdist_group("events")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 VALUES = st.recursive(
@@ -56,7 +58,7 @@ def test_a_dead_event_is_told_with_its_message_and_what_to_do(pipeline: Pipeline
 
 
 def test_an_event_that_is_no_event_is_found_by_its_message(pipeline: Pipeline) -> None:
-    status, answer = post(pipeline.project, "events", b'{"type": "x", "data": {}, "id": "only-an-id"}')
+    status, answer = post(pipeline, "events", b'{"type": "x", "data": {}, "id": "only-an-id"}')
     if status == 202:  # the door may leave it to the worker
         request = json.loads(answer)["id"]
         wait_for(lambda: len(pipeline.dlq) == 1)
@@ -109,13 +111,14 @@ HOSTILE = [
     "\u202egnp.exe",
     "\u2066a\u2069\u200b\ufeff",
     "[bold red]markup[/bold red]",
+    "<script>alert(1)</script>",
     "[link=http://x]x[/link]",
     "\x00\x01\x7f",
     "\u2028line\u2029",
 ]
 
 
-def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline) -> None:
+def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline, tmp_path: Path) -> None:
     # Given an event with hostile text as type, as key and as value
     event = {"id": uuid7(), "type": "".join(HOSTILE)[:128], "data": {f"k{text}": text for text in HOSTILE}}
     pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event))
@@ -128,6 +131,12 @@ def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline) -> 
     assert not unsafe & set(shown + listed)
     assert "[bold red]markup[/bold red]" in shown
     assert "\\x1b[2J" in listed
+    # nor on a page
+    page = tmp_path / "story.html"
+    pipeline.project.rtp("show", str(event["id"]), "--html", page)
+    assert "&lt;script&gt;alert(1)" in page.read_text()
+    assert "<script" not in page.read_text()
+    assert not unsafe & set(page.read_text())
     # and as JSON it is as it was
     record = pipeline.project.rtp("show", str(event["id"]), "--json").json["record"]
     assert (record["data"], record["type"]) == (event["data"], event["type"])

@@ -130,7 +130,14 @@ def test_nobody_there_fails_the_event_and_ends_the_run() -> None:
     assert stop.soon.is_set()
 
 
-@pytest.mark.parametrize("answer", [said(403, message="Forbidden"), said(429, message="Limit Exceeded")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said(403, message="Forbidden"),
+        said(429, message="Limit Exceeded"),
+        said(429, message="the key's daily quota is used up"),
+    ],
+)
 def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) -> None:
     stop = Stop()
 
