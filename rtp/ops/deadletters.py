@@ -190,7 +190,9 @@ def _with_record(letter: DeadLetter, record: dict[str, Any] | None) -> DeadLette
     if record is None:
         return letter if cause.type or cause.message else replace(letter, error=Cause("", UNKNOWN))
     told = record.get("error")
-    if not (cause.type or cause.message) and isinstance(told, dict):
+    # Lambda knows of an asynchronous call only that the handler failed; the record knows why.
+    silent = letter.kind == "async" or not (cause.type or cause.message)
+    if silent and isinstance(told, dict):
         cause = Cause(str(told.get("type", "")), str(told.get("message", "")))
     return replace(
         letter,

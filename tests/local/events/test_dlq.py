@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.contract import Output
+from rtp.ops.identity import uuid7
 from rtp.runtime.event import uuid7_timestamp
 from tests.local.events.conftest import stored, wait_for
 
@@ -226,6 +228,23 @@ def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
     assert "put back" in stdout
     wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
     assert pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json["pending"] == 0
+
+
+def test_what_an_asynchronous_call_left_is_redriven_like_the_rest(pipeline: Pipeline) -> None:
+    # Given an asynchronous call of the processor that failed for good
+    event = {"type": "order.created", "id": uuid7(), "data": {"n": 1.5}}
+    name = pipeline.outputs[Output.PROCESSOR]
+    pipeline.aws.call("lambda", "invoke", FunctionName=name, InvocationType="Event", Payload=json.dumps(event))
+    wait_for(lambda: len(pipeline.dlq) == 1)
+    found = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"][0]
+    assert (found["id"], found["error"]["type"], found["attempts"]) == (event["id"], "KeyError", 3)
+    assert "requestPayload" in found["body"]
+    # When it is redriven after the mend
+    pipeline.mend()
+    done = pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json
+    # Then it is the same event, processed
+    assert done["outcomes"] == {"processed": 1}
+    assert pipeline.project.rtp("show", str(event["id"]), "--json").json["record"]["data"] == {"n": 1.5}
 
 
 def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import Aws
@@ -157,6 +159,16 @@ class FakeAws(Aws):
     def _get_item(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:
         item = self.items.get((Key["id"]["S"], Key["timestamp"]["N"]))
         return {"Item": item} if item else {}
+
+    def _get_object(self, Key: str, **_: Any) -> dict[str, Any]:
+        if Key not in self.objects:
+            raise AwsError("s3 get_object: no", service_code="NoSuchKey")
+        return {"Body": io.BytesIO(self.objects[Key])}
+
+    def _list_objects_v2(self, Prefix: str, StartAfter: str = "", **_: Any) -> dict[str, Any]:
+        keys = sorted(k for k in self.objects if k.startswith(Prefix) and k > StartAfter)
+        when = datetime.now(UTC)
+        return {"Contents": [{"Key": k, "Size": len(self.objects[k]), "LastModified": when} for k in keys]}
 
     def _query(self, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
         wanted = ExpressionAttributeValues[":id"]["S"]

@@ -109,6 +109,7 @@ def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
     (letter,) = deadletters.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
 
     assert letter.identity == ("req-1", 99)
+    assert letter.error == Cause("E", "m")  # the record knows better than Lambda
 
 
 def test_lambdas_own_attributes_say_why_too() -> None:

@@ -1,0 +1,126 @@
+"""Which archived events a replay means, and how they are queued again."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.errors import NotFoundError, RtpError, UsageError
+from rtp.ops import archive, replay
+from rtp.ops.deliver import Stop
+from rtp.ops.identity import uuid7
+from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
+HOUR = 3_600_000
+
+
+def raw(aws: FakeAws, at: int, bodies: Iterable[str], *, name: str = "batch", **more: Any) -> str:
+    """An archived object, as the worker writes it."""
+    lines = []
+    for body in bodies:
+        found = json.loads(body)
+        known = {"id": found.get("id", "req-9"), "timestamp": found.get("timestamp", 9), **more}
+        lines.append(json.dumps({**known, "source": "api", "received_at": at, "body": body}))
+    key = f"raw/{datetime.fromtimestamp(at / 1000, UTC):%Y/%m/%d/%H}/{name}.ndjson.gz"
+    aws.objects[key] = gzip.compress("".join(f"{line}\n" for line in lines).encode())
+    return key
+
+
+def plan(aws: FakeAws, **options: Any) -> list[replay.Planned]:
+    chosen = {"ids": (), "types": (), "statuses": (), "since": NOON - HOUR, "until": NOON + HOUR, **options}
+    return replay.plan(aws, OUTPUTS, **chosen)
+
+
+def test_the_archive_is_read_between_two_times_to_the_millisecond() -> None:
+    aws = FakeAws()
+    for n, offset in enumerate((-2 * HOUR, -HOUR - 1, -HOUR, 0, HOUR, HOUR + 1, 30 * HOUR)):
+        raw(aws, NOON + offset, [event(n)], name=f"o{n}")
+
+    found = [e.id for e in archive.between(aws, BUCKET, NOON - HOUR, NOON + HOUR)]
+
+    assert found == ["e2", "e3", "e4"]
+    assert aws.calls["get_object"] == 4  # hours before and after are not even read
+
+
+def test_a_line_is_found_by_its_key() -> None:
+    aws = FakeAws()
+    key = raw(aws, NOON, [event(1), event(2, "other")])
+
+    found = archive.at(aws, BUCKET, f"{key}#1")
+
+    assert found is not None
+    assert (found.id, found.timestamp, found.type, found.body) == ("e2", 2, "other", event(2, "other"))
+    for missing in (f"{key}#7", "raw/none#0", "nonsense", ""):
+        assert archive.at(aws, BUCKET, missing) is None
+
+
+def test_lines_that_are_none_are_left_out_and_a_damaged_object_is_named() -> None:
+    aws = FakeAws()
+    aws.objects["raw/a.ndjson.gz"] = gzip.compress(b'\n{"id": 1}\nnot json\n[]\n')
+    aws.objects["raw/b.ndjson.gz"] = b"damaged"
+
+    assert archive.read(aws, BUCKET, "raw/a.ndjson.gz") == []
+    with pytest.raises(RtpError, match=r"raw/b.ndjson.gz is damaged"):
+        archive.read(aws, BUCKET, "raw/b.ndjson.gz")
+
+
+def test_every_event_is_meant_once_however_often_it_was_delivered() -> None:
+    aws = FakeAws()
+    raw(aws, NOON - 5, [event(1), event(2)], name="a")
+    last = raw(aws, NOON, [event(1), event(3, "other")], name="b")
+    aws.record("e1", 1, status="dead")
+    aws.record("e2", 2, status="processed")
+
+    found = plan(aws)
+
+    assert {(e.id, e.status) for e in found} == {("e1", "dead"), ("e2", "processed"), ("e3", "missing")}
+    assert next(e.raw_key for e in found if e.id == "e1") == f"{last}#0"
+    assert [e.id for e in plan(aws, types=("other",))] == ["e3"]
+    assert [e.id for e in plan(aws, statuses=("dead", "missing"))] == ["e1", "e3"]
+    with pytest.raises(UsageError, match="is not a status"):
+        plan(aws, statuses=("lost",))
+
+
+def test_an_id_is_found_by_its_record_or_by_the_time_in_it() -> None:
+    aws = FakeAws()
+    made = uuid7(NOON)
+    key = raw(aws, NOON, [event(1), json.dumps({"id": made, "type": "a", "data": {}})])
+    aws.record("e1", 1, status="dead", raw_key=f"{key}#0")
+
+    assert [e.id for e in plan(aws, ids=("e1", made), since=None)] == ["e1", made]
+    with pytest.raises(NotFoundError, match="e7 is not in the archive"):
+        plan(aws, ids=("e7",), since=None)
+
+
+def test_events_are_queued_as_they_came_under_the_name_of_the_run() -> None:
+    aws = FakeAws()
+    bodies = [event(n) for n in range(23)] + ['{"type": "a", "data": {"n": 1.10}}']
+    raw(aws, NOON, bodies)
+
+    done = list(replay.replay(aws, OUTPUTS, plan(aws), run="run-1", rate=None, stop=Stop()))
+
+    assert sorted(aws.bodies(QUEUE)) == sorted(bodies)
+    assert not any(d.error for d in done)
+    sent = {k: v["StringValue"] for k, v in aws.queues[QUEUE][-1].attributes.items()}
+    assert (sent["rtp_source"], sent["rtp_replay"]) == ("replay", "run-1")
+    nameless = next(m for m in aws.queues[QUEUE] if "1.10" in m.body)
+    assert nameless.attributes["rtp_request_id"]["StringValue"] == "req-9"
+    assert nameless.attributes["rtp_request_time"]["StringValue"] == "9"
+    assert aws.calls["get_object"] == 2  # once to plan, once to send, however many lines
+
+
+def test_what_the_queue_does_not_take_is_told() -> None:
+    aws = FakeAws(refused={event(2)})
+    raw(aws, NOON, [event(1), event(2)])
+
+    done = {d.event.id: d.error for d in replay.replay(aws, OUTPUTS, plan(aws), run="r", rate=None, stop=Stop())}
+
+    assert done == {"e1": "", "e2": "InternalError: not today"}
