@@ -1,0 +1,29 @@
+"""Which tests run in one worker, so that what they share (a deployed pipeline, synthesised templates) is made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SHARING = (
+    "infra",
+    "local/deploy",
+    "local/engine",
+    "local/events",
+    "local/guide",
+    "local/runtime",
+    "local/watch",
+    "reliability",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(HERE).as_posix()
+        group = next((name for name in SHARING if place.startswith(f"{name}/")), None)
+        if group is not None and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    # The long ones first, so that no worker is left alone with one at the end; pytest's order is kept within.
+    items.sort(key=lambda item: not item.path.is_relative_to(HERE / "local"))
