@@ -12,7 +12,7 @@ from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, b
 
 if TYPE_CHECKING:
     from rtp.ops.deadletters import DeadLetter
-    from rtp.ops.loglines import LogEvent
+    from rtp.ops.logevent import LogEvent
     from rtp.ops.story import Story
 
 _STATUS = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.WARN}
