@@ -12,7 +12,7 @@ from rtp.view import Heading, Line, Style, Text, View, bad, dim, line, name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtp.ops.loglines import LogEvent
+    from rtp.ops.logevent import LogEvent
     from rtp.ops.segments import Problem, Segment, Trace
 
 _TIME = 8  # columns of a duration

@@ -13,7 +13,7 @@ from rtp.sanitize import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtp.ops.loglines import LogEvent
+    from rtp.ops.logevent import LogEvent
     from rtp.ops.segments import Problem, Segment, Trace
 
 _STYLE = """

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rtp.ops.loglines import LogEvent
+    from rtp.ops.logevent import LogEvent
 
 STREAMS = 2_000  # a stream is one running copy of a function; so many are remembered
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rtp.errors import UsageError
-from rtp.ops.loglines import LEVELS, LogEvent, level_name
+from rtp.ops.logevent import LEVELS, LogEvent, level_name
 
 if TYPE_CHECKING:
     from rtp.ops.logs import LogQuery

@@ -14,8 +14,9 @@ from rtp.contract import Output
 from rtp.errors import AwsError, EndpointError, NotFoundError, UsageError
 from rtp.ops.ahead import Ahead
 from rtp.ops.logcontext import Context
+from rtp.ops.logevent import LogEvent
 from rtp.ops.logfilter import Filter
-from rtp.ops.loglines import LogEvent, parse
+from rtp.ops.loglines import parse
 from rtp.ops.pace import Pace
 from rtp.ops.tail import Tail
 

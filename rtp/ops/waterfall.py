@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtp.ops.loglines import LogEvent
+    from rtp.ops.logevent import LogEvent
     from rtp.ops.segments import Problem, Segment, Trace
 
 _FRACTION_MS = 0.5  # of a log line's time, which has whole milliseconds, on average

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtp import times
-from rtp.ops.loglines import LogEvent, parse
+from rtp.ops.loglines import parse
+
+if TYPE_CHECKING:
+    from rtp.ops.logevent import LogEvent
 
 ID = "1-6b045e5f-7a5a88bd9818ebcad589f3dd"
 EVENT = "01a20910-a6c9-7b0e-9789-605eeaa13111"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp import plain, times
-from rtp.ops.loglines import LogEvent, level_name, parse
+from rtp.ops.logevent import LogEvent, level_name
+from rtp.ops.loglines import parse
 
 AT = 1_800_000_000_000
 REQUEST = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -1,0 +1,93 @@
+"""One line of a log, understood: what every reader of logs works with."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+from rtp import times
+
+Kind = Literal["rtp", "platform", "metrics", "text"]
+
+LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+_ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTICE": "INFO"}
+_OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{3}Z", re.ASCII)
+_NEAR_MS = 900_000  # Lambda's longest run
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One line of a log; its fields are those of `logs --json`.
+
+    timestamp: ISO 8601, UTC. function: `processor` or `worker`. kind: who wrote it. id: the event's.
+    stack: a stack trace, several lines. fields: whatever else the line held.
+    """
+
+    timestamp: str
+    level: str
+    function: str
+    message: str
+    id: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+    event_type: str | None = None
+    step: str | None = None
+    kind: Kind = "text"
+    stack: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    _at: int = 0
+    _raw: str = ""
+    _when: int | None = None
+
+    @property
+    def at(self) -> int:
+        """When CloudWatch says that it was written, epoch ms."""
+        return self._at
+
+    @property
+    def when(self) -> int:
+        """The timestamp, epoch ms."""
+        return self._at if self._when is None else self._when
+
+    @property
+    def raw(self) -> str:
+        """The line as it was written."""
+        return self._raw
+
+
+def level_name(value: object) -> str | None:
+    """A level's one name, or None for what is not a level."""
+    if not isinstance(value, str):
+        return None
+    name = value.strip().upper()
+    name = _ALIASES.get(name, name)
+    return name if name in LEVELS else None
+
+
+def own_time(value: object, at: int) -> tuple[str, int]:
+    """The line's own time, as ISO 8601 and epoch ms, where it is near CloudWatch's, which an engine may round."""
+    if isinstance(value, str) and 20 <= len(value) <= 35 and value[10] == "T":
+        ours = _OURS.fullmatch(value) is not None
+        try:
+            # Lines come by the minute, and reading a whole time takes three times as long.
+            own = _minute(value[:16]) + int(value[17:19]) * 1000 + int(value[20:23]) if ours else _ms(value)
+        except (ValueError, OverflowError):
+            own = -1
+        if abs(own - at) < _NEAR_MS:
+            return value if ours else times.iso(own), own
+    return times.iso(at), at
+
+
+@lru_cache(maxsize=64)
+def _minute(text: str) -> int:
+    return _ms(text + "+00:00")
+
+
+def _ms(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return round(moment.timestamp() * 1000)
