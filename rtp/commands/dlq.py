@@ -14,16 +14,17 @@ from rtp.commands.options import Since, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import deadletters, edit, guard, inspect, journal, lease
+from rtp.ops import edit, guard, inspect, journal, lease
 from rtp.ops import purge as purging
 from rtp.ops import redrive as redriving
 from rtp.ops import undo as undoing
 from rtp.ops.repair import Repair, run
+from rtp.ops.wanted import Wanted, pattern
 from rtp.view import dim, line
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.deadletters import DeadLetter, Wanted
+    from rtp.ops.deadletters import DeadLetter
     from rtp.ops.outcome import Record
 
 app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")
@@ -103,7 +104,7 @@ def redrive(
     if edited:
         found, _ = _look(session, wanted, min(limit or _EVERY, edit.MOST + 1))
         bodies = edit.edited(found.messages)
-        wanted = deadletters.Wanted(message_ids=frozenset(bodies))
+        wanted = Wanted(message_ids=frozenset(bodies))
     tell = _teller(session)
     with interrupts.gently(tell) as broken, _journal(session, "redrive") as writer:
         repair = Repair(writer.run)
@@ -194,11 +195,11 @@ def purge(
 def _wanted(
     ids: list[str] | None, types: list[str] | None, error: str | None, grep: str | None, since: str | None
 ) -> Wanted:
-    return deadletters.Wanted(
+    return Wanted(
         ids=tuple(ids or ()),
         types=tuple(types or ()),
         error=error,
-        grep=deadletters.pattern(grep),
+        grep=pattern(grep),
         since=times.parse_when(since) if since else None,
     )
 

@@ -19,6 +19,7 @@ from rtp.errors import ExitCode, RtpError, UsageError
 from rtp.ops import outcome, payload
 from rtp.ops import send as op
 from rtp.ops.records import whole
+from rtp.ops.sent import Sent, Via
 from rtp.ops.summary import Summary
 from rtp.view import Line, Style, Text, View, bad, dim, line, name, warn
 
@@ -56,8 +57,8 @@ def send(
     ] = None,
     kind: Annotated[str | None, typer.Option("--type", help="The type of --data.")] = None,
     via: Annotated[
-        op.Via, typer.Option("--via", help="api: answered when processed; events: when queued; sqs: past the API.")
-    ] = op.Via.API,
+        Via, typer.Option("--via", help="api: answered when processed; events: when queued; sqs: past the API.")
+    ] = Via.API,
     count: Annotated[
         int, typer.Option("--count", min=1, max=10_000_000, help="Send it so many times, each time a new event.")
     ] = 1,
@@ -166,7 +167,7 @@ def _story(summary: Summary) -> list[View]:
     return _many(summary)
 
 
-def _one(sent: op.Sent, record: dict[str, Any] | None) -> list[View]:
+def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
     status = str(record["status"]) if record else sent.status
     views: list[View] = [
         line(

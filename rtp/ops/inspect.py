@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.deadletters import DeadLetter, Wanted
+    from rtp.ops.deadletters import DeadLetter
     from rtp.ops.deliver import Stop
+    from rtp.ops.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)

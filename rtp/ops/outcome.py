@@ -48,16 +48,18 @@ def wait(
     deadline = clock() + timeout_s
     pause = _FIRST_PAUSE_S
     while pending and not stop.soon.is_set():
+        looked = len(pending)
         seen = records.by_keys(aws, table, list(pending))
         found = [r for r in seen if done(r)]
         for record in seen:
             if not done(record):
                 tell(record)
         for record in found:
-            pending.pop((record["id"], int(record["timestamp"])), None)  # type: ignore[call-overload]
+            pending.pop(identity(record), None)
             yield record
         left = deadline - clock()
         if not pending or left <= 0:
             return
-        pause = _FIRST_PAUSE_S if found else min(_LONGEST_PAUSE_S, pause * 1.6)
+        # Many are looked for often only while many come through; each look reads them all.
+        pause = _FIRST_PAUSE_S if len(found) * 10 >= looked else min(_LONGEST_PAUSE_S, pause * 1.6)
         stop.soon.wait(min(pause, left))

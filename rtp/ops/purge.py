@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.deadletters import Wanted
     from rtp.ops.deliver import Stop
     from rtp.ops.journal import Writer
+    from rtp.ops.wanted import Wanted
 
 _HIDDEN_S = 60
 

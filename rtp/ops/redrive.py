@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.deadletters import DeadLetter, Wanted
+    from rtp.ops.deadletters import DeadLetter
     from rtp.ops.deliver import Stop
     from rtp.ops.journal import Writer
+    from rtp.ops.wanted import Wanted
 
 RUN_ATTRIBUTE = "rtp_redrive"  # which run sent a message, so that the run knows it again when it comes back
 HIDDEN_S = 15  # for so long a message that is being moved is nobody else's, and a killed run's messages stay hidden

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp.aws import api, queues
 from rtp.contract import Output
 from rtp.errors import EndpointError
 from rtp.ops import deliver
 from rtp.ops.identity import trace_header, trace_id
+from rtp.ops.sent import Sent, Via
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,76 +25,6 @@ _TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled even
 _WORTH_REPEATING = (429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S = 5.0
 _USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
-
-
-class Via(StrEnum):
-    """The way in."""
-
-    API = "api"  # POST /process: answered when processed
-    EVENTS = "events"  # POST /events: answered when queued
-    SQS = "sqs"  # straight to the queue; no key, no throttle, no quota
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """`send --json` of one event. status: processed, accepted, queued, rejected or failed."""
-
-    id: str
-    timestamp: int
-    status: str
-    http_status: int | None
-    trace_id: str
-    latency_ms: float
-    _type: str = ""
-    _line: int | None = None
-    _error: dict[str, str] | None = None
-    _result: Any = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether the pipeline has taken it."""
-        return self.status in ("processed", "accepted", "queued")
-
-    @property
-    def recorded(self) -> bool:
-        """Whether there is or will be a record of it."""
-        return self.ok or self.status == "rejected"
-
-    @property
-    def error(self) -> dict[str, str] | None:
-        """Type and message of what went wrong."""
-        return self._error
-
-    @property
-    def result(self) -> Any:
-        """The processor's answer, where the way in gives one."""
-        return self._result
-
-    @property
-    def kind(self) -> str:
-        """The event's type."""
-        return self._type
-
-    @property
-    def line(self) -> int | None:
-        """Where it stood in an NDJSON file."""
-        return self._line
-
-    def document(self) -> dict[str, Any]:
-        """As JSON; an error and the line of the file stand only where there are such."""
-        shape: dict[str, Any] = {
-            "id": self.id,
-            "timestamp": self.timestamp,
-            "status": self.status,
-            "http_status": self.http_status,
-            "trace_id": self.trace_id,
-            "latency_ms": round(self.latency_ms, 1),
-        }
-        if self._line is not None and not self.ok:
-            shape["line"] = self._line
-        if self._error is not None:
-            shape["error"] = self._error
-        return shape
 
 
 def send(

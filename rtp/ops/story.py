@@ -12,9 +12,9 @@ from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops import inspect, logs, traces
-from rtp.ops.deadletters import Wanted
 from rtp.ops.outcome import ended
 from rtp.ops.records import whole
+from rtp.ops.wanted import Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

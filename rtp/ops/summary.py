@@ -9,7 +9,7 @@ from rtp.ops.outcome import identity
 from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
-    from rtp.ops.send import Sent
+    from rtp.ops.sent import Sent
 
 
 @dataclass(slots=True)

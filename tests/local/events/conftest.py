@@ -37,10 +37,6 @@ timeout_s = 10
 key_rate = 10000
 key_burst = 10000
 daily_quota = 1000000
-
-[env.guarded]
-protected = true
-endpoint_url = "ENDPOINT"
 """
 
 PROCESSORS = '''\
@@ -179,7 +175,7 @@ def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipel
     root = tmp_path_factory.mktemp("repair")
     made = Pipeline(Project(root), root / "mended")
     (root / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(made.flag))))
-    (root / "rtp.toml").write_text(SETTINGS.replace("ENDPOINT", "http://127.0.0.1:1"))
+    (root / "rtp.toml").write_text(SETTINGS)
     try:
         made.project.rtp("deploy", "--yes")
         yield made

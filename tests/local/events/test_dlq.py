@@ -285,17 +285,25 @@ def test_a_redrive_is_undone_as_far_as_it_still_waits(pipeline: Pipeline) -> Non
     assert pipeline.queue == []
 
 
-def test_a_guarded_environment_wants_its_name_typed(pipeline: Pipeline) -> None:
-    # Given an environment that is protected, on the same engine
-    endpoint = pipeline.project.engine.endpoint_url
+def test_a_protected_environment_wants_its_name_typed(pipeline: Pipeline) -> None:
+    # Given
+    pipeline.kill_orders(2)
     toml = pipeline.project.root / "rtp.toml"
-    toml.write_text(toml.read_text().replace("http://127.0.0.1:1", endpoint))
-
-    for command in ("redrive", "purge"):
-        done = pipeline.project.rtp("dlq", command, "--all", "--yes", "-e", "guarded", ok=False)
-        # Then it is refused, or not even there to be asked about
-        assert done.code in (4, 5), done.stderr
-        assert "Traceback" not in done.stderr
+    before = toml.read_text()
+    toml.write_text(before + "\n[env.local]\nprotected = true\n")
+    try:
+        # When nobody is there to type it, --yes is not enough
+        for command in ("redrive", "purge"):
+            for given in (["--yes"], ["--confirm", "another"]):
+                done = pipeline.project.rtp("dlq", command, "--all", *given, "--json", ok=False)
+                # Then nothing moves
+                assert (done.code, done.json["error"]["code"]) == (5, "refused")
+        assert len(pipeline.dlq) == 2
+        # until the name is given
+        name = "realtime-processor-local"
+        assert pipeline.project.rtp("dlq", "purge", "--all", "--confirm", name, "--json").json["deleted"] == 2
+    finally:
+        toml.write_text(before)
 
 
 def test_hostile_bodies_and_errors_never_reach_the_terminal(pipeline: Pipeline) -> None:

@@ -13,9 +13,10 @@ from rtp import plain
 from rtp.aws import queues
 from rtp.errors import UsageError
 from rtp.ops import deadletters
-from rtp.ops.deadletters import Cause, DeadLetter, Wanted
+from rtp.ops.deadletters import Cause, DeadLetter
 from rtp.ops.deliver import Stop
 from rtp.ops.inspect import inspect
+from rtp.ops.wanted import Wanted, pattern
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
 
@@ -182,7 +183,7 @@ def letters() -> list[DeadLetter]:
         (Wanted(types=("other",)), ["e3"]),
         (Wanted(error="reject"), ["e2", "e3"]),
         (Wanted(error=Cause("Reject", "negative 7").signature), ["e2", "e3"]),
-        (Wanted(grep=deadletters.pattern('"n": [23]')), ["e2", "e3"]),
+        (Wanted(grep=pattern('"n": [23]')), ["e2", "e3"]),
         (Wanted(error="reject", types=("order.created",)), ["e2"]),
         (Wanted(since=1_700_000_000_001), []),
         (Wanted(message_ids=frozenset()), []),
@@ -201,7 +202,7 @@ def test_like_causes_are_one_group_the_most_first() -> None:
 
 def test_a_wrong_pattern_is_told() -> None:
     with pytest.raises(UsageError, match="--grep"):
-        deadletters.pattern("(")
+        pattern("(")
 
 
 def test_the_shape_of_an_inspection_is_pinned() -> None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops import journal, purge, undo
-from rtp.ops.deadletters import Wanted
 from rtp.ops.deliver import Stop
 from rtp.ops.redrive import RUN_ATTRIBUTE, Moved, Redrive
+from rtp.ops.wanted import Wanted
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
 
 if TYPE_CHECKING:

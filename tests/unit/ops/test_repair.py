@@ -12,10 +12,11 @@ import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops import deadletters, edit, journal, lease
-from rtp.ops.deadletters import DeadLetter, Wanted
+from rtp.ops.deadletters import DeadLetter
 from rtp.ops.deliver import Stop
 from rtp.ops.redrive import Redrive
 from rtp.ops.repair import Repair, run
+from rtp.ops.wanted import Wanted
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event
 from tests.unit.ops.test_deadletters import message
 

@@ -13,7 +13,8 @@ from rtp.aws.api import Answer, Key
 from rtp.errors import EndpointError
 from rtp.ops.deliver import Stop
 from rtp.ops.payload import Event
-from rtp.ops.send import Sent, ToApi, ToQueue, Via
+from rtp.ops.send import ToApi, ToQueue
+from rtp.ops.sent import Sent, Via
 from rtp.ops.summary import Summary
 from tests.unit.ops.fakes import QUEUE, FakeAws
 
