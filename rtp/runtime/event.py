@@ -104,19 +104,14 @@ def parse(body: str | bytes, fallback: Identity) -> Event:
     try:
         value = jsontext.loads(body)
     except JsonError as error:
-        raise InvalidEventError(error.problems, fallback) from None
-    return of(value, fallback)
-
-
-def of(value: Any, fallback: Identity) -> Event:
-    """The event that a JSON value is, or InvalidEventError."""
+        raise _invalid(error.problems, error.value, fallback) from None
     problems = tuple(_rules(value))
+    if problems:
+        raise _invalid(problems, value, fallback)
     identity = _identity(value, fallback)
-    if problems or identity is None:
-        named = _text(value.get("type")) if isinstance(value, dict) else ""
+    if identity is None:
         missing = Problem("$.timestamp", "required beside an id that is not a UUIDv7")
-        known = identity or Identity(value["id"], fallback.timestamp)
-        raise InvalidEventError(problems or (missing,), known, named)
+        raise _invalid((missing,), value, fallback)
     return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"])
 
 
@@ -124,6 +119,13 @@ def uuid7_timestamp(id: str) -> int | None:
     """Epoch ms that a UUIDv7 carries; None for any other id."""
     match = _UUID7.fullmatch(id)
     return int(match[1] + match[2], 16) if match else None
+
+
+def _invalid(problems: tuple[Problem, ...], value: Any, fallback: Identity) -> InvalidEventError:
+    """The refusal of a value, under the identity and type that it names as far as these can be read."""
+    given = value if isinstance(value, dict) else {}
+    identity = _identity(given, fallback) or Identity(given["id"], fallback.timestamp)
+    return InvalidEventError(problems, identity, _text(given.get("type")))
 
 
 def _identity(value: Any, fallback: Identity) -> Identity | None:
@@ -161,4 +163,5 @@ def _rules(value: Any) -> list[Problem]:
 
 def _text(value: Any) -> str:
     """The value if it may name something, else nothing."""
-    return value if isinstance(value, str) and 0 < len(value) <= MAX_NAME else ""
+    fits = isinstance(value, str) and 0 < len(value) <= MAX_NAME and jsontext.encodable(value)
+    return str(value) if fits else ""

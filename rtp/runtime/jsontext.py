@@ -28,11 +28,12 @@ class Problem(NamedTuple):
 
 
 class JsonError(ValueError):
-    """Not the JSON that rtp takes; `problems` says what and where."""
+    """Not the JSON that rtp takes; `problems` says what and where, `value` is as much of it as could be read."""
 
-    def __init__(self, *problems: Problem) -> None:
+    def __init__(self, *problems: Problem, value: Any = None) -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
         self.problems = problems
+        self.value = value.value if isinstance(value, _Refused) else value
 
 
 def loads(text: str | bytes) -> Any:
@@ -49,7 +50,7 @@ def loads(text: str | bytes) -> Any:
     if found or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
         problems = [problem for problem, _ in zip(_problems(value, "$", 1), range(_MAX_PROBLEMS), strict=False)]
         if problems:
-            raise JsonError(*problems)
+            raise JsonError(*problems, value=value)
     return value
 
 
@@ -78,6 +79,15 @@ def exact(value: Any, path: str = "$") -> Any:
 def child(path: str, key: str) -> str:
     """Path of a member: `.key` where that is readable, `["any key"]` otherwise."""
     return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
+
+
+def encodable(text: str) -> bool:
+    """Whether it is Unicode text: without lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Refused(NamedTuple):
@@ -117,7 +127,7 @@ class _Decoder(json.JSONDecoder):
 
 def _decoded(text: str | bytes) -> str:
     if isinstance(text, str):
-        if not text.isascii() and not _encodable(text):
+        if not text.isascii() and not encodable(text):
             raise JsonError(Problem("$", "a lone surrogate is not Unicode text"))
         return text
     try:
@@ -183,7 +193,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
         yield Problem(path, value.message)
         value = value.value
     if isinstance(value, str):
-        if not _encodable(value):
+        if not encodable(value):
             yield Problem(path, "a lone surrogate is not Unicode text")
     elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS):
         if complaint := _complaint(Decimal(value)):
@@ -198,18 +208,10 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
                 yield from _problems(item, f"{path}[{key}]", depth + 1)
             elif not isinstance(key, str):
                 yield Problem(path, f"the key {key!r} is not a string")
-            elif not _encodable(key):
+            elif not encodable(key):
                 yield Problem(path, "a key holds a lone surrogate, which is not Unicode text")
             else:
                 yield from _problems(item, child(path, key), depth + 1)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _float_of_same_text(value: Any) -> float | int:

@@ -36,7 +36,7 @@ path = "processors"
 [defaults]
 max_receive_count = 4
 backoff_base_s = 0
-timeout_s = 3
+timeout_s = 2
 worker_concurrency = 4
 key_rate = 10000
 key_burst = 10000
@@ -67,6 +67,11 @@ def poison(event: Event) -> dict:
     if event.data["n"] % 2:
         raise Reject("odd poison")
     raise ValueError("even poison")
+
+
+@processor("large")
+def large(event: Event) -> dict:
+    return {"text": "é" * (event.data["bytes"] // 2)}
 
 
 @processor("slow")

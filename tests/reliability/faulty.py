@@ -74,6 +74,7 @@ def _disturb(request: Any, event_name: str, **_: Any) -> Any:
 
         raise ConnectionClosedError(endpoint_url=request.url)
     from botocore.awsrequest import AWSResponse
+    from botocore.compat import HTTPHeaders
 
     status, body = (500, b"") if kind == SERVER else _THROTTLING[event_name.split(".")[1]]
     return AWSResponse(request.url, status, HTTPHeaders(), _Raw(body))

@@ -72,6 +72,9 @@ def test_what_is_no_event_is_refused_by_path(given: Any, paths: list[str]) -> No
     ("given", "identity", "type"),
     [
         ("nonsense", FALLBACK, ""),
+        ('{"id":"a","timestamp":5,"type":"t","data":{"n":NaN}}', Identity("a", 5), "t"),
+        ('{"id":"a","timestamp":5,"id":"a"}', Identity("a", 5), ""),
+        ('{"id":"\\ud800","timestamp":5}', Identity("request-1", 5), ""),
         ({"id": "a", "timestamp": 5, "type": "t"}, Identity("a", 5), "t"),
         ({"id": "a", "type": "t", "data": {}}, Identity("a", FALLBACK.timestamp), "t"),
         ({"id": 5, "timestamp": "x", "type": 7}, FALLBACK, ""),

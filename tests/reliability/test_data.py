@@ -1,0 +1,107 @@
+"""What goes in is what is stored, however strange or large (C14, C15)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp import plain
+from rtp.ops.identity import uuid7
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.reliability.conftest import Rig
+
+pytestmark = pytest.mark.xdist_group("reliability")
+
+KEPT = [
+    "0.1",
+    "-0.0",
+    "1.10",
+    "1e125",
+    "1e-130",
+    "9" * 38,
+    "-" + "9" * 38,
+    "0." + "1" * 37,
+    "1" + "0" * 100,
+    '"\\u0000\\u0001\\u007f"',
+    '"\\u202e\\u2066 right to left \\ud83d\\ude00"',
+    '""',
+    "[]",
+    "{}",
+    "null",
+    "true",
+    '{"":1}',
+    '{"' + "k" * 65_000 + '":1}',
+    '{"' + "k" * 70_000 + '":1}',
+    "[" * 40 + "]" * 40,
+]
+REFUSED = [
+    "NaN",
+    "Infinity",
+    "1e400",
+    "1e-200",
+    "1" * 39,
+    "0." + "1" * 39,
+    '"\\ud800"',
+    '{"a":1,"a":2}',
+    "[" * 80 + "]" * 80,
+]
+
+
+def test_torture_in_valid_events(rig: Rig, account: Callable[..., None]) -> None:
+    """C14. Kept and read back equal, or dead with a reason that names the path; the rest of the batch is unaffected."""
+    kept = {uuid7(): text for text in KEPT}
+    refused = {uuid7(): text for text in REFUSED}
+    queue = rig.outputs["QueueUrl"]
+    for id, text in (kept | refused).items():
+        body = f'{{"id":"{id}","type":"torture","data":{{"x":{text}}}}}'
+        rig.sent[id] = {"data": {"x": plain.loads(text)} if id in kept else None}
+        rig.aws.call("sqs", "send_message", QueueUrl=queue, MessageBody=body)
+    rig.drain()
+
+    found = {record["id"]: record for record in rig.records()}
+    for id, text in kept.items():
+        assert found[id]["status"] == "processed", text
+        assert show(rig, id)["data"] == {"x": plain.loads(text)}
+    for id, text in refused.items():
+        assert found[id]["status"] == "dead", text
+        assert found[id]["error"]["message"].startswith("$.data.x"), text
+    account(rig.ledger(), len(refused), "bodies refused")
+
+
+@pytest.mark.parametrize("size", [150_000, 300_000, 450_000, 1_000_000])
+def test_large_results_are_kept_beside_the_record_and_shown_whole(
+    rig: Rig, account: Callable[..., None], size: int
+) -> None:
+    """C15. An item holds 400 KB; every command shows what is larger as if it stood in the record."""
+    event: dict[str, Any] = {"id": uuid7(), "type": "large", "data": {"bytes": size}}
+    rig.send([event])
+    rig.drain()
+
+    (record,) = [record for record in rig.records() if record["id"] == event["id"]]
+    assert "result" not in record
+    assert record["result_key"].startswith("processed/items/")
+    assert show(rig, event["id"])["result"] == {"text": "é" * (size // 2)}
+    account(rig.ledger(), 1, "kept beside")
+
+
+def test_the_largest_event_is_kept_beside_its_record(rig: Rig, account: Callable[..., None]) -> None:
+    """C15. With as many numbers as fit in 256 KiB."""
+    event: dict[str, Any] = {"id": uuid7(), "type": "numbers", "data": {"x": [1] * 80_000}}
+    rig.send([event])
+    rig.drain()
+
+    (record,) = [record for record in rig.records() if record["id"] == event["id"]]
+    assert "data_key" in record
+    assert show(rig, event["id"])["data"] == event["data"]
+    account(rig.ledger(), 1, "kept beside")
+
+
+def show(rig: Rig, id: str) -> dict[str, Any]:
+    """The record as `rtp show` has it."""
+    found = plain.loads(rig.project.rtp("show", id, "--json").stdout)
+    record: dict[str, Any] = found["record"]
+    return record
