@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-_KINDS = {"int": "N", "float": "N", "Path": "FILE"}
+_KINDS = {"integer": "N", "float": "N", "path": "FILE"}
 _COMMON = {"env", "profile", "region", "endpoint_url", "json", "query"}
 
 
@@ -83,8 +83,7 @@ def _reference(path: str, command: Any, root: Any) -> list[str]:
 
 def _spelling(param: Any) -> str:
     names = sorted(param.opts, key=len, reverse=True) + list(param.secondary_opts)
-    annotation = str(param.type_descriptor.annotation)
-    kind = param.metavar or next((word for part, word in _KINDS.items() if part in annotation), "TEXT")
+    kind = param.metavar or _KINDS.get(str(param.type.name).split()[0], "TEXT")
     value = "" if param.is_flag else f" {kind}"
     return ", ".join(f"`{n}{value}`" for n in names)
 
