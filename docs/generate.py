@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
-_KINDS = {"integer": "N", "float": "N", "path": "FILE"}
+_KINDS = {"int": "N", "float": "N", "path": "FILE"}
 _COMMON = {"env", "profile", "region", "endpoint_url", "json", "query"}
 
 
