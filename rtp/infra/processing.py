@@ -53,13 +53,18 @@ class Processing(Construct):
 
     def _processor(self) -> Purpose:
         plan = self._plan
+        kept_results = iam.PolicyStatement(
+            sid="KeptResults",  # of events that are sent again: too large for their records
+            actions=["s3:GetObject"],
+            resources=[self._storage.bucket.arn_for_objects(f"{PROCESSED_PREFIX}*")],
+        )
         return Purpose(
             name=plan.names.processor,
             about="Answers POST /process",
             handler=PROCESSOR_HANDLER,
             timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
             memory_mb=plan.settings.memory_mb,
-            statements=self._statements("dynamodb:GetItem"),
+            statements=[*self._statements("dynamodb:GetItem"), kept_results],
             environment=self._environment(),
             layers=[self._layer],
             reserved_concurrency=plan.reserved_concurrency,
@@ -102,7 +107,7 @@ class Processing(Construct):
             ),
             iam.PolicyStatement(
                 sid="Archive",
-                actions=["s3:GetObject", "s3:PutObject"],
+                actions=["s3:PutObject"],
                 resources=[storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (RAW_PREFIX, PROCESSED_PREFIX)],
             ),
             iam.PolicyStatement(

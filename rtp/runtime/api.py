@@ -117,21 +117,31 @@ def _awaited(runtime: Runtime, job: Job, deadline: Deadline, sleep: Callable[[fl
 def _answered(runtime: Runtime, job: Job, outcome: Outcome) -> dict[str, Any]:
     named: dict[str, Any] = {"id": job.event.id, "timestamp": job.event.timestamp}
     if outcome.kind in ("processed", "repeat"):
-        return _said(
-            200, message="processed", **named, trace_id=outcome.trace_id or job.trace.id, result=outcome.result
-        )
+        return _processed(runtime, job, outcome, named)
     if outcome.kind == "rejected" and outcome.error is not None:
         error = {"type": outcome.error.type, "message": outcome.error.message}
         return _said(422, message="rejected", id=job.event.id, error=error)
     try:
         _queue(runtime, job, outcome)
     except Exception as failure:
-        error_of = errors.describe(failure)
-        step(job, logs.error, "unavailable", error_of.message, error_type=error_of.type, stack=logs.stack(failure))
-        return _said(
-            503, {"Retry-After": str(RETRY_AFTER)}, message="cannot process the event now; it was not accepted"
-        )
+        return _unavailable(job, failure, "cannot process the event now; it was not accepted")
     return _said(202, message="queued", **named)
+
+
+def _processed(runtime: Runtime, job: Job, outcome: Outcome, named: dict[str, Any]) -> dict[str, Any]:
+    result = outcome.result
+    if outcome.result_key:
+        try:
+            result = runtime.archive.read_value(outcome.result_key)
+        except Exception as failure:
+            return _unavailable(job, failure, "the event is processed; its result cannot be read now")
+    return _said(200, message="processed", **named, trace_id=outcome.trace_id or job.trace.id, result=result)
+
+
+def _unavailable(job: Job, failure: Exception, message: str) -> dict[str, Any]:
+    error = errors.describe(failure)
+    step(job, logs.error, "unavailable", error.message, error_type=error.type, stack=logs.stack(failure))
+    return _said(503, {"Retry-After": str(RETRY_AFTER)}, message=message)
 
 
 def _queue(runtime: Runtime, job: Job, outcome: Outcome) -> None:

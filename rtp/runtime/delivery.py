@@ -64,6 +64,7 @@ class Outcome(NamedTuple):
     absorbed: bool = False
     until: float = 0
     trace_id: str = ""
+    result_key: str = ""  # where a stored result is kept that its record could not hold
 
     @property
     def done(self) -> bool:
@@ -97,8 +98,14 @@ class Job:
 
 
 def repeat(known: Known) -> Outcome:
-    """The stored answer."""
-    return Outcome("repeat", result=known.record.get("result"), trace_id=known.record.get("trace_id", ""))
+    """The stored answer, or where it is kept."""
+    record = known.record
+    return Outcome(
+        "repeat",
+        result=record.get("result"),
+        result_key=record.get("result_key", ""),
+        trace_id=record.get("trace_id", ""),
+    )
 
 
 def origin(job: Job) -> Origin:

@@ -40,7 +40,7 @@ _INTERRUPTED = info("Interrupted", "the last attempt came to no end: killed, or 
 
 
 class Known(NamedTuple):
-    """The event has been processed; this is its record."""
+    """The event has been processed; this is its record, without what is kept beside it."""
 
     record: dict[str, Any]
 
@@ -218,10 +218,7 @@ class Store:
         if item.get("status", {}).get("S") != "processed":
             until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
             return Busy(until, item.get("message_id", {}).get("S", ""))
-        record = {name: attributes.unpack(value) for name, value in item.items()}
-        if "result_key" in record:
-            record["result"] = self._archive.read_value(record["result_key"])
-        return Known(record)
+        return Known({name: attributes.unpack(value) for name, value in item.items()})
 
     def _update(
         self,

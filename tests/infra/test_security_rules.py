@@ -26,7 +26,7 @@ TAGGED = (
 
 _FUNCTION = {
     "Records": (["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem"], ["Table"]),
-    "Archive": (["s3:GetObject", "s3:PutObject"], ["Bucket/raw/*", "Bucket/processed/*"]),
+    "Archive": (["s3:PutObject"], ["Bucket/raw/*", "Bucket/processed/*"]),
     "Send": (["sqs:SendMessage"], ["Queue", "DeadLetterQueue"]),
     "Key": (["kms:Decrypt", "kms:GenerateDataKey"], ["Key"]),
     "Logs": (["logs:CreateLogStream", "logs:PutLogEvents"], ["{}Logs"]),
@@ -38,7 +38,7 @@ _RECEIVE = (
 )
 # Role -> what it may do, to the last action. Whoever changes this changes what a thief of the role could do.
 ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
-    "Processor": _FUNCTION,
+    "Processor": {**_FUNCTION, "KeptResults": (["s3:GetObject"], ["Bucket/processed/*"])},
     "Worker": {
         **_FUNCTION,
         "Records": ([*_FUNCTION["Records"][0][:2], "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], ["Table"]),

@@ -69,6 +69,18 @@ def test_a_repeat_gets_the_stored_answer_and_not_a_second_run() -> None:
     assert runs == [1]
 
 
+def test_a_repeat_gets_an_answer_too_large_for_its_record() -> None:
+    here = world()
+    here.processor("t", lambda _: {"text": "x" * 200_000})
+
+    first, second = post(here, fakes.event()), post(here, fakes.event())
+    here.s3.fault = _always("get_object")
+    third = post(here, fakes.event())
+
+    assert first == second
+    assert third[0] == 503
+
+
 def test_a_repeat_of_an_event_that_is_being_processed_waits_for_its_answer() -> None:
     here = world()
     inner: list[tuple[int, dict[str, Any]]] = []
