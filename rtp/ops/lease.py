@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import secrets
@@ -15,6 +14,7 @@ from rtp import times
 from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import RefusedError, RtpError
+from rtp.ops.lock import user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> N
 
 def _mine(what: str) -> Holder:
     now = times.now_ms()
-    return _until(Holder(secrets.token_hex(8), _user(), platform.node() or "?", os.getpid(), what, now, now))
+    return _until(Holder(secrets.token_hex(8), user(), platform.node() or "?", os.getpid(), what, now, now))
 
 
 def _until(mine: Holder) -> Holder:
@@ -105,10 +105,3 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in some containers
-        return str(os.getuid())

@@ -35,7 +35,7 @@ def held(state: Path, env: str, what: str) -> Iterator[None]:
             handle.seek(0)
             raise _taken(handle.read(), env) from None
         handle.truncate(0)
-        handle.write(json.dumps({"what": what, "user": _user(), "pid": os.getpid(), "since": int(time.time())}))
+        handle.write(json.dumps({"what": what, "user": user(), "pid": os.getpid(), "since": int(time.time())}))
         handle.flush()
         try:
             yield
@@ -55,7 +55,8 @@ def _taken(text: str, env: str) -> RefusedError:
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this, by name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers
