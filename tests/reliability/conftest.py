@@ -76,7 +76,7 @@ def large(event: Event) -> dict:
 
 @processor("slow")
 def slow(event: Event) -> dict:
-    time.sleep(event.data["seconds"])
+    time.sleep(float(event.data["seconds"]))
     return {}
 '''
 

@@ -1,0 +1,160 @@
+"""Least privilege (C28): with IAM enforced the pipeline works, and every action that its roles have is needed."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rtp.aws import api
+from rtp.ops.identity import uuid7
+from tests.reliability.conftest import Rig, pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("reliability")
+
+# What the engine does not ask for, though AWS does: it enforces no key policies, delivers messages and logs itself, and
+# knows PartiQL's actions by another name, so that batches are written singly there.
+UNSEEN = {
+    "dynamodb:PartiQLInsert",
+    "dynamodb:PartiQLUpdate",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+    "sqs:ReceiveMessage",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+}
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A pipeline on an engine that enforces IAM."""
+    with pipeline(tmp_path_factory.mktemp("strict"), {"AUTH": "true"}) as rig:
+        yield rig
+
+
+def test_the_pipeline_works_with_what_its_roles_allow(strict: Rig) -> None:
+    assert processor_does(strict) == set(PROCESSOR)
+    assert worker_does(strict) == set(WORKER)
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize(("function", "kinds"), [("ProcessorName", "PROCESSOR"), ("WorkerName", "WORKER")])
+def test_without_any_one_action_something_fails(strict: Rig, function: str, kinds: str) -> None:
+    does, whole = (processor_does, set(PROCESSOR)) if kinds == "PROCESSOR" else (worker_does, set(WORKER))
+    role, name, document = policy(strict, function)
+    assert does(strict) == whole
+    unneeded = []
+    for number, statement in enumerate(document["Statement"]):
+        for action in actions(statement):
+            if action in UNSEEN:
+                continue
+            less = copy.deepcopy(document)
+            less["Statement"][number]["Action"] = [a for a in actions(statement) if a != action] or [
+                "sts:GetCallerIdentity"
+            ]
+            put(strict, role, name, less)
+            if does(strict) == whole:
+                unneeded.append((statement["Sid"], action))
+            put(strict, role, name, document)
+    assert unneeded == []
+
+
+PROCESSOR = ("stores", "works", "queues what fails", "buries what is rejected", "repeats a large answer", "waits")
+WORKER = ("stores", "works", "buries what is rejected", "says when a failure comes back")
+
+
+def processor_does(rig: Rig) -> set[str]:
+    """Which of its duties the processor fulfils now."""
+    rig.begin()
+    done = set()
+    if post(rig, "stored")[0] == 200:
+        done.add("stores")
+    if post(rig, "work", n=1)[0] == 200:
+        done.add("works")
+    if post(rig, "poison", n=2)[0] == 202:
+        done.add("queues what fails")
+    rejected, _ = post(rig, "poison", n=1)
+    if rejected == 422 and rig.dlq():
+        done.add("buries what is rejected")
+    large = uuid7()
+    first, second = (post(rig, "large", id=large, bytes=200_000) for _ in range(2))
+    if first == second and first[0] == 200:
+        done.add("repeats a large answer")
+    slow, answers = uuid7(), []
+    one = threading.Thread(target=lambda: answers.append(post(rig, "slow", id=slow, seconds=0.8)))
+    one.start()
+    time.sleep(0.3)
+    answers.append(post(rig, "slow", id=slow, seconds=0.8))
+    one.join()
+    if [status for status, _ in answers] == [200, 200]:
+        done.add("waits")
+    return done
+
+
+def worker_does(rig: Rig) -> set[str]:
+    """Which of its duties the worker fulfils now; each takes seconds when it does."""
+    rig.begin()
+    kinds = {"stores": "stored", "works": "work"}
+    sent = {name: rig.events(1, type=kind) for name, kind in kinds.items()}
+    odd = {"id": uuid7(), "type": "poison", "data": {"n": 1}}
+    even = {"id": uuid7(), "type": "poison", "data": {"n": 2}}
+    for event in [*(event for events in sent.values() for event in events), odd, even]:
+        rig.send([event])
+    until = time.monotonic() + 8
+    done: set[str] = set()
+    while time.monotonic() < until and len(done) < len(WORKER):
+        time.sleep(0.3)
+        found = {record["id"]: record for record in rig.records()}
+        done |= {n for n, (event,) in sent.items() if found.get(event["id"], {}).get("status") == "processed"}
+        if odd["id"] in rig.dlq():
+            done.add("buries what is rejected")
+        if found.get(even["id"], {}).get("attempt_count", 0) > 1:
+            done.add("says when a failure comes back")
+    return done
+
+
+def post(rig: Rig, type: str, id: str = "", **data: Any) -> tuple[int, dict[str, Any]]:
+    """POST /process with the stack's own key."""
+    parts = urlsplit(api.url(rig.outputs, rig.aws) + "process")
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    headers = {"Content-Type": "application/json", "x-api-key": api.key(rig.aws, rig.outputs).value}
+    body = json.dumps({"id": id or uuid7(), "type": type, "data": data})
+    connection.request("POST", parts.path, body=body, headers=headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    said: dict[str, Any] = json.loads(content)
+    return answer.status, said
+
+
+def policy(rig: Rig, output: str) -> tuple[str, str, dict[str, Any]]:
+    """The role of a function, and its one inline policy."""
+    found = rig.aws.call("lambda", "get_function_configuration", FunctionName=rig.outputs[output])
+    role = found["Role"].rsplit("/", 1)[-1]
+    (name,) = rig.aws.call("iam", "list_role_policies", RoleName=role)["PolicyNames"]
+    document = rig.aws.call("iam", "get_role_policy", RoleName=role, PolicyName=name)["PolicyDocument"]
+    return role, name, json.loads(document) if isinstance(document, str) else document
+
+
+def put(rig: Rig, role: str, name: str, document: dict[str, Any]) -> None:
+    """Give a role its policy."""
+    rig.aws.call("iam", "put_role_policy", RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    """Of a statement, one or many."""
+    found = statement["Action"]
+    return [found] if isinstance(found, str) else list(found)
