@@ -54,7 +54,8 @@ class Outcome(NamedTuple):
     repeat     it had been processed; `result` is the stored answer
     rejected   it never will be; its record is dead and its message in the dead-letter queue
     failed     it has to come again (`outage`: because AWS failed, not the processor)
-    busy       another delivery is working on it; `absorbed` if that one has a message of its own, which stands for both
+    busy       another delivery is working on it; `absorbed` if that one has a message of its own, `by`, which stands
+               for both
     """
 
     kind: Kind
@@ -62,6 +63,7 @@ class Outcome(NamedTuple):
     error: ErrorInfo | None = None
     outage: bool = False
     absorbed: bool = False
+    by: str = ""
     until: float = 0
     trace_id: str = ""
     result_key: str = ""  # where a stored result is kept that its record could not hold

@@ -29,12 +29,16 @@ class Origin(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored."""
+    """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored.
+
+    fresh: the record has nothing of an earlier attempt, nor of an end foretold, that this one would have to remove.
+    """
 
     token: str
     number: int
     attempts: list[dict[str, Any]]
     until: float
+    fresh: bool = False
 
 
 class Ending(NamedTuple):

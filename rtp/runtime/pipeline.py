@@ -88,7 +88,8 @@ class Pipeline:
         except Exception as failure:
             for job in jobs:
                 _received(job)
-                self._settlement.outage(job, "archive", failure)
+            cause = failure
+            runtime.each(lambda job: self._settlement.unarchived(job, cause), jobs)
             return False
         for number, job in enumerate(jobs):
             job.raw_key = f"{key}#{number}"
@@ -137,7 +138,17 @@ class Pipeline:
     def _take(self, job: Job, claim: Claim) -> None:
         job.claim = claim
         job.event.attempt = claim.number
+        if job.last and not job.delivery.last:
+            self._condemn(job, claim)
         step(job, logs.debug, "claimed", "event claimed", attempt=claim.number)
+
+    def _condemn(self, job: Job, claim: Claim) -> None:
+        runtime = self._runtime
+        try:
+            with runtime.traced([job], "DynamoDB", "UpdateItem", table_name=runtime.settings.table):
+                runtime.store.condemn(job.event, claim)
+        except Exception as failure:  # the attempt itself may still succeed, and its end is written anyway
+            step(job, logs.warning, "claim", f"AWS call failed: {failure}")
 
     def _run(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Process, and give the jobs back in groups as they end."""

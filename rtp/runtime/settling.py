@@ -63,20 +63,38 @@ class Settlement:
             step(job, logs.info, "duplicate", "already processed")
             self._close(job, repeat(by))
             return
-        other = bool(by.message_id) and bool(job.delivery.message_id) and by.message_id != job.delivery.message_id
-        step(job, logs.info, "busy", "another delivery is processing the event", absorbed=other)
-        if other:
-            self._count(job, "EventsDuplicate")
-        self._close(job, Outcome("busy", absorbed=other, until=by.until))
+        self._busy(job, until=by.until, by=by.message_id)
 
     def adopt(self, job: Job, first: Job) -> None:
         """A second delivery of an event in the same batch shares the first one's outcome."""
         outcome = first.outcome or Outcome("failed", error=errors.info("NotSettled", "the batch came to no end"))
+        if outcome.kind == "busy":
+            self._busy(job, until=outcome.until, by=outcome.by)  # which may be this very message
+            return
+        if outcome.kind == "rejected" and job.delivery.body != first.delivery.body:
+            self._busy(job, until=0, by="")  # another text of the same name is judged by itself
+            return
         if outcome.kind in ("processed", "rejected"):
             outcome = Outcome("repeat", result=outcome.result, trace_id=first.trace.id)
             self._count(job, "EventsDuplicate")
         step(job, logs.info, "duplicate", "the same event came twice in this batch")
         self._close(job, outcome)
+
+    def unarchived(self, job: Job, failure: BaseException) -> None:
+        """The archive cannot be had. The last attempt still leaves a record that says why the event died."""
+        if not job.delivery.last:
+            self.outage(job, "archive", failure)
+            return
+        job.error, job.outage = failure, True
+        self._end(job)
+
+    def _busy(self, job: Job, *, until: float, by: str) -> None:
+        """Leave the event to the delivery that has it. Its message stands for both if it is another one than ours."""
+        other = bool(by) and bool(job.delivery.message_id) and by != job.delivery.message_id
+        step(job, logs.info, "busy", "another delivery is processing the event", absorbed=other)
+        if other:
+            self._count(job, "EventsDuplicate")
+        self._close(job, Outcome("busy", absorbed=other, by=by, until=until))
 
     def _emit(self, job: Job) -> None:
         runtime = self._runtime

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.runtime import attributes, items, jsontext, statements
@@ -46,7 +47,7 @@ class Known(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """Another delivery works on the event until `until` (epoch s); `message_id` is its message, if it came by queue."""
+    """Another delivery works on the event until `until` (epoch s); `message_id` is its message, if that comes again."""
 
     until: float
     message_id: str = ""
@@ -83,7 +84,8 @@ class Store:
         """Take the event for this delivery."""
         now = self._clock()
         sets = self._claimed(wanted, now)
-        other = "data" if "data_key" in sets else "data_key"
+        # A request has no message: the one of an earlier delivery must not seem to stand for it.
+        removes = [name for name in ("data" if "data_key" in sets else "data_key", "message_id") if name not in sets]
         values = {
             ":processed": {"S": "processed"},
             ":now": items.millis(now),
@@ -95,14 +97,14 @@ class Store:
         counted += ", accepted_at = if_not_exists(accepted_at, :now)"
         try:
             free = _AGAIN if wanted.origin.replay else _FREE
-            old = self._update(wanted.event.identity, sets, counted, [other], values, free, "ALL_OLD")
+            old = self._update(wanted.event.identity, sets, counted, removes, values, free, "ALL_OLD")
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             item = refused.response.get("Item") or {}
             if item.get("lease", {}).get("S") == wanted.token:  # our own write, sent again since its answer was lost
                 return Claim(wanted.token, int(item["attempt_count"]["N"]), _attempts(item), wanted.until)
             return self._standing(item)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
-        return Claim(wanted.token, number, _attempts(old), wanted.until)
+        return Claim(wanted.token, number, _attempts(old), wanted.until, fresh=not old and not wanted.last)
 
     def claim_all(self, wanted: Sequence[Wanted]) -> list[Claim | None]:
         """Take events that have no record yet, in one call; None for each that has to be claimed singly."""
@@ -110,7 +112,19 @@ class Store:
         first = {"attempt_count": {"N": "1"}, "accepted_at": items.millis(now)}
         new = [{**items.key(w.event.identity), **self._claimed(w, now), **first} for w in wanted]
         done = statements.insert(self._dynamodb, self._table, new)
-        return [Claim(w.token, 1, [], w.until) if did else None for w, did in zip(wanted, done, strict=True)]
+        return [
+            Claim(w.token, 1, [], w.until, fresh=not w.last) if did else None
+            for w, did in zip(wanted, done, strict=True)
+        ]
+
+    def condemn(self, event: Event, claim: Claim) -> None:
+        """Have the record say what it would have to if this attempt were killed, where only its claim told it is last.
+
+        Nothing is written if the lease was lost.
+        """
+        sets = {**items.status(event.id, "dead", self._shards), "error": items.error(_INTERRUPTED)}
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._update(event.identity, sets, "", [], {":token": {"S": claim.token}}, "lease = :token", "NONE")
 
     def keep(self, event: Event, origin: Origin, started: float) -> Known | None:
         """Write an event that is stored as it came. None when written, else the processed record that is there.
@@ -149,9 +163,9 @@ class Store:
     def finish_all(self, endings: Sequence[tuple[Event, Origin, Claim, Ending]]) -> list[bool]:
         """Write how attempts ended, in one call; False for each that has to be finished singly.
 
-        An attempt that was not the event's first, or failed, may have attributes to remove, and is left to `finish`.
+        Where there may be attributes to remove, of an earlier attempt or of a failure, it is left to `finish`.
         """
-        easy = [index for index, (_, _, claim, ending) in enumerate(endings) if claim.number == 1 and not ending.error]
+        easy = [index for index, (_, _, claim, ending) in enumerate(endings) if claim.fresh and not ending.error]
         changes = []
         for index in easy:
             event, origin, claim, ending = endings[index]
@@ -215,9 +229,11 @@ class Store:
         return {f"{name}_key": {"S": self._archive.write_value(identity, name, jsontext.dumps(value))}}
 
     def _standing(self, item: Attributes) -> Known | Busy:
-        if item.get("status", {}).get("S") != "processed":
+        status = item.get("status", {}).get("S")
+        if status != "processed":
             until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
-            return Busy(until, item.get("message_id", {}).get("S", ""))
+            # A message in its last attempt does not come again, so nothing may be left to it.
+            return Busy(until, item.get("message_id", {}).get("S", "") if status == "processing" else "")
         return Known({name: attributes.unpack(value) for name, value in item.items()})
 
     def _update(
@@ -232,10 +248,11 @@ class Store:
     ) -> Attributes:
         names = {f"#{name}": name for name in [*sets, *removes]}
         changes = ", ".join(f"#{name} = :_{name}" for name in sets)
+        removed = f" REMOVE {', '.join(f'#{name}' for name in removes)}" if removes else ""
         made: dict[str, Attributes] = self._dynamodb.update_item(
             TableName=self._table,
             Key=items.key(identity),
-            UpdateExpression=f"SET {changes}{counted} REMOVE {', '.join(f'#{name}' for name in removes)}",
+            UpdateExpression=f"SET {changes}{counted}{removed}",
             ConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={**values, **{f":_{name}": value for name, value in sets.items()}},
