@@ -10,6 +10,7 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
+from rtp.ops import doctor_account as account
 from rtp.view import Line, Style, Text, View, dim, line, name
 
 if TYPE_CHECKING:
@@ -49,13 +50,10 @@ def _place(session: Session) -> list[op.Check]:
         aws = session.aws
     except RtpError as error:
         return [op.failed("endpoint", error)]
-    known = op.credentials(aws, environment)
+    known = account.credentials(aws, environment)
     if known.verdict is op.Verdict.FAIL:
         return [known]
-    checks = op.account(aws, environment)
-    if not environment.local:
-        checks.append(lambda: op.clock(aws))
-    return [known, *op.run(checks)]
+    return [known, *op.run(account.checks(aws, environment))]
 
 
 def _running(environment: Environment) -> bool:

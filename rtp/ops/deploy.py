@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import api, changesets, stacks
@@ -15,6 +14,7 @@ from rtp.errors import ConfigError
 from rtp.ops import (
     alarmwatch,
     apply,
+    approval,
     assembly,
     bootstrap,
     guard,
@@ -23,12 +23,13 @@ from rtp.ops import (
     lock,
     processors,
     publish,
-    security,
     smoke,
     stuck,
+    takeback,
 )
-from rtp.ops.changes import ResourceChange, as_replaced, compare
-from rtp.ops.steps import Note, Outputs, Phase, Plan, Question, Result, Step, Tick, Warn
+from rtp.ops.changes import compare
+from rtp.ops.follow import GOOD
+from rtp.ops.steps import Note, Outputs, Phase, Result, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.aws.changesets import ChangeSet
     from rtp.config import Environment
+    from rtp.ops.steps import Cause, Question, Step
     from rtp.ops.synth import Assembly
 
 WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
@@ -72,8 +74,6 @@ class Deploy:
     connect: Callable[[], Aws]
     consent: Callable[[Question], None]
     options: Options = field(default_factory=Options)
-    aws: Aws | None = None
-    prepared: bool = False  # a change set is there
     applying: bool = False  # CloudFormation is at work
     _began: float = field(default_factory=time.monotonic)
     _warnings: list[str] = field(default_factory=list)
@@ -88,20 +88,17 @@ class Deploy:
             yield from (Warn(w) for w in self._warnings)
             paths = assembly.construct_paths(built.path, env.names.stack)
             found = stacks.describe(aws, env.names.stack)
-            if found is not None and found["StackStatus"] in WORKING:
-                old = stacks.template(aws, str(found["StackId"]))
-            else:
-                if self.options.dry_run and found is not None and found["StackStatus"] != "REVIEW_IN_PROGRESS":
-                    yield Warn(
-                        f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
-                    )
-                else:
-                    self.applying = True
-                    yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
-                    self.applying = False
+            if found is not None and found["StackStatus"] not in (*WORKING, "REVIEW_IN_PROGRESS"):
+                if self.options.dry_run:  # the CDK CLI would delete a stack that never worked
+                    said = f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
+                    yield Warn(said)
+                    yield self._result("dry-run")
+                    return
+                self.applying = True
+                yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
+                self.applying = False
                 found = stacks.describe(aws, env.names.stack)
-                old = stacks.template_of(aws, found)
-            yield from self._bring(aws, built, found, old, paths)
+            yield from self._bring(aws, built, found, stacks.template_of(aws, found), paths)
 
     def _prepare(self) -> tuple[Aws, Assembly]:
         """Connect, check the processors and synthesise; side by side where nothing can be refused."""
@@ -130,7 +127,6 @@ class Deploy:
             bootstrap.ensure_on_engine(aws)
         else:
             bootstrap.check(aws)
-        self.aws = aws
         return aws
 
     def _bring(
@@ -150,7 +146,7 @@ class Deploy:
             return
         changes = compare(old, built.template, paths)
         code_only = working and publish.only_code(changes) and not env.protected
-        if self.options.hotswap and not self.options.dry_run:
+        if self.options.hotswap:
             if code_only:
                 yield Phase("updating the functions")
                 hotswap.swap(aws, env, publish.code_archive(built, changes))
@@ -158,51 +154,43 @@ class Deploy:
                 return
             yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
         yield Phase("publishing assets and preparing the change set")
-        change_set = publish.code_alone(aws, env, built, changes, manifest.tags) if code_only else None
+        triggers = takeback.triggers(aws, env, found if working else None, self.options.watch_alarms_s)
+        change_set = None
+        if code_only and not triggers.alarms:
+            change_set = publish.code_alone(aws, env, built, changes, manifest.tags)
         if change_set is None:
-            alarms: list[str] = []
-            if working and self.options.watch_alarms_s and not env.local:
-                watched, ringing = alarmwatch.quiet(aws, env.names)
-                alarms = [alarmwatch.arn(aws, a.name) for a in watched]
-                if ringing:
-                    yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
-            minutes = max(1, math.ceil(self.options.watch_alarms_s / 60))
-            change_set = publish.with_cdk(aws, env, built, alarms=alarms, minutes=minutes)
-        self.prepared = True
+            change_set = publish.with_cdk(aws, env, built, triggers)
         yield from self._carry_out(aws, built, change_set, old, paths)
 
     def _carry_out(
         self, aws: Aws, built: Assembly, change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
     ) -> Iterator[Step]:
         """Show, have approved and apply a prepared change set; or take it back."""
-        stack = self.environment.names.stack
+        env, stack = self.environment, self.environment.names.stack
         if change_set.empty:
             self._forget(aws, change_set)
             yield from self._end(aws, "unchanged")
             return
         before = stacks.describe(aws, change_set.stack_id)
         new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
-        plan = Plan(
-            stack,
-            "create" if new else "update",
-            _merged(compare(old, built.template, paths), change_set, old, paths),
-            security.widenings(old, built.template, paths),
-        )
+        plan = approval.plan(stack, old, built.template, paths, change_set, create=new)
         yield plan
         if self.options.dry_run:
             self._forget(aws, change_set)
-            yield from self._end(aws, "dry-run")
+            yield self._result("dry-run")
             return
         try:
-            for question in self._questions(plan):
+            for question in approval.questions(plan, env):
                 self.consent(question)
         except BaseException:
             self._forget(aws, change_set)
             raise
-        yield Phase("creating" if new else "updating")
+        watching = bool(self.options.watch_alarms_s) and not new
+        if watching:
+            yield from takeback.ringing(aws, env)
         # Those that ring already say nothing about the update.
-        watch = self.options.watch_alarms_s and self.environment.local and not new
-        watched, ringing = alarmwatch.quiet(aws, self.environment.names) if watch else ((), ())
+        watched = alarmwatch.quiet(aws, env.names)[0] if watching and env.local else ()
+        yield Phase("creating" if new else "updating")
         applied = apply.Applied()
         self.applying = True
         yield from apply.apply(
@@ -214,65 +202,32 @@ class Deploy:
             paths=paths,
             template=built.template,
         )
-        self.applying = self.prepared = False
-        if applied.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            yield Result("failed", stack, self._elapsed(), applied.done, applied.cause)
+        self.applying = False
+        if applied.status not in GOOD:
+            yield self._result("failed", applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
         if watched:
-            if ringing:
-                yield Warn(f"Not watched, since in ALARM already: {', '.join(ringing)}.")
             yield from self._watched(aws, watched, old, paths)
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
     def _watched(
         self, aws: Aws, watched: tuple[Alarm, ...], old: dict[str, Any], paths: dict[str, str]
     ) -> Iterator[Step]:
-        """Take the update back when an alarm rings, as CloudFormation does on AWS. Raises RtpError when it did."""
-        env = self.environment
-        yield Phase("watching the alarms")
-        rang = None
-        for look in alarmwatch.rang(aws, watched, self.options.watch_alarms_s):
-            if isinstance(look, float):
-                yield Tick(0, 0, self._elapsed())
-            else:
-                rang = look
-        if rang is None:
+        """Raises RtpError when the update was taken back."""
+        stack, taken = self.environment.names.stack, apply.Applied()
+        yield from takeback.watch(
+            aws, self.environment, watched, self.options.watch_alarms_s, old=old, paths=paths, taken=taken
+        )
+        if not taken.status:
             return
-        yield Warn(f"{rang.name} is in ALARM: {rang.reason}")
-        yield Phase("rolling back")
-        applied = apply.Applied()
-        before = publish.prepared(aws, env.names.stack, json.dumps(old, separators=(",", ":")), None)
-        self.applying = True
-        yield from apply.apply(aws, before, applied, expected=frozenset(), rollback=True, paths=paths, template=old)
-        self.applying = False
-        if applied.status != "UPDATE_COMPLETE":
-            raise apply.failure(env.names.stack, "rolled back", applied)
-        yield Result("rolled-back", env.names.stack, self._elapsed(), applied.done)
+        if taken.status not in GOOD:
+            raise apply.failure(stack, "rolled back", taken)
+        yield self._result("rolled-back", taken.done)
         raise apply.DeployFailedError(
-            f"{env.names.stack} was updated and rolled back: {rang.name} rang ({rang.reason}).",
+            f"{stack} was updated and rolled back: {taken.reason}.",
             hint="See `rtp logs --level error`; mend the cause, then run `rtp deploy` again.",
             code="rolled-back",
         )
-
-    def _questions(self, plan: Plan) -> list[Question]:
-        """What must be consented to. A first deploy to an engine on this machine puts nothing at risk."""
-        if self.environment.local and plan.operation == "create":
-            return []
-        about = []
-        if plan.widens and plan.operation == "update":
-            about.append("It allows more than before, as listed above.")
-        replaced = [c.path or c.logical_id for c in plan.losses if c.action == "replace"]
-        removed = [c.path or c.logical_id for c in plan.losses if c.action == "remove"]
-        if replaced:
-            about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. What it holds would be lost.")
-        if removed:
-            about.append(f"{', '.join(removed)} would be deleted with all it holds.")
-        if not about and not self.environment.protected and plan.operation == "update":
-            return []
-        name = self.environment.name
-        return [
-            Question(f"{'Create' if plan.operation == 'create' else 'Update'} {plan.stack} ({name})?", tuple(about))
-        ]
 
     def _forget(self, aws: Aws, change_set: ChangeSet) -> None:
         """Delete the change set, and the empty stack that was made for it."""
@@ -280,7 +235,6 @@ class Deploy:
         found = stacks.describe(aws, change_set.stack_id)
         if found is not None and found["StackStatus"] == "REVIEW_IN_PROGRESS":
             stacks.delete(aws, change_set.stack_id)
-        self.prepared = False
 
     def _end(self, aws: Aws, status: str, resources: int = 0) -> Iterator[Step]:
         stack = self.environment.names.stack
@@ -288,17 +242,18 @@ class Deploy:
         outputs = stacks.outputs_of(found) if found else {}
         if self.environment.local and Output.API_ID in outputs:
             outputs[Output.API_URL] = api.url(outputs, aws)  # the one that answers here
-        if self.options.outputs_file is not None and status != "dry-run":
+        if self.options.outputs_file is not None:
             write_outputs(self.options.outputs_file, stack, outputs)
-        if outputs and status != "dry-run":
+        if outputs:
             yield Outputs(outputs)
         if self.options.smoke and status in ("created", "updated", "hotswapped"):
             yield Phase("sending a smoke event")
             yield smoke.smoke(aws, outputs)
-        yield Result(status, stack, self._elapsed(), resources)
+        yield self._result(status, resources)
 
-    def _elapsed(self) -> float:
-        return round(time.monotonic() - self._began, 2)
+    def _result(self, status: str, resources: int = 0, cause: Cause | None = None) -> Result:
+        elapsed = round(time.monotonic() - self._began, 2)
+        return Result(status, self.environment.names.stack, elapsed, resources, cause)
 
 
 def write_outputs(file: Path, stack: str, outputs: dict[str, str]) -> None:
@@ -318,24 +273,3 @@ def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest:
     tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())}
     protected = bool(found.get("EnableTerminationProtection"))
     return old == built.template and tags == manifest.tags and protected == manifest.termination_protection
-
-
-def _merged(
-    changes: tuple[ResourceChange, ...], change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
-) -> tuple[ResourceChange, ...]:
-    """The changes of the templates, with what CloudFormation knows better: which resources it will replace."""
-    by_id = {c.logical_id: c for c in change_set.changes}
-    merged = []
-    for change in changes:
-        known = by_id.pop(change.logical_id, None)
-        if known is not None and known.replacement == "True" and change.action == "modify":
-            change = as_replaced(change, old)
-        elif known is not None and known.replacement == "Conditional":
-            change = replace(change, maybe=True)
-        merged.append(change)
-    merged += [
-        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old)
-        for c in by_id.values()
-        if c.replacement == "True"  # the others are its mere consequences
-    ]
-    return tuple(merged)

@@ -1,4 +1,4 @@
-"""What would stop a deploy here, each with its mend. The checks ask; they change nothing."""
+"""What would stop a deploy on this machine, each with its mend. The checks ask; they change nothing."""
 
 from __future__ import annotations
 
@@ -8,30 +8,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.aws import stacks
-from rtp.errors import AwsError, RtpError
+from rtp.errors import RtpError
 from rtp.infra import toolchain
-from rtp.ops import bootstrap, guard, limits, processors
+from rtp.ops import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rtp.aws import Aws
     from rtp.config import Environment
 
 _RUN_S = 20
 _ACCIDENT = "3.0.0"  # what npm's `latest` tag once named: old code that reads no assembly of today
 _LITTLE_MB, _TOO_LITTLE_MB = 1000, 200
-_SKEW_S, _MUCH_SKEW_S = 30, 240  # AWS refuses requests that are 5 minutes off
 _REVISION = re.compile(r"schema/version\.json.{0,700}?revision: (\d+)", re.S)
 
 
@@ -97,18 +92,6 @@ def machine(environment: Environment) -> list[Callable[[], Check]]:
         lambda: state_folder(environment),
         lambda: disk(environment.root),
         lambda: user_code(environment),
-    ]
-
-
-def account(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
-    """Checks of the account and region; credentials must work."""
-    if environment.local:
-        return [lambda: stack(aws, environment)]
-    return [
-        lambda: prepared(aws),
-        lambda: logging_role(aws),
-        lambda: concurrency(aws, environment),
-        lambda: stack(aws, environment),
     ]
 
 
@@ -219,98 +202,6 @@ def user_code(environment: Environment) -> Check:
     if said:
         return warn("processors", said, "Install the project's requirements here to have them checked.")
     return ok("processors", environment.processors.name)
-
-
-def credentials(aws: Aws, environment: Environment) -> Check:
-    """They must be valid and of the environment's account."""
-    try:
-        found = guard.account(aws, environment)
-    except RtpError as error:
-        return failed("credentials", error)
-    if environment.local:
-        return ok("credentials", "none are needed")
-    if environment.account is None and environment.protected:
-        return warn(
-            "credentials",
-            f"account {found}; {environment.name} is protected but names no account",
-            f'Add account = "{found}" to [env.{environment.name}].',
-        )
-    return ok("credentials", f"account {found}, {aws.region}")
-
-
-def clock(aws: Aws, now: Callable[[], float] = time.time) -> Check:
-    """AWS refuses requests whose time is far off."""
-    answer = aws.call("sts", "get_caller_identity")
-    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    if not header:
-        return ok("clock", "AWS did not say its time")
-    skew = now() - parsedate_to_datetime(header).timestamp()
-    said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
-    if abs(skew) > _MUCH_SKEW_S:
-        return fail("clock", said, "Set this machine's clock, for instance with NTP.")
-    if abs(skew) > _SKEW_S:
-        return warn("clock", said, "Set this machine's clock, for instance with NTP.")
-    return ok("clock", "right")
-
-
-def prepared(aws: Aws) -> Check:
-    """The CDK's bootstrap."""
-    try:
-        bootstrap.check(aws)
-        found = bootstrap.version(aws)
-    except RtpError as error:
-        return _unknown("bootstrap", error) or failed("bootstrap", error)
-    return ok("bootstrap", f"version {found}")
-
-
-def logging_role(aws: Aws) -> Check:
-    """API Gateway writes no logs, and creates no stage that should, without an account-wide role."""
-    try:
-        role = aws.call("apigateway", "get_account").get("cloudwatchRoleArn")
-    except RtpError as error:
-        return _unknown("api logging role", error) or failed("api logging role", error)
-    if role:
-        return ok("api logging role", role)
-    return fail(
-        "api logging role",
-        "API Gateway has no role to write logs with in this account and region.",
-        "Create a role with AmazonAPIGatewayPushToCloudWatchLogs, then: "
-        "aws apigateway update-account --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN",
-    )
-
-
-def concurrency(aws: Aws, environment: Environment) -> Check:
-    """What the processor reserves must leave enough to the others."""
-    try:
-        found = limits.reservation(aws, environment)
-    except RtpError as error:
-        return failed("concurrency", error)
-    if found.warning:
-        return warn("concurrency", found.warning, "Have the account's limit raised in Service Quotas.")
-    return ok("concurrency", f"reserves {found.concurrency}" if found.concurrency else "reserves nothing")
-
-
-def stack(aws: Aws, environment: Environment) -> Check:
-    """The stack must be one that CloudFormation will update."""
-    name = environment.names.stack
-    try:
-        found = stacks.describe(aws, name)
-    except RtpError as error:
-        return failed("stack", error)
-    if found is None:
-        return ok("stack", f"{name} is not deployed yet")
-    status = str(found["StackStatus"])
-    if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-        return warn("stack", f"{name} is {status}.", "`rtp deploy` waits for it.")
-    if status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
-        return warn("stack", f"{name} is {status}.", "`rtp deploy` explains it and mends it with your consent.")
-    return ok("stack", f"{name} is {status}")
-
-
-def _unknown(name: str, error: RtpError) -> Check | None:
-    if isinstance(error, AwsError) and error.code == "access-denied":
-        return warn(name, "These credentials may not look.", error.hint)
-    return None
 
 
 def _said(argv: list[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets
@@ -11,7 +12,7 @@ from rtp.errors import AwsError, RtpError
 from rtp.ops import cdk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rtp.aws import Aws
@@ -26,21 +27,31 @@ _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPA
 _FUNCTION = "AWS::Lambda::Function"
 
 
-def with_cdk(
-    aws: Aws, environment: Environment, built: Assembly, *, alarms: Sequence[str] = (), minutes: int = 0
-) -> ChangeSet:
-    """Publish the assets and prepare the change set with the CDK CLI.
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """ARNs of alarms on which CloudFormation rolls back, or `none` to forget earlier ones; until so long afterwards."""
 
-    alarms: ARNs of alarms on which CloudFormation rolls back, until `minutes` after the last resource.
-    """
+    alarms: tuple[str, ...] = ()
+    minutes: int = 0
+
+
+def with_cdk(
+    aws: Aws,
+    environment: Environment,
+    built: Assembly,
+    triggers: Triggers = Triggers(),
+    *,
+    run: Callable[..., str] = cdk.run,
+) -> ChangeSet:
+    """Publish the assets and prepare the change set with the CDK CLI."""
     stack = environment.names.stack
     argv = ["deploy", stack, "--app", str(built.path), "--method", "prepare-change-set"]
     argv += ["--change-set-name", CHANGE_SET, "--require-approval", "never"]
-    for arn in alarms:
+    for arn in triggers.alarms:
         argv += ["--rollback-trigger-alarm-arns", arn]
-    if alarms:
-        argv += ["--monitoring-time-minutes", str(minutes)]
-    cdk.run(argv, aws=aws, home=environment.state / "cdk" / "home", folder=built.path)
+    if triggers.minutes:
+        argv += ["--monitoring-time-minutes", str(triggers.minutes)]
+    run(argv, aws=aws, home=environment.state / "cdk" / "home", folder=built.path)
     found = changesets.describe(aws, stack, CHANGE_SET)
     if found is None:
         raise RtpError("The CDK CLI has left no change set.", hint="Run `rtp deploy` again.", code="change-set")

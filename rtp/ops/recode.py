@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 _TEXTS = ("*.template.json", "*.assets.json", "*.metadata.json", "manifest.json")
 
 
-def recoded(old: Path, new: Path, *, stack: str, was: Path, code: Path) -> bool:
-    """Write the assembly in `old` to `new`, with the zip `code` where `was` was. False when that cannot be done."""
-    before, now = fingerprint(was), fingerprint(code)
-    asset = old / f"asset.{before}{code.suffix}"
+def recoded(old: Path, new: Path, *, stack: str, was: str, code: Path) -> bool:
+    """Write the assembly in `old` to `new`, with another zip of code. False when that cannot be done.
+
+    was: fingerprint of the code in `old`.
+    """
+    now = fingerprint(code)
+    asset = old / f"asset.{was}{code.suffix}"
     template = old / f"{stack}.template.json"
-    if not asset.is_file() or not template.is_file() or before == now:
+    if not asset.is_file() or not template.is_file() or was == now:
         return False
     if _sha256(template) not in (old / f"{stack}.assets.json").read_text(encoding="utf-8"):
         return False
     shutil.copytree(old, new, copy_function=_link, ignore=shutil.ignore_patterns(asset.name, *_TEXTS))
     shutil.copyfile(code, new / f"asset.{now}{code.suffix}")
-    body = template.read_text(encoding="utf-8").replace(before, now)
+    body = template.read_text(encoding="utf-8").replace(was, now)
     (new / template.name).write_text(body, encoding="utf-8")
-    swaps = {before: now, _sha256(template): _sha256(new / template.name)}  # templates are addressed more simply
+    swaps = {was: now, _sha256(template): _sha256(new / template.name)}  # templates are addressed more simply
     for file in {f for pattern in _TEXTS[1:] for f in old.glob(pattern)}:
         text = file.read_text(encoding="utf-8")
         for one, other in swaps.items():

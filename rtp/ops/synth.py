@@ -100,11 +100,15 @@ def _plan(
 
 
 def _fingerprint(plan: Plan) -> str:
-    """Changes with the plan (whose assets are named after their contents) and with the code that builds from it."""
+    """Changes with the plan (whose assets are named after their contents) and with the code that builds from it.
+
+    Where the project stands does not matter: a moved one, or a copy, keeps its assembly.
+    """
     package = Path(rtp.__file__).parent
     sources = [*archive.tree(package / "infra", "infra/"), ("contract.py", package / "contract.py")]
     texts = [part for name, file in sources for part in (name, file.read_bytes())]
-    return archive.digest([plan.dumps(), toolchain.cdk_lib(), *texts])
+    placeless = replace(plan, code=Path(plan.code).name, layer=Path(plan.layer).name, out="")
+    return archive.digest([placeless.dumps(), toolchain.cdk_lib(), *texts])
 
 
 def _load(plan: Plan, wanted: str) -> Assembly | None:
@@ -147,7 +151,14 @@ def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
             shutil.rmtree(fresh, ignore_errors=True)
             child.run(replace(plan, out=str(fresh)), Path(scratch), target.with_name(f"{target.name}.log"))
         (fresh / _MARK).write_text(
-            json.dumps({"fingerprint": wanted, "version": plan.version, "code": plan.code, "shape": _shape(plan)})
+            json.dumps(
+                {
+                    "fingerprint": wanted,
+                    "version": plan.version,
+                    "code": recode.fingerprint(Path(plan.code)),
+                    "shape": _shape(plan),
+                }
+            )
         )
         for attempt in range(5):  # another synthesis of the same environment may put its own in between
             if target.exists():
@@ -181,6 +192,6 @@ def _exchanged(plan: Plan, fresh: Path) -> bool:
         mark = json.loads((old / _MARK).read_text())
         if mark["shape"] != _shape(plan):
             return False
-        return recode.recoded(old, fresh, stack=plan.names.stack, was=Path(mark["code"]), code=Path(plan.code))
+        return recode.recoded(old, fresh, stack=plan.names.stack, was=str(mark["code"]), code=Path(plan.code))
     except (OSError, ValueError, KeyError):
         return False

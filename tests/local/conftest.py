@@ -123,6 +123,14 @@ def engine(engine_root: Path) -> Iterator[engines.Engine]:
     engines.stop(engine_root)
 
 
+@pytest.fixture(scope="session")
+def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a synthesis of the default settings leaves in `.rtp`, for projects that need not wait for their own."""
+    made = Project(tmp_path_factory.mktemp("synthesised"))
+    made.rtp("synth")
+    return made.root / ".rtp"
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """An empty project of one test; its engine, where the test started one, is stopped at the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def by_hand(project: Project, change: Any) -> None:
 
 def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     # Given an empty folder / When it is deployed
+    shutil.rmtree(project.root / ".rtp")
     lines = project.rtp("deploy", "--json").lines
     # Then the stream tells the change set, every resource, the outputs and the result
     kinds = [line["type"] for line in lines]

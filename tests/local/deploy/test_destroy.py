@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def test_many_objects_are_emptied_in_parallel(project: Project) -> None:
 
 
 def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
+    shutil.rmtree(project.root / ".rtp")
     found = project.rtp("doctor", "--json").json
     names = {check["name"] for check in found["checks"]}
     assert {"python", "node", "cdk", "cdk on PATH", "uv", "state folder", "disk", "processors", "engine"} <= names

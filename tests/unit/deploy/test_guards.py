@@ -11,7 +11,7 @@ import pytest
 
 from rtp.config import Environment
 from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
-from rtp.ops import bootstrap, doctor, guard, limits, lock
+from rtp.ops import bootstrap, doctor, doctor_account, guard, limits, lock
 from rtp.settings import Settings
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 
@@ -164,10 +164,10 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) ->
 def test_the_logging_role_of_api_gateway() -> None:
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {"cloudwatchRoleArn": "arn:aws:iam::1:role/logs"})
-        assert doctor.logging_role(aws).verdict == "ok"
+        assert doctor_account.logging_role(aws).verdict == "ok"
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {})
-        check = doctor.logging_role(aws)
+        check = doctor_account.logging_role(aws)
     assert check.verdict == "fail" and "update-account" in check.mend
 
 
@@ -177,14 +177,14 @@ def test_the_clock_is_held_against_the_date_of_aws(skew: int, verdict: str) -> N
     answer = {**STS, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
     with stubbed("sts") as (aws, stubs):
         stubs["sts"].add_response("get_caller_identity", answer)
-        check = doctor.clock(aws, now=lambda: 1767225600.0 + skew)
+        check = doctor_account.clock(aws, now=lambda: 1767225600.0 + skew)
     assert check.verdict == verdict
 
 
 def test_a_protected_environment_without_an_account_is_worth_a_word(tmp_path: Path) -> None:
     with stubbed("sts") as (aws, stubs):
         stubs["sts"].add_response("get_caller_identity", STS)
-        check = doctor.credentials(aws, environment(tmp_path))
+        check = doctor_account.credentials(aws, environment(tmp_path))
     assert check.verdict == "warn" and f'account = "{ACCOUNT}"' in check.mend
 
 
@@ -192,7 +192,7 @@ def test_what_may_not_be_looked_at_is_no_failure() -> None:
     with stubbed("ssm") as (aws, stubs):
         stubs["ssm"].add_client_error("get_parameter", "AccessDeniedException", "no", 400)
         stubs["ssm"].add_client_error("get_parameter", "AccessDeniedException", "no", 400)
-        assert doctor.prepared(aws).verdict == "warn"
+        assert doctor_account.prepared(aws).verdict == "warn"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_stuck_stack_is_told_before_the_deploy(tmp_path: Path, status: str, ve
     stack = {"StackName": "s", "StackStatus": status, "CreationTime": datetime.now(UTC)}
     with stubbed("cloudformation") as (aws, stubs):
         stubs["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]})
-        assert doctor.stack(aws, environment(tmp_path)).verdict == verdict
+        assert doctor_account.stack(aws, environment(tmp_path)).verdict == verdict
 
 
 @pytest.mark.parametrize(("said", "verdict"), [("3.0.0", "warn"), ("2.1200.0 (build abc)", "ok"), (None, "ok")])

@@ -1,0 +1,125 @@
+"""Checks of an account and region: what there would stop a deploy."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from rtp.aws import stacks
+from rtp.errors import AwsError, RtpError
+from rtp.ops import bootstrap, guard, limits
+from rtp.ops.doctor import Check, fail, failed, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+
+_SKEW_S, _MUCH_SKEW_S = 30, 240  # AWS refuses requests that are 5 minutes off
+
+
+def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
+    """Checks of the account and region; credentials must work."""
+    if environment.local:
+        return [lambda: stack(aws, environment)]
+    return [
+        lambda: prepared(aws),
+        lambda: logging_role(aws),
+        lambda: concurrency(aws, environment),
+        lambda: stack(aws, environment),
+        lambda: clock(aws),
+    ]
+
+
+def credentials(aws: Aws, environment: Environment) -> Check:
+    """They must be valid and of the environment's account."""
+    try:
+        found = guard.account(aws, environment)
+    except RtpError as error:
+        return failed("credentials", error)
+    if environment.local:
+        return ok("credentials", "none are needed")
+    if environment.account is None and environment.protected:
+        return warn(
+            "credentials",
+            f"account {found}; {environment.name} is protected but names no account",
+            f'Add account = "{found}" to [env.{environment.name}].',
+        )
+    return ok("credentials", f"account {found}, {aws.region}")
+
+
+def clock(aws: Aws, now: Callable[[], float] = time.time) -> Check:
+    """AWS refuses requests whose time is far off."""
+    answer = aws.call("sts", "get_caller_identity")
+    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    if not header:
+        return ok("clock", "AWS did not say its time")
+    skew = now() - parsedate_to_datetime(header).timestamp()
+    said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
+    if abs(skew) > _MUCH_SKEW_S:
+        return fail("clock", said, "Set this machine's clock, for instance with NTP.")
+    if abs(skew) > _SKEW_S:
+        return warn("clock", said, "Set this machine's clock, for instance with NTP.")
+    return ok("clock", "right")
+
+
+def prepared(aws: Aws) -> Check:
+    """The CDK's bootstrap."""
+    try:
+        bootstrap.check(aws)
+        found = bootstrap.version(aws)
+    except RtpError as error:
+        return _unknown("bootstrap", error) or failed("bootstrap", error)
+    return ok("bootstrap", f"version {found}")
+
+
+def logging_role(aws: Aws) -> Check:
+    """API Gateway writes no logs, and creates no stage that should, without an account-wide role."""
+    try:
+        role = aws.call("apigateway", "get_account").get("cloudwatchRoleArn")
+    except RtpError as error:
+        return _unknown("api logging role", error) or failed("api logging role", error)
+    if role:
+        return ok("api logging role", role)
+    return fail(
+        "api logging role",
+        "API Gateway has no role to write logs with in this account and region.",
+        "Create a role with AmazonAPIGatewayPushToCloudWatchLogs, then: "
+        "aws apigateway update-account --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN",
+    )
+
+
+def concurrency(aws: Aws, environment: Environment) -> Check:
+    """What the processor reserves must leave enough to the others."""
+    try:
+        found = limits.reservation(aws, environment)
+    except RtpError as error:
+        return failed("concurrency", error)
+    if found.warning:
+        return warn("concurrency", found.warning, "Have the account's limit raised in Service Quotas.")
+    return ok("concurrency", f"reserves {found.concurrency}" if found.concurrency else "reserves nothing")
+
+
+def stack(aws: Aws, environment: Environment) -> Check:
+    """The stack must be one that CloudFormation will update."""
+    name = environment.names.stack
+    try:
+        found = stacks.describe(aws, name)
+    except RtpError as error:
+        return failed("stack", error)
+    if found is None:
+        return ok("stack", f"{name} is not deployed yet")
+    status = str(found["StackStatus"])
+    if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+        return warn("stack", f"{name} is {status}.", "`rtp deploy` waits for it.")
+    if status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
+        return warn("stack", f"{name} is {status}.", "`rtp deploy` explains it and mends it with your consent.")
+    return ok("stack", f"{name} is {status}")
+
+
+def _unknown(name: str, error: RtpError) -> Check | None:
+    if isinstance(error, AwsError) and error.code == "access-denied":
+        return warn(name, "These credentials may not look.", error.hint)
+    return None

@@ -1,0 +1,231 @@
+"""From an assembly to a change set, and whether somebody must agree to it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws.alarms import Alarm
+from rtp.aws.changesets import Change, ChangeSet
+from rtp.config import Environment
+from rtp.errors import AwsError
+from rtp.ops import alarmwatch, approval, publish, takeback, watch
+from rtp.ops.changes import compare
+from rtp.ops.synth import Assembly
+from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FUNCTION = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {"Code": {"S3Bucket": "b", "S3Key": "old.zip"}, "Timeout": 3},
+}
+TABLE = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "t"}}
+PATHS = {"Fn": "Processing/Worker", "T": "Storage/Table"}
+
+
+def template(key: str = "old.zip", **more: Any) -> dict[str, Any]:
+    function = {**FUNCTION, "Properties": {**FUNCTION["Properties"], "Code": {"S3Bucket": "b", "S3Key": key}}}  # type: ignore[dict-item]
+    return {"Resources": {"Fn": function, **more}}
+
+
+def environment(tmp_path: Path, **values: Any) -> Environment:
+    return Environment(**{"name": "dev", "project": "shop", "root": tmp_path, **values})
+
+
+def change_set(*changes: Change) -> ChangeSet:
+    return ChangeSet("id", STACK_ID, "CREATE_COMPLETE", "", changes)
+
+
+def assembly(tmp_path: Path, body: dict[str, Any], key: str = "new.zip") -> Assembly:
+    (tmp_path / f"asset.{key}").write_bytes(b"zip")
+    entry = {"source": {"path": f"asset.{key}"}, "destinations": {"d": {"bucketName": "cdk", "objectKey": key}}}
+    (tmp_path / "shop-dev.assets.json").write_text(json.dumps({"files": {"x": entry}}))
+    return Assembly(tmp_path, tmp_path / "t.json", body, cached=False)
+
+
+def test_code_alone_is_code_alone() -> None:
+    assert publish.only_code(compare(template(), template("new.zip"), {}))
+    assert not publish.only_code(())
+    assert not publish.only_code(compare(template(), template("new.zip", T=TABLE), {}))
+    slower = template("new.zip")
+    slower["Resources"]["Fn"]["Properties"]["Timeout"] = 9
+    assert not publish.only_code(compare(template(), slower, {}))
+
+
+def described(**_: Any) -> dict[str, Any]:
+    return {"ChangeSetId": "id", "StackId": STACK_ID, "Status": "CREATE_COMPLETE", "Changes": []}
+
+
+def test_code_alone_is_published_and_prepared_without_the_cdk(tmp_path: Path) -> None:
+    # Given an assembly whose code is new
+    new = template("new.zip")
+    aws: Any = FakeAws(
+        {
+            "head_object": _absent,
+            "put_object": lambda **_: {},
+            "describe_change_set": described,
+            "delete_change_set": lambda **_: {},
+            "create_change_set": lambda **_: {},
+        },
+        local=True,
+    )
+    # When it is prepared
+    changes = compare(template(), new, {})
+    made = publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {"Owner": "me"})
+    # Then the zip was uploaded, and the template sent along with the stack's tags
+    assert made is not None and made.id == "id"
+    put = next(params for name, params in aws.asked if name == "put_object")
+    created = next(params for name, params in aws.asked if name == "create_change_set")
+    assert (put["Bucket"], put["Key"]) == ("cdk", "new.zip")
+    assert json.loads(created["TemplateBody"]) == new
+    assert created["Tags"] == [{"Key": "Owner", "Value": "me"}]
+
+
+def _absent(**_: Any) -> Any:
+    raise AwsError("no", service_code="404")
+
+
+def test_credentials_that_may_not_publish_leave_it_to_the_cdk(tmp_path: Path) -> None:
+    def denied(**_: Any) -> Any:
+        raise AwsError("no", code="access-denied", service_code="AccessDenied")
+
+    new = template("new.zip")
+    aws: Any = FakeAws({"head_object": denied})
+    changes = compare(template(), new, {})
+    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {}) is None
+
+
+def test_a_template_too_large_for_a_request_is_left_to_the_cdk(tmp_path: Path) -> None:
+    new = template("new.zip", Big={"Type": "X", "Properties": {"Text": "x" * 60_000}})
+    aws: Any = FakeAws()
+    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), (), {}) is None
+
+
+def test_the_cdk_is_told_what_to_watch(tmp_path: Path) -> None:
+    # Given alarms that may take the update back
+    said: list[list[str]] = []
+
+    def run(argv: list[str], **_: Any) -> str:
+        said.append(argv)
+        return ""
+
+    aws: Any = FakeAws({"describe_change_set": described})
+    triggers = publish.Triggers(("arn:1", "arn:2"), 5)
+    # When the change set is prepared
+    publish.with_cdk(aws, environment(tmp_path), assembly(tmp_path, {}), triggers, run=run)
+    # Then the CLI gets them, prepares and does not execute, and asks nobody
+    (argv,) = said
+    assert argv[:2] == ["deploy", STACK]
+    assert argv[argv.index("--method") + 1] == "prepare-change-set"
+    assert argv[argv.index("--require-approval") + 1] == "never"
+    assert [argv[i + 1] for i, word in enumerate(argv) if word == "--rollback-trigger-alarm-arns"] == ["arn:1", "arn:2"]
+    assert argv[argv.index("--monitoring-time-minutes") + 1] == "5"
+
+
+def alarm(name: str, state: str = "OK") -> dict[str, Any]:
+    return {"AlarmName": f"shop-dev-{name}", "StateValue": state, "StateReason": "because", "AlarmArn": f"arn:{name}"}
+
+
+def test_cloudformation_watches_at_most_five_alarms_that_do_not_ring_already(tmp_path: Path) -> None:
+    # Given five watched alarms of which one rings
+    rows = [alarm(a.value, "ALARM" if a == "api-5xx" else "OK") for a in alarmwatch.WATCHED]
+    aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": rows}})
+    # When an update of a protected environment is to be watched for a minute and a half
+    env = environment(tmp_path, protected=True)
+    found = takeback.triggers(aws, env, {"StackName": STACK}, 90)
+    # Then the quiet ones are, for whole minutes
+    assert len(alarmwatch.WATCHED) == 5
+    assert len(found.alarms) == 4 and found.minutes == 2
+    assert found.alarms[0] == "arn:aws:cloudwatch:us-east-1:111122223333:alarm:shop-dev-lambda-errors"
+    (word,) = takeback.ringing(aws, env)
+    assert "shop-dev-api-5xx" in word.message
+
+
+def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
+    aws: Any = FakeAws()
+    env = environment(tmp_path)
+    before = {"RollbackConfiguration": {"RollbackTriggers": [{"Arn": "a", "Type": "AWS::CloudWatch::Alarm"}]}}
+    assert takeback.triggers(aws, env, before, 0).alarms == ("none",)
+    assert takeback.triggers(aws, env, {}, 0).alarms == ()
+    assert takeback.triggers(aws, env, None, 300).alarms == ()
+
+
+def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> None:
+    # Given an alarm that rings at the third look
+    looks = iter(["OK", "OK", "ALARM"])
+    aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
+    clock = iter(range(100))
+    watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
+    told = list(alarmwatch.rang(aws, watched, 50, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    assert [t for t in told if isinstance(t, Alarm)] == [told[-1]]
+    # Given one that does not
+    aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
+    told = list(alarmwatch.rang(aws, watched, 3, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    assert told and all(isinstance(t, float) for t in told)
+
+
+def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:
+    plan = approval.plan(STACK, old, new, PATHS, change_set(*changes), create=create)
+    found = approval.questions(plan, env)
+    return "\n".join([found[0].text, *found[0].about]) if found else ""
+
+
+def test_who_must_be_asked(tmp_path: Path) -> None:
+    dev = environment(tmp_path)
+    # A change of code asks nobody, but a protected environment is always asked
+    assert asked(dev, template(), template("new.zip")) == ""
+    assert "Update shop-dev (prod)?" in asked(
+        environment(tmp_path, name="prod", protected=True), template(), template("new.zip")
+    )
+    # A new stack is asked about in an account, and not on this machine
+    assert "Create shop-dev (dev)?" in asked(dev, {}, template(), create=True)
+    assert asked(environment(tmp_path, name="local"), {}, template(), create=True) == ""
+    # What widens, and what would lose data
+    role = {"Type": "AWS::IAM::Role", "Properties": {"ManagedPolicyArns": ["arn:admin"]}}
+    assert "more than before" in asked(dev, template(), template(R=role))
+    assert "Storage/Table would be deleted" in asked(dev, template(T=TABLE), template())
+    # What only CloudFormation knows: that the table is replaced
+    replaced = Change("Modify", "T", "t", "AWS::DynamoDB::Table", "True")
+    renamed = {**TABLE, "Properties": {"TableName": "u"}}
+    assert "Storage/Table would be replaced" in asked(dev, template(T=TABLE), template(T=renamed), replaced)
+    # One that is replaced without a difference in the template, as a consequence of another
+    assert "Storage/Table would be replaced" in asked(dev, template(T=TABLE), template("n.zip", T=TABLE), replaced)
+
+
+@pytest.mark.parametrize("replacement", ["Conditional", "False", ""])
+def test_what_may_be_replaced_is_marked_and_not_asked_about(tmp_path: Path, replacement: str) -> None:
+    change = Change("Modify", "T", "t", "AWS::DynamoDB::Table", replacement)
+    renamed = {**TABLE, "Properties": {"TableName": "u"}}
+    plan = approval.plan(STACK, template(T=TABLE), template(T=renamed), PATHS, change_set(change), create=False)
+    assert [(c.action, c.maybe) for c in plan.changes] == [("modify", replacement == "Conditional")]
+    assert approval.questions(plan, environment(tmp_path)) == []
+
+
+def test_a_save_is_noticed_once_with_the_names_of_the_files(tmp_path: Path) -> None:
+    # Given a package, and an editor that saves in two steps
+    package = tmp_path / "processors"
+    package.mkdir()
+    (package / "__init__.py").write_text("a")
+    looks = 0
+
+    def sleep(_seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            (package / "new.py").write_text("half")
+            (package / "__pycache__").mkdir()
+            (package / "__pycache__" / "x.pyc").write_text("")
+        if looks == 3:
+            (package / "new.py").write_text("the whole")
+        if looks == 6:
+            (package / "__init__.py").unlink()
+
+    # When it is watched
+    found = watch.changes(lambda: [package, tmp_path / "rtp.toml"], sleep=sleep)
+    # Then each save is one change, caches are none, and a deleted file is one, too
+    assert next(found) == (str(package / "new.py"),)
+    assert next(found) == (str(package / "__init__.py"),)
