@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,21 @@ class Pipeline:
     def queue(self) -> list[Stored]:
         """What is in the queue."""
         return stored(self.project, self.outputs[Output.QUEUE_URL])
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Within it the worker takes nothing from the queue."""
+        (mapping,) = self.aws.call("lambda", "list_event_source_mappings")["EventSourceMappings"]
+
+        def switch(*, on: bool) -> None:
+            self.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=on)
+
+        switch(on=False)
+        time.sleep(1.5)  # a poll that is under way may still take something
+        try:
+            yield
+        finally:
+            switch(on=True)
 
     def statuses(self, ids: Iterable[str]) -> dict[str, str]:
         """Of the events' records, by id; those that rtp made the ids for."""

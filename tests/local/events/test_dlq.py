@@ -266,19 +266,12 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
 
 def test_a_redrive_is_undone_as_far_as_it_still_waits(pipeline: Pipeline) -> None:
     # Given a pipeline whose worker stands still
-    aws, outputs = pipeline.aws, pipeline.outputs
     orders = pipeline.kill_orders(8)
-    (mapping,) = aws.call("lambda", "list_event_source_mappings", FunctionName=outputs["WorkerName"])[
-        "EventSourceMappings"
-    ]
-    aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=False)
-    try:
+    with pipeline.standing_still():
         # When
         pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary")
         assert (len(pipeline.queue), len(pipeline.dlq)) == (8, 0)
         undone = pipeline.project.rtp("dlq", "undo", "--json").json
-    finally:
-        aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=True)
     # Then
     assert undone["back"] == 8
     assert {json.loads(m.body)["id"] for m in pipeline.dlq} == set(orders)

@@ -114,14 +114,10 @@ def test_waiting_tells_of_a_death(project: Project) -> None:
 
 
 def test_waiting_in_vain_is_an_exit_code_of_its_own(pipeline: Pipeline) -> None:
-    (mapping,) = pipeline.aws.call("lambda", "list_event_source_mappings")["EventSourceMappings"]
-    pipeline.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=False)
-    try:
+    with pipeline.standing_still():
         done = pipeline.project.rtp(
             "send", "-", "--via", "events", "--wait", "--timeout", "0.5", "--json", stdin=GOOD, ok=False
         )
-    finally:
-        pipeline.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=True)
 
     assert (done.code, done.json["status"], done.json["record"]) == (6, "accepted", None)
     wait_for(lambda: pipeline.statuses([done.json["id"]]) == {done.json["id"]: "processed"})
