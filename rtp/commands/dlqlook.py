@@ -23,10 +23,11 @@ _REASONS = 5
 def inspection(found: Inspection) -> list[View]:
     """Causes first, then the messages; one alone is shown whole."""
     if not found.messages:
-        said = "is empty" if not found.depth else f"has about {found.depth:,} messages, none of them wanted"
+        said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of them meant"
         return [line(name(found.queue), f" {said}")]
     oldest = times.ago(min(letter.message.sent_at for letter in found.messages))
-    counted = f"{len(found.messages):,} of about {found.depth:,} messages, the oldest from {oldest} ago"
+    part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
+    counted = f"{part}about {found.depth:,} message{'s' if found.depth != 1 else ''}, the oldest from {oldest} ago"
     views: list[View] = [line(name(found.queue), f"  {counted}")]
     if len(found.messages) == 1:
         return views + _whole(found.messages[0])
