@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import alarms
@@ -35,16 +36,30 @@ def rang(
     watched: tuple[alarms.Alarm, ...],
     seconds: float,
     *,
+    since_ms: int,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[alarms.Alarm | float]:
-    """Look at them for so long: the seconds left after each look, and at the end the alarm that rang, if one did."""
+    """Look at them for so long: the seconds left after each look, and at the end the alarm that rang, if one did.
+
+    since_ms: an alarm that rang after this and is quiet again has rung.
+    """
     deadline = clock() + seconds
     names = [a.name for a in watched]
     while (left := deadline - clock()) > 0:
-        ringing = [a for a in alarms.alarms(aws, names) if a.state == "ALARM"]
+        found = [_as_it_rang(aws, a, since_ms) for a in alarms.alarms(aws, names)]
+        ringing = [a for a in found if a is not None]
         if ringing:
             yield ringing[0]
             return
         yield left
         sleep(min(left, 0.5 if aws.local else 10.0))
+
+
+def _as_it_rang(aws: Aws, alarm: alarms.Alarm, since_ms: int) -> alarms.Alarm | None:
+    if alarm.state == "ALARM":
+        return alarm
+    if alarm.since is None or alarm.since < since_ms:
+        return None
+    turns = [t for t in alarms.history(aws, alarm.name, since_ms=since_ms) if t.after == "ALARM" and t.at >= since_ms]
+    return replace(alarm, state="ALARM", reason=turns[-1].reason) if turns else None

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp import times
 from rtp.aws import api, changesets, stacks
 from rtp.contract import Output
 from rtp.errors import ConfigError
@@ -191,7 +192,7 @@ class Deploy:
         # Those that ring already say nothing about the update.
         watched = alarmwatch.quiet(aws, env.names)[0] if watching and env.local else ()
         yield Phase("creating" if new else "updating")
-        applied = apply.Applied()
+        applied, began_ms = apply.Applied(), times.now_ms()
         self.applying = True
         yield from apply.apply(
             aws,
@@ -207,16 +208,23 @@ class Deploy:
             yield self._result("failed", applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
         if watched:
-            yield from self._watched(aws, watched, old, paths)
+            yield from self._watched(aws, watched, began_ms, old, paths)
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
     def _watched(
-        self, aws: Aws, watched: tuple[Alarm, ...], old: dict[str, Any], paths: dict[str, str]
+        self, aws: Aws, watched: tuple[Alarm, ...], since_ms: int, old: dict[str, Any], paths: dict[str, str]
     ) -> Iterator[Step]:
         """Raises RtpError when the update was taken back."""
         stack, taken = self.environment.names.stack, apply.Applied()
         yield from takeback.watch(
-            aws, self.environment, watched, self.options.watch_alarms_s, old=old, paths=paths, taken=taken
+            aws,
+            self.environment,
+            watched,
+            self.options.watch_alarms_s,
+            since_ms=since_ms,
+            old=old,
+            paths=paths,
+            taken=taken,
         )
         if not taken.status:
             return

@@ -8,6 +8,7 @@ from rtp.contract import Output
 from rtp.errors import RtpError
 from rtp.ops import outcome, payload, send
 from rtp.ops.deliver import Stop
+from rtp.ops.sent import Via
 from rtp.ops.steps import Smoke
 from rtp.runtime.event import Identity
 
@@ -22,7 +23,7 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     """Send it and wait for its record. Raises RtpError when it was not processed."""
     events = payload.of_data('{"smoke": true}', TYPE)
     (sent,) = send.send(
-        aws, outputs, events, via=send.Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
+        aws, outputs, events, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
     )
     status, why = sent.status, (sent.error or {}).get("message", "")
     if status == "queued":  # processing it failed once; the queue tries again

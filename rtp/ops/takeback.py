@@ -43,6 +43,7 @@ def watch(
     watched: tuple[Alarm, ...],
     seconds: int,
     *,
+    since_ms: int,
     old: dict[str, Any],
     paths: Mapping[str, str],
     taken: apply.Applied,
@@ -50,7 +51,7 @@ def watch(
     """Watch alarms on an engine, and bring the old template back when one rings; `taken` then has a reason."""
     yield Phase("watching the alarms")
     rang = None
-    for look in alarmwatch.rang(aws, watched, seconds):
+    for look in alarmwatch.rang(aws, watched, seconds, since_ms=since_ms):
         if isinstance(look, float):
             yield Tick(0, 0, round(seconds - look, 2))
         else:

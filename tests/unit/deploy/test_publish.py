@@ -160,11 +160,11 @@ def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> 
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
     clock = iter(range(100))
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    told = list(alarmwatch.rang(aws, watched, 50, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarmwatch.rang(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert [t for t in told if isinstance(t, Alarm)] == [told[-1]]
     # Given one that does not
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
-    told = list(alarmwatch.rang(aws, watched, 3, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarmwatch.rang(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert told and all(isinstance(t, float) for t in told)
 
 
