@@ -36,6 +36,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         invocations,
         later,
         message_moves,
+        queue_urls,
         queues,
         request_validators,
         saving,
@@ -47,6 +48,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
     mends: dict[str, Callable[[], object]] = {
         "worker": worker.apply,
         "queues": lambda: message_moves.apply(queues.apply(telemetry)),
+        "queue_urls": queue_urls.apply,
         "send_trace": send_trace.apply,
         "invocations": lambda: invocations.apply(telemetry),
         "event_source": lambda: event_source.apply(telemetry),

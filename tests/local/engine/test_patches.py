@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from tests.local.engine.conftest import Lab
 
 MENDS = (
-    "worker,queues,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,alarms,saving"
+    "worker,queues,queue_urls,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,"
+    "alarms,saving"
 )
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
@@ -198,6 +200,29 @@ def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
 
     assert "eventbridge" in files(make_lab(RTP_LOCAL_WITHOUT="saving"))
     assert "eventbridge" not in files(make_lab())
+
+
+@pytest.mark.parametrize(("without", "fed"), [("queue_urls", False), ("", True)])
+def test_queues_feed_their_functions_after_a_move_to_another_port(
+    make_lab: Callable[..., Lab], without: str, fed: bool
+) -> None:
+    # Given an engine whose port somebody else takes while it is stopped
+    lab = make_lab(RTP_LOCAL_WITHOUT=without)
+    code = "def handler(event, context):\n    return {'batchItemFailures': []}\n"
+    url, arn = lab.queue("moved", VisibilityTimeout="30")
+    lab.feed(lab.function(code), arn)
+    root = lab.engine.log_file.parents[2]
+    engines.stop(root)
+    with socket.create_server(("127.0.0.1", lab.engine.port)):
+        moved = type(lab)(engines.start(root, extra_env={"RTP_LOCAL_WITHOUT": without}))
+    assert moved.engine.port != lab.engine.port
+    # When
+    moved.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
+    # Then
+    deadline = time.monotonic() + (20 if fed else 3)
+    while sum(moved.depth(url)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (sum(moved.depth(url)) == 0) == fed
 
 
 RACE = """
