@@ -36,7 +36,7 @@ path = "processors"
 [defaults]
 max_receive_count = 4
 backoff_base_s = 0
-timeout_s = 2
+timeout_s = TIMEOUT
 worker_concurrency = 4
 key_rate = 10000
 key_burst = 10000
@@ -203,12 +203,12 @@ class Rig:
         return found
 
     @contextlib.contextmanager
-    def killing(self, every: float) -> Iterator[list[int]]:
-        """Kill a worker process every so many seconds; the list grows with each kill."""
+    def killing(self, every: float, most: int) -> Iterator[list[int]]:
+        """Kill a worker process every so many seconds, and so often at most; the list grows with each kill."""
         stop, killed = threading.Event(), list[int]()
 
         def kill() -> None:
-            while not stop.wait(every):
+            while not stop.wait(every) and len(killed) < most:
                 for pid in self.workers()[:1]:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
@@ -232,9 +232,12 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def pipeline(root: Path, engine_env: Mapping[str, str] | None = None) -> Iterator[Rig]:
-    """A pipeline of its own, deployed by the CLI; engine_env are switches of the engine."""
-    (root / "rtp.toml").write_text(SETTINGS)
+def pipeline(root: Path, engine_env: Mapping[str, str] | None = None, *, timeout_s: int = 2) -> Iterator[Rig]:
+    """A pipeline of its own, deployed by the CLI; engine_env are switches of the engine.
+
+    A killed worker's messages come back after six times the function's time, so tests that kill give it little.
+    """
+    (root / "rtp.toml").write_text(SETTINGS.replace("TIMEOUT", str(timeout_s)))
     (root / "processors").mkdir()
     (root / "processors" / "__init__.py").write_text(PROCESSORS)
     (root / "processors" / "faulty.py").write_text(FAULTY.read_text())

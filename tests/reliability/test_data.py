@@ -8,6 +8,7 @@ import pytest
 
 from rtp import plain
 from rtp.ops.identity import uuid7
+from rtp.ops.records import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,10 +63,12 @@ def test_torture_in_valid_events(rig: Rig, account: Callable[..., None]) -> None
         rig.aws.call("sqs", "send_message", QueueUrl=queue, MessageBody=body)
     rig.drain()
 
-    found = {record["id"]: record for record in rig.records()}
+    found = {record["id"]: record for record in whole(rig.aws, rig.outputs["BucketName"], rig.records())}
     for id, text in kept.items():
         assert found[id]["status"] == "processed", text
-        assert show(rig, id)["data"] == {"x": plain.loads(text)}
+        assert found[id]["data"] == {"x": plain.loads(text)}
+    for id in list(kept)[:2] + list(kept)[-2:]:
+        assert show(rig, id)["data"] == found[id]["data"]
     for id, text in refused.items():
         assert found[id]["status"] == "dead", text
         assert found[id]["error"]["message"].startswith("$.data.x"), text

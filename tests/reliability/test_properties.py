@@ -13,7 +13,7 @@ from rtp.runtime import Event, jsontext
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import failures, message, world
 from tests.unit.runtime.test_jsontext import values
-from tests.unit.runtime.test_worker import test_the_answer_names_exactly_the_messages_that_have_to_come_again as answers
+from tests.unit.runtime.test_worker import BATCHES, answers_exactly
 
 many = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=200, deadline=None)
@@ -22,9 +22,11 @@ DAY = 86_400
 
 
 @pytest.mark.reliability
-def test_the_shape_of_every_answer() -> None:
+@many
+@given(*BATCHES)
+def test_the_shape_of_every_answer(batch: list[tuple[str, int, int]], broken: str, nth: int) -> None:
     """C7."""
-    many(answers)()
+    answers_exactly(batch, broken, nth)
 
 
 def stored_equal(batch: list[Any]) -> None:

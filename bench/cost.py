@@ -1,0 +1,85 @@
+"""What a million events cost, by path and batch size: rtp beside the naive worker. Prints the table of docs/cost.md."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+# US dollars, us-east-1, on demand, without free tiers, as AWS published them in June 2025.
+PRICES_FROM = "June 2025"
+API_REQUEST = 3.50e-6  # API Gateway REST, first 333 million a month
+SQS_REQUEST = 0.40e-6  # of up to 64 KB
+LAMBDA_REQUEST = 0.20e-6
+LAMBDA_GB_S = 13.3334e-6  # arm64
+WRITE_UNIT = 0.625e-6  # DynamoDB, of up to 1 KB
+S3_PUT = 5e-6
+LOG_GB = 0.50
+TRACE = 5e-6
+
+MEMORY_GB = 0.5
+SAMPLED = 0.05  # of the traces
+MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one event is, and how many of them an invocation gets."""
+
+    name: str
+    api: bool  # through API Gateway, else straight into the queue
+    queued: bool
+    batch: int
+    seconds: float  # of the function, an invocation
+    item_kb: float
+    writes: int  # of the item: to the table, and to the index, where a change of status counts twice
+    puts: float  # to S3, an event
+    log_kb: float  # an event
+
+    def cost(self) -> dict[str, float]:
+        """Dollars a million events, by service."""
+        invocations = MILLION / self.batch
+        requests = MILLION * (1 + 2 / self.batch) if self.queued else 0  # send; receive and delete go by the batch
+        return {
+            "API Gateway": MILLION * API_REQUEST if self.api else 0,
+            "SQS": requests * SQS_REQUEST,
+            "Lambda": invocations * (LAMBDA_REQUEST + self.seconds * MEMORY_GB * LAMBDA_GB_S),
+            "DynamoDB": MILLION * self.writes * math.ceil(self.item_kb) * WRITE_UNIT,
+            "S3": MILLION * self.puts * S3_PUT,
+            "logs, traces": MILLION * (self.log_kb / 1e6 * LOG_GB + SAMPLED * TRACE),
+        }
+
+
+# A payload of 1 KB makes an item of 2 KB. A claimed event is written twice and its index entry three times (put, delete
+# and put when the status changes); one that is stored as it came, once each. An invocation waits for S3 twice and for
+# DynamoDB twice, some 80 ms, whatever the batch.
+LOADS = [
+    Load("naive, API", True, False, 1, 0.060, 2, 2, 1, 0.5),
+    Load("naive, queue, batch 10", True, True, 10, 0.450, 2, 2, 1, 0.5),
+    *(
+        Load(f"rtp, /events, batch {n}", True, True, n, 0.075 + n * 0.001, 2, 5, 2 / n, 1.0 + 0.5 / n)
+        for n in (1, 2, 5, 10)
+    ),
+    *(
+        Load(f"rtp, /events, batch {n}, no processor", True, True, n, 0.060 + n * 0.001, 2, 2, 2 / n, 1.0 + 0.5 / n)
+        for n in (1, 10)
+    ),
+    Load("rtp, /process", True, False, 1, 0.090, 2, 5, 2, 1.5),
+    Load("rtp, queue, batch 10", False, True, 10, 0.085, 2, 5, 0.2, 1.05),
+]
+
+
+def main() -> list[str]:
+    """Print the table as Markdown and return its lines."""
+    services = list(LOADS[0].cost())
+    lines = [f"| | {' | '.join(services)} | **total** |", "| --- |" + " ---: |" * (len(services) + 1)]
+    for load in LOADS:
+        cost = load.cost()
+        lines.append(
+            f"| {load.name} | {' | '.join(f'{cost[s]:.2f}' for s in services)} | **{sum(cost.values()):.2f}** |"
+        )
+    print("\n".join(lines))
+    return lines
+
+
+if __name__ == "__main__":
+    main()
