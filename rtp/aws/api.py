@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from rtp import __version__, plain
 from rtp.contract import Output
@@ -46,6 +47,19 @@ def url(outputs: Mapping[str, str], aws: Aws) -> str:
     if aws.endpoint_url is None:
         return outputs[Output.API_URL].rstrip("/") + "/"
     return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{outputs[Output.API_ID]}/{outputs[Output.API_STAGE]}/"
+
+
+def reachable(outputs: Mapping[str, str], aws: Aws) -> dict[str, str]:
+    """The outputs with URLs that answer from here; an emulator's own name other hosts, or a port of the past."""
+    if aws.endpoint_url is None or Output.API_ID not in outputs:
+        return dict(outputs)
+    host = urlsplit(aws.endpoint_url).netloc
+    queues = {
+        name: urlunsplit(urlsplit(outputs[name])._replace(netloc=host))
+        for name in (Output.QUEUE_URL, Output.DLQ_URL)
+        if name in outputs
+    }
+    return {**outputs, **queues, Output.API_URL: url(outputs, aws)}
 
 
 def key(aws: Aws, outputs: Mapping[str, str]) -> Key:

@@ -8,7 +8,6 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.contract import Output
 from rtp.view import Fields, View
 
 app = new_app()
@@ -27,9 +26,7 @@ def outputs(
     """
     from rtp.aws import api
 
-    found = dict(session.outputs)
-    if session.environment.local:
-        found[Output.API_URL] = api.url(found, session.aws)  # the one that answers here
+    found = api.reachable(session.outputs, session.aws)
     if show_secrets:
         found["ApiKey"] = api.key(session.aws, found).value
     session.out.result(found, _render)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import times
 from rtp.aws import api, changesets, stacks
-from rtp.contract import Output
 from rtp.errors import ConfigError
 from rtp.ops import (
     alarmwatch,
@@ -247,9 +246,7 @@ class Deploy:
     def _end(self, aws: Aws, status: str, resources: int = 0) -> Iterator[Step]:
         stack = self.environment.names.stack
         found = stacks.describe(aws, stack)
-        outputs = stacks.outputs_of(found) if found else {}
-        if self.environment.local and Output.API_ID in outputs:
-            outputs[Output.API_URL] = api.url(outputs, aws)  # the one that answers here
+        outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
         if self.options.outputs_file is not None:
             write_outputs(self.options.outputs_file, stack, outputs)
         if outputs:
