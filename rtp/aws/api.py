@@ -54,8 +54,8 @@ def reachable(outputs: Mapping[str, str], aws: Aws) -> dict[str, str]:
     if aws.endpoint_url is None or Output.API_ID not in outputs:
         return dict(outputs)
     host = urlsplit(aws.endpoint_url).netloc
-    queues = {
-        name: urlunsplit(urlsplit(outputs[name])._replace(netloc=host))
+    queues: dict[str, str] = {
+        str(name): urlunsplit(urlsplit(outputs[name])._replace(netloc=host))
         for name in (Output.QUEUE_URL, Output.DLQ_URL)
         if name in outputs
     }
