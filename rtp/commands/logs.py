@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_FURTHER = ("1h", "1d", "7d")  # what to try when nothing was found
+
 
 class Format(StrEnum):
     """How lines are written."""
@@ -85,7 +87,8 @@ def logs(
     if not count:
         _ = session.outputs
         if not out.json:
-            out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since 1h")))
+            further = next((t for t in _FURTHER if times.parse_when(t) < start), "EARLIER")
+            out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since {further}")))
 
 
 def _functions(session: Session) -> dict[str, str]:

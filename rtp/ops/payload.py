@@ -71,8 +71,11 @@ class Payload:
 
 def of_data(data: str, kind: str | None) -> Payload:
     """One event of `--data` and `--type`; without a type the data is the whole event. Raises UsageError."""
-    text = data.strip(_SPACE) if kind is None else f'{{"type":{json.dumps(kind)},"data":{data.strip(_SPACE)}}}'
-    problem = _problem(text)
+    text = data.strip(_SPACE)
+    problem = _not_json(text)  # by itself: where it is wrong is told as it was written
+    if kind is not None:
+        text = f'{{"type":{json.dumps(kind)},"data":{text}}}'
+    problem = problem or _problem(text)
     if problem:
         mend = "It is the event's data, a JSON object; --type names its type."
         raise UsageError(f"--data: {problem}", hint=mend, code="not-an-event")
@@ -181,14 +184,15 @@ def _raise_problems(name: str, found: Iterator[tuple[str, str]], count: int) -> 
         return
     if count == 1:
         raise _not_events(f"{name}: {shown[0]}")
+    verb = "is not an event" if wrong == 1 else "are not events"
     more = f"; and {wrong - _SHOWN} more" if wrong > _SHOWN else ""
-    raise _not_events(f"{name}: {wrong} of {count} are not events. {'; '.join(shown)}{more}")
+    raise _not_events(f"{name}: {wrong} of {count} {verb}: {'; '.join(shown)}{more}")
 
 
 def _not_events(message: str) -> UsageError:
     return UsageError(
         message,
-        hint='An event is {"type": "…", "data": {…}}, with an id and a timestamp if you like. Nothing was sent.',
+        hint='An event is {"type": "…", "data": {…}}, with an id and a timestamp if you like, 256 KiB at most. Nothing was sent.',
         code="not-an-event",
     )
 
@@ -208,6 +212,16 @@ def _problem(text: str) -> str:
 def _checked(text: str) -> rules.Event:
     """The event as the pipeline itself reads it, without an id where it has none."""
     return rules.parse(text, _NOBODY)
+
+
+def _not_json(text: str) -> str:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+    except (ValueError, RecursionError):
+        return ""  # JSON, and more than the rules of an event allow: they say so
+    return ""
 
 
 def _complete(line: bytes) -> bool:

@@ -160,6 +160,16 @@ def test_data_that_is_not_an_object_is_refused(data: str) -> None:
     assert caught.value.code == "not-an-event"
 
 
+def test_what_is_wrong_with_data_is_told_where_it_was_written() -> None:
+    with pytest.raises(UsageError, match=r"--data: not JSON: .* at line 1 column 6$"):
+        payload.of_data('{"a":}', "order.created")
+
+
+def test_data_cannot_add_to_the_event_around_it() -> None:
+    with pytest.raises(UsageError, match="not JSON"):
+        payload.of_data('{}, "timestamp": 5', "a")
+
+
 def test_repeated_events_are_new_ones() -> None:
     events = list(of('{"type": "a", "data": {}}').repeated(50))
 
