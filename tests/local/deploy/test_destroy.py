@@ -16,6 +16,7 @@ from tests.local.deploy.conftest import STACK
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rtp.aws import Aws
     from tests.local.conftest import Project
 
 pytestmark = pytest.mark.xdist_group("destroy")
@@ -119,6 +120,44 @@ def test_a_protected_environment_wants_its_name(project: Project) -> None:
     stays = {i["kind"]: i["note"] for i in of(lines, "plan")["stays"]}
     assert stays["table"] == "retained by its template"
     assert {"table", "bucket", "key"} <= {i["kind"] for i in of(lines, "proof")["left"] if i["expected"]}
+
+
+def test_cycles_of_deploy_and_destroy_leave_nothing(project: Project) -> None:
+    # Given an engine on which nothing but the CDK's bootstrap was ever made
+    for _ in range(3):
+        # When it is deployed, deployed again and destroyed
+        assert project.rtp("deploy", "--json").lines[-1]["status"] == "created"
+        assert project.rtp("deploy", "--json").lines[-1]["status"] == "unchanged"
+        assert project.rtp("destroy", "--yes", "--json").lines[-1]["status"] == "destroyed"
+        # Then nothing is there that any service could list
+        assert _everything(project.aws) == set()
+
+
+def _everything(aws: Aws) -> set[str]:
+    """Names of what the pipeline's services hold, without the CDK's own."""
+    listings = [
+        ("dynamodb", "list_tables", "TableNames", ""),
+        ("sqs", "list_queues", "QueueUrls", ""),
+        ("s3", "list_buckets", "Buckets", "Name"),
+        ("lambda", "list_functions", "Functions", "FunctionName"),
+        ("lambda", "list_layers", "Layers", "LayerName"),
+        ("lambda", "list_event_source_mappings", "EventSourceMappings", "UUID"),
+        ("logs", "describe_log_groups", "logGroups", "logGroupName"),
+        ("iam", "list_roles", "Roles", "RoleName"),
+        ("sns", "list_topics", "Topics", "TopicArn"),
+        ("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        ("cloudwatch", "list_dashboards", "DashboardEntries", "DashboardName"),
+        ("apigateway", "get_rest_apis", "items", "name"),
+        ("apigateway", "get_api_keys", "items", "name"),
+        ("apigateway", "get_usage_plans", "items", "name"),
+        ("kms", "list_aliases", "Aliases", "AliasName"),
+        ("cloudformation", "describe_stacks", "Stacks", "StackName"),
+    ]
+    found = set()
+    for service, operation, key, field in listings:
+        for row in aws.call(service, operation).get(key, ()):
+            found.add(row[field] if field else row)
+    return {name for name in found if not name.startswith(("cdk-", "CDKToolkit", "alias/aws/", "alias/cdk-"))}
 
 
 def test_many_objects_are_emptied_in_parallel(project: Project) -> None:

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -28,11 +29,16 @@ pytestmark = pytest.mark.xdist_group("deploy")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 
 
-def converse(project: Project, *args: str, answers: dict[str, str] | None = None, columns: int = 90) -> tuple[int, str]:
-    """Run `rtp ARGS` on a terminal and type each answer once its question stands there; exit code and plain text."""
+def converse(
+    project: Project, *args: str, answers: dict[str, str] | None = None, interrupt: str | None = None
+) -> tuple[int, str]:
+    """Run `rtp ARGS` on a terminal; exit code and plain text.
+
+    Types each answer once its question stands there, and Ctrl-C once `interrupt` does.
+    """
     left = dict(answers or {})
     leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 90, 0, 0))
     environ = {k: v for k, v in project.environ({"TERM": "xterm-256color"}).items() if k != "NO_COLOR"}
     child = subprocess.Popen(
         project.argv(*args), stdin=follower, stdout=follower, stderr=follower, cwd=project.root, env=environ
@@ -47,6 +53,9 @@ def converse(project: Project, *args: str, answers: dict[str, str] | None = None
             if not part:
                 break
             seen += part
+            if interrupt is not None and interrupt.encode() in seen:
+                child.send_signal(signal.SIGINT)
+                interrupt = None
             for question in [q for q in left if q.encode() in seen]:
                 os.write(leader, left.pop(question).encode() + b"\n")
     os.close(leader)
@@ -79,6 +88,12 @@ def test_consent_is_asked_for_and_a_no_changes_nothing(pipeline: Project) -> Non
     # When the operator says yes / Then it is done
     code, text = converse(pipeline, "deploy", answers={question: "y"})
     assert code == 0 and f"updated {STACK}" in text
+
+
+def test_ctrl_c_at_a_question_changes_nothing_and_says_so(pipeline: Project) -> None:
+    code, text = converse(pipeline, "destroy", interrupt="[y/N]")
+    assert code == 130 and f"{STACK} was not deleted" in text and "Traceback" not in text
+    assert pipeline.rtp("deploy", "--json").lines[-1]["status"] == "unchanged"
 
 
 def _renamed(resources: dict[str, dict[str, dict[str, str]]]) -> None:
