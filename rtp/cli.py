@@ -125,7 +125,8 @@ def _run(args: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(error.format_message() + "\n")
             return ExitCode.USAGE
-        path = getattr(getattr(error, "ctx", None), "command_path", "rtp")
+        named = next((f"rtp {a}" for a in args if a in COMMANDS), "rtp")  # what is found while parsing has no context
+        path = getattr(getattr(error, "ctx", None), "command_path", named)
         return _fail(UsageError(error.format_message(), hint=f"See `{path} --help`."), args)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")

@@ -22,7 +22,7 @@ def _render(found: op.Listing) -> list[View]:
     rows = [
         (
             name(v.key),
-            Text(str(v.value), Style.STRONG) if v.origin != "default" else str(v.value),
+            Text(_written(v.value), Style.STRONG if v.origin != "default" else Style.PLAIN),
             Text(v.origin, Style.DIM if v.origin == "default" else Style.PLAIN),
             Text(v.about, Style.DIM),
         )
@@ -34,3 +34,12 @@ def _render(found: op.Listing) -> list[View]:
         Heading("Settings"),
         Table(("KEY", "VALUE", "FROM", "WHAT IT IS"), rows),
     ]
+
+
+def _written(value: object) -> str:
+    """As rtp.toml has it; a dash for what is not set."""
+    if value is None or value == () or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -60,6 +60,17 @@ def test_usage_errors_follow_json(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_an_option_without_its_value_points_at_the_command_s_own_help(tmp_path: Path) -> None:
+    assert "See `rtp replay --help`" in rtp("replay", "--id", cwd=tmp_path).stderr
+
+
+def test_settings_are_shown_as_the_file_has_them(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text('[env.local]\nprotected = true\nalarm_emails = ["a@example.com"]\n')
+    rows = {line.split()[0]: line.split()[1] for line in rtp("config", cwd=tmp_path).stdout.splitlines() if line}
+    assert (rows["protected"], rows["snap_start"], rows["account"]) == ("true", "false", "-")
+    assert rows["alarm_emails"] == "a@example.com"
+
+
 def test_an_expected_fault_has_its_exit_code_and_no_traceback(tmp_path: Path) -> None:
     done = rtp("records", "--env", "nowhere", cwd=tmp_path)
     assert done.returncode == 3
