@@ -66,7 +66,8 @@ def test_an_option_without_its_value_points_at_the_command_s_own_help(tmp_path: 
 
 def test_settings_are_shown_as_the_file_has_them(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('[env.local]\nprotected = true\nalarm_emails = ["a@example.com"]\n')
-    rows = {line.split()[0]: line.split()[1] for line in rtp("config", cwd=tmp_path).stdout.splitlines() if line}
+    words = [line.split() for line in rtp("config", cwd=tmp_path).stdout.splitlines()]
+    rows = {w[0]: w[1] for w in words if len(w) > 1}
     assert (rows["protected"], rows["snap_start"], rows["account"]) == ("true", "false", "-")
     assert rows["alarm_emails"] == "a@example.com"
 
