@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 STACK_TYPE = "AWS::CloudFormation::Stack"
+# A stack of which nothing has been deployed yet, or nothing is left.
+NEVER_WORKED = ("REVIEW_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def describe(aws: Aws, stack: str) -> dict[str, Any] | None:
 def outputs(aws: Aws, stack: str) -> dict[str, str]:
     """The stack's outputs by key. Raises NotFoundError when it is not deployed."""
     found = describe(aws, stack)
-    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+    if found is None or found["StackStatus"] in NEVER_WORKED:
         raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
     return outputs_of(found)
 

@@ -142,6 +142,6 @@ def _named(drift: Drift, paths: dict[str, str]) -> Drift:
 
 def _deployed(aws: Aws, stack: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     found = stacks.describe(aws, stack)
-    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+    if found is None or found["StackStatus"] in stacks.NEVER_WORKED:
         return None, {}
     return found, stacks.template_of(aws, found)

@@ -68,6 +68,9 @@ def test_a_failed_deploy_ends_with_its_cause_and_the_next_command(project: Proje
     # And doctor knows of it
     (stack,) = [c for c in project.rtp("doctor", "--json").json["checks"] if c["name"] == "stack"]
     assert (stack["verdict"], "ROLLBACK_COMPLETE" in stack["detail"]) == ("warn", True)
+    # And to whoever asks, nothing is deployed
+    assert project.rtp("outputs", ok=False).code == 4
+    assert project.rtp("diff", "--json").json["deployed"] is False
     # When the cause is mended and it is deployed again, with nobody to ask
     project.aws.call("s3", "delete_bucket", Bucket=bucket)
     refused = project.rtp("deploy", ok=False)
