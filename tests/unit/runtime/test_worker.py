@@ -488,8 +488,8 @@ def act(event: Event) -> Any:
     return made()
 
 
-@settings(deadline=None)
-@given(
+# What to a batch's messages, by id and receives; which call fails, and from which time on.
+BATCHES = (
     st.lists(
         st.tuples(st.sampled_from([*OUTCOMES, "invalid", "stored"]), st.integers(0, 12), st.integers(1, 6)), max_size=10
     ),
@@ -506,9 +506,17 @@ def act(event: Event) -> Any:
     ),
     st.integers(1, 12),
 )
+
+
+@settings(deadline=None)
+@given(*BATCHES)
 def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
     batch: list[tuple[str, int, int]], broken: str, nth: int
 ) -> None:
+    answers_exactly(batch, broken, nth)
+
+
+def answers_exactly(batch: list[tuple[str, int, int]], broken: str, nth: int) -> None:
     here = world()
     here.processor("t", act)
     for service in (here.dynamo, here.s3, here.sqs):
