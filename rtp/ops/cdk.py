@@ -12,7 +12,7 @@ from rtp.errors import ConfigError, RtpError
 from rtp.infra import toolchain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from rtp.aws import Aws
@@ -44,7 +44,7 @@ def run(
 
 
 @contextlib.contextmanager
-def _child(argv: list[str], environ: dict[str, str], folder: Path):  # type: ignore[no-untyped-def]
+def _child(argv: list[str], environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
     # A session of its own: Ctrl-C reaches rtp alone, which then ends the child and says where things stand.
     child = subprocess.Popen(
         argv,
