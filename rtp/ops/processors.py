@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w]+)")
-# Prints one JSON object: what is wrong, and the types that have a processor.
+# Prints what is wrong as a JSON array, below what the processors themselves may print.
 _CHILD = """
 import json, sys
-from rtp.runtime.loading import load
-from rtp.runtime.registry import REGISTRY
-sys.path.insert(0, sys.argv[2])
-load(sys.argv[1], REGISTRY)
+from pathlib import Path
+from rtp.runtime.loading import check
+problems = check(Path(sys.argv[1])).problems
 print()
-print(json.dumps({"failure": REGISTRY.failure and str(REGISTRY.failure), "types": [p.type for p in REGISTRY]}))
+print(json.dumps(problems))
 """
 
 
@@ -59,7 +58,7 @@ def _remembered(memo: Path) -> str:
 
 
 def _imported(processors: Path, requirements: Path | None) -> str | None:
-    argv = [sys.executable, "-P", "-c", _CHILD, assets.module(processors), str(processors.parent)]
+    argv = [sys.executable, "-P", "-c", _CHILD, str(processors)]
     environ = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     environ |= {"PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true", "RTP_CHECK": "1"}
     try:
@@ -69,13 +68,16 @@ def _imported(processors: Path, requirements: Path | None) -> str | None:
         raise _wrong(f"importing {processors} takes longer than {_TIMEOUT_S} s") from None
     except (ValueError, IndexError):
         raise _wrong(f"importing {processors} ended the interpreter (exit code {done.returncode})") from None
-    if not found["failure"]:
+    if not found:
         return None
-    missing = _MISSING.search(found["failure"])
-    if missing and requirements is not None and missing[1] != assets.module(processors):
-        return f"The processors could not be checked: the package {missing[1]} is not installed on this machine."
-    raise _wrong(found["failure"].replace("ProcessorError: ", ""))
+    missing = _MISSING.search(found[0])
+    if missing is None or missing[1] == assets.module(processors):
+        raise _wrong("; ".join(found))
+    if requirements is None:
+        listed = "name a file that lists it under [processors] requirements in rtp.toml"
+        raise _wrong(found[0], f"Mend the import, or {listed}; nothing was deployed.")
+    return f"The processors could not be checked: the package {missing[1]} is not installed on this machine."
 
 
-def _wrong(what: str) -> ConfigError:
-    return ConfigError(f"The processors do not work: {what}.", hint="Mend it; nothing was deployed.", code="processors")
+def _wrong(what: str, mend: str = "Mend it; nothing was deployed.") -> ConfigError:
+    return ConfigError(f"The processors do not work: {what}.", hint=mend, code="processors")

@@ -43,7 +43,9 @@ def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
     if processors is not None:
         report = loading.check(processors)
         if report.problems:
-            raise ConfigError(f"The processors do not work: {report.problems[0]}.", code="processors")
+            raise ConfigError(
+                f"The processors do not work: {report.problems[0]}.", hint="Mend it and repeat.", code="processors"
+            )
     ran = testing.run_value(text, attempt=attempt)
     handled = REGISTRY.get(ran.event.type) if ran.event else None
     return Run(
