@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("reliability")
+# Tests that share a pipeline run one after the other; those with one of their own run beside them.
+shared = pytest.mark.xdist_group("reliability")
+alone = pytest.mark.xdist_group("reliability-alone")
 
 
 def small_or_full(small: int, full: int) -> pytest.MarkDecorator:
@@ -23,6 +25,7 @@ def small_or_full(small: int, full: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("count", [small, pytest.param(full, marks=pytest.mark.reliability)])
 
 
+@shared
 @small_or_full(300, 20_000)
 def test_load_over_http(rig: Rig, account: Callable[..., None], tmp_path: Path, count: int) -> None:
     """C1. What the client was told is what happened."""
@@ -39,6 +42,7 @@ def test_load_over_http(rig: Rig, account: Callable[..., None], tmp_path: Path, 
     account(rig.ledger(), count, "requests")
 
 
+@shared
 @pytest.mark.parametrize(("count", "kills"), [(2_000, 3), pytest.param(100_000, 1_000, marks=pytest.mark.reliability)])
 def test_workers_killed_with_poison_and_duplicates(
     rig: Rig, account: Callable[..., None], count: int, kills: int
@@ -64,6 +68,7 @@ def test_workers_killed_with_poison_and_duplicates(
     account(ledger, len(killed), "kills")
 
 
+@shared
 @small_or_full(300, 10_000)
 def test_clients_that_repeat_themselves(rig: Rig, account: Callable[..., None], count: int) -> None:
     """C3. Each event one to three times, in flight at the same time."""
@@ -79,6 +84,7 @@ def test_clients_that_repeat_themselves(rig: Rig, account: Callable[..., None], 
     account(rig.ledger(), sum(n % 3 for n in range(count)), "repeats")
 
 
+@shared
 @small_or_full(60, 1_000)
 @pytest.mark.parametrize("place", ["before_s3", "after_s3", "after_ddb", "before_return"])
 def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: Path, place: str, count: int) -> None:
@@ -98,6 +104,7 @@ def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: 
     account(rig.ledger(), crashes(), "crashes")
 
 
+@alone
 @small_or_full(200, 10_000)
 def test_faults_of_dynamodb_and_s3(account: Callable[..., None], tmp_path: Path, count: int) -> None:
     """C5. Three calls in ten fail, in all the ways AWS knows; no event is poisoned by it."""
@@ -115,6 +122,7 @@ def test_faults_of_dynamodb_and_s3(account: Callable[..., None], tmp_path: Path,
         account(ledger, len(log.read_text().splitlines()), "faults of AWS")
 
 
+@shared
 @small_or_full(2, 200)
 def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count: int) -> None:
     """C6. One in ten outlives the function; the other nine are processed at their first attempt."""
@@ -133,6 +141,7 @@ def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count:
     account(rig.ledger(), len(slow), "slow events")
 
 
+@alone
 @pytest.mark.parametrize(("trials", "count"), [(1, 500), pytest.param(20, 10_000, marks=pytest.mark.reliability)])
 def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path, trials: int, count: int) -> None:
     """C20. Stopped with a full queue, started again: it goes on where it was."""
@@ -149,6 +158,7 @@ def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path
         account(fresh.ledger(), left, "queued at a stop")
 
 
+@alone
 @pytest.mark.parametrize(("updates", "count"), [(1, 300), pytest.param(10, 20_000, marks=pytest.mark.reliability)])
 def test_new_code_under_load(account: Callable[..., None], tmp_path: Path, updates: int, count: int) -> None:
     """C25. A batch ends on the old code or on the new, and none is lost between them."""

@@ -19,7 +19,7 @@ from tests.reliability.conftest import Rig, pipeline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("reliability")
+pytestmark = pytest.mark.xdist_group("reliability-alone")
 
 # What the engine does not ask for, though AWS does: it enforces no key policies, delivers messages and logs itself, and
 # knows PartiQL's actions by another name, so that batches are written singly there.
