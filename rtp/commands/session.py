@@ -39,9 +39,12 @@ class Session:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """Outputs of the deployed stack. Raises NotFoundError when it is not deployed."""
+        """Outputs of the deployed stack. Raises NotFoundError without one, and RefusedError in another account."""
         from rtp.aws import stacks
+        from rtp.ops import guard
 
+        if self.environment.account is not None and not self.environment.local:
+            guard.account(self.aws, self.environment)  # another account may have a stack of this name too
         return stacks.outputs(self.aws, self.environment.names.stack)
 
     def _connect(self, *, start: bool) -> Aws:

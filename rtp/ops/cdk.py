@@ -12,7 +12,7 @@ from rtp.errors import ConfigError, RtpError
 from rtp.infra import toolchain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rtp.aws import Aws
@@ -28,7 +28,7 @@ def run(
     home: where it may keep its cache. folder: its working folder; no cdk.json of the user's may be in there.
     """
     home.mkdir(parents=True, exist_ok=True)
-    environ = {k: v for k, v in os.environ.items() if not (aws.local and k.startswith("AWS_"))}
+    environ = passed_on(os.environ, aws)
     environ |= toolchain.environment() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
     said: list[str] = []
     with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
@@ -41,6 +41,16 @@ def run(
     if child.returncode:
         raise _failure(arguments[0], said)
     return "\n".join(said)
+
+
+def passed_on(user: Mapping[str, str], aws: Aws) -> dict[str, str]:
+    """The user's variables without those that would lead the CDK to other endpoints, or there as somebody else."""
+    left_out = ["AWS_ENDPOINT_URL"]
+    if aws.profile is not None:
+        left_out += ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    if aws.local:
+        left_out.append("AWS_")
+    return {k: v for k, v in user.items() if not k.startswith(tuple(left_out))}
 
 
 @contextlib.contextmanager

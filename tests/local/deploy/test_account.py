@@ -79,7 +79,14 @@ def rtp(project: Project, cloud: Cloud, *args: str) -> Finished:
     return project.rtp(*args, "--endpoint-url", cloud.url, env=KEYS, ok=False)
 
 
-CHANGING = [("deploy", "--yes"), ("destroy", "--confirm", "realtime-processor-prod"), ("bootstrap", "--yes")]
+CHANGING = [
+    ("deploy", "--yes"),
+    ("destroy", "--confirm", "realtime-processor-prod"),
+    ("bootstrap", "--yes"),
+    ("send", "--type", "t", "--data", "{}"),
+    ("dlq", "redrive", "--all", "--confirm", "realtime-processor-prod"),
+    ("replay", "--since", "1h", "--confirm", "realtime-processor-prod"),
+]
 
 
 @pytest.mark.parametrize("command", CHANGING, ids=lambda c: c[0])

@@ -1,0 +1,30 @@
+"""What of the user's environment reaches the CDK CLI: never what leads it elsewhere than rtp goes."""
+
+from __future__ import annotations
+
+from rtp.aws import Aws
+from rtp.ops.cdk import passed_on
+
+USER = {
+    "PATH": "/bin",
+    "AWS_PROFILE": "mine",
+    "AWS_ACCESS_KEY_ID": "AKIA",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_SESSION_TOKEN": "session",
+    "AWS_CA_BUNDLE": "/ca.pem",
+    "AWS_ENDPOINT_URL": "http://elsewhere",
+    "AWS_ENDPOINT_URL_S3": "http://elsewhere",
+}
+
+
+def test_the_default_credentials_are_the_users_but_endpoints_are_rtps() -> None:
+    assert set(USER) - set(passed_on(USER, Aws(region="us-east-1"))) == {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
+
+
+def test_a_profile_is_not_overruled_by_keys_of_another_account() -> None:
+    passed = passed_on(USER, Aws(region="us-east-1", profile="prod"))
+    assert set(passed) == {"PATH", "AWS_PROFILE", "AWS_CA_BUNDLE"}
+
+
+def test_an_engine_sees_nothing_of_the_users() -> None:
+    assert passed_on(USER, Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", local=True)) == {"PATH": "/bin"}
