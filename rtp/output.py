@@ -246,7 +246,7 @@ class Output:
     def _draw(self, stream: TextIO, views: Views) -> None:
         items = _listed(views)
         terminal = self._terminal(stream)
-        if not terminal and all(isinstance(v, str | Text | Line | Block) for v in items):
+        if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
             self._write(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
             return
         console = self._console(stream)
@@ -331,6 +331,10 @@ def _compile(query: str) -> Any:
 def _flat(view: object) -> str:
     if isinstance(view, Line):
         return " " * view.indent + printable("".join([p.text for p in view.parts]))
+    if isinstance(view, Fields):
+        pad, width = " " * view.indent, max((len(printable(label)) for label, _ in view.pairs), default=0)
+        rows = ((printable(label).ljust(width), "-" if cell is None else _flat(cell)) for label, cell in view.pairs)
+        return "\n".join(f"{pad}{label}  {cell}".rstrip() for label, cell in rows)
     if isinstance(view, Block):
         pad = " " * view.indent
         return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
-from rtp.ops import cdk
+from rtp.ops import cdk, guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ def ensure_on_engine(aws: Aws) -> Bootstrap:
     """Prepare an engine: the CDK's own template straight through CloudFormation, in a fraction of a second."""
     found = stacks.describe(aws, STACK)
     if found is not None and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        return Bootstrap(aws.account, aws.region, int(stacks.outputs_of(found).get("BootstrapVersion", "0")), False)
+        return _on_engine(aws, found, changed=False)
     if found is not None:
         stacks.delete(aws, STACK)
         _settled(aws, lambda now: now is None)
@@ -100,7 +100,12 @@ def ensure_on_engine(aws: Aws) -> Bootstrap:
     done = _settled(aws, lambda now: now != "CREATE_IN_PROGRESS")
     if done is None or done["StackStatus"] != "CREATE_COMPLETE":
         raise RtpError("The local engine could not be prepared for deploys.", hint="Run `rtp local reset`.")
-    return Bootstrap(aws.account, aws.region, int(stacks.outputs_of(done).get("BootstrapVersion", "0")), True)
+    return _on_engine(aws, done, changed=True)
+
+
+def _on_engine(aws: Aws, found: dict[str, Any], *, changed: bool) -> Bootstrap:
+    version = int(stacks.outputs_of(found).get("BootstrapVersion", "0"))
+    return Bootstrap(guard.LOCAL_ACCOUNT, aws.region, version, changed)
 
 
 def template() -> Path:
@@ -111,7 +116,7 @@ def template() -> Path:
     return script.parents[1] / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
 
 
-def _settled(aws: Aws, done: Callable[[str | None], bool]) -> dict[str, object] | None:
+def _settled(aws: Aws, done: Callable[[str | None], bool]) -> dict[str, Any] | None:
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
         found = stacks.describe(aws, STACK)

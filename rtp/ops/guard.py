@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import RefusedError
 
+LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
+
 if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
 
 def account(aws: Aws, environment: Environment) -> str:
     """The account id of the credentials, once STS has said that it is the environment's. Raises RefusedError."""
+    if environment.local:
+        return LOCAL_ACCOUNT
     found = aws.account
-    if environment.account is not None and environment.account != found and not environment.local:
+    if environment.account is not None and environment.account != found:
         who = f"profile {environment.profile}" if environment.profile else "the default credentials"
         raise RefusedError(
             f"{environment.name} is account {environment.account}, but {who} belong to {found}; nothing was changed.",
