@@ -6,14 +6,11 @@ import inspect
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from rtp import __version__, cli, errors
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def rtp(*argv: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -111,3 +108,23 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         assert child.stdout is not None and child.stderr is not None
         child.stdout.close()
         assert (child.wait(30), child.stderr.read()) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is Linux's /dev/full here")
+def test_a_full_disk_is_said_in_a_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        argv = [sys.executable, "-m", "rtp", "config", "--json"]
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: No space left on device: standard output\n  mend: Make room.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"), [("config --json >&-", 0, ""), ("send - <&-", 2, "standard input is empty")]
+)
+def test_a_closed_stream_is_an_empty_one(command: str, code: int, said: str) -> None:
+    shell = ["/bin/sh", "-c", f"exec {sys.executable} -m rtp {command}"]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
