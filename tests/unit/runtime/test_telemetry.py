@@ -121,7 +121,22 @@ import sys
 from rtp.runtime import Reject
 from tests.unit.runtime import fakes
 here = fakes.world(function="worker")
+def call_aws(event):
+    import botocore.session
+    from botocore.awsrequest import AWSResponse
+    class Raw:
+        def stream(self, **_): yield b"{}"
+    def answered(request, **_):
+        sent.append(request.headers["X-Amzn-Trace-Id"])
+        return AWSResponse(request.url, 200, {}, Raw())
+    session = botocore.session.get_session()
+    session.set_credentials("test", "test")
+    client = session.create_client("dynamodb", region_name="us-east-1")
+    client.meta.events.register("before-send.dynamodb.*", answered)
+    client.list_tables()
+sent = []
 def judge(event):
+    if event.id == "aws": call_aws(event)
     if event.id == "bad": raise Reject("never")
     if event.id == "sad": raise ValueError("not now")
 here.processor("t", judge)
@@ -157,6 +172,25 @@ def test_an_event_s_segment_continues_the_trace_of_its_message(daemon: socket.so
     assert segment["subsegments"][1]["aws"] == {"operation": "UpdateItem", "table_name": "table"}
     for span in segment["subsegments"]:
         assert segment["start_time"] <= span["start_time"] <= span["end_time"] <= segment["end_time"]
+
+
+def test_an_aws_call_of_a_processor_stands_under_its_span(daemon: socket.socket) -> None:
+    (segment,) = documents(daemon, HEADER, "aws")
+
+    (span,) = [s for s in segment["subsegments"] if s["name"] == "processor t"]
+    (call,) = span["subsegments"]
+    assert (call["name"], call["namespace"], call["aws"]["operation"]) == ("dynamodb", "aws", "ListTables")
+
+
+def test_the_lineage_by_which_lambda_counts_a_loop_is_handed_on() -> None:
+    script = "from rtp.runtime import tracing; print(tracing.begin(None, name='x').header)"
+    env = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9", "LAMBDA_TASK_ROOT": "/var/task"}
+    env[tracing.INVOCATION] = f"{HEADER};Lineage=1:abc:0"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip().endswith(";Lineage=1:abc:0")
 
 
 def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_an_error(daemon: socket.socket) -> None:
