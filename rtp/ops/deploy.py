@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import times
 from rtp.aws import api, changesets, stacks
+from rtp.contract import Output
 from rtp.errors import ConfigError
 from rtp.ops import (
     alarmwatch,
@@ -29,6 +30,7 @@ from rtp.ops import (
 )
 from rtp.ops.changes import compare
 from rtp.ops.follow import GOOD
+from rtp.ops.statusparts import queue_arn
 from rtp.ops.steps import Note, Outputs, Phase, Result, Warn
 from rtp.ops.synth import LOCAL_ACCOUNT, synth
 
@@ -247,6 +249,8 @@ class Deploy:
         stack = self.environment.names.stack
         found = stacks.describe(aws, stack)
         outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
+        if Output.KEY_ARN in outputs:
+            yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
         if self.options.outputs_file is not None:
             write_outputs(self.options.outputs_file, stack, outputs)
         if outputs:

@@ -7,8 +7,8 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import updates
-from rtp.errors import NotFoundError
+from rtp.aws import functions, updates
+from rtp.errors import AwsError, NotFoundError
 from rtp.ops.steps import Warn
 
 if TYPE_CHECKING:
@@ -47,6 +47,23 @@ def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping
             lambda item: _repaired(aws, built, paths.get(item[0], item[0]), item[1]), expected.items()
         ):
             yield from (Warn(w) for w in warnings)
+
+
+def fed(aws: Aws, queue_arn: str) -> Iterator[Warn]:
+    """Have the worker fed where its event source stands still.
+
+    CloudFormation knows nothing of that. A destroy that was killed leaves it so, and so does a hand in the console.
+    """
+    try:
+        still = [s for s in functions.event_sources(aws, queue_arn) if s.state in ("Disabled", "Disabling")]
+    except AwsError as error:
+        if error.code == "access-denied":  # a deploy needs no such right, the CDK's roles do its work
+            return
+        raise
+    for source in still:
+        updates.switch_event_source(aws, source.id, on=True)
+    if still:
+        yield Warn("The worker's event source stood still (a killed destroy, or a change by hand); it runs again.")
 
 
 def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import changesets, stacks
+from rtp.aws import changesets, functions, stacks, updates
 from rtp.contract import Output
 from rtp.ops import lock
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
@@ -156,6 +156,18 @@ def test_what_was_changed_by_hand_is_seen_and_functions_are_put_back(pipeline: P
     assert "put back" in done.stderr
     found = pipeline.aws.call("lambda", "get_function_configuration", FunctionName=name)
     assert found["Timeout"] == 30
+
+
+def test_an_event_source_that_a_killed_destroy_had_stopped_runs_again(pipeline: Project) -> None:
+    # Given a worker that nothing feeds, though the templates are equal
+    queue_arn = f"arn:aws:sqs:us-east-1:000000000000:{STACK}-queue"
+    (source,) = functions.event_sources(pipeline.aws, queue_arn)
+    updates.switch_event_source(pipeline.aws, source.id, on=False)
+    # When it is deployed / Then it is said and set going
+    assert "event source stood still" in pipeline.rtp("deploy").stderr
+    (source,) = functions.event_sources(pipeline.aws, queue_arn)
+    assert source.state == "Enabled"
+    assert "event source" not in pipeline.rtp("deploy").stderr
 
 
 def test_a_function_that_was_deleted_by_hand_is_explained(pipeline: Project) -> None:
