@@ -83,7 +83,9 @@ def _engine(environment: Environment) -> op.Check:
         )
     if found.engine is not None:
         return op.ok("engine", f"runs at {found.engine.endpoint_url}")
-    return op.ok("engine", "does not run; `rtp deploy` starts it")
+    taken = engine.taken_port(environment.root)
+    elsewhere = f" on another port than {taken}, which another program has" if taken else ""
+    return op.ok("engine", f"does not run; `rtp deploy` starts it{elsewhere}")
 
 
 def _render(report: op.Report) -> list[View]:

@@ -6,6 +6,7 @@ import http.client
 import importlib.util
 import os
 import select
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, process
 from rtp.local.door import TOKEN_HEADER
-from rtp.local.state import Folder, Record, folder
+from rtp.local.state import DEFAULT_PORT, Folder, Record, folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -124,6 +125,19 @@ def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
             _clear_if_killed(place)
             raise RtpError("the local engine died while it stopped, and the data it held is lost", hint="rtp deploy")
         return True
+
+
+def taken_port(root: Path) -> int | None:
+    """The port that the next start would rather have, when another program has it; it then takes the next free one."""
+    port = folder(root).last_port() or DEFAULT_PORT
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen(0)
+        except OSError:
+            return port
+    return None
 
 
 def reset(root: Path) -> None:

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.local import process
-from rtp.local.state import Folder, Record, try_lock
+from rtp.local.state import DEFAULT_PORT, Folder, Record, try_lock
 
 if TYPE_CHECKING:
     from rtp.local.door import App
 
-DEFAULT_PORT = 4566
 PORTS_TRIED = 100
 LOG_BYTES = 5_000_000
 GRACE_S = 2.0  # for requests under way when a stop is asked for

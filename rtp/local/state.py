@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+DEFAULT_PORT = 4566
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """Who serves this folder; written when the engine is ready, removed once it has stopped with its data saved."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from rtp.aws import buckets, stacks
 from rtp.contract import Output
+from rtp.local.state import folder
 from tests.local.deploy.conftest import STACK
 
 if TYPE_CHECKING:
@@ -179,6 +181,18 @@ def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
     assert {"python", "node", "cdk", "cdk on PATH", "uv", "state folder", "disk", "processors", "engine"} <= names
     assert {check["verdict"] for check in found["checks"]} == {"ok"}
     assert not (project.root / ".rtp").exists()
+
+
+def test_doctor_tells_of_a_port_that_is_taken(project: Project) -> None:
+    # Given another program on the port that the engine had the last time
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        place = folder(project.root)
+        place.create()
+        place.port_file.write_text(f"{port}\n")
+        # When asked / Then it is said, and is no fault: the engine takes another
+        (engine,) = [c for c in project.rtp("doctor", "--json").json["checks"] if c["name"] == "engine"]
+    assert engine["verdict"] == "ok" and f"another port than {port}" in engine["detail"]
 
 
 def test_doctor_says_what_is_wrong_and_the_mend(project: Project, tmp_path: Path) -> None:
