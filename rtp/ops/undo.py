@@ -64,15 +64,21 @@ def undo(aws: Aws, outputs: dict[str, str], journal: Journal, *, stop: Stop) -> 
         back = _send_back(aws, outputs, journal, gone)
         return Undone(journal.run, journal.what, back, 0, 0, earlier)
     sent = [e for e in entries if e.sent_id]
-    back = _take_back(aws, outputs, journal, sent, stop=stop)
+    # To look into the queue is to receive, which costs the events that wait there an attempt: only if it must be.
+    before = _statuses(aws, outputs, sent)
+    waiting = [e for e, status in zip(sent, before, strict=True) if status != "processed"]
+    back = _take_back(aws, outputs, journal, waiting, stop=stop) if waiting else 0
     rest = [e for e in sent if not e.restored]
-    known = {
-        (str(r["id"]), int(r["timestamp"])): r
-        for r in records.by_keys(aws, outputs[Output.TABLE], list(dict.fromkeys(e.identity for e in rest)))
-    }
-    statuses = [_status(known.get(e.identity)) for e in rest]
+    statuses = _statuses(aws, outputs, rest)
     processed, dead = statuses.count("processed"), statuses.count("dead")
     return Undone(journal.run, journal.what, back, processed, dead, earlier + len(rest) - processed - dead)
+
+
+def _statuses(aws: Aws, outputs: dict[str, str], entries: list[Entry]) -> list[str]:
+    """The status of each one's event."""
+    keys = list(dict.fromkeys(e.identity for e in entries))
+    known = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, outputs[Output.TABLE], keys)}
+    return [_status(known.get(e.identity)) for e in entries]
 
 
 def _status(record: dict[str, object] | None) -> str:

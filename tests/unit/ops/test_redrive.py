@@ -268,6 +268,21 @@ def test_undo_takes_back_what_still_waits_and_leaves_other_events_alone(tmp_path
     assert again == {"mine": "kept", "rtp_error_type": "E", "rtp_error_message": "m"}
 
 
+def test_undo_costs_waiting_events_no_attempt_when_nothing_can_come_back(tmp_path: Path) -> None:
+    # Given a redrive that was processed to the last message, and another event that waits for its next attempt
+    aws = filled(2)
+    redrive(aws, tmp_path)
+    aws.queues[QUEUE].clear()
+    for number in range(2):
+        aws.record(f"e{number}", number, status="processed")
+    aws.put(QUEUE, event(50))
+
+    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+
+    assert (done.back, done.processed) == (0, 2)
+    assert [m.receives for m in aws.queues[QUEUE]] == [0]
+
+
 def test_undoing_twice_puts_nothing_back_twice(tmp_path: Path) -> None:
     aws = filled(3)
     redrive(aws, tmp_path)
