@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import plain
 from rtp.errors import ReaderGoneError, RefusedError, RtpError, UsageError
+from rtp.fit import GAP, fit
 from rtp.sanitize import printable
 from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text as RichText
 
 _STYLES = {
@@ -385,19 +386,7 @@ def _rich(view: View, *, first: bool, tty: bool) -> RenderableType:
     if isinstance(view, Table):
         if not view.rows:
             return RichText(view.empty, style="dim")
-        titled = any(c.title if isinstance(c, Column) else c for c in view.columns)
-        table = RichTable(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0), show_header=titled)
-        for column in view.columns:
-            spec = column if isinstance(column, Column) else Column(column)
-            table.add_column(
-                RichText(spec.title),
-                justify="right" if spec.right else "left",
-                no_wrap=not (spec.fold and tty),
-                overflow="fold" if spec.fold else "ellipsis",
-            )
-        for row in view.rows:
-            table.add_row(*(_rich_text(cell) for cell in row))
-        return table
+        return _Fitted(view) if tty else _table(view, None)
     if isinstance(view, Fields):
         grid = RichTable.grid(padding=(0, 2, 0, 0))
         grid.add_column(style="dim", no_wrap=True)
@@ -413,3 +402,45 @@ def _rich(view: View, *, first: bool, tty: bool) -> RenderableType:
             "\n".join(pad + row for row in printable(view.text, newlines=True).split("\n")), style=_STYLES[view.style]
         )
     return _rich_text(view)
+
+
+class _Fitted:
+    """A table that is laid out for the terminal's width when it is drawn."""
+
+    def __init__(self, view: Table) -> None:
+        self._view = view
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield _table(self._view, options.max_width)
+
+
+def _table(view: Table, room: int | None) -> RenderableType:
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    columns = [c if isinstance(c, Column) else Column(c) for c in view.columns]
+    cells = [[_rich_text(cell) for cell in row] for row in view.rows]
+    widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
+    if room is not None:
+        natural = [max(RichText(c.title).cell_len, *(row[i].cell_len for row in cells)) for i, c in enumerate(columns)]
+        widths |= fit(columns, natural, room)
+        widths = {i: width for i, width in widths.items() if width is not None}
+    table = RichTable(
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, GAP, 0, 0),
+        show_header=any(c.title for c in columns),
+    )
+    for i, width in widths.items():
+        column = columns[i]
+        table.add_column(
+            RichText(column.title),
+            justify="right" if column.right else "left",
+            no_wrap=not (column.fold and room is not None),
+            overflow="fold" if column.fold else "ellipsis",
+            max_width=width,
+        )
+    for row in cells:
+        table.add_row(*(row[i] for i in widths))
+    return table

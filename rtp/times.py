@@ -74,6 +74,14 @@ def stamp(ms: int | float) -> str:
     return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def brief(ms: int | float, *, now: int | None = None) -> str:
+    """`12:00:00` of the last 12 hours, else `01-31 12:00`, else `2025-01-31`, in the operator's own time zone."""
+    now = now_ms() if now is None else now
+    if abs(now - ms) < 12 * _UNITS["h"]:
+        return stamp(ms)[11:]
+    return stamp(ms)[5:16] if stamp(ms)[:4] == stamp(now)[:4] else stamp(ms)[:10]
+
+
 def ago(ms: int | float, *, now: int | None = None) -> str:
     """`12s`, `5m`, `3h`, `2d`: how long before now; `0s` for the future, which is only a clock's skew."""
     return span(max(0, (now_ms() if now is None else now) - ms))

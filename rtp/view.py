@@ -44,11 +44,16 @@ Cell = Text | Line | str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table column. `right` aligns numbers; `fold` lets long text wrap on a terminal instead of the others."""
+    """A table column. `right` aligns numbers; the others say what happens to it on a terminal that is too narrow.
+
+    fold: long text wraps. whole: never cut, such as an id; the first column never is. optional: left out first.
+    """
 
     title: str
     right: bool = False
     fold: bool = False
+    whole: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

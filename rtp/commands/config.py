@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rtp import config as configuration
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops import settings as op
-from rtp.view import Fields, Heading, Line, Style, Table, Text, View, line, name
+from rtp.view import Column, Fields, Heading, Line, Style, Table, Text, View, line, name
 
 app = new_app()
 
@@ -22,7 +24,7 @@ def _render(found: op.Listing) -> list[View]:
     rows = [
         (
             name(v.key),
-            Text(_written(v.value), Style.STRONG if v.origin != "default" else Style.PLAIN),
+            Text(_written(v.value, found.file), Style.STRONG if v.origin != "default" else Style.PLAIN),
             Text(v.origin, Style.DIM if v.origin == "default" else Style.PLAIN),
             Text(v.about, Style.DIM),
         )
@@ -32,12 +34,14 @@ def _render(found: op.Listing) -> list[View]:
     return [
         Fields([("environment", found.env), ("stack", found.stack), ("file", where)]),
         Heading("Settings"),
-        Table(("KEY", "VALUE", "FROM", "WHAT IT IS"), rows),
+        Table(("KEY", "VALUE", Column("FROM", whole=True), Column("WHAT IT IS", fold=True)), rows),
     ]
 
 
-def _written(value: object) -> str:
-    """As rtp.toml has it; a dash for what is not set."""
+def _written(value: object, file: Path | None) -> str:
+    """As rtp.toml has it, paths from its folder; a dash for what is not set."""
+    if isinstance(value, Path):
+        return str(value.relative_to(file.parent) if file and value.is_relative_to(file.parent) else value)
     if value is None or value == () or value == []:
         return "-"
     if isinstance(value, bool):

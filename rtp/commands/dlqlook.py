@@ -51,7 +51,14 @@ def letters(some: list[DeadLetter]) -> Table:
         for m in some
     ]
     return Table(
-        ("ID", "TYPE", Column("ATTEMPTS", right=True), Column("AGE", right=True), Column("ERROR", fold=True)), rows
+        (
+            "ID",
+            "TYPE",
+            Column("ATTEMPTS", right=True, optional=True),
+            Column("AGE", right=True),
+            Column("ERROR", fold=True),
+        ),
+        rows,
     )
 
 

@@ -47,7 +47,7 @@ def _render(found: op.Records) -> list[View]:
     rows = [
         (
             Text(str(r["id"]), Style.NAME),
-            times.stamp(int(r["timestamp"])),
+            times.brief(int(r["timestamp"])),
             Text(str(r["status"]), _STATUS_STYLE.get(str(r["status"]), Style.PLAIN)),
             str(r.get("type", "")),
             str(r.get("attempt_count", "")),
@@ -55,5 +55,12 @@ def _render(found: op.Records) -> list[View]:
         )
         for r in found.records
     ]
-    columns = ("ID", "TIME", "STATUS", "TYPE", Column("ATTEMPTS", right=True), Column("ERROR", fold=True))
+    columns = (
+        "ID",
+        Column("TIME", whole=True),
+        Column("STATUS", whole=True),
+        "TYPE",
+        Column("ATTEMPTS", right=True, optional=True),
+        Column("ERROR", fold=True),
+    )
     return [Table(columns, rows, empty="no records in this time")]

@@ -87,7 +87,7 @@ def _render(done: op.Replay) -> list[View]:
     if not done.events:
         return [line("no archived event is meant")]
     if done.dry_run:
-        rows = [(name(e.id), times.stamp(e.timestamp), e.type, e.status) for e in done.events[:_ROWS]]
+        rows = [(name(e.id), times.brief(e.timestamp), e.type, e.status) for e in done.events[:_ROWS]]
         views: list[View] = [line(f"{_counted(done.events)} would run again"), Table(_COLUMNS, rows)]
         more = len(done.events) - _ROWS
         return views + ([dim(f"and {more:,} more")] if more > 0 else [])
@@ -98,4 +98,4 @@ def _render(done: op.Replay) -> list[View]:
     return views + ([line(f"{left:,} not begun", indent=2)] if left else [])
 
 
-_COLUMNS = ("ID", Column("TIMESTAMP"), "TYPE", "STATUS")
+_COLUMNS = ("ID", Column("TIME", whole=True), "TYPE", Column("STATUS", whole=True))

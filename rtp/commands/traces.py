@@ -118,7 +118,13 @@ def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:
         ]
         for s in found.traces
     ]
-    columns: list[Column | str] = ["TIME", Column("TOOK", right=True), "OUTCOME", "REQUEST", "TRACE"]
+    columns: list[Column | str] = [
+        "TIME",
+        Column("TOOK", right=True),
+        "OUTCOME",
+        "REQUEST",
+        Column("TRACE", whole=True),
+    ]
     columns += ["EVENT"] if wide else []
     return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
 

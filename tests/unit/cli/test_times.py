@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import UsageError
-from rtp.times import iso, parse_duration, parse_when, span
+from rtp.times import brief, iso, parse_duration, parse_when, span
 
 NOW = 1_769_860_800_000
 
@@ -63,3 +63,10 @@ def test_iso_is_exact_to_the_millisecond(ms: int) -> None:
 )
 def test_spans_read_at_a_glance(ms: int, text: str) -> None:
     assert span(ms) == text
+
+
+def test_a_time_of_today_needs_no_date() -> None:
+    now = parse_when("2026-03-31T12:00:00")
+    assert brief(now - 60_000, now=now) == "11:59:00"
+    assert brief(now - 40 * 86_400_000, now=now).startswith("02-19 1")
+    assert brief(now - 400 * 86_400_000, now=now).startswith("2025-02-")

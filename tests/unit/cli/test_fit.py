@@ -1,0 +1,43 @@
+"""A table in a narrow terminal keeps what identifies its rows."""
+
+from __future__ import annotations
+
+from rtp.fit import GAP, fit
+from rtp.view import Column
+
+COLUMNS = (
+    Column("ID"),
+    Column("STATUS", whole=True),
+    Column("TYPE"),
+    Column("ATTEMPTS", right=True, optional=True),
+    Column("ERROR", fold=True),
+)
+NATURAL = (36, 9, 13, 8, 40)
+
+
+def taken(widths: dict[int, int]) -> int:
+    return sum(widths.values()) + GAP * (len(widths) - 1)
+
+
+def test_where_there_is_room_every_column_is_as_wide_as_its_text() -> None:
+    assert list(fit(COLUMNS, NATURAL, 200).values()) == list(NATURAL)
+
+
+def test_what_folds_takes_what_is_left() -> None:
+    widths = fit(COLUMNS, NATURAL, 100)
+    assert taken(widths) == 100
+    assert (widths[0], widths[2], widths[3]) == (36, 13, 8)
+
+
+def test_an_optional_column_goes_before_anything_is_cut() -> None:
+    widths = fit(COLUMNS, NATURAL, 80)
+    assert 3 not in widths
+    assert (widths[0], widths[1], widths[2]) == (36, 9, 13)
+    assert taken(widths) <= 80
+
+
+def test_text_is_cut_before_ids_and_states() -> None:
+    widths = fit(COLUMNS, NATURAL, 68)
+    assert (widths[0], widths[1]) == (36, 9)
+    assert 6 <= widths[2] < 13
+    assert taken(widths) <= 68
