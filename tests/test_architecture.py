@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plain": {"sanitize"},
     "times": {"errors"},
     "config": {"contract", "errors", "settings"},
-    "output": {"errors", "plain", "sanitize", "view"},
+    "fit": {"view"},
+    "output": {"errors", "fit", "plain", "sanitize", "view"},
     "cli": {"__init__", "errors", "output", "commands"},
     "aws": {"__init__", "contract", "errors", "plain", "times", "runtime"},  # of the runtime: exact numbers of items
     "infra": {"__init__", "config", "contract", "errors", "settings", "plain"},
