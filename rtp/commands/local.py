@@ -161,7 +161,8 @@ def _render(report: EngineReport) -> list[View]:
 
 
 def _render_exports(variables: dict[str, str]) -> list[View]:
-    return ["unset AWS_PROFILE AWS_SESSION_TOKEN", *(f"export {key}={value}" for key, value in variables.items())]
+    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN", *(f"export {key}={value}" for key, value in variables.items())]
+    return [f"{text};" for text in lines]  # an eval without quotes reads them as one line
 
 
 def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:

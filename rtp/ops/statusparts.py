@@ -118,7 +118,8 @@ def queue(aws: Aws, url: str, name: str, *, now: int) -> Queue:
         series = Series("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", name),), "Maximum")
         until = now // 60_000 * 60 + 60
         found = metrics.values(aws, [series], since_s=until - 600, until_s=until, period_s=60)[0]
-        oldest = int(found[-1]) if found else None
+        # SQS leaves out what was received three times, as dead messages are by looking at them: no age is no age of 0.
+        oldest = (int(found[-1]) or None) if found else None
     return Queue(name, depth.total, depth.visible, depth.in_flight, depth.delayed, oldest)
 
 

@@ -56,6 +56,10 @@ def test_from_start_to_stop(rtp: Callable[..., Run]) -> None:
     # What other tools need
     assert f"export AWS_ENDPOINT_URL={started['endpoint_url']}" in rtp("local", "env").stdout
     assert as_json(rtp("local", "env", "--json"))["AWS_ACCESS_KEY_ID"] == "test"
+    unquoted = 'eval $(printf "%s\\n" "$SETTINGS"); printf "%s" "$AWS_REGION"'
+    settings = os.environ | {"SETTINGS": rtp("local", "env").stdout, "AWS_PROFILE": "of the operator"}
+    told = subprocess.run(["/bin/sh", "-c", unquoted], env=settings, capture_output=True, text=True, check=True)
+    assert told.stdout == "us-east-1"
     # Its log
     assert "Running on" in rtp("local", "logs").stdout
     entry = json.loads(rtp("local", "logs", "-n", "1", "--json").stdout)

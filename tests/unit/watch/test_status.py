@@ -236,6 +236,17 @@ def test_the_age_of_the_oldest_message_is_the_newest_that_is_told() -> None:
     assert any("waits for 6m40s" in p for p in found.problems)
 
 
+def test_no_age_of_messages_that_are_there_is_no_age_of_nothing() -> None:
+    def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"Id": q["Id"], "Values": [0.0]} for q in params["MetricDataQueries"]]
+
+    found = read(
+        FakeAws(get_queue_attributes={"Attributes": {"ApproximateNumberOfMessages": "7"}}, get_metric_data=metrics)
+    )
+
+    assert found.queues["dlq"].oldest_s is None
+
+
 def test_a_stack_that_never_got_up_is_told_without_its_outputs() -> None:
     found = read(FakeAws(describe_stacks={"Stacks": [stack(StackStatus="ROLLBACK_COMPLETE", Outputs=[])]}))
 
