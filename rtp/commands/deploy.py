@@ -13,14 +13,14 @@ from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import RtpError, UsageError
-from rtp.ops import deploy as op
-from rtp.ops import watch as watching
-from rtp.ops.steps import Note, Outputs, Phase, Plan, Result
+from rtp.ops.stack import deploy as op
+from rtp.ops.stack import watch as watching
+from rtp.ops.stack.steps import Note, Outputs, Phase, Plan, Result
 from rtp.view import dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.steps import Question, Step
+    from rtp.ops.stack.steps import Question, Step
     from rtp.output import Output
 
 app = new_app()

@@ -9,9 +9,9 @@ import typer
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.progress import Progress
 from rtp.commands.session import Session
-from rtp.ops import destroy as op
-from rtp.ops import guard
-from rtp.ops.remains import Plan, Proof
+from rtp.ops.stack import destroy as op
+from rtp.ops.stack import guard
+from rtp.ops.stack.remains import Plan, Proof
 from rtp.view import View, bad, dim, good, line, name, strong
 
 if TYPE_CHECKING:

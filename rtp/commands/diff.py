@@ -9,12 +9,12 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode
-from rtp.ops import diff as op
-from rtp.ops.changes import PropertyChange, plainly
+from rtp.ops.stack import diff as op
+from rtp.ops.stack.changes import PropertyChange, plainly
 from rtp.view import Heading, Style, Text, View, bad, dim, good, line, name
 
 if TYPE_CHECKING:
-    from rtp.ops.changes import ResourceChange
+    from rtp.ops.stack.changes import ResourceChange
 
 app = new_app()
 

@@ -14,18 +14,19 @@ from rtp.commands.options import Since, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import edit, guard, inspect, journal, lease
-from rtp.ops import purge as purging
-from rtp.ops import redrive as redriving
-from rtp.ops import undo as undoing
-from rtp.ops.repair import Repair, run
-from rtp.ops.wanted import Wanted, pattern
+from rtp.ops.dlq import edit, inspect, journal, lease
+from rtp.ops.dlq import purge as purging
+from rtp.ops.dlq import redrive as redriving
+from rtp.ops.dlq import undo as undoing
+from rtp.ops.dlq.repair import Repair, run
+from rtp.ops.dlq.wanted import Wanted, pattern
+from rtp.ops.stack import guard
 from rtp.view import dim, line
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.deadletters import DeadLetter
-    from rtp.ops.outcome import Record
+    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.events.outcome import Record
 
 app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")
 

@@ -9,11 +9,11 @@ from rtp import plain, times
 from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, good, line, name, warn
 
 if TYPE_CHECKING:
-    from rtp.ops.deadletters import DeadLetter
-    from rtp.ops.inspect import Inspection
-    from rtp.ops.purge import Purged
-    from rtp.ops.repair import Repair
-    from rtp.ops.undo import Undone
+    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.inspect import Inspection
+    from rtp.ops.dlq.purge import Purged
+    from rtp.ops.dlq.repair import Repair
+    from rtp.ops.dlq.undo import Undone
 
 _ROWS = 20
 _BODY_CHARACTERS = 4000

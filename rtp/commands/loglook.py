@@ -12,7 +12,7 @@ from rtp.view import Block, Line, Style, Text, View, dim, line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rtp.ops.logevent import LogEvent
+    from rtp.ops.telemetry.logevent import LogEvent
 
     Look = Callable[[LogEvent], list[View] | None]
 

@@ -13,7 +13,7 @@ from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import UsageError
-from rtp.ops import logs as op
+from rtp.ops.telemetry import logs as op
 from rtp.view import dim, line
 
 if TYPE_CHECKING:

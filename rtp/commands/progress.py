@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rtp.ops import steps as s
+from rtp.ops.stack import steps as s
 from rtp.view import Column, Fields, Style, Table, Text, bad, dim, good, line, name, strong
 
 if TYPE_CHECKING:

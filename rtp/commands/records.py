@@ -9,7 +9,7 @@ import typer
 from rtp import times
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
-from rtp.ops import records as op
+from rtp.ops.events import records as op
 from rtp.view import Column, Style, Table, Text, View
 
 app = new_app()

@@ -12,7 +12,7 @@ from rtp.commands import consent, interrupts
 from rtp.commands.options import Since, Until, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import replay as op
+from rtp.ops.events import replay as op
 from rtp.view import Column, Table, View, bad, dim, good, line, name
 
 app = new_app()

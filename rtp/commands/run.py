@@ -12,8 +12,8 @@ from rtp import plain
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import payload
-from rtp.ops import run as op
+from rtp.ops.events import payload
+from rtp.ops.events import run as op
 from rtp.view import Block, Heading, Style, Text, View, bad, dim, line, name
 
 app = new_app()

@@ -16,15 +16,15 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, RtpError, UsageError
-from rtp.ops import outcome, payload
-from rtp.ops import send as op
-from rtp.ops.records import whole
-from rtp.ops.sent import Sent, Via
-from rtp.ops.summary import Summary
+from rtp.ops.events import outcome, payload
+from rtp.ops.events import send as op
+from rtp.ops.events.records import whole
+from rtp.ops.events.sent import Sent, Via
+from rtp.ops.events.summary import Summary
 from rtp.view import Line, Style, Text, View, bad, dim, line, name, warn
 
 if TYPE_CHECKING:
-    from rtp.ops.payload import Payload
+    from rtp.ops.events.payload import Payload
     from rtp.output import Live
 
 app = new_app()

@@ -41,7 +41,7 @@ class Session:
     def outputs(self) -> dict[str, str]:
         """Outputs of the deployed stack. Raises NotFoundError without one, and RefusedError in another account."""
         from rtp.aws import stacks
-        from rtp.ops import guard
+        from rtp.ops.stack import guard
 
         if self.environment.account is not None and not self.environment.local:
             guard.account(self.aws, self.environment)  # another account may have a stack of this name too

@@ -11,7 +11,7 @@ from rtp.commands import interrupts, showlook, showpage
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import RtpError
-from rtp.ops import story as op
+from rtp.ops.events import story as op
 from rtp.view import dim, line, name
 
 app = new_app()

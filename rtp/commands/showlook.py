@@ -11,9 +11,9 @@ from rtp.commands.tracelook import waterfall
 from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, line, name, warn
 
 if TYPE_CHECKING:
-    from rtp.ops.deadletters import DeadLetter
-    from rtp.ops.logevent import LogEvent
-    from rtp.ops.story import Story
+    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.events.story import Story
+    from rtp.ops.telemetry.logevent import LogEvent
 
 _STATUS = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.WARN}
 _OUTCOME = {"processed": Style.GOOD, "failed": Style.WARN, "rejected": Style.BAD, "interrupted": Style.WARN}

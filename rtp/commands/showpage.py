@@ -10,7 +10,7 @@ from rtp.commands.tracepage import document, log_line, text, waterfall
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rtp.ops.story import Story
+    from rtp.ops.events.story import Story
 
 _STATUS = {"processed": "good", "dead": "bad", "failed": "warn", "processing": "warn", "rejected": "bad"}
 _FACTS = ("timestamp", "source", "accepted_at", "processed_at", "request_id", "trace_id", "raw_key", "message_id")

@@ -12,7 +12,7 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.commands.statuslook import views
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
-from rtp.ops import status as op
+from rtp.ops.telemetry import status as op
 from rtp.view import View, dim, line, warn
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from rtp.view import Cell, Column, Fields, Line, Style, Table, Text, View, bad, 
 
 if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
-    from rtp.ops.status import Status
-    from rtp.ops.statusparts import LastHour, Queue
+    from rtp.ops.telemetry.status import Status
+    from rtp.ops.telemetry.statusparts import LastHour, Queue
 
 _GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them all
 

@@ -9,7 +9,7 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.ops import synth as op
+from rtp.ops.stack import synth as op
 from rtp.view import View, dim, line, name
 
 app = new_app()

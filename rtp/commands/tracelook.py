@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from rtp import times
 from rtp.commands.loglook import frames, message
-from rtp.ops.waterfall import Row, bar, rows
+from rtp.ops.telemetry.waterfall import Row, bar, rows
 from rtp.view import Heading, Line, Style, Text, View, bad, dim, line, name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtp.ops.logevent import LogEvent
-    from rtp.ops.segments import Problem, Segment, Trace
+    from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.ops.telemetry.segments import Problem, Segment, Trace
 
 _TIME = 8  # columns of a duration
 _FRAMES = 3

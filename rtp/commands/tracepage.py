@@ -7,14 +7,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
-from rtp.ops.waterfall import Row, rows
+from rtp.ops.telemetry.waterfall import Row, rows
 from rtp.sanitize import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rtp.ops.logevent import LogEvent
-    from rtp.ops.segments import Problem, Segment, Trace
+    from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.ops.telemetry.segments import Problem, Segment, Trace
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#667080;--line:#d9dee5;--ok:#2f7dd1;--warn:#b7791f;--bad:#c53030;

@@ -15,8 +15,8 @@ from rtp.commands.tracepage import page
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
 from rtp.errors import RtpError, UsageError
-from rtp.ops import tracelogs
-from rtp.ops import traces as op
+from rtp.ops.telemetry import tracelogs
+from rtp.ops.telemetry import traces as op
 from rtp.view import Cell, Column, Table, Text, View, dim, line, name
 
 app = new_app(help="List traces, or show one.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
 from rtp.errors import AwsError, RtpError
-from rtp.ops import bootstrap, guard, limits
 from rtp.ops.doctor import Check, fail, failed, ok, warn
+from rtp.ops.stack import bootstrap, guard, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

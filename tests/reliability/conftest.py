@@ -19,7 +19,7 @@ import pytest
 from rtp.aws import objects, records
 from rtp.contract import Output
 from rtp.local import engine as engines
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from tests.local.conftest import Project
 from tests.local.events.conftest import stored
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp import plain
-from rtp.ops.identity import uuid7
-from rtp.ops.records import whole
+from rtp.ops.events.identity import uuid7
+from rtp.ops.events.records import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rtp.aws import api
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from tests.reliability.conftest import Rig, pipeline
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from rtp.aws import Aws
 from rtp.config import Environment
-from rtp.ops.synth import synth
+from rtp.ops.stack.synth import synth
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from rtp.aws import api, records
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.local.door import TOKEN_HEADER
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from rtp.runtime.event import uuid7_timestamp
 from tests.local.conftest import Project
 

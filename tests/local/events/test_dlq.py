@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.contract import Output
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from rtp.runtime.event import uuid7_timestamp
 from tests.local.events.conftest import stored, wait_for
 

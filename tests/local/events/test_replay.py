@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from tests.local.events.conftest import wait_for
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 from tests.local.events.conftest import post, wait_for
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from rtp.ops.identity import uuid7
+from rtp.ops.events.identity import uuid7
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtp.ops import apply, causes
-from rtp.ops.follow import Follower
-from rtp.ops.steps import Event, Tick
+from rtp.ops.stack import apply, causes
+from rtp.ops.stack.follow import Follower
+from rtp.ops.stack.steps import Event, Tick
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, no_sleep
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from rtp.config import Environment
 from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
-from rtp.ops import bootstrap, doctor, doctor_account, guard, limits, lock
+from rtp.ops import doctor, doctor_account
+from rtp.ops.stack import bootstrap, guard, limits, lock
 from rtp.settings import Settings
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 

@@ -11,9 +11,9 @@ from rtp.aws.alarms import Alarm
 from rtp.aws.changesets import Change, ChangeSet
 from rtp.config import Environment
 from rtp.errors import AwsError
-from rtp.ops import alarmwatch, approval, publish, takeback, watch
-from rtp.ops.changes import compare
-from rtp.ops.synth import Assembly
+from rtp.ops.stack import alarmwatch, approval, publish, takeback, watch
+from rtp.ops.stack.changes import compare
+from rtp.ops.stack.synth import Assembly
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from rtp.errors import RefusedError, RtpError
-from rtp.ops import stuck
-from rtp.ops.steps import Question, Warn
+from rtp.ops.stack import stuck
+from rtp.ops.stack.steps import Question, Warn
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
 QUEUE = {

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rtp import plain
 from rtp.aws import queues
 from rtp.errors import UsageError
-from rtp.ops import deadletters
-from rtp.ops.deadletters import Cause, DeadLetter
-from rtp.ops.deliver import Stop
-from rtp.ops.inspect import inspect
-from rtp.ops.wanted import Wanted, pattern
+from rtp.ops.dlq import deadletters
+from rtp.ops.dlq.deadletters import Cause, DeadLetter
+from rtp.ops.dlq.inspect import inspect
+from rtp.ops.dlq.wanted import Wanted, pattern
+from rtp.ops.events.deliver import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.ops import deliver
-from rtp.ops.deliver import Stop
+from rtp.ops.events import deliver
+from rtp.ops.events.deliver import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

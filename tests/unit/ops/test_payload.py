@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import UsageError
-from rtp.ops import payload
+from rtp.ops.events import payload
 from rtp.runtime.event import uuid7_timestamp
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
-from rtp.ops import journal, purge, undo
-from rtp.ops.deliver import Stop
-from rtp.ops.redrive import RUN_ATTRIBUTE, Moved, Redrive
-from rtp.ops.wanted import Wanted
+from rtp.ops.dlq import journal, purge, undo
+from rtp.ops.dlq.redrive import RUN_ATTRIBUTE, Moved, Redrive
+from rtp.ops.dlq.wanted import Wanted
+from rtp.ops.events.deliver import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
 
 if TYPE_CHECKING:

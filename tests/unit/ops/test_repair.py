@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
-from rtp.ops import deadletters, edit, journal, lease
-from rtp.ops.deadletters import DeadLetter
-from rtp.ops.deliver import Stop
-from rtp.ops.redrive import Redrive
-from rtp.ops.repair import Repair, run
-from rtp.ops.wanted import Wanted
+from rtp.ops.dlq import deadletters, edit, journal, lease
+from rtp.ops.dlq.deadletters import DeadLetter
+from rtp.ops.dlq.redrive import Redrive
+from rtp.ops.dlq.repair import Repair, run
+from rtp.ops.dlq.wanted import Wanted
+from rtp.ops.events.deliver import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event
 from tests.unit.ops.test_deadletters import message
 

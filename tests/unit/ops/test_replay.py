@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.errors import NotFoundError, RtpError, UsageError
-from rtp.ops import archive, replay
-from rtp.ops.deliver import Stop
-from rtp.ops.identity import uuid7
+from rtp.ops.events import archive, replay
+from rtp.ops.events.deliver import Stop
+from rtp.ops.events.identity import uuid7
 from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event
 
 if TYPE_CHECKING:

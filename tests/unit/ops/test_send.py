@@ -11,11 +11,11 @@ import pytest
 from rtp import plain
 from rtp.aws.api import Answer, Key
 from rtp.errors import EndpointError
-from rtp.ops.deliver import Stop
-from rtp.ops.payload import Event
-from rtp.ops.send import ToApi, ToQueue
-from rtp.ops.sent import Sent, Via
-from rtp.ops.summary import Summary
+from rtp.ops.events.deliver import Stop
+from rtp.ops.events.payload import Event
+from rtp.ops.events.send import ToApi, ToQueue
+from rtp.ops.events.sent import Sent, Via
+from rtp.ops.events.summary import Summary
 from tests.unit.ops.fakes import QUEUE, FakeAws
 
 EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)

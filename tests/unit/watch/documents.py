@@ -6,10 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rtp import times
-from rtp.ops.loglines import parse
+from rtp.ops.telemetry.loglines import parse
 
 if TYPE_CHECKING:
-    from rtp.ops.logevent import LogEvent
+    from rtp.ops.telemetry.logevent import LogEvent
 
 ID = "1-6b045e5f-7a5a88bd9818ebcad589f3dd"
 EVENT = "01a20910-a6c9-7b0e-9789-605eeaa13111"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp import plain, times
-from rtp.ops.logevent import LogEvent, level_name
-from rtp.ops.loglines import parse
+from rtp.ops.telemetry.logevent import LogEvent, level_name
+from rtp.ops.telemetry.loglines import parse
 
 AT = 1_800_000_000_000
 REQUEST = "0f8fad5b-d9cb-469f-a165-70867728950e"

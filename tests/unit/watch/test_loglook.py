@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rtp.commands import loglook
-from rtp.ops.loglines import parse
+from rtp.ops.telemetry.loglines import parse
 from rtp.output import Output
 from tests.unit.watch.hostile import PAYLOADS
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from rtp.errors import AwsError, CredentialsError, EndpointError
-from rtp.ops import logs, tail
+from rtp.ops.telemetry import logs, tail
 from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, Clock, FakeLogs, throttled
 
 if TYPE_CHECKING:

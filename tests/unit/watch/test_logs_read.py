@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from rtp.errors import AwsError, UsageError
-from rtp.ops import logs
+from rtp.ops.telemetry import logs
 from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, Clock, FakeLogs
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp import plain
-from rtp.ops.segments import MOST, trace
+from rtp.ops.telemetry.segments import MOST, trace
 from tests.unit.watch import documents as d
 
 

@@ -17,7 +17,7 @@ from rtp.commands import statuslook
 from rtp.config import Environment
 from rtp.contract import Alarm, Output
 from rtp.errors import AwsError, NotFoundError
-from rtp.ops import alarms, status
+from rtp.ops.telemetry import alarms, status
 from rtp.output import Output as Out
 from tests.unit.watch.hostile import PAYLOADS
 

@@ -10,7 +10,7 @@ import pytest
 
 from rtp import plain
 from rtp.errors import AwsError, NotFoundError
-from rtp.ops import traces
+from rtp.ops.telemetry import traces
 from tests.unit.watch import documents as d
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from rtp.commands.tracelook import waterfall
 from rtp.commands.tracepage import page
-from rtp.ops.segments import trace
-from rtp.ops.waterfall import bar, rows
+from rtp.ops.telemetry.segments import trace
+from rtp.ops.telemetry.waterfall import bar, rows
 from rtp.output import Output
 from tests.unit.watch import documents as d
 from tests.unit.watch.hostile import PAYLOADS

@@ -1,0 +1,72 @@
+"""What is in the dead-letter queue and why; nothing is consumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues
+from rtp.contract import Output
+from rtp.ops.dlq import deadletters, peek
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.aws import Aws
+    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.wanted import Wanted
+    from rtp.ops.events.deliver import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """How many messages died of one cause."""
+
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """`dlq inspect --json`. depth: all that SQS says is there; the messages: those that were looked at and wanted."""
+
+    queue: str
+    depth: int
+    messages: list[DeadLetter]
+    groups: list[Group]
+    _looked_at: int
+
+    @property
+    def looked_at(self) -> int:
+        """How many messages were read to find these."""
+        return self._looked_at
+
+
+def depth(aws: Aws, outputs: dict[str, str]) -> int:
+    """How many messages SQS says are there, those in somebody's hands included."""
+    return queues.depth(aws, outputs[Output.DLQ_URL]).total
+
+
+def inspect(
+    aws: Aws,
+    outputs: dict[str, str],
+    *,
+    wanted: Wanted,
+    limit: int,
+    stop: Stop,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Inspection:
+    """Look at the queue until `limit` wanted messages were seen, or all were."""
+    url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
+    said = depth(aws, outputs)
+    letters: list[DeadLetter] = []
+
+    def enough(new: list[queues.Message]) -> bool:
+        letters.extend(letter for letter in deadletters.joined(aws, table, new) if wanted(letter))
+        return len(letters) >= limit
+
+    seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, tell=tell)
+    letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
+    shown = letters[:limit]
+    groups = [Group(error, count) for error, count in deadletters.grouped(shown)]
+    return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups, len(seen))

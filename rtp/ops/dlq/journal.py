@@ -1,0 +1,189 @@
+"""What a repair took out of a queue, written down before it is taken, so that it can be put back and a killed run told.
+
+`.rtp/dlq/ENV/RUN.jsonl`, readable by its owner alone: a head, then a line for each step of each message.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp import plain, times
+from rtp.aws.queues import Attributes, Outgoing
+from rtp.errors import ConfigError, NotFoundError
+from rtp.runtime.event import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rtp.ops.dlq.deadletters import DeadLetter
+
+
+@dataclass(slots=True)
+class Entry:
+    """A message of a run, with all that is needed to send it again as it was."""
+
+    message_id: str
+    identity: Identity
+    type: str
+    outgoing: Outgoing
+    sent_id: str = ""
+    deleted: bool = False
+    restored: bool = False
+
+
+@dataclass(slots=True)
+class Journal:
+    """A run that was written down. what: redrive or purge; stack and account: where."""
+
+    run: str
+    what: str
+    stack: str
+    account: str
+    started: int
+    path: Path
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+class Writer:
+    """Writes a run down as it happens, from any number of threads. sync: to the disk itself, before a deletion."""
+
+    def __init__(self, folder: Path, *, what: str, stack: str, account: str, sync: bool = False) -> None:
+        self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
+        self.path = folder / f"{self.run}.jsonl"
+        self._sync = sync
+        self._lock = threading.Lock()
+        self._head = {"step": "head", "what": what, "stack": stack, "account": account, "started": times.now_ms()}
+        self._file: Any = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def took(self, letters: Iterable[DeadLetter]) -> None:
+        """These messages are about to be moved or deleted."""
+        self._write(
+            {
+                "step": "took",
+                "message_id": letter.message_id,
+                "id": letter.id,
+                "timestamp": letter.identity.timestamp,
+                "type": letter.type,
+                "body": letter.body,
+                "attributes": {name: _written(value) for name, value in letter.message.attributes.items()},
+                "trace_header": letter.message.trace_header,
+            }
+            for letter in letters
+        )
+
+    def sent(self, ids: dict[str, str]) -> None:
+        """These messages were sent on; message id in the DLQ to the new message's."""
+        self._write({"step": "sent", "message_id": old, "sent_id": new} for old, new in ids.items())
+
+    def deleted(self, message_ids: Iterable[str]) -> None:
+        """These messages are out of the DLQ."""
+        self._write({"step": "deleted", "message_id": m} for m in message_ids)
+
+    def _write(self, lines: Iterable[dict[str, Any]]) -> None:
+        text = "".join(plain.dumps(line) + "\n" for line in lines)
+        if not text:
+            return
+        with self._lock:
+            if self._file is None:
+                self._file = _create(self.path)
+                text = plain.dumps(self._head) + "\n" + text
+            self._file.write(text.encode("utf-8", "backslashreplace"))
+            self._file.flush()
+            if self._sync:
+                os.fsync(self._file.fileno())
+
+
+def folder(state: Path, env: str) -> Path:
+    """Where an environment's runs are written down."""
+    return state / "dlq" / env
+
+
+def load(place: Path, run: str | None) -> Journal:
+    """A run by its name, or the last one that moved anything. Raises NotFoundError."""
+    files = sorted(place.glob("*.jsonl")) if place.is_dir() else []
+    if run is not None:
+        files = [f for f in files if f.stem == run]
+    if not files:
+        what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
+        raise NotFoundError(f"{what} in {place}.", hint="Runs are kept on the machine they were done on.")
+    return read(files[-1])
+
+
+def read(path: Path) -> Journal:
+    """A run from its file; a last line that a kill cut off is left out."""
+    lines = list(_lines(path))
+    if not lines or lines[0].get("step") != "head":
+        raise NotFoundError(f"{path} is not the record of a run.", hint="Name another with --run.")
+    head = lines[0]
+    journal = Journal(path.stem, head["what"], head["stack"], head["account"], int(head["started"]), path)
+    for line in lines[1:]:
+        step, message_id = line.get("step"), str(line.get("message_id"))
+        if step == "took":
+            attributes = {name: _read(value) for name, value in line["attributes"].items()}
+            outgoing = Outgoing(line["body"], attributes, line["trace_header"])
+            identity = Identity(line["id"], int(line["timestamp"]))
+            journal.entries[message_id] = Entry(message_id, identity, line["type"], outgoing)
+        elif message_id in journal.entries:
+            entry = journal.entries[message_id]
+            entry.sent_id = line.get("sent_id", entry.sent_id)
+            entry.deleted = entry.deleted or step == "deleted"
+            entry.restored = entry.restored or step == "restored"
+    return journal
+
+
+def restored(journal: Journal, message_ids: Iterable[str]) -> None:
+    """Note that messages of a run were put back, so that nothing puts them back twice."""
+    with journal.path.open("ab") as file:
+        for message_id in message_ids:
+            journal.entries[message_id].restored = True
+            # A line of its own, also after one that a kill cut off.
+            file.write(("\n" + plain.dumps({"step": "restored", "message_id": message_id}) + "\n").encode())
+
+
+def _create(path: Path) -> Any:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb")
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}); nothing was changed.",
+            hint="What is taken out of the queue is kept there first: give yourself write access.",
+        ) from None
+
+
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def _written(value: dict[str, Any]) -> dict[str, Any]:
+    binary = value.get("BinaryValue")
+    return value | {"BinaryValue": base64.b64encode(binary).decode()} if isinstance(binary, bytes) else value
+
+
+def _read(value: dict[str, Any]) -> dict[str, Any]:
+    binary = value.get("BinaryValue")
+    return value | {"BinaryValue": base64.b64decode(binary)} if isinstance(binary, str) else value
+
+
+__all__ = ["Attributes", "Entry", "Journal", "Writer", "folder", "load", "read", "restored"]

@@ -1,0 +1,65 @@
+"""Look into a queue without taking anything out.
+
+SQS has no way to look but to receive: what is looked at is hidden for a moment and comes back at once afterwards,
+also when the look is broken off. Everything here is approximate, as SQS's own numbers are.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.aws import Aws
+    from rtp.aws.queues import Message
+    from rtp.ops.events.deliver import Stop
+
+HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
+_A_SECOND = 100  # messages that even a slow connection brings
+_AT_ONCE = 4  # receives side by side
+
+
+@contextmanager
+def returned(aws: Aws, url: str) -> Iterator[dict[str, str]]:
+    """Receipts by message id; whatever is in it at the end, however that comes, is given back to the queue."""
+    receipts: dict[str, str] = {}
+    try:
+        yield receipts
+    finally:
+        queues.change_visibility(aws, url, list(receipts.values()), 0)
+
+
+def peek(
+    aws: Aws,
+    url: str,
+    *,
+    limit: int,
+    stop: Stop,
+    enough: Callable[[list[Message]], bool] = lambda _: False,
+    tell: Callable[[int], None] = lambda _: None,
+) -> list[Message]:
+    """Up to about `limit` messages, each once. enough: asked with each round's new ones whether to end early."""
+    found: dict[str, Message] = {}
+    # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
+    wait_s = 0 if aws.local else 1
+    hidden_s = min(600, HIDDEN_S + limit // _A_SECOND)
+    with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        while len(found) < limit and not stop.soon.is_set():
+            rounds = [
+                pool.submit(queues.receive, aws, url, visibility_s=hidden_s, wait_s=wait_s)
+                for _ in range(_AT_ONCE if found else 1)
+            ]
+            came = [m for one in rounds for m in one.result()]
+            new = [m for m in came if m.message_id not in found]
+            # A message seen a second time was hidden too briefly: its newest receipt is the one that counts.
+            receipts.update({m.message_id: m.receipt for m in came})
+            found.update({m.message_id: m for m in new})
+            tell(len(found))
+            if not new or enough(new):
+                break
+    return list(found.values())

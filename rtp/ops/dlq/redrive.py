@@ -1,0 +1,212 @@
+"""Put dead messages back into the queue: receive, write down, send, and delete only what SQS has confirmed.
+
+A kill at any point leaves a message in one queue or in both, never in none; running again finishes, and the event's
+identity keeps a message that is in both from running twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues
+from rtp.contract import SOURCE_ATTRIBUTE, Output
+from rtp.errors import RtpError
+from rtp.ops.dlq import deadletters
+from rtp.ops.events import deliver
+from rtp.runtime.event import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rtp.aws import Aws
+    from rtp.aws.queues import Message
+    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.journal import Writer
+    from rtp.ops.dlq.wanted import Wanted
+    from rtp.ops.events.deliver import Stop
+
+RUN_ATTRIBUTE = "rtp_redrive"  # which run sent a message, so that the run knows it again when it comes back
+HIDDEN_S = 15  # for so long a message that is being moved is nobody else's, and a killed run's messages stay hidden
+_AT_ONCE = 4
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A message that went back to the queue, or did not. kept: it was sent but is still in the DLQ as well."""
+
+    message_id: str
+    id: str
+    timestamp: int
+    type: str
+    _error: str = ""
+    _kept: bool = False
+    _runs: int = 0
+
+    @property
+    def identity(self) -> Identity:
+        """The event's (id, timestamp)."""
+        return Identity(self.id, self.timestamp)
+
+    @property
+    def runs(self) -> int:
+        """Attempts on the event's record before."""
+        return self._runs
+
+    @property
+    def error(self) -> str:
+        """Why it did not go."""
+        return self._error
+
+    @property
+    def kept(self) -> bool:
+        """Whether the DLQ still has it too."""
+        return self._kept
+
+
+class Redrive:
+    """One pass over the dead-letter queue. It ends: it handles no more messages than were there when it began.
+
+    Those that somebody hides at the start, such as a run that was killed, are waited for.
+    """
+
+    def __init__(
+        self,
+        aws: Aws,
+        outputs: dict[str, str],
+        writer: Writer,
+        *,
+        wanted: Wanted,
+        stop: Stop,
+        rate: float | None = None,
+        bodies: Mapping[str, str] | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """bodies: other events to send, by message id, as the operator edited them."""
+        self._aws = aws
+        self._dlq, self._queue, self._table = (outputs[o] for o in (Output.DLQ_URL, Output.QUEUE_URL, Output.TABLE))
+        self._writer = writer
+        self._wanted = wanted
+        self._stop = stop
+        self._rate = rate
+        self._bodies = bodies or {}
+        self._tell = tell
+        self._clock = clock
+        depth = queues.depth(aws, self._dlq)
+        self._bound = depth.total
+        self._hidden_until = clock() + HIDDEN_S + 2 if depth.in_flight else 0.0
+        self._seen: set[str] = set()
+        self._held: dict[str, str] = {}
+        self._ready: list[DeadLetter] = []
+        self._lock = threading.Lock()
+        self._told = False
+        self.returned = 0  # messages of this run that were met again: they died again meanwhile
+
+    def move(self, limit: int | None = None) -> Iterator[Moved]:
+        """Move up to `limit` more messages; all that are left where None."""
+        size = queues.BATCH if self._rate is None else max(1, min(queues.BATCH, int(self._rate)))
+        return deliver.each(
+            self._batches(limit, size),
+            self._move,
+            threads=1 if limit == 1 else _AT_ONCE,
+            stop=self._stop,
+            abandon=lambda letters: [_moved(letter, "interrupted") for letter in letters],
+            rate=self._rate,
+            weigh=len,
+        )
+
+    def release(self) -> None:
+        """Give back what was received and not moved."""
+        with self._lock:
+            receipts = list(self._held.values())
+            self._held.clear()
+        queues.change_visibility(self._aws, self._dlq, receipts, 0)
+
+    def _batches(self, limit: int | None, size: int) -> Iterator[list[DeadLetter]]:
+        letters = self._letters()
+        left = limit
+        while left is None or left > 0:
+            batch = list(islice(letters, size if left is None else min(size, left)))
+            if not batch:
+                return
+            left = None if left is None else left - len(batch)
+            yield batch
+
+    def _letters(self) -> Iterator[DeadLetter]:
+        """Wanted messages as they are received; others are held back until the end, so that each is met once."""
+        while self._ready:
+            yield self._ready.pop(0)
+        while len(self._seen) < self._bound and not self._stop.soon.is_set():
+            new = self._receive()
+            if not new and not self._patient():
+                return
+            self._ready += [letter for letter in self._fresh(new) if self._wanted(letter)]
+            while self._ready:
+                yield self._ready.pop(0)
+
+    def _receive(self) -> list[Message]:
+        wait_s = 0 if self._aws.local else 1
+        came = queues.receive(self._aws, self._dlq, visibility_s=HIDDEN_S, wait_s=wait_s)
+        with self._lock:
+            self._held.update({m.message_id: m.receipt for m in came})
+        new = [m for m in came if m.message_id not in self._seen]
+        self._seen.update(m.message_id for m in new)
+        return new
+
+    def _patient(self) -> bool:
+        """Wait a little for messages that were hidden when the run began; False once they should have come."""
+        if self._clock() > self._hidden_until:
+            return False
+        if not self._told:
+            self._told = True
+            self._tell(f"{self._bound - len(self._seen)} messages are hidden by another receiver; waiting for them")
+        return not self._stop.soon.wait(_LOOK_S)
+
+    def _fresh(self, messages: Sequence[Message]) -> list[DeadLetter]:
+        """Without those that this very run has sent and that are here again."""
+        mine = [m for m in messages if m.text(RUN_ATTRIBUTE) == self._writer.run]
+        self.returned += len(mine)
+        return deadletters.joined(self._aws, self._table, [m for m in messages if m not in mine])
+
+    def _move(self, letters: list[DeadLetter]) -> list[Moved]:
+        self._writer.took(letters)
+        receipts = queues.send(self._aws, self._queue, [self._outgoing(letter) for letter in letters])
+        sent = [(letter, receipt) for letter, receipt in zip(letters, receipts, strict=True) if not receipt.error]
+        self._writer.sent({letter.message_id: receipt.message_id for letter, receipt in sent})
+        kept = self._delete([letter for letter, _ in sent])
+        return [
+            _moved(letter, receipt.error, kept=letter.message_id in kept)
+            for letter, receipt in zip(letters, receipts, strict=True)
+        ]
+
+    def _delete(self, letters: list[DeadLetter]) -> set[str]:
+        """Delete what was sent. Returns the message ids of what stayed."""
+        with self._lock:
+            receipts = {letter.message_id: self._held[letter.message_id] for letter in letters}
+        try:
+            failed = set(queues.delete(self._aws, self._dlq, list(receipts.values())))
+        except RtpError:
+            return set(receipts)
+        kept = {message_id for message_id, receipt in receipts.items() if receipt in failed}
+        self._writer.deleted(m for m in receipts if m not in kept)
+        with self._lock:
+            for message_id in receipts.keys() - kept:
+                self._held.pop(message_id, None)
+        return kept
+
+    def _outgoing(self, letter: DeadLetter) -> queues.Outgoing:
+        own = {SOURCE_ATTRIBUTE: "redrive", RUN_ATTRIBUTE: self._writer.run}
+        return queues.Outgoing(
+            self._bodies.get(letter.message_id, letter.event),
+            deadletters.attributes(letter, own),
+            letter.message.trace_header,
+        )
+
+
+def _moved(letter: DeadLetter, error: str = "", *, kept: bool = False) -> Moved:
+    return Moved(letter.message_id, letter.id, letter.identity.timestamp, letter.type, error, kept, letter.runs)

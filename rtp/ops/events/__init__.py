@@ -1,0 +1,1 @@
+"""Events on their way in, and what is stored of them."""

@@ -1,0 +1,249 @@
+"""What `rtp send` is handed, as events: checked before the first one leaves, and kept to the byte.
+
+An id is put into an event's own text, never by writing its JSON anew, so numbers reach the wire digit by digit.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+from rtp.contract import MAX_BODY_BYTES
+from rtp.errors import UsageError
+from rtp.ops.events.identity import uuid7
+from rtp.runtime import event as rules
+from rtp.runtime.event import Identity, InvalidEventError, uuid7_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    _Source = Callable[[], AbstractContextManager[IO[bytes]]]  # from the start, each time
+
+_NOBODY = Identity("", -1)
+_SHOWN = 5  # problems in one message
+_ID_ROOM = len('"id":"",') + 36
+_SPACE = " \t\r\n"
+_BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event ready to send. body: its JSON text with an id; line: where it stood in an NDJSON file, from 1."""
+
+    body: str
+    id: str
+    timestamp: int
+    type: str
+    line: int | None = None
+
+
+class Payload:
+    """Checked events. Iterating makes the missing ids, so a second run sends new events."""
+
+    def __init__(self, count: int, texts: Callable[[], Iterator[tuple[int | None, str]]]) -> None:
+        self._each = count
+        self._times = 1
+        self._texts = texts
+
+    def repeated(self, times: int) -> Payload:
+        """The same, so many times over. Raises UsageError when an event has an id: it would be the same event again."""
+        if times > 1 and any(_checked(text).id for _, text in self._texts()):
+            raise UsageError(
+                "--count would send the same event again, as it has an id.", hint="Leave the id out, or --count."
+            )
+        more = Payload(self._each, self._texts)
+        more._times = times
+        return more
+
+    def __len__(self) -> int:
+        return self._each * self._times
+
+    def __iter__(self) -> Iterator[Event]:
+        for _ in range(self._times):
+            for line, text in self._texts():
+                yield _event(text, line)
+
+
+def of_data(data: str, kind: str | None) -> Payload:
+    """One event of `--data` and `--type`; without a type the data is the whole event. Raises UsageError."""
+    text = data.strip(_SPACE)
+    problem = _not_json(text)  # by itself: where it is wrong is told as it was written
+    if kind is not None:
+        text = f'{{"type":{json.dumps(kind)},"data":{text}}}'
+    problem = problem or _problem(text)
+    if problem:
+        mend = "It is the event's data, a JSON object; --type names its type."
+        raise UsageError(f"--data: {problem}", hint=mend, code="not-an-event")
+    return Payload(1, lambda: iter([(None, text)]))
+
+
+def of_file(path: Path) -> Payload:
+    """The events in a file: one, a JSON array, or one a line. Raises UsageError."""
+    try:
+        return _read(lambda: path.open("rb"), str(path))
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder.", hint="Name a file with one event, a JSON array, or NDJSON.") from None
+    except FileNotFoundError:
+        raise UsageError(f"There is no file {path}.", hint="`-` reads standard input.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def of_stream(stream: BinaryIO, name: str) -> Payload:
+    """As of_file, from an open stream, which need not be one that can be read twice."""
+    content = stream.read()
+    return _read(lambda: io.BytesIO(content), name)
+
+
+def _read(source: _Source, name: str) -> Payload:
+    with source() as file:
+        start = list(islice((line for line in file if line.strip(_BLANK)), 2))
+    if not start:
+        raise UsageError(f"{name} is empty.", hint="It must hold one event, a JSON array, or one event a line.")
+    if start[0].lstrip(_BLANK)[:1] != b"[" and any(_complete(line) for line in start):
+        return _lines(source, name)
+    with source() as file:
+        return _document(file.read(), name)
+
+
+def _document(content: bytes, name: str) -> Payload:
+    text = _decoded(content, name)
+    if text[:1] != "[":
+        problem = _problem(text)
+        if problem:
+            raise _not_events(f"{name}: {problem}")
+        return Payload(1, lambda: iter([(None, text)]))
+    spans = _elements(text, name)
+    if not spans:
+        raise UsageError(f"{name}: the array is empty.", hint="Nothing to send.")
+    _raise_problems(name, ((f"[{n}]", _problem(text[a:b])) for n, (a, b) in enumerate(spans)), len(spans))
+    return Payload(len(spans), lambda: ((None, text[a:b]) for a, b in spans))
+
+
+def _lines(source: _Source, name: str) -> Payload:
+    def texts() -> Iterator[tuple[int | None, str]]:
+        with source() as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip(_BLANK):
+                    yield number, _decoded(line, f"{name} line {number}")
+
+    count = sum(1 for _ in texts())
+    # The position within the line; the line itself is named already.
+    found = (
+        (f"line {number}", _problem(text).replace(" at line 1 column ", " at column ")) for number, text in texts()
+    )
+    _raise_problems(name, found, count)
+    # Bounded by the count: a file that somebody still writes to ends where it was checked.
+    return Payload(count, lambda: islice(texts(), count))
+
+
+def _elements(text: str, name: str) -> list[tuple[int, int]]:
+    """Where each element of a JSON array begins and ends in its text."""
+    decoder = json.JSONDecoder()
+    spans: list[tuple[int, int]] = []
+    at = _skip(text, 1)
+    try:
+        while text[at : at + 1] != "]" or spans:
+            _, end = decoder.raw_decode(text, at)
+            spans.append((at, end))
+            at = _skip(text, end)
+            if text[at : at + 1] == "]":
+                break
+            if text[at : at + 1] != ",":
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+            at = _skip(text, at + 1)
+        if text[at + 1 :].strip(_SPACE):
+            raise json.JSONDecodeError("Extra data after the array", text, _skip(text, at + 1))
+    except json.JSONDecodeError as error:
+        raise _not_events(f"{name}: not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
+    except (ValueError, RecursionError):
+        raise _not_events(f"{name}: element [{len(spans)}] is nested too deeply or holds too long a number") from None
+    return spans
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _raise_problems(name: str, found: Iterator[tuple[str, str]], count: int) -> None:
+    shown: list[str] = []
+    wrong = 0
+    for where, problem in found:
+        if problem:
+            wrong += 1
+            if wrong <= _SHOWN:
+                shown.append(f"{where}: {problem}")
+    if not wrong:
+        return
+    if count == 1:
+        raise _not_events(f"{name}: {shown[0]}")
+    verb = "is not an event" if wrong == 1 else "are not events"
+    more = f"; and {wrong - _SHOWN} more" if wrong > _SHOWN else ""
+    raise _not_events(f"{name}: {wrong} of {count} {verb}: {'; '.join(shown)}{more}")
+
+
+def _not_events(message: str) -> UsageError:
+    return UsageError(
+        message,
+        hint='An event is {"type": "…", "data": {…}}, id and timestamp if you like, 256 KiB at most. Nothing was sent.',
+        code="not-an-event",
+    )
+
+
+def _problem(text: str) -> str:
+    """What is wrong with an event's text, or nothing."""
+    try:
+        event = _checked(text)
+    except InvalidEventError as error:
+        return "; ".join(f"{p.path}: {p.message}" if p.path != "$" else p.message for p in error.problems[:_SHOWN])
+    size = len(text.encode()) + (0 if event.id else _ID_ROOM)
+    if size > MAX_BODY_BYTES:
+        return f"too large: {size:,} bytes, at most {MAX_BODY_BYTES:,}"
+    return ""
+
+
+def _checked(text: str) -> rules.Event:
+    """The event as the pipeline itself reads it, without an id where it has none."""
+    return rules.parse(text, _NOBODY)
+
+
+def _not_json(text: str) -> str:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
+    except (ValueError, RecursionError):
+        return ""  # JSON, and more than the rules of an event allow: they say so
+    return ""
+
+
+def _complete(line: bytes) -> bool:
+    try:
+        json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _event(text: str, line: int | None) -> Event:
+    known = _checked(text)
+    if known.id:
+        return Event(text, known.id, known.timestamp, known.type, line)
+    made = uuid7()
+    timestamp = known.timestamp if known.timestamp >= 0 else uuid7_timestamp(made) or 0
+    start = text.index("{") + 1
+    return Event(f'{text[:start]}"id":"{made}",{text[start:]}', made, timestamp, known.type, line)
+
+
+def _decoded(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig").strip(_SPACE)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8.") from None

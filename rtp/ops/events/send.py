@@ -1,0 +1,197 @@
+"""Send events through the stack's own API, or straight to its queue, and say what became of each."""
+
+from __future__ import annotations
+
+import random
+import time
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rtp.aws import api, queues
+from rtp.contract import Output
+from rtp.errors import EndpointError
+from rtp.ops.events import deliver
+from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.events.sent import Sent, Via
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rtp.aws import Aws
+    from rtp.ops.events.deliver import Stop
+    from rtp.ops.events.payload import Event
+
+_TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is tried until its time is over
+_WORTH_REPEATING = (429, 500, 502, 503, 504)
+_LONGEST_PAUSE_S = 5.0
+_USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
+
+
+def send(
+    aws: Aws,
+    outputs: dict[str, str],
+    events: Iterable[Event],
+    *,
+    via: Via,
+    concurrency: int,
+    rate: float | None,
+    timeout_s: float,
+    stop: Stop,
+) -> Iterator[Sent]:
+    """Send events and yield what became of each, in the order of the answers.
+
+    Throttled and unanswered tries are repeated with growing pauses for up to `timeout_s`; the ids make that safe.
+    What no event would survive (a wrong key, a used-up quota, nobody there) stops the run.
+    """
+    if via is Via.SQS:
+        size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
+        return deliver.each(
+            _chunks(events, size),
+            ToQueue(aws, outputs[Output.QUEUE_URL]),
+            threads=concurrency,
+            stop=stop,
+            abandon=lambda chunk: [_unanswered(event) for event in chunk],
+            rate=rate,
+            weigh=len,
+        )
+    client = api.Client(api.url(outputs, aws), api.key(aws, outputs), connections=concurrency, local=aws.local)
+    return deliver.each(
+        events,
+        ToApi(client.post, via, timeout_s=timeout_s, stop=stop),
+        threads=concurrency,
+        stop=stop,
+        abandon=lambda event: [_unanswered(event)],
+        rate=rate,
+    )
+
+
+class ToApi:
+    """Sends one event by HTTP, again and again where that is worth it."""
+
+    def __init__(
+        self,
+        post: Callable[..., api.Answer],
+        via: Via,
+        *,
+        timeout_s: float,
+        stop: Stop,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], bool] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._post = post
+        self._path = "process" if via is Via.API else "events"
+        self._statuses = {200: "processed", 202: "queued" if via is Via.API else "accepted", 422: "rejected"}
+        self._timeout_s = timeout_s
+        self._stop = stop
+        self._clock = clock
+        self._pause = pause or stop.soon.wait
+        self._jitter = jitter
+
+    def __call__(self, event: Event) -> list[Sent]:
+        """The one outcome."""
+        trace = trace_id()
+        body = event.body.encode()
+        deadline = self._clock() + self._timeout_s
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                answer: api.Answer | EndpointError = self._post(self._path, body, trace_header=trace_header(trace))
+            except EndpointError as error:
+                answer = error
+            delay = self._delay(answer, attempt, deadline)
+            if delay is None or self._pause(delay):
+                break
+        if _hopeless(answer):
+            self._stop.soon.set()
+        if isinstance(answer, EndpointError):
+            return [_failed(event, trace, "NoAnswer", answer.message)]
+        return [self._outcome(event, trace, answer)]
+
+    def _delay(self, answer: api.Answer | EndpointError, attempt: int, deadline: float) -> float | None:
+        """Seconds until the next try, or None where there is to be none."""
+        asked = 0.0
+        if isinstance(answer, EndpointError):
+            most = _TRIES["connection"]
+        elif _hopeless(answer) or answer.status not in _WORTH_REPEATING:
+            return None
+        else:
+            most = _TRIES["throttled" if answer.status == 429 else "server"]
+            asked = answer.retry_after or 0.0
+        delay = max(asked, min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(attempt, 10)) * (0.5 + self._jitter() / 2))
+        return None if attempt >= most or self._clock() + delay > deadline else delay
+
+    def _outcome(self, event: Event, trace: str, answer: api.Answer) -> Sent:
+        return Sent(
+            event.id,
+            event.timestamp,
+            self._statuses.get(answer.status, "failed"),
+            answer.status,
+            str(answer.body.get("trace_id") or trace),
+            answer.latency_ms,
+            _type=event.type,
+            _line=event.line,
+            _error=None if answer.status in (200, 202) else _error(answer),
+            _result=answer.body.get("result"),
+        )
+
+
+class ToQueue:
+    """Sends up to ten events by one SQS call."""
+
+    def __init__(self, aws: Aws, url: str, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._aws = aws
+        self._url = url
+        self._clock = clock
+
+    def __call__(self, events: list[Event]) -> Iterator[Sent]:
+        """An outcome each."""
+        traces = [trace_id() for _ in events]
+        begun = self._clock()
+        receipts = queues.send(
+            self._aws,
+            self._url,
+            [queues.Outgoing(e.body, {}, trace_header(t)) for e, t in zip(events, traces, strict=True)],
+        )
+        latency = (self._clock() - begun) * 1000
+        for event, trace, receipt in zip(events, traces, receipts, strict=True):
+            if receipt.error:
+                yield _failed(event, trace, "SqsError", receipt.error)
+            else:
+                known = (event.id, event.timestamp, "accepted", 200, trace, latency)
+                yield Sent(*known, _type=event.type, _line=event.line)
+
+
+def _hopeless(answer: api.Answer | EndpointError) -> bool:
+    """Whether no other event would fare better."""
+    if isinstance(answer, EndpointError):
+        return True
+    used_up = answer.status == 429 and any(words in answer.message.lower() for words in _USED_UP)
+    return answer.status in (401, 403, 404) or used_up
+
+
+def _failed(event: Event, trace: str, kind: str, message: str) -> Sent:
+    error = {"type": kind, "message": message}
+    return Sent(event.id, event.timestamp, "failed", None, trace, 0.0, event.type, event.line, error)
+
+
+def _unanswered(event: Event) -> Sent:
+    return _failed(event, "", "Interrupted", "interrupted before the answer came; it may have been accepted")
+
+
+def _error(answer: api.Answer) -> dict[str, str]:
+    given = answer.body.get("error")
+    if isinstance(given, dict):
+        return {"type": str(given.get("type", "")), "message": str(given.get("message", ""))}
+    errors = answer.body.get("errors")
+    message = answer.message
+    if isinstance(errors, list):
+        message += ": " + "; ".join(f"{e.get('path')}: {e.get('message')}" for e in errors[:5] if isinstance(e, dict))
+    return {"type": f"Http{answer.status}", "message": message}
+
+
+def _chunks(events: Iterable[Event], size: int) -> Iterator[list[Event]]:
+    source = iter(events)
+    while chunk := list(islice(source, size)):
+        yield chunk

@@ -1,0 +1,1 @@
+"""Deploying, comparing and destroying the stack."""

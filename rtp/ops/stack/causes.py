@@ -1,0 +1,107 @@
+"""Why a stack operation failed: the first resource that did, and what its function has logged."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import stacks
+from rtp.errors import RtpError
+from rtp.ops.stack.steps import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rtp.aws import Aws
+    from rtp.aws.stacks import Event
+
+_CONSEQUENCE = ("Resource creation cancelled", "Resource update cancelled", "Resource deletion cancelled")
+_LOG_LINES = 12
+_LOG_GROUP = re.compile(r"/aws/lambda/[\w.-]+")
+
+
+def first(
+    aws: Aws,
+    stack_id: str,
+    failures: Sequence[Event],
+    paths: Mapping[str, str],
+    template: Mapping[str, Any],
+    *,
+    began_ms: int,
+) -> Cause | None:
+    """The first failure that is not the consequence of another; its log lines since `began_ms` where there are any."""
+    real = [f for f in failures if not f.reason.startswith(_CONSEQUENCE)] or _refusals(aws, stack_id)
+    if not real:
+        return None
+    event = real[0]
+    path = paths.get(event.logical_id, "")
+    return Cause(
+        event.logical_id,
+        path,
+        _source(path),
+        event.resource_type,
+        event.status,
+        _tidy(event.reason),
+        _logs(aws, event, template, began_ms),
+    )
+
+
+def _refusals(aws: Aws, stack_id: str) -> list[Event]:
+    try:
+        return stacks.refusals(aws, stack_id)
+    except RtpError:  # an API of 2025, which not every role may call
+        return []
+
+
+def _source(path: str) -> str:
+    """The file of ours that holds the construct: `Storage/Table` is built by rtp/infra/storage.py."""
+    part = path.split("/")[0].lower()
+    if not part.isidentifier() or importlib.util.find_spec(f"rtp.infra.{part}") is None:
+        return "rtp/infra/stack.py" if path else ""
+    return f"rtp/infra/{part}.py"
+
+
+def _tidy(reason: str) -> str:
+    """Without CloudFormation's wrapping of the handler's message."""
+    text = re.sub(r'^Resource handler returned message: "(.*?)"(?= \(|$).*$', r"\1", reason, flags=re.S)
+    text = re.sub(r" \((?:Service|RequestToken|Request ID|HandlerErrorCode)[^)]*\)", "", text)
+    return text.strip() or "CloudFormation gave no reason"
+
+
+def _logs(aws: Aws, event: Event, template: Mapping[str, Any], began_ms: int) -> tuple[str, ...]:
+    """Last lines of the failing function, or of the function behind a failing custom resource."""
+    group = _log_group(aws, event, template)
+    if group is None:
+        return ()
+    try:
+        answer = aws.call("logs", "filter_log_events", logGroupName=group, startTime=began_ms, limit=1000)
+    except RtpError:  # the group may be gone with the rollback; the reason stands without it
+        return ()
+    lines = [str(e["message"]).rstrip() for e in answer.get("events", ())]
+    return tuple(line for line in lines if not line.startswith(("START ", "END ", "REPORT ")))[-_LOG_LINES:]
+
+
+def _log_group(aws: Aws, event: Event, template: Mapping[str, Any]) -> str | None:
+    named = _LOG_GROUP.search(event.reason)
+    if named:
+        return named[0]
+    if event.resource_type == "AWS::Lambda::Function" and event.physical_id:
+        return f"/aws/lambda/{event.physical_id}"
+    if not event.resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+        return None
+    resource = template.get("Resources", {}).get(event.logical_id, {})
+    token = resource.get("Properties", {}).get("ServiceToken")
+    if isinstance(token, str):
+        return f"/aws/lambda/{token.rpartition(':')[2]}"
+    if isinstance(token, dict) and isinstance(token.get("Fn::GetAtt"), list):
+        stack = event.stack_id
+        try:
+            found = aws.call(
+                "cloudformation", "describe_stack_resource", StackName=stack, LogicalResourceId=token["Fn::GetAtt"][0]
+            )
+        except RtpError:
+            return None
+        physical = found["StackResourceDetail"].get("PhysicalResourceId")
+        return f"/aws/lambda/{physical}" if physical else None
+    return None

@@ -1,0 +1,284 @@
+"""Deploying: synthesise, publish, prepare a change set, have it approved, apply it and follow it to the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp import times
+from rtp.aws import api, changesets, stacks
+from rtp.contract import Output
+from rtp.errors import ConfigError
+from rtp.ops.stack import (
+    alarmwatch,
+    apply,
+    approval,
+    assembly,
+    bootstrap,
+    guard,
+    hotswap,
+    limits,
+    lock,
+    processors,
+    publish,
+    smoke,
+    stuck,
+    takeback,
+)
+from rtp.ops.stack.changes import compare
+from rtp.ops.stack.follow import GOOD
+from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Warn
+from rtp.ops.stack.synth import LOCAL_ACCOUNT, synth
+from rtp.ops.telemetry.statusparts import queue_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm
+    from rtp.aws.changesets import ChangeSet
+    from rtp.config import Environment
+    from rtp.ops.stack.steps import Cause, Question, Step
+    from rtp.ops.stack.synth import Assembly
+
+WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to deploy.
+
+    rollback: whether a failed operation is undone. smoke: send an event through afterwards.
+    watch_alarms_s: how long after an update alarms may still take it back; 0 for not at all.
+    """
+
+    dry_run: bool = False
+    hotswap: bool = False
+    rollback: bool = True
+    outputs_file: Path | None = None
+    smoke: bool = False
+    watch_alarms_s: int = 0
+
+
+@dataclass(slots=True)
+class Deploy:
+    """One deploy of one environment.
+
+    connect: gives AWS, starting the embedded engine where that is it; called beside the synthesis.
+    consent: asked before anything that needs it; raises RefusedError to stop.
+    """
+
+    environment: Environment
+    connect: Callable[[], Aws]
+    consent: Callable[[Question], None]
+    options: Options = field(default_factory=Options)
+    applying: bool = False  # CloudFormation is at work
+    _began: float = field(default_factory=time.monotonic)
+    _warnings: list[str] = field(default_factory=list)
+
+    def steps(self) -> Iterator[Step]:
+        """Do it, telling what happens. Raises RtpError."""
+        env = self.environment
+        with lock.held(env.state, env.name, "deploy"):
+            yield Phase("synthesising")
+            aws, built = self._prepare()
+            yield Note(guard.where(aws, env))
+            yield from (Warn(w) for w in self._warnings)
+            paths = assembly.construct_paths(built.path, env.names.stack)
+            found = stacks.describe(aws, env.names.stack)
+            if found is not None and found["StackStatus"] not in (*WORKING, "REVIEW_IN_PROGRESS"):
+                if self.options.dry_run:  # the CDK CLI would delete a stack that never worked
+                    said = f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
+                    yield Warn(said)
+                    yield self._result("dry-run")
+                    return
+                self.applying = True
+                yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
+                self.applying = False
+                found = stacks.describe(aws, env.names.stack)
+            yield from self._bring(aws, built, found, stacks.template_of(aws, found), paths)
+
+    def _prepare(self) -> tuple[Aws, Assembly]:
+        """Connect, check the processors and synthesise; side by side where nothing can be refused."""
+        env = self.environment
+        with ThreadPoolExecutor(2) as pool:
+            memo = env.state / "cdk" / "checked"
+            checked = pool.submit(processors.check, env.processors, env.requirements, memo=memo)
+            connected = pool.submit(self._connected)
+            if env.local and not env.protected and env.settings.reserved_concurrency is None:
+                built = synth(env, account=LOCAL_ACCOUNT)
+            else:
+                aws = connected.result()
+                reserve = limits.reservation(aws, env)
+                if reserve.warning:
+                    self._warnings.append(reserve.warning)
+                built = synth(env, account=aws.account, reserved_concurrency=reserve.concurrency)
+            warning = checked.result()
+            if warning:
+                self._warnings.append(warning)
+            return connected.result(), built
+
+    def _connected(self) -> Aws:
+        aws = self.connect()
+        guard.account(aws, self.environment)
+        if self.environment.local:
+            bootstrap.ensure_on_engine(aws)
+        else:
+            bootstrap.check(aws)
+        return aws
+
+    def _bring(
+        self, aws: Aws, built: Assembly, found: dict[str, Any] | None, old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
+        """Bring the stack from the old template to the new one, the shortest way."""
+        env = self.environment
+        manifest = assembly.manifest(built.path, env.names.stack)
+        working = found is not None and found["StackStatus"] in WORKING
+        if found is not None and working and _same(found, old, built, manifest):
+            mended = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
+            if self.options.hotswap and mended:
+                yield from self._end(aws, "hotswapped", len(mended))
+                return
+            yield from mended
+            yield from self._end(aws, "unchanged")
+            return
+        changes = compare(old, built.template, paths)
+        code_only = working and publish.only_code(changes) and not env.protected
+        if self.options.hotswap:
+            if code_only:
+                yield Phase("updating the functions")
+                hotswap.swap(aws, env, publish.code_archive(built, changes))
+                yield from self._end(aws, "hotswapped", len(changes))
+                return
+            yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
+        yield Phase("publishing assets and preparing the change set")
+        triggers = takeback.triggers(aws, env, found if working else None, self.options.watch_alarms_s)
+        change_set = None
+        if code_only and not triggers.alarms:
+            change_set = publish.code_alone(aws, env, built, changes, manifest.tags)
+        if change_set is None:
+            change_set = publish.with_cdk(aws, env, built, triggers)
+        yield from self._carry_out(aws, built, change_set, old, paths)
+
+    def _carry_out(
+        self, aws: Aws, built: Assembly, change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
+        """Show, have approved and apply a prepared change set; or take it back."""
+        env, stack = self.environment, self.environment.names.stack
+        if change_set.empty:
+            self._forget(aws, change_set)
+            yield from self._end(aws, "unchanged")
+            return
+        before = stacks.describe(aws, change_set.stack_id)
+        new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
+        plan = approval.plan(stack, old, built.template, paths, change_set, create=new)
+        yield plan
+        if self.options.dry_run:
+            self._forget(aws, change_set)
+            yield self._result("dry-run")
+            return
+        try:
+            for question in approval.questions(plan, env):
+                self.consent(question)
+        except BaseException:
+            self._forget(aws, change_set)
+            raise
+        watching = bool(self.options.watch_alarms_s) and not new
+        if watching:
+            yield from takeback.ringing(aws, env)
+        # Those that ring already say nothing about the update.
+        watched = alarmwatch.quiet(aws, env.names)[0] if watching and env.local else ()
+        yield Phase("creating" if new else "updating")
+        applied, began_ms = apply.Applied(), times.now_ms()
+        self.applying = True
+        yield from apply.apply(
+            aws,
+            change_set,
+            applied,
+            expected=frozenset(c.logical_id for c in plan.changes),
+            rollback=self.options.rollback,
+            paths=paths,
+            template=built.template,
+        )
+        self.applying = False
+        if applied.status not in GOOD:
+            yield self._result("failed", applied.done, applied.cause)
+            raise apply.failure(stack, "created" if new else "updated", applied)
+        if watched:
+            yield from self._watched(aws, watched, began_ms, old, paths)
+        yield from self._end(aws, "created" if new else "updated", applied.done)
+
+    def _watched(
+        self, aws: Aws, watched: tuple[Alarm, ...], since_ms: int, old: dict[str, Any], paths: dict[str, str]
+    ) -> Iterator[Step]:
+        """Raises RtpError when the update was taken back."""
+        stack, taken = self.environment.names.stack, apply.Applied()
+        yield from takeback.watch(
+            aws,
+            self.environment,
+            watched,
+            self.options.watch_alarms_s,
+            since_ms=since_ms,
+            old=old,
+            paths=paths,
+            taken=taken,
+        )
+        if not taken.status:
+            return
+        if taken.status not in GOOD:
+            raise apply.failure(stack, "rolled back", taken)
+        yield self._result("rolled-back", taken.done)
+        raise apply.DeployFailedError(
+            f"{stack} was updated and rolled back: {taken.reason}.",
+            hint="See `rtp logs --level error`; mend the cause, then run `rtp deploy` again.",
+            code="rolled-back",
+        )
+
+    def _forget(self, aws: Aws, change_set: ChangeSet) -> None:
+        """Delete the change set, and the empty stack that was made for it."""
+        changesets.delete(aws, change_set)
+        found = stacks.describe(aws, change_set.stack_id)
+        if found is not None and found["StackStatus"] == "REVIEW_IN_PROGRESS":
+            stacks.delete(aws, change_set.stack_id)
+
+    def _end(self, aws: Aws, status: str, resources: int = 0) -> Iterator[Step]:
+        stack = self.environment.names.stack
+        found = stacks.describe(aws, stack)
+        outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
+        if Output.KEY_ARN in outputs:
+            yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
+        if self.options.outputs_file is not None:
+            write_outputs(self.options.outputs_file, stack, outputs)
+        if outputs:
+            yield Outputs(outputs)
+        if self.options.smoke and status in ("created", "updated", "hotswapped"):
+            yield Phase("sending a smoke event")
+            yield smoke.smoke(aws, outputs)
+        yield self._result(status, resources)
+
+    def _result(self, status: str, resources: int = 0, cause: Cause | None = None) -> Result:
+        elapsed = round(time.monotonic() - self._began, 2)
+        return Result(status, self.environment.names.stack, elapsed, resources, cause)
+
+
+def write_outputs(file: Path, stack: str, outputs: dict[str, str]) -> None:
+    """The outputs as the CDK writes them: `{stack: {key: value}}`, in one step."""
+    scratch = file.with_name(f".{file.name}.new")
+    try:
+        scratch.write_text(json.dumps({stack: outputs}, indent=2) + "\n", encoding="utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        raise ConfigError(
+            f"The outputs cannot be written to {file}: {error.strerror}.", hint="The deploy itself is done."
+        ) from None
+
+
+def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest: assembly.Manifest) -> bool:
+    """Whether the stack is what the assembly says."""
+    tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())}
+    protected = bool(found.get("EnableTerminationProtection"))
+    return old == built.template and tags == manifest.tags and protected == manifest.termination_protection

@@ -1,0 +1,193 @@
+"""Destroying: say what goes and what stays, stop what fills the buckets, empty, delete, and prove what is gone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import changesets, queues, stacks, updates
+from rtp.contract import Output
+from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
+from rtp.ops.stack import apply, assembly, guard, lock, remains
+from rtp.ops.stack.follow import GONE, Follower
+from rtp.ops.stack.removal import Removed, remove
+from rtp.ops.stack.steps import Note, Phase, Result, Warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.aws import Aws
+    from rtp.aws.stacks import Resource
+    from rtp.config import Environment
+    from rtp.ops.stack.remains import Plan, Proof
+    from rtp.ops.stack.steps import Step
+
+_EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
+_DRAIN_S = 300.0
+
+
+@dataclass(slots=True)
+class Destroy:
+    """One destroy of one environment.
+
+    approve: shown the plan; raises RefusedError to stop. keep_data: table, buckets and key survive.
+    drain: have the queue worked off first.
+    """
+
+    environment: Environment
+    aws: Aws
+    approve: Callable[[Plan], None]
+    keep_data: bool = False
+    drain: bool = False
+    deleting: bool = False
+    _began: float = field(default_factory=time.monotonic)
+
+    def steps(self) -> Iterator[Step | Plan | Proof]:
+        """Do it, telling what happens. Raises RtpError, also when something is left that should be gone."""
+        env, aws, stack = self.environment, self.aws, self.environment.names.stack
+        with lock.held(env.state, env.name, "destroy"):
+            guard.account(aws, env)
+            yield Note(guard.where(aws, env))
+            found = stacks.describe(aws, stack)
+            if found is None:
+                raise self._absent()
+            stack_id = str(found["StackId"])
+            if str(found["StackStatus"]).endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
+                yield Warn(f"{stack} is {found['StackStatus']} already; waiting for that to end.")
+                yield Phase("waiting")
+                yield from apply.told(Follower(aws, stack_id), {}, joined=True)
+                found = stacks.describe(aws, stack)
+                if found is None:
+                    yield Result("destroyed", stack, self._elapsed())
+                    return
+            resources = stacks.resources(aws, stack_id)
+            template = stacks.template_of(aws, found)
+            paths = assembly.construct_paths(env.state / "cdk" / env.name, stack)
+            keep = remains.kept(template, keep_data=self.keep_data)
+            plan = remains.plan(aws, env, resources, template, keep)
+            yield plan
+            self.approve(plan)
+            yield from self._delete(found, resources, template, keep, paths)
+
+    def _delete(
+        self,
+        found: dict[str, Any],
+        resources: list[Resource],
+        template: dict[str, Any],
+        keep: frozenset[str],
+        paths: dict[str, str],
+    ) -> Iterator[Step | Proof]:
+        aws, stack, stack_id = self.aws, self.environment.names.stack, str(found["StackId"])
+        if found.get("EnableTerminationProtection"):
+            stacks.protect(aws, stack, on=False)
+        sources = [r.physical_id for r in resources if r.resource_type == _EVENT_SOURCE]
+        outputs = stacks.outputs_of(found)
+        if self.drain and Output.QUEUE_URL in outputs:
+            yield Phase("draining the queue")
+            _drained(aws, outputs[Output.QUEUE_URL])
+        yield Phase("stopping the event source")
+        with _stopped(aws, sources, self):
+            if self.keep_data:
+                yield from _retained(aws, stack_id, template, keep, paths)
+            removed = Removed()
+            self.deleting = True
+            yield from remove(aws, stack_id, removed, resources=resources, keep=keep, paths=paths)
+            self.deleting = False
+        if removed.status != GONE:
+            yield Result("failed", stack, self._elapsed(), removed.done, removed.cause)
+            raise _failure(stack, removed)
+        yield Phase("proving what is gone")
+        proof = remains.prove(
+            aws,
+            self.environment,
+            resources,
+            keep,
+            keep_data=self.keep_data,
+            api_id=outputs.get(Output.API_ID, ""),
+        )
+        yield proof
+        yield Result("destroyed" if proof.clean else "failed", stack, self._elapsed(), proof.gone)
+        if not proof.clean:
+            wrong = [item.name for item in proof.left if not item.expected]
+            raise RtpError(
+                f"{stack} is deleted, but this is still there: {', '.join(wrong[:5])}{' …' if wrong[5:] else ''}.",
+                hint="Delete it by hand if it is yours; nothing uses it any more.",
+                code="left-behind",
+            )
+
+    def _absent(self) -> RtpError:
+        """No stack; but perhaps something of one."""
+        env = self.environment
+        left = remains.orphans(self.aws, env)
+        said = f"{env.names.stack} is not deployed in {self.aws.region}."
+        if left:
+            said += f" Still there: {', '.join(f'{i.kind} {i.name}' for i in left)}."
+        hint = "Delete what is still there by hand if nobody needs it." if left else ""
+        return NotFoundError(said, hint=hint, code="not-deployed")
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self._began, 2)
+
+
+@contextmanager
+def _stopped(aws: Aws, sources: list[str], work: Destroy) -> Iterator[None]:
+    """Nothing is taken off the queue meanwhile; an interrupt before the deletion began sets it going again."""
+    for source in sources:
+        updates.switch_event_source(aws, source, on=False)
+    try:
+        yield
+    except BaseException:
+        if not work.deleting:
+            for source in sources:
+                updates.switch_event_source(aws, source, on=True)
+        raise
+
+
+def _drained(aws: Aws, url: str) -> None:
+    deadline = time.monotonic() + _DRAIN_S
+    while (depth := queues.depth(aws, url)).total:
+        if time.monotonic() > deadline:
+            raise WaitTimeoutError(
+                f"The queue still holds {depth.total:,} messages after {_DRAIN_S:.0f} s; nothing was deleted.",
+                hint="Repeat the command, or leave out --drain and lose them.",
+            )
+        time.sleep(0.2 if aws.local else 5.0)
+
+
+def _retained(
+    aws: Aws, stack_id: str, template: dict[str, Any], keep: frozenset[str], paths: dict[str, str]
+) -> Iterator[Step]:
+    """Tell CloudFormation to leave what is kept: a deletion can be told no exceptions, a template can."""
+    changed = copy.deepcopy(template)
+    for logical_id in keep:
+        resource = changed["Resources"][logical_id]
+        if resource.get("DeletionPolicy") != "Retain":
+            resource["DeletionPolicy"] = "Retain"
+            # CloudFormation updates nothing for the sake of a policy alone.
+            resource["Metadata"] = {**resource.get("Metadata", {}), "rtp:kept": "true"}
+    if changed == template:
+        return
+    yield Phase("keeping the data")
+    follower = Follower(aws, stack_id)
+    changesets.update_now(aws, stack_id, json.dumps(changed, separators=(",", ":")))
+    yield from apply.told(follower, paths)
+    if not follower.good:
+        raise RtpError(
+            f"CloudFormation did not agree to keep the data ({follower.status}); nothing was deleted.",
+            hint="Run `rtp deploy`, then `rtp destroy --keep-data` again.",
+            code="destroy-failed",
+        )
+
+
+def _failure(stack: str, removed: Removed) -> RtpError:
+    cause = removed.cause
+    said = f": {cause.path or cause.logical_id}: {cause.reason}" if cause else ""
+    return RtpError(
+        f"{stack} was not deleted ({removed.status}){said}{'' if said.endswith('.') else '.'}",
+        hint="Mend the cause, then run `rtp destroy` again; it goes on from here.",
+        code="destroy-failed",
+    )

@@ -1,0 +1,147 @@
+"""What a deploy would change, from the two templates alone; and what was changed by hand."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import stacks
+from rtp.errors import NotFoundError, WaitTimeoutError
+from rtp.ops.stack import assembly, guard, limits
+from rtp.ops.stack.changes import PropertyChange, ResourceChange, compare, compare_outputs
+from rtp.ops.stack.replacement import replaces
+from rtp.ops.stack.security import Widening, widenings
+from rtp.ops.stack.synth import synth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+
+_DRIFT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A resource that is not as its stack's template says. status: MODIFIED or DELETED."""
+
+    logical_id: str
+    path: str
+    resource_type: str
+    status: str
+    properties: tuple[PropertyChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """`diff --json`. deployed: whether there is a stack; without one everything is new. drift: None when not asked."""
+
+    stack: str
+    deployed: bool
+    changes: tuple[ResourceChange, ...]
+    widens: tuple[Widening, ...]
+    outputs: tuple[PropertyChange, ...]
+    tags: tuple[PropertyChange, ...]
+    drift: tuple[Drift, ...] | None
+    _paths: dict[str, str]
+
+    @property
+    def differs(self) -> bool:
+        """Whether a deploy would do something, or somebody has changed something by hand."""
+        return bool(self.changes or self.outputs or self.tags or self.drift)
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Logical id -> construct path, for reading values."""
+        return self._paths
+
+
+def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
+    """Synthesise and compare with what is deployed. Changes nothing."""
+    stack = environment.names.stack
+    account = guard.account(aws, environment)
+    reserve = limits.reservation(aws, environment).concurrency
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(replaces, "", "")  # reads its database while the synthesis runs
+        looking = pool.submit(_deployed, aws, stack)
+        drifting = pool.submit(drifted, aws, stack, {}) if drift else None
+        built = synth(environment, account=account, reserved_concurrency=reserve)
+        found, old = looking.result()
+        paths = assembly.construct_paths(built.path, stack)
+        wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
+    wanted = assembly.manifest(built.path, stack).tags
+    tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())} if found else wanted
+    new = built.template
+    return Diff(
+        stack,
+        found is not None,
+        compare(old, new, paths, replaces if old else lambda *_: "no"),
+        widenings(old, new, paths),
+        compare_outputs(old, new),
+        tuple(
+            PropertyChange(k, tags.get(k), wanted.get(k)) for k in {**tags, **wanted} if tags.get(k) != wanted.get(k)
+        ),
+        wrong,
+        paths,
+    )
+
+
+def drifted(aws: Aws, stack: str, paths: dict[str, str]) -> list[Drift]:
+    """Have CloudFormation compare every resource with its template. Raises NotFoundError when there is no stack."""
+    if stacks.describe(aws, stack) is None:
+        raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
+    detection = aws.call("cloudformation", "detect_stack_drift", StackName=stack)["StackDriftDetectionId"]
+    deadline = time.monotonic() + _DRIFT_S
+    while True:
+        status = aws.call("cloudformation", "describe_stack_drift_detection_status", StackDriftDetectionId=detection)[
+            "DetectionStatus"
+        ]
+        if status != "DETECTION_IN_PROGRESS":
+            break
+        if time.monotonic() > deadline:
+            raise WaitTimeoutError("CloudFormation is still looking for drift.", hint="Repeat the command.")
+        time.sleep(0.1 if aws.local else 2.0)
+    return [
+        Drift(
+            d["LogicalResourceId"],
+            paths.get(d["LogicalResourceId"], ""),
+            d["ResourceType"],
+            d["StackResourceDriftStatus"],
+            tuple(
+                PropertyChange(p["PropertyPath"].strip("/").replace("/", "."), p["ExpectedValue"], p["ActualValue"])
+                for p in d.get("PropertyDifferences", ())
+            ),
+        )
+        for d in _drifts(aws, stack)
+    ]
+
+
+def _drifts(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:
+    token: dict[str, str] = {}
+    while True:
+        page = aws.call(
+            "cloudformation",
+            "describe_stack_resource_drifts",
+            StackName=stack,
+            StackResourceDriftStatusFilters=["MODIFIED", "DELETED"],
+            **token,
+        )
+        yield from page["StackResourceDrifts"]
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+def _named(drift: Drift, paths: dict[str, str]) -> Drift:
+    path = paths.get(drift.logical_id, "")
+    return Drift(drift.logical_id, path, drift.resource_type, drift.status, drift.properties)
+
+
+def _deployed(aws: Aws, stack: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    found = stacks.describe(aws, stack)
+    if found is None or found["StackStatus"] in stacks.NEVER_WORKED:
+        return None, {}
+    return found, stacks.template_of(aws, found)

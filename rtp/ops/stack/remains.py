@@ -1,0 +1,233 @@
+"""What a destroy takes and what it leaves: the plan before, the proof after."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.aws import buckets, queues, remains
+from rtp.errors import AwsError
+from rtp.ops.stack.bootstrap import STACK as BOOTSTRAP
+from rtp.ops.stack.changes import KEEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from rtp.aws import Aws
+    from rtp.aws.stacks import Resource
+    from rtp.config import Environment
+
+TABLE, BUCKET, QUEUE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"
+KEY, LOG_GROUP = "AWS::KMS::Key", "AWS::Logs::LogGroup"
+_KINDS = {TABLE: "table", BUCKET: "bucket", QUEUE: "queue", KEY: "key", LOG_GROUP: "log group"}
+_THREADS = 16
+_MANY = 10_000  # objects are counted up to here
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing. note: what it holds, or why it stays."""
+
+    kind: str
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a destroy will take and what stays. `type` plan. lost: messages that nobody will process any more."""
+
+    stack: str
+    resources: int
+    goes: tuple[Item, ...]
+    stays: tuple[Item, ...]
+    lost: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Something that is still there. expected: the plan said so; why: the reason, or the next step."""
+
+    kind: str
+    name: str
+    expected: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`type` proof. gone: resources that their services no longer know."""
+
+    stack: str
+    gone: int
+    left: tuple[Left, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left that should be gone."""
+        return all(item.expected for item in self.left)
+
+
+def plan(
+    aws: Aws, environment: Environment, resources: Sequence[Resource], template: Mapping[str, Any], keep: frozenset[str]
+) -> Plan:
+    """Look at everything that holds something. keep: logical ids that stay."""
+    holding = [r for r in resources if r.resource_type in _KINDS]
+    _connect(aws)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        notes = list(pool.map(lambda r: _holds(aws, r), holding))
+    goes, stays, lost = [], [], []
+    for resource, note in zip(holding, notes, strict=True):
+        kind = _KINDS[resource.resource_type]
+        name = resource.physical_id.rpartition("/")[2] if kind == "queue" else resource.physical_id
+        if resource.logical_id in keep:
+            why = "kept, as asked" if not _retained(template, resource.logical_id) else "retained by its template"
+            stays.append(Item(kind, name, why))
+        elif kind == "key":
+            properties = template.get("Resources", {}).get(resource.logical_id, {}).get("Properties", {})
+            days = properties.get("PendingWindowInDays", 30)
+            stays.append(Item(kind, name, f"deleted {days} days later; until then it can be saved"))
+        else:
+            goes.append(Item(kind, name, note))
+            if kind == "queue" and note:
+                lost.append(Item(kind, name, note))
+    stays += _bootstrap(aws)
+    return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost))
+
+
+def kept(template: Mapping[str, Any], *, keep_data: bool) -> frozenset[str]:
+    """Logical ids that survive the deletion of the stack; with keep_data, those that must not be deleted."""
+    found = template.get("Resources", {})
+    data = {k for k, r in found.items() if _is_data(r["Type"])} if keep_data else set()
+    return frozenset(data | {k for k in found if _retained(template, k)})
+
+
+def prove(
+    aws: Aws,
+    environment: Environment,
+    resources: Sequence[Resource],
+    keep: frozenset[str],
+    *,
+    keep_data: bool,
+    api_id: str,
+) -> Proof:
+    """Ask every resource's own service, and search by name and tag. Log groups that came back are deleted."""
+    _connect(aws)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        states = list(pool.map(lambda r: remains.state(aws, r.resource_type, r.physical_id), resources))
+    left, gone = [], 0
+    for resource, state in zip(resources, states, strict=True):
+        if state is None or not state.exists:
+            gone += 1
+            continue
+        kind = _KINDS.get(resource.resource_type, resource.resource_type)
+        if state.ends:
+            left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
+        elif resource.logical_id in keep:
+            left.append(Left(kind, resource.physical_id, True, "kept"))
+        elif kind == "log group":
+            remains.delete_log_group(aws, resource.physical_id)  # a function's last lines make it anew
+            gone += 1
+        else:
+            left.append(Left(kind, resource.physical_id, False, "should be gone"))
+    known = {r.physical_id for r in resources}
+    lenient = keep_data or environment.protected  # then an earlier life may have left something on purpose
+    left += [
+        Left("log group", name, lenient, "not of the stack")
+        for name in _strays(aws, environment, api_id)
+        if name not in known
+    ]
+    left += [_by_tag(aws, arn, lenient) for arn in _tagged(aws, environment, known)]
+    left += [Left(i.kind, i.name, True, i.note) for i in _bootstrap(aws)]
+    return Proof(environment.names.stack, gone, tuple(left))
+
+
+def orphans(aws: Aws, environment: Environment) -> tuple[Item, ...]:
+    """What an environment without a stack may have left: its data under their own names."""
+    names = environment.names
+    named = [
+        Item("table", names.table),
+        Item("bucket", names.bucket(aws.account, aws.region)),
+        *(Item("log group", names.log_group(f)) for f in (names.processor, names.worker)),
+    ]
+    types = {"table": TABLE, "bucket": BUCKET, "log group": LOG_GROUP}
+    states = [remains.state(aws, types[item.kind], item.name) for item in named]
+    return tuple(item for item, state in zip(named, states, strict=True) if state is not None and state.exists)
+
+
+def _is_data(kind: str) -> bool:
+    """What --keep-data keeps: the data, the key it is under, what guards it, and what would empty it."""
+    return kind in (TABLE, BUCKET, KEY, "AWS::S3::BucketPolicy", "AWS::KMS::Alias", "Custom::EmptyBuckets")
+
+
+def _retained(template: Mapping[str, Any], logical_id: str) -> bool:
+    return template.get("Resources", {}).get(logical_id, {}).get("DeletionPolicy") in KEEPS
+
+
+def _holds(aws: Aws, resource: Resource) -> str:
+    """What is in it, in words; empty for nothing."""
+    try:
+        if resource.resource_type == TABLE:
+            count = remains.item_count(aws, resource.physical_id)
+            return f"about {count:,} records" if count else ""
+        if resource.resource_type == BUCKET:
+            objects = buckets.count(aws, resource.physical_id, limit=_MANY) or 0
+            return f"{objects:,}{' or more' if objects >= _MANY else ''} object versions" if objects else ""
+        if resource.resource_type == QUEUE:
+            depth = queues.depth(aws, resource.physical_id)
+            at_work = f", {depth.in_flight:,} of them being processed" if depth.in_flight else ""
+            return f"{depth.total:,} messages{at_work}" if depth.total else ""
+    except AwsError:  # it is gone already, or may not be looked into; the deletion will tell
+        return ""
+    return ""
+
+
+def _bootstrap(aws: Aws) -> list[Item]:
+    """The CDK's own bucket, which all stacks of the account and region share, and what was published for this one."""
+    bucket = f"cdk-hnb659fds-assets-{aws.account}-{aws.region}"
+    try:
+        objects = buckets.count(aws, bucket, limit=1000)
+    except AwsError:
+        return []
+    if objects is None:
+        return []
+    few = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
+    return [Item("bucket", bucket, f"{few} of {BOOTSTRAP}, which all stacks of this account and region share")]
+
+
+def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
+    stack = environment.names.stack
+    prefixes = [f"/aws/lambda/{n}" for n in (environment.names.processor, environment.names.worker, f"{stack}-Custom")]
+    prefixes += [environment.names.access_log_group]
+    if api_id:
+        prefixes.append(f"API-Gateway-Execution-Logs_{api_id}/")
+    return [name for prefix in prefixes for name in remains.log_groups(aws, prefix)]
+
+
+def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
+    """ARNs by tag that are none of the resources which were looked at one by one."""
+    tags = {"Project": environment.project, "Environment": environment.name, "ManagedBy": "CDK"}
+    try:
+        found = list(remains.tagged(aws, tags))
+    except AwsError as error:
+        if error.code == "access-denied":
+            return []
+        raise
+    ends = {k.rpartition("/")[2].rpartition(":")[2] for k in known}
+    return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
+
+
+def _by_tag(aws: Aws, arn: str, lenient: bool) -> Left:
+    if ":kms:" in arn:
+        state = remains.state(aws, KEY, arn)
+        if state is not None and state.ends:
+            return Left("key", arn.rpartition("/")[2], True, f"of an earlier deploy, will be deleted on {state.ends}")
+    return Left("", arn, lenient, "carries the stack's tags")
+
+
+def _connect(aws: Aws) -> None:
+    """Make the clients before the threads want them."""
+    for service in ("s3", "dynamodb", "sqs", "logs", "lambda", "apigateway", "cloudwatch", "iam", "kms", "sns"):
+        aws.client(service)

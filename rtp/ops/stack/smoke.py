@@ -1,0 +1,39 @@
+"""One event through the freshly deployed pipeline, from its API to its record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.contract import Output
+from rtp.errors import RtpError
+from rtp.ops.events import outcome, payload, send
+from rtp.ops.events.deliver import Stop
+from rtp.ops.events.sent import Via
+from rtp.ops.stack.steps import Smoke
+from rtp.runtime.event import Identity
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+TYPE = "rtp.smoke"
+_TIMEOUT_S = 60.0
+
+
+def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
+    """Send it and wait for its record. Raises RtpError when it was not processed."""
+    events = payload.of_data('{"smoke": true}', TYPE)
+    (sent,) = send.send(aws, outputs, events, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop())
+    status, why = sent.status, (sent.error or {}).get("message", "")
+    if status == "queued":  # processing it failed once; the queue tries again
+        for record in outcome.wait(
+            aws, outputs[Output.TABLE], [Identity(sent.id, sent.timestamp)], timeout_s=_TIMEOUT_S, stop=Stop()
+        ):
+            status = str(record["status"])
+            why = str((record.get("error") or {}).get("message", ""))
+    if status != "processed":
+        raise RtpError(
+            f"The deploy is done, but the smoke event {sent.id} ended {status}{f': {why}' if why else ''}.",
+            hint=f"See `rtp show {sent.id}`.",
+            code="smoke-failed",
+        )
+    return Smoke(sent.id, status, sent.latency_ms)

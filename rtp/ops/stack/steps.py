@@ -1,0 +1,133 @@
+"""What a deploy or destroy tells while it runs; under --json each is a line with its `type`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtp.ops.stack.changes import ResourceChange
+    from rtp.ops.stack.security import Widening
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What is being done from now on; for people only."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark in passing, such as which account this is; for people only."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Something the operator should know. `type` warning."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is about to be applied, or with --dry-run would be. `type` changeset. operation: create or update."""
+
+    stack: str
+    operation: str
+    changes: tuple[ResourceChange, ...]
+    widens: tuple[Widening, ...] = ()
+
+    @property
+    def losses(self) -> tuple[ResourceChange, ...]:
+        """Resources whose data would be gone."""
+        return tuple(c for c in self.changes if c.loses_data)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One resource's step. `type` event. done and total count the operation's resources; time is epoch seconds."""
+
+    time: float
+    logical_id: str
+    path: str
+    resource_type: str
+    physical_id: str
+    status: str
+    reason: str
+    done: int
+    total: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing new; time to redraw. For people only."""
+
+    done: int
+    total: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """A bucket that is empty now. `type` emptied. objects: versions and delete markers that went."""
+
+    bucket: str
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an operation failed: the first resource that did, where it stands in rtp's code, what its function logged."""
+
+    logical_id: str
+    path: str
+    source: str
+    resource_type: str
+    status: str
+    reason: str
+    logs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The stack's outputs. `type` outputs."""
+
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Smoke:
+    """The event that went through the pipeline after its deploy. `type` smoke."""
+
+    id: str
+    status: str
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How it ended. `type` result.
+
+    status: created, updated, unchanged, hotswapped, dry-run, rolled-back, destroyed, failed.
+    """
+
+    status: str
+    stack: str
+    elapsed_s: float
+    resources: int = 0
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Consent that is needed before going on. about: what is said before it is asked for."""
+
+    text: str
+    about: tuple[str, ...] = ()
+
+
+Step = Phase | Note | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result

@@ -1,0 +1,55 @@
+"""The pipeline's alarms, and how they came to be so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rtp import contract
+from rtp.aws import alarms as service
+from rtp.ops.telemetry.ahead import together
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm, Turn
+    from rtp.contract import Names
+
+_ORDER = {"ALARM": 0, "INSUFFICIENT_DATA": 1, "OK": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """`alarms --json`: the alarms, firing ones first, and their changes of state, newest first."""
+
+    alarms: list[Alarm]
+    history: list[Turn]
+
+
+def current(aws: Aws, names: Names) -> list[Alarm]:
+    """The pipeline's alarms, firing ones first."""
+    # By their names: a prefix would also find those of an environment that is named like this one and more.
+    found = service.alarms(aws, [names.alarm(alarm) for alarm in contract.Alarm])
+    return sorted(found, key=lambda a: (_ORDER.get(a.state, 1), a.name))
+
+
+def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
+    """The alarms and at most `limit` of their changes since a time in epoch ms."""
+    found = current(aws, names)
+    histories = together({a.name: partial(_history, aws, a.name, since, limit) for a in found})
+    turns: list[Turn] = []
+    for history in histories.values():
+        if isinstance(history, Exception):
+            raise history
+        turns += history
+    turns.sort(key=lambda t: t.at, reverse=True)
+    return Alarms(found, turns[:limit])
+
+
+def _history(aws: Aws, alarm: str, since: int, limit: int) -> list[Turn]:
+    found = []
+    for turn in service.history(aws, alarm, since_ms=since):
+        found.append(turn)
+        if len(found) == limit:
+            break
+    return found

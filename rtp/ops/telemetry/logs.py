@@ -1,0 +1,187 @@
+"""Both functions' logs as one stream in time order: read what is there, or follow what comes."""
+
+from __future__ import annotations
+
+import heapq
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp import times
+from rtp.aws import logs
+from rtp.contract import Output
+from rtp.errors import AwsError, EndpointError, NotFoundError, UsageError
+from rtp.ops.telemetry.ahead import Ahead
+from rtp.ops.telemetry.logcontext import Context
+from rtp.ops.telemetry.logevent import LogEvent
+from rtp.ops.telemetry.logfilter import Filter
+from rtp.ops.telemetry.loglines import parse
+from rtp.ops.telemetry.pace import Pace
+from rtp.ops.telemetry.tail import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.aws.logs import LogLine, Page
+
+__all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
+
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
+_TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which lines. Times in epoch ms, both included; every filter that is given must hold.
+
+    functions: `processor`, `worker` or a function's full name; none means both. pattern: CloudWatch's filter pattern.
+    grep: regular expression over the line. level: the least one.
+    """
+
+    since: int
+    until: int | None = None
+    functions: tuple[str, ...] = ()
+    pattern: str | None = None
+    grep: str | None = None
+    level: str | None = None
+    id: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+
+
+def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogEvent]:
+    """The lines that are there, merged in time order. Lazy: holds two pages a function, however many there are."""
+    groups, wanted = _groups(outputs, query.functions), Filter(query)
+
+    def events() -> Iterator[LogEvent]:
+        context = Context()
+        ahead = {role: Ahead(_asked(aws, group, query, wanted.pattern)) for role, group in groups.items()}
+        try:
+            flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
+            for role, line in heapq.merge(*flat, key=_moment):
+                event = _understood(role, line, context, wanted)
+                if event is not None:
+                    yield event
+        finally:
+            for pages in ahead.values():
+                pages.close()
+
+    return events()
+
+
+def since_of(*, id: str | None, request_id: str | None, trace_id: str | None, now: int | None = None) -> int:
+    """From when to read for something that carries its own time, a day back for what does not; else ten minutes."""
+    now = times.now_ms() if now is None else now
+    if id is not None and _UUID7.fullmatch(id):
+        return int(id.replace("-", "")[:12], 16) - 60_000
+    if trace_id is not None and _TRACE.fullmatch(trace_id):
+        return int(trace_id[2:10], 16) * 1000 - 60_000
+    if id or request_id or trace_id:
+        return now - times.parse_duration("1d")
+    return now - times.parse_duration(times.DEFAULT_WINDOW)
+
+
+def follow(
+    aws: Aws,
+    outputs: Mapping[str, str],
+    query: LogQuery,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    now: Callable[[], int] = times.now_ms,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[LogEvent]:
+    """As `read`, then whatever comes, until the caller stops. `tell` hears of trouble that is being waited out."""
+    groups, wanted = _groups(outputs, query.functions), Filter(query)
+    pace = Pace(0.3, 1.5) if aws.local else Pace(1.0, 5.0)
+    missing: set[str] = set()
+
+    def tail(group: str) -> Tail:
+        def fetch(since: int) -> Ahead[Page]:
+            return Ahead(_present(aws, group, since, None, wanted.pattern, missing=missing))
+
+        return Tail(fetch, since=query.since, now=now)
+
+    def events() -> Iterator[LogEvent]:
+        tails = {role: tail(group) for role, group in groups.items()}
+        context, told = Context(), set[str]()
+        while True:
+            came = False
+            try:
+                merged = heapq.merge(*(_of(role, tail.poll()) for role, tail in tails.items()), key=_moment)
+                for role, line in merged:
+                    # Only now, as it is handed on, does it count as shown: a poll may break off at any line.
+                    if tails[role].fresh(line):
+                        came = True
+                        event = _understood(role, line, context, wanted)
+                        if event is not None:
+                            yield event
+            except AwsError as error:
+                if not (isinstance(error, EndpointError) or error.code == "throttled"):
+                    raise
+                if not pace.troubled:
+                    tell(f"{error.message} Trying again.")
+                sleep(pace.after_trouble())
+                continue
+            if pace.troubled:
+                tell("Following again; nothing was missed.")
+            for group in sorted(missing - told):
+                tell(f"{group} does not exist yet; waiting for it.")
+            told |= missing
+            sleep(pace.after(came=came))
+
+    return events()
+
+
+def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str, str]:
+    """Log groups by role. Raises UsageError on a function that the stack has not."""
+    names = {"processor": outputs[Output.PROCESSOR], "worker": outputs[Output.WORKER]}
+    for wanted in functions:
+        if wanted not in names and wanted not in names.values():
+            raise UsageError(f"There is no function {wanted!r}.", hint="Use processor or worker.")
+    chosen = {r: n for r, n in names.items() if not functions or r in functions or n in functions}
+    return {role: f"/aws/lambda/{name}" for role, name in chosen.items()}
+
+
+def _asked(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterator[Page]:
+    """A group's pages that a query can be answered from."""
+    if query.request_id is None:
+        yield from _present(aws, group, query.since, query.until, pattern)
+        return
+    # Few lines name the request, but those show which stream it was in, and when: all of that is its own.
+    spans: dict[str, tuple[int, int]] = {}
+    for page in _present(aws, group, query.since, query.until, f'"{query.request_id}"'):
+        for line in page.lines:
+            first, last = spans.get(line.stream, (line.at, line.at))
+            spans[line.stream] = (min(first, line.at), max(last, line.at))
+    for stream, (first, last) in sorted(spans.items(), key=lambda span: span[1]):
+        yield from logs.pages(aws, group, since=first, until=last, pattern=pattern, stream=stream)
+
+
+def _present(
+    aws: Aws, group: str, since: int, until: int | None, pattern: str | None, *, missing: set[str] | None = None
+) -> Iterator[Page]:
+    """A group's pages; none, and its name in `missing`, where it does not exist (yet)."""
+    try:
+        yield from logs.pages(aws, group, since=since, until=until, pattern=pattern)
+    except NotFoundError:
+        if missing is not None:
+            missing.add(group)
+
+
+def _of(role: str, lines: Iterable[LogLine]) -> Iterator[tuple[str, LogLine]]:
+    for line in lines:
+        yield role, line
+
+
+def _moment(entry: tuple[str, LogLine]) -> int:
+    return entry[1].at
+
+
+def _understood(role: str, line: LogLine, context: Context, wanted: Filter) -> LogEvent | None:
+    """What a line says, where it is wanted."""
+    if not wanted.may(line.message):
+        return None
+    event = context.of(parse(line.message, at=line.at, function=role), line.stream)
+    return event if wanted.wants(event) else None

@@ -1,0 +1,137 @@
+"""How a deployed pipeline is: every part is asked side by side, and one that cannot be read is named, not hidden."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rtp import times
+from rtp.aws import api, functions, stacks, usage
+from rtp.contract import Output
+from rtp.errors import NotFoundError, RtpError
+from rtp.ops.telemetry import alarms
+from rtp.ops.telemetry import statusparts as parts
+from rtp.ops.telemetry.ahead import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm
+    from rtp.aws.functions import EventSource, Function
+    from rtp.aws.usage import Quota
+    from rtp.config import Environment
+    from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
+
+# Without these nobody can say that all is well.
+_VITAL = ("queue", "dlq", "alarms", "event source", "functions")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part that could not be read, and why."""
+
+    part: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`status --json`. What could not be read is null or empty, and stands in `unread`.
+
+    healthy: nothing in `problems`. dead_by_error: dead records of the last 14 days.
+    """
+
+    env: str
+    stack: Stack
+    endpoints: dict[str, str]
+    functions: list[Function]
+    event_sources: list[EventSource]
+    queues: dict[str, Queue]
+    dead_by_error: list[ErrorCount]
+    alarms: list[Alarm]
+    last_hour: LastHour | None
+    quota: Quota | None
+    healthy: bool
+    problems: list[str]
+    unread: list[Unread]
+    at: str
+
+
+def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Status:
+    """Everything there is to say. Raises NotFoundError when nothing is deployed."""
+    now = times.now_ms() if now is None else now
+    names = environment.names
+    found = stacks.describe(aws, names.stack)
+    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+        raise NotFoundError(
+            f"{names.stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed"
+        )
+    outputs = stacks.outputs_of(found)
+    answers = together(_questions(aws, environment, outputs, now))
+    good: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
+    unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
+    queues: dict[str, Queue] = {part: good[part] for part in ("queue", "dlq") if part in good}
+    stack = parts.stack(found, outputs, by=good.get("last deploy"))
+    problems = parts.problems(
+        stack=stack,
+        settings=environment.settings,
+        queues=queues,
+        sources=good.get("event source"),
+        functions=good.get("functions"),
+        alarms=good.get("alarms", []),
+        quota=good.get("quota"),
+    )
+    problems += [f"{u.part} could not be read, so nobody knows: {u.message}" for u in unread if u.part in _VITAL]
+    return Status(
+        env=environment.name,
+        stack=stack,
+        endpoints=_endpoints(aws, outputs),
+        functions=good.get("functions", []),
+        event_sources=good.get("event source", []),
+        queues=queues,
+        dead_by_error=good.get("dead records", []),
+        alarms=good.get("alarms", []),
+        last_hour=good.get("metrics"),
+        quota=good.get("quota"),
+        healthy=not problems,
+        problems=problems,
+        unread=unread,
+        at=times.iso(now),
+    )
+
+
+def _questions(
+    aws: Aws, environment: Environment, outputs: Mapping[str, str], now: int
+) -> dict[str, Callable[[], object]]:
+    """What to ask, by the part's name; of a stack without outputs only what its name tells."""
+    names, shards = environment.names, environment.settings.index_shards
+    asked: dict[str, Callable[[], object]] = {"alarms": partial(alarms.current, aws, names)}
+    asked["metrics"] = partial(parts.last_hour, aws, names, now=now)
+    if not aws.local:
+        asked["last deploy"] = partial(parts.deployer, aws, names.stack)
+    if Output.DLQ_URL in outputs:
+        workers = (outputs[Output.PROCESSOR], outputs[Output.WORKER])
+        asked |= {
+            "queue": partial(parts.queue, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
+            "dlq": partial(parts.queue, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
+            "dead records": partial(parts.dead_by_error, aws, outputs[Output.TABLE], shards=shards, now=now),
+            "event source": partial(functions.event_sources, aws, parts.queue_arn(outputs, names.queue)),
+            "functions": lambda: [functions.function(aws, name) for name in workers],
+            "quota": partial(usage.quota, aws, outputs[Output.USAGE_PLAN_ID], outputs[Output.API_KEY_ID]),
+        }
+    return asked
+
+
+def _endpoints(aws: Aws, outputs: Mapping[str, str]) -> dict[str, str]:
+    if Output.API_URL not in outputs:
+        return {}
+    base = api.url(outputs, aws)
+    return {"process": f"{base}process", "events": f"{base}events"}
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RtpError):
+        return error.message
+    raise error  # a bug, which keeps its traceback

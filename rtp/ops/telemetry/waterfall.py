@@ -1,0 +1,91 @@
+"""A trace as rows, each where it belongs: segments, what they raised, and the log lines written meanwhile. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.ops.telemetry.segments import Problem, Segment, Trace
+
+_FRACTION_MS = 0.5  # of a log line's time, which has whole milliseconds, on average
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: a segment with what it raised, or a log line within one. Exactly one of segment and log is given."""
+
+    depth: int
+    offset_ms: float
+    segment: Segment | None = None
+    log: LogEvent | None = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Exceptions of the segment."""
+        return self.segment.exceptions if self.segment else ()
+
+
+def rows(trace: Trace, logs: Sequence[LogEvent] = ()) -> list[Row]:
+    """Rows in the order in which they are drawn: what a segment called and what was logged meanwhile, by time."""
+    start = trace.start_ms
+    walked = trace.walk()
+    placed: dict[str, list[LogEvent]] = {}
+    for log in logs:
+        placed.setdefault(_home(walked, log, start), []).append(log)
+    found: list[Row] = []
+    waiting = _inside(0, trace.segments, placed.get("", ()), start)
+    while waiting:
+        row = waiting.pop()
+        found.append(row)
+        if row.segment is not None:
+            waiting += _inside(row.depth + 1, row.segment.segments, placed.pop(row.segment.id, ()), start)
+    return found
+
+
+def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int) -> tuple[int, int]:
+    """Column and length of a bar: at least one column wide, never outside of `width`. Unended bars reach the end."""
+    if width <= 0:
+        return 0, 0
+    if total_ms <= 0:
+        return 0, width
+    first = int(min(width - 1.0, max(0.0, offset_ms / total_ms * width)))
+    if duration_ms is None:
+        return first, width - first
+    last = min(float(width), max(0.0, (offset_ms + duration_ms) / total_ms * width))
+    return first, max(1, min(width - first, round(last - first)))
+
+
+def _inside(depth: int, segments: Sequence[Segment], logs: Sequence[LogEvent], start: int) -> list[Row]:
+    """The rows directly within a segment, the last one first."""
+    found = [Row(depth, s.offset_ms, segment=s) for s in segments]
+    # A line's time has lost its fraction: one written just after a call began in the same millisecond goes below it.
+    found += [Row(depth, _offset(log, start) + _FRACTION_MS, log=log) for log in logs]
+    return sorted(found, key=lambda row: row.offset_ms, reverse=True)
+
+
+def _home(walked: list[tuple[int, Segment]], log: LogEvent, start: int) -> str:
+    """Id of the innermost segment of the line's function that ran at its time, not of a call to AWS; none: empty."""
+    offset = _offset(log, start)
+    first, best, best_depth = "", "", -1
+    services: list[tuple[int, str]] = []  # depth and name of the services that the walk is within
+    for depth, segment in walked:
+        while services and depth <= services[-1][0]:
+            services.pop()
+        if segment.origin or not services:
+            services.append((depth, segment.name))
+        if segment.namespace == "aws" or not services[-1][1].endswith(f"-{log.function}"):
+            continue
+        first = first or segment.id
+        end = segment.offset_ms + (segment.duration_ms if segment.duration_ms is not None else float("inf"))
+        runs = segment.offset_ms - _FRACTION_MS * 2 <= offset <= end + _FRACTION_MS * 2
+        if runs and depth > best_depth and not (log.kind == "platform" and best):
+            best, best_depth = segment.id, depth
+    return best or first
+
+
+def _offset(log: LogEvent, start: int) -> float:
+    return float(log.when - start)
