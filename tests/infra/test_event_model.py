@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtp.infra.event_schema import EVENT
-from rtp.runtime import event
+from rtp.runtime import event, jsontext
 
 UUID7 = "01890a5d-ac96-774b-bcce-b302099a8057"
 _model = fastjsonschema.compile(EVENT)
@@ -57,7 +57,7 @@ def _fits_model(value: Any) -> bool:
 
 def _fits_runtime(value: Any) -> bool:
     try:
-        event.of(value, event.Identity("r-1", 1))
+        event.parse(jsontext.dumps(value), event.Identity("r-1", 1))
     except event.InvalidEventError:
         return False
     return True
