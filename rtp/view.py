@@ -92,6 +92,11 @@ class Block:
 View = Line | Text | Table | Fields | Heading | Block | str
 
 
+def many(count: int, what: str) -> str:
+    """`1 message`, `1,200 messages`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def line(*parts: Text | str, indent: int = 0) -> Line:
     """A line of runs; bare strings are plain."""
     return Line(tuple(Text(p) if isinstance(p, str) else p for p in parts), indent)

@@ -21,7 +21,7 @@ from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.repair import Repair, run
 from rtp.ops.dlq.wanted import Wanted, pattern
 from rtp.ops.stack import guard
-from rtp.view import dim, line
+from rtp.view import dim, line, many
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
@@ -64,7 +64,7 @@ def inspect_(
     found, broken = _look(session, wanted, limit)
     if export is not None:
         _export(export, found.messages)
-        out.say(line(dim(f"{len(found.messages):,} messages in {export}")))
+        out.say(line(dim(f"{many(len(found.messages), 'message')} in {export}")))
     out.result(found, dlqlook.inspection)
     if broken:
         raise typer.Exit(broken.exit_code)
@@ -143,7 +143,7 @@ def undo(
     account = guard.account(aws, session.environment)
     run_ = journal.load(journal.folder(session.environment.state, session.environment.name), name)
     undoing.check(run_, stack=session.environment.names.stack, account=account)
-    question = f"Put {len(run_.entries)} messages of {run_.run} back"
+    question = f"Put {many(len(run_.entries), 'message')} of {run_.run} back"
     consent.ask(session, question, wide=True, yes=yes, confirm=confirm)
     with interrupts.gently(_teller(session)) as broken, lease.held(aws, outputs[Output.TABLE], "dlq undo", broken.stop):
         done = undoing.undo(aws, outputs, run_, stop=broken.stop)
@@ -220,8 +220,8 @@ def _chosen(
 
 def _meant(session: Session, every: bool) -> str:
     """The messages that are meant, in words."""
-    count = f"{inspect.depth(session.aws, session.outputs):,}"
-    return f"all of about {count} dead messages" if every else f"the chosen ones of about {count} dead messages"
+    count = inspect.depth(session.aws, session.outputs)
+    return f"{'all' if every else 'the chosen ones'} of about {many(count, 'dead message')}"
 
 
 def _look(session: Session, wanted: Wanted, limit: int) -> tuple[inspect.Inspection, Interruption]:

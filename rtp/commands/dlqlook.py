@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
-from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, good, line, name, warn
+from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, good, line, many, name, warn
 
 if TYPE_CHECKING:
     from rtp.ops.dlq.deadletters import DeadLetter
@@ -27,7 +27,7 @@ def inspection(found: Inspection) -> list[View]:
         return [line(name(found.queue), f" {said}")]
     oldest = times.ago(min(letter.message.sent_at for letter in found.messages))
     part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
-    counted = f"{part}about {found.depth:,} message{'s' if found.depth != 1 else ''}, the oldest from {oldest} ago"
+    counted = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
     views: list[View] = [line(name(found.queue), f"  {counted}")]
     if len(found.messages) == 1:
         return views + _whole(found.messages[0])

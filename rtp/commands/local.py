@@ -93,6 +93,7 @@ def reset(session: Session, *, yes: Yes = False) -> None:
     root = session.environment.root
     session.out.confirm(f"Forget all data of the local engine in {engine.status(root).folder}?", yes=yes)
     engine.reset(root)
+    session.out.say("all data is forgotten")
     session.out.result(_report(engine.status(root)), _render)
 
 

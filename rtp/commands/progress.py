@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtp.ops.stack import steps as s
-from rtp.view import Column, Fields, Style, Table, Text, bad, dim, good, line, name, strong
+from rtp.view import Column, Fields, Style, Table, Text, bad, dim, good, line, many, name, strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,9 @@ class Progress:
             case s.Emptied():
                 out.event("emptied", step, lambda _: None)
                 if not out.json:
-                    out.say(line("emptied ", name(step.bucket), dim(f": {step.objects:,} object versions deleted")))
+                    out.say(
+                        line("emptied ", name(step.bucket), dim(f": {many(step.objects, 'object version')} deleted"))
+                    )
             case s.Smoke():
                 self.settle()
                 out.event("smoke", step, lambda _: None)

@@ -10,6 +10,7 @@ from rtp.aws import buckets, queues, remains
 from rtp.errors import AwsError
 from rtp.ops.stack.bootstrap import STACK as BOOTSTRAP
 from rtp.ops.stack.changes import KEEPS
+from rtp.view import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -171,14 +172,14 @@ def _holds(aws: Aws, resource: Resource) -> str:
     try:
         if resource.resource_type == TABLE:
             count = remains.item_count(aws, resource.physical_id)
-            return f"about {count:,} records" if count else ""
+            return f"about {many(count, 'record')}" if count else ""
         if resource.resource_type == BUCKET:
             objects = buckets.count(aws, resource.physical_id, limit=_MANY) or 0
             return f"{objects:,}{' or more' if objects >= _MANY else ''} object versions" if objects else ""
         if resource.resource_type == QUEUE:
             depth = queues.depth(aws, resource.physical_id)
             at_work = f", {depth.in_flight:,} of them being processed" if depth.in_flight else ""
-            return f"{depth.total:,} messages{at_work}" if depth.total else ""
+            return f"{many(depth.total, 'message')}{at_work}" if depth.total else ""
     except AwsError:  # it is gone already, or may not be looked into; the deletion will tell
         return ""
     return ""

@@ -41,7 +41,7 @@ def test_destroy_says_before_and_proves_after(project: Project) -> None:
     refused = project.rtp("destroy", ok=False)
     # Then it says what goes, what stays and what is lost, and does nothing
     assert refused.code == 5
-    assert f"lost: 1 messages in {STACK}-dlq" in refused.stderr
+    assert f"lost: 1 message in {STACK}-dlq" in refused.stderr
     assert stacks.describe(aws, STACK) is not None
     # When with consent
     lines = project.rtp("destroy", "--yes", "--json").lines
