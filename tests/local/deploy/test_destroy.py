@@ -48,7 +48,7 @@ def test_destroy_says_before_and_proves_after(project: Project) -> None:
     plan, proof, result = of(lines, "plan"), of(lines, "proof"), lines[-1]
     # Then the plan knew it all
     goes = {(i["kind"], i["name"]): i["note"] for i in plan["goes"]}
-    assert goes["table", f"{STACK}-table"] == "about 1 records"
+    assert goes["table", f"{STACK}-table"] == "about 1 record"
     assert goes["bucket", outputs[Output.BUCKET]].endswith("object versions")
     assert [i["name"] for i in plan["lost"]] == [f"{STACK}-dlq"]
     assert {i["kind"] for i in plan["stays"]} == {"key", "bucket"}
