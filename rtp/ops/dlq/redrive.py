@@ -18,6 +18,7 @@ from rtp.errors import RtpError
 from rtp.ops.dlq import deadletters
 from rtp.ops.events import deliver
 from rtp.runtime.event import Identity
+from rtp.view import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -164,7 +165,8 @@ class Redrive:
             return False
         if not self._told:
             self._told = True
-            self._tell(f"{self._bound - len(self._seen)} messages are hidden by another receiver; waiting for them")
+            hidden = many(self._bound - len(self._seen), "message")
+            self._tell(f"waiting for {hidden} hidden by another receiver")
         return not self._stop.soon.wait(_LOOK_S)
 
     def _fresh(self, messages: Sequence[Message]) -> list[DeadLetter]:

@@ -190,7 +190,7 @@ def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> 
         moved = list(work.move())
 
     assert len(moved) == 3
-    assert told == ["1 messages are hidden by another receiver; waiting for them"]
+    assert told == ["waiting for 1 message hidden by another receiver"]
 
 
 def test_edited_events_go_instead(tmp_path: Path) -> None:
