@@ -142,4 +142,19 @@ def clients() -> dict[str, Any]:
     )
     session = botocore.session.get_session()
     session.register_component("data_loader", OurServices(include_default_search_paths=True))
-    return {name: session.create_client(name, config=config) for name in _SERVICES}
+
+    @cache
+    def client(name: str) -> Any:
+        return session.create_client(name, config=config)
+
+    return {"dynamodb": client("dynamodb"), "s3": client("s3"), "sqs": _Late(lambda: client("sqs"))}
+
+
+class _Late:
+    """A client that is made when it is first used: most invocations send nothing."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self._make(), operation)

@@ -170,12 +170,14 @@ def _patch() -> None:
     from aws_xray_sdk.core.context import Context
     from aws_xray_sdk.core.models.dummy_entities import DummySegment
 
+    nothing = DummySegment("none")
+
     class SpanContext(Context):  # type: ignore[misc]
         """The SDK's current entity, per thread and task."""
 
         def get_trace_entity(self) -> Any:
             spans = _open.get()
-            return spans[-1] if spans else DummySegment("none")
+            return spans[-1] if spans else nothing
 
         def put_subsegment(self, subsegment: Any) -> None:
             if subsegment.sampled:  # a call of ours stands in no span, and must not carry a made-up trace id
