@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -150,7 +149,8 @@ def measure(folder: Path, rounds: int) -> list[Row]:
         finally:
             for project in (rtp, cdk):
                 engines.stop(project.root)
-    return [Row(what, statistics.median(a), statistics.median(b)) for what, (a, b) in taken.items()]
+    # The best of each: what else runs on the machine only ever adds.
+    return [Row(what, min(a), min(b)) for what, (a, b) in taken.items()]
 
 
 def main() -> int:
@@ -167,7 +167,7 @@ def main() -> int:
     if options.json:
         print(json.dumps([{"what": r.what, "rtp_s": r.rtp_s, "cdk_s": r.cdk_s, "ratio": r.ratio} for r in rows]))
     else:
-        print(f"{'':<22}{'rtp':>8}{'cdk':>8}{'ratio':>8}{'limit':>8}   median of {options.rounds}")
+        print(f"{'':<22}{'rtp':>8}{'cdk':>8}{'ratio':>8}{'limit':>8}   best of {options.rounds}")
         for r in rows:
             print(f"{r.what:<22}{r.rtp_s:>7.2f}s{r.cdk_s:>7.2f}s{r.ratio:>8.2f}{LIMITS[r.what]:>8.2f}")
     return int(any(r.ratio > LIMITS[r.what] for r in rows))
