@@ -21,6 +21,7 @@ from rtp.view import dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from rtp.output import Output
 
@@ -47,11 +48,37 @@ def demo() -> None:
 def _play(out: Output, folder: Path, step: op.Step) -> None:
     out.say(line(dim("$ "), name("rtp " + " ".join(step.command))))
     # The commands themselves, as a person would type them: what is shown is what there is.
-    done = subprocess.run([sys.executable, "-m", "rtp", *step.command], cwd=folder, env=_environment(), check=False)
-    if done.returncode in (ExitCode.INTERRUPTED, -signal.SIGINT):
+    code = _run([sys.executable, "-m", "rtp", *step.command], folder)
+    if code in (ExitCode.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
-    if done.returncode not in step.expect:
-        raise RtpError(f"The demo stopped: `rtp {' '.join(step.command)}` ended with exit code {done.returncode}.")
+    if code not in step.expect:
+        raise RtpError(f"The demo stopped: `rtp {' '.join(step.command)}` ended with exit code {code}.")
+
+
+def _run(argv: list[str], folder: Path) -> int:
+    """Run a command to its end. A signal meanwhile is acted on once the command has ended, so that none is orphaned."""
+    got: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        got.append(number)
+        if number == signal.SIGTERM:  # a terminal's Ctrl-C reaches the command by itself
+            for child in children:
+                child.terminate()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with subprocess.Popen(argv, cwd=folder, env=_environment()) as child:
+            children.append(child)
+            if signal.SIGTERM in got:  # it came before the child was known
+                child.terminate()
+            code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if got:
+        signal.raise_signal(got[0])
+    return code
 
 
 def _edit(out: Output, folder: Path, step: op.Step) -> None:
