@@ -212,7 +212,7 @@ def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> 
 def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
     pipeline.kill_orders(20)
     pipeline.mend()
-    first = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "5")
+    first = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "0.5")
     wait_for(lambda: len(pipeline.dlq) < 20)
 
     second = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
