@@ -11,14 +11,19 @@ import logging
 import sys
 import time
 import traceback
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtp.runtime.errors import sanitised
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAX_TEXT = 2_000
 _MAX_STACK = 20  # frames
 _threshold = logging.INFO
+_waiting: ContextVar[list[str] | None] = ContextVar("rtp_log_lines", default=None)
 _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", default=None)
 
 
@@ -95,7 +100,28 @@ def write(level: str, step: str, message: str, fields: dict[str, Any]) -> None:
 
 def emit(document: dict[str, Any]) -> None:
     """Write a JSON object as one line, in one call, so that threads do not mix theirs."""
-    sys.stdout.write(json.dumps(document, separators=(",", ":"), default=str) + "\n")
+    line = json.dumps(document, separators=(",", ":"), default=str) + "\n"
+    waiting = _waiting.get()
+    if waiting is None:
+        _put(line)
+    else:
+        waiting.append(line)
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Write the lines of a step taken with a whole batch at once: whoever reads them is woken once."""
+    lines: list[str] = []
+    token = _waiting.set(lines)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        _put("".join(lines))
+
+
+def _put(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 

@@ -91,9 +91,10 @@ class Pipeline:
             cause = failure
             runtime.each(lambda job: self._settlement.unarchived(job, cause), jobs)
             return False
-        for number, job in enumerate(jobs):
-            job.raw_key = f"{key}#{number}"
-            _received(job, raw_key=job.raw_key)
+        with logs.together():
+            for number, job in enumerate(jobs):
+                job.raw_key = f"{key}#{number}"
+                _received(job, raw_key=job.raw_key)
         return True
 
     def _claimed(self, jobs: Sequence[Job]) -> list[Job]:

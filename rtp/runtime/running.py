@@ -40,6 +40,8 @@ def start_threads(calls: Sequence[Callable[[], Any]], concurrency: int) -> list[
                     future.set_result(made)
 
     for _ in range(min(concurrency, len(calls))):
+        if not waiting:
+            break  # quick calls are all done by the threads that are there
         threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
     return futures
 

@@ -38,8 +38,9 @@ class Settlement:
         if done := [job for job in jobs if job.error is None]:
             self._archive(done)
         written = self._write_together([job for job in jobs if job.error is None])
-        for job in written:
-            self._processed(job)
+        with logs.together():
+            for job in written:
+                self._processed(job)
         self._runtime.each(self._end, [job for job in jobs if job.outcome is None])
 
     def outage(self, job: Job, during: str, failure: BaseException) -> None:

@@ -38,8 +38,9 @@ def work(runtime: Runtime, batch: dict[str, Any], context: Any) -> dict[str, Any
     try:
         Pipeline(runtime, deadline, metrics, name=request_id).process(ordered)
     finally:
-        for line in metrics.lines():
-            logs.emit(line)
+        with logs.together():
+            for line in metrics.lines():
+                logs.emit(line)
     return response(jobs)
 
 
