@@ -5,6 +5,9 @@ READY := .venv/.ready
 # -n: the suites wait on an engine more than they compute.
 WORKERS ?= 3
 
+# The suites start thousands of interpreters; each would compile its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint types check reliability bench docs lock clean
 
 demo: $(READY)
@@ -46,7 +49,7 @@ lock: $(READY)
 $(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
