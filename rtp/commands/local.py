@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import Yes, new_app, with_session
+from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.local import engine
 from rtp.view import Fields, Line, View, bad, good, line, name, warn
@@ -106,6 +107,8 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of the last lines first.")] = 50,
 ) -> None:
     """Show what the engine itself logs, not the functions in it."""
+    if follow:
+        end_with_reader()
     for text in _tail(engine.status(session.environment.root).log_file, lines, follow=follow):
         session.out.event("engine-log", LogLine(text), lambda entry: entry.message)
 

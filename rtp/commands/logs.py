@@ -10,6 +10,7 @@ import typer
 from rtp import times
 from rtp.commands import loglook
 from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import UsageError
@@ -77,6 +78,7 @@ def logs(
     if query.until is not None and query.until < query.since:
         raise UsageError("--until is before --since.")
     if follow:
+        end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
         _write(session, op.follow(session.aws, session.outputs, query, tell=out.warn), form)

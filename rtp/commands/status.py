@@ -9,6 +9,7 @@ import typer
 
 from rtp import times
 from rtp.commands.options import new_app, with_session
+from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.commands.statuslook import views
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
@@ -39,6 +40,7 @@ def status(
     if watch and check:
         raise UsageError("--watch never ends, so --check has no answer.", hint="Leave one of them out.")
     if watch:
+        end_with_reader()
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
         return
     found = op.read(session.aws, session.environment)

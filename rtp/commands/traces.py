@@ -9,6 +9,7 @@ import typer
 
 from rtp import times
 from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.commands.tracelook import outcome, waterfall
 from rtp.commands.tracepage import page
@@ -65,6 +66,7 @@ def traces(
         raise UsageError("--until is before --since.")
     _ = session.outputs  # so that a stack that is not there is told as that
     if follow:
+        end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
         for summary in op.follow(session.aws, names.stack, query, tell=out.warn):

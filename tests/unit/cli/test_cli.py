@@ -128,3 +128,11 @@ def test_a_closed_stream_is_an_empty_one(command: str, code: int, said: str) -> 
     shell = ["/bin/sh", "-c", f"exec {sys.executable} -m rtp {command}"]
     done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
+
+
+def test_a_follower_ends_with_its_reader_also_while_there_is_nothing_to_write(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "rtp", "local", "logs", "--follow"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert (child.wait(30), child.stderr.read()) == (0, b"")
