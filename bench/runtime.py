@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COLD_RUNS = 21
 BATCHES, CPU_RUNS = 40, 5
-EVENTS, FLOW_RUNS = 1_000, 3
+EVENTS, FLOW_RUNS = 1_000, 5
 STACK = "realtime-processor-local"
 HERE = Path(__file__).parent
 NAIVE, RTP, STORED = "naive", "rtp", "rtp, stored as it came"
