@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,8 @@ _ANSI = {
     Style.NUMBER: "35",
 }
 _MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
+_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
@@ -71,6 +74,7 @@ class Output:
         self._gathering = False
         self._flushed = 0.0
         self._terminals: dict[int, bool] = {}
+        self._narrows: dict[int, bool] = {}
 
     # data
 
@@ -105,7 +109,7 @@ class Output:
         value = plain.plain(data)
         if self._query is not None:
             value = self._query.search(value)
-        self._write(self._stdout, plain.dumps(value, indent=2 if self._stdout.isatty() else None) + "\n")
+        self._write_json(plain.dumps(value, indent=2 if self._stdout.isatty() else None))
 
     def show(self, views: Views) -> None:
         """Views on stdout."""
@@ -133,7 +137,7 @@ class Output:
         """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
         if self.json:
             body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-            self._write(self._stdout, plain.dumps(body) + "\n")
+            self._write_json(plain.dumps(body))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
         if error.hint:
@@ -227,7 +231,15 @@ class Output:
             value = self._query.search(value)
             if value is None:
                 return
-        self._write(self._stdout, plain.written(value) + "\n")
+        self._write_json(plain.written(value))
+
+    def _write_json(self, text: str) -> None:
+        if self._narrow(self._stdout):
+            text = _BEYOND_ASCII.sub(lambda match: plain.escaped(match[0]), text)
+        self._write(self._stdout, text + "\n")
+
+    def _write_text(self, stream: TextIO, text: str) -> None:
+        self._write(stream, text.translate(_ASCII) if self._narrow(stream) else text)
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
@@ -248,13 +260,13 @@ class Output:
         items = _listed(views)
         terminal = self._terminal(stream)
         if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
-            self._write(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
+            self._write_text(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
             return
         console = self._console(stream)
         if terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items):
             # What is not laid out is written at once: rich takes ten times as long, which a long log makes felt.
             codes = _codes(colour=console.color_system is not None, monochrome=console.no_color)
-            self._write(stream, "".join(f"{_lit(v, codes)}\n" for v in items))
+            self._write_text(stream, "".join(f"{_lit(v, codes)}\n" for v in items))
             return
         if terminal:
             for index, view in enumerate(items):
@@ -265,7 +277,19 @@ class Output:
         with console.capture() as capture:
             for index, view in enumerate(items):
                 console.print(_rich(view, first=index == 0, tty=False))
-        self._write(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+        self._write_text(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+
+    def _narrow(self, stream: TextIO) -> bool:
+        """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
+        known = self._narrows.get(id(stream))
+        if known is None:
+            try:
+                "…·→✗".encode(stream.encoding or "utf-8")
+                known = False
+            except UnicodeEncodeError:
+                known = True
+            self._narrows[id(stream)] = known
+        return known
 
     def _terminal(self, stream: TextIO) -> bool:
         """Whether a stream is a terminal; asked once, for it takes longer than writing a line."""

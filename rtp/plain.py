@@ -70,6 +70,12 @@ def written(value: Any, *, indent: int | None = None) -> str:
     return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
+def escaped(character: str) -> str:
+    """A character as JSON escapes it, in a pair where it takes two."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
 def loads(text: str | bytes) -> Any:
     """JSON with fractions as Decimal, so that what is read can be written again unchanged. Raises ValueError."""
     return simplejson.loads(text, use_decimal=True)

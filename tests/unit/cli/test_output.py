@@ -140,8 +140,16 @@ def test_json_of_hostile_text_is_lossless() -> None:
 def test_a_locale_without_utf8_is_no_reason_to_fail() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
-    Output(stdout=stream).show("naïve → 日本")
-    assert raw.getvalue() == b"na\\xefve \\u2192 \\u65e5\\u672c\n"
+    Output(stdout=stream).show("naïve → 日本 …")
+    assert raw.getvalue() == b"na\\xefve -> \\u65e5\\u672c ...\n"
+
+
+def test_json_says_the_same_in_a_locale_without_utf8() -> None:
+    raw = io.BytesIO()
+    value = {"naïve…": ["日本", "\U0001f600", "×"]}
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    Output(json=True, stdout=stream).document(value)
+    assert json.loads(raw.getvalue()) == value
 
 
 def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:
