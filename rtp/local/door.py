@@ -62,9 +62,9 @@ class Door:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        name, _, port = host.lower().rpartition(":")
+        name, _, port = host.lower().partition(":")
         # Names below .localhost are loopback by definition and cannot be rebound; buckets and APIs are addressed so.
-        return port == str(self._port) and (name in HOSTS or name.endswith(".localhost"))
+        return (port or "80") == str(self._port) and (name in HOSTS or name.endswith(".localhost"))
 
     @staticmethod
     def _is_admin(scope: Scope) -> bool:
