@@ -225,8 +225,9 @@ class Settlement:
         try:
             with runtime.traced([job], "SQS", "ChangeMessageVisibility", queue_url=runtime.settings.queue_url):
                 runtime.queues.delay(delivery.receipt_handle, seconds)
-            told = f"the message comes back in {seconds} s"
-            step(job, logs.info, "delayed", told if seconds else "the message comes back at once", seconds=seconds)
+            back = f"the message comes back in {seconds} s" if seconds else "the message comes back at once"
+            told = "the last attempt: the message goes to the dead-letter queue" if job.last and not seconds else back
+            step(job, logs.info, "delayed", told, seconds=seconds)
         except Exception as failure:
             step(
                 job,
