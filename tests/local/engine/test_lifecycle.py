@@ -50,6 +50,12 @@ def processes_in(place: Path) -> list[int]:
     return found
 
 
+def taken(port: int) -> bool:
+    """Whether somebody else, such as an engine of another worker's tests, has the port by now."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
     # Given
     first = engine.start(root)
@@ -63,7 +69,7 @@ def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
     assert engine.status(root).state == "stopped"
     second = engine.start(root)
     # Then
-    assert second.port == first.port
+    assert second.port == first.port or taken(first.port)
     assert not second.data_lost
     received = aws(second).call("sqs", "receive_message", QueueUrl=url)
     assert received["Messages"][0]["Body"] == "still here"

@@ -58,6 +58,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, when: str, what: signal.S
         for row in story.stdout:
             if row.startswith(when):
                 break
+        next(story.stdout)  # the command speaks: Python itself is up, and what interrupts now interrupts rtp
         # A terminal's Ctrl-C reaches the whole group; a supervisor's SIGTERM only the demo itself.
         if what is signal.SIGINT:
             os.killpg(story.pid, what)
