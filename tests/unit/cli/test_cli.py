@@ -136,3 +136,18 @@ def test_a_follower_ends_with_its_reader_also_while_there_is_nothing_to_write(tm
         assert child.stdout is not None and child.stderr is not None
         child.stdout.close()
         assert (child.wait(30), child.stderr.read()) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("args", "hint", "shown"),
+    [
+        (["status", "-e", "prod"], "Run `rtp deploy`.", "Run `rtp deploy -e prod`."),
+        (["status", "--env=prod"], "`rtp show 1` and `rtp status`", "`rtp show 1 -e prod` and `rtp status -e prod`"),
+        (["status"], "Run `rtp deploy`.", "Run `rtp deploy`."),
+        (["status", "-e", "prod"], "`rtp config -e dev`", "`rtp config -e dev`"),
+        (["status", "-e", "prod"], "See `rtp local status` or `rtp send --help`.", None),
+        (["status", "-e", "`rm -rf`"], "Run `rtp deploy`.", None),
+    ],
+)
+def test_a_hint_can_be_pasted_and_acts_on_the_same_environment(args: list[str], hint: str, shown: str | None) -> None:
+    assert cli._pasteable(hint, args) == (hint if shown is None else shown)
