@@ -110,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. The only place where an expected failure is printed."""
     args = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _unraisable
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started us: nobody answers, and nobody wants to know
             stream = Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115
@@ -163,6 +164,19 @@ def _fail(error: RtpError, args: Sequence[str]) -> int:
     # The options may be what is wrong, so the arguments are asked and not the parser.
     Output(json=any(a == "--json" or a.split("=")[0] == "--query" for a in args)).error(error)
     return error.exit_code
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """A signal that came within a finalizer would be swallowed with a traceback; have it come again a moment later."""
+    number = {_Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(lost.exc_type)
+    if number is None:
+        sys.__unraisablehook__(lost)
+        return
+    import threading
+
+    again = threading.Timer(0.02, os.kill, (os.getpid(), number))
+    again.daemon = True
+    again.start()
 
 
 def _pasteable(hint: str, args: Sequence[str]) -> str:

@@ -226,7 +226,7 @@ class Settlement:
             with runtime.traced([job], "SQS", "ChangeMessageVisibility", queue_url=runtime.settings.queue_url):
                 runtime.queues.delay(delivery.receipt_handle, seconds)
             back = f"the message comes back in {seconds} s" if seconds else "the message comes back at once"
-            told = "the last attempt: the message goes to the dead-letter queue" if job.last and not seconds else back
+            told = "the last attempt; off to the DLQ" if job.last and not seconds else back
             step(job, logs.info, "delayed", told, seconds=seconds)
         except Exception as failure:
             step(
