@@ -45,6 +45,7 @@ def rang(
     since_ms: an alarm that rang after this and is quiet again has rung.
     """
     deadline = clock() + seconds
+    since_ms -= since_ms % 1000  # an engine gives these times in whole seconds
     names = [a.name for a in watched]
     while (left := deadline - clock()) > 0:
         found = [_as_it_rang(aws, a, since_ms) for a in alarms.alarms(aws, names)]

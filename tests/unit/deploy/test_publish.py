@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -166,6 +167,27 @@ def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> 
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
     told = list(alarmwatch.rang(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert told and all(isinstance(t, float) for t in told)
+
+
+def test_an_alarm_that_rang_and_is_quiet_again_has_rung_within_the_second_of_the_update_too() -> None:
+    # Given times in whole seconds: an update began at 100.7, and at 100.9 its alarm rang for a moment
+    second = datetime.fromtimestamp(100, UTC)
+    data = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "ALARM", "stateReason": "five failed"}}
+    turn = {"AlarmName": "shop-dev-api-5xx", "Timestamp": second, "HistoryData": json.dumps(data)}
+    aws: Any = FakeAws(
+        {
+            "describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx") | {"StateUpdatedTimestamp": second}]},
+            "describe_alarm_history": lambda **_: {"AlarmHistoryItems": [turn]},
+        }
+    )
+    watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
+    clock = iter(range(100))
+    kept: dict[str, Any] = {"sleep": lambda _: None, "clock": lambda: float(next(clock))}
+    # Then it has rung
+    (rang,) = [a for a in alarmwatch.rang(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
+    assert (rang.state, rang.reason) == ("ALARM", "five failed")
+    # But a turn of an earlier second is not the update's
+    assert not [a for a in alarmwatch.rang(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
 
 
 def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:
