@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import signal
 import sys
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, TextIO
 
@@ -158,11 +156,12 @@ def _run(args: list[str]) -> int:
 
 
 def _fail(error: RtpError, args: Sequence[str]) -> int:
+    from rtp import pasteable
     from rtp.output import Output
 
-    error.hint = _pasteable(error.hint, args)
     # The options may be what is wrong, so the arguments are asked and not the parser.
-    Output(json=any(a == "--json" or a.split("=")[0] == "--query" for a in args)).error(error)
+    json = any(a == "--json" or a.split("=")[0] == "--query" for a in args)
+    Output(json=json, env=pasteable.named(args)).error(error)
     return error.exit_code
 
 
@@ -177,15 +176,6 @@ def _unraisable(lost: sys.UnraisableHookArgs) -> None:
     again = threading.Timer(0.02, os.kill, (os.getpid(), number))
     again.daemon = True
     again.start()
-
-
-def _pasteable(hint: str, args: Sequence[str]) -> str:
-    """The hint with `-e ENV` in its commands where the failed one had it: pasted, they act on the same environment."""
-    pairs = [*pairwise(args), *((a.partition("=")[0], a.partition("=")[2]) for a in args)]
-    env = next((v for k, v in pairs if k in ("--env", "-e") and re.fullmatch(r"[a-z][a-z0-9-]*", v)), None)
-    if env is None:
-        return hint
-    return re.sub(r"`(rtp (?!local|demo|init)[a-z](?:(?! -e | --env|--help)[^`])*)`", rf"`\1 -e {env}`", hint)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

@@ -10,36 +10,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rtp import plain
+from rtp import drawing, pasteable, plain
 from rtp.errors import ReaderGoneError, RefusedError, RtpError, UsageError
-from rtp.fit import GAP, fit
 from rtp.sanitize import printable
-from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View
+from rtp.view import Block, Fields, Heading, Line, Style, Table, Text, View
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType
-    from rich.text import Text as RichText
+    from rich.console import Console
 
-_STYLES = {
-    Style.PLAIN: "",
-    Style.STRONG: "bold",
-    Style.DIM: "dim",
-    Style.GOOD: "green",
-    Style.BAD: "bold red",
-    Style.WARN: "yellow",
-    Style.NAME: "cyan",
-    Style.NUMBER: "magenta",
-}
-_ANSI = {
-    Style.STRONG: "1",
-    Style.DIM: "2",
-    Style.GOOD: "32",
-    Style.BAD: "1;31",
-    Style.WARN: "33",
-    Style.NAME: "36",
-    Style.NUMBER: "35",
-}
-_MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
@@ -52,7 +30,8 @@ _T = TypeVar("_T")
 class Output:
     """Where a command's data and talk go.
 
-    json: data as JSON. query: JMESPath applied to each JSON document; implies json. quiet: no talk but errors.
+    json: data as JSON. query: JMESPath applied to each JSON document; implies json.
+    env: the environment that the command line names; the commands that rtp advises get it too.
     """
 
     def __init__(
@@ -60,12 +39,14 @@ class Output:
         *,
         json: bool = False,
         query: str | None = None,
+        env: str | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         stdin: TextIO | None = None,
     ) -> None:
         self.json = json or query is not None
         self._query = _compile(query) if query is not None else None
+        self._env = env
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
@@ -135,13 +116,14 @@ class Output:
 
     def error(self, error: RtpError) -> None:
         """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
+        hint = pasteable.text(error.hint, self._env)
         if self.json:
-            body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+            body = {"error": {"code": error.code, "message": error.message, "hint": hint}}
             self._write_json(plain.dumps(body))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
-        if error.hint:
-            self.say(Line((Text("  mend: ", Style.DIM), Text(error.hint))))
+        if hint:
+            self.say(Line((Text("  mend: ", Style.DIM), Text(hint))))
 
     # asking
 
@@ -257,27 +239,33 @@ class Output:
             raise ReaderGoneError from None
 
     def _draw(self, stream: TextIO, views: Views) -> None:
-        items = _listed(views)
+        items = self._listed(views)
         terminal = self._terminal(stream)
         if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
-            self._write_text(stream, "".join(f"{_flat(v)}\n" for v in items))  # rich is not loaded for plain lines
+            # rich is not loaded for plain lines
+            self._write_text(stream, "".join(f"{drawing.flat(v)}\n" for v in items))
             return
         console = self._console(stream)
         if terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items):
             # What is not laid out is written at once: rich takes ten times as long, which a long log makes felt.
-            codes = _codes(colour=console.color_system is not None, monochrome=console.no_color)
-            self._write_text(stream, "".join(f"{_lit(v, codes)}\n" for v in items))
+            codes = drawing.codes(colour=console.color_system is not None, monochrome=console.no_color)
+            self._write_text(stream, "".join(f"{drawing.lit(v, codes)}\n" for v in items))
             return
         if terminal:
             for index, view in enumerate(items):
                 console.print(
-                    _rich(view, first=index == 0, tty=True), soft_wrap=isinstance(view, str | Text | Line | Block)
+                    drawing.renderable(view, first=index == 0, tty=True),
+                    soft_wrap=isinstance(view, str | Text | Line | Block),
                 )
             return
         with console.capture() as capture:
             for index, view in enumerate(items):
-                console.print(_rich(view, first=index == 0, tty=False))
+                console.print(drawing.renderable(view, first=index == 0, tty=False))
         self._write_text(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+
+    def _listed(self, views: Views) -> list[View]:
+        items = [views] if isinstance(views, str | Text | Line | Table | Fields | Heading | Block) else list(views)
+        return items if self._env is None else [pasteable.view(item, self._env) for item in items]
 
     def _narrow(self, stream: TextIO) -> bool:
         """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
@@ -332,14 +320,10 @@ class Live:
         if self._region is not None:
             from rich.console import Group
 
-            items = _listed(views)
-            self._region.update(Group(*(_rich(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True)
-
-
-def _listed(views: Views) -> list[View]:
-    if isinstance(views, str | Text | Line | Table | Fields | Heading | Block):
-        return [views]
-    return list(views)
+            items = self._output._listed(views)
+            self._region.update(
+                Group(*(drawing.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
+            )
 
 
 def _compile(query: str) -> Any:
@@ -351,120 +335,3 @@ def _compile(query: str) -> Any:
         raise UsageError(
             f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
         ) from None
-
-
-def _flat(view: object) -> str:
-    if isinstance(view, Line):
-        return " " * view.indent + printable("".join([p.text for p in view.parts]))
-    if isinstance(view, Fields):
-        pad, width = " " * view.indent, max((len(printable(label)) for label, _ in view.pairs), default=0)
-        rows = ((printable(label).ljust(width), "-" if cell is None else _flat(cell)) for label, cell in view.pairs)
-        return "\n".join(f"{pad}{label}  {cell}".rstrip() for label, cell in rows)
-    if isinstance(view, Block):
-        pad = " " * view.indent
-        return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))
-    return printable(view.text if isinstance(view, Text) else str(view))
-
-
-def _codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:
-    """A terminal's control sequence of each style; none where it has no colours, attributes alone under NO_COLOR."""
-    if not colour:
-        return {}
-    known = _MONOCHROME if monochrome else _ANSI
-    return {style: f"\x1b[{code}m" for style, code in known.items()}
-
-
-def _lit(view: object, codes: dict[Style, str]) -> str:
-    """A view without layout as a terminal shows it."""
-    if isinstance(view, Line):
-        return " " * view.indent + "".join(
-            [
-                f"{codes[p.style]}{printable(p.text)}\x1b[0m" if p.style in codes else printable(p.text)
-                for p in view.parts
-            ]
-        )
-    style = view.style if isinstance(view, Text | Block) else Style.PLAIN
-    return f"{codes[style]}{_flat(view)}\x1b[0m" if style in codes else _flat(view)
-
-
-def _rich_text(cell: object) -> RichText:
-    from rich.text import Text as RichText
-
-    if cell is None:
-        return RichText("-", style="dim")
-    if isinstance(cell, Line):
-        text = RichText(" " * cell.indent)
-        for part in cell.parts:
-            text.append(printable(part.text), style=_STYLES[part.style])
-        return text
-    if isinstance(cell, Text):
-        return RichText(printable(cell.text), style=_STYLES[cell.style])
-    return RichText(printable(str(cell)))
-
-
-def _rich(view: View, *, first: bool, tty: bool) -> RenderableType:
-    from rich.padding import Padding
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
-    if isinstance(view, Table):
-        if not view.rows:
-            return RichText(view.empty, style="dim")
-        return _Fitted(view) if tty else _table(view, None)
-    if isinstance(view, Fields):
-        grid = RichTable.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True)
-        grid.add_column(overflow="fold")
-        for label, value in view.pairs:
-            grid.add_row(RichText(printable(label)), _rich_text(value))
-        return Padding(grid, (0, 0, 0, view.indent), expand=False)
-    if isinstance(view, Heading):
-        return RichText(("" if first else "\n") + printable(view.text), style="bold")
-    if isinstance(view, Block):
-        pad = " " * view.indent
-        return RichText(
-            "\n".join(pad + row for row in printable(view.text, newlines=True).split("\n")), style=_STYLES[view.style]
-        )
-    return _rich_text(view)
-
-
-class _Fitted:
-    """A table that is laid out for the terminal's width when it is drawn."""
-
-    def __init__(self, view: Table) -> None:
-        self._view = view
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        yield _table(self._view, options.max_width)
-
-
-def _table(view: Table, room: int | None) -> RenderableType:
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
-    columns = [c if isinstance(c, Column) else Column(c) for c in view.columns]
-    cells = [[_rich_text(cell) for cell in row] for row in view.rows]
-    widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
-    if room is not None:
-        natural = [max(RichText(c.title).cell_len, *(row[i].cell_len for row in cells)) for i, c in enumerate(columns)]
-        widths |= fit(columns, natural, room)
-        widths = {i: width for i, width in widths.items() if width is not None}
-    table = RichTable(
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-        padding=(0, GAP, 0, 0),
-        show_header=any(c.title for c in columns),
-    )
-    for i, width in widths.items():
-        column = columns[i]
-        table.add_column(
-            RichText(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=not (column.fold and room is not None),
-            overflow="fold" if column.fold else "ellipsis",
-            max_width=width,
-        )
-    for row in cells:
-        table.add_row(*(row[i] for i in widths))
-    return table

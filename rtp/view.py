@@ -19,8 +19,9 @@ class Style(StrEnum):
     GOOD = "good"
     BAD = "bad"
     WARN = "warn"
-    NAME = "name"  # ids, resource names, commands
+    NAME = "name"  # ids, resource names
     NUMBER = "number"
+    COMMAND = "command"  # a command to run next, or a text with such between backticks; rtp/pasteable.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,13 @@ def strong(text: str) -> Text:
 
 
 def name(text: str) -> Text:
-    """An id, a resource's name or a command."""
+    """An id or a resource's name."""
     return Text(text, Style.NAME)
+
+
+def command(text: str) -> Text:
+    """A command to run next, such as `rtp show ID`; it is shown with the environment that this run was told."""
+    return Text(text, Style.COMMAND)
 
 
 def good(text: str) -> Text:

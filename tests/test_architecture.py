@@ -28,8 +28,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "times": {"errors"},
     "config": {"contract", "errors", "settings"},
     "fit": {"view"},
-    "output": {"errors", "fit", "plain", "sanitize", "view"},
-    "cli": {"__init__", "errors", "output", "commands"},
+    "pasteable": {"view"},
+    "drawing": {"fit", "sanitize", "view"},
+    "output": {"drawing", "errors", "pasteable", "plain", "sanitize", "view"},
+    "cli": {"__init__", "errors", "output", "commands", "pasteable"},
     "aws": {"__init__", "contract", "errors", "plain", "times", "runtime"},  # of the runtime: exact numbers of items
     "infra": {"__init__", "config", "contract", "errors", "settings", "plain"},
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
@@ -41,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # Third party -> the only parts (or modules) that may import it.
 ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
-    "rich": {"output"},
+    "rich": {"output", "drawing"},
     "boto3": {"aws", "runtime"},
     "botocore": {"aws", "runtime"},
     "aws_cdk": {"infra"},

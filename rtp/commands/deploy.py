@@ -16,7 +16,7 @@ from rtp.errors import RtpError, UsageError
 from rtp.ops.stack import deploy as op
 from rtp.ops.stack import watch as watching
 from rtp.ops.stack.steps import Note, Outputs, Phase, Plan, Result
-from rtp.view import dim, good, line, name, strong
+from rtp.view import command, dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -176,7 +176,7 @@ def _stands(out: Output, work: op.Deploy) -> None:
     stack = work.environment.names.stack
     if work.applying:
         out.say(line(strong(stack), " is still being changed by CloudFormation, which goes on by itself."))
-        out.say(dim("`rtp deploy` waits for it and goes on from there; `rtp status` shows it."))
+        out.say(command("`rtp deploy` waits for it and goes on from there; `rtp status` shows it."))
     else:
         out.say(line(strong(stack), " was not changed."))
-        out.say(dim("`rtp deploy` starts again."))
+        out.say(command("`rtp deploy` starts again."))

@@ -12,7 +12,7 @@ from rtp.commands.session import Session
 from rtp.ops.stack import destroy as op
 from rtp.ops.stack import guard
 from rtp.ops.stack.remains import Plan, Proof
-from rtp.view import View, bad, dim, good, line, name, strong
+from rtp.view import View, bad, command, dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from rtp.output import Output
@@ -93,7 +93,7 @@ def _stands(out: Output, work: op.Destroy) -> None:
     stack = work.environment.names.stack
     if work.deleting:
         out.say(line(strong(stack), " is being deleted by CloudFormation, which goes on by itself."))
-        out.say(dim("`rtp destroy` waits for it and proves what is gone."))
+        out.say(command("`rtp destroy` waits for it and proves what is gone."))
     else:
         out.say(line(strong(stack), " was not deleted; its event source runs."))
-        out.say(dim("`rtp destroy` starts again."))
+        out.say(command("`rtp destroy` starts again."))

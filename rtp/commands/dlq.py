@@ -13,7 +13,7 @@ from rtp.commands import consent, dlqlook, interrupts
 from rtp.commands.options import Since, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
-from rtp.errors import ExitCode, UsageError
+from rtp.errors import ExitCode, NotFoundError, UsageError
 from rtp.ops.dlq import edit, inspect, journal, lease
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
@@ -97,13 +97,18 @@ def redrive(
     wanted = _chosen(every, ids, types, error, grep, since)
     out, aws, outputs = session.out, session.aws, session.outputs
     if dry_run:
-        found, _ = _look(session, wanted, limit or _EVERY)
-        out.result(_dry(found.messages), dlqlook.repair)
+        found, broken = _look(session, wanted, limit or _EVERY)
+        repair = _dry(found.messages)
+        repair.missing = [] if broken else _missing(ids, [m.id for m in repair.messages])
+        out.result(repair, dlqlook.repair)
+        _exit(broken, repair)
         return
     consent.ask(session, f"Put {_meant(session, every)} back", wide=not ids, yes=yes, confirm=confirm)
     bodies: dict[str, str] = {}
     if edited:
         found, _ = _look(session, wanted, min(limit or _EVERY, edit.MOST + 1))
+        if not found.messages:
+            raise NotFoundError("No such message is in the dead-letter queue.", hint="`rtp dlq inspect` shows what is.")
         bodies = edit.edited(found.messages)
         wanted = Wanted(message_ids=frozenset(bodies))
     tell = _teller(session)
@@ -123,6 +128,8 @@ def redrive(
                 stop=broken.stop, tell=waiting,
             ):  # fmt: skip
                 live.update(line(f"{repair.redriven:,} put back"))
+    if not (broken or repair.stopped or limit or edited):
+        repair.missing = _missing(ids, [m.id for m in repair.messages] + [f["id"] for f in repair.failed])
     out.result(repair, dlqlook.repair)
     _exit(broken, repair)
 
@@ -191,6 +198,8 @@ def purge(
         raise typer.Exit(broken.exit_code)
     if done.kept:
         raise typer.Exit(ExitCode.FAILED)
+    if done.missing:
+        raise typer.Exit(ExitCode.NOT_FOUND)
 
 
 def _wanted(
@@ -255,6 +264,12 @@ def _exit(broken: Interruption, repair: Repair) -> None:
         raise typer.Exit(ExitCode.TIMED_OUT)
     if repair.bad:
         raise typer.Exit(ExitCode.FAILED)
+    if repair.missing:
+        raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+def _missing(asked: list[str] | None, met: list[str]) -> list[str]:
+    return [each for each in asked or () if each not in met]
 
 
 def _export(path: Path, letters: list[DeadLetter]) -> None:

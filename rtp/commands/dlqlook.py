@@ -6,7 +6,24 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
-from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, good, line, many, name, warn
+from rtp.view import (
+    Block,
+    Column,
+    Fields,
+    Heading,
+    Style,
+    Table,
+    Text,
+    View,
+    bad,
+    command,
+    dim,
+    good,
+    line,
+    many,
+    name,
+    warn,
+)
 
 if TYPE_CHECKING:
     from rtp.ops.dlq.deadletters import DeadLetter
@@ -82,7 +99,7 @@ def _whole(letter: DeadLetter) -> list[View]:
         ),
         Heading("Body"),
         Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
-        dim(f"rtp show {letter.id} tells its whole story"),
+        line(command(f"rtp show {letter.id}"), dim(" tells its whole story")),
     ]
 
 
@@ -95,31 +112,36 @@ def repair(done: Repair) -> list[View]:
         views.append(line(bad("stopped: "), done.stopped or "interrupted"))
         views.append(line(f"{done.redriven} went back; the others stay in the dead-letter queue", indent=2))
     elif not done.redriven and not done.failed:
-        return [line("no message to put back")]
+        return _missing(done.missing) or [line("no message to put back")]
     else:
         views.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
     if done.outcomes and not done.stopped:
         told = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(done.outcomes.items()))
         views.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
-    views += _reasons(done)
+    views += _reasons(done) + _missing(done.missing)
     if done.kept:
         views.append(
             line(warn(f"{done.kept} are still in the DLQ too; "), "the next redrive takes them, and none runs twice")
         )
     if done.died_again:
         views.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
-    views.append(line(dim(f"run {done.run}; `rtp dlq undo` takes back what is still waiting")))
+    views.append(line(dim(f"run {done.run}; "), command("`rtp dlq undo`"), dim(" takes back what is still waiting")))
     return views
 
 
 def _dry(done: Repair) -> list[View]:
     if not done.messages:
-        return [line("no message would go back")]
+        return _missing(done.missing) or [line("no message would go back")]
     rows = [(name(m.id), m.type, m.message_id) for m in done.messages[:_ROWS]]
     views: list[View] = [line(f"{len(done.messages):,} would go back"), Table(("ID", "TYPE", "MESSAGE"), rows)]
     if len(done.messages) > _ROWS:
         views.append(dim(f"and {len(done.messages) - _ROWS:,} more"))
-    return views
+    return views + _missing(done.missing)
+
+
+def _missing(ids: list[str]) -> list[View]:
+    views: list[View] = [line(bad(asked), " is not in the dead-letter queue") for asked in ids[:_ROWS]]
+    return [*views, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else views
 
 
 def _types(done: Repair) -> str:
@@ -152,10 +174,11 @@ def cause_of(record: dict[str, Any]) -> str:
 def purged(done: Purged) -> list[View]:
     """What was deleted and where its backup is."""
     if not done.deleted:
-        return [line("nothing was deleted")]
+        return _missing(done.missing) or [line("nothing was deleted")]
     return [
+        *_missing(done.missing),
         line(good(f"{done.deleted:,} deleted"), warn(f", {done.kept} kept by SQS") if done.kept else ""),
-        line(dim("backup "), done.backup, dim("; `rtp dlq undo` puts them back"), indent=2),
+        line(dim("backup "), done.backup, command("; `rtp dlq undo` puts them back"), indent=2),
     ]
 
 

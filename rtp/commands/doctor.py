@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
-from rtp.view import Line, Style, Text, View, dim, line, name
+from rtp.view import Line, Style, Text, View, command, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -97,5 +97,7 @@ def _render(report: op.Report) -> list[View]:
 
 
 def _lines(check: op.Check) -> list[Line]:
-    said = line(Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", check.detail)
-    return [said, line(dim("mend: "), check.mend, indent=25)] if check.mend else [said]
+    said = line(
+        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", command(check.detail)
+    )
+    return [said, line(dim("mend: "), command(check.mend), indent=25)] if check.mend else [said]

@@ -71,7 +71,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         from rtp.config import Overrides
         from rtp.output import Output
 
-        out = Output(json=given.pop("json"), query=given.pop("query"))
+        out = Output(json=given.pop("json"), query=given.pop("query"), env=given["env"])
         overrides = Overrides(**{name: given.pop(name) for name in ("env", "profile", "region", "endpoint_url")})
         command(Session(overrides, out), **given)
 

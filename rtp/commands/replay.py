@@ -12,8 +12,9 @@ from rtp.commands import consent, interrupts
 from rtp.commands.options import Since, Until, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
+from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
-from rtp.view import Column, Table, View, bad, dim, good, line, name
+from rtp.view import Column, Table, View, bad, command, dim, good, line, many, name
 
 app = new_app()
 
@@ -59,7 +60,15 @@ def replay(
     if dry_run or not planned:
         out.result(op.Replay(None, dry_run, planned), _render)
         return
-    consent.ask(session, f"Run {_counted(planned)} again", wide=not ids, yes=yes, confirm=confirm)
+    dead = sum(p.status == "dead" for p in planned)
+    if dead and inspect.depth(aws, outputs):
+        out.warn(f"{many(dead, 'event')} of these may still have a message in the dead-letter queue, which stays there")
+        out.say(line("  ", command("`rtp dlq redrive`"), " runs them again and takes it out"))
+    question = f"Run {_counted(planned)} again"
+    if not ids and any(p.status == "processed" for p in planned):  # they have had their effect already
+        consent.ask_always(session, question, yes=yes, confirm=confirm)
+    else:
+        consent.ask(session, question, wide=not ids, yes=yes, confirm=confirm)
     done = op.Replay(op.run_name(), dry_run, planned)
     with (
         interrupts.gently(lambda text: out.say(line(dim(text)))) as broken,

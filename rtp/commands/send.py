@@ -21,7 +21,7 @@ from rtp.ops.events import send as op
 from rtp.ops.events.records import whole
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
-from rtp.view import Line, Style, Text, View, bad, dim, line, name, warn
+from rtp.view import Line, Style, Text, View, bad, command, dim, line, name, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
@@ -190,7 +190,7 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
     if sent.status == "failed" and sent.http_status in _MENDS:
         views.append(line(dim(f"mend    {_MENDS[sent.http_status]}"), indent=2))
     if status != "processed" and sent.recorded:
-        views.append(line(dim(f"next    rtp show {sent.id}"), indent=2))
+        views.append(line(dim("next    "), command(f"rtp show {sent.id}"), indent=2))
     return views
 
 

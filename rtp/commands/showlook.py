@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rtp import plain, times
 from rtp.commands.loglook import short
 from rtp.commands.tracelook import waterfall
-from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, dim, line, name, warn
+from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, command, dim, line, name, warn
 
 if TYPE_CHECKING:
     from rtp.ops.dlq.deadletters import DeadLetter
@@ -123,13 +123,15 @@ def _next(found: Story) -> list[View]:
     """What an operator would do now."""
     status = (found.record or {}).get("status")
     if found.letter is not None:
-        return ["", line(dim("next  "), f"rtp dlq redrive --id {found.id}", dim("  once the cause is mended"))]
+        return ["", line(dim("next  "), command(f"rtp dlq redrive --id {found.id}"), dim("  once the cause is mended"))]
     if status in ("failed", "processing"):
-        return ["", line(dim("next  "), f"rtp show {found.id}", dim("  again: it is not at its end"))]
+        return ["", line(dim("next  "), command(f"rtp show {found.id}"), dim("  again: it is not at its end"))]
     if status == "dead":
         return [
             "",
-            line(dim("next  "), f"rtp replay --id {found.id}", dim("  its message is not in the queue any more")),
+            line(
+                dim("next  "), command(f"rtp replay --id {found.id}"), dim("  its message is not in the queue any more")
+            ),
         ]
     return []
 

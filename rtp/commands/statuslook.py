@@ -5,7 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp import times
-from rtp.view import Cell, Column, Fields, Line, Style, Table, Text, View, bad, dim, good, line, name, strong, warn
+from rtp.view import (
+    Cell,
+    Column,
+    Fields,
+    Line,
+    Style,
+    Table,
+    Text,
+    View,
+    bad,
+    command,
+    dim,
+    good,
+    line,
+    name,
+    strong,
+    warn,
+)
 
 if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
@@ -18,14 +35,14 @@ _GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them al
 def views(status: Status, *, now: int) -> list[View]:
     """The whole of it."""
     found: list[View] = [_head(status), _deployed(status, now)]
-    found += [line(bad("  ✗ "), problem) for problem in status.problems]
+    found += [line(bad("  ✗ "), command(problem)) for problem in status.problems]
     found.append("")
     found.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
     found += ["", _queues(status)]
     dead = status.dead_by_error
     found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
-        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see `rtp dlq inspect`")))
+        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), command("`rtp dlq inspect`")))
     found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return found

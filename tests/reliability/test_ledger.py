@@ -94,7 +94,7 @@ def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: 
     rig.faults(FAULT_CRASH_AT=place, FAULT_CHANCE="0.3", FAULT_LOG=str(log))
     rig.send(rig.events(count))
 
-    crashes = _until_faults(log, 2 if count < 100 else count // 20)
+    crashes = _until_faults(rig, log, 2 if count < 100 else count // 20)
     rig.faults()
     _redrive_what_was_burnt(rig)
 
@@ -193,13 +193,18 @@ def _versions(rig: Rig) -> set[int]:
     return {record["result"]["version"] for record in rig.records() if "result" in record}
 
 
-def _until_faults(log: Path, least: int, *, seconds: float = 90) -> Callable[[], int]:
-    """Wait for so many faults; gives back how to count them later on."""
+def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float = 90) -> Callable[[], int]:
+    """Wait for so many faults, which chance makes, with more events as long as it has not; gives back their count."""
 
     def count() -> int:
         return len(log.read_text().splitlines())
 
-    wait_for(lambda: count() >= least, seconds=seconds)
+    def enough() -> bool:
+        if count() < least and rig.depth() == 0:
+            rig.send(rig.events(10))
+        return count() >= least
+
+    wait_for(enough, seconds=seconds)
     return count
 
 

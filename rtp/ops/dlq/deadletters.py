@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["queue", "async"]
 UNKNOWN = "no reason is recorded"
+SERVED = "processed since: a redrive takes the message away, and nothing runs twice"
 _LAMBDA_ERROR = ("ErrorCode", "ErrorMessage")  # attributes of Lambda's own dead-letter messages
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 
@@ -151,14 +152,14 @@ def _with_record(letter: DeadLetter, record: dict[str, Any] | None) -> DeadLette
     cause = letter.error
     if record is None:
         return letter if cause.type or cause.message else replace(letter, error=Cause("", UNKNOWN))
-    told = record.get("error")
+    told, served = record.get("error"), record.get("status") == "processed"
     # Lambda knows of an asynchronous call only that the handler failed; the record knows why.
     silent = letter.kind == "async" or not (cause.type or cause.message)
     if silent and isinstance(told, dict):
         cause = Cause(str(told.get("type", "")), str(told.get("message", "")))
     return replace(
         letter,
-        error=cause if cause.type or cause.message else Cause("", UNKNOWN),
+        error=cause if cause.type or cause.message else Cause("", SERVED if served else UNKNOWN),
         type=letter.type or str(record.get("type", "")),
         attempts=int(record.get("attempt_count", letter.attempts)),
         trace_id=str(record.get("trace_id") or letter.trace_id),

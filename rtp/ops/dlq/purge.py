@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp import times
 from rtp.aws import queues
 from rtp.contract import Output
 from rtp.ops.dlq import deadletters, peek
@@ -22,12 +23,13 @@ _HIDDEN_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """`dlq purge --json`. kept: messages that SQS did not delete."""
+    """`dlq purge --json`. kept: messages that SQS did not delete. missing: ids that are not in the queue."""
 
     run: str
     deleted: int
     kept: int
     backup: str
+    missing: list[str]
 
 
 def purge(
@@ -42,18 +44,23 @@ def purge(
 ) -> Purged:
     """Delete the wanted messages of those that are there now."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    bound = queues.depth(aws, url).total
+    bound, began_ms = queues.depth(aws, url).total, times.now_ms()
     met: set[str] = set()
     deleted = kept = 0
+    named: set[str] = set()
     with peek.returned(aws, url) as receipts:
-        while len(met) < bound and (limit is None or deleted < limit) and not stop.soon.is_set():
+        while (limit is None or deleted < limit) and not stop.soon.is_set():
+            uncounted = len(met) >= bound
             came = queues.receive(aws, url, visibility_s=_HIDDEN_S, wait_s=0 if aws.local else 1)
             new = [m for m in came if m.message_id not in met]
             receipts.update({m.message_id: m.receipt for m in came})
+            met.update(m.message_id for m in new)
+            if uncounted:  # SQS's count lags by up to a minute
+                new = [m for m in new if m.sent_at <= began_ms]
             if not new:
                 break
-            met.update(m.message_id for m in new)
             letters = [letter for letter in deadletters.joined(aws, table, new) if wanted(letter)]
+            named.update(letter.id for letter in letters)
             letters = letters if limit is None else letters[: limit - deleted]
             if not letters:
                 continue
@@ -65,4 +72,6 @@ def purge(
                 receipts.pop(letter.message_id, None)
             deleted, kept = deleted + len(gone), kept + len(failed)
             tell(deleted)
-    return Purged(writer.run, deleted, kept, str(writer.path) if deleted else "")
+    whole = limit is None and not stop.soon.is_set()
+    missing = [asked for asked in wanted.ids if asked not in named] if whole else []
+    return Purged(writer.run, deleted, kept, str(writer.path) if deleted else "", missing)

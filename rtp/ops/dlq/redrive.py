@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from rtp import times
 from rtp.aws import queues
 from rtp.contract import SOURCE_ATTRIBUTE, Output
 from rtp.errors import RtpError
@@ -70,8 +71,9 @@ class Moved:
 
 
 class Redrive:
-    """One pass over the dead-letter queue. It ends: it handles no more messages than were there when it began.
+    """One pass over the dead-letter queue. It ends: it handles what was there when it began.
 
+    That is as many messages as SQS counted, and, since its count lags by up to a minute, whatever else was sent before.
     Those that somebody hides at the start, such as a run that was killed, are waited for.
     """
 
@@ -99,7 +101,7 @@ class Redrive:
         self._tell = tell
         self._clock = clock
         depth = queues.depth(aws, self._dlq)
-        self._bound = depth.total
+        self._bound, self._began_ms = depth.total, times.now_ms()
         self._hidden_until = clock() + HIDDEN_S + 2 if depth.in_flight else 0.0
         self._seen: set[str] = set()
         self._held: dict[str, str] = {}
@@ -142,9 +144,12 @@ class Redrive:
         """Wanted messages as they are received; others are held back until the end, so that each is met once."""
         while self._ready:
             yield self._ready.pop(0)
-        while len(self._seen) < self._bound and not self._stop.soon.is_set():
+        while not self._stop.soon.is_set():
+            uncounted = len(self._seen) >= self._bound
             new = self._receive()
-            if not new and not self._patient():
+            if uncounted:
+                new = [m for m in new if m.sent_at <= self._began_ms]
+            if not new and (uncounted or not self._patient()):
                 return
             self._ready += [letter for letter in self._fresh(new) if self._wanted(letter)]
             while self._ready:

@@ -22,7 +22,7 @@ class Repair:
     """`dlq redrive --json`, filled as it goes.
 
     canary: status of the message that went first: processed, dead, or pending when its time was over.
-    stopped: why the rest was left where it is.
+    stopped: why the rest was left where it is. missing: ids that were asked for and are not in the queue.
     """
 
     run: str | None
@@ -37,6 +37,7 @@ class Repair:
     outcomes: dict[str, int] = field(default_factory=dict)
     dead: list[dict[str, Any]] = field(default_factory=list)
     pending: int = 0
+    missing: list[str] = field(default_factory=list)
 
     def add(self, moved: Moved) -> None:
         """Count a message."""

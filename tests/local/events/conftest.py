@@ -144,11 +144,18 @@ class Pipeline:
         """So many events, dead in the dead-letter queue. Returns their ids."""
         before = {m.message_id for m in self.dlq}
         events = [{"id": uuid7(), "type": kind, "data": json.loads(data)} for _ in range(count)]
-        for start in range(0, count, 10):
-            entries = [{"Id": str(n), "MessageBody": json.dumps(e)} for n, e in enumerate(events[start : start + 10])]
-            self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=entries)
+        self._put(Output.QUEUE_URL, events)
         wait_for(lambda: len({m.message_id for m in self.dlq} - before) == count)
         return [str(e["id"]) for e in events]
+
+    def bury(self, count: int) -> None:
+        """So many orders straight into the dead-letter queue."""
+        self._put(Output.DLQ_URL, [{"id": uuid7(), "type": "order.created", "data": {}} for _ in range(count)])
+
+    def _put(self, queue: Output, events: list[dict[str, Any]]) -> None:
+        for start in range(0, len(events), 10):
+            entries = [{"Id": str(n), "MessageBody": json.dumps(e)} for n, e in enumerate(events[start : start + 10])]
+            self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[queue], Entries=entries)
 
 
 def stored(project: Project, url: str) -> list[Stored]:

@@ -48,6 +48,20 @@ def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) 
     wait_for(lambda: set(pipeline.statuses(orders).values()) == {"processed"})
 
 
+def test_a_replayed_dead_event_leaves_a_message_of_which_one_is_told(pipeline: Pipeline) -> None:
+    # Given a dead order
+    (order,) = pipeline.kill_orders(1)
+    pipeline.mend()
+    # When it is replayed and not redriven / Then it is said what stays
+    done = pipeline.project.rtp("replay", "--id", order, "-e", "local")
+    assert "dead-letter queue" in done.stderr and "`rtp dlq redrive -e local`" in done.stderr
+    wait_for(lambda: pipeline.statuses([order]) == {order: "processed"})
+    # And the look into the queue says that it has served
+    (left,) = pipeline.project.rtp("dlq", "inspect", "--id", order, "--json").json["messages"]
+    assert "processed since" in left["error"]["message"]
+    pipeline.project.rtp("dlq", "purge", "--id", order, "--yes")
+
+
 def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
     kind = f"kind-{uuid7()}"
     events = [{"id": uuid7(), "type": kind, "data": {"n": n}} for n in range(25)]
@@ -62,6 +76,9 @@ def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
         pipeline.project.rtp("replay", "--since", "10m", "--type", kind, "--dry-run").stdout
     )
     assert pipeline.project.rtp("replay", "--since", "10m", "--type", "none", "--json").json["events"] == []
+    # And what has had its effect already does not run again unasked
+    refused = pipeline.project.rtp("replay", "--since", "10m", "--type", kind, ok=False)
+    assert refused.code == 5 and "25 processed" in refused.stderr and "--yes" in refused.stderr
 
 
 def test_an_event_without_an_id_keeps_its_identity(pipeline: Pipeline) -> None:

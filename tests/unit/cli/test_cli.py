@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtp import __version__, cli, errors
+from rtp import __version__, cli, errors, pasteable
 
 
 def rtp(*argv: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -150,4 +150,4 @@ def test_a_follower_ends_with_its_reader_also_while_there_is_nothing_to_write(tm
     ],
 )
 def test_a_hint_can_be_pasted_and_acts_on_the_same_environment(args: list[str], hint: str, shown: str | None) -> None:
-    assert cli._pasteable(hint, args) == (hint if shown is None else shown)
+    assert pasteable.text(hint, pasteable.named(args)) == (hint if shown is None else shown)

@@ -51,6 +51,7 @@ class FakeAws(Aws):
     calls: Counter[str] = field(default_factory=Counter)
     fault: Callable[[str, str], None] = lambda _operation, _when: None
     refused: set[str] = field(default_factory=set)  # bodies that SQS does not take
+    uncounted: int = 0  # messages that SQS's approximate numbers do not show yet
 
     def __post_init__(self) -> None:
         super().__init__(region="us-east-1", local=True)
@@ -98,7 +99,7 @@ class FakeAws(Aws):
         hidden = len(self.queues[QueueUrl]) - self.visible(QueueUrl)
         return {
             "Attributes": {
-                "ApproximateNumberOfMessages": str(self.visible(QueueUrl)),
+                "ApproximateNumberOfMessages": str(max(0, self.visible(QueueUrl) - self.uncounted)),
                 "ApproximateNumberOfMessagesNotVisible": str(hidden),
                 "ApproximateNumberOfMessagesDelayed": "0",
             }

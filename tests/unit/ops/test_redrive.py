@@ -98,6 +98,36 @@ def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == []
 
 
+@pytest.mark.parametrize("uncounted", [5, 57])
+def test_what_sqs_has_not_counted_yet_goes_too(tmp_path: Path, uncounted: int) -> None:
+    aws = filled(57)
+    aws.uncounted = uncounted
+    assert len(redrive(aws, tmp_path)) == 57
+    aws = filled(57)
+    aws.uncounted = uncounted
+    assert purged(aws, tmp_path).deleted == 57
+
+
+def test_what_is_sent_later_is_not_this_runs(tmp_path: Path) -> None:
+    # Given an order that dies again each time, as fast as it is put back
+    aws = filled(12)
+
+    def dies(operation: str, when: str) -> None:
+        if (operation, when) == ("send_message_batch", "after"):
+            for n in range(100, 110):
+                aws.put(DLQ, event(n))
+                aws.queues[DLQ][-1].sent_at += 60_000
+
+    aws.fault = dies
+    # Then the run ends all the same, and takes no more than were there
+    assert len(redrive(aws, tmp_path)) == 12
+
+
+def test_an_id_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert purged(filled(3), tmp_path, wanted=Wanted(ids=("nope",))).missing == ["nope"]
+    assert purged(filled(3), tmp_path, wanted=Wanted(ids=("nope",)), limit=1).missing == []
+
+
 def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
     aws = filled(12)
     aws.refused = {event(3)}
