@@ -13,6 +13,7 @@ from typing import Any
 
 import simplejson
 
+from rtp import times
 from rtp.sanitize import UNSAFE
 
 _SIMPLE = frozenset({str, int, float, bool, type(None), Decimal})
@@ -39,7 +40,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
     if isinstance(value, datetime):
-        return value.isoformat()
+        return times.iso(value.timestamp() * 1000)
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"no JSON for {type(value).__name__}")

@@ -52,6 +52,11 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         ) from None
 
 
+def ms(moment: datetime) -> int:
+    """Epoch ms."""
+    return round(moment.timestamp() * 1000)
+
+
 def iso(ms: int | float) -> str:
     """`2026-01-31T12:00:00.123Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sanitize": set(),
     "view": set(),
     "settings": set(),
-    "plain": {"sanitize"},
+    "plain": {"sanitize", "times"},
     "times": {"errors"},
     "config": {"contract", "errors", "settings"},
     "fit": {"view"},

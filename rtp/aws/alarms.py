@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """state: OK, ALARM, INSUFFICIENT_DATA. since: when it took that state, epoch ms. muted: its actions are off."""
+    """state: OK, ALARM, INSUFFICIENT_DATA. since: when it took that state. muted: its actions are off."""
 
     name: str
     state: str
     reason: str
-    since: int | None
+    since: datetime | None
     description: str
     metric: str
     threshold: float | None
@@ -29,10 +29,10 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A change of an alarm's state. at: epoch ms."""
+    """A change of an alarm's state."""
 
     alarm: str
-    at: int
+    at: datetime
     before: str
     after: str
     reason: str
@@ -45,7 +45,7 @@ def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
             name=str(a["AlarmName"]),
             state=str(a.get("StateValue", "")),
             reason=str(a.get("StateReason", "")),
-            since=_ms(a.get("StateTransitionedTimestamp") or a.get("StateUpdatedTimestamp")),
+            since=a.get("StateTransitionedTimestamp") or a.get("StateUpdatedTimestamp"),
             description=str(a.get("AlarmDescription", "")),
             metric=str(a.get("MetricName", "")),
             threshold=float(a["Threshold"]) if a.get("Threshold") is not None else None,
@@ -69,12 +69,12 @@ def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[Turn]:
         ScanBy="TimestampDescending",
     )
     for item in found:
-        turn = _turn(str(item.get("AlarmName", alarm)), _ms(item.get("Timestamp")) or 0, str(item.get("HistoryData")))
+        turn = _turn(str(item.get("AlarmName", alarm)), item["Timestamp"], str(item.get("HistoryData")))
         if turn.before != turn.after:
             yield turn
 
 
-def _turn(alarm: str, at: int, data: str) -> Turn:
+def _turn(alarm: str, at: datetime, data: str) -> Turn:
     try:
         document = json.loads(data)
         before, after = document.get("oldState") or {}, document.get("newState") or {}
@@ -82,7 +82,3 @@ def _turn(alarm: str, at: int, data: str) -> Turn:
         return Turn(alarm, at, *states, str(after.get("stateReason", "")))
     except (ValueError, AttributeError):
         return Turn(alarm, at, "", "?", "")
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)

@@ -42,13 +42,13 @@ def _render(found: op.Alarms, stack: str) -> list[View]:
         return [line(dim("no alarms"))]
     views: list[View] = []
     for alarm in found.alarms:
-        since = dim(f"  for {times.ago(alarm.since)}") if alarm.since else ""
+        since = dim(f"  for {times.ago(times.ms(alarm.since))}") if alarm.since else ""
         muted = Text("  muted", Style.WARN) if alarm.muted else ""
         views.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
         if alarm.state == "ALARM":
             views += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
     rows: list[list[Cell]] = [
-        [times.stamp(t.at), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
+        [times.stamp(times.ms(t.at)), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
         for t in found.history
     ]
     columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))

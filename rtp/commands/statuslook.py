@@ -122,7 +122,7 @@ def _alarms(alarms: list[Alarm], prefix: str, now: int) -> list[tuple[str, Cell]
     muted = sum(a.muted for a in alarms)
     parts: list[Text | str] = []
     for alarm in firing:
-        since = f" for {times.ago(alarm.since, now=now)}" if alarm.since else ""
+        since = f" for {times.ago(times.ms(alarm.since), now=now)}" if alarm.since else ""
         parts += [bad(alarm.name.removeprefix(prefix)), dim(since), ", "]
     parts.append(f"{len(alarms) - len(firing) - waiting} OK")
     parts += [f", {waiting} without data"] if waiting else []

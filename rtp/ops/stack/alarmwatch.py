@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rtp import times
 from rtp.aws import alarms
 from rtp.contract import Alarm
 
@@ -60,7 +61,7 @@ def rang(
 def _as_it_rang(aws: Aws, alarm: alarms.Alarm, since_ms: int) -> alarms.Alarm | None:
     if alarm.state == "ALARM":
         return alarm
-    if alarm.since is None or alarm.since < since_ms:
+    if alarm.since is None or times.ms(alarm.since) < since_ms:
         return None
-    turns = [t for t in alarms.history(aws, alarm.name, since_ms=since_ms) if t.after == "ALARM" and t.at >= since_ms]
+    turns = [t for t in alarms.history(aws, alarm.name, since_ms=since_ms) if t.after == "ALARM"]
     return replace(alarm, state="ALARM", reason=turns[-1].reason) if turns else None

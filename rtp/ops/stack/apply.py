@@ -77,7 +77,7 @@ def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) 
             yield Tick(follower.done, follower.total, elapsed)
         else:
             yield Event(
-                round(event.time.timestamp(), 3),
+                event.time,
                 event.logical_id,
                 paths.get(event.logical_id, ""),
                 event.resource_type,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rtp.ops.stack.changes import ResourceChange
     from rtp.ops.stack.security import Widening
 
@@ -48,9 +50,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One resource's step. `type` event. done and total count the operation's resources; time is epoch seconds."""
+    """One resource's step. `type` event. done and total count the operation's resources; time: when."""
 
-    time: float
+    time: datetime
     logical_id: str
     path: str
     resource_type: str
