@@ -29,7 +29,8 @@ def commands() -> str:
         "",
         "Every command that touches an environment takes `--env/-e NAME`, `--profile NAME`, `--region NAME`",
         "and `--endpoint-url URL`, and every one that prints data `--json` and `--query JMESPATH`. stdout is data,",
-        "stderr is talk. Exit codes are listed in [exit-codes.md](exit-codes.md).",
+        "stderr is talk. Times in JSON are ISO 8601 in UTC, but for those of an event and its record, which are epoch",
+        "milliseconds. Exit codes are listed in [exit-codes.md](exit-codes.md).",
     ]
     panels: dict[str, list[str]] = {}
     for name, entry in cli.COMMANDS.items():

@@ -228,7 +228,9 @@ def _known(table: Mapping[str, object], known: set[str], where: str, label: str)
         if key not in known:
             raise ConfigError(
                 f"{where}: unknown key {key!r}{' in ' + label if label else ''}.{_nearest(key, known)}",
-                hint=f"Known here: {', '.join(sorted(known))}.",
+                hint="Rename or remove it; `rtp config` then lists every setting."
+                if _nearest(key, known)
+                else f"Known here: {', '.join(sorted(known))}.",
                 code="unknown-key",
             )
 

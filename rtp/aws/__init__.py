@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import __version__
 from rtp.aws.failures import translated
+from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,10 @@ class Aws:
         import botocore.session
 
         if not self.local:
-            return botocore.session.Session(profile=self.profile)
+            session = botocore.session.Session(profile=self.profile)
+            if self.endpoint_url is None:
+                _refuse_foreign_endpoint(session)
+            return session
         return botocore.session.Session(
             session_vars={
                 "profile": (None, [], None, None),
@@ -117,3 +121,18 @@ class Aws:
         elif self.profile:
             env["AWS_PROFILE"] = self.profile
         return env
+
+
+def _refuse_foreign_endpoint(session: Any) -> None:
+    """A profile may send all calls, or those of a service, elsewhere; then this would not be the account it seems."""
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    elsewhere = profile.get("endpoint_url") or next(
+        (told["endpoint_url"] for told in services.values() if isinstance(told, dict) and "endpoint_url" in told), None
+    )
+    if elsewhere and not session.get_config_variable("ignore_configured_endpoint_urls"):
+        raise ConfigError(
+            f"The profile {session.profile or 'default'} sends calls to {elsewhere}, so this would not be AWS.",
+            hint="Take endpoint_url out of the profile, set AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true, "
+            "or give the environment an endpoint_url in rtp.toml.",
+        )

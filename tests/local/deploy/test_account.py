@@ -122,6 +122,23 @@ def test_a_stray_endpoint_variable_does_not_lead_a_cloud_environment_astray(proj
     assert done.code == 3 and "AWS_ENDPOINT_URL" in done.stderr and cloud.asked == []
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "[default]\nendpoint_url = {url}\n",
+        "[default]\nservices = elsewhere\n[services elsewhere]\nsts =\n  endpoint_url = {url}\n",
+    ],
+)
+def test_a_profile_that_leads_elsewhere_is_refused(project: Project, cloud: Cloud, config: str) -> None:
+    (project.root / "aws").write_text(config.format(url=cloud.url))
+    told = {**KEYS, "AWS_CONFIG_FILE": str(project.root / "aws")}
+    done = project.rtp("deploy", "--yes", "--env", "dev", env=told, ok=False)
+    assert (done.code, cloud.asked) == (3, []) and cloud.url in done.stderr and "endpoint_url" in done.stderr
+    # An endpoint that was asked for is another matter
+    project.rtp("deploy", "--yes", "--env", "dev", "--endpoint-url", cloud.url, env=told, ok=False)
+    assert "GetCallerIdentity" in cloud.asked
+
+
 def test_the_local_environment_takes_no_foreign_endpoint(project: Project, cloud: Cloud) -> None:
     done = project.rtp("deploy", "--yes", "--endpoint-url", cloud.url, env=KEYS, ok=False)
     assert done.code == 3 and "only an endpoint on this machine" in done.stderr and cloud.asked == []
