@@ -42,7 +42,9 @@ def gently(tell: Tell = lambda _: None) -> Iterator[Interruption]:
         state.stop.soon.set()
         tell("ending; what is under way is finished first (again: at once)")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A shell has what it runs in the background ignore Ctrl-C; that stays so.
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield state
     finally:

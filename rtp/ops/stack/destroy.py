@@ -126,7 +126,7 @@ class Destroy:
         said = f"{env.names.stack} is not deployed in {self.aws.region}."
         if left:
             said += f" Still there: {', '.join(f'{i.kind} {i.name}' for i in left)}."
-        hint = "Delete what is still there by hand if nobody needs it." if left else ""
+        hint = "Delete what is still there by hand if nobody needs it." if left else "There is nothing to destroy."
         return NotFoundError(said, hint=hint, code="not-deployed")
 
     def _elapsed(self) -> float:
