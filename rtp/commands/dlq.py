@@ -192,6 +192,7 @@ def purge(
             limit=limit,
             stop=broken.stop,
             tell=lambda n: live.update(line(f"{n:,} deleted")),
+            told=_teller(session),
         )
     out.result(done, dlqlook.purged)
     if broken:

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from rtp.ops.events.deliver import Stop
 
 HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
+MOST_HIDDEN_S = 600
 _A_SECOND = 100  # messages that even a slow connection brings
 _AT_ONCE = 4  # receives side by side
+
+
+def hidden_s(count: int, rate: float | None = None) -> int:
+    """For how long to hide so many messages, s, that all are met before the first one shows itself again."""
+    return min(MOST_HIDDEN_S, HIDDEN_S + count // _A_SECOND + (int(count / rate) if rate else 0))
 
 
 @contextmanager
@@ -47,11 +53,10 @@ def peek(
     found: dict[str, Message] = {}
     # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
     wait_s = 0 if aws.local else 1
-    hidden_s = min(600, HIDDEN_S + limit // _A_SECOND)
     with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         while len(found) < limit and not stop.soon.is_set():
             rounds = [
-                pool.submit(queues.receive, aws, url, visibility_s=hidden_s, wait_s=wait_s)
+                pool.submit(queues.receive, aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
                 for _ in range(_AT_ONCE if found else 1)
             ]
             came = [m for one in rounds for m in one.result()]

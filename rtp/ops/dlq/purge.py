@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp import times
 from rtp.aws import queues
 from rtp.contract import Output
-from rtp.ops.dlq import deadletters, peek
+from rtp.ops.dlq import deadletters
+from rtp.ops.dlq.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.journal import Writer
     from rtp.ops.dlq.wanted import Wanted
     from rtp.ops.events.deliver import Stop
-
-_HIDDEN_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +39,30 @@ def purge(
     limit: int | None,
     stop: Stop,
     tell: Callable[[int], None] = lambda _: None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Purged:
-    """Delete the wanted messages of those that are there now."""
+    """Delete the wanted messages of those that are there now. tell: how many are deleted; told: what is waited for."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    bound, began_ms = queues.depth(aws, url).total, times.now_ms()
-    met: set[str] = set()
+    sweep = Sweep(aws, url, stop=stop, tell=told)
     deleted = kept = 0
     named: set[str] = set()
-    with peek.returned(aws, url) as receipts:
-        while (limit is None or deleted < limit) and not stop.soon.is_set():
-            uncounted = len(met) >= bound
-            came = queues.receive(aws, url, visibility_s=_HIDDEN_S, wait_s=0 if aws.local else 1)
-            new = [m for m in came if m.message_id not in met]
-            receipts.update({m.message_id: m.receipt for m in came})
-            met.update(m.message_id for m in new)
-            if uncounted:  # SQS's count lags by up to a minute
-                new = [m for m in new if m.sent_at <= began_ms]
-            if not new:
-                break
+    try:
+        for new in sweep:
             letters = [letter for letter in deadletters.joined(aws, table, new) if wanted(letter)]
             named.update(letter.id for letter in letters)
             letters = letters if limit is None else letters[: limit - deleted]
-            if not letters:
-                continue
-            writer.took(letters)
-            failed = set(queues.delete(aws, url, [letter.message.receipt for letter in letters]))
-            gone = [letter for letter in letters if letter.message.receipt not in failed]
-            writer.deleted(letter.message_id for letter in gone)
-            for letter in gone:
-                receipts.pop(letter.message_id, None)
-            deleted, kept = deleted + len(gone), kept + len(failed)
-            tell(deleted)
+            if letters:
+                writer.took(letters)
+                failed = set(queues.delete(aws, url, [letter.message.receipt for letter in letters]))
+                gone = [letter.message_id for letter in letters if letter.message.receipt not in failed]
+                writer.deleted(gone)
+                sweep.drop(gone)
+                deleted, kept = deleted + len(gone), kept + len(failed)
+                tell(deleted)
+            if limit is not None and deleted >= limit:
+                break
+    finally:
+        sweep.release()
     whole = limit is None and not stop.soon.is_set()
     missing = [asked for asked in wanted.ids if asked not in named] if whole else []
     return Purged(writer.run, deleted, kept, str(writer.path) if deleted else "", missing)

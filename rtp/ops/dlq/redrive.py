@@ -6,20 +6,18 @@ identity keeps a message that is in both from running twice.
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from rtp import times
 from rtp.aws import queues
 from rtp.contract import SOURCE_ATTRIBUTE, Output
 from rtp.errors import RtpError
 from rtp.ops.dlq import deadletters
+from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.events import deliver
 from rtp.runtime.event import Identity
-from rtp.view import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,9 +30,7 @@ if TYPE_CHECKING:
     from rtp.ops.events.deliver import Stop
 
 RUN_ATTRIBUTE = "rtp_redrive"  # which run sent a message, so that the run knows it again when it comes back
-HIDDEN_S = 15  # for so long a message that is being moved is nobody else's, and a killed run's messages stay hidden
 _AT_ONCE = 4
-_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +67,7 @@ class Moved:
 
 
 class Redrive:
-    """One pass over the dead-letter queue. It ends: it handles what was there when it began.
-
-    That is as many messages as SQS counted, and, since its count lags by up to a minute, whatever else was sent before.
-    Those that somebody hides at the start, such as a run that was killed, are waited for.
-    """
+    """One pass over the dead-letter queue: what was there when it began is put back, and nothing twice."""
 
     def __init__(
         self,
@@ -98,16 +90,8 @@ class Redrive:
         self._stop = stop
         self._rate = rate
         self._bodies = bodies or {}
-        self._tell = tell
-        self._clock = clock
-        depth = queues.depth(aws, self._dlq)
-        self._bound, self._began_ms = depth.total, times.now_ms()
-        self._hidden_until = clock() + HIDDEN_S + 2 if depth.in_flight else 0.0
-        self._seen: set[str] = set()
-        self._held: dict[str, str] = {}
+        self._sweep = Sweep(aws, self._dlq, stop=stop, rate=rate, tell=tell, clock=clock)
         self._ready: list[DeadLetter] = []
-        self._lock = threading.Lock()
-        self._told = False
         self.returned = 0  # messages of this run that were met again: they died again meanwhile
 
     def move(self, limit: int | None = None) -> Iterator[Moved]:
@@ -125,10 +109,7 @@ class Redrive:
 
     def release(self) -> None:
         """Give back what was received and not moved."""
-        with self._lock:
-            receipts = list(self._held.values())
-            self._held.clear()
-        queues.change_visibility(self._aws, self._dlq, receipts, 0)
+        self._sweep.release()
 
     def _batches(self, limit: int | None, size: int) -> Iterator[list[DeadLetter]]:
         letters = self._letters()
@@ -144,35 +125,10 @@ class Redrive:
         """Wanted messages as they are received; others are held back until the end, so that each is met once."""
         while self._ready:
             yield self._ready.pop(0)
-        while not self._stop.soon.is_set():
-            uncounted = len(self._seen) >= self._bound
-            new = self._receive()
-            if uncounted:
-                new = [m for m in new if m.sent_at <= self._began_ms]
-            if not new and (uncounted or not self._patient()):
-                return
+        for new in self._sweep:
             self._ready += [letter for letter in self._fresh(new) if self._wanted(letter)]
             while self._ready:
                 yield self._ready.pop(0)
-
-    def _receive(self) -> list[Message]:
-        wait_s = 0 if self._aws.local else 1
-        came = queues.receive(self._aws, self._dlq, visibility_s=HIDDEN_S, wait_s=wait_s)
-        with self._lock:
-            self._held.update({m.message_id: m.receipt for m in came})
-        new = [m for m in came if m.message_id not in self._seen]
-        self._seen.update(m.message_id for m in new)
-        return new
-
-    def _patient(self) -> bool:
-        """Wait a little for messages that were hidden when the run began; False once they should have come."""
-        if self._clock() > self._hidden_until:
-            return False
-        if not self._told:
-            self._told = True
-            hidden = many(self._bound - len(self._seen), "message")
-            self._tell(f"waiting for {hidden} hidden by another receiver")
-        return not self._stop.soon.wait(_LOOK_S)
 
     def _fresh(self, messages: Sequence[Message]) -> list[DeadLetter]:
         """Without those that this very run has sent and that are here again."""
@@ -193,17 +149,14 @@ class Redrive:
 
     def _delete(self, letters: list[DeadLetter]) -> set[str]:
         """Delete what was sent. Returns the message ids of what stayed."""
-        with self._lock:
-            receipts = {letter.message_id: self._held[letter.message_id] for letter in letters}
+        receipts = self._sweep.receipts(letter.message_id for letter in letters)
         try:
             failed = set(queues.delete(self._aws, self._dlq, list(receipts.values())))
         except RtpError:
             return set(receipts)
         kept = {message_id for message_id, receipt in receipts.items() if receipt in failed}
         self._writer.deleted(m for m in receipts if m not in kept)
-        with self._lock:
-            for message_id in receipts.keys() - kept:
-                self._held.pop(message_id, None)
+        self._sweep.drop(receipts.keys() - kept)
         return kept
 
     def _outgoing(self, letter: DeadLetter) -> queues.Outgoing:

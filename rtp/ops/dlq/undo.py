@@ -11,6 +11,7 @@ from rtp.errors import RefusedError
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import peek
 from rtp.ops.dlq.redrive import RUN_ATTRIBUTE
+from rtp.ops.dlq.sweep import Sweep
 from rtp.times import now_ms
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from rtp.aws.queues import Message
     from rtp.ops.dlq.journal import Entry, Journal
     from rtp.ops.events.deliver import Stop
-
-_HIDDEN_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,32 +101,31 @@ def _take_back(aws: Aws, outputs: dict[str, str], journal: Journal, entries: lis
     """Take what still waits out of the queue. Other events that are met there go back to it at once."""
     url = outputs[Output.QUEUE_URL]
     by_sent_id = {e.sent_id: e for e in entries}
-    bound = queues.depth(aws, url).total
-    met: set[str] = set()
+    sweep = Sweep(aws, url, stop=stop, patient=False)
     back = 0
-    with peek.returned(aws, url) as receipts:
-        while len(met) < bound and back < len(entries) and not stop.soon.is_set():
-            came = queues.receive(aws, url, visibility_s=_HIDDEN_S)
-            if not came:
-                break
-            met.update(m.message_id for m in came)
-            receipts.update({m.message_id: m.receipt for m in came})
+    try:
+        for came in sweep:
             mine = [m for m in came if m.text(RUN_ATTRIBUTE) == journal.run and m.message_id in by_sent_id]
-            back += _move_back(aws, outputs, journal, mine, by_sent_id)
-            for message in mine:
-                receipts.pop(message.message_id, None)
+            moved = _move_back(aws, outputs, journal, mine, by_sent_id)
+            sweep.drop(moved)
+            back += len(moved)
+            if back == len(entries):
+                break
+    finally:
+        sweep.release()
     return back
 
 
 def _move_back(
     aws: Aws, outputs: dict[str, str], journal: Journal, messages: list[Message], entries: dict[str, Entry]
-) -> int:
+) -> list[str]:
+    """Ids of the messages that were taken."""
     taken = [(m, entries[m.message_id]) for m in messages]
     receipts = queues.send(aws, outputs[Output.DLQ_URL], [e.outgoing for _, e in taken])
     done = [(m, e) for (m, e), receipt in zip(taken, receipts, strict=True) if not receipt.error]
     _delete(aws, outputs[Output.QUEUE_URL], (m for m, _ in done))
     journals.restored(journal, [e.message_id for _, e in done])
-    return len(done)
+    return [m.message_id for m, _ in done]
 
 
 def _delete(aws: Aws, url: str, messages: Iterable[Message]) -> None:
