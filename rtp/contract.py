@@ -104,6 +104,17 @@ class Alarm(StrEnum):
     WORKER_FAILURES = "worker-failures"
 
 
+# Those that a bad version sets off; a client's mistakes or old dead events must not take a good one back.
+# CloudFormation watches five at most.
+ROLLBACK_ALARMS = (
+    Alarm.LAMBDA_ERRORS,
+    Alarm.LAMBDA_DURATION,
+    Alarm.LAMBDA_THROTTLES,
+    Alarm.API_5XX,
+    Alarm.WORKER_FAILURES,
+)
+
+
 class Output(StrEnum):
     """Keys of the stack's outputs. None of them is a secret; the API key's value is read with get-api-key."""
 
@@ -142,6 +153,12 @@ class FunctionEnv(StrEnum):
     LOG_LEVEL = "RTP_LOG_LEVEL"
 
 
+def partition(region: str) -> str:
+    """AWS partition of a region: the second part of every ARN there."""
+    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
 STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)
 RAW_PREFIX = "raw/"
 PROCESSED_PREFIX = "processed/"

@@ -75,11 +75,6 @@ def item_count(aws: Aws, table: str) -> int:
     return int(aws.call("dynamodb", "describe_table", TableName=table)["Table"].get("ItemCount", 0))
 
 
-def unprotect_table(aws: Aws, table: str) -> None:
-    """Lift a table's protection from deletion."""
-    aws.call("dynamodb", "update_table", TableName=table, DeletionProtectionEnabled=False)
-
-
 def _asked(service: str, operation: str, parameter: str) -> Callable[[Aws, str], State]:
     def look(aws: Aws, physical_id: str) -> State:
         aws.call(service, operation, **{parameter: physical_id})

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-STACK_TYPE = "AWS::CloudFormation::Stack"
 # A stack of which nothing has been deployed yet, or nothing is left.
 NEVER_WORKED = ("REVIEW_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
 
@@ -30,11 +29,6 @@ class Event:
     resource_type: str
     status: str
     reason: str
-
-    @property
-    def of_stack(self) -> bool:
-        """Whether it tells of a stack, the deployed one or a nested one."""
-        return self.resource_type == STACK_TYPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +138,9 @@ def refusals(aws: Aws, stack: str) -> list[Event]:
     ]
 
 
-def delete(aws: Aws, stack: str, *, retain: tuple[str, ...] = ()) -> None:
-    """Start the deletion. `retain`: logical ids to leave behind, for a stack whose deletion failed."""
-    extra = {"RetainResources": list(retain)} if retain else {}
-    aws.call("cloudformation", "delete_stack", StackName=stack, **extra)
+def delete(aws: Aws, stack: str) -> None:
+    """Start the deletion."""
+    aws.call("cloudformation", "delete_stack", StackName=stack)
 
 
 def protect(aws: Aws, stack: str, *, on: bool) -> None:

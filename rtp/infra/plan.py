@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rtp.contract import Names
+from rtp.contract import Names, partition
 from rtp.settings import Settings
 
 
@@ -67,9 +67,7 @@ class Plan:
     @property
     def partition(self) -> str:
         """AWS partition of the region."""
-        return (
-            "aws-cn" if self.region.startswith("cn-") else "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
-        )
+        return partition(self.region)
 
     def dumps(self) -> str:
         """As JSON."""

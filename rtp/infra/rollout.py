@@ -8,18 +8,16 @@ from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from rtp.contract import Alarm
+from rtp.contract import ROLLBACK_ALARMS
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
 
+    from rtp.contract import Alarm
     from rtp.infra.plan import Plan
     from rtp.infra.processing import Processing
 
 CONFIGURATIONS = {"canary-10-5m": "CANARY_10_PERCENT_5_MINUTES", "linear-10-1m": "LINEAR_10_PERCENT_EVERY_1_MINUTE"}
-
-# Those that a bad version sets off; a client's mistakes or old dead events must not take a good one back.
-TRIGGERS = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, Alarm.API_5XX, Alarm.WORKER_FAILURES)
 
 
 class Rollout(Construct):
@@ -73,7 +71,7 @@ class Rollout(Construct):
                 application=application,
                 alias=alias,
                 deployment_config=configuration,
-                alarms=[alarms[trigger] for trigger in TRIGGERS],
+                alarms=[alarms[trigger] for trigger in ROLLBACK_ALARMS],
                 auto_rollback=codedeploy.AutoRollbackConfig(
                     failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
                 ),

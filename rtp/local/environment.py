@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the engine takes any; real ones never reach it
-ACCOUNT = "000000000000"
 
 
 def scrubbed(folder: Folder, user: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp import times
 from rtp.aws import alarms
-from rtp.contract import Alarm
+from rtp.contract import ROLLBACK_ALARMS, partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,20 +16,16 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.contract import Names
 
-# Those that a bad version sets off, as in rtp/infra/rollout.py. CloudFormation takes five at most.
-WATCHED = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, Alarm.API_5XX, Alarm.WORKER_FAILURES)
-
 
 def quiet(aws: Aws, names: Names) -> tuple[tuple[alarms.Alarm, ...], tuple[str, ...]]:
     """The watched alarms that are there and not in ALARM, and the names of those left out since they are."""
-    found = alarms.alarms(aws, [names.alarm(a) for a in WATCHED])
+    found = alarms.alarms(aws, [names.alarm(a) for a in ROLLBACK_ALARMS])
     return tuple(a for a in found if a.state != "ALARM"), tuple(a.name for a in found if a.state == "ALARM")
 
 
 def arn(aws: Aws, name: str) -> str:
     """ARN of an alarm of this account and region."""
-    partition = "aws-cn" if aws.region.startswith("cn-") else "aws"
-    return f"arn:{partition}:cloudwatch:{aws.region}:{aws.account}:alarm:{name}"
+    return f"arn:{partition(aws.region)}:cloudwatch:{aws.region}:{aws.account}:alarm:{name}"
 
 
 def rang(

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
+from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
-from rtp.ops.stack import cdk, guard
+from rtp.ops.stack import cdk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,7 @@ def ensure_on_engine(aws: Aws) -> Bootstrap:
 
 def _on_engine(aws: Aws, found: dict[str, Any], *, changed: bool) -> Bootstrap:
     version = int(stacks.outputs_of(found).get("BootstrapVersion", "0"))
-    return Bootstrap(guard.LOCAL_ACCOUNT, aws.region, version, changed)
+    return Bootstrap(LOCAL_ACCOUNT, aws.region, version, changed)
 
 
 def template() -> Path:

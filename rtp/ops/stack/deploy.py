@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import times
 from rtp.aws import api, changesets, stacks
-from rtp.contract import Output
+from rtp.contract import LOCAL_ACCOUNT, Output
 from rtp.errors import ConfigError
 from rtp.ops.stack import (
     alarmwatch,
@@ -31,7 +31,7 @@ from rtp.ops.stack import (
 from rtp.ops.stack.changes import compare
 from rtp.ops.stack.follow import GOOD
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Warn
-from rtp.ops.stack.synth import LOCAL_ACCOUNT, synth
+from rtp.ops.stack.synth import synth
 from rtp.ops.telemetry.statusparts import queue_arn
 
 if TYPE_CHECKING:

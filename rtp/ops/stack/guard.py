@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import RefusedError
-
-LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
 
 if TYPE_CHECKING:
     from rtp.aws import Aws

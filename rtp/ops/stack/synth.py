@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rtp
+from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, layer, toolchain
 from rtp.infra.plan import Plan
@@ -19,7 +20,6 @@ from rtp.ops.stack import recode
 if TYPE_CHECKING:
     from rtp.config import Environment
 
-LOCAL_ACCOUNT = "000000000000"
 _MARK = "rtp.json"  # in an assembly of ours, with what it was made from
 _SCRATCH = ".synth-"
 

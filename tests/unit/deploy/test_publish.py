@@ -11,6 +11,7 @@ import pytest
 from rtp.aws.alarms import Alarm
 from rtp.aws.changesets import Change, ChangeSet
 from rtp.config import Environment
+from rtp.contract import ROLLBACK_ALARMS
 from rtp.errors import AwsError
 from rtp.ops.stack import alarmwatch, approval, publish, takeback, watch
 from rtp.ops.stack.changes import compare
@@ -133,17 +134,25 @@ def alarm(name: str, state: str = "OK") -> dict[str, Any]:
 
 def test_cloudformation_watches_at_most_five_alarms_that_do_not_ring_already(tmp_path: Path) -> None:
     # Given five watched alarms of which one rings
-    rows = [alarm(a.value, "ALARM" if a == "api-5xx" else "OK") for a in alarmwatch.WATCHED]
+    rows = [alarm(a.value, "ALARM" if a == "api-5xx" else "OK") for a in ROLLBACK_ALARMS]
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": rows}})
     # When an update of a protected environment is to be watched for a minute and a half
     env = environment(tmp_path, protected=True)
     found = takeback.triggers(aws, env, {"StackName": STACK}, 90)
     # Then the quiet ones are, for whole minutes
-    assert len(alarmwatch.WATCHED) == 5
+    assert len(ROLLBACK_ALARMS) == 5
     assert len(found.alarms) == 4 and found.minutes == 2
     assert found.alarms[0] == "arn:aws:cloudwatch:us-east-1:111122223333:alarm:shop-dev-lambda-errors"
     (word,) = takeback.ringing(aws, env)
     assert "shop-dev-api-5xx" in word.message
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"), [("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn"), ("eu-west-1", "aws")]
+)
+def test_watched_alarms_are_named_in_the_partition_of_their_region(region: str, partition: str) -> None:
+    aws: Any = FakeAws(region=region)
+    assert alarmwatch.arn(aws, "a") == f"arn:{partition}:cloudwatch:{region}:111122223333:alarm:a"
 
 
 def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
