@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,18 @@ def put(aws: Aws, bucket: str, key: str, file: Path) -> None:
     """Upload a file."""
     with file.open("rb") as body:
         aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body)
+
+
+def of_cdk(aws: Aws) -> str:
+    """Name of the bucket of the CDK's bootstrap, which holds what all stacks of the account and region need."""
+    return f"cdk-hnb659fds-assets-{aws.account}-{aws.region}"
+
+
+def publish(aws: Aws, body: bytes, suffix: str) -> str:
+    """Put something into the CDK's bucket, named by its contents as the CDK does; its URL, for CloudFormation."""
+    bucket, key = of_cdk(aws), hashlib.sha256(body).hexdigest() + suffix
+    aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body)
+    return f"{aws.client('s3').meta.endpoint_url}/{bucket}/{key}"
 
 
 def _batches(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import buckets
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
+_INLINE_BYTES = 51_200  # the largest template that CloudFormation takes in a request
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -76,8 +78,8 @@ def create(
         StackName=stack,
         ChangeSetName=name,
         ChangeSetType="UPDATE",
-        TemplateBody=body,
         Capabilities=list(capabilities),
+        **_template(aws, body),
         **extra,
     )
 
@@ -88,8 +90,8 @@ def update_now(aws: Aws, stack: str, body: str) -> None:
         "cloudformation",
         "update_stack",
         StackName=stack,
-        TemplateBody=body,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        **_template(aws, body),
     )
 
 
@@ -109,6 +111,14 @@ def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = Tru
 def delete(aws: Aws, change_set: ChangeSet) -> None:
     """Forget it."""
     aws.call("cloudformation", "delete_change_set", StackName=change_set.stack_id, ChangeSetName=change_set.id)
+
+
+def _template(aws: Aws, body: str) -> dict[str, str]:
+    """The template as a parameter: as it is, or by way of the CDK's bucket where it is too large for a request."""
+    data = body.encode()
+    if len(data) <= _INLINE_BYTES:
+        return {"TemplateBody": body}
+    return {"TemplateURL": buckets.publish(aws, data, ".json")}
 
 
 def _change(c: dict[str, Any]) -> Change:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rtp.ops.stack.synth import Assembly
 
 CHANGE_SET = "rtp-deploy"
-_INLINE_BYTES = 51_200  # the largest template CloudFormation takes in a request
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 _FUNCTION = "AWS::Lambda::Function"
 
@@ -80,8 +79,6 @@ def code_alone(
 ) -> ChangeSet | None:
     """As `with_cdk` for a change of `only_code`, without Node; None where these credentials may not do that."""
     body = json.dumps(built.template, separators=(",", ":"))
-    if len(body.encode()) > _INLINE_BYTES:
-        return None
     wanted = {str(p.after) for c in changes for p in c.properties}
     try:
         for key, bucket, file in _files(built.path):

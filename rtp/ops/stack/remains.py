@@ -187,7 +187,7 @@ def _holds(aws: Aws, resource: Resource) -> str:
 
 def _bootstrap(aws: Aws) -> list[Item]:
     """The CDK's own bucket, which all stacks of the account and region share, and what was published for this one."""
-    bucket = f"cdk-hnb659fds-assets-{aws.account}-{aws.region}"
+    bucket = buckets.of_cdk(aws)
     try:
         objects = buckets.count(aws, bucket, limit=1000)
     except AwsError:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import buckets, stacks
+from rtp.aws import buckets, changesets, stacks
 from rtp.contract import Output
 from rtp.local.state import folder
 from tests.local.deploy.conftest import STACK
+from tests.local.deploy.test_trouble import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,10 +78,13 @@ def test_what_is_left_that_should_be_gone_is_an_error(project: Project) -> None:
 
 
 def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
-    # Given a record
+    # Given a record, and a template that is, as those for AWS, too large for a request
     project.rtp("deploy")
     aws, outputs = project.aws, stacks.outputs(project.aws, STACK)
     project.rtp("send", "--type", "x", "--data", "{}", "--wait")
+    large = {**stacks.template(aws, STACK), "Metadata": {"Large": "x" * 51_200}}
+    changesets.update_now(aws, STACK, json.dumps(large))
+    assert settled(aws) == "UPDATE_COMPLETE"
     # When destroyed with the data kept
     lines = project.rtp("destroy", "--yes", "--keep-data", "--json").lines
     # Then the data is there, under its key, and the rest is gone

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from rtp.errors import AwsError
@@ -35,8 +36,8 @@ class FakeAws:
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         yield from self.call(service, operation, **params).get(key, ())
 
-    def client(self, _service: str) -> Any:
-        return None
+    def client(self, service: str) -> Any:
+        return SimpleNamespace(meta=SimpleNamespace(endpoint_url=f"https://{service}.{self.region}.amazonaws.com"))
 
     def operations(self) -> list[str]:
         """Names of the calls, in order."""

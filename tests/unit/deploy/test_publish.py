@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.aws import changesets
 from rtp.aws.alarms import Alarm
 from rtp.aws.changesets import Change, ChangeSet
 from rtp.config import Environment
@@ -101,10 +103,45 @@ def test_credentials_that_may_not_publish_leave_it_to_the_cdk(tmp_path: Path) ->
     assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {}) is None
 
 
-def test_a_template_too_large_for_a_request_is_left_to_the_cdk(tmp_path: Path) -> None:
-    new = template("new.zip", Big={"Type": "X", "Properties": {"Text": "x" * 60_000}})
-    aws: Any = FakeAws()
-    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), (), {}) is None
+def _large(key: str) -> dict[str, Any]:
+    return template(key, Big={"Type": "X", "Properties": {"Text": "x" * 60_000}})
+
+
+def test_a_template_too_large_for_a_request_goes_by_the_bucket_of_the_cdk(tmp_path: Path) -> None:
+    # Given a template of more bytes than CloudFormation takes in a request
+    new = _large("new.zip")
+    body = json.dumps(new, separators=(",", ":"))
+    aws: Any = FakeAws(
+        {
+            "head_object": _absent,
+            "put_object": lambda **_: {},
+            "describe_change_set": described,
+            "delete_change_set": lambda **_: {},
+            "create_change_set": lambda **_: {},
+            "update_stack": lambda **_: {},
+        },
+        region="us-gov-west-1",
+    )
+    # When a change of its code is prepared, or a stack is updated to it at once
+    changes = compare(_large("old.zip"), new, {})
+    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {}) is not None
+    changesets.update_now(aws, STACK, body)
+    # Then it lies in the bucket of the CDK's bootstrap, and CloudFormation is told where
+    bucket, key = "cdk-hnb659fds-assets-111122223333-us-gov-west-1", f"{sha256(body.encode()).hexdigest()}.json"
+    puts = [params for name, params in aws.asked if name == "put_object" and params["Bucket"] == bucket]
+    assert puts == [{"Bucket": bucket, "Key": key, "Body": body.encode()}] * 2
+    for asked_for in ("create_change_set", "update_stack"):
+        (told,) = [params for name, params in aws.asked if name == asked_for]
+        assert told["TemplateURL"] == f"https://s3.us-gov-west-1.amazonaws.com/{bucket}/{key}"
+        assert "TemplateBody" not in told
+
+
+def test_a_template_that_fits_in_a_request_needs_no_bucket() -> None:
+    aws: Any = FakeAws({"update_stack": lambda **_: {}})
+    body = " " * 51_200
+    changesets.update_now(aws, STACK, body)
+    ((_, told),) = aws.asked
+    assert told["TemplateBody"] == body
 
 
 def test_the_cdk_is_told_what_to_watch(tmp_path: Path) -> None:
