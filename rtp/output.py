@@ -7,7 +7,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import drawing, pasteable, plain
@@ -89,7 +90,7 @@ class Output:
         """One JSON document on stdout, through the query where there is one."""
         value = plain.plain(data)
         if self._query is not None:
-            value = self._query.search(value)
+            value = _searched(self._query, value)
         self._write_json(plain.dumps(value, indent=2 if self._stdout.isatty() else None))
 
     def show(self, views: Views) -> None:
@@ -210,7 +211,7 @@ class Output:
 
     def _json_line(self, value: Any) -> None:
         if self._query is not None:
-            value = self._query.search(value)
+            value = _searched(self._query, value)
             if value is None:
                 return
         self._write_json(plain.written(value))
@@ -330,8 +331,36 @@ def _compile(query: str) -> Any:
     import jmespath
 
     try:
-        return jmespath.compile(query)
+        compiled = jmespath.compile(query)
+        # Functions are looked up when they are called: a misspelt one is to be told before the command does its work.
+        with suppress(jmespath.exceptions.JMESPathTypeError):
+            compiled.search({})
+        return compiled
     except jmespath.exceptions.JMESPathError as error:
-        raise UsageError(
-            f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
-        ) from None
+        raise _wrong_query(error) from None
+
+
+def _searched(query: Any, value: Any) -> Any:
+    import jmespath
+
+    try:
+        return query.search(_countable(value))
+    except (jmespath.exceptions.JMESPathError, TypeError) as error:
+        raise _wrong_query(error) from None
+
+
+def _wrong_query(error: Exception) -> UsageError:
+    return UsageError(
+        f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
+    )
+
+
+def _countable(value: Any) -> Any:
+    """With a float for each Decimal that it says exactly: JMESPath's functions know no other numbers."""
+    if isinstance(value, dict):
+        return {name: _countable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_countable(each) for each in value]
+    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
+        return float(value)
+    return value

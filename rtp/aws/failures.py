@@ -17,11 +17,13 @@ _WRONG = (
     "InvalidClientTokenId",
     "UnrecognizedClientException",
     "SignatureDoesNotMatch",
+    "InvalidSignatureException",
     "InvalidAccessKeyId",
     "AuthFailure",
     "IncompleteSignature",
     "InvalidToken",
 )
+_SKEWED = ("Signature expired", "Signature not yet current")
 _DENIED = (
     "AccessDenied",
     "AccessDeniedException",
@@ -72,24 +74,26 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
         )
     if isinstance(error, b.TokenRetrievalError | b.SSOTokenLoadError | b.UnauthorizedSSOTokenError):
         return CredentialsError(f"The AWS sign-in of {who} has expired.", hint="Sign in again with `aws sso login`.")
-    if isinstance(
-        error,
-        b.EndpointConnectionError
-        | b.ConnectTimeoutError
-        | b.ConnectionClosedError
-        | b.ReadTimeoutError
-        | b.HTTPClientError,
-    ):
-        where = aws.endpoint_url or f"AWS {service} in {aws.region}"
+    if isinstance(error, b.ConfigParseError | b.ConfigNotFound | b.InvalidConfigError):
+        return ConfigError(
+            f"The AWS configuration cannot be used: {str(error).splitlines()[0]}.", hint="Mend ~/.aws/config."
+        )
+    where = aws.endpoint_url or f"AWS {service} in {aws.region}"
+    if isinstance(error, b.SSLError | b.ProxyConnectionError):
+        what = "proxy" if isinstance(error, b.ProxyConnectionError) else "TLS certificate"
+        return EndpointError(
+            f"The {what} on the way to {where} does not work ({service} {operation}): {str(error).splitlines()[0]}",
+            hint="Check HTTPS_PROXY and AWS_CA_BUNDLE.",
+        )
+    if isinstance(error, b.ConnectionError | b.HTTPClientError | b.IncompleteReadError):
         hint = "See `rtp local status`." if aws.local else "Check the network and the region."
         return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
     if type(error).__name__ == "ResponseParserError":  # a proxy's page, or no AWS at all
-        where = aws.endpoint_url or f"AWS {service} in {aws.region}"
         return EndpointError(
             f"What answered at {where} does not speak AWS's protocol ({service} {operation}).",
             hint="Check the proxy and the endpoint.",
         )
-    if isinstance(error, b.ParamValidationError | b.UnknownEndpointError | b.NoRegionError | b.InvalidRegionError):
+    if isinstance(error, b.BotoCoreError):
         return AwsError(f"{service} {operation}: {str(error).splitlines()[0]}")
     return None
 
@@ -100,6 +104,13 @@ def _client_error(code: str, error: Exception, who: str, service: str, operation
         return CredentialsError(
             f"The AWS credentials of {who} have expired.",
             hint="Sign in again, for instance with `aws sso login`.",
+            service_code=code,
+        )
+    if code == "RequestTimeTooSkewed" or any(words in message for words in _SKEWED):
+        return CredentialsError(
+            "This machine's clock is too far off for AWS to accept what it signs.",
+            hint="Set the clock, for instance with NTP.",
+            code="clock",
             service_code=code,
         )
     if code in _WRONG:

@@ -85,7 +85,7 @@ def logs(
         return
     # The names of the functions are known without asking for the stack, which matters only where nothing is found.
     with out.gathered():
-        count = _write(session, op.read(session.aws, _functions(session), query), form)
+        count = _write(session, op.read(session.guarded, _functions(session), query), form)
     if not count:
         _ = session.outputs
         if not out.json:

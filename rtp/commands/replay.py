@@ -44,7 +44,7 @@ def replay(
             "Say which events: --id, or --since.", hint="For example `rtp replay --since 1h --status dead`."
         )
     out, aws, outputs = session.out, session.aws, session.outputs
-    with interrupts.gently() as broken, out.live() as live:
+    with out.live() as live:
         planned = op.plan(
             aws,
             outputs,
@@ -55,8 +55,6 @@ def replay(
             until=times.parse_when(until or "now"),
             tell=lambda n: live.update(line(dim(f"{n:,} found"))),
         )
-    if broken:
-        raise typer.Exit(broken.exit_code)
     if dry_run or not planned:
         out.result(op.Replay(None, dry_run, planned), _render)
         return

@@ -38,14 +38,23 @@ class Session:
         return aws
 
     @cached_property
+    def guarded(self) -> Aws:
+        """As `aws`, once the account is known to be the environment's: another may have a stack of this name too.
+
+        Raises RefusedError in another account.
+        """
+        from rtp.ops.stack import guard
+
+        if self.environment.account is not None:
+            guard.account(self.aws, self.environment)
+        return self.aws
+
+    @cached_property
     def outputs(self) -> dict[str, str]:
         """Outputs of the deployed stack. Raises NotFoundError without one, and RefusedError in another account."""
         from rtp.aws import stacks
-        from rtp.ops.stack import guard
 
-        if self.environment.account is not None and not self.environment.local:
-            guard.account(self.aws, self.environment)  # another account may have a stack of this name too
-        return stacks.outputs(self.aws, self.environment.names.stack)
+        return stacks.outputs(self.guarded, self.environment.names.stack)
 
     def _connect(self, *, start: bool) -> Aws:
         from rtp.aws import Aws

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _STATUS = {"processed": "good", "dead": "bad", "failed": "warn", "processing": "warn", "rejected": "bad"}
 _FACTS = ("timestamp", "source", "accepted_at", "processed_at", "request_id", "trace_id", "raw_key", "message_id")
-_ATTEMPT = ("#", "at", "outcome", "took", "error")
 _MOMENTS = ("timestamp", "accepted_at", "processed_at")
 
 

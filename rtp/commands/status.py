@@ -43,7 +43,7 @@ def status(
         end_with_reader()
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
         return
-    found = op.read(session.aws, session.environment)
+    found = op.read(session.guarded, session.environment)
     session.out.result(found, _render)
     if check and not found.healthy:
         raise typer.Exit(ExitCode.FAILED)
@@ -54,7 +54,7 @@ def _watch(session: Session, interval: float) -> None:
         last: list[View] = []
         while True:
             try:
-                found = op.read(session.aws, session.environment)
+                found = op.read(session.guarded, session.environment)
             except CredentialsError:
                 raise
             except AwsError as error:

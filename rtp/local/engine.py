@@ -145,12 +145,25 @@ def reset(root: Path) -> None:
     place = folder(root)
     record = place.record()
     if record is not None and process.alive(record.pid, record.started):
-        _call(_engine(place, record), "POST", "/_ministack/reset", timeout=60)
+        _reset(_engine(place, record))
         return
     if not place.path.exists():
         return
     with place.lock():
         place.clear()
+
+
+def _reset(engine: Engine) -> None:
+    try:
+        status = _call(engine, "POST", "/_ministack/reset", timeout=60)
+        why = f"answered {status}"
+    except (OSError, http.client.HTTPException) as error:
+        status, why = 0, f"did not answer: {error}"
+    if status != 200:
+        raise RtpError(
+            f"the local engine (process {engine.pid}) {why}, and may hold data still",
+            hint=f"rtp local stop, then rtp local reset; its log is {engine.log_file}",
+        )
 
 
 def _engine(place: Folder, record: Record, *, data_lost: bool = False) -> Engine:

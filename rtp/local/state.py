@@ -103,6 +103,12 @@ class Folder:
             return Record(**json.loads(self.record_file.read_text()))
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise ConfigError(
+                f"the local engine's files in {self.path} cannot be read: {error.strerror}",
+                hint="it was started by another user: let that one run `rtp local stop`, then delete the folder",
+                code="folder-not-readable",
+            ) from error
         except (ValueError, TypeError, NotADirectoryError):
             return Record(pid=0, started="", port=0, token="") if self.record_file.is_file() else None
 

@@ -2,7 +2,7 @@
 
 raw/yyyy/mm/dd/hh/NAME.ndjson.gz        a message: id, timestamp, source, request_id, received_at, body
 processed/yyyy/mm/dd/hh/NAME.ndjson.gz  an event: id, timestamp, type, source, trace_id, processed_at, data, result
-processed/items/ID/TIMESTAMP/NAME.json  one value that a record points to with data_key or result_key
+processed/items/ID/TIMESTAMP/NAME-DIGEST.json  one value that a record points to with data_key or result_key
 
 `body` is the text exactly as it came, so that a replay sends the same event.
 The hour is the one the object was written in (UTC). A record's raw_key is `KEY#LINE`, lines counted from 0.
@@ -47,9 +47,15 @@ class Archive:
         return key
 
     def write_value(self, identity: Identity, name: str, text: str) -> str:
-        """Keep one JSON text beside the record of an event and return its key."""
-        key = f"{PROCESSED}items/{_safe(identity.id)}/{identity.timestamp}/{name}.json"
-        self._put(key, text.encode(), "application/json")
+        """Keep one JSON text beside the record of an event and return its key.
+
+        It is written before the record is, and that may be refused: another text must not take the place of the
+        one that the record has, so the key says which it is.
+        """
+        body = text.encode()
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        key = f"{PROCESSED}items/{_safe(identity.id)}/{identity.timestamp}/{name}-{digest}.json"
+        self._put(key, body, "application/json")
         return key
 
     def read_value(self, key: str) -> Any:

@@ -24,10 +24,6 @@ class OutOfTimeError(Exception):
     """The function's own time ran out before the processor came to an end."""
 
 
-class LeaseLostError(Exception):
-    """Another delivery took the event over while this attempt ran."""
-
-
 def describe(error: BaseException) -> ErrorInfo:
     """What to keep of an exception."""
     try:

@@ -153,7 +153,7 @@ class Store:
         """Write how the attempt ended. None when written; otherwise who has the event now."""
         sets = self._ended(event, origin, claim, ending)
         removes = ["error"] if ending.error is None else []
-        removes += ["result_key" if "result" in sets else "result"]
+        removes += [name for name in ("result", "result_key") if name not in sets]
         try:
             self._update(event.identity, sets, "", removes, {":token": {"S": claim.token}}, "lease = :token", "NONE")
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EXPIRY_EVERY_S = 1.0
 _MAX_BATCH_BYTES = 1_048_576
-_SYSTEM = "MessageSystemAttributes"
 
 Queue = dict[str, Any]
 Message = dict[str, Any]

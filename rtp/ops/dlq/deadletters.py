@@ -163,7 +163,8 @@ def _with_record(letter: DeadLetter, record: dict[str, Any] | None) -> DeadLette
         type=letter.type or str(record.get("type", "")),
         attempts=int(record.get("attempt_count", letter.attempts)),
         trace_id=str(record.get("trace_id") or letter.trace_id),
-        _timestamp=int(record["timestamp"]),
+        _timestamp=(timestamp := int(record["timestamp"])),
+        _fallback=Identity(letter.id, timestamp) if letter.id == letter.fallback.id else letter.fallback,
         _runs=int(record.get("attempt_count", 0)),
     )
 

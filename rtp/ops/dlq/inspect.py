@@ -34,12 +34,6 @@ class Inspection:
     depth: int
     messages: list[DeadLetter]
     groups: list[Group]
-    _looked_at: int
-
-    @property
-    def looked_at(self) -> int:
-        """How many messages were read to find these."""
-        return self._looked_at
 
 
 def depth(aws: Aws, outputs: dict[str, str]) -> int:
@@ -69,4 +63,4 @@ def inspect(
     letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
     shown = letters[:limit]
     groups = [Group(error, count) for error, count in deadletters.grouped(shown)]
-    return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups, len(seen))
+    return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups)

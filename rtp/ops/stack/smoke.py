@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from rtp.contract import Output
@@ -13,16 +14,19 @@ from rtp.ops.stack.steps import Smoke
 from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtp.aws import Aws
+    from rtp.ops.events.sent import Sent
 
 TYPE = "rtp.smoke"
 _TIMEOUT_S = 60.0
+_TRIES, _PAUSE_S = 10, 3.0
 
 
 def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     """Send it and wait for its record. Raises RtpError when it was not processed."""
-    events = payload.of_data('{"smoke": true}', TYPE)
-    (sent,) = send.send(aws, outputs, events, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop())
+    sent = _sent(aws, outputs)
     status, why = sent.status, (sent.error or {}).get("message", "")
     if status == "queued":  # processing it failed once; the queue tries again
         for record in outcome.wait(
@@ -37,3 +41,16 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
             code="smoke-failed",
         )
     return Smoke(sent.id, status, sent.latency_ms)
+
+
+def _sent(aws: Aws, outputs: dict[str, str], sleep: Callable[[float], None] = time.sleep) -> Sent:
+    """The event, sent; again while the gateway does not know its new key or stage yet, which takes it some seconds."""
+    for left in reversed(range(_TRIES)):
+        events = payload.of_data('{"smoke": true}', TYPE)
+        (sent,) = send.send(
+            aws, outputs, events, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
+        )
+        if sent.http_status not in (403, 404) or not left:
+            break
+        sleep(_PAUSE_S)
+    return sent

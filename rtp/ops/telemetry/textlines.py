@@ -60,7 +60,7 @@ def parse(raw: str, *, at: int, function: str) -> LogEvent:
     )
 
 
-_PLATFORM_NOISE = re.compile(rf"RequestId: {_UUID}|Version: \$LATEST|Runtime Version ARN: \S+")
+_NOISE = re.compile(rf"RequestId: {_UUID}\s*|Version: \$LATEST\s*|Runtime Version ARN: \S+\s*")
 _REPORT_PART = re.compile(
     r"(?<=\t)(Duration|Init Duration|Restore Duration|Max Memory Used|Status|Error Type): ([^\t]+)"
 )
@@ -70,9 +70,7 @@ def _platform_text(text: str) -> tuple[str, bool]:
     """A platform line made short, and whether it tells of a failure."""
     first = text.split("\n", 1)[0]
     if not first.startswith(("REPORT ", "INIT_REPORT ", "RESTORE_REPORT ")):
-        return " ".join(
-            re.sub(rf"RequestId: {_UUID}\s*|Version: \$LATEST\s*|Runtime Version ARN: \S+\s*", "", first).split()
-        ), False
+        return " ".join(_NOISE.sub("", first).split()), False
     found = {label: value.strip() for label, value in _REPORT_PART.findall(first)}
     said = [first.split(" ", 1)[0]]
     said += [found[k] for k in ("Status", "Error Type", "Duration") if k in found]

@@ -79,23 +79,25 @@ def rtp(project: Project, cloud: Cloud, *args: str) -> Finished:
     return project.rtp(*args, "--endpoint-url", cloud.url, env=KEYS, ok=False)
 
 
-CHANGING = [
+GUARDED = [
     ("deploy", "--yes"),
     ("destroy", "--confirm", "realtime-processor-prod"),
     ("bootstrap", "--yes"),
     ("send", "--type", "t", "--data", "{}"),
     ("dlq", "redrive", "--all", "--confirm", "realtime-processor-prod"),
     ("replay", "--since", "1h", "--confirm", "realtime-processor-prod"),
+    ("status", "--check"),
+    ("logs",),
 ]
 
 
-@pytest.mark.parametrize("command", CHANGING, ids=lambda c: c[0])
+@pytest.mark.parametrize("command", GUARDED, ids=lambda c: c[0])
 def test_another_account_than_the_environments_is_refused(
     project: Project, cloud: Cloud, command: tuple[str, ...]
 ) -> None:
     # Given an environment that names its account, and credentials of another
     (project.root / "rtp.toml").write_text('[env.prod]\naccount = "999988887777"\n')
-    # When something is to be changed
+    # When something is to be changed there, or told of it
     done = rtp(project, cloud, *command, "--env", "prod")
     # Then it is refused with both accounts named, and AWS was asked nothing but who we are
     assert done.code == 5, done

@@ -57,6 +57,29 @@ def test_a_query_selects_and_implies_json() -> None:
     assert json.loads(out.getvalue()) == ["a"]
 
 
+@pytest.mark.parametrize("query", ["lenght(@)", "max_by(records, &id, 1)"])
+def test_a_query_with_a_wrong_function_is_told_before_the_work_is_done(query: str) -> None:
+    with pytest.raises(UsageError, match="--query"):
+        Output(query=query)
+
+
+def test_a_query_that_does_not_fit_the_answer_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="--query"):
+        Output(query="length(nope)", stdout=io.StringIO()).result({"records": []}, lambda _: "never")
+
+
+def test_a_query_counts_exact_numbers() -> None:
+    out = io.StringIO()
+    found = {"records": [{"n": Decimal("12.50")}, {"n": Decimal("0.25")}]}
+    Output(query="[sum(records[].n), avg(records[].n)]", stdout=out).result(found, lambda _: "never")
+    assert json.loads(out.getvalue()) == [12.75, 6.375]
+    # But one that no float can say stays as it is
+    out = io.StringIO()
+    wide = Decimal("0.12345678901234567890123456789")
+    Output(query="n", stdout=out).result({"n": wide}, lambda _: "never")
+    assert out.getvalue().strip() == str(wide)
+
+
 def test_a_query_that_is_none_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--query"):
         Output(query="records[")

@@ -51,6 +51,18 @@ def test_a_message_that_the_worker_put_there_says_why() -> None:
     assert letter.error == Cause("Reject", "negative total")
 
 
+def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
+    # Given the record of a call, whose time the dead message does not know
+    aws = FakeAws()
+    aws.record("req-1", 42, status="dead", attempt_count=3)
+    body = envelope({"type": "order.created", "data": {}})
+    (letter,) = deadletters.joined(aws, TABLE, [message(body)])
+    # Then that is the time which it goes back with
+    sent = {name: value["StringValue"] for name, value in deadletters.attributes(letter, {}).items()}
+    assert letter.identity == ("req-1", 42)
+    assert (sent["rtp_request_id"], sent["rtp_request_time"]) == ("req-1", "42")
+
+
 def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
     aws = FakeAws()
     aws.record("e5", 5, status="dead", attempt_count=7, trace_id="1-2", error={"type": "E", "message": "boom 12"})

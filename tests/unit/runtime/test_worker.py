@@ -346,6 +346,27 @@ def test_large_values_are_kept_beside_the_record() -> None:
     assert json.loads(here.s3.objects[record["result_key"]])["copy"] == "x" * 500_000
 
 
+def test_a_repeat_with_another_text_leaves_what_the_record_has() -> None:
+    # Given a processed event whose data and result are kept beside its record
+    here = world()
+    here.processor("t", lambda event: {"copy": event.data["text"]})
+    here.deliver(message(fakes.event(text="x" * 500_000)))
+    # When another event of the same name comes / Then it is a repeat, and nothing of the first one changes
+    here.deliver(message(fakes.event(text="y" * 500_000), "m2"))
+    record = here.dynamo.record("e1")
+    assert json.loads(here.s3.objects[record["data_key"]])["text"][0] == "x"
+    assert json.loads(here.s3.objects[record["result_key"]])["copy"][0] == "x"
+
+
+def test_a_replay_that_returns_nothing_leaves_no_older_result() -> None:
+    here = world()
+    answers: list[Any] = [{"copy": "x" * 500_000}, None]
+    here.processor("t", lambda _: answers.pop(0))
+    here.deliver(message(fakes.event()))
+    here.deliver(message(fakes.event(), "m2", rtp_source="replay", rtp_replay="run-1"))
+    assert not {"result", "result_key"} & here.dynamo.record("e1").keys()
+
+
 def test_values_that_dynamodb_cannot_nest_are_kept_beside_the_record() -> None:
     here = world()
     deep: dict[str, Any] = {}

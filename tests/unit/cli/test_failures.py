@@ -1,0 +1,60 @@
+"""botocore's exceptions: each leaves as an error of rtp with its mend, never as a traceback."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from botocore import exceptions as b  # noqa: TID253
+
+from rtp.aws import Aws
+from rtp.aws.failures import translated
+from rtp.errors import ConfigError, CredentialsError, EndpointError, RtpError
+
+AWS = Aws(region="us-east-1")
+
+
+def leaves(error: Exception) -> RtpError:
+    with pytest.raises(RtpError) as found, translated(AWS, "sqs", "send_message"):
+        raise error
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (b.SSLError(endpoint_url="https://sqs", error=ValueError("self-signed")), EndpointError, "AWS_CA_BUNDLE"),
+        (b.ProxyConnectionError(proxy_url="http://proxy", error="refused"), EndpointError, "HTTPS_PROXY"),
+        (b.EndpointConnectionError(endpoint_url="https://sqs"), EndpointError, "network"),
+        (b.IncompleteReadError(actual_bytes=1, expected_bytes=2), EndpointError, "network"),
+        (b.ConfigParseError(path="/home/op/.aws/config", error="line 3"), ConfigError, "~/.aws/config"),
+        (b.NoCredentialsError(), CredentialsError, "aws sso login"),
+        (b.WaiterError(name="w", reason="r", last_response={}), RtpError, ""),
+    ],
+)
+def test_each_has_its_mend(error: Exception, kind: type[RtpError], said: str) -> None:
+    found = leaves(error)
+    assert isinstance(found, kind)
+    assert said in found.hint
+
+
+def test_whatever_botocore_raises_is_an_expected_fault() -> None:
+    kinds = [kind for _, kind in inspect.getmembers(b, inspect.isclass) if issubclass(kind, b.BotoCoreError)]
+    assert len(kinds) > 50
+    for kind in kinds:
+        error = kind.__new__(kind)
+        Exception.__init__(error, "it broke")
+        assert "it broke" in leaves(error).message or leaves(error).hint, kind
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z"),
+        ("InvalidSignatureException", "Signature not yet current: 20260101T001000Z is still later than …"),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    ],
+)
+def test_a_wrong_clock_is_not_told_as_wrong_keys(code: str, message: str) -> None:
+    found = leaves(b.ClientError({"Error": {"Code": code, "Message": message}}, "SendMessage"))
+    assert "clock" in found.message and "NTP" in found.hint
