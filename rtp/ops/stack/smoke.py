@@ -26,7 +26,7 @@ _TRIES, _PAUSE_S = 10, 3.0
 
 def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     """Send it and wait for its record. Raises RtpError when it was not processed."""
-    sent = _sent(aws, outputs)
+    sent = known(_asker(aws, outputs))
     status, why = sent.status, (sent.error or {}).get("message", "")
     if status == "queued":  # processing it failed once; the queue tries again
         for record in outcome.wait(
@@ -43,14 +43,22 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     return Smoke(sent.id, status, sent.latency_ms)
 
 
-def _sent(aws: Aws, outputs: dict[str, str], sleep: Callable[[float], None] = time.sleep) -> Sent:
-    """The event, sent; again while the gateway does not know its new key or stage yet, which takes it some seconds."""
-    for left in reversed(range(_TRIES)):
-        events = payload.of_data('{"smoke": true}', TYPE)
-        (sent,) = send.send(
-            aws, outputs, events, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
-        )
-        if sent.http_status not in (403, 404) or not left:
-            break
+def known(ask: Callable[[], Sent], sleep: Callable[[float], None] = time.sleep) -> Sent:
+    """The answer to an event, asked again while the gateway does not know its new key or stage, which takes seconds."""
+    for _ in range(_TRIES - 1):
+        sent = ask()
+        if sent.http_status not in (403, 404):
+            return sent
         sleep(_PAUSE_S)
-    return sent
+    return ask()
+
+
+def _asker(aws: Aws, outputs: dict[str, str]) -> Callable[[], Sent]:
+    def ask() -> Sent:
+        event = payload.of_data('{"smoke": true}', TYPE)
+        (sent,) = send.send(
+            aws, outputs, event, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
+        )
+        return sent
+
+    return ask
