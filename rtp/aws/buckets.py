@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from rtp.errors import AwsError, RtpError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
+    from threading import Event
 
     from rtp.aws import Aws
 
@@ -19,19 +21,22 @@ _WORKERS = 8
 _GONE = ("NoSuchBucket", "404")
 
 
-def empty(aws: Aws, bucket: str) -> Iterator[int]:
-    """Delete every version and delete marker, several batches at once; yields how many each batch deleted.
+def empty(aws: Aws, bucket: str, deleted: Callable[[int], None], stop: Event) -> None:
+    """Delete every version and delete marker, several batches at once.
 
+    deleted: told, from any thread, how many each batch deleted. stop: once it is set, no further batch is begun.
     A bucket that does not exist is empty. Raises RtpError when S3 refuses a single object.
     """
     with ThreadPoolExecutor(_WORKERS) as pool:
-        futures = []
+        futures: list[Future[None]] = []
         for batch in _batches(aws, bucket):
-            futures.append(pool.submit(_delete, aws, bucket, batch))
+            if stop.is_set():
+                break
+            futures.append(pool.submit(_delete, aws, bucket, batch, deleted, stop))
             while len(futures) >= 2 * _WORKERS:  # a bound on what is held in memory
-                yield futures.pop(0).result()
+                futures.pop(0).result()
         for future in futures:
-            yield future.result()
+            future.result()
 
 
 def count(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
@@ -97,9 +102,12 @@ def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
         token = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
 
 
-def _delete(aws: Aws, bucket: str, batch: list[dict[str, str]]) -> int:
+def _delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None], stop: Event) -> None:
+    if stop.is_set():
+        return
     answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     refused = answer.get("Errors", ())
+    deleted(len(batch) - len(refused))
     if refused:
         first = refused[0]
         raise RtpError(
@@ -108,4 +116,3 @@ def _delete(aws: Aws, bucket: str, batch: list[dict[str, str]]) -> int:
             hint="Take away the object lock or the policy that forbids it, then run `rtp destroy` again.",
             code="bucket-not-emptied",
         )
-    return len(batch)

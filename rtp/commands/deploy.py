@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp import config, times
+from rtp.commands import standing
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.progress import Progress
 from rtp.commands.session import Session
@@ -16,7 +18,7 @@ from rtp.errors import RtpError, UsageError
 from rtp.ops.stack import deploy as op
 from rtp.ops.stack import watch as watching
 from rtp.ops.stack.steps import Note, Outputs, Phase, Plan, Result
-from rtp.view import command, dim, good, line, name, strong
+from rtp.view import dim, good, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -34,6 +36,10 @@ def deploy(
     session: Session,
     *,
     yes: Yes = False,
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", help="The stack's name, where data of a protected one would go.", metavar="NAME"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare and show the change set, apply nothing.")] = False,
     hotswap: Annotated[
         bool, typer.Option("--hotswap", help="Change the functions' code directly where nothing else differs.")
@@ -81,28 +87,23 @@ def deploy(
         smoke=not environment.local if smoke is None else smoke,
         watch_alarms_s=_watch_s(watch_alarms, environment),
     )
-    _once(session, environment, options, yes=yes)
+    _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
         _watch(session, yes=yes)
 
 
-def _once(session: Session, environment: Environment, options: op.Options, *, yes: bool) -> None:
+def _once(session: Session, environment: Environment, options: op.Options, *, yes: bool, confirm: str | None) -> None:
     out = session.out
     progress = Progress(out, environment.names.stack)
     work = op.Deploy(
         environment,
         session.start,
-        lambda question: _consent(out, progress, question, yes=yes),
+        lambda question: ask(out, progress, question, yes=yes, confirm=confirm),
         options,
     )
-    try:
-        with progress.running():
-            for step in work.steps():
-                progress.tell(step)
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            _stands(out, work)
-        raise
+    with standing.after_deploy(out, work), progress.running(), closing(work.steps()) as steps:
+        for step in steps:
+            progress.tell(step)
 
 
 def _watch(session: Session, *, yes: bool) -> None:
@@ -121,11 +122,12 @@ def _watch(session: Session, *, yes: bool) -> None:
             work = op.Deploy(
                 environment,
                 session.start,
-                lambda question: _consent(out, None, question, yes=yes),
+                lambda question: ask(out, None, question, yes=yes),
                 op.Options(hotswap=True),
             )
-            for step in work.steps():
-                _tell_watch(out, step, saved, began)
+            with standing.after_deploy(out, work), closing(work.steps()) as steps:
+                for step in steps:
+                    _tell_watch(out, step, saved, began)
         except RtpError as error:
             out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved)))
             out.error(error)
@@ -160,23 +162,15 @@ def _watch_s(text: str | None, environment: Environment) -> int:
     return seconds
 
 
-def _consent(out: Output, progress: Progress | None, question: Question, *, yes: bool) -> None:
+def ask(out: Output, progress: Progress | None, question: Question, *, yes: bool, confirm: str | None = None) -> None:
     """Say what it is about and ask, in place of the table."""
-    if progress is None:
-        for text in question.about:
-            out.say(text)
-        out.confirm(question.text, yes=yes)
+    if progress is not None:
+        with progress.paused():
+            ask(out, None, question, yes=yes, confirm=confirm)
         return
-    with progress.paused():
-        _consent(out, None, question, yes=yes)
-
-
-def _stands(out: Output, work: op.Deploy) -> None:
-    """After an interrupt: the state the stack is in, and the command that goes on."""
-    stack = work.environment.names.stack
-    if work.applying:
-        out.say(line(strong(stack), " is still being changed by CloudFormation, which goes on by itself."))
-        out.say(command("`rtp deploy` waits for it and goes on from there; `rtp status` shows it."))
+    for text in question.about:
+        out.say(text)
+    if question.typed:
+        out.confirm_name(question.text, question.typed, given=confirm)
     else:
-        out.say(line(strong(stack), " was not changed."))
-        out.say(command("`rtp deploy` starts again."))
+        out.confirm(question.text, yes=yes)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands import standing
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.progress import Progress
 from rtp.commands.session import Session
 from rtp.ops.stack import destroy as op
 from rtp.ops.stack import guard
 from rtp.ops.stack.remains import Plan, Proof
-from rtp.view import View, bad, command, dim, good, line, name, strong
+from rtp.view import View, bad, dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from rtp.output import Output
@@ -45,18 +47,13 @@ def destroy(
                 out.confirm(f"Delete {plan.stack} ({guard.where(aws, environment)})?", yes=yes or confirm == plan.stack)
 
     work = op.Destroy(environment, aws, approve, keep_data=keep_data, drain=drain)
-    try:
-        with progress.running():
-            for step in work.steps():
-                if isinstance(step, Plan | Proof):
-                    progress.settle()
-                    _told(out, step)
-                else:
-                    progress.tell(step)
-    except BaseException as error:
-        if not isinstance(error, Exception):
-            _stands(out, work)
-        raise
+    with standing.after_destroy(out, work), progress.running(), closing(work.steps()) as steps:
+        for step in steps:
+            if isinstance(step, Plan | Proof):
+                progress.settle()
+                _told(out, step)
+            else:
+                progress.tell(step)
 
 
 def _told(out: Output, step: Plan | Proof) -> None:
@@ -87,13 +84,3 @@ def _proof(proof: Proof) -> list[View]:
         views.append(line(strong("still there:")))
         views += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]
     return views
-
-
-def _stands(out: Output, work: op.Destroy) -> None:
-    stack = work.environment.names.stack
-    if work.deleting:
-        out.say(line(strong(stack), " is being deleted by CloudFormation, which goes on by itself."))
-        out.say(command("`rtp destroy` waits for it and proves what is gone."))
-    else:
-        out.say(line(strong(stack), " was not deleted; its event source runs."))
-        out.say(command("`rtp destroy` starts again."))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import changesets
 from rtp.errors import RtpError
 from rtp.ops.stack import causes
-from rtp.ops.stack.follow import Follower
+from rtp.ops.stack.follow import Follower, Stage
 from rtp.ops.stack.steps import Cause, Event, Tick
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.changesets import ChangeSet
+    from rtp.ops.stack.follow import Underway
 
 _NEXT = {
     "ROLLBACK_COMPLETE": "Mend the cause, then run `rtp deploy`; it clears the failed stack away first.",
@@ -54,14 +55,16 @@ def apply(
     rollback: bool,
     paths: Mapping[str, str],
     template: Mapping[str, Any],
+    underway: Underway,
 ) -> Iterator[Event | Tick]:
     """Execute it and tell every event. `applied` holds the end; a failed one has a cause where there is one.
 
     expected: logical ids that change by themselves, and not as a mere consequence.
     """
     began_ms = int(time.time() * 1000)
-    follower = Follower(aws, change_set.stack_id, expected)
-    changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
+    follower = Follower(aws, change_set.stack_id, expected, underway)
+    with underway.asking():
+        changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
     yield from told(follower, paths)
     applied.done, applied.status, applied.reason = follower.done, follower.status, follower.reason
     if not follower.good:
@@ -70,7 +73,8 @@ def apply(
 
 def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) -> Iterator[Event | Tick]:
     """The follower's events as steps, without those of the stack itself. joined: of an operation under way already."""
-    began = time.monotonic()
+    began, before = time.monotonic(), follower.underway.stage
+    follower.underway.stage = Stage.WORKING
     for event in follower.joined() if joined else follower.events():
         elapsed = round(time.monotonic() - began, 2)
         if event is None:
@@ -88,6 +92,7 @@ def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) 
                 follower.total,
                 elapsed,
             )
+    follower.underway.stage = before if joined else Stage.DONE
 
 
 def failure(stack: str, operation: str, applied: Applied) -> DeployFailedError:

@@ -29,13 +29,14 @@ from rtp.ops.stack import (
     takeback,
 )
 from rtp.ops.stack.changes import compare
-from rtp.ops.stack.follow import GOOD
+from rtp.ops.stack.follow import GOOD, Underway
+from rtp.ops.stack.removal import Removed
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Warn
 from rtp.ops.stack.synth import synth
 from rtp.ops.telemetry.statusparts import queue_arn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from rtp.aws import Aws
@@ -76,11 +77,12 @@ class Deploy:
     connect: Callable[[], Aws]
     consent: Callable[[Question], None]
     options: Options = field(default_factory=Options)
-    applying: bool = False  # CloudFormation is at work
+    underway: Underway = field(default_factory=Underway)
+    removed: Removed = field(default_factory=Removed)  # of a stack that could not be updated
     _began: float = field(default_factory=time.monotonic)
     _warnings: list[str] = field(default_factory=list)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Generator[Step, None, None]:
         """Do it, telling what happens. Raises RtpError."""
         env = self.environment
         with lock.held(env.state, env.name, "deploy"):
@@ -96,9 +98,16 @@ class Deploy:
                     yield Warn(said)
                     yield self._result("dry-run")
                     return
-                self.applying = True
-                yield from stuck.mend(aws, found, self.consent, rollback=self.options.rollback, paths=paths)
-                self.applying = False
+                yield from stuck.mend(
+                    aws,
+                    env,
+                    found,
+                    self.consent,
+                    rollback=self.options.rollback,
+                    paths=paths,
+                    underway=self.underway,
+                    removed=self.removed,
+                )
                 found = stacks.describe(aws, env.names.stack)
             yield from self._bring(aws, built, found, stacks.template_of(aws, found), paths)
 
@@ -162,15 +171,28 @@ class Deploy:
             change_set = publish.code_alone(aws, env, built, changes, manifest.tags)
         if change_set is None:
             change_set = publish.with_cdk(aws, env, built, triggers)
-        yield from self._carry_out(aws, built, change_set, old, paths)
+        protected = bool(found and found.get("EnableTerminationProtection"))
+        if change_set.empty and not self.options.dry_run:
+            protected = manifest.termination_protection  # which may be all that was to change
+        yield from self._carry_out(aws, built, change_set, old, paths, protected=protected)
 
     def _carry_out(
-        self, aws: Aws, built: Assembly, change_set: ChangeSet, old: dict[str, Any], paths: dict[str, str]
+        self,
+        aws: Aws,
+        built: Assembly,
+        change_set: ChangeSet,
+        old: dict[str, Any],
+        paths: dict[str, str],
+        *,
+        protected: bool,
     ) -> Iterator[Step]:
-        """Show, have approved and apply a prepared change set; or take it back."""
+        """Show, have approved and apply a prepared change set; or take it back.
+
+        protected: whether termination protection is on when it is taken back.
+        """
         env, stack = self.environment, self.environment.names.stack
         if change_set.empty:
-            self._forget(aws, change_set)
+            self._forget(aws, change_set, protected=protected)
             yield from self._end(aws, "unchanged")
             return
         before = stacks.describe(aws, change_set.stack_id)
@@ -178,14 +200,14 @@ class Deploy:
         plan = approval.plan(stack, old, built.template, paths, change_set, create=new)
         yield plan
         if self.options.dry_run:
-            self._forget(aws, change_set)
+            self._forget(aws, change_set, protected=protected)
             yield self._result("dry-run")
             return
         try:
             for question in approval.questions(plan, env):
                 self.consent(question)
         except BaseException:
-            self._forget(aws, change_set)
+            self._forget(aws, change_set, protected=protected)
             raise
         watching = bool(self.options.watch_alarms_s) and not new
         if watching:
@@ -194,7 +216,6 @@ class Deploy:
         watched = alarmwatch.quiet(aws, env.names)[0] if watching and env.local else ()
         yield Phase("creating" if new else "updating")
         applied, began_ms = apply.Applied(), times.now_ms()
-        self.applying = True
         yield from apply.apply(
             aws,
             change_set,
@@ -203,8 +224,8 @@ class Deploy:
             rollback=self.options.rollback,
             paths=paths,
             template=built.template,
+            underway=self.underway,
         )
-        self.applying = False
         if applied.status not in GOOD:
             yield self._result("failed", applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
@@ -226,6 +247,7 @@ class Deploy:
             old=old,
             paths=paths,
             taken=taken,
+            underway=self.underway,
         )
         if not taken.status:
             return
@@ -238,18 +260,27 @@ class Deploy:
             code="rolled-back",
         )
 
-    def _forget(self, aws: Aws, change_set: ChangeSet) -> None:
-        """Delete the change set, and the empty stack that was made for it."""
+    def _forget(self, aws: Aws, change_set: ChangeSet, *, protected: bool) -> None:
+        """Delete the change set, and the empty stack that was made for it.
+
+        The CDK CLI switches termination protection as soon as it has prepared a change set.
+        """
         changesets.delete(aws, change_set)
         found = stacks.describe(aws, change_set.stack_id)
-        if found is not None and found["StackStatus"] == "REVIEW_IN_PROGRESS":
+        if found is None:
+            return
+        empty = found["StackStatus"] == "REVIEW_IN_PROGRESS"
+        wanted = protected and not empty
+        if bool(found.get("EnableTerminationProtection")) != wanted:
+            stacks.protect(aws, change_set.stack_id, on=wanted)
+        if empty:
             stacks.delete(aws, change_set.stack_id)
 
     def _end(self, aws: Aws, status: str, resources: int = 0) -> Iterator[Step]:
         stack = self.environment.names.stack
         found = stacks.describe(aws, stack)
         outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
-        if Output.KEY_ARN in outputs:
+        if Output.KEY_ARN in outputs and not self.options.dry_run:
             yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
         if self.options.outputs_file is not None:
             write_outputs(self.options.outputs_file, stack, outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,12 @@ from rtp.aws import changesets, queues, stacks, updates
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
 from rtp.ops.stack import apply, assembly, guard, lock, remains
-from rtp.ops.stack.follow import GONE, Follower
+from rtp.ops.stack.follow import GONE, Follower, Underway
 from rtp.ops.stack.removal import Removed, remove
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Resource
@@ -43,10 +43,12 @@ class Destroy:
     approve: Callable[[Plan], None]
     keep_data: bool = False
     drain: bool = False
-    deleting: bool = False
+    removed: Removed = field(default_factory=Removed)
+    underway: Underway = field(default_factory=Underway)
+    stopped: bool = False  # the event source, or perhaps
     _began: float = field(default_factory=time.monotonic)
 
-    def steps(self) -> Iterator[Step | Plan | Proof]:
+    def steps(self) -> Generator[Step | Plan | Proof, None, None]:
         """Do it, telling what happens. Raises RtpError, also when something is left that should be gone."""
         env, aws, stack = self.environment, self.aws, self.environment.names.stack
         with lock.held(env.state, env.name, "destroy"):
@@ -59,7 +61,7 @@ class Destroy:
             if str(found["StackStatus"]).endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
                 yield Warn(f"{stack} is {found['StackStatus']} already; waiting for that to end.")
                 yield Phase("waiting")
-                yield from apply.told(Follower(aws, stack_id), {}, joined=True)
+                yield from apply.told(Follower(aws, stack_id, underway=self.underway), {}, joined=True)
                 found = stacks.describe(aws, stack)
                 if found is None:
                     yield Result("destroyed", stack, self._elapsed())
@@ -82,8 +84,6 @@ class Destroy:
         paths: dict[str, str],
     ) -> Iterator[Step | Proof]:
         aws, stack, stack_id = self.aws, self.environment.names.stack, str(found["StackId"])
-        if found.get("EnableTerminationProtection"):
-            stacks.protect(aws, stack, on=False)
         sources = [r.physical_id for r in resources if r.resource_type == _EVENT_SOURCE]
         outputs = stacks.outputs_of(found)
         if self.drain and Output.QUEUE_URL in outputs:
@@ -92,11 +92,18 @@ class Destroy:
         yield Phase("stopping the event source")
         with _stopped(aws, sources, self):
             if self.keep_data:
-                yield from _retained(aws, stack_id, template, keep, paths)
-            removed = Removed()
-            self.deleting = True
-            yield from remove(aws, stack_id, removed, resources=resources, keep=keep, paths=paths)
-            self.deleting = False
+                yield from _retained(aws, stack_id, template, keep, paths, self.underway)
+            removed = self.removed
+            yield from remove(
+                aws,
+                stack_id,
+                removed,
+                resources=resources,
+                keep=keep,
+                paths=paths,
+                protected=bool(found.get("EnableTerminationProtection")),
+                underway=self.underway,
+            )
         if removed.status != GONE:
             yield Result("failed", stack, self._elapsed(), removed.done, removed.cause)
             raise _failure(stack, removed)
@@ -136,14 +143,17 @@ class Destroy:
 @contextmanager
 def _stopped(aws: Aws, sources: list[str], work: Destroy) -> Iterator[None]:
     """Nothing is taken off the queue meanwhile; an interrupt before the deletion began sets it going again."""
-    for source in sources:
-        updates.switch_event_source(aws, source, on=False)
     try:
+        work.stopped = True
+        for source in sources:
+            updates.switch_event_source(aws, source, on=False)
         yield
     except BaseException:
-        if not work.deleting:
-            for source in sources:
-                updates.switch_event_source(aws, source, on=True)
+        if not work.removed.begun:
+            with suppress(RtpError):  # what went wrong first is what the operator must know
+                for source in sources:
+                    updates.switch_event_source(aws, source, on=True)
+                work.stopped = False
         raise
 
 
@@ -159,7 +169,12 @@ def _drained(aws: Aws, url: str) -> None:
 
 
 def _retained(
-    aws: Aws, stack_id: str, template: dict[str, Any], keep: frozenset[str], paths: dict[str, str]
+    aws: Aws,
+    stack_id: str,
+    template: dict[str, Any],
+    keep: frozenset[str],
+    paths: dict[str, str],
+    underway: Underway,
 ) -> Iterator[Step]:
     """Tell CloudFormation to leave what is kept: a deletion can be told no exceptions, a template can."""
     changed = copy.deepcopy(template)
@@ -172,8 +187,9 @@ def _retained(
     if changed == template:
         return
     yield Phase("keeping the data")
-    follower = Follower(aws, stack_id)
-    changesets.update_now(aws, stack_id, json.dumps(changed, separators=(",", ":")))
+    follower = Follower(aws, stack_id, underway=underway)
+    with underway.asking():
+        changesets.update_now(aws, stack_id, json.dumps(changed, separators=(",", ":")))
     yield from apply.told(follower, paths)
     if not follower.good:
         raise RtpError(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
+from rtp.errors import EndpointError, RtpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,17 +21,52 @@ GONE = "DELETE_COMPLETE"
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", GONE)
 
 
+class Stage(StrEnum):
+    """How far it is with what CloudFormation was set to work on."""
+
+    IDLE = "idle"  # nothing was asked of it
+    ASKED = "asked"  # and its answer has not come: it may be at work
+    WORKING = "working"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Underway:
+    """What CloudFormation would go on with by itself, if rtp ended now."""
+
+    stage: Stage = Stage.IDLE
+
+    @property
+    def going_on(self) -> bool:
+        """Whether CloudFormation is at work, or may be."""
+        return self.stage in (Stage.ASKED, Stage.WORKING)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Around the call that sets CloudFormation to work. One that it refuses does not."""
+        before, self.stage = self.stage, Stage.ASKED
+        try:
+            yield
+        except RtpError as error:
+            if not isinstance(error, EndpointError):
+                self.stage = before
+            raise
+        self.stage = Stage.WORKING
+
+
 @dataclass(slots=True)
 class Follower:
     """A stack operation. Make it before the operation starts, so that no event is missed or told twice.
 
     stack_id: the stack's id; a name would not find a deleted stack. status: the stack's last one, once it has ended.
     expected: logical ids that change; none for whatever comes. failures: failed resources, first one first.
+    underway: kept up to date.
     """
 
     aws: Aws
     stack_id: str
     expected: frozenset[str] = frozenset()
+    underway: Underway = field(default_factory=Underway)
     sleep: Callable[[float], None] = time.sleep
     status: str = ""
     reason: str = ""  # the stack's own, of a failure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import buckets, queues, remains
@@ -75,27 +75,35 @@ def plan(
     aws: Aws, environment: Environment, resources: Sequence[Resource], template: Mapping[str, Any], keep: frozenset[str]
 ) -> Plan:
     """Look at everything that holds something. keep: logical ids that stay."""
-    holding = [r for r in resources if r.resource_type in _KINDS]
-    _connect(aws)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        notes = list(pool.map(lambda r: _holds(aws, r), holding))
     goes, stays, lost = [], [], []
-    for resource, note in zip(holding, notes, strict=True):
-        kind = _KINDS[resource.resource_type]
-        name = resource.physical_id.rpartition("/")[2] if kind == "queue" else resource.physical_id
+    for resource, item in holding(aws, resources):
         if resource.logical_id in keep:
             why = "kept, as asked" if not _retained(template, resource.logical_id) else "retained by its template"
-            stays.append(Item(kind, name, why))
-        elif kind == "key":
+            stays.append(replace(item, note=why))
+        elif item.kind == "key":
             properties = template.get("Resources", {}).get(resource.logical_id, {}).get("Properties", {})
             days = properties.get("PendingWindowInDays", 30)
-            stays.append(Item(kind, name, f"deleted {days} days later; until then it can be saved"))
+            stays.append(replace(item, note=f"deleted {days} days later; until then it can be saved"))
         else:
-            goes.append(Item(kind, name, note))
-            if kind == "queue" and note:
-                lost.append(Item(kind, name, note))
+            goes.append(item)
+            if item.kind == "queue" and item.note:
+                lost.append(item)
     stays += _bootstrap(aws)
     return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost))
+
+
+def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:
+    """Everything that can hold something, with what it does hold as the note."""
+    found = [r for r in resources if r.resource_type in _KINDS]
+    _connect(aws)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        notes = list(pool.map(lambda r: _holds(aws, r), found))
+    items = []
+    for resource, note in zip(found, notes, strict=True):
+        kind = _KINDS[resource.resource_type]
+        name = resource.physical_id.rpartition("/")[2] if kind == "queue" else resource.physical_id
+        items.append((resource, Item(kind, name, note)))
+    return items
 
 
 def kept(template: Mapping[str, Any], *, keep_data: bool) -> frozenset[str]:

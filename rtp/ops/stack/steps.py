@@ -126,10 +126,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Consent that is needed before going on. about: what is said before it is asked for."""
+    """Consent that is needed before going on.
+
+    about: what is said before it is asked for. typed: the name to type, where a yes is not enough.
+    """
 
     text: str
     about: tuple[str, ...] = ()
+    typed: str = ""
 
 
 Step = Phase | Note | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result

@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.errors import RtpError
-from rtp.ops.stack import apply
+from rtp.ops.stack import apply, remains
 from rtp.ops.stack.follow import Follower
-from rtp.ops.stack.removal import Removed, remove
+from rtp.ops.stack.removal import remove
 from rtp.ops.stack.steps import Phase, Question, Warn
+from rtp.view import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rtp.aws import Aws
+    from rtp.aws.stacks import Resource
+    from rtp.config import Environment
+    from rtp.ops.stack.follow import Underway
+    from rtp.ops.stack.removal import Removed
     from rtp.ops.stack.steps import Step
 
     Consent = Callable[[Question], None]
@@ -28,11 +33,20 @@ _PAUSED = ("CREATE_FAILED", "UPDATE_FAILED")
 
 
 def mend(
-    aws: Aws, found: dict[str, Any] | None, consent: Consent, *, rollback: bool, paths: Mapping[str, str]
+    aws: Aws,
+    environment: Environment,
+    found: dict[str, Any] | None,
+    consent: Consent,
+    *,
+    rollback: bool,
+    paths: Mapping[str, str],
+    underway: Underway,
+    removed: Removed,
 ) -> Iterator[Step]:
     """Get a stack to where a change set can be made for it: wait for it, roll it back, or delete it.
 
     rollback: whether the coming deploy will roll back; one that will not may go on from a paused stack.
+    removed: of a deletion, how far it has got.
     """
     if found is None:
         return
@@ -41,37 +55,55 @@ def mend(
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
         yield Warn(f"{stack} is {status} already; waiting for that to end.")
         yield Phase("waiting")
-        yield from apply.told(Follower(aws, stack_id), paths, joined=True)
+        yield from apply.told(Follower(aws, stack_id, underway=underway), paths, joined=True)
         found = stacks.describe(aws, stack)
         if found is None:
             return
         status = str(found["StackStatus"])
-    if status in _PAUSED and rollback:
-        yield from _roll_back(aws, found, consent, paths)
+    rolled_back = status in _PAUSED and rollback
+    if rolled_back:
+        yield from _roll_back(aws, found, consent, paths, underway)
         found = stacks.describe(aws, stack)
         if found is None:
             return
         status = str(found["StackStatus"])
-        if status in _NEVER_WORKED:
-            yield from _delete(aws, stack_id, paths)
-            return
     if status in _NEVER_WORKED:
-        held = stacks.resources(aws, stack_id)
-        consent(
-            Question(
-                "Delete it and deploy anew?",
-                (
-                    f"{stack} is {status}: {_NEVER_WORKED[status]}. CloudFormation cannot update such a stack.",
-                    f"It still holds {len(held)} resources, which go with it." if held else "It holds no resources.",
-                ),
-            )
-        )
-        yield from _delete(aws, stack_id, paths)
+        resources, template = stacks.resources(aws, stack_id), stacks.template_of(aws, found)
+        keep = remains.kept(template, keep_data=False)
+        if resources or not rolled_back:  # what was just rolled back with consent, and is empty, needs no second one
+            consent(_deletion(aws, environment, found, resources, keep))
+        yield from _delete(aws, found, resources, keep, paths, underway, removed)
     elif status == "UPDATE_ROLLBACK_FAILED":
-        yield from _continue(aws, stack, stack_id, consent, paths)
+        yield from _continue(aws, stack, stack_id, consent, paths, underway)
 
 
-def _roll_back(aws: Aws, found: dict[str, Any], consent: Consent, paths: Mapping[str, str]) -> Iterator[Step]:
+def _deletion(
+    aws: Aws, environment: Environment, found: dict[str, Any], resources: list[Resource], keep: frozenset[str]
+) -> Question:
+    """What goes and what stays; where a protected environment's data are in it, asked as a destroy asks."""
+    stack, status = str(found["StackName"]), str(found["StackStatus"])
+    holding = remains.holding(aws, resources)
+    goes = [_item(i) for r, i in holding if r.logical_id not in keep]
+    stays = [_item(i) for r, i in holding if r.logical_id in keep]
+    count = sum(r.logical_id not in keep for r in resources)
+    about = [
+        f"{stack} is {status}: {_NEVER_WORKED[status]}. CloudFormation cannot update such a stack.",
+        f"{many(count, 'resource')} would be deleted with it{', and what these hold:' if goes else '.'}",
+        *goes,
+    ]
+    if stays:
+        about += ["Its template retains these, whose names a new stack cannot have while they are there:", *stays]
+    typed = environment.protected and bool(goes or (stays and status == "DELETE_FAILED"))
+    return Question("Delete it and deploy anew?", tuple(about), stack if typed else "")
+
+
+def _item(item: remains.Item) -> str:
+    return f"  {item.kind} {item.name}{f': {item.note}' if item.note else ''}"
+
+
+def _roll_back(
+    aws: Aws, found: dict[str, Any], consent: Consent, paths: Mapping[str, str], underway: Underway
+) -> Iterator[Step]:
     consent(
         Question(
             "Roll it back first?",
@@ -82,14 +114,31 @@ def _roll_back(aws: Aws, found: dict[str, Any], consent: Consent, paths: Mapping
         )
     )
     yield Phase("rolling back")
-    follower = Follower(aws, str(found["StackId"]))
-    stacks.roll_back(aws, str(found["StackId"]))
+    follower = Follower(aws, str(found["StackId"]), underway=underway)
+    with underway.asking():
+        stacks.roll_back(aws, str(found["StackId"]))
     yield from apply.told(follower, paths)
 
 
-def _delete(aws: Aws, stack_id: str, paths: Mapping[str, str]) -> Iterator[Step]:
-    removed = Removed()
-    yield from remove(aws, stack_id, removed, resources=stacks.resources(aws, stack_id), paths=paths)
+def _delete(
+    aws: Aws,
+    found: dict[str, Any],
+    resources: list[Resource],
+    keep: frozenset[str],
+    paths: Mapping[str, str],
+    underway: Underway,
+    removed: Removed,
+) -> Iterator[Step]:
+    yield from remove(
+        aws,
+        str(found["StackId"]),
+        removed,
+        resources=resources,
+        keep=keep,
+        paths=paths,
+        protected=bool(found.get("EnableTerminationProtection")),
+        underway=underway,
+    )
     if removed.status == "DELETE_COMPLETE":
         return
     cause = removed.cause
@@ -102,7 +151,9 @@ def _delete(aws: Aws, stack_id: str, paths: Mapping[str, str]) -> Iterator[Step]
     )
 
 
-def _continue(aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapping[str, str]) -> Iterator[Step]:
+def _continue(
+    aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapping[str, str], underway: Underway
+) -> Iterator[Step]:
     consent(
         Question(
             "Try the rollback again?",
@@ -112,7 +163,7 @@ def _continue(aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapp
             ),
         )
     )
-    yield from _once_more(aws, stack_id, (), paths)
+    yield from _once_more(aws, stack_id, (), paths, underway)
     if not _still_failed(aws, stack):
         return
     failed = _failed(aws, stack_id)
@@ -127,7 +178,7 @@ def _continue(aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapp
             ),
         )
     )
-    yield from _once_more(aws, stack_id, names, paths)
+    yield from _once_more(aws, stack_id, names, paths, underway)
     if _still_failed(aws, stack):
         raise RtpError(
             f"{stack} is still UPDATE_ROLLBACK_FAILED.",
@@ -136,10 +187,13 @@ def _continue(aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapp
         )
 
 
-def _once_more(aws: Aws, stack_id: str, skip: tuple[str, ...], paths: Mapping[str, str]) -> Iterator[Step]:
+def _once_more(
+    aws: Aws, stack_id: str, skip: tuple[str, ...], paths: Mapping[str, str], underway: Underway
+) -> Iterator[Step]:
     yield Phase("rolling back")
-    follower = Follower(aws, stack_id)
-    stacks.continue_rollback(aws, stack_id, skip=skip)
+    follower = Follower(aws, stack_id, underway=underway)
+    with underway.asking():
+        stacks.continue_rollback(aws, stack_id, skip=skip)
     yield from apply.told(follower, paths)
 
 

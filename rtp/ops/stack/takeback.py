@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.alarms import Alarm
     from rtp.config import Environment
+    from rtp.ops.stack.follow import Underway
     from rtp.ops.stack.steps import Step
 
 
@@ -47,6 +48,7 @@ def watch(
     old: dict[str, Any],
     paths: Mapping[str, str],
     taken: apply.Applied,
+    underway: Underway,
 ) -> Iterator[Step]:
     """Watch alarms on an engine, and bring the old template back when one rings; `taken` then has a reason."""
     yield Phase("watching the alarms")
@@ -62,5 +64,7 @@ def watch(
     yield Phase("rolling back")
     stack = environment.names.stack
     before = publish.prepared(aws, stack, json.dumps(old, separators=(",", ":")), None)
-    yield from apply.apply(aws, before, taken, expected=frozenset(), rollback=True, paths=paths, template=old)
+    yield from apply.apply(
+        aws, before, taken, expected=frozenset(), rollback=True, paths=paths, template=old, underway=underway
+    )
     taken.reason = f"{rang.name} rang ({rang.reason})"

@@ -137,6 +137,53 @@ def test_a_rollback_that_got_stuck_is_explained_and_mended_on_consent(project: P
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "updated"
 
 
+PROTECTED = "[env.local]\nprotected = true\n"
+
+
+def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away_in_spite_of_its_protection(
+    project: Project,
+) -> None:
+    (project.root / "rtp.toml").write_text(PROTECTED)
+    project.rtp("local", "start")
+    assert create(project.aws, HANGING, EnableTerminationProtection=True) == "ROLLBACK_COMPLETE"
+    assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "created"
+
+
+def test_what_is_not_applied_leaves_termination_protection_as_it_was(project: Project) -> None:
+    # Given a protected environment that was never deployed
+    (project.root / "rtp.toml").write_text(PROTECTED)
+    # When a first deploy is only shown, or refused / Then no stack is left
+    assert project.rtp("deploy", "--dry-run", "--json").lines[-1]["status"] == "dry-run"
+    assert stacks.describe(project.aws, STACK) is None
+    by_hand = create(project.aws, EMPTY)
+    # Given a stack that is not protected yet
+    assert by_hand == "CREATE_COMPLETE"
+    for args, code in ((("--dry-run",), 0), ((), 5)):
+        # When its first protected deploy is only shown, or refused
+        assert project.rtp("deploy", *args, ok=False).code == code
+        # Then it still is not
+        assert not protected(project.aws)
+    # When it is applied / Then it is
+    project.rtp("deploy", "--yes")
+    assert protected(project.aws)
+    # Given one that was switched by hand, and does not differ otherwise
+    stacks.protect(project.aws, STACK, on=False)
+    # When that is only shown / Then it stays so, and a deploy puts it right
+    project.rtp("deploy", "--dry-run")
+    assert not protected(project.aws)
+    project.rtp("deploy", "--yes")
+    assert protected(project.aws)
+
+
+EMPTY: dict[str, Any] = {"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}
+
+
+def protected(aws: Aws) -> bool:
+    found = stacks.describe(aws, STACK)
+    assert found is not None
+    return bool(found["EnableTerminationProtection"])
+
+
 def custom(value: str) -> dict[str, Any]:
     code = (
         "import json, os, urllib.request as u\n"

@@ -53,6 +53,9 @@ class Cloud:
     events: list[dict[str, Any]] = field(default_factory=list)
     resources: list[dict[str, str]] = field(default_factory=list)
     template: dict[str, Any] = field(default_factory=dict)
+    protected: bool = False
+    buckets: dict[str, int] = field(default_factory=dict)  # object versions in each, at first
+    _deleted: list[tuple[str, int]] = field(default_factory=list)
 
     def aws(self, **more: Answer) -> FakeAws:
         return FakeAws(
@@ -64,7 +67,11 @@ class Cloud:
                 "describe_events": lambda **_: {"OperationEvents": []},
                 "rollback_stack": self._next,
                 "continue_update_rollback": self._next,
-                "delete_stack": self._next,
+                "delete_stack": self._delete,
+                "update_termination_protection": self._protect,
+                "list_object_versions": self.versions,
+                "delete_objects": self._delete_objects,
+                "get_queue_attributes": lambda **_: {"Attributes": {}},
                 "execute_change_set": self._next,
                 **more,
             },
@@ -94,10 +101,35 @@ class Cloud:
             self.tell(*event)
         return {}
 
+    def _delete(self, **_: Any) -> dict[str, Any]:
+        if self.protected:
+            raise AwsError(f"Stack [{STACK}] cannot be deleted while TerminationProtection is enabled")
+        return self._next()
+
+    def _protect(self, *, EnableTerminationProtection: bool, **_: Any) -> dict[str, Any]:
+        self.protected = EnableTerminationProtection
+        return {}
+
+    def versions(self, *, Bucket: str, MaxKeys: int, KeyMarker: str = "0", **_: Any) -> dict[str, Any]:
+        """A page of a bucket's listing, which does not notice what is deleted meanwhile."""
+        total = self.buckets.get(Bucket, 0)
+        end = min(int(KeyMarker) + MaxKeys, total)
+        found = [{"Key": str(n), "VersionId": "v"} for n in range(int(KeyMarker), end)]
+        return {"Versions": found, "IsTruncated": end < total, "NextKeyMarker": str(end)}
+
+    def _delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> dict[str, Any]:
+        self._deleted.append((Bucket, len(Delete["Objects"])))
+        return {}
+
+    def left(self, bucket: str) -> int:
+        """Objects that nobody has deleted."""
+        return self.buckets[bucket] - sum(count for name, count in self._deleted if name == bucket)
+
     def _describe(self, **_: Any) -> dict[str, Any]:
         if not self.status:
             raise AwsError(f"Stack with id {STACK} does not exist", service_code="ValidationError")
-        return {"Stacks": [{"StackName": STACK, "StackId": STACK_ID, "StackStatus": self.status, "Tags": []}]}
+        found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": self.status, "Tags": []}
+        return {"Stacks": [found | {"EnableTerminationProtection": self.protected}]}
 
 
 def no_sleep(_seconds: float) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rtp.commands import deploy
+from rtp.config import Environment
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.stack import stuck
+from rtp.ops.stack.follow import Underway
+from rtp.ops.stack.removal import Removed
 from rtp.ops.stack.steps import Question, Warn
+from rtp.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
 QUEUE = {
@@ -17,6 +24,10 @@ QUEUE = {
     "ResourceType": "AWS::SQS::Queue",
     "ResourceStatus": "CREATE_COMPLETE",
 }
+
+
+def bucket(name: str) -> dict[str, str]:
+    return {**QUEUE, "LogicalResourceId": name, "PhysicalResourceId": name, "ResourceType": "AWS::S3::Bucket"}
 
 
 class Operator:
@@ -33,10 +44,20 @@ class Operator:
         self.left -= 1
 
 
-def mend(cloud: Cloud, operator: Operator, *, rollback: bool = True) -> tuple[FakeAws, list[Any]]:
-    aws: Any = cloud.aws()
-    found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
-    return aws, list(stuck.mend(aws, found, operator, rollback=rollback, paths={"Queue": "Storage/Queue"}))
+def mend(
+    cloud: Cloud, operator: Operator, *, rollback: bool = True, protected: bool = False, aws: Any = None
+) -> tuple[FakeAws, list[Any]]:
+    aws = aws or cloud.aws()
+    found = {
+        "StackName": STACK,
+        "StackId": STACK_ID,
+        "StackStatus": cloud.status,
+        "EnableTerminationProtection": cloud.protected,
+    }
+    env = Environment(name="dev", project="shop", root=Path(), protected=protected)
+    paths = {"Queue": "Storage/Queue"}
+    told = stuck.mend(aws, env, found, operator, rollback=rollback, paths=paths, underway=Underway(), removed=Removed())
+    return aws, list(told)
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -49,17 +70,81 @@ def test_a_stack_that_never_worked_is_deleted_on_consent(status: str) -> None:
     # When it is mended
     aws, _ = mend(cloud, operator)
     # Then the operator was told what it is and what goes, and it was deleted
-    assert status in operator.asked[0].about[0] and "1 resources" in operator.asked[0].about[1]
+    assert status in operator.asked[0].about[0] and "1 resource would" in operator.asked[0].about[1]
+    assert operator.asked[0].typed == ""
     assert "delete_stack" in aws.operations()
+
+
+def test_what_the_template_retains_is_not_emptied_and_a_protected_name_is_typed() -> None:
+    # Given a protected environment whose deletion failed, with objects in a bucket that is retained and in another
+    template = {"Resources": {"Data": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate"}}}
+    cloud = Cloud(
+        status="DELETE_FAILED",
+        resources=[bucket("Data"), bucket("Logs"), QUEUE],
+        template=template,
+        protected=True,
+        buckets={"Data": 7, "Logs": 3},
+        plan=[[(STACK, "DELETE_COMPLETE", "")]],
+    )
+    operator = Operator()
+    # When it is mended
+    aws, _ = mend(cloud, operator, protected=True)
+    # Then the operator was told what goes and what stays, and had to type the name
+    (question,) = operator.asked
+    stays = question.about.index("  bucket Data: 7 object versions")
+    assert question.typed == STACK
+    assert "2 resources" in question.about[1]
+    assert question.about.index("  bucket Logs: 3 object versions") < stays - 1
+    assert "retains" in question.about[stays - 1]
+    # And the stack went, in spite of its termination protection, with the objects of the one bucket alone
+    assert (cloud.left("Data"), cloud.left("Logs")) == (7, 0)
+    assert cloud.status == "DELETE_COMPLETE"
+    assert aws.operations().index("delete_objects") < aws.operations().index("update_termination_protection")
+
+
+def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
+    said = io.StringIO()
+    out = Output(stderr=said, stdin=io.StringIO())
+    question = Question("Delete it?", ("It holds a table.",), typed=STACK)
+    # Given nobody to ask / When a yes alone is given / Then it is refused, with what would be lost and the mend
+    with pytest.raises(RefusedError) as caught:
+        deploy.ask(out, None, question, yes=True)
+    assert "It holds a table." in said.getvalue() and f"--confirm {STACK}" in caught.value.hint
+    # When the name is given / Then it goes on; another one is refused
+    deploy.ask(out, None, question, yes=False, confirm=STACK)
+    with pytest.raises(RefusedError):
+        deploy.ask(out, None, question, yes=True, confirm="shop-prod")
+
+
+def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away() -> None:
+    cloud = Cloud(status="ROLLBACK_COMPLETE", protected=True, plan=[[(STACK, "DELETE_COMPLETE", "")]])
+    operator = Operator()
+    mend(cloud, operator, protected=True)
+    # Nothing was lost, so a yes is enough
+    assert cloud.status == "DELETE_COMPLETE" and operator.asked[0].typed == ""
+
+
+def test_a_creation_that_left_data_when_it_was_rolled_back_is_asked_about_again() -> None:
+    # Given a creation that was left half-way, and whose rollback cannot delete a bucket with something in it
+    cloud = Cloud(
+        status="CREATE_FAILED",
+        resources=[bucket("Data")],
+        buckets={"Data": 1},
+        plan=[[("Data", "DELETE_FAILED", "not empty"), (STACK, "ROLLBACK_FAILED", "")]],
+    )
+    # When the rollback was consented to, and the deletion of the bucket's contents is not
+    with pytest.raises(RefusedError):
+        mend(cloud, Operator(1))
+    # Then they are there
+    assert cloud.left("Data") == 1
 
 
 def test_without_consent_nothing_is_done() -> None:
     cloud = Cloud(status="ROLLBACK_COMPLETE")
     aws: Any = cloud.aws()
-    found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
     with pytest.raises(RefusedError):
-        list(stuck.mend(aws, found, Operator(0), rollback=True, paths={}))
-    assert set(aws.operations()) <= {"list_stack_resources", "describe_stacks"}
+        mend(cloud, Operator(0), aws=aws)
+    assert set(aws.operations()) <= {"list_stack_resources", "describe_stacks", "get_template"}
 
 
 def test_a_rollback_that_got_stuck_is_tried_again() -> None:
@@ -128,9 +213,8 @@ def test_an_operation_under_way_is_waited_for() -> None:
         return {"Stacks": [{"StackName": STACK, "StackId": STACK_ID, "StackStatus": next(looks)}]}
 
     aws: Any = cloud.aws(describe_stacks=describe)
-    found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": "UPDATE_IN_PROGRESS"}
     # When
-    steps = list(stuck.mend(aws, found, Operator(0), rollback=True, paths={}))
+    _, steps = mend(cloud, Operator(0), aws=aws)
     # Then nothing is asked, and the operator is told
     assert isinstance(steps[0], Warn) and "waiting" in steps[0].message
 

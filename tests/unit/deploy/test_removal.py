@@ -1,0 +1,169 @@
+"""Emptying a stack's buckets and having it deleted, also where that is refused or broken off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws.stacks import Resource
+from rtp.config import Environment
+from rtp.errors import AwsError, EndpointError
+from rtp.ops.stack.destroy import Destroy
+from rtp.ops.stack.follow import Stage, Underway
+from rtp.ops.stack.removal import BUCKET, Removed, remove
+from rtp.ops.stack.steps import Emptied
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GONE = [[(STACK, "DELETE_COMPLETE", "")]]
+
+
+class Removal:
+    """One removal, and how far it has got."""
+
+    def __init__(self, aws: FakeAws, *names: str, protected: bool = False) -> None:
+        self.removed, self.underway = Removed(), Underway()
+        given: Any = aws
+        self.steps = remove(
+            given,
+            STACK_ID,
+            self.removed,
+            resources=[Resource(n, n, BUCKET, "CREATE_COMPLETE") for n in names],
+            keep=frozenset(),
+            paths={},
+            protected=protected,
+            underway=self.underway,
+        )
+
+
+def test_protection_stays_until_the_buckets_are_empty() -> None:
+    # Given a protected stack with objects
+    cloud = Cloud(protected=True, buckets={"a": 2500}, plan=list(GONE))
+    aws = cloud.aws()
+    removal = Removal(aws, "a", protected=True)
+    # When it is removed
+    list(removal.steps)
+    # Then protection is what goes last before the stack itself
+    assert [
+        n for n in aws.operations() if n in ("delete_objects", "delete_stack", "update_termination_protection")
+    ] == [
+        "delete_objects",
+        "delete_objects",
+        "delete_objects",
+        "update_termination_protection",
+        "delete_stack",
+    ]
+    assert removal.removed.objects == 2500 and removal.removed.begun and removal.underway.stage is Stage.DONE
+
+
+@pytest.mark.parametrize(
+    ("failure", "begun", "stage"),
+    [
+        (AwsError("no", code="access-denied"), False, Stage.IDLE),
+        (EndpointError("Nothing answered"), True, Stage.ASKED),
+        (KeyboardInterrupt(), True, Stage.ASKED),
+    ],
+)
+def test_a_deletion_that_does_not_begin_leaves_the_stack_protected(
+    failure: BaseException, begun: bool, stage: Stage
+) -> None:
+    # Given a protected stack that CloudFormation does not delete
+    def delete(**_: Any) -> Any:
+        raise failure
+
+    cloud = Cloud(protected=True)
+    removal = Removal(cloud.aws(delete_stack=delete), protected=True)
+    # When it is to be removed
+    with pytest.raises(type(failure)):
+        list(removal.steps)
+    # Then it is protected again, and only an answer that has not come leaves in doubt whether it is being deleted
+    assert cloud.protected
+    assert (removal.removed.begun, removal.underway.stage) == (begun, stage)
+
+
+def test_an_error_ends_the_emptying_of_the_other_buckets_too_and_what_went_is_known() -> None:
+    # Given a bucket of a million objects, and one that may not be listed
+    cloud = Cloud(protected=True, buckets={"large": 1_000_000})
+    listed = threading.Event()
+
+    def versions(*, Bucket: str, **given: Any) -> Any:
+        if Bucket == "locked":
+            listed.wait(10)
+            raise AwsError("no", code="access-denied")
+        listed.set()
+        time.sleep(0.001)
+        return cloud.versions(Bucket=Bucket, **given)
+
+    aws = cloud.aws(list_object_versions=versions)
+    removal = Removal(aws, "large", "locked", protected=True)
+    # When they are emptied
+    with pytest.raises(AwsError):
+        list(removal.steps)
+    # Then the large one is left as it is now, what went was counted, and the stack was not touched
+    assert cloud.left("large") > 0
+    assert removal.removed.objects == aws.operations().count("delete_objects") * 1000
+    assert not removal.removed.begun and cloud.protected
+    assert "delete_stack" not in aws.operations()
+
+
+def test_whoever_breaks_off_waits_for_no_more_than_what_is_under_way() -> None:
+    # Given a small bucket, and one of a million objects
+    cloud = Cloud(buckets={"small": 1, "large": 1_000_000})
+
+    def versions(*, Bucket: str, **given: Any) -> Any:
+        time.sleep(0.001 if Bucket == "large" else 0)
+        return cloud.versions(Bucket=Bucket, **given)
+
+    removal = Removal(cloud.aws(list_object_versions=versions), "large", "small")
+    # When the operator breaks off as the small one is empty
+    assert any(isinstance(step, Emptied) for step in removal.steps)
+    removal.steps.close()  # type: ignore[attr-defined]
+    # Then the large one is not
+    assert cloud.left("large") > 0
+    assert removal.removed.objects >= 1 and not removal.removed.begun
+
+
+@pytest.mark.parametrize("failing", ["delete_objects", "delete_stack", "update_event_source_mapping"])
+@pytest.mark.parametrize("failure", [AwsError("no", code="access-denied"), KeyboardInterrupt()])
+def test_a_destroy_that_deletes_nothing_leaves_the_stack_protected_and_at_work(
+    tmp_path: Path, failing: str, failure: BaseException
+) -> None:
+    # Given a protected stack with a full bucket and an event source, and an AWS that fails at one call
+    rows = [
+        {"LogicalResourceId": n, "PhysicalResourceId": n, "ResourceType": kind, "ResourceStatus": "CREATE_COMPLETE"}
+        for n, kind in (("bucket", BUCKET), ("source", "AWS::Lambda::EventSourceMapping"))
+    ]
+    cloud = Cloud(protected=True, buckets={"bucket": 10}, resources=rows)
+    runs, failures = True, iter([failure])
+
+    def switch(*, Enabled: bool, **_: Any) -> Any:
+        nonlocal runs
+        runs = Enabled
+        return fail("update_event_source_mapping")
+
+    def fail(operation: str) -> Any:
+        error = next(failures, None) if operation == failing else None
+        if error is not None:
+            raise error
+        return {}
+
+    answers: dict[str, Any] = {
+        "update_event_source_mapping": switch,
+        "get_event_source_mapping": lambda **_: {"State": "Enabled" if runs else "Disabled"},
+    }
+    if failing != "update_event_source_mapping":
+        answers[failing] = lambda **_: fail(failing)
+    aws: Any = cloud.aws(**answers)
+    work = Destroy(Environment(name="local", project="shop", root=tmp_path), aws, lambda _: None)
+    # When it is destroyed
+    with pytest.raises(type(failure)):
+        list(work.steps())
+    # Then it is as protected as it was; and where it is not being deleted perhaps, its events are processed again
+    assert cloud.protected
+    in_doubt = failing == "delete_stack" and isinstance(failure, KeyboardInterrupt)
+    assert (runs, work.stopped, work.removed.begun) == (not in_doubt, in_doubt, in_doubt)
