@@ -73,7 +73,7 @@ def apply(
 
 def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) -> Iterator[Event | Tick]:
     """The follower's events as steps, without those of the stack itself. joined: of an operation under way already."""
-    began, before = time.monotonic(), follower.underway.stage
+    began = time.monotonic()
     follower.underway.stage = Stage.WORKING
     for event in follower.joined() if joined else follower.events():
         elapsed = round(time.monotonic() - began, 2)
@@ -92,7 +92,7 @@ def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) 
                 follower.total,
                 elapsed,
             )
-    follower.underway.stage = before if joined else Stage.DONE
+    follower.underway.stage = Stage.IDLE if joined else Stage.DONE
 
 
 def failure(stack: str, operation: str, applied: Applied) -> DeployFailedError:

@@ -13,7 +13,7 @@ from rtp.aws import changesets, queues, stacks, updates
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
 from rtp.ops.stack import apply, assembly, guard, lock, remains
-from rtp.ops.stack.follow import GONE, Follower, Underway
+from rtp.ops.stack.follow import GONE, Follower, Stage, Underway
 from rtp.ops.stack.removal import Removed, remove
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 
@@ -59,6 +59,7 @@ class Destroy:
                 raise self._absent()
             stack_id = str(found["StackId"])
             if str(found["StackStatus"]).endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
+                self.underway.stage = Stage.WORKING
                 yield Warn(f"{stack} is {found['StackStatus']} already; waiting for that to end.")
                 yield Phase("waiting")
                 yield from apply.told(Follower(aws, stack_id, underway=self.underway), {}, joined=True)

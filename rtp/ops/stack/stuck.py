@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import stacks
 from rtp.errors import RtpError
 from rtp.ops.stack import apply, remains
-from rtp.ops.stack.follow import Follower
+from rtp.ops.stack.follow import Follower, Stage
 from rtp.ops.stack.removal import remove
 from rtp.ops.stack.steps import Phase, Question, Warn
 from rtp.view import many
@@ -53,6 +53,7 @@ def mend(
     stack, stack_id = str(found["StackName"]), str(found["StackId"])
     status = str(found["StackStatus"])
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+        underway.stage = Stage.WORKING
         yield Warn(f"{stack} is {status} already; waiting for that to end.")
         yield Phase("waiting")
         yield from apply.told(Follower(aws, stack_id, underway=underway), paths, joined=True)

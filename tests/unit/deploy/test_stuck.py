@@ -219,6 +219,14 @@ def test_an_operation_under_way_is_waited_for() -> None:
     assert isinstance(steps[0], Warn) and "waiting" in steps[0].message
 
 
+def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformation_goes_on() -> None:
+    cloud, underway, env = Cloud(status="UPDATE_IN_PROGRESS"), Underway(), Environment(name="dev", root=Path())
+    aws: Any = cloud.aws()
+    found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
+    told = stuck.mend(aws, env, found, Operator(0), rollback=True, paths={}, underway=underway, removed=Removed())
+    assert isinstance(next(told), Warn) and underway.going_on
+
+
 def test_a_working_stack_is_left_alone() -> None:
     aws, steps = mend(Cloud(status="UPDATE_COMPLETE"), Operator(0))
     assert steps == [] and aws.asked == []
