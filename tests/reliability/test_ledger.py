@@ -94,7 +94,7 @@ def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: 
     rig.faults(FAULT_CRASH_AT=place, FAULT_CHANCE="0.3", FAULT_LOG=str(log))
     rig.send(rig.events(count))
 
-    crashes = _until_faults(rig, log, 2 if count < 100 else count // 20)
+    crashes = _until_faults(rig, log, 2 if count < 100 else count // 20, seconds=90 + count / 2)
     rig.faults()
     _redrive_what_was_burnt(rig)
 
@@ -193,7 +193,7 @@ def _versions(rig: Rig) -> set[int]:
     return {record["result"]["version"] for record in rig.records() if "result" in record}
 
 
-def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float = 90) -> Callable[[], int]:
+def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float) -> Callable[[], int]:
     """Wait for so many faults, which chance makes, with more events as long as it has not; gives back their count."""
 
     def count() -> int:
