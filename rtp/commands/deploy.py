@@ -16,6 +16,7 @@ from rtp.commands.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import RtpError, UsageError
 from rtp.ops.stack import deploy as op
+from rtp.ops.stack import guard
 from rtp.ops.stack import watch as watching
 from rtp.ops.stack.steps import Note, Outputs, Phase, Plan, Result
 from rtp.view import dim, good, line, name
@@ -72,6 +73,7 @@ def deploy(
     An environment on this machine gets its engine started.
     """
     environment = session.environment
+    guard.named(environment, confirm)
     if (hotswap or watch) and environment.protected:
         raise UsageError(
             f"{environment.name} is protected, so its code changes through CloudFormation only.",
@@ -85,8 +87,11 @@ def deploy(
         rollback=not no_rollback,
         outputs_file=outputs_file,
         smoke=not environment.local if smoke is None else smoke,
+        smoke_anyway=smoke is True,
         watch_alarms_s=_watch_s(watch_alarms, environment),
     )
+    if environment.file is None:
+        session.out.warn("no rtp.toml here or in a parent folder: this is the built-in pipeline")
     _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
         _watch(session, yes=yes)

@@ -14,9 +14,10 @@ from rtp.commands.session import Session
 from rtp.ops.stack import destroy as op
 from rtp.ops.stack import guard
 from rtp.ops.stack.remains import Plan, Proof
-from rtp.view import View, bad, dim, good, line, name, strong
+from rtp.view import View, bad, command, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
+    from rtp.config import Environment
     from rtp.output import Output
 
 app = new_app()
@@ -36,6 +37,7 @@ def destroy(
 ) -> None:
     """Delete the pipeline and prove what is gone."""
     environment, out = session.environment, session.out
+    guard.named(environment, confirm)
     aws = session.aws
     progress = Progress(out, environment.names.stack)
 
@@ -51,25 +53,32 @@ def destroy(
         for step in steps:
             if isinstance(step, Plan | Proof):
                 progress.settle()
-                _told(out, step)
+                _told(out, step, environment)
             else:
                 progress.tell(step)
 
 
-def _told(out: Output, step: Plan | Proof) -> None:
+def _told(out: Output, step: Plan | Proof, environment: Environment) -> None:
     if out.json:
         out.event("plan" if isinstance(step, Plan) else "proof", step, lambda _: None)
     else:
-        out.say(*(_plan(step) if isinstance(step, Plan) else _proof(step)))
+        out.say(*(plan_views(step, dlq=environment.names.dlq) if isinstance(step, Plan) else _proof(step)))
 
 
-def _plan(plan: Plan) -> list[View]:
-    views: list[View] = [line(strong(plan.stack), f": {plan.resources} resources go, with what they hold")]
+def plan_views(plan: Plan, *, dlq: str) -> list[View]:
+    """What goes, what stays and what that means for the next deploy, and what could be saved before."""
+    said = f": {many(plan.resources, 'resource')} go{'es' if plan.resources == 1 else ''}, with what they hold"
+    views: list[View] = [line(strong(plan.stack), said)]
     views += [_item(i.kind, i.name, i.note) for i in plan.goes]
     if plan.stays:
         views += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
+    if plan.blocks:
+        views.append(line(warn("while that exists, no pipeline of this name can be deployed again"), indent=2))
     for item in plan.lost:
-        views.append(line(bad("lost: "), f"{item.note} in {item.name}; --drain works the queue off first"))
+        saved = (
+            "`rtp dlq inspect --export FILE` keeps them" if item.name == dlq else "--drain works the queue off first"
+        )
+        views.append(line(bad("lost: "), f"{item.note} in {item.name}; ", command(saved)))
     return views
 
 
@@ -79,7 +88,7 @@ def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> View:
 
 
 def _proof(proof: Proof) -> list[View]:
-    views: list[View] = [line(good("gone"), f": {proof.gone} resources, each asked of its own service")]
+    views: list[View] = [line(good("gone"), f": {many(proof.gone, 'resource')}, each asked of its own service")]
     if proof.left:
         views.append(line(strong("still there:")))
         views += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]

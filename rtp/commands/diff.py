@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ExitCode
 from rtp.ops.stack import diff as op
 from rtp.ops.stack.changes import PropertyChange, plainly
-from rtp.view import Heading, Style, Text, View, bad, dim, good, line, name
+from rtp.view import Heading, Style, Text, View, bad, command, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from rtp.ops.stack.changes import ResourceChange
@@ -51,9 +51,11 @@ def _render(found: op.Diff) -> list[View]:
     if not found.differs:
         return [line(name(found.stack), " would not change.")]
     if not found.deployed:
-        views.append(line(name(found.stack), f" is not deployed; a deploy creates {len(found.changes)} resources:"))
+        views.append(
+            line(name(found.stack), f" is not deployed; a deploy creates {many(len(found.changes), 'resource')}:")
+        )
     elif found.changes:
-        views.append(line(name(found.stack), f": {len(found.changes)} resources would change"))
+        views.append(line(name(found.stack), f": {many(len(found.changes), 'resource')} would change"))
     for change in found.changes:
         views += _change(change, found.paths)
     for title, changes in (("Outputs", found.outputs if found.deployed else ()), ("Tags", found.tags)):
@@ -61,6 +63,11 @@ def _render(found: op.Diff) -> list[View]:
             views += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
     if found.widens and found.deployed:
         views += [Heading("Allows more than before"), *_widenings(found)]
+    if found.strayed:
+        views += [
+            Heading("Changed past CloudFormation"),
+            *(line(bad("≠"), " ", command(s.said)) for s in found.strayed),
+        ]
     if found.drift:
         views.append(Heading("Changed by hand (is → should be)"))
         for d in found.drift:

@@ -34,7 +34,7 @@ def doctor(session: Session) -> None:
         report = op.Report("", (*op.run([op.python, op.node, op.foreign_cdk, op.uv]), op.failed("config", error)))
     else:
         checks = op.run([*op.machine(environment), lambda: _engine(environment)])
-        checks[:0] = [op.ok("config", str(environment.file or "none; the built-in environments"))]
+        checks[:0] = [op.config(environment)]
         report = op.Report(environment.name, tuple(checks + _place(session)))
     session.out.result(report, _render)
     if not report.healthy:

@@ -198,9 +198,9 @@ def plan_views(plan: s.Plan) -> list[View]:
     marks = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!"), "remove": bad("-")}
     views: list[View] = []
     if plan.operation == "create":
-        views.append(line("creates ", name(plan.stack), dim(f" with {len(plan.changes)} resources")))
+        views.append(line("creates ", name(plan.stack), dim(f" with {many(len(plan.changes), 'resource')}")))
     else:
-        views.append(line("updates ", name(plan.stack), dim(f": {len(plan.changes)} resources")))
+        views.append(line("updates ", name(plan.stack), dim(f": {many(len(plan.changes), 'resource')}")))
         for change in plan.changes:
             named = ", ".join(p.path for p in change.properties[:4]) + (" …" if len(change.properties) > 4 else "")
             lost = bad("  its data would be lost") if change.loses_data else ""
@@ -232,7 +232,7 @@ def result_views(result: s.Result) -> list[View]:
             line(Text(f"log of {cause.path or cause.logical_id}:", Style.DIM)),
             *(line(dim(text), indent=2) for text in cause.logs),
         ]
-    count = f", {result.resources} resources" if result.resources else ""
+    count = f", {many(result.resources, 'resource')}" if result.resources else ""
     return [line(good(result.status), " ", name(result.stack), dim(f"{count} in {result.elapsed_s:.1f} s"))]
 
 

@@ -60,12 +60,19 @@ def _deployed(status: Status, now: int) -> Line:
     parts: list[Text | str] = []
     if stack.deployed:
         at = times.parse_when(stack.deployed)
-        parts += [dim("deployed "), times.stamp(at), dim(f" ({times.ago(at, now=now)} ago)")]
+        parts += [dim(f"{_ended(stack.state)} "), times.stamp(at), dim(f" ({times.ago(at, now=now)} ago)")]
     if stack.deployed_by:
         parts += [dim(" by "), stack.deployed_by]
     if stack.version:
         parts += [dim(" with rtp "), stack.version]
     return line(*parts)
+
+
+def _ended(state: str) -> str:
+    """How the last deploy ended; of a first one that failed nothing is deployed."""
+    if state in ("CREATE_FAILED", "ROLLBACK_FAILED"):
+        return "failed"
+    return "rolled back" if state.startswith("ROLLBACK_") else "deployed"
 
 
 def _queues(status: Status) -> Table:

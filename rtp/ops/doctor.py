@@ -106,6 +106,13 @@ def python() -> Check:
     return ok("python", ".".join(map(str, sys.version_info[:3])))
 
 
+def config(environment: Environment) -> Check:
+    """The rtp.toml that is in force; without one, a deploy is of the built-in pipeline."""
+    if environment.file is None:
+        return warn("config", "no rtp.toml here or in a parent folder: the built-in pipeline", "rtp init")
+    return ok("config", str(environment.file))
+
+
 def node() -> Check:
     """The one out of the wheel; a Node on PATH does not matter."""
     try:
@@ -196,11 +203,11 @@ def user_code(environment: Environment) -> Check:
     if environment.processors is None:
         return ok("processors", "none; events are stored as they come")
     try:
-        said = processors.check(environment.processors, environment.requirements)
+        doubt = processors.check(environment.processors, environment.requirements)
     except RtpError as error:
         return failed("processors", error)
-    if said:
-        return warn("processors", said, "Install the project's requirements here to have them checked.")
+    if doubt:
+        return warn("processors", doubt.message, doubt.mend)
     return ok("processors", environment.processors.name)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rtp import times
 from rtp.aws import api, changesets, stacks
 from rtp.contract import LOCAL_ACCOUNT, Output
-from rtp.errors import ConfigError
 from rtp.ops.stack import (
     alarmwatch,
     apply,
@@ -22,6 +20,7 @@ from rtp.ops.stack import (
     hotswap,
     limits,
     lock,
+    outputsfile,
     processors,
     publish,
     smoke,
@@ -53,7 +52,8 @@ WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IM
 class Options:
     """How to deploy.
 
-    rollback: whether a failed operation is undone. smoke: send an event through afterwards.
+    rollback: whether a failed operation is undone. smoke: send an event through afterwards; smoke_anyway: also where
+    nothing had to be changed.
     watch_alarms_s: how long after an update alarms may still take it back; 0 for not at all.
     """
 
@@ -62,6 +62,7 @@ class Options:
     rollback: bool = True
     outputs_file: Path | None = None
     smoke: bool = False
+    smoke_anyway: bool = False
     watch_alarms_s: int = 0
 
 
@@ -85,6 +86,8 @@ class Deploy:
     def steps(self) -> Generator[Step, None, None]:
         """Do it, telling what happens. Raises RtpError."""
         env = self.environment
+        if self.options.outputs_file is not None:
+            outputsfile.check(self.options.outputs_file)
         with lock.held(env.state, env.name, "deploy"):
             yield Phase("synthesising")
             aws, built = self._prepare()
@@ -126,9 +129,9 @@ class Deploy:
                 if reserve.warning:
                     self._warnings.append(reserve.warning)
                 built = synth(env, account=aws.account, reserved_concurrency=reserve.concurrency)
-            warning = checked.result()
-            if warning:
-                self._warnings.append(warning)
+            doubt = checked.result()
+            if doubt:
+                self._warnings.append(doubt.message)
             return connected.result(), built
 
     def _connected(self) -> Aws:
@@ -147,6 +150,9 @@ class Deploy:
         env = self.environment
         manifest = assembly.manifest(built.path, env.names.stack)
         working = found is not None and found["StackStatus"] in WORKING
+        if self.options.dry_run and working:
+            strayed = hotswap.strayed(hotswap.running(aws, env), old, built, paths)
+            yield from (Warn(s.said) for s in strayed)
         if found is not None and working and _same(found, old, built, manifest):
             mended = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
             if self.options.hotswap and mended:
@@ -231,6 +237,8 @@ class Deploy:
             raise apply.failure(stack, "created" if new else "updated", applied)
         if watched:
             yield from self._watched(aws, watched, began_ms, old, paths)
+        if not new and hotswap.strayed(hotswap.running(aws, env), built.template, built, paths):
+            yield from hotswap.put_back(aws, env, built, paths)  # an update touches only what its templates differ in
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
     def _watched(
@@ -283,10 +291,11 @@ class Deploy:
         if Output.KEY_ARN in outputs and not self.options.dry_run:
             yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
         if self.options.outputs_file is not None:
-            write_outputs(self.options.outputs_file, stack, outputs)
+            outputsfile.write(self.options.outputs_file, stack, outputs)
         if outputs:
             yield Outputs(outputs)
-        if self.options.smoke and status in ("created", "updated", "hotswapped"):
+        changed = status in ("created", "updated", "hotswapped")
+        if not self.options.dry_run and self.options.smoke and (changed or self.options.smoke_anyway):
             yield Phase("sending a smoke event")
             yield smoke.smoke(aws, outputs)
         yield self._result(status, resources)
@@ -294,18 +303,6 @@ class Deploy:
     def _result(self, status: str, resources: int = 0, cause: Cause | None = None) -> Result:
         elapsed = round(time.monotonic() - self._began, 2)
         return Result(status, self.environment.names.stack, elapsed, resources, cause)
-
-
-def write_outputs(file: Path, stack: str, outputs: dict[str, str]) -> None:
-    """The outputs as the CDK writes them: `{stack: {key: value}}`, in one step."""
-    scratch = file.with_name(f".{file.name}.new")
-    try:
-        scratch.write_text(json.dumps({stack: outputs}, indent=2) + "\n", encoding="utf-8")
-        scratch.replace(file)
-    except OSError as error:
-        raise ConfigError(
-            f"The outputs cannot be written to {file}: {error.strerror}.", hint="The deploy itself is done."
-        ) from None
 
 
 def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest: assembly.Manifest) -> bool:

@@ -71,7 +71,7 @@ class Destroy:
             template = stacks.template_of(aws, found)
             paths = assembly.construct_paths(env.state / "cdk" / env.name, stack)
             keep = remains.kept(template, keep_data=self.keep_data)
-            plan = remains.plan(aws, env, resources, template, keep)
+            plan = remains.plan(aws, env, resources, template, keep, drain=self.drain)
             yield plan
             self.approve(plan)
             yield from self._delete(found, resources, template, keep, paths)
@@ -132,9 +132,12 @@ class Destroy:
         env = self.environment
         left = remains.orphans(self.aws, env)
         said = f"{env.names.stack} is not deployed in {self.aws.region}."
-        if left:
-            said += f" Still there: {', '.join(f'{i.kind} {i.name}' for i in left)}."
+        for note in dict.fromkeys(i.note for i in left):
+            found = ", ".join(f"{i.kind} {i.name}" for i in left if i.note == note)
+            said += f" Still there{f', {note}' if note else ''}: {found}."
         hint = "Delete what is still there by hand if nobody needs it." if left else "There is nothing to destroy."
+        if any(i.note for i in left):
+            hint = "No pipeline of this name can be deployed while that exists; what nobody needs is deleted by hand."
         return NotFoundError(said, hint=hint, code="not-deployed")
 
     def _elapsed(self) -> float:

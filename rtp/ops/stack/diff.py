@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.errors import NotFoundError, WaitTimeoutError
-from rtp.ops.stack import assembly, guard, limits
+from rtp.ops.stack import assembly, guard, hotswap, limits
 from rtp.ops.stack.changes import PropertyChange, ResourceChange, compare, compare_outputs
 from rtp.ops.stack.replacement import replaces
 from rtp.ops.stack.security import Widening, widenings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.config import Environment
+    from rtp.ops.stack.hotswap import Strayed
 
 _DRIFT_S = 300.0
 
@@ -37,7 +38,10 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """`diff --json`. deployed: whether there is a stack; without one everything is new. drift: None when not asked."""
+    """`diff --json`. deployed: whether there is a stack; without one everything is new. drift: None when not asked.
+
+    strayed: functions that a hotswap or a hand has changed, which no template shows.
+    """
 
     stack: str
     deployed: bool
@@ -46,12 +50,13 @@ class Diff:
     outputs: tuple[PropertyChange, ...]
     tags: tuple[PropertyChange, ...]
     drift: tuple[Drift, ...] | None
+    strayed: tuple[Strayed, ...]
     _paths: dict[str, str]
 
     @property
     def differs(self) -> bool:
         """Whether a deploy would do something, or somebody has changed something by hand."""
-        return bool(self.changes or self.outputs or self.tags or self.drift)
+        return bool(self.changes or self.outputs or self.tags or self.drift or self.strayed)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -64,14 +69,16 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
     stack = environment.names.stack
     account = guard.account(aws, environment)
     reserve = limits.reservation(aws, environment).concurrency
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         pool.submit(replaces, "", "")  # reads its database while the synthesis runs
         looking = pool.submit(_deployed, aws, stack)
+        running = pool.submit(hotswap.running, aws, environment)
         drifting = pool.submit(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)
         found, old = looking.result()
         paths = assembly.construct_paths(built.path, stack)
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
+        strayed = hotswap.strayed(running.result(), old, built, paths)
     wanted = assembly.manifest(built.path, stack).tags
     tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())} if found else wanted
     new = built.template
@@ -85,6 +92,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
             PropertyChange(k, tags.get(k), wanted.get(k)) for k in {**tags, **wanted} if tags.get(k) != wanted.get(k)
         ),
         wrong,
+        strayed,
         paths,
     )
 

@@ -27,6 +27,15 @@ def account(aws: Aws, environment: Environment) -> str:
     return found
 
 
+def named(environment: Environment, given: str | None) -> None:
+    """A name that was given with --confirm must be this stack's, protected or not. Raises RefusedError."""
+    if given is not None and given != environment.names.stack:
+        raise RefusedError(
+            f"{given!r} is not {environment.names.stack!r}; nothing was changed.",
+            hint="Name the environment with --env.",
+        )
+
+
 def where(aws: Aws, environment: Environment) -> str:
     """One line for people: which environment, account and region, as whom."""
     if environment.local:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TABLE, BUCKET, QUEUE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"
 KEY, LOG_GROUP = "AWS::KMS::Key", "AWS::Logs::LogGroup"
 _KINDS = {TABLE: "table", BUCKET: "bucket", QUEUE: "queue", KEY: "key", LOG_GROUP: "log group"}
+_SERVICES = {"dynamodb": TABLE, "s3": BUCKET, "kms": KEY}  # of the data that --keep-data keeps
 _THREADS = 16
 _MANY = 10_000  # objects are counted up to here
 
@@ -38,13 +39,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a destroy will take and what stays. `type` plan. lost: messages that nobody will process any more."""
+    """What a destroy will take and what stays. `type` plan. lost: messages that nobody will process any more.
+
+    blocks: what stays has names that the next deploy of this environment would need.
+    """
 
     stack: str
     resources: int
     goes: tuple[Item, ...]
     stays: tuple[Item, ...]
     lost: tuple[Item, ...]
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,17 @@ class Proof:
 
 
 def plan(
-    aws: Aws, environment: Environment, resources: Sequence[Resource], template: Mapping[str, Any], keep: frozenset[str]
+    aws: Aws,
+    environment: Environment,
+    resources: Sequence[Resource],
+    template: Mapping[str, Any],
+    keep: frozenset[str],
+    *,
+    drain: bool = False,
 ) -> Plan:
-    """Look at everything that holds something. keep: logical ids that stay."""
+    """Look at everything that holds something. keep: logical ids that stay. drain: the queue is worked off first."""
     goes, stays, lost = [], [], []
+    worked_off = environment.names.queue if drain else None
     for resource, item in holding(aws, resources):
         if resource.logical_id in keep:
             why = "kept, as asked" if not _retained(template, resource.logical_id) else "retained by its template"
@@ -86,10 +98,11 @@ def plan(
             stays.append(replace(item, note=f"deleted {days} days later; until then it can be saved"))
         else:
             goes.append(item)
-            if item.kind == "queue" and item.note:
+            if item.kind == "queue" and item.note and item.name != worked_off:
                 lost.append(item)
+    blocks = any(item.kind == "table" for item in stays)
     stays += _bootstrap(aws)
-    return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost))
+    return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost), blocks)
 
 
 def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:
@@ -136,6 +149,8 @@ def prove(
             left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
         elif resource.logical_id in keep:
             left.append(Left(kind, resource.physical_id, True, "kept"))
+        elif resource.status == "CREATE_FAILED" and _is_data(resource.resource_type):  # it was there before the stack
+            left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
         elif kind == "log group":
             remains.delete_log_group(aws, resource.physical_id)  # a function's last lines make it anew
             gone += 1
@@ -148,13 +163,19 @@ def prove(
         for name in _strays(aws, environment, api_id)
         if name not in known
     ]
-    left += [_by_tag(aws, arn, lenient) for arn in _tagged(aws, environment, known)]
+    arns = _tagged(aws, environment, known)
+    own = (environment.names.table, environment.names.bucket(aws.account, aws.region))
+    earlier = _kept_by(environment) if any(_last(arn) in own for arn in arns) else ""
+    left += [_by_tag(aws, arn, lenient, earlier) for arn in arns]
     left += [Left(i.kind, i.name, True, i.note) for i in _bootstrap(aws)]
     return Proof(environment.names.stack, gone, tuple(left))
 
 
 def orphans(aws: Aws, environment: Environment) -> tuple[Item, ...]:
-    """What an environment without a stack may have left: its data under their own names."""
+    """What an environment without a stack has left: by its own names, and its data by their tags.
+
+    What carries the stack's tags was the stack's, and outlived it on purpose: its note says so.
+    """
     names = environment.names
     named = [
         Item("table", names.table),
@@ -163,7 +184,24 @@ def orphans(aws: Aws, environment: Environment) -> tuple[Item, ...]:
     ]
     types = {"table": TABLE, "bucket": BUCKET, "log group": LOG_GROUP}
     states = [remains.state(aws, types[item.kind], item.name) for item in named]
-    return tuple(item for item, state in zip(named, states, strict=True) if state is not None and state.exists)
+    found = {i.name: i for i, state in zip(named, states, strict=True) if state is not None and state.exists}
+    for arn in _tagged(aws, environment, set()):
+        kind, name = _SERVICES.get(arn.split(":")[2]), _last(arn)
+        if kind is None:
+            continue
+        state = remains.state(aws, kind, name)
+        if state is not None and state.exists and not state.ends:
+            found[name] = Item(_KINDS[kind], name, _kept_by(environment))
+    return tuple(found.values())
+
+
+def _kept_by(environment: Environment) -> str:
+    return f"kept by an earlier `rtp destroy{'' if environment.protected else ' --keep-data'}`"
+
+
+def _last(arn: str) -> str:
+    """The name at an ARN's end."""
+    return arn.rpartition(":")[2].rpartition("/")[2]
 
 
 def _is_data(kind: str) -> bool:
@@ -228,11 +266,15 @@ def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
     return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
 
 
-def _by_tag(aws: Aws, arn: str, lenient: bool) -> Left:
+def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:
+    """earlier: why the data of an earlier life are still there; empty where none are."""
     if ":kms:" in arn:
         state = remains.state(aws, KEY, arn)
         if state is not None and state.ends:
             return Left("key", arn.rpartition("/")[2], True, f"of an earlier deploy, will be deleted on {state.ends}")
+    kind = _SERVICES.get(arn.split(":")[2])
+    if earlier and kind is not None:
+        return Left(_KINDS[kind], _last(arn), True, earlier)
     return Left("", arn, lenient, "carries the stack's tags")
 
 

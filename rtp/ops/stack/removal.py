@@ -56,7 +56,12 @@ def remove(
     keep: logical ids that the template retains, whose contents are left alone.
     protected: termination protection is on; it goes with the first deletion that CloudFormation takes on.
     """
-    names = [r.physical_id for r in resources if r.resource_type == BUCKET and r.logical_id not in keep]
+    names = [
+        r.physical_id
+        for r in resources
+        # One that could not be created because it was there already is not the stack's.
+        if r.resource_type == BUCKET and r.logical_id not in keep and r.status != "CREATE_FAILED"
+    ]
     for _ in range(_TRIES):
         yield from _emptied(aws, names, removed)
         yield Phase("deleting")

@@ -228,7 +228,7 @@ def test_the_outputs_file_has_the_shape_of_the_cdks(pipeline: Project, tmp_path:
 
 def test_an_outputs_file_that_cannot_be_written_is_said(pipeline: Project, tmp_path: Path) -> None:
     done = pipeline.rtp("deploy", "-O", tmp_path / "missing" / "out.json", ok=False)
-    assert done.code == 3 and "cannot be written" in done.stderr
+    assert done.code == 2 and "cannot be written" in done.stderr and "Nothing was changed" in done.stderr
 
 
 def test_a_smoke_event_goes_through(pipeline: Project) -> None:
@@ -238,6 +238,9 @@ def test_a_smoke_event_goes_through(pipeline: Project) -> None:
     assert smoke["status"] == "processed"
     record = pipeline.rtp("records", "--type", "rtp.smoke", "--json").json["records"]
     assert smoke["id"] in [r["id"] for r in record]
+    # When nothing is to be changed, and it is asked for / Then one is sent all the same
+    lines = pipeline.rtp("deploy", "--smoke", "--json").lines
+    assert lines[-1]["status"] == "unchanged" and "smoke" in [line["type"] for line in lines]
 
 
 def test_a_smoke_event_that_fails_fails_the_command(pipeline: Project) -> None:

@@ -42,7 +42,11 @@ def test_destroy_says_before_and_proves_after(project: Project) -> None:
     refused = project.rtp("destroy", ok=False)
     # Then it says what goes, what stays and what is lost, and does nothing
     assert refused.code == 5
-    assert f"lost: 1 message in {STACK}-dlq" in refused.stderr
+    assert f"lost: 1 message in {STACK}-dlq; `rtp dlq inspect --export FILE` keeps them" in refused.stderr
+    # When with the name of another stack, as with --env forgotten / Then nothing is done either
+    other = project.rtp("destroy", "--yes", "--confirm", "realtime-processor-prod", ok=False)
+    assert other.code == 5 and f"'realtime-processor-prod' is not '{STACK}'" in other.stderr
+    assert project.rtp("deploy", "--yes", "--confirm", "realtime-processor-prod", ok=False).code == 5
     assert stacks.describe(aws, STACK) is not None
     # When with consent
     lines = project.rtp("destroy", "--yes", "--json").lines
@@ -97,9 +101,16 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     # When somebody looks for the stack / Then what it left is named
     again = project.rtp("destroy", "--yes", ok=False)
     assert again.code == 4 and f"table {STACK}-table" in again.stderr
+    assert "kept by an earlier `rtp destroy --keep-data`" in " ".join(again.stderr.split())
+    assert outputs[Output.BUCKET] in again.stderr
     # When it is deployed again / Then the name that is taken is the cause, and why
     done = project.rtp("deploy", ok=False)
     assert done.code == 1 and "already exists" in done.stderr and "rtp destroy" in done.stderr
+    # When what is left of that deploy is destroyed / Then the data are known for what they are
+    lines = project.rtp("destroy", "--yes", "--json").lines
+    assert f"{STACK}-table" in [i["name"] for i in of(lines, "proof")["left"] if i["expected"]]
+    assert aws.call("dynamodb", "scan", TableName=outputs[Output.TABLE])["Count"] == 1
+    assert buckets.count(aws, outputs[Output.BUCKET])
 
 
 def test_a_queue_can_be_worked_off_first(project: Project) -> None:
@@ -180,6 +191,7 @@ def test_many_objects_are_emptied_in_parallel(project: Project) -> None:
 
 def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
     shutil.rmtree(project.root / ".rtp")
+    (project.root / "rtp.toml").write_text("")
     found = project.rtp("doctor", "--json").json
     names = {check["name"] for check in found["checks"]}
     assert {"python", "node", "cdk", "cdk on PATH", "uv", "state folder", "disk", "processors", "engine"} <= names

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from rtp.aws import stacks
-from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
+from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK, reset
 from tests.local.deploy.test_deploy import code
 
 if TYPE_CHECKING:
@@ -30,11 +30,30 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_puts_things_right(
     assert result["status"] == "hotswapped"
     assert code(pipeline) == code(pipeline, "processor") != before
     assert stacks.template(pipeline.aws, STACK) == template
-    # When the old code is saved again and deployed, which is no change to CloudFormation
+    # When the old code is saved again, which is no change to CloudFormation
     (pipeline.root / "processors.py").write_text(PROCESSORS)
+    # Then the difference is seen before it is deployed
+    differs = pipeline.rtp("diff", "--fail", "--json", ok=False)
+    assert differs.code == 1 and {s["what"] for s in differs.json["strayed"]} == {"code"}
+    assert "runs other code than was deployed" in pipeline.rtp("diff").stdout
+    assert "runs other code than was deployed" in pipeline.rtp("deploy", "--dry-run").stderr
+    # When it is deployed
     done = pipeline.rtp("deploy")
     # Then the functions run the old code again, and the operator is told
     assert code(pipeline) == before and "put back" in done.stderr
+    assert pipeline.rtp("diff", "--fail", "--json").json["strayed"] == []
+
+
+def test_an_update_of_something_else_puts_the_code_right_too(pipeline: Project) -> None:
+    # Given a hotswap, the old code saved again, and another setting
+    before = code(pipeline)
+    (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "21}"))
+    pipeline.rtp("deploy", "--hotswap")
+    reset(pipeline)
+    (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 576\n")
+    # When it is deployed / Then the functions run what the template says
+    done = pipeline.rtp("deploy")
+    assert "updated" in done.stderr and code(pipeline) == before
 
 
 def test_more_than_code_is_a_deploy(pipeline: Project) -> None:

@@ -42,12 +42,26 @@ def test_a_package_that_no_requirements_list_is_to_be_listed(tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         processors.check(file, None)
     assert "requirements" in caught.value.hint
-    warning = processors.check(file, tmp_path / "requirements.txt")
-    assert warning is not None
-    assert "never_installed_anywhere is not installed" in warning
+    doubt = processors.check(file, tmp_path / "requirements.txt")
+    assert doubt is not None
+    assert "never_installed_anywhere is not installed" in doubt.message
 
 
 def test_what_can_be_imported_is_fine_whatever_it_prints(tmp_path: Path) -> None:
     file = tmp_path / "processors.py"
     file.write_text(START + "print('talk')\n@processor('a')\ndef a(event):\n    return {}\n")
     assert processors.check(file, None) is None
+
+
+def test_a_file_without_a_processor_is_told_each_time(tmp_path: Path) -> None:
+    # Given a file whose author forgot to declare anything
+    file = tmp_path / "handlers.py"
+    file.write_text("def a(event):\n    return {}\n")
+    for _ in range(2):
+        # When it is checked, with a memory / Then it is said
+        doubt = processors.check(file, None, memo=tmp_path / "memo")
+        assert doubt is not None
+        assert doubt.message == "no processors in handlers.py; every event is stored as it came"
+    # When one is declared / Then all is well
+    file.write_text(START + "@processor('a')\ndef a(event):\n    return {}\n")
+    assert processors.check(file, None, memo=tmp_path / "memo") is None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config import Environment
-from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
+from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError, UsageError
 from rtp.ops import doctor, doctor_account
-from rtp.ops.stack import bootstrap, guard, limits, lock
+from rtp.ops.stack import bootstrap, guard, limits, lock, outputsfile
 from rtp.settings import Settings
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 
@@ -40,6 +40,32 @@ def test_another_account_is_refused_with_both_named(tmp_path: Path) -> None:
     assert caught.value.code == "wrong-account"
     assert "999988887777" in caught.value.message and ACCOUNT in caught.value.message
     assert "profile ops" in caught.value.message
+
+
+def test_the_name_of_another_stack_is_refused_though_nobody_asked_for_one(tmp_path: Path) -> None:
+    env = environment(tmp_path, project="shop", name="local", protected=False)
+    guard.named(env, None)
+    guard.named(env, "shop-local")
+    with pytest.raises(RefusedError, match="'shop-prod' is not 'shop-local'; nothing was changed") as caught:
+        guard.named(env, "shop-prod")
+    assert caught.value.exit_code == 5
+
+
+def test_an_outputs_file_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
+    outputsfile.check(tmp_path / "out.json")
+    assert list(tmp_path.iterdir()) == []
+    for file in (tmp_path, tmp_path / "missing" / "out.json"):
+        with pytest.raises(UsageError, match="cannot be written") as caught:
+            outputsfile.check(file)
+        assert "Nothing was changed" in caught.value.hint
+        with pytest.raises(UsageError, match="cannot be written"):
+            outputsfile.write(file, "shop-dev", {})
+
+
+def test_no_configuration_is_worth_a_word(tmp_path: Path) -> None:
+    found = doctor.config(environment(tmp_path))
+    assert (found.verdict, found.mend) == ("warn", "rtp init")
+    assert doctor.config(environment(tmp_path, file=tmp_path / "rtp.toml")).verdict == "ok"
 
 
 def test_expired_credentials_say_how_to_sign_in(tmp_path: Path) -> None:

@@ -41,6 +41,20 @@ class Removal:
         )
 
 
+def test_a_bucket_that_was_there_before_the_stack_is_not_emptied() -> None:
+    # Given a stack whose bucket could not be created, since one of the name was kept
+    cloud = Cloud(buckets={"kept": 10}, plan=[*GONE])
+    aws: Any = cloud.aws()
+    rows = [Resource("Bucket", "kept", BUCKET, "CREATE_FAILED")]
+    # When the stack is removed
+    for _ in remove(
+        aws, STACK_ID, Removed(), resources=rows, keep=frozenset(), paths={}, protected=False, underway=Underway()
+    ):
+        pass
+    # Then what was kept is whole
+    assert cloud.left("kept") == 10
+
+
 def test_protection_stays_until_the_buckets_are_empty() -> None:
     # Given a protected stack with objects
     cloud = Cloud(protected=True, buckets={"a": 2500}, plan=list(GONE))

@@ -308,3 +308,18 @@ def test_alarms_come_firing_first_with_their_changes_newest_first() -> None:
     assert found.alarms[0].name == "shop-dev-api-5xx"
     assert len(found.history) == 5
     assert (found.history[0].before, found.history[0].after, found.history[0].reason) == ("OK", "ALARM", "8 > 1")
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("CREATE_COMPLETE", "deployed"),
+        ("UPDATE_ROLLBACK_COMPLETE", "deployed"),
+        ("ROLLBACK_COMPLETE", "rolled back"),
+        ("ROLLBACK_FAILED", "failed"),
+        ("CREATE_FAILED", "failed"),
+    ],
+)
+def test_a_first_deploy_that_failed_deployed_nothing(state: str, said: str) -> None:
+    shown = drawn(read(FakeAws(describe_stacks={"Stacks": [stack(StackStatus=state)]}))).splitlines()
+    assert shown[1].startswith(f"{said} ")

@@ -1,0 +1,128 @@
+"""What a destroy says of the data that stay, and what is known of them once the stack is gone."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws.stacks import Resource
+from rtp.commands.destroy import plan_views
+from rtp.config import Environment
+from rtp.errors import AwsError, NotFoundError
+from rtp.ops.stack import remains
+from rtp.ops.stack.destroy import Destroy
+from rtp.output import Output
+from tests.unit.deploy.fakes import FakeAws
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUCKET = "shop-dev-111122223333-us-east-1"
+ARN = "arn:aws:{}:us-east-1:111122223333:{}"
+KEPT = [
+    ARN.format("dynamodb", "table/shop-dev-table"),
+    f"arn:aws:s3:::{BUCKET}",
+    "arn:aws:s3:::shop-dev-accesslogs-x1",
+    ARN.format("kms", "key/k-1"),
+]
+
+
+def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled") -> Any:
+    """An account in which data with these ARNs are left, and nothing else."""
+    names = {arn.rpartition(":")[2].rpartition("/")[2] for arn in arns}
+
+    def known(field: str) -> Any:
+        def answer(**given: Any) -> Any:
+            if given[field] not in names:
+                raise AwsError("no", service_code="404")
+            return {"Table": {}, "KeyMetadata": {"KeyState": key}}
+
+        return answer
+
+    return FakeAws(
+        {
+            "describe_stacks": lambda **_: {"Stacks": []},
+            "describe_table": known("TableName"),
+            "head_bucket": known("Bucket"),
+            "describe_key": known("KeyId"),
+            "describe_log_groups": lambda **_: {},
+            "list_object_versions": lambda **_: {},
+            "get_queue_attributes": lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(depth)}},
+            "get_resources": lambda **_: {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]},
+        },
+        local=True,
+    )
+
+
+def environment(root: Path) -> Environment:
+    return Environment(name="dev", project="shop", root=root, endpoint_url="http://127.0.0.1:1")
+
+
+def destroyed(root: Path, aws: Any) -> NotFoundError:
+    nobody: Any = None
+    with pytest.raises(NotFoundError) as caught:
+        list(Destroy(environment(root), aws, nobody).steps())
+    return caught.value
+
+
+def test_data_that_outlived_their_stack_were_kept_on_purpose(tmp_path: Path) -> None:
+    # Given a table, two buckets and a key with the tags of a stack that is gone / When it is destroyed again
+    error = destroyed(tmp_path, cloud(KEPT))
+    # Then each is named, and why it is there
+    assert "kept by an earlier `rtp destroy --keep-data`" in error.message
+    for name in ("table shop-dev-table", f"bucket {BUCKET}", "bucket shop-dev-accesslogs-x1", "key k-1"):
+        assert name in error.message
+    assert "deployed" in error.hint and "nothing uses it" not in error.hint
+
+
+def test_a_key_that_waits_for_its_end_was_not_kept(tmp_path: Path) -> None:
+    error = destroyed(tmp_path, cloud([KEPT[3]], key="PendingDeletion"))
+    assert "key" not in error.message and error.hint == "There is nothing to destroy."
+
+
+def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path: Path) -> None:
+    # Given a stack without resources, since its table's name was taken by data kept before
+    proof = remains.prove(cloud(KEPT), environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    # Then they are left, as they should be
+    assert proof.clean
+    assert {(i.kind, i.why) for i in proof.left if i.name in (BUCKET, "shop-dev-table", "k-1")} == {
+        (kind, "kept by an earlier `rtp destroy --keep-data`") for kind in ("bucket", "table", "key")
+    }
+
+
+def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path) -> None:
+    stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
+    assert not remains.prove(cloud([stray]), environment(tmp_path), [], frozenset(), keep_data=False, api_id="").clean
+
+
+@pytest.mark.parametrize(("drain", "hints"), [(False, 1), (True, 0)])
+def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: int) -> None:
+    # Given messages in both queues
+    env = environment(tmp_path)
+    rows = [
+        Resource(n, f"https://sqs/1/{n}", remains.QUEUE, "CREATE_COMPLETE") for n in (env.names.queue, env.names.dlq)
+    ]
+    plan = remains.plan(cloud([], depth=3), env, rows, {}, frozenset(), drain=drain)
+    said = drawn(plan, env)
+    # Then the dead ones can be exported, and the others be worked off, unless they are
+    assert said.count("--drain") == hints
+    assert f"lost: 3 messages in {env.names.dlq}; `rtp dlq inspect --export FILE` keeps them" in said
+    assert (f"lost: 3 messages in {env.names.queue}" in said) is not drain
+
+
+def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    rows = [Resource("Table", env.names.table, remains.TABLE, "CREATE_COMPLETE")]
+    kept = remains.plan(cloud([]), env, rows, {}, frozenset({"Table"}))
+    assert kept.blocks and "no pipeline of this name can be deployed again" in drawn(kept, env)
+    gone = remains.plan(cloud([]), env, rows, {}, frozenset())
+    assert not gone.blocks and "deployed again" not in drawn(gone, env)
+    assert ": 1 resource goes" in drawn(gone, env)
+
+
+def drawn(plan: remains.Plan, env: Environment) -> str:
+    said = io.StringIO()
+    Output(stderr=said).say(*plan_views(plan, dlq=env.names.dlq))
+    return " ".join(said.getvalue().split())

@@ -1,0 +1,80 @@
+"""Functions that run something else than was deployed, which CloudFormation does not know."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.config import Environment
+from rtp.errors import AwsError
+from rtp.ops.stack import hotswap
+from rtp.ops.stack.synth import Assembly
+from tests.unit.deploy.fakes import FakeAws
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WORKER = "shop-dev-worker"
+PATHS = {"Worker": "Processing/Worker"}
+
+
+def template(**changes: Any) -> dict[str, Any]:
+    properties = {"FunctionName": WORKER, "Code": {"S3Key": "abc.zip"}, "Timeout": 30, "MemorySize": 256} | changes
+    return {"Resources": {"Worker": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
+
+
+def running(root: Path, **changes: Any) -> dict[str, Any]:
+    """What Lambda says of both functions."""
+    own = {"Timeout": 30, "MemorySize": 256, "CodeSha256": sha256(b"deployed")} | changes
+    aws: Any = FakeAws({"get_function_configuration": lambda **given: given | own})
+    return hotswap.running(aws, Environment(name="dev", project="shop", root=root))
+
+
+def sha256(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Assembly:
+    (tmp_path / "asset.abc.zip").write_bytes(b"deployed")
+    return Assembly(tmp_path, tmp_path / "t.json", template(), cached=True)
+
+
+def test_what_runs_as_deployed_is_no_stray(built: Assembly, tmp_path: Path) -> None:
+    assert hotswap.strayed(running(tmp_path), template(), built, PATHS) == ()
+
+
+def test_other_code_is_told_with_what_becomes_of_it(built: Assembly, tmp_path: Path) -> None:
+    # Given the source as it was deployed, and a function that was hotswapped since
+    (stray,) = hotswap.strayed(running(tmp_path, CodeSha256=sha256(b"other")), template(), built, PATHS)
+    assert (stray.function, stray.what) == (WORKER, "code")
+    assert stray.said.startswith("Processing/Worker runs other code than was deployed")
+    assert "a deploy puts it back" in stray.said
+
+
+def test_other_limits_are_told(built: Assembly, tmp_path: Path) -> None:
+    (stray,) = hotswap.strayed(running(tmp_path, Timeout=7), template(), built, PATHS)
+    assert stray.what == "limits"
+
+
+def test_what_a_deploy_changes_anyhow_is_no_stray(built: Assembly, tmp_path: Path) -> None:
+    old = template(Code={"S3Key": "old.zip"}, Timeout=7)
+    assert hotswap.strayed(running(tmp_path, Timeout=7, CodeSha256=sha256(b"old")), old, built, PATHS) == ()
+    assert hotswap.strayed(running(tmp_path), {}, built, PATHS) == ()
+
+
+def test_a_function_that_is_gone_is_told(built: Assembly) -> None:
+    (stray,) = hotswap.strayed({WORKER: None}, template(), built, PATHS)
+    assert stray.what == "gone" and "rtp destroy" in stray.said
+
+
+def test_who_may_not_look_is_told_nothing(built: Assembly, tmp_path: Path) -> None:
+    def denied(**_: Any) -> Any:
+        raise AwsError("no", code="access-denied")
+
+    aws: Any = FakeAws({"get_function_configuration": denied})
+    found = hotswap.running(aws, Environment(name="dev", project="shop", root=tmp_path))
+    assert hotswap.strayed(found, template(), built, PATHS) == ()
