@@ -46,8 +46,11 @@ def by_hand(project: Project, change: Any) -> None:
 def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     # Given an empty folder / When it is deployed
     shutil.rmtree(project.root / ".rtp")
-    lines = project.rtp("deploy", "--json").lines
-    # Then the stream tells the change set, every resource, the outputs and the result
+    done = project.rtp("deploy", "--json")
+    # Then it is said which pipeline that is
+    assert "no rtp.toml here or in a parent folder: this is the built-in pipeline" in " ".join(done.stderr.split())
+    # And the stream tells the change set, every resource, the outputs and the result
+    lines = done.lines
     kinds = [line["type"] for line in lines]
     assert kinds[0] == "changeset" and kinds[-2:] == ["outputs", "result"]
     assert set(kinds) == {"changeset", "event", "outputs", "result"}
