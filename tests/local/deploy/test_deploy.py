@@ -46,11 +46,11 @@ def by_hand(project: Project, change: Any) -> None:
 def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     # Given an empty folder / When it is deployed
     shutil.rmtree(project.root / ".rtp")
-    done = project.rtp("deploy", "--json")
+    deployed = project.rtp("deploy", "--json")
     # Then it is said which pipeline that is
-    assert "no rtp.toml here or in a parent folder: this is the built-in pipeline" in " ".join(done.stderr.split())
+    assert "no rtp.toml here or in a parent folder: this is the built-in pipeline" in " ".join(deployed.stderr.split())
     # And the stream tells the change set, every resource, the outputs and the result
-    lines = done.lines
+    lines = deployed.lines
     kinds = [line["type"] for line in lines]
     assert kinds[0] == "changeset" and kinds[-2:] == ["outputs", "result"]
     assert set(kinds) == {"changeset", "event", "outputs", "result"}
