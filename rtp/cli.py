@@ -108,6 +108,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. The only place where an expected failure is printed."""
     args = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # of rtp/__main__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _unraisable
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started us: nobody answers, and nobody wants to know

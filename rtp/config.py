@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from rtp import settings as settings_table
 from rtp.contract import Names
-from rtp.errors import ConfigError
+from rtp.errors import ConfigError, UsageError
 from rtp.settings import Settings
 
 if TYPE_CHECKING:
@@ -189,7 +189,9 @@ def _load(file: Path) -> dict[str, Any]:
 def _chosen(
     overrides: Overrides, environ: Mapping[str, str], document: Mapping[str, Any], where: str
 ) -> tuple[str, str]:
-    if overrides.env:
+    if overrides.env is not None:
+        if not overrides.env:  # an unset variable in a script: the default must not stand in for it
+            raise UsageError("--env is empty.", hint="Name an environment, or leave --env out.")
         return overrides.env, "--env"
     if environ.get("RTP_ENV"):
         return environ["RTP_ENV"], "RTP_ENV"

@@ -17,8 +17,8 @@ _CUT = 6  # a column that is cut keeps so much
 def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
     """Widths of the columns that are shown, by their position.
 
-    Optional columns are left out first, the last one of them before the others; then text is cut, from the right.
-    The first column, ids and numbers stay whole.
+    Optional columns are left out first, the last one of them before the others; then text is cut, from the right, and
+    then the rest is left out from the right. The first column, ids and numbers stay whole.
     """
     need = [min(n, _FOLDED) if c.fold else n for c, n in zip(columns, natural, strict=True)]
     shown = list(range(len(columns)))
@@ -33,6 +33,8 @@ def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[in
         column = columns[i]
         if excess() > 0 and i > 0 and not (column.right or column.whole or column.fold):
             need[i] = max(min(need[i], _CUT), need[i] - excess())
+    while excess() > 0 and len(shown) > 1:
+        shown.pop()
     left = -excess()
     for i in shown:
         if columns[i].fold and left > 0:

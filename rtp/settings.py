@@ -99,7 +99,8 @@ NAMES = frozenset(_FIELDS)
 def about(name: str) -> str:
     """One line on a setting: what it is, what is allowed, its default."""
     setting = _FIELDS[name]
-    return f"{name}: {setting.metadata['about']}; {allowed(name)}; default {setting.default!r}."
+    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    return f"{name}: {setting.metadata['about']}; {allowed(name)}; default {default!r}."
 
 
 def problem(name: str, value: object) -> str | None:

@@ -73,9 +73,9 @@ class Aws:
         if self._session is None:
             self._session = self._make_session()
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 3 if self.local else 5},
+            retries={"mode": "standard", "total_max_attempts": 2 if self.local else 4},
             connect_timeout=3 if self.local else 10,
-            read_timeout=70,
+            read_timeout=30,  # SQS answers a receive that waits within 20 s
             max_pool_connections=50,
             user_agent_extra=f"rtp/{__version__}",
             s3={"addressing_style": "path"} if self.endpoint_url else None,

@@ -40,7 +40,7 @@ _REASONS = 5
 def inspection(found: Inspection) -> list[View]:
     """Causes first, then the messages; one alone is shown whole."""
     if not found.messages:
-        said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of them meant"
+        said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of which match"
         return [line(name(found.queue), f" {said}")]
     oldest = times.ago(min(letter.message.sent_at for letter in found.messages))
     part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
@@ -109,8 +109,8 @@ def repair(done: Repair) -> list[View]:
         return _dry(done)
     views: list[View] = []
     if done.canary and done.canary["status"] != "processed":
-        views.append(line(bad("stopped: "), done.stopped or "interrupted"))
-        views.append(line(f"{done.redriven} went back; the others stay in the dead-letter queue", indent=2))
+        views.append(line(bad("stopped: "), name(str(done.canary["id"])), f" {done.stopped or 'interrupted'}"))
+        views.append(line("the rest, if there is any, was left in the dead-letter queue", indent=2))
     elif not done.redriven and not done.failed:
         return _missing(done.missing) or [line("no message to put back")]
     else:
@@ -125,7 +125,10 @@ def repair(done: Repair) -> list[View]:
         )
     if done.died_again:
         views.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
-    views.append(line(dim(f"run {done.run}; "), command("`rtp dlq undo`"), dim(" takes back what is still waiting")))
+    if done.redriven > len(done.dead):
+        views.append(
+            line(dim(f"run {done.run}; "), command("`rtp dlq undo`"), dim(" takes back what is still waiting"))
+        )
     return views
 
 

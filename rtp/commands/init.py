@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -32,5 +33,5 @@ def _render(made: op.Scaffold, folder: Path) -> list[View]:
     views += [line(dim("kept  "), name(path), dim("  (it was there)")) for path in made.kept]
     steps = ["rtp deploy", "rtp send payloads/order.json --wait", "rtp show ID"]
     if folder != Path():
-        steps.insert(0, f"cd {folder}")
+        steps.insert(0, f"cd {shlex.quote(str(folder))}")
     return [*views, Heading("Next"), *(line(name(step), indent=2) for step in steps)]

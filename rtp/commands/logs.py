@@ -76,7 +76,7 @@ def logs(
         trace_id=trace_id,
     )
     if query.until is not None and query.until < query.since:
-        raise UsageError("--until is before --since.")
+        raise times.backwards(query.since, query.until)
     if follow:
         end_with_reader()
         if out.animated:

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from rtp import times
+from rtp.commands.dlqlook import cause_of
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.events import records as op
-from rtp.view import Column, Style, Table, Text, View
+from rtp.view import Column, Style, Table, Text, View, dim
 
 app = new_app()
 
@@ -51,7 +52,7 @@ def _render(found: op.Records) -> list[View]:
             Text(str(r["status"]), _STATUS_STYLE.get(str(r["status"]), Style.PLAIN)),
             str(r.get("type", "")),
             str(r.get("attempt_count", "")),
-            str((r.get("error") or {}).get("message", "")) if r["status"] in ("dead", "failed") else "",
+            cause_of(r) if r["status"] in ("dead", "failed") else "",
         )
         for r in found.records
     ]
@@ -63,4 +64,6 @@ def _render(found: op.Records) -> list[View]:
         Column("ATTEMPTS", right=True, optional=True),
         Column("ERROR", fold=True),
     )
-    return [Table(columns, rows, empty="no records in this time")]
+    views: list[View] = [Table(columns, rows, empty="no records in this time")]
+    more = f"there are more than these {len(rows):,}; raise --limit or narrow the time"
+    return [*views, dim(more)] if found.more else views

@@ -87,12 +87,12 @@ def replay(
 
 def _counted(planned: list[op.Planned]) -> str:
     told = ", ".join(f"{n:,} {status}" for status, n in Counter(p.status for p in planned).most_common())
-    return f"{len(planned):,} events ({told})"
+    return f"{many(len(planned), 'event')} ({told})"
 
 
 def _render(done: op.Replay) -> list[View]:
     if not done.events:
-        return [line("no archived event is meant")]
+        return [line("no archived event matches")]
     if done.dry_run:
         rows = [(name(e.id), times.brief(e.timestamp), e.type, e.status) for e in done.events[:_ROWS]]
         views: list[View] = [line(f"{_counted(done.events)} would run again"), Table(_COLUMNS, rows)]

@@ -12,6 +12,7 @@ import typer
 
 from rtp import plain, times
 from rtp.commands import interrupts
+from rtp.commands.dlqlook import cause_of
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
@@ -198,7 +199,8 @@ def _many(s: Summary) -> list[View]:
     counts = "  ".join(f"{n:,} {status}" for status, n in s.by_status.items())
     views: list[View] = [line(f"{s.sent:,} sent: {counts}") if s.sent else line("nothing was sent")]
     if s.waits and s.outcomes:
-        views.append(line("records: " + "  ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items()))))
+        counted = "  ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items()))
+        views.append(line(f"records: {counted}", warn(f"  {len(s.pending):,} not yet") if s.pending else ""))
     if s.sent:
         took = f"{times.span(s.elapsed_s * 1000)}, {s.rate:,.0f}/s"
         views.append(dim(f"in {took}, p50 {s.percentile(50):.0f} ms, p99 {s.percentile(99):.0f} ms"))
@@ -216,9 +218,12 @@ def _reasons(s: Summary) -> list[Line]:
     for sent in s.failed:
         reason = f"{(sent.error or {}).get('type', '')}: {(sent.error or {}).get('message', '')}"
         counted[reason] += 1
-        example.setdefault(reason, f"line {sent.line}" if sent.line else sent.id)
+        example.setdefault(reason, f"line {sent.line}, {sent.id}" if sent.line else sent.id)
+    told = {(sent.id, sent.timestamp) for sent in s.failed}
     for record in s.dead:
-        reason = "dead: " + str((record.get("error") or {}).get("message", ""))
+        if outcome.identity(record) in told:
+            continue
+        reason = f"dead: {cause_of(record)}"
         counted[reason] += 1
         example.setdefault(reason, str(record["id"]))
     lines = [

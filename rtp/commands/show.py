@@ -10,7 +10,7 @@ import typer
 from rtp.commands import interrupts, showlook, showpage
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.errors import RtpError
+from rtp.errors import UsageError
 from rtp.ops.events import story as op
 from rtp.view import dim, line, name
 
@@ -45,4 +45,4 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise RtpError(f"{file} cannot be written: {error.strerror}.", hint="Give --html another file.") from None
+        raise UsageError(f"{file} cannot be written: {error.strerror}.", hint="Give --html another file.") from None

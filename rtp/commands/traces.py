@@ -63,7 +63,7 @@ def traces(
         limit=limit,
     )
     if query.until < query.since:
-        raise UsageError("--until is before --since.")
+        raise times.backwards(query.since, query.until)
     _ = session.outputs  # so that a stack that is not there is told as that
     if follow:
         end_with_reader()

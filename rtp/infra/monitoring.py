@@ -60,7 +60,7 @@ class Monitoring(Construct):
         age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
         refused, broken = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
         failed = metrics.of_events(plan, "EventsFailed")
-        logs, dlq, status = "See `rtp logs --level ERROR`.", "See `rtp dlq inspect`.", "See `rtp status`."
+        logs, dlq, status = "See `rtp logs --level WARNING`.", "See `rtp dlq inspect`.", "See `rtp status`."
         return {
             Alarm.LAMBDA_ERRORS: self._alarm(
                 Alarm.LAMBDA_ERRORS, errors, limits.alarm_errors, f"Functions crash or time out. {logs}"

@@ -41,6 +41,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         request_validators,
         saving,
         send_trace,
+        statements,
         usage,
         worker,
     )
@@ -57,6 +58,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "usage": usage.apply,
         "alarms": alarms.apply,
         "saving": saving.apply,
+        "statements": statements.apply,
     }
     later.when_loaded("cloudformation", lambda: _put_in({"request_validators": request_validators.apply}))
     return _put_in(mends)

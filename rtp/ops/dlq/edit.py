@@ -35,10 +35,14 @@ def edited(
     if len(letters) > MOST:
         raise UsageError(f"{len(letters)} messages are too many for one file.", hint=f"At most {MOST}: use --limit.")
     command = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"The editor {command!r} cannot be read: {error}.", hint="Set EDITOR.") from None
     before = {letter.message_id: _shown(letter) for letter in letters}
     path = _written(before)
     try:
-        code = call([*shlex.split(command), str(path)])
+        code = call([*argv, str(path)])
     except OSError as error:
         path.unlink()
         raise ConfigError(f"The editor {command!r} cannot be run: {error.strerror}.", hint="Set EDITOR.") from None
@@ -46,6 +50,14 @@ def edited(
         path.unlink()
         raise RefusedError(f"The editor ended with {code}; nothing was changed.")
     after = _read(path)
+    if after == before:
+        path.unlink()
+        raise RefusedError("Nothing was edited; nothing was changed.")
+    if strangers := after.keys() - before.keys():
+        raise UsageError(
+            f"{', '.join(sorted(strangers))} is no message that was to be edited; nothing was changed.",
+            hint=f"Leave the message ids as they are; what was edited is in {path}.",
+        )
     bodies = {
         letter.message_id: letter.event
         if after[letter.message_id] == before[letter.message_id]
@@ -83,6 +95,8 @@ def _written(events: Mapping[str, object]) -> Path:
 def _read(path: Path) -> dict[str, object]:
     try:
         value = plain.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RefusedError(f"What was edited cannot be read: {error.strerror}; nothing was changed.") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"What was edited is not JSON: {error}; nothing was changed.", hint=f"It is in {path}."
@@ -94,10 +108,15 @@ def _read(path: Path) -> dict[str, object]:
 
 def _check(body: str, letter: DeadLetter, path: Path) -> None:
     try:
-        parse(body, letter.fallback)
+        made = parse(body, letter.fallback)
     except InvalidEventError as error:
         raise UsageError(
             f"{letter.id} as edited is not an event: {error}; nothing was changed.", hint=f"It is in {path}."
         ) from None
+    if letter.id and made.identity != letter.identity:
+        raise UsageError(
+            f"{letter.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
+            hint=f"Leave id and timestamp as they are; what was edited is in {path}.",
+        )
     if len(body.encode()) > MAX_BODY_BYTES:
         raise UsageError(f"{letter.id} as edited is larger than {MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}.")

@@ -109,10 +109,10 @@ def _went_well(
         repair.dead.append(record)
         repair.outcomes["dead"] = 1
         error = record.get("error") or {}
-        repair.stopped = f"the first one died again: {error.get('type', '')}: {error.get('message', '')}"
+        repair.stopped = f"went first and died again: {error.get('type', '')}: {error.get('message', '')}"
     elif not stop.soon.is_set():
         repair.pending = 1
-        repair.stopped = f"the first one has come to no end within {timeout_s:g} s"
+        repair.stopped = f"went first and has come to no end within {timeout_s:g} s"
     return False
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp import plain
+from rtp import plain, times
 from rtp.aws import objects, records
 from rtp.contract import STATUSES, Output
 from rtp.errors import NotFoundError, UsageError
@@ -22,9 +22,10 @@ _INNER = ("status_shard", "lease")  # the index's and the runtime's own; they sa
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """`records --json`."""
+    """`records --json`. more: there are older ones that the limit left out."""
 
     records: list[dict[str, Any]]
+    more: bool
 
 
 def find(
@@ -47,19 +48,20 @@ def find(
         if status not in STATUSES:
             raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join(STATUSES)}.")
     if until < since:
-        raise UsageError("--until is before --since.")
+        raise times.backwards(since, until)
     wanted = tuple(dict.fromkeys(statuses)) or STATUSES
 
     def of(status: str) -> list[dict[str, Any]]:
         return records.by_status(
-            aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=limit, kind=kind
+            aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=limit + 1, kind=kind
         )
 
     with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
         # A record that changes its status meanwhile may be met under both; the later state is read last.
         rows = {(str(r["id"]), int(r["timestamp"])): r for rows in pool.map(of, wanted) for r in rows}
-    newest = sorted(rows.values(), key=lambda r: (-int(r["timestamp"]), str(r["id"])))[:limit]
-    return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest])
+    ordered = sorted(rows.values(), key=lambda r: (-int(r["timestamp"]), str(r["id"])))
+    newest, more = ordered[:limit], len(ordered) > limit
+    return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest], more)
 
 
 def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -165,6 +165,15 @@ def test_an_id_that_is_not_there_is_not_found(pipeline: Pipeline) -> None:
         assert done.code == 4 and "dead-letter queue" in done.stdout + done.stderr, command
 
 
+def test_the_name_of_another_stack_is_refused_where_none_is_asked_for(pipeline: Pipeline) -> None:
+    for command in (["redrive", "--all"], ["purge", "--all", "--yes"], ["undo", "--yes"]):
+        done = pipeline.project.rtp("dlq", *command, "--confirm", "shop-prod", ok=False)
+        assert done.code in (4, 5), command  # 4: there is nothing to undo yet
+    assert "'shop-prod' is not 'realtime-processor-local'" in (
+        pipeline.project.rtp("dlq", "redrive", "--all", "--confirm", "shop-prod", ok=False).stderr
+    )
+
+
 def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
     for command in ("redrive", "purge"):
         done = pipeline.project.rtp("dlq", command, "--yes", ok=False)

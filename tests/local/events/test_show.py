@@ -125,6 +125,7 @@ def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline, tmp
     # When it is shown
     shown = pipeline.project.rtp("show", str(event["id"])).stdout
     listed = pipeline.project.rtp("records", "--limit", "3").stdout
+    assert "more than these 3" in listed
     # Then no control character, no bidirectional mark, and no markup that took effect
     unsafe = {c for text in HOSTILE for c in text if not c.isprintable()} - {"\n"}
     assert len(unsafe) > 15

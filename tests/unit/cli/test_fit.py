@@ -36,6 +36,13 @@ def test_an_optional_column_goes_before_anything_is_cut() -> None:
     assert taken(widths) <= 80
 
 
+def test_what_cannot_be_cut_further_goes_from_the_right_before_the_id_does() -> None:
+    for room in range(40, 68):
+        widths = fit(COLUMNS, NATURAL, room)
+        assert widths[0] == 36
+        assert taken(widths) <= room
+
+
 def test_text_is_cut_before_ids_and_states() -> None:
     widths = fit(COLUMNS, NATURAL, 68)
     assert (widths[0], widths[1]) == (36, 9)

@@ -8,7 +8,7 @@ import pytest
 
 from rtp import settings
 from rtp.config import Environment, Overrides, explain, resolve
-from rtp.errors import ConfigError
+from rtp.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +103,11 @@ def test_a_mistake_is_named_with_what_is_allowed(tmp_path: Path, toml: str, said
         read(tmp_path, toml, env="prod" if "env.local" not in toml else "local")
     assert said in caught.value.message
     assert "rtp.toml" in caught.value.message or "endpoint_url" in caught.value.message
+
+
+def test_an_empty_name_is_not_the_default(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--env is empty"):
+        resolve(Overrides(env=""), cwd=tmp_path, environ={})
 
 
 def test_an_unknown_environment_is_told_the_near_one(tmp_path: Path) -> None:

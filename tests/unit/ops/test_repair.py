@@ -77,7 +77,7 @@ def test_when_the_first_dies_again_the_rest_stays(tmp_path: Path) -> None:
     done = repaired(aws, tmp_path)
 
     assert (done.redriven, done.outcomes, done.bad) == (1, {"dead": 1}, True)
-    assert done.stopped == "the first one died again: E: again"
+    assert done.stopped == "went first and died again: E: again"
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 29
 
 
@@ -150,8 +150,32 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
     return edit.edited(letters(), environ={"EDITOR": "ed"}, call=editor)
 
 
-def test_what_is_not_touched_goes_as_it_was() -> None:
-    assert edited(lambda events: events) == {"m1": '{"type": "a", "data": {"n": 1.10}}', "m2": event(2)}
+def test_what_is_not_touched_goes_as_it_was_beside_what_is() -> None:
+    def change(events: dict[str, Any]) -> object:
+        events["m2"]["data"] = {"n": 9}
+        return events
+
+    assert edited(change)["m1"] == '{"type": "a", "data": {"n": 1.10}}'
+
+
+def test_nothing_goes_where_nothing_was_edited() -> None:
+    with pytest.raises(RefusedError, match="Nothing was edited"):
+        edited(lambda events: events)
+
+
+def test_an_event_stays_who_it_is() -> None:
+    def renamed(events: dict[str, Any]) -> object:
+        events["m2"]["id"] = "another"
+        return events
+
+    def moved(events: dict[str, Any]) -> object:
+        events["m3"] = events.pop("m2")
+        return events
+
+    with pytest.raises(UsageError, match="would be another event"):
+        edited(renamed)
+    with pytest.raises(UsageError, match="m3 is no message"):
+        edited(moved)
 
 
 def test_what_is_changed_goes_changed_and_what_is_deleted_stays() -> None:
@@ -178,3 +202,12 @@ def test_an_editor_that_fails_or_is_not_there_changes_nothing() -> None:
         edit.edited(letters(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
     with pytest.raises(ConfigError, match="cannot be run"):
         edit.edited(letters(), environ={"VISUAL": "/no/such/editor"})
+    with pytest.raises(ConfigError, match="No closing quotation"):
+        edit.edited(letters(), environ={"EDITOR": 'vi "x'})
+
+    def remove(argv: list[str]) -> int:
+        Path(argv[-1]).unlink()
+        return 0
+
+    with pytest.raises(RefusedError, match="nothing was changed"):
+        edit.edited(letters(), environ={}, call=remove)
