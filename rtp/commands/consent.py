@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.errors import RefusedError
 from rtp.ops.stack import guard
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ def ask(session: Session, question: str, *, wide: bool, yes: bool, confirm: str 
     """Go on only with consent. wide: it touches more than what was named one by one."""
     environment = session.environment
     stack = environment.names.stack
-    _meant(stack, confirm)
+    guard.named(environment, confirm)
     guard.account(session.aws, environment)
     if environment.protected and wide:
         session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
@@ -33,17 +32,9 @@ def ask_always(session: Session, question: str, *, yes: bool, confirm: str | Non
     """As `ask`, for what destroys: without a terminal and without --yes it is refused everywhere."""
     environment = session.environment
     stack = environment.names.stack
-    _meant(stack, confirm)
+    guard.named(environment, confirm)
     guard.account(session.aws, environment)
     if environment.protected:
         session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
     else:
         session.out.confirm(f"{question} in {stack}?", yes=yes)
-
-
-def _meant(stack: str, confirm: str | None) -> None:
-    """A name that was given must be right where none is asked for, too: it may be --env that was forgotten."""
-    if confirm is not None and confirm != stack:
-        raise RefusedError(
-            f"{confirm!r} is not {stack!r}; nothing was changed.", hint="Name the environment with --env."
-        )
