@@ -181,7 +181,7 @@ def _stored_lately(pipeline: Pipeline) -> bool:
         (["show"], "", 2, "Missing argument"),
         (["show", "nobody"], "", 4, "no sign of an event nobody"),
         (["records", "--status", "lost"], "", 2, "is not a status"),
-        (["records", "--since", "1h", "--until", "2h"], "", 2, "--The window would begin"),
+        (["records", "--since", "1h", "--until", "2h"], "", 2, "The window would begin"),
         (["dlq", "inspect", "--grep", "("], "", 2, "--grep"),
         (["dlq", "undo", "--run", "none"], "", 4, "no run none"),
         (["replay"], "", 2, "Say which events"),
