@@ -69,13 +69,16 @@ def status(root: Path) -> EngineStatus:
 def require(root: Path) -> Engine:
     """The running engine, or a NotFoundError that says what to do.
 
-    What a killed one left stays until a start, a stop or a reset, so that every command until then says what was lost.
+    What a killed one left is cleared, but for its Record: until a start, a stop or a reset, every command says so.
     """
     place = folder(root)
     record = place.record()
     if record is not None and process.alive(record.pid, record.started):
         return _engine(place, record)
     if record is not None:
+        with place.lock():
+            if place.record() == record:  # nobody has started another meanwhile
+                place.forget()
         raise NotFoundError(
             "the local engine was killed, and the data it held is lost",
             hint="start again with nothing: rtp deploy",

@@ -124,10 +124,14 @@ class Folder:
         except (OSError, ValueError):
             return None
 
-    def clear(self) -> None:
-        """Forget all data, the Record last: an interrupted clearing is done again."""
+    def forget(self) -> None:
+        """Forget all data and keep the Record: of a killed engine, it still says so."""
         for folder in (self.data, self.tmp, self.home):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Forget all data, the Record last: an interrupted clearing is done again."""
+        self.forget()
         self.record_file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
