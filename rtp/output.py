@@ -7,12 +7,11 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from decimal import Decimal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rtp import drawing, pasteable, plain
-from rtp.errors import ReaderGoneError, RefusedError, RtpError, UsageError
+from rtp import drawing, pasteable, plain, queries
+from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.sanitize import printable
 from rtp.view import Block, Fields, Heading, Line, Style, Table, Text, View
 
@@ -46,7 +45,7 @@ class Output:
         stdin: TextIO | None = None,
     ) -> None:
         self.json = json or query is not None
-        self._query = _compile(query) if query is not None else None
+        self._query = queries.compiled(query) if query is not None else None
         self._env = env
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
@@ -90,7 +89,7 @@ class Output:
         """One JSON document on stdout, through the query where there is one."""
         value = plain.plain(data)
         if self._query is not None:
-            value = _searched(self._query, value)
+            value = queries.searched(self._query, value)
         self._write_json(plain.dumps(value, indent=2 if self._stdout.isatty() else None))
 
     def show(self, views: Views) -> None:
@@ -211,7 +210,7 @@ class Output:
 
     def _json_line(self, value: Any) -> None:
         if self._query is not None:
-            value = _searched(self._query, value)
+            value = queries.searched(self._query, value)
             if value is None:
                 return
         self._write_json(plain.written(value))
@@ -325,42 +324,3 @@ class Live:
             self._region.update(
                 Group(*(drawing.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
             )
-
-
-def _compile(query: str) -> Any:
-    import jmespath
-
-    try:
-        compiled = jmespath.compile(query)
-        # Functions are looked up when they are called: a misspelt one is to be told before the command does its work.
-        with suppress(jmespath.exceptions.JMESPathTypeError):
-            compiled.search({})
-        return compiled
-    except jmespath.exceptions.JMESPathError as error:
-        raise _wrong_query(error) from None
-
-
-def _searched(query: Any, value: Any) -> Any:
-    import jmespath
-
-    try:
-        return query.search(_countable(value))
-    except (jmespath.exceptions.JMESPathError, TypeError) as error:
-        raise _wrong_query(error) from None
-
-
-def _wrong_query(error: Exception) -> UsageError:
-    return UsageError(
-        f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
-    )
-
-
-def _countable(value: Any) -> Any:
-    """With a float for each Decimal that it says exactly: JMESPath's functions know no other numbers."""
-    if isinstance(value, dict):
-        return {name: _countable(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_countable(each) for each in value]
-    if isinstance(value, Decimal) and Decimal(repr(float(value))) == value:
-        return float(value)
-    return value

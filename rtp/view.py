@@ -98,6 +98,13 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def cause(error: object) -> str:
+    """`KeyError: 'total'` of a record's or attempt's error; empty where it has none."""
+    if not isinstance(error, dict):
+        return ""
+    return ": ".join(str(error[name]) for name in ("type", "message") if error.get(name))
+
+
 def line(*parts: Text | str, indent: int = 0) -> Line:
     """A line of runs; bare strings are plain."""
     return Line(tuple(Text(p) if isinstance(p, str) else p for p in parts), indent)

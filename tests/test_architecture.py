@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fit": {"view"},
     "pasteable": {"view"},
     "drawing": {"fit", "sanitize", "view"},
-    "output": {"drawing", "errors", "pasteable", "plain", "sanitize", "view"},
+    "queries": {"errors"},
+    "output": {"drawing", "errors", "pasteable", "plain", "queries", "sanitize", "view"},
     "cli": {"__init__", "errors", "output", "commands", "pasteable"},
     "aws": {"__init__", "contract", "errors", "plain", "times", "runtime"},  # of the runtime: exact numbers of items
     "infra": {"__init__", "config", "contract", "errors", "settings", "plain"},
@@ -52,7 +53,7 @@ ONLY_IN: dict[str, set[str]] = {
     "ministack": {"local"},
     "hypercorn": {"local"},
     "aws_xray_sdk": {"runtime.tracing"},
-    "jmespath": {"output"},
+    "jmespath": {"queries"},
     "simplejson": {"plain"},
 }
 

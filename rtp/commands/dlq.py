@@ -21,7 +21,7 @@ from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.repair import Repair, run
 from rtp.ops.dlq.wanted import Wanted, pattern
 from rtp.ops.stack import guard
-from rtp.view import dim, line, many
+from rtp.view import cause, dim, line, many
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
@@ -121,7 +121,7 @@ def redrive(
 
             def waiting(record: Record) -> None:
                 said = f"{record['id']}: {record['status']}, attempt {record.get('attempt_count', '')}"
-                live.update(line(dim(said), f"  {dlqlook.cause_of(record)}"))
+                live.update(line(dim(said), f"  {cause(record.get('error'))}"))
 
             for _ in run(
                 aws, outputs, work, repair, canary=canary, wait=wait, limit=limit, timeout_s=timeout,

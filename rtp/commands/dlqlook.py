@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp import plain, times
 from rtp.view import (
@@ -16,6 +16,7 @@ from rtp.view import (
     Text,
     View,
     bad,
+    cause,
     command,
     dim,
     good,
@@ -64,7 +65,7 @@ def inspection(found: Inspection) -> list[View]:
 def letters(some: list[DeadLetter]) -> Table:
     """Messages, a row each."""
     rows = [
-        (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), _cause(m.error.type, m.error.message))
+        (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), cause(plain.plain(m.error)))
         for m in some
     ]
     return Table(
@@ -90,7 +91,7 @@ def _whole(letter: DeadLetter) -> list[View]:
             [
                 ("id", name(letter.id)),
                 ("type", letter.type or None),
-                ("error", Text(_cause(letter.error.type, letter.error.message), Style.BAD)),
+                ("error", Text(cause(plain.plain(letter.error)), Style.BAD)),
                 ("attempts", letter.attempts or None),
                 ("first seen", f"{times.stamp(letter.message.sent_at)} ({times.ago(letter.message.sent_at)} ago)"),
                 ("trace", letter.trace_id or None),
@@ -159,19 +160,13 @@ def _reasons(done: Repair) -> list[View]:
         counted[f"not put back: {failed['error']}"] += 1
         example.setdefault(f"not put back: {failed['error']}", failed["id"])
     for record in done.dead if not done.stopped else ():
-        reason = "dead again: " + cause_of(record)
+        reason = "dead again: " + cause(record.get("error"))
         counted[reason] += 1
         example.setdefault(reason, str(record["id"]))
     return [
         line(bad(f"{n:,} × "), reason, dim(f"  such as {example[reason]}"), indent=2)
         for reason, n in counted.most_common(_REASONS)
     ]
-
-
-def cause_of(record: dict[str, Any]) -> str:
-    """A record's error in one line."""
-    error = record.get("error") or {}
-    return _cause(str(error.get("type", "")), str(error.get("message", "")))
 
 
 def purged(done: Purged) -> list[View]:
@@ -194,7 +189,3 @@ def undone(done: Undone) -> list[View]:
     ]
     views: list[View] = [line(good(f"{done.back:,} back in the dead-letter queue"), dim(f"  {done.run}"))]
     return views + [line(f"{n:,} {what}", indent=2) for n, what in parts if n]
-
-
-def _cause(kind: str, message: str) -> str:
-    return f"{kind}: {message}" if kind and message else kind or message

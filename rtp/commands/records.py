@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from rtp import times
-from rtp.commands.dlqlook import cause_of
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.events import records as op
-from rtp.view import Column, Style, Table, Text, View, dim
+from rtp.view import Column, Style, Table, Text, View, cause, dim
 
 app = new_app()
 
@@ -52,7 +51,7 @@ def _render(found: op.Records) -> list[View]:
             Text(str(r["status"]), _STATUS_STYLE.get(str(r["status"]), Style.PLAIN)),
             str(r.get("type", "")),
             str(r.get("attempt_count", "")),
-            cause_of(r) if r["status"] in ("dead", "failed") else "",
+            cause(r.get("error")) if r["status"] in ("dead", "failed") else "",
         )
         for r in found.records
     ]

@@ -12,7 +12,6 @@ import typer
 
 from rtp import plain, times
 from rtp.commands import interrupts
-from rtp.commands.dlqlook import cause_of
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
@@ -22,7 +21,7 @@ from rtp.ops.events import send as op
 from rtp.ops.events.records import whole
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
-from rtp.view import Line, Style, Text, View, bad, command, dim, line, name, warn
+from rtp.view import Line, Style, Text, View, bad, cause, command, dim, line, name, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
@@ -216,14 +215,14 @@ def _reasons(s: Summary) -> list[Line]:
     counted: Counter[str] = Counter()
     example: dict[str, str] = {}
     for sent in s.failed:
-        reason = f"{(sent.error or {}).get('type', '')}: {(sent.error or {}).get('message', '')}"
+        reason = cause(sent.error)
         counted[reason] += 1
         example.setdefault(reason, f"line {sent.line}, {sent.id}" if sent.line else sent.id)
     told = {(sent.id, sent.timestamp) for sent in s.failed}
     for record in s.dead:
         if outcome.identity(record) in told:
             continue
-        reason = f"dead: {cause_of(record)}"
+        reason = f"dead: {cause(record.get('error'))}"
         counted[reason] += 1
         example.setdefault(reason, str(record["id"]))
     lines = [

@@ -8,7 +8,23 @@ from typing import TYPE_CHECKING, Any
 from rtp import plain, times
 from rtp.commands.loglook import short
 from rtp.commands.tracelook import waterfall
-from rtp.view import Block, Column, Fields, Heading, Style, Table, Text, View, bad, command, dim, line, name, warn
+from rtp.view import (
+    Block,
+    Column,
+    Fields,
+    Heading,
+    Style,
+    Table,
+    Text,
+    View,
+    bad,
+    cause,
+    command,
+    dim,
+    line,
+    name,
+    warn,
+)
 
 if TYPE_CHECKING:
     from rtp.ops.dlq.deadletters import DeadLetter
@@ -52,7 +68,7 @@ def _head(found: Story) -> list[View]:
     ]
     error = record.get("error")
     if isinstance(error, dict):
-        views.append(line(bad(f"{error.get('type', '')}: {error.get('message', '')}"), indent=2))
+        views.append(line(bad(cause(error)), indent=2))
     pairs: list[tuple[str, Any]] = [("timestamp", f"{record['timestamp']}  {_moment(record['timestamp'])}")]
     for label, key in (("accepted", "accepted_at"), ("processed", "processed_at")):
         if record.get(key):
@@ -91,7 +107,7 @@ def _attempts(found: Story) -> Table:
             _moment(a["at"]) if a.get("at") else None,
             Text(str(a.get("outcome", "")), _OUTCOME.get(str(a.get("outcome")), Style.PLAIN)),
             times.span(int(a["duration_ms"])) if a.get("duration_ms") is not None else None,
-            _cause(a.get("error")),
+            cause(a.get("error")),
         )
         for a in found.attempts
     ]
@@ -134,10 +150,6 @@ def _next(found: Story) -> list[View]:
             ),
         ]
     return []
-
-
-def _cause(error: object) -> str:
-    return f"{error.get('type', '')}: {error.get('message', '')}" if isinstance(error, dict) else ""
 
 
 def _moment(ms: Any) -> str:

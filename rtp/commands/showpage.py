@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
 from rtp.commands.tracepage import document, log_line, text, waterfall
+from rtp.view import cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ def _section(title: str, body: str) -> str:
 
 
 def _error(record: dict[str, Any]) -> str:
-    return f'<p class="problem">{text(_cause(record.get("error")))}</p>' if record.get("error") else ""
+    return f'<p class="problem">{text(cause(record.get("error")))}</p>' if record.get("error") else ""
 
 
 def _facts(record: dict[str, Any]) -> str:
@@ -61,7 +62,7 @@ def _letter(story: Story) -> str:
     rows = [
         ("message", letter.message_id),
         ("first seen", letter.first_seen),
-        ("error", _cause(plain.plain(letter.error))),
+        ("error", cause(plain.plain(letter.error))),
     ]
     return _section("In the dead-letter queue", _table((), rows) + f"<pre>{text(letter.body)}</pre>")
 
@@ -77,7 +78,7 @@ def _attempt(attempt: dict[str, Any]) -> tuple[str, ...]:
         _moment(attempt["at"]) if attempt.get("at") else "",
         str(attempt.get("outcome", "")),
         "" if took is None else times.span(int(took)),
-        _cause(attempt.get("error")),
+        cause(attempt.get("error")),
     )
 
 
@@ -90,10 +91,6 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     )
     top = f"<tr>{''.join(f'<th>{text(title)}</th>' for title in head)}</tr>" if head else ""
     return f"<table>{top}{body}</table>"
-
-
-def _cause(error: object) -> str:
-    return f"{error.get('type', '')}: {error.get('message', '')}" if isinstance(error, dict) else ""
 
 
 def _moment(ms: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.contract import Output
 from rtp.ops.events import outcome
+from rtp.view import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -108,8 +109,7 @@ def _went_well(
     if record is not None:
         repair.dead.append(record)
         repair.outcomes["dead"] = 1
-        error = record.get("error") or {}
-        repair.stopped = f"went first and died again: {error.get('type', '')}: {error.get('message', '')}"
+        repair.stopped = f"went first and died again: {cause(record.get('error'))}"
     elif not stop.soon.is_set():
         repair.pending = 1
         repair.stopped = f"went first and has come to no end within {timeout_s:g} s"

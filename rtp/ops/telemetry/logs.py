@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rtp import times
 from rtp.aws import logs
 from rtp.contract import Output
-from rtp.errors import AwsError, EndpointError, NotFoundError, UsageError
+from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.telemetry.ahead import Ahead
 from rtp.ops.telemetry.logcontext import Context
 from rtp.ops.telemetry.logevent import LogEvent
@@ -118,14 +118,9 @@ def follow(
                         if event is not None:
                             yield event
             except AwsError as error:
-                if not (isinstance(error, EndpointError) or error.code == "throttled"):
-                    raise
-                if not pace.troubled:
-                    tell(f"{error.message} Trying again.")
-                sleep(pace.after_trouble())
+                sleep(pace.after_trouble(error, tell))
                 continue
-            if pace.troubled:
-                tell("Following again; nothing was missed.")
+            pace.recovered(tell)
             for group in sorted(missing - told):
                 tell(f"{group} does not exist yet; waiting for it.")
             told |= missing

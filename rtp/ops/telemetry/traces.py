@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from rtp import times
 from rtp.aws import records, traces
 from rtp.contract import API_STAGE, Output
-from rtp.errors import AwsError, EndpointError, NotFoundError, UsageError
+from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.telemetry.pace import Pace
 from rtp.ops.telemetry.segments import Problem, Segment, Trace, trace
 
@@ -98,14 +98,9 @@ def follow(
             windows = _windows(aws, stack, replace(query, since=since, until=moment))
             found = sorted((s for window in windows for s in window), key=lambda s: s.start)
         except AwsError as error:
-            if not (isinstance(error, EndpointError) or error.code == "throttled"):
-                raise
-            if not pace.troubled:
-                tell(f"{error.message} Trying again.")
-            sleep(pace.after_trouble())
+            sleep(pace.after_trouble(error, tell))
             continue
-        if pace.troubled:
-            tell("Following again; nothing was missed.")
+        pace.recovered(tell)
         came = False
         for summary in found:
             started = times.parse_when(summary.start)
