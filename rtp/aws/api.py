@@ -22,12 +22,16 @@ CONNECT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API said. body: the JSON object, or {} where it was none. retry_after: seconds, when it said so."""
+    """What the API said. body: the JSON object, or {} where it was none. retry_after: seconds, when it said so.
+
+    replayed: it is the stored answer to an earlier request with the same id.
+    """
 
     status: int
     body: dict[str, Any]
     latency_ms: float
     retry_after: float | None = None
+    replayed: bool = False
 
     @property
     def message(self) -> str:
@@ -104,6 +108,7 @@ class Client:
             _object(content),
             (self._clock() - begun) * 1000,
             _seconds(answer.headers.get("Retry-After")),
+            answer.headers.get("Idempotent-Replayed") == "true",
         )
 
 

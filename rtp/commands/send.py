@@ -178,6 +178,8 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
             dim(f"  {sent.latency_ms:.0f} ms" if sent.http_status else ""),
         )
     ]
+    if sent.repeat:
+        views.append(line(warn("repeat  "), "it was processed before; this is the stored answer", indent=2))
     error = (record or {}).get("error") if record else sent.error
     if error:
         views.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
@@ -197,6 +199,8 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
 def _many(s: Summary) -> list[View]:
     counts = "  ".join(f"{n:,} {status}" for status, n in s.by_status.items())
     views: list[View] = [line(f"{s.sent:,} sent: {counts}") if s.sent else line("nothing was sent")]
+    if s.repeats:
+        views.append(line(warn(f"{s.repeats:,} of them were processed before: "), "answered with what is stored"))
     if s.waits and s.outcomes:
         counted = "  ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items()))
         views.append(line(f"records: {counted}", warn(f"  {len(s.pending):,} not yet") if s.pending else ""))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.runtime.boot import Runtime
 
 RETRY_AFTER = 5  # s
+REPLAYED = "Idempotent-Replayed"  # the field's name for it: the answer is that of an earlier request
 _ASYNC_ATTEMPTS = 3  # Lambda's own: the first and two retries
 _PATIENCE, _POLL = 3.0, 0.1  # s; how long a repeat waits for the delivery that is processing its event
 
@@ -135,7 +136,8 @@ def _processed(runtime: Runtime, job: Job, outcome: Outcome, named: dict[str, An
             result = runtime.archive.read_value(outcome.result_key)
         except Exception as failure:
             return _unavailable(job, failure, "the event is processed; its result cannot be read now")
-    return _said(200, message="processed", **named, trace_id=outcome.trace_id or job.trace.id, result=result)
+    headers = {REPLAYED: "true"} if outcome.kind == "repeat" else None  # not in the body, which is the same for each
+    return _said(200, headers, message="processed", **named, trace_id=outcome.trace_id or job.trace.id, result=result)
 
 
 def _unavailable(job: Job, failure: Exception, message: str) -> dict[str, Any]:

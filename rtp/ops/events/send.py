@@ -107,7 +107,7 @@ class ToApi:
             self._stop.soon.set()
         if isinstance(answer, EndpointError):
             return [_failed(event, trace, "NoAnswer", answer.message)]
-        return [self._outcome(event, trace, answer)]
+        return [self._outcome(event, trace, answer, first=attempt == 1)]
 
     def _delay(self, answer: api.Answer | EndpointError, attempt: int, deadline: float) -> float | None:
         """Seconds until the next try, or None where there is to be none."""
@@ -122,7 +122,7 @@ class ToApi:
         delay = max(asked, min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(attempt, 10)) * (0.5 + self._jitter() / 2))
         return None if attempt >= most or self._clock() + delay > deadline else delay
 
-    def _outcome(self, event: Event, trace: str, answer: api.Answer) -> Sent:
+    def _outcome(self, event: Event, trace: str, answer: api.Answer, *, first: bool) -> Sent:
         return Sent(
             event.id,
             event.timestamp,
@@ -134,6 +134,7 @@ class ToApi:
             _line=event.line,
             _error=None if answer.status in (200, 202) else _error(answer),
             _result=answer.body.get("result"),
+            _repeat=answer.replayed and first,  # a later try may have met what an earlier one did
         )
 
 

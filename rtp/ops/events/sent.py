@@ -29,6 +29,7 @@ class Sent:
     _line: int | None = None
     _error: dict[str, str] | None = None
     _result: Any = None
+    _repeat: bool = False
 
     @property
     def ok(self) -> bool:
@@ -51,6 +52,11 @@ class Sent:
         return self._result
 
     @property
+    def repeat(self) -> bool:
+        """Whether an earlier delivery had processed it, whose answer this is."""
+        return self._repeat
+
+    @property
     def kind(self) -> str:
         """The event's type."""
         return self._type
@@ -61,7 +67,7 @@ class Sent:
         return self._line
 
     def document(self) -> dict[str, Any]:
-        """As JSON; an error and the line of the file stand only where there are such."""
+        """As JSON; `repeat`, an error and the line of the file stand only where there are such."""
         shape: dict[str, Any] = {
             "id": self.id,
             "timestamp": self.timestamp,
@@ -72,6 +78,8 @@ class Sent:
         }
         if self._line is not None and not self.ok:
             shape["line"] = self._line
+        if self._repeat:
+            shape["repeat"] = True
         if self._error is not None:
             shape["error"] = self._error
         return shape

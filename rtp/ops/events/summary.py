@@ -19,6 +19,7 @@ class Summary:
     wanted: int
     waits: bool = False
     sent: int = 0
+    repeats: int = 0  # of those sent, answered from what an earlier delivery had stored
     by_status: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)  # of the records, where they were waited for
     failed: list[Sent] = field(default_factory=list)
@@ -32,6 +33,7 @@ class Summary:
     def add(self, sent: Sent) -> None:
         """Count an event that was sent, or that could not be."""
         self.sent += 1
+        self.repeats += sent.repeat
         self.last = sent
         self.by_status[sent.status] = self.by_status.get(sent.status, 0) + 1
         if sent.http_status is not None:
@@ -76,7 +78,7 @@ class Summary:
         return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
 
     def document(self) -> dict[str, Any]:
-        """`send --json`: of one event, or of several. `unsent` stands only in a run that ended early."""
+        """`send --json`: of one event, or of several. `repeats` and `unsent` stand only where there are such."""
         if self.single and self.last is not None:
             shape = self.last.document()
             return shape | {"record": self.record} if self.waits else shape
@@ -91,6 +93,8 @@ class Summary:
         }
         if self.waits:
             shape |= {"outcomes": self.outcomes, "dead": self.dead, "pending": len(self.pending)}
+        if self.repeats:
+            shape["repeats"] = self.repeats
         if self.unsent:
             shape["unsent"] = self.unsent
         return shape

@@ -96,6 +96,9 @@ def test_a_repeat_of_an_event_runs_once_and_is_answered_alike(project: Project) 
     first, second = (project.rtp("send", "-", "--json", stdin=event).json for _ in range(2))
 
     assert first["status"] == second["status"] == "processed"
+    assert ("repeat" in first, second["repeat"]) == (False, True)
+    several = project.rtp("send", "-", stdin=f"[{event}, {GOOD}]")
+    assert "1 of them were processed before" in several.stdout
     assert project.rtp("show", "mine-1", "--json").json["record"]["attempt_count"] == 1
 
 

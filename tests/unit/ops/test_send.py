@@ -100,6 +100,12 @@ def test_what_may_pass_is_tried_again_under_the_same_id_and_trace(status: int) -
     assert sent.trace_id in service.headers[0]
 
 
+def test_a_stored_answer_is_a_repeat_unless_a_try_of_ours_may_have_stored_it() -> None:
+    stored = Answer(200, {}, 1.0, replayed=True)
+
+    assert [send(stored)[0].repeat, send(said(503), stored)[0].repeat] == [True, False]
+
+
 def test_a_service_that_says_when_to_come_again_is_obeyed() -> None:
     _, service = send(Answer(503, {}, 1.0, retry_after=7.0), said(200))
 
