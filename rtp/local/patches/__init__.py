@@ -31,6 +31,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
     from rtp.local.patches import (
         alarms,
         api_gateway,
+        copies,
         event_source,
         function_logs,
         invocations,
@@ -59,6 +60,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "alarms": alarms.apply,
         "saving": saving.apply,
         "statements": statements.apply,
+        "copies": copies.apply,
     }
     later.when_loaded("cloudformation", lambda: _put_in({"request_validators": request_validators.apply}))
     return _put_in(mends)

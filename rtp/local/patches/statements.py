@@ -1,26 +1,31 @@
-"""Statements of a batch are parsed once.
+"""Statements of a batch are parsed once, and equal texts are cut into tokens once.
 
 Without this, BatchExecuteStatement parses each of its statements, and ExecuteStatement, which runs it, again: a third
-of what a batch of the worker costs the engine.
+of what a batch of the worker costs the engine. The worker's statements are a few texts with ever new parameters.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from rtp.local.patches import replace
 
+_TEXTS = 64  # whose tokens are kept
+
 Parse = Callable[[str, list[Any]], dict[str, Any]]
 
 
 def apply() -> None:
     """Put it in."""
-    from ministack.services import dynamodb
+    from ministack.services import _dynamodb_keywords, dynamodb
 
     old = dynamodb._parse_partiql
     replace(dynamodb, "_parse_partiql", once(old), "statement parameters")
+    tokens = functools.lru_cache(_TEXTS)(_dynamodb_keywords._tokenize)  # the parser only reads them
+    replace(_dynamodb_keywords, "_tokenize", tokens, "text")
 
 
 def once(parse: Parse) -> Parse:
