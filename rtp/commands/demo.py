@@ -68,7 +68,11 @@ def _run(argv: list[str], folder: Path) -> int:
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT}
+        )  # rtp takes it once it is up; Python's own start cannot
         with subprocess.Popen(argv, cwd=folder, env=_environment()) as child:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             children.append(child)
             if signal.SIGTERM in got:  # it came before the child was known
                 child.terminate()

@@ -38,6 +38,21 @@ def processes_of(tmp: Path) -> list[str]:
     return found
 
 
+def test_a_command_that_is_interrupted_before_python_is_up_says_nothing() -> None:
+    # Given a start as the demo's, and Ctrl-C at once
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        argv = [sys.executable, "-m", "rtp", "local", "logs", "--follow"]
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    child.send_signal(signal.SIGINT)
+
+    told, _ = child.communicate(timeout=60)
+
+    assert (child.returncode, told) == (-signal.SIGINT, b"")
+
+
 def test_the_whole_story(tmp_path: Path) -> None:
     with start(tmp_path) as story:
         told, _ = story.communicate(timeout=240)
