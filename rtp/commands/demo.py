@@ -68,9 +68,7 @@ def _run(argv: list[str], folder: Path) -> int:
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGINT}
-        )  # rtp takes it once it is up; Python's own start cannot
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the command takes it up once Python is up
         with subprocess.Popen(argv, cwd=folder, env=_environment()) as child:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             children.append(child)
@@ -78,6 +76,7 @@ def _run(argv: list[str], folder: Path) -> int:
                 child.terminate()
             code = child.wait()
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for number, handler in before.items():
             signal.signal(number, handler)
     if got:
