@@ -40,6 +40,9 @@ SAFE: dict[tuple[str, ...], float] = {
     ("deploy", "--yes"): 3.0,
 }
 CYCLE: dict[tuple[str, ...], float] = {("destroy", "--yes"): 2.5, ("deploy", "--yes"): 4.0}
+MOST = (
+    5  # times as many trials as wanted, where signals come too late: on a quick machine, or one that is slow by turns
+)
 ENDINGS = {0, 1, 4, 5}  # of a command that was over before its signal: a pipeline under all this has its troubles
 
 
@@ -64,7 +67,9 @@ def test_no_event_is_lost_to_a_signal(broken: Pipeline, trials: int) -> None:
     commands = dice.sample(list(SAFE), len(SAFE))
     broken.kill_orders(30)
     seen, hit = held(broken), 0
-    for trial in range(trials):
+    for trial in range(trials * MOST):
+        if trial >= trials and hit > trials / 5:
+            break
         args = commands[trial % len(commands)]
         events = [{"id": uuid7(), "type": "order.created", "data": {"n": n}} for n in range(40)]
         (broken.project.root / EVENTS).write_text("".join(f"{json.dumps(e)}\n" for e in events))
@@ -96,7 +101,9 @@ def test_a_stack_converges_after_a_signal(broken: Pipeline, trials: int) -> None
     """C22. A deploy or a destroy that was broken off is finished by the next one."""
     dice = random.Random(23)  # noqa: S311 - moments of a signal
     hit = 0
-    for trial in range(trials):
+    for trial in range(trials * MOST):
+        if trial >= trials and hit > trials / 5:
+            break
         args = list(CYCLE)[trial % 2]
         hit += interrupted(broken.project, args, dice)
         finished = broken.project.rtp(*args, ok=False)
