@@ -40,9 +40,7 @@ SAFE: dict[tuple[str, ...], float] = {
     ("deploy", "--yes"): 3.0,
 }
 CYCLE: dict[tuple[str, ...], float] = {("destroy", "--yes"): 2.5, ("deploy", "--yes"): 4.0}
-MOST = (
-    5  # times as many trials as wanted, where signals come too late: on a quick machine, or one that is slow by turns
-)
+MOST = 5  # times as many trials as wanted, where signals come too late
 ENDINGS = {0, 1, 4, 5}  # of a command that was over before its signal: a pipeline under all this has its troubles
 
 

@@ -381,19 +381,18 @@ def test_values_that_dynamodb_cannot_nest_are_kept_beside_the_record() -> None:
 def test_async_processors_run_side_by_side() -> None:
     import asyncio
 
-    here = world()
+    here, all_ten = world(), asyncio.Barrier(10)
 
-    async def slow(event: Event) -> dict[str, Any]:
-        await asyncio.sleep(0.2)
+    async def meet(event: Event) -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            await all_ten.wait()
         return {"n": event.data["n"]}
 
-    here.processor("t", slow)
-    started = time.monotonic()
+    here.processor("t", meet)
 
     answer = here.deliver(*(message(fakes.event(f"e{n}", n=n)) for n in range(10)))
 
     assert failures(answer) == []
-    assert time.monotonic() - started < 1
     assert sorted(record["result"]["n"] for record in here.dynamo.records()) == list(range(10))
 
 
@@ -414,14 +413,12 @@ def test_the_slow_one_of_a_batch_fails_alone_before_lambda_ends_it(is_async: boo
             await asyncio.sleep(30)
 
     here.processor("t", hang_async if is_async else hang)
-    started = time.monotonic()
 
     batch = [message(fakes.event("slow"), "slow"), *(message(fakes.event(f"e{n}"), f"m{n}") for n in range(9))]
     answer = here.deliver(*batch, seconds=1.2)
     forever.set()
 
     assert failures(answer) == ["slow"]
-    assert time.monotonic() - started < 1.2
     assert here.dynamo.record("slow")["error"]["type"] == "OutOfTimeError"
     assert sum(record["status"] == "processed" for record in here.dynamo.records()) == 9
 
