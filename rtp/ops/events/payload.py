@@ -192,7 +192,7 @@ def _raise_problems(name: str, found: Iterator[tuple[str, str]], count: int) -> 
 def _not_events(message: str) -> UsageError:
     return UsageError(
         message,
-        hint='An event is {"type": "…", "data": {…}}, id and timestamp if you like, 256 KiB at most. Nothing was sent.',
+        hint='An event is {"type": "…", "data": {…}}, id and timestamp if you like, 256 KiB at most. None was taken.',
         code="not-an-event",
     )
 

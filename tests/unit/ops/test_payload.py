@@ -86,7 +86,7 @@ def test_a_bad_line_is_named_and_nothing_else_is_needed_to_find_it() -> None:
     assert "line 2: $.data: required" in error.message
     assert "line 4: not JSON" in error.message
     assert "line 6: $.type" in error.message
-    assert "Nothing was sent" in error.hint
+    assert "None was taken" in error.hint
 
 
 def test_many_bad_lines_are_counted_and_not_all_told() -> None:
