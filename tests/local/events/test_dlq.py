@@ -97,7 +97,7 @@ def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline)
         if n % 3 == 0:
             pipeline.project.rtp("dlq", "inspect", "--json")
             continue
-        look = pipeline.project.start("dlq", "inspect", "--query", "depth")  # no more than a pipe that nobody reads holds
+        look = pipeline.project.start("dlq", "inspect", "--query", "depth")  # little: nobody reads the pipe yet
         wait_for(_begun(pipeline, look))
         look.send_signal(signal.SIGINT)
         _, stderr = look.communicate(timeout=60)
