@@ -55,7 +55,7 @@ def test_workers_killed_with_poison_and_duplicates(
         rig.send([*events[count // 2 :], *again])
         wait_for(lambda: len(killed) >= 2, seconds=60)
         wait_for(lambda: rig.depth() < count / 10, seconds=120 + count / 25)
-    rig.drain(seconds=180)
+    rig.drain(seconds=120 + count / 100)
 
     ledger = rig.ledger()
     poison = {event["id"] for event in events if event["type"] == "poison"}
