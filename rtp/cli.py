@@ -145,9 +145,12 @@ def _run(args: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(error.format_message() + "\n")
             return ExitCode.USAGE
-        named = next((f"rtp {a}" for a in args if a in COMMANDS), "rtp")  # what is found while parsing has no context
-        path = getattr(getattr(error, "ctx", None), "command_path", named)
-        return _fail(UsageError(error.format_message(), hint=f"See `{path} --help`."), args)
+        from rtp import suggest
+
+        named = ["rtp", *[a for a in args if a in COMMANDS][:1]]  # what is found while parsing has no context
+        path = getattr(getattr(error, "ctx", None), "command_path", "").split() or named
+        hint = suggest.sentence("See {}.", suggest.command(*path, help=True))
+        return _fail(UsageError(error.format_message(), hint=hint), args)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED
@@ -158,12 +161,13 @@ def _run(args: list[str]) -> int:
 
 
 def _fail(error: RtpError, args: Sequence[str]) -> int:
-    from rtp import pasteable
+    from rtp import suggest
     from rtp.output import Output
 
     # The options may be what is wrong, so the arguments are asked and not the parser.
-    json = any(a == "--json" or a.split("=")[0] == "--query" for a in args)
-    Output(json=json, env=pasteable.named(args)).error(error)
+    options = args[: args.index("--")] if "--" in args else args
+    json = any(a == "--json" or a.split("=")[0] == "--query" for a in options)
+    Output(json=json, where=suggest.where(args)).error(error)
     return error.exit_code
 
 

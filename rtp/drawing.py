@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.fit import GAP, fit
@@ -24,6 +26,7 @@ _STYLES = {
     Style.NAME: "cyan",
     Style.NUMBER: "magenta",
     Style.COMMAND: "",
+    Style.ADVICE: "",
 }
 _ANSI = {
     Style.STRONG: "1",
@@ -34,6 +37,7 @@ _ANSI = {
     Style.NAME: "36",
     Style.NUMBER: "35",
 }
+_SUGGESTED = re.compile(r"(`[^`]*`)")
 _MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
 
 
@@ -49,6 +53,45 @@ def flat(view: object) -> str:
         pad = " " * view.indent
         return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))
     return printable(view.text if isinstance(view, Text) else str(view))
+
+
+def beyond_ascii(view: View) -> bool:
+    """Whether a command in the view has characters that not every encoding has."""
+    runs = view.parts if isinstance(view, Line) else (view,) if isinstance(view, Text) else ()
+    return any(not run.text.isascii() and _suggests(run) for run in runs)
+
+
+def unbroken(view: View, width: int) -> list[View]:
+    """A view for a region whose lines are cut at `width`: no command in it goes on in the next line.
+
+    In a line that is too long each command stands by itself; one that is too long even so is left out.
+    """
+    if not isinstance(view, Line | Text):
+        return [view]
+    runs, indent = (view.parts, view.indent) if isinstance(view, Line) else ((view,), 0)
+    if not any(map(_suggests, runs)) or _columns(flat(view)) <= width:
+        return [view]
+    rows: list[list[Text]] = [[]]
+    for run in runs:
+        whole = run.style is Style.COMMAND
+        for piece in (run.text,) if whole else _SUGGESTED.split(run.text) if _suggests(run) else (run.text,):
+            if not (whole or (_suggests(run) and _SUGGESTED.fullmatch(piece))):
+                rows[-1].append(replace(run, text=piece if rows[-1] else piece.lstrip()))
+            elif indent + _columns(piece) <= width:
+                rows += [[replace(run, text=piece)], []]
+            else:
+                rows[-1].append(replace(run, text="…"))
+    return [Line(tuple(row), indent) for row in rows if any(run.text.strip() for run in row)]
+
+
+def _suggests(run: Text) -> bool:
+    return run.style is Style.COMMAND or (run.style is Style.ADVICE and "`" in run.text)
+
+
+def _columns(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:

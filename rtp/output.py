@@ -6,11 +6,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from rtp import drawing, pasteable, plain, queries
+from rtp import drawing, plain, queries, suggest
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.sanitize import printable
 from rtp.view import Block, Fields, Heading, Line, Style, Table, Text, View
@@ -31,7 +31,7 @@ class Output:
     """Where a command's data and talk go.
 
     json: data as JSON. query: JMESPath applied to each JSON document; implies json.
-    env: the environment that the command line names; the commands that rtp advises get it too.
+    where: environment, profile, region and endpoint of the command line; the commands that rtp suggests get them too.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Output:
         *,
         json: bool = False,
         query: str | None = None,
-        env: str | None = None,
+        where: Mapping[str, str | None] | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         stdin: TextIO | None = None,
     ) -> None:
         self.json = json or query is not None
         self._query = queries.compiled(query) if query is not None else None
-        self._env = env
+        self._where = {name: value for name, value in (where or {}).items() if value}
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
@@ -116,14 +116,14 @@ class Output:
 
     def error(self, error: RtpError) -> None:
         """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
-        hint = pasteable.text(error.hint, self._env)
+        hint = suggest.placed(error.hint, self._where)
         if self.json:
             body = {"error": {"code": error.code, "message": error.message, "hint": hint}}
             self._write_json(plain.dumps(body))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
         if hint:
-            self.say(Line((Text("  mend: ", Style.DIM), Text(hint))))
+            self.say(Line((Text("  mend: ", Style.DIM), Text(error.hint, Style.ADVICE))))
 
     # asking
 
@@ -147,7 +147,8 @@ class Output:
         if given is None:
             if not self.interactive:
                 raise RefusedError(
-                    f"{question} Nobody is there to type it.", hint=f"Repeat the command with --confirm {name}."
+                    f"{question} Nobody is there to type it.",
+                    hint=suggest.sentence("Repeat the command with {}.", suggest.option("confirm", name)),
                 )
             given = self._ask(f"{question} Type {name} to go on: ").strip()
         if given != name:
@@ -240,6 +241,8 @@ class Output:
 
     def _draw(self, stream: TextIO, views: Views) -> None:
         items = self._listed(views)
+        if self._narrow(stream):  # it would write other characters than the command has
+            items = [item for item in items if not drawing.beyond_ascii(item)]
         terminal = self._terminal(stream)
         if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
             # rich is not loaded for plain lines
@@ -265,7 +268,7 @@ class Output:
 
     def _listed(self, views: Views) -> list[View]:
         items = [views] if isinstance(views, str | Text | Line | Table | Fields | Heading | Block) else list(views)
-        return items if self._env is None else [pasteable.view(item, self._env) for item in items]
+        return [suggest.placed_view(item, self._where) for item in items] if self._where else items
 
     def _narrow(self, stream: TextIO) -> bool:
         """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
@@ -320,7 +323,8 @@ class Live:
         if self._region is not None:
             from rich.console import Group
 
-            items = self._output._listed(views)
+            width = self._region.console.width
+            items = [row for view in self._output._listed(views) for row in drawing.unbroken(view, width)]
             self._region.update(
                 Group(*(drawing.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
             )

@@ -55,7 +55,7 @@ def parse_when(text: str, *, now: int | None = None) -> int:
 def backwards(since: int, until: int) -> UsageError:
     """A window, epoch ms, that ends before it begins."""
     if since > now_ms():
-        return UsageError(f"--since {stamp(since)} lies in the future.", hint="Name an earlier time.")
+        return UsageError(f"--since: {stamp(since)} lies in the future.", hint="Name an earlier time.")
     return UsageError(
         f"The window would begin at {stamp(since)} and end at {stamp(until)}, before that.",
         hint="Give --since and --until, the earlier time first.",

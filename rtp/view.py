@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Command = NewType("Command", str)
+"""A command line that can be pasted as it is. Only rtp/suggest.py makes one."""
 
 
 class Style(StrEnum):
@@ -21,7 +24,8 @@ class Style(StrEnum):
     WARN = "warn"
     NAME = "name"  # ids, resource names
     NUMBER = "number"
-    COMMAND = "command"  # a command to run next, or a text with such between backticks; rtp/pasteable.py
+    COMMAND = "command"  # a command to run next
+    ADVICE = "advice"  # a text with commands between backticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +129,21 @@ def name(text: str) -> Text:
     return Text(text, Style.NAME)
 
 
-def command(text: str) -> Text:
-    """A command to run next, such as `rtp show ID`; it is shown with the environment that this run was told."""
+def command(text: Command) -> Text:
+    """A command to run next, such as `rtp show ID`; it is shown with the environment that this run was given."""
     return Text(text, Style.COMMAND)
+
+
+def advice(text: str) -> Text:
+    """A text whose commands stand between backticks; they are shown with the environment that this run was given."""
+    return Text(text, Style.ADVICE)
+
+
+def next_step(label: str, suggested: Command | None, remark: str = "", *, indent: int = 0) -> list[View]:
+    """The line of a command to run next; none where there is no safe command. The remark is a comment to a shell."""
+    if suggested is None:
+        return []
+    return [line(dim(label), command(suggested), dim(f"  # {remark}" if remark else ""), indent=indent)]
 
 
 def good(text: str) -> Text:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import shells
+
 HERE = Path(__file__).parent
 SHARING = (
     "infra",
@@ -32,3 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group))
     # The long ones first, so that no worker is left alone with one at the end; pytest's order is kept within.
     items.sort(key=lambda item: not item.path.is_relative_to(HERE / "local"))
+
+
+@pytest.fixture(scope="session")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> shells.Shell:
+    """A shell to paste what rtp prints into; it notes what would have run."""
+    return shells.made(tmp_path_factory.mktemp("shell"))

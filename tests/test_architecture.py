@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rtp"
 
 # Part of the house -> the parts it may import beside itself. A part is a module or package directly below rtp/.
-LEAVES = {"contract", "errors", "sanitize", "view", "settings", "plain", "times", "config"}
+LEAVES = {"contract", "errors", "sanitize", "suggest", "view", "settings", "plain", "times", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -28,16 +28,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "times": {"errors"},
     "config": {"contract", "errors", "settings"},
     "fit": {"view"},
-    "pasteable": {"view"},
+    "suggest": {"view"},
     "drawing": {"fit", "sanitize", "view"},
     "queries": {"errors"},
-    "output": {"drawing", "errors", "pasteable", "plain", "queries", "sanitize", "view"},
-    "cli": {"__init__", "errors", "output", "commands", "pasteable"},
-    "aws": {"__init__", "contract", "errors", "plain", "times", "runtime"},  # of the runtime: exact numbers of items
-    "infra": {"__init__", "config", "contract", "errors", "settings", "plain"},
+    "output": {"drawing", "errors", "plain", "queries", "sanitize", "suggest", "view"},
+    "cli": {"__init__", "errors", "output", "commands", "suggest"},
+    "aws": {
+        "__init__",
+        "contract",
+        "errors",
+        "plain",
+        "suggest",
+        "times",
+        "runtime",
+    },  # runtime: exact numbers of items
+    "infra": {"__init__", "config", "contract", "errors", "settings", "plain", "suggest"},
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
     "commands": {"__init__", "aws", "local", "ops", "output", *LEAVES},
-    "local": {"__init__", "errors", "plain", "times", "contract"},
+    "local": {"__init__", "errors", "plain", "suggest", "times", "contract"},
     "runtime": {"__init__"},
 }
 

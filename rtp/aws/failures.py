@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rtp import suggest
 from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, RtpError
 
 if TYPE_CHECKING:
@@ -60,8 +61,16 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
     from botocore import exceptions as b
 
     who = f"profile {aws.profile}" if aws.profile else "the default credentials"
+    sign_in = suggest.command("aws", "sso", "login", profile=aws.profile or None)
     if isinstance(error, b.ClientError):
-        return _client_error(str(error.response.get("Error", {}).get("Code", "")), error, who, service, operation)
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _EXPIRED:
+            return CredentialsError(
+                f"The AWS credentials of {who} have expired.",
+                hint=suggest.sentence("Sign in again, for instance with {}.", sign_in, otherwise="Sign in again."),
+                service_code=code,
+            )
+        return _client_error(code, error, who, service, operation)
     if isinstance(error, b.ProfileNotFound):
         return ConfigError(
             f"There is no AWS profile {aws.profile!r} on this machine.",
@@ -70,10 +79,12 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
     if isinstance(error, b.NoCredentialsError | b.PartialCredentialsError | b.CredentialRetrievalError):
         return CredentialsError(
             f"No AWS credentials found ({who}).",
-            hint="Sign in (`aws sso login`) or give --profile; `--env local` needs none.",
+            hint=suggest.sentence("Sign in ({}) or give", sign_in, otherwise="Sign in or give")
+            + " --profile; `--env local` needs none.",
         )
     if isinstance(error, b.TokenRetrievalError | b.SSOTokenLoadError | b.UnauthorizedSSOTokenError):
-        return CredentialsError(f"The AWS sign-in of {who} has expired.", hint="Sign in again with `aws sso login`.")
+        again = suggest.sentence("Sign in again with {}.", sign_in, otherwise="Sign in again.")
+        return CredentialsError(f"The AWS sign-in of {who} has expired.", hint=again)
     if isinstance(error, b.ConfigParseError | b.ConfigNotFound | b.InvalidConfigError):
         return ConfigError(
             f"The AWS configuration cannot be used: {str(error).splitlines()[0]}.", hint="Mend ~/.aws/config."
@@ -100,12 +111,6 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
 
 def _client_error(code: str, error: Exception, who: str, service: str, operation: str) -> AwsError:
     message = str(getattr(error, "response", {}).get("Error", {}).get("Message") or error)
-    if code in _EXPIRED:
-        return CredentialsError(
-            f"The AWS credentials of {who} have expired.",
-            hint="Sign in again, for instance with `aws sso login`.",
-            service_code=code,
-        )
     if code == "RequestTimeTooSkewed" or any(words in message for words in _SKEWED):
         return CredentialsError(
             "This machine's clock is too far off for AWS to accept what it signs.",

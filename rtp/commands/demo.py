@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp import suggest
 from rtp.commands.options import new_app
 from rtp.errors import ExitCode, RtpError
 from rtp.ops import demo as op
 from rtp.times import span
-from rtp.view import dim, good, line, name, strong
+from rtp.view import command, dim, good, line, name, strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +47,16 @@ def demo() -> None:
 
 
 def _play(out: Output, folder: Path, step: op.Step) -> None:
-    out.say(line(dim("$ "), name("rtp " + " ".join(step.command))))
+    typed = suggest.command("rtp", *step.command)
+    if typed:
+        out.say(line(dim("$ "), command(typed)))
     # The commands themselves, as a person would type them: what is shown is what there is.
     code = _run([sys.executable, "-m", "rtp", *step.command], folder)
     if code in (ExitCode.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     if code not in step.expect:
-        raise RtpError(f"The demo stopped: `rtp {' '.join(step.command)}` ended with exit code {code}.")
+        ended = suggest.sentence("{} ended", typed, otherwise="a command ended")
+        raise RtpError(f"The demo stopped: {ended} with exit code {code}.")
 
 
 def _run(argv: list[str], folder: Path) -> int:

@@ -14,7 +14,7 @@ from rtp.commands.session import Session
 from rtp.ops.stack import destroy as op
 from rtp.ops.stack import guard
 from rtp.ops.stack.remains import Plan, Proof
-from rtp.view import View, bad, command, dim, good, line, many, name, strong, warn
+from rtp.view import View, advice, bad, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -78,7 +78,7 @@ def plan_views(plan: Plan, *, dlq: str) -> list[View]:
         saved = (
             "`rtp dlq inspect --export FILE` keeps them" if item.name == dlq else "--drain works the queue off first"
         )
-        views.append(line(bad("lost: "), f"{item.note} in {item.name}; ", command(saved)))
+        views.append(line(bad("lost: "), f"{item.note} in {item.name}; ", advice(saved)))
     return views
 
 

@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ExitCode
 from rtp.ops.stack import diff as op
 from rtp.ops.stack.changes import PropertyChange, plainly
-from rtp.view import Heading, Style, Text, View, bad, command, dim, good, line, many, name
+from rtp.view import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from rtp.ops.stack.changes import ResourceChange
@@ -66,7 +66,7 @@ def _render(found: op.Diff) -> list[View]:
     if found.strayed:
         views += [
             Heading("Changed past CloudFormation"),
-            *(line(bad("≠"), " ", command(s.said)) for s in found.strayed),
+            *(line(bad("≠"), " ", advice(s.said)) for s in found.strayed),
         ]
     if found.drift:
         views.append(Heading("Changed by hand (is → should be)"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rtp import plain, times
+from rtp import plain, suggest, times
 from rtp.view import (
     Block,
     Column,
@@ -15,14 +15,15 @@ from rtp.view import (
     Table,
     Text,
     View,
+    advice,
     bad,
     cause,
-    command,
     dim,
     good,
     line,
     many,
     name,
+    next_step,
     warn,
 )
 
@@ -100,7 +101,7 @@ def _whole(letter: DeadLetter) -> list[View]:
         ),
         Heading("Body"),
         Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
-        line(command(f"rtp show {letter.id}"), dim(" tells its whole story")),
+        *next_step("next  ", suggest.command("rtp", "show", values=(letter.id,)), "its whole story"),
     ]
 
 
@@ -127,9 +128,7 @@ def repair(done: Repair) -> list[View]:
     if done.died_again:
         views.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
     if done.redriven > len(done.dead):
-        views.append(
-            line(dim(f"run {done.run}; "), command("`rtp dlq undo`"), dim(" takes back what is still waiting"))
-        )
+        views.append(line(dim(f"run {done.run}; "), advice("`rtp dlq undo`"), dim(" takes back what is still waiting")))
     return views
 
 
@@ -176,7 +175,7 @@ def purged(done: Purged) -> list[View]:
     return [
         *_missing(done.missing),
         line(good(f"{done.deleted:,} deleted"), warn(f", {done.kept} kept by SQS") if done.kept else ""),
-        line(dim("backup "), done.backup, command("; `rtp dlq undo` puts them back"), indent=2),
+        line(dim("backup "), done.backup, advice("; `rtp dlq undo` puts them back"), indent=2),
     ]
 
 

@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
-from rtp.view import Line, Style, Text, View, command, dim, line, name
+from rtp.view import Line, Style, Text, View, advice, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -71,7 +71,7 @@ def _engine(environment: Environment) -> op.Check:
     if not environment.embedded:
         return op.ok("engine", f"not needed for {environment.name}")
     if find_spec("ministack") is None or find_spec("hypercorn") is None:
-        return op.fail("engine", "The local engine is not installed.", "pip install 'rtp[local]'")
+        return op.fail("engine", "The local engine is not installed.", "Run `pip install 'rtp[local]'`.")
     found = engine.status(environment.root)
     if found.state == "killed":
         return op.warn("engine", "It was killed, and what it held is lost.", "`rtp deploy` starts a new one.")
@@ -98,6 +98,6 @@ def _render(report: op.Report) -> list[View]:
 
 def _lines(check: op.Check) -> list[Line]:
     said = line(
-        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", command(check.detail)
+        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", advice(check.detail)
     )
-    return [said, line(dim("mend: "), command(check.mend), indent=25)] if check.mend else [said]
+    return [said, line(dim("mend: "), advice(check.mend), indent=25)] if check.mend else [said]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rtp import suggest
 from rtp.commands.options import Json, Query, new_app
 from rtp.ops import scaffold as op
-from rtp.view import Heading, View, dim, good, line, name
+from rtp.view import Heading, View, command, dim, good, line, name
 
 app = new_app()
 
@@ -31,7 +31,12 @@ def init(
 def _render(made: op.Scaffold, folder: Path) -> list[View]:
     views: list[View] = [line(good("wrote "), name(path)) for path in made.written]
     views += [line(dim("kept  "), name(path), dim("  (it was there)")) for path in made.kept]
-    steps = ["rtp deploy", "rtp send payloads/order.json --wait", "rtp show ID"]
-    if folder != Path():
-        steps.insert(0, f"cd {shlex.quote(str(folder))}")
-    return [*views, Heading("Next"), *(line(name(step), indent=2) for step in steps)]
+    steps = [
+        suggest.literal("rtp deploy"),
+        suggest.literal("rtp send payloads/order.json --wait"),
+        suggest.literal("rtp show ID"),
+    ]
+    there = suggest.command("cd", values=(folder,))
+    if folder != Path() and there:
+        steps.insert(0, there)
+    return [*views, Heading("Next"), *(line(command(step), indent=2) for step in steps)]

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp import suggest
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
+from rtp.errors import ConfigError
 from rtp.local import engine
-from rtp.view import Fields, Line, View, bad, good, line, name, warn
+from rtp.view import Fields, Line, View, advice, bad, command, good, line, name, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,11 +147,11 @@ def _report(found: engine.EngineStatus, *, data_lost: bool = False) -> EngineRep
 
 def _render(report: EngineReport) -> list[View]:
     if report.state == "stopped":
-        return [line("the engine is stopped; start it with ", name("rtp local start"))]
+        return [advice("the engine is stopped; start it with `rtp local start`")]
     if report.state == "killed":
         return [
             Line((bad("killed"),)),
-            line("the data it held is lost; begin again with ", name("rtp local start"), " or ", name("rtp deploy")),
+            advice("the data it held is lost; begin again with `rtp local start` or `rtp deploy`"),
         ]
     return [
         Fields(
@@ -165,8 +167,11 @@ def _render(report: EngineReport) -> list[View]:
 
 
 def _render_exports(variables: dict[str, str]) -> list[View]:
-    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN", *(f"export {key}={value}" for key, value in variables.items())]
-    return [f"{text};" for text in lines]  # an eval without quotes reads them as one line
+    lines = [suggest.assignment(key, value) for key, value in variables.items()]
+    if None in lines:
+        raise ConfigError("A value of the engine's cannot be given to a shell.", hint="`rtp local env --json` has it.")
+    # Each ends with a semicolon: an eval without quotes reads them as one line.
+    return ["unset AWS_PROFILE AWS_SESSION_TOKEN;", *(line(command(text), ";") for text in lines if text)]
 
 
 def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import times
+from rtp import suggest, times
 from rtp.commands import loglook
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.reader import end_with_reader
@@ -90,7 +90,8 @@ def logs(
         _ = session.outputs
         if not out.json:
             further = next((t for t in _FURTHER if times.parse_when(t) < start), "EARLIER")
-            out.say(line(dim(f"no such lines since {times.stamp(start)}; look further back with --since {further}")))
+            earlier = suggest.sentence("; look further back with {}", suggest.option("since", further))
+            out.say(line(dim(f"no such lines since {times.stamp(start)}{earlier}")))
 
 
 def _functions(session: Session) -> dict[str, str]:

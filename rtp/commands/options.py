@@ -71,8 +71,13 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         from rtp.config import Overrides
         from rtp.output import Output
 
-        out = Output(json=given.pop("json"), query=given.pop("query"), env=given["env"])
-        overrides = Overrides(**{name: given.pop(name) for name in ("env", "profile", "region", "endpoint_url")})
+        where = {name: given.pop(name) for name in ("env", "profile", "region", "endpoint_url")}
+        overrides = Overrides(**where)
+        out = Output(
+            json=given.pop("json"),
+            query=given.pop("query"),
+            where={name.replace("_", "-"): value for name, value in where.items()},
+        )
         command(Session(overrides, out), **given)
 
     extra = [

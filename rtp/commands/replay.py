@@ -14,7 +14,7 @@ from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
-from rtp.view import Column, Table, View, bad, command, dim, good, line, many, name
+from rtp.view import Column, Table, View, advice, bad, dim, good, line, many, name
 
 app = new_app()
 
@@ -61,7 +61,7 @@ def replay(
     dead = sum(p.status == "dead" for p in planned)
     if dead and inspect.depth(aws, outputs):
         out.warn(f"{many(dead, 'event')} of these may still have a message in the dead-letter queue, which stays there")
-        out.say(line("  ", command("`rtp dlq redrive`"), " runs them again and takes it out"))
+        out.say(line("  ", advice("`rtp dlq redrive`"), " runs them again and takes it out"))
     question = f"Run {_counted(planned)} again"
     if not ids and any(p.status == "processed" for p in planned):  # they have had their effect already
         consent.ask_always(session, question, yes=yes, confirm=confirm)

@@ -40,7 +40,7 @@ def run(
     Nothing is stored or sent. Start it under a debugger, or put breakpoint() into the processor.
     """
     if (file is None) == (data is None):
-        raise UsageError("Give one event: a FILE, - or --data.", hint="rtp run payloads/order.json")
+        raise UsageError("Give one event: a FILE, - or --data.", hint="For example `rtp run payloads/order.json`.")
     if data is not None:
         events = payload.of_data(data, kind)
     elif file == "-":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtp import plain, times
+from rtp import plain, suggest, times
 from rtp.commands import interrupts
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
@@ -21,7 +21,7 @@ from rtp.ops.events import send as op
 from rtp.ops.events.records import whole
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
-from rtp.view import Line, Style, Text, View, bad, cause, command, dim, line, name, warn
+from rtp.view import Line, Style, Text, View, advice, bad, cause, dim, line, name, next_step, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
@@ -33,12 +33,12 @@ _STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN
 _REDRAW_S = 0.1
 _SHOWN = 5  # kinds of failure in the summary
 _MENDS = {
-    403: "rtp deploy  puts the API key right",
-    404: "rtp deploy  puts the API right",
+    403: "`rtp deploy` puts the API key right",
+    404: "`rtp deploy` puts the API right",
     413: "an event may have 256 KiB",
     429: "--via sqs  goes past the API and its limits; --rate  keeps within them",
-    503: "rtp status  shows what is not well",
-    None: "rtp status  shows whether anything is there",
+    503: "`rtp status` shows what is not well",
+    None: "`rtp status` shows whether anything is there",
 }
 _RESULT_CHARACTERS = 2000
 
@@ -190,9 +190,9 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
     if sent.trace_id:
         views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
     if sent.status == "failed" and sent.http_status in _MENDS:
-        views.append(line(dim(f"mend    {_MENDS[sent.http_status]}"), indent=2))
+        views.append(line(dim("mend    "), advice(_MENDS[sent.http_status]), indent=2))
     if status != "processed" and sent.recorded:
-        views.append(line(dim("next    "), command(f"rtp show {sent.id}"), indent=2))
+        views += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
     return views
 
 
@@ -210,7 +210,7 @@ def _many(s: Summary) -> list[View]:
     if s.unsent:
         views.append(line(warn(f"{s.unsent:,} not sent")))
     statuses = {f.http_status for f in s.failed if f.status == "failed"}
-    mends = [line(dim(f"mend: {mend}"), indent=2) for status, mend in _MENDS.items() if status in statuses]
+    mends = [line(dim("mend: "), advice(mend), indent=2) for status, mend in _MENDS.items() if status in statuses]
     return [*views, *_reasons(s), *mends]
 
 

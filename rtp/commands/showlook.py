@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import dropwhile
 from typing import TYPE_CHECKING, Any
 
-from rtp import plain, times
+from rtp import plain, suggest, times
 from rtp.commands.loglook import short
 from rtp.commands.tracelook import waterfall
 from rtp.view import (
@@ -19,10 +19,10 @@ from rtp.view import (
     View,
     bad,
     cause,
-    command,
     dim,
     line,
     name,
+    next_step,
     warn,
 )
 
@@ -139,17 +139,14 @@ def _next(found: Story) -> list[View]:
     """What an operator would do now."""
     status = (found.record or {}).get("status")
     if found.letter is not None:
-        return ["", line(dim("next  "), command(f"rtp dlq redrive --id {found.id}"), dim("  once the cause is mended"))]
-    if status in ("failed", "processing"):
-        return ["", line(dim("next  "), command(f"rtp show {found.id}"), dim("  again: it is not at its end"))]
-    if status == "dead":
-        return [
-            "",
-            line(
-                dim("next  "), command(f"rtp replay --id {found.id}"), dim("  its message is not in the queue any more")
-            ),
-        ]
-    return []
+        step, why = suggest.command("rtp", "dlq", "redrive", id=found.id), "once the cause is fixed"
+    elif status in ("failed", "processing"):
+        step, why = suggest.command("rtp", "show", values=(found.id,)), "again: it is still being processed"
+    elif status == "dead":
+        step, why = suggest.command("rtp", "replay", id=found.id), "its message is not in the queue any more"
+    else:
+        return []
+    return ["", *next_step("next  ", step, why)] if step else []
 
 
 def _moment(ms: Any) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtp.ops.stack.follow import GONE, Stage
-from rtp.view import command, line, many, strong
+from rtp.view import advice, line, many, strong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ def _deploy(out: Output, work: Deploy) -> None:
     else:
         out.say(line(stack, " was not changed."))
         hint = "`rtp deploy` starts again."
-    out.say(command(hint))
+    out.say(advice(hint))
 
 
 def _destroy(out: Output, work: Destroy) -> None:
@@ -80,7 +80,7 @@ def _destroy(out: Output, work: Destroy) -> None:
         hint = "`rtp destroy` starts again."
         if work.stopped:
             hint = "`rtp destroy` starts again; `rtp deploy` has its queue worked off again."
-    out.say(command(hint))
+    out.say(advice(hint))
 
 
 def _half_emptied(removed: Removed) -> bool:

@@ -14,8 +14,8 @@ from rtp.view import (
     Table,
     Text,
     View,
+    advice,
     bad,
-    command,
     dim,
     good,
     line,
@@ -35,14 +35,14 @@ _GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them al
 def views(status: Status, *, now: int) -> list[View]:
     """The whole of it."""
     found: list[View] = [_head(status), _deployed(status, now)]
-    found += [line(bad("  ✗ "), command(problem)) for problem in status.problems]
+    found += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
     found.append("")
     found.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
     found += ["", _queues(status)]
     dead = status.dead_by_error
     found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
-        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), command("`rtp dlq inspect`")))
+        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
     found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return found
@@ -64,7 +64,7 @@ def _deployed(status: Status, now: int) -> Line:
     if stack.deployed_by:
         parts += [dim(" by "), stack.deployed_by]
     if stack.version:
-        parts += [dim(" with rtp "), stack.version]
+        parts += [dim(" with rtp version "), stack.version]
     return line(*parts)
 
 

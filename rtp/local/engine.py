@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, process
 from rtp.local.door import TOKEN_HEADER
@@ -81,10 +82,12 @@ def require(root: Path) -> Engine:
                 place.forget()
         raise NotFoundError(
             "the local engine was killed, and the data it held is lost",
-            hint="start again with nothing: rtp deploy",
+            hint="start again with nothing: `rtp deploy`",
             code="engine-killed",
         )
-    raise NotFoundError("the local engine is not running", hint="rtp local start, or rtp deploy", code="engine-stopped")
+    raise NotFoundError(
+        "the local engine is not running", hint="`rtp local start`, or `rtp deploy`", code="engine-stopped"
+    )
 
 
 def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] | None = None) -> Engine:
@@ -123,11 +126,16 @@ def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
         if not process.wait_gone(record.pid, record.started, timeout):
             raise WaitTimeoutError(
                 f"the local engine (process {record.pid}) has not stopped within {timeout:g} s",
-                hint=f"wait, or see {place.log_file}; `kill -9 {record.pid}` ends it and loses its data",
+                hint=suggest.sentence(
+                    "wait, or {}, which loses its data", suggest.command("kill", "-9", values=[record.pid])
+                )
+                + f"; its log is {place.log_file}",
             )
         if place.record() is not None:
             _clear_if_killed(place)
-            raise RtpError("the local engine died while it stopped, and the data it held is lost", hint="rtp deploy")
+            raise RtpError(
+                "the local engine died while it stopped, and the data it held is lost", hint="run `rtp deploy`"
+            )
         return True
 
 
@@ -166,7 +174,7 @@ def _reset(engine: Engine) -> None:
     if status != 200:
         raise RtpError(
             f"the local engine (process {engine.pid}) {why}, and may hold data still",
-            hint=f"rtp local stop, then rtp local reset; its log is {engine.log_file}",
+            hint=f"`rtp local stop`, then `rtp local reset`; its log is {engine.log_file}",
         )
 
 
@@ -180,12 +188,12 @@ def _running(place: Folder, record: Record, port: int | None, *, data_lost: bool
     if port is not None and port != record.port:
         raise RefusedError(
             f"the local engine runs already, on port {record.port}",
-            hint=f"rtp local stop; rtp local start --port {port}",
+            hint=suggest.sentence("`rtp local stop`, then {}", suggest.command("rtp", "local", "start", port=port)),
         )
     if not _answers(engine):
         raise RtpError(
             f"the local engine (process {engine.pid}) runs but does not answer on port {engine.port}",
-            hint=f"rtp local stop, then rtp local start; its log is {engine.log_file}",
+            hint=f"`rtp local stop`, then `rtp local start`; its log is {engine.log_file}",
         )
     return engine
 
@@ -201,7 +209,9 @@ def _clear_if_killed(place: Folder) -> bool:
 
 def _check_installed() -> None:
     if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
-        raise ConfigError("the local engine is not installed", hint="pip install 'rtp[local]'", code="engine-missing")
+        raise ConfigError(
+            "the local engine is not installed", hint="run `pip install 'rtp[local]'`", code="engine-missing"
+        )
 
 
 def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rtp import times
+from rtp import suggest, times
 from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import RefusedError, RtpError
@@ -63,7 +63,8 @@ def current(aws: Aws, table: str) -> Holder | None:
 
 def described(holder: Holder) -> str:
     """A holder in words."""
-    return f"`rtp {holder.what}` of {holder.user}@{holder.host} (process {holder.pid}, for {times.ago(holder.since)})"
+    what = suggest.sentence("{} of ", suggest.command("rtp", *holder.what.split()))
+    return f"{what}{holder.user}@{holder.host} (process {holder.pid}, for {times.ago(holder.since)})"
 
 
 def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> None:

@@ -46,4 +46,4 @@ def pattern(text: str | None) -> re.Pattern[str] | None:
     try:
         return None if text is None else re.compile(text)
     except re.error as error:
-        raise UsageError(f"--grep {text!r}: {error}.", hint="It is a regular expression.") from None
+        raise UsageError(f"--grep: {error} in {text!r}.", hint="It is a regular expression.") from None

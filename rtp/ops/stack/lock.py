@@ -10,6 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from rtp import suggest
 from rtp.errors import ConfigError, RefusedError
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def _taken(text: str, env: str) -> RefusedError:
     try:
         holder = json.loads(text)
         since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-        who = f"`rtp {holder['what']}` of {holder['user']} (process {holder['pid']}) since {since}"
+        what = suggest.sentence("{} of ", suggest.command("rtp", str(holder["what"])))
+        who = f"{what}{holder['user']} (process {holder['pid']}) since {since}"
     except (ValueError, KeyError, TypeError):
         who = "another rtp"
     return RefusedError(

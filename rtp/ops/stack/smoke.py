@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from rtp import suggest
 from rtp.contract import Output
 from rtp.errors import RtpError
 from rtp.ops.events import outcome, payload, send
@@ -37,7 +38,7 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     if status != "processed":
         raise RtpError(
             f"The deploy is done, but the smoke event {sent.id} ended {status}{f': {why}' if why else ''}.",
-            hint=f"See `rtp show {sent.id}`.",
+            hint=suggest.sentence("See {}.", suggest.command("rtp", "show", values=(sent.id,))),
             code="smoke-failed",
         )
     return Smoke(sent.id, status, sent.latency_ms)

@@ -70,5 +70,5 @@ def _compiled(expression: str | None) -> re.Pattern[str] | None:
         return re.compile(expression)
     except re.error as error:
         raise UsageError(
-            f"--grep {expression!r}: {error}.", hint="It takes a regular expression; quote \\ and ( ."
+            f"--grep: {error} in {expression!r}.", hint="It takes a regular expression; quote \\ and ( ."
         ) from None

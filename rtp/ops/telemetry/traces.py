@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rtp import times
+from rtp import suggest, times
 from rtp.aws import records, traces
 from rtp.contract import API_STAGE, Output
 from rtp.errors import AwsError, NotFoundError, UsageError
@@ -136,7 +136,8 @@ def resolve(aws: Aws, outputs: Mapping[str, str], stack: str, text: str) -> Trac
     if not found:
         raise NotFoundError(
             f"There is no trace of an event {text}.",
-            hint=f"`rtp show {text}` tells what is known of it; a trace appears some seconds after its event.",
+            hint=suggest.sentence("{} shows what is known of it. ", suggest.command("rtp", "show", values=(text,)))
+            + "A trace appears some seconds after its event.",
             code="no-trace",
         )
     return found[-1]

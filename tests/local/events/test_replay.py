@@ -37,7 +37,7 @@ def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) 
     # Given dead orders whose messages somebody deleted
     orders = pipeline.kill_orders(4)
     pipeline.project.rtp("dlq", "purge", "--all", "--yes")
-    assert f"rtp replay --id {orders[0]}" in pipeline.project.rtp("show", orders[0]).stdout
+    assert f"rtp replay --id={orders[0]}" in pipeline.project.rtp("show", orders[0]).stdout
     pipeline.mend()
     # When what is dead runs again
     done = pipeline.project.rtp(

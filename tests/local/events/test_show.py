@@ -53,7 +53,7 @@ def test_a_dead_event_is_told_with_its_message_and_what_to_do(pipeline: Pipeline
     assert story["record"]["status"] == "dead"
     assert [a["error"]["type"] for a in story["attempts"]] == ["KeyError", "KeyError"]
     assert story["dlq"]["error"] == {"type": "KeyError", "message": "'total'"}
-    assert f"rtp dlq redrive --id {event_id}" in pipeline.project.rtp("show", event_id).stdout
+    assert f"rtp dlq redrive --id={event_id}" in pipeline.project.rtp("show", event_id).stdout
     assert [m.visible for m in pipeline.dlq] == [True]
 
 

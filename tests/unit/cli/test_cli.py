@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtp import __version__, cli, errors, pasteable
+from rtp import __version__, cli, errors, suggest
 
 
 def rtp(*argv: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -141,13 +141,37 @@ def test_a_follower_ends_with_its_reader_also_while_there_is_nothing_to_write(tm
 @pytest.mark.parametrize(
     ("args", "hint", "shown"),
     [
-        (["status", "-e", "prod"], "Run `rtp deploy`.", "Run `rtp deploy -e prod`."),
-        (["status", "--env=prod"], "`rtp show 1` and `rtp status`", "`rtp show 1 -e prod` and `rtp status -e prod`"),
+        (["status", "-e", "prod"], "Run `rtp deploy`.", "Run `rtp deploy --env=prod`."),
+        (
+            ["status", "--env=prod"],
+            "`rtp show 1` or `rtp status`",
+            "`rtp show --env=prod 1` or `rtp status --env=prod`",
+        ),
         (["status"], "Run `rtp deploy`.", "Run `rtp deploy`."),
-        (["status", "-e", "prod"], "`rtp config -e dev`", "`rtp config -e dev`"),
+        (["status", "-eprod"], "`rtp config -e dev`", "`rtp config -e dev`"),
         (["status", "-e", "prod"], "See `rtp local status` or `rtp send --help`.", None),
-        (["status", "-e", "`rm -rf`"], "Run `rtp deploy`.", None),
+        (
+            ["status", "-e", "prod"],
+            "rtp keeps it; see `rtp show -- -e`",
+            "rtp keeps it; see `rtp show --env=prod -- -e`",
+        ),
+        (["show", "--", "--env=prod"], "Run `rtp deploy`.", None),
+        (
+            ["status", "--profile", "a b", "--region=eu-west-1"],
+            "`rtp deploy`",
+            "`rtp deploy --profile='a b' --region=eu-west-1`",
+        ),
+        (
+            ["status", "--endpoint-url", "http://[::1]:1/?a=1&b"],
+            "`rtp dlq undo`",
+            "`rtp dlq undo --endpoint-url='http://[::1]:1/?a=1&b'`",
+        ),
+        (
+            ["status", "-e", "`rm -rf`", "--profile", "a\nb"],
+            "Run `rtp deploy`.",
+            "Run `rtp deploy --env=ENV --profile=PROFILE`.",
+        ),
     ],
 )
 def test_a_hint_can_be_pasted_and_acts_on_the_same_environment(args: list[str], hint: str, shown: str | None) -> None:
-    assert pasteable.text(hint, pasteable.named(args)) == (hint if shown is None else shown)
+    assert suggest.placed(hint, suggest.where(args)) == (hint if shown is None else shown)

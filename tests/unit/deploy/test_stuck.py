@@ -109,7 +109,7 @@ def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
     # Given nobody to ask / When a yes alone is given / Then it is refused, with what would be lost and the mend
     with pytest.raises(RefusedError) as caught:
         deploy.ask(out, None, question, yes=True)
-    assert "It holds a table." in said.getvalue() and f"--confirm {STACK}" in caught.value.hint
+    assert "It holds a table." in said.getvalue() and f"--confirm={STACK}" in caught.value.hint
     # When the name is given / Then it goes on; another one is refused
     deploy.ask(out, None, question, yes=False, confirm=STACK)
     with pytest.raises(RefusedError):
