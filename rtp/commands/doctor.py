@@ -75,6 +75,11 @@ def _engine(environment: Environment) -> op.Check:
     found = engine.status(environment.root)
     if found.state == "killed":
         return op.warn("engine", "It was killed, and what it held is lost.", "`rtp deploy` starts a new one.")
+    if found.state == "elsewhere":
+        said = "A process that cannot be seen from here serves this folder, such as one in another container."
+        return op.fail("engine", said, "Run `rtp local stop` where it was started.")
+    if found.copied:
+        return op.warn("engine", f"It does not run: {engine.COPIED}.", "`rtp deploy` starts one with nothing.")
     if found.engine is not None and not found.answers:
         return op.fail(
             "engine",

@@ -38,6 +38,7 @@ class EngineReport:
     folder: str
     log_file: str
     data_lost: bool = False
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,10 @@ def start(
     running = engine.start(root, port=port)
     if running.data_lost:
         session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
-    session.out.result(_report(engine.status(root), data_lost=running.data_lost), _render)
+    if running.copied:
+        session.out.warn(f"{engine.COPIED}; the engine begins with nothing")
+    report = _report(engine.status(root), data_lost=running.data_lost, copied=running.copied)
+    session.out.result(report, _render)
 
 
 @app.command()
@@ -76,16 +80,18 @@ def stop(session: Session) -> None:
         session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
     elif not stopped:
         session.out.say("the engine was not running")
-    session.out.result(_report(engine.status(root), data_lost=lost), _render)
+    if before.copied:
+        session.out.warn(f"{engine.COPIED}; what was copied of it has been cleared")
+    session.out.result(_report(engine.status(root), data_lost=lost, copied=before.copied), _render)
 
 
 @app.command()
 @with_session
 def status(session: Session) -> None:
-    """Show whether the engine runs and where; exit 1 when it was killed or does not answer."""
+    """Show whether the engine runs and where; exit 1 when it was killed, does not answer or cannot be seen."""
     found = engine.status(session.environment.root)
     session.out.result(_report(found), _render)
-    if found.state == "killed" or (found.running and not found.answers):
+    if found.state in ("killed", "elsewhere") or (found.running and not found.answers):
         raise typer.Exit(1)
 
 
@@ -131,7 +137,7 @@ def env(session: Session) -> None:
     session.out.result(variables, _render_exports)
 
 
-def _report(found: engine.EngineStatus, *, data_lost: bool = False) -> EngineReport:
+def _report(found: engine.EngineStatus, *, data_lost: bool = False, copied: bool = False) -> EngineReport:
     running = found.engine
     return EngineReport(
         state=found.state,
@@ -142,10 +148,17 @@ def _report(found: engine.EngineStatus, *, data_lost: bool = False) -> EngineRep
         folder=str(found.folder),
         log_file=str(found.log_file),
         data_lost=data_lost,
+        copied=copied or found.copied,
     )
 
 
 def _render(report: EngineReport) -> list[View]:
+    if report.state == "stopped" and report.copied:
+        return [advice(f"the engine is not running: {engine.COPIED}; start with nothing by `rtp local start`")]
+    if report.state == "elsewhere":
+        return [
+            line("the engine runs elsewhere, such as in another container: a process that cannot be seen from here")
+        ]
     if report.state == "stopped":
         return [advice("the engine is stopped; start it with `rtp local start`")]
     if report.state == "killed":

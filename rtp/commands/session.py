@@ -74,6 +74,8 @@ class Session:
         running = engine.start(root) if start else engine.require(root)
         if running.data_lost:
             self.out.warn("the local engine had died; its data was lost and has been cleared")
+        if running.copied:
+            self.out.warn(f"{engine.COPIED}; the engine begins with nothing")
         return running.endpoint_url
 
 

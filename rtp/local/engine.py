@@ -17,7 +17,7 @@ from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, process
 from rtp.local.door import TOKEN_HEADER
-from rtp.local.state import DEFAULT_PORT, Folder, Record, folder
+from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,11 +25,16 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0  # saving many records takes a while, and a stop that is cut short loses all of them
 HEALTH_PATH = "/_ministack/health"
+COPIED = "this folder is a copy of one whose engine was running, which had not saved its data"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A running engine. data_lost: its predecessor was killed, and what that one held had to be cleared."""
+    """A running engine.
+
+    data_lost: its predecessor was killed, and what that one held had to be cleared.
+    copied: the folder was copied from one whose engine was running, so that what was copied could not be used.
+    """
 
     endpoint_url: str
     port: int
@@ -37,17 +42,24 @@ class Engine:
     token: str
     log_file: Path
     data_lost: bool = False
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """How the engine of a folder is. killed: it died without saving, so the next start begins with nothing."""
+    """How the engine of a folder is.
 
-    state: Literal["running", "stopped", "killed"]
+    killed: it died without saving, so the next start begins with nothing.
+    elsewhere: a process that cannot be seen from here serves the folder.
+    copied: the folder was copied from one whose engine was running; it has no engine, and no data that can be used.
+    """
+
+    state: Literal["running", "stopped", "killed", "elsewhere"]
     folder: Path
     log_file: Path
     engine: Engine | None = None
     answers: bool = False
+    copied: bool = False
 
     @property
     def running(self) -> bool:
@@ -58,12 +70,12 @@ class EngineStatus:
 def status(root: Path) -> EngineStatus:
     """Look at the engine, changing nothing."""
     place = folder(root)
-    record = place.record()
-    if record is None:
-        return EngineStatus("stopped", place.path, place.log_file)
-    if not process.alive(record.pid, record.started):
-        return EngineStatus("killed", place.path, place.log_file)
-    engine = _engine(place, record)
+    occupant = place.occupant()
+    if occupant.state == "copied":
+        return EngineStatus("stopped", place.path, place.log_file, copied=True)
+    if occupant.state != "running" or occupant.record is None:
+        return EngineStatus(occupant.state, place.path, place.log_file)
+    engine = _engine(place, occupant.record)
     return EngineStatus("running", place.path, place.log_file, engine, answers=_answers(engine))
 
 
@@ -73,17 +85,24 @@ def require(root: Path) -> Engine:
     What a killed one left is cleared, but for its Record: until a start, a stop or a reset, every command says so.
     """
     place = folder(root)
-    record = place.record()
-    if record is not None and process.alive(record.pid, record.started):
-        return _engine(place, record)
-    if record is not None:
+    occupant = place.occupant()
+    running = _served(occupant)
+    if running is not None:
+        return _engine(place, running)
+    if occupant.state == "killed":
         with place.lock():
-            if place.record() == record:  # nobody has started another meanwhile
+            if place.record() == occupant.record:  # nobody has started another meanwhile
                 place.forget()
         raise NotFoundError(
             "the local engine was killed, and the data it held is lost",
             hint="start again with nothing: `rtp deploy`",
             code="engine-killed",
+        )
+    if occupant.state == "copied":
+        raise NotFoundError(
+            f"the local engine is not running: {COPIED}",
+            hint="start with nothing: `rtp deploy`",
+            code="engine-stopped",
         )
     raise NotFoundError(
         "the local engine is not running", hint="`rtp local start`, or `rtp deploy`", code="engine-stopped"
@@ -100,27 +119,30 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
     _check_installed()
     place.create()
     with place.lock():
-        record = place.record()
-        if record is not None and process.alive(record.pid, record.started):
-            return _running(place, record, port)
-        lost = _clear_if_killed(place)
+        before = place.occupant()
+        running = _served(before)
+        if running is not None:
+            return _running(place, running, port)
+        _clear_leftovers(place, before)
         place.create()
+        place.unshare()
         _launch(place, port, extra_env)
         record = place.record()
         if record is None:
             raise RtpError("the local engine ended just after it had started", hint=f"see {place.log_file}")
-        return _running(place, record, port, data_lost=lost)
+        return _running(place, record, port, data_lost=before.state == "killed", copied=before.state == "copied")
 
 
 def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
-    """Stop the engine and keep its data; False when none was running. What a killed one left is cleared."""
+    """Stop the engine and keep its data; False when none was running. What a killed or copied one left is cleared."""
     place = folder(root)
     if place.record() is None:
         return False
     with place.lock():
-        record = place.record()
-        if record is None or not process.alive(record.pid, record.started):
-            _clear_if_killed(place)
+        occupant = place.occupant()
+        record = _served(occupant)
+        if record is None:
+            _clear_leftovers(place, occupant)
             return False
         process.terminate(record.pid, record.started)
         if not process.wait_gone(record.pid, record.started, timeout):
@@ -132,7 +154,7 @@ def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
                 + f"; its log is {place.log_file}",
             )
         if place.record() is not None:
-            _clear_if_killed(place)
+            _clear_leftovers(place, place.occupant())
             raise RtpError(
                 "the local engine died while it stopped, and the data it held is lost", hint="run `rtp deploy`"
             )
@@ -155,9 +177,9 @@ def taken_port(root: Path) -> int | None:
 def reset(root: Path) -> None:
     """Forget all data; a running engine goes on, empty."""
     place = folder(root)
-    record = place.record()
-    if record is not None and process.alive(record.pid, record.started):
-        _reset(_engine(place, record))
+    running = _served(place.occupant())
+    if running is not None:
+        _reset(_engine(place, running))
         return
     if not place.path.exists():
         return
@@ -178,13 +200,15 @@ def _reset(engine: Engine) -> None:
         )
 
 
-def _engine(place: Folder, record: Record, *, data_lost: bool = False) -> Engine:
+def _engine(place: Folder, record: Record, *, data_lost: bool = False, copied: bool = False) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
-    return Engine(url, record.port, record.pid, record.token, place.log_file, data_lost)
+    return Engine(url, record.port, record.pid, record.token, place.log_file, data_lost, copied)
 
 
-def _running(place: Folder, record: Record, port: int | None, *, data_lost: bool = False) -> Engine:
-    engine = _engine(place, record, data_lost=data_lost)
+def _running(
+    place: Folder, record: Record, port: int | None, *, data_lost: bool = False, copied: bool = False
+) -> Engine:
+    engine = _engine(place, record, data_lost=data_lost, copied=copied)
     if port is not None and port != record.port:
         raise RefusedError(
             f"the local engine runs already, on port {record.port}",
@@ -198,13 +222,26 @@ def _running(place: Folder, record: Record, port: int | None, *, data_lost: bool
     return engine
 
 
-def _clear_if_killed(place: Folder) -> bool:
-    """Clear what a killed engine left; needs the lock. Its functions end by themselves once it is gone."""
-    record = place.record()
-    if record is None or process.alive(record.pid, record.started):
-        return False
-    place.clear()
-    return True
+def _served(occupant: Occupant) -> Record | None:
+    """The record of the engine that runs in the folder; None when there is none. Refuses one that runs elsewhere."""
+    if occupant.state == "elsewhere":
+        pid = f" {occupant.record.pid}" if occupant.record and occupant.record.pid else ""
+        raise RefusedError(
+            f"the local engine of this folder is a process{pid} that cannot be seen from here",
+            hint="it runs in another container, on another machine or under another version of rtp: "
+            "run `rtp local stop` there",
+            code="engine-elsewhere",
+        )
+    return occupant.record if occupant.state == "running" else None
+
+
+def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
+    """Clear what a killed engine left, or what was copied; needs the lock. A killed one's functions end by themselves.
+
+    Data that was copied from a running engine is half a state: what that one held in memory is not in it.
+    """
+    if occupant.state in ("killed", "copied"):
+        place.clear()
 
 
 def _check_installed() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.local import process
-from rtp.local.state import DEFAULT_PORT, Folder, Record, try_lock
+from rtp.local.state import DEFAULT_PORT, Folder, Record
 
 if TYPE_CHECKING:
     from rtp.local.door import App
@@ -39,8 +39,8 @@ def main(argv: list[str]) -> int:
     os.umask(0o077)
     os.chdir(place.path)
     os.set_inheritable(ready, False)
-    hold = (place.path / "serving").open("a")
-    if not try_lock(hold.fileno()):
+    serving = place.serve()
+    if serving is None:
         return _say(ready, "busy")
     listener = _bind(port, place.last_port())
     if listener is None:
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     place.create()
     _log_to(place)
     asyncio.run(_serve(place, listener, ready))
-    hold.close()
+    serving.close()
     return 0
 
 
@@ -66,7 +66,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     await engine.start()
     app = wrapped(engine.app, engine.telemetry, port=port, token=token, has_xray=engine.has_xray)
     listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
-    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token))
+    device, inode = place.identity()
+    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, device, inode))
     _say(ready, "ready")
 
     async def drained() -> None:

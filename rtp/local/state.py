@@ -9,26 +9,47 @@ import os
 import shutil
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import ConfigError, WaitTimeoutError
+from rtp.local import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import TextIO
 
 
 DEFAULT_PORT = 4566
+_ENDING_S = 5.0  # a process that is being killed may hold its lock a little longer than it can be seen
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Who serves this folder; written when the engine is ready, removed once it has stopped with its data saved."""
+    """Who serves this folder; written when the engine is ready, removed once it has stopped with its data saved.
+
+    device, inode: the folder that it serves. A copy of the folder has a copy of the record, but other numbers.
+    """
 
     pid: int
     started: str
     port: int
     token: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """Which engine a folder has.
+
+    running: its process serves this very folder. killed: it did, and died without saving.
+    copied: the record was copied with the folder, from one whose engine was running; this folder has none.
+    elsewhere: a process serves this folder that cannot be seen from here, such as one in another container.
+    """
+
+    state: Literal["stopped", "running", "killed", "copied", "elsewhere"]
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,11 @@ class Folder:
     def stderr_file(self) -> Path:
         """What the process says outside its log, such as a crash at import."""
         return self.path / "stderr.log"
+
+    @property
+    def serving_file(self) -> Path:
+        """Locked by the process that serves the folder for as long as it lives; it holds the folder's identity."""
+        return self.path / "serving"
 
     @property
     def lock_file(self) -> Path:
@@ -110,7 +136,61 @@ class Folder:
                 code="folder-not-readable",
             ) from error
         except (ValueError, TypeError, NotADirectoryError):
-            return Record(pid=0, started="", port=0, token="") if self.record_file.is_file() else None
+            return _UNREADABLE if self.record_file.is_file() else None
+
+    def identity(self) -> tuple[int, int]:
+        """Device and inode: the same after a move within a file system, others in a copy."""
+        status = self.path.stat()
+        return status.st_dev, status.st_ino
+
+    def occupant(self) -> Occupant:
+        """The engine of this very folder, whatever a record says that was copied here."""
+        record = self.record()
+        if record is None:
+            return Occupant("stopped")
+        if record is not _UNREADABLE and (record.device, record.inode) != self.identity():
+            return Occupant("copied", record)
+        deadline = time.monotonic() + _ENDING_S
+        while self._is_served():
+            if process.alive(record.pid, record.started):
+                return Occupant("running", record)
+            if time.monotonic() > deadline:
+                return Occupant("elsewhere", record)
+            time.sleep(0.05)
+        return Occupant("killed", record) if self.record() == record else self.occupant()
+
+    def _is_served(self) -> bool:
+        """Whether a process holds the lock of the one that serves; a pid alone may belong to another by now."""
+        try:
+            with self.serving_file.open() as file:
+                return not try_lock(file.fileno(), fcntl.LOCK_SH)  # shared, so that two that look see no engine
+        except FileNotFoundError:
+            return False
+
+    def serve(self, timeout: float = _ENDING_S) -> TextIO | None:
+        """Take the lock of the process that serves, until the file is closed; None when another process has it."""
+        file = self.serving_file.open("a")
+        deadline = time.monotonic() + timeout  # somebody who looks whether it is free has it for a moment
+        while not try_lock(file.fileno()):
+            if time.monotonic() > deadline:
+                file.close()
+                return None
+            time.sleep(0.05)
+        file.truncate(0)
+        file.write(self._identity_text())
+        file.flush()
+        return file
+
+    def unshare(self) -> None:
+        """Give a copy that was made of hard links files of its own; needs the lock, and no engine that runs here."""
+        if is_shared(self.serving_file) and self.serving_file.read_text() != self._identity_text():
+            self.serving_file.unlink()  # the original's engine holds its lock
+        for file in (self.stderr_file, self.log_file, self.log_file.with_name(f"{self.log_file.name}.1")):
+            if is_shared(file):
+                write_private(file, file.read_text(errors="replace"))
+
+    def _identity_text(self) -> str:
+        return "{} {}\n".format(*self.identity())
 
     def write_record(self, record: Record) -> None:
         """Write the Record whole or not at all, readable by this user alone."""
@@ -149,15 +229,26 @@ class Folder:
             yield
 
 
+_UNREADABLE = Record(pid=0, started="", port=0, token="", device=0, inode=0)  # stands for a damaged one
+
+
 def folder(root: Path) -> Folder:
     """The state folder of the engine of a project folder."""
     return Folder(root.resolve() / ".rtp" / "local")
 
 
-def try_lock(descriptor: int) -> bool:
+def is_shared(path: Path) -> bool:
+    """Whether a file has hard links elsewhere, as in a copy by `cp -al`."""
+    try:
+        return path.stat().st_nlink > 1
+    except FileNotFoundError:
+        return False
+
+
+def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     """Lock an open file until it is closed; False when another process has it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

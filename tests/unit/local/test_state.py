@@ -14,7 +14,7 @@ import pytest
 from rtp.errors import WaitTimeoutError
 from rtp.local import process
 from rtp.local.environment import scrubbed
-from rtp.local.state import Folder, Record
+from rtp.local.state import Folder, Occupant, Record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_nothing_of_the_user_is_passed_on(place: Folder) -> None:
 
 
 def test_a_record_is_private_and_whole(place: Folder) -> None:
-    record = Record(pid=7, started="then", port=4566, token="t")
+    record = Record(7, "then", 4566, "t", *place.identity())
     place.write_record(record)
     assert place.record() == record
     assert place.record_file.stat().st_mode & 0o777 == 0o600
@@ -69,8 +69,53 @@ def test_a_damaged_record_is_that_of_a_killed_engine(place: Folder) -> None:
         assert not process.alive(record.pid, record.started)
 
 
+def test_a_record_of_another_folder_is_that_of_a_copy(place: Folder) -> None:
+    assert place.occupant() == Occupant("stopped")
+    device, inode = place.identity()
+    for of in ((device, inode + 1), (device + 1, inode)):
+        record = Record(os.getpid(), process.started(os.getpid()) or "", 4566, "t", *of)
+        place.write_record(record)
+        assert place.occupant() == Occupant("copied", record)
+
+
+def test_a_live_process_that_does_not_serve_is_no_engine(place: Folder) -> None:
+    # Given a record whose process lives, without the lock of the one that serves
+    record = Record(os.getpid(), process.started(os.getpid()) or "", 4566, "t", *place.identity())
+    place.write_record(record)
+    assert place.occupant() == Occupant("killed", record)
+    # When it takes the lock, then lets go
+    serving = place.serve()
+    assert serving is not None
+    assert place.occupant() == Occupant("running", record)
+    assert place.serve(timeout=0) is None
+    serving.close()
+    assert place.occupant().state == "killed"
+
+
+def test_hard_links_are_parted_from_the_original(place: Folder, tmp_path: Path) -> None:
+    # Given a copy made of hard links, while the original is served
+    serving = place.serve()
+    place.log_file.write_text("logged\n")
+    copy = Folder(tmp_path / "copy")
+    copy.path.mkdir()
+    for file in place.path.iterdir():
+        if file.is_file():
+            os.link(file, copy.path / file.name)
+    # When
+    copy.unshare()
+    # Then each has its own lock and log
+    own = copy.serve(timeout=0)
+    assert serving is not None and own is not None
+    assert copy.log_file.read_text() == "logged\n"
+    assert not copy.log_file.samefile(place.log_file)
+    place.unshare()
+    assert place.serve(timeout=0) is None
+    serving.close()
+    own.close()
+
+
 def test_clearing_leaves_the_folder_and_the_port(place: Folder) -> None:
-    place.write_record(Record(pid=7, started="then", port=4566, token="t"))
+    place.write_record(Record(7, "then", 4566, "t", *place.identity()))
     (place.data / "state").mkdir()
     place.clear()
     assert place.record() is None
