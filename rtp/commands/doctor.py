@@ -66,7 +66,7 @@ def _engine(environment: Environment) -> op.Check:
     """The embedded engine, where the environment is the local one."""
     from importlib.util import find_spec
 
-    from rtp.local import engine
+    from rtp.local import engine, losses
 
     if not environment.embedded:
         return op.ok("engine", f"not needed for {environment.name}")
@@ -74,12 +74,12 @@ def _engine(environment: Environment) -> op.Check:
         return op.fail("engine", "The local engine is not installed.", "Run `pip install 'rtp[local]'`.")
     found = engine.status(environment.root)
     if found.state == "killed":
-        return op.warn("engine", "It was killed, and what it held is lost.", "`rtp deploy` starts a new one.")
+        return op.warn("engine", f"{found.loss}.", f"{losses.restart(found.saved)}.")
     if found.state == "elsewhere":
         said = "A process that cannot be seen from here serves this folder, such as one in another container."
         return op.fail("engine", said, "Run `rtp local stop` where it was started.")
     if found.copied:
-        return op.warn("engine", f"It does not run: {engine.COPIED}.", "`rtp deploy` starts one with nothing.")
+        return op.warn("engine", f"It does not run: {found.loss}.", f"{losses.restart(found.saved)}.")
     if found.engine is not None and not found.answers:
         return op.fail(
             "engine",

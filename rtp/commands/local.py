@@ -13,7 +13,7 @@ from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.errors import ConfigError
-from rtp.local import engine
+from rtp.local import engine, losses
 from rtp.view import Fields, Line, View, advice, bad, command, good, line, name, warn
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class EngineReport:
     log_file: str
     data_lost: bool = False
     copied: bool = False
+    saved: str | None = None
+    loss: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,9 @@ def start(
     """Start the engine, or find the one that runs."""
     root = session.environment.root
     running = engine.start(root, port=port)
-    if running.data_lost:
-        session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
-    if running.copied:
-        session.out.warn(f"{engine.COPIED}; the engine begins with nothing")
-    report = _report(engine.status(root), data_lost=running.data_lost, copied=running.copied)
-    session.out.result(report, _render)
+    if running.loss:
+        session.out.warn(running.loss)
+    session.out.result(_report(engine.status(root), data_lost=running.data_lost, loss=running.loss), _render)
 
 
 @app.command()
@@ -75,14 +74,12 @@ def stop(session: Session) -> None:
     root = session.environment.root
     before = engine.status(root)
     stopped = engine.stop(root)
-    lost = before.state == "killed"
-    if lost:
-        session.out.warn("the engine had been killed; the data it held is lost and what was left has been cleared")
+    if before.loss:
+        session.out.warn(before.loss)
     elif not stopped:
         session.out.say("the engine was not running")
-    if before.copied:
-        session.out.warn(f"{engine.COPIED}; what was copied of it has been cleared")
-    session.out.result(_report(engine.status(root), data_lost=lost, copied=before.copied), _render)
+    lost = before.state == "killed"
+    session.out.result(_report(engine.status(root), data_lost=lost, loss=before.loss), _render)
 
 
 @app.command()
@@ -137,7 +134,7 @@ def env(session: Session) -> None:
     session.out.result(variables, _render_exports)
 
 
-def _report(found: engine.EngineStatus, *, data_lost: bool = False, copied: bool = False) -> EngineReport:
+def _report(found: engine.EngineStatus, *, data_lost: bool = False, loss: str = "") -> EngineReport:
     running = found.engine
     return EngineReport(
         state=found.state,
@@ -148,13 +145,15 @@ def _report(found: engine.EngineStatus, *, data_lost: bool = False, copied: bool
         folder=str(found.folder),
         log_file=str(found.log_file),
         data_lost=data_lost,
-        copied=copied or found.copied,
+        copied=found.copied,
+        saved=found.saved,
+        loss=loss or found.loss,
     )
 
 
 def _render(report: EngineReport) -> list[View]:
     if report.state == "stopped" and report.copied:
-        return [advice(f"the engine is not running: {engine.COPIED}; start with nothing by `rtp local start`")]
+        return [advice(f"the engine is not running: {report.loss}"), advice(losses.restart(report.saved))]
     if report.state == "elsewhere":
         return [
             line("the engine runs elsewhere, such as in another container: a process that cannot be seen from here")
@@ -164,7 +163,8 @@ def _render(report: EngineReport) -> list[View]:
     if report.state == "killed":
         return [
             Line((bad("killed"),)),
-            advice("the data it held is lost; begin again with `rtp local start` or `rtp deploy`"),
+            line(report.loss),
+            advice(losses.restart(report.saved)),
         ]
     return [
         Fields(
@@ -173,6 +173,7 @@ def _render(report: EngineReport) -> list[View]:
                 ("Endpoint", Line((name(str(report.endpoint_url)),))),
                 ("Process", report.pid),
                 ("Folder", report.folder),
+                ("Saved", losses.when(report.saved) if report.saved else "not yet; a stop saves"),
                 ("Log", report.log_file),
             )
         )

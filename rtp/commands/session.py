@@ -72,10 +72,8 @@ class Session:
 
         root = self.environment.root
         running = engine.start(root) if start else engine.require(root)
-        if running.data_lost:
-            self.out.warn("the local engine had died; its data was lost and has been cleared")
-        if running.copied:
-            self.out.warn(f"{engine.COPIED}; the engine begins with nothing")
+        if running.loss:
+            self.out.warn(running.loss)
         return running.endpoint_url
 
 

@@ -9,13 +9,13 @@ import select
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
-from rtp.local import environment, process
+from rtp.local import environment, losses, process, saves
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
 
@@ -25,15 +25,14 @@ if TYPE_CHECKING:
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0  # saving many records takes a while, and a stop that is cut short loses all of them
 HEALTH_PATH = "/_ministack/health"
-COPIED = "this folder is a copy of one whose engine was running, which had not saved its data"
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A running engine.
 
-    data_lost: its predecessor was killed, and what that one held had to be cleared.
-    copied: the folder was copied from one whose engine was running, so that what was copied could not be used.
+    loss: what its data lacks, in words, where its predecessor was killed or the folder was copied while that one ran.
+    data_lost: its predecessor was killed.
     """
 
     endpoint_url: str
@@ -42,16 +41,17 @@ class Engine:
     token: str
     log_file: Path
     data_lost: bool = False
-    copied: bool = False
+    loss: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
     """How the engine of a folder is.
 
-    killed: it died without saving, so the next start begins with nothing.
+    killed: it died without saving, so the next start goes back to its last save.
     elsewhere: a process that cannot be seen from here serves the folder.
-    copied: the folder was copied from one whose engine was running; it has no engine, and no data that can be used.
+    copied: the folder was copied from one whose engine was running; it has no engine, and that one's last save.
+    saved: when the last save was made, ISO 8601. loss: what it lacks, in words, where it was killed or copied.
     """
 
     state: Literal["running", "stopped", "killed", "elsewhere"]
@@ -60,6 +60,8 @@ class EngineStatus:
     engine: Engine | None = None
     answers: bool = False
     copied: bool = False
+    saved: str | None = None
+    loss: str = ""
 
     @property
     def running(self) -> bool:
@@ -71,12 +73,20 @@ def status(root: Path) -> EngineStatus:
     """Look at the engine, changing nothing."""
     place = folder(root)
     occupant = place.occupant()
-    if occupant.state == "copied":
-        return EngineStatus("stopped", place.path, place.log_file, copied=True)
+    copied = occupant.state == "copied"
+    saved = saves.saved_at(place, copied=copied)
+    report = EngineStatus(
+        "stopped" if occupant.state == "copied" else occupant.state,
+        place.path,
+        place.log_file,
+        copied=copied,
+        saved=saved,
+        loss=losses.of(occupant.state, saved),
+    )
     if occupant.state != "running" or occupant.record is None:
-        return EngineStatus(occupant.state, place.path, place.log_file)
+        return report
     engine = _engine(place, occupant.record)
-    return EngineStatus("running", place.path, place.log_file, engine, answers=_answers(engine))
+    return replace(report, engine=engine, answers=_answers(engine))
 
 
 def require(root: Path) -> Engine:
@@ -92,16 +102,14 @@ def require(root: Path) -> Engine:
     if occupant.state == "killed":
         with place.lock():
             if place.record() == occupant.record:  # nobody has started another meanwhile
-                place.forget()
-        raise NotFoundError(
-            "the local engine was killed, and the data it held is lost",
-            hint="start again with nothing: `rtp deploy`",
-            code="engine-killed",
-        )
+                saves.discard_run(place)
+        saved = saves.saved_at(place)
+        raise NotFoundError(losses.killed(saved), hint=losses.restart(saved), code="engine-killed")
     if occupant.state == "copied":
+        saved = saves.saved_at(place, copied=True)
         raise NotFoundError(
-            f"the local engine is not running: {COPIED}",
-            hint="start with nothing: `rtp deploy`",
+            f"the local engine is not running: {losses.copied(saved)}",
+            hint=losses.restart(saved),
             code="engine-stopped",
         )
     raise NotFoundError(
@@ -130,7 +138,8 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
         record = place.record()
         if record is None:
             raise RtpError("the local engine ended just after it had started", hint=f"see {place.log_file}")
-        return _running(place, record, port, data_lost=before.state == "killed", copied=before.state == "copied")
+        loss = losses.of(before.state, saves.saved_at(place))
+        return replace(_running(place, record, port), data_lost=before.state == "killed", loss=loss)
 
 
 def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
@@ -155,8 +164,10 @@ def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
             )
         if place.record() is not None:
             _clear_leftovers(place, place.occupant())
+            saved = saves.saved_at(place)
             raise RtpError(
-                "the local engine died while it stopped, and the data it held is lost", hint="run `rtp deploy`"
+                f"the local engine could not save its data: {losses.killed(saved)}",
+                hint=f"{losses.restart(saved)}; the reason is in {place.log_file}",
             )
         return True
 
@@ -184,7 +195,9 @@ def reset(root: Path) -> None:
     if not place.path.exists():
         return
     with place.lock():
-        place.clear()
+        saves.discard_run(place)
+        saves.discard(place)
+        place.record_file.unlink(missing_ok=True)  # last: an interrupted reset is done again
 
 
 def _reset(engine: Engine) -> None:
@@ -200,15 +213,13 @@ def _reset(engine: Engine) -> None:
         )
 
 
-def _engine(place: Folder, record: Record, *, data_lost: bool = False, copied: bool = False) -> Engine:
+def _engine(place: Folder, record: Record) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
-    return Engine(url, record.port, record.pid, record.token, place.log_file, data_lost, copied)
+    return Engine(url, record.port, record.pid, record.token, place.log_file)
 
 
-def _running(
-    place: Folder, record: Record, port: int | None, *, data_lost: bool = False, copied: bool = False
-) -> Engine:
-    engine = _engine(place, record, data_lost=data_lost, copied=copied)
+def _running(place: Folder, record: Record, port: int | None) -> Engine:
+    engine = _engine(place, record)
     if port is not None and port != record.port:
         raise RefusedError(
             f"the local engine runs already, on port {record.port}",
@@ -236,12 +247,13 @@ def _served(occupant: Occupant) -> Record | None:
 
 
 def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
-    """Clear what a killed engine left, or what was copied; needs the lock. A killed one's functions end by themselves.
+    """Clear what a killed engine left, or what was copied, but for the last save; needs the lock.
 
-    Data that was copied from a running engine is half a state: what that one held in memory is not in it.
+    Its functions end by themselves once it is gone.
     """
     if occupant.state in ("killed", "copied"):
-        place.clear()
+        saves.discard_run(place, copied=occupant.state == "copied")
+        place.record_file.unlink(missing_ok=True)
 
 
 def _check_installed() -> None:
@@ -254,8 +266,9 @@ def _check_installed() -> None:
 def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:
     """Start the server and wait until it says that it is ready; the pipe ends early when it dies early."""
     read, write = os.pipe()
-    argv = [sys.executable, "-m", "rtp.local.server", str(place.path), str(port or 0), str(write)]
-    env = environment.scrubbed(place, os.environ, extra_env)
+    opened = os.open(place.path, os.O_RDONLY | os.O_DIRECTORY)
+    argv = [sys.executable, "-m", "rtp.local.server", str(opened), str(port or 0), str(write)]
+    env = environment.scrubbed(os.environ, extra_env)
     try:
         with place.stderr_file.open("wb") as errors:
             subprocess.run(
@@ -265,7 +278,7 @@ def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                pass_fds=(write,),
+                pass_fds=(opened, write),
                 start_new_session=True,
                 check=False,
                 timeout=START_TIMEOUT_S,
@@ -275,6 +288,7 @@ def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None
         ready, _, _ = select.select([read], [], [], START_TIMEOUT_S)
         answer = os.read(read, 4096).decode() if ready else "timeout"
     finally:
+        os.close(opened)
         os.close(read)
         if write >= 0:
             os.close(write)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 import site
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rtp.local.state import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtp.local.state import Folder
 
 PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+OWN = Folder(Path())  # as the engine sees it
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the engine takes any; real ones never reach it
 
 
-def scrubbed(folder: Folder, user: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the engine sees of the user's environment, with its own folders and switches added.
+def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the engine sees of the user's environment, with its own switches added.
 
-    Functions inherit it, so nothing of the user may be in it: no AWS_*, tokens, proxies, HOME.
+    Functions inherit it, so nothing of the user may be in it: no AWS_*, tokens, proxies, HOME. Paths are relative to
+    the engine's folder, which may be moved.
     """
     passed = {name: user[name] for name in PASSED if name in user}
     if site.ENABLE_USER_SITE and site.getuserbase():
@@ -27,8 +32,6 @@ def scrubbed(folder: Folder, user: Mapping[str, str], extra: Mapping[str, str] |
         "PATH": os.defpath,
         **passed,
         "PYTHONUTF8": "1",
-        "HOME": str(folder.home),
-        "TMPDIR": str(folder.tmp),
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_CONFIG_FILE": os.devnull,
@@ -36,12 +39,19 @@ def scrubbed(folder: Folder, user: Mapping[str, str], extra: Mapping[str, str] |
         "AWS_EC2_METADATA_DISABLED": "true",
         "BIND_HOST": "127.0.0.1",
         "PERSIST_STATE": "1",
-        "STATE_DIR": str(folder.data / "state"),
+        "STATE_DIR": str(OWN.live / "state"),
         "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(folder.data / "s3"),
+        "S3_DATA_DIR": str(OWN.live / "s3"),
         "LAMBDA_EXECUTOR": "local",
-        "DOCKER_HOST": f"unix://{folder.path / 'no-docker.sock'}",  # functions run in this interpreter
+        "DOCKER_HOST": "unix:///dev/null/no-docker.sock",  # functions run in this interpreter
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         **(extra or {}),
     }
+
+
+def settle(own: Path) -> None:
+    """Give this process, and so its functions, the folders for what is passing; `own` leads to the engine's folder."""
+    place = Folder(own)
+    os.environ |= {"HOME": str(place.home), "TMPDIR": str(place.tmp)}
+    tempfile.tempdir = None  # found anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,19 @@ from rtp.local.tracing import header
 from rtp.local.tracing.api import XRayApi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtp.local.door import App, Receive, Scope, Send
     from rtp.local.telemetry import Telemetry
 
 RESET_PATH = "/_ministack/reset"
 
 
-def wrapped(engine: App, telemetry: Telemetry, *, port: int, token: str, has_xray: bool) -> App:
-    """The engine behind the door, with X-Ray where it has none."""
-    inner: App = Context(engine, telemetry)
+def wrapped(
+    engine: App, telemetry: Telemetry, forget: Callable[[], None], *, port: int, token: str, has_xray: bool
+) -> App:
+    """The engine behind the door, with X-Ray where it has none. forget: forgets what is saved."""
+    inner: App = Context(engine, telemetry, forget)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
     return Door(inner, port=port, token=token)
@@ -27,9 +32,10 @@ def wrapped(engine: App, telemetry: Telemetry, *, port: int, token: str, has_xra
 class Context:
     """Tells the engine whose trace a request belongs to, and forgets what the engine forgets."""
 
-    def __init__(self, app: App, telemetry: Telemetry) -> None:
+    def __init__(self, app: App, telemetry: Telemetry, forget: Callable[[], None]) -> None:
         self._app = app
         self._telemetry = telemetry
+        self._forget = forget
         # With AUTH=true the engine enforces policies, those that allow TLS alone too; loopback counts as that.
         self._auth = os.environ.get("AUTH", "").lower() == "true"
 
@@ -45,6 +51,7 @@ class Context:
                 scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
             if scope["path"] == RESET_PATH and scope["method"] == "POST":
                 self._telemetry.clear()
+                await asyncio.to_thread(self._forget)
         await self._app(scope, receive, send)
 
 

@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import patches
+from rtp.local import patches, saves
 from rtp.local.patches import later, saving
 from rtp.local.sampling import Clockwork
 from rtp.local.telemetry import Telemetry
@@ -43,7 +43,7 @@ class MiniStack:
 
     async def start(self) -> None:
         """Load what the last stop saved, and begin to keep time."""
-        self.telemetry.traces.load_later(self._place.data / _TRACES)
+        self.telemetry.traces.load_later(self._place.live / _TRACES)
         self._daemon.start()
         gc.disable()  # what is loaded stays; looking through it again and again takes longer than loading it
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
@@ -78,9 +78,11 @@ class MiniStack:
         await self._lifespan("shutdown")
         self._daemon.close()
         try:
-            self.telemetry.traces.save(self._place.data / _TRACES)
+            self.telemetry.traces.save(self._place.live / _TRACES)
+            if not saving.failed:
+                await asyncio.to_thread(saves.complete, self._place)
         except OSError:
-            log.exception("the traces could not be saved")
+            log.exception("the data could not be saved")
             return False
         return not saving.failed
 

@@ -1,7 +1,8 @@
 """The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
-`python -m rtp.local.server FOLDER PORT READY_FD` goes into the background and writes one word to READY_FD:
-ready, port-taken or busy. SIGTERM saves all data and ends it.
+`python -m rtp.local.server FOLDER_FD PORT READY_FD` goes into the background and writes one word to READY_FD:
+ready, port-taken or busy. SIGTERM saves all data and ends it. It works in the folder that it was handed, not at a
+path: the folder may be moved meanwhile, and something else may get its old name.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import logging
 import logging.handlers
 import os
 import secrets
-import shutil
 import signal
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.local import process
+from rtp.local import environment, process, saves
+from rtp.local.anchor import anchored
 from rtp.local.state import DEFAULT_PORT, Folder, Record
 
 if TYPE_CHECKING:
@@ -32,22 +34,25 @@ GRACE_S = 2.0  # for requests under way when a stop is asked for
 
 def main(argv: list[str]) -> int:
     """Detach, then serve until told to stop."""
-    place, port, ready = Folder(Path(argv[0])), int(argv[1]), int(argv[2])
+    folder, port, ready = map(int, argv)
     if os.fork():
         return 0
     os.setsid()
     os.umask(0o077)
-    os.chdir(place.path)
-    os.set_inheritable(ready, False)
+    os.fchdir(folder)
+    for descriptor in (folder, ready):
+        os.set_inheritable(descriptor, False)
+    place = Folder(Path())
     serving = place.serve()
     if serving is None:
         return _say(ready, "busy")
     listener = _bind(port, place.last_port())
     if listener is None:
         return _say(ready, "port-taken")
-    for folder in (place.tmp, place.home):
-        shutil.rmtree(folder, ignore_errors=True)
-    place.create()
+    for leftover in (place.tmp, place.home):
+        place.remove(leftover)
+    saves.start(place)
+    environment.settle(anchored(folder))
     _log_to(place)
     asyncio.run(_serve(place, listener, ready))
     serving.close()
@@ -64,7 +69,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     port, token = listener.getsockname()[1], secrets.token_urlsafe(32)
     engine = MiniStack(place, port)
     await engine.start()
-    app = wrapped(engine.app, engine.telemetry, port=port, token=token, has_xray=engine.has_xray)
+    forget = partial(saves.discard, place)
+    app = wrapped(engine.app, engine.telemetry, forget, port=port, token=token, has_xray=engine.has_xray)
     listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
     device, inode = place.identity()
     place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, device, inode))
@@ -76,8 +82,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
 
     await _listen(app, listener, drained)
     saved = await engine.stop()
-    shutil.rmtree(place.tmp, ignore_errors=True)
-    if saved:  # else the next command finds an engine that did not end well, and begins with nothing
+    place.remove(place.tmp)
+    if saved:  # else the next command finds an engine that did not end well, and goes back to the save before
         place.record_file.unlink(missing_ok=True)
 
 
@@ -112,7 +118,8 @@ def _bind(port: int, last: int | None) -> socket.socket | None:
 
 
 def _log_to(place: Folder) -> None:
-    handler = logging.handlers.RotatingFileHandler(place.log_file, maxBytes=LOG_BYTES, backupCount=1)
+    handler = logging.handlers.RotatingFileHandler(place.log_file, maxBytes=LOG_BYTES, backupCount=1, delay=True)
+    handler.baseFilename = str(place.log_file)  # it has made that absolute, which a move would make wrong
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(name)s] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 

@@ -90,8 +90,18 @@ class Folder:
 
     @property
     def data(self) -> Path:
-        """Everything that a stop keeps and a kill spoils."""
+        """The last complete save; nothing writes into it."""
         return self.path / "data"
+
+    @property
+    def live(self) -> Path:
+        """What the running engine works in; a stop makes it the save."""
+        return self.path / "live"
+
+    @property
+    def previous(self) -> Path:
+        """The save before, while the new one takes its place."""
+        return self.path / "data.old"
 
     @property
     def tmp(self) -> Path:
@@ -109,7 +119,7 @@ class Folder:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, mode=0o700)
                 (self.path.parent / ".gitignore").write_text("*\n")
-            for folder in (self.path, self.data, self.tmp, self.home):
+            for folder in (self.path, self.live, self.tmp, self.home):
                 folder.mkdir(exist_ok=True, mode=0o700)
                 folder.chmod(0o700)
             if not os.access(self.path, os.W_OK | os.X_OK):
@@ -204,15 +214,9 @@ class Folder:
         except (OSError, ValueError):
             return None
 
-    def forget(self) -> None:
-        """Forget all data and keep the Record: of a killed engine, it still says so."""
-        for folder in (self.data, self.tmp, self.home):
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def clear(self) -> None:
-        """Forget all data, the Record last: an interrupted clearing is done again."""
-        self.forget()
-        self.record_file.unlink(missing_ok=True)
+    def remove(self, folder: Path) -> None:
+        """Remove one of the folders above with everything in it."""
+        shutil.rmtree(folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 60) -> Iterator[None]:

@@ -196,9 +196,9 @@ class Rig:
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
-                command = (entry / "cmdline").read_bytes()
-                name = f"ministack-lambda-{self.outputs[Output.WORKER]}".encode()
-                if name in command and str(self.project.root).encode() in command:
+                folder = (entry / "cwd").readlink()
+                name = f"ministack-lambda-{self.outputs[Output.WORKER]}"
+                if name in str(folder) and folder.is_relative_to(self.project.root):
                     found.append(int(entry.name))
         return found
 

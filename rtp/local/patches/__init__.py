@@ -33,6 +33,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         api_gateway,
         copies,
         event_source,
+        folder_paths,
         function_logs,
         invocations,
         later,
@@ -59,6 +60,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "usage": usage.apply,
         "alarms": alarms.apply,
         "saving": saving.apply,
+        "folder_paths": folder_paths.apply,
         "statements": statements.apply,
         "copies": copies.apply,
     }

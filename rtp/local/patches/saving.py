@@ -10,9 +10,12 @@ import contextlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtp.local.patches import replace, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 log = logging.getLogger("rtp.saving")
 failed: list[str] = []  # services whose state was not written: half a state is worse than none
@@ -20,10 +23,25 @@ failed: list[str] = []  # services whose state was not written: half a state is 
 
 def apply() -> None:
     """Put it in."""
+    import ministack.app
     from ministack.core import persistence
 
     require(persistence, "STATE_DIR", "_state_format_version", "_json_default", "load_state")
     replace(persistence, "save_state", save, "service data")
+    replace(ministack.app, "save_all", save_all, "services")
+
+
+def save_all(services: Mapping[str, Callable[[], Any]]) -> None:
+    """Write every service's state; one that gives none has not been used, and what is saved of it stands."""
+    for service, state_of in services.items():
+        try:
+            data = state_of()
+        except Exception:
+            log.exception("%s gave no state to save", service)
+            failed.append(service)
+            continue
+        if data is not None:
+            save(service, data)
 
 
 def save(service: str, data: dict[str, Any]) -> None:

@@ -90,9 +90,11 @@ class TraceStore:
     def save(self, path: Path) -> None:
         """Write all documents, for `load`."""
         self._loaded.wait()
-        with self._lock, gzip.open(path, "wt", compresslevel=1) as file:
+        draft = path.with_name(f"{path.name}.new")  # the file itself may have a second link, in the save before
+        with self._lock, gzip.open(draft, "wt", compresslevel=1) as file:
             for entry in self._entries.values():
                 file.writelines(f"{document}\n" for document in entry.documents.values())
+        draft.replace(path)
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote; nothing when there is nothing."""

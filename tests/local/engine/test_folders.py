@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import signal
 import subprocess
-from typing import TYPE_CHECKING
+import threading
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,13 +82,20 @@ def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Cal
     assert buckets(shop) == {"original"}
 
 
-def test_a_start_in_a_copy_says_that_it_begins_with_nothing(shop: Path) -> None:
-    engine.start(shop)
+def test_a_copy_of_a_running_engine_s_folder_begins_with_the_last_save(shop: Path) -> None:
+    # Given
+    aws(engine.start(shop)).call("s3", "create_bucket", Bucket="saved")
+    engine.stop(shop)
+    aws(engine.start(shop)).call("s3", "create_bucket", Bucket="since")
     other = shop.with_name("copy")
     shutil.copytree(shop, other)
+    # When
     first = engine.start(other)
-    assert first.copied and not first.data_lost
-    assert not engine.start(other).copied
+    # Then it has just that, and says so once
+    assert buckets(other) == {"saved"}
+    assert "last save" in first.loss and not first.data_lost
+    assert not engine.start(other).loss
+    assert buckets(shop) == {"saved", "since"}
 
 
 def test_a_copy_of_a_stopped_engine_s_folder_begins_with_its_data(shop: Path) -> None:
@@ -113,6 +124,23 @@ def test_a_link_to_the_project_leads_to_its_engine(shop: Path) -> None:
     assert engine.status(link).folder == folder(shop).path
     assert engine.stop(link)
     assert engine.status(shop).state == "stopped"
+
+
+def test_a_backup_put_in_the_folder_s_place_has_no_engine(shop: Path) -> None:
+    # Given a backup of a running engine's folder
+    running = engine.start(shop)
+    aws(running).call("s3", "create_bucket", Bucket="original")
+    backup = shop.with_name("backup")
+    shutil.copytree(shop, backup)
+    moved = shop.with_name("moved")
+    # When it takes the place of the folder
+    shop.rename(moved)
+    backup.rename(shop)
+    # Then the engine belongs to the folder that has moved
+    assert engine.status(shop).copied
+    assert not engine.stop(shop)
+    assert engine.require(moved).pid == running.pid
+    assert buckets(moved) == {"original"}
 
 
 def test_a_pid_that_belongs_to_another_process_by_now_is_no_engine(shop: Path) -> None:
@@ -155,3 +183,139 @@ def test_an_engine_that_cannot_be_seen_is_left_alone(shop: Path) -> None:
     place.write_record(record)
     assert engine.require(shop).pid == running.pid
     assert engine.status(shop).answers
+
+
+CODE = """
+import json, os, sys
+def handler(event, context):
+    if event.get("warm"):
+        return "warm"
+    import later
+    return {"later": later.VALUE, "tmp": os.path.isdir(os.environ["TMPDIR"]), "home": os.path.isdir(os.environ["HOME"])}
+"""
+
+
+def function(running: engine.Engine, name: str) -> str:
+    """A function that imports a module of its own only when it is called."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("app.py", CODE)
+        archive.writestr("later.py", "VALUE = 1\n")
+    role = "arn:aws:iam::000000000000:role/any"
+    made = {"FunctionName": name, "Runtime": "python3.13", "Role": role, "Handler": "app.handler", "Timeout": 30}
+    aws(running).call("lambda", "create_function", **made, Code={"ZipFile": packed.getvalue()})
+    return name
+
+
+def invoke(running: engine.Engine, name: str, **event: Any) -> Any:
+    answer = aws(running).call("lambda", "invoke", FunctionName=name, Payload=json.dumps(event).encode())
+    return json.loads(answer["Payload"].read())
+
+
+def move_project(shop: Path) -> Path:
+    return shop.rename(shop.with_name("shop-renamed"))
+
+
+def move_parent(shop: Path) -> Path:
+    """The folder above the project."""
+    return shop.parent.rename(shop.parent.with_name(f"{shop.parent.name}-renamed")) / shop.name
+
+
+def move_engine_folder(shop: Path) -> Path:
+    """Only `.rtp`, into another project."""
+    other = shop.with_name("other")
+    other.mkdir()
+    (shop / ".rtp").rename(other / ".rtp")
+    return other
+
+
+WORKS = {"later": 1, "tmp": True, "home": True}
+
+
+@pytest.mark.parametrize("move", [move_project, move_parent, move_engine_folder])
+def test_a_folder_that_is_moved_while_its_engine_runs_loses_nothing(
+    shop: Path, move: Callable[[Path], Path], request: pytest.FixtureRequest
+) -> None:
+    # Given an engine with data, and a function whose worker runs
+    running = engine.start(shop)
+    cloud = aws(running)
+    url = cloud.call("sqs", "create_queue", QueueName="jobs")["QueueUrl"]
+    cloud.call("sqs", "send_message", QueueUrl=url, MessageBody="before")
+    cloud.call("s3", "create_bucket", Bucket="bucket")
+    cloud.call("s3", "put_object", Bucket="bucket", Key="raw/before", Body=b"before")
+    warm, cold = function(running, "warm"), function(running, "cold")
+    assert invoke(running, warm, warm=True) == "warm"
+    # When it is moved, and something else gets its old name
+    moved = move(shop)
+    request.addfinalizer(lambda: engine.stop(moved))
+    precious = [shop / ".rtp" / "local" / name / "precious" for name in ("data", "live", "data.old", "tmp", "home")]
+    for file in precious:
+        file.parent.mkdir(parents=True)
+        file.write_text("not the engine's")
+    # Then all goes on
+    assert engine.require(moved).pid == running.pid
+    assert engine.status(moved).folder == folder(moved).path
+    assert invoke(running, warm) == WORKS
+    assert invoke(running, cold) == WORKS
+    cloud.call("sqs", "send_message", QueueUrl=url, MessageBody="after")
+    cloud.call("s3", "put_object", Bucket="bucket", Key="raw/after", Body=b"after")
+    assert cloud.call("s3", "get_object", Bucket="bucket", Key="raw/before")["Body"].read() == b"before"
+    # And a stop saves it where the folder is now
+    assert engine.stop(moved)
+    assert engine.status(moved).state == "stopped"
+    second = engine.start(moved)
+    assert not second.loss
+    listed = aws(second).call("s3", "list_objects_v2", Bucket="bucket")["Contents"]
+    assert {entry["Key"] for entry in listed} == {"raw/before", "raw/after"}
+    received = aws(second).call("sqs", "receive_message", QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert {message["Body"] for message in received} == {"before", "after"}
+    assert invoke(second, cold) == WORKS
+    # And the old name's new owner has all that it had
+    assert {file for file in shop.rglob("*") if file.is_file()} == set(precious)
+    assert {file.read_text() for file in precious} == {"not the engine's"}
+
+
+def test_what_is_written_while_the_folder_is_moved_to_and_fro_is_there(shop: Path) -> None:
+    # Given
+    running = engine.start(shop)
+    cloud = aws(running)
+    cloud.call("s3", "create_bucket", Bucket="bucket")
+    worker = function(running, "worker")
+    moved = shop.with_name("shop-renamed")
+    ended = threading.Event()
+
+    def move_to_and_fro() -> None:
+        while not ended.wait(0.001):
+            shop.rename(moved)
+            moved.rename(shop)
+
+    mover = threading.Thread(target=move_to_and_fro)
+    mover.start()
+    # When
+    try:
+        for number in range(150):
+            cloud.call("s3", "put_object", Bucket="bucket", Key=f"raw/{number}/key", Body=b"here")
+        assert invoke(running, worker) == WORKS
+    finally:
+        ended.set()
+        mover.join()
+    # Then
+    assert engine.stop(shop)
+    assert not moved.exists()
+    listed = aws(engine.start(shop)).call("s3", "list_objects_v2", Bucket="bucket")["Contents"]
+    assert len(listed) == 150
+
+
+def test_the_log_goes_on_in_a_moved_folder(shop: Path) -> None:
+    # Given an engine whose log is about to be rotated
+    running = engine.start(shop)
+    moved = move_project(shop)
+    with (folder(moved).path / "engine.log").open("a") as log:
+        log.truncate(5_000_000)
+    # When it logs
+    engine.stop(moved)
+    # Then
+    assert running.pid
+    assert "saving" in (folder(moved).path / "engine.log").read_text()
+    assert (folder(moved).path / "engine.log.1").exists()
+    assert not shop.exists()

@@ -39,11 +39,11 @@ def aws(running: engine.Engine) -> Aws:
 
 
 def processes_in(place: Path) -> list[int]:
-    """Processes that work in this folder, by their environment."""
+    """Processes that work in this folder or below it."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if f"TMPDIR={place}".encode() in (entry / "environ").read_bytes():
+            if (entry / "cwd").readlink().is_relative_to(place):
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -78,10 +78,11 @@ def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
     assert second.token != first.token
 
 
-def test_a_kill_is_noticed_and_everything_is_cleared_together(root: Path) -> None:
+def test_a_kill_is_noticed_and_what_was_not_saved_goes_together(root: Path) -> None:
     # Given
     first = engine.start(root)
     aws(first).call("s3", "create_bucket", Bucket="gone")
+    aws(first).call("s3", "put_object", Bucket="gone", Key="key", Body=b"written to the disk at once")
     # When
     os.killpg(first.pid, signal.SIGKILL)
     process.wait_gone(first.pid, folder(root).record().started, 5)  # type: ignore[union-attr]
@@ -90,7 +91,50 @@ def test_a_kill_is_noticed_and_everything_is_cleared_together(root: Path) -> Non
     with pytest.raises(NotFoundError, match="killed") as caught:
         engine.require(root)
     assert caught.value.code == "engine-killed"
-    assert not folder(root).data.exists()
+    assert not folder(root).live.exists()
+    assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
+
+
+def test_a_kill_goes_back_to_the_last_save(root: Path) -> None:
+    # Given a save, and changes of every kind since
+    first = engine.start(root)
+    url = aws(first).call("sqs", "create_queue", QueueName="jobs")["QueueUrl"]
+    aws(first).call("sqs", "send_message", QueueUrl=url, MessageBody="saved")
+    aws(first).call("s3", "create_bucket", Bucket="bucket")
+    for key in ("left", "changed", "removed"):
+        aws(first).call("s3", "put_object", Bucket="bucket", Key=key, Body=b"saved")
+    engine.stop(root)
+    second = engine.start(root)
+    aws(second).call("sqs", "purge_queue", QueueUrl=url)
+    aws(second).call("s3", "put_object", Bucket="bucket", Key="changed", Body=b"lost")
+    aws(second).call("s3", "put_object", Bucket="bucket", Key="new", Body=b"lost")
+    aws(second).call("s3", "delete_object", Bucket="bucket", Key="removed")
+    # When
+    os.killpg(second.pid, signal.SIGKILL)
+    process.wait_gone(second.pid, folder(root).record().started, 5)  # type: ignore[union-attr]
+    with pytest.raises(NotFoundError, match="since its last save, of 2"):
+        engine.require(root)
+    third = engine.start(root)
+    # Then everything is as it was saved
+    assert third.data_lost and "last save" in third.loss
+    listed = aws(third).call("s3", "list_objects_v2", Bucket="bucket")["Contents"]
+    keys = {entry["Key"] for entry in listed}
+    bodies = {key: aws(third).call("s3", "get_object", Bucket="bucket", Key=key)["Body"].read() for key in keys}
+    assert bodies == dict.fromkeys(("left", "changed", "removed"), b"saved")
+    received = aws(third).call("sqs", "receive_message", QueueUrl=url)
+    assert [message["Body"] for message in received["Messages"]] == ["saved"]
+
+
+def test_a_reset_forgets_the_last_save_too(root: Path) -> None:
+    # Given
+    aws(engine.start(root)).call("s3", "create_bucket", Bucket="saved")
+    engine.stop(root)
+    running = engine.start(root)
+    # When
+    engine.reset(root)
+    os.killpg(running.pid, signal.SIGKILL)
+    process.wait_gone(running.pid, folder(root).record().started, 5)  # type: ignore[union-attr]
+    # Then
     assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
 
 
@@ -106,22 +150,22 @@ def test_start_after_a_kill_says_that_data_was_lost(root: Path) -> None:
     assert not engine.start(root).data_lost
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes by their environment")
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds processes by their working folders")
 def test_functions_end_with_the_engine_however_it_ends(root: Path, wait_for: Callable[..., Any]) -> None:
+    place = folder(root).path
     for number in (signal.SIGKILL, signal.SIGTERM):
         # Given an engine with a function that is busy
         running = engine.start(root)
         made = make_slow_function(aws(running))
         caller = invoke_in_background(running, made)
-        tmp = folder(root).tmp
-        assert wait_for(lambda tmp=tmp: len(processes_in(tmp)) >= 2), "the function's worker runs"
+        assert wait_for(lambda: len(processes_in(place)) >= 2), "the function's worker runs"
         # When
         if number is signal.SIGKILL:
             os.kill(running.pid, number)
         else:
             engine.stop(root)
         # Then
-        assert wait_for(lambda tmp=tmp: not processes_in(tmp), 15), "no process is left"
+        assert wait_for(lambda: not processes_in(place), 15), "no process is left"
         caller.kill()
         caller.wait()
 
@@ -154,7 +198,7 @@ def test_the_x_ray_sdk_leaves_nothing_in_tmp(root: Path) -> None:
     # Then
     path, written = json.loads(answer["Payload"].read())
     assert written
-    assert Path(path).is_relative_to(folder(root).tmp)
+    assert Path(path).resolve().is_relative_to(folder(root).tmp)
 
 
 def test_only_this_user_can_read_the_state(root: Path) -> None:
@@ -240,7 +284,7 @@ def test_what_cannot_be_saved_is_not_half_there(root: Path) -> None:
     running = engine.start(root)
     aws(running).call("s3", "create_bucket", Bucket="half")
     aws(running).call("sqs", "create_queue", QueueName="half")
-    state = folder(root).data / "state"
+    state = folder(root).live / "state"
     state.mkdir(exist_ok=True)
     (state / "sqs.new").mkdir()  # where it would be written
     # When
@@ -289,7 +333,7 @@ def test_the_user_s_environment_does_not_reach_functions(root: Path) -> None:
     environment = json.loads(answer["Payload"].read())
     # Then
     assert canary not in json.dumps(environment)
-    assert environment["HOME"] == str(folder(root).home)
+    assert Path(environment["HOME"]).samefile(folder(root).home)
     assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
     assert environment["AWS_CONFIG_FILE"] == "/dev/null"
     assert environment["AWS_ENDPOINT_URL"] == running.endpoint_url

@@ -256,3 +256,38 @@ def test_a_message_sent_while_a_poller_deletes(engine_is: str, left: int, tmp_pa
         [sys.executable, "-c", RACE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert run.stdout.strip() == str(left), run.stderr
+
+
+MOVE = """
+import os, sys
+from pathlib import Path
+
+os.environ |= {"S3_PERSIST": "1", "S3_DATA_DIR": "live/s3"}
+Path("shop").mkdir()
+os.chdir("shop")
+from ministack.services import s3
+from rtp.local import patches
+from rtp.local.telemetry import Telemetry
+
+if sys.argv[1] == "mended":
+    patches.apply_all(Telemetry())
+
+# The folder is moved between the two: where to write, and to write.
+path = s3._object_disk_path("bucket", "raw/key", "000000000000")
+Path("../shop").rename("../moved")
+os.makedirs(os.path.dirname(path))
+s3._atomic_write(path, b"body")
+print(Path("../shop").exists())
+os.makedirs("live/s3/000000000000/bucket", exist_ok=True)
+os.symlink("/", "live/s3/000000000000/bucket/out")
+print(s3._object_disk_path("bucket", "out/key", "000000000000").endswith("bucket/out/key"))
+"""
+
+
+@pytest.mark.parametrize(("engine_is", "old_name"), [("plain", "True"), ("mended", "False")])
+def test_an_object_written_while_the_folder_is_moved(engine_is: str, old_name: str, tmp_path: Any) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", MOVE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    # Then the old name is not made anew, and no link leads out of the bucket
+    assert run.stdout.split() == [old_name, "False"], run.stderr

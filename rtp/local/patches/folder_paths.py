@@ -1,0 +1,60 @@
+"""Paths inside the engine's folder stay as they are given, so that they are right while the folder is moved.
+
+Without this, S3 and the function workers turn each path into an absolute one and use it a moment later: what is written
+while the project is renamed goes to a folder of the old name, which is made anew for it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from rtp.local.patches import require
+
+
+def apply() -> None:
+    """Install the patch."""
+    from ministack.core import lambda_runtime
+    from ministack.services import s3
+
+    resolved = resolver(tempfile.gettempdir())
+    for module in (s3, lambda_runtime):
+        require(module, "os")
+        path = SimpleNamespace(**{**vars(os.path), "realpath": resolved})
+        module.os = SimpleNamespace(**{**vars(os), "path": path})
+
+
+def resolver(own: str) -> Any:
+    """`os.path.realpath`, but for paths that are relative or below `own` and lead through no link."""
+
+    def realpath(path: Any, *, strict: bool = False) -> Any:
+        plain = os.path.normpath(path)
+        if not plain.startswith(os.sep):
+            prefix, rest = "", plain
+        elif plain.startswith(own + os.sep):
+            prefix, rest = own, plain[len(own) + 1 :]
+        else:
+            return os.path.realpath(path, strict=strict)
+        if rest.split(os.sep, 1)[0] == ".." or _leads_through_a_link(prefix, rest):
+            return os.path.realpath(path, strict=strict)
+        return plain
+
+    return realpath
+
+
+def _leads_through_a_link(prefix: str, rest: str) -> bool:
+    """Whether a part of `rest` is a link; `prefix` is not looked at."""
+    path = prefix and prefix + os.sep
+    for name in Path(rest).parts:
+        path += name
+        try:
+            if stat.S_ISLNK(os.lstat(path).st_mode):
+                return True
+        except OSError:
+            return False  # what does not exist leads nowhere
+        path += os.sep
+    return False
