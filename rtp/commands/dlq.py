@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from rtp.commands.options import Since, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError, UsageError
+from rtp.ops import files
 from rtp.ops.dlq import edit, inspect, journal, lease
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
@@ -56,6 +56,8 @@ def inspect_(
     ] = None,
 ) -> None:
     """Show what is in the dead-letter queue and why. Nothing is consumed; numbers are approximate, as SQS's are."""
+    if export is not None:
+        files.check(export)
     out = session.out
     wanted = _wanted(ids, types, error, grep, since)
     busy = lease.current(session.aws, session.outputs[Output.TABLE])
@@ -63,7 +65,7 @@ def inspect_(
         out.warn(f"{lease.described(busy)} is moving messages; what is shown may be gone in a moment")
     found, broken = _look(session, wanted, limit)
     if export is not None:
-        _export(export, found.messages)
+        files.write(export, "".join(f"{plain.dumps(m)}\n" for m in found.messages), private=True)
         out.say(line(dim(f"{many(len(found.messages), 'message')} in {export}")))
     out.result(found, dlqlook.inspection)
     if broken:
@@ -271,13 +273,3 @@ def _exit(broken: Interruption, repair: Repair) -> None:
 
 def _missing(asked: list[str] | None, met: list[str]) -> list[str]:
     return [each for each in asked or () if each not in met]
-
-
-def _export(path: Path, letters: list[DeadLetter]) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, 0o600)
-            file.writelines(f"{plain.dumps(letter)}\n".encode() for letter in letters)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}.", hint="Name another file.") from None

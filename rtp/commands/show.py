@@ -10,7 +10,7 @@ import typer
 from rtp.commands import interrupts, showlook, showpage
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.errors import UsageError
+from rtp.ops import files
 from rtp.ops.events import story as op
 from rtp.view import dim, line, name
 
@@ -26,11 +26,13 @@ def show(
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page of its own to this file.")] = None,
 ) -> None:
     """Tell the whole story of one event: record, attempts, log lines, trace, and where it is now."""
+    if html is not None:
+        files.check(html)
     out, stack = session.out, session.environment.names.stack
     with interrupts.gently() as broken:
         story = op.tell(session.aws, session.outputs, stack, event_id, stop=broken.stop)
     if html is not None:
-        _write(html, showpage.page(story))
+        files.write(html, showpage.page(story), private=True)
     if out.json:
         out.document(story.document())
     else:
@@ -39,10 +41,3 @@ def show(
         out.say(line(dim("page "), name(str(html))))
     if broken:
         raise typer.Exit(broken.exit_code)
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}.", hint="Give --html another file.") from None

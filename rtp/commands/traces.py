@@ -15,7 +15,8 @@ from rtp.commands.tracelook import outcome, waterfall
 from rtp.commands.tracepage import page
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
-from rtp.errors import RtpError, UsageError
+from rtp.errors import UsageError
+from rtp.ops import files
 from rtp.ops.telemetry import tracelogs
 from rtp.ops.telemetry import traces as op
 from rtp.view import Cell, Column, Table, Text, View, dim, line, name
@@ -87,24 +88,17 @@ def show(
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page of its own to this file.")] = None,
 ) -> None:
     """Show one trace as a waterfall, with exceptions and the log lines in place."""
+    if html is not None:
+        files.check(html)
     out = session.out
     found = op.resolve(session.aws, session.outputs, session.environment.names.stack, trace)
     lines = tracelogs.of(session.aws, session.outputs, found) if html or not out.json else []
     if html is not None:
-        _write(html, page(found, lines))
+        files.write(html, page(found, lines), private=True)
     stack, block = session.environment.names.stack, out.glyph("█", "=")
     out.result(found, lambda f: waterfall(f, lines, width=out.width, block=block, stack=stack))
     if html is not None:
         out.say(line(dim("page "), name(str(html))))
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise RtpError(
-            f"{file} cannot be written: {error.strerror or error}.", hint="Give --html another file."
-        ) from None
 
 
 def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:

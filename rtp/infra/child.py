@@ -38,6 +38,7 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
     if done.returncode == 0:
         log.unlink(missing_ok=True)
         return
+    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"{done.stdout}\n{done.stderr}")
     raise RtpError(
         f"The synthesis failed: {_cause(done.returncode, done.stderr)}",

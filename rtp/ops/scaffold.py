@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp.config import DEFAULT_PROJECT
 from rtp.errors import ConfigError
+from rtp.ops import files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,19 +113,19 @@ class Scaffold:
 def write(folder: Path) -> Scaffold:
     """Write the project's files; what is there is kept as it is. Raises ConfigError."""
     project = project_name(folder.resolve().name)
-    written, kept = [], []
+    written: list[str] = []
+    kept: list[str] = []
     try:
         for name, content in FILES.items():
             path = folder / name
-            if path.exists():
-                kept.append(name)
-                continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content.replace("{project}", project) if name == "rtp.toml" else content, encoding="utf-8")
-            written.append(name)
+            text = content.replace("{project}", project) if name == "rtp.toml" else content
+            (written if files.create(path, text) else kept).append(name)
     except OSError as error:
         raise ConfigError(
-            f"{error.filename or folder} cannot be written: {error.strerror}.", hint="Choose another folder."
+            f"{error.filename or folder} cannot be written: {error.strerror}.",
+            hint="Choose another folder.",
+            code="file-not-writable",
         ) from None
     return Scaffold(folder.resolve(), project, written, kept)
 

@@ -104,6 +104,26 @@ def test_a_folder_with_other_things_is_not_replaced(env: Environment, tmp_path: 
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_a_folder_of_the_user_s_is_written_through_its_link_and_nothing_beside_it(
+    env: Environment, tmp_path: Path
+) -> None:
+    # Given a link as the folder, and a file that is the user's own
+    (tmp_path / "there").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "there")
+    (tmp_path / "out.log").write_text("mine")
+    (tmp_path / "there.log").write_text("mine")
+    # When
+    made = synth(env, out=tmp_path / "out")
+    # Then
+    assert (tmp_path / "out").is_symlink()
+    assert made.template_file.parent == tmp_path / "there"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out.log", "there", "there.log"]
+    # nor when it fails
+    with pytest.raises(RtpError):
+        synth(replace(env, root=tmp_path / "project", project="no_such_name", name="local"), out=tmp_path / "out")
+    assert (tmp_path / "out.log").read_text() == (tmp_path / "there.log").read_text() == "mine"
+
+
 def test_a_folder_that_cannot_be_used_is_named(env: Environment, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be used"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rtp import times
 from rtp.aws import api, changesets, stacks
 from rtp.contract import LOCAL_ACCOUNT, Output
+from rtp.ops import files
 from rtp.ops.stack import (
     alarmwatch,
     apply,
@@ -20,7 +22,6 @@ from rtp.ops.stack import (
     hotswap,
     limits,
     lock,
-    outputsfile,
     processors,
     publish,
     smoke,
@@ -87,7 +88,7 @@ class Deploy:
         """Do it, telling what happens. Raises RtpError."""
         env = self.environment
         if self.options.outputs_file is not None:
-            outputsfile.check(self.options.outputs_file)
+            files.check(self.options.outputs_file, "Nothing was changed; name another file.")
         with lock.held(env.state, env.name, "deploy"):
             yield Phase("synthesising")
             aws, built = self._prepare()
@@ -291,7 +292,8 @@ class Deploy:
         if Output.KEY_ARN in outputs and not self.options.dry_run:
             yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
         if self.options.outputs_file is not None:
-            outputsfile.write(self.options.outputs_file, stack, outputs)
+            text = json.dumps({stack: outputs}, indent=2) + "\n"  # as the CDK CLI writes it
+            files.write(self.options.outputs_file, text, private=False, hint="The deploy itself is done.")
         if outputs:
             yield Outputs(outputs)
         changed = status in ("created", "updated", "hotswapped")

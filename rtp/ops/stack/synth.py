@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -48,14 +49,15 @@ def synth(
     force: build even when nothing has changed, and resolve the user's requirements anew.
     reserved_concurrency: of the processor, when the setting is unset; deploy knows what the account's limit allows.
     """
-    target = (out or env.state / "cdk" / env.name).absolute()
+    own = (env.state / "cdk" / env.name).absolute()
+    target = Path(os.path.realpath(out)) if out else own  # where --out is a link, it stays
     try:
         plan = _plan(env, target, account, reserved_concurrency, force=force)
         wanted = _fingerprint(plan)
         if not force and (found := _load(plan, wanted)) is not None:
             return found
         _refuse_foreign(target)
-        _build(plan, wanted, exchange=not force)
+        _build(plan, wanted, own.with_name(f"{env.name}.log"), exchange=not force)
     except OSError as error:
         raise ConfigError(
             f"{error.filename or target} cannot be used: {error.strerror or error}.",
@@ -137,9 +139,10 @@ def _refuse_foreign(target: Path) -> None:
         )
 
 
-def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
+def _build(plan: Plan, wanted: str, log: Path, *, exchange: bool) -> None:
     """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one.
 
+    log: the output of a synthesis that failed.
     exchange: where only the code has changed, take the assembly in place and exchange that.
     """
     target = Path(plan.out)
@@ -149,7 +152,7 @@ def _build(plan: Plan, wanted: str, *, exchange: bool) -> None:
         fresh = Path(scratch, "new")
         if not exchange or not _exchanged(plan, fresh):
             shutil.rmtree(fresh, ignore_errors=True)
-            child.run(replace(plan, out=str(fresh)), Path(scratch), target.with_name(f"{target.name}.log"))
+            child.run(replace(plan, out=str(fresh)), Path(scratch), log)
         (fresh / _MARK).write_text(
             json.dumps(
                 {

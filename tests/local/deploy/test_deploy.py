@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -229,9 +231,33 @@ def test_the_outputs_file_has_the_shape_of_the_cdks(pipeline: Project, tmp_path:
     assert written == {STACK: pipeline.rtp("outputs", "--json").json}
 
 
+def test_the_outputs_go_through_a_link_and_into_a_device(pipeline: Project, tmp_path: Path) -> None:
+    # Given a link to a file, and a full device of this test's own, which root could replace
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there" / "out.json")
+    try:
+        os.mknod(tmp_path / "full", stat.S_IFCHR | 0o666, os.makedev(1, 7))
+    except PermissionError:
+        os.mkfifo(tmp_path / "full")
+    # When
+    pipeline.rtp("deploy", "-O", tmp_path / "link")
+    if stat.S_ISCHR((tmp_path / "full").stat().st_mode):
+        done = pipeline.rtp("deploy", "-O", tmp_path / "full", ok=False)
+        assert done.code == 1 and "No space left" in done.stderr
+    else:
+        with pipeline.start("deploy", "-O", tmp_path / "full") as deploy:
+            assert STACK in json.loads((tmp_path / "full").read_text())
+            assert deploy.wait(60) == 0
+    # Then
+    assert (tmp_path / "link").is_symlink()
+    assert STACK in json.loads((tmp_path / "there" / "out.json").read_text())
+    assert not (tmp_path / "full").is_file()
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["full", "link", "out.json", "there"]
+
+
 def test_an_outputs_file_that_cannot_be_written_is_said(pipeline: Project, tmp_path: Path) -> None:
     done = pipeline.rtp("deploy", "-O", tmp_path / "missing" / "out.json", ok=False)
-    assert done.code == 2 and "cannot be written" in done.stderr and "Nothing was changed" in done.stderr
+    assert done.code == 1 and "cannot be written" in done.stderr and "Nothing was changed" in done.stderr
 
 
 def test_a_smoke_event_goes_through(pipeline: Project) -> None:

@@ -83,6 +83,9 @@ def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_p
     pipeline.project.rtp("dlq", "inspect", "--export", export)
     assert len(export.read_text().splitlines()) == 3
     assert export.stat().st_mode & 0o777 == 0o600
+    # into a folder that is not there: said before anything is looked at
+    missing = pipeline.project.rtp("dlq", "inspect", "--export", tmp_path / "no" / "dead.ndjson", ok=False)
+    assert missing.code == 1 and f"cannot be written: There is no folder {tmp_path / 'no'}" in missing.stderr
 
 
 def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline) -> None:

@@ -136,6 +136,7 @@ def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline, tmp
     page = tmp_path / "story.html"
     pipeline.project.rtp("show", str(event["id"]), "--html", page)
     assert "&lt;script&gt;alert(1)" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o600
     assert "<script" not in page.read_text()
     assert not unsafe & set(page.read_text())
     # and as JSON it is as it was

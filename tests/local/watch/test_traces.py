@@ -93,6 +93,7 @@ def test_the_page_stands_alone(deployed: Project, story: Story, tmp_path: Path) 
 
     page = file.read_text()
     assert str(file) in done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
     assert "it is broken" in page
     assert not re.search(r"(src|href)=|<script", page)
 
@@ -102,6 +103,11 @@ def test_a_page_that_cannot_be_written_is_told(deployed: Project, story: Story, 
 
     assert done.code == ExitCode.FAILED
     assert "cannot be written" in done.stderr
+    # and before anything is looked for
+    for command in (("traces", "show", "nobody"), ("show", "nobody")):
+        done = deployed.rtp(*command, "--html", tmp_path, ok=False)
+        assert done.code == ExitCode.FAILED
+        assert f"{tmp_path} cannot be written: Is a directory" in done.stderr
 
 
 def test_what_is_not_there_is_not_found(deployed: Project) -> None:

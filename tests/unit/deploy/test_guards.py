@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config import Environment
-from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError, UsageError
+from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
 from rtp.ops import doctor, doctor_account
-from rtp.ops.stack import bootstrap, guard, limits, lock, outputsfile
+from rtp.ops.stack import bootstrap, guard, limits, lock
 from rtp.settings import Settings
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 
@@ -49,17 +49,6 @@ def test_the_name_of_another_stack_is_refused_though_nobody_asked_for_one(tmp_pa
     with pytest.raises(RefusedError, match="'shop-prod' is not 'shop-local'; nothing was changed") as caught:
         guard.named(env, "shop-prod")
     assert caught.value.exit_code == 5
-
-
-def test_an_outputs_file_that_cannot_be_written_is_found_before(tmp_path: Path) -> None:
-    outputsfile.check(tmp_path / "out.json")
-    assert list(tmp_path.iterdir()) == []
-    for file in (tmp_path, tmp_path / "missing" / "out.json"):
-        with pytest.raises(UsageError, match="cannot be written") as caught:
-            outputsfile.check(file)
-        assert "Nothing was changed" in caught.value.hint
-        with pytest.raises(UsageError, match="cannot be written"):
-            outputsfile.write(file, "shop-dev", {})
 
 
 def test_no_configuration_is_worth_a_word(tmp_path: Path) -> None:
