@@ -60,12 +60,24 @@ ONLY_IN: dict[str, set[str]] = {
     "cdk_nag": {"infra"},
     "ministack": {"local"},
     "hypercorn": {"local"},
+    "regex": {"local"},
     "aws_xray_sdk": {"runtime.tracing"},
     "jmespath": {"queries"},
     "simplejson": {"plain"},
 }
 
-HEAVY = {"boto3", "botocore", "aws_cdk", "jsii", "rich", "ministack", "hypercorn", "aws_xray_sdk", "simplejson"}
+HEAVY = {
+    "boto3",
+    "botocore",
+    "aws_cdk",
+    "jsii",
+    "rich",
+    "ministack",
+    "hypercorn",
+    "regex",
+    "aws_xray_sdk",
+    "simplejson",
+}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from rtp.errors import AwsError, NotFoundError
+from rtp.errors import AwsError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +50,7 @@ def pages(
     """A group's lines between two times (epoch ms, both included), oldest first; pages may be empty.
 
     pattern: CloudWatch's filter pattern. stream: only this one.
-    Raises NotFoundError where the group does not exist, else AwsError.
+    Raises NotFoundError where the group does not exist, UsageError where the pattern is none, else AwsError.
     """
     # A short first page shows its first lines while the rest still travels.
     params: dict[str, Any] = {"logGroupName": group, "startTime": max(0, since), "limit": min(FIRST_PAGE, limit)}
@@ -105,6 +105,12 @@ def _call(aws: Aws, group: str, params: dict[str, Any]) -> dict[str, Any]:
         if error.service_code == "ResourceNotFoundException":
             raise NotFoundError(
                 f"There is no log group {group}.", hint="Run `rtp deploy`.", code="no-log-group"
+            ) from error
+        if error.service_code == "InvalidParameterException" and "filterPattern" in params:
+            raise UsageError(
+                f"CloudWatch does not take the filter pattern {params['filterPattern']!r}: {error.message}",
+                hint="Its regular expressions have no groups; --grep takes any, and is decided on this machine.",
+                code="filter-pattern",
             ) from error
         raise
 

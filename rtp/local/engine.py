@@ -257,7 +257,7 @@ def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
 
 
 def _check_installed() -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn")):
+    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn", "regex")):
         raise ConfigError(
             "the local engine is not installed", hint="run `pip install 'rtp[local]'`", code="engine-missing"
         )

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rtp.local.door import Door, values
+from rtp.local.time_limit import TimeLimit
 from rtp.local.tracing import header
 from rtp.local.tracing.api import XRayApi
 
@@ -26,7 +27,7 @@ def wrapped(
     inner: App = Context(engine, telemetry, forget)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
-    return Door(inner, port=port, token=token)
+    return Door(TimeLimit(inner), port=port, token=token)
 
 
 class Context:

@@ -1,4 +1,7 @@
-"""CloudWatch's filter patterns: terms, "phrases", -exclusions, ?alternatives, %regex% and { $.json = "tests" }."""
+"""CloudWatch's filter patterns: terms, "phrases", -exclusions, ?alternatives, %regex% and { $.json = "tests" }.
+
+No pattern takes long on any message: the engine serves everybody from one thread.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,16 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.filter_regex import compile_regex
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Test = Callable[[Any], bool]
 
+MAX_LENGTH = 1024  # AWS's own limits: of a pattern, and of the regular expressions in one
+MAX_REGEXES = 2
+_MAX_DEPTH = 50
 _TERM = re.compile(r'([-?]?)(?:"((?:[^"\\]|\\.)*)"|%([^%]+)%|([^\s"]+))')
 _JSON = re.compile(
     r"""\s*(?:(?P<path>\$(?:\.[\w@-]+|\[(?:\d+|"[^"]+")\])+)|(?P<op>&&|\|\||!=|<=|>=|[=<>()])|(?P<string>"(?:[^"\\]|\\.)*")
@@ -25,6 +33,8 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     pattern = pattern.strip()
     if not pattern:
         return lambda _message: True
+    if len(pattern) > MAX_LENGTH:
+        raise ValueError(f"Invalid filter pattern: it is longer than {MAX_LENGTH} characters")
     if pattern.startswith("{"):
         if not pattern.endswith("}"):
             raise ValueError("Invalid filter pattern: the brace is not closed")
@@ -37,7 +47,9 @@ def _terms(pattern: str) -> Callable[[str], bool]:
     wanted: list[Test] = []
     unwanted: list[Test] = []
     either: list[Test] = []
-    for sign, phrase, regex, word in _TERM.findall(pattern):
+    terms = _TERM.findall(pattern)
+    _check_regexes(sum(bool(regex) for _, _, regex, _ in terms))
+    for sign, phrase, regex, word in terms:
         text = re.sub(r"\\(.)", r"\1", phrase) if phrase else word
         test = _searcher(regex) if regex else _container(text)
         (unwanted if sign == "-" else either if sign == "?" else wanted).append(test)
@@ -53,15 +65,13 @@ def _container(text: str) -> Test:
 
 
 def _searcher(regex: str) -> Test:
-    search = _compiled(regex).search
-    return lambda message: isinstance(message, str) and search(message) is not None
+    matches = compile_regex(regex)
+    return lambda message: isinstance(message, str) and matches(message)
 
 
-def _compiled(regex: str) -> re.Pattern[str]:
-    try:
-        return re.compile(regex)
-    except re.error as error:
-        raise ValueError(f"Invalid filter pattern: {error}") from error
+def _check_regexes(count: int) -> None:
+    if count > MAX_REGEXES:
+        raise ValueError(f"Invalid filter pattern: it has more than {MAX_REGEXES} regular expressions")
 
 
 def _object(message: str) -> Any:
@@ -69,14 +79,14 @@ def _object(message: str) -> Any:
         return None
     try:
         return json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested deeper than Python reads it
         return None
 
 
 class _JsonParser:
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
-        self._at = 0
+        self._at = self._depth = 0
         at, text = 0, text.strip()
         while at < len(text):
             match = _JSON.match(text, at)
@@ -84,6 +94,7 @@ class _JsonParser:
                 raise ValueError(f"Invalid filter pattern: {text[at:]!r}")
             self._tokens.append((match.lastgroup, match[match.lastgroup]))
             at = match.end()
+        _check_regexes(sum(kind == "regex" for kind, _ in self._tokens))
 
     def parse(self) -> Test:
         test = self._any()
@@ -105,7 +116,11 @@ class _JsonParser:
 
     def _one(self) -> Test:
         if self._take("("):
+            self._depth += 1
+            if self._depth > _MAX_DEPTH:
+                raise ValueError("Invalid filter pattern: it is nested too deeply")
             test = self._any()
+            self._depth -= 1
             if not self._take(")"):
                 raise ValueError("Invalid filter pattern: a parenthesis is not closed")
             return test

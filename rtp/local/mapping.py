@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from rtp.local.regexes import compile_timed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -38,8 +40,8 @@ _STRING: dict[str, Callable[..., Any]] = {
     "contains": lambda text, part: part in text,
     "startsWith": lambda text, part: text.startswith(part),
     "endsWith": lambda text, part: text.endswith(part),
-    "matches": lambda text, pattern: re.fullmatch(pattern, text) is not None,
-    "replaceAll": lambda text, pattern, new: re.sub(pattern, lambda _: new, text),
+    "matches": lambda text, pattern: compile_timed(pattern).fullmatch(text) is not None,
+    "replaceAll": lambda text, pattern, new: compile_timed(pattern).sub(lambda _: new, text),
 }
 
 

@@ -62,6 +62,7 @@ def main(argv: list[str]) -> int:
 async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     from rtp.local.gateway import wrapped
     from rtp.local.ministack import MiniStack
+    from rtp.local.stuck import LIMIT_S, Watch
 
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,7 +81,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         await told.wait()
         await engine.drain()
 
-    await _listen(app, listener, drained)
+    with Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S))):
+        await _listen(app, listener, drained)
     saved = await engine.stop()
     place.remove(place.tmp)
     if saved:  # else the next command finds an engine that did not end well, and goes back to the save before

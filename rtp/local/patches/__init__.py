@@ -45,6 +45,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         send_trace,
         statements,
         usage,
+        user_regexes,
         worker,
     )
 
@@ -63,6 +64,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "folder_paths": folder_paths.apply,
         "statements": statements.apply,
         "copies": copies.apply,
+        "user_regexes": user_regexes.apply,
     }
     later.when_loaded("cloudformation", lambda: _put_in({"request_validators": request_validators.apply}))
     return _put_in(mends)

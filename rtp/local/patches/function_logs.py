@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
 MAX_PAGE = 10_000
-MAX_SCANNED = 20_000  # of one page, which may then be short or empty, as on AWS: others want to be served too
+# Of one page, which may then be short or empty, as on AWS: others want to be served too.
+MAX_SCANNED = 20_000
+MAX_SCAN_S = 0.25
 _ROUNDING_MS = 2
 _RUN = secrets.token_hex(14)
 _TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
@@ -151,13 +153,16 @@ def filter_events(data: dict[str, Any]) -> Any:
     begin = max(int(data.get("startTime") or 0), at)
     found: list[dict[str, Any]] = []
     seen = 0  # at the timestamp `at`
-    for scanned, (event, stream) in enumerate(_between(logs, group, data, begin, data.get("endTime"))):
+    between = _between(logs, group, data, begin, data.get("endTime"))
+    deadline = time.monotonic() + MAX_SCAN_S
+    for scanned, (event, stream) in enumerate(between):
         if event["timestamp"] != at:
             at, seen, skip = event["timestamp"], 0, 0
         seen += 1
         if seen <= skip:
             continue
-        if len(found) == limit or scanned == MAX_SCANNED + skip:
+        late = scanned > skip and time.monotonic() > deadline
+        if len(found) == limit or scanned == MAX_SCANNED + skip or late:
             return json_response({"events": found, "searchedLogStreams": [], "nextToken": f"{at}:{seen - 1}"})
         if matches(event["message"]):
             found.append({**event, "logStreamName": stream})

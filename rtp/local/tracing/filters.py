@@ -37,6 +37,9 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+_MAX_DEPTH = 50
+
+
 class FilterError(ValueError):
     """The expression is not one."""
 
@@ -90,7 +93,7 @@ def compile_filter(expression: str | None) -> Callable[[Trace], bool]:
 class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = _tokens(text)
-        self._at = 0
+        self._at = self._depth = 0
 
     def parse(self) -> Test:
         test = self._any()
@@ -111,6 +114,14 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda view: all(test(view) for test in tests)
 
     def _not(self) -> Test:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise FilterError("it is nested too deeply")
+        test = self._inverted()
+        self._depth -= 1
+        return test
+
+    def _inverted(self) -> Test:
         if self._op("!"):
             test = self._not()
             return lambda view: not test(view)

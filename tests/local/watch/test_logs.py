@@ -201,3 +201,10 @@ def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> 
 
     assert [line["message"] for line in found] == ["START", "a print of the processor's author", "KeyError: 1", "END"]
     assert found[2]["level"] == "ERROR"
+
+
+def test_the_cli_says_what_is_wrong_with_a_pattern(deployed: Project) -> None:
+    done = deployed.rtp("logs", "--filter", "%(a+)+$%", ok=False)
+    assert done.code == 2
+    assert "does not take the filter pattern '%(a+)+$%'" in done.stderr
+    assert "no groups" in done.stderr and "--grep" in done.stderr
