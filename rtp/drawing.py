@@ -72,16 +72,21 @@ def unbroken(view: View, width: int) -> list[View]:
     if not any(map(_suggests, runs)) or _columns(flat(view)) <= width:
         return [view]
     rows: list[list[Text]] = [[]]
-    for run in runs:
-        whole = run.style is Style.COMMAND
-        for piece in (run.text,) if whole else _SUGGESTED.split(run.text) if _suggests(run) else (run.text,):
-            if not (whole or (_suggests(run) and _SUGGESTED.fullmatch(piece))):
-                rows[-1].append(replace(run, text=piece if rows[-1] else piece.lstrip()))
-            elif indent + _columns(piece) <= width:
-                rows += [[replace(run, text=piece)], []]
-            else:
-                rows[-1].append(replace(run, text="…"))
-    return [Line(tuple(row), indent) for row in rows if any(run.text.strip() for run in row)]
+    for piece, is_command in [found for run in runs for found in _pieces(run)]:
+        if not is_command:
+            rows[-1].append(piece if rows[-1] else replace(piece, text=piece.text.lstrip()))
+        elif indent + _columns(piece.text) <= width:
+            rows += [[piece], []]
+        else:
+            rows[-1].append(replace(piece, text="…"))
+    return [Line(tuple(row), indent) for row in rows if any(piece.text.strip() for piece in row)]
+
+
+def _pieces(run: Text) -> list[tuple[Text, bool]]:
+    """A run cut into commands and what stands between them."""
+    if run.style is Style.ADVICE:
+        return [(replace(run, text=text), n % 2 == 1) for n, text in enumerate(_SUGGESTED.split(run.text))]
+    return [(run, run.style is Style.COMMAND)]
 
 
 def _suggests(run: Text) -> bool:

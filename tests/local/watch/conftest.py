@@ -126,9 +126,9 @@ class Screen:
 
 
 def on_terminal(
-    project: Project, *args: str, columns: int = 80, rows: int = 24, interrupt_after: float | None = None
+    project: Project, *args: str, columns: int = 80, rows: int = 24, interrupt_after: tuple[str, int] | None = None
 ) -> Screen:
-    """Run `rtp ARGS` on a terminal of its own; with `interrupt_after`, press Ctrl-C then."""
+    """Run `rtp ARGS` on a terminal of its own; Ctrl-C is pressed once a text has come up so many times."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     env = project.environ({"TERM": "xterm-256color", "COLUMNS": "", "LINES": ""})
@@ -148,10 +148,14 @@ def on_terminal(
             if not part:
                 break
             seen += part
-        if interrupt_after is not None and not pressed and time.monotonic() - began > interrupt_after:
+        if (
+            interrupt_after is not None
+            and not pressed
+            and seen.count(interrupt_after[0].encode()) >= interrupt_after[1]
+        ):
             process.send_signal(signal.SIGINT)
             pressed = True
-        assert time.monotonic() - began < 60, seen
+        assert time.monotonic() - began < 120, seen
     with contextlib.suppress(OSError):
         os.close(leader)
     return Screen(seen.decode(errors="backslashreplace"), process.wait(30))
