@@ -135,6 +135,15 @@ class Output(StrEnum):
     VERSION = "RtpVersion"
 
 
+class Tag(StrEnum):
+    """Tags of the stack and of every resource that takes tags. Project and Environment together say whose it is."""
+
+    ENVIRONMENT = "Environment"
+    PROJECT = "Project"
+    MANAGED_BY = "ManagedBy"
+    OWNER = "Owner"
+
+
 class FunctionEnv(StrEnum):
     """Environment variables of both functions; rtp/runtime/settings.py reads them."""
 
@@ -158,6 +167,7 @@ def partition(region: str) -> str:
     return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
+MANAGED_BY = "CDK"  # the tag's value
 LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
 STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)
 RAW_PREFIX = "raw/"

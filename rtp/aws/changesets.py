@@ -9,11 +9,12 @@ from rtp.aws import buckets
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rtp.aws import Aws
 
 _INLINE_BYTES = 51_200  # the largest template that CloudFormation takes in a request
+_NOT_FOUND = ("ChangeSetNotFound", "ChangeSetNotFoundException")
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
@@ -57,7 +58,7 @@ def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
         try:
             page = aws.call("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name, **token)
         except AwsError as error:
-            if error.service_code in ("ChangeSetNotFound", "ChangeSetNotFoundException"):
+            if error.service_code in _NOT_FOUND:
                 return None
             raise
         changes += [_change(c["ResourceChange"]) for c in page.get("Changes", ()) if "ResourceChange" in c]
@@ -65,6 +66,20 @@ def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
             break
         token = {"NextToken": page["NextToken"]}
     return ChangeSet(page["ChangeSetId"], page["StackId"], page["Status"], page.get("StatusReason", ""), tuple(changes))
+
+
+def tags(aws: Aws, stack: str) -> Iterator[dict[str, str]]:
+    """The tags that each of a stack's change sets would give it."""
+    for summary in aws.pages("cloudformation", "list_change_sets", "Summaries", StackName=stack):
+        try:
+            found = aws.call(
+                "cloudformation", "describe_change_set", StackName=stack, ChangeSetName=summary["ChangeSetId"]
+            )
+        except AwsError as error:
+            if error.service_code in _NOT_FOUND:  # deleted since it was listed
+                continue
+            raise
+        yield {t["Key"]: t["Value"] for t in found.get("Tags", ())}
 
 
 def create(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rtp.aws import Aws
 
@@ -68,6 +68,16 @@ def tagged(aws: Aws, tags: dict[str, str]) -> Iterator[str]:
     filters = [{"Key": k, "Values": [v]} for k, v in tags.items()]
     for found in aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters):
         yield found["ResourceARN"]
+
+
+def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Tags by ARN, of at most a hundred resources; without those that have none."""
+    if not arns:
+        return {}
+    found = aws.call("resourcegroupstaggingapi", "get_resources", ResourceARNList=list(arns))
+    return {
+        f["ResourceARN"]: {t["Key"]: t["Value"] for t in f.get("Tags", ())} for f in found["ResourceTagMappingList"]
+    }
 
 
 def item_count(aws: Aws, table: str) -> int:

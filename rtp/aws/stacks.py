@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.errors import AwsError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from rtp.aws import Aws
@@ -54,10 +55,19 @@ def describe(aws: Aws, stack: str) -> dict[str, Any] | None:
 
 def outputs(aws: Aws, stack: str) -> dict[str, str]:
     """The stack's outputs by key. Raises NotFoundError when it is not deployed."""
-    found = describe(aws, stack)
+    return outputs_of(deployed(aws, stack, describe(aws, stack)))
+
+
+def deployed(aws: Aws, stack: str, found: dict[str, Any] | None) -> dict[str, Any]:
+    """The description of a stack that works or has worked. Raises NotFoundError for every other."""
     if found is None or found["StackStatus"] in NEVER_WORKED:
         raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
-    return outputs_of(found)
+    return found
+
+
+def tags_of(description: Mapping[str, Any]) -> dict[str, str]:
+    """Tags by key out of DescribeStacks' description."""
+    return {t["Key"]: t["Value"] for t in description.get("Tags", ())}
 
 
 def outputs_of(description: dict[str, Any]) -> dict[str, str]:

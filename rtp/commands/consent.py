@@ -26,6 +26,7 @@ def ask(session: Session, question: str, *, wide: bool, yes: bool, confirm: str 
         session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
     elif environment.protected or (wide and session.out.interactive):
         session.out.confirm(f"{question} in {stack}?", yes=yes)
+    _recheck(session)
 
 
 def ask_always(session: Session, question: str, *, yes: bool, confirm: str | None) -> None:
@@ -38,3 +39,10 @@ def ask_always(session: Session, question: str, *, yes: bool, confirm: str | Non
         session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
     else:
         session.out.confirm(f"{question} in {stack}?", yes=yes)
+    _recheck(session)
+
+
+def _recheck(session: Session) -> None:
+    """A prompt can wait for an answer for hours, and the stack be another's by then."""
+    if session.out.interactive:
+        session.recheck()

@@ -39,7 +39,11 @@ def deploy(
     yes: Yes = False,
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", help="The stack's name, where data of a protected one would go.", metavar="NAME"),
+        typer.Option(
+            "--confirm",
+            help="The stack's name, where data of a protected one would go, or with --take-over.",
+            metavar="NAME",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare and show the change set, apply nothing.")] = False,
     hotswap: Annotated[
@@ -63,6 +67,12 @@ def deploy(
             metavar="TIME",
         ),
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Make another project's stack this one's, such as after a rename; its name is typed."
+        ),
+    ] = False,
     outputs_file: Annotated[
         Path | None, typer.Option("--outputs-file", "-O", help="Write the outputs here, as JSON.", metavar="F")
     ] = None,
@@ -89,6 +99,7 @@ def deploy(
         smoke=not environment.local if smoke is None else smoke,
         smoke_anyway=smoke is True,
         watch_alarms_s=_watch_s(watch_alarms, environment),
+        take_over=take_over,
     )
     if environment.file is None:
         session.out.warn("no rtp.toml here or in a parent folder: this is the built-in pipeline")

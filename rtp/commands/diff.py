@@ -10,10 +10,12 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode
 from rtp.ops.stack import diff as op
+from rtp.ops.stack import ownership
 from rtp.ops.stack.changes import PropertyChange, plainly
 from rtp.view import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
+    from rtp.config import Environment
     from rtp.ops.stack.changes import ResourceChange
 
 app = new_app()
@@ -34,11 +36,13 @@ def diff(
 
     Compares the templates and changes nothing itself; `rtp deploy --dry-run` asks CloudFormation.
     """
-    found = op.diff(session.aws, session.environment, drift=drift)
+    environment = session.environment
+    found = op.diff(session.aws, environment, drift=drift)
     if security_only:
-        session.out.result({"stack": found.stack, "widens": found.widens}, lambda _: _security(found))
+        document = {"stack": found.stack, "widens": found.widens, "foreign": found.foreign}
+        session.out.result(document, lambda _: [*_foreign(found, environment), *_security(found)])
     else:
-        session.out.result(found, _render)
+        session.out.result(found, lambda _: [*_foreign(found, environment), *_render(found)])
     if fail and (found.widens if security_only else found.differs):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -74,6 +78,14 @@ def _render(found: op.Diff) -> list[View]:
             views.append(line(bad("≠"), " ", name(d.path or d.logical_id), dim(f"  {d.resource_type}  {d.status}")))
             views += [_property(PropertyChange(p.path, p.after, p.before), {}, indent=4) for p in d.properties]
     return views
+
+
+def _foreign(found: op.Diff, environment: Environment) -> list[View]:
+    """Before all changes: a deploy would not make them."""
+    if found.foreign is None:
+        return []
+    said = ownership.said(environment, found.foreign)
+    return [line(bad("! "), f"{said}. ", advice("A deploy is refused; `rtp deploy --take-over` would change:"))]
 
 
 def _security(found: op.Diff) -> list[View]:

@@ -112,6 +112,7 @@ def redrive(
         if not found.messages:
             raise NotFoundError("No such message is in the dead-letter queue.", hint="`rtp dlq inspect` shows what is.")
         bodies = edit.edited(found.messages)
+        session.recheck()  # an editor stays open for long
         wanted = Wanted(message_ids=frozenset(bodies))
     tell = _teller(session)
     with interrupts.gently(tell) as broken, _journal(session, "redrive") as writer:

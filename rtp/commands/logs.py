@@ -81,13 +81,13 @@ def logs(
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        _write(session, op.follow(session.aws, session.outputs, query, tell=out.warn), form)
+        _write(session, op.follow(session.aws, session.outputs_to_read, query, tell=out.warn), form)
         return
     # The names of the functions are known without asking for the stack, which matters only where nothing is found.
     with out.gathered():
         count = _write(session, op.read(session.guarded, _functions(session), query), form)
     if not count:
-        _ = session.outputs
+        _ = session.outputs_to_read
         if not out.json:
             further = next((t for t in _FURTHER if times.parse_when(t) < start), "EARLIER")
             earlier = suggest.sentence("; look further back with {}", suggest.option("since", further))

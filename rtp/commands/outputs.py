@@ -26,7 +26,9 @@ def outputs(
     """
     from rtp.aws import api
 
-    found = api.reachable(session.outputs, session.aws)
+    # With the key, events can be sent: reading it is refused where sending is.
+    outputs = session.outputs if show_secrets else session.outputs_to_read
+    found = api.reachable(outputs, session.aws)
     if show_secrets:
         found["ApiKey"] = api.key(session.aws, found).value
     session.out.result(found, _render)

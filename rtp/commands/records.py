@@ -31,7 +31,7 @@ def records(
     """List stored records by status, type and time."""
     found = op.find(
         session.aws,
-        session.outputs,
+        session.outputs_to_read,
         shards=session.environment.settings.index_shards,
         statuses=tuple(status or ()),
         kind=kind,

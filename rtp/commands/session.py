@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtp import config
 from rtp.errors import ConfigError
@@ -51,10 +51,40 @@ class Session:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """Outputs of the deployed stack. Raises NotFoundError without one, and RefusedError in another account."""
+        """Outputs of the deployed stack, to act on it. Raises NotFoundError without one.
+
+        Raises RefusedError in another account, and where the stack is another project's.
+        """
+        from rtp.aws import stacks
+        from rtp.ops.stack import ownership
+
+        ownership.check(self.guarded, self._stack, self.environment)
+        return stacks.outputs_of(stacks.deployed(self.guarded, self.environment.names.stack, self._stack))
+
+    @cached_property
+    def outputs_to_read(self) -> dict[str, str]:
+        """As `outputs`, for commands that change nothing: where the stack is another project's, they warn and go on."""
+        from rtp.aws import stacks
+        from rtp.ops.stack import ownership
+
+        owner = ownership.foreign(self.guarded, self._stack, self.environment)
+        if owner is not None:
+            self.out.warn(f"{ownership.said(self.environment, owner)}.")
+        return stacks.outputs_of(stacks.deployed(self.guarded, self.environment.names.stack, self._stack))
+
+    def recheck(self) -> None:
+        """Check again that the stack of `outputs` is there and ours, after a prompt. Raises as `outputs` does."""
+        from rtp.aws import stacks
+        from rtp.ops.stack import ownership
+
+        found = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
+        ownership.recheck(self.guarded, self.environment, str(found["StackId"]))
+
+    @cached_property
+    def _stack(self) -> dict[str, Any] | None:
         from rtp.aws import stacks
 
-        return stacks.outputs(self.guarded, self.environment.names.stack)
+        return stacks.describe(self.guarded, self.environment.names.stack)
 
     def _connect(self, *, start: bool) -> Aws:
         from rtp.aws import Aws

@@ -30,7 +30,7 @@ def show(
         files.check(html)
     out, stack = session.out, session.environment.names.stack
     with interrupts.gently() as broken:
-        story = op.tell(session.aws, session.outputs, stack, event_id, stop=broken.stop)
+        story = op.tell(session.aws, session.outputs_to_read, stack, event_id, stop=broken.stop)
     if html is not None:
         files.write(html, showpage.page(story), private=True)
     if out.json:

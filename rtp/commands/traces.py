@@ -65,7 +65,7 @@ def traces(
     )
     if query.until < query.since:
         raise times.backwards(query.since, query.until)
-    _ = session.outputs  # so that a stack that is not there is told as that
+    _ = session.outputs_to_read  # so that a stack that is not there is told as that
     if follow:
         end_with_reader()
         if out.animated:
@@ -91,8 +91,8 @@ def show(
     if html is not None:
         files.check(html)
     out = session.out
-    found = op.resolve(session.aws, session.outputs, session.environment.names.stack, trace)
-    lines = tracelogs.of(session.aws, session.outputs, found) if html or not out.json else []
+    found = op.resolve(session.aws, session.outputs_to_read, session.environment.names.stack, trace)
+    lines = tracelogs.of(session.aws, session.outputs_to_read, found) if html or not out.json else []
     if html is not None:
         files.write(html, page(found, lines), private=True)
     stack, block = session.environment.names.stack, out.glyph("█", "=")

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rtp.contract import Names, partition
+from rtp.contract import MANAGED_BY, Names, Tag, partition
 from rtp.settings import Settings
 
 
@@ -58,7 +58,12 @@ class Plan:
     @property
     def tags(self) -> dict[str, str]:
         """On every resource that takes tags."""
-        return {"Environment": self.env, "Project": self.project, "ManagedBy": "CDK", "Owner": self.owner}
+        return {
+            Tag.ENVIRONMENT: self.env,
+            Tag.PROJECT: self.project,
+            Tag.MANAGED_BY: MANAGED_BY,
+            Tag.OWNER: self.owner,
+        }
 
     def arn(self, service: str, resource: str) -> str:
         """ARN of something in this account and region, for policies that must not make a cycle of references."""

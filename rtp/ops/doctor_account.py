@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import stacks
 from rtp.errors import AwsError, RtpError
 from rtp.ops.doctor import Check, fail, failed, ok, warn
-from rtp.ops.stack import bootstrap, guard, limits
+from rtp.ops.stack import bootstrap, guard, limits, ownership
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,14 +103,17 @@ def concurrency(aws: Aws, environment: Environment) -> Check:
 
 
 def stack(aws: Aws, environment: Environment) -> Check:
-    """The stack must be one that CloudFormation will update."""
+    """The stack must be this environment's own, and one that CloudFormation will update."""
     name = environment.names.stack
     try:
         found = stacks.describe(aws, name)
+        owner = ownership.foreign(aws, found, environment)
     except RtpError as error:
         return failed("stack", error)
     if found is None:
         return ok("stack", f"{name} is not deployed yet")
+    if owner is not None:
+        return fail("stack", f"{ownership.said(environment, owner)}.", ownership.FIX)
     status = str(found["StackStatus"])
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
         return warn("stack", f"{name} is {status}.", "`rtp deploy` waits for it.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rtp.aws import stacks
 from rtp.errors import RtpError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -35,6 +37,12 @@ def manifest(folder: Path, stack: str) -> Manifest:
             f"The assembly in {folder} is not whole.", hint="Run `rtp synth`, then deploy again.", code="assembly"
         ) from None
     return Manifest(found.get("tags", {}), bool(found.get("terminationProtection")), found.get("assumeRoleArn"))
+
+
+def matches(manifest: Manifest, found: Mapping[str, Any]) -> bool:
+    """Whether a stack that was described has the tags and the protection of the manifest."""
+    protected = bool(found.get("EnableTerminationProtection"))
+    return stacks.tags_of(found) == manifest.tags and protected == manifest.termination_protection
 
 
 def construct_paths(folder: Path, stack: str) -> dict[str, str]:

@@ -6,11 +6,13 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rtp import times
 from rtp.aws import api, changesets, stacks
 from rtp.contract import LOCAL_ACCOUNT, Output
+from rtp.errors import RefusedError
 from rtp.ops import files
 from rtp.ops.stack import (
     alarmwatch,
@@ -22,6 +24,7 @@ from rtp.ops.stack import (
     hotswap,
     limits,
     lock,
+    ownership,
     processors,
     publish,
     smoke,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.aws.changesets import ChangeSet
     from rtp.config import Environment
+    from rtp.ops.stack.ownership import Owner
     from rtp.ops.stack.steps import Cause, Question, Step
     from rtp.ops.stack.synth import Assembly
 
@@ -56,6 +60,7 @@ class Options:
     rollback: whether a failed operation is undone. smoke: send an event through afterwards; smoke_anyway: also where
     nothing had to be changed.
     watch_alarms_s: how long after an update alarms may still take it back; 0 for not at all.
+    take_over: another project's stack may be made this one's, with its name typed.
     """
 
     dry_run: bool = False
@@ -65,6 +70,7 @@ class Options:
     smoke: bool = False
     smoke_anyway: bool = False
     watch_alarms_s: int = 0
+    take_over: bool = False
 
 
 @dataclass(slots=True)
@@ -83,6 +89,7 @@ class Deploy:
     removed: Removed = field(default_factory=Removed)  # of a stack that could not be updated
     _began: float = field(default_factory=time.monotonic)
     _warnings: list[str] = field(default_factory=list)
+    _taken: Owner | None = None  # whose stack this was until this deploy took it over
 
     def steps(self) -> Generator[Step, None, None]:
         """Do it, telling what happens. Raises RtpError."""
@@ -95,24 +102,26 @@ class Deploy:
             yield Note(guard.where(aws, env))
             yield from (Warn(w) for w in self._warnings)
             paths = assembly.construct_paths(built.path, env.names.stack)
-            found = stacks.describe(aws, env.names.stack)
+            found = self._described(aws)
             if found is not None and found["StackStatus"] not in (*WORKING, "REVIEW_IN_PROGRESS"):
                 if self.options.dry_run:  # the CDK CLI would delete a stack that never worked
                     said = f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
                     yield Warn(said)
                     yield self._result("dry-run")
                     return
+                stack_id = str(found["StackId"])
                 yield from stuck.mend(
                     aws,
                     env,
                     found,
-                    self.consent,
+                    lambda question: self._agreed(aws, stack_id, question),
                     rollback=self.options.rollback,
                     paths=paths,
                     underway=self.underway,
                     removed=self.removed,
+                    recheck=lambda: ownership.recheck(aws, env, stack_id, taken=self._taken),
                 )
-                found = stacks.describe(aws, env.names.stack)
+                found = self._described(aws)
             yield from self._bring(aws, built, found, stacks.template_of(aws, found), paths)
 
     def _prepare(self) -> tuple[Aws, Assembly]:
@@ -144,6 +153,21 @@ class Deploy:
             bootstrap.check(aws)
         return aws
 
+    def _described(self, aws: Aws) -> dict[str, Any] | None:
+        """The stack, where it is this environment's or is taken over. Raises RefusedError."""
+        found = stacks.describe(aws, self.environment.names.stack)
+        owner = ownership.foreign(aws, found, self.environment)
+        if found is not None and owner is not None and self._taken is None and self.options.take_over:
+            self._taken = owner
+            self._agreed(aws, str(found["StackId"]), ownership.take_over(self.environment, owner))
+        ownership.check(aws, found, self.environment, taken=self._taken)
+        return found
+
+    def _agreed(self, aws: Aws, stack_id: str, question: Question) -> None:
+        """Ask for consent, and check that the stack is still what it is given for. Raises RtpError."""
+        self.consent(question)
+        ownership.recheck(aws, self.environment, stack_id, taken=self._taken)
+
     def _bring(
         self, aws: Aws, built: Assembly, found: dict[str, Any] | None, old: dict[str, Any], paths: dict[str, str]
     ) -> Iterator[Step]:
@@ -154,7 +178,7 @@ class Deploy:
         if self.options.dry_run and working:
             strayed = hotswap.strayed(hotswap.running(aws, env), old, built, paths)
             yield from (Warn(s.said) for s in strayed)
-        if found is not None and working and _same(found, old, built, manifest):
+        if found is not None and working and old == built.template and assembly.matches(manifest, found):
             mended = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
             if self.options.hotswap and mended:
                 yield from self._end(aws, "hotswapped", len(mended))
@@ -165,7 +189,7 @@ class Deploy:
         changes = compare(old, built.template, paths)
         code_only = working and publish.only_code(changes) and not env.protected
         if self.options.hotswap:
-            if code_only:
+            if code_only and self._taken is None:  # a hotswap would leave the former owner's tags
                 yield Phase("updating the functions")
                 hotswap.swap(aws, env, publish.code_archive(built, changes))
                 yield from self._end(aws, "hotswapped", len(changes))
@@ -198,11 +222,16 @@ class Deploy:
         protected: whether termination protection is on when it is taken back.
         """
         env, stack = self.environment, self.environment.names.stack
+        before = stacks.describe(aws, change_set.stack_id)
+        try:  # another project may have created it since it was described, and the change set would then update that
+            ownership.check(aws, before, env, taken=self._taken)
+        except RefusedError:
+            self._forget(aws, change_set, protected=protected)
+            raise
         if change_set.empty:
             self._forget(aws, change_set, protected=protected)
             yield from self._end(aws, "unchanged")
             return
-        before = stacks.describe(aws, change_set.stack_id)
         new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
         plan = approval.plan(stack, old, built.template, paths, change_set, create=new)
         yield plan
@@ -212,7 +241,7 @@ class Deploy:
             return
         try:
             for question in approval.questions(plan, env):
-                self.consent(question)
+                self._agreed(aws, change_set.stack_id, question)
         except BaseException:
             self._forget(aws, change_set, protected=protected)
             raise
@@ -237,13 +266,21 @@ class Deploy:
             yield self._result("failed", applied.done, applied.cause)
             raise apply.failure(stack, "created" if new else "updated", applied)
         if watched:
-            yield from self._watched(aws, watched, began_ms, old, paths)
+            recheck = partial(ownership.recheck, aws, env, change_set.stack_id)
+            yield from self._watched(aws, watched, began_ms, old, paths, recheck)
+            recheck()
         if not new and hotswap.strayed(hotswap.running(aws, env), built.template, built, paths):
             yield from hotswap.put_back(aws, env, built, paths)  # an update touches only what its templates differ in
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
     def _watched(
-        self, aws: Aws, watched: tuple[Alarm, ...], since_ms: int, old: dict[str, Any], paths: dict[str, str]
+        self,
+        aws: Aws,
+        watched: tuple[Alarm, ...],
+        since_ms: int,
+        old: dict[str, Any],
+        paths: dict[str, str],
+        recheck: Callable[[], None],
     ) -> Iterator[Step]:
         """Raises RtpError when the update was taken back."""
         stack, taken = self.environment.names.stack, apply.Applied()
@@ -257,6 +294,7 @@ class Deploy:
             paths=paths,
             taken=taken,
             underway=self.underway,
+            recheck=recheck,
         )
         if not taken.status:
             return
@@ -276,7 +314,8 @@ class Deploy:
         """
         changesets.delete(aws, change_set)
         found = stacks.describe(aws, change_set.stack_id)
-        if found is None:
+        owner = ownership.foreign(aws, found, self.environment)
+        if found is None or (owner is not None and owner != self._taken):
             return
         empty = found["StackStatus"] == "REVIEW_IN_PROGRESS"
         wanted = protected and not empty
@@ -305,10 +344,3 @@ class Deploy:
     def _result(self, status: str, resources: int = 0, cause: Cause | None = None) -> Result:
         elapsed = round(time.monotonic() - self._began, 2)
         return Result(status, self.environment.names.stack, elapsed, resources, cause)
-
-
-def _same(found: dict[str, Any], old: dict[str, Any], built: Assembly, manifest: assembly.Manifest) -> bool:
-    """Whether the stack is what the assembly says."""
-    tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())}
-    protected = bool(found.get("EnableTerminationProtection"))
-    return old == built.template and tags == manifest.tags and protected == manifest.termination_protection

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import changesets, queues, stacks, updates
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
-from rtp.ops.stack import apply, assembly, guard, lock, remains
+from rtp.ops.stack import apply, assembly, guard, lock, ownership, remains
 from rtp.ops.stack.follow import GONE, Follower, Stage, Underway
 from rtp.ops.stack.removal import Removed, remove
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
@@ -57,6 +57,7 @@ class Destroy:
             found = stacks.describe(aws, stack)
             if found is None:
                 raise self._absent()
+            ownership.check(aws, found, env)
             stack_id = str(found["StackId"])
             if str(found["StackStatus"]).endswith("_IN_PROGRESS") and found["StackStatus"] != "REVIEW_IN_PROGRESS":
                 self.underway.stage = Stage.WORKING
@@ -67,6 +68,8 @@ class Destroy:
                 if found is None:
                     yield Result("destroyed", stack, self._elapsed())
                     return
+                ownership.check(aws, found, env)
+                stack_id = str(found["StackId"])  # another, where it was deployed anew meanwhile
             resources = stacks.resources(aws, stack_id)
             template = stacks.template_of(aws, found)
             paths = assembly.construct_paths(env.state / "cdk" / env.name, stack)
@@ -74,6 +77,7 @@ class Destroy:
             plan = remains.plan(aws, env, resources, template, keep, drain=self.drain)
             yield plan
             self.approve(plan)
+            self._recheck(stack_id)
             yield from self._delete(found, resources, template, keep, paths)
 
     def _delete(
@@ -104,6 +108,7 @@ class Destroy:
                 paths=paths,
                 protected=bool(found.get("EnableTerminationProtection")),
                 underway=self.underway,
+                recheck=lambda: self._recheck(stack_id),
             )
         if removed.status != GONE:
             yield Result("failed", stack, self._elapsed(), removed.done, removed.cause)
@@ -139,6 +144,9 @@ class Destroy:
         if any(i.note for i in left):
             hint = "No pipeline of this name can be deployed while that exists; what nobody needs is deleted by hand."
         return NotFoundError(said, hint=hint, code="not-deployed")
+
+    def _recheck(self, stack_id: str) -> None:
+        ownership.recheck(self.aws, self.environment, stack_id)
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._began, 2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.errors import NotFoundError, WaitTimeoutError
-from rtp.ops.stack import assembly, guard, hotswap, limits
+from rtp.ops.stack import assembly, guard, hotswap, limits, ownership
 from rtp.ops.stack.changes import PropertyChange, ResourceChange, compare, compare_outputs
 from rtp.ops.stack.replacement import replaces
 from rtp.ops.stack.security import Widening, widenings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment
     from rtp.ops.stack.hotswap import Strayed
+    from rtp.ops.stack.ownership import Owner
 
 _DRIFT_S = 300.0
 
@@ -41,6 +42,7 @@ class Diff:
     """`diff --json`. deployed: whether there is a stack; without one everything is new. drift: None when not asked.
 
     strayed: functions that a hotswap or a hand has changed, which no template shows.
+    foreign: whose stack it is, where it is another project's; a deploy is then refused.
     """
 
     stack: str
@@ -51,12 +53,13 @@ class Diff:
     tags: tuple[PropertyChange, ...]
     drift: tuple[Drift, ...] | None
     strayed: tuple[Strayed, ...]
+    foreign: Owner | None
     _paths: dict[str, str]
 
     @property
     def differs(self) -> bool:
         """Whether a deploy would do something, or somebody has changed something by hand."""
-        return bool(self.changes or self.outputs or self.tags or self.drift or self.strayed)
+        return bool(self.changes or self.outputs or self.tags or self.drift or self.strayed or self.foreign)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -71,16 +74,16 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
     reserve = limits.reservation(aws, environment).concurrency
     with ThreadPoolExecutor(4) as pool:
         pool.submit(replaces, "", "")  # reads its database while the synthesis runs
-        looking = pool.submit(_deployed, aws, stack)
+        looking = pool.submit(_deployed, aws, environment)
         running = pool.submit(hotswap.running, aws, environment)
         drifting = pool.submit(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)
-        found, old = looking.result()
+        found, old, foreign = looking.result()
         paths = assembly.construct_paths(built.path, stack)
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
         strayed = hotswap.strayed(running.result(), old, built, paths)
     wanted = assembly.manifest(built.path, stack).tags
-    tags = {t["Key"]: t["Value"] for t in found.get("Tags", ())} if found else wanted
+    tags = stacks.tags_of(found) if found else wanted
     new = built.template
     return Diff(
         stack,
@@ -93,6 +96,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         ),
         wrong,
         strayed,
+        foreign,
         paths,
     )
 
@@ -148,8 +152,10 @@ def _named(drift: Drift, paths: dict[str, str]) -> Drift:
     return Drift(drift.logical_id, path, drift.resource_type, drift.status, drift.properties)
 
 
-def _deployed(aws: Aws, stack: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    found = stacks.describe(aws, stack)
+def _deployed(aws: Aws, environment: Environment) -> tuple[dict[str, Any] | None, dict[str, Any], Owner | None]:
+    """Description and template of a stack that works or has worked; and its owner where that is another."""
+    found = stacks.describe(aws, environment.names.stack)
+    foreign = ownership.foreign(aws, found, environment)
     if found is None or found["StackStatus"] in stacks.NEVER_WORKED:
-        return None, {}
-    return found, stacks.template_of(aws, found)
+        return None, {}, foreign
+    return found, stacks.template_of(aws, found), foreign

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import buckets, queues, remains
+from rtp.contract import MANAGED_BY, Tag, partition
 from rtp.errors import AwsError
+from rtp.ops.stack import ownership
 from rtp.ops.stack.bootstrap import STACK as BOOTSTRAP
 from rtp.ops.stack.changes import KEEPS
 from rtp.view import many
@@ -140,6 +142,7 @@ def prove(
     with ThreadPoolExecutor(_THREADS) as pool:
         states = list(pool.map(lambda r: remains.state(aws, r.resource_type, r.physical_id), resources))
     left, gone = [], 0
+    back: list[str] = []  # log groups that a function's last lines have made anew
     for resource, state in zip(resources, states, strict=True):
         if state is None or not state.exists:
             gone += 1
@@ -152,16 +155,23 @@ def prove(
         elif resource.status == "CREATE_FAILED" and _is_data(resource.resource_type):  # it was there before the stack
             left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
         elif kind == "log group":
-            remains.delete_log_group(aws, resource.physical_id)  # a function's last lines make it anew
-            gone += 1
+            back.append(resource.physical_id)
         else:
             left.append(Left(kind, resource.physical_id, False, "should be gone"))
+    for name, others in ownership.of_others(aws, environment, {n: _log_group_arn(aws, n) for n in back}).items():
+        if others is None:
+            left.append(Left("log group", name, True, "made anew; not deleted, since its tags could not be read"))
+            continue
+        if not others:
+            remains.delete_log_group(aws, name)
+        gone += 1
     known = {r.physical_id for r in resources}
     lenient = keep_data or environment.protected  # then an earlier life may have left something on purpose
+    strays = {n: _log_group_arn(aws, n) for n in _strays(aws, environment, api_id) if n not in known}
     left += [
         Left("log group", name, lenient, "not of the stack")
-        for name in _strays(aws, environment, api_id)
-        if name not in known
+        for name, others in ownership.of_others(aws, environment, strays).items()
+        if not others
     ]
     arns = _tagged(aws, environment, known)
     own = (environment.names.table, environment.names.bucket(aws.account, aws.region))
@@ -175,6 +185,7 @@ def orphans(aws: Aws, environment: Environment) -> tuple[Item, ...]:
     """What an environment without a stack has left: by its own names, and its data by their tags.
 
     What carries the stack's tags was the stack's, and outlived it on purpose: its note says so.
+    What has one of the names and another project's tags is that project's, and is left out.
     """
     names = environment.names
     named = [
@@ -184,7 +195,9 @@ def orphans(aws: Aws, environment: Environment) -> tuple[Item, ...]:
     ]
     types = {"table": TABLE, "bucket": BUCKET, "log group": LOG_GROUP}
     states = [remains.state(aws, types[item.kind], item.name) for item in named]
-    found = {i.name: i for i, state in zip(named, states, strict=True) if state is not None and state.exists}
+    there = {i.name: i for i, state in zip(named, states, strict=True) if state is not None and state.exists}
+    arns = {i.name: _arn(aws, i) for i in there.values()}
+    found = {n: there[n] for n, others in ownership.of_others(aws, environment, arns).items() if not others}
     for arn in _tagged(aws, environment, set()):
         kind, name = _SERVICES.get(arn.split(":")[2]), _last(arn)
         if kind is None:
@@ -245,17 +258,23 @@ def _bootstrap(aws: Aws) -> list[Item]:
 
 
 def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
-    stack = environment.names.stack
-    prefixes = [f"/aws/lambda/{n}" for n in (environment.names.processor, environment.names.worker, f"{stack}-Custom")]
-    prefixes += [environment.names.access_log_group]
+    names = environment.names
+    whole = [*(names.log_group(f) for f in (names.processor, names.worker)), names.access_log_group]
+    # Another project's group may begin with the whole name of one of ours: shop-dev-worker, and shop-dev-worker-eu-api.
+    found = [name for name in whole if name in remains.log_groups(aws, name)]
+    prefixes = [names.log_group(f"{names.stack}-Custom")]  # no project's name has capitals
     if api_id:
         prefixes.append(f"API-Gateway-Execution-Logs_{api_id}/")
-    return [name for prefix in prefixes for name in remains.log_groups(aws, prefix)]
+    return found + [name for prefix in prefixes for name in remains.log_groups(aws, prefix)]
 
 
 def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
     """ARNs by tag that are none of the resources which were looked at one by one."""
-    tags = {"Project": environment.project, "Environment": environment.name, "ManagedBy": "CDK"}
+    tags = {
+        Tag.PROJECT.value: environment.project,
+        Tag.ENVIRONMENT.value: environment.name,
+        Tag.MANAGED_BY.value: MANAGED_BY,
+    }
     try:
         found = list(remains.tagged(aws, tags))
     except AwsError as error:
@@ -264,6 +283,19 @@ def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
         raise
     ends = {k.rpartition("/")[2].rpartition(":")[2] for k in known}
     return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
+
+
+def _arn(aws: Aws, item: Item) -> str:
+    if item.kind == "log group":
+        return _log_group_arn(aws, item.name)
+    start = f"arn:{partition(aws.region)}"
+    if item.kind == "bucket":
+        return f"{start}:s3:::{item.name}"
+    return f"{start}:dynamodb:{aws.region}:{aws.account}:table/{item.name}"
+
+
+def _log_group_arn(aws: Aws, name: str) -> str:
+    return f"arn:{partition(aws.region)}:logs:{aws.region}:{aws.account}:log-group:{name}"
 
 
 def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:

@@ -15,7 +15,7 @@ from rtp.ops.stack.follow import Follower
 from rtp.ops.stack.steps import Cause, Emptied, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Resource
@@ -50,11 +50,13 @@ def remove(
     paths: Mapping[str, str],
     protected: bool,
     underway: Underway,
+    recheck: Callable[[], None],
 ) -> Iterator[Step]:
     """Empty the stack's buckets and delete it, again where a bucket was refilled meanwhile.
 
     keep: logical ids that the template retains, whose contents are left alone.
     protected: termination protection is on; it goes with the first deletion that CloudFormation takes on.
+    recheck: raises where the stack is another's by now; called before anything is deleted.
     """
     names = [
         r.physical_id
@@ -63,6 +65,7 @@ def remove(
         if r.resource_type == BUCKET and r.logical_id not in keep and r.status != "CREATE_FAILED"
     ]
     for _ in range(_TRIES):
+        recheck()
         yield from _emptied(aws, names, removed)
         yield Phase("deleting")
         follower = Follower(aws, stack_id, frozenset(r.logical_id for r in resources), underway)

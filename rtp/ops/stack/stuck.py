@@ -42,11 +42,12 @@ def mend(
     paths: Mapping[str, str],
     underway: Underway,
     removed: Removed,
+    recheck: Callable[[], None],
 ) -> Iterator[Step]:
     """Get a stack to where a change set can be made for it: wait for it, roll it back, or delete it.
 
     rollback: whether the coming deploy will roll back; one that will not may go on from a paused stack.
-    removed: of a deletion, how far it has got.
+    removed: of a deletion, how far it has got. recheck: raises where the stack is another's by now.
     """
     if found is None:
         return
@@ -73,7 +74,7 @@ def mend(
         keep = remains.kept(template, keep_data=False)
         if resources or not rolled_back:  # what was just rolled back with consent, and is empty, needs no second one
             consent(_deletion(aws, environment, found, resources, keep))
-        yield from _delete(aws, found, resources, keep, paths, underway, removed)
+        yield from _delete(aws, found, resources, keep, paths, underway, removed, recheck)
     elif status == "UPDATE_ROLLBACK_FAILED":
         yield from _continue(aws, stack, stack_id, consent, paths, underway)
 
@@ -129,6 +130,7 @@ def _delete(
     paths: Mapping[str, str],
     underway: Underway,
     removed: Removed,
+    recheck: Callable[[], None],
 ) -> Iterator[Step]:
     yield from remove(
         aws,
@@ -139,6 +141,7 @@ def _delete(
         paths=paths,
         protected=bool(found.get("EnableTerminationProtection")),
         underway=underway,
+        recheck=recheck,
     )
     if removed.status == "DELETE_COMPLETE":
         return

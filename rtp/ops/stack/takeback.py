@@ -10,7 +10,7 @@ from rtp.ops.stack import alarmwatch, apply, publish
 from rtp.ops.stack.steps import Phase, Tick, Warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.aws.alarms import Alarm
@@ -49,8 +49,12 @@ def watch(
     paths: Mapping[str, str],
     taken: apply.Applied,
     underway: Underway,
+    recheck: Callable[[], None],
 ) -> Iterator[Step]:
-    """Watch alarms on an engine, and bring the old template back when one rings; `taken` then has a reason."""
+    """Watch alarms on an engine, and bring the old template back when one rings; `taken` then has a reason.
+
+    recheck: raises where the stack is another's by then.
+    """
     yield Phase("watching the alarms")
     rang = None
     for look in alarmwatch.rang(aws, watched, seconds, since_ms=since_ms):
@@ -61,6 +65,7 @@ def watch(
     if rang is None:
         return
     yield Warn(f"{rang.name} is in ALARM: {rang.reason}")
+    recheck()
     yield Phase("rolling back")
     stack = environment.names.stack
     before = publish.prepared(aws, stack, json.dumps(old, separators=(",", ":")), None)

@@ -10,6 +10,7 @@ from rtp import times
 from rtp.aws import api, functions, stacks, usage
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError
+from rtp.ops.stack import ownership
 from rtp.ops.telemetry import alarms
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.telemetry.ahead import together
@@ -74,7 +75,9 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
     queues: dict[str, Queue] = {part: good[part] for part in ("queue", "dlq") if part in good}
     stack = parts.stack(found, outputs, by=good.get("last deploy"))
-    problems = parts.problems(
+    owner = ownership.foreign(aws, found, environment)
+    problems = [ownership.said(environment, owner)] if owner is not None else []
+    problems += parts.problems(
         stack=stack,
         settings=environment.settings,
         queues=queues,

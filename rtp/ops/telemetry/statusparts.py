@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp import times
-from rtp.aws import metrics, queues, records, trail
+from rtp.aws import metrics, queues, records, stacks, trail
 from rtp.aws.metrics import Series
-from rtp.contract import METRIC_NAMESPACE, Output
+from rtp.contract import METRIC_NAMESPACE, Output, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,9 +41,14 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The stack and its last deploy. Times are ISO 8601 UTC; version is rtp's own, by who CloudTrail says."""
+    """The stack and its last deploy. Times are ISO 8601 UTC; version is rtp's own, by who CloudTrail says.
+
+    project, environment: whose its tags say it is; None without such a tag.
+    """
 
     name: str
+    project: str | None
+    environment: str | None
     state: str
     reason: str
     created: str | None
@@ -93,8 +98,11 @@ class LastHour:
 def stack(found: Mapping[str, Any], outputs: Mapping[str, str], *, by: str | None) -> Stack:
     """Out of DescribeStacks' description."""
     created = found.get("CreationTime")
+    tags = stacks.tags_of(found)
     return Stack(
         name=str(found["StackName"]),
+        project=tags.get(Tag.PROJECT),
+        environment=tags.get(Tag.ENVIRONMENT),
         state=str(found["StackStatus"]),
         reason=str(found.get("StackStatusReason") or ""),
         created=_iso(created),

@@ -48,8 +48,9 @@ def settled(aws: Aws) -> str:
 
 
 def create(aws: Aws, template: dict[str, Any], **more: Any) -> str:
-    """A stack of the pipeline's name that rtp did not make."""
-    aws.call("cloudformation", "create_stack", StackName=STACK, TemplateBody=json.dumps(template), **more)
+    """A stack of the pipeline's name and tags that rtp did not make."""
+    tags = [{"Key": "Project", "Value": "realtime-processor"}, {"Key": "Environment", "Value": "local"}]
+    aws.call("cloudformation", "create_stack", StackName=STACK, TemplateBody=json.dumps(template), Tags=tags, **more)
     return settled(aws)
 
 

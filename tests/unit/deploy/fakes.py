@@ -15,6 +15,11 @@ STACK_ID = f"arn:aws:cloudformation:us-east-1:111122223333:stack/{STACK}/1"
 Answer = Callable[..., Any]
 
 
+def tags(project: str, environment: str) -> list[dict[str, str]]:
+    """Of a stack, as CloudFormation has them."""
+    return [{"Key": "Project", "Value": project}, {"Key": "Environment", "Value": environment}]
+
+
 @dataclass
 class FakeAws:
     """Answers calls from a table of functions, and keeps what was asked."""
@@ -54,6 +59,8 @@ class Cloud:
     resources: list[dict[str, str]] = field(default_factory=list)
     template: dict[str, Any] = field(default_factory=dict)
     protected: bool = False
+    id: str = STACK_ID
+    tags: list[dict[str, str]] = field(default_factory=lambda: tags("shop", "dev"))
     buckets: dict[str, int] = field(default_factory=dict)  # object versions in each, at first
     _deleted: list[tuple[str, int]] = field(default_factory=list)
 
@@ -128,7 +135,7 @@ class Cloud:
     def _describe(self, **_: Any) -> dict[str, Any]:
         if not self.status:
             raise AwsError(f"Stack with id {STACK} does not exist", service_code="ValidationError")
-        found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": self.status, "Tags": []}
+        found = {"StackName": STACK, "StackId": self.id, "StackStatus": self.status, "Tags": self.tags}
         return {"Stacks": [found | {"EnableTerminationProtection": self.protected}]}
 
 

@@ -14,6 +14,7 @@ from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
 from rtp.ops import doctor, doctor_account
 from rtp.ops.stack import bootstrap, guard, limits, lock
 from rtp.settings import Settings
+from tests.unit.deploy.fakes import tags
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ def test_a_stuck_stack_is_told_before_the_deploy(tmp_path: Path, status: str, ve
     from datetime import UTC, datetime
 
     stack = {"StackName": "s", "StackStatus": status, "CreationTime": datetime.now(UTC)}
+    stack["Tags"] = tags("realtime-processor", "prod")
     with stubbed("cloudformation") as (aws, stubs):
         stubs["cloudformation"].add_response("describe_stacks", {"Stacks": [stack]})
         assert doctor_account.stack(aws, environment(tmp_path)).verdict == verdict

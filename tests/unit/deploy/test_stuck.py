@@ -11,7 +11,7 @@ import pytest
 from rtp.commands import deploy
 from rtp.config import Environment
 from rtp.errors import RefusedError, RtpError
-from rtp.ops.stack import stuck
+from rtp.ops.stack import ownership, stuck
 from rtp.ops.stack.follow import Underway
 from rtp.ops.stack.removal import Removed
 from rtp.ops.stack.steps import Question, Warn
@@ -56,8 +56,11 @@ def mend(
     }
     env = Environment(name="dev", project="shop", root=Path(), protected=protected)
     paths = {"Queue": "Storage/Queue"}
-    told = stuck.mend(aws, env, found, operator, rollback=rollback, paths=paths, underway=Underway(), removed=Removed())
-    return aws, list(told)
+    steps = stuck.mend(
+        aws, env, found, operator, rollback=rollback, paths=paths, underway=Underway(), removed=Removed(),
+        recheck=lambda: ownership.recheck(aws, env, STACK_ID),
+    )  # fmt: skip
+    return aws, list(steps)
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -223,8 +226,11 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
     cloud, underway, env = Cloud(status="UPDATE_IN_PROGRESS"), Underway(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
     found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
-    told = stuck.mend(aws, env, found, Operator(0), rollback=True, paths={}, underway=underway, removed=Removed())
-    assert isinstance(next(told), Warn) and underway.going_on
+    steps = stuck.mend(
+        aws, env, found, Operator(0), rollback=True, paths={}, underway=underway, removed=Removed(),
+        recheck=lambda: None,
+    )  # fmt: skip
+    assert isinstance(next(steps), Warn) and underway.going_on
 
 
 def test_a_working_stack_is_left_alone() -> None:

@@ -84,6 +84,7 @@ def stack(**changes: Any) -> dict[str, Any]:
         "CreationTime": WHEN,
         "LastUpdatedTime": WHEN,
         "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in OUTPUTS.items()],
+        "Tags": [{"Key": "Project", "Value": "shop"}, {"Key": "Environment", "Value": "dev"}],
     } | changes
 
 

@@ -1,0 +1,384 @@
+"""A stack name says not whose the stack is: shop + eu-dev and shop-eu + dev are one name. Its tags do."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws.stacks import Resource
+from rtp.commands import consent
+from rtp.commands.session import Session
+from rtp.config import Environment, Overrides
+from rtp.errors import AwsError, ExitCode, NotFoundError, RefusedError
+from rtp.ops.stack import ownership, remains, stuck
+from rtp.ops.stack.destroy import Destroy
+from rtp.ops.stack.follow import Underway
+from rtp.ops.stack.ownership import NOBODY, Owner
+from rtp.ops.stack.removal import BUCKET, Removed, remove
+from rtp.output import Output
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+OTHER = Owner("shop-de", "v")
+GONE = [[(STACK, "DELETE_COMPLETE", "")]]
+
+
+def environment(root: Path, **more: Any) -> Environment:
+    return Environment(name="dev", project="shop", root=root, endpoint_url="http://127.0.0.1:1", **more)
+
+
+def described(given: list[dict[str, str]], status: str = "CREATE_COMPLETE") -> dict[str, Any]:
+    return {"StackName": STACK, "StackId": STACK_ID, "StackStatus": status, "Tags": given}
+
+
+@pytest.mark.parametrize(
+    ("given", "owner"),
+    [
+        (tags("shop", "dev"), None),
+        ([*tags("shop", "dev"), {"Key": "Owner", "Value": "somebody"}], None),
+        (tags("shop-d", "ev"), Owner("shop-d", "ev")),
+        (tags("dev", "shop"), Owner("dev", "shop")),
+        (tags("Shop", "dev"), Owner("Shop", "dev")),
+        (tags("shop", "dev "), Owner("shop", "dev ")),
+        (tags("shop", ""), Owner("shop", "")),
+        (tags("shop", "dev")[:1], Owner("shop", None)),
+        (tags("shop", "dev")[1:], Owner(None, "dev")),
+        ([{"Key": "project", "Value": "shop"}, {"Key": "environment", "Value": "dev"}], NOBODY),
+        ([], NOBODY),
+    ],
+)
+@pytest.mark.parametrize("status", ["CREATE_COMPLETE", "ROLLBACK_COMPLETE", "DELETE_FAILED", "UPDATE_IN_PROGRESS"])
+def test_both_tags_must_be_exactly_ours(
+    tmp_path: Path, given: list[dict[str, str]], owner: Owner | None, status: str
+) -> None:
+    aws: Any = FakeAws()
+    env, found = environment(tmp_path), described(given, status)
+    assert ownership.foreign(aws, found, env) == owner
+    if owner is None:
+        ownership.check(aws, found, env)
+        return
+    # Then another's is refused with both owners named and the fix, without any call
+    with pytest.raises(RefusedError) as caught:
+        ownership.check(aws, found, env)
+    assert (caught.value.code, caught.value.exit_code) == ("foreign-stack", ExitCode.REFUSED)
+    assert STACK in caught.value.message and "project 'shop', environment 'dev'" in caught.value.message
+    assert "--take-over" in caught.value.hint and "rtp.toml" in caught.value.hint
+    for value in (owner.project, owner.environment):
+        assert value is None or repr(value) in caught.value.message
+    assert aws.asked == []
+    # And only the owner whose stack may be taken over passes
+    ownership.check(aws, found, env, taken=owner)
+    with pytest.raises(RefusedError):
+        ownership.check(aws, found, env, taken=Owner("third", "dev"))
+
+
+def test_no_stack_is_nobodys(tmp_path: Path) -> None:
+    aws: Any = FakeAws()
+    ownership.check(aws, None, environment(tmp_path))
+
+
+def test_a_hostile_tag_stays_one_line(tmp_path: Path) -> None:
+    said = ownership.said(environment(tmp_path), Owner("\x1b[2Jshop\nok", None))
+    assert said.isprintable() and "no tag Environment" in said
+
+
+@pytest.mark.parametrize(
+    ("prepared", "owner"),
+    [
+        ([], None),  # nothing is in it, and nobody prepares anything for it
+        ([tags("shop", "dev")], None),
+        ([tags("shop-de", "v")], OTHER),
+        ([[]], NOBODY),
+        ([tags("shop", "dev"), tags("shop-de", "v")], OTHER),
+    ],
+)
+def test_a_stack_in_review_is_whose_change_set_is_in_it(
+    tmp_path: Path, prepared: list[list[dict[str, str]]], owner: Owner | None
+) -> None:
+    # Given a stack of which only change sets have been prepared, which has no tags of its own yet
+    aws: Any = FakeAws(
+        {
+            "list_change_sets": lambda **_: {"Summaries": [{"ChangeSetId": str(n)} for n in range(len(prepared))]},
+            "describe_change_set": lambda *, ChangeSetName, **_: {"Tags": prepared[int(ChangeSetName)]},
+        }
+    )
+    # Then those say whose it is
+    found = described([], "REVIEW_IN_PROGRESS")
+    assert ownership.foreign(aws, found, environment(tmp_path)) == owner
+    # And where CloudFormation shows tags already, they do
+    aws.answers.clear()
+    assert ownership.foreign(aws, described(tags("a", "b"), "REVIEW_IN_PROGRESS"), environment(tmp_path))
+
+
+def test_a_change_set_that_may_not_be_read_stops_the_command(tmp_path: Path) -> None:
+    def denied(**_: Any) -> Any:
+        raise AwsError("no", code="access-denied")
+
+    aws: Any = FakeAws({"list_change_sets": denied})
+    with pytest.raises(AwsError):
+        ownership.check(aws, described([], "REVIEW_IN_PROGRESS"), environment(tmp_path))
+
+
+def gone(cloud: Cloud) -> None:
+    cloud.status = ""
+
+
+def taken(cloud: Cloud) -> None:
+    cloud.tags = tags("shop-de", "v")
+
+
+def replaced(cloud: Cloud) -> None:
+    cloud.id = f"{STACK_ID}-2"
+
+
+CHANGES: list[tuple[Callable[[Cloud], None], type[Exception], str]] = [
+    (gone, NotFoundError, "not-deployed"),
+    (taken, RefusedError, "foreign-stack"),
+    (replaced, RefusedError, "stack-replaced"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "code"), CHANGES)
+def test_a_destroy_looks_again_after_its_prompt(
+    tmp_path: Path, change: Callable[[Cloud], None], kind: type[Exception], code: str
+) -> None:
+    # Given a stack with a full bucket, and something that happens to it while the question stands
+    row = {"LogicalResourceId": "b", "PhysicalResourceId": "b", "ResourceType": BUCKET, "ResourceStatus": "X"}
+    cloud = Cloud(buckets={"b": 10}, resources=[row], plan=list(GONE))
+    aws: Any = cloud.aws()
+    # When it is answered
+    with pytest.raises(kind) as caught:
+        list(Destroy(environment(tmp_path), aws, lambda _: change(cloud)).steps())
+    # Then nothing is deleted
+    assert getattr(caught.value, "code", "") == code
+    assert cloud.left("b") == 10 and "delete_stack" not in aws.operations()
+
+
+def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_path: Path) -> None:
+    # Given a stack that is being deleted by somebody, and is another project's as soon as that has ended
+    cloud = Cloud(status="DELETE_IN_PROGRESS", buckets={"b": 10})
+    looks = iter([tags("shop", "dev"), tags("shop", "dev"), tags("shop-de", "v")])
+
+    def describe(**_: Any) -> Any:
+        found = described(next(looks), cloud.status)
+        cloud.tell(STACK, "CREATE_COMPLETE")
+        return {"Stacks": [found]}
+
+    aws: Any = cloud.aws(describe_stacks=describe)
+    with pytest.raises(RefusedError) as caught:
+        list(Destroy(environment(tmp_path), aws, lambda _: None).steps())
+    assert caught.value.code == "foreign-stack" and "delete_stack" not in aws.operations()
+
+
+def test_what_deletes_looks_again_before_each_try() -> None:
+    # Given a stack whose bucket was filled again, so that its first deletion fails
+    failed = [("B", "DELETE_FAILED", "not empty"), (STACK, "DELETE_FAILED", "no")]
+    cloud = Cloud(buckets={"b": 10})
+    cloud.plan = [[]]
+
+    def delete(**_: Any) -> Any:
+        cloud.tell(failed[0][0], failed[0][1], failed[0][2], kind=BUCKET)
+        cloud.tell(*failed[1])
+        return {}
+
+    looks = iter([None, RefusedError("another's")])
+
+    def recheck() -> None:
+        error = next(looks)
+        if error is not None:
+            raise error
+
+    aws: Any = cloud.aws(delete_stack=delete)
+    with pytest.raises(RefusedError, match="another's"):
+        list(
+            remove(
+                aws, STACK_ID, Removed(), resources=[Resource("B", "b", BUCKET, "CREATE_COMPLETE")], keep=frozenset(),
+                paths={}, protected=False, underway=Underway(), recheck=recheck,
+            )
+        )  # fmt: skip
+    # Then it is not emptied a second time
+    assert cloud.left("b") == 0 and aws.operations().count("delete_objects") == 1
+
+
+def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp_path: Path) -> None:
+    # Given a first deploy that failed and was left, and is another's once it is rolled back
+    cloud = Cloud(status="CREATE_FAILED", plan=[[(STACK, "ROLLBACK_COMPLETE", "")], *GONE])
+    aws: Any = cloud.aws()
+    env = environment(tmp_path)
+
+    def agreed(_: Any) -> None:
+        taken(cloud)
+
+    with pytest.raises(RefusedError):
+        list(
+            stuck.mend(
+                aws, env, described(cloud.tags, cloud.status), agreed, rollback=True, paths={}, underway=Underway(),
+                removed=Removed(), recheck=lambda: ownership.recheck(aws, env, STACK_ID),
+            )
+        )  # fmt: skip
+    assert "delete_stack" not in aws.operations()
+
+
+class Terminal(io.StringIO):
+    """Where a person is."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Slow(Terminal):
+    """A person to whom the stack's fate comes first."""
+
+    def __init__(self, answer: str, first: Callable[[], None]) -> None:
+        super().__init__(answer)
+        self._first = first
+
+    def readline(self, *given: Any) -> str:  # type: ignore[override]  # as TextIOBase has it
+        self._first()
+        return super().readline(*given)
+
+
+@pytest.mark.parametrize(("change", "kind", "code"), CHANGES)
+@pytest.mark.parametrize("protected", [False, True])
+@pytest.mark.parametrize("ask", [consent.ask, consent.ask_always])
+def test_events_do_not_move_where_the_stack_changed_hands_during_the_prompt(
+    tmp_path: Path, ask: Any, protected: bool, change: Callable[[Cloud], None], kind: type[Exception], code: str
+) -> None:
+    # Given a person who answers after the stack has changed
+    cloud = Cloud()
+    slow = Slow(f"{STACK if protected else 'y'}\n", lambda: change(cloud))
+    session = Session(Overrides(), Output(stdin=slow, stderr=Terminal()))
+    session.__dict__.update(environment=environment(tmp_path, protected=protected), aws=cloud.aws())
+    assert session.outputs == {}
+    more = {"wide": True} if ask is consent.ask else {}
+    # When asked / Then the command ends there
+    with pytest.raises(kind) as caught:
+        ask(session, "Delete all", yes=False, confirm=None, **more)
+    assert getattr(caught.value, "code", "") == code
+
+
+def test_readers_of_anothers_stack_warn_and_those_that_act_refuse(tmp_path: Path) -> None:
+    cloud, said = Cloud(tags=tags("shop-de", "v")), io.StringIO()
+    session = Session(Overrides(), Output(stderr=said))
+    session.__dict__.update(environment=environment(tmp_path), aws=cloud.aws())
+    assert session.outputs_to_read == {}
+    assert "belongs to project 'shop-de', environment 'v'" in said.getvalue()
+    with pytest.raises(RefusedError):
+        _ = session.outputs
+
+
+def test_another_projects_wreck_is_refused_and_not_reported_as_not_deployed(tmp_path: Path) -> None:
+    cloud = Cloud(status="ROLLBACK_COMPLETE", tags=tags("shop-de", "v"))
+    session = Session(Overrides(), Output())
+    session.__dict__.update(environment=environment(tmp_path), aws=cloud.aws())
+    with pytest.raises(RefusedError):
+        _ = session.outputs
+    cloud.tags = tags("shop", "dev")
+    session = Session(Overrides(), Output())
+    session.__dict__.update(environment=environment(tmp_path), aws=cloud.aws())
+    with pytest.raises(NotFoundError):
+        _ = session.outputs
+
+
+class Account:
+    """Log groups, tables and buckets with tags, as the destroy's proof looks for them."""
+
+    def __init__(self, arns: dict[str, list[dict[str, str]]], *, denied: bool = False) -> None:
+        self.arns = arns
+        self.denied = denied
+        self.deleted: list[str] = []
+        self.aws: Any = FakeAws(
+            {
+                "describe_stacks": lambda **_: {"Stacks": []},
+                "describe_table": lambda *, TableName: self._known(TableName),
+                "head_bucket": lambda *, Bucket: self._known(Bucket),
+                "describe_log_groups": self._groups,
+                "delete_log_group": lambda *, logGroupName: self.deleted.append(logGroupName),
+                "list_object_versions": self._not_to_be_read,
+                "get_resources": self._resources,
+            },
+            local=True,
+        )
+
+    def _known(self, name: str) -> Any:
+        if not any(arn.endswith((f":{name}", f"/{name}")) for arn in self.arns):
+            raise AwsError("no", service_code="404")
+        return {"Table": {}}
+
+    def _not_to_be_read(self, **_: Any) -> Any:
+        raise AwsError("no", code="access-denied")
+
+    def _groups(self, *, logGroupNamePrefix: str) -> Any:
+        names = [arn.partition(":log-group:")[2] for arn in self.arns]
+        return {"logGroups": [{"logGroupName": n} for n in names if n.startswith(logGroupNamePrefix)]}
+
+    def _resources(self, *, ResourceARNList: list[str] | None = None, TagFilters: Any = ()) -> Any:
+        if self.denied:
+            raise AwsError("no", code="access-denied")
+        wanted = [{"Key": f["Key"], "Value": f["Values"][0]} for f in TagFilters]
+        found = [
+            {"ResourceARN": arn, "Tags": own}
+            for arn, own in self.arns.items()
+            if own and (arn in ResourceARNList if ResourceARNList is not None else all(t in own for t in wanted))
+        ]
+        return {"ResourceTagMappingList": found}
+
+
+GROUP = "arn:aws:logs:us-east-1:111122223333:log-group:"
+WORKER = "/aws/lambda/shop-dev-worker"
+TABLE = "arn:aws:dynamodb:us-east-1:111122223333:table/shop-dev-table"
+DATA = "arn:aws:s3:::shop-dev-111122223333-us-east-1"
+
+
+def test_what_another_project_kept_under_the_same_names_is_not_called_ours(tmp_path: Path) -> None:
+    # Given no stack, and a table, a bucket and a log group of its names: another project's, and then nobody's
+    for own, named in ((tags("shop-de", "v"), False), ([], True)):
+        account = Account({TABLE: own, DATA: own, GROUP + WORKER: own})
+        with pytest.raises(NotFoundError) as caught:
+            list(Destroy(environment(tmp_path), account.aws, lambda _: None).steps())
+        # Then only what nobody has claimed is offered to be deleted by hand
+        assert ("shop-dev-table" in caught.value.message) is named
+        assert (WORKER in caught.value.message) is named
+        assert ("by hand" in caught.value.hint) is named
+
+
+def test_the_proof_lists_no_other_projects_log_groups(tmp_path: Path) -> None:
+    # Given groups whose names begin with one of ours, and one with our name and another's tags
+    other = f"{GROUP}/aws/lambda/shop-dev-worker-eu-worker"
+    account = Account(
+        {
+            other: tags("shop-dev-worker", "eu"),
+            f"{GROUP}/aws/apigateway/shop-dev-api-eu-api": tags("shop-dev-api", "eu"),
+            GROUP + WORKER: tags("shop-de", "v"),
+        }
+    )
+    proof = remains.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    assert proof.clean and proof.left == ()
+    # When ours has no tags, as functions make it / Then it is listed
+    account.arns[GROUP + WORKER] = []
+    proof = remains.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    assert [i.name for i in proof.left] == [WORKER] and not proof.clean
+
+
+@pytest.mark.parametrize(
+    ("own", "denied", "deleted", "left"),
+    [
+        ([], False, [WORKER], []),  # a function's last lines made it anew
+        (tags("shop", "dev"), False, [WORKER], []),
+        (tags("shop-de", "v"), False, [], []),  # deployed under this name since
+        ([], True, [], [WORKER]),  # whose it is cannot be found out
+    ],
+)
+def test_a_log_group_that_came_back_is_deleted_only_where_it_is_ours(
+    tmp_path: Path, own: list[dict[str, str]], denied: bool, deleted: list[str], left: list[str]
+) -> None:
+    account = Account({GROUP + WORKER: own}, denied=denied)
+    rows = [Resource("Logs", WORKER, remains.LOG_GROUP, "DELETE_COMPLETE")]
+    proof = remains.prove(account.aws, environment(tmp_path), rows, frozenset(), keep_data=False, api_id="")
+    assert account.deleted == deleted
+    assert [i.name for i in proof.left] == left and proof.clean
