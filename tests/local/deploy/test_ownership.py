@@ -130,7 +130,7 @@ def test_another_projects_stack_is_left_alone(pipeline: Project, other: Project)
         else:
             assert error["code"] == "foreign-stack", args
             assert STACK in error["message"] and OWNED in error["message"] and OURS in error["message"], args
-            assert "`rtp deploy --take-over --env=processor-local`" in error["hint"], args
+            assert "`rtp deploy --env=processor-local --take-over`" in error["hint"], args
         assert seen(aws) == before, args
     # And its own project sends, repairs and deploys as ever
     assert pipeline.rtp("send", *EVENT, "--json").json["status"] == "processed"
