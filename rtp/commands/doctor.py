@@ -59,7 +59,10 @@ def _place(session: Session) -> list[op.Check]:
 def _running(environment: Environment) -> bool:
     from rtp.local import engine
 
-    return engine.status(environment.root).running
+    try:
+        return engine.status(environment.root).running
+    except RtpError:
+        return False  # the check of the engine says why
 
 
 def _engine(environment: Environment) -> op.Check:
@@ -72,7 +75,10 @@ def _engine(environment: Environment) -> op.Check:
         return op.ok("engine", f"not needed for {environment.name}")
     if find_spec("ministack") is None or find_spec("hypercorn") is None:
         return op.fail("engine", "The local engine is not installed.", "Run `pip install 'rtp[local]'`.")
-    found = engine.status(environment.root)
+    try:
+        found = engine.status(environment.root)
+    except RtpError as error:
+        return op.failed("engine", error)
     if found.state == "killed":
         return op.warn("engine", f"{found.loss}.", f"{losses.restart(found.saved)}.")
     if found.state == "elsewhere":

@@ -71,7 +71,7 @@ class EngineStatus:
 
 def status(root: Path) -> EngineStatus:
     """Look at the engine, changing nothing."""
-    place = folder(root)
+    place = _place(root)
     occupant = place.occupant()
     copied = occupant.state == "copied"
     saved = saves.saved_at(place, copied=copied)
@@ -94,7 +94,7 @@ def require(root: Path) -> Engine:
 
     What a killed one left is cleared, but for its Record: until a start, a stop or a reset, every command says so.
     """
-    place = folder(root)
+    place = _place(root)
     occupant = place.occupant()
     running = _served(occupant)
     if running is not None:
@@ -123,7 +123,7 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
     port: this one and no other; without it the last run's, 4566, or the next one that is free.
     extra_env: switches of the engine's own, on top of the scrubbed environment.
     """
-    place = folder(root)
+    place = _place(root)
     _check_installed()
     place.create()
     with place.lock():
@@ -144,7 +144,7 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
 
 def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
     """Stop the engine and keep its data; False when none was running. What a killed or copied one left is cleared."""
-    place = folder(root)
+    place = _place(root)
     if place.record() is None:
         return False
     with place.lock():
@@ -174,7 +174,7 @@ def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
 
 def taken_port(root: Path) -> int | None:
     """The port that the next start would rather have, when another program has it; it then takes the next free one."""
-    port = folder(root).last_port() or DEFAULT_PORT
+    port = _place(root).last_port() or DEFAULT_PORT
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -187,7 +187,7 @@ def taken_port(root: Path) -> int | None:
 
 def reset(root: Path) -> None:
     """Forget all data; a running engine goes on, empty."""
-    place = folder(root)
+    place = _place(root)
     running = _served(place.occupant())
     if running is not None:
         _reset(_engine(place, running))
@@ -198,6 +198,13 @@ def reset(root: Path) -> None:
         saves.discard_run(place)
         saves.discard(place)
         place.record_file.unlink(missing_ok=True)  # last: an interrupted reset is done again
+
+
+def _place(root: Path) -> Folder:
+    """The engine's folder; refused where it is not rtp's own."""
+    place = folder(root)
+    place.check()
+    return place
 
 
 def _reset(engine: Engine) -> None:
@@ -266,7 +273,7 @@ def _check_installed() -> None:
 def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:
     """Start the server and wait until it says that it is ready; the pipe ends early when it dies early."""
     read, write = os.pipe()
-    opened = os.open(place.path, os.O_RDONLY | os.O_DIRECTORY)
+    opened = place.open()
     argv = [sys.executable, "-m", "rtp.local.server", str(opened), str(port or 0), str(write)]
     env = environment.scrubbed(os.environ, extra_env)
     try:

@@ -6,13 +6,12 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import ConfigError, WaitTimeoutError
-from rtp.local import process
+from rtp.local import owned, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,15 +112,37 @@ class Folder:
         """HOME of the engine and of its functions."""
         return self.path / "home"
 
+    def check(self) -> None:
+        """Refuse a folder that is not rtp's own: a link, another user's, or made by somebody else. Changes nothing."""
+        log = self.log_file
+        files = (self.record_file, self.port_file, self.serving_file, self.lock_file, self.stderr_file, log)
+        try:
+            for path in (self.path.parent, self.path, *files, log.with_name(f"{log.name}.1")):
+                owned.check(path)
+            for folder in (self.data, self.live, self.previous, self.tmp, self.home):
+                owned.check_marked(folder)
+        except OSError as error:
+            raise ConfigError(
+                f"the local engine's folder {self.path} cannot be read: {error.strerror}",
+                hint="give yourself access to the folder and to everything in it",
+                code="folder-not-readable",
+            ) from error
+
+    def open(self) -> int:
+        """A descriptor of the folder, for `os.close`; through no link from the project's folder on. Raises OSError."""
+        above = self.path.parents[1] if len(self.path.parts) > 1 else self.path
+        return owned.open_below(above, self.path.relative_to(above).parts)
+
     def create(self) -> None:
         """Make the folder, for this user alone."""
         try:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, mode=0o700)
                 (self.path.parent / ".gitignore").write_text("*\n")
-            for folder in (self.path, self.live, self.tmp, self.home):
-                folder.mkdir(exist_ok=True, mode=0o700)
-                folder.chmod(0o700)
+            self.path.mkdir(exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
+            for folder in (self.live, self.tmp, self.home):
+                owned.make(folder)
             if not os.access(self.path, os.W_OK | os.X_OK):
                 raise PermissionError(13, "Permission denied")
             for file in (self.lock_file, self.stderr_file):
@@ -215,8 +236,15 @@ class Folder:
             return None
 
     def remove(self, folder: Path) -> None:
-        """Remove one of the folders above with everything in it."""
-        shutil.rmtree(folder, ignore_errors=True)
+        """Remove one of the folders above with everything in it, if rtp made it."""
+        try:
+            descriptor = self.open()
+        except OSError:
+            return
+        try:
+            owned.remove(descriptor, folder)
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 60) -> Iterator[None]:
@@ -261,6 +289,7 @@ def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step, mode 0600."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)

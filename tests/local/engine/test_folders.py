@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,8 @@ def shop(tmp_path: Path) -> Iterator[Path]:
     yield root
     for place in tmp_path.rglob(".rtp"):
         if place.is_dir() and not place.is_symlink():
-            engine.stop(place.parent)
+            with contextlib.suppress(RefusedError):  # a test has seen to it that nothing could be started there
+                engine.stop(place.parent)
 
 
 def aws(running: engine.Engine) -> Aws:
@@ -319,3 +322,111 @@ def test_the_log_goes_on_in_a_moved_folder(shop: Path) -> None:
     assert "saving" in (folder(moved).path / "engine.log").read_text()
     assert (folder(moved).path / "engine.log.1").exists()
     assert not shop.exists()
+
+
+ACTS: dict[str, Callable[[Path], object]] = {
+    "start": engine.start,
+    "stop": engine.stop,
+    "reset": engine.reset,
+    "status": engine.status,
+    "require": engine.require,
+    "taken_port": engine.taken_port,
+}
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """The user's own files, in folders that are named as an engine's are."""
+    made = tmp_path / "theirs"
+    for name in ("tmp", "home", "data", "live", "local/tmp", "local/home", "local/data"):
+        (made / name).mkdir(parents=True)
+        (made / name / "precious").write_text("precious")
+    (made / "engine.json").write_text("{")  # as of an engine that was killed, so that what it left is to be cleared
+    return made
+
+
+def content(folder: Path) -> dict[Path, str]:
+    return {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("part", [".rtp", ".rtp/local", ".rtp/local/data", ".rtp/local/tmp", ".rtp/local/home"])
+def test_nothing_is_deleted_where_a_link_leads(shop: Path, theirs: Path, part: str, act: str) -> None:
+    # Given a project that somebody sent, with a link where the engine's folder is
+    before = content(theirs)
+    (shop / part).parent.mkdir(parents=True, exist_ok=True)
+    (shop / part).symlink_to(theirs)
+    # When
+    with pytest.raises(RefusedError, match="link") as caught:
+        ACTS[act](shop)
+    # Then
+    assert caught.value.code == "folder-is-link"
+    assert content(theirs) == before
+    (shop / part).unlink()
+
+
+@pytest.mark.parametrize("part", ["tmp", "home", "live", "data"])
+def test_what_a_killed_engine_left_is_not_cleared_through_a_link(shop: Path, theirs: Path, part: str) -> None:
+    # Given
+    engine.start(shop)
+    engine.stop(shop)
+    running = engine.start(shop)
+    place = folder(shop)
+    record = place.record()
+    assert record is not None
+    os.killpg(running.pid, signal.SIGKILL)
+    process.wait_gone(record.pid, record.started, 5)
+    before = content(theirs)
+    (place.path / part).rename(place.path / "aside")
+    (place.path / part).symlink_to(theirs)
+    # When
+    for act in ACTS.values():
+        with pytest.raises(RefusedError, match="link"):
+            act(shop)
+    # Then
+    assert content(theirs) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("part", [".rtp", ".rtp/local", ".rtp/local/data", ".rtp/local/tmp", ".rtp/local/home"])
+def test_a_folder_of_another_user_is_refused(shop: Path, part: str, act: str) -> None:
+    # Given
+    (shop / part).mkdir(parents=True)
+    (shop / part / "precious").write_text("precious")
+    os.chown(shop / part, 65534, 65534)
+    # When
+    with pytest.raises(RefusedError, match="another user") as caught:
+        ACTS[act](shop)
+    # Then
+    assert caught.value.code == "folder-of-another-user"
+    assert content(shop) == {shop / part / "precious": "precious"}
+    os.chown(shop / part, 0, 0)
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("part", ["data", "tmp", "home"])
+def test_a_folder_that_rtp_did_not_make_is_refused(shop: Path, part: str, act: str) -> None:
+    # Given
+    mine = shop / ".rtp" / "local" / part
+    mine.mkdir(parents=True)
+    (mine / "precious").write_text("precious")
+    # When
+    with pytest.raises(RefusedError, match="not made by rtp"):
+        ACTS[act](shop)
+    # Then
+    assert content(shop) == {mine / "precious": "precious"}
+    (mine / "precious").unlink()
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "status", "logs", "env", "reset --yes"])
+def test_the_command_line_refuses_a_link_too(shop: Path, theirs: Path, command: str) -> None:
+    before = content(theirs)
+    (shop / ".rtp").mkdir()
+    (shop / ".rtp" / "local").symlink_to(theirs)
+    argv = [sys.executable, "-m", "rtp", "local", *command.split()]
+    run = subprocess.run(argv, cwd=shop, capture_output=True, text=True, check=False)
+    assert run.returncode == 5, run.stderr
+    assert "is a link" in run.stderr and f"rm {shop}/.rtp/local" in run.stderr
+    assert content(theirs) == before
+    (shop / ".rtp" / "local").unlink()
