@@ -110,7 +110,8 @@ class Cdk(Project):
 
     def first(self) -> float:
         started = self.run([sys.executable, "-m", "rtp", "local", "start"])
-        aws = Aws(region="us-east-1", endpoint_url=engines.require(self.root).endpoint_url, local=True)
+        running = engines.require(self.root)
+        aws = Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True, keys=running.keys)
         self._environ = {
             **toolchain.environment(),
             **toolchain.bytecode(),

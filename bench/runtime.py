@@ -149,7 +149,7 @@ def deployed() -> Iterator[tuple[Path, Aws, str]]:
                 [sys.executable, "-m", "rtp", "deploy", "--yes"], cwd=root, env=clean, check=True, capture_output=True
             )
             running = engine.require(root)
-            aws = Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True)
+            aws = Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True, keys=running.keys)
             yield root, aws, f"127.0.0.1:{daemon.getsockname()[1]}"
         finally:
             engine.stop(root)
@@ -157,6 +157,7 @@ def deployed() -> Iterator[tuple[Path, Aws, str]]:
 
 def environment(aws: Aws, outputs: dict[str, str], root: Path, daemon: str) -> dict[str, str]:
     """What Lambda gives the worker."""
+    given = aws.environment()
     found = aws.client("lambda").get_function_configuration(FunctionName=outputs["WorkerName"])
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -164,8 +165,8 @@ def environment(aws: Aws, outputs: dict[str, str], root: Path, daemon: str) -> d
         "AWS_ENDPOINT_URL": str(aws.endpoint_url),
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": given["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": given["AWS_SECRET_ACCESS_KEY"],
         "AWS_LAMBDA_FUNCTION_NAME": outputs["WorkerName"],
         "LAMBDA_TASK_ROOT": "/var/task",
         "AWS_XRAY_DAEMON_ADDRESS": daemon,

@@ -12,23 +12,30 @@ from rtp.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LOCAL_KEYS = ("test", "test")  # what the engine takes; its account is 000000000000
+EMULATOR_KEYS = ("test", "test")  # for an emulator that is not rtp's engine and takes any
 
 
 class Aws:
     """AWS, or an engine that speaks its protocol, in one region with one identity.
 
     local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then left out,
-    so that the two never mix.
+    so that the two never mix. keys: the access key id and secret that it takes.
     """
 
     def __init__(
-        self, *, region: str, endpoint_url: str | None = None, profile: str | None = None, local: bool = False
+        self,
+        *,
+        region: str,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        local: bool = False,
+        keys: tuple[str, str] | None = None,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
         self.profile = profile
         self.local = local
+        self._local_keys = keys or EMULATOR_KEYS
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._session: Any = None
@@ -86,7 +93,8 @@ class Aws:
         )
 
     def _keys(self) -> dict[str, str]:
-        return {"aws_access_key_id": LOCAL_KEYS[0], "aws_secret_access_key": LOCAL_KEYS[1]} if self.local else {}
+        names = ("aws_access_key_id", "aws_secret_access_key")
+        return dict(zip(names, self._local_keys, strict=True)) if self.local else {}
 
     def _make_session(self) -> Any:
         import botocore.session
@@ -112,8 +120,8 @@ class Aws:
             env["AWS_S3_FORCE_PATH_STYLE"] = "true"
         if self.local:
             env |= {
-                "AWS_ACCESS_KEY_ID": LOCAL_KEYS[0],
-                "AWS_SECRET_ACCESS_KEY": LOCAL_KEYS[1],
+                "AWS_ACCESS_KEY_ID": self._local_keys[0],
+                "AWS_SECRET_ACCESS_KEY": self._local_keys[1],
                 "AWS_CONFIG_FILE": "/dev/null",
                 "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
                 "AWS_EC2_METADATA_DISABLED": "true",

@@ -23,6 +23,7 @@ _WRONG = (
     "AuthFailure",
     "IncompleteSignature",
     "InvalidToken",
+    "MissingAuthenticationToken",
 )
 _SKEWED = ("Signature expired", "Signature not yet current")
 _DENIED = (
@@ -64,6 +65,13 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
     sign_in = suggest.command("aws", "sso", "login", profile=aws.profile or None)
     if isinstance(error, b.ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
+        if aws.local and code in _WRONG:
+            return CredentialsError(
+                f"The local engine at {aws.endpoint_url} does not accept this access key ({code}).",
+                hint="If the engine is another project's or another user's, give rtp its key: "
+                'eval "$(rtp local env)" in its folder, by its owner. If it was restarted, run the command again.',
+                service_code=code,
+            )
         if code in _EXPIRED:
             return CredentialsError(
                 f"The AWS credentials of {who} have expired.",

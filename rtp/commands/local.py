@@ -28,7 +28,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """The engine as people and scripts see it; its token stays inside."""
+    """The engine as people and scripts see it; its token and its key stay inside."""
 
     state: str
     endpoint_url: str | None
@@ -121,13 +121,13 @@ def logs(
 @app.command()
 @with_session
 def env(session: Session) -> None:
-    """Print what other tools need to reach the engine: eval "$(rtp local env)"."""
+    """Print what other tools need to reach the engine, its access key included: eval "$(rtp local env)"."""
     running = engine.require(session.environment.root)
     region = session.environment.region
     variables = {
         "AWS_ENDPOINT_URL": running.endpoint_url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": running.keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": running.keys.secret_access_key,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
     }

@@ -12,6 +12,7 @@ from rtp.errors import ConfigError
 if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment, Overrides
+    from rtp.local.engine import Engine
     from rtp.output import Output
 
 
@@ -90,21 +91,32 @@ class Session:
         from rtp.aws import Aws
 
         environment = self.environment
-        url = environment.endpoint_url
+        url, keys = environment.endpoint_url, None
         if environment.embedded:
-            url = self._engine_url(start=start)
-        elif not environment.local:
-            _refuse_foreign_endpoints(environment)
-        return Aws(region=environment.region, endpoint_url=url, profile=environment.profile, local=environment.local)
+            running = self._engine(start=start)
+            url, keys = running.endpoint_url, running.keys
+        elif url is not None and environment.local:
+            from rtp.local import lookup
 
-    def _engine_url(self, *, start: bool) -> str:
+            keys = lookup.keys_for(url, environment.root, os.environ)
+        else:
+            _refuse_foreign_endpoints(environment)
+        return Aws(
+            region=environment.region,
+            endpoint_url=url,
+            profile=environment.profile,
+            local=environment.local,
+            keys=keys,
+        )
+
+    def _engine(self, *, start: bool) -> Engine:
         from rtp.local import engine
 
         root = self.environment.root
         running = engine.start(root) if start else engine.require(root)
         if running.loss:
             self.out.warn(running.loss)
-        return running.endpoint_url
+        return running
 
 
 def _refuse_foreign_endpoints(environment: Environment) -> None:

@@ -1,14 +1,17 @@
-"""The door of the engine: only programs of this machine that mean it get in, and web pages never do.
+"""The door of the engine: only programs that have this run's key or token get in, and web pages never do.
 
-The engine has no users and runs code it is given, so a page in a browser must not reach it: not by a rebound
-name (Host), not from its own origin (Origin, Sec-Fetch-Site), and its admin paths only with the run's token.
+The engine runs code that it is given, as its owner. So neither a page in a browser may reach it (a rebound name, its
+own origin) nor another user of this machine: every request is signed with a key of the engine's, except for what AWS
+serves unsigned too (APIs, which stand behind their own keys), addresses with a signature of their own, and health.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rtp.local import addresses, keys, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -21,33 +24,49 @@ if TYPE_CHECKING:
 TOKEN_HEADER = "X-Rtp-Token"  # noqa: S105 - a header's name
 HOSTS = ("127.0.0.1", "localhost")
 ADMIN = ("/_ministack", "/_localstack", "/_rtp")
-OPEN = ("/_ministack/health", "/_localstack/health", "/_ministack/ready")
-# Addresses that the engine itself hands out, with an unguessable part, to those who are to use them.
-HANDED_OUT = {
-    "GET": ("/_ministack/lambda-code/", "/_ministack/lambda-layers/"),
-    "PUT": ("/_ministack/cfn-response/", "/_ministack/cfn-signal/"),
-}
+OPEN = ("/_ministack/health", "/_localstack/health", "/_ministack/ready", "/health")
+_DRAINED_BYTES = 100_000_000  # of a refused request; a function's code is up to 70 MB
+_REFUSED = "Admin paths need the header {} with this run's token."
+_NOT_GOOD = "This address was not handed out by this run of the engine, or its time is over."
+
+
+class Inside(Protocol):
+    """What the engine behind the door knows of a request; see Admission."""
+
+    def refusal_of(self, access_key_id: str) -> str | None: ...  # noqa: D102
+
+    def is_signal_handle(self, handle: str) -> bool: ...  # noqa: D102
+
+    def as_api_call(self, scope: Scope) -> Scope | None: ...  # noqa: D102
 
 
 class Door:
     """ASGI middleware that answers 403 to whom it does not let in."""
 
-    def __init__(self, app: App, *, port: int, token: str) -> None:
+    def __init__(self, app: App, inside: Inside, *, port: int, token: str, access_key_id: str) -> None:
         self._app = app
+        self._inside = inside
         self._port = port
         self._token = token.encode()
+        self._access_key_id = access_key_id.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it with a reason."""
-        if scope["type"] in ("http", "websocket"):
-            refusal = self._refusal(scope)
-            if refusal:
-                await refuse(scope, receive, send, 403, refusal)
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        reason = self._foreign(scope["headers"])
+        if reason is None:
+            admitted = self._admitted(scope)
+            if not isinstance(admitted, refusals.Answer):
+                await self._app(admitted, receive, send)
                 return
-        await self._app(scope, receive, send)
+        else:
+            admitted = _plain(reason)
+        await _refuse(scope, receive, send, admitted)
 
-    def _refusal(self, scope: Scope) -> str | None:
-        headers = scope["headers"]
+    def _foreign(self, headers: list[tuple[bytes, bytes]]) -> str | None:
+        """Why the request is a web page's, signed or not."""
         hosts = values(headers, b"host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return "This Host is not the engine's."
@@ -57,8 +76,6 @@ class Door:
                 return "Requests from web pages are refused."
         if any(site not in ("same-origin", "none") for site in values(headers, b"sec-fetch-site")):
             return "Requests from web pages are refused."
-        if self._is_admin(scope) and not self._has_token(headers):
-            return f"Admin paths need the header {TOKEN_HEADER} with this run's token."
         return None
 
     def _is_ours(self, host: str) -> bool:
@@ -66,12 +83,22 @@ class Door:
         # Names below .localhost are loopback by definition and cannot be rebound; buckets and APIs are addressed so.
         return (port or "80") == str(self._port) and (name in HOSTS or name.endswith(".localhost"))
 
-    @staticmethod
-    def _is_admin(scope: Scope) -> bool:
-        path = scope["path"]
-        if scope["type"] == "http" and path.startswith(HANDED_OUT.get(scope["method"], ())):
-            return False
-        return path not in OPEN and path.startswith(ADMIN)
+    def _admitted(self, scope: Scope) -> Scope | refusals.Answer:
+        """The request to pass on, or the answer instead."""
+        path, is_http = scope["path"], scope["type"] == "http"
+        if self._has_token(scope["headers"]) or (is_http and path in OPEN):
+            return scope
+        if is_http and addresses.is_handed_out(path):
+            return scope if addresses.admits(scope, self._inside.is_signal_handle) else _plain(_NOT_GOOD)
+        if path.startswith(ADMIN):
+            return _plain(_REFUSED.format(TOKEN_HEADER))
+        access_key_id = keys.of_request(scope)
+        if access_key_id is None:
+            return self._inside.as_api_call(scope) or refusals.answer(scope, "MissingAuthenticationToken")
+        if secrets.compare_digest(access_key_id.encode(), self._access_key_id):
+            return scope
+        code = self._inside.refusal_of(access_key_id)
+        return scope if code is None else refusals.answer(scope, code)
 
     def _has_token(self, headers: list[tuple[bytes, bytes]]) -> bool:
         given = [value for name, value in headers if name.lower() == TOKEN_HEADER.lower().encode()]
@@ -83,13 +110,23 @@ def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in headers if key.lower() == name]
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, status: int, message: str) -> None:
-    """Answer with a JSON error instead of passing the request on."""
+def _plain(message: str) -> refusals.Answer:
+    return refusals.Answer(403, "application/json", json.dumps({"message": message}).encode())
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, answer: refusals.Answer) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
-    body = json.dumps({"message": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    received = 0  # to a client that is still sending, an early answer is a broken connection
+    while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+        received += len(message.get("body", b""))
+        if received > _DRAINED_BYTES:
+            break
+    body = b"" if scope["method"] == "HEAD" else answer.body
+    headers = [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(answer.body)).encode())]
+    if answer.error_type:
+        headers.append((b"x-amzn-errortype", answer.error_type.encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -9,7 +9,7 @@ import select
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,7 @@ from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, losses, process, saves
 from rtp.local.door import TOKEN_HEADER
+from rtp.local.keys import Keys
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Engine:
     endpoint_url: str
     port: int
     pid: int
-    token: str
+    token: str = field(repr=False)
+    keys: Keys
     log_file: Path
     data_lost: bool = False
     loss: str = ""
@@ -222,7 +224,8 @@ def _reset(engine: Engine) -> None:
 
 def _engine(place: Folder, record: Record) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
-    return Engine(url, record.port, record.pid, record.token, place.log_file)
+    keys = Keys(record.access_key_id, record.secret_access_key)
+    return Engine(url, record.port, record.pid, record.token, keys, place.log_file)
 
 
 def _running(place: Folder, record: Record, port: int | None) -> Engine:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 OWN = Folder(Path())  # as the engine sees it
-ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - the engine takes any; real ones never reach it
 
 
 def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -32,8 +31,6 @@ def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) ->
         "PATH": os.defpath,
         **passed,
         "PYTHONUTF8": "1",
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",

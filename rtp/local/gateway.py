@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+from rtp.local.admission import Admission
 from rtp.local.door import Door, values
 from rtp.local.time_limit import TimeLimit
 from rtp.local.tracing import header
@@ -21,13 +22,20 @@ RESET_PATH = "/_ministack/reset"
 
 
 def wrapped(
-    engine: App, telemetry: Telemetry, forget: Callable[[], None], *, port: int, token: str, has_xray: bool
+    engine: App,
+    telemetry: Telemetry,
+    forget: Callable[[], None],
+    *,
+    port: int,
+    token: str,
+    access_key_id: str,
+    has_xray: bool,
 ) -> App:
     """The engine behind the door, with X-Ray where it has none. forget: forgets what is saved."""
     inner: App = Context(engine, telemetry, forget)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
-    return Door(TimeLimit(inner), port=port, token=token)
+    return TimeLimit(Door(inner, Admission(), port=port, token=token, access_key_id=access_key_id))
 
 
 class Context:

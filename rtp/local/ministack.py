@@ -16,6 +16,7 @@ from rtp.local.telemetry import Telemetry
 from rtp.local.tracing.daemon import Daemon
 
 if TYPE_CHECKING:
+    from rtp.local.keys import Keys
     from rtp.local.state import Folder
 
 log = logging.getLogger("rtp.engine")
@@ -26,12 +27,13 @@ _TRACES = "traces.jsonl.gz"
 class MiniStack:
     """The engine's inside. Its lifespan is driven here: a server skips the end of it when a client hangs on."""
 
-    def __init__(self, place: Folder, port: int) -> None:
+    def __init__(self, place: Folder, port: int, keys: Keys) -> None:
         self.telemetry = Telemetry()
         self._place = place
         self._daemon = Daemon(self.telemetry.traces, port)
         os.environ["GATEWAY_PORT"] = str(port)  # the engine and its functions read both
         os.environ["AWS_XRAY_DAEMON_ADDRESS"] = self._daemon.address
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = keys
         import ministack.app
 
         ministack.app.BANNER = "MiniStack on port {port}"

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.local import environment, process, saves
+from rtp.local import environment, keys, process, saves
 from rtp.local.anchor import anchored
 from rtp.local.state import DEFAULT_PORT, Folder, Record
 
@@ -67,14 +67,20 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    port, token = listener.getsockname()[1], secrets.token_urlsafe(32)
-    engine = MiniStack(place, port)
+    port, token, key = listener.getsockname()[1], secrets.token_urlsafe(32), keys.generate()
+    engine = MiniStack(place, port, key)
     await engine.start()
-    forget = partial(saves.discard, place)
-    app = wrapped(engine.app, engine.telemetry, forget, port=port, token=token, has_xray=engine.has_xray)
+    app = wrapped(
+        engine.app,
+        engine.telemetry,
+        partial(saves.discard, place),
+        port=port,
+        token=token,
+        access_key_id=key.access_key_id,
+        has_xray=engine.has_xray,
+    )
     listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
-    device, inode = place.identity()
-    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, device, inode))
+    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, *place.identity(), *key))
     _say(ready, "ready")
 
     async def drained() -> None:

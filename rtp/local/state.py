@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import ConfigError, WaitTimeoutError
@@ -33,9 +33,11 @@ class Record:
     pid: int
     started: str
     port: int
-    token: str
+    token: str = field(repr=False)
     device: int
     inode: int
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +263,8 @@ class Folder:
             yield
 
 
-_UNREADABLE = Record(pid=0, started="", port=0, token="", device=0, inode=0)  # stands for a damaged one
+# Stands for a damaged one, and for one of an older rtp, whose engine lets in everybody.
+_UNREADABLE = Record(0, "", 0, "", device=0, inode=0, access_key_id="", secret_access_key="")
 
 
 def folder(root: Path) -> Folder:

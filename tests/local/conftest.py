@@ -99,7 +99,7 @@ class Project:
         """The engine, for a test that looks behind the CLI."""
         from rtp.aws import Aws
 
-        return Aws(region="us-east-1", endpoint_url=self.engine.endpoint_url, local=True)
+        return Aws(region="us-east-1", endpoint_url=self.engine.endpoint_url, local=True, keys=self.engine.keys)
 
     @property
     def outputs(self) -> dict[str, str]:

@@ -32,6 +32,8 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         alarms,
         api_gateway,
         copies,
+        credentials,
+        downloads,
         event_source,
         folder_paths,
         function_logs,
@@ -65,8 +67,14 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "statements": statements.apply,
         "copies": copies.apply,
         "user_regexes": user_regexes.apply,
+        "credentials": credentials.apply,
+        "downloads": downloads.apply,
     }
-    later.when_loaded("cloudformation", lambda: _put_in({"request_validators": request_validators.apply}))
+    when_cloudformation_is_loaded: dict[str, Callable[[], object]] = {
+        "request_validators": request_validators.apply,
+        "callbacks": downloads.apply_to_callbacks,
+    }
+    later.when_loaded("cloudformation", lambda: _put_in(when_cloudformation_is_loaded))
     return _put_in(mends)
 
 

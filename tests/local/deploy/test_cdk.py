@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("engine")
 @pytest.fixture
 def aws(engine: Engine) -> Aws:
     """A region of the engine's in which nothing is bootstrapped."""
-    return Aws(region="eu-west-3", endpoint_url=engine.endpoint_url, local=True)
+    return Aws(region="eu-west-3", endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
 
 
 def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, tmp_path: Path) -> None:
@@ -45,8 +45,8 @@ def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, tmp_path: Path) -> No
 
 def test_what_rtp_prepares_on_an_engine_is_what_the_cdk_would(engine: Engine, tmp_path: Path) -> None:
     # Given two regions, one prepared by the CDK CLI and one by rtp
-    by_cdk = Aws(region="eu-north-1", endpoint_url=engine.endpoint_url, local=True)
-    by_rtp = Aws(region="eu-south-1", endpoint_url=engine.endpoint_url, local=True)
+    by_cdk = Aws(region="eu-north-1", endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
+    by_rtp = Aws(region="eu-south-1", endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
     cdk.run(["bootstrap", "aws://000000000000/eu-north-1"], aws=by_cdk, home=tmp_path / "home", folder=tmp_path)
     bootstrap.ensure_on_engine(by_rtp)
     # Then their stacks have the same resources and outputs
@@ -62,11 +62,11 @@ def _shape(aws: Aws) -> tuple[set[str], set[str]]:
     )
 
 
-def test_a_deploy_where_nothing_is_bootstrapped_says_so(aws: Aws, tmp_path: Path) -> None:
+def test_a_deploy_where_nothing_is_bootstrapped_says_so(engine: Engine, tmp_path: Path) -> None:
     region = "ap-south-1"
     environment = config.resolve(config.Overrides(region=region), cwd=tmp_path, environ={})
     built = synth.synth(environment)
-    there = Aws(region=region, endpoint_url=aws.endpoint_url, local=True)
+    there = Aws(region=region, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
     argv = ["deploy", environment.names.stack, "--app", str(built.path), "--method", "prepare-change-set"]
     with pytest.raises(ConfigError, match="not prepared") as caught:
         cdk.run(argv, aws=there, home=tmp_path / "home", folder=tmp_path)

@@ -21,7 +21,7 @@ REGION, ACCOUNT = "us-east-1", "000000000000"
 
 def test_deleting_the_stack_elsewhere_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
     # Given: a stack made for AWS, but for the metric math that the engine lacks, and versions in its bucket.
-    aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True)
+    aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
     env = Environment(name="dev", root=tmp_path, project=f"p{uuid4().hex[:8]}", region=REGION)
     built = synth(env, account=ACCOUNT)
     stack = env.names.stack

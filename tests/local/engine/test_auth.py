@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,9 @@ def test_a_function_may_do_what_its_role_allows_and_nothing_else(strict: Lab) ->
     # When, Then
     assert strict.invoke(function, {"bucket": bucket, "key": "raw/x"}) == "written"
     assert "AccessDenied" in strict.invoke(function, {"bucket": bucket, "key": "other/x"})["errorMessage"]
+    # And its key cannot be worked out from names
+    worked_out = hashlib.sha256(f"{function}:{arn}".encode()).hexdigest()[:16].upper()
+    assert strict.request("GET", "/", headers=strict.signature("s3", f"ASIA{worked_out}"))[0] == 403
 
 
 def test_the_door_and_x_ray_are_the_same(strict: Lab) -> None:

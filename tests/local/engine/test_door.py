@@ -1,4 +1,4 @@
-"""The door: programs of this machine get in, web pages do not, and admin paths need the token."""
+"""The door: programs with the key get in, web pages do not, and admin paths need the token."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def own(lab: Lab, name: str = "127.0.0.1") -> str:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "bucket.s3.localhost"])
 def test_its_own_names_are_let_in(lab: Lab, host: str) -> None:
-    assert lab.request(*LIST_BUCKETS, headers={"Host": own(lab, host)})[0] != 403
+    assert lab.request(*LIST_BUCKETS, headers={"Host": own(lab, host), **lab.signature("s3")})[0] != 403
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", ""]
 )
 def test_a_rebound_name_is_refused(lab: Lab, host: str) -> None:
-    status, _, body = lab.request(*LIST_BUCKETS, headers={"Host": host.format(port=lab.engine.port)})
+    headers = {"Host": host.format(port=lab.engine.port), **lab.signature("s3")}
+    status, _, body = lab.request(*LIST_BUCKETS, headers=headers)
     assert (status, body) == (403, b'{"message": "This Host is not the engine\'s."}')
 
 
@@ -45,7 +46,7 @@ def test_a_rebound_name_is_refused(lab: Lab, host: str) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_a_web_page_is_refused(lab: Lab, method: str, headers: dict[str, str]) -> None:
-    status, answered, body = lab.request(method, "/", headers={"Host": own(lab), **headers})
+    status, answered, body = lab.request(method, "/", headers={"Host": own(lab), **headers, **lab.signature("s3")})
     assert status == 403
     assert b"web pages" in body
     assert "access-control-allow-origin" not in {name.lower() for name in answered}
@@ -63,7 +64,7 @@ def test_a_web_page_is_refused(lab: Lab, method: str, headers: dict[str, str]) -
     ],
 )
 def test_admin_paths_need_the_token(lab: Lab, method: str, path: str) -> None:
-    for headers in ({}, {TOKEN_HEADER: "wrong"}, {TOKEN_HEADER: ""}):
+    for headers in ({}, {TOKEN_HEADER: "wrong"}, {TOKEN_HEADER: ""}, lab.signature("s3")):
         status, _, body = lab.request(method, path, headers={"Host": own(lab), **headers})
         assert status == 403
         assert lab.engine.token.encode() not in body

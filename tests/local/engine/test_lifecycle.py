@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 def aws(running: engine.Engine) -> Aws:
-    return Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True)
+    return Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True, keys=running.keys)
 
 
 def processes_in(place: Path) -> list[int]:
@@ -76,6 +76,7 @@ def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
     assert aws(second).call("s3", "get_object", Bucket="kept", Key="key")["Body"].read() == b"still here"
     assert len(aws(second).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"]) == 1
     assert second.token != first.token
+    assert second.keys != first.keys
 
 
 def test_a_kill_is_noticed_and_what_was_not_saved_goes_together(root: Path) -> None:
@@ -375,5 +376,7 @@ def make_slow_function(cloud: Aws) -> str:
 
 def invoke_in_background(running: engine.Engine, name: str) -> subprocess.Popen[bytes]:
     url = f"{running.endpoint_url}/2015-03-31/functions/{name}/invocations"
-    code = f"import urllib.request as u; u.urlopen(u.Request({url!r}, data=b'{{}}', method='POST'))"
+    signature = f"AWS4-HMAC-SHA256 Credential={running.keys.access_key_id}/20270115/us-east-1/lambda/aws4_request"
+    request = f"u.Request({url!r}, b'{{}}', {{'Authorization': {signature!r}}}, method='POST')"
+    code = f"import urllib.request as u; u.urlopen({request})"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MENDS = (
     "worker,queues,queue_urls,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,"
-    "alarms,saving"
+    "alarms,saving,credentials,downloads,callbacks"
 )
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
@@ -72,6 +72,7 @@ def a_caller_s_trace_is_lost(lab: Lab) -> bool:
         "Content-Type": "application/x-amz-json-1.0",
         "X-Amz-Target": "AmazonSQS.SendMessage",
         "X-Amzn-Trace-Id": f"Root={ROOT};Sampled=1",
+        **lab.signature("sqs"),
     }
     assert lab.request("POST", "/", json.dumps({"QueueUrl": url, "MessageBody": "x"}), headers)[0] == 200
     found = lab.call("sqs", "receive_message", QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"][0]
@@ -83,7 +84,8 @@ def an_invocation_has_another_trace(lab: Lab) -> bool:
     code = "import os\ndef handler(event, context):\n    return os.environ.get('_X_AMZN_TRACE_ID')\n"
     lab.function(code, name=f"traced-{lab.name}", TracingConfig={"Mode": "Active"})
     path = f"/2015-03-31/functions/traced-{lab.name}/invocations"
-    return ROOT.encode() not in lab.request("POST", path, "{}", {"X-Amzn-Trace-Id": f"Root={ROOT};Sampled=1"})[2]
+    headers = {"X-Amzn-Trace-Id": f"Root={ROOT};Sampled=1", **lab.signature("lambda")}
+    return ROOT.encode() not in lab.request("POST", path, "{}", headers)[2]
 
 
 def a_malformed_answer_deletes_messages(lab: Lab) -> bool:
@@ -170,6 +172,46 @@ def a_plan_s_usage_is_not_told(lab: Lab) -> bool:
     return "startDate" not in lab.call("apigateway", "get_usage", usagePlanId=plan, startDate=today, endDate=today)
 
 
+def a_function_signs_with_the_account_s_number(lab: Lab) -> bool:
+    """credentials: every function's call is refused at the door."""
+    code = (
+        "import boto3\ndef handler(event, context):\n    return boto3.client('sts').get_caller_identity()['Account']\n"
+    )
+    answer = lab.invoke(lab.function(code, name=f"signing-{lab.name}"))
+    return "InvalidClientTokenId" in str(answer)
+
+
+def the_code_s_address_can_be_guessed(lab: Lab) -> bool:
+    """downloads: it is made of names and a constant."""
+    function = lab.function("def handler(event, context): ...\n", name=f"located-{lab.name}")
+    url = lab.call("lambda", "get_function", FunctionName=function)["Code"]["Location"]
+    return "ministack-local-presigned" in url
+
+
+def a_custom_resource_cannot_answer(lab: Lab) -> bool:
+    """callbacks: its address carries no signature, and the door refuses it."""
+    code = (
+        "import json, urllib.request as u\n"
+        "def handler(event, context):\n"
+        "    body = {k: event[k] for k in ('StackId', 'RequestId', 'LogicalResourceId')}\n"
+        "    data = json.dumps(body | {'Status': 'SUCCESS', 'PhysicalResourceId': 'p'}).encode()\n"
+        "    u.urlopen(u.Request(event['ResponseURL'], data, {'Content-Type': ''}, method='PUT'))\n"
+    )
+    function = lab.function(code, name=f"answering-{lab.name}")
+    thing = {"Type": "Custom::Thing", "Properties": {"ServiceToken": function, "ServiceTimeout": "5"}}
+    template = json.dumps({"Resources": {"Thing": thing}})
+    stack = f"answering-{lab.name}"
+    lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=template)
+
+    def status() -> str:
+        return str(lab.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"][0]["StackStatus"])
+
+    deadline = time.monotonic() + 60
+    while status() == "CREATE_IN_PROGRESS" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return status() != "CREATE_COMPLETE"
+
+
 FAULTS = [
     a_silent_function_is_waited_for,
     a_batch_loses_its_traces,
@@ -182,6 +224,9 @@ FAULTS = [
     dead_letters_cannot_be_moved,
     a_declared_validator_is_made_up,
     a_plan_s_usage_is_not_told,
+    a_function_signs_with_the_account_s_number,
+    the_code_s_address_can_be_guessed,
+    a_custom_resource_cannot_answer,
 ]
 
 

@@ -143,8 +143,9 @@ def test_a_function_gets_the_trace_of_a_direct_invocation_and_makes_one_without(
     function = lab.function(TRACED, TracingConfig={"Mode": "Active"})
     path = f"/2015-03-31/functions/{function.rpartition(':')[2]}/invocations"
     root = header.new().root
-    given = lab.request("POST", path, "{}", {"X-Amzn-Trace-Id": f"Root={root};Sampled=1"})[2]
-    alone = lab.request("POST", path, "{}")[2]
+    signature = lab.signature("lambda")
+    given = lab.request("POST", path, "{}", {"X-Amzn-Trace-Id": f"Root={root};Sampled=1", **signature})[2]
+    alone = lab.request("POST", path, "{}", signature)[2]
     assert header.parse(json.loads(given)["body"]).root == root  # type: ignore[union-attr]
     assert header.parse(json.loads(alone)["body"]).root != root  # type: ignore[union-attr]
 
@@ -153,7 +154,8 @@ def test_a_failed_invocation_is_a_fault(lab: Lab, wait_for: Callable[..., Any]) 
     function = lab.function(TRACED, TracingConfig={"Mode": "Active"})
     path = f"/2015-03-31/functions/{function.rpartition(':')[2]}/invocations"
     root = header.new().root
-    lab.request("POST", path, '{"fail": true}', {"X-Amzn-Trace-Id": f"Root={root};Sampled=1"})
+    headers = {"X-Amzn-Trace-Id": f"Root={root};Sampled=1", **lab.signature("lambda")}
+    lab.request("POST", path, '{"fail": true}', headers)
     documents = wait_for(lambda: trace_of(lab, root))
     assert all(d["fault"] for d in documents if d.get("origin"))
     now = time.time()

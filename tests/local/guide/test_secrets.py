@@ -59,6 +59,12 @@ LOOKS = (
     ("dlq", "redrive", "--all", "--no-canary", "--yes", "--query", "redriven"),
     ("send", "--type", "boom", "--data", "nonsense"),
     ("show", "no-such-event"),
+    ("local", "status"),
+    ("local", "status", "--json"),
+    ("local", "start", "--json"),
+    ("local", "logs", "-n", "1000"),
+    ("doctor", "--json"),
+    ("config", "--json"),
 )
 
 
@@ -78,7 +84,8 @@ def test_no_secret_is_shown_logged_or_kept(project: Project, tmp_path: Path) -> 
 
     # When everything is done once, and looked at as people and as scripts do
     rtp("deploy", "--yes")
-    key, token = api.key(project.aws, project.outputs).value, project.engine.token
+    key = api.key(project.aws, project.outputs).value
+    of_the_engine = (project.engine.token, *project.engine.keys)
     sent = json.loads(rtp("send", "--type", "boom", "--data", json.dumps({"x": BODY}), "--via", "events", "--json"))
     wait_for(lambda: json.loads(rtp("dlq", "inspect", "--json"))["depth"] == 1)
     told.pop("dlq inspect --json")  # it shows bodies, as was asked
@@ -88,18 +95,22 @@ def test_no_secret_is_shown_logged_or_kept(project: Project, tmp_path: Path) -> 
     kept = {str(f.relative_to(project.root)): f.read_bytes() for f in _files(project.root)}
     rtp("destroy", "--yes")
 
-    # Then none of it is in what was said, nor in any file but the engine's own
+    # Then none of it is in what was said, nor in any file but the engine's own; `local env` is there to say the key
     said = {name: text.encode() for name, text in told.items()}
-    for secret in (MARK, key, token):
+    assert all(secret.encode() in said["local env"] for secret in project.engine.keys)
+    for secret in project.engine.keys:
+        said["local env"] = said["local env"].replace(secret.encode(), b"")
+    for secret in (MARK, key, *of_the_engine):
         assert [name for name, text in said.items() if secret.encode() in text] == []
     found = {
         secret: [
             n for n, content in kept.items() if secret.encode() in content and not n.startswith(".rtp/local/data/")
         ]
-        for secret in (MARK, key, token, BODY)
+        for secret in (MARK, key, *of_the_engine, BODY)
     }
     journal = [name for name in kept if name.startswith(".rtp/dlq/")]
-    assert found == {MARK: [], key: [], token: [".rtp/local/engine.json"], BODY: journal}
+    record = {secret: [".rtp/local/engine.json"] for secret in of_the_engine}
+    assert found == {MARK: [], key: [], **record, BODY: journal}
     assert len(journal) == 1
     # Nor is a payload in any log or list
     assert [name for name, text in said.items() if BODY.encode() in text and not name.startswith("send")] == []

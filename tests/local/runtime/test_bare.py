@@ -69,8 +69,8 @@ def environment(project: Project, function: str, **more: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": project.engine.endpoint_url,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": project.engine.keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": project.engine.keys.secret_access_key,
         "AWS_LAMBDA_FUNCTION_NAME": function,
         "LAMBDA_TASK_ROOT": "/var/task",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9",  # sent to nobody; the SDK has to be there all the same

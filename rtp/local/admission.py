@@ -1,0 +1,89 @@
+"""What the engine itself knows of a request: the keys that it has issued, its callbacks, and the APIs it serves."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rtp.local.door import Scope
+
+_PATHS = (
+    re.compile(r"/_aws/execute-api/(?P<api>[^/]+)/(?P<stage>[^/]*)(?P<rest>/.*)?", re.DOTALL),
+    re.compile(r"/restapis/(?P<api>[^/]+)/(?P<stage>[^/]*)/_user_request_(?P<rest>/.*)?", re.DOTALL),
+)
+_HOST = re.compile(r"([a-z0-9]+)\.execute-api\.localhost")
+_PLAIN = ("127.0.0.1", "localhost")
+
+
+class Admission:
+    """Asks MiniStack, in this process."""
+
+    def __init__(self) -> None:
+        import ministack.app
+
+        self._app = ministack.app
+
+    def refusal_of(self, access_key_id: str) -> str | None:
+        """Why a key of an IAM user or an STS session is refused; None: the engine has issued it, and it is good."""
+        from ministack.core import iam_evaluator
+        from ministack.core.responses import _account_from_sts_session
+
+        # To MiniStack an empty key, `test` and every account's number are the account's owner.
+        if iam_evaluator.is_root_access_key(access_key_id):
+            return "InvalidClientTokenId"
+        account = iam_evaluator.find_iam_access_key_account(access_key_id) or _account_from_sts_session(access_key_id)
+        credential = iam_evaluator.resolve_credential(access_key_id, account)
+        if not isinstance(credential, iam_evaluator.CredentialResolutionError):
+            return None
+        return "ExpiredToken" if credential.code.startswith("ExpiredToken") else "InvalidClientTokenId"
+
+    def is_signal_handle(self, handle: str) -> bool:
+        """Whether a wait condition waits, or will wait, for signals to this handle."""
+        self._app._get_module("cloudformation")  # with what it has saved
+        from ministack.services.cloudformation import wait_conditions
+
+        return bool(wait_conditions.has_handle(handle))
+
+    def as_api_call(self, scope: Scope) -> Scope | None:
+        """The request as one that can reach nothing but an API that AWS would serve unsigned; None where it is none.
+
+        It goes on under a plain name of the engine's, an API's own name rewritten to its path: other routes of the
+        engine look at the path alone, or at another name, and would take the request first.
+        """
+        scope = _by_path(scope)
+        call = next((match for pattern in _PATHS if (match := pattern.fullmatch(scope["path"]))), None)
+        if call is None or self._wants_signature(scope, call["api"], call["stage"] or "$default", call["rest"] or "/"):
+            return None
+        return scope
+
+    def _wants_signature(self, scope: Scope, api: str, stage: str, path: str) -> bool:
+        """Whether the method is AWS_IAM's, or the one that posts to a WebSocket's clients."""
+        from ministack.core.responses import request_scope
+
+        if path.startswith("/@connections/"):
+            return True
+        if scope["type"] == "websocket":
+            apis: Any = self._app._get_module("apigateway")
+            place = apis.find_api_scope(api)
+            if place is None:
+                return False
+            with request_scope(*place):
+                route = apis._match_ws_route(api, "$connect")
+            return bool(route) and str(route.get("authorizationType")).upper() == "AWS_IAM"
+        stage, path = self._app._resolve_stage_and_path(api, stage, path)
+        return bool(self._app._execute_api_authorization_type(api, stage, scope["method"], path) == "AWS_IAM")
+
+
+def _by_path(scope: Scope) -> Scope:
+    host = next(value.decode("latin-1").lower() for name, value in scope["headers"] if name.lower() == b"host")
+    name, colon, port = host.partition(":")
+    if name in _PLAIN:
+        return scope
+    api = _HOST.fullmatch(name)
+    prefix = f"/_aws/execute-api/{api[1]}" if api else ""
+    plain = f"{_PLAIN[0]}{colon}{port}"
+    headers = [(key, plain.encode() if key.lower() == b"host" else value) for key, value in scope["headers"]]
+    raw_path = scope.get("raw_path")
+    raw = {"raw_path": prefix.encode() + raw_path} if raw_path else {}
+    return {**scope, **raw, "path": prefix + scope["path"], "headers": headers}
