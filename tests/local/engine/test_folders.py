@@ -39,7 +39,7 @@ def shop(tmp_path: Path) -> Iterator[Path]:
 
 
 def aws(running: engine.Engine) -> Aws:
-    return Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True)
+    return Aws(region="us-east-1", endpoint_url=running.endpoint_url, local=True, keys=running.keys)
 
 
 def buckets(root: Path) -> set[str]:
