@@ -54,7 +54,7 @@ def test_a_replayed_dead_event_leaves_a_message_of_which_one_is_told(pipeline: P
     pipeline.mend()
     # When it is replayed and not redriven / Then it is said what stays
     done = pipeline.project.rtp("replay", "--id", order, "-e", "local")
-    assert "dead-letter queue" in done.stderr and "`rtp dlq redrive -e local`" in done.stderr
+    assert "dead-letter queue" in done.stderr and "`rtp dlq redrive --env=local`" in done.stderr
     wait_for(lambda: pipeline.statuses([order]) == {order: "processed"})
     # And the look into the queue says that it has served
     (left,) = pipeline.project.rtp("dlq", "inspect", "--id", order, "--json").json["messages"]
