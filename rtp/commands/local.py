@@ -70,16 +70,20 @@ def start(
 @app.command()
 @with_session
 def stop(session: Session) -> None:
-    """Stop the engine; its data stays for the next start."""
+    """Stop the engine; its data stays for the next start.
+
+    One that does not react is ended by force, and the next start goes back to its last save.
+    """
     root = session.environment.root
     before = engine.status(root)
     stopped = engine.stop(root)
-    if before.loss:
-        session.out.warn(before.loss)
+    loss = stopped.loss if stopped else before.loss
+    if loss:
+        session.out.warn(loss)
     elif not stopped:
         session.out.say("the engine was not running")
-    lost = before.state == "killed"
-    session.out.result(_report(engine.status(root), data_lost=lost, loss=before.loss), _render)
+    lost = before.state == "killed" or bool(stopped and stopped.loss)
+    session.out.result(_report(engine.status(root), data_lost=lost, loss=loss), _render)
 
 
 @app.command()

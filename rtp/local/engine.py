@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Literal
 
 from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
-from rtp.local import environment, losses, process, saves
+from rtp.local import environment, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
+from rtp.local.stopping import PATIENCE, Patience, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 60.0  # saving many records takes a while, and a stop that is cut short loses all of them
 HEALTH_PATH = "/_ministack/health"
 
 
@@ -144,34 +144,18 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
         return replace(_running(place, record, port), data_lost=before.state == "killed", loss=loss)
 
 
-def stop(root: Path, *, timeout: float = STOP_TIMEOUT_S) -> bool:
-    """Stop the engine and keep its data; False when none was running. What a killed or copied one left is cleared."""
+def stop(root: Path, *, patience: Patience = PATIENCE) -> Stopped | None:
+    """Stop the engine and keep its data; None when none was running. What a killed or copied one left is cleared."""
     place = _place(root)
     if place.record() is None:
-        return False
+        return None
     with place.lock():
         occupant = place.occupant()
         record = _served(occupant)
         if record is None:
             _clear_leftovers(place, occupant)
-            return False
-        process.terminate(record.pid, record.started)
-        if not process.wait_gone(record.pid, record.started, timeout):
-            raise WaitTimeoutError(
-                f"the local engine (process {record.pid}) has not stopped within {timeout:g} s",
-                hint=suggest.sentence(
-                    "wait, or {}, which loses its data", suggest.command("kill", "-9", values=[record.pid])
-                )
-                + f"; its log is {place.log_file}",
-            )
-        if place.record() is not None:
-            _clear_leftovers(place, place.occupant())
-            saved = saves.saved_at(place)
-            raise RtpError(
-                f"the local engine could not save its data: {losses.killed(saved)}",
-                hint=f"{losses.restart(saved)}; the reason is in {place.log_file}",
-            )
-        return True
+            return None
+        return stopping.end(place, record, patience)
 
 
 def taken_port(root: Path) -> int | None:

@@ -20,6 +20,14 @@ def killed(saved: str | None) -> str:
     return "the local engine was killed before it had saved anything, and the data in it is lost"
 
 
+def forced(saving: bool, saved: str | None) -> str:
+    """The engine did not react when it was to stop, or not while it saved; saved: when it last did, ISO 8601."""
+    what = "the local engine did not finish saving" if saving else "the local engine did not react"
+    if saved:
+        return f"{what} and was killed; what it took in since its last save, of {when(saved)}, is lost"
+    return f"{what} and was killed before it had saved anything; the data in it is lost"
+
+
 def copied(saved: str | None) -> str:
     """The folder was copied while its engine was running; saved: when that one last saved its data, ISO 8601."""
     what = "this folder is a copy of one whose engine was running"

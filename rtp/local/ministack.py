@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rtp.engine")
 DRAIN_S = 5.0  # for invocations under way; what takes longer is cut off, and its messages come again
+RESET_S = 10.0  # for the functions to end; whatever keeps one, everything is saved
 _TRACES = "traces.jsonl.gz"
 
 
@@ -76,7 +78,8 @@ class MiniStack:
         log.info("saving")
         gc.disable()
         self._clockwork.cancel()
-        await asyncio.to_thread(lambda_runtime.reset)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(lambda_runtime.reset), RESET_S)
         await self._lifespan("shutdown")
         self._daemon.close()
         try:

@@ -17,7 +17,8 @@ def started(pid: int) -> str | None:
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
-        return None if fields[0] in "ZX" else fields[19]  # state; start time in clock ticks since boot
+        # State; threads; start time in clock ticks since boot. A zombie with threads still holds its locks.
+        return None if fields[0] == "X" or (fields[0] == "Z" and int(fields[17]) <= 1) else fields[19]
     return _started_by_ps(pid)
 
 
@@ -37,8 +38,9 @@ def wait_gone(pid: int, start: str, timeout: float) -> bool:
 
 
 def terminate(pid: int, start: str) -> None:
-    """Ask that process to end; nothing happens when it has ended already."""
+    """Ask that process to end, also where it is stopped (Ctrl-Z); nothing happens when it has ended already."""
     _send(pid, start, signal.SIGTERM, group=False)
+    _send(pid, start, signal.SIGCONT, group=False)
 
 
 def kill_group(pid: int, start: str) -> None:

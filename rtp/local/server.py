@@ -1,8 +1,8 @@
 """The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
 `python -m rtp.local.server FOLDER_FD PORT READY_FD` goes into the background and writes one word to READY_FD:
-ready, port-taken or busy. SIGTERM saves all data and ends it. It works in the folder that it was handed, not at a
-path: the folder may be moved meanwhile, and something else may get its old name.
+ready, port-taken or busy. SIGTERM saves all data and ends it, whatever a request is doing. It works in the folder that
+it was handed, not at a path: the folder may be moved meanwhile, and something else may get its old name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.local import environment, keys, process, saves
+from rtp.local import environment, keys, process, saves, stopping
 from rtp.local.anchor import anchored
 from rtp.local.state import DEFAULT_PORT, Folder, Record
 
 if TYPE_CHECKING:
-    from rtp.local.door import App
+    from types import FrameType
 
+    from rtp.local.door import App
+    from rtp.local.stuck import Watch
+
+log = logging.getLogger("rtp.engine")
 PORTS_TRIED = 100
 LOG_BYTES = 5_000_000
 GRACE_S = 2.0  # for requests under way when a stop is asked for
+DRAIN_LIMIT_S = 15.0  # for the functions and the server to end; then everything is saved all the same
+END_LIMIT_S = 5.0  # for the threads to end once everything is saved
 
 
 def main(argv: list[str]) -> int:
@@ -64,9 +70,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     from rtp.local.ministack import MiniStack
     from rtp.local.stuck import LIMIT_S, Watch
 
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    told, watch = asyncio.Event(), Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S)))
+    _hear(told, watch)
     port, token, key = listener.getsockname()[1], secrets.token_urlsafe(32), keys.generate()
     engine = MiniStack(place, port, key)
     await engine.start()
@@ -85,14 +90,44 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
 
     async def drained() -> None:
         await told.wait()
-        await engine.drain()
+        stopping.report(place, "draining")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(engine.drain(), DRAIN_LIMIT_S)
 
-    with Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S))):
-        await _listen(app, listener, drained)
-    saved = await engine.stop()
-    place.remove(place.tmp)
-    if saved:  # else the next command finds an engine that did not end well, and goes back to the save before
-        place.record_file.unlink(missing_ok=True)
+    with watch:
+        await _until(told, asyncio.create_task(_listen(app, listener, drained)))
+    stopping.report(place, "saving")
+    try:
+        if await engine.stop():  # else the next command finds an engine that did not end well, and its save before
+            place.record_file.unlink(missing_ok=True)
+        place.remove(place.tmp)
+    finally:
+        stopping.end_soon(END_LIMIT_S)
+
+
+def _hear(told: asyncio.Event, watch: Watch) -> None:
+    """Let SIGTERM be heard also while something holds the loop, where asyncio's own handlers would wait for it."""
+    loop = asyncio.get_running_loop()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        watch.hurry()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it is ending already
+            loop.call_soon_threadsafe(told.set)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+async def _until(told: asyncio.Event, serving: asyncio.Task[None]) -> None:
+    """Serve until the end; once a stop is asked for, what does not end in time is left behind."""
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving}, timeout=2 * DRAIN_LIMIT_S)
+    waiting.cancel()
+    if serving.done():
+        serving.result()
+    else:
+        log.warning("requests are still served; saving all the same")
 
 
 async def _listen(app: App, listener: socket.socket, until: object) -> None:

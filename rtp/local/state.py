@@ -80,6 +80,11 @@ class Folder:
         return self.path / "stderr.log"
 
     @property
+    def stopping_file(self) -> Path:
+        """How far the engine is that was asked to stop: draining or saving."""
+        return self.path / "stopping"
+
+    @property
     def serving_file(self) -> Path:
         """Locked by the process that serves the folder for as long as it lives; it holds the folder's identity."""
         return self.path / "serving"
@@ -117,9 +122,10 @@ class Folder:
     def check(self) -> None:
         """Refuse a folder that is not rtp's own: a link, another user's, or made by somebody else. Changes nothing."""
         log = self.log_file
-        files = (self.record_file, self.port_file, self.serving_file, self.lock_file, self.stderr_file, log)
+        run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
+        files = (*run, self.stderr_file)
         try:
-            for path in (self.path.parent, self.path, *files, log.with_name(f"{log.name}.1")):
+            for path in (self.path.parent, self.path, *files, log, log.with_name(f"{log.name}.1")):
                 owned.check(path)
             for folder in (self.data, self.live, self.previous, self.tmp, self.home):
                 owned.check_marked(folder)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rtp.stuck")
 LIMIT_S = 15.0  # of the processor's time: a slow machine is not a stuck engine
-WAIT_LIMIT_S = 300  # with or without any, for a lock or an answer that does not come
+WAIT_LIMIT_S = 300.0  # with or without any, for a lock or an answer that does not come
+HURRY_S = 3.0  # of either, once the engine is to stop
 AGAIN_S = 2.0
 _IDLE = -1
 
@@ -36,13 +37,18 @@ class Watch:
     It counts its own signals, so that a process that was stopped for a while is not taken for a stuck one.
     """
 
-    def __init__(self, limit_s: float = LIMIT_S, wait_limit_s: int = WAIT_LIMIT_S) -> None:
+    def __init__(self, limit_s: float = LIMIT_S, wait_limit_s: float = WAIT_LIMIT_S) -> None:
         self._limit_s = limit_s
         self._wait_limit_s = wait_limit_s
         self._looks = _IDLE  # at the callback that runs
         self._began = 0.0  # the thread's time at the first of them
         self._breaks = 0
         self._run_one = asyncio.Handle._run
+
+    def hurry(self) -> None:
+        """Be less patient from now on: others wait for the engine to stop."""
+        self._limit_s = min(self._limit_s, HURRY_S)
+        self._wait_limit_s = min(self._wait_limit_s, HURRY_S)
 
     def __enter__(self) -> Self:
         run_one = self._run_one

@@ -63,6 +63,25 @@ def checked_api(lab: Lab) -> str:
     return f"/_aws/execute-api/{api}/prod/"
 
 
+def start_slow_match(lab: Lab) -> str:
+    """Start a workflow whose expression is evaluated in a thread beside the loop; its ARN."""
+    expression = f"{{% $match($states.input.x, /{SLOW_PATTERN}/) %}}"
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Match",
+        "States": {"Match": {"Type": "Pass", "Output": {"found": expression}, "End": True}},
+    }
+    machine = lab.call(
+        "stepfunctions",
+        "create_state_machine",
+        name=lab.name,
+        definition=json.dumps(definition),
+        roleArn="arn:aws:iam::000000000000:role/any",
+    )["stateMachineArn"]
+    text = json.dumps({"x": SLOW_TEXT})
+    return str(lab.call("stepfunctions", "start_execution", stateMachineArn=machine, input=text)["executionArn"])
+
+
 def test_a_filter_pattern_with_groups_is_refused_as_aws_refuses_it(lab: Lab) -> None:
     group = log_line(lab, LINE)
     for pattern in ("%(a+)+$%", "{ $.x = %(a+)+$% }", "ERROR %(a|aa)+$%"):
@@ -110,34 +129,9 @@ def test_an_insights_query_fails_alone(lab: Lab) -> None:
 
 
 def test_a_state_machine_s_expression_holds_up_no_thread(lab: Lab, wait_for: Callable[..., Any]) -> None:
-    # Given an expression that is evaluated beside the loop, where no signal reaches it
-    definition = {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Match",
-        "States": {
-            "Match": {
-                "Type": "Pass",
-                "Output": {"found": f"{{% $match($states.input.x, /{SLOW_PATTERN}/) %}}"},
-                "End": True,
-            }
-        },
-    }
-    machine = lab.call(
-        "stepfunctions",
-        "create_state_machine",
-        name=lab.name,
-        definition=json.dumps(definition),
-        roleArn="arn:aws:iam::000000000000:role/any",
-    )["stateMachineArn"]
-    # When
-    run = others_are_served_beside(
-        lab,
-        lambda: lab.call(
-            "stepfunctions", "start_execution", stateMachineArn=machine, input=json.dumps({"x": SLOW_TEXT})
-        ),
-    )["executionArn"]
+    run = others_are_served_beside(lab, lambda: start_slow_match(lab))
 
-    # Then it fails, and whoever asks is answered all the while
+    # It fails, and whoever asks is answered all the while
     def ended() -> bool:
         found = lab.call("stepfunctions", "describe_execution", executionArn=run)["status"]
         return bool(found != "RUNNING")
