@@ -65,7 +65,7 @@ def pages(
     while True:
         answer = _call(aws, group, params)
         lines = _lines(answer.get("events") or ())
-        yield Page([line for line in lines if line.event_id not in known] if known else lines, _server_ms(answer))
+        yield Page([line for line in lines if line.event_id not in known] if known else lines, server_ms(answer))
         token, full = answer.get("nextToken"), len(lines) >= params["limit"]
         if not token and not full:
             return
@@ -131,7 +131,8 @@ def _parse(response_dict: dict[str, Any], customized_response_dict: dict[str, An
         response_dict["body"] = b"{}"
 
 
-def _server_ms(answer: dict[str, Any]) -> int | None:
+def server_ms(answer: dict[str, Any]) -> int | None:
+    """The service's own clock when it answered, epoch ms, cut to the second; None where it does not say."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
         return int(parsedate_to_datetime(date).timestamp() * 1000) if date else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,13 @@ def depth(aws: Aws, url: str) -> Depth:
     )
     found = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))["Attributes"]
     return Depth(*(int(found.get(name, 0)) for name in names))
+
+
+def max_receives(aws: Aws, url: str) -> int | None:
+    """After how many receives SQS moves a message to the dead-letter queue; None where it does not."""
+    found = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = found.get("Attributes", {}).get("RedrivePolicy")
+    return int(json.loads(policy)["maxReceiveCount"]) if policy else None
 
 
 def receive(aws: Aws, url: str, *, visibility_s: int, wait_s: int = 0, most: int = BATCH) -> list[Message]:

@@ -11,8 +11,10 @@ from rtp.commands import standing
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.progress import Progress
 from rtp.commands.session import Session
+from rtp.errors import UsageError
 from rtp.ops.stack import destroy as op
 from rtp.ops.stack import guard
+from rtp.ops.stack.drain import TIMEOUT_S
 from rtp.ops.stack.remains import Plan, Proof
 from rtp.view import View, advice, bad, dim, good, line, many, name, strong, warn
 
@@ -33,9 +35,19 @@ def destroy(
         str | None, typer.Option("--confirm", help="The stack's name, for a protected environment.", metavar="NAME")
     ] = None,
     keep_data: Annotated[bool, typer.Option("--keep-data", help="Leave table, buckets and key.")] = False,
-    drain: Annotated[bool, typer.Option("--drain", help="Work the queue off first.")] = False,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="First close the intake and process what the queue holds.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest --drain; 900 if not given.")
+    ] = None,
 ) -> None:
-    """Delete the pipeline and prove what is gone."""
+    """Delete the pipeline and prove what is gone.
+
+    With --drain, clients get 429 first, until every accepted event has its record; if that fails, nothing is deleted.
+    """
+    if timeout is not None and not drain:
+        raise UsageError("--timeout limits a drain, and --drain is not given.", hint="Add --drain, or leave it out.")
     environment, out = session.environment, session.out
     guard.named(environment, confirm)
     aws = session.aws
@@ -48,7 +60,7 @@ def destroy(
             else:
                 out.confirm(f"Delete {plan.stack} ({guard.where(aws, environment)})?", yes=yes or confirm == plan.stack)
 
-    work = op.Destroy(environment, aws, approve, keep_data=keep_data, drain=drain)
+    work = op.Destroy(environment, aws, approve, keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
     with standing.after_destroy(out, work), progress.running(), closing(work.steps()) as steps:
         for step in steps:
             if isinstance(step, Plan | Proof):
@@ -74,6 +86,11 @@ def plan_views(plan: Plan, *, dlq: str) -> list[View]:
         views += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
     if plan.blocks:
         views.append(line(warn("while that exists, no pipeline of this name can be deployed again"), indent=2))
+    if plan.drained is not None:
+        held = f" with {plan.drained.note}" if plan.drained.note else ""
+        said = f"{plan.drained.name}{held}; meanwhile clients of the API get 429"
+        views.append(line(strong("drained first: "), said))
+        views.append(line("what fails for good meanwhile ends in the DLQ, which is deleted with the stack", indent=2))
     for item in plan.lost:
         saved = (
             "`rtp dlq inspect --export FILE` keeps them" if item.name == dlq else "--drain works the queue off first"

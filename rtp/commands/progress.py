@@ -33,6 +33,7 @@ class Progress:
         self._since = time.monotonic()
         self._spoke = time.monotonic()
         self._counted = (0, 0)
+        self._waiting = ""
         self._open: dict[str, tuple[s.Event, float]] = {}
         self._failed: list[s.Event] = []
         self._paused = False
@@ -97,6 +98,13 @@ class Progress:
                 self._event(step)
             case s.Tick():
                 self._idle(step)
+            case s.Waiting():
+                self._wait(step.message)
+            case s.Drained():
+                self.settle()
+                out.event("drained", step, lambda _: None)
+                if not out.json:
+                    out.say(*drained_views(step))
             case s.Emptied():
                 out.event("emptied", step, lambda _: None)
                 if not out.json:
@@ -124,6 +132,7 @@ class Progress:
             self._out.say(line(dim(f"{self._phase:<50}{took:>6.1f} s")))
         with self._lock:
             self._phase, self._since, self._counted = phase, time.monotonic(), (0, 0)
+            self._waiting = ""
             self._open.clear()
         if phase and not self._out.animated and not self._out.json:
             self._out.say(dim(f"{phase} …"))
@@ -155,6 +164,14 @@ class Progress:
         waiting = ", ".join(e.path or e.logical_id for e, _ in list(self._open.values())[:3])
         self._out.say(dim(f"{tick.done}/{tick.total} after {tick.elapsed_s:.0f} s; waiting for {waiting or 'AWS'}"))
 
+    def _wait(self, message: str) -> None:
+        """On a terminal beside the phase; elsewhere now and then a line, so that a log shows life."""
+        with self._lock:
+            self._waiting = message
+        if not (self._out.animated or self._out.json) and time.monotonic() - self._spoke >= _HEARTBEAT_S:
+            self._spoke = time.monotonic()
+            self._out.say(dim(message))
+
     def _tick(self, stop: threading.Event) -> None:
         while not stop.wait(_REDRAW_S):
             self._draw()
@@ -170,7 +187,8 @@ class Progress:
         took = time.monotonic() - self._since
         done, total = self._counted
         count = f"  {min(done, total)}/{total} resources" if total else ""
-        head = line(strong(self._phase), count, dim(f"  {_clock(took)}"))
+        waiting = f"  {self._waiting}" if self._waiting else ""
+        head = line(strong(self._phase), count, dim(f"  {_clock(took)}{waiting}"))
         if not self._open:
             return [head]
         now = time.monotonic()
@@ -220,6 +238,25 @@ def plan_views(plan: s.Plan) -> list[View]:
             views.append(line(Text("allows more than before:", Style.WARN)))
             views += [line(bad("!"), " ", name(w.path or w.logical_id), f"  {w.what}", indent=2) for w in plan.widens]
     return views
+
+
+def drained_views(drained: s.Drained) -> list[View]:
+    """What was found out about the events of a drain, and what could not be."""
+    views: list[View] = [
+        line(good("drained"), f": the queue stayed empty for {drained.empty_s:.0f} s, and a last receive found nothing")
+    ]
+    if drained.accepted is not None:
+        said = f"{many(drained.accepted, 'request')} of clients since the intake began to close, by the access log"
+        views.append(line("accepted: ", said, indent=2))
+    if drained.received is not None:
+        ends = ", ".join(f"{count:,} {status}" for status, count in sorted(drained.by_status.items(), reverse=True))
+        each = f"each of the {many(drained.received, 'event')} that the functions received since then has its record"
+        said = f"{each}: {ends}" if drained.received else "no event was received since then"
+        views.append(line("records: ", said, indent=2))
+    if drained.dlq:
+        new = f", {drained.dlq_new:,} of them new" if drained.dlq_new else ""
+        views.append(line(bad("DLQ: "), f"{many(drained.dlq, 'message')}{new}, deleted with the stack", indent=2))
+    return [*views, *(line(Text("not checked: ", Style.WARN), said, indent=2) for said in drained.unchecked)]
 
 
 def result_views(result: s.Result) -> list[View]:

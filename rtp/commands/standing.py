@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtp.ops.stack.follow import GONE, Stage
+from rtp.ops.stack.intake import State
 from rtp.view import advice, line, many, strong
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def after_destroy(out: Output, work: Destroy) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        half_way = _half_emptied(work.removed) or (work.stopped and not work.removed.begun)
+        touched = work.stopped or work.intake is not State.UNTOUCHED
+        half_way = _half_emptied(work.removed) or (touched and not work.removed.begun)
         if not isinstance(error, Exception) or work.underway.going_on or half_way:
             _destroy(out, work)
         raise
@@ -78,7 +80,15 @@ def _destroy(out: Output, work: Destroy) -> None:
         if removed.objects:
             out.say(line("But", _emptied(removed)))
         hint = "`rtp destroy` starts again."
-        if work.stopped:
+        if work.intake is State.OPENED:
+            out.say(line("The API's intake is open again."))
+        if work.intake is State.CLOSED:
+            out.say(line("The API's intake may still be closed: then every request gets 429."))
+        if work.intake is State.CLOSED and work.stopped:
+            hint = "`rtp destroy` starts again; `rtp deploy` opens the intake and enables the event source."
+        elif work.intake is State.CLOSED:
+            hint = "`rtp destroy` starts again; `rtp deploy` opens the intake."
+        elif work.stopped:
             hint = "`rtp destroy` starts again; `rtp deploy` has its queue worked off again."
     out.say(advice(hint))
 

@@ -22,6 +22,7 @@ from rtp.ops.stack import (
     bootstrap,
     guard,
     hotswap,
+    intake,
     limits,
     lock,
     ownership,
@@ -330,6 +331,7 @@ class Deploy:
         outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
         if Output.KEY_ARN in outputs and not self.options.dry_run:
             yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
+            yield from intake.reopened(aws, outputs, self.environment.settings)
         if self.options.outputs_file is not None:
             text = json.dumps({stack: outputs}, indent=2) + "\n"  # as the CDK CLI writes it
             files.write(self.options.outputs_file, text, private=False, hint="The deploy itself is done.")

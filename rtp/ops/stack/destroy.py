@@ -7,18 +7,21 @@ import json
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import changesets, queues, stacks, updates
+from rtp.aws import changesets, stacks, updates
 from rtp.contract import Output
-from rtp.errors import NotFoundError, RtpError, WaitTimeoutError
+from rtp.errors import AwsError, NotFoundError, RtpError
 from rtp.ops.stack import apply, assembly, guard, lock, ownership, remains
+from rtp.ops.stack.drain import TIMEOUT_S, Drain
 from rtp.ops.stack.follow import GONE, Follower, Stage, Underway
+from rtp.ops.stack.intake import Intake, State, noticed
 from rtp.ops.stack.removal import Removed, remove
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Resource
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from rtp.ops.stack.steps import Step
 
 _EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
-_DRAIN_S = 300.0
 
 
 @dataclass(slots=True)
@@ -35,7 +37,7 @@ class Destroy:
     """One destroy of one environment.
 
     approve: shown the plan; raises RefusedError to stop. keep_data: table, buckets and key survive.
-    drain: have the queue worked off first.
+    drain: close the intake and drain the queue first; drain_s: within this time.
     """
 
     environment: Environment
@@ -43,9 +45,11 @@ class Destroy:
     approve: Callable[[Plan], None]
     keep_data: bool = False
     drain: bool = False
+    drain_s: float = TIMEOUT_S
     removed: Removed = field(default_factory=Removed)
     underway: Underway = field(default_factory=Underway)
     stopped: bool = False  # the event source, or perhaps
+    intake: State = State.UNTOUCHED
     _began: float = field(default_factory=time.monotonic)
 
     def steps(self) -> Generator[Step | Plan | Proof, None, None]:
@@ -76,6 +80,8 @@ class Destroy:
             keep = remains.kept(template, keep_data=self.keep_data)
             plan = remains.plan(aws, env, resources, template, keep, drain=self.drain)
             yield plan
+            if not self.drain:
+                yield from _closed_before(aws, stacks.outputs_of(found))
             self.approve(plan)
             self._recheck(stack_id)
             yield from self._delete(found, resources, template, keep, paths)
@@ -91,11 +97,16 @@ class Destroy:
         aws, stack, stack_id = self.aws, self.environment.names.stack, str(found["StackId"])
         sources = [r.physical_id for r in resources if r.resource_type == _EVENT_SOURCE]
         outputs = stacks.outputs_of(found)
-        if self.drain and Output.QUEUE_URL in outputs:
-            yield Phase("draining the queue")
-            _drained(aws, outputs[Output.QUEUE_URL])
-        yield Phase("stopping the event source")
-        with _stopped(aws, sources, self):
+        door = Intake(aws, outputs)
+        with _at_work_again(door, sources, self):
+            if self.drain and Output.QUEUE_URL in outputs:
+                switch = partial(self.switch, sources)
+                work = Drain(aws, outputs, self.environment.names, door, switch, self.drain_s)
+                drained = yield from work.steps()
+                yield drained
+            else:
+                yield Phase("stopping the event source")
+                self.switch(sources, on=False)
             if self.keep_data:
                 yield from _retained(aws, stack_id, template, keep, paths, self.underway)
             removed = self.removed
@@ -148,36 +159,42 @@ class Destroy:
     def _recheck(self, stack_id: str) -> None:
         ownership.recheck(self.aws, self.environment, stack_id)
 
+    def switch(self, sources: list[str], *, on: bool) -> None:
+        """Enable or disable the event source, and note that it may stand still until it is surely enabled."""
+        self.stopped = True
+        for source in sources:
+            updates.switch_event_source(self.aws, source, on=on)
+        self.stopped = not on
+
     def _elapsed(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
 
 @contextmanager
-def _stopped(aws: Aws, sources: list[str], work: Destroy) -> Iterator[None]:
-    """Nothing is taken off the queue meanwhile; an interrupt before the deletion began sets it going again."""
+def _at_work_again(door: Intake, sources: list[str], work: Destroy) -> Iterator[None]:
+    """An interrupt or error before the deletion began opens the intake and enables the event source again."""
     try:
-        work.stopped = True
-        for source in sources:
-            updates.switch_event_source(aws, source, on=False)
         yield
     except BaseException:
         if not work.removed.begun:
             with suppress(RtpError):  # what went wrong first is what the operator must know
-                for source in sources:
-                    updates.switch_event_source(aws, source, on=True)
-                work.stopped = False
+                door.open_again()
+            work.intake = door.state
+            if work.stopped:
+                with suppress(RtpError):
+                    work.switch(sources, on=True)
         raise
+    finally:
+        work.intake = door.state
 
 
-def _drained(aws: Aws, url: str) -> None:
-    deadline = time.monotonic() + _DRAIN_S
-    while (depth := queues.depth(aws, url)).total:
-        if time.monotonic() > deadline:
-            raise WaitTimeoutError(
-                f"The queue still holds {depth.total:,} messages after {_DRAIN_S:.0f} s; nothing was deleted.",
-                hint="Repeat the command, or leave out --drain and lose them.",
-            )
-        time.sleep(0.2 if aws.local else 5.0)
+def _closed_before(aws: Aws, outputs: Mapping[str, str]) -> Iterator[Warn]:
+    """An earlier drain that was killed has left the intake closed."""
+    if Output.API_ID in outputs:
+        with suppress(AwsError):  # it says nothing that this destroy needs
+            said = noticed(aws, outputs)
+            if said:
+                yield Warn(f"{said[:1].upper()}{said[1:]}.")
 
 
 def _retained(

@@ -43,6 +43,7 @@ class Item:
 class Plan:
     """What a destroy will take and what stays. `type` plan. lost: messages that nobody will process any more.
 
+    drained: the queue that is drained first, if one is.
     blocks: what stays has names that the next deploy of this environment would need.
     """
 
@@ -52,6 +53,7 @@ class Plan:
     stays: tuple[Item, ...]
     lost: tuple[Item, ...]
     blocks: bool = False
+    drained: Item | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def plan(
 ) -> Plan:
     """Look at everything that holds something. keep: logical ids that stay. drain: the queue is worked off first."""
     goes, stays, lost = [], [], []
+    drained: Item | None = None
     worked_off = environment.names.queue if drain else None
     for resource, item in holding(aws, resources):
         if resource.logical_id in keep:
@@ -100,11 +103,13 @@ def plan(
             stays.append(replace(item, note=f"deleted {days} days later; until then it can be saved"))
         else:
             goes.append(item)
-            if item.kind == "queue" and item.note and item.name != worked_off:
+            if item.kind == "queue" and item.name == worked_off:
+                drained = item
+            elif item.kind == "queue" and item.note:
                 lost.append(item)
     blocks = any(item.kind == "table" for item in stays)
     stays += _bootstrap(aws)
-    return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost), blocks)
+    return Plan(environment.names.stack, len(resources), tuple(goes), tuple(stays), tuple(lost), blocks, drained)
 
 
 def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:

@@ -74,6 +74,34 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the current phase waits for; for people only."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The queue is empty and nothing new is accepted. `type` drained.
+
+    accepted: requests that the API answered with a 2xx since its intake began to close, by its access log.
+    received, recorded: distinct events that the functions received since then, and those that have their record.
+    dlq, dlq_new: messages in the dead-letter queue, and how many more than before the drain.
+    Null where a service could not be asked, which `unchecked` explains.
+    """
+
+    accepted: int | None
+    received: int | None
+    recorded: int | None
+    by_status: dict[str, int]
+    dlq: int | None
+    dlq_new: int | None
+    empty_s: float
+    elapsed_s: float
+    unchecked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Emptied:
     """A bucket that is empty now. `type` emptied. objects: versions and delete markers that went."""
 
@@ -136,4 +164,4 @@ class Question:
     typed: str = ""
 
 
-Step = Phase | Note | Warn | Plan | Event | Tick | Emptied | Outputs | Smoke | Result
+Step = Phase | Note | Warn | Plan | Event | Tick | Waiting | Drained | Emptied | Outputs | Smoke | Result

@@ -10,7 +10,7 @@ from rtp import times
 from rtp.aws import api, functions, stacks, usage
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError
-from rtp.ops.stack import ownership
+from rtp.ops.stack import intake, ownership
 from rtp.ops.telemetry import alarms
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.telemetry.ahead import together
@@ -85,6 +85,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
         functions=good.get("functions"),
         alarms=good.get("alarms", []),
         quota=good.get("quota"),
+        intake=good.get("intake", ""),
     )
     problems += [f"{u.part} could not be read, so nobody knows: {u.message}" for u in unread if u.part in _VITAL]
     return Status(
@@ -121,6 +122,7 @@ def _questions(
             "dlq": partial(parts.queue, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
             "dead records": partial(parts.dead_by_error, aws, outputs[Output.TABLE], shards=shards, now=now),
             "event source": partial(functions.event_sources, aws, parts.queue_arn(outputs, names.queue)),
+            "intake": partial(intake.noticed, aws, outputs),
             "functions": lambda: [functions.function(aws, name) for name in workers],
             "quota": partial(usage.quota, aws, outputs[Output.USAGE_PLAN_ID], outputs[Output.API_KEY_ID]),
         }

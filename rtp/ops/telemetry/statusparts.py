@@ -191,6 +191,7 @@ def problems(
     functions: Iterable[Function] | None,
     alarms: Iterable[Alarm],
     quota: Quota | None,
+    intake: str = "",
 ) -> list[str]:
     """What is wrong, the cause before its effects, each with the command that tells more."""
     found = []
@@ -206,6 +207,8 @@ def problems(
         states = [s.state for s in sources]
         if "Enabled" not in states:
             found.append(f"the queue is not drained: its event source is {states[0] if states else 'missing'}")
+    if intake:
+        found.append(intake)
     dlq = queues.get("dlq")
     if dlq is not None and dlq.depth >= settings.alarm_dlq_messages:
         found.append(f"{dlq.depth:,} dead in the DLQ; see `rtp dlq inspect`")

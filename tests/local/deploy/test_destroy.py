@@ -113,16 +113,6 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     assert buckets.count(aws, outputs[Output.BUCKET])
 
 
-def test_a_queue_can_be_worked_off_first(project: Project) -> None:
-    project.rtp("deploy")
-    outputs = stacks.outputs(project.aws, STACK)
-    body = json.dumps({"type": "x", "data": {}, "id": "drained", "timestamp": 1})
-    for _ in range(5):
-        project.aws.call("sqs", "send_message", QueueUrl=outputs[Output.QUEUE_URL], MessageBody=body)
-    done = project.rtp("destroy", "--yes", "--drain")
-    assert "draining the queue" in done.stderr
-
-
 def test_a_protected_environment_wants_its_name(project: Project) -> None:
     # Given a protected environment
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")

@@ -110,6 +110,8 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
     assert said.count("--drain") == hints
     assert f"lost: 3 messages in {env.names.dlq}; `rtp dlq inspect --export FILE` keeps them" in said
     assert (f"lost: 3 messages in {env.names.queue}" in said) is not drain
+    first = f"drained first: {env.names.queue} with 3 messages; meanwhile clients of the API get 429"
+    assert (first in said and "ends in the DLQ, which is deleted with the stack" in said) is drain
 
 
 def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:

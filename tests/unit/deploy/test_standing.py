@@ -10,11 +10,12 @@ import pytest
 from rtp.aws.changesets import ChangeSet
 from rtp.commands import standing
 from rtp.config import Environment
-from rtp.errors import AwsError, EndpointError, RtpError
+from rtp.errors import AwsError, EndpointError, RtpError, WaitTimeoutError
 from rtp.ops.stack import apply
 from rtp.ops.stack.deploy import Deploy
 from rtp.ops.stack.destroy import Destroy
 from rtp.ops.stack.follow import Stage, Underway
+from rtp.ops.stack.intake import State
 from rtp.ops.stack.removal import Removed
 from rtp.output import Output
 from tests.unit.deploy.fakes import STACK_ID, Cloud, FakeAws
@@ -36,12 +37,20 @@ def after_deploy(root: Path, error: BaseException, stage: Stage, removed: Remove
     return " ".join(said.getvalue().split())
 
 
-def after_destroy(root: Path, error: BaseException, stage: Stage, removed: Removed, *, stopped: bool = False) -> str:
+def after_destroy(
+    root: Path,
+    error: BaseException,
+    stage: Stage,
+    removed: Removed,
+    *,
+    stopped: bool = False,
+    intake: State = State.UNTOUCHED,
+) -> str:
     said = io.StringIO()
     aws: Any = FakeAws()
     approve: Any = None
     env = Environment(name="dev", project="shop", root=root)
-    work = Destroy(env, aws, approve, removed=removed, underway=Underway(stage), stopped=stopped)
+    work = Destroy(env, aws, approve, removed=removed, underway=Underway(stage), stopped=stopped, intake=intake)
     with pytest.raises(type(error)), standing.after_destroy(Output(stderr=said), work):
         raise error
     return " ".join(said.getvalue().split())
@@ -94,6 +103,23 @@ def test_after_a_destroy(tmp_path: Path, error: BaseException, stage: Stage, rem
 def test_an_event_source_that_could_not_be_switched_on_again_is_told(tmp_path: Path) -> None:
     said = after_destroy(tmp_path, UNREACHABLE, Stage.IDLE, Removed(), stopped=True)
     assert "may stand still" in said and "rtp deploy" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "stopped", "expected"),
+    [
+        (State.OPENED, False, "its event source runs. The API's intake is open again. `rtp destroy` starts again."),
+        (State.CLOSED, False, "intake may still be closed: then every request gets 429. `rtp destroy"),
+        (State.CLOSED, True, "`rtp deploy` opens the intake and enables the event source"),
+    ],
+)
+def test_what_became_of_the_intake_is_told_also_after_a_timeout(
+    tmp_path: Path, state: State, stopped: bool, expected: str
+) -> None:
+    error = WaitTimeoutError("not drained")
+    said = after_destroy(tmp_path, error, Stage.IDLE, Removed(), stopped=stopped, intake=state)
+    assert expected in said
+    assert ("rtp deploy" in said) == (state is State.CLOSED)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ class FakeAws:
             "get_function_configuration": lambda p: {"FunctionName": p["FunctionName"], "State": "Active"},
             "get_usage_plan": {"quota": {"limit": 10_000, "period": "DAY"}},
             "get_usage": {"startDate": "2027-01-15", "items": {OUTPUTS[Output.API_KEY_ID]: [[400, 9_600]]}},
+            "get_stage": {"methodSettings": {"*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 2000}}},
             "lookup_events": [{"EventName": "ExecuteChangeSet", "Username": "alice"}],
             "query": [],
         } | changes
@@ -126,6 +127,13 @@ def test_a_pipeline_at_rest_is_healthy() -> None:
     assert found.quota is not None
     assert found.quota.left == 9_600
     assert len(found.alarms) == len(Alarm)
+
+
+def test_an_intake_that_is_closed_is_a_problem_with_the_command_that_opens_it() -> None:
+    # Given a stage whose throttle is 0, as a killed drain leaves it
+    stage = {"methodSettings": {"*/*": {"throttlingRateLimit": 0.0, "throttlingBurstLimit": 0}}}
+    found = read(FakeAws(get_stage=stage))
+    assert found.problems == ["the API's intake refuses every request: its throttle is 0; `rtp deploy` opens it"]
 
 
 def test_the_json_is_pinned() -> None:
@@ -204,7 +212,7 @@ class Meeting(FakeAws):
 
 
 def test_parts_are_read_side_by_side() -> None:
-    assert read(Meeting(8)).healthy
+    assert read(Meeting(9)).healthy
 
 
 def test_dead_records_are_counted_by_cause() -> None:

@@ -1,0 +1,154 @@
+"""API Gateway: closing a stage by a throttle of 0, with a mark on it that says who did so and what applied before.
+
+A rate and burst of 0 leave no token to take, so every request gets 429. The mark is two stage variables, written by the
+same call as the throttle: whoever finds the stage closed can open it again, also after the closing process was killed.
+CloudFormation neither sees nor changes either, unless the template's own settings of the stage change.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws.logs import server_ms
+from rtp.errors import AwsError
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+ALL = "*/*"  # the settings of every method that has none of its own
+_MARK, _BEFORE = "rtp_intake_closed", "rtp_intake_before"
+_LATEST = 253_402_300_799_000  # epoch ms of the last time that can be written as a date
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Limits of one method, or of all; None where the stage has none. method: GetStage's key, such as `*/*`."""
+
+    method: str
+    rate: float | None
+    burst: int | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it lets nothing through."""
+        return self.rate == 0 and self.burst == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Who closed the stage. token: of that one run; since: epoch ms."""
+
+    token: str
+    user: str
+    host: str
+    pid: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage's throttles now. before: those that applied when it was marked; server_ms: the service's clock."""
+
+    throttles: tuple[Throttle, ...]
+    mark: Mark | None
+    before: tuple[Throttle, ...]
+    server_ms: int | None
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests to methods without settings of their own are all refused."""
+        return any(t.closed for t in self.throttles if t.method == ALL)
+
+
+def read(aws: Aws, api_id: str, name: str) -> Stage | None:
+    """The stage as it is; None where there is no such stage or API."""
+    try:
+        found = aws.call("apigateway", "get_stage", restApiId=api_id, stageName=name)
+    except AwsError as error:
+        if error.service_code == "NotFoundException":
+            return None
+        raise
+    settings: dict[str, dict[str, Any]] = found.get("methodSettings") or {}
+    throttles = [
+        Throttle(method, *_numbers(one.get("throttlingRateLimit"), one.get("throttlingBurstLimit")))
+        for method, one in settings.items()
+    ]
+    if ALL not in settings:
+        throttles.append(Throttle(ALL, None, None))
+    variables = found.get("variables") or {}
+    return Stage(tuple(throttles), *_decoded(variables), server_ms(found))
+
+
+def close(aws: Aws, api_id: str, name: str, stage: Stage, mark: Mark) -> None:
+    """Refuse every request from now on. A stage that is marked already keeps the note of what applied before that."""
+    before = stage.before or stage.throttles
+    patch = [op for t in stage.throttles for op in _limits(t.method, "0", "0")]
+    patch += [
+        _replace(f"/variables/{_MARK}", _encoded(asdict(mark))),
+        _replace(f"/variables/{_BEFORE}", _encoded([[t.method, t.rate, t.burst] for t in before])),
+    ]
+    aws.call("apigateway", "update_stage", restApiId=api_id, stageName=name, patchOperations=patch)
+
+
+def open_again(aws: Aws, api_id: str, name: str, stage: Stage, default: Throttle | None = None) -> None:
+    """Give what is closed the limits that applied before, and take the mark away.
+
+    default: for all methods, where nobody noted what applied before, or where that was closed too. What somebody has
+    set meanwhile stays.
+    """
+    shut = {t.method for t in stage.throttles if t.closed}
+    before = stage.before
+    if default is not None and not any(t.method == ALL and not t.closed for t in before):
+        before = (default, *(t for t in before if t.method != ALL))
+    patch = [op for t in before if t.method in shut for op in _restored(t)]
+    variables = (_MARK, _BEFORE) if stage.mark is not None or stage.before else ()
+    patch += [{"op": "remove", "path": f"/variables/{variable}"} for variable in variables]
+    if patch:
+        aws.call("apigateway", "update_stage", restApiId=api_id, stageName=name, patchOperations=patch)
+
+
+def _restored(before: Throttle) -> list[dict[str, str]]:
+    if before.rate is None or before.burst is None:
+        return [{"op": "remove", "path": _path(before.method)}]
+    return _limits(before.method, str(before.rate), str(before.burst))
+
+
+def _limits(method: str, rate: str, burst: str) -> list[dict[str, str]]:
+    path = f"{_path(method)}/throttling"
+    return [_replace(f"{path}/rateLimit", rate), _replace(f"{path}/burstLimit", burst)]
+
+
+def _path(method: str) -> str:
+    """Of a method's settings in a patch: the resource is one segment of it, with its slashes as `~1`."""
+    resource, _, verb = method.rpartition("/")
+    if resource != "*" and not resource.startswith("~1"):
+        resource = f"~1{resource.removeprefix('/').replace('/', '~1')}"
+    return f"/{resource}/{verb}"
+
+
+def _replace(path: str, value: str) -> dict[str, str]:
+    return {"op": "replace", "path": path, "value": value}
+
+
+def _encoded(value: Any) -> str:
+    """A stage variable takes neither quotes nor braces nor `*`."""
+    return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).decode()
+
+
+def _decoded(variables: dict[str, str]) -> tuple[Mark | None, tuple[Throttle, ...]]:
+    """The mark and what applied before; neither where somebody has changed them beyond reading."""
+    try:
+        found, earlier = (json.loads(base64.urlsafe_b64decode(variables[name])) for name in (_MARK, _BEFORE))
+        pid, since = int(found["pid"]), int(found["since"])
+        mark = Mark(str(found["token"]), str(found["user"]), str(found["host"]), pid, max(0, min(since, _LATEST)))
+        before = tuple(Throttle(str(method), *_numbers(rate, burst)) for method, rate, burst in earlier)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None, ()
+    return mark, before
+
+
+def _numbers(rate: float | None, burst: int | None) -> tuple[float | None, int | None]:
+    return None if rate is None else float(rate), None if burst is None else int(burst)
