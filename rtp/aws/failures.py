@@ -68,8 +68,8 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
         if aws.local and code in _WRONG:
             return CredentialsError(
                 f"The local engine at {aws.endpoint_url} does not accept this access key ({code}).",
-                hint="If the engine is another project's or another user's, give rtp its key: "
-                'eval "$(rtp local env)" in its folder, by its owner. If it was restarted, run the command again.',
+                hint="If the engine is another project's or another user's, take over its key: "
+                '`eval "$(rtp local env)"` in its folder. If it was restarted meanwhile, run the command again.',
                 service_code=code,
             )
         if code in _EXPIRED:
