@@ -54,6 +54,11 @@ class Names:
         return f"{self.stack}-worker"
 
     @property
+    def emptier(self) -> str:
+        """Lambda function that empties the buckets of an unprotected stack when the whole stack is deleted."""
+        return f"{self.stack}-emptier"
+
+    @property
     def api(self) -> str:
         """REST API."""
         return f"{self.stack}-api"
@@ -174,6 +179,10 @@ RAW_PREFIX = "raw/"
 PROCESSED_PREFIX = "processed/"
 PROCESSOR_HANDLER = "rtp.runtime.api.handler"
 WORKER_HANDLER = "rtp.runtime.worker.handler"
+# The version of the emptier, in the template and at Lambda: `handler`, of rtp 0.1.0, empties at every Delete.
+EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
+EMPTIER_TYPE = "Custom::EmptyBuckets"
+EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket, with the id of the stack that may empty it
 METRIC_NAMESPACE = "rtp"
 API_STAGE = "prod"
 MAX_BODY_BYTES = 256 * 1024  # of an event's raw JSON, promised at the door

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.errors import AwsError
+
 if TYPE_CHECKING:
     from rtp.aws import Aws
 
@@ -50,6 +52,16 @@ def function(aws: Aws, name: str) -> Function:
         changed=str(found.get("LastModified", "")),
         code_sha256=str(found.get("CodeSha256", "")),
     )
+
+
+def handler(aws: Aws, name: str) -> str | None:
+    """The handler that Lambda calls, or None when there is no function of this name."""
+    try:
+        return str(aws.call("lambda", "get_function_configuration", FunctionName=name).get("Handler", ""))
+    except AwsError as error:
+        if error.service_code == "ResourceNotFoundException":
+            return None
+        raise
 
 
 def event_sources(aws: Aws, queue_arn: str) -> list[EventSource]:

@@ -49,6 +49,12 @@ def update_limits(aws: Aws, name: str, *, timeout_s: int, memory_mb: int) -> Non
     _settled(aws, name)
 
 
+def update_handler(aws: Aws, name: str, handler: str) -> None:
+    """Have Lambda call another function of the code. Returns once it does."""
+    aws.call("lambda", "update_function_configuration", FunctionName=name, Handler=handler)
+    _settled(aws, name)
+
+
 def concurrency(aws: Aws) -> Concurrency:
     """The account's limit in this region."""
     found = aws.call("lambda", "get_account_settings")["AccountLimit"]

@@ -105,7 +105,7 @@ def _change(change: ResourceChange, paths: dict[str, str]) -> list[View]:
     elif change.maybe:
         said.append(Text("  may be replaced by a new one", Style.WARN))
     if change.loses_data:
-        said.append(bad(", its data lost"))
+        said.append(bad(", data lost"))
     return [line(*said), *(_property(p, paths, indent=4) for p in change.properties)]
 
 

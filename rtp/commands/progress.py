@@ -221,7 +221,7 @@ def plan_views(plan: s.Plan) -> list[View]:
         views.append(line("updates ", name(plan.stack), dim(f": {many(len(plan.changes), 'resource')}")))
         for change in plan.changes:
             named = ", ".join(p.path for p in change.properties[:4]) + (" …" if len(change.properties) > 4 else "")
-            lost = bad("  its data would be lost") if change.loses_data else ""
+            lost = bad("  data would be lost") if change.loses_data else ""
             replaced = bad("  replaced") if change.action == "replace" else ""
             views.append(
                 line(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import CustomResource, Duration
+from aws_cdk import Aws, CustomResource, Duration, Tags
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE, EMPTY_TAG
 from rtp.infra.functions import Purpose, function
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ _TIMEOUT_S = 900
 
 
 class Cleanup(Construct):
-    """Empties the buckets once nothing can write to them any more.
+    """Empties the buckets while the whole stack is deleted, once nothing can write to them any more.
 
+    The function deletes nothing unless CloudFormation says that all of this stack goes, and only in buckets that carry
+    the tag with the stack's id. A protected environment's template has neither function nor tags.
     CloudFormation deletes what depends on a resource before the resource. So the functions, and the policy that lets
     S3 deliver access logs, depend on the emptying; and the emptying depends on the buckets.
     CDK's own auto_delete_objects has neither that order nor a log group that goes with the stack.
@@ -31,6 +34,8 @@ class Cleanup(Construct):
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage, processing: Processing) -> None:
         super().__init__(scope, id)
         buckets = (storage.bucket, storage.access_logs)
+        for bucket in buckets:
+            Tags.of(bucket).add(EMPTY_TAG, Aws.STACK_ID)
         emptier = function(
             self,
             "Emptier",
@@ -38,9 +43,9 @@ class Cleanup(Construct):
             key=storage.key,
             code=processing.code,
             purpose=Purpose(
-                name=f"{plan.names.stack}-emptier",
+                name=plan.names.emptier,
                 about="Empties the buckets when the stack is deleted",
-                handler="rtp.runtime.emptier.handler",
+                handler=EMPTIER_HANDLER,
                 timeout_s=_TIMEOUT_S,
                 memory_mb=256,
                 statements=_statements(buckets),
@@ -49,10 +54,10 @@ class Cleanup(Construct):
         emptied = CustomResource(
             self,
             "Emptied",
-            resource_type="Custom::EmptyBuckets",
+            resource_type=EMPTIER_TYPE,
             service_token=emptier.function_arn,
             service_timeout=Duration.seconds(_TIMEOUT_S + 60),
-            properties={"Buckets": [bucket.bucket_name for bucket in buckets]},
+            properties={"Buckets": [bucket.bucket_name for bucket in buckets], "Tag": EMPTY_TAG},
         )
         for made in processing.functions:
             made.node.add_dependency(emptied)
@@ -62,6 +67,10 @@ class Cleanup(Construct):
 
 def _statements(buckets: tuple[s3.Bucket, ...]) -> list[iam.PolicyStatement]:
     return [
+        iam.PolicyStatement(sid="Status", actions=["cloudformation:DescribeStacks"], resources=[Aws.STACK_ID]),
+        iam.PolicyStatement(
+            sid="Tags", actions=["s3:GetBucketTagging"], resources=[bucket.bucket_arn for bucket in buckets]
+        ),
         iam.PolicyStatement(
             sid="List", actions=["s3:ListBucketVersions"], resources=[bucket.bucket_arn for bucket in buckets]
         ),

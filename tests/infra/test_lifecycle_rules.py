@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE, EMPTY_TAG
+from rtp.ops.stack.changes import is_guarded
+from rtp.runtime import emptier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +74,7 @@ def the_execution_log_is_there_first(t: Template) -> bool:
 
 def buckets_are_emptied_last(t: Template) -> bool:
     """B24: nothing writes any more when the buckets are emptied: functions and log delivery are gone by then."""
-    emptying = {id: r for id, r in t.body["Resources"].items() if r["Type"] == "Custom::EmptyBuckets"}
+    emptying = {id: r for id, r in t.body["Resources"].items() if r["Type"] == EMPTIER_TYPE}
     if not t.plan.emptied:
         return not emptying
     ((emptied, resource),) = emptying.items()
@@ -78,6 +83,33 @@ def buckets_are_emptied_last(t: Template) -> bool:
     return all(emptied in _list(t.resource(id).get("DependsOn", [])) for id in (*functions, delivery)) and {
         bucket["Ref"] for bucket in resource["Properties"]["Buckets"]
     } == set(t.of("S3::Bucket"))
+
+
+def buckets_are_marked_where_they_may_be_emptied(t: Template) -> bool:
+    """The emptier deletes nothing in a bucket without this stack's id in the tag that its custom resource names."""
+    marked = [
+        id
+        for id, bucket in t.of("S3::Bucket").items()
+        if {"Key": EMPTY_TAG, "Value": {"Ref": "AWS::StackId"}} in bucket["Tags"]
+    ]
+    if not t.plan.emptied:
+        return not marked and EMPTY_TAG not in json.dumps(t.body)
+    (emptied,) = (r for r in t.body["Resources"].values() if r["Type"] == EMPTIER_TYPE)
+    return set(marked) == set(t.of("S3::Bucket")) and emptied["Properties"]["Tag"] == EMPTY_TAG
+
+
+def the_emptier_is_known_by_its_handler(t: Template) -> bool:
+    """A deploy tells a function that empties a bucket at every Delete by this name, in the template and at Lambda."""
+    if not t.plan.emptied:
+        return "rtp.runtime.emptier" not in json.dumps(t.body)
+    (emptied,) = (r for r in t.body["Resources"].values() if r["Type"] == EMPTIER_TYPE)
+    module, _, name = EMPTIER_HANDLER.rpartition(".")
+    return (
+        t.one("Lambda::Function", FunctionName=t.plan.names.emptier)["Handler"] == EMPTIER_HANDLER
+        and is_guarded(emptied, t.body)
+        and getattr(importlib.import_module(module), name) is emptier.guarded_handler
+        and not hasattr(emptier, "handler")
+    )
 
 
 def old_data_goes(t: Template) -> bool:
@@ -114,6 +146,10 @@ def _depends(t: Template, name: str) -> list[str]:
     return found
 
 
+def _mark(bucket: dict[str, Any]) -> int:
+    return next(n for n, tag in enumerate(bucket["Tags"]) if tag["Key"] == EMPTY_TAG)
+
+
 def _forget(depends: list[str], prefix: str) -> None:
     depends[:] = [id for id in depends if not id.startswith(prefix)]
 
@@ -139,6 +175,24 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
     (buckets_are_emptied_last, "dev", lambda t: _forget(_depends(t, t.plan.names.worker), "CleanupEmptied")),
     (buckets_are_emptied_last, "dev", lambda t: [r.pop("DependsOn", 0) for r in _resources(t, "S3::BucketPolicy")]),
     (buckets_are_emptied_last, "prod", lambda t: t.body["Resources"].update(E={"Type": "Custom::EmptyBuckets"})),
+    (buckets_are_marked_where_they_may_be_emptied, "dev", lambda t: t.bucket["Tags"].pop(_mark(t.bucket))),
+    (
+        buckets_are_marked_where_they_may_be_emptied,
+        "dev",
+        lambda t: t.bucket["Tags"][_mark(t.bucket)].update(Value="true"),
+    ),
+    (
+        buckets_are_marked_where_they_may_be_emptied,
+        "prod",
+        lambda t: t.bucket["Tags"].append({"Key": EMPTY_TAG, "Value": {"Ref": "AWS::StackId"}}),
+    ),
+    (
+        the_emptier_is_known_by_its_handler,
+        "dev",
+        lambda t: t.one("Lambda::Function", FunctionName=t.plan.names.emptier).update(
+            Handler="rtp.runtime.emptier.handler"
+        ),
+    ),
     (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][0].pop("ExpirationInDays")),
     (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][1].update(ExpirationInDays=1)),
     (the_past_can_be_had_back, "dev", lambda t: t.one("DynamoDB::Table").pop("PointInTimeRecoverySpecification")),

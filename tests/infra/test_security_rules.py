@@ -46,6 +46,8 @@ ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
     },
     "ToQueue": {"Send": (["sqs:SendMessage"], ["Queue"]), "Key": _FUNCTION["Key"]},
     "Emptier": {
+        "Status": (["cloudformation:DescribeStacks"], ["AWS::StackId"]),
+        "Tags": (["s3:GetBucketTagging"], ["Bucket", "AccessLogs"]),
         "List": (["s3:ListBucketVersions"], ["Bucket", "AccessLogs"]),
         "Empty": (["s3:DeleteObject", "s3:DeleteObjectVersion"], ["Bucket/*", "AccessLogs/*"]),
         "Logs": _FUNCTION["Logs"],
@@ -205,6 +207,8 @@ def _statements(role: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
 def _resource(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if "Ref" in value:
+        return str(value["Ref"])
     if "Fn::GetAtt" in value:
         return _short(value["Fn::GetAtt"][0])
     return "".join(_resource(part) for part in value["Fn::Join"][1])
@@ -235,6 +239,10 @@ def _first(t: Template, kind: str) -> dict[str, Any]:
 def _key_policy(t: Template) -> list[dict[str, Any]]:
     statements: list[dict[str, Any]] = t.one("KMS::Key")["KeyPolicy"]["Statement"]
     return statements
+
+
+def _forget_tag(properties: dict[str, Any], key: str) -> None:
+    properties["Tags"] = [tag for tag in properties["Tags"] if tag["Key"] != key]
 
 
 def _clear(t: Template, kind: str) -> None:
@@ -273,7 +281,7 @@ MUTANTS: list[tuple[Rule, Change]] = [
     (outputs_tell_no_secret, lambda t: t.one("ApiGateway::ApiKey").update(Value="k")),
     (outputs_tell_no_secret, lambda t: t.body["Outputs"].pop("QueueUrl")),
     (everything_is_tagged, lambda t: _first(t, "CloudWatch::Alarm").pop("Tags")),
-    (everything_is_tagged, lambda t: t.bucket["Tags"].pop()),
+    (everything_is_tagged, lambda t: _forget_tag(t.bucket, "Owner")),
 ]
 
 

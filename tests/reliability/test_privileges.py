@@ -13,11 +13,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from rtp.aws import api
+from rtp.config import Environment
+from rtp.contract import EMPTIER_TYPE, LOCAL_ACCOUNT
 from rtp.ops.events.identity import uuid7
+from rtp.ops.stack.synth import synth
+from tests.local.deploy.test_cleanup import settled, upload
 from tests.reliability.conftest import Rig, pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.xdist_group("reliability-alone")
 
@@ -36,6 +41,9 @@ UNSEEN = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
+
+
+_NAMED = ["CAPABILITY_NAMED_IAM"]
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +78,47 @@ def test_without_any_one_action_something_fails(strict: Rig, function: str, kind
                 unneeded.append((statement["Sid"], action))
             put(strict, role, name, document)
     assert unneeded == []
+
+
+def test_the_emptier_works_with_what_its_role_allows(strict: Rig, tmp_path: Path) -> None:
+    # Given a stack made for AWS, of what empties its buckets and they / When it is deleted, with objects in a bucket
+    # Then the deletion goes through
+    assert emptied(strict, tmp_path, without="") == "gone"
+
+
+@pytest.mark.reliability
+@pytest.mark.parametrize(
+    "action",
+    # AWS asks for s3:DeleteObjectVersion where a version is named; the engine asks for s3:DeleteObject.
+    ["cloudformation:DescribeStacks", "s3:GetBucketTagging", "s3:ListBucketVersions", "s3:DeleteObject"],
+)
+def test_without_any_one_action_the_emptier_fails(strict: Rig, tmp_path: Path, action: str) -> None:
+    assert emptied(strict, tmp_path, without=action) == "DELETE_FAILED"
+
+
+def emptied(rig: Rig, folder: Path, *, without: str) -> str:
+    """The state in which the deletion of a stack with a full bucket ends. without: an action that its role lacks."""
+    env = Environment(name="dev", root=folder, project=f"p{uuid7()[-8:]}")
+    built = synth(env, account=LOCAL_ACCOUNT)
+    resources = built.template["Resources"]
+    (wanted,) = (k for k, r in resources.items() if r["Type"] == EMPTIER_TYPE)
+    needed, todo = set(), {wanted}
+    while todo:
+        needed |= todo
+        texts = json.dumps([resources[name] for name in todo])
+        todo = {name for name in resources if f'"{name}"' in texts} - needed
+    (role,) = (resources[k] for k in needed if resources[k]["Type"] == "AWS::IAM::Role")
+    statements = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert not without or any(without in actions(s) for s in statements)
+    for statement in statements:
+        statement["Action"] = [a for a in actions(statement) if a != without] or ["sts:GetCallerIdentity"]
+    upload(rig.aws, built.path, env.names.stack)
+    body = json.dumps({"Resources": {k: resources[k] for k in needed}})
+    rig.aws.call("cloudformation", "create_stack", StackName=env.names.stack, TemplateBody=body, Capabilities=_NAMED)
+    assert settled(rig.aws, env.names.stack) == "CREATE_COMPLETE"
+    rig.aws.call("s3", "put_object", Bucket=env.names.bucket(LOCAL_ACCOUNT, env.region), Key="k", Body=b"x")
+    rig.aws.call("cloudformation", "delete_stack", StackName=env.names.stack)
+    return settled(rig.aws, env.names.stack)
 
 
 PROCESSOR = ("stores", "works", "queues what fails", "buries what is rejected", "repeats a large answer", "waits")

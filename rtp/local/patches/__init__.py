@@ -40,11 +40,13 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         invocations,
         later,
         message_moves,
+        metric_math,
         queue_urls,
         queues,
         request_validators,
         saving,
         send_trace,
+        stack_buckets,
         statements,
         usage,
         user_regexes,
@@ -73,6 +75,8 @@ def apply_all(telemetry: Telemetry) -> list[str]:
     when_cloudformation_is_loaded: dict[str, Callable[[], object]] = {
         "request_validators": request_validators.apply,
         "callbacks": downloads.apply_to_callbacks,
+        "metric_math": metric_math.apply,
+        "stack_buckets": stack_buckets.apply,
     }
     later.when_loaded("cloudformation", lambda: _put_in(when_cloudformation_is_loaded))
     return _put_in(mends)

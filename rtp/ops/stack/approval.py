@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops.stack.changes import ResourceChange, as_replaced, compare
+from rtp.ops.stack.changes import ResourceChange, as_replaced, calls_function, compare
 from rtp.ops.stack.security import widenings
 from rtp.ops.stack.steps import Plan, Question
 
@@ -28,7 +28,7 @@ def plan(
     """The differences of the templates, with what CloudFormation knows better where it was asked."""
     changes = compare(old, new, paths)
     if change_set is not None:
-        changes = _merged(changes, change_set, old, paths)
+        changes = _merged(changes, change_set, old, new, paths)
     return Plan(stack, "create" if create else "update", changes, widenings(old, new, paths))
 
 
@@ -40,31 +40,39 @@ def questions(plan: Plan, environment: Environment) -> list[Question]:
     about = []
     if plan.widens and update:
         about.append("It allows more than before, as listed above.")
-    replaced = [c.path or c.logical_id for c in plan.losses if c.action == "replace"]
-    removed = [c.path or c.logical_id for c in plan.losses if c.action == "remove"]
+    calling = [c.path or c.logical_id for c in plan.losses if calls_function(c.resource_type)]
+    holding = [c for c in plan.losses if not calls_function(c.resource_type)]
+    replaced = [c.path or c.logical_id for c in holding if c.action == "replace"]
+    removed = [c.path or c.logical_id for c in holding if c.action == "remove"]
     if replaced:
         about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. What it holds would be lost.")
     if removed:
         about.append(f"{', '.join(removed)} would be deleted with all it holds.")
+    if calling:
+        about.append(f"{', '.join(calling)} would go, and its function be called, which may delete data.")
     if not about and update and not environment.protected:
         return []
     return [Question(f"{'Update' if update else 'Create'} {plan.stack} ({environment.name})?", tuple(about))]
 
 
 def _merged(
-    changes: tuple[ResourceChange, ...], change_set: ChangeSet, old: Mapping[str, Any], paths: Mapping[str, str]
+    changes: tuple[ResourceChange, ...],
+    change_set: ChangeSet,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    paths: Mapping[str, str],
 ) -> tuple[ResourceChange, ...]:
     by_id = {c.logical_id: c for c in change_set.changes}
     merged = []
     for change in changes:
         known = by_id.pop(change.logical_id, None)
         if known is not None and known.replacement == "True" and change.action == "modify":
-            change = as_replaced(change, old)
+            change = as_replaced(change, old, new)
         elif known is not None and known.replacement == "Conditional":
             change = replace(change, maybe=True)
         merged.append(change)
     merged += [
-        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old)
+        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old, new)
         for c in by_id.values()
         if c.replacement == "True"  # the others are its mere consequences
     ]

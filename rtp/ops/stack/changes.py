@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -34,7 +36,8 @@ class PropertyChange:
 class ResourceChange:
     """One resource. action: add, modify, replace, remove. maybe: it may be replaced, depending on values not known yet.
 
-    loses_data: it holds data, would be replaced or removed, and its template does not retain it.
+    loses_data: it would be replaced or removed, its template does not retain it, and it holds data, or its function is
+    called for that and may delete data.
     """
 
     action: str
@@ -64,18 +67,34 @@ def compare(
         if was is None:
             found.append(ResourceChange("add", logical_id, resource["Type"], path))
         elif _meaningful(was) != _meaningful(resource):
-            found.append(_modified(logical_id, path, was, resource, replaces))
+            found.append(_modified(logical_id, path, old, new, replaces))
     for logical_id, was in before.items():
-        lost = was["Type"] in DATA_TYPES and was.get("DeletionPolicy") not in KEEPS
+        lost = _at_risk(was, old) and was.get("DeletionPolicy") not in KEEPS
         found.append(ResourceChange("remove", logical_id, was["Type"], paths.get(logical_id, ""), loses_data=lost))
     return tuple(found)
 
 
-def as_replaced(change: ResourceChange, old: Mapping[str, Any]) -> ResourceChange:
-    """A modification that turned out to be a replacement."""
-    was = old.get("Resources", {}).get(change.logical_id, {})
-    lost = was.get("Type") in DATA_TYPES and was.get("UpdateReplacePolicy") not in KEEPS
+def as_replaced(change: ResourceChange, old: Mapping[str, Any], new: Mapping[str, Any]) -> ResourceChange:
+    """A modification that turned out to be a replacement. The data is kept only where both templates retain it."""
+    was, now = (t.get("Resources", {}).get(change.logical_id, {}) for t in (old, new))
+    lost = _at_risk(was, old) and not all(r.get("UpdateReplacePolicy") in KEEPS for r in (was, now))
     return replace(change, action="replace", maybe=False, loses_data=lost)
+
+
+def calls_function(resource_type: str) -> bool:
+    """Whether CloudFormation has a function of somebody's act when such a resource is removed or replaced."""
+    return resource_type.startswith("Custom::") or resource_type == "AWS::CloudFormation::CustomResource"
+
+
+def is_guarded(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
+    """Whether this is the emptying of buckets by a function that empties them only with the whole stack."""
+    token = resource.get("Properties", {}).get("ServiceToken")
+    target = token.get("Fn::GetAtt") if isinstance(token, dict) else None
+    logical_id = target[0] if isinstance(target, list) and target else str(target).partition(".")[0]
+    function = template.get("Resources", {}).get(logical_id, {})
+    return bool(
+        resource.get("Type") == EMPTIER_TYPE and function.get("Properties", {}).get("Handler") == EMPTIER_HANDLER
+    )
 
 
 def compare_outputs(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[PropertyChange, ...]:
@@ -108,10 +127,11 @@ def plainly(value: Any, paths: Mapping[str, str], *, limit: int = _SHORT) -> str
 def _modified(
     logical_id: str,
     path: str,
-    was: dict[str, Any],
-    now: dict[str, Any],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
     replaces: Callable[[str, str], str],
 ) -> ResourceChange:
+    was, now = old["Resources"][logical_id], new["Resources"][logical_id]
     kind = now["Type"]
     properties = (
         *differences(was.get("Properties", {}), now.get("Properties", {})),
@@ -124,8 +144,14 @@ def _modified(
     verdicts = {replaces(kind, p.path.split(".")[0].split("[")[0]) for p in properties}
     change = ResourceChange("modify", logical_id, kind, path, properties, maybe="maybe" in verdicts)
     if was["Type"] != kind or "yes" in verdicts:
-        return as_replaced(change, {"Resources": {logical_id: was}})
+        return as_replaced(change, old, new)
     return change
+
+
+def _at_risk(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
+    """Whether data may go with the resource: with what it holds, or by what its function then does."""
+    kind = resource.get("Type", "")
+    return kind in DATA_TYPES or (calls_function(kind) and not is_guarded(resource, template))
 
 
 def _meaningful(resource: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rtp.ops.stack import (
     approval,
     assembly,
     bootstrap,
+    emptier,
     guard,
     hotswap,
     intake,
@@ -106,8 +107,7 @@ class Deploy:
             found = self._described(aws)
             if found is not None and found["StackStatus"] not in (*WORKING, "REVIEW_IN_PROGRESS"):
                 if self.options.dry_run:  # the CDK CLI would delete a stack that never worked
-                    said = f"{found['StackName']} is {found['StackStatus']}; a deploy would have to mend that first."
-                    yield Warn(said)
+                    yield Warn(f"{found['StackName']} is {found['StackStatus']}; a deploy has to repair that first.")
                     yield self._result("dry-run")
                     return
                 stack_id = str(found["StackId"])
@@ -117,6 +117,7 @@ class Deploy:
                     found,
                     lambda question: self._agreed(aws, stack_id, question),
                     rollback=self.options.rollback,
+                    before_rollback=lambda stack: emptier.replace_before_rollback(aws, env, stack, built),
                     paths=paths,
                     underway=self.underway,
                     removed=self.removed,
@@ -140,8 +141,7 @@ class Deploy:
                 if reserve.warning:
                     self._warnings.append(reserve.warning)
                 built = synth(env, account=aws.account, reserved_concurrency=reserve.concurrency)
-            doubt = checked.result()
-            if doubt:
+            if doubt := checked.result():
                 self._warnings.append(doubt.message)
             return connected.result(), built
 
@@ -176,6 +176,9 @@ class Deploy:
         env = self.environment
         manifest = assembly.manifest(built.path, env.names.stack)
         working = found is not None and found["StackStatus"] in WORKING
+        if found is not None and found["StackStatus"] != "REVIEW_IN_PROGRESS":
+            check = emptier.warn_of_removal if self.options.dry_run else emptier.check_removal
+            yield from check(aws, env, found, old, built.template, working=working)
         if self.options.dry_run and working:
             strayed = hotswap.strayed(hotswap.running(aws, env), old, built, paths)
             yield from (Warn(s.said) for s in strayed)

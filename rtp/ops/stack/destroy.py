@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import changesets, stacks, updates
 from rtp.contract import Output
-from rtp.errors import AwsError, NotFoundError, RtpError
+from rtp.errors import AwsError, NotFoundError, RefusedError, RtpError
 from rtp.ops.stack import apply, assembly, guard, lock, ownership, remains
 from rtp.ops.stack.drain import TIMEOUT_S, Drain
 from rtp.ops.stack.follow import GONE, Follower, Stage, Underway
@@ -78,6 +78,8 @@ class Destroy:
             template = stacks.template_of(aws, found)
             paths = assembly.construct_paths(env.state / "cdk" / env.name, stack)
             keep = remains.kept(template, keep_data=self.keep_data)
+            if self.keep_data:
+                _check_kept(found, resources, keep)
             plan = remains.plan(aws, env, resources, template, keep, drain=self.drain)
             yield plan
             if not self.drain:
@@ -195,6 +197,18 @@ def _closed_before(aws: Aws, outputs: Mapping[str, str]) -> Iterator[Warn]:
             said = noticed(aws, outputs)
             if said:
                 yield Warn(f"{said[:1].upper()}{said[1:]}.")
+
+
+def _check_kept(found: dict[str, Any], resources: list[Resource], keep: frozenset[str]) -> None:
+    """Raises RefusedError for data that an unfinished update has added: only a template can keep a resource."""
+    added = [r.logical_id for r in resources if remains.is_data(r.resource_type) and r.logical_id not in keep]
+    if added:
+        raise RefusedError(
+            f"{found['StackName']} is {found['StackStatus']}, and its template does not have {', '.join(added)}, which "
+            "could so not be kept; nothing was deleted.",
+            hint="Run `rtp deploy`, which finishes the update, then `rtp destroy --keep-data` again.",
+            code="not-kept",
+        )
 
 
 def _retained(

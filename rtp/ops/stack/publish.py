@@ -67,11 +67,24 @@ def only_code(changes: Sequence[ResourceChange]) -> bool:
 
 def code_archive(built: Assembly, changes: Sequence[ResourceChange]) -> Path:
     """The zip of the functions' code in the assembly."""
-    keys = {str(p.after) for c in changes for p in c.properties}
+    return _archive(built, {str(p.after) for c in changes for p in c.properties})
+
+
+def _archive(built: Assembly, keys: set[str]) -> Path:
     for key, _, file in _files(built.path):
         if key in keys:
             return file
     raise RtpError(f"{built.path} does not hold the functions' code.", hint="Run `rtp synth`, then deploy again.")
+
+
+def code_of(built: Assembly, function: str) -> Path:
+    """The zip of the code of the function of this name in the assembly."""
+    keys = {
+        str(r["Properties"]["Code"].get("S3Key"))
+        for r in built.template["Resources"].values()
+        if r["Type"] == _FUNCTION and r["Properties"].get("FunctionName") == function
+    }
+    return _archive(built, keys)
 
 
 def code_alone(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import buckets, queues, remains
-from rtp.contract import MANAGED_BY, Tag, partition
+from rtp.contract import EMPTIER_TYPE, MANAGED_BY, Tag, partition
 from rtp.errors import AwsError
 from rtp.ops.stack import ownership
 from rtp.ops.stack.bootstrap import STACK as BOOTSTRAP
@@ -129,7 +129,7 @@ def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Ite
 def kept(template: Mapping[str, Any], *, keep_data: bool) -> frozenset[str]:
     """Logical ids that survive the deletion of the stack; with keep_data, those that must not be deleted."""
     found = template.get("Resources", {})
-    data = {k for k, r in found.items() if _is_data(r["Type"])} if keep_data else set()
+    data = {k for k, r in found.items() if is_data(r["Type"])} if keep_data else set()
     return frozenset(data | {k for k in found if _retained(template, k)})
 
 
@@ -157,7 +157,8 @@ def prove(
             left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
         elif resource.logical_id in keep:
             left.append(Left(kind, resource.physical_id, True, "kept"))
-        elif resource.status == "CREATE_FAILED" and _is_data(resource.resource_type):  # it was there before the stack
+        # One that could not be created because it was there already is not the stack's.
+        elif resource.status == "CREATE_FAILED" and (is_data(resource.resource_type) or kind == "log group"):
             left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
         elif kind == "log group":
             back.append(resource.physical_id)
@@ -222,9 +223,9 @@ def _last(arn: str) -> str:
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 
-def _is_data(kind: str) -> bool:
+def is_data(kind: str) -> bool:
     """What --keep-data keeps: the data, the key it is under, what guards it, and what would empty it."""
-    return kind in (TABLE, BUCKET, KEY, "AWS::S3::BucketPolicy", "AWS::KMS::Alias", "Custom::EmptyBuckets")
+    return kind in (TABLE, BUCKET, KEY, "AWS::S3::BucketPolicy", "AWS::KMS::Alias", EMPTIER_TYPE)
 
 
 def _retained(template: Mapping[str, Any], logical_id: str) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rtp.ops.stack.steps import Step
 
     Consent = Callable[[Question], None]
+    Prepare = Callable[[dict[str, Any]], Iterator[Step]]
 
 _NEVER_WORKED = {
     "ROLLBACK_COMPLETE": "its first deploy failed and was rolled back",
@@ -39,6 +40,7 @@ def mend(
     consent: Consent,
     *,
     rollback: bool,
+    before_rollback: Prepare,
     paths: Mapping[str, str],
     underway: Underway,
     removed: Removed,
@@ -47,6 +49,7 @@ def mend(
     """Get a stack to where a change set can be made for it: wait for it, roll it back, or delete it.
 
     rollback: whether the coming deploy will roll back; one that will not may go on from a paused stack.
+    before_rollback: what must be done to the stack, as it is described, before an update of it is rolled back.
     removed: of a deletion, how far it has got. recheck: raises where the stack is another's by now.
     """
     if found is None:
@@ -64,7 +67,7 @@ def mend(
         status = str(found["StackStatus"])
     rolled_back = status in _PAUSED and rollback
     if rolled_back:
-        yield from _roll_back(aws, found, consent, paths, underway)
+        yield from _roll_back(aws, environment, found, consent, before_rollback, paths, underway)
         found = stacks.describe(aws, stack)
         if found is None:
             return
@@ -76,7 +79,7 @@ def mend(
             consent(_deletion(aws, environment, found, resources, keep))
         yield from _delete(aws, found, resources, keep, paths, underway, removed, recheck)
     elif status == "UPDATE_ROLLBACK_FAILED":
-        yield from _continue(aws, stack, stack_id, consent, paths, underway)
+        yield from _continue(aws, found, consent, before_rollback, paths, underway)
 
 
 def _deletion(
@@ -104,17 +107,29 @@ def _item(item: remains.Item) -> str:
 
 
 def _roll_back(
-    aws: Aws, found: dict[str, Any], consent: Consent, paths: Mapping[str, str], underway: Underway
+    aws: Aws,
+    environment: Environment,
+    found: dict[str, Any],
+    consent: Consent,
+    before_rollback: Prepare,
+    paths: Mapping[str, str],
+    underway: Underway,
 ) -> Iterator[Step]:
-    consent(
-        Question(
-            "Roll it back first?",
-            (
-                f"{found['StackName']} is {found['StackStatus']}: a deploy without rollback failed and was left so.",
-                "Rolled back, it is as it was before that; `--no-rollback` would go on from here instead.",
-            ),
-        )
-    )
+    about = [
+        f"{found['StackName']} is {found['StackStatus']}: a deploy without rollback failed and was left so.",
+        "Rolled back, it is as it was before that; `--no-rollback` would go on from here instead.",
+    ]
+    typed = ""
+    if found["StackStatus"] == "CREATE_FAILED":
+        stack_id = str(found["StackId"])
+        keep = remains.kept(stacks.template_of(aws, found), keep_data=False)
+        goes = [_item(i) for r, i in remains.holding(aws, stacks.resources(aws, stack_id)) if r.logical_id not in keep]
+        if goes:
+            about += ["It was the first deploy, so these would be deleted with what they hold:", *goes]
+            typed = str(found["StackName"]) if environment.protected else ""
+    consent(Question("Roll it back first?", tuple(about), typed))
+    if found["StackStatus"] == "UPDATE_FAILED":
+        yield from before_rollback(found)
     yield Phase("rolling back")
     follower = Follower(aws, str(found["StackId"]), underway=underway)
     with underway.asking():
@@ -156,8 +171,14 @@ def _delete(
 
 
 def _continue(
-    aws: Aws, stack: str, stack_id: str, consent: Consent, paths: Mapping[str, str], underway: Underway
+    aws: Aws,
+    found: dict[str, Any],
+    consent: Consent,
+    before_rollback: Prepare,
+    paths: Mapping[str, str],
+    underway: Underway,
 ) -> Iterator[Step]:
+    stack, stack_id = str(found["StackName"]), str(found["StackId"])
     consent(
         Question(
             "Try the rollback again?",
@@ -167,6 +188,7 @@ def _continue(
             ),
         )
     )
+    yield from before_rollback(found)
     yield from _once_more(aws, stack_id, (), paths, underway)
     if not _still_failed(aws, stack):
         return

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from rtp.aws import Aws
+from rtp.aws import Aws, buckets
 from rtp.config import Environment
 from rtp.ops.stack.synth import synth
 
@@ -20,34 +21,78 @@ REGION, ACCOUNT = "us-east-1", "000000000000"
 
 
 def test_deleting_the_stack_elsewhere_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
-    # Given: a stack made for AWS, but for the metric math that the engine lacks, and versions in its bucket.
-    aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
-    env = Environment(name="dev", root=tmp_path, project=f"p{uuid4().hex[:8]}", region=REGION)
-    built = synth(env, account=ACCOUNT)
+    # Given: a stack made for AWS, and versions in its bucket.
+    aws, env, template = _ready(engine, tmp_path)
     stack = env.names.stack
-    _upload(aws, built.path, stack)
-    resources = {id: r for id, r in built.template["Resources"].items() if "Metrics" not in r.get("Properties", {})}
-    template = {**built.template, "Resources": resources}
-    template.pop("Rules", None)  # they ask for a bootstrapped account
-    template.pop("Parameters", None)
-    aws.call("cloudformation", "create_stack", StackName=stack, TemplateBody=json.dumps(template))
-    assert _settled(aws, stack) == "CREATE_COMPLETE"
-    bucket = env.names.bucket(ACCOUNT, REGION)
-    for number in range(3):
-        for _ in range(2):
-            aws.call("s3", "put_object", Bucket=bucket, Key=f"raw/{number}", Body=b"x")
-    aws.call("s3", "delete_object", Bucket=bucket, Key="raw/0")
+    aws.call("cloudformation", "create_stack", StackName=stack, TemplateURL=template)
+    assert settled(aws, stack) == "CREATE_COMPLETE"
+    _fill(aws, env)
     assert _left(aws, stack)["buckets"] == 2
 
     # When: somebody deletes it without rtp.
     aws.call("cloudformation", "delete_stack", StackName=stack)
 
     # Then: nothing of it is left.
-    assert _settled(aws, stack) == "gone"
+    assert settled(aws, stack) == "gone"
     assert _left(aws, stack) == {"buckets": 0, "log groups": 0}
 
 
-def _upload(aws: Aws, assembly: Path, stack: str) -> None:
+def test_a_creation_that_fails_late_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+    # Given: a stack made for AWS whose last resource waits for a signal, and versions in its bucket already.
+    aws, env, template = _ready(engine, tmp_path, waits=True)
+    stack = env.names.stack
+    aws.call("cloudformation", "create_stack", StackName=stack, TemplateURL=template)
+    deadline = time.monotonic() + 120
+    while (url := _handle(aws, stack)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    _fill(aws, env)
+
+    # When: the signal is that of a failure, upon which CloudFormation rolls the creation back.
+    body = json.dumps({"Status": "FAILURE", "Reason": "told to", "UniqueId": "1", "Data": ""})
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": ""}, method="PUT")  # noqa: S310 - the engine's
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - the engine's
+
+    # Then: the rollback did not stop at the bucket, and nothing is left.
+    assert settled(aws, stack) == "ROLLBACK_COMPLETE"
+    assert _left(aws, stack) == {"buckets": 0, "log groups": 0}
+
+
+def _ready(engine: Engine, folder: Path, *, waits: bool = False) -> tuple[Aws, Environment, str]:
+    """The URL of a template made for AWS whose assets are published. waits: its last resource needs a signal."""
+    aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
+    env = Environment(name="dev", root=folder, project=f"p{uuid4().hex[:8]}", region=REGION)
+    built = synth(env, account=ACCOUNT)
+    upload(aws, built.path, env.names.stack)
+    template = {**built.template}
+    template.pop("Rules", None)  # they ask for a bootstrapped account
+    template.pop("Parameters", None)
+    if waits:
+        signal = {"Handle": {"Ref": "Handle"}, "Timeout": "600"}
+        template["Resources"] = {
+            **template["Resources"],
+            "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle", "DependsOn": list(template["Resources"])},
+            "Signal": {"Type": "AWS::CloudFormation::WaitCondition", "Properties": signal},
+        }
+    return aws, env, buckets.publish(aws, json.dumps(template).encode(), ".json")
+
+
+def _handle(aws: Aws, stack: str) -> str | None:
+    """Where the signal goes; None until everything before it is there."""
+    found = aws.call("cloudformation", "describe_stack_resources", StackName=stack)["StackResources"]
+    return next((r.get("PhysicalResourceId") for r in found if r["LogicalResourceId"] == "Handle"), None)
+
+
+def _fill(aws: Aws, env: Environment) -> None:
+    """Versions and a delete marker."""
+    bucket = env.names.bucket(ACCOUNT, REGION)
+    for number in range(3):
+        for _ in range(2):
+            aws.call("s3", "put_object", Bucket=bucket, Key=f"raw/{number}", Body=b"x")
+    aws.call("s3", "delete_object", Bucket=bucket, Key="raw/0")
+
+
+def upload(aws: Aws, assembly: Path, stack: str) -> None:
     """Publish the assembly's assets where its template looks for them."""
     files = json.loads((assembly / f"{stack}.assets.json").read_text())["files"].values()
     for file in files:
@@ -59,7 +104,7 @@ def _upload(aws: Aws, assembly: Path, stack: str) -> None:
             aws.call("s3", "put_object", Bucket=bucket, Key=destination["objectKey"], Body=body)
 
 
-def _settled(aws: Aws, stack: str) -> str:
+def settled(aws: Aws, stack: str) -> str:
     """The stack's state once nothing more happens; `gone` when there is none."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

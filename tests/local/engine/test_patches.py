@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MENDS = (
     "worker,queues,queue_urls,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,"
-    "alarms,saving,credentials,downloads,callbacks"
+    "alarms,saving,credentials,downloads,callbacks,metric_math,stack_buckets"
 )
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
@@ -165,6 +165,53 @@ def a_declared_validator_is_made_up(lab: Lab) -> bool:
     return [validator["id"] for validator in made] != [found["Validator"]]
 
 
+def an_alarm_over_metric_math_fails_its_stack(lab: Lab) -> bool:
+    """metric_math: CloudFormation does not create it, and rolls the stack back."""
+    metric = {"Metric": {"Namespace": "n", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}
+    queries = [{"Id": "a", "MetricStat": metric, "ReturnData": False}, {"Id": "b", "Expression": "a * 2"}]
+    limits = {"ComparisonOperator": "GreaterThanThreshold", "Threshold": 1, "EvaluationPeriods": 1}
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"AlarmName": "doubled", "Metrics": queries, **limits}}
+    status = _stack(lab, "math", {"Alarm": alarm})
+    found = lab.call("cloudwatch", "describe_alarms", AlarmNames=["doubled"])["MetricAlarms"]
+    assert bool(found) is (status == "CREATE_COMPLETE")
+    return status == "ROLLBACK_COMPLETE"
+
+
+def a_stack_s_bucket_has_no_tags_and_is_deleted_full(lab: Lab) -> bool:
+    """stack_buckets: a template's tags are forgotten, and objects go with the stack."""
+    name, tags = f"full-{lab.name}", [{"Key": "a:b", "Value": "c"}]
+    properties = {"BucketName": name, "Tags": tags}
+    assert _stack(lab, "full", {"B": {"Type": "AWS::S3::Bucket", "Properties": properties}}) == "CREATE_COMPLETE"
+    lab.call("s3", "put_object", Bucket=name, Key="k", Body=b"x")
+    try:
+        tagged = lab.call("s3", "get_bucket_tagging", Bucket=name)["TagSet"] == tags
+    except AwsError:
+        tagged = False
+    lab.call("cloudformation", "delete_stack", StackName=f"full-{lab.name}")
+    status = _settled(lab, f"full-{lab.name}")
+    kept = [b["Name"] for b in lab.call("s3", "list_buckets")["Buckets"]].count(name) == 1
+    assert tagged is kept is (status == "DELETE_FAILED")
+    return not tagged and not kept
+
+
+def _stack(lab: Lab, name: str, resources: dict[str, Any]) -> str:
+    """The state in which a new stack of these resources ends."""
+    body = json.dumps({"Resources": resources})
+    lab.call("cloudformation", "create_stack", StackName=f"{name}-{lab.name}", TemplateBody=body)
+    return _settled(lab, f"{name}-{lab.name}")
+
+
+def _settled(lab: Lab, stack: str) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = lab.call("cloudformation", "list_stacks")["StackSummaries"]
+        status = next(str(s["StackStatus"]) for s in found if s["StackName"] == stack)
+        if not status.endswith("_IN_PROGRESS"):
+            return status
+        time.sleep(0.1)
+    raise AssertionError(f"{stack} has not settled")
+
+
 def a_plan_s_usage_is_not_told(lab: Lab) -> bool:
     """usage: GetUsage answers with the plan."""
     plan = lab.call("apigateway", "create_usage_plan", name=lab.name, quota={"limit": 10, "period": "DAY"})["id"]
@@ -223,6 +270,8 @@ FAULTS = [
     an_alarm_looks_at_other_metrics,
     dead_letters_cannot_be_moved,
     a_declared_validator_is_made_up,
+    an_alarm_over_metric_math_fails_its_stack,
+    a_stack_s_bucket_has_no_tags_and_is_deleted_full,
     a_plan_s_usage_is_not_told,
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,

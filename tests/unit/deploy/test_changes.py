@@ -59,6 +59,56 @@ def test_a_retained_table_that_is_removed_loses_nothing() -> None:
     assert (change.action, change.loses_data) == ("remove", False)
 
 
+def emptying(handler: str, **more: Any) -> dict[str, Any]:
+    """The resources that empty buckets, by a function of this handler."""
+    token = {"Fn::GetAtt": ["Emptier", "Arn"]}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"Handler": handler}}
+    return template(
+        Emptied={"Type": "Custom::EmptyBuckets", "Properties": {"ServiceToken": token, "Buckets": ["b"]}, **more},
+        Emptier=function,
+    )
+
+
+GUARDED = emptying("rtp.runtime.emptier.guarded_handler")
+OLD = emptying("rtp.runtime.emptier.handler")  # of rtp 0.1.0
+
+
+def test_removing_what_deletes_data_is_a_loss() -> None:
+    # Given what empties the buckets at every Delete / When an update removes it / Then objects would be lost
+    lost = {c.logical_id for c in compare(OLD, template(), {}) if c.loses_data}
+    assert lost == {"Emptied"}
+    # Given a function of which nothing is known
+    for kind in ("Custom::S3AutoDeleteObjects", "AWS::CloudFormation::CustomResource"):
+        (change,) = compare(template(X={"Type": kind, "Properties": {"ServiceToken": "arn"}}), template(), {})
+        assert change.loses_data
+    # Given one that empties them only with the whole stack / Then nothing would
+    assert not any(c.loses_data for c in compare(GUARDED, template(), {}))
+
+
+def test_replacing_what_deletes_data_is_a_loss_unless_it_is_retained() -> None:
+    # Given one that becomes a resource of another type, as which CloudFormation makes a new one and deletes the old
+    for old, loses in ((OLD, True), (GUARDED, False)):
+        new = template(**{**old["Resources"], "Emptied": TABLE})
+        assert {c.logical_id: c.loses_data for c in compare(old, new, {})}["Emptied"] is loses
+    # Given one that is retained, of which CloudFormation tells nobody
+    kept = emptying("rtp.runtime.emptier.handler", DeletionPolicy="Retain", UpdateReplacePolicy="Retain")
+    assert not any(c.loses_data for c in compare(kept, template(), {}))
+
+
+def test_a_new_version_of_what_deletes_data_is_no_loss() -> None:
+    assert not any(c.loses_data for c in compare(OLD, GUARDED, {}))
+
+
+def test_a_table_whose_replacement_is_retained_in_one_template_only_is_a_loss() -> None:
+    # Given a table that is replaced by the same update that retains it, or no longer does
+    other = {**TABLE, "Properties": {**TABLE["Properties"], "KeySchema": [{"AttributeName": "pk"}]}}  # type: ignore[dict-item]
+    for before, after in ((True, False), (False, True)):
+        old = {**TABLE, **({"UpdateReplacePolicy": "Retain"} if before else {})}
+        new = {**other, **({"UpdateReplacePolicy": "Retain"} if after else {})}
+        (change,) = compare(template(T=old), template(T=new), {}, replaces)
+        assert change.loses_data
+
+
 def test_the_database_of_the_cdk_knows_what_is_replaced() -> None:
     assert replaces("AWS::DynamoDB::Table", "KeySchema") == "yes"
     assert replaces("AWS::SQS::Queue", "QueueName") == "yes"

@@ -218,7 +218,8 @@ def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp
         list(
             stuck.mend(
                 aws, env, described(cloud.tags, cloud.status), agreed, rollback=True, paths={}, underway=Underway(),
-                removed=Removed(), recheck=lambda: ownership.recheck(aws, env, STACK_ID),
+                before_rollback=lambda _: iter(()), removed=Removed(),
+                recheck=lambda: ownership.recheck(aws, env, STACK_ID),
             )
         )  # fmt: skip
     assert "delete_stack" not in aws.operations()

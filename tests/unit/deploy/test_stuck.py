@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,12 @@ from rtp.ops.stack.steps import Question, Warn
 from rtp.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.ops.stack.steps import Step
+
+PREPARED = Warn("nothing can be emptied")  # by what must be done before an update is rolled back
 QUEUE = {
     "LogicalResourceId": "Queue",
     "PhysicalResourceId": "queue",
@@ -56,10 +62,23 @@ def mend(
     }
     env = Environment(name="dev", project="shop", root=Path(), protected=protected)
     paths = {"Queue": "Storage/Queue"}
+
+    def prepare(_stack: dict[str, Any]) -> Iterator[Step]:
+        assert not {"rollback_stack", "continue_update_rollback"} & set(aws.operations())
+        yield PREPARED
+
     steps = stuck.mend(
-        aws, env, found, operator, rollback=rollback, paths=paths, underway=Underway(), removed=Removed(),
+        aws,
+        env,
+        found,
+        operator,
+        rollback=rollback,
+        before_rollback=prepare,
+        paths=paths,
+        underway=Underway(),
+        removed=Removed(),
         recheck=lambda: ownership.recheck(aws, env, STACK_ID),
-    )  # fmt: skip
+    )
     return aws, list(steps)
 
 
@@ -156,8 +175,9 @@ def test_a_rollback_that_got_stuck_is_tried_again() -> None:
     cloud.tell("Queue", "UPDATE_FAILED", "AccessDenied")
     operator = Operator()
     # When
-    aws, _ = mend(cloud, operator)
-    # Then the operator saw which resource and why, and the rollback went on with it
+    aws, steps = mend(cloud, operator)
+    # Then the operator saw which resource and why, and the rollback went on with it, once it could do no harm
+    assert PREPARED in steps
     assert operator.asked[0].about[1] == "  Storage/Queue: AccessDenied"
     assert [p for name, p in aws.asked if name == "continue_update_rollback"] == [{"StackName": STACK_ID}]
 
@@ -188,9 +208,9 @@ def test_a_stack_left_by_no_rollback_is_rolled_back_first_unless_the_deploy_goes
     # Given a paused update
     cloud = Cloud(status="UPDATE_FAILED", plan=[[(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
     # When the next deploy would roll back
-    aws, _ = mend(cloud, Operator())
-    # Then it is rolled back first
-    assert "rollback_stack" in aws.operations()
+    aws, steps = mend(cloud, Operator())
+    # Then it is rolled back first, once that could do no harm
+    assert "rollback_stack" in aws.operations() and PREPARED in steps
     # When the next deploy would not
     cloud = Cloud(status="UPDATE_FAILED")
     aws, _ = mend(cloud, Operator(0), rollback=False)
@@ -200,11 +220,25 @@ def test_a_stack_left_by_no_rollback_is_rolled_back_first_unless_the_deploy_goes
 
 def test_a_paused_creation_is_deleted_after_its_rollback() -> None:
     cloud = Cloud(status="CREATE_FAILED", plan=[[(STACK, "ROLLBACK_COMPLETE", "")], [(STACK, "DELETE_COMPLETE", "")]])
-    aws, _ = mend(cloud, Operator())
+    aws, steps = mend(cloud, Operator())
     assert [n for n in aws.operations() if n in ("rollback_stack", "delete_stack")] == [
         "rollback_stack",
         "delete_stack",
     ]
+    assert PREPARED not in steps
+
+
+def test_the_rollback_of_a_creation_is_asked_about_with_what_it_would_delete() -> None:
+    # Given a creation that was left half-way and has taken events
+    cloud = Cloud(status="CREATE_FAILED", resources=[bucket("Data"), QUEUE], buckets={"Data": 7})
+    for protected in (False, True):
+        operator = Operator(0)
+        # When it is to be rolled back / Then what would go is said, and of a protected one the name is to be typed
+        with pytest.raises(RefusedError):
+            mend(cloud, operator, protected=protected)
+        (question,) = operator.asked
+        assert "  bucket Data: 7 object versions" in question.about
+        assert question.typed == (STACK if protected else "")
 
 
 def test_an_operation_under_way_is_waited_for() -> None:
@@ -227,9 +261,17 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
     aws: Any = cloud.aws()
     found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
     steps = stuck.mend(
-        aws, env, found, Operator(0), rollback=True, paths={}, underway=underway, removed=Removed(),
+        aws,
+        env,
+        found,
+        Operator(0),
+        rollback=True,
+        before_rollback=lambda _: iter(()),
+        paths={},
+        underway=underway,
+        removed=Removed(),
         recheck=lambda: None,
-    )  # fmt: skip
+    )
     assert isinstance(next(steps), Warn) and underway.going_on
 
 

@@ -1,0 +1,31 @@
+"""Alarms over metric math: CloudFormation takes them, so that a template made for AWS can be deployed here.
+
+Without this, a stack that has such an alarm cannot be created. The alarm exists and its state can be set; it is never
+evaluated, because the engine has no metric math. Stacks of the environment `local` have none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.patches import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_OWN = ("MetricName", "Namespace")  # what an alarm over one metric has and one over metric math has not
+
+
+def apply() -> None:
+    """Install the patch."""
+    from ministack.services.cloudformation import provisioners
+
+    def record(name: str, props: dict[str, Any]) -> dict[str, Any]:
+        if not props.get("Metrics"):
+            return of_one_metric(name, props)
+        single = {**props, **dict.fromkeys(_OWN, "none"), "Metrics": None}
+        return {**of_one_metric(name, single), **dict.fromkeys(_OWN, "")}
+
+    of_one_metric: Callable[..., dict[str, Any]] = replace(
+        provisioners, "_cw_metric_alarm_record", record, "name props"
+    )
