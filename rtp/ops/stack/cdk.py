@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _GRACE_S = 5.0
+_KEY_CACHE = Path("cache", "accounts_partitions.json")
 
 
 def run(
@@ -29,16 +30,22 @@ def run(
     home: where it may keep its cache. folder: its working folder; no cdk.json of the user's may be in there.
     """
     home.mkdir(parents=True, exist_ok=True)
+    if not home.is_symlink():
+        home.chmod(0o700)  # the CDK notes there whose account an access key id is
     environ = passed_on(os.environ, aws)
     environ |= toolchain.environment() | _compiled() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
     said: list[str] = []
-    with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
-        assert child.stdout is not None  # noqa: S101 - PIPE was asked for
-        for line in child.stdout:
-            said.append(line.rstrip())
-            if on_line is not None:
-                on_line(said[-1])
-        child.wait()
+    try:
+        with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
+            assert child.stdout is not None  # noqa: S101 - PIPE was asked for
+            for line in child.stdout:
+                said.append(line.rstrip())
+                if on_line is not None:
+                    on_line(said[-1])
+            child.wait()
+    finally:
+        if aws.local:  # the engine's key is a secret, and another one at its next start
+            (home / _KEY_CACHE).unlink(missing_ok=True)
     if child.returncode:
         raise _failure(arguments[0], said)
     return "\n".join(said)

@@ -26,7 +26,7 @@ def aws(engine: Engine) -> Aws:
     return Aws(region="eu-west-3", endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
 
 
-def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, tmp_path: Path) -> None:
+def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, engine: Engine, tmp_path: Path) -> None:
     # Given an environment that is not this machine's, as far as bootstrap is concerned
     environment = replace(
         config.resolve(config.Overrides(env="dev", region="eu-west-3"), cwd=tmp_path, environ={}),
@@ -39,8 +39,11 @@ def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, tmp_path: Path) -> No
     # Then the CDK did it, aloud, and the version is there
     assert (done.region, done.changed) == ("eu-west-3", True) and done.version >= bootstrap.NEEDED
     assert any("bootstrapped" in line for line in said)
-    # And the CDK kept its cache in the project
-    assert (tmp_path / ".rtp" / "cdk" / "home").is_dir()
+    # And the CDK kept its cache in the project, for this user alone and without the engine's key
+    home = tmp_path / ".rtp" / "cdk" / "home"
+    assert home.stat().st_mode & 0o777 == 0o700
+    key = engine.keys.access_key_id.encode()
+    assert not [file for file in home.rglob("*") if file.is_file() and key in file.read_bytes()]
 
 
 def test_what_rtp_prepares_on_an_engine_is_what_the_cdk_would(engine: Engine, tmp_path: Path) -> None:
