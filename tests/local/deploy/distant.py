@@ -82,12 +82,12 @@ class Distant:
 
     def rtp(self, *args: str, ok: bool = True, timeout: float = 300) -> Finished:
         """Run `rtp ARGS` for that environment."""
-        keys = dict(
-            line.removeprefix("export ").split("=", 1)
-            for line in self.project.rtp("local", "env").stdout.splitlines()
-            if line.startswith("export AWS_") and ("KEY" in line)
-        )
-        environ = {**keys, "AWS_EC2_METADATA_DISABLED": "true"}
+        key_id, secret = self.project.engine.keys
+        environ = {
+            "AWS_ACCESS_KEY_ID": key_id,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
         return self.project.rtp(*args, "--env", "dev", "--endpoint-url", self.url, env=environ, ok=ok, timeout=timeout)
 
 

@@ -92,6 +92,21 @@ def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path
     }
 
 
+def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_path: Path) -> None:
+    # Given a log group that an earlier stack has retained, and a stack that could not create it
+    name = "/aws/lambda/shop-dev-worker"
+    aws = cloud([])
+    aws.answers["describe_log_groups"] = lambda **_: {"logGroups": [{"logGroupName": name}]}
+    deleted: list[str] = []
+    aws.answers["delete_log_group"] = lambda logGroupName: deleted.append(logGroupName)
+    for status, gone in (("CREATE_FAILED", []), ("CREATE_COMPLETE", [name])):
+        # When it is destroyed / Then the logs are still there, and only those that the stack had made are not
+        resource = Resource("Logs", name, "AWS::Logs::LogGroup", status)
+        proof = remains.prove(aws, environment(tmp_path), [resource], frozenset(), keep_data=False, api_id="")
+        assert deleted == gone
+        assert [item.name for item in proof.left if item.kind == "log group"] == ([] if gone else [name])
+
+
 def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path) -> None:
     stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
     assert not remains.prove(cloud([stray]), environment(tmp_path), [], frozenset(), keep_data=False, api_id="").clean
