@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rtp.aws import Aws, buckets
 from rtp.config import Environment
 from rtp.ops.stack.synth import synth
+from tests.local.deploy.signals import fail, handle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,16 +42,11 @@ def test_a_creation_that_fails_late_leaves_nothing(engine: Engine, tmp_path: Pat
     aws, env, template = _ready(engine, tmp_path, waits=True)
     stack = env.names.stack
     aws.call("cloudformation", "create_stack", StackName=stack, TemplateURL=template)
-    deadline = time.monotonic() + 120
-    while (url := _handle(aws, stack)) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    url = handle(aws, stack)
     _fill(aws, env)
 
     # When: the signal is that of a failure, upon which CloudFormation rolls the creation back.
-    body = json.dumps({"Status": "FAILURE", "Reason": "told to", "UniqueId": "1", "Data": ""})
-    request = urllib.request.Request(url, body.encode(), {"Content-Type": ""}, method="PUT")  # noqa: S310 - the engine's
-    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - the engine's
+    fail(url)
 
     # Then: the rollback did not stop at the bucket, and nothing is left.
     assert settled(aws, stack) == "ROLLBACK_COMPLETE"
@@ -75,12 +70,6 @@ def _ready(engine: Engine, folder: Path, *, waits: bool = False) -> tuple[Aws, E
             "Signal": {"Type": "AWS::CloudFormation::WaitCondition", "Properties": signal},
         }
     return aws, env, buckets.publish(aws, json.dumps(template).encode(), ".json")
-
-
-def _handle(aws: Aws, stack: str) -> str | None:
-    """Where the signal goes; None until everything before it is there."""
-    found = aws.call("cloudformation", "describe_stack_resources", StackName=stack)["StackResources"]
-    return next((r.get("PhysicalResourceId") for r in found if r["LogicalResourceId"] == "Handle"), None)
 
 
 def _fill(aws: Aws, env: Environment) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from rtp.aws import changesets, stacks
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
+from tests.local.deploy.signals import fail, handle, waiting
 from tests.local.deploy.test_hotswap import _lines, _until
 
 if TYPE_CHECKING:
@@ -26,15 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("trouble")
 
 # A stack that fails after a second: nobody gives the signal that it waits for.
-HANGING: dict[str, Any] = {
-    "Resources": {
-        "Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"},
-        "Signal": {
-            "Type": "AWS::CloudFormation::WaitCondition",
-            "Properties": {"Handle": {"Ref": "Handle"}, "Timeout": "1"},
-        },
-    }
-}
+HANGING: dict[str, Any] = {"Resources": waiting(1)}
 
 
 def settled(aws: Aws) -> str:
@@ -221,15 +214,17 @@ def refusing(aws: Aws, answer: str) -> None:
 
 
 def test_an_update_of_somebody_else_is_waited_for(project: Project) -> None:
-    # Given a stack that is being updated, which takes some seconds and then fails
+    # Given a stack that is being updated
     project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
-    changed["Resources"] |= json.loads(json.dumps(HANGING["Resources"]).replace('"1"', '"4"'))
+    changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
     # When deployed meanwhile / Then it is waited for
     child = project.start("deploy", "--yes")
     with told(child) as said:
         _until(said, "UPDATE_IN_PROGRESS already; waiting")
+        # And goes on when the update has failed
+        fail(handle(project.aws, STACK))
         assert child.wait(60) == 0
     assert project.rtp("diff", "--fail").code == 0
 
@@ -259,7 +254,7 @@ def test_an_interrupt_while_cloudformation_works_says_that_it_goes_on(project: P
     # Given a deploy that waits for CloudFormation
     project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
-    changed["Resources"] |= json.loads(json.dumps(HANGING["Resources"]).replace('"1"', '"6"'))
+    changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
     child = project.start("deploy", "--yes")
     with told(child) as said:
@@ -269,6 +264,7 @@ def test_an_interrupt_while_cloudformation_works_says_that_it_goes_on(project: P
         _until(said, "goes on by itself")
         _until(said, "rtp deploy")
         assert child.wait(15) == 130
+    fail(handle(project.aws, STACK))
     assert project.rtp("deploy", "--yes").code == 0
 
 
