@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +54,7 @@ def objects(project: Project) -> dict[str, bytes]:
 
 def wait_until_frozen(lab: Lab) -> bool:
     """Whether the engine answers nobody any more."""
-    for _ in range(60):
+    for _ in range(300):  # the request that freezes it comes from a process that has to start first
         connection = http.client.HTTPConnection("127.0.0.1", lab.engine.port, timeout=3)
         try:
             connection.request("GET", "/_ministack/health")
@@ -62,6 +63,7 @@ def wait_until_frozen(lab: Lab) -> bool:
             return True
         finally:
             connection.close()
+        time.sleep(0.1)
     return False
 
 
