@@ -43,12 +43,12 @@ def plan(pipeline: Pipeline) -> Iterator[Any]:
 
 
 def test_a_throttled_load_gets_through_in_the_end(pipeline: Pipeline, plan: Any) -> None:
-    # Given a plan that lets 20 a second in
-    plan(throttle_rateLimit=20, throttle_burstLimit=5)
+    # Given a plan that lets 5 a second in, which any machine can exceed
+    plan(throttle_rateLimit=5, throttle_burstLimit=5)
     # When far more is sent at once
-    done = pipeline.project.rtp("send", "-", "--count", "60", "--json", stdin=GOOD).json
+    done = pipeline.project.rtp("send", "-", "--count", "30", "--json", stdin=GOOD).json
     # Then all of it was taken, in the time that the plan allows
-    assert (done["by_status"], done["failed"]) == ({"processed": 60}, [])
+    assert (done["by_status"], done["failed"]) == ({"processed": 30}, [])
     assert done["elapsed_s"] > 2
     assert 429 in [post(pipeline, "process", GOOD.encode())[0] for _ in range(30)]  # it did throttle
 
