@@ -134,7 +134,9 @@ def test_another_projects_stack_is_left_alone(pipeline: Project, other: Project)
         assert seen(aws) == before, args
     # And its own project sends, repairs and deploys as ever
     assert pipeline.rtp("send", *EVENT, "--json").json["status"] == "processed"
-    assert pipeline.rtp("dlq", "purge", "--all", "--yes", "--json").json["deleted"] == 1
+    dead = int(before["queues"][1]["ApproximateNumberOfMessages"])  # tests before this one may have left some
+    assert dead >= 1
+    assert pipeline.rtp("dlq", "purge", "--all", "--yes", "--json").json["deleted"] == dead
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "unchanged"
 
 
