@@ -32,7 +32,7 @@ def alarms(
     Those that fire come first; below them how all of them changed.
     """
     names = session.environment.names
-    _ = session.outputs_to_read  # so that a stack that is not there is told as that
+    _ = session.outputs_to_read  # so that a missing stack is reported as such
     found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
     session.out.result(found, lambda f: _render(f, names.stack))
 

@@ -65,7 +65,7 @@ def traces(
     )
     if query.until < query.since:
         raise times.backwards(query.since, query.until)
-    _ = session.outputs_to_read  # so that a stack that is not there is told as that
+    _ = session.outputs_to_read  # so that a missing stack is reported as such
     if follow:
         end_with_reader()
         if out.animated:

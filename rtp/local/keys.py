@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rtp.local.door import Scope
 
-# As long as AWS's ids, and told apart from them: AWS has no ids with this prefix, so a key of AWS never reaches the
+# As long as AWS's ids, and distinct from them: AWS has no ids with this prefix, so a key of AWS never reaches the
 # engine by mistake, and one of the engine's in the user's environment is known to be meant for an engine.
 PREFIX = "LKIA"
 _ID_BYTES, _SECRET_BYTES = 10, 30

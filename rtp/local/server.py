@@ -39,7 +39,7 @@ END_LIMIT_S = 5.0  # for the threads to end once everything is saved
 
 
 def main(argv: list[str]) -> int:
-    """Detach, then serve until told to stop."""
+    """Detach, then serve until a stop is requested."""
     folder, port, ready = map(int, argv)
     if os.fork():
         return 0
@@ -70,8 +70,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     from rtp.local.ministack import MiniStack
     from rtp.local.stuck import LIMIT_S, Watch
 
-    told, watch = asyncio.Event(), Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S)))
-    _hear(told, watch)
+    stop_requested, watch = asyncio.Event(), Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S)))
+    _install_signal_handlers(stop_requested, watch)
     port, token, key = listener.getsockname()[1], secrets.token_urlsafe(32), keys.generate()
     engine = MiniStack(place, port, key)
     await engine.start()
@@ -89,13 +89,13 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     _say(ready, "ready")
 
     async def drained() -> None:
-        await told.wait()
+        await stop_requested.wait()
         stopping.report(place, "draining")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(engine.drain(), DRAIN_LIMIT_S)
 
     with watch:
-        await _until(told, asyncio.create_task(_listen(app, listener, drained)))
+        await _until(stop_requested, asyncio.create_task(_listen(app, listener, drained)))
     stopping.report(place, "saving")
     try:
         if await engine.stop():  # else the next command finds an engine that did not end well, and its save before
@@ -105,22 +105,22 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         stopping.end_soon(END_LIMIT_S)
 
 
-def _hear(told: asyncio.Event, watch: Watch) -> None:
+def _install_signal_handlers(stop_requested: asyncio.Event, watch: Watch) -> None:
     """Let SIGTERM be heard also while something holds the loop, where asyncio's own handlers would wait for it."""
     loop = asyncio.get_running_loop()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         watch.hurry()
         with contextlib.suppress(RuntimeError):  # the loop is closed: it is ending already
-            loop.call_soon_threadsafe(told.set)
+            loop.call_soon_threadsafe(stop_requested.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
 
 
-async def _until(told: asyncio.Event, serving: asyncio.Task[None]) -> None:
+async def _until(stop_requested: asyncio.Event, serving: asyncio.Task[None]) -> None:
     """Serve until the end; once a stop is asked for, what does not end in time is left behind."""
-    waiting = asyncio.create_task(told.wait())
+    waiting = asyncio.create_task(stop_requested.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait({serving}, timeout=2 * DRAIN_LIMIT_S)
     waiting.cancel()

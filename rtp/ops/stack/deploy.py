@@ -95,9 +95,9 @@ class Deploy:
 
     def steps(self) -> Generator[Step, None, None]:
         """Do it, telling what happens. Raises RtpError."""
-        env = self.environment
-        if self.options.outputs_file is not None:
-            files.check(self.options.outputs_file, "Nothing was changed; name another file.")
+        env, outputs_file = self.environment, self.options.outputs_file
+        if outputs_file is not None:
+            files.check(outputs_file, "Nothing was changed; name another file.")
         with lock.held(env.state, env.name, "deploy"):
             yield Phase("synthesising")
             aws, built = self._prepare()
@@ -173,13 +173,12 @@ class Deploy:
         self, aws: Aws, built: Assembly, found: dict[str, Any] | None, old: dict[str, Any], paths: dict[str, str]
     ) -> Iterator[Step]:
         """Bring the stack from the old template to the new one, the shortest way."""
-        env = self.environment
+        env, dry_run = self.environment, self.options.dry_run
         manifest = assembly.manifest(built.path, env.names.stack)
         working = found is not None and found["StackStatus"] in WORKING
         if found is not None and found["StackStatus"] != "REVIEW_IN_PROGRESS":
-            check = emptier.warn_of_removal if self.options.dry_run else emptier.check_removal
-            yield from check(aws, env, found, old, built.template, working=working)
-        if self.options.dry_run and working:
+            yield from emptier.check_removal(aws, env, found, old, built.template, working=working, dry_run=dry_run)
+        if dry_run and working:
             strayed = hotswap.strayed(hotswap.running(aws, env), old, built, paths)
             yield from (Warn(s.said) for s in strayed)
         if found is not None and working and old == built.template and assembly.matches(manifest, found):

@@ -31,10 +31,12 @@ def check_removal(
     new: Mapping[str, Any],
     *,
     working: bool,
+    dry_run: bool = False,
 ) -> tuple[Warn, ...]:
     """Raises RefusedError when an update of the stack from the template `old` to `new` would call an old emptier.
 
     found: the stack as it was described. working: its template says what it consists of, as after a finished operation.
+    dry_run: nothing will be changed, so that the refusal is returned as a warning.
     """
     removed = (set(_of_template(old)) if working else _of_stack(aws, found)) - set(_of_template(new))
     if not removed:
@@ -45,31 +47,18 @@ def check_removal(
         if error.code != "access-denied" or not working:
             raise
         is_old = not all(is_guarded(old["Resources"][id], old) for id in removed)
-    if is_old:
-        raise RefusedError(
-            f"{environment.names.emptier} was deployed by an older rtp: it deletes every object of the stack's buckets "
-            "when a deploy removes it, as this one would. Nothing was changed.",
-            hint=f"Deploy once with `protected = false` under [env.{environment.name}], which brings the new function; "
-            "then deploy with `protected = true`.",
-            code="old-emptier",
-        )
-    return ()
-
-
-def warn_of_removal(
-    aws: Aws,
-    environment: Environment,
-    found: Mapping[str, Any],
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
-    *,
-    working: bool,
-) -> tuple[Warn, ...]:
-    """As check_removal for a dry run, which changes nothing: what a deploy would be refused for is a warning."""
-    try:
-        return check_removal(aws, environment, found, old, new, working=working)
-    except RefusedError as error:
-        return (Warn(f"A deploy would be refused: {error.message} {error.hint}"),)
+    if not is_old:
+        return ()
+    refusal = RefusedError(
+        f"{environment.names.emptier} was deployed by an older rtp: it deletes every object of the stack's buckets "
+        "when a deploy removes it, as this one would. Nothing was changed.",
+        hint=f"Deploy once with `protected = false` under [env.{environment.name}], which brings the new function; "
+        "then deploy with `protected = true`.",
+        code="old-emptier",
+    )
+    if not dry_run:
+        raise refusal
+    return (Warn(f"A deploy would be refused: {refusal.message} {refusal.hint}"),)
 
 
 def replace_before_rollback(
