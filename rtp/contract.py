@@ -175,16 +175,10 @@ def partition(region: str) -> str:
 MANAGED_BY = "CDK"  # the tag's value
 LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
 STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)
-RAW_PREFIX = "raw/"
-PROCESSED_PREFIX = "processed/"
 PROCESSOR_HANDLER = "rtp.runtime.api.handler"
 WORKER_HANDLER = "rtp.runtime.worker.handler"
 # The version of the emptier, in the template and at Lambda: `handler`, of rtp 0.1.0, empties at every Delete.
 EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
 EMPTIER_TYPE = "Custom::EmptyBuckets"
 EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket, with the id of the stack that may empty it
-METRIC_NAMESPACE = "rtp"
 API_STAGE = "prod"
-MAX_BODY_BYTES = 256 * 1024  # of an event's raw JSON, promised at the door
-SOURCE_ATTRIBUTE = "rtp_source"  # SQS message attribute: api | queue | replay | redrive
-STATUSES = ("processing", "processed", "failed", "dead")

@@ -33,16 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "queries": {"errors"},
     "output": {"drawing", "errors", "plain", "queries", "sanitize", "suggest", "view"},
     "cli": {"__init__", "errors", "output", "commands", "suggest"},
-    "aws": {
-        "__init__",
-        "contract",
-        "errors",
-        "plain",
-        "suggest",
-        "times",
-        "runtime",
-    },  # runtime: exact numbers of items
-    "infra": {"__init__", "config", "contract", "errors", "settings", "plain", "suggest"},
+    # Of the runtime, aws knows the numbers of items and the message contract, infra the message contract alone.
+    "aws": {"__init__", "contract", "errors", "plain", "suggest", "times", "runtime"},
+    "infra": {"__init__", "config", "contract", "errors", "settings", "plain", "suggest", "runtime"},
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
     "commands": {"__init__", "aws", "local", "ops", "output", *LEAVES},
     "local": {"__init__", "errors", "plain", "suggest", "times", "contract"},
@@ -108,8 +101,10 @@ def imports() -> list[Import]:
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{module}:{node.lineno} is a relative import"
                 base = node.module or ""
-                # `from rtp import times` names a part; `from rtp.errors import RtpError` a module.
-                found += [Import(module, f"rtp.{a.name}" if base == "rtp" else base, node.lineno) for a in node.names]
+                # `from rtp import times` and `from rtp.runtime import wire` name modules;
+                # `from rtp.errors import RtpError` names something in one.
+                inner = base in ("rtp", "rtp.runtime")
+                found += [Import(module, f"{base}.{a.name}" if inner else base, node.lineno) for a in node.names]
     return found
 
 
@@ -128,6 +123,13 @@ def test_parts_import_only_what_they_may_know() -> None:
         if target != found.part and target not in MAY_IMPORT[found.part]:
             wrong.append(f"{found.module}:{found.line} imports rtp.{target}")
     assert wrong == []
+
+
+def test_the_message_contract_is_all_that_the_stack_imports_of_the_runtime() -> None:
+    of_runtime = {found.target for found in imports() if found.part == "infra" and "rtp.runtime" in found.target}
+    of_wire = {found.target.split(".")[0] for found in imports() if found.module == "rtp.runtime.wire"}
+    assert of_runtime == {"rtp.runtime.wire"}
+    assert of_wire <= sys.stdlib_module_names
 
 
 def test_third_parties_are_known_where_they_belong() -> None:

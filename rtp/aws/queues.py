@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import AwsError, RtpError
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rtp.aws import Aws
 
-BATCH = 10  # entries of one batch call
-BATCH_BYTES = 256 * 1024  # of one SendMessageBatch; older endpoints allow no more
-TRACE_HEADER = "AWSTraceHeader"
+BATCH = wire.MAX_BATCH_ENTRIES
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -167,7 +166,7 @@ def _entry(number: int, message: Outgoing) -> dict[str, Any]:
         "MessageAttributes": message.attributes,
     }
     if message.trace_header:
-        entry["MessageSystemAttributes"] = {TRACE_HEADER: attribute(message.trace_header)}
+        entry["MessageSystemAttributes"] = {wire.TRACE_HEADER: attribute(message.trace_header)}
     return entry
 
 
@@ -180,7 +179,7 @@ def _message(found: dict[str, Any]) -> Message:
         attributes={k: _sendable(v) for k, v in found.get("MessageAttributes", {}).items()},
         sent_at=int(system.get("SentTimestamp", 0)),
         receive_count=int(system.get("ApproximateReceiveCount", 0)),
-        trace_header=system.get(TRACE_HEADER, ""),
+        trace_header=system.get(wire.TRACE_HEADER, ""),
     )
 
 
@@ -192,7 +191,7 @@ def _batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
     batch: list[Outgoing] = []
     size = 0
     for message in messages:
-        if batch and (len(batch) == BATCH or size + message.size > BATCH_BYTES):
+        if batch and (len(batch) == BATCH or size + message.size > wire.MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(message)

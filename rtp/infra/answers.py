@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from rtp.contract import MAX_BODY_BYTES, SOURCE_ATTRIBUTE
+from rtp.runtime import wire
 
 RETRY_AFTER_S = 5
 
@@ -29,15 +29,15 @@ TO_QUEUE = "".join(
         "#set($form = $util.urlEncode($input.body))",
         "#set($trace = $input.params('X-Amzn-Trace-Id'))",
         "#if($trace == '')#set($trace = $input.params('x-amzn-trace-id'))#end",
-        f"#if($form.replaceAll('%[0-9A-F]{{2}}', '_').length() > {MAX_BODY_BYTES})",
+        f"#if($form.replaceAll('%[0-9A-F]{{2}}', '_').length() > {wire.MAX_BODY_BYTES})",
         _SEND,
         "#{else}",
         f"{_SEND}&MessageBody=${{form}}",
-        _attribute("MessageAttribute", 1, SOURCE_ATTRIBUTE, "api"),
-        _attribute("MessageAttribute", 2, "rtp_request_id", "$context.requestId"),
-        _attribute("MessageAttribute", 3, "rtp_request_time", "$context.requestTimeEpoch"),
+        _attribute("MessageAttribute", 1, wire.SOURCE, "api"),
+        _attribute("MessageAttribute", 2, wire.REQUEST_ID, "$context.requestId"),
+        _attribute("MessageAttribute", 3, wire.REQUEST_TIME, "$context.requestTimeEpoch"),
         f"#if($trace.matches('{_TRACE}'))",
-        _attribute("MessageSystemAttribute", 1, "AWSTraceHeader", "$util.urlEncode($trace)"),
+        _attribute("MessageSystemAttribute", 1, wire.TRACE_HEADER, "$util.urlEncode($trace)"),
         "#end#end",
     )
 )
@@ -63,7 +63,7 @@ REFUSED = "".join(
     (
         "#set($reply = $input.path('$').toString())",
         "#if($reply.contains('MissingParameter') || $reply.contains('Message must be shorter'))",
-        _override(413, f"the body is larger than {MAX_BODY_BYTES} bytes"),
+        _override(413, f"the body is larger than {wire.MAX_BODY_BYTES} bytes"),
         "#elseif($reply.contains('InvalidMessageContents'))",
         _override(400, "the body has characters that a queue cannot hold"),
         "#{else}",
@@ -93,8 +93,8 @@ class GatewayAnswer:
 
 _OWN_WORDS: dict[str, object] = {"message": "$context.error.messageString"}
 _AN_EVENT = (
-    "an event is an object of type (1 to 128 characters), data (an object), and if it has one an id (1 to 128 "
-    "characters), with a timestamp (epoch ms) unless the id is a UUIDv7; nothing else"
+    f"an event is an object of type (1 to {wire.MAX_NAME} characters), data (an object), and if it has one an id "
+    f"(1 to {wire.MAX_NAME} characters), with a timestamp (epoch ms) unless the id is a UUIDv7; nothing else"
 )
 _SAME_ID = "send it again with the same id and timestamp, it will not be doubled"
 
@@ -111,7 +111,7 @@ GATEWAY_ANSWERS = (
     GatewayAnswer("ACCESS_DENIED", 403, {"message": "access denied"}),
     # What API Gateway calls this answer is a request for a path or method that the API does not have.
     GatewayAnswer("MISSING_AUTHENTICATION_TOKEN", 404, {"message": "there are POST /process and POST /events"}),
-    GatewayAnswer("REQUEST_TOO_LARGE", 413, {"message": f"the body is larger than {MAX_BODY_BYTES} bytes"}),
+    GatewayAnswer("REQUEST_TOO_LARGE", 413, {"message": f"the body is larger than {wire.MAX_BODY_BYTES} bytes"}),
     GatewayAnswer("UNSUPPORTED_MEDIA_TYPE", 415, {"message": "the content type must be application/json"}),
     GatewayAnswer("THROTTLED", 429, {"message": "too many requests; slow down"}, {"Retry-After": "'1'"}),
     GatewayAnswer("QUOTA_EXCEEDED", 429, {"message": "the key's daily quota is used up"}, {"Retry-After": "'3600'"}),

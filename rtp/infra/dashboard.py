@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rtp.contract import METRIC_NAMESPACE, Alarm
+from rtp.contract import Alarm
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -31,7 +32,7 @@ def body(plan: Plan) -> str:
             "Events",
             "Sum",
             [
-                _series(METRIC_NAMESPACE, f"Events{m}", *events)
+                _series(wire.METRIC_NAMESPACE, f"Events{m}", *events)
                 for m in ("Processed", "Failed", "Rejected", "Dead", "Duplicate")
             ],
         ),
@@ -44,7 +45,7 @@ def body(plan: Plan) -> str:
         (
             "Processing time and age at processing, ms",
             "p95",
-            [_series(METRIC_NAMESPACE, m, *events) for m in ("ProcessingTime", "AgeAtProcessing")],
+            [_series(wire.METRIC_NAMESPACE, m, *events) for m in ("ProcessingTime", "AgeAtProcessing")],
         ),
         ("Duration of functions, ms", "p95", [_series("AWS/Lambda", "Duration", *f) for f in (processor, worker)]),
         (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-UUID7 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
-_NAME = {"type": "string", "minLength": 1, "maxLength": 128}
-_LAST_TIMESTAMP = 253_402_300_799_999  # of the year 9999, epoch ms
+from rtp.runtime import wire
+
+_NAME = {"type": "string", "minLength": 1, "maxLength": wire.MAX_NAME}
 
 EVENT: dict[str, Any] = {
     "$schema": "http://json-schema.org/draft-04/schema#",
@@ -18,12 +18,12 @@ EVENT: dict[str, Any] = {
         "type": _NAME,
         "data": {"type": "object"},
         "id": _NAME,
-        "timestamp": {"type": "integer", "minimum": 0, "maximum": _LAST_TIMESTAMP},
+        "timestamp": {"type": "integer", "minimum": 0, "maximum": wire.MAX_TIMESTAMP},
     },
     # Without a timestamp an event is known by a UUIDv7, which carries one, or by the request that brought it.
     "anyOf": [
         {"required": ["timestamp"]},
         {"not": {"required": ["id"]}},
-        {"properties": {"id": {"type": "string", "pattern": UUID7}}},
+        {"properties": {"id": {"type": "string", "pattern": wire.UUID7}}},
     ],
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from rtp.contract import METRIC_NAMESPACE
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -75,7 +75,7 @@ def of_queue(name: str, metric: str) -> cloudwatch.Metric:
 def of_events(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
     """What the runtime counts by itself: a batch that fails in part is no error to Lambda."""
     return cloudwatch.Metric(
-        namespace=METRIC_NAMESPACE,
+        namespace=wire.METRIC_NAMESPACE,
         metric_name=metric,
         dimensions_map={"env": plan.env, "project": plan.project},
         statistic=statistic,

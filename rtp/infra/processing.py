@@ -9,8 +9,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from rtp.contract import PROCESSED_PREFIX, PROCESSOR_HANDLER, RAW_PREFIX, WORKER_HANDLER, FunctionEnv
+from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -56,7 +57,7 @@ class Processing(Construct):
         kept_results = iam.PolicyStatement(
             sid="KeptResults",  # of events that are sent again: too large for their records
             actions=["s3:GetObject"],
-            resources=[self._storage.bucket.arn_for_objects(f"{PROCESSED_PREFIX}*")],
+            resources=[self._storage.bucket.arn_for_objects(f"{wire.PROCESSED_PREFIX}*")],
         )
         return Purpose(
             name=plan.names.processor,
@@ -108,7 +109,9 @@ class Processing(Construct):
             iam.PolicyStatement(
                 sid="Archive",
                 actions=["s3:PutObject"],
-                resources=[storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (RAW_PREFIX, PROCESSED_PREFIX)],
+                resources=[
+                    storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (wire.RAW_PREFIX, wire.PROCESSED_PREFIX)
+                ],
             ),
             iam.PolicyStatement(
                 sid="Send", actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn, storage.dlq.queue_arn]

@@ -12,7 +12,8 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from rtp.contract import MAX_BODY_BYTES, PROCESSED_PREFIX, RAW_PREFIX, STATUS_INDEX
+from rtp.contract import STATUS_INDEX
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -120,14 +121,14 @@ class Storage(Construct):
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="raw",
-                    prefix=RAW_PREFIX,
+                    prefix=wire.RAW_PREFIX,
                     expiration=Duration.days(settings.raw_expiry_days),
                     noncurrent_version_expiration=leftover,
                     abort_incomplete_multipart_upload_after=leftover,
                 ),
                 s3.LifecycleRule(
                     id="processed",
-                    prefix=PROCESSED_PREFIX,
+                    prefix=wire.PROCESSED_PREFIX,
                     transitions=[
                         s3.Transition(
                             storage_class=s3.StorageClass.INFREQUENT_ACCESS,
@@ -168,7 +169,7 @@ class Storage(Construct):
     def _queues(self) -> tuple[sqs.Queue, sqs.Queue]:
         plan = self._plan
         settings = plan.settings
-        size = MAX_BODY_BYTES + _ATTRIBUTES_BYTES
+        size = wire.MAX_BODY_BYTES + _ATTRIBUTES_BYTES
         dlq = sqs.Queue(
             self,
             "DeadLetterQueue",
@@ -195,7 +196,7 @@ class Storage(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(settings.queue_retention_days),
             # A retry may start while the first attempt still runs unless this is well above the function's timeout.
-            visibility_timeout=Duration.seconds(min(6 * settings.timeout_s, 43_200)),
+            visibility_timeout=Duration.seconds(min(6 * settings.timeout_s, wire.MAX_VISIBILITY_SECONDS)),
             receive_message_wait_time=Duration.seconds(20),
             max_message_size_bytes=size,
             dead_letter_queue=sqs.DeadLetterQueue(queue=dlq, max_receive_count=settings.max_receive_count),

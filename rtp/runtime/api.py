@@ -13,10 +13,10 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import boot, errors, jsontext, logs, pipeline, queue, tracing
+from rtp.runtime import boot, errors, jsontext, logs, pipeline, queue, tracing, wire
 from rtp.runtime.deadline import Deadline
 from rtp.runtime.delivery import Delivery, Job, Outcome, repeat, step
-from rtp.runtime.event import MAX_BODY_BYTES, Identity
+from rtp.runtime.event import Identity
 from rtp.runtime.metrics import Metrics
 from rtp.runtime.pipeline import Pipeline
 from rtp.runtime.store import Known
@@ -156,9 +156,9 @@ def _queue(runtime: Runtime, job: Job, outcome: Outcome) -> None:
     else:
         delay = queue.backoff(1, base=settings.backoff_base, cap=settings.backoff_cap)
     attributes = {
-        queue.SOURCE: "api",
-        queue.REQUEST_ID: identity.id,
-        queue.REQUEST_TIME: str(identity.timestamp),
+        wire.SOURCE: "api",
+        wire.REQUEST_ID: identity.id,
+        wire.REQUEST_TIME: str(identity.timestamp),
     }
     runtime.queues.put(job.delivery.body, attributes, trace=job.trace.header, delay=delay)
     step(job, logs.info, "queued", "failed here, queued for the worker", seconds=delay)
@@ -174,8 +174,8 @@ def _body(request: dict[str, Any]) -> str | dict[str, Any]:
     body = request.get("body") or ""
     try:
         data = base64.b64decode(body, validate=True) if request.get("isBase64Encoded") else body.encode()
-        if len(data) > MAX_BODY_BYTES:
-            return _said(413, message=f"an event may have {MAX_BODY_BYTES} bytes; this one has {len(data)}")
+        if len(data) > wire.MAX_BODY_BYTES:
+            return _said(413, message=f"an event may have {wire.MAX_BODY_BYTES} bytes; this one has {len(data)}")
         return str(data, "utf-8")
     except (UnicodeError, binascii.Error) as error:
         return _said(400, message="not an event", errors=[{"path": "$", "message": f"not UTF-8 text: {error}"[:200]}])

@@ -16,14 +16,13 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from rtp.runtime import jsontext
+from rtp.runtime import jsontext, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtp.runtime.event import Identity
 
-RAW, PROCESSED = "raw/", "processed/"
 _MAX_ID_IN_KEY = 200
 
 
@@ -54,7 +53,7 @@ class Archive:
         """
         body = text.encode()
         digest = hashlib.sha256(body).hexdigest()[:16]
-        key = f"{PROCESSED}items/{_safe(identity.id)}/{identity.timestamp}/{name}-{digest}.json"
+        key = f"{wire.PROCESSED_PREFIX}items/{_safe(identity.id)}/{identity.timestamp}/{name}-{digest}.json"
         self._put(key, body, "application/json")
         return key
 

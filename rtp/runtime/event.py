@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from rtp.runtime import jsontext
+from rtp.runtime import jsontext, wire
 from rtp.runtime.jsontext import JsonError, Problem
 
-MAX_BODY_BYTES = 256 * 1024
-MAX_NAME = 128  # characters of an id and of a type
-MAX_DEPTH = 8  # of events that events emit; AWS itself stops a loop of messages after 16
-_MAX_TIMESTAMP = 253_402_300_799_999  # the last millisecond of the year 9999
 _FIELDS = ("type", "data", "id", "timestamp")
-_UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class Identity(NamedTuple):
@@ -65,8 +59,8 @@ class Event:
         The id is derived from this event's, so that a second attempt emits the same events and not new ones.
         A chain of more than 8 emissions is taken for a loop: EmitError.
         """
-        if self.depth >= MAX_DEPTH:
-            raise EmitError(f"a chain of {MAX_DEPTH} events that emit events is taken for a loop")
+        if self.depth >= wire.MAX_DEPTH:
+            raise EmitError(f"a chain of {wire.MAX_DEPTH} events that emit events is taken for a loop")
         payload = {"type": type, "data": jsontext.exact(data, "$.data")}
         if problems := tuple(_rules(payload)):
             raise EmitError("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -74,8 +68,8 @@ class Event:
         made = Emitted(
             hashlib.sha256(seed.encode()).hexdigest()[:32], self.timestamp, type, payload["data"], self.depth + 1
         )
-        if len(made.body.encode()) > MAX_BODY_BYTES:
-            raise EmitError(f"an emitted event may have {MAX_BODY_BYTES} bytes")
+        if len(made.body.encode()) > wire.MAX_BODY_BYTES:
+            raise EmitError(f"an emitted event may have {wire.MAX_BODY_BYTES} bytes")
         self.emitted.append(made)
         return made.id
 
@@ -115,12 +109,6 @@ def parse(body: str | bytes, fallback: Identity) -> Event:
     return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"])
 
 
-def uuid7_timestamp(id: str) -> int | None:
-    """Epoch ms that a UUIDv7 carries; None for any other id."""
-    match = _UUID7.fullmatch(id)
-    return int(match[1] + match[2], 16) if match else None
-
-
 def _invalid(problems: tuple[Problem, ...], value: Any, fallback: Identity) -> InvalidEventError:
     """The refusal of a value, under the identity and type that it names as far as these can be read."""
     given = value if isinstance(value, dict) else {}
@@ -132,12 +120,12 @@ def _identity(value: Any, fallback: Identity) -> Identity | None:
     """Who the value is, as far as it says so; None when it has an id whose time is not known."""
     given = value if isinstance(value, dict) else {}
     timestamp = given.get("timestamp")
-    known = timestamp if type(timestamp) is int and 0 <= timestamp <= _MAX_TIMESTAMP else None
+    known = timestamp if type(timestamp) is int and 0 <= timestamp <= wire.MAX_TIMESTAMP else None
     id = _text(given.get("id"))
     if not id:
         return Identity(fallback.id, fallback.timestamp if known is None else known)
     if known is None:
-        known = uuid7_timestamp(id)
+        known = wire.uuid7_timestamp(id)
     return None if known is None else Identity(id, known)
 
 
@@ -146,22 +134,22 @@ def _rules(value: Any) -> list[Problem]:
         return [Problem("$", "an event is a JSON object")]
     problems = [Problem(f"$.{name}", "required") for name in ("type", "data") if name not in value]
     problems += [
-        Problem(jsontext.child("$", name[:MAX_NAME]), "unknown; an event has type, data, id and timestamp")
+        Problem(jsontext.child("$", name[: wire.MAX_NAME]), "unknown; an event has type, data, id and timestamp")
         for name in value
         if name not in _FIELDS
     ][:20]
     for name in ("type", "id"):
         if name in value and not _text(value[name]):
-            problems.append(Problem(f"$.{name}", f"must be a string of 1 to {MAX_NAME} characters"))
+            problems.append(Problem(f"$.{name}", f"must be a string of 1 to {wire.MAX_NAME} characters"))
     if "data" in value and not isinstance(value["data"], dict):
         problems.append(Problem("$.data", "must be an object"))
     timestamp = value.get("timestamp", 0)
-    if type(timestamp) is not int or not 0 <= timestamp <= _MAX_TIMESTAMP:
+    if type(timestamp) is not int or not 0 <= timestamp <= wire.MAX_TIMESTAMP:
         problems.append(Problem("$.timestamp", "must be an integer, milliseconds since 1970"))
     return problems
 
 
 def _text(value: Any) -> str:
     """The value if it may name something, else nothing."""
-    fits = isinstance(value, str) and 0 < len(value) <= MAX_NAME and jsontext.encodable(value)
+    fits = isinstance(value, str) and 0 < len(value) <= wire.MAX_NAME and jsontext.encodable(value)
     return str(value) if fits else ""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from rtp.runtime import wire
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.runtime.settings import Settings
 
-NAMESPACE = "rtp"
 OTHER = "other"
 _MAX_VALUES = 100  # of one metric in one line, EMF's own limit
 _UNITS = {"ProcessingTime": "Milliseconds", "AgeAtProcessing": "Milliseconds"}
@@ -49,7 +50,7 @@ class Metrics:
                     "Timestamp": int(self._clock() * 1000),
                     "CloudWatchMetrics": [
                         {
-                            "Namespace": NAMESPACE,
+                            "Namespace": wire.METRIC_NAMESPACE,
                             "Dimensions": [
                                 ["project", "env"],
                                 ["project", "env", "function"],

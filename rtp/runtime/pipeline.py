@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import archive, event, jsontext, logs, models, running, tracing
+from rtp.runtime import event, jsontext, logs, models, running, tracing, wire
 from rtp.runtime.delivery import Delivery, Job, origin, step, subject
 from rtp.runtime.errors import OutOfTimeError
 from rtp.runtime.items import Claim
@@ -84,7 +84,7 @@ class Pipeline:
         try:
             with runtime.traced(jobs, "S3", "PutObject", bucket_name=runtime.settings.bucket):
                 lines = [_raw_line(job, now) for job in jobs]
-                key = runtime.archive.write_lines(archive.RAW, self._name, lines, now)
+                key = runtime.archive.write_lines(wire.RAW_PREFIX, self._name, lines, now)
         except Exception as failure:
             for job in jobs:
                 _received(job)

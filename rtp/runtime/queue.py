@@ -6,6 +6,7 @@ import math
 import random
 from typing import TYPE_CHECKING, Any
 
+from rtp.runtime import wire
 from rtp.runtime.errors import sanitised
 
 if TYPE_CHECKING:
@@ -14,20 +15,15 @@ if TYPE_CHECKING:
     from rtp.runtime.errors import ErrorInfo
     from rtp.runtime.event import Emitted
 
-MAX_VISIBILITY = 43_200  # s, SQS's own limit from the first receive
 _OUTAGE_BASE, _OUTAGE_FACTOR, _OUTAGE_CAP = 10, 4, 900
-_MAX_ATTRIBUTES = 10
-_MAX_ENTRIES, _MAX_BATCH_BYTES = 10, 240_000
+_MAX_BATCH_BODIES = 240_000  # bytes; the rest of wire.MAX_BATCH_BYTES is for the attributes
 _CHANCE = random.SystemRandom().random  # a snapshot's copies must not share their jitter
-SOURCE, REQUEST_ID, REQUEST_TIME, DEPTH = "rtp_source", "rtp_request_id", "rtp_request_time", "rtp_depth"
-ERROR_TYPE, ERROR_MESSAGE = "rtp_error_type", "rtp_error_message"
-REPLAY = "rtp_replay"  # names the run of `rtp replay` that sent the message
 
 
 def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = _CHANCE) -> int:
     """Seconds until the next attempt: base, doubled with each receive, capped; the upper half is left to chance."""
     full: float = min(cap, base * 2.0 ** min(receives - 1, 32))
-    return min(MAX_VISIBILITY, math.ceil(full / 2 + rng() * full / 2))
+    return min(wire.MAX_VISIBILITY_SECONDS, math.ceil(full / 2 + rng() * full / 2))
 
 
 def outage_backoff(receives: int, *, rng: Callable[[], float] = _CHANCE) -> int:
@@ -52,7 +48,7 @@ class Queues:
         self._sqs.change_message_visibility(
             QueueUrl=self._queue_url,
             ReceiptHandle=receipt_handle,
-            VisibilityTimeout=max(0, min(MAX_VISIBILITY, seconds)),
+            VisibilityTimeout=max(0, min(wire.MAX_VISIBILITY_SECONDS, seconds)),
         )
 
     def put(self, body: str, attributes: Mapping[str, str], *, trace: str = "", delay: int = 0) -> None:
@@ -60,7 +56,7 @@ class Queues:
         self._sqs.send_message(
             QueueUrl=self._queue_url,
             MessageBody=body,
-            DelaySeconds=min(900, delay),
+            DelaySeconds=min(wire.MAX_DELAY_SECONDS, delay),
             **_carried(_text(attributes), trace),
         )
 
@@ -68,9 +64,9 @@ class Queues:
         self, body: str, original: Mapping[str, Any], error: ErrorInfo, *, own: Mapping[str, str], trace: str = ""
     ) -> None:
         """Send a message to the dead-letter queue with the reason and the attributes it came with (SQS takes ten)."""
-        ours = _text({**own, ERROR_TYPE: error.type, ERROR_MESSAGE: error.message})
+        ours = _text({**own, wire.ERROR_TYPE: error.type, wire.ERROR_MESSAGE: error.message})
         kept = {name: value for name, value in original.items() if name not in ours}
-        room = _MAX_ATTRIBUTES - len(ours)
+        room = wire.MAX_ATTRIBUTES - len(ours)
         attributes = {**dict(list(kept.items())[: max(0, room)]), **ours}
         self._sqs.send_message(QueueUrl=self._dlq_url, MessageBody=body, **_carried(attributes, trace))
 
@@ -81,10 +77,10 @@ class Queues:
         for event in events:
             body = event.body
             length = len(body.encode())
-            if batch and (len(batch) == _MAX_ENTRIES or size + length > _MAX_BATCH_BYTES):
+            if batch and (len(batch) == wire.MAX_BATCH_ENTRIES or size + length > _MAX_BATCH_BODIES):
                 self._send(batch)
                 batch, size = [], 0
-            attributes = _text({SOURCE: "queue", DEPTH: str(event.depth)})
+            attributes = _text({wire.SOURCE: "queue", wire.DEPTH: str(event.depth)})
             batch.append({"Id": str(len(batch)), "MessageBody": body, **_carried(attributes, trace)})
             size += length
         if batch:
@@ -133,5 +129,5 @@ def _text(attributes: Mapping[str, str]) -> dict[str, Any]:
 def _carried(attributes: dict[str, Any], trace: str) -> dict[str, Any]:
     made: dict[str, Any] = {"MessageAttributes": attributes}
     if trace:
-        made["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+        made["MessageSystemAttributes"] = {wire.TRACE_HEADER: {"DataType": "String", "StringValue": trace}}
     return made

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rtp.runtime import wire
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -48,8 +50,10 @@ class Registry:
 
     def add(self, made: Processor) -> None:
         """Register a processor; ProcessorError if its declaration cannot work."""
-        if not isinstance(made.type, str) or not 0 < len(made.type) <= 128:
-            raise ProcessorError(f"@processor takes an event type of 1 to 128 characters, not {made.type!r}")
+        if not isinstance(made.type, str) or not 0 < len(made.type) <= wire.MAX_NAME:
+            raise ProcessorError(
+                f"@processor takes an event type of 1 to {wire.MAX_NAME} characters, not {made.type!r}"
+            )
         if not inspect.isroutine(made.function):
             raise ProcessorError(f"@processor({made.type!r}) decorates a function, not {made.function!r}")
         if problem := _signature_problem(made.function):

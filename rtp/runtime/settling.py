@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import archive, errors, logs, queue
+from rtp.runtime import errors, logs, queue, wire
 from rtp.runtime.delivery import Outcome, origin, repeat, step
 from rtp.runtime.event import InvalidEventError
 from rtp.runtime.items import Claim, Ending
@@ -111,7 +111,7 @@ class Settlement:
         try:
             with runtime.traced(jobs, "S3", "PutObject", bucket_name=runtime.settings.bucket):
                 lines = [_result_line(job, now) for job in jobs]
-                runtime.archive.write_lines(archive.PROCESSED, f"{self._name}-{self._groups}", lines, now)
+                runtime.archive.write_lines(wire.PROCESSED_PREFIX, f"{self._name}-{self._groups}", lines, now)
         except Exception as failure:
             for job in jobs:
                 job.error, job.outage = failure, True
@@ -190,9 +190,9 @@ class Settlement:
     def _bury(self, job: Job, error: errors.ErrorInfo) -> None:
         runtime, delivery = self._runtime, job.delivery
         own = {
-            queue.SOURCE: delivery.source,
-            queue.REQUEST_ID: delivery.fallback.id,
-            queue.REQUEST_TIME: str(delivery.fallback.timestamp),
+            wire.SOURCE: delivery.source,
+            wire.REQUEST_ID: delivery.fallback.id,
+            wire.REQUEST_TIME: str(delivery.fallback.timestamp),
         }
         with runtime.traced([job], "SQS", "SendMessage", queue_url=runtime.settings.dlq_url):
             received = queue.sendable(delivery.attributes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import boot, logs, pipeline, queue
+from rtp.runtime import boot, logs, pipeline, queue, wire
 from rtp.runtime.deadline import Deadline
 from rtp.runtime.delivery import Delivery
 from rtp.runtime.event import Identity
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from rtp.runtime.boot import Runtime
     from rtp.runtime.delivery import Job
-
-_SOURCES = ("api", "queue", "replay", "redrive")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -55,24 +53,27 @@ def _delivery(runtime: Runtime, record: dict[str, Any], request_id: str) -> Deli
     system = record.get("attributes") or {}
     sent = int(system.get("SentTimestamp") or runtime.clock() * 1000)
     receives = int(system.get("ApproximateReceiveCount") or 1)
-    source = queue.text_attribute(attributes, queue.SOURCE)
-    told_time, depth = (queue.text_attribute(attributes, name) for name in (queue.REQUEST_TIME, queue.DEPTH))
+    source = queue.text_attribute(attributes, wire.SOURCE)
     return Delivery(
         body=record["body"],
-        source=source if source in _SOURCES else "queue",
+        source=source if source in wire.SOURCES else "queue",
         fallback=Identity(
-            queue.text_attribute(attributes, queue.REQUEST_ID)[:128] or record["messageId"],
-            int(told_time) if told_time.isdecimal() and len(told_time) < 15 else sent,
+            *wire.fallback_identity(
+                queue.text_attribute(attributes, wire.REQUEST_ID),
+                queue.text_attribute(attributes, wire.REQUEST_TIME),
+                message_id=record["messageId"],
+                sent_at=sent,
+            )
         ),
         request_id=request_id,
         sent=sent / 1000,
-        trace_header=system.get("AWSTraceHeader"),
+        trace_header=system.get(wire.TRACE_HEADER),
         message_id=record["messageId"],
         receipt_handle=record.get("receiptHandle", ""),
         receives=receives,
         last=receives >= runtime.settings.max_receive_count,
-        depth=int(depth) if depth.isdecimal() and len(depth) < 4 else 0,
-        replay=queue.text_attribute(attributes, queue.REPLAY)[:128],
+        depth=wire.integer(queue.text_attribute(attributes, wire.DEPTH), digits=3, otherwise=0),
+        replay=queue.text_attribute(attributes, wire.REPLAY)[: wire.MAX_NAME],
         attributes=attributes,
     )
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtp.contract import MAX_BODY_BYTES
 from rtp.infra import answers
 from rtp.local.mapping import Input, render
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from typing import Any
@@ -70,11 +70,11 @@ def test_a_trace_that_sqs_would_refuse_costs_no_event(trace: str) -> None:
 @pytest.mark.parametrize(
     ("body", "fits"),
     [
-        ("x" * MAX_BODY_BYTES, True),
-        ("x" * (MAX_BODY_BYTES + 1), False),
-        ("é" * (MAX_BODY_BYTES // 2), True),
-        ("é" * (MAX_BODY_BYTES // 2 + 1), False),
-        (" +%&=~*" * (MAX_BODY_BYTES // 7), True),
+        ("x" * wire.MAX_BODY_BYTES, True),
+        ("x" * (wire.MAX_BODY_BYTES + 1), False),
+        ("é" * (wire.MAX_BODY_BYTES // 2), True),
+        ("é" * (wire.MAX_BODY_BYTES // 2 + 1), False),
+        (" +%&=~*" * (wire.MAX_BODY_BYTES // 7), True),
     ],
 )
 def test_the_limit_counts_bytes(body: str, fits: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.contract import MAX_BODY_BYTES, PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
+from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def dead_letters_of_one_queue(t: Template) -> bool:
 
 def room_for_the_promise(t: Template) -> bool:
     """B17: a body of the promised size fits, with its attributes, and not much more does."""
-    return bool(MAX_BODY_BYTES + 1024 <= t.queue["MaximumMessageSize"] <= MAX_BODY_BYTES + 4096)
+    return bool(wire.MAX_BODY_BYTES + 1024 <= t.queue["MaximumMessageSize"] <= wire.MAX_BODY_BYTES + 4096)
 
 
 def asynchronous_failures_kept(t: Template) -> bool:
@@ -140,7 +141,7 @@ MUTANTS: list[tuple[Rule, Change]] = [
     (dead_letters_outlive_the_queue, lambda t: t.dlq.update(MessageRetentionPeriod=345_600)),
     (dead_letters_of_one_queue, lambda t: t.dlq.pop("RedriveAllowPolicy")),
     (dead_letters_of_one_queue, lambda t: t.dlq["RedriveAllowPolicy"].update(redrivePermission="allowAll")),
-    (room_for_the_promise, lambda t: t.queue.update(MaximumMessageSize=MAX_BODY_BYTES)),
+    (room_for_the_promise, lambda t: t.queue.update(MaximumMessageSize=wire.MAX_BODY_BYTES)),
     (room_for_the_promise, lambda t: t.queue.update(MaximumMessageSize=1_048_576)),
     (asynchronous_failures_kept, lambda t: t.one("Lambda::EventInvokeConfig").pop("DestinationConfig")),
     (asynchronous_failures_kept, lambda t: t.one("Lambda::EventInvokeConfig").update(Qualifier="other")),

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rtp import plain, times
 from rtp.aws import queues, records
-from rtp.runtime import errors
+from rtp.runtime import errors, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
-from rtp.runtime.queue import ERROR_MESSAGE, ERROR_TYPE, REQUEST_ID, REQUEST_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,13 +94,16 @@ class DeadLetter:
 
 def read(message: Message) -> DeadLetter:
     """What the message itself says; an empty cause where it says nothing of why."""
-    told_time = message.text(REQUEST_TIME)
     fallback = Identity(
-        message.text(REQUEST_ID)[:128] or message.message_id,
-        int(told_time) if told_time.isdecimal() and len(told_time) < 15 else message.sent_at,
+        *wire.fallback_identity(
+            message.text(wire.REQUEST_ID),
+            message.text(wire.REQUEST_TIME),
+            message_id=message.message_id,
+            sent_at=message.sent_at,
+        )
     )
     kind: Kind = "queue"
-    cause = Cause(message.text(ERROR_TYPE), message.text(ERROR_MESSAGE))
+    cause = Cause(message.text(wire.ERROR_TYPE), message.text(wire.ERROR_MESSAGE))
     event, attempts = message.body, max(0, message.receive_count - 1)
     envelope = _envelope(message)
     if envelope is not None:
@@ -220,11 +222,11 @@ def _payload(payload: Any) -> str:
 
 def attributes(letter: DeadLetter, extra: dict[str, str]) -> queues.Attributes:
     """The attributes to send the event with: its own without why it died, and who it is."""
-    mine = {REQUEST_ID: letter.fallback.id, REQUEST_TIME: str(letter.fallback.timestamp), **extra}
+    mine = {wire.REQUEST_ID: letter.fallback.id, wire.REQUEST_TIME: str(letter.fallback.timestamp), **extra}
     kept = {
         name: value
         for name, value in letter.message.attributes.items()
-        if name not in (ERROR_TYPE, ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *mine)
+        if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *mine)
     }
-    room = 10 - len(mine)  # SQS takes ten
+    room = wire.MAX_ATTRIBUTES - len(mine)
     return {**dict(list(kept.items())[:room]), **{name: queues.attribute(value) for name, value in mine.items()}}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp import plain
-from rtp.contract import MAX_BODY_BYTES
 from rtp.errors import ConfigError, RefusedError, UsageError
+from rtp.runtime import wire
 from rtp.runtime.event import InvalidEventError, parse
 
 if TYPE_CHECKING:
@@ -118,5 +118,7 @@ def _check(body: str, letter: DeadLetter, path: Path) -> None:
             f"{letter.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
             hint=f"Leave id and timestamp as they are; what was edited is in {path}.",
         )
-    if len(body.encode()) > MAX_BODY_BYTES:
-        raise UsageError(f"{letter.id} as edited is larger than {MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}.")
+    if len(body.encode()) > wire.MAX_BODY_BYTES:
+        raise UsageError(
+            f"{letter.id} as edited is larger than {wire.MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}."
+        )

@@ -12,11 +12,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
-from rtp.contract import SOURCE_ATTRIBUTE, Output
+from rtp.contract import Output
 from rtp.errors import RtpError
 from rtp.ops.dlq import deadletters
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.events import deliver
+from rtp.runtime import wire
 from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.wanted import Wanted
     from rtp.ops.events.deliver import Stop
 
-RUN_ATTRIBUTE = "rtp_redrive"  # which run sent a message, so that the run knows it again when it comes back
 _AT_ONCE = 4
 
 
@@ -132,7 +132,7 @@ class Redrive:
 
     def _fresh(self, messages: Sequence[Message]) -> list[DeadLetter]:
         """Without those that this very run has sent and that are here again."""
-        mine = [m for m in messages if m.text(RUN_ATTRIBUTE) == self._writer.run]
+        mine = [m for m in messages if m.text(wire.REDRIVE) == self._writer.run]
         self.returned += len(mine)
         return deadletters.joined(self._aws, self._table, [m for m in messages if m not in mine])
 
@@ -160,7 +160,7 @@ class Redrive:
         return kept
 
     def _outgoing(self, letter: DeadLetter) -> queues.Outgoing:
-        own = {SOURCE_ATTRIBUTE: "redrive", RUN_ATTRIBUTE: self._writer.run}
+        own = {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}
         return queues.Outgoing(
             self._bodies.get(letter.message_id, letter.event),
             deadletters.attributes(letter, own),

@@ -10,8 +10,8 @@ from rtp.contract import Output
 from rtp.errors import RefusedError
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import peek
-from rtp.ops.dlq.redrive import RUN_ATTRIBUTE
 from rtp.ops.dlq.sweep import Sweep
+from rtp.runtime import wire
 from rtp.times import now_ms
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _take_back(aws: Aws, outputs: dict[str, str], journal: Journal, entries: lis
     back = 0
     try:
         for came in sweep:
-            mine = [m for m in came if m.text(RUN_ATTRIBUTE) == journal.run and m.message_id in by_sent_id]
+            mine = [m for m in came if m.text(wire.REDRIVE) == journal.run and m.message_id in by_sent_id]
             moved = _move_back(aws, outputs, journal, mine, by_sent_id)
             sweep.drop(moved)
             back += len(moved)

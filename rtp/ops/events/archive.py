@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects
-from rtp.contract import RAW_PREFIX
 from rtp.errors import RtpError
+from rtp.runtime import wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]
     """The deliveries that were archived between two times (epoch ms), by object in time order."""
     first, last = _hour(since), _hour(until)
     # A key begins with its hour, so what lies before the first one is skipped by the listing itself.
-    keys = (o.key for o in objects.listed(aws, bucket, RAW_PREFIX, after=first))
+    keys = (o.key for o in objects.listed(aws, bucket, wire.RAW_PREFIX, after=first))
     with ThreadPoolExecutor(max_workers=_AHEAD) as pool:
         running: deque[Any] = deque()
         for key in keys:
@@ -90,7 +90,7 @@ def read(aws: Aws, bucket: str, key: str) -> list[RawEvent]:
 
 
 def _hour(ms: int) -> str:
-    return f"{RAW_PREFIX}{datetime.fromtimestamp(max(0, ms) / 1000, UTC):%Y/%m/%d/%H}/"
+    return f"{wire.RAW_PREFIX}{datetime.fromtimestamp(max(0, ms) / 1000, UTC):%Y/%m/%d/%H}/"
 
 
 def _within(events: list[RawEvent], since: int, until: int) -> Iterator[RawEvent]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, TYPE_CHECKING, BinaryIO
 
-from rtp.contract import MAX_BODY_BYTES
 from rtp.errors import UsageError
 from rtp.ops.events.identity import uuid7
 from rtp.runtime import event as rules
-from rtp.runtime.event import Identity, InvalidEventError, uuid7_timestamp
+from rtp.runtime import wire
+from rtp.runtime.event import Identity, InvalidEventError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -204,8 +204,8 @@ def _problem(text: str) -> str:
     except InvalidEventError as error:
         return "; ".join(f"{p.path}: {p.message}" if p.path != "$" else p.message for p in error.problems[:_SHOWN])
     size = len(text.encode()) + (0 if event.id else _ID_ROOM)
-    if size > MAX_BODY_BYTES:
-        return f"too large: {size:,} bytes, at most {MAX_BODY_BYTES:,}"
+    if size > wire.MAX_BODY_BYTES:
+        return f"too large: {size:,} bytes, at most {wire.MAX_BODY_BYTES:,}"
     return ""
 
 
@@ -237,7 +237,7 @@ def _event(text: str, line: int | None) -> Event:
     if known.id:
         return Event(text, known.id, known.timestamp, known.type, line)
     made = uuid7()
-    timestamp = known.timestamp if known.timestamp >= 0 else uuid7_timestamp(made) or 0
+    timestamp = known.timestamp if known.timestamp >= 0 else wire.uuid7_timestamp(made) or 0
     start = text.index("{") + 1
     return Event(f'{text[:start]}"id":"{made}",{text[start:]}', made, timestamp, known.type, line)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import plain, times
 from rtp.aws import objects, records
-from rtp.contract import STATUSES, Output
+from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +46,11 @@ def find(
     contents: fetch what is kept in S3 for its size.
     """
     for status in statuses:
-        if status not in STATUSES:
-            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join(STATUSES)}.")
+        if status not in wire.STATUSES:
+            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join(wire.STATUSES)}.")
     if until < since:
         raise times.backwards(since, until)
-    wanted = tuple(dict.fromkeys(statuses)) or STATUSES
+    wanted = tuple(dict.fromkeys(statuses)) or wire.STATUSES
 
     def of(status: str) -> list[dict[str, Any]]:
         return records.by_status(

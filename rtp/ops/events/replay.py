@@ -9,12 +9,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
-from rtp.contract import SOURCE_ATTRIBUTE, STATUSES, Output
+from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
 from rtp.ops.events import archive, deliver
 from rtp.ops.events.identity import trace_header, trace_id
-from rtp.runtime.event import Identity, uuid7_timestamp
-from rtp.runtime.queue import REPLAY, REQUEST_ID, REQUEST_TIME
+from rtp.runtime import wire
+from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -80,8 +80,8 @@ def plan(
     since and until: when they were archived, epoch ms. Raises NotFoundError for an id that is not in the archive.
     """
     for status in statuses:
-        if status not in (*STATUSES, MISSING):
-            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join((*STATUSES, MISSING))}.")
+        if status not in (*wire.STATUSES, MISSING):
+            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join((*wire.STATUSES, MISSING))}.")
     found: dict[Identity, RawEvent] = {}
     for event in _named(aws, outputs, ids, since, until) if ids else _all(aws, outputs, since or 0, until):
         if not types or event.type in types:
@@ -122,10 +122,10 @@ def replay(
 
 def _message(event: Planned, body: str, run: str) -> queues.Outgoing:
     attributes = {
-        SOURCE_ATTRIBUTE: "replay",
-        REPLAY: run,
-        REQUEST_ID: event.id,
-        REQUEST_TIME: str(event.timestamp),
+        wire.SOURCE: "replay",
+        wire.REPLAY: run,
+        wire.REQUEST_ID: event.id,
+        wire.REQUEST_TIME: str(event.timestamp),
     }
     return queues.Outgoing(body, {k: queues.attribute(v) for k, v in attributes.items()}, trace_header(trace_id()))
 
@@ -178,7 +178,7 @@ def _named(
 
 
 def _searched(aws: Aws, bucket: str, event_id: str, since: int | None, until: int) -> Iterator[RawEvent]:
-    made = uuid7_timestamp(event_id)
+    made = wire.uuid7_timestamp(event_id)
     if since is None and made is not None:
         since, until = made - _ARRIVES_MS, min(until, made + _ARRIVES_MS)
     if since is not None:

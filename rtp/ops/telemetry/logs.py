@@ -19,6 +19,7 @@ from rtp.ops.telemetry.logfilter import Filter
 from rtp.ops.telemetry.loglines import parse
 from rtp.ops.telemetry.pace import Pace
 from rtp.ops.telemetry.tail import Tail
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
 
-_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.IGNORECASE)
 _TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 
 
@@ -74,8 +74,8 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
 def since_of(*, id: str | None, request_id: str | None, trace_id: str | None, now: int | None = None) -> int:
     """From when to read for something that carries its own time, a day back for what does not; else ten minutes."""
     now = times.now_ms() if now is None else now
-    if id is not None and _UUID7.fullmatch(id):
-        return int(id.replace("-", "")[:12], 16) - 60_000
+    if id is not None and (created := wire.uuid7_timestamp(id)) is not None:
+        return created - 60_000
     if trace_id is not None and _TRACE.fullmatch(trace_id):
         return int(trace_id[2:10], 16) * 1000 - 60_000
     if id or request_id or trace_id:

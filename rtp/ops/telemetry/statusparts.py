@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rtp import times
 from rtp.aws import metrics, queues, records, stacks, trail
 from rtp.aws.metrics import Series
-from rtp.contract import METRIC_NAMESPACE, Output, Tag
+from rtp.contract import Output, Tag
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -146,7 +147,7 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
         *(Series("AWS/ApiGateway", n, gateway, "Sum") for n in ("Count", "4XXError", "5XXError")),
         *(Series("AWS/ApiGateway", "Latency", gateway, p) for p in ("p50", "p95")),
         *(
-            Series(METRIC_NAMESPACE, f"Events{n}", events, "Sum")
+            Series(wire.METRIC_NAMESPACE, f"Events{n}", events, "Sum")
             for n in ("Processed", "Failed", "Rejected", "Dead", "Duplicate")
         ),
         *(

@@ -15,6 +15,7 @@ from rtp.contract import API_STAGE, Output
 from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.telemetry.pace import Pace
 from rtp.ops.telemetry.segments import Problem, Segment, Trace, trace
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +27,6 @@ __all__ = ["Problem", "Segment", "Summary", "Trace", "TraceQuery", "Traces"]
 _ID = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 DAY_MS = 86_400_000
 LATE_MS = 120_000  # how late a trace may be told of and still be followed
-MAX_ID = 128  # characters of an event's id
 PARTIAL_MS = 15_000  # a trace that is not complete by then is told as it is
 
 
@@ -129,7 +129,7 @@ def resolve(aws: Aws, outputs: Mapping[str, str], stack: str, text: str) -> Trac
     """The trace of a trace id, or the newest one of an event id. Raises NotFoundError."""
     if is_trace_id(text):
         return get(aws, text)
-    if not 0 < len(text) <= MAX_ID:
+    if not 0 < len(text) <= wire.MAX_NAME:
         raise UsageError("That is neither a trace's id nor an event's.", hint="`rtp traces` lists both.")
     known = trace_ids(records.by_id(aws, outputs[Output.TABLE], text))
     found = for_event(aws, stack, text, known=known)

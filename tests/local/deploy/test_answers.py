@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from rtp.aws import api
-from rtp.contract import MAX_BODY_BYTES, Output
+from rtp.contract import Output
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +92,7 @@ def test_what_is_no_event_is_refused_at_the_door(post: Callable[..., Answer], pa
 def test_the_limit_is_what_is_promised(post: Callable[..., Answer], extra: int) -> None:
     # Given: a body of exactly the limit, or one byte more, part of it in characters of two bytes.
     frame = len(json.dumps({"type": "t", "data": {"x": ""}}).encode())
-    room = MAX_BODY_BYTES - frame + extra
+    room = wire.MAX_BODY_BYTES - frame + extra
     text = "é" * 1000 + "x" * (room - 2000)
 
     answer = post("events", {"type": "t", "data": {"x": text}})

@@ -18,7 +18,7 @@ from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.local.door import TOKEN_HEADER
 from rtp.ops.events.identity import uuid7
-from rtp.runtime.event import uuid7_timestamp
+from rtp.runtime.wire import uuid7_timestamp
 from tests.local.conftest import Project
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pytest
 
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
-from rtp.runtime.event import uuid7_timestamp
+from rtp.runtime.wire import uuid7_timestamp
 from tests.local.events.conftest import stored, wait_for
 
 if TYPE_CHECKING:

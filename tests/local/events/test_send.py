@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.contract import MAX_BODY_BYTES
+from rtp.runtime import wire
 from tests.local.events.conftest import post, wait_for
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ def test_the_key_is_never_shown(pipeline: Pipeline) -> None:
     assert secret not in shown
 
 
-@pytest.mark.parametrize("size", [MAX_BODY_BYTES - 1, MAX_BODY_BYTES, MAX_BODY_BYTES + 1, 1_048_577])
+@pytest.mark.parametrize("size", [wire.MAX_BODY_BYTES - 1, wire.MAX_BODY_BYTES, wire.MAX_BODY_BYTES + 1, 1_048_577])
 def test_what_fits_is_stored_and_what_does_not_is_refused_at_each_door(pipeline: Pipeline, size: int) -> None:
     frame = '{"type":"note","id":"ID","timestamp":1700000000000,"data":{"x":"' + '"}}'
     for path, accepted in (("process", 200), ("events", 202)):
@@ -243,7 +243,7 @@ def test_what_fits_is_stored_and_what_does_not_is_refused_at_each_door(pipeline:
 
         status, answer = post(pipeline, path, body.encode())
 
-        if size > MAX_BODY_BYTES:
+        if size > wire.MAX_BODY_BYTES:
             assert status == 413, answer
             continue
         assert status == accepted, answer

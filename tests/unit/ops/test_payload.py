@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rtp.errors import UsageError
 from rtp.ops.events import payload
-from rtp.runtime.event import uuid7_timestamp
+from rtp.runtime.wire import uuid7_timestamp
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
-from rtp.ops.dlq.redrive import RUN_ATTRIBUTE, Moved, Redrive
+from rtp.ops.dlq.redrive import Moved, Redrive
 from rtp.ops.dlq.wanted import Wanted
 from rtp.ops.events.deliver import Stop
+from rtp.runtime import wire
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
 
 if TYPE_CHECKING:
@@ -399,5 +400,5 @@ def test_the_run_is_named_in_every_message_it_sends(tmp_path: Path) -> None:
     redrive(aws, tmp_path)
 
     (file,) = tmp_path.iterdir()
-    assert {m.attributes[RUN_ATTRIBUTE]["StringValue"] for m in aws.queues[QUEUE]} == {file.stem}
+    assert {m.attributes[wire.REDRIVE]["StringValue"] for m in aws.queues[QUEUE]} == {file.stem}
     assert json.loads(file.read_text().splitlines()[0])["what"] == "redrive"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rtp.runtime import Event, Reject, api
-from rtp.runtime.event import MAX_BODY_BYTES
+from rtp.runtime.wire import MAX_BODY_BYTES
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import NOW, Context, World, world
 

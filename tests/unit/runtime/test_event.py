@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.runtime import event
+from rtp.runtime import event, wire
 from rtp.runtime.event import EmitError, Event, Identity, InvalidEventError
 
 FALLBACK = Identity("request-1", 1_700_000_000_123)
@@ -120,4 +120,4 @@ def test_emitting_what_is_no_event_fails(type: str, data: Any) -> None:
 
 def test_a_loop_of_emitted_events_is_stopped() -> None:
     with pytest.raises(EmitError, match="loop"):
-        Event(type="t", data={}, id="a", timestamp=5, depth=event.MAX_DEPTH).emit("t", {})
+        Event(type="t", data={}, id="a", timestamp=5, depth=wire.MAX_DEPTH).emit("t", {})

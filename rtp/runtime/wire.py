@@ -1,0 +1,58 @@
+"""The message contract: names, limits, and the forms of ids and times that functions, stack and commands agree on.
+
+Standard library only: the file is part of the functions' code, and the stack and the commands import it as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Message attributes. All are strings; SQS takes ten to a message.
+SOURCE = "rtp_source"  # one of SOURCES
+REQUEST_ID = "rtp_request_id"  # with REQUEST_TIME: the identity of an event that has no id of its own
+REQUEST_TIME = "rtp_request_time"  # epoch ms
+DEPTH = "rtp_depth"  # how many emissions led to this event
+REPLAY = "rtp_replay"  # the run of `rtp replay` that sent the message
+REDRIVE = "rtp_redrive"  # the run of `rtp dlq redrive` that sent the message
+ERROR_TYPE = "rtp_error_type"  # with ERROR_MESSAGE: why rtp moved the message to the DLQ
+ERROR_MESSAGE = "rtp_error_message"
+TRACE_HEADER = "AWSTraceHeader"  # the system attribute that carries the trace
+
+SOURCES = ("api", "queue", "replay", "redrive")
+STATUSES = ("processing", "processed", "failed", "dead")  # of a record
+RAW_PREFIX, PROCESSED_PREFIX = "raw/", "processed/"  # in the bucket
+METRIC_NAMESPACE = "rtp"
+
+# rtp's own limits.
+MAX_BODY_BYTES = 256 * 1024  # of an event's JSON text
+MAX_NAME = 128  # characters of an event's id and of its type
+MAX_TIMESTAMP = 253_402_300_799_999  # epoch ms; the end of the year 9999
+MAX_DEPTH = 8  # emissions in a chain; AWS itself stops a loop of messages after 16
+
+# SQS's limits.
+MAX_ATTRIBUTES = 10  # of a message
+MAX_BATCH_ENTRIES = 10
+MAX_BATCH_BYTES = 256 * 1024  # of one SendMessageBatch; older endpoints allow no more
+MAX_DELAY_SECONDS = 900
+MAX_VISIBILITY_SECONDS = 43_200  # from the first receive
+
+UUID7 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
+_UUID7 = re.compile(UUID7.strip("^$"))
+
+
+def uuid7_timestamp(id: str) -> int | None:
+    """Epoch ms that a UUIDv7 carries; None for any other id."""
+    return int(id.replace("-", "")[:12], 16) if _UUID7.fullmatch(id) else None
+
+
+def fallback_identity(request_id: str, request_time: str, *, message_id: str, sent_at: int) -> tuple[str, int]:
+    """Identity (id, timestamp) of an event without an id: that of its request, or of its message where that is absent.
+
+    request_id and request_time are the message's attributes; sent_at is epoch ms.
+    """
+    return request_id[:MAX_NAME] or message_id, integer(request_time, digits=14, otherwise=sent_at)
+
+
+def integer(text: str, *, digits: int, otherwise: int) -> int:
+    """A message attribute's number, which anybody may have written."""
+    return int(text) if text.isdecimal() and len(text) <= digits else otherwise
