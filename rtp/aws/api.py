@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from rtp import __version__, plain
 from rtp.contract import Output
 from rtp.errors import EndpointError, NotFoundError
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ class Client:
             _object(content),
             (self._clock() - begun) * 1000,
             _seconds(answer.headers.get("Retry-After")),
-            answer.headers.get("Idempotent-Replayed") == "true",
+            answer.headers.get(wire.REPLAYED_HEADER) == "true",
         )
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from rtp.runtime import wire
 
-RETRY_AFTER_S = 5
-
 _TRACE = r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
 _SEND = "Action=SendMessage&Version=2012-11-05"
 
@@ -68,7 +66,7 @@ REFUSED = "".join(
         _override(400, "the body has characters that a queue cannot hold"),
         "#{else}",
         "#set($context.responseOverride.status = 503)",
-        f"#set($context.responseOverride.header.Retry-After = '{RETRY_AFTER_S}')",
+        f"#set($context.responseOverride.header.Retry-After = '{wire.RETRY_AFTER_SECONDS}')",
         UNAVAILABLE,
         "#end",
     )
@@ -119,7 +117,7 @@ GATEWAY_ANSWERS = (
         "INTEGRATION_FAILURE",
         503,
         {"message": f"no answer from the pipeline; {_SAME_ID}"},
-        {"Retry-After": f"'{RETRY_AFTER_S}'"},
+        {"Retry-After": f"'{wire.RETRY_AFTER_SECONDS}'"},
     ),
     GatewayAnswer(
         "INTEGRATION_TIMEOUT", 504, {"message": f"no answer in time, the event may be processed; {_SAME_ID}"}

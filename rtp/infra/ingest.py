@@ -13,6 +13,7 @@ from rtp.contract import API_STAGE
 from rtp.infra import answers
 from rtp.infra.event_schema import EVENT
 from rtp.infra.logs import log_group
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
@@ -173,7 +174,7 @@ def _integration_responses() -> list[apigateway.IntegrationResponse]:
         apigateway.IntegrationResponse(
             status_code="503",
             response_templates={_JSON: answers.UNAVAILABLE},
-            response_parameters={_RETRY_AFTER: f"'{answers.RETRY_AFTER_S}'"},
+            response_parameters={_RETRY_AFTER: f"'{wire.RETRY_AFTER_SECONDS}'"},
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""What runs in Lambda, and what processors are written with."""
+"""The code that runs in Lambda, and what processors import."""
 
 from rtp.runtime.event import Event
 from rtp.runtime.registry import Reject, processor

@@ -1,10 +1,13 @@
 """S3: raw events before they are processed, results after, and values too large for an item.
 
-raw/yyyy/mm/dd/hh/NAME.ndjson.gz        a message: id, timestamp, source, request_id, received_at, body
-processed/yyyy/mm/dd/hh/NAME.ndjson.gz  an event: id, timestamp, type, source, trace_id, processed_at, data, result
-processed/items/ID/TIMESTAMP/NAME-DIGEST.json  one value that a record points to with data_key or result_key
+raw/yyyy/mm/dd/hh/NAME.ndjson.gz
+    a line per message: id, timestamp, source, request_id, received_at, body
+processed/yyyy/mm/dd/hh/NAME.ndjson.gz
+    a line per event: id, timestamp, type, source, trace_id, processed_at, data, result
+processed/items/ID/TIMESTAMP/NAME-DIGEST.json
+    one value that a record points to with data_key or result_key
 
-`body` is the text exactly as it came, so that a replay sends the same event.
+`body` is the text exactly as it arrived, so that a replay sends the same event.
 The hour is the one the object was written in (UTC). A record's raw_key is `KEY#LINE`, lines counted from 0.
 """
 
@@ -46,10 +49,10 @@ class Archive:
         return key
 
     def write_value(self, identity: Identity, name: str, text: str) -> str:
-        """Keep one JSON text beside the record of an event and return its key.
+        """Store one JSON text beside the record of an event and return its key.
 
-        It is written before the record is, and that may be refused: another text must not take the place of the
-        one that the record has, so the key says which it is.
+        It is written before the record, whose write may be refused. A different text must not replace the one that the
+        record points to, so the key has the text's digest.
         """
         body = text.encode()
         digest = hashlib.sha256(body).hexdigest()[:16]
@@ -58,7 +61,7 @@ class Archive:
         return key
 
     def read_value(self, key: str) -> Any:
-        """The value that `write_value` kept."""
+        """The value that `write_value` stored."""
         return jsontext.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
 
     def _put(self, key: str, body: bytes, content_type: str) -> None:

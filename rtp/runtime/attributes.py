@@ -1,16 +1,16 @@
-"""Values as DynamoDB holds them. Numbers travel as decimal text, so none is rounded."""
+"""JSON values as DynamoDB attributes. Numbers are sent as decimal text, so none is rounded."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
-MAX_NATIVE_DEPTH = 28  # DynamoDB nests 32 levels; an item's attribute and the attempts' list take their part
+MAX_NATIVE_DEPTH = 28  # DynamoDB nests 32 levels; the attribute itself and the list of attempts use some of them
 MAX_KEY_BYTES = 65_535
 
 
 class NotNativeError(ValueError):
-    """DynamoDB cannot hold the value as an attribute; as JSON text in S3 it can be kept."""
+    """DynamoDB cannot store the value as an attribute; S3 can, as JSON text."""
 
 
 def pack(value: Any, depth: int = 0) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def unpack(attribute: dict[str, Any]) -> Any:
 
 
 def number(value: int | Decimal) -> str:
-    """Decimal text that DynamoDB takes as it is."""
+    """Decimal text that DynamoDB accepts unchanged."""
     return str(value) if value else "0"
 
 
 def size(attribute: dict[str, Any]) -> int:
-    """Bytes the value takes of an item's 400 KB, by DynamoDB's own rules and never less."""
+    """Bytes of the value within an item's 400 KB, by DynamoDB's own rules and never less."""
     ((kind, value),) = attribute.items()
     if kind == "S":
         return len(value.encode())

@@ -1,34 +1,31 @@
-"""One arrival of an event, and what became of it.
+"""An event's way through the pipeline, with a type for each stage; nothing is filled in later.
 
-Values are NamedTuples: a class of them is made in a fifth of a frozen dataclass's time, and cold starts wait for it.
+Delivery -> Received -> Archived -> Claimed -> Attempt -> Judged -> Ended
+
+Values are NamedTuples: such a class is created in a fifth of a frozen dataclass's time, which counts for cold starts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtp.runtime.items import Origin
-from rtp.runtime.tracing import Trace
+from rtp.runtime.claims import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rtp.runtime.errors import ErrorInfo
-    from rtp.runtime.event import Event, Identity, InvalidEventError
-    from rtp.runtime.items import Claim
-    from rtp.runtime.registry import Processor
-    from rtp.runtime.store import Known, Wanted
-
-Kind = Literal["processed", "repeat", "rejected", "failed", "busy"]
+    from rtp.runtime.claims import Claim, Ending
+    from rtp.runtime.event import Emitted, Event, Identity
+    from rtp.runtime.outcomes import Outcome
+    from rtp.runtime.reading import Reading
+    from rtp.runtime.tracing import Trace
 
 
 class Delivery(NamedTuple):
-    """A text that should be an event, from the API, an asynchronous call or the queue.
+    """A text that should be an event, from the API, an asynchronous invocation or the queue.
 
-    `fallback` is its identity when it has no id; `last` says that no delivery follows this one; `sent` is when it was
-    accepted (epoch s). `replay` names the run that wants the event processed again, once. `attributes` are a message's,
-    as Lambda hands them over.
+    `fallback` is its identity when it has no id; `sent` is when it was accepted (epoch s); `attributes` are those of a
+    message, in Lambda's form. `replay` names the run that asks for the event to be processed again, once.
     """
 
     body: str
@@ -40,98 +37,123 @@ class Delivery(NamedTuple):
     message_id: str = ""
     receipt_handle: str = ""
     receives: int = 1
-    last: bool = False
+    is_last: bool = False  # no delivery follows this one
     attempts: int = 0  # how many there will be, where only the record knows which one this is
     depth: int = 0
     replay: str = ""
     attributes: Mapping[str, Any] = {}
 
 
-class Outcome(NamedTuple):
-    """How a delivery ended.
-
-    processed  the record is written; `result` is the answer
-    repeat     it had been processed; `result` is the stored answer
-    rejected   it never will be; its record is dead and its message in the dead-letter queue
-    failed     it has to come again (`outage`: because AWS failed, not the processor)
-    busy       another delivery is working on it; `absorbed` if that one has a message of its own, `by`, which stands
-               for both
-    """
-
-    kind: Kind
-    result: Any = None
-    error: ErrorInfo | None = None
-    outage: bool = False
-    absorbed: bool = False
-    by: str = ""
-    until: float = 0
-    trace_id: str = ""
-    result_key: str = ""  # where a stored result is kept that its record could not hold
-
-    @property
-    def done(self) -> bool:
-        """Whether the message has served its purpose."""
-        return self.kind in ("processed", "repeat", "rejected") or self.absorbed
-
-
-@dataclass(slots=True)
-class Job:
-    """A delivery on its way through the pipeline; the steps fill it in."""
+class Received(NamedTuple):
+    """A delivery that has been read. started: epoch s."""
 
     delivery: Delivery
-    event: Event
-    invalid: InvalidEventError | None = None
-    processor: Processor | None = None
-    trace: Trace = field(default_factory=lambda: Trace("", ""))
-    started: float = 0
-    model: Any = None  # the data as the processor wants it, when it has a model
-    raw_key: str = ""
-    claim: Claim | None = None
-    result: Any = None
-    error: BaseException | None = None
-    outage: bool = False  # the error is AWS's and not the processor's
-    outcome: Outcome | None = None
-    wanted: Wanted | None = None
+    reading: Reading
+    trace: Trace
+    started: float
 
     @property
-    def last(self) -> bool:
-        """Whether this is the event's last attempt."""
-        return self.delivery.last or (self.claim is not None and 0 < self.delivery.attempts <= self.claim.number)
+    def event(self) -> Event:
+        """The event as it was sent; the processor gets a copy."""
+        return self.reading.event
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """The fields by which log lines name the delivery."""
+        return {
+            "event_id": self.event.id,
+            "event_type": self.event.type,
+            "request_id": self.delivery.request_id,
+            "trace_id": self.trace.id,
+        }
+
+    def origin(self, raw_key: str = "") -> Origin:
+        """How the delivery arrived, as the record has it."""
+        delivery = self.delivery
+        return Origin(
+            source=delivery.source,
+            request_id=delivery.request_id,
+            trace_id=self.trace.id,
+            raw_key=raw_key,
+            message_id=delivery.message_id,
+            replay=delivery.replay,
+        )
+
+    def log(self, write: Callable[..., None], step: str, message: str, **fields: Any) -> None:
+        """Log a step of the delivery."""
+        write(step, message, **self.subject, **fields)
 
 
-def repeat(known: Known) -> Outcome:
-    """The stored answer, or where it is kept."""
-    record = known.record
-    return Outcome(
-        "repeat",
-        result=record.get("result"),
-        result_key=record.get("result_key", ""),
-        trace_id=record.get("trace_id", ""),
-    )
+class Archived(NamedTuple):
+    """A delivery whose text is in the archive."""
+
+    received: Received
+    origin: Origin
+
+    @property
+    def trace(self) -> Trace:
+        """The event's."""
+        return self.received.trace
 
 
-def origin(job: Job) -> Origin:
-    """How the delivery came, as the record notes it."""
-    return Origin(
-        source=job.delivery.source,
-        request_id=job.delivery.request_id,
-        trace_id=job.trace.id,
-        raw_key=job.raw_key,
-        message_id=job.delivery.message_id,
-        replay=job.delivery.replay,
-    )
+class Claimed(NamedTuple):
+    """A delivery that may process its event. Without a processor it needs no claim: nothing could run twice."""
+
+    received: Received
+    origin: Origin
+    claim: Claim | None = None
+
+    @property
+    def number(self) -> int:
+        """The attempt's, from 1."""
+        return self.claim.number if self.claim else 1
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no attempt follows."""
+        delivery = self.received.delivery
+        return delivery.is_last or (self.claim is not None and 0 < delivery.attempts <= self.claim.number)
 
 
-def subject(job: Job) -> dict[str, str]:
-    """What a log line about the job says it is about."""
-    return {
-        "event_id": job.event.id,
-        "event_type": job.event.type,
-        "request_id": job.delivery.request_id,
-        "trace_id": job.trace.id,
-    }
+class Attempt(NamedTuple):
+    """A claimed event after its processor: a result and what it emitted, or the error that ended it."""
+
+    claimed: Claimed
+    result: Any = None
+    emitted: tuple[Emitted, ...] = ()
+    error: BaseException | None = None
+    is_outage: bool = False  # the error is AWS's and not the processor's
+
+    @property
+    def received(self) -> Received:
+        """The delivery."""
+        return self.claimed.received
+
+    @property
+    def trace(self) -> Trace:
+        """The event's."""
+        return self.received.trace
 
 
-def step(job: Job, write: Callable[..., None], name: str, message: str, **fields: Any) -> None:
-    """Log a step of a job."""
-    write(name, message, **subject(job), **fields)
+class Judged(NamedTuple):
+    """An attempt whose verdict is to be recorded."""
+
+    received: Received
+    ending: Ending
+
+    @property
+    def trace(self) -> Trace:
+        """The event's."""
+        return self.received.trace
+
+
+class Ended(NamedTuple):
+    """A delivery at its end."""
+
+    received: Received
+    outcome: Outcome
+
+    @property
+    def trace(self) -> Trace:
+        """The event's."""
+        return self.received.trace

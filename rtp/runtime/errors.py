@@ -1,4 +1,4 @@
-"""What is kept of an exception: its type, a safe message, and a signature by which like failures group."""
+"""What is stored of an exception: its type, a safe message, and a signature that groups like failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VARIABLE = re.compile(
 
 
 class ErrorInfo(NamedTuple):
-    """An error as records, DLQ messages and answers show it. The stack trace is in the log only."""
+    """An error as records, DLQ messages and responses show it. The stack trace is in the log only."""
 
     type: str
     message: str
@@ -21,15 +21,15 @@ class ErrorInfo(NamedTuple):
 
 
 class OutOfTimeError(Exception):
-    """The function's own time ran out before the processor came to an end."""
+    """The function's own time ran out before the processor finished."""
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """What to keep of an exception."""
+    """The ErrorInfo of an exception."""
     try:
-        message = str(error) or "(it says nothing)"
+        message = str(error) or "(no message)"
     except Exception:
-        message = "(its message cannot be read)"
+        message = "(the message cannot be read)"
     return info(type(error).__name__, message)
 
 
@@ -40,5 +40,5 @@ def info(type: str, message: str) -> ErrorInfo:
 
 
 def sanitised(text: str) -> str:
-    """One line of at most 500 characters without control or direction characters; also what SQS accepts."""
+    """One line of at most 500 characters without control or direction characters; SQS accepts it as an attribute."""
     return _UNSAFE.sub(" ", text[: 4 * MAX_MESSAGE])[:MAX_MESSAGE]

@@ -1,4 +1,4 @@
-"""The event: its identity, the rules at the door, and what a processor is handed."""
+"""The event: its identity, the rules it has to follow, and what a processor gets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FIELDS = ("type", "data", "id", "timestamp")
 
 
 class Identity(NamedTuple):
-    """What makes two deliveries the same event; the table's key. timestamp in epoch ms."""
+    """Deliveries with the same identity are the same event. The table's key. timestamp: epoch ms."""
 
     id: str
     timestamp: int
 
 
 class InvalidEventError(ValueError):
-    """Not an event. `problems` names each path; `identity` is what can be said of who it is, for the dead record."""
+    """Not an event. `problems` names each path; `identity` is as much as could be read, for the dead record."""
 
     def __init__(self, problems: tuple[Problem, ...], identity: Identity, type: str = "") -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -31,7 +31,7 @@ class InvalidEventError(ValueError):
 
 @dataclass(slots=True, kw_only=True)
 class Event:
-    """What a processor is handed.
+    """What a processor gets.
 
     `data` holds exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model.
     `attempt` is 1 the first time. `timestamp` is epoch ms.
@@ -57,29 +57,30 @@ class Event:
         """Send a follow-up event once this one succeeds, and return its id.
 
         The id is derived from this event's, so that a second attempt emits the same events and not new ones.
-        A chain of more than 8 emissions is taken for a loop: EmitError.
+        Raises EmitError for what is not an event, and for a chain of more than 8 emissions, which is likely a loop.
         """
         if self.depth >= wire.MAX_DEPTH:
-            raise EmitError(f"a chain of {wire.MAX_DEPTH} events that emit events is taken for a loop")
+            raise EmitError(
+                f"{wire.MAX_DEPTH} emissions led to this event; one more is refused, since it is likely a loop"
+            )
         payload = {"type": type, "data": jsontext.exact(data, "$.data")}
         if problems := tuple(_rules(payload)):
             raise EmitError("; ".join(f"{p.path}: {p.message}" for p in problems))
         seed = f"{self.id}\0{self.timestamp}\0{len(self.emitted)}\0{type}"
-        made = Emitted(
-            hashlib.sha256(seed.encode()).hexdigest()[:32], self.timestamp, type, payload["data"], self.depth + 1
-        )
-        if len(made.body.encode()) > wire.MAX_BODY_BYTES:
-            raise EmitError(f"an emitted event may have {wire.MAX_BODY_BYTES} bytes")
-        self.emitted.append(made)
-        return made.id
+        id = hashlib.sha256(seed.encode()).hexdigest()[:32]
+        follow_up = Emitted(id, self.timestamp, type, payload["data"], self.depth + 1)
+        if (size := len(follow_up.body.encode())) > wire.MAX_BODY_BYTES:
+            raise EmitError(f"the emitted event has {size} bytes; the limit is {wire.MAX_BODY_BYTES}")
+        self.emitted.append(follow_up)
+        return id
 
 
 class EmitError(ValueError):
-    """The event that a processor emits is not one, or is one too many."""
+    """What a processor emits is not an event, or is one too many."""
 
 
 class Emitted(NamedTuple):
-    """A follow-up event, on its way to the queue."""
+    """A follow-up event."""
 
     id: str
     timestamp: int
@@ -89,12 +90,12 @@ class Emitted(NamedTuple):
 
     @property
     def body(self) -> str:
-        """The message that carries it."""
+        """Its JSON text, as the message has it."""
         return jsontext.dumps({"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data})
 
 
 def parse(body: str | bytes, fallback: Identity) -> Event:
-    """The event in a message, or InvalidEventError. `fallback` is who it is when it has no id of its own."""
+    """The event of a text, or InvalidEventError. `fallback` is its identity when it has no id of its own."""
     try:
         value = jsontext.loads(body)
     except JsonError as error:
@@ -104,29 +105,29 @@ def parse(body: str | bytes, fallback: Identity) -> Event:
         raise _invalid(problems, value, fallback)
     identity = _identity(value, fallback)
     if identity is None:
-        missing = Problem("$.timestamp", "required beside an id that is not a UUIDv7")
+        missing = Problem("$.timestamp", "required with an id that is not a UUIDv7")
         raise _invalid((missing,), value, fallback)
     return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"])
 
 
 def _invalid(problems: tuple[Problem, ...], value: Any, fallback: Identity) -> InvalidEventError:
-    """The refusal of a value, under the identity and type that it names as far as these can be read."""
-    given = value if isinstance(value, dict) else {}
-    identity = _identity(given, fallback) or Identity(given["id"], fallback.timestamp)
-    return InvalidEventError(problems, identity, _text(given.get("type")))
+    """The error for a value, with as much of its identity and type as can be read."""
+    fields = value if isinstance(value, dict) else {}
+    identity = _identity(fields, fallback) or Identity(fields["id"], fallback.timestamp)
+    return InvalidEventError(problems, identity, _text(fields.get("type")))
 
 
-def _identity(value: Any, fallback: Identity) -> Identity | None:
-    """Who the value is, as far as it says so; None when it has an id whose time is not known."""
-    given = value if isinstance(value, dict) else {}
-    timestamp = given.get("timestamp")
-    known = timestamp if type(timestamp) is int and 0 <= timestamp <= wire.MAX_TIMESTAMP else None
-    id = _text(given.get("id"))
+def _identity(fields: dict[str, Any], fallback: Identity) -> Identity | None:
+    """The identity of an event with these fields; None when it has an id but no timestamp."""
+    timestamp: int | None = fields.get("timestamp")
+    if type(timestamp) is not int or not 0 <= timestamp <= wire.MAX_TIMESTAMP:
+        timestamp = None
+    id = _text(fields.get("id"))
     if not id:
-        return Identity(fallback.id, fallback.timestamp if known is None else known)
-    if known is None:
-        known = wire.uuid7_timestamp(id)
-    return None if known is None else Identity(id, known)
+        return Identity(fallback.id, fallback.timestamp if timestamp is None else timestamp)
+    if timestamp is None:
+        timestamp = wire.uuid7_timestamp(id)
+    return None if timestamp is None else Identity(id, timestamp)
 
 
 def _rules(value: Any) -> list[Problem]:
@@ -150,6 +151,6 @@ def _rules(value: Any) -> list[Problem]:
 
 
 def _text(value: Any) -> str:
-    """The value if it may name something, else nothing."""
-    fits = isinstance(value, str) and 0 < len(value) <= wire.MAX_NAME and jsontext.encodable(value)
-    return str(value) if fits else ""
+    """The value if it can be an id or a type, else an empty string."""
+    is_name = isinstance(value, str) and 0 < len(value) <= wire.MAX_NAME and jsontext.encodable(value)
+    return str(value) if is_name else ""

@@ -1,54 +1,107 @@
-"""What a record is made of. The attributes are listed in docs/records.md; readers of the table rely on them."""
+"""A record as DynamoDB's item. The attributes are listed in docs/records.md; readers of the table rely on them.
+
+On its last delivery an event is claimed as `dead`, with `Interrupted` as the reason, so that the record is right even
+if the function is killed. Whatever its status, a record whose `lease_until` lies ahead is being processed.
+"""
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import attributes
+from rtp.runtime import attributes, jsontext
+from rtp.runtime.errors import info
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.runtime.archive import Archive
+    from rtp.runtime.claims import ClaimRequest, Ending, Origin
     from rtp.runtime.errors import ErrorInfo
     from rtp.runtime.event import Event, Identity
 
     Attributes = dict[str, dict[str, Any]]
 
-MAX_ATTEMPTS_KEPT = 50
+_MAX_ATTEMPTS = 50  # in the list; attempt_count has them all
 _MAX_ATTEMPT_MESSAGE = 200  # characters; the record's own error has all of it
+_MAX_INLINE = {"data": 180_000, "result": 140_000}  # bytes; the rest of the 400 KB is for attempts and the small fields
+_INTERRUPTED = info("Interrupted", "the last attempt did not finish: it was killed, or ran out of time or memory")
 
 
-class Origin(NamedTuple):
-    """How a delivery came, as the record notes it. replay: the run that wants the event processed again."""
+class Items:
+    """Builds the attributes that each write sets."""
 
-    source: str
-    request_id: str = ""
-    trace_id: str = ""
-    raw_key: str = ""
-    message_id: str = ""
-    replay: str = ""
+    def __init__(self, archive: Archive, *, shards: int, clock: Callable[[], float]) -> None:
+        self._archive = archive
+        self._shards = shards
+        self._clock = clock
 
+    def claimed(self, request: ClaimRequest) -> Attributes:
+        """Of a claim."""
+        event = request.event
+        return {
+            **(self.dead(event) if request.is_last else self._status(event, "processing")),
+            **_arrival(event, request.origin),
+            **self._value(event.identity, "data", event.data),
+            "lease": {"S": request.token},
+            "lease_until": millis(request.until),
+            "attempted_at": millis(self._clock()),
+        }
 
-class Claim(NamedTuple):
-    """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored.
+    def first_claimed(self, request: ClaimRequest) -> Attributes:
+        """The whole item of an event's first claim."""
+        return {
+            **key(request.event.identity),
+            **self.claimed(request),
+            "attempt_count": {"N": "1"},
+            "accepted_at": millis(self._clock()),
+        }
 
-    fresh: the record has nothing of an earlier attempt, nor of an end foretold, that this one would have to remove.
-    """
+    def dead(self, event: Event) -> Attributes:
+        """Of a last attempt, for the case that it does not finish."""
+        return {**self._status(event, "dead"), "error": _error(_INTERRUPTED)}
 
-    token: str
-    number: int
-    attempts: list[dict[str, Any]]
-    until: float
-    fresh: bool = False
+    def stored(self, ending: Ending) -> Attributes:
+        """The whole item of an event that is stored as is."""
+        now, event = self._clock(), ending.event
+        return {
+            **key(event.identity),
+            **self._status(event, ending.verdict.status),
+            **_arrival(event, ending.origin),
+            **self._value(event.identity, "data", event.data),
+            "attempts": _attempts(ending, now),
+            "attempt_count": {"N": "1"},
+            "accepted_at": millis(ending.verdict.started),
+            "processed_at": millis(now),
+        }
 
+    def ended(self, ending: Ending) -> Attributes:
+        """Of the end of a claimed attempt."""
+        now, verdict = self._clock(), ending.verdict
+        sets = {
+            **self._status(ending.event, verdict.status),
+            "attempts": _attempts(ending, now),
+            "lease_until": {"N": "0"},
+        }
+        if verdict.error is not None:
+            return sets | {"error": _error(verdict.error)}
+        result = {} if verdict.result is None else self._value(ending.event.identity, "result", verdict.result)
+        return sets | {"processed_at": millis(now)} | result
 
-class Ending(NamedTuple):
-    """How an attempt ended. outcome: processed, failed, rejected or interrupted; status: the record's from now on."""
+    def _status(self, event: Event, status: str) -> Attributes:
+        """The status, and the index partition it is listed in: a bare status would be one hot partition."""
+        shard = zlib.crc32(event.id.encode("utf-8", "surrogatepass")) % self._shards
+        return {"status": {"S": status}, "status_shard": {"S": f"{status}#{shard}"}}
 
-    status: str
-    outcome: str
-    started: float
-    error: ErrorInfo | None = None
-    result: Any = None
+    def _value(self, identity: Identity, name: str, value: Any) -> Attributes:
+        """The value as an attribute, or `name`_key with where it is stored when an item cannot hold it."""
+        try:
+            packed = attributes.pack(value)
+            if attributes.size(packed) <= _MAX_INLINE[name]:
+                return {name: packed}
+        except attributes.NotNativeError:
+            pass
+        return {f"{name}_key": {"S": self._archive.write_value(identity, name, jsontext.dumps(value))}}
 
 
 def key(identity: Identity) -> Attributes:
@@ -56,47 +109,49 @@ def key(identity: Identity) -> Attributes:
     return {"id": {"S": identity.id}, "timestamp": {"N": str(identity.timestamp)}}
 
 
-def status(id: str, name: str, shards: int) -> Attributes:
-    """The status, and the index partition it is listed in: a bare status would be one hot partition."""
-    shard = zlib.crc32(id.encode("utf-8", "surrogatepass")) % shards
-    return {"status": {"S": name}, "status_shard": {"S": f"{name}#{shard}"}}
-
-
-def came(event: Event, origin: Origin) -> Attributes:
-    """What any delivery writes, beside the data."""
-    made: Attributes = {"type": {"S": event.type}, "source": {"S": origin.source}}
-    for name in ("request_id", "trace_id", "raw_key", "message_id"):
-        if text := getattr(origin, name):
-            made[name] = {"S": text}
-    if origin.replay:
-        made["replay_run"] = {"S": origin.replay}
-    return made
-
-
-def error(found: ErrorInfo) -> dict[str, Any]:
-    """The record's own error."""
-    return attributes.pack({"type": found.type, "message": found.message, "signature": found.signature})
-
-
-def attempts(claim: Claim, ending: Ending, origin: Origin, ended: float) -> dict[str, Any]:
-    """The list of attempts with this one at its end; those that never wrote their end were interrupted."""
-    seen = max((int(a["n"]) for a in claim.attempts), default=0)
-    first = max(seen + 1, claim.number - MAX_ATTEMPTS_KEPT)
-    lost = [{"n": n, "outcome": "interrupted"} for n in range(first, claim.number)]
-    made: dict[str, Any] = {
-        "n": claim.number,
-        "at": int(ending.started * 1000),
-        "outcome": ending.outcome,
-        "duration_ms": max(0, int((ended - ending.started) * 1000)),
-    }
-    for name in ("request_id", "trace_id"):
-        if text := getattr(origin, name):
-            made[name] = text
-    if ending.error is not None:
-        made["error"] = {"type": ending.error.type, "message": ending.error.message[:_MAX_ATTEMPT_MESSAGE]}
-    return attributes.pack([*claim.attempts, *lost, made][-MAX_ATTEMPTS_KEPT:])
+def leased(identity: Identity, token: str) -> Attributes:
+    """The key and the lease, which a write asks for that may only follow its own claim."""
+    return {**key(identity), "lease": {"S": token}}
 
 
 def millis(seconds: float) -> dict[str, str]:
     """A time as the table has it."""
     return {"N": str(int(seconds * 1000))}
+
+
+def _arrival(event: Event, origin: Origin) -> Attributes:
+    """What any delivery writes, beside the data."""
+    sets: Attributes = {"type": {"S": event.type}, "source": {"S": origin.source}}
+    for name in ("request_id", "trace_id", "raw_key", "message_id"):
+        if text := getattr(origin, name):
+            sets[name] = {"S": text}
+    if origin.replay:
+        sets["replay_run"] = {"S": origin.replay}
+    return sets
+
+
+def _error(error: ErrorInfo) -> dict[str, Any]:
+    """The record's own error."""
+    return attributes.pack({"type": error.type, "message": error.message, "signature": error.signature})
+
+
+def _attempts(ending: Ending, now: float) -> dict[str, Any]:
+    """The list of attempts with this one at its end; those that never wrote their end were interrupted."""
+    verdict = ending.verdict
+    earlier = ending.claim.attempts if ending.claim else []
+    number = ending.claim.number if ending.claim else 1
+    seen = max((int(attempt["n"]) for attempt in earlier), default=0)
+    first = max(seen + 1, number - _MAX_ATTEMPTS)
+    lost = [{"n": n, "outcome": "interrupted"} for n in range(first, number)]
+    attempt: dict[str, Any] = {
+        "n": number,
+        "at": int(verdict.started * 1000),
+        "outcome": verdict.outcome,
+        "duration_ms": max(0, int((now - verdict.started) * 1000)),
+    }
+    for name in ("request_id", "trace_id"):
+        if text := getattr(ending.origin, name):
+            attempt[name] = text
+    if verdict.error is not None:
+        attempt["error"] = {"type": verdict.error.type, "message": verdict.error.message[:_MAX_ATTEMPT_MESSAGE]}
+    return attributes.pack([*earlier, *lost, attempt][-_MAX_ATTEMPTS:])

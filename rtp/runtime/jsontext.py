@@ -1,4 +1,4 @@
-"""Exact JSON: numbers keep their value, and what another parser or DynamoDB could misread is refused, by path.
+"""Exact JSON: numbers keep their value; what another parser or DynamoDB could misread is refused, with its path.
 
 Fractions become Decimal, never float. Refused: NaN and infinities, numbers of more than 38 digits or outside
 1E-130..1E+126, duplicate keys, lone surrogates, and nesting deeper than MAX_DEPTH.
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 
 class JsonError(ValueError):
-    """Not the JSON that rtp takes; `problems` says what and where, `value` is as much of it as could be read."""
+    """Not JSON that rtp accepts; `problems` says what and where, `value` is as much of it as could be read."""
 
     def __init__(self, *problems: Problem, value: Any = None) -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -37,17 +37,17 @@ class JsonError(ValueError):
 
 
 def loads(text: str | bytes) -> Any:
-    """The value of a JSON text, exactly, or JsonError with every path that is wrong (the first 20)."""
+    """The exact value of a JSON text, or JsonError with the paths of its problems (the first 20)."""
     text = _decoded(text)
-    found: list[str] = []
+    refused: list[str] = []
     try:
-        value = _Decoder(found).decode(text)
+        value = _Decoder(refused).decode(text)
     except RecursionError:
         raise JsonError(Problem("$", f"nested deeper than {MAX_DEPTH} levels")) from None
     except json.JSONDecodeError as error:
         raise JsonError(Problem("$", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}")) from None
-    # The tree is walked only when something in the text asks for it; nearly no event does.
-    if found or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
+    # The tree is walked only when the text gives a reason to; nearly no event does.
+    if refused or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
         problems = [problem for problem, _ in zip(_problems(value, "$", 1), range(_MAX_PROBLEMS), strict=False)]
         if problems:
             raise JsonError(*problems, value=value)
@@ -55,7 +55,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text of a value that `loads` or `exact` gave; Decimals are written digit by digit."""
+    """Compact JSON text of a value that `loads` or `exact` returned; Decimals are written digit by digit."""
     try:
         return json.dumps(
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_float_of_same_text
@@ -65,19 +65,19 @@ def dumps(value: Any) -> str:
 
 
 def exact(value: Any, path: str = "$") -> Any:
-    """A Python value as `loads` would give it, or JsonError. Floats become Decimals of the same digits."""
+    """A Python value as `loads` would return it, or JsonError. Floats become Decimals of the same digits."""
     try:
-        made = _exact(value)
+        converted = _exact(value)
     except RecursionError:
         raise JsonError(Problem(path, f"nested deeper than {MAX_DEPTH} levels")) from None
-    problems = [problem for problem, _ in zip(_problems(made, path, 1), range(_MAX_PROBLEMS), strict=False)]
+    problems = [problem for problem, _ in zip(_problems(converted, path, 1), range(_MAX_PROBLEMS), strict=False)]
     if problems:
         raise JsonError(*problems)
-    return made
+    return converted
 
 
 def child(path: str, key: str) -> str:
-    """Path of a member: `.key` where that is readable, `["any key"]` otherwise."""
+    """Path of a member: `.key` for an identifier, `["any key"]` otherwise."""
     return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
@@ -91,7 +91,7 @@ def encodable(text: str) -> bool:
 
 
 class _Refused(NamedTuple):
-    """Stands in the tree where something may not stay, until its path is known."""
+    """Takes the place of a refused value in the tree until its path is known."""
 
     message: str
     value: Any = None
@@ -102,11 +102,11 @@ class _InexactError(Exception):
 
 
 class _Decoder(json.JSONDecoder):
-    """Notes in `found` that the tree holds something refused, so that clean texts need no second look."""
+    """Lists in `refused` what the tree has refused values for, so that a clean text is not walked again."""
 
-    def __init__(self, found: list[str]) -> None:
+    def __init__(self, refused: list[str]) -> None:
         def refuse(message: str, value: Any = None) -> _Refused:
-            found.append(message)
+            refused.append(message)
             return _Refused(message, value)
 
         def integer(text: str) -> Any:
@@ -119,8 +119,8 @@ class _Decoder(json.JSONDecoder):
             return refuse(f"{text} is not a JSON number")
 
         def pairs(members: list[tuple[str, Any]]) -> Any:
-            made = dict(members)
-            return made if len(made) == len(members) else refuse(f"duplicate key {_duplicate(members)}", made)
+            value = dict(members)
+            return value if len(value) == len(members) else refuse(f"duplicate key {_duplicate(members)}", value)
 
         super().__init__(parse_int=integer, parse_float=fraction, parse_constant=constant, object_pairs_hook=pairs)
 
@@ -128,7 +128,7 @@ class _Decoder(json.JSONDecoder):
 def _decoded(text: str | bytes) -> str:
     if isinstance(text, str):
         if not text.isascii() and not encodable(text):
-            raise JsonError(Problem("$", "a lone surrogate is not Unicode text"))
+            raise JsonError(Problem("$", "it has a lone surrogate, which is not Unicode text"))
         return text
     try:
         return text.decode("utf-8")
@@ -139,7 +139,7 @@ def _decoded(text: str | bytes) -> str:
 def _wide(text: str, refuse: Any) -> Any:
     try:
         number = Decimal(text)
-    except ArithmeticError:  # an exponent beyond what Decimal itself holds
+    except ArithmeticError:  # an exponent beyond Decimal's own range
         return refuse("the number is out of range: 1E-130 to 1E+126")
     if complaint := _complaint(number):
         return refuse(complaint)
@@ -147,7 +147,7 @@ def _wide(text: str, refuse: Any) -> Any:
 
 
 def _complaint(number: Decimal) -> str:
-    """Why DynamoDB could not keep this number exactly; empty when it can."""
+    """Why DynamoDB could not store this number exactly; empty when it can."""
     if not number.is_finite():
         return "NaN and infinity are not JSON numbers"
     if not number:
@@ -155,7 +155,7 @@ def _complaint(number: Decimal) -> str:
     digits = number.as_tuple().digits
     significant = len(bytes(digits).rstrip(b"\0"))
     if significant > _MAX_DIGITS:
-        return f"the number has {significant} digits; at most {_MAX_DIGITS} are kept exactly"
+        return f"the number has {significant} digits; the limit is {_MAX_DIGITS}"
     if not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT:
         return "the number is out of range: 1E-130 to 1E+126"
     return ""
@@ -182,9 +182,9 @@ def _exact(value: Any) -> Any:
         return {key: _exact(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_exact(item) for item in value]
-    for plain in (str, bool, int, Decimal):  # enums and other subclasses
-        if isinstance(value, plain):
-            return plain(value)
+    for base in (str, bool, int, Decimal):  # enums and other subclasses
+        if isinstance(value, base):
+            return base(value)
     return _Refused(f"{kind.__name__} is not JSON")
 
 
@@ -194,7 +194,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
         value = value.value
     if isinstance(value, str):
         if not encodable(value):
-            yield Problem(path, "a lone surrogate is not Unicode text")
+            yield Problem(path, "it has a lone surrogate, which is not Unicode text")
     elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS):
         if complaint := _complaint(Decimal(value)):
             yield Problem(path, complaint)
@@ -209,7 +209,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
             elif not isinstance(key, str):
                 yield Problem(path, f"the key {key!r} is not a string")
             elif not encodable(key):
-                yield Problem(path, "a key holds a lone surrogate, which is not Unicode text")
+                yield Problem(path, "a key has a lone surrogate, which is not Unicode text")
             else:
                 yield from _problems(item, child(path, key), depth + 1)
 
@@ -224,7 +224,7 @@ def _float_of_same_text(value: Any) -> float | int:
 
 
 def _written(value: Any) -> Iterator[str]:
-    """The slow writer, for values with a number that no float has."""
+    """The slow writer, for values with a number that no float equals."""
     if isinstance(value, Decimal):
         yield str(value)
     elif isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Find, import and check the user's processors.
+"""Import and check the user's processors.
 
-`load` is the function's own; `check` is for `rtp deploy` and `rtp run`, which call it in a child interpreter, since
-importing a module runs it: `python -m rtp.runtime.loading PATH` prints the Report as JSON.
+`load` is the function's own; `check` is for `rtp deploy`, which calls it in a child interpreter since importing a
+module runs it, and for `rtp run`.
 """
 
 from __future__ import annotations
@@ -10,35 +10,26 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.runtime import logs, models
 from rtp.runtime.registry import REGISTRY, ProcessorError
 
 if TYPE_CHECKING:
-    from rtp.runtime.registry import Registry
+    from pathlib import Path
 
-
-class Declared(NamedTuple):
-    """A processor as it was found; `where` is file:line."""
-
-    type: str
-    function: str
-    where: str
-    is_async: bool
-    model: str
+    from rtp.runtime.registry import Processor, Registry
 
 
 class Report(NamedTuple):
-    """What a processors file or package holds, and what is wrong with it, each problem as `file:line: why`."""
+    """The processors that a file or package declares, and what is wrong with it, each problem as `file:line: why`."""
 
-    processors: tuple[Declared, ...]
+    processors: tuple[Processor, ...]
     problems: tuple[str, ...]
 
 
 def load(module: str, registry: Registry) -> None:
-    """Import the processors of a function. A failure is kept in the registry: events fail with it, and come again."""
+    """Import the processors of a function. The registry stores a failure: events fail with it, and are retried."""
     if not module:
         return
     try:
@@ -51,9 +42,9 @@ def load(module: str, registry: Registry) -> None:
 
 
 def check(path: Path) -> Report:
-    """Import a processors file or package and look at what it declares. Runs the user's code, in this interpreter."""
+    """Import a processors file or package and check what it declares. Runs the user's code, in this interpreter."""
     folder, name = path.resolve().parent, path.stem if path.suffix == ".py" else path.name
-    before = {made.type for made in REGISTRY}
+    before = {processor.type for processor in REGISTRY}
     sys.path.insert(0, str(folder))
     try:
         importlib.invalidate_caches()
@@ -66,31 +57,17 @@ def check(path: Path) -> Report:
         return Report((), (f"{_place(error, path)}: {type(error).__name__}: {error}",))
     finally:
         sys.path.remove(str(folder))
-    found = [made for made in REGISTRY if made.type not in before]
-    problems = tuple(
-        f"{made.where}: {made.function.__name__}: {why}"
-        for made in found
-        if made.data is not None and (why := models.problem(made.data))
+    declared = tuple(processor for processor in REGISTRY if processor.type not in before)
+    problems = (
+        f"{processor.where}: {processor.function.__name__}: {why}"
+        for processor in declared
+        if processor.data is not None and (why := models.problem(processor.data))
     )
-    return Report(
-        tuple(
-            Declared(made.type, made.function.__name__, made.where, made.is_async, models.name(made.data))
-            for made in found
-        ),
-        problems,
-    )
+    return Report(declared, tuple(problems))
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """file:line of the user's own code that an exception came through last; the path itself if it never reached it."""
+    """file:line of the last frame in the user's own code; the path itself if the error never reached it."""
     inside = str(path.resolve() if path.is_dir() else path.resolve().parent)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(inside)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(path)
-
-
-if __name__ == "__main__":
-    import json
-
-    found = check(Path(sys.argv[1]))
-    answer: dict[str, Any] = {"processors": [made._asdict() for made in found.processors], "problems": found.problems}
-    sys.stdout.write(json.dumps(answer) + "\n")

@@ -1,4 +1,4 @@
-"""One JSON object per line on stdout, which Lambda sends to CloudWatch. Payloads never; their size and hash at most.
+"""One JSON object per line on stdout, which Lambda sends to CloudWatch. No payload is logged, only its size and hash.
 
 Fields: timestamp, level, event_id, event_type, request_id, trace_id, step, message, and what the step adds.
 """
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _MAX_TEXT = 2_000
 _MAX_STACK = 20  # frames
 _threshold = logging.INFO
-_waiting: ContextVar[list[str] | None] = ContextVar("rtp_log_lines", default=None)
+_buffer: ContextVar[list[str] | None] = ContextVar("rtp_log_lines", default=None)
 _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", default=None)
 
 
 def install(level: str) -> None:
-    """Log from `level` on, and give the root logger the same shape, so that processors just use `logging`."""
+    """Log from `level` on, and in the same shape for the root logger, so that processors just use `logging`."""
     set_level(level)
     root = logging.getLogger()
     root.handlers[:] = [_Handler()]
@@ -39,18 +39,18 @@ def install(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """The least level of the pipeline's own lines."""
+    """Set the lowest level of the pipeline's own lines."""
     global _threshold
     _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
 
 
 def about(**fields: Any) -> None:
-    """What the lines that follow in this context (thread or task) are about, such as event_id."""
+    """Add fields such as event_id to the lines that follow in this context (thread or task)."""
     _current.set({name: value for name, value in fields.items() if value})
 
 
 def debug(step: str, message: str, **fields: Any) -> None:
-    """A step of interest to who looks closely."""
+    """A step of interest when debugging."""
     if _threshold <= logging.DEBUG:
         write("DEBUG", step, message, fields)
 
@@ -62,25 +62,25 @@ def info(step: str, message: str, **fields: Any) -> None:
 
 
 def warning(step: str, message: str, **fields: Any) -> None:
-    """A step that failed in a way the pipeline deals with."""
+    """A step that failed in a way the pipeline handles."""
     if _threshold <= logging.WARNING:
         write("WARNING", step, message, fields)
 
 
 def error(step: str, message: str, **fields: Any) -> None:
-    """A step that somebody has to look at."""
+    """A step that somebody has to investigate."""
     if _threshold <= logging.ERROR:
         write("ERROR", step, message, fields)
 
 
 def fingerprint(text: str) -> dict[str, Any]:
-    """Size and hash of a payload, which is all that a log says of it."""
+    """Size and hash of a payload, the only things that are logged of it."""
     data = text.encode("utf-8", "surrogatepass")
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()[:16]}
 
 
 def stack(failure: BaseException) -> list[str]:
-    """The frames of an exception, innermost last, without the values they worked on."""
+    """The frames of an exception, innermost last, without any values."""
     frames = traceback.extract_tb(failure.__traceback__)[-_MAX_STACK:]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
@@ -99,24 +99,24 @@ def write(level: str, step: str, message: str, fields: dict[str, Any]) -> None:
 
 
 def emit(document: dict[str, Any]) -> None:
-    """Write a JSON object as one line, in one call, so that threads do not mix theirs."""
+    """Write a JSON object as one line, in one call, so that lines of several threads do not mix."""
     line = json.dumps(document, separators=(",", ":"), default=str) + "\n"
-    waiting = _waiting.get()
-    if waiting is None:
+    buffer = _buffer.get()
+    if buffer is None:
         _put(line)
     else:
-        waiting.append(line)
+        buffer.append(line)
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Write the lines of a step taken with a whole batch at once: whoever reads them is woken once."""
+    """Write the lines of a whole batch in one call, so that their reader wakes once."""
     lines: list[str] = []
-    token = _waiting.set(lines)
+    token = _buffer.set(lines)
     try:
         yield
     finally:
-        _waiting.reset(token)
+        _buffer.reset(token)
         _put("".join(lines))
 
 

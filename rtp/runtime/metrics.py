@@ -22,26 +22,26 @@ _UNITS = {"ProcessingTime": "Milliseconds", "AgeAtProcessing": "Milliseconds"}
 
 
 class Metrics:
-    """What one invocation counted; `lines` makes its EMF documents."""
+    """The metrics of one invocation; `lines` has its EMF documents."""
 
     def __init__(
-        self, settings: Settings, known: Callable[[str], bool], clock: Callable[[], float] = time.time
+        self, settings: Settings, has_processor: Callable[[str], bool], clock: Callable[[], float] = time.time
     ) -> None:
         self._settings = settings
-        self._known = known
+        self._has_processor = has_processor
         self._clock = clock
         self._by_type: dict[str, dict[str, list[float]]] = {}
 
     def add(self, type: str, name: str, value: float = 1) -> None:
-        """Note a value of a metric for an event of a type."""
-        values = self._by_type.setdefault(type if self._known(type) else OTHER, {})
+        """Add a value of a metric for an event of a type."""
+        values = self._by_type.setdefault(type if self._has_processor(type) else OTHER, {})
         if name in _UNITS:
             values.setdefault(name, []).append(value)
         else:
             values.setdefault(name, [0])[0] += value
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """One document per type; all that was counted is given out once."""
+        """One document per type. Each value is in one of them, once."""
         counted, self._by_type = self._by_type, {}
         settings = self._settings
         for type, metrics in counted.items():

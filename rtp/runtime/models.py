@@ -1,4 +1,4 @@
-"""What an event's data must look like: a dataclass or msgspec Struct (msgspec), or a JSON Schema (fastjsonschema).
+"""Models of an event's data: a dataclass or msgspec Struct (msgspec), or a JSON Schema (fastjsonschema).
 
 Each library is imported only when a processor asks for it.
 """
@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 
 class MismatchError(ValueError):
-    """Data that does not fit its processor's model; `problems` has the paths."""
+    """Data that does not match its processor's model; `problems` has the paths."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
         self.problems = problems
 
 
-def fit(model: Any, data: Any) -> Any:
-    """Data as its processor wants it: an instance of the class, or the data itself where the model is a JSON Schema."""
+def convert(model: Any, data: Any) -> Any:
+    """The data as its processor gets it: an instance of the class, or the data itself where the model is a JSON Schema.
+
+    Raises MismatchError.
+    """
     return _by_schema(model, data) if isinstance(model, dict) else _by_class(model, data)
 
 
@@ -42,13 +45,6 @@ def problem(model: Any) -> str:
     except Exception as error:
         return f"data= cannot be used: {error}"
     return ""
-
-
-def name(model: Any) -> str:
-    """What a model is called; empty without one."""
-    if model is None:
-        return ""
-    return str(model.get("title", "JSON Schema")) if isinstance(model, dict) else str(getattr(model, "__name__", model))
 
 
 def _by_class(model: Any, data: Any) -> Any:
@@ -82,5 +78,5 @@ def _validator(schema: str) -> Callable[[Any], Any]:
 
     import fastjsonschema
 
-    made: Callable[[Any], Any] = fastjsonschema.compile(json.loads(schema), use_default=False)
-    return made
+    validate: Callable[[Any], Any] = fastjsonschema.compile(json.loads(schema), use_default=False)
+    return validate

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtp.runtime import wire
+from rtp.runtime import jsontext, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rtp.runtime.event import Event
+    from rtp.runtime.event import Emitted, Event
 
 
 class Reject(Exception):
@@ -18,11 +18,18 @@ class Reject(Exception):
 
 
 class ProcessorError(Exception):
-    """A processor is declared wrongly, or its module cannot be imported; says where."""
+    """A processor is declared wrongly, or its module cannot be imported; the message says where."""
+
+
+class Answer(NamedTuple):
+    """What a processor returned, as exact JSON, and what it emitted."""
+
+    result: Any
+    emitted: tuple[Emitted, ...]
 
 
 class Processor(NamedTuple):
-    """One registered function. `data` is the model its event's data must fit, or None."""
+    """One registered function. `data` is the model that the event's data must match, or None."""
 
     type: str
     function: Callable[[Event], Any]
@@ -39,6 +46,14 @@ class Processor(NamedTuple):
         code = inspect.unwrap(self.function).__code__
         return f"{code.co_filename}:{code.co_firstlineno}"
 
+    def call(self, event: Event) -> Answer:
+        """Process an event with a plain function. Raises what the function does, and JsonError for its result."""
+        return _answer(event, self.function(event))
+
+    async def call_async(self, event: Event) -> Answer:
+        """As `call`, with an async function."""
+        return _answer(event, await self.function(event))
+
 
 class Registry:
     """Processors by event type."""
@@ -48,23 +63,21 @@ class Registry:
         self.failure: BaseException | None = None
         """Why the processors could not be loaded; while it is set, every event fails with it and is tried again."""
 
-    def add(self, made: Processor) -> None:
+    def add(self, new: Processor) -> None:
         """Register a processor; ProcessorError if its declaration cannot work."""
-        if not isinstance(made.type, str) or not 0 < len(made.type) <= wire.MAX_NAME:
-            raise ProcessorError(
-                f"@processor takes an event type of 1 to {wire.MAX_NAME} characters, not {made.type!r}"
-            )
-        if not inspect.isroutine(made.function):
-            raise ProcessorError(f"@processor({made.type!r}) decorates a function, not {made.function!r}")
-        if problem := _signature_problem(made.function):
-            raise ProcessorError(f"{made.where}: {made.function.__name__} {problem}")
-        other = self._by_type.get(made.type)
-        if other is not None and other.where != made.where:
-            raise ProcessorError(f"{made.where}: {made.type!r} has a processor already, at {other.where}")
-        self._by_type[made.type] = made
+        if not isinstance(new.type, str) or not 0 < len(new.type) <= wire.MAX_NAME:
+            raise ProcessorError(f"@processor takes an event type of 1 to {wire.MAX_NAME} characters, not {new.type!r}")
+        if not inspect.isroutine(new.function):
+            raise ProcessorError(f"@processor({new.type!r}) decorates a function, not {new.function!r}")
+        if problem := _signature_problem(new.function):
+            raise ProcessorError(f"{new.where}: {new.function.__name__} {problem}")
+        other = self._by_type.get(new.type)
+        if other is not None and other.where != new.where:
+            raise ProcessorError(f"{new.where}: {new.type!r} has a processor already, at {other.where}")
+        self._by_type[new.type] = new
 
     def get(self, type: str) -> Processor | None:
-        """The processor of a type; None when its events are stored as they come."""
+        """The processor of a type; None when its events are stored as is."""
         if self.failure is not None:
             return Processor(type, self._fail)
         return self._by_type.get(type)
@@ -78,9 +91,6 @@ class Registry:
     def __iter__(self) -> Iterator[Processor]:
         return iter(self._by_type.values())
 
-    def __len__(self) -> int:
-        return len(self._by_type)
-
 
 REGISTRY = Registry()
 """Where `@processor` registers; the user's module is imported once per function instance."""
@@ -90,7 +100,7 @@ def processor(type: str, *, data: Any = None) -> Callable[[Callable[[Event], Any
     """Register a function, plain or async, for events of a type.
 
     It gets the Event and returns JSON, or None for "store as is". `data` may be a dataclass, a msgspec Struct or a JSON
-    Schema (a dict): what does not fit is refused with 400 and its paths, and `event.data` is an instance of the class.
+    Schema (a dict): other data is refused with 400 and its paths, and `event.data` is an instance of the class.
     """
 
     def register(function: Callable[[Event], Any]) -> Callable[[Event], Any]:
@@ -98,6 +108,10 @@ def processor(type: str, *, data: Any = None) -> Callable[[Callable[[Event], Any
         return function
 
     return register
+
+
+def _answer(event: Event, result: Any) -> Answer:
+    return Answer(None if result is None else jsontext.exact(result), tuple(event.emitted))
 
 
 def _signature_problem(function: Callable[..., Any]) -> str:

@@ -1,7 +1,7 @@
-"""Run processors side by side: plain functions on threads, `async def` on one event loop, all as futures.
+"""Run processors concurrently: plain functions on threads, `async def` on one event loop, all as futures.
 
-The threads are daemons and made for the batch: one that hangs past the function's time is left behind and holds up
-neither this answer nor the next batch.
+The threads are daemons and made for the batch: one that hangs past the function's time is left behind and delays
+neither this response nor the next batch.
 """
 
 from __future__ import annotations
@@ -9,23 +9,105 @@ from __future__ import annotations
 import threading
 from collections import deque
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from contextvars import copy_context
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from rtp.runtime import logs
+from rtp.runtime.delivery import Attempt, Claimed
+from rtp.runtime.errors import OutOfTimeError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
+    from rtp.runtime.delivery import Ended
+    from rtp.runtime.event import Event
+    from rtp.runtime.invocation import Invocation
+    from rtp.runtime.registry import Answer, Processor
+
 _LINGER = 0.02  # s; how long the first to end waits for others, so that they are written together
 
 
-def start_threads(calls: Sequence[Callable[[], Any]], concurrency: int) -> list[Future[Any]]:
+def run(invocation: Invocation, items: Sequence[Claimed | Attempt | Ended]) -> Iterator[list[Attempt | Ended]]:
+    """Call the processors, and yield the attempts in groups as they end; what needs no call is in the first group."""
+    ready: list[Attempt | Ended] = []
+    calls: list[tuple[Claimed, Processor]] = []
+    for item in items:
+        if not isinstance(item, Claimed):
+            ready.append(item)
+        elif item.received.reading.invalid is not None or (processor := item.received.reading.processor) is None:
+            ready.append(Attempt(item, error=item.received.reading.invalid))
+        else:
+            calls.append((item, processor))
+    running = _start(calls, invocation.runtime.settings.batch_concurrency)
+    for done in _ended(list(running), invocation.deadline.remaining):
+        yield [*ready, *(_attempt(future, running.pop(future)) for future in done)]
+        ready = []
+    late = OutOfTimeError(f"no result before the function's {invocation.deadline.total:g} s were nearly over")
+    if rest := [*ready, *(Attempt(claimed, error=late) for claimed in running.values())]:
+        yield rest
+
+
+def _start(calls: Sequence[tuple[Claimed, Processor]], concurrency: int) -> dict[Future[Answer], Claimed]:
+    threads = [(claimed, _call(claimed, processor)) for claimed, processor in calls if not processor.is_async]
+    tasks = [(claimed, _task(claimed, processor)) for claimed, processor in calls if processor.is_async]
+    futures = _start_threads([call for _, call in threads], concurrency)
+    futures += _start_tasks([call for _, call in tasks], concurrency) if tasks else []
+    return dict(zip(futures, [claimed for claimed, _ in [*threads, *tasks]], strict=True))
+
+
+def _call(claimed: Claimed, processor: Processor) -> Callable[[], Answer]:
+    def call() -> Answer:
+        with _attempted(claimed) as event:
+            return processor.call(event)
+
+    return call
+
+
+def _task(claimed: Claimed, processor: Processor) -> Callable[[], Coroutine[Any, Any, Answer]]:
+    async def task() -> Answer:
+        with _attempted(claimed) as event:
+            return await processor.call_async(event)
+
+    return task
+
+
+@contextmanager
+def _attempted(claimed: Claimed) -> Iterator[Event]:
+    """The event for its processor. Log lines in this block name the event, and AWS calls are under its span."""
+    received, delivery = claimed.received, claimed.received.delivery
+    logs.about(**received.subject)
+    event = replace(
+        received.event,
+        data=received.reading.data,
+        source=delivery.source,
+        attempt=claimed.number,
+        request_id=delivery.request_id,
+        trace_id=received.trace.id,
+        depth=delivery.depth,
+        emitted=[],
+    )
+    with received.trace.span(f"processor {event.type}"):
+        yield event
+
+
+def _attempt(future: Future[Answer], claimed: Claimed) -> Attempt:
+    if future.cancelled():
+        return Attempt(claimed, error=OutOfTimeError("the processor was cancelled"))
+    if (failure := future.exception()) is not None:
+        return Attempt(claimed, error=failure)
+    return Attempt(claimed, *future.result())
+
+
+def _start_threads(calls: Sequence[Callable[[], Answer]], concurrency: int) -> list[Future[Answer]]:
     """Start calls on at most `concurrency` threads, in order."""
-    futures: list[Future[Any]] = [Future() for _ in calls]
+    futures: list[Future[Answer]] = [Future() for _ in calls]
     waiting = deque(zip(futures, calls, strict=True))
 
-    def work() -> None:
+    def take() -> None:
         while True:
             try:
                 future, call = waiting.popleft()
@@ -33,39 +115,39 @@ def start_threads(calls: Sequence[Callable[[], Any]], concurrency: int) -> list[
                 return
             if future.set_running_or_notify_cancel():
                 try:
-                    made = call()
+                    answer = call()
                 except BaseException as error:
                     future.set_exception(error)
                 else:
-                    future.set_result(made)
+                    future.set_result(answer)
 
     for _ in range(min(concurrency, len(calls))):
         if not waiting:
             break  # quick calls are all done by the threads that are there
-        threading.Thread(target=copy_context().run, args=(work,), daemon=True).start()
+        threading.Thread(target=copy_context().run, args=(take,), daemon=True).start()
     return futures
 
 
-def start_tasks(calls: Sequence[Callable[[], Coroutine[Any, Any, Any]]], concurrency: int) -> list[Future[Any]]:
+def _start_tasks(calls: Sequence[Callable[[], Coroutine[Any, Any, Answer]]], concurrency: int) -> list[Future[Answer]]:
     """Start coroutines on the event loop, at most `concurrency` at a time."""
     import asyncio
 
     loop, gate = _loop(), asyncio.Semaphore(concurrency)
 
-    async def gated(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def gated(call: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
         async with gate:
             return await call()
 
     return [asyncio.run_coroutine_threadsafe(gated(call), loop) for call in calls]
 
 
-def ended(futures: Iterable[Future[Any]], until: Callable[[], float]) -> Iterator[set[Future[Any]]]:
-    """Groups of futures as they end, until `until()` has no seconds left; what is still running then is cancelled."""
+def _ended(futures: Iterable[Future[Any]], remaining: Callable[[], float]) -> Iterator[set[Future[Any]]]:
+    """Groups of futures as they end, while seconds are `remaining()`; what still runs after that is cancelled."""
     pending = set(futures)
     while pending:
-        done, pending = wait(pending, timeout=max(0.0, until()), return_when=FIRST_COMPLETED)
+        done, pending = wait(pending, timeout=max(0.0, remaining()), return_when=FIRST_COMPLETED)
         if done and pending:
-            more, pending = wait(pending, timeout=max(0.0, min(_LINGER, until())), return_when=ALL_COMPLETED)
+            more, pending = wait(pending, timeout=max(0.0, min(_LINGER, remaining())), return_when=ALL_COMPLETED)
             done |= more
         if not done:
             for future in pending:

@@ -1,4 +1,4 @@
-"""The functions' environment variables -> Settings. The stack writes them, by the names in rtp/contract.py."""
+"""Settings from the functions' environment variables. The stack sets them, by the names in rtp/contract.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Settings(NamedTuple):
-    """Where the pipeline's parts are and how it behaves; backoff in seconds."""
+    """The names of the pipeline's resources and how it behaves; backoff in seconds."""
 
     project: str = "rtp"
     env: str = "local"
@@ -47,6 +47,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings of this function. What is not set keeps its default, so that a missing variable fails no import."""
+    """Settings of this function. A missing variable leaves the default, so that it fails no import."""
     env = os.environ if environ is None else environ
     return Settings(**{field: kind(env[name]) for name, (field, kind) in _VARIABLES.items() if name in env})

@@ -1,11 +1,7 @@
 """DynamoDB: one item an event. Conditional writes make a repeat harmless and let one delivery at a time run.
 
 claim   takes the event with a lease that ends with the function's time; refused while another runs, or once processed
-keep    writes an event that needs no processing, in one step; refused if there is a record
-finish  ends the claim with the attempt's outcome; refused if the lease was lost
-
-On its last delivery an event is claimed as `dead`, with `Interrupted` as the reason, so that the record is right even
-if the function is killed. Whatever its status, a record whose `lease_until` lies ahead is being worked on.
+finish  writes how the attempt ended; refused if the lease was lost. An event without a claim is inserted, in one step
 
 Each has a form for a whole batch, which takes the usual case in one call (rtp.runtime.statements) and leaves the rest
 to the single form.
@@ -13,78 +9,48 @@ to the single form.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import attributes, items, jsontext, statements
-from rtp.runtime.errors import info
-from rtp.runtime.items import Claim, Ending, Origin
+from rtp.runtime import attributes, items, statements
+from rtp.runtime.claims import Claim, ClaimRequest, Leased, Processed
+from rtp.runtime.items import Items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rtp.runtime.archive import Archive
+    from rtp.runtime.claims import Ending, Taken
     from rtp.runtime.event import Event, Identity
     from rtp.runtime.items import Attributes
 
-_MAX_INLINE = {"data": 180_000, "result": 140_000}  # bytes; the rest of the 400 KB is for attempts and the small fields
 _MAX_LEASE = 900 + 60  # s; a lease that ends later was written by a clock that is wrong
 _FREE = (
     "attribute_not_exists(id) OR (#status <> :processed AND "
     "(attribute_not_exists(lease_until) OR lease_until < :now OR lease_until > :horizon))"
 )
-# A replay may have a processed event too, once: a second delivery of the same run finds it done.
+# A replay may also claim a processed event, once: for a second delivery of the same run it is processed.
 _AGAIN = f"({_FREE}) OR (#status = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
-_INTERRUPTED = info("Interrupted", "the last attempt came to no end: killed, or out of time or memory")
-
-
-class Known(NamedTuple):
-    """The event has been processed; this is its record, without what is kept beside it."""
-
-    record: dict[str, Any]
-
-
-class Busy(NamedTuple):
-    """Another delivery works on the event until `until` (epoch s); `message_id` is its message, if that comes again."""
-
-    until: float
-    message_id: str = ""
-
-
-class Wanted(NamedTuple):
-    """A delivery that asks for its event. `token` makes a repeated request the same one."""
-
-    event: Event
-    origin: Origin
-    until: float
-    last: bool
-    token: str
-
-    @classmethod
-    def of(cls, event: Event, origin: Origin, *, until: float, last: bool) -> Wanted:
-        """With a token of its own."""
-        return cls(event, origin, until, last, os.urandom(12).hex())
+_OWN = "lease = :token"
 
 
 class Store:
-    """The table. Values too large for an item are kept in the archive, and read from there."""
+    """The table. Values too large for an item are stored in the archive, and read from there."""
 
     def __init__(
         self, dynamodb: Any, table: str, archive: Archive, *, shards: int = 4, clock: Callable[[], float] = time.time
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._archive = archive
-        self._shards = shards
+        self._items = Items(archive, shards=shards, clock=clock)
         self._clock = clock
 
-    def claim(self, wanted: Wanted) -> Claim | Known | Busy:
-        """Take the event for this delivery."""
+    def claim(self, request: ClaimRequest) -> Claim | Taken:
+        """Claim the event for a delivery."""
         now = self._clock()
-        sets = self._claimed(wanted, now)
-        # A request has no message: the one of an earlier delivery must not seem to stand for it.
+        sets = self._items.claimed(request)
+        # A request has no message: the one of an earlier delivery must not seem to be its own.
         removes = [name for name in ("data" if "data_key" in sets else "data_key", "message_id") if name not in sets]
         values = {
             ":processed": {"S": "processed"},
@@ -93,173 +59,125 @@ class Store:
             ":zero": {"N": "0"},
             ":one": {"N": "1"},
         }
-        counted = ", attempt_count = if_not_exists(attempt_count, :zero) + :one"
-        counted += ", accepted_at = if_not_exists(accepted_at, :now)"
+        counters = ", attempt_count = if_not_exists(attempt_count, :zero) + :one"
+        counters += ", accepted_at = if_not_exists(accepted_at, :now)"
+        condition = _AGAIN if request.origin.replay else _FREE
         try:
-            free = _AGAIN if wanted.origin.replay else _FREE
-            old = self._update(wanted.event.identity, sets, counted, removes, values, free, "ALL_OLD")
+            old = self._update(
+                request.event.identity, sets, removes, condition, values, counters=counters, returned="ALL_OLD"
+            )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             item = refused.response.get("Item") or {}
-            if item.get("lease", {}).get("S") == wanted.token:  # our own write, sent again since its answer was lost
-                return Claim(wanted.token, int(item["attempt_count"]["N"]), _attempts(item), wanted.until)
-            return self._standing(item)
+            if item.get("lease", {}).get("S") == request.token:  # our own write, sent again since its answer was lost
+                return Claim(request.token, int(item["attempt_count"]["N"]), _attempts(item), request.until)
+            return _taken(item)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
-        return Claim(wanted.token, number, _attempts(old), wanted.until, fresh=not old and not wanted.last)
+        return Claim(request.token, number, _attempts(old), request.until, is_fresh=not old and not request.is_last)
 
-    def claim_all(self, wanted: Sequence[Wanted]) -> list[Claim | None]:
-        """Take events that have no record yet, in one call; None for each that has to be claimed singly."""
-        now = self._clock()
-        first = {"attempt_count": {"N": "1"}, "accepted_at": items.millis(now)}
-        new = [{**items.key(w.event.identity), **self._claimed(w, now), **first} for w in wanted]
-        done = statements.insert(self._dynamodb, self._table, new)
+    def claim_all(self, requests: Sequence[ClaimRequest]) -> list[Claim | None]:
+        """Claim events that have no record yet, in one call; None for each that has to be claimed singly."""
+        inserted = statements.insert(self._dynamodb, self._table, [self._items.first_claimed(r) for r in requests])
         return [
-            Claim(w.token, 1, [], w.until, fresh=not w.last) if did else None
-            for w, did in zip(wanted, done, strict=True)
+            Claim(request.token, 1, [], request.until, is_fresh=not request.is_last) if done else None
+            for request, done in zip(requests, inserted, strict=True)
         ]
 
-    def condemn(self, event: Event, claim: Claim) -> None:
-        """Have the record say what it would have to if this attempt were killed, where only its claim told it is last.
+    def mark_dead(self, event: Event, claim: Claim) -> None:
+        """Make the record right for the case that this attempt is killed, where only its claim showed that it is last.
 
         Nothing is written if the lease was lost.
         """
-        sets = {**items.status(event.id, "dead", self._shards), "error": items.error(_INTERRUPTED)}
         with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._update(event.identity, sets, "", [], {":token": {"S": claim.token}}, "lease = :token", "NONE")
+            self._update(event.identity, self._items.dead(event), [], _OWN, {":token": {"S": claim.token}})
 
-    def keep(self, event: Event, origin: Origin, started: float) -> Known | None:
-        """Write an event that is stored as it came. None when written, else the processed record that is there.
+    def finish(self, ending: Ending) -> Taken | None:
+        """Write how the attempt ended. None when written; otherwise who has the event now."""
+        claim = ending.claim
+        if claim is None:
+            try:
+                return self._insert(ending)
+            except LookupError:  # of a time when there was a processor, or of a killed delivery
+                answer = self.claim(ClaimRequest.of(ending.event, ending.origin, until=self._clock()))
+            if not isinstance(answer, Claim):
+                return answer
+            claim = answer
+        sets = self._items.ended(ending._replace(claim=claim))
+        removes = ["error"] if ending.verdict.error is None else []
+        removes += [name for name in ("result", "result_key") if name not in sets]
+        try:
+            self._update(ending.event.identity, sets, removes, _OWN, {":token": {"S": claim.token}})
+        except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
+            return _taken(refused.response.get("Item") or {})
+        return None
 
-        Raises LookupError when an unfinished record stands in the way, which has to be claimed.
+    def finish_all(self, endings: Sequence[Ending]) -> list[bool]:
+        """Write how attempts ended, in a call for each kind; False for each that has to be finished singly.
+
+        Where there may be attributes to remove, of an earlier attempt or of a failure, it is left to `finish`.
         """
+        new = [ending for ending in endings if ending.claim is None]
+        easy = [e for e in endings if e.claim is not None and e.claim.is_fresh and e.verdict.error is None]
+        changes = [(self._items.ended(e), items.leased(e.event.identity, e.claim.token)) for e in easy if e.claim]
+        written = statements.insert(self._dynamodb, self._table, [self._items.stored(ending) for ending in new])
+        written += statements.update(self._dynamodb, self._table, changes)
+        done = {id(ending) for ending, was in zip([*new, *easy], written, strict=True) if was}
+        return [id(ending) in done for ending in endings]
+
+    def get(self, identity: Identity) -> Taken | None:
+        """Who has the event now; None without a record."""
+        response = self._dynamodb.get_item(TableName=self._table, Key=items.key(identity), ConsistentRead=True)
+        return _taken(response["Item"]) if response.get("Item") else None
+
+    def _insert(self, ending: Ending) -> Processed | None:
+        """Write an event that is stored as is. LookupError if an unfinished record has to be claimed for that."""
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
-                Item=self._kept(event, origin, started),
+                Item=self._items.stored(ending),
                 ConditionExpression="attribute_not_exists(id)",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-            standing = self._standing(refused.response.get("Item") or {})
-            if isinstance(standing, Known):
-                return standing
-            raise LookupError(event.id) from None
+            taken = _taken(refused.response.get("Item") or {})
+            if isinstance(taken, Processed):
+                return taken
+            raise LookupError(ending.event.id) from None
         return None
-
-    def keep_all(self, kept: Sequence[tuple[Event, Origin, float]]) -> list[bool]:
-        """Write events that are stored as they came, in one call; False for each that has to be kept singly."""
-        return statements.insert(self._dynamodb, self._table, [self._kept(*one) for one in kept])
-
-    def finish(self, event: Event, origin: Origin, claim: Claim, ending: Ending) -> Known | Busy | None:
-        """Write how the attempt ended. None when written; otherwise who has the event now."""
-        sets = self._ended(event, origin, claim, ending)
-        removes = ["error"] if ending.error is None else []
-        removes += [name for name in ("result", "result_key") if name not in sets]
-        try:
-            self._update(event.identity, sets, "", removes, {":token": {"S": claim.token}}, "lease = :token", "NONE")
-        except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-            return self._standing(refused.response.get("Item") or {})
-        return None
-
-    def finish_all(self, endings: Sequence[tuple[Event, Origin, Claim, Ending]]) -> list[bool]:
-        """Write how attempts ended, in one call; False for each that has to be finished singly.
-
-        Where there may be attributes to remove, of an earlier attempt or of a failure, it is left to `finish`.
-        """
-        easy = [index for index, (_, _, claim, ending) in enumerate(endings) if claim.fresh and not ending.error]
-        changes = []
-        for index in easy:
-            event, origin, claim, ending = endings[index]
-            where = {**items.key(event.identity), "lease": {"S": claim.token}}
-            changes.append((self._ended(event, origin, claim, ending), where))
-        done = dict(zip(easy, statements.update(self._dynamodb, self._table, changes), strict=True))
-        return [done.get(index, False) for index in range(len(endings))]
-
-    def get(self, identity: Identity) -> Known | Busy | None:
-        """Where the event stands now: processed, being worked on, or neither."""
-        found = self._dynamodb.get_item(TableName=self._table, Key=items.key(identity), ConsistentRead=True).get("Item")
-        return self._standing(found) if found else None
-
-    def _claimed(self, wanted: Wanted, now: float) -> Attributes:
-        event, last = wanted.event, wanted.last
-        return {
-            **items.status(event.id, "dead" if last else "processing", self._shards),
-            **items.came(event, wanted.origin),
-            **self._value(event.identity, "data", event.data),
-            **({"error": items.error(_INTERRUPTED)} if last else {}),
-            "lease": {"S": wanted.token},
-            "lease_until": items.millis(wanted.until),
-            "attempted_at": items.millis(now),
-        }
-
-    def _kept(self, event: Event, origin: Origin, started: float) -> Attributes:
-        now = self._clock()
-        claim, ending = Claim("", 1, [], 0), Ending("processed", "processed", started)
-        return {
-            **items.key(event.identity),
-            **items.status(event.id, "processed", self._shards),
-            **items.came(event, origin),
-            **self._value(event.identity, "data", event.data),
-            "attempts": items.attempts(claim, ending, origin, now),
-            "attempt_count": {"N": "1"},
-            "accepted_at": items.millis(started),
-            "processed_at": items.millis(now),
-        }
-
-    def _ended(self, event: Event, origin: Origin, claim: Claim, ending: Ending) -> Attributes:
-        now = self._clock()
-        made = {
-            **items.status(event.id, ending.status, self._shards),
-            "attempts": items.attempts(claim, ending, origin, now),
-            "lease_until": {"N": "0"},
-        }
-        if ending.error is not None:
-            made["error"] = items.error(ending.error)
-            return made
-        made["processed_at"] = items.millis(now)
-        return made if ending.result is None else made | self._value(event.identity, "result", ending.result)
-
-    def _value(self, identity: Identity, name: str, value: Any) -> Attributes:
-        """The value as an attribute, or `name`_key with where it is kept when an item cannot hold it."""
-        try:
-            packed = attributes.pack(value)
-            if attributes.size(packed) <= _MAX_INLINE[name]:
-                return {name: packed}
-        except attributes.NotNativeError:
-            pass
-        return {f"{name}_key": {"S": self._archive.write_value(identity, name, jsontext.dumps(value))}}
-
-    def _standing(self, item: Attributes) -> Known | Busy:
-        status = item.get("status", {}).get("S")
-        if status != "processed":
-            until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
-            # A message in its last attempt does not come again, so nothing may be left to it.
-            return Busy(until, item.get("message_id", {}).get("S", "") if status == "processing" else "")
-        return Known({name: attributes.unpack(value) for name, value in item.items()})
 
     def _update(
         self,
         identity: Identity,
         sets: Attributes,
-        counted: str,
         removes: list[str],
-        values: Attributes,
         condition: str,
-        returned: str,
+        values: Attributes,
+        *,
+        counters: str = "",
+        returned: str = "NONE",
     ) -> Attributes:
         names = {f"#{name}": name for name in [*sets, *removes]}
         changes = ", ".join(f"#{name} = :_{name}" for name in sets)
         removed = f" REMOVE {', '.join(f'#{name}' for name in removes)}" if removes else ""
-        made: dict[str, Attributes] = self._dynamodb.update_item(
+        response: dict[str, Attributes] = self._dynamodb.update_item(
             TableName=self._table,
             Key=items.key(identity),
-            UpdateExpression=f"SET {changes}{counted}{removed}",
+            UpdateExpression=f"SET {changes}{counters}{removed}",
             ConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={**values, **{f":_{name}": value for name, value in sets.items()}},
             ReturnValues=returned,
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
-        return made.get("Attributes", {})
+        return response.get("Attributes", {})
+
+
+def _taken(item: Attributes) -> Taken:
+    status = item.get("status", {}).get("S")
+    if status != "processed":
+        until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
+        # A message in its last attempt is not delivered again, so it covers no other delivery.
+        return Leased(until, item.get("message_id", {}).get("S", "") if status == "processing" else "")
+    return Processed({name: attributes.unpack(value) for name, value in item.items()})
 
 
 def _attempts(item: Attributes) -> list[dict[str, Any]]:

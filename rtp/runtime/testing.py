@@ -14,24 +14,29 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import event as events
-from rtp.runtime import jsontext, models
-from rtp.runtime.registry import REGISTRY, Reject
+from rtp.runtime import jsontext
+from rtp.runtime.event import Identity
+from rtp.runtime.jsontext import JsonError
+from rtp.runtime.reading import read
+from rtp.runtime.registry import REGISTRY
+from rtp.runtime.verdict import judge
 
 if TYPE_CHECKING:
     from rtp.runtime.event import Emitted, Event
-    from rtp.runtime.registry import Registry
+    from rtp.runtime.reading import Reading
+    from rtp.runtime.registry import Answer, Processor, Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of an event: its result, what it emitted, and the error if it was refused or failed.
+    """How an event ended: its result, what it emitted, and the error if it was refused or failed.
 
     outcome: processed, invalid (400), rejected (422, or the dead-letter queue), failed (it would be tried again).
     """
 
     outcome: str
     event: Event | None = None
+    processor: Processor | None = None
     result: Any = None
     emitted: tuple[Emitted, ...] = ()
     error: Exception | None = None
@@ -41,13 +46,12 @@ class Ran:
 def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, attempt: int = 1) -> Event:
     """An event as a processor of its type gets it: exact numbers, and the model's instance where there is a model.
 
-    Raises what the door would refuse it with.
+    Raises the error that the API would refuse it with.
     """
-    made = _read(_payload(type, data, id, timestamp), attempt)
-    handled = REGISTRY.get(type)
-    if handled is None or handled.data is None:
-        return made
-    return replace(made, data=models.fit(handled.data, made.data))
+    reading = _read(_payload(type, data, id, timestamp), REGISTRY)
+    if reading.invalid is not None:
+        raise reading.invalid
+    return replace(reading.event, data=reading.data, attempt=attempt)
 
 
 def run(
@@ -64,28 +68,35 @@ def run(
 
 
 def run_value(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) -> Ran:
-    """As `run`, with the whole event: a dict, or its JSON text. An id and a time are made where it has none."""
+    """As `run`, with the whole event: a dict, or its JSON text. A missing id or time is filled in."""
     try:
-        made = _read(value, attempt)
-        handled = registry.get(made.type)
-        model = None if handled is None or handled.data is None else models.fit(handled.data, made.data)
-    except (events.InvalidEventError, jsontext.JsonError, models.MismatchError) as error:
+        reading = _read(value, registry)
+    except JsonError as error:
         return Ran("invalid", error=error, problems=error.problems)
-    if handled is None:
-        return Ran("processed", made)
-    given = made if model is None else replace(made, data=model)
+    if reading.invalid is not None:
+        return Ran(judge(reading.invalid).kind, error=reading.invalid, problems=reading.invalid.problems)
+    event = replace(reading.event, attempt=attempt)
+    if reading.processor is None:
+        return Ran(judge(None).kind, event)
     try:
-        answer = handled.function(given)
-        if handled.is_async:
-            import asyncio
-
-            answer = asyncio.run(answer)
-        result = None if answer is None else jsontext.exact(answer)
-    except Reject as error:
-        return Ran("rejected", made, error=error)
+        answer = _call(reading.processor, replace(event, data=reading.data, emitted=[]))
     except Exception as error:
-        return Ran("failed", made, error=error)
-    return Ran("processed", made, result, tuple(made.emitted))
+        return Ran(judge(error).kind, event, reading.processor, error=error)
+    return Ran(judge(None).kind, event, reading.processor, answer.result, answer.emitted)
+
+
+def _call(processor: Processor, event: Event) -> Answer:
+    if not processor.is_async:
+        return processor.call(event)
+    import asyncio
+
+    return asyncio.run(processor.call_async(event))
+
+
+def _read(value: Any, registry: Registry) -> Reading:
+    """Raises JsonError for a value that is not JSON."""
+    text = value if isinstance(value, (str, bytes)) else jsontext.dumps(jsontext.exact(value))
+    return read(registry, text, Identity(str(uuid.uuid4()), int(time.time() * 1000)))
 
 
 def _payload(type: str, data: Any, id: str, timestamp: int | None) -> dict[str, Any]:
@@ -96,11 +107,3 @@ def _payload(type: str, data: Any, id: str, timestamp: int | None) -> dict[str, 
         "id": id or str(uuid.uuid4()),
         "timestamp": now if timestamp is None else timestamp,
     }
-
-
-def _read(value: Any, attempt: int) -> Event:
-    fallback = events.Identity(str(uuid.uuid4()), int(time.time() * 1000))
-    text = value if isinstance(value, (str, bytes)) else jsontext.dumps(jsontext.exact(value))
-    made = events.parse(text, fallback)
-    made.attempt = attempt
-    return made

@@ -1,8 +1,8 @@
-"""X-Ray, and the only module that knows its SDK.
+"""X-Ray. No other module imports its SDK.
 
-An event from the queue continues the trace its message carries (AWSTraceHeader): its segment is a document of its own
-in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported with the first sampled
-event, for most cold starts see none.
+An event from the queue continues the trace that its message carries (AWSTraceHeader): its segment is a document of its
+own in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported with the first
+sampled event, since most cold starts have none.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
 
 
 def prepare() -> None:
-    """Import the SDK now, where init costs nobody's time (SnapStart, provisioned concurrency)."""
+    """Import the SDK now, where nobody waits for init (SnapStart, provisioned concurrency)."""
     if _enabled():
         _patch()
 
 
 def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
-    """Start an event's part of a trace: the one in `header` if it is given, else the invocation's."""
-    given = parse(header or "")
-    of_message = "Root" in given
-    parts = given if of_message else parse(os.environ.get(INVOCATION, ""))
+    """Begin an event's part of a trace: of the one in `header` if it has one, else of the invocation's."""
+    message = parse(header or "")
+    of_message = "Root" in message
+    parts = message if of_message else parse(os.environ.get(INVOCATION, ""))
     if (
         not _enabled()
         or parts.get("Sampled") == "0"
@@ -54,7 +54,7 @@ def begin(header: str | None, *, name: str, event_id: str = "", event_type: str 
         facade = FacadeSegment("facade", parts["Parent"], parts["Root"], sampled=True)
         root = Subsegment("event", "local", facade)
         facade.add_subsegment(root)
-    # Lambda counts the hops of a loop in the lineage, and stops one after sixteen; it has to be handed on.
+    # Lambda counts the hops of a loop in the lineage, and stops one after sixteen; it has to be passed on.
     lineage = parts.get("Lineage") or parse(os.environ.get(INVOCATION, "")).get("Lineage")
     onward = f"Root={parts['Root']};Parent={root.id};Sampled=1" + (f";Lineage={lineage}" if lineage else "")
     trace = Trace(parts["Root"], onward, root)
@@ -68,7 +68,7 @@ def parse(header: str) -> dict[str, str]:
 
 
 class Trace:
-    """One event's part of a trace. Without a daemon, or when it is not sampled, it only knows its id."""
+    """One event's part of a trace. Without a daemon, or when it is not sampled, it only has its id."""
 
     __slots__ = ("_root", "header", "id")
 
@@ -78,7 +78,7 @@ class Trace:
         self._root = root
 
     def annotate(self, **annotations: str) -> None:
-        """Add what traces can be searched by."""
+        """Add annotations, by which traces can be searched."""
         if self._root is not None:
             for name, value in annotations.items():
                 if value:
@@ -86,7 +86,7 @@ class Trace:
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """A subsegment around work of our own; an exception is recorded and goes on."""
+        """A subsegment around code of our own; an exception is recorded and raised again."""
         if self._root is None:
             yield
             return
@@ -104,7 +104,7 @@ class Trace:
     def call(
         self, service: str, operation: str, started: float, ended: float, error: BaseException | None = None, **aws: Any
     ) -> None:
-        """A subsegment of an AWS call that is over; a call made for many events stands in each one's trace."""
+        """Add a subsegment for an AWS call that is over; a call for many events is in each one's trace."""
         if self._root is None:
             return
         span = self._add(service, "aws")
@@ -115,7 +115,7 @@ class Trace:
         span.close(ended)
 
     def end(self, error: BaseException | None = None, *, rejected: bool = False) -> None:
-        """Close and send. A rejection is the event's fault (X-Ray: error), anything else ours (fault)."""
+        """Close and send. A rejection is X-Ray's error (the event is wrong), anything else its fault (we are)."""
         if self._root is None:
             return
         root, self._root = self._root, None
@@ -159,13 +159,13 @@ def _record(span: Any, error: BaseException) -> None:
     frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
     try:
         span.add_exception(error, frames)
-    except (AttributeError, TypeError):  # an exception that takes no attributes; the SDK wants to mark it
+    except (AttributeError, TypeError):  # an exception without attributes; the SDK sets one to mark it
         span.add_fault_flag()
 
 
 @cache
 def _patch() -> None:
-    """Trace the AWS calls that processors make, each under its event's span; ours, outside of one, are left alone."""
+    """Trace the AWS calls that processors make, each under its event's span. Our own, outside of a span, are not."""
     from aws_xray_sdk.core import patch, xray_recorder
     from aws_xray_sdk.core.context import Context
     from aws_xray_sdk.core.models.dummy_entities import DummySegment
@@ -180,7 +180,7 @@ def _patch() -> None:
             return spans[-1] if spans else nothing
 
         def put_subsegment(self, subsegment: Any) -> None:
-            if subsegment.sampled:  # a call of ours stands in no span, and must not carry a made-up trace id
+            if subsegment.sampled:  # a call of ours is outside of any span, and must not carry an invented trace id
                 self.get_trace_entity().add_subsegment(subsegment)
                 _open.set((*_open.get(), subsegment))
 

@@ -23,6 +23,9 @@ STATUSES = ("processing", "processed", "failed", "dead")  # of a record
 RAW_PREFIX, PROCESSED_PREFIX = "raw/", "processed/"  # in the bucket
 METRIC_NAMESPACE = "rtp"
 
+RETRY_AFTER_SECONDS = 5  # of a 503
+REPLAYED_HEADER = "Idempotent-Replayed"  # the header's established name: the response is that of an earlier request
+
 # rtp's own limits.
 MAX_BODY_BYTES = 256 * 1024  # of an event's JSON text
 MAX_NAME = 128  # characters of an event's id and of its type

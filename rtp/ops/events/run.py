@@ -38,7 +38,6 @@ class Run:
 def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
     """Take one event's JSON text through the same checks and processor as in Lambda. Raises ConfigError."""
     from rtp.runtime import loading, testing
-    from rtp.runtime.registry import REGISTRY
 
     if processors is not None:
         report = loading.check(processors)
@@ -47,12 +46,11 @@ def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
                 f"The processors do not work: {report.problems[0]}.", hint="Mend it and repeat.", code="processors"
             )
     ran = testing.run_value(text, attempt=attempt)
-    handled = REGISTRY.get(ran.event.type) if ran.event else None
     return Run(
         outcome=ran.outcome,
         id=ran.event.id if ran.event else "",
         type=ran.event.type if ran.event else "",
-        processor=f"{handled.function.__name__} ({handled.where})" if handled else None,
+        processor=f"{ran.processor.function.__name__} ({ran.processor.where})" if ran.processor else None,
         result=ran.result,
         emitted=[{"type": e.type, "data": e.data} for e in ran.emitted],
         errors=[{"path": p.path, "message": p.message} for p in ran.problems],

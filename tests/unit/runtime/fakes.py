@@ -223,9 +223,9 @@ class World:
 
     def deliver(self, *records: dict[str, Any], seconds: float = 30) -> dict[str, Any]:
         """A batch to the worker; its answer."""
-        return worker.work(self.runtime, {"Records": list(records)}, Context(seconds))
+        return worker.process(self.runtime, {"Records": list(records)}, Context(seconds))
 
-    def buried(self) -> list[dict[str, Any]]:
+    def dead_lettered(self) -> list[dict[str, Any]]:
         return [call for call in self.sqs.of("send_message") if call["QueueUrl"] == "dlq"]
 
     def queued(self) -> list[dict[str, Any]]:

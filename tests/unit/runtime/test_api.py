@@ -144,6 +144,23 @@ def test_202_when_aws_fails_but_the_queue_does_not(call: str) -> None:
     assert len(here.queued()) == 1
 
 
+def test_a_request_whose_record_cannot_be_written_is_queued_until_its_own_lease_is_over() -> None:
+    # Given an outage of the table that begins after the claim
+    here = world()
+    here.processor("t", lambda _: {"ok": True})
+    writes: list[str] = []
+
+    def fault(name: str, _: dict[str, Any]) -> None:
+        writes.append(name)
+        if len(writes) > 1:
+            raise fakes.error("InternalServerError")
+
+    here.dynamo.fault = fault
+    # When the event is processed / Then the worker gets it when it can claim it, as a message of the queue would be
+    assert post(here, fakes.event())[0] == 202
+    assert here.queued()[0]["DelaySeconds"] == 31
+
+
 def test_503_when_it_can_neither_be_processed_nor_queued() -> None:
     here = world()
     here.processor("t", boom)
@@ -251,7 +268,7 @@ def test_422_when_a_processor_rejects() -> None:
         {"message": "rejected", "id": "e1", "error": {"type": "Reject", "message": "negative total"}},
     )
     assert here.dynamo.record("e1")["status"] == "dead"
-    assert len(here.buried()) == 1
+    assert len(here.dead_lettered()) == 1
 
 
 def test_an_asynchronous_invocation_stores_its_event() -> None:
@@ -277,13 +294,13 @@ def test_an_asynchronous_failure_is_left_to_lambda_and_dead_after_its_third_atte
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", {"type": "t"}, {"type": "t", "data": {"n": float("nan")}}])
-def test_an_asynchronous_invocation_with_no_event_is_buried(payload: Any) -> None:
+def test_an_asynchronous_invocation_without_an_event_goes_to_the_dlq(payload: Any) -> None:
     here = world()
 
     answer = api.invoke(here.runtime, payload, Context())
 
     assert answer["message"] == "rejected"
-    assert len(here.buried()) == 1
+    assert len(here.dead_lettered()) == 1
 
 
 def _always(broken: str) -> fakes.Fault:

@@ -90,9 +90,9 @@ def test_an_event_is_not_ended_by_a_text_that_only_claims_to_be_it() -> None:
     # When both come
     answer = here.deliver(message(wrong, "wrong"), message(fakes.event(), "right"))
 
-    # Then the wrong one is buried, and the right one comes again and is processed
+    # Then the wrong one goes to the DLQ, and the right one is delivered again and processed
     assert failures(answer) == ["right"]
-    assert len(here.buried()) == 1
+    assert len(here.dead_lettered()) == 1
     here.deliver(message(fakes.event(), "right", receives=2))
     assert here.dynamo.record("e1")["status"] == "processed"
 

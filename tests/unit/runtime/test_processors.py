@@ -73,11 +73,11 @@ def test_a_type_has_one_processor() -> None:
 
 
 def test_a_dataclass_says_what_data_looks_like() -> None:
-    made = models.fit(Order, {"lines": [{"sku": "a", "price": Decimal("1.10")}]})
+    made = models.convert(Order, {"lines": [{"sku": "a", "price": Decimal("1.10")}]})
 
     assert made == Order([Line("a", Decimal("1.10"))])
     with pytest.raises(models.MismatchError) as refused:
-        models.fit(Order, {"lines": [{"sku": 5, "price": 1}]})
+        models.convert(Order, {"lines": [{"sku": 5, "price": 1}]})
     (problem,) = refused.value.problems
     assert (problem.path, problem.message) == ("$.data.lines[0].sku", "Expected `str`, got `int`")
 
@@ -88,14 +88,14 @@ def test_a_dataclass_says_what_data_looks_like() -> None:
 )
 def test_a_json_schema_says_what_data_looks_like(data: Any, path: str) -> None:
     with pytest.raises(models.MismatchError) as refused:
-        models.fit(ORDER_SCHEMA, data)
+        models.convert(ORDER_SCHEMA, data)
 
     assert refused.value.problems[0].path == path
 
 
 @pytest.mark.parametrize("number", [1, Decimal("1.5"), 10**30])
 def test_exact_numbers_fit_number_in_a_schema(number: Any) -> None:
-    models.fit({"properties": {"n": {"type": "number", "minimum": 0.5}}}, {"n": number})
+    models.convert({"properties": {"n": {"type": "number", "minimum": 0.5}}}, {"n": number})
 
 
 @pytest.mark.parametrize("model", [{"type": "nonsense"}, {"pattern": object()}, 5, "Order"])
@@ -108,18 +108,27 @@ def test_what_can_be_a_model(model: Any) -> None:
     assert models.problem(model) == ""
 
 
-def check(tmp_path: Path, source: str) -> dict[str, Any]:
-    """As a deploy does it: in a child interpreter."""
+CHECK = """
+import json, sys
+from pathlib import Path
+from rtp.runtime.loading import check
+report = check(Path(sys.argv[1]))
+print(json.dumps([[(p.type, p.function.__name__, p.is_async) for p in report.processors], report.problems]))
+"""
+
+
+def check(tmp_path: Path, source: str) -> tuple[list[list[Any]], list[str]]:
+    """The processors and problems of a file, checked as a deploy does it: in a child interpreter."""
     file = tmp_path / "processors.py"
     file.write_text(source)
-    argv = [sys.executable, "-m", "rtp.runtime.loading", str(file)]
+    argv = [sys.executable, "-c", CHECK, str(file)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return report
+    processors, problems = json.loads(done.stdout.splitlines()[-1])
+    return processors, problems
 
 
 def test_check_lists_what_a_file_declares(tmp_path: Path) -> None:
-    report = check(
+    processors, problems = check(
         tmp_path,
         "from dataclasses import dataclass\n"
         "from rtp.runtime import processor\n"
@@ -128,11 +137,8 @@ def test_check_lists_what_a_file_declares(tmp_path: Path) -> None:
         "@processor('b')\nasync def two(event):\n    pass\n",
     )
 
-    assert report["problems"] == []
-    assert [(p["type"], p["function"], p["is_async"], p["model"]) for p in report["processors"]] == [
-        ("a", "one", False, "Order"),
-        ("b", "two", True, ""),
-    ]
+    assert problems == []
+    assert processors == [["a", "one", False], ["b", "two", True]]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_check_lists_what_a_file_declares(tmp_path: Path) -> None:
     ],
 )
 def test_check_says_where_and_why(tmp_path: Path, source: str, problem: str) -> None:
-    (found,) = check(tmp_path, source)["problems"]
+    _, (found,) = check(tmp_path, source)
 
     assert problem in found
 

@@ -1,4 +1,4 @@
-"""Backoff, and what messages carry."""
+"""What messages carry."""
 
 from __future__ import annotations
 
@@ -7,39 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.runtime import errors, queue
-from rtp.runtime.event import Emitted
+from rtp.runtime.delivery import Delivery
+from rtp.runtime.event import Emitted, Identity
 from tests.unit.runtime.fakes import Sqs
 
 
-@given(st.integers(1, 1000), st.integers(0, 900), st.integers(1, 43_200), st.floats(0, 1, exclude_max=True))
-def test_backoff_doubles_within_its_bounds(receives: int, base: int, cap: int, chance: float) -> None:
-    seconds = queue.backoff(receives, base=base, cap=cap, rng=lambda: chance)
-
-    full = min(cap, base * 2.0 ** min(receives - 1, 40))
-    assert full / 2 <= seconds <= full + 1
-    assert isinstance(seconds, int)
-
-
-def test_backoff_is_about_one_two_four_seconds() -> None:
-    least = [queue.backoff(n, base=1, cap=300, rng=lambda: 0) for n in range(1, 6)]
-    most = [queue.backoff(n, base=1, cap=300, rng=lambda: 0.999) for n in range(1, 6)]
-
-    assert least == [1, 1, 2, 4, 8]
-    assert most == [1, 2, 4, 8, 16]
-
-
-def test_four_waits_outlast_an_outage_of_twelve_minutes() -> None:
-    # The queue's visibility timeout, six times a function's 30 s, would wait 4 x 180 s.
-    assert sum(queue.outage_backoff(n, rng=lambda: 0) for n in range(1, 5)) >= 720
-
-
-def test_a_buried_message_has_at_most_ten_attributes_and_the_reason_among_them() -> None:
+def test_a_message_in_the_dlq_has_at_most_ten_attributes_and_the_reason_among_them() -> None:
     sqs = Sqs()
     received = {f"a{n}": {"dataType": "String", "stringValue": "x"} for n in range(10)}
 
-    queue.Queues(sqs, "queue", "dlq").bury(
-        "{}", queue.sendable(received), errors.info("Reject", "why"), own={"rtp_source": "queue"}
-    )
+    delivery = Delivery(body="{}", source="queue", fallback=Identity("m1", 1), attributes=received)
+
+    queue.Queues(sqs, "queue", "dlq").dead_letter(delivery, errors.info("Reject", "why"))
 
     sent = sqs.of("send_message")[0]["MessageAttributes"]
     assert len(sent) == 10

@@ -106,7 +106,7 @@ def test_a_failure_is_tried_again_later_and_recorded() -> None:
     record = here.dynamo.record("e1")
     assert record["status"] == "failed"
     assert record["error"] == {"type": "RuntimeError", "message": "boom 7", "signature": "RuntimeError: boom *"}
-    assert here.buried() == []
+    assert here.dead_lettered() == []
 
 
 def test_each_attempt_is_written_down() -> None:
@@ -170,7 +170,7 @@ def test_a_rejected_event_goes_to_the_dead_letter_queue_with_its_reason() -> Non
     answer = here.deliver(message(fakes.event(), "m1", mine="kept", rtp_request_id="r1", rtp_request_time="17"))
 
     assert failures(answer) == []
-    (sent,) = here.buried()
+    (sent,) = here.dead_lettered()
     attributes = {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()}
     assert attributes == {
         "mine": "kept",
@@ -194,11 +194,11 @@ def test_what_is_no_event_is_rejected_with_a_record_of_its_own() -> None:
     record = here.dynamo.record("m1")
     assert (record["status"], record["error"]["type"]) == ("dead", "InvalidEvent")
     assert "$.data.n" in record["error"]["message"]
-    assert len(here.buried()) == 1
+    assert len(here.dead_lettered()) == 1
     assert here.dynamo.record("good")["status"] == "processed"
 
 
-def test_a_message_that_cannot_be_buried_comes_again() -> None:
+def test_a_message_that_cannot_be_moved_to_the_dlq_is_delivered_again() -> None:
     here = world()
     here.sqs.fault = _fails_from("send_message", 1)
 

@@ -1,0 +1,74 @@
+"""What a delivery and the store exchange: who may process an event, and how that ended."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from rtp.runtime.event import Event
+    from rtp.runtime.verdict import Verdict
+
+
+class Origin(NamedTuple):
+    """How a delivery arrived, as the record has it. replay: the run that asks for the event to be processed again."""
+
+    source: str
+    request_id: str = ""
+    trace_id: str = ""
+    raw_key: str = ""
+    message_id: str = ""
+    replay: str = ""
+
+
+class ClaimRequest(NamedTuple):
+    """A delivery that asks for its event until `until` (epoch s). `token` makes a repeated request the same one."""
+
+    event: Event
+    origin: Origin
+    until: float
+    is_last: bool
+    token: str
+
+    @classmethod
+    def of(cls, event: Event, origin: Origin, *, until: float, is_last: bool = False) -> ClaimRequest:
+        """A request with a token of its own."""
+        return cls(event, origin, until, is_last, os.urandom(12).hex())
+
+
+class Claim(NamedTuple):
+    """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored.
+
+    is_fresh: the record has no attribute of an earlier attempt or of a last one, which the end would have to remove.
+    """
+
+    token: str
+    number: int
+    attempts: list[dict[str, Any]]
+    until: float
+    is_fresh: bool = False
+
+
+class Ending(NamedTuple):
+    """The end of an attempt, to be written. An event that is stored as is has no claim."""
+
+    event: Event
+    origin: Origin
+    claim: Claim | None
+    verdict: Verdict
+
+
+class Processed(NamedTuple):
+    """The event has been processed. `record` is its item, without values that are stored beside it."""
+
+    record: dict[str, Any]
+
+
+class Leased(NamedTuple):
+    """Another delivery processes the event until `until` (epoch s). message_id: of its message, if that is retried."""
+
+    until: float
+    message_id: str = ""
+
+
+Taken = Processed | Leased

@@ -1,0 +1,61 @@
+"""API Gateway's proxy format: the event's text out of a request, and responses."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from rtp.runtime import jsontext, wire
+from rtp.runtime.jsontext import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class RefusedRequestError(Exception):
+    """The request has no text that could be an event; `response` says why."""
+
+    def __init__(self, response: dict[str, Any]) -> None:
+        super().__init__(response["body"])
+        self.response = response
+
+
+def body(request: dict[str, Any]) -> str:
+    """The request's text, or RefusedRequestError."""
+    headers = {str(name).lower(): str(value) for name, value in (request.get("headers") or {}).items()}
+    is_compressed = headers.get("content-encoding", "identity").lower() != "identity"
+    if is_compressed or not _is_json(headers.get("content-type", "")):
+        raise RefusedRequestError(
+            respond(415, message="the content type must be application/json in UTF-8, not compressed")
+        )
+    text = request.get("body") or ""
+    try:
+        data = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode()
+        if len(data) > wire.MAX_BODY_BYTES:
+            message = f"the body has {len(data)} bytes; the limit is {wire.MAX_BODY_BYTES}"
+            raise RefusedRequestError(respond(413, message=message))
+        return str(data, "utf-8")
+    except (UnicodeError, binascii.Error) as error:
+        raise RefusedRequestError(not_an_event([Problem("$", f"not UTF-8 text: {error}"[:200])])) from None
+
+
+def respond(status: int, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
+    """A response with a JSON body."""
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json", **(headers or {})},
+        "body": jsontext.dumps(body),
+        "isBase64Encoded": False,
+    }
+
+
+def not_an_event(problems: Sequence[Problem]) -> dict[str, Any]:
+    """The response 400, with each problem's path."""
+    return respond(400, message="not an event", errors=[problem._asdict() for problem in problems])
+
+
+def _is_json(content_type: str) -> bool:
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    charsets = [p.partition("=")[2].strip('"') for p in parameters if p.startswith("charset=")]
+    return kind == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)

@@ -1,0 +1,56 @@
+"""One invocation of a function: what all of its deliveries share."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rtp.runtime import logs, tracing
+from rtp.runtime.deadline import Deadline
+from rtp.runtime.delivery import Received
+from rtp.runtime.metrics import Metrics
+from rtp.runtime.reading import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.runtime.boot import Runtime
+    from rtp.runtime.delivery import Delivery
+
+
+class Invocation(NamedTuple):
+    """The runtime, how much time is left, and what is counted. Archived objects are named after `id`."""
+
+    runtime: Runtime
+    deadline: Deadline
+    metrics: Metrics
+    id: str
+
+    def receive(self, delivery: Delivery) -> Received:
+        """Read a delivery, and begin its event's part of a trace."""
+        runtime = self.runtime
+        reading = read(runtime.registry, delivery.body, delivery.fallback)
+        trace = tracing.begin(
+            delivery.trace_header,
+            name=runtime.settings.function,
+            event_id=reading.event.id,
+            event_type=reading.event.type,
+        )
+        received = Received(delivery, reading, trace, started=runtime.clock())
+        if delivery.sent:
+            age = max(0.0, (received.started - delivery.sent) * 1000)
+            self.metrics.add(reading.event.type, "AgeAtProcessing", age)
+        return received
+
+
+@contextmanager
+def begin(runtime: Runtime, context: Any) -> Iterator[Invocation]:
+    """An invocation with Lambda's context. Its metrics are written at the end."""
+    deadline = Deadline(context, clock=runtime.clock)
+    metrics = Metrics(runtime.settings, runtime.registry.__contains__, runtime.clock)
+    try:
+        yield Invocation(runtime, deadline, metrics, context.aws_request_id)
+    finally:
+        with logs.together():
+            for line in metrics.lines():
+                logs.emit(line)

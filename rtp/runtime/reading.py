@@ -1,0 +1,54 @@
+"""Reading an event's text, the same for every delivery, for `rtp run` and for processors' tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rtp.runtime import event as events
+from rtp.runtime import models
+from rtp.runtime.event import Event, InvalidEventError
+from rtp.runtime.registry import Processor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.runtime.event import Identity
+    from rtp.runtime.registry import Registry
+
+
+class Reading(NamedTuple):
+    """An event and its processor, or why the text is not an event.
+
+    `data` is what the processor gets: an instance of its model where that is a class, else the event's own data.
+    An invalid text still has an event, with the identity and type that could be read, for its dead record.
+    """
+
+    event: Event
+    processor: Processor | None = None
+    data: Any = None
+    invalid: InvalidEventError | None = None
+
+
+def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
+    """Parse the text, find the processor, and check the data against its model. Never raises."""
+    try:
+        event = events.parse(text, fallback)
+    except InvalidEventError as error:
+        identity = error.identity
+        return Reading(Event(id=identity.id, timestamp=identity.timestamp, type=error.type, data=None), invalid=error)
+    processor = registry.get(event.type)
+    if processor is None or processor.data is None:
+        return Reading(event, processor, event.data)
+    try:
+        return Reading(event, processor, models.convert(processor.data, event.data))
+    except models.MismatchError as error:
+        return Reading(event, processor, invalid=InvalidEventError(error.problems, event.identity, event.type))
+    except Exception as error:  # raised by the model's own code: the attempt fails with it and is retried
+        return Reading(event, Processor(event.type, _raise(error)), event.data)
+
+
+def _raise(error: Exception) -> Callable[[Event], Any]:
+    def fail(_event: Event) -> Any:
+        raise error
+
+    return fail

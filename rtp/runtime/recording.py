@@ -1,0 +1,136 @@
+"""The end of an attempt: emitted events, the result's archive, the verdict, the record; then the delivery is closed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtp.runtime import calls, claiming, closing, logs, outcomes, wire
+from rtp.runtime.claims import Ending
+from rtp.runtime.delivery import Attempt, Ended, Judged
+from rtp.runtime.verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.runtime.invocation import Invocation
+    from rtp.runtime.outcomes import Outcome
+
+
+def record(invocation: Invocation, group: Sequence[Attempt | Ended], number: int) -> list[Ended]:
+    """Record how a group of attempts ended, and close their deliveries. number: of the group, from 1."""
+    attempts = [item for item in group if isinstance(item, Attempt)]
+    published = _archive(invocation, _emit(invocation, attempts), number)
+    claimed = _claim(invocation, published)
+    judged = [_judge(item) for item in claimed if isinstance(item, Attempt)]
+    return [
+        *(item for item in group if not isinstance(item, Attempt)),
+        *(item for item in claimed if not isinstance(item, Attempt)),
+        *_write(invocation, judged),
+    ]
+
+
+def _emit(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Queue what successful attempts emitted; one whose events cannot be queued fails."""
+
+    def emit(attempt: Attempt) -> Attempt:
+        try:
+            invocation.runtime.queues.emit(attempt.emitted, trace=attempt.trace.header)
+        except Exception as failure:
+            return attempt._replace(error=failure, is_outage=True)
+        return attempt
+
+    emitting = [attempt for attempt in attempts if attempt.emitted]
+    return [attempt for attempt in attempts if not attempt.emitted] + invocation.runtime.each(emit, emitting)
+
+
+def _archive(invocation: Invocation, attempts: Sequence[Attempt], number: int) -> list[Attempt]:
+    """Archive the results of successful attempts in one object; without the archive they fail."""
+    runtime, now = invocation.runtime, invocation.runtime.clock()
+    failed = [attempt for attempt in attempts if attempt.error is not None]
+    successful = [attempt for attempt in attempts if attempt.error is None]
+    if not successful:
+        return failed
+    try:
+        lines = [_line(attempt, now) for attempt in successful]
+        with calls.on_behalf_of(successful):
+            runtime.archive.write_lines(wire.PROCESSED_PREFIX, f"{invocation.id}-{number}", lines, now)
+    except Exception as failure:
+        return failed + [attempt._replace(error=failure, is_outage=True) for attempt in successful]
+    return failed + successful
+
+
+def _claim(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt | Ended]:
+    """The attempts, each failed one with a claim: an event that is stored as is needs one only to fail."""
+    unclaimed = [attempt for attempt in attempts if attempt.error is not None and attempt.claimed.claim is None]
+    others = [attempt for attempt in attempts if attempt.error is None or attempt.claimed.claim is not None]
+    return [*others, *invocation.runtime.each(lambda attempt: claiming.claim_late(invocation, attempt), unclaimed)]
+
+
+def _judge(attempt: Attempt) -> Judged:
+    received, claimed = attempt.received, attempt.claimed
+    verdict = judge(
+        attempt.error,
+        attempt.result,
+        started=received.started,
+        number=claimed.number,
+        is_last=claimed.is_last,
+        is_outage=attempt.is_outage,
+    )
+    return Judged(received, Ending(received.event, claimed.origin, claimed.claim, verdict))
+
+
+def _write(invocation: Invocation, judged: Sequence[Judged]) -> list[Ended]:
+    """Write the records, successes in one call where there are several, and close the deliveries."""
+    successful = [one for one in judged if one.ending.verdict.kind == "processed"]
+    others = [one for one in judged if one.ending.verdict.kind != "processed"]
+    answers = _write_together(invocation, successful)
+    singly = [one for one, answer in zip(successful, answers, strict=True) if answer is None]
+    return [
+        *(answer for answer in answers if answer is not None),
+        *invocation.runtime.each(lambda one: _write_one(invocation, one), [*singly, *others]),
+    ]
+
+
+def _write_together(invocation: Invocation, judged: Sequence[Judged]) -> Sequence[Ended | None]:
+    """Write records in one call; None for each that has to be written singly."""
+    if len(judged) < 2:
+        return [None] * len(judged)
+    try:
+        with calls.on_behalf_of(judged):
+            written = invocation.runtime.store.finish_all([one.ending for one in judged])
+    except Exception as failure:
+        downs = [Ended(one.received, outcomes.outage("record", failure, one.ending.claim)) for one in judged]
+        return invocation.runtime.each(lambda down: closing.close(invocation, *down), downs)
+    with logs.together():
+        return [
+            closing.close(invocation, one.received, outcomes.settled(one.ending)) if done else None
+            for one, done in zip(judged, written, strict=True)
+        ]
+
+
+def _write_one(invocation: Invocation, judged: Judged) -> Ended:
+    return closing.close(invocation, judged.received, _outcome(invocation, judged))
+
+
+def _outcome(invocation: Invocation, judged: Judged) -> Outcome:
+    try:
+        taken = invocation.runtime.store.finish(judged.ending)
+    except Exception as failure:
+        return outcomes.outage("record", failure, judged.ending.claim)
+    if taken is None:
+        return outcomes.settled(judged.ending)
+    return outcomes.taken(taken, judged.received.delivery.message_id)
+
+
+def _line(attempt: Attempt, now: float) -> dict[str, Any]:
+    event = attempt.received.event
+    return {
+        "id": event.id,
+        "timestamp": event.timestamp,
+        "type": event.type,
+        "source": attempt.received.delivery.source,
+        "trace_id": attempt.trace.id,
+        "processed_at": int(now * 1000),
+        "data": event.data,
+        "result": attempt.result,
+    }
