@@ -110,7 +110,7 @@ def test_the_processor_answers(deployed: Project, folders: list[Path]) -> None:
     assert "boto3" not in ran["loaded"]
 
 
-def test_the_worker_works(deployed: Project, folders: list[Path]) -> None:
+def test_the_worker_responds(deployed: Project, folders: list[Path]) -> None:
     env = environment(deployed, deployed.outputs["WorkerName"])
     record = {
         "messageId": uuid.uuid4().hex,

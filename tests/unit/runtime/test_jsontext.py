@@ -51,7 +51,7 @@ def test_what_is_stored_reads_back_equal(value: Any) -> None:
         ('{"":{"a":[]}}', {"": {"a": []}}),
     ],
 )
-def test_unusual_values_are_kept(text: str, value: Any) -> None:
+def test_unusual_values_stay_exact(text: str, value: Any) -> None:
     read = jsontext.loads(text)
 
     assert read == value

@@ -94,7 +94,7 @@ def test_a_json_schema_says_what_data_looks_like(data: Any, path: str) -> None:
 
 
 @pytest.mark.parametrize("number", [1, Decimal("1.5"), 10**30])
-def test_exact_numbers_fit_number_in_a_schema(number: Any) -> None:
+def test_exact_numbers_match_number_in_a_schema(number: Any) -> None:
     models.convert({"properties": {"n": {"type": "number", "minimum": 0.5}}}, {"n": number})
 
 
@@ -164,7 +164,7 @@ def test_check_says_where_and_why(tmp_path: Path, source: str, problem: str) -> 
     assert problem in found
 
 
-def test_a_module_that_cannot_be_imported_is_kept_as_the_failure_and_tried_again(tmp_path: Path) -> None:
+def test_a_module_that_cannot_be_imported_fails_the_events_and_is_imported_again(tmp_path: Path) -> None:
     file = tmp_path / "late_processors.py"
     file.write_text("import nothing_of_that_name\n")
     registry = Registry()

@@ -20,7 +20,7 @@ def boom(event: Event) -> Any:
     raise RuntimeError(f"boom {event.data.get('n', '')}")
 
 
-def test_an_event_without_a_processor_is_stored_as_it_came() -> None:
+def test_an_event_without_a_processor_is_stored_as_is() -> None:
     here = world()
 
     answer = here.deliver(message(fakes.event(price=1), "m1"))
@@ -32,7 +32,7 @@ def test_an_event_without_a_processor_is_stored_as_it_came() -> None:
     assert (record["source"], record["attempt_count"], record["attempts"][0]["outcome"]) == ("queue", 1, "processed")
 
 
-def test_a_processor_s_result_is_stored() -> None:
+def test_a_result_of_a_processor_is_stored() -> None:
     here = world()
     here.processor("t", lambda event: {"cents": round(event.data["total"] * 100), "share": 0.1})
 
@@ -45,7 +45,7 @@ def test_a_processor_s_result_is_stored() -> None:
     assert (line["id"], line["result"]["cents"]) == ("e1", 1250)
 
 
-def test_the_raw_event_is_archived_as_it_came_and_before_it_is_processed() -> None:
+def test_the_raw_event_is_archived_unchanged_and_before_it_is_processed() -> None:
     here = world()
     body = '{"id":"e1",  "timestamp":5,"type":"t","data":{"x":1.10}}'
     seen: list[int] = []
@@ -82,7 +82,7 @@ def test_a_batch_is_written_singly_where_statements_are_not_to_be_had(code: str)
     assert [record["status"] for record in here.dynamo.records()] == ["processed"] * 10
 
 
-def test_a_batch_with_old_acquaintances_is_written_in_part_together() -> None:
+def test_a_batch_with_repeats_is_written_in_part_together() -> None:
     here = world()
     runs: list[str] = []
     here.processor("t", lambda event: runs.append(event.id))
@@ -271,7 +271,7 @@ def test_a_redelivery_of_a_message_that_is_still_worked_on_waits_for_the_lease()
     assert here.delays() == [21]
 
 
-def test_a_lease_ends_with_the_function_that_held_it() -> None:
+def test_a_lease_ends_with_its_function() -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
     here.dynamo.fault = _fails_from("update_item", 2)
@@ -331,7 +331,7 @@ def test_a_result_that_is_not_json_fails_the_attempt() -> None:
     assert "$.when" in here.dynamo.record("e1")["error"]["message"]
 
 
-def test_large_values_are_kept_beside_the_record() -> None:
+def test_large_values_are_stored_beside_the_record() -> None:
     here = world()
     here.processor("t", lambda event: {"copy": event.data["text"]})
     body = fakes.event(text="x" * 500_000)
@@ -367,7 +367,7 @@ def test_a_replay_that_returns_nothing_leaves_no_older_result() -> None:
     assert not {"result", "result_key"} & here.dynamo.record("e1").keys()
 
 
-def test_values_that_dynamodb_cannot_nest_are_kept_beside_the_record() -> None:
+def test_values_that_dynamodb_cannot_nest_are_stored_beside_the_record() -> None:
     here = world()
     deep: dict[str, Any] = {}
     for _ in range(40):
