@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +54,9 @@ def reference_of_settings() -> str:
         "| setting | default | allowed | what it is |",
         "| --- | --- | --- | --- |",
     ]
-    for field in fields(settings.Settings):
-        default = "unset" if field.default is None else f"`{_toml(field.default)}`"
-        rows.append(f"| `{field.name}` | {default} | {settings.allowed(field.name)} | {field.metadata['about']} |")
+    for setting in settings.table().values():
+        default = "unset" if setting.default is None else f"`{_toml(setting.default)}`"
+        rows.append(f"| `{setting.name}` | {default} | {setting.allowed} | {setting.description} |")
     return "\n".join(rows) + "\n"
 
 

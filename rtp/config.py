@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rtp import settings as settings_table
+from rtp import configfile
+from rtp.configfile import PLACE_KEYS, Document, Processors
 from rtp.contract import Names
 from rtp.errors import ConfigError, UsageError
 from rtp.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 FILE = "rtp.toml"
 DEFAULT_PROJECT = "realtime-processor"
 DEFAULT_OWNER = "DataTeam"
 BUILT_IN = ("local", "dev", "prod")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-_ACCOUNT = re.compile(r"\d{12}")
+_REGION = re.compile(configfile.REGION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,24 +113,23 @@ def explain(
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
     file = find(cwd)
-    document = _load(file) if file else {}
+    document = configfile.load(file) if file else Document()
     where = str(file) if file else FILE
-    _known(document, _TOP, where, "")
-    sections = _typed(document, "env", dict, where) or {}
-    for section in sections:
-        _checked_name(section, where, "environment")
-    name, name_origin = _chosen(overrides, environ, document, where)
-    known = sorted({*BUILT_IN, *sections})
+    for section in document.env:
+        configfile.checked_name(section, where, "environment")
+    name, name_origin = _chosen(overrides, environ, document)
+    known = sorted({*BUILT_IN, *document.env})
     if name not in known:
         raise ConfigError(
-            f"There is no environment {name!r} ({name_origin}).{_nearest(name, known)}",
+            f"There is no environment {name!r} ({name_origin}).{configfile.nearest(name, known)}",
             hint=f"Use one of {', '.join(known)}, or add [env.{name}] to {where}.",
             code="unknown-env",
         )
     origins = {"name": name_origin}
     values: dict[str, Any] = {"protected": name == "prod"}
-    for label, content in _sections(document, sections, where):  # all, so that a mistake is found before its night
-        checked = _section(content, where, label)
+    tables = {"[defaults]": document.defaults} | {f"[env.{key}]": content for key, content in document.env.items()}
+    for label, content in tables.items():  # the other environments too, so that a mistake is found before it matters
+        checked = configfile.section(content, where, label)
         if label in ("[defaults]", f"[env.{name}]"):
             values |= checked
             origins |= dict.fromkeys(checked, f"{FILE} {label}")
@@ -144,25 +140,23 @@ def explain(
             origins[key] = f"--{key.replace('_', '-')}"
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
-    processors = _typed(document, "processors", dict, where) or {}
-    _known(processors, {"path", "requirements"}, where, "[processors]")
-    origins |= {key: FILE for key in ("project", "owner") if key in document}
+    processors = configfile.convert(document.processors, Processors, where, "[processors]")
+    origins |= {key: FILE for key in ("project", "owner") if getattr(document, key) is not None}
     origins |= {
         field_name: f"{FILE} [processors]"
         for key, field_name in (("path", "processors"), ("requirements", "requirements"))
-        if key in processors
+        if getattr(processors, key) is not None
     }
-    setting_values = {k: values.pop(k) for k in list(values) if k in settings_table.NAMES}
     environment = Environment(
         name=name,
         root=file.parent if file else cwd,
         file=file,
-        project=_checked_name(_typed(document, "project", str, where) or DEFAULT_PROJECT, where, "project"),
-        owner=_typed(document, "owner", str, where) or DEFAULT_OWNER,
-        processors=_path(file, processors, "path", where),
-        requirements=_path(file, processors, "requirements", where),
-        settings=Settings(**setting_values),
-        **values,
+        project=configfile.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
+        owner=document.owner or DEFAULT_OWNER,
+        processors=_path(file, processors.path, "path", where),
+        requirements=_path(file, processors.requirements, "requirements", where),
+        settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
+        **{k: v for k, v in values.items() if k in PLACE_KEYS},
     )
     _check_whole(environment, where)
     return Resolved(environment, origins)
@@ -173,101 +167,25 @@ def find(cwd: Path) -> Path | None:
     return next((p / FILE for p in (cwd, *cwd.parents) if (p / FILE).is_file()), None)
 
 
-_TOP = {"project", "owner", "default_env", "processors", "defaults", "env"}
-_PLACE: dict[str, type] = {"region": str, "account": str, "profile": str, "endpoint_url": str, "protected": bool}
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: {error}", hint="Mend the TOML and repeat.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
-
-
-def _chosen(
-    overrides: Overrides, environ: Mapping[str, str], document: Mapping[str, Any], where: str
-) -> tuple[str, str]:
+def _chosen(overrides: Overrides, environ: Mapping[str, str], document: Document) -> tuple[str, str]:
+    """The environment's name, and where it comes from."""
     if overrides.env is not None:
         if not overrides.env:  # an unset variable in a script: the default must not stand in for it
             raise UsageError("--env is empty.", hint="Name an environment, or leave --env out.")
         return overrides.env, "--env"
     if environ.get("RTP_ENV"):
         return environ["RTP_ENV"], "RTP_ENV"
-    default = _typed(document, "default_env", str, where)
-    return (default, f"{FILE} default_env") if default else ("local", "default")
+    return (document.default_env, f"{FILE} default_env") if document.default_env else ("local", "default")
 
 
-def _sections(document: Mapping[str, Any], sections: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
-    yield "[defaults]", _typed(document, "defaults", dict, where) or {}
-    for section, content in sections.items():
-        yield f"[env.{section}]", content
-
-
-def _section(content: object, where: str, label: str) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise ConfigError(f"{where}: {label} must be a table.")
-    _known(content, {*_PLACE, *settings_table.NAMES}, where, label)
-    checked: dict[str, Any] = {}
-    for key, value in content.items():
-        if key in _PLACE:
-            checked[key] = _typed(content, key, _PLACE[key], where, label)
-        else:
-            problem = settings_table.problem(key, value)
-            if problem:
-                raise ConfigError(f"{where}: {label} {key} = {value!r}: {problem}.", hint=settings_table.about(key))
-            checked[key] = tuple(value) if isinstance(value, list) else value
-    if "account" in checked and not _ACCOUNT.fullmatch(checked["account"]):
-        raise ConfigError(f"{where}: {label} account = {checked['account']!r}: 12 digits, in quotes.")
-    if "region" in checked and not _REGION.fullmatch(checked["region"]):
-        raise ConfigError(f"{where}: {label} region = {checked['region']!r} is not an AWS region such as us-east-1.")
-    return checked
-
-
-def _known(table: Mapping[str, object], known: set[str], where: str, label: str) -> None:
-    for key in table:
-        if key not in known:
-            raise ConfigError(
-                f"{where}: unknown key {key!r}{' in ' + label if label else ''}.{_nearest(key, known)}",
-                hint="Rename or remove it; `rtp config` then lists every setting."
-                if _nearest(key, known)
-                else f"Known here: {', '.join(sorted(known))}.",
-                code="unknown-key",
-            )
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _typed(table: Mapping[str, Any], key: str, kind: type, where: str, label: str = "") -> Any:
-    value = table.get(key)
-    if value is not None and not isinstance(value, kind):
-        wanted = {str: "text in quotes", bool: "true or false", dict: "a table"}[kind]
-        raise ConfigError(f"{where}: {label + ' ' if label else ''}{key} must be {wanted}, not {value!r}.")
-    return value
-
-
-def _checked_name(name: str, where: str, what: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{where}: {what} name {name!r} is not allowed.",
-            hint="Lower-case letters, digits and dashes, starting with a letter, at most 20 characters.",
-        )
-    return name
-
-
-def _path(file: Path | None, table: Mapping[str, Any], key: str, where: str) -> Path | None:
-    value = _typed(table, key, str, where, "[processors]")
+def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | None:
     if value is None or file is None:
         return None
     path: Path = (file.parent / value).resolve()
     if not path.exists():
         raise ConfigError(
             f"{where}: [processors] {key} = {value!r}: there is no {path}.",
-            hint="Paths are taken from the folder of rtp.toml.",
+            hint="Paths are relative to the folder of rtp.toml.",
         )
     return path
 

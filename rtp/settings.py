@@ -1,138 +1,134 @@
-"""Every setting of an environment: its type, default and range. rtp.toml, infra and docs all read this one table."""
+"""Every setting of an environment: type, default, range, description. rtp.toml, infra and docs read this table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
-ARCHITECTURES = ("arm64", "x86_64")
-ROLLOUTS = ("all-at-once", "canary-10-5m", "linear-10-1m")
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-LOG_RETENTION_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
+import msgspec
+from msgspec import Meta
+
+Architecture = Literal["arm64", "x86_64"]
+Rollout = Literal["all-at-once", "canary-10-5m", "linear-10-1m"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+LogRetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+EmailAddress = Annotated[str, Meta(pattern="@")]
 
 
-def _setting(
-    default: Any, about: str, *, low: float | None = None, high: float | None = None, among: tuple[Any, ...] = ()
-) -> Any:
-    return field(default=default, metadata={"about": about, "low": low, "high": high, "among": among})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `[defaults]` and `[env.*]` may set about the pipeline itself."""
 
-    memory_mb: int = _setting(512, "memory of each function, MB", low=128, high=10240)
-    timeout_s: int = _setting(
-        30, "timeout of the worker, s; the processor gets at most 29, the API's own limit", low=1, high=900
+    memory_mb: Annotated[int, Meta(ge=128, le=10240, description="memory of each function, MB")] = 512
+    timeout_s: Annotated[
+        int,
+        Meta(ge=1, le=900, description="timeout of the worker, s; the processor gets at most 29, the API's own limit"),
+    ] = 30
+    architecture: Annotated[Architecture, Meta(description="instruction set of the functions")] = "arm64"
+    snap_start: Annotated[bool, Meta(description="Lambda SnapStart on published versions")] = False
+    reserved_concurrency: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=10000,
+                description="of the processor; unset: 100 where protected and where the account's limit allows it",
+            ),
+        ]
+        | None
+    ) = None
+    log_level: Annotated[LogLevel, Meta(description="least level the functions log")] = "INFO"
+    log_retention_days: Annotated[LogRetentionDays, Meta(description="days CloudWatch keeps the log groups")] = 30
+
+    throttle_rate: Annotated[int, Meta(ge=1, le=10000, description="stage throttle, requests per second")] = 1000
+    throttle_burst: Annotated[int, Meta(ge=1, le=10000, description="stage throttle, burst")] = 2000
+    key_rate: Annotated[int, Meta(ge=1, le=10000, description="per API key, requests per second")] = 100
+    key_burst: Annotated[int, Meta(ge=1, le=10000, description="per API key, burst")] = 200
+    daily_quota: Annotated[int, Meta(ge=1, le=1000000000, description="per API key, requests a day")] = 10_000
+
+    batch_size: Annotated[int, Meta(ge=1, le=10, description="messages the worker gets at once")] = 10
+    batch_concurrency: Annotated[int, Meta(ge=1, le=100, description="events of one batch processed side by side")] = 10
+    worker_concurrency: Annotated[
+        int, Meta(ge=2, le=1000, description="most workers at once (the event source's maximum concurrency)")
+    ] = 10
+    max_receive_count: Annotated[
+        int, Meta(ge=2, le=1000, description="attempts before SQS moves a message to the DLQ")
+    ] = 5
+    backoff_base_s: Annotated[
+        int, Meta(ge=0, le=900, description="delay before the second attempt, s; doubles with each")
+    ] = 1
+    backoff_cap_s: Annotated[int, Meta(ge=1, le=43200, description="longest delay between attempts, s")] = 300
+    queue_retention_days: Annotated[
+        int, Meta(ge=1, le=14, description="days the queue keeps a message; less than the DLQ")
+    ] = 4
+    dlq_retention_days: Annotated[int, Meta(ge=1, le=14, description="days the DLQ keeps a message")] = 14
+
+    index_shards: Annotated[
+        int, Meta(ge=1, le=100, description="partitions of the status index, each good for about 1,000 writes a second")
+    ] = 4
+    raw_expiry_days: Annotated[int, Meta(ge=1, le=3650, description="days until raw events expire")] = 7
+    processed_ia_days: Annotated[
+        int, Meta(ge=30, le=3650, description="days until results move to infrequent access")
+    ] = 30
+
+    alarm_emails: Annotated[
+        tuple[EmailAddress, ...],
+        Meta(description="addresses that alarms are mailed to", extra={"allowed": "a list of e-mail addresses"}),
+    ] = ()
+    alarm_errors: Annotated[int, Meta(ge=1, le=1000000, description="function errors in 5 minutes")] = 5
+    alarm_duration_ms: Annotated[int, Meta(ge=1, le=900000, description="average duration, ms, twice in a row")] = (
+        20_000
     )
-    architecture: str = _setting("arm64", "instruction set of the functions", among=ARCHITECTURES)
-    snap_start: bool = _setting(False, "Lambda SnapStart on published versions")
-    reserved_concurrency: int | None = _setting(
-        None, "of the processor; unset: 100 where protected and where the account's limit allows it", low=0, high=10000
-    )
-    log_level: str = _setting("INFO", "least level the functions log", among=LOG_LEVELS)
-    log_retention_days: int = _setting(30, "days CloudWatch keeps the log groups", among=LOG_RETENTION_DAYS)
+    alarm_throttles: Annotated[int, Meta(ge=1, le=1000000, description="function throttles in 5 minutes")] = 1
+    alarm_dlq_messages: Annotated[int, Meta(ge=1, le=1000000, description="messages in the DLQ")] = 1
+    alarm_api_4xx: Annotated[int, Meta(ge=1, le=1000000, description="client errors in 5 minutes")] = 10
+    alarm_api_5xx: Annotated[int, Meta(ge=1, le=1000000, description="server errors in 5 minutes")] = 1
+    alarm_queue_age_s: Annotated[int, Meta(ge=1, le=1209600, description="age of the oldest message, s")] = 300
+    alarm_worker_failures: Annotated[int, Meta(ge=1, le=1000000, description="failed attempts in 5 minutes")] = 5
 
-    throttle_rate: int = _setting(1000, "stage throttle, requests per second", low=1, high=10000)
-    throttle_burst: int = _setting(2000, "stage throttle, burst", low=1, high=10000)
-    key_rate: int = _setting(100, "per API key, requests per second", low=1, high=10000)
-    key_burst: int = _setting(200, "per API key, burst", low=1, high=10000)
-    daily_quota: int = _setting(10_000, "per API key, requests a day", low=1, high=1_000_000_000)
-
-    batch_size: int = _setting(10, "messages the worker gets at once", low=1, high=10)
-    batch_concurrency: int = _setting(10, "events of one batch processed side by side", low=1, high=100)
-    worker_concurrency: int = _setting(
-        10, "most workers at once (the event source's maximum concurrency)", low=2, high=1000
-    )
-    max_receive_count: int = _setting(5, "attempts before SQS moves a message to the DLQ", low=2, high=1000)
-    backoff_base_s: int = _setting(1, "delay before the second attempt, s; doubles with each", low=0, high=900)
-    backoff_cap_s: int = _setting(300, "longest delay between attempts, s", low=1, high=43200)
-    queue_retention_days: int = _setting(4, "days the queue keeps a message; less than the DLQ", low=1, high=14)
-    dlq_retention_days: int = _setting(14, "days the DLQ keeps a message", low=1, high=14)
-
-    index_shards: int = _setting(
-        4, "partitions of the status index, each good for about 1,000 writes a second", low=1, high=100
-    )
-    raw_expiry_days: int = _setting(7, "days until raw events expire", low=1, high=3650)
-    processed_ia_days: int = _setting(30, "days until results move to infrequent access", low=30, high=3650)
-
-    alarm_emails: tuple[str, ...] = _setting((), "addresses told of alarms")
-    alarm_errors: int = _setting(5, "function errors in 5 minutes", low=1, high=1_000_000)
-    alarm_duration_ms: int = _setting(20_000, "average duration, ms, twice in a row", low=1, high=900_000)
-    alarm_throttles: int = _setting(1, "function throttles in 5 minutes", low=1, high=1_000_000)
-    alarm_dlq_messages: int = _setting(1, "messages in the DLQ", low=1, high=1_000_000)
-    alarm_api_4xx: int = _setting(10, "client errors in 5 minutes", low=1, high=1_000_000)
-    alarm_api_5xx: int = _setting(1, "server errors in 5 minutes", low=1, high=1_000_000)
-    alarm_queue_age_s: int = _setting(300, "age of the oldest message, s", low=1, high=1_209_600)
-    alarm_worker_failures: int = _setting(5, "failed attempts in 5 minutes", low=1, high=1_000_000)
-
-    rollout: str = _setting("all-at-once", "how a new version takes the traffic", among=ROLLOUTS)
+    rollout: Annotated[Rollout, Meta(description="how a new version takes the traffic")] = "all-at-once"
 
 
-_FIELDS = {f.name: f for f in fields(Settings)}
-NAMES = frozenset(_FIELDS)
+class Setting(NamedTuple):
+    """One setting: its name, default, the values it takes in words, and what it is."""
+
+    name: str
+    default: Any
+    allowed: str
+    description: str
 
 
-def about(name: str) -> str:
+@cache
+def table(struct: type[msgspec.Struct] = Settings) -> dict[str, Setting]:
+    """Every setting of a struct by name, in the order of its fields."""
+    defaults = dict(zip(struct.__struct_fields__, struct.__struct_defaults__, strict=True))
+    return {name: _setting(name, defaults[name], hint) for name, hint in hints(struct).items()}
+
+
+def hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of a struct's fields with their metadata, in the order of its fields."""
+    found = get_type_hints(struct, include_extras=True)
+    return {name: found[name] for name in struct.__struct_fields__}
+
+
+def about(setting: Setting) -> str:
     """One line on a setting: what it is, what is allowed, its default."""
-    setting = _FIELDS[name]
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
-    return f"{name}: {setting.metadata['about']}; {allowed(name)}; default {default!r}."
+    return f"{setting.name}: {setting.description}; {setting.allowed}; default {default!r}."
 
 
-def problem(name: str, value: object) -> str | None:
-    """What is wrong with a value read from TOML, or None."""
-    setting = _FIELDS[name]
-    kind = str(setting.type)
-    if kind.startswith("tuple"):
-        fine = isinstance(value, list) and all(isinstance(v, str) and "@" in v for v in value)
-    elif kind == "bool":
-        fine = isinstance(value, bool)
-    elif kind == "str":
-        fine = isinstance(value, str)
-    else:
-        fine = isinstance(value, int) and not isinstance(value, bool)
-    if not fine:
-        return f"must be {allowed(name)}"
-    among, low, high = (setting.metadata[k] for k in ("among", "low", "high"))
-    if among and value not in among:
-        return f"must be {allowed(name)}"
-    if isinstance(value, int) and low is not None and not low <= value <= high:
-        return f"must be {allowed(name)}"
-    return None
+def _setting(name: str, default: Any, hint: Any) -> Setting:
+    required = next((h for h in get_args(hint) if hasattr(h, "__metadata__")), hint)  # X of `X | None`
+    meta = required.__metadata__[0]
+    return Setting(name, default, _allowed(required.__origin__, meta), meta.description)
 
 
-def allowed(name: str) -> str:
-    """What a setting takes, in words."""
-    setting = _FIELDS[name]
-    kind = str(setting.type)
-    if setting.metadata["among"]:
-        return "one of " + ", ".join(str(v) for v in setting.metadata["among"])
-    if kind.startswith("tuple"):
-        return "a list of e-mail addresses"
-    if kind == "bool":
+def _allowed(kind: Any, meta: Meta) -> str:
+    if meta.extra:
+        return str(meta.extra["allowed"])
+    if kind is bool:
         return "true or false"
-    return f"a whole number from {setting.metadata['low']:,} to {setting.metadata['high']:,}"
+    if kind is int:
+        return f"a whole number from {meta.ge:,} to {meta.le:,}"
+    return "one of " + ", ".join(str(value) for value in get_args(kind))

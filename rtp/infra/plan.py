@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from rtp.contract import MANAGED_BY, Names, Tag, partition
-from rtp.settings import Settings
+from rtp.settings import Settings  # noqa: TC001 (msgspec reads the type when it decodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +76,9 @@ class Plan:
 
     def dumps(self) -> str:
         """As JSON."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return msgspec.json.encode(self, order="sorted").decode()
 
     @classmethod
     def loads(cls, text: str) -> Plan:
         """Back from JSON."""
-        data: dict[str, Any] = json.loads(text)
-        settings = data.pop("settings")
-        settings["alarm_emails"] = tuple(settings["alarm_emails"])
-        return cls(settings=Settings(**settings), **data)
+        return msgspec.json.decode(text, type=cls)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp import settings as table
+from rtp import configfile
+from rtp.settings import Settings, table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.config import Resolved
-
-_PLACE = {
-    "project": "first part of every resource's name",
-    "owner": "the Owner tag",
-    "region": "AWS region",
-    "account": "account the credentials must be of",
-    "profile": "AWS profile",
-    "endpoint_url": "another endpoint than AWS's own",
-    "protected": "typed confirmations, data retained, no hotswap",
-    "processors": "your processors, a module or a package",
-    "requirements": "what goes into the layer beside rtp's own",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +37,20 @@ class Listing:
 def listing(resolved: Resolved) -> Listing:
     """Every setting of a resolved environment, the place first."""
     environment = resolved.environment
+    document, code = table(configfile.Document), table(configfile.Processors)
+    about = {
+        "project": document["project"].description,
+        "owner": document["owner"].description,
+        **{s.name: s.description for s in table(configfile.Place).values()},
+        "processors": code["path"].description,
+        "requirements": code["requirements"].description,
+    }
     rows = [
-        Setting(key, getattr(environment, key), resolved.origins.get(key, "default"), about)
-        for key, about in _PLACE.items()
+        Setting(key, getattr(environment, key), resolved.origins.get(key, "default"), description)
+        for key, description in about.items()
     ]
     rows += [
-        Setting(
-            f.name, getattr(environment.settings, f.name), resolved.origins.get(f.name, "default"), f.metadata["about"]
-        )
-        for f in fields(table.Settings)
+        Setting(s.name, getattr(environment.settings, s.name), resolved.origins.get(s.name, "default"), s.description)
+        for s in table(Settings).values()
     ]
     return Listing(environment.name, environment.names.stack, environment.file, rows)

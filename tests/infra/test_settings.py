@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.settings import Settings
+from rtp.settings import Settings, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +82,7 @@ WHERE: dict[str, Callable[[Template], Any]] = {
 
 
 def test_every_setting_has_its_place() -> None:
-    assert set(WHERE) == {setting.name for setting in fields(Settings)}
+    assert set(WHERE) == {*table()}
 
 
 @pytest.mark.parametrize("setting", WHERE)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp import settings
+from rtp import configfile, settings
 from rtp.config import Environment, Overrides, explain, resolve
 from rtp.errors import ConfigError, UsageError
 
@@ -80,16 +80,22 @@ def test_the_file_is_found_in_a_parent_and_paths_are_taken_from_there(tmp_path: 
         ("[env.prod]\narchitecture = 'arm'", "one of arm64, x86_64"),
         ("[env.prod]\nalarm_emails = 'a@b.c'", "a list of e-mail addresses"),
         ("[env.prod]\nalarm_emails = ['nobody']", "a list of e-mail addresses"),
-        ("[env.prod]\nprotected = 'yes'", "[env.prod] protected must be true or false"),
+        ("[env.prod]\nprotected = 'yes'", "[env.prod] protected = 'yes': must be true or false"),
         ("[env.prod]\naccount = '1234'", "12 digits"),
-        ("[env.prod]\naccount = 111122223333", "account must be text in quotes"),
-        ("[env.prod]\nregion = 'virginia'", "not an AWS region"),
+        ("[env.prod]\naccount = 111122223333", "account = 111122223333: must be 12 digits, in quotes"),
+        ("[env.prod]\nregion = 'virginia'", "must be an AWS region"),
         ("[env.Prod]", "environment name 'Prod' is not allowed"),  # would collide with prod in most of AWS's names
         ("project = 'My Shop'", "project name 'My Shop' is not allowed"),
         ("project = 'a23456789012345678901'", "is not allowed"),
         ("[processors]\npath = 'nowhere.py'", "nowhere.py"),
         ("[env]\nprod = 1", "[env.prod] must be a table"),
         ("defaults = 1", "defaults must be a table"),
+        ("env = 1", "env must be a table"),
+        ("project = 1", "project = 1: must be text in quotes"),
+        ("[env.prod]\nalarm_emails = ['a@b.c', 1]", "a list of e-mail addresses"),
+        ("[env.prod]\nlog_retention_days = 2", "must be one of 1, 3, 5"),
+        ("[env.prod]\nprofile = 3", "profile = 3: must be text in quotes"),
+        ("[processors]\npath = ['a.py']", "path = ['a.py']: must be text in quotes"),
         ("[env.prod]\nqueue_retention_days = 10\ndlq_retention_days = 4", "more than dlq_retention_days"),
         ("[env.local]\nendpoint_url = 'http://example.com:4566'", "only an endpoint on this machine"),
         ("[env.prod]\nendpoint_url = 'localhost:4566'", "not a URL"),
@@ -126,9 +132,10 @@ def test_any_environment_may_point_at_another_engine(tmp_path: Path) -> None:
     assert (found.local, found.embedded) == (True, False)
 
 
-@pytest.mark.parametrize("name", sorted(settings.NAMES))
+@pytest.mark.parametrize("name", sorted(settings.table()))
 def test_every_setting_says_what_it_is_and_its_default_is_allowed(name: str) -> None:
-    default = getattr(settings.Settings(), name)
-    assert name in settings.about(name)
-    if default is not None:
-        assert settings.problem(name, list(default) if isinstance(default, tuple) else default) is None
+    setting = settings.table()[name]
+    assert setting.description in settings.about(setting)
+    if setting.default is not None:
+        value = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+        assert configfile.section({name: value}, "rtp.toml", "[defaults]") == {name: setting.default}
