@@ -24,7 +24,7 @@ from rtp import config
 from rtp.aws import Aws
 from rtp.infra import toolchain
 from rtp.local import engine as engines
-from rtp.ops.stack import synth
+from rtp.ops.stack.build import synth
 
 if TYPE_CHECKING:
     from collections.abc import Callable

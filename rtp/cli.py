@@ -145,7 +145,7 @@ def _run(args: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(error.format_message() + "\n")
             return ExitCode.USAGE
-        from rtp import suggest
+        from rtp.text import suggest
 
         named = ["rtp", *[a for a in args if a in COMMANDS][:1]]  # what is found while parsing has no context
         path = getattr(getattr(error, "ctx", None), "command_path", "").split() or named
@@ -161,8 +161,8 @@ def _run(args: list[str]) -> int:
 
 
 def _fail(error: RtpError, args: Sequence[str]) -> int:
-    from rtp import suggest
-    from rtp.output import Output
+    from rtp.terminal.output import Output
+    from rtp.text import suggest
 
     # The options may be what is wrong, so the arguments are asked and not the parser.
     options = args[: args.index("--")] if "--" in args else args

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +186,9 @@ EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
 EMPTIER_TYPE = "Custom::EmptyBuckets"
 EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket, with the id of the stack that may empty it
 API_STAGE = "prod"
+
+
+def queue_arn(outputs: Mapping[str, str], name: str) -> str:
+    """A queue's ARN, in the partition, region and account of the stack's key."""
+    _, partition_, _, region, account, _ = outputs[Output.KEY_ARN].split(":", 5)
+    return f"arn:{partition_}:sqs:{region}:{account}:{name}"

@@ -14,39 +14,54 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rtp"
 
-# Part of the house -> the parts it may import beside itself. A part is a module or package directly below rtp/.
-LEAVES = {"contract", "errors", "sanitize", "suggest", "view", "settings", "plain", "times", "config", "configfile"}
+# A part is a module or package directly below rtp/; each may import itself and these others. `text` is what any part
+# may use to read and write text: times, JSON, sanitised strings, commands to paste, and the shapes `terminal` draws.
+LEAVES = {"contract", "errors", "text", "settings", "config", "configfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "contract": set(),
     "errors": set(),
-    "sanitize": set(),
-    "view": set(),
     "settings": set(),
-    "plain": {"sanitize", "times"},
-    "times": {"errors"},
-    "config": {"configfile", "contract", "errors", "settings"},
+    "text": {"errors"},
     "configfile": {"errors", "settings"},
-    "fit": {"view"},
-    "suggest": {"view"},
-    "drawing": {"fit", "sanitize", "view"},
-    "queries": {"errors"},
-    "output": {"drawing", "errors", "plain", "queries", "sanitize", "suggest", "view"},
-    "cli": {"__init__", "errors", "output", "commands", "suggest"},
+    "config": {"configfile", "contract", "errors", "settings"},
+    "terminal": {"errors", "text"},
+    "cli": {"__init__", "errors", "terminal", "commands", "text"},
     # Of the runtime, aws knows the numbers of items and the message contract, infra the message contract alone.
-    "aws": {"__init__", "contract", "errors", "plain", "suggest", "times", "runtime"},
-    "infra": {"__init__", "config", "contract", "errors", "settings", "plain", "suggest", "runtime"},
+    "aws": {"__init__", "contract", "errors", "text", "runtime"},
+    "infra": {"__init__", "config", "contract", "errors", "settings", "text", "runtime"},
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
-    "commands": {"__init__", "aws", "local", "ops", "output", *LEAVES},
-    "local": {"__init__", "errors", "plain", "suggest", "times", "contract"},
+    "commands": {"__init__", "aws", "local", "ops", "terminal", *LEAVES},
+    "local": {"__init__", "errors", "text", "contract"},
     "runtime": {"__init__"},
 }
+
+# The rooms of ops, from the bottom up: each may import itself, the modules directly in ops/, and the rooms named here.
+# `stack.steps` is what a stack operation yields; `stack` holds the operations that put the rooms below it together.
+ROOMS: dict[str, set[str]] = {
+    "work": set(),
+    "access": {"work"},
+    "events": {"work"},
+    "dlq": {"access", "events", "work"},
+    "stack.build": set(),
+    "stack.compare": {"access"},
+    "stack.steps": {"stack.compare"},
+    "stack.code": {"stack.build", "stack.steps"},
+    "stack.apply": {"access", "events", "stack.build", "stack.compare", "stack.steps", "work"},
+    "stack.teardown": {
+        "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.steps", "work"
+    },
+    "telemetry": {"access", "dlq", "events", "stack.teardown", "work"},
+    "stack": {
+        "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.steps", "stack.teardown", "work"
+    },
+}  # fmt: skip
 
 # Third party -> the only parts (or modules) that may import it.
 ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
-    "rich": {"output", "drawing"},
+    "rich": {"terminal"},
     "boto3": {"aws", "runtime"},
     "botocore": {"aws", "runtime"},
     "aws_cdk": {"infra"},
@@ -56,8 +71,8 @@ ONLY_IN: dict[str, set[str]] = {
     "hypercorn": {"local"},
     "regex": {"local"},
     "aws_xray_sdk": {"runtime.tracing"},
-    "jmespath": {"queries"},
-    "simplejson": {"plain"},
+    "jmespath": {"terminal.queries"},
+    "simplejson": {"text.json_values"},
 }
 
 HEAVY = {
@@ -79,6 +94,7 @@ class Import:
     module: str
     target: str
     line: int
+    names: tuple[str, ...] = ()
 
     @property
     def part(self) -> str:
@@ -131,6 +147,35 @@ def test_the_message_contract_is_all_that_the_stack_imports_of_the_runtime() -> 
     of_wire = {found.target.split(".")[0] for found in imports() if found.module == "rtp.runtime.wire"}
     assert of_runtime == {"rtp.runtime.wire"}
     assert of_wire <= sys.stdlib_module_names
+
+
+def room(module: str) -> str | None:
+    """The room of ops that a module is in; None for the modules directly in ops/ and for other parts."""
+    inner = module.removeprefix("rtp.ops.") if module.startswith("rtp.ops.") else ""
+    return next((r for r in sorted(ROOMS, key=len, reverse=True) if inner == r or inner.startswith(f"{r}.")), None)
+
+
+def test_the_rooms_of_ops_import_only_the_rooms_below_them() -> None:
+    known = modules()
+    wrong = []
+    for found in imports():
+        here = room(found.module)
+        # `from rtp.ops.stack import steps` names a module, `from rtp.ops.stack.steps import Phase` what is in one.
+        for target in {found.target, *(f"{found.target}.{name}" for name in found.names)} & set(known):
+            there = room(target)
+            face = known[target].name == "__init__.py"
+            if here is not None and there not in (None, here) and there not in ROOMS[here] and not face:
+                wrong.append(f"{found.module}:{found.line} imports {target}")
+    assert wrong == []
+    assert {room(m) for m in known if m.startswith("rtp.ops.")} - {None} == set(ROOMS)
+
+
+def test_no_rooms_import_each_other_in_a_circle() -> None:
+    order: list[str] = []
+    while left := [r for r in ROOMS if r not in order]:
+        free = [r for r in left if ROOMS[r] <= set(order)]
+        assert free, f"a circle among {left}"
+        order += free
 
 
 def test_third_parties_are_known_where_they_belong() -> None:

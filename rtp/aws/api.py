@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from rtp import __version__, plain
+from rtp import __version__
 from rtp.contract import Output
 from rtp.errors import EndpointError, NotFoundError
 from rtp.runtime import wire
+from rtp.text import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,7 +134,7 @@ def _pool(base: str, connections: int, *, local: bool) -> Any:
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
-        value = plain.loads(content)
+        value = json_values.loads(content)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

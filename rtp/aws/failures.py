@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rtp import suggest
 from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, RtpError
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from rtp import times
 from rtp.commands.options import Since, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.telemetry import alarms as op
 from rtp.ops.telemetry.statusparts import brief
-from rtp.view import Cell, Column, Heading, Line, Style, Table, Text, View, dim, line, strong
+from rtp.text import times
+from rtp.text.elements import Cell, Column, Heading, Line, Style, Table, Text, View, dim, line, strong
 
 app = new_app()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.session import Session
-from rtp.ops.stack import bootstrap as op
-from rtp.ops.stack import guard
-from rtp.view import View, dim, good, line, name
+from rtp.ops.access import guard
+from rtp.ops.stack.build import bootstrap as op
+from rtp.text.elements import View, dim, good, line, name
 
 app = new_app()
 

@@ -8,7 +8,7 @@ from rtp import config as configuration
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops import settings as op
-from rtp.view import Column, Fields, Heading, Line, Style, Table, Text, View, line, name
+from rtp.text.elements import Column, Fields, Heading, Line, Style, Table, Text, View, line, name
 
 app = new_app()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.ops.stack import guard
+from rtp.ops.access import guard
 
 if TYPE_CHECKING:
     from rtp.commands.session import Session

@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp import suggest
 from rtp.commands.options import new_app
 from rtp.errors import ExitCode, RtpError
 from rtp.ops import demo as op
-from rtp.times import span
-from rtp.view import command, dim, good, line, name, strong
+from rtp.text import suggest
+from rtp.text.elements import command, dim, good, line, name, strong
+from rtp.text.times import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from rtp.output import Output
+    from rtp.terminal.output import Output
 
 app = new_app()
 
@@ -32,7 +32,7 @@ app = new_app()
 @app.command()
 def demo() -> None:
     """Watch the whole story on a throw-away engine."""
-    from rtp.output import Output
+    from rtp.terminal.output import Output
 
     out = Output()
     began = time.monotonic()

@@ -9,22 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import config, times
-from rtp.commands import standing
+from rtp import config
 from rtp.commands.options import Yes, new_app, with_session
-from rtp.commands.progress import Progress
+from rtp.commands.render import stack_state
+from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import RtpError, UsageError
+from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
-from rtp.ops.stack import guard
-from rtp.ops.stack import watch as watching
-from rtp.ops.stack.steps import Note, Outputs, Phase, Plan, Result
-from rtp.view import dim, good, line, name
+from rtp.ops.stack.code import watch as watching
+from rtp.ops.stack.compare.approval import Plan
+from rtp.ops.stack.steps import Note, Outputs, Phase, Result
+from rtp.text import times
+from rtp.text.elements import dim, good, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.stack.steps import Question, Step
-    from rtp.output import Output
+    from rtp.ops.access.question import Question
+    from rtp.ops.stack.steps import Step
+    from rtp.terminal.output import Output
 
 app = new_app()
 
@@ -117,7 +120,7 @@ def _once(session: Session, environment: Environment, options: op.Options, *, ye
         lambda question: ask(out, progress, question, yes=yes, confirm=confirm),
         options,
     )
-    with standing.after_deploy(out, work), progress.running(), closing(work.steps()) as steps:
+    with stack_state.after_deploy(out, work), progress.running(), closing(work.steps()) as steps:
         for step in steps:
             progress.tell(step)
 
@@ -141,7 +144,7 @@ def _watch(session: Session, *, yes: bool) -> None:
                 lambda question: ask(out, None, question, yes=yes),
                 op.Options(hotswap=True),
             )
-            with standing.after_deploy(out, work), closing(work.steps()) as steps:
+            with stack_state.after_deploy(out, work), closing(work.steps()) as steps:
                 for step in steps:
                     _tell_watch(out, step, saved, began)
         except RtpError as error:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import standing
 from rtp.commands.options import Yes, new_app, with_session
-from rtp.commands.progress import Progress
+from rtp.commands.render import stack_state
+from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops.stack import destroy as op
-from rtp.ops.stack import guard
-from rtp.ops.stack.drain import TIMEOUT_S
-from rtp.ops.stack.remains import Plan, Proof
-from rtp.view import View, advice, bad, dim, good, line, many, name, strong, warn
+from rtp.ops.access import guard
+from rtp.ops.stack.teardown import destroy as op
+from rtp.ops.stack.teardown.drain import TIMEOUT_S
+from rtp.ops.stack.teardown.inventory import Plan, Proof
+from rtp.text.elements import View, advice, bad, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.output import Output
+    from rtp.terminal.output import Output
 
 app = new_app()
 
@@ -61,7 +61,7 @@ def destroy(
                 out.confirm(f"Delete {plan.stack} ({guard.where(aws, environment)})?", yes=yes or confirm == plan.stack)
 
     work = op.Destroy(environment, aws, approve, keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
-    with standing.after_destroy(out, work), progress.running(), closing(work.steps()) as steps:
+    with stack_state.after_destroy(out, work), progress.running(), closing(work.steps()) as steps:
         for step in steps:
             if isinstance(step, Plan | Proof):
                 progress.settle()

@@ -9,14 +9,14 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode
+from rtp.ops.access import ownership
 from rtp.ops.stack import diff as op
-from rtp.ops.stack import ownership
-from rtp.ops.stack.changes import PropertyChange, plainly
-from rtp.view import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
+from rtp.ops.stack.compare.changes import PropertyChange, plainly
+from rtp.text.elements import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.stack.changes import ResourceChange
+    from rtp.ops.stack.compare.changes import ResourceChange
 
 app = new_app()
 

@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import plain, times
-from rtp.commands import consent, dlqlook, interrupts
+from rtp.commands import consent, interrupts
 from rtp.commands.options import Since, Yes, new_app, with_session
+from rtp.commands.render import dlq as render_dlq
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError, UsageError
 from rtp.ops import files
-from rtp.ops.dlq import edit, inspect, journal, lease
+from rtp.ops.access import guard, lease
+from rtp.ops.dlq import edit, inspect, journal
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
+from rtp.ops.dlq.filters import Wanted, pattern
 from rtp.ops.dlq.repair import Repair, run
-from rtp.ops.dlq.wanted import Wanted, pattern
-from rtp.ops.stack import guard
-from rtp.view import cause, dim, line, many
+from rtp.text import json_values, times
+from rtp.text.elements import cause, dim, line, many
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.dlq_message import DeadLetter
     from rtp.ops.events.outcome import Record
 
 app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")
@@ -65,9 +66,9 @@ def inspect_(
         out.warn(f"{lease.described(busy)} is moving messages; what is shown may be gone in a moment")
     found, broken = _look(session, wanted, limit)
     if export is not None:
-        files.write(export, "".join(f"{plain.dumps(m)}\n" for m in found.messages), private=True)
+        files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in found.messages), private=True)
         out.say(line(dim(f"{many(len(found.messages), 'message')} in {export}")))
-    out.result(found, dlqlook.inspection)
+    out.result(found, render_dlq.inspection)
     if broken:
         raise typer.Exit(broken.exit_code)
 
@@ -102,7 +103,7 @@ def redrive(
         found, broken = _look(session, wanted, limit or _EVERY)
         repair = _dry(found.messages)
         repair.missing = [] if broken else _missing(ids, [m.id for m in repair.messages])
-        out.result(repair, dlqlook.repair)
+        out.result(repair, render_dlq.repair)
         _exit(broken, repair)
         return
     consent.ask(session, f"Put {_meant(session, every)} back", wide=not ids, yes=yes, confirm=confirm)
@@ -133,7 +134,7 @@ def redrive(
                 live.update(line(f"{repair.redriven:,} put back"))
     if not (broken or repair.stopped or limit or edited):
         repair.missing = _missing(ids, [m.id for m in repair.messages] + [f["id"] for f in repair.failed])
-    out.result(repair, dlqlook.repair)
+    out.result(repair, render_dlq.repair)
     _exit(broken, repair)
 
 
@@ -157,7 +158,7 @@ def undo(
     consent.ask(session, question, wide=True, yes=yes, confirm=confirm)
     with interrupts.gently(_teller(session)) as broken, lease.held(aws, outputs[Output.TABLE], "dlq undo", broken.stop):
         done = undoing.undo(aws, outputs, run_, stop=broken.stop)
-    out.result(done, dlqlook.undone)
+    out.result(done, render_dlq.undone)
     if broken:
         raise typer.Exit(broken.exit_code)
 
@@ -197,7 +198,7 @@ def purge(
             tell=lambda n: live.update(line(f"{n:,} deleted")),
             told=_teller(session),
         )
-    out.result(done, dlqlook.purged)
+    out.result(done, render_dlq.purged)
     if broken:
         raise typer.Exit(broken.exit_code)
     if done.kept:

@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
-from rtp.view import Line, Style, Text, View, advice, dim, line, name
+from rtp.text.elements import Line, Style, Text, View, advice, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment

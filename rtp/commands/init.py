@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from rtp import suggest
 from rtp.commands.options import Json, Query, new_app
 from rtp.ops import scaffold as op
-from rtp.view import Heading, View, command, dim, good, line, name
+from rtp.text import suggest
+from rtp.text.elements import Heading, View, command, dim, good, line, name
 
 app = new_app()
 
@@ -23,7 +23,7 @@ def init(
     query: Query = None,
 ) -> None:
     """Scaffold rtp.toml, processors, a payload and a test."""
-    from rtp.output import Output
+    from rtp.terminal.output import Output
 
     Output(json=json, query=query).result(op.write(folder), lambda made: _render(made, folder))
 

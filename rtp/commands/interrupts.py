@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.errors import ExitCode
-from rtp.ops.events.deliver import Stop
+from rtp.ops.work.pool import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import suggest
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.errors import ConfigError
 from rtp.local import engine, losses
-from rtp.view import Fields, Line, View, advice, bad, command, good, line, name, warn
+from rtp.text import suggest
+from rtp.text.elements import Fields, Line, View, advice, bad, command, good, line, name, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

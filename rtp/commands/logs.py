@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import suggest, times
-from rtp.commands import loglook
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.reader import end_with_reader
+from rtp.commands.render import logs as render_logs
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import UsageError
 from rtp.ops.telemetry import logs as op
-from rtp.view import dim, line
+from rtp.text import suggest, times
+from rtp.text.elements import dim, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ def _functions(session: Session) -> dict[str, str]:
 def _write(session: Session, events: Iterator[op.LogEvent], form: Format) -> int:
     """Write events as they come; how many there were."""
     out, count = session.out, 0
-    look = loglook.detailed(out.width) if form is Format.DETAILED else loglook.short(out.width)
+    look = render_logs.detailed(out.width) if form is Format.DETAILED else render_logs.short(out.width)
     for event in events:
         count += 1
         if form is Format.RAW and not out.json:

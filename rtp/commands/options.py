@@ -69,7 +69,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         from rtp.config import Overrides
-        from rtp.output import Output
+        from rtp.terminal.output import Output
 
         where = {name: given.pop(name) for name in ("env", "profile", "region", "endpoint_url")}
         overrides = Overrides(**where)

@@ -8,7 +8,7 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.view import Fields, View
+from rtp.text.elements import Fields, View
 
 app = new_app()
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from rtp import times
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.events import records as op
-from rtp.view import Column, Style, Table, Text, View, cause, dim
+from rtp.text import times
+from rtp.text.elements import Column, Style, Table, Text, View, cause, dim
 
 app = new_app()
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rtp import times
 from rtp.commands import consent, interrupts
 from rtp.commands.options import Since, Until, Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
-from rtp.view import Column, Table, View, advice, bad, dim, good, line, many, name
+from rtp.text import times
+from rtp.text.elements import Column, Table, View, advice, bad, dim, good, line, many, name
 
 app = new_app()
 

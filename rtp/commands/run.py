@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from rtp import plain
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops.events import payload
 from rtp.ops.events import run as op
-from rtp.view import Block, Heading, Style, Text, View, bad, dim, line, name
+from rtp.text import json_values
+from rtp.text.elements import Block, Heading, Style, Text, View, bad, dim, line, name
 
 app = new_app()
 
@@ -62,7 +62,7 @@ def _render(ran: op.Run) -> list[View]:
     if ran.error is not None:
         views.append(Block(ran.error.stack or f"{ran.error.type}: {ran.error.message}", indent=2))
     if ran.result is not None:
-        views += [Heading("Result"), Block(plain.dumps(ran.result, indent=2), indent=2)]
+        views += [Heading("Result"), Block(json_values.dumps(ran.result, indent=2), indent=2)]
     if ran.emitted:
-        views += [Heading("Emitted"), Block(plain.dumps(ran.emitted, indent=2), indent=2)]
+        views += [Heading("Emitted"), Block(json_values.dumps(ran.emitted, indent=2), indent=2)]
     return views

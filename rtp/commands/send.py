@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtp import plain, suggest, times
 from rtp.commands import interrupts
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
@@ -21,11 +20,12 @@ from rtp.ops.events import send as op
 from rtp.ops.events.records import whole
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
-from rtp.view import Line, Style, Text, View, advice, bad, cause, dim, line, name, next_step, warn
+from rtp.text import json_values, suggest, times
+from rtp.text.elements import Line, Style, Text, View, advice, bad, cause, dim, line, name, next_step, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
-    from rtp.output import Live
+    from rtp.terminal.output import Live
 
 app = new_app()
 
@@ -185,7 +185,7 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
         views.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
     result = (record or {}).get("result", sent.result)
     if result is not None:
-        text = plain.dumps(result)
+        text = json_values.dumps(result)
         views.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
     if sent.trace_id:
         views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment, Overrides
     from rtp.local.engine import Engine
-    from rtp.output import Output
+    from rtp.terminal.output import Output
 
 
 class Session:
@@ -44,7 +44,7 @@ class Session:
 
         Raises RefusedError in another account.
         """
-        from rtp.ops.stack import guard
+        from rtp.ops.access import guard
 
         if self.environment.account is not None:
             guard.account(self.aws, self.environment)
@@ -57,7 +57,7 @@ class Session:
         Raises RefusedError in another account, and where the stack is another project's.
         """
         from rtp.aws import stacks
-        from rtp.ops.stack import ownership
+        from rtp.ops.access import ownership
 
         ownership.check(self.guarded, self._stack, self.environment)
         return stacks.outputs_of(stacks.deployed(self.guarded, self.environment.names.stack, self._stack))
@@ -66,7 +66,7 @@ class Session:
     def outputs_to_read(self) -> dict[str, str]:
         """As `outputs`, for commands that change nothing: where the stack is another project's, they warn and go on."""
         from rtp.aws import stacks
-        from rtp.ops.stack import ownership
+        from rtp.ops.access import ownership
 
         owner = ownership.foreign(self.guarded, self._stack, self.environment)
         if owner is not None:
@@ -76,7 +76,7 @@ class Session:
     def recheck(self) -> None:
         """Check again that the stack of `outputs` is there and ours, after a prompt. Raises as `outputs` does."""
         from rtp.aws import stacks
-        from rtp.ops.stack import ownership
+        from rtp.ops.access import ownership
 
         found = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
         ownership.recheck(self.guarded, self.environment, str(found["StackId"]))

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import interrupts, showlook, showpage
+from rtp.commands import interrupts
 from rtp.commands.options import new_app, with_session
+from rtp.commands.render import story as render_story
+from rtp.commands.render import story_page as render_story_page
 from rtp.commands.session import Session
 from rtp.ops import files
-from rtp.ops.events import story as op
-from rtp.view import dim, line, name
+from rtp.ops.telemetry import story as op
+from rtp.text.elements import dim, line, name
 
 app = new_app()
 
@@ -32,11 +34,11 @@ def show(
     with interrupts.gently() as broken:
         story = op.tell(session.aws, session.outputs_to_read, stack, event_id, stop=broken.stop)
     if html is not None:
-        files.write(html, showpage.page(story), private=True)
+        files.write(html, render_story_page.page(story), private=True)
     if out.json:
         out.document(story.document())
     else:
-        out.show(showlook.story(story, width=out.width, block=out.glyph("█", "="), stack=stack))
+        out.show(render_story.story(story, width=out.width, block=out.glyph("█", "="), stack=stack))
     if html is not None:
         out.say(line(dim("page "), name(str(html))))
     if broken:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import times
 from rtp.commands.options import new_app, with_session
 from rtp.commands.reader import end_with_reader
+from rtp.commands.render.status import views
 from rtp.commands.session import Session
-from rtp.commands.statuslook import views
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
 from rtp.ops.telemetry import status as op
-from rtp.view import View, dim, line, warn
+from rtp.text import times
+from rtp.text.elements import View, dim, line, warn
 
 if TYPE_CHECKING:
-    from rtp.output import Live
+    from rtp.terminal.output import Live
 
 app = new_app()
 

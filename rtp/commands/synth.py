@@ -9,8 +9,8 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.ops.stack import synth as op
-from rtp.view import View, dim, line, name
+from rtp.ops.stack.build import synth as op
+from rtp.text.elements import View, dim, line, name
 
 app = new_app()
 

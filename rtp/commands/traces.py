@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from rtp import times
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.reader import end_with_reader
+from rtp.commands.render.trace import outcome, waterfall
+from rtp.commands.render.trace_page import page
 from rtp.commands.session import Session
-from rtp.commands.tracelook import outcome, waterfall
-from rtp.commands.tracepage import page
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
 from rtp.errors import UsageError
 from rtp.ops import files
 from rtp.ops.telemetry import tracelogs
 from rtp.ops.telemetry import traces as op
-from rtp.view import Cell, Column, Table, Text, View, dim, line, name
+from rtp.text import times
+from rtp.text.elements import Cell, Column, Table, Text, View, dim, line, name
 
 app = new_app(help="List traces, or show one.")
 

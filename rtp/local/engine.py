@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rtp import suggest
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.local import environment, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
 from rtp.local.stopping import PATIENCE, Patience, Stopped
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

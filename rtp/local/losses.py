@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rtp import times
+from rtp.text import times
 
 
 def of(state: str, saved: str | None) -> str:

@@ -13,8 +13,8 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
-from rtp import suggest
 from rtp.errors import RefusedError
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rtp import suggest
 from rtp.errors import RtpError, WaitTimeoutError
 from rtp.local import losses, process, saves
 from rtp.local.state import write_private
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from rtp.local.state import Folder, Record

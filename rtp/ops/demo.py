@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp import plain, times
 from rtp.errors import ExitCode
+from rtp.text import json_values, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ def prepare(folder: Path) -> None:
         ("order.json", order(2, 7.25)),
         ("poison.json", order(3, "12.50")),
     ):
-        (folder / name).write_text(plain.dumps(content, indent=2), encoding="utf-8")
+        (folder / name).write_text(json_values.dumps(content, indent=2), encoding="utf-8")
 
 
 def mend(folder: Path) -> None:

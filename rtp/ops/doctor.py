@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import RtpError
 from rtp.infra import toolchain
-from rtp.ops.stack import processors
+from rtp.ops.stack.build import processors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
 from rtp.errors import AwsError, RtpError
+from rtp.ops.access import guard, ownership
 from rtp.ops.doctor import Check, fail, failed, ok, warn
-from rtp.ops.stack import bootstrap, guard, limits, ownership
+from rtp.ops.stack.build import bootstrap, limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

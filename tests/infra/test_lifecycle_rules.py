@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE, EMPTY_TAG
-from rtp.ops.stack.changes import is_guarded
+from rtp.ops.stack.compare.changes import is_guarded
 from rtp.runtime import emptier
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 
 from rtp.config import Environment
 from rtp.errors import ConfigError, RefusedError, RtpError
-from rtp.ops.stack import synth as module
-from rtp.ops.stack.synth import Assembly, synth
+from rtp.ops.stack.build import synth as module
+from rtp.ops.stack.build.synth import Assembly, synth
 from rtp.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_an_unchanged_environment_is_not_built_again(built: Assembly, env: Envir
     # When: it is asked for again, in a fresh interpreter.
     script = (
         "import sys, json\nfrom pathlib import Path\nfrom rtp.config import Environment\n"
-        "from rtp.ops.stack.synth import synth\n"
+        "from rtp.ops.stack.build.synth import synth\n"
         "root = Path(sys.argv[1])\n"
         "made = synth(Environment(name='local', root=root, processors=root / 'processors.py'))\n"
         "print(json.dumps([made.cached, sorted({m.split('.')[0] for m in sys.modules})]))"

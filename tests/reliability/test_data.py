@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp import plain
 from rtp.ops.events.identity import uuid7
 from rtp.ops.events.records import whole
+from rtp.text import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,14 +59,14 @@ def test_torture_in_valid_events(rig: Rig, account: Callable[..., None]) -> None
     queue = rig.outputs["QueueUrl"]
     for id, text in (kept | refused).items():
         body = f'{{"id":"{id}","type":"torture","data":{{"x":{text}}}}}'
-        rig.sent[id] = {"data": {"x": plain.loads(text)} if id in kept else None}
+        rig.sent[id] = {"data": {"x": json_values.loads(text)} if id in kept else None}
         rig.aws.call("sqs", "send_message", QueueUrl=queue, MessageBody=body)
     rig.drain()
 
     found = {record["id"]: record for record in whole(rig.aws, rig.outputs["BucketName"], rig.records())}
     for id, text in kept.items():
         assert found[id]["status"] == "processed", text
-        assert found[id]["data"] == {"x": plain.loads(text)}
+        assert found[id]["data"] == {"x": json_values.loads(text)}
     for id in list(kept)[:2] + list(kept)[-2:]:
         assert show(rig, id)["data"] == found[id]["data"]
     for id, text in refused.items():
@@ -105,6 +105,6 @@ def test_the_largest_event_is_kept_beside_its_record(rig: Rig, account: Callable
 
 def show(rig: Rig, id: str) -> dict[str, Any]:
     """The record as `rtp show` has it."""
-    found = plain.loads(rig.project.rtp("show", id, "--json").stdout)
+    found = json_values.loads(rig.project.rtp("show", id, "--json").stdout)
     record: dict[str, Any] = found["record"]
     return record

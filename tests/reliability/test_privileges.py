@@ -16,7 +16,7 @@ from rtp.aws import api
 from rtp.config import Environment
 from rtp.contract import EMPTIER_TYPE, LOCAL_ACCOUNT
 from rtp.ops.events.identity import uuid7
-from rtp.ops.stack.synth import synth
+from rtp.ops.stack.build.synth import synth
 from tests.local.deploy.test_cleanup import settled, upload
 from tests.reliability.conftest import Rig, pipeline
 

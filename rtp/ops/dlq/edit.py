@@ -9,15 +9,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp import plain
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.runtime import wire
 from rtp.runtime.event import InvalidEventError, parse
+from rtp.text import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.dlq_message import DeadLetter
 
 MOST = 200
 
@@ -74,7 +74,7 @@ def edited(
 
 def _shown(letter: DeadLetter) -> object:
     try:
-        value: object = plain.loads(letter.event)
+        value: object = json_values.loads(letter.event)
     except (ValueError, RecursionError):
         return letter.event
     return value
@@ -82,19 +82,19 @@ def _shown(letter: DeadLetter) -> object:
 
 def _text(after: Mapping[str, object], letter: DeadLetter) -> str:
     value = after[letter.message_id]
-    return value if isinstance(value, str) else plain.dumps(value)
+    return value if isinstance(value, str) else json_values.dumps(value)
 
 
 def _written(events: Mapping[str, object]) -> Path:
     handle, name = tempfile.mkstemp(prefix="rtp-redrive-", suffix=".json")  # readable by its owner alone
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(plain.dumps(events, indent=2) + "\n")
+        file.write(json_values.dumps(events, indent=2) + "\n")
     return Path(name)
 
 
 def _read(path: Path) -> dict[str, object]:
     try:
-        value = plain.loads(path.read_text(encoding="utf-8"))
+        value = json_values.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RefusedError(f"What was edited cannot be read: {error.strerror}; nothing was changed.") from None
     except (ValueError, RecursionError) as error:

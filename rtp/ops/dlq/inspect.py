@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
-from rtp.ops.dlq import deadletters, peek
+from rtp.ops.dlq import dlq_message, peek
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.deadletters import DeadLetter
-    from rtp.ops.dlq.wanted import Wanted
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.filters import Wanted
+    from rtp.ops.work.pool import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def inspect(
     letters: list[DeadLetter] = []
 
     def enough(new: list[queues.Message]) -> bool:
-        letters.extend(letter for letter in deadletters.joined(aws, table, new) if wanted(letter))
+        letters.extend(letter for letter in dlq_message.joined(aws, table, new) if wanted(letter))
         return len(letters) >= limit
 
     seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, tell=tell)
     letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
     shown = letters[:limit]
-    groups = [Group(error, count) for error, count in deadletters.grouped(shown)]
+    groups = [Group(error, count) for error, count in dlq_message.grouped(shown)]
     return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups)

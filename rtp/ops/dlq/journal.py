@@ -14,16 +14,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtp import plain, times
 from rtp.aws.queues import Attributes, Outgoing
 from rtp.errors import ConfigError, NotFoundError
 from rtp.runtime.event import Identity
+from rtp.text import json_values, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.dlq_message import DeadLetter
 
 
 @dataclass(slots=True)
@@ -95,13 +95,13 @@ class Writer:
         self._write({"step": "deleted", "message_id": m} for m in message_ids)
 
     def _write(self, lines: Iterable[dict[str, Any]]) -> None:
-        text = "".join(plain.dumps(line) + "\n" for line in lines)
+        text = "".join(json_values.dumps(line) + "\n" for line in lines)
         if not text:
             return
         with self._lock:
             if self._file is None:
                 self._file = _create(self.path)
-                text = plain.dumps(self._head) + "\n" + text
+                text = json_values.dumps(self._head) + "\n" + text
             self._file.write(text.encode("utf-8", "backslashreplace"))
             self._file.flush()
             if self._sync:
@@ -152,7 +152,7 @@ def restored(journal: Journal, message_ids: Iterable[str]) -> None:
         for message_id in message_ids:
             journal.entries[message_id].restored = True
             # A line of its own, also after one that a kill cut off.
-            file.write(("\n" + plain.dumps({"step": "restored", "message_id": message_id}) + "\n").encode())
+            file.write(("\n" + json_values.dumps({"step": "restored", "message_id": message_id}) + "\n").encode())
 
 
 def _create(path: Path) -> Any:

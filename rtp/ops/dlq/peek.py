@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
 MOST_HIDDEN_S = 600

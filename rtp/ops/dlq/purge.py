@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
-from rtp.ops.dlq import deadletters
+from rtp.ops.dlq import dlq_message
 from rtp.ops.dlq.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
+    from rtp.ops.dlq.filters import Wanted
     from rtp.ops.dlq.journal import Writer
-    from rtp.ops.dlq.wanted import Wanted
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def purge(
     named: set[str] = set()
     try:
         for new in sweep:
-            letters = [letter for letter in deadletters.joined(aws, table, new) if wanted(letter)]
+            letters = [letter for letter in dlq_message.joined(aws, table, new) if wanted(letter)]
             named.update(letter.id for letter in letters)
             letters = letters if limit is None else letters[: limit - deleted]
             if letters:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from rtp.aws import queues
 from rtp.contract import Output
 from rtp.errors import RtpError
-from rtp.ops.dlq import deadletters
+from rtp.ops.dlq import dlq_message
 from rtp.ops.dlq.sweep import Sweep
-from rtp.ops.events import deliver
+from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.dlq.deadletters import DeadLetter
+    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.filters import Wanted
     from rtp.ops.dlq.journal import Writer
-    from rtp.ops.dlq.wanted import Wanted
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 _AT_ONCE = 4
 
@@ -97,7 +97,7 @@ class Redrive:
     def move(self, limit: int | None = None) -> Iterator[Moved]:
         """Move up to `limit` more messages; all that are left where None."""
         size = queues.BATCH if self._rate is None else max(1, min(queues.BATCH, int(self._rate)))
-        return deliver.each(
+        return pool.each(
             self._batches(limit, size),
             self._move,
             threads=1 if limit == 1 else _AT_ONCE,
@@ -134,7 +134,7 @@ class Redrive:
         """Without those that this very run has sent and that are here again."""
         mine = [m for m in messages if m.text(wire.REDRIVE) == self._writer.run]
         self.returned += len(mine)
-        return deadletters.joined(self._aws, self._table, [m for m in messages if m not in mine])
+        return dlq_message.joined(self._aws, self._table, [m for m in messages if m not in mine])
 
     def _move(self, letters: list[DeadLetter]) -> list[Moved]:
         self._writer.took(letters)
@@ -163,7 +163,7 @@ class Redrive:
         own = {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}
         return queues.Outgoing(
             self._bodies.get(letter.message_id, letter.event),
-            deadletters.attributes(letter, own),
+            dlq_message.attributes(letter, own),
             letter.message.trace_header,
         )
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.contract import Output
 from rtp.ops.events import outcome
-from rtp.view import cause
+from rtp.text.elements import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.aws import Aws
     from rtp.ops.dlq.redrive import Moved, Redrive
-    from rtp.ops.events.deliver import Stop
     from rtp.ops.events.outcome import Record
+    from rtp.ops.work.pool import Stop
 
 
 @dataclass(slots=True)

@@ -6,17 +6,17 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from rtp import times
 from rtp.aws import queues
 from rtp.ops.dlq import peek
-from rtp.view import many
+from rtp.text import times
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 _LOOK_S = 0.5
 _AGAIN = 100  # messages met again in a row, beyond as many as the queue has, after which the rest is not to be had

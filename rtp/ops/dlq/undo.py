@@ -12,7 +12,7 @@ from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import peek
 from rtp.ops.dlq.sweep import Sweep
 from rtp.runtime import wire
-from rtp.times import now_ms
+from rtp.text.times import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.queues import Message
     from rtp.ops.dlq.journal import Entry, Journal
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 
 @dataclass(frozen=True, slots=True)

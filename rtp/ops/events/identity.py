@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from rtp.times import now_ms
+from rtp.text.times import now_ms
 
 
 def uuid7(ms: int | None = None) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import records
 from rtp.runtime.event import Identity
-from rtp.times import now_ms
+from rtp.text.times import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rtp.aws import Aws
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 Record = dict[str, Any]
 FINAL = ("processed", "dead")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp import plain, times
 from rtp.aws import objects, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
 from rtp.runtime import wire
+from rtp.text import json_values, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,6 +85,6 @@ def outer(record: dict[str, Any]) -> dict[str, Any]:
 
 def _value(aws: Aws, bucket: str, key: str) -> Any:
     try:
-        return plain.loads(objects.get(aws, bucket, key))
+        return json_values.loads(objects.get(aws, bucket, key))
     except NotFoundError:
         return None  # somebody deleted it; the pointer in the record says where it was

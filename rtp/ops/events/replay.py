@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
-from rtp.ops.events import archive, deliver
+from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.ops.events.archive import RawEvent
-    from rtp.ops.events.deliver import Stop
+    from rtp.ops.work.pool import Stop
 
 MISSING = "missing"  # the status of an event that was archived and has no record
 _AT_ONCE = 4
@@ -109,7 +110,7 @@ def replay(
         receipts = queues.send(aws, outputs[Output.QUEUE_URL], messages)
         return [Replayed(event, receipt.error) for (event, _), receipt in zip(batch, receipts, strict=True)]
 
-    return deliver.each(
+    return pool.each(
         _batches(_bodies(aws, outputs[Output.BUCKET], planned), size),
         send,
         threads=_AT_ONCE,

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from rtp.aws import api, queues
 from rtp.contract import Output
 from rtp.errors import EndpointError
-from rtp.ops.events import deliver
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.sent import Sent, Via
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rtp.aws import Aws
-    from rtp.ops.events.deliver import Stop
     from rtp.ops.events.payload import Event
+    from rtp.ops.work.pool import Stop
 
 _TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is tried until its time is over
 _WORTH_REPEATING = (429, 500, 502, 503, 504)
@@ -45,7 +45,7 @@ def send(
     """
     if via is Via.SQS:
         size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
-        return deliver.each(
+        return pool.each(
             _chunks(events, size),
             ToQueue(aws, outputs[Output.QUEUE_URL]),
             threads=concurrency,
@@ -55,7 +55,7 @@ def send(
             weigh=len,
         )
     client = api.Client(api.url(outputs, aws), api.key(aws, outputs), connections=concurrency, local=aws.local)
-    return deliver.each(
+    return pool.each(
         events,
         ToApi(client.post, via, timeout_s=timeout_s, stop=stop),
         threads=concurrency,

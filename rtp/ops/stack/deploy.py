@@ -9,36 +9,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtp import times
 from rtp.aws import api, changesets, stacks
-from rtp.contract import LOCAL_ACCOUNT, Output
+from rtp.contract import LOCAL_ACCOUNT, Output, queue_arn
 from rtp.errors import RefusedError
 from rtp.ops import files
-from rtp.ops.stack import (
-    alarmwatch,
-    apply,
-    approval,
-    assembly,
-    bootstrap,
-    emptier,
-    guard,
-    hotswap,
-    intake,
-    limits,
-    lock,
-    ownership,
-    processors,
-    publish,
-    smoke,
-    stuck,
-    takeback,
-)
-from rtp.ops.stack.changes import compare
-from rtp.ops.stack.follow import GOOD, Underway
-from rtp.ops.stack.removal import Removed
+from rtp.ops.access import guard, lock, ownership
+from rtp.ops.stack import repair
+from rtp.ops.stack.apply import alarm_watch, emptier, execute, publish, rollback, smoke
+from rtp.ops.stack.apply.follow import GOOD, Underway
+from rtp.ops.stack.build import assembly, bootstrap, limits, processors
+from rtp.ops.stack.build.synth import synth
+from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.compare import approval
+from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Warn
-from rtp.ops.stack.synth import synth
-from rtp.ops.telemetry.statusparts import queue_arn
+from rtp.ops.stack.teardown import intake
+from rtp.ops.stack.teardown.empty import Removed
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -48,9 +35,10 @@ if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.aws.changesets import ChangeSet
     from rtp.config import Environment
-    from rtp.ops.stack.ownership import Owner
-    from rtp.ops.stack.steps import Cause, Question, Step
-    from rtp.ops.stack.synth import Assembly
+    from rtp.ops.access.ownership import Owner
+    from rtp.ops.access.question import Question
+    from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.steps import Cause, Step
 
 WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
@@ -111,7 +99,7 @@ class Deploy:
                     yield self._result("dry-run")
                     return
                 stack_id = str(found["StackId"])
-                yield from stuck.mend(
+                yield from repair.mend(
                     aws,
                     env,
                     found,
@@ -199,7 +187,7 @@ class Deploy:
                 return
             yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
         yield Phase("publishing assets and preparing the change set")
-        triggers = takeback.triggers(aws, env, found if working else None, self.options.watch_alarms_s)
+        triggers = rollback.triggers(aws, env, found if working else None, self.options.watch_alarms_s)
         change_set = None
         if code_only and not triggers.alarms:
             change_set = publish.code_alone(aws, env, built, changes, manifest.tags)
@@ -250,12 +238,12 @@ class Deploy:
             raise
         watching = bool(self.options.watch_alarms_s) and not new
         if watching:
-            yield from takeback.ringing(aws, env)
+            yield from rollback.ringing(aws, env)
         # Those that ring already say nothing about the update.
-        watched = alarmwatch.quiet(aws, env.names)[0] if watching and env.local else ()
+        watched = alarm_watch.quiet(aws, env.names)[0] if watching and env.local else ()
         yield Phase("creating" if new else "updating")
-        applied, began_ms = apply.Applied(), times.now_ms()
-        yield from apply.apply(
+        applied, began_ms = execute.Applied(), times.now_ms()
+        yield from execute.apply(
             aws,
             change_set,
             applied,
@@ -267,7 +255,7 @@ class Deploy:
         )
         if applied.status not in GOOD:
             yield self._result("failed", applied.done, applied.cause)
-            raise apply.failure(stack, "created" if new else "updated", applied)
+            raise execute.failure(stack, "created" if new else "updated", applied)
         if watched:
             recheck = partial(ownership.recheck, aws, env, change_set.stack_id)
             yield from self._watched(aws, watched, began_ms, old, paths, recheck)
@@ -286,8 +274,8 @@ class Deploy:
         recheck: Callable[[], None],
     ) -> Iterator[Step]:
         """Raises RtpError when the update was taken back."""
-        stack, taken = self.environment.names.stack, apply.Applied()
-        yield from takeback.watch(
+        stack, taken = self.environment.names.stack, execute.Applied()
+        yield from rollback.watch(
             aws,
             self.environment,
             watched,
@@ -302,9 +290,9 @@ class Deploy:
         if not taken.status:
             return
         if taken.status not in GOOD:
-            raise apply.failure(stack, "rolled back", taken)
+            raise execute.failure(stack, "rolled back", taken)
         yield self._result("rolled-back", taken.done)
-        raise apply.DeployFailedError(
+        raise execute.DeployFailedError(
             f"{stack} was updated and rolled back: {taken.reason}.",
             hint="See `rtp logs --level error`; mend the cause, then run `rtp deploy` again.",
             code="rolled-back",

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.errors import NotFoundError, WaitTimeoutError
-from rtp.ops.stack import assembly, guard, hotswap, limits, ownership
-from rtp.ops.stack.changes import PropertyChange, ResourceChange, compare, compare_outputs
-from rtp.ops.stack.replacement import replaces
-from rtp.ops.stack.security import Widening, widenings
-from rtp.ops.stack.synth import synth
+from rtp.ops.access import guard, ownership
+from rtp.ops.stack.build import assembly, limits
+from rtp.ops.stack.build.synth import synth
+from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange, compare, compare_outputs
+from rtp.ops.stack.compare.replacement import replaces
+from rtp.ops.stack.compare.security import Widening, widenings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtp.aws import Aws
     from rtp.config import Environment
-    from rtp.ops.stack.hotswap import Strayed
-    from rtp.ops.stack.ownership import Owner
+    from rtp.ops.access.ownership import Owner
+    from rtp.ops.stack.code.hotswap import Strayed
 
 _DRIFT_S = 300.0
 

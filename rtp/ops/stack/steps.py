@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.ops.stack.compare.approval import Plan
+
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from rtp.ops.stack.changes import ResourceChange
-    from rtp.ops.stack.security import Widening
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +30,6 @@ class Warn:
     """Something the operator should know. `type` warning."""
 
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is about to be applied, or with --dry-run would be. `type` changeset. operation: create or update."""
-
-    stack: str
-    operation: str
-    changes: tuple[ResourceChange, ...]
-    widens: tuple[Widening, ...] = ()
-
-    @property
-    def losses(self) -> tuple[ResourceChange, ...]:
-        """Resources whose data would be gone."""
-        return tuple(c for c in self.changes if c.loses_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +134,6 @@ class Result:
     elapsed_s: float
     resources: int = 0
     cause: Cause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Consent that is needed before going on.
-
-    about: what is said before it is asked for. typed: the name to type, where a yes is not enough.
-    """
-
-    text: str
-    about: tuple[str, ...] = ()
-    typed: str = ""
 
 
 Step = Phase | Note | Warn | Plan | Event | Tick | Waiting | Drained | Emptied | Outputs | Smoke | Result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp import contract
 from rtp.aws import alarms as service
-from rtp.ops.telemetry.ahead import together
+from rtp.ops.work.prefetch import together
 
 if TYPE_CHECKING:
     from rtp.aws import Aws

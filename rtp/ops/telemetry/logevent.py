@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
-from rtp import times
+from rtp.text import times
 
 Kind = Literal["rtp", "platform", "metrics", "text"]
 

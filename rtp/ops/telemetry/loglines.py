@@ -7,9 +7,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from rtp import plain, times
 from rtp.ops.telemetry import textlines
 from rtp.ops.telemetry.logevent import LogEvent, level_name, own_time
+from rtp.text import json_values, times
 
 # Numbers keep their digits; NaN and its kind, which no JSON may hold, become text.
 _JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=str)
@@ -177,4 +177,4 @@ def _number(value: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return "" if value is None else plain.dumps(value)
+    return "" if value is None else json_values.dumps(value)

@@ -8,18 +8,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp import times
 from rtp.aws import logs
 from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops.telemetry.ahead import Ahead
 from rtp.ops.telemetry.logcontext import Context
 from rtp.ops.telemetry.logevent import LogEvent
 from rtp.ops.telemetry.logfilter import Filter
 from rtp.ops.telemetry.loglines import parse
-from rtp.ops.telemetry.pace import Pace
 from rtp.ops.telemetry.tail import Tail
+from rtp.ops.work.pace import Pace
+from rtp.ops.work.prefetch import Ahead
 from rtp.runtime import wire
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

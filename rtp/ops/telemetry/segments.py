@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from rtp import times
+from rtp.text import times
 
 DEEPEST = 60  # levels of subsegments that are read; an honest trace has five
 MOST = 20_000  # segments of one trace that are read

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtp import times
 from rtp.aws import api, functions, stacks, usage
-from rtp.contract import Output
+from rtp.contract import Output, queue_arn
 from rtp.errors import NotFoundError, RtpError
-from rtp.ops.stack import intake, ownership
+from rtp.ops.access import ownership
+from rtp.ops.stack.teardown import intake
 from rtp.ops.telemetry import alarms
 from rtp.ops.telemetry import statusparts as parts
-from rtp.ops.telemetry.ahead import together
+from rtp.ops.work.prefetch import together
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,7 +122,7 @@ def _questions(
             "queue": partial(parts.queue, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
             "dlq": partial(parts.queue, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
             "dead records": partial(parts.dead_by_error, aws, outputs[Output.TABLE], shards=shards, now=now),
-            "event source": partial(functions.event_sources, aws, parts.queue_arn(outputs, names.queue)),
+            "event source": partial(functions.event_sources, aws, queue_arn(outputs, names.queue)),
             "intake": partial(intake.noticed, aws, outputs),
             "functions": lambda: [functions.function(aws, name) for name in workers],
             "quota": partial(usage.quota, aws, outputs[Output.USAGE_PLAN_ID], outputs[Output.API_KEY_ID]),

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp import times
 from rtp.aws import metrics, queues, records, stacks, trail
 from rtp.aws.metrics import Series
 from rtp.contract import Output, Tag
 from rtp.runtime import wire
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -175,12 +175,6 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
         function_errors=sums[10] + sums[11],
         throttles=sums[12] + sums[13],
     )
-
-
-def queue_arn(outputs: Mapping[str, str], name: str) -> str:
-    """The queue's ARN, in the partition, region and account of the stack's key."""
-    _, partition, _, region, account, _ = outputs[Output.KEY_ARN].split(":", 5)
-    return f"arn:{partition}:sqs:{region}:{account}:{name}"
 
 
 def problems(

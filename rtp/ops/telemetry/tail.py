@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.aws.logs import LogLine, Page
-    from rtp.ops.telemetry.ahead import Ahead
+    from rtp.ops.work.prefetch import Ahead
 
 OVERLAP_MS = 10_000  # read again at each poll: lines reach CloudWatch a few seconds late as a rule
 LATE_MS = 300_000  # read again now and then: how late a line may be and still be found

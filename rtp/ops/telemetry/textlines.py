@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rtp import times
 from rtp.ops.telemetry.logevent import LogEvent, level_name
+from rtp.text import times
 
 if TYPE_CHECKING:
     from rtp.ops.telemetry.logevent import Kind

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rtp import suggest, times
 from rtp.aws import records, traces
 from rtp.contract import API_STAGE, Output
 from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops.telemetry.pace import Pace
 from rtp.ops.telemetry.segments import Problem, Segment, Trace, trace
+from rtp.ops.work.pace import Pace
 from rtp.runtime import wire
+from rtp.text import suggest, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

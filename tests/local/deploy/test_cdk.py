@@ -10,7 +10,7 @@ import pytest
 from rtp import config
 from rtp.aws import Aws
 from rtp.errors import ConfigError, RtpError
-from rtp.ops.stack import bootstrap, cdk, synth
+from rtp.ops.stack.build import bootstrap, cdk, synth
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from rtp.aws import Aws, buckets
 from rtp.config import Environment
-from rtp.ops.stack.synth import synth
+from rtp.ops.stack.build.synth import synth
 from tests.local.deploy.signals import fail, handle
 
 if TYPE_CHECKING:

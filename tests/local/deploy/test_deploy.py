@@ -13,7 +13,7 @@ import pytest
 
 from rtp.aws import changesets, functions, stacks, updates
 from rtp.contract import Output
-from rtp.ops.stack import lock
+from rtp.ops.access import lock
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from rtp.aws import api, records, stacks
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.ops.events.identity import uuid7
-from rtp.ops.stack import destroy
 from rtp.ops.stack.steps import Phase
+from rtp.ops.stack.teardown import destroy
 from tests.local.conftest import Project
 from tests.local.deploy.conftest import STACK
 

@@ -23,7 +23,7 @@ from tests.local.deploy.test_trouble import EMPTY, HANGING, settled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtp.ops.stack.steps import Question
+    from rtp.ops.access.question import Question
 
 pytestmark = pytest.mark.xdist_group("deploy")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.errors import ConfigError
-from rtp.ops.stack import processors
+from rtp.ops.stack.build import processors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rtp import __version__, cli, errors, suggest
+from rtp import __version__, cli, errors
+from rtp.text import suggest
 
 
 def rtp(*argv: str, cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:

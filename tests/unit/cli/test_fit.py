@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtp.fit import GAP, fit
-from rtp.view import Column
+from rtp.terminal.columns import GAP, fit
+from rtp.text.elements import Column
 
 COLUMNS = (
     Column("ID"),

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import RefusedError, RtpError, UsageError
-from rtp.output import Output
-from rtp.view import Block, Column, Fields, Heading, Line, Style, Table, Text, View, line
+from rtp.terminal.output import Output
+from rtp.text.elements import Block, Column, Fields, Heading, Line, Style, Table, Text, View, line
 
 
 class Terminal(io.StringIO):

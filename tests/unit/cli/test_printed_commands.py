@@ -1,4 +1,4 @@
-"""No command that is printed is put together outside rtp/suggest.py: a rule over the syntax trees of rtp/."""
+"""No command that is printed is put together outside rtp/text/suggest.py: a rule over the syntax trees of rtp/."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from rtp.cli import COMMANDS
 
 PACKAGE = Path(__file__).parents[3] / "rtp"
-MAKERS = ("suggest.py", "view.py")  # the function, and the mark of what it made
+MAKERS = ("text/suggest.py", "text/elements.py")  # the function, and the mark of what it made
 
-VALUE, SAFE = "\x00", "\x01"  # a value from elsewhere; what rtp.suggest made
+VALUE, SAFE = "\x00", "\x01"  # a value from elsewhere; what rtp.text.suggest made
 
 # These words start a command wherever they stand, the others only where a text or a quotation begins.
 _ANYWHERE = (

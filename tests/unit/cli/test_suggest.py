@@ -12,28 +12,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtp import cli, suggest
+from rtp import cli
 from rtp.aws import Aws
 from rtp.aws.failures import translated
 from rtp.aws.leases import Holder
 from rtp.aws.queues import Message
-from rtp.commands import dlqlook, init, local, send, showlook, showpage
+from rtp.commands import init, local, send
+from rtp.commands.render import dlq as render_dlq
+from rtp.commands.render import story as render_story
+from rtp.commands.render import story_page as render_story_page
 from rtp.errors import RefusedError, RtpError
 from rtp.ops import scaffold
-from rtp.ops.dlq import lease
-from rtp.ops.dlq.deadletters import Cause, DeadLetter
+from rtp.ops.access import lease
+from rtp.ops.dlq.dlq_message import Cause, DeadLetter
 from rtp.ops.dlq.inspect import Inspection
 from rtp.ops.events.sent import Sent
-from rtp.ops.events.story import Story
 from rtp.ops.events.summary import Summary
-from rtp.output import Output
+from rtp.ops.telemetry.story import Story
 from rtp.runtime.event import Identity
-from rtp.view import advice, command, line, next_step
+from rtp.terminal.output import Output
+from rtp.text import suggest
+from rtp.text.elements import advice, command, line, next_step
 from tests.shells import HOSTILE, LEFT_OUT
 from tests.unit.cli.test_output import Terminal
 
 if TYPE_CHECKING:
-    from rtp.view import View
+    from rtp.text.elements import View
     from tests.shells import Shell
 
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -212,12 +216,12 @@ def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: s
     show = ["rtp", "show", *end, value]
     expected = [
         *zip(
-            [showlook.story(story, width=80) for story in stories(value)],
+            [render_story.story(story, width=80) for story in stories(value)],
             [["rtp", "replay", f"--id={value}"], show, show, ["rtp", "dlq", "redrive", f"--id={value}"]],
             strict=True,
         ),
         (send._story(sent(value)), show),
-        (dlqlook.inspection(Inspection("q", 1, [dead(value)], [])), show),
+        (render_dlq.inspection(Inspection("q", 1, [dead(value)], [])), show),
     ]
     # When the rest of the line is pasted / Then the command has the id, or there was no such line
     for views, words in expected:
@@ -227,7 +231,7 @@ def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: s
 @VALUES
 def test_a_page_suggests_nothing_that_runs_something_else(value: str) -> None:
     for story in stories(value):
-        assert "rtp show" not in (page := showpage.page(story)) and "rtp dlq" not in page
+        assert "rtp show" not in (page := render_story_page.page(story)) and "rtp dlq" not in page
 
 
 def quoted(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import UsageError
-from rtp.times import brief, iso, parse_duration, parse_when, span
+from rtp.text.times import brief, iso, parse_duration, parse_when, span
 
 NOW = 1_769_860_800_000
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtp.aws import Aws
-from rtp.ops.stack.cdk import passed_on
+from rtp.ops.stack.build.cdk import passed_on
 
 USER = {
     "PATH": "/bin",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtp.ops.stack.changes import PropertyChange, compare, compare_outputs, differences, plainly
-from rtp.ops.stack.replacement import replaces
+from rtp.ops.stack.compare.changes import PropertyChange, compare, compare_outputs, differences, plainly
+from rtp.ops.stack.compare.replacement import replaces
 
 TABLE = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "t", "KeySchema": [{"AttributeName": "id"}]}}
 FUNCTION = {"Type": "AWS::Lambda::Function", "Properties": {"Timeout": 30, "Code": {"S3Key": "a.zip"}}}

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws.api import Answer
-from rtp.commands.progress import drained_views
+from rtp.commands.render.progress import drained_views
 from rtp.contract import Names
 from rtp.contract import Output as Outputs
 from rtp.errors import AwsError, EndpointError, RefusedError, RtpError, WaitTimeoutError
-from rtp.ops.stack.drain import AWS, Drain, Pace
-from rtp.ops.stack.intake import Intake, Observation, State, noticed, reopened
 from rtp.ops.stack.steps import Drained, Warn
-from rtp.output import Output
+from rtp.ops.stack.teardown.drain import AWS, Drain, Pace
+from rtp.ops.stack.teardown.intake import Intake, Observation, State, noticed, reopened
 from rtp.runtime import attributes
 from rtp.settings import Settings
+from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:

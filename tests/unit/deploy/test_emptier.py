@@ -10,9 +10,11 @@ import pytest
 from rtp.aws.stacks import Resource
 from rtp.config import Environment
 from rtp.errors import AwsError, ExitCode, RefusedError
-from rtp.ops.stack import approval, destroy, emptier
+from rtp.ops.stack.apply import emptier
+from rtp.ops.stack.build.synth import Assembly
+from rtp.ops.stack.compare import approval
 from rtp.ops.stack.steps import Warn
-from rtp.ops.stack.synth import Assembly
+from rtp.ops.stack.teardown import destroy
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
 from tests.unit.deploy.test_changes import GUARDED, OLD, TABLE, template
 

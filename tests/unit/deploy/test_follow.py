@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtp.ops.stack import apply, causes
-from rtp.ops.stack.follow import Follower
+from rtp.ops.stack.apply import causes, execute
+from rtp.ops.stack.apply.follow import Follower
 from rtp.ops.stack.steps import Event, Tick
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, no_sleep
 
@@ -74,7 +74,7 @@ def test_steps_have_paths_and_counts() -> None:
     follower = Follower(cloud.aws(), STACK_ID, frozenset({"T", "U"}), sleep=no_sleep)  # type: ignore[arg-type]
     cloud.tell("T", "CREATE_COMPLETE")
     cloud.tell(STACK, "CREATE_COMPLETE")
-    steps = list(apply.told(follower, {"T": "Storage/Table"}))
+    steps = list(execute.told(follower, {"T": "Storage/Table"}))
     (event,) = [s for s in steps if isinstance(s, Event)]
     assert (event.path, event.done, event.total) == ("Storage/Table", 1, 2)
     assert not [s for s in steps if isinstance(s, Tick)]
@@ -149,7 +149,7 @@ def test_the_error_names_cause_state_and_next_command() -> None:
     cloud = Cloud()
     cloud.tell("T", "CREATE_FAILED", "Table already exists: t", "AWS::DynamoDB::Table")
     cloud.tell(STACK, "ROLLBACK_COMPLETE")
-    error = apply.failure(STACK, "created", apply.Applied(0, "ROLLBACK_COMPLETE", "", failing(cloud)))
+    error = execute.failure(STACK, "created", execute.Applied(0, "ROLLBACK_COMPLETE", "", failing(cloud)))
     assert error.message == (
         "shop-dev was not created: Storage/Table (rtp/infra/storage.py) failed: Table already exists: t. "
         "It is now ROLLBACK_COMPLETE."

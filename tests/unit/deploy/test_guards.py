@@ -12,7 +12,8 @@ import pytest
 from rtp.config import Environment
 from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
 from rtp.ops import doctor, doctor_account
-from rtp.ops.stack import bootstrap, guard, limits, lock
+from rtp.ops.access import guard, lock
+from rtp.ops.stack.build import bootstrap, limits
 from rtp.settings import Settings
 from tests.unit.deploy.fakes import tags
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed

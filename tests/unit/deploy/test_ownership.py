@@ -12,12 +12,14 @@ from rtp.commands import consent
 from rtp.commands.session import Session
 from rtp.config import Environment, Overrides
 from rtp.errors import AwsError, ExitCode, NotFoundError, RefusedError
-from rtp.ops.stack import ownership, remains, stuck
-from rtp.ops.stack.destroy import Destroy
-from rtp.ops.stack.follow import Underway
-from rtp.ops.stack.ownership import NOBODY, Owner
-from rtp.ops.stack.removal import BUCKET, Removed, remove
-from rtp.output import Output
+from rtp.ops.access import ownership
+from rtp.ops.access.ownership import NOBODY, Owner
+from rtp.ops.stack import repair
+from rtp.ops.stack.apply.follow import Underway
+from rtp.ops.stack.teardown import inventory
+from rtp.ops.stack.teardown.destroy import Destroy
+from rtp.ops.stack.teardown.empty import BUCKET, Removed, remove
+from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, tags
 
 if TYPE_CHECKING:
@@ -216,7 +218,7 @@ def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp
 
     with pytest.raises(RefusedError):
         list(
-            stuck.mend(
+            repair.mend(
                 aws, env, described(cloud.tags, cloud.status), agreed, rollback=True, paths={}, underway=Underway(),
                 before_rollback=lambda _: iter(()), removed=Removed(),
                 recheck=lambda: ownership.recheck(aws, env, STACK_ID),
@@ -358,11 +360,11 @@ def test_the_proof_lists_no_other_projects_log_groups(tmp_path: Path) -> None:
             GROUP + WORKER: tags("shop-de", "v"),
         }
     )
-    proof = remains.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    proof = inventory.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
     assert proof.clean and proof.left == ()
     # When ours has no tags, as functions make it / Then it is listed
     account.arns[GROUP + WORKER] = []
-    proof = remains.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    proof = inventory.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
     assert [i.name for i in proof.left] == [WORKER] and not proof.clean
 
 
@@ -379,7 +381,7 @@ def test_a_log_group_that_came_back_is_deleted_only_where_it_is_ours(
     tmp_path: Path, own: list[dict[str, str]], denied: bool, deleted: list[str], left: list[str]
 ) -> None:
     account = Account({GROUP + WORKER: own}, denied=denied)
-    rows = [Resource("Logs", WORKER, remains.LOG_GROUP, "DELETE_COMPLETE")]
-    proof = remains.prove(account.aws, environment(tmp_path), rows, frozenset(), keep_data=False, api_id="")
+    rows = [Resource("Logs", WORKER, inventory.LOG_GROUP, "DELETE_COMPLETE")]
+    proof = inventory.prove(account.aws, environment(tmp_path), rows, frozenset(), keep_data=False, api_id="")
     assert account.deleted == deleted
     assert [i.name for i in proof.left] == left and proof.clean

@@ -15,9 +15,11 @@ from rtp.aws.changesets import Change, ChangeSet
 from rtp.config import Environment
 from rtp.contract import ROLLBACK_ALARMS
 from rtp.errors import AwsError
-from rtp.ops.stack import alarmwatch, approval, publish, takeback, watch
-from rtp.ops.stack.changes import compare
-from rtp.ops.stack.synth import Assembly
+from rtp.ops.stack.apply import alarm_watch, publish, rollback
+from rtp.ops.stack.build.synth import Assembly
+from rtp.ops.stack.code import watch
+from rtp.ops.stack.compare import approval
+from rtp.ops.stack.compare.changes import compare
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
 
 if TYPE_CHECKING:
@@ -175,12 +177,12 @@ def test_cloudformation_watches_at_most_five_alarms_that_do_not_ring_already(tmp
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": rows}})
     # When an update of a protected environment is to be watched for a minute and a half
     env = environment(tmp_path, protected=True)
-    found = takeback.triggers(aws, env, {"StackName": STACK}, 90)
+    found = rollback.triggers(aws, env, {"StackName": STACK}, 90)
     # Then the quiet ones are, for whole minutes
     assert len(ROLLBACK_ALARMS) == 5
     assert len(found.alarms) == 4 and found.minutes == 2
     assert found.alarms[0] == "arn:aws:cloudwatch:us-east-1:111122223333:alarm:shop-dev-lambda-errors"
-    (word,) = takeback.ringing(aws, env)
+    (word,) = rollback.ringing(aws, env)
     assert "shop-dev-api-5xx" in word.message
 
 
@@ -189,16 +191,16 @@ def test_cloudformation_watches_at_most_five_alarms_that_do_not_ring_already(tmp
 )
 def test_watched_alarms_are_named_in_the_partition_of_their_region(region: str, partition: str) -> None:
     aws: Any = FakeAws(region=region)
-    assert alarmwatch.arn(aws, "a") == f"arn:{partition}:cloudwatch:{region}:111122223333:alarm:a"
+    assert alarm_watch.arn(aws, "a") == f"arn:{partition}:cloudwatch:{region}:111122223333:alarm:a"
 
 
 def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
     aws: Any = FakeAws()
     env = environment(tmp_path)
     before = {"RollbackConfiguration": {"RollbackTriggers": [{"Arn": "a", "Type": "AWS::CloudWatch::Alarm"}]}}
-    assert takeback.triggers(aws, env, before, 0).alarms == ("none",)
-    assert takeback.triggers(aws, env, {}, 0).alarms == ()
-    assert takeback.triggers(aws, env, None, 300).alarms == ()
+    assert rollback.triggers(aws, env, before, 0).alarms == ("none",)
+    assert rollback.triggers(aws, env, {}, 0).alarms == ()
+    assert rollback.triggers(aws, env, None, 300).alarms == ()
 
 
 def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> None:
@@ -207,11 +209,11 @@ def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> 
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
     clock = iter(range(100))
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    told = list(alarmwatch.rang(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarm_watch.rang(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert [t for t in told if isinstance(t, Alarm)] == [told[-1]]
     # Given one that does not
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
-    told = list(alarmwatch.rang(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarm_watch.rang(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert told and all(isinstance(t, float) for t in told)
 
 
@@ -230,10 +232,10 @@ def test_an_alarm_that_rang_and_is_quiet_again_has_rung_within_the_second_of_the
     clock = iter(range(100))
     kept: dict[str, Any] = {"sleep": lambda _: None, "clock": lambda: float(next(clock))}
     # Then it has rung
-    (rang,) = [a for a in alarmwatch.rang(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
+    (rang,) = [a for a in alarm_watch.rang(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
     assert (rang.state, rang.reason) == ("ALARM", "five failed")
     # But a turn of an earlier second is not the update's
-    assert not [a for a in alarmwatch.rang(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
+    assert not [a for a in alarm_watch.rang(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
 
 
 def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:

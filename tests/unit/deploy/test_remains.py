@@ -11,9 +11,9 @@ from rtp.aws.stacks import Resource
 from rtp.commands.destroy import plan_views
 from rtp.config import Environment
 from rtp.errors import AwsError, NotFoundError
-from rtp.ops.stack import remains
-from rtp.ops.stack.destroy import Destroy
-from rtp.output import Output
+from rtp.ops.stack.teardown import inventory
+from rtp.ops.stack.teardown.destroy import Destroy
+from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def test_a_key_that_waits_for_its_end_was_not_kept(tmp_path: Path) -> None:
 
 def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path: Path) -> None:
     # Given a stack without resources, since its table's name was taken by data kept before
-    proof = remains.prove(cloud(KEPT), environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    proof = inventory.prove(cloud(KEPT), environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
     # Then they are left, as they should be
     assert proof.clean
     assert {(i.kind, i.why) for i in proof.left if i.name in (BUCKET, "shop-dev-table", "k-1")} == {
@@ -102,14 +102,14 @@ def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_
     for status, gone in (("CREATE_FAILED", []), ("CREATE_COMPLETE", [name])):
         # When it is destroyed / Then the logs are still there, and only those that the stack had made are not
         resource = Resource("Logs", name, "AWS::Logs::LogGroup", status)
-        proof = remains.prove(aws, environment(tmp_path), [resource], frozenset(), keep_data=False, api_id="")
+        proof = inventory.prove(aws, environment(tmp_path), [resource], frozenset(), keep_data=False, api_id="")
         assert deleted == gone
         assert [item.name for item in proof.left if item.kind == "log group"] == ([] if gone else [name])
 
 
 def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path) -> None:
     stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
-    assert not remains.prove(cloud([stray]), environment(tmp_path), [], frozenset(), keep_data=False, api_id="").clean
+    assert not inventory.prove(cloud([stray]), environment(tmp_path), [], frozenset(), keep_data=False, api_id="").clean
 
 
 @pytest.mark.parametrize(("drain", "hints"), [(False, 1), (True, 0)])
@@ -117,9 +117,9 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
     # Given messages in both queues
     env = environment(tmp_path)
     rows = [
-        Resource(n, f"https://sqs/1/{n}", remains.QUEUE, "CREATE_COMPLETE") for n in (env.names.queue, env.names.dlq)
+        Resource(n, f"https://sqs/1/{n}", inventory.QUEUE, "CREATE_COMPLETE") for n in (env.names.queue, env.names.dlq)
     ]
-    plan = remains.plan(cloud([], depth=3), env, rows, {}, frozenset(), drain=drain)
+    plan = inventory.plan(cloud([], depth=3), env, rows, {}, frozenset(), drain=drain)
     said = drawn(plan, env)
     # Then the dead ones can be exported, and the others be worked off, unless they are
     assert said.count("--drain") == hints
@@ -131,15 +131,15 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
 
 def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    rows = [Resource("Table", env.names.table, remains.TABLE, "CREATE_COMPLETE")]
-    kept = remains.plan(cloud([]), env, rows, {}, frozenset({"Table"}))
+    rows = [Resource("Table", env.names.table, inventory.TABLE, "CREATE_COMPLETE")]
+    kept = inventory.plan(cloud([]), env, rows, {}, frozenset({"Table"}))
     assert kept.blocks and "no pipeline of this name can be deployed again" in drawn(kept, env)
-    gone = remains.plan(cloud([]), env, rows, {}, frozenset())
+    gone = inventory.plan(cloud([]), env, rows, {}, frozenset())
     assert not gone.blocks and "deployed again" not in drawn(gone, env)
     assert ": 1 resource goes" in drawn(gone, env)
 
 
-def drawn(plan: remains.Plan, env: Environment) -> str:
+def drawn(plan: inventory.Plan, env: Environment) -> str:
     said = io.StringIO()
     Output(stderr=said).say(*plan_views(plan, dlq=env.names.dlq))
     return " ".join(said.getvalue().split())

@@ -11,10 +11,10 @@ import pytest
 from rtp.aws.stacks import Resource
 from rtp.config import Environment
 from rtp.errors import AwsError, EndpointError
-from rtp.ops.stack.destroy import Destroy
-from rtp.ops.stack.follow import Stage, Underway
-from rtp.ops.stack.removal import BUCKET, Removed, remove
+from rtp.ops.stack.apply.follow import Stage, Underway
 from rtp.ops.stack.steps import Emptied
+from rtp.ops.stack.teardown.destroy import Destroy
+from rtp.ops.stack.teardown.empty import BUCKET, Removed, remove
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.ops.stack.security import widenings
+from rtp.ops.stack.compare.security import widenings
 
 Statement = dict[str, Any]
 READ: Statement = {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:b/raw/*"]}

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws.changesets import ChangeSet
-from rtp.commands import standing
+from rtp.commands.render import stack_state
 from rtp.config import Environment
 from rtp.errors import AwsError, EndpointError, RtpError, WaitTimeoutError
-from rtp.ops.stack import apply
+from rtp.ops.stack.apply import execute
+from rtp.ops.stack.apply.follow import Stage, Underway
 from rtp.ops.stack.deploy import Deploy
-from rtp.ops.stack.destroy import Destroy
-from rtp.ops.stack.follow import Stage, Underway
-from rtp.ops.stack.intake import State
-from rtp.ops.stack.removal import Removed
-from rtp.output import Output
+from rtp.ops.stack.teardown.destroy import Destroy
+from rtp.ops.stack.teardown.empty import Removed
+from rtp.ops.stack.teardown.intake import State
+from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import STACK_ID, Cloud, FakeAws
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def after_deploy(root: Path, error: BaseException, stage: Stage, removed: Remove
     connect: Any = None
     consent: Any = None
     work = Deploy(env, connect, consent, underway=Underway(stage), removed=removed)
-    with pytest.raises(type(error)), standing.after_deploy(Output(stderr=said), work):
+    with pytest.raises(type(error)), stack_state.after_deploy(Output(stderr=said), work):
         raise error
     return " ".join(said.getvalue().split())
 
@@ -51,7 +51,7 @@ def after_destroy(
     approve: Any = None
     env = Environment(name="dev", project="shop", root=root)
     work = Destroy(env, aws, approve, removed=removed, underway=Underway(stage), stopped=stopped, intake=intake)
-    with pytest.raises(type(error)), standing.after_destroy(Output(stderr=said), work):
+    with pytest.raises(type(error)), stack_state.after_destroy(Output(stderr=said), work):
         raise error
     return " ".join(said.getvalue().split())
 
@@ -149,10 +149,10 @@ def test_an_update_is_under_way_once_cloudformation_has_taken_it_on(
     # When a change set is applied
     with pytest.raises(AwsError):
         list(
-            apply.apply(
+            execute.apply(
                 aws,
                 change_set,
-                apply.Applied(),
+                execute.Applied(),
                 expected=frozenset(),
                 rollback=True,
                 paths={},

@@ -10,8 +10,8 @@ import pytest
 
 from rtp.config import Environment
 from rtp.errors import AwsError
-from rtp.ops.stack import hotswap
-from rtp.ops.stack.synth import Assembly
+from rtp.ops.stack.build.synth import Assembly
+from rtp.ops.stack.code import hotswap
 from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:

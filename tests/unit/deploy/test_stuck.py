@@ -11,11 +11,13 @@ import pytest
 from rtp.commands import deploy
 from rtp.config import Environment
 from rtp.errors import RefusedError, RtpError
-from rtp.ops.stack import ownership, stuck
-from rtp.ops.stack.follow import Underway
-from rtp.ops.stack.removal import Removed
-from rtp.ops.stack.steps import Question, Warn
-from rtp.output import Output
+from rtp.ops.access import ownership
+from rtp.ops.access.question import Question
+from rtp.ops.stack import repair
+from rtp.ops.stack.apply.follow import Underway
+from rtp.ops.stack.steps import Warn
+from rtp.ops.stack.teardown.empty import Removed
+from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def mend(
         assert not {"rollback_stack", "continue_update_rollback"} & set(aws.operations())
         yield PREPARED
 
-    steps = stuck.mend(
+    steps = repair.mend(
         aws,
         env,
         found,
@@ -260,7 +262,7 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
     cloud, underway, env = Cloud(status="UPDATE_IN_PROGRESS"), Underway(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
     found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
-    steps = stuck.mend(
+    steps = repair.mend(
         aws,
         env,
         found,

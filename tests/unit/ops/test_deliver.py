@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.ops.events import deliver
-from rtp.ops.events.deliver import Stop
+from rtp.ops.work import pool
+from rtp.ops.work.pool import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def test_everything_is_done_once() -> None:
-    done = list(deliver.each(range(500), lambda n: [n, -n], threads=8, stop=Stop(), abandon=lambda n: [n]))
+    done = list(pool.each(range(500), lambda n: [n, -n], threads=8, stop=Stop(), abandon=lambda n: [n]))
 
     assert sorted(done) == sorted([*range(500), *(-n for n in range(500))])
 
@@ -30,7 +30,7 @@ def test_elements_are_taken_as_they_are_needed() -> None:
             taken.append(n)
             yield n
 
-    for _ in deliver.each(source(), lambda n: [n], threads=2, stop=stop, abandon=lambda n: [n]):
+    for _ in pool.each(source(), lambda n: [n], threads=2, stop=stop, abandon=lambda n: [n]):
         if len(taken) > 20:
             stop.soon.set()
 
@@ -39,7 +39,7 @@ def test_elements_are_taken_as_they_are_needed() -> None:
 
 def test_a_rate_is_kept() -> None:
     begun = time.monotonic()
-    done = list(deliver.each(range(11), lambda n: [n], threads=4, stop=Stop(), abandon=lambda n: [n], rate=50))
+    done = list(pool.each(range(11), lambda n: [n], threads=4, stop=Stop(), abandon=lambda n: [n], rate=50))
 
     assert len(done) == 11
     assert time.monotonic() - begun >= 10 / 50
@@ -55,7 +55,7 @@ def test_stopping_soon_finishes_what_is_under_way() -> None:
         time.sleep(0.02)
         return [n]
 
-    done = list(deliver.each(range(100), work, threads=3, stop=stop, abandon=lambda _: [-1]))
+    done = list(pool.each(range(100), work, threads=3, stop=stop, abandon=lambda _: [-1]))
 
     assert sorted(done) == sorted(begun)
     assert len(done) < 100
@@ -75,7 +75,7 @@ def test_stopping_now_answers_for_what_is_under_way() -> None:
         stop.now.set()
 
     threading.Thread(target=pull).start()
-    done = list(deliver.each(range(10), work, threads=2, stop=stop, abandon=lambda n: [f"left {n}"]))
+    done = list(pool.each(range(10), work, threads=2, stop=stop, abandon=lambda n: [f"left {n}"]))
     leave.set()
 
     assert sorted(done) == ["left 0", "left 1"]
@@ -89,6 +89,6 @@ def test_an_error_ends_the_others_and_is_raised_after_their_results() -> None:
 
     done: list[int] = []
     with pytest.raises(KeyError):
-        done.extend(deliver.each(range(10_000), work, threads=1, stop=Stop(), abandon=lambda n: [-n]))
+        done.extend(pool.each(range(10_000), work, threads=1, stop=Stop(), abandon=lambda n: [-n]))
 
     assert done == [0, 1, 2, 3, 4, -5]

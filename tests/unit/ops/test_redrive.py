@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
+from rtp.ops.dlq.filters import Wanted
 from rtp.ops.dlq.redrive import Moved, Redrive
-from rtp.ops.dlq.wanted import Wanted
-from rtp.ops.events.deliver import Stop
+from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
 

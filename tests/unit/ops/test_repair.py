@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
-from rtp.ops.dlq import deadletters, edit, journal, lease
-from rtp.ops.dlq.deadletters import DeadLetter
+from rtp.ops.access import lease
+from rtp.ops.dlq import dlq_message, edit, journal
+from rtp.ops.dlq.dlq_message import DeadLetter
+from rtp.ops.dlq.filters import Wanted
 from rtp.ops.dlq.redrive import Redrive
 from rtp.ops.dlq.repair import Repair, run
-from rtp.ops.dlq.wanted import Wanted
-from rtp.ops.events.deliver import Stop
+from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event
 from tests.unit.ops.test_deadletters import message
 
@@ -128,13 +129,13 @@ def test_a_killed_process_of_this_machine_is_not_waited_for() -> None:
 
 def letters() -> list[DeadLetter]:
     return [
-        deadletters.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
-        DeadLetter("m2", "e2", "a", event(2), 1, "", deadletters.Cause("", ""), "", *(_inner())),
+        dlq_message.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
+        DeadLetter("m2", "e2", "a", event(2), 1, "", dlq_message.Cause("", ""), "", *(_inner())),
     ]
 
 
 def _inner() -> tuple[Any, ...]:
-    other = deadletters.read(message(event(2)))
+    other = dlq_message.read(message(event(2)))
     return (2, event(2), "queue", other.fallback, other.message)
 
 

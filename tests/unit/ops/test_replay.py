@@ -11,8 +11,8 @@ import pytest
 
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.events import archive, replay
-from rtp.ops.events.deliver import Stop
 from rtp.ops.events.identity import uuid7
+from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from rtp import plain
 from rtp.aws.api import Answer, Key
 from rtp.errors import EndpointError
-from rtp.ops.events.deliver import Stop
 from rtp.ops.events.payload import Event
 from rtp.ops.events.send import ToApi, ToQueue
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
+from rtp.ops.work.pool import Stop
+from rtp.text import json_values
 from tests.unit.ops.fakes import QUEUE, FakeAws
 
 EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)
@@ -191,7 +191,7 @@ def test_the_shape_of_several_is_pinned() -> None:
     summary.add(send(said(400, message="no"))[0])
     summary.elapsed_s = 2.0
 
-    document = json.loads(plain.dumps(summary.document()))
+    document = json.loads(json_values.dumps(summary.document()))
 
     assert list(document) == ["sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
     assert document["by_status"] == {"processed": 1, "queued": 1, "failed": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtp.ops.events.sent import Sent
-from rtp.ops.stack.smoke import known
+from rtp.ops.stack.apply.smoke import known
 
 
 def answered(status: int) -> Sent:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rtp import times
 from rtp.ops.telemetry.loglines import parse
+from rtp.text import times
 
 if TYPE_CHECKING:
     from rtp.ops.telemetry.logevent import LogEvent

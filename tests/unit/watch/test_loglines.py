@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp import plain, times
 from rtp.ops.telemetry.logevent import LogEvent, level_name
 from rtp.ops.telemetry.loglines import parse
+from rtp.text import json_values, times
 
 AT = 1_800_000_000_000
 REQUEST = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -193,7 +193,7 @@ def test_json_of_somebody_else_is_shown_as_it_is() -> None:
 def test_numbers_keep_their_digits_in_json() -> None:
     raw = '{"level":"INFO","message":"m","total":1234567890123456789.123456789,"bad":NaN}'
 
-    assert '"total": 1234567890123456789.123456789, "bad": "NaN"' in plain.dumps(line(raw))
+    assert '"total": 1234567890123456789.123456789, "bad": "NaN"' in json_values.dumps(line(raw))
 
 
 def test_levels_have_one_name() -> None:
@@ -207,7 +207,7 @@ def test_levels_have_one_name() -> None:
     ]
 
 
-json_values = st.recursive(
+values_of_json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
@@ -218,11 +218,11 @@ KNOWN = (
 )  # fmt: skip
 
 
-@given(st.one_of(st.text(), st.dictionaries(st.sampled_from(KNOWN), json_values).map(lambda d: json.dumps(d))))
+@given(st.one_of(st.text(), st.dictionaries(st.sampled_from(KNOWN), values_of_json).map(lambda d: json.dumps(d))))
 def test_no_line_breaks_the_reader_and_every_line_can_be_written_as_json(raw: str) -> None:
     event = line(raw)
 
-    document = json.loads(plain.dumps(event))
+    document = json.loads(json_values.dumps(event))
     assert isinstance(document["message"], str)
     assert document["level"] in ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     assert all(document[k] is None or isinstance(document[k], str) for k in ("id", "request_id", "trace_id", "stack"))
@@ -235,4 +235,4 @@ def test_a_line_that_is_too_deep_or_too_long_is_text(raw: str) -> None:
     event = line(raw)
 
     assert event.message == raw
-    assert plain.dumps(event)
+    assert json_values.dumps(event)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rtp.commands import loglook
+from rtp.commands.render import logs as render_logs
 from rtp.ops.telemetry.loglines import parse
-from rtp.output import Output
+from rtp.terminal.output import Output
 from tests.unit.watch.hostile import PAYLOADS
 
 AT = 1_800_000_000_000
@@ -21,7 +21,7 @@ ID = "01a20910-a6c9-7b0e-9789-605eeaa13111"
 def shown(raw: str, *, width: int = 80, detailed: bool = False, function: str = "worker") -> str:
     """The line as it is printed, without its time."""
     out = io.StringIO()
-    look = (loglook.detailed if detailed else loglook.short)(width)
+    look = (render_logs.detailed if detailed else render_logs.short)(width)
     views = look(parse(raw, at=AT, function=function))
     if views is not None:
         Output(stdout=out).show(views)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp import plain
 from rtp.ops.telemetry.segments import MOST, trace
+from rtp.text import json_values
 from tests.unit.watch import documents as d
 
 
@@ -51,7 +51,7 @@ def test_documents_in_any_order_become_one_tree() -> None:
 
 
 def test_the_json_of_a_segment_is_pinned() -> None:
-    document = json.loads(plain.dumps(trace(d.ID, d.documents())))
+    document = json.loads(json_values.dumps(trace(d.ID, d.documents())))
 
     root = document["segments"][0]
     assert {"id", "start", "duration_ms", "error", "fault", "event_id", "segments"} <= document.keys()
@@ -135,7 +135,7 @@ KEYS = (
 def test_nothing_in_a_document_breaks_the_tree(made: list[dict[str, Any]]) -> None:
     based = [{"id": "a", "start_time": 1.5, "end_time": 2.5} | m for m in made]
 
-    assert plain.dumps(trace(d.ID, [json.dumps(b) for b in based]))
+    assert json_values.dumps(trace(d.ID, [json.dumps(b) for b in based]))
 
 
 @pytest.mark.parametrize("cause", ["0123456789abcdef", {"exceptions": "x"}, {"exceptions": [1, {}]}, [], 7])

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from rtp import plain
-from rtp.commands import statuslook
+from rtp.commands.render import status as render_status
 from rtp.config import Environment
 from rtp.contract import Alarm, Output
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.telemetry import alarms, status
-from rtp.output import Output as Out
+from rtp.terminal.output import Output as Out
+from rtp.text import json_values
 from tests.unit.watch.hostile import PAYLOADS
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def read(fake: FakeAws, environment: Environment = ENV) -> status.Status:
 
 def drawn(found: status.Status) -> str:
     out = io.StringIO()
-    Out(stdout=out).show(statuslook.views(found, now=NOW))
+    Out(stdout=out).show(render_status.views(found, now=NOW))
     return out.getvalue()
 
 
@@ -137,7 +137,7 @@ def test_an_intake_that_is_closed_is_a_problem_with_the_command_that_opens_it() 
 
 
 def test_the_json_is_pinned() -> None:
-    document = json.loads(plain.dumps(read(FakeAws())))
+    document = json.loads(json_values.dumps(read(FakeAws())))
 
     assert {"env", "stack", "endpoints", "queues", "alarms", "healthy"} <= document.keys()
     assert document["queues"]["dlq"] == {

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from rtp import plain
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.telemetry import traces
+from rtp.text import json_values
 from tests.unit.watch import documents as d
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def find(fake: FakeXRay, **query: Any) -> traces.Traces:
 
 
 def test_the_json_of_a_trace_in_a_list_is_pinned() -> None:
-    document = json.loads(plain.dumps(find(FakeXRay([summary()]))))
+    document = json.loads(json_values.dumps(find(FakeXRay([summary()]))))
 
     one = document["traces"][0]
     assert {k: one[k] for k in ("id", "start", "duration_ms", "error", "fault", "event_id")} == {

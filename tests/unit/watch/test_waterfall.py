@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.commands.tracelook import waterfall
-from rtp.commands.tracepage import page
+from rtp.commands.render.trace import waterfall
+from rtp.commands.render.trace_page import page
 from rtp.ops.telemetry.segments import trace
 from rtp.ops.telemetry.waterfall import bar, rows
-from rtp.output import Output
+from rtp.terminal.output import Output
 from tests.unit.watch import documents as d
 from tests.unit.watch.hostile import PAYLOADS
 

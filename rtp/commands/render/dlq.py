@@ -1,0 +1,190 @@
+"""How the dead-letter queue and its repair look to people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rtp.text import json_values, suggest, times
+from rtp.text.elements import (
+    Block,
+    Column,
+    Fields,
+    Heading,
+    Style,
+    Table,
+    Text,
+    View,
+    advice,
+    bad,
+    cause,
+    dim,
+    good,
+    line,
+    many,
+    name,
+    next_step,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.inspect import Inspection
+    from rtp.ops.dlq.purge import Purged
+    from rtp.ops.dlq.repair import Repair
+    from rtp.ops.dlq.undo import Undone
+
+_ROWS = 20
+_BODY_CHARACTERS = 4000
+_REASONS = 5
+
+
+def inspection(found: Inspection) -> list[View]:
+    """Causes first, then the messages; one alone is shown whole."""
+    if not found.messages:
+        said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of which match"
+        return [line(name(found.queue), f" {said}")]
+    oldest = times.ago(min(letter.message.sent_at for letter in found.messages))
+    part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
+    counted = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
+    views: list[View] = [line(name(found.queue), f"  {counted}")]
+    if len(found.messages) == 1:
+        return views + _whole(found.messages[0])
+    views.append(Heading("Why"))
+    views.append(
+        Table((Column("COUNT", right=True), Column("ERROR", fold=True)), [(g.count, g.error) for g in found.groups])
+    )
+    views.append(Heading("Messages"))
+    views.append(letters(found.messages[:_ROWS]))
+    if len(found.messages) > _ROWS:
+        views.append(
+            dim(f"and {len(found.messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json")
+        )
+    return views
+
+
+def letters(some: list[DeadLetter]) -> Table:
+    """Messages, a row each."""
+    rows = [
+        (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), cause(json_values.plain(m.error)))
+        for m in some
+    ]
+    return Table(
+        (
+            "ID",
+            "TYPE",
+            Column("ATTEMPTS", right=True, optional=True),
+            Column("AGE", right=True),
+            Column("ERROR", fold=True),
+        ),
+        rows,
+    )
+
+
+def _whole(letter: DeadLetter) -> list[View]:
+    try:
+        body = json_values.dumps(json_values.loads(letter.body), indent=2)
+    except (ValueError, RecursionError):
+        body = letter.body
+    cut = len(body) > _BODY_CHARACTERS
+    return [
+        Fields(
+            [
+                ("id", name(letter.id)),
+                ("type", letter.type or None),
+                ("error", Text(cause(json_values.plain(letter.error)), Style.BAD)),
+                ("attempts", letter.attempts or None),
+                ("first seen", f"{times.stamp(letter.message.sent_at)} ({times.ago(letter.message.sent_at)} ago)"),
+                ("trace", letter.trace_id or None),
+                ("message", letter.message_id),
+            ]
+        ),
+        Heading("Body"),
+        Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
+        *next_step("next  ", suggest.command("rtp", "show", values=(letter.id,)), "its whole story"),
+    ]
+
+
+def repair(done: Repair) -> list[View]:
+    """What went, what did not and why."""
+    if done.dry_run:
+        return _dry(done)
+    views: list[View] = []
+    if done.canary and done.canary["status"] != "processed":
+        views.append(line(bad("stopped: "), name(str(done.canary["id"])), f" {done.stopped or 'interrupted'}"))
+        views.append(line("the rest, if there is any, was left in the dead-letter queue", indent=2))
+    elif not done.redriven and not done.failed:
+        return _missing(done.missing) or [line("no message to put back")]
+    else:
+        views.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
+    if done.outcomes and not done.stopped:
+        told = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(done.outcomes.items()))
+        views.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
+    views += _reasons(done) + _missing(done.missing)
+    if done.kept:
+        views.append(
+            line(warn(f"{done.kept} are still in the DLQ too; "), "the next redrive takes them, and none runs twice")
+        )
+    if done.died_again:
+        views.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
+    if done.redriven > len(done.dead):
+        views.append(line(dim(f"run {done.run}; "), advice("`rtp dlq undo`"), dim(" takes back what is still waiting")))
+    return views
+
+
+def _dry(done: Repair) -> list[View]:
+    if not done.messages:
+        return _missing(done.missing) or [line("no message would go back")]
+    rows = [(name(m.id), m.type, m.message_id) for m in done.messages[:_ROWS]]
+    views: list[View] = [line(f"{len(done.messages):,} would go back"), Table(("ID", "TYPE", "MESSAGE"), rows)]
+    if len(done.messages) > _ROWS:
+        views.append(dim(f"and {len(done.messages) - _ROWS:,} more"))
+    return views + _missing(done.missing)
+
+
+def _missing(ids: list[str]) -> list[View]:
+    views: list[View] = [line(bad(asked), " is not in the dead-letter queue") for asked in ids[:_ROWS]]
+    return [*views, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else views
+
+
+def _types(done: Repair) -> str:
+    counted = Counter(m.type or "?" for m in done.messages).most_common(_REASONS)
+    return "(" + ", ".join(f"{n:,} {kind}" for kind, n in counted) + ")" if counted else ""
+
+
+def _reasons(done: Repair) -> list[View]:
+    counted: Counter[str] = Counter()
+    example: dict[str, str] = {}
+    for failed in done.failed:
+        counted[f"not put back: {failed['error']}"] += 1
+        example.setdefault(f"not put back: {failed['error']}", failed["id"])
+    for record in done.dead if not done.stopped else ():
+        reason = "dead again: " + cause(record.get("error"))
+        counted[reason] += 1
+        example.setdefault(reason, str(record["id"]))
+    return [
+        line(bad(f"{n:,} × "), reason, dim(f"  such as {example[reason]}"), indent=2)
+        for reason, n in counted.most_common(_REASONS)
+    ]
+
+
+def purged(done: Purged) -> list[View]:
+    """What was deleted and where its backup is."""
+    if not done.deleted:
+        return _missing(done.missing) or [line("nothing was deleted")]
+    return [
+        *_missing(done.missing),
+        line(good(f"{done.deleted:,} deleted"), warn(f", {done.kept} kept by SQS") if done.kept else ""),
+        line(dim("backup "), done.backup, advice("; `rtp dlq undo` puts them back"), indent=2),
+    ]
+
+
+def undone(done: Undone) -> list[View]:
+    """What became of a run's messages."""
+    parts = [
+        (done.processed, "processed meanwhile, and stay"),
+        (done.dead, "dead again, and back by themselves"),
+        (done.elsewhere, "being processed now, or back already"),
+    ]
+    views: list[View] = [line(good(f"{done.back:,} back in the dead-letter queue"), dim(f"  {done.run}"))]
+    return views + [line(f"{n:,} {what}", indent=2) for n, what in parts if n]

@@ -1,0 +1,133 @@
+"""How a log line looks: in one row for the eye, in detail, or as it is. Pure."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from rtp.text import json_values, times
+from rtp.text.elements import Block, Line, Style, Text, View, dim, line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rtp.ops.telemetry.logevent import LogEvent
+
+    Look = Callable[[LogEvent], list[View] | None]
+
+_LEVELS = {
+    "TRACE": Text("TRACE ", Style.DIM),
+    "DEBUG": Text("DEBUG ", Style.DIM),
+    "INFO": Text("INFO  "),
+    "WARNING": Text("WARN  ", Style.WARN),
+    "ERROR": Text("ERROR ", Style.BAD),
+    "CRITICAL": Text("CRIT  ", Style.BAD),
+}
+_LOUD = ("WARNING", "ERROR", "CRITICAL")
+_SILENT = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps that say nothing to an operator
+_PREFIX = 29  # columns of time, level and function
+_INDENT = 13  # under the level, clear of the time
+_FRAMES = 8
+# Where Lambda, or the engine, unpacks the function's code.
+_ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
+
+
+def short(width: int) -> Look:
+    """One row a line, errors with their stack; what only machines read is left out."""
+
+    def look(event: LogEvent) -> list[View] | None:
+        if event.kind == "metrics" or (event.step in _SILENT and event.kind == "platform" and event.level == "INFO"):
+            return None
+        head, *rest = message(event).split("\n")
+        below: list[View] = [line(r, indent=_INDENT) for r in rest]
+        row = [*_prefix(event), Text(head, _message_style(event))]
+        tail = event.id or ""
+        used = _PREFIX + len(head)
+        if tail and used + 2 + len(tail) <= width:
+            row.append(dim("  " + tail))
+        elif tail and event.level in _LOUD:
+            below.append(line(dim(f"event {tail}"), indent=_INDENT))
+        elif tail and used + 11 <= width:
+            row.append(dim("  …" + tail[-8:]))
+        return [Line(tuple(row)), *below, *(_stack(event, most=_FRAMES) if event.stack else ())]
+
+    return look
+
+
+def detailed(width: int) -> Look:
+    """One row a line, and below it all that the line says beside its message."""
+
+    def look(event: LogEvent) -> list[View] | None:
+        head, *rest = message(event).split("\n")
+        views: list[View] = [Line((*_prefix(event), Text(head, _message_style(event))))]
+        views += [line(r, indent=_INDENT) for r in rest]
+        known = {
+            "event": event.id,
+            "type": event.event_type,
+            "step": event.step,
+            "request": event.request_id,
+            "trace": event.trace_id,
+        }
+        pairs = [f"{k}={v}" for k, v in known.items() if v]
+        pairs += [f"{k}={_value(v)}" for k, v in event.fields.items()]
+        views += [line(dim(row), indent=_INDENT) for row in wrapped(pairs, width - _INDENT)]
+        return [*views, *_stack(event, most=None)]
+
+    return look
+
+
+def wrapped(words: Iterable[str], width: int) -> list[str]:
+    """Words in rows of at most `width`, two spaces apart; a longer word has a row of its own."""
+    rows: list[str] = []
+    for word in words:
+        if rows and len(rows[-1]) + 2 + len(word) <= width:
+            rows[-1] += "  " + word
+        else:
+            rows.append(word)
+    return rows
+
+
+def message(event: LogEvent) -> str:
+    """What the line says, an error with its type."""
+    said, fields = event.message, event.fields
+    if fields and event.kind != "platform":
+        kind, error = fields.get("error_type") or fields.get("errorType"), fields.get("error")
+        said = f"{said}: {error}" if isinstance(error, str) and error not in said else said
+        said = f"{kind}: {said}" if isinstance(kind, str) and kind not in said else said
+    return said
+
+
+def frames(event: LogEvent) -> list[str]:
+    """The rows of its stack trace, outermost first, with paths as they are in the project."""
+    return [_ASSET.sub("", row) for row in (event.stack or "").split("\n") if row.strip()]
+
+
+def _prefix(event: LogEvent) -> tuple[Text, ...]:
+    return (dim(times.clock(event.when) + " "), _LEVELS[event.level], _function(event.function))
+
+
+@cache
+def _function(name: str) -> Text:
+    return Text(name.ljust(9) + " ", Style.NAME)
+
+
+def _message_style(event: LogEvent) -> Style:
+    if event.level in ("ERROR", "CRITICAL"):
+        return Style.BAD
+    if event.level == "WARNING":
+        return Style.WARN
+    return Style.DIM if event.kind == "platform" or event.level in ("DEBUG", "TRACE") else Style.PLAIN
+
+
+def _stack(event: LogEvent, *, most: int | None) -> list[View]:
+    rows = frames(event)
+    if most is not None:
+        own = [row for row in rows if not row.startswith("rtp/runtime/")] or rows
+        left = len(own) - most
+        rows = own if left < 2 else [f"… {left} more above (--format detailed)", *own[-most:]]  # the cause is innermost
+    return [Block("\n".join(rows), Style.DIM, indent=_INDENT)] if rows else []
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json_values.dumps(value)

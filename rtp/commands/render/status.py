@@ -1,0 +1,145 @@
+"""How a pipeline's status looks: what is wrong first, then the numbers. Pure, and no taller than a small terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.text import times
+from rtp.text.elements import (
+    Cell,
+    Column,
+    Fields,
+    Line,
+    Style,
+    Table,
+    Text,
+    View,
+    advice,
+    bad,
+    dim,
+    good,
+    line,
+    name,
+    strong,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from rtp.aws.alarms import Alarm
+    from rtp.ops.telemetry.status import Status
+    from rtp.ops.telemetry.statusparts import LastHour, Queue
+
+_GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them all
+
+
+def views(status: Status, *, now: int) -> list[View]:
+    """The whole of it."""
+    found: list[View] = [_head(status), _deployed(status, now)]
+    found += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
+    found.append("")
+    found.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
+    found += ["", _queues(status)]
+    dead = status.dead_by_error
+    found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
+    if len(dead) > _GROUPS:
+        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
+    found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
+    found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
+    return found
+
+
+def _head(status: Status) -> Line:
+    stack = status.stack
+    fine = stack.state.endswith("_COMPLETE") and "ROLLBACK" not in stack.state
+    how = good("healthy") if status.healthy else bad("not healthy")
+    return line(strong(stack.name), "  ", how, "  ", Text(stack.state, Style.DIM if fine else Style.WARN))
+
+
+def _deployed(status: Status, now: int) -> Line:
+    stack = status.stack
+    parts: list[Text | str] = []
+    if stack.deployed:
+        at = times.parse_when(stack.deployed)
+        parts += [dim(f"{_ended(stack.state)} "), times.stamp(at), dim(f" ({times.ago(at, now=now)} ago)")]
+    if stack.deployed_by:
+        parts += [dim(" by "), stack.deployed_by]
+    if stack.version:
+        parts += [dim(" with rtp version "), stack.version]
+    return line(*parts)
+
+
+def _ended(state: str) -> str:
+    """How the last deploy ended; of a first one that failed nothing is deployed."""
+    if state in ("CREATE_FAILED", "ROLLBACK_FAILED"):
+        return "failed"
+    return "rolled back" if state.startswith("ROLLBACK_") else "deployed"
+
+
+def _queues(status: Status) -> Table:
+    columns: list[Column | str] = [
+        "QUEUE",
+        *(Column(t, right=True) for t in ("DEPTH", "IN FLIGHT", "DELAYED", "OLDEST")),
+    ]
+    return Table(columns, [_queue(label, queue) for label, queue in status.queues.items()], empty="no queues")
+
+
+def _queue(label: str, queue: Queue) -> list[Cell]:
+    loud = label == "dlq" and queue.depth > 0
+    oldest = "-" if queue.depth == 0 else "?" if queue.oldest_s is None else times.span(queue.oldest_s * 1000)
+    depth = Text(f"{queue.depth:,}", Style.BAD if loud else Style.PLAIN)
+    return [label, depth, f"{queue.in_flight:,}", f"{queue.delayed:,}", oldest]
+
+
+def _numbers(status: Status) -> list[tuple[str, Cell]]:
+    pairs: list[tuple[str, Cell]] = []
+    if status.functions or status.event_sources:
+        states = [f.state or "?" for f in status.functions]
+        feeding = [s.state for s in status.event_sources] or ["missing"]
+        fine = set(states) <= {"Active", "Inactive"} and feeding == ["Enabled"]
+        said = f"{', '.join(dict.fromkeys(states))}; event source {', '.join(feeding)}"
+        pairs.append(("functions", Text(said, Style.PLAIN if fine else Style.WARN)))
+    if status.last_hour is not None:
+        pairs += _hour(status.last_hour)
+    if status.quota is not None:
+        quota = status.quota
+        pairs.append(("quota", f"{quota.left:,} of {quota.limit:,} requests left, per {quota.period.lower()}"))
+    return pairs
+
+
+def _hour(hour: LastHour) -> list[tuple[str, Cell]]:
+    refused, broken = _count(hour.errors_4xx, "refused"), _count(hour.errors_5xx, "failed")
+    took = "" if hour.p50_ms is None or hour.p95_ms is None else f", p50 {_ms(hour.p50_ms)}, p95 {_ms(hour.p95_ms)}"
+    requests = line(f"{hour.requests:,}", dim(" ("), refused, ", ", broken, dim(")"), f"{took}")
+    events = line(
+        f"{hour.processed:,} processed, ",
+        _count(hour.failed, "attempts failed"),
+        ", ",
+        _count(hour.rejected, "rejected"),
+        ", ",
+        _count(hour.dead, "dead"),
+        f", {hour.duplicates:,} repeats",
+    )
+    functions = line(_count(hour.function_errors, "errors"), ", ", _count(hour.throttles, "throttles"))
+    return [("requests, 1h", requests), ("events, 1h", events), ("Lambda, 1h", functions)]
+
+
+def _alarms(alarms: list[Alarm], prefix: str, now: int) -> list[tuple[str, Cell]]:
+    firing = [a for a in alarms if a.state == "ALARM"]
+    waiting = sum(a.state == "INSUFFICIENT_DATA" for a in alarms)
+    muted = sum(a.muted for a in alarms)
+    parts: list[Text | str] = []
+    for alarm in firing:
+        since = f" for {times.ago(times.ms(alarm.since), now=now)}" if alarm.since else ""
+        parts += [bad(alarm.name.removeprefix(prefix)), dim(since), ", "]
+    parts.append(f"{len(alarms) - len(firing) - waiting} OK")
+    parts += [f", {waiting} without data"] if waiting else []
+    parts += [", ", warn(f"{muted} muted")] if muted else []
+    return [("alarms", line(*parts))]
+
+
+def _count(count: int, what: str) -> Text:
+    return Text(f"{count:,} {what}", Style.WARN if count else Style.PLAIN)
+
+
+def _ms(value: float) -> str:
+    return times.span(value)

@@ -1,0 +1,164 @@
+"""How the story of an event looks on a terminal: what became of it first, then how. Pure."""
+
+from __future__ import annotations
+
+from itertools import dropwhile
+from typing import TYPE_CHECKING, Any
+
+from rtp.commands.render.logs import short
+from rtp.commands.render.trace import waterfall
+from rtp.text import json_values, suggest, times
+from rtp.text.elements import (
+    Block,
+    Column,
+    Fields,
+    Heading,
+    Style,
+    Table,
+    Text,
+    View,
+    bad,
+    cause,
+    dim,
+    line,
+    name,
+    next_step,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.ops.telemetry.story import Story
+
+_STATUS = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.WARN}
+_OUTCOME = {"processed": Style.GOOD, "failed": Style.WARN, "rejected": Style.BAD, "interrupted": Style.WARN}
+_CHARACTERS = 4000  # of data or a result
+
+
+def story(found: Story, *, width: int, block: str = "█", stack: str = "") -> list[View]:
+    """The whole story."""
+    views = _head(found)
+    record = found.record
+    if record is not None:
+        views += _values(record)
+        if found.attempts:
+            views += [Heading("Attempts"), _attempts(found)]
+    if found.letter is not None and record is None:
+        views += [Heading("Body"), Block(_cut(found.letter.body), indent=2)]
+    views += _how(found, width, block, stack)
+    views += [line(warn("not read: "), gap) for gap in found.gaps]
+    return views + _next(found)
+
+
+def _head(found: Story) -> list[View]:
+    record, letter = found.record, found.letter
+    if record is None:
+        where = "no record; in the dead-letter queue" if letter else "no record"
+        return [line(name(found.id), "  ", warn(where)), *_letter(letter)]
+    status = str(record.get("status"))
+    count = int(record.get("attempt_count", 0))
+    views: list[View] = [
+        line(
+            name(found.id),
+            f"  {record.get('type', '')}  ",
+            Text(status, _STATUS.get(status, Style.PLAIN)),
+            dim(f"  after {count} attempts" if count > 1 else ""),
+        )
+    ]
+    error = record.get("error")
+    if isinstance(error, dict):
+        views.append(line(bad(cause(error)), indent=2))
+    pairs: list[tuple[str, Any]] = [("timestamp", f"{record['timestamp']}  {_moment(record['timestamp'])}")]
+    for label, key in (("accepted", "accepted_at"), ("processed", "processed_at")):
+        if record.get(key):
+            pairs.append((label, _moment(record[key])))
+    pairs += [(label, str(record[key])) for label, key in _PLAIN if record.get(key)]
+    views.append(Fields(pairs, indent=2))
+    if len(found.records) > 1:
+        others = ", ".join(str(r["timestamp"]) for r in found.records[:-1])
+        views.append(line(warn(f"{len(found.records) - 1} more events have this id"), f", at {others}", indent=2))
+    return views + _letter(letter)
+
+
+_PLAIN = (("came by", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
+
+
+def _letter(letter: DeadLetter | None) -> list[View]:
+    if letter is None:
+        return []
+    since = times.ago(letter.message.sent_at)
+    cause = f"{letter.error.type}: {letter.error.message}" if letter.error.type else letter.error.message
+    return [line(bad("in the dead-letter queue"), f"  first queued {since} ago  ", dim(cause), indent=2)]
+
+
+def _values(record: dict[str, Any]) -> list[View]:
+    views: list[View] = []
+    for title, key in (("Data", "data"), ("Result", "result")):
+        if record.get(key) is not None:
+            views += [Heading(title), Block(_json(record[key]), indent=2)]
+    return views
+
+
+def _attempts(found: Story) -> Table:
+    rows = [
+        (
+            str(a.get("n", "")),
+            _moment(a["at"]) if a.get("at") else None,
+            Text(str(a.get("outcome", "")), _OUTCOME.get(str(a.get("outcome")), Style.PLAIN)),
+            times.span(int(a["duration_ms"])) if a.get("duration_ms") is not None else None,
+            cause(a.get("error")),
+        )
+        for a in found.attempts
+    ]
+    return Table(
+        (Column("#", right=True), "AT", "OUTCOME", Column("TOOK", right=True), Column("ERROR", fold=True)), rows
+    )
+
+
+def _how(found: Story, width: int, block: str, stack: str) -> list[View]:
+    """The newest trace with its log lines in place, then the lines of other times."""
+    trace = found.trace
+    inside = [e for e in found.lines if trace is not None and e.trace_id in (None, trace.id)]
+    rest = [e for e in found.lines if e not in inside] if trace is not None else found.lines
+    views: list[View] = []
+    if trace is not None:
+        drawn = waterfall(trace, inside, width=width, block=block, stack=stack)
+        views += dropwhile(lambda view: not isinstance(view, Heading), drawn)  # who and when stands above already
+    if rest:
+        views += [Heading("Earlier log lines" if trace is not None else "Log lines"), *_lines(rest, width)]
+    return views
+
+
+def _lines(events: list[LogEvent], width: int) -> list[View]:
+    look = short(width)
+    return [view for event in events for view in look(event) or ()]
+
+
+def _next(found: Story) -> list[View]:
+    """What an operator would do now."""
+    status = (found.record or {}).get("status")
+    if found.letter is not None:
+        step, why = suggest.command("rtp", "dlq", "redrive", id=found.id), "once the cause is fixed"
+    elif status in ("failed", "processing"):
+        step, why = suggest.command("rtp", "show", values=(found.id,)), "again: it is still being processed"
+    elif status == "dead":
+        step, why = suggest.command("rtp", "replay", id=found.id), "its message is not in the queue any more"
+    else:
+        return []
+    return ["", *next_step("next  ", step, why)] if step else []
+
+
+def _moment(ms: Any) -> str:
+    try:
+        return times.stamp(int(ms))
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+def _json(value: object) -> str:
+    return _cut(json_values.dumps(value, indent=2))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CHARACTERS else text[:_CHARACTERS] + f"\n… {len(text) - _CHARACTERS:,} more characters"

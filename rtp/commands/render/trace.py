@@ -1,0 +1,119 @@
+"""How a trace looks on a terminal: a waterfall with exceptions and log lines in place. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.commands.render.logs import frames, message
+from rtp.ops.telemetry.waterfall import Row, bar, rows
+from rtp.text import times
+from rtp.text.elements import Heading, Line, Style, Text, View, bad, dim, line, name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.ops.telemetry.segments import Problem, Segment, Trace
+
+_TIME = 8  # columns of a duration
+_FRAMES = 3
+_LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
+
+
+def waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = "") -> list[View]:
+    """The whole trace in `width` columns. block draws the bars; the stack's own names are shown without its name."""
+    found = rows(trace, logs)
+    known = {p.message for row in found for p in row.problems}
+    labels = [len(_label(row, stack)) for row in found if row.segment]
+    left = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
+    right = width - left - _TIME - 2
+    views: list[View] = [*_head(trace), Heading("Waterfall")]
+    right = right if right >= 8 else 0
+    for row in found:
+        if row.log is not None:
+            views += _log(row.log, "  " * row.depth, known)
+        elif row.segment is not None:
+            views += _segment(row, row.segment, _label(row, stack), trace, left, right, block)
+    if not trace.segments:
+        views.append(line(dim("no segments")))
+    if not logs:
+        views.append(line(dim("no log lines of this trace")))
+    return views
+
+
+def outcome(*, fault: bool, error: bool, throttle: bool, partial: bool = False) -> Text:
+    """A trace's or segment's outcome in a word."""
+    if throttle:
+        return Text("throttle", Style.WARN)
+    if fault:
+        return bad("fault")
+    if error:
+        return Text("error", Style.WARN)
+    return dim("running") if partial else Text("ok", Style.GOOD)
+
+
+def _head(trace: Trace) -> list[View]:
+    how = outcome(fault=trace.fault, error=trace.error, throttle=trace.throttle, partial=trace.partial)
+    began = times.stamp(trace.start_ms)
+    views: list[View] = [line(name(trace.id), f"  {began}  {times.span(trace.duration_ms)}  ", how)]
+    if trace.event_ids:
+        more = len(trace.event_ids) - 3
+        shown = ", ".join(trace.event_ids[:3]) + (f" and {more} more" if more > 0 else "")
+        views.append(line(dim("event "), shown))
+    return views
+
+
+def _segment(row: Row, segment: Segment, label: str, trace: Trace, left: int, right: int, block: str) -> list[View]:
+    if len(label) > left - 1:
+        label = label[: left - 2] + "…"
+    took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
+    parts = [Text(label.ljust(left), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
+    parts.append(dim(took.rjust(_TIME) + "  "))
+    if right:
+        first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, right)
+        parts.append(Text(" " * first + block * length, _style(segment, Style.NAME)))
+    return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, "  " * (row.depth + 1)))]
+
+
+def _label(row: Row, stack: str) -> str:
+    segment = row.segment
+    if segment is None:
+        return ""
+    what = segment.name
+    if stack and what.startswith(f"{stack}-"):
+        what = what[len(stack) + 1 :]
+    if segment.origin == "AWS::Lambda":
+        what += " (Lambda)"
+    operation = segment.aws.get("operation")
+    if isinstance(operation, str) and operation:
+        what += f" {operation}"
+    answer = segment.http.get("response")
+    code = answer.get("status") if isinstance(answer, dict) else None
+    if isinstance(code, int) and code >= 400:
+        what += f" {code}"
+    return "  " * row.depth + what
+
+
+def _style(segment: Segment, fine: Style) -> Style:
+    if segment.fault:
+        return Style.BAD
+    return Style.WARN if segment.error or segment.throttle else fine
+
+
+def _problem(problem: Problem, indent: str) -> list[View]:
+    views: list[View] = [line(f"{indent}", bad(f"✗ {problem.type}: {problem.message}"))]
+    inner = problem.stack[-_FRAMES:]
+    if len(problem.stack) > len(inner):
+        views.append(line(dim(f"{indent}  … {len(problem.stack) - len(inner)} more")))
+    return views + [line(dim(f"{indent}  {frame}")) for frame in inner]
+
+
+def _log(log: LogEvent, indent: str, known: set[str]) -> list[View]:
+    if log.kind == "platform" and log.level == "INFO" and log.step != "report":
+        return []
+    clock = times.clock(log.when)
+    first, *rest = message(log).split("\n")
+    # What a segment has raised stands there with its stack; the line about it need not tell it again.
+    stack = [] if log.message in known else frames(log)
+    below = [line(dim(f"{indent}  {row}")) for row in [*rest, *stack[-_FRAMES:]] if row.strip()]
+    return [line(dim(f"{indent}· {clock} "), Text(first, _LOUD.get(log.level, Style.DIM))), *below]

@@ -1,0 +1,65 @@
+"""One deploy or destroy of an environment at a time on this machine. The lock goes when its process does."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from rtp.errors import ConfigError, RefusedError
+from rtp.text import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def held(state: Path, env: str, what: str) -> Iterator[None]:
+    """Hold the lock of an environment while `what` runs. Raises RefusedError that says who holds it."""
+    file = state / f"deploy-{env}.lock"
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = file.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror}.", hint="Give yourself write access to the project's folder."
+        ) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            raise _taken(handle.read(), env) from None
+        handle.truncate(0)
+        handle.write(json.dumps({"what": what, "user": user(), "pid": os.getpid(), "since": int(time.time())}))
+        handle.flush()
+        try:
+            yield
+        finally:
+            handle.truncate(0)
+
+
+def _taken(text: str, env: str) -> RefusedError:
+    try:
+        holder = json.loads(text)
+        since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
+        what = suggest.sentence("{} of ", suggest.command("rtp", str(holder["what"])))
+        who = f"{what}{holder['user']} (process {holder['pid']}) since {since}"
+    except (ValueError, KeyError, TypeError):
+        who = "another rtp"
+    return RefusedError(
+        f"{env} is being changed by {who}.", hint="Wait until it is done, then repeat the command.", code="locked"
+    )
+
+
+def user() -> str:
+    """Who runs this, by name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return str(os.getuid())

@@ -1,0 +1,136 @@
+"""Whose stack it is. Two projects can have one stack name (shop + eu-dev, shop-eu + dev); its tags tell them apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import changesets, inventory, stacks
+from rtp.contract import Tag
+from rtp.errors import AwsError, NotFoundError, RefusedError
+from rtp.ops.access.question import Question
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+
+FIX = (
+    "Choose another project or environment name in rtp.toml. "
+    "If this project or environment was renamed, run `rtp deploy --take-over`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The project and environment that the tags of a stack or resource name; None where such a tag is missing."""
+
+    project: str | None
+    environment: str | None
+
+    def __str__(self) -> str:
+        parts = ((Tag.PROJECT, self.project), (Tag.ENVIRONMENT, self.environment))
+        return ", ".join(f"no tag {tag}" if value is None else f"{tag.lower()} {value!r}" for tag, value in parts)
+
+
+NOBODY = Owner(None, None)
+
+
+def named(tags: Mapping[str, str]) -> Owner:
+    """Whom these tags name."""
+    return Owner(tags.get(Tag.PROJECT), tags.get(Tag.ENVIRONMENT))
+
+
+def own(environment: Environment) -> Owner:
+    """Whom the tags of this environment's stack and resources name."""
+    return Owner(environment.project, environment.name)
+
+
+def foreign(aws: Aws, found: Mapping[str, Any] | None, environment: Environment) -> Owner | None:
+    """The owner of a stack that was described, where that is not this environment; else None.
+
+    A stack in review has no tags of its own yet: the change sets prepared for it have them. One without any change
+    set holds nothing and is nobody's.
+    """
+    if found is None:
+        return None
+    ours, owner = own(environment), named(stacks.tags_of(found))
+    if owner == ours:
+        return None
+    if found["StackStatus"] == "REVIEW_IN_PROGRESS" and owner == NOBODY:
+        owners = [named(tags) for tags in changesets.tags(aws, str(found["StackName"]))]
+        return next((each for each in owners if each != ours), None)
+    return owner
+
+
+def said(environment: Environment, owner: Owner) -> str:
+    """Whose the stack is, and who we are. Without a full stop."""
+    stack = environment.names.stack
+    if owner == NOBODY:
+        made = f"The stack {stack} was not made by rtp: it has no tags Project and Environment"
+        return f"{made}; this is {own(environment)}"
+    return f"The stack {stack} belongs to {owner}; this is {own(environment)}"
+
+
+def take_over(environment: Environment, owner: Owner) -> Question:
+    """What is asked before a deploy makes another's stack its own."""
+    about = (
+        f"{said(environment, owner)}.",
+        "Taken over, it runs this project's code and gets this project's tags; its former owner can deploy it no more.",
+    )
+    return Question(f"Take over {environment.names.stack}?", about, environment.names.stack)
+
+
+def check(aws: Aws, found: Mapping[str, Any] | None, environment: Environment, *, taken: Owner | None = None) -> None:
+    """Raises RefusedError where a stack that was described is another's. None, no stack at all, passes.
+
+    Everything that acts on a stack calls this, with the description that it then acts on.
+    taken: the former owner whose stack this deploy was allowed to take over.
+    """
+    owner = foreign(aws, found, environment)
+    if owner is not None and owner != taken:
+        raise _refusal(environment, owner, "Nothing was changed.")
+
+
+def recheck(aws: Aws, environment: Environment, stack_id: str, *, taken: Owner | None = None) -> None:
+    """As `check`, once more before what cannot be undone: during a prompt the stack may have changed hands.
+
+    Raises also where it is gone, and where another stack has its name now.
+    """
+    stack = environment.names.stack
+    found = stacks.describe(aws, stack)
+    if found is None:
+        raise NotFoundError(
+            f"{stack} was deleted during this command, which stopped there.",
+            hint="Run `rtp status`.",
+            code="not-deployed",
+        )
+    owner = foreign(aws, found, environment)
+    if owner is not None and owner != taken:
+        raise _refusal(environment, owner, "It changed hands during this command, which stopped there.")
+    if found["StackId"] != stack_id:
+        raise RefusedError(
+            f"{stack} was deleted and created again during this command, which stopped there.",
+            hint="Run `rtp status`, then repeat the command.",
+            code="stack-replaced",
+        )
+
+
+def of_others(aws: Aws, environment: Environment, arns: Mapping[str, str]) -> dict[str, bool | None]:
+    """Of each name, whether the tags of its resource are another project's; None where they may not be read.
+
+    arns: by name. A resource without the tags of an owner counts as ours: functions make log groups without any.
+    """
+    try:
+        tags = inventory.tags(aws, list(arns.values()))
+    except AwsError as error:
+        if error.code == "access-denied":
+            return dict.fromkeys(arns)
+        raise
+    owners = {name: named(tags.get(arn, {})) for name, arn in arns.items()}
+    return {name: owner not in (own(environment), NOBODY) for name, owner in owners.items()}
+
+
+def _refusal(environment: Environment, owner: Owner, end: str) -> RefusedError:
+    return RefusedError(f"{said(environment, owner)}. {end}", hint=FIX, code="foreign-stack")

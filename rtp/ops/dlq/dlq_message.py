@@ -1,0 +1,232 @@
+"""What a message in the dead-letter queue is: the event in it, and why it died. Pure, but for reading the records.
+
+Two kinds lie in one queue. The body of one is the event as it came: SQS moved it after its last attempt, or the worker
+put it there at once with the reason in `rtp_error_*`. The other is what Lambda leaves of an asynchronous call that
+failed for good: an envelope around the event, or the event with Lambda's own error attributes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from rtp.aws import queues, records
+from rtp.runtime import errors, wire
+from rtp.runtime.event import Identity, InvalidEventError, parse
+from rtp.text import json_values, times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rtp.aws import Aws
+    from rtp.aws.queues import Message
+
+Kind = Literal["queue", "async"]
+UNKNOWN = "no reason is recorded"
+SERVED = "processed since: a redrive takes the message away, and nothing runs twice"
+_LAMBDA_ERROR = ("ErrorCode", "ErrorMessage")  # attributes of Lambda's own dead-letter messages
+_ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an event died."""
+
+    type: str
+    message: str
+
+    @property
+    def signature(self) -> str:
+        """The same for like failures: numbers, ids and quoted words are left out."""
+        return errors.info(self.type, self.message).signature if self.type else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message, as `dlq inspect --json` has it. first_seen: ISO 8601, when the event was first queued."""
+
+    message_id: str
+    id: str
+    type: str
+    body: str
+    attempts: int
+    first_seen: str
+    error: Cause
+    trace_id: str
+    _timestamp: int
+    _event: str
+    _kind: Kind
+    _fallback: Identity
+    _message: Message
+    _runs: int = 0
+
+    @property
+    def runs(self) -> int:
+        """Attempts on the event's record; 0 where there is none."""
+        return self._runs
+
+    @property
+    def identity(self) -> Identity:
+        """The event's (id, timestamp)."""
+        return Identity(self.id, self._timestamp)
+
+    @property
+    def event(self) -> str:
+        """The event's own JSON text, out of whatever Lambda put around it."""
+        return self._event
+
+    @property
+    def kind(self) -> Kind:
+        """How it got here."""
+        return self._kind
+
+    @property
+    def fallback(self) -> Identity:
+        """Who the event is where its text has no id."""
+        return self._fallback
+
+    @property
+    def message(self) -> Message:
+        """The message itself."""
+        return self._message
+
+
+def read(message: Message) -> DeadLetter:
+    """What the message itself says; an empty cause where it says nothing of why."""
+    fallback = Identity(
+        *wire.fallback_identity(
+            message.text(wire.REQUEST_ID),
+            message.text(wire.REQUEST_TIME),
+            message_id=message.message_id,
+            sent_at=message.sent_at,
+        )
+    )
+    kind: Kind = "queue"
+    cause = Cause(message.text(wire.ERROR_TYPE), message.text(wire.ERROR_MESSAGE))
+    event, attempts = message.body, max(0, message.receive_count - 1)
+    envelope = _envelope(message)
+    if envelope is not None:
+        kind, event, cause, request_id, attempts = "async", *envelope
+        fallback = Identity(request_id or fallback.id, fallback.timestamp)
+    identity, event_type = _identity(event, fallback)
+    root = _ROOT.search(message.trace_header)
+    return DeadLetter(
+        message_id=message.message_id,
+        id=identity.id,
+        type=event_type,
+        body=message.body,
+        attempts=attempts,
+        first_seen=times.iso(message.sent_at),
+        error=cause,
+        trace_id=root[1] if root else "",
+        _timestamp=identity.timestamp,
+        _event=event,
+        _kind=kind,
+        _fallback=fallback,
+        _message=message,
+    )
+
+
+def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DeadLetter]:
+    """The messages with what the events' records know of them, in the same order."""
+    letters = [read(m) for m in messages]
+    keys = list(dict.fromkeys(letter.identity for letter in letters if _storable(letter.identity)))
+    known = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
+    for letter in letters:
+        # Who an event without an id is, an asynchronous call knows only in part: not when.
+        if letter.kind == "async" and letter.identity not in known and _storable(letter.identity):
+            found = records.by_id(aws, table, letter.id)
+            if found:
+                known[letter.identity] = found[-1]
+    return [_with_record(letter, known.get(letter.identity)) for letter in letters]
+
+
+def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, int]]:
+    """Signatures of the causes and how many died of each, the most first."""
+    counts: dict[str, int] = {}
+    for letter in letters:
+        counts[letter.error.signature] = counts.get(letter.error.signature, 0) + 1
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _with_record(letter: DeadLetter, record: dict[str, Any] | None) -> DeadLetter:
+    cause = letter.error
+    if record is None:
+        return letter if cause.type or cause.message else replace(letter, error=Cause("", UNKNOWN))
+    told, served = record.get("error"), record.get("status") == "processed"
+    # Lambda knows of an asynchronous call only that the handler failed; the record knows why.
+    silent = letter.kind == "async" or not (cause.type or cause.message)
+    if silent and isinstance(told, dict):
+        cause = Cause(str(told.get("type", "")), str(told.get("message", "")))
+    return replace(
+        letter,
+        error=cause if cause.type or cause.message else Cause("", SERVED if served else UNKNOWN),
+        type=letter.type or str(record.get("type", "")),
+        attempts=int(record.get("attempt_count", letter.attempts)),
+        trace_id=str(record.get("trace_id") or letter.trace_id),
+        _timestamp=(timestamp := int(record["timestamp"])),
+        _fallback=Identity(letter.id, timestamp) if letter.id == letter.fallback.id else letter.fallback,
+        _runs=int(record.get("attempt_count", 0)),
+    )
+
+
+def _identity(event: str, fallback: Identity) -> tuple[Identity, str]:
+    try:
+        made = parse(event, fallback)
+    except InvalidEventError as error:
+        return error.identity, error.type
+    return made.identity, made.type
+
+
+def _storable(identity: Identity) -> bool:
+    """Whether DynamoDB could hold it as a key."""
+    try:
+        return 0 < len(identity.id.encode()) <= 2048
+    except UnicodeEncodeError:
+        return False
+
+
+def _envelope(message: Message) -> tuple[str, Cause, str, int] | None:
+    """The event in what Lambda leaves of a failed asynchronous call, the cause, the request's id, the attempts."""
+    if any(message.text(name) for name in _LAMBDA_ERROR):
+        cause = Cause(message.text("ErrorType") or "LambdaError", message.text("ErrorMessage"))
+        return message.body, cause, message.text("RequestID"), 3
+    try:
+        body = json_values.loads(message.body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(body, dict) or "requestPayload" not in body or not isinstance(body.get("requestContext"), dict):
+        return None
+    context, response = body["requestContext"], body.get("responsePayload")
+    response = response if isinstance(response, dict) else {}
+    cause = Cause(
+        str(response.get("errorType") or context.get("condition") or "LambdaError"),
+        str(response.get("errorMessage") or f"the call failed: {context.get('condition', '')}"),
+    )
+    tries = context.get("approximateInvokeCount")
+    return (
+        _payload(body["requestPayload"]),
+        cause,
+        str(context.get("requestId", "")),
+        tries if isinstance(tries, int) else 1,
+    )
+
+
+def _payload(payload: Any) -> str:
+    """The event that the function was called with: itself, or the body of an API request."""
+    if isinstance(payload, dict) and isinstance(payload.get("body"), str) and "requestContext" in payload:
+        return str(payload["body"])
+    return json_values.dumps(payload)
+
+
+def attributes(letter: DeadLetter, extra: dict[str, str]) -> queues.Attributes:
+    """The attributes to send the event with: its own without why it died, and who it is."""
+    mine = {wire.REQUEST_ID: letter.fallback.id, wire.REQUEST_TIME: str(letter.fallback.timestamp), **extra}
+    kept = {
+        name: value
+        for name, value in letter.message.attributes.items()
+        if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *mine)
+    }
+    room = wire.MAX_ATTRIBUTES - len(mine)
+    return {**dict(list(kept.items())[:room]), **{name: queues.attribute(value) for name, value in mine.items()}}

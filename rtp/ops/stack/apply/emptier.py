@@ -1,0 +1,86 @@
+"""The function that empties the buckets of a deployed stack: an old one must not be called while the buckets stay.
+
+The emptier of rtp 0.1.0 deletes every object whenever CloudFormation removes its custom resource: by an update, and
+by the rollback of an update that added it. The handler's name is its version, in the template and at Lambda.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import functions, stacks, updates
+from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE
+from rtp.errors import AwsError, RefusedError
+from rtp.ops.stack.apply import publish
+from rtp.ops.stack.compare.changes import is_guarded
+from rtp.ops.stack.steps import Warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+    from rtp.ops.stack.build.synth import Assembly
+
+
+def check_removal(
+    aws: Aws,
+    environment: Environment,
+    found: Mapping[str, Any],
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    *,
+    working: bool,
+    dry_run: bool = False,
+) -> tuple[Warn, ...]:
+    """Raises RefusedError when an update of the stack from the template `old` to `new` would call an old emptier.
+
+    found: the stack as it was described. working: its template says what it consists of, as after a finished operation.
+    dry_run: nothing will be changed, so that the refusal is returned as a warning.
+    """
+    removed = (set(_of_template(old)) if working else _of_stack(aws, found)) - set(_of_template(new))
+    if not removed:
+        return ()
+    try:
+        is_old = functions.handler(aws, environment.names.emptier) not in (None, EMPTIER_HANDLER)
+    except AwsError as error:
+        if error.code != "access-denied" or not working:
+            raise
+        is_old = not all(is_guarded(old["Resources"][id], old) for id in removed)
+    if not is_old:
+        return ()
+    refusal = RefusedError(
+        f"{environment.names.emptier} was deployed by an older rtp: it deletes every object of the stack's buckets "
+        "when a deploy removes it, as this one would. Nothing was changed.",
+        hint=f"Deploy once with `protected = false` under [env.{environment.name}], which brings the new function; "
+        "then deploy with `protected = true`.",
+        code="old-emptier",
+    )
+    if not dry_run:
+        raise refusal
+    return (Warn(f"A deploy would be refused: {refusal.message} {refusal.hint}"),)
+
+
+def replace_before_rollback(
+    aws: Aws, environment: Environment, found: Mapping[str, Any], built: Assembly
+) -> Iterator[Warn]:
+    """Give an old emptier the code of the assembly, so that rolling an update of the stack back deletes no object.
+
+    An ordinary deploy would do that, and is not possible before the rollback.
+    """
+    name = environment.names.emptier
+    if not _of_stack(aws, found) or functions.handler(aws, name) in (None, EMPTIER_HANDLER):
+        return
+    updates.update_code(aws, name, publish.code_of(built, environment.names.processor))
+    # The old handler is not in that code: from here on the function deletes nothing.
+    updates.update_handler(aws, name, EMPTIER_HANDLER)
+    yield Warn(f"{name} was deployed by an older rtp; it has new code, so that the rollback empties no bucket.")
+
+
+def _of_template(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {k: r for k, r in template.get("Resources", {}).items() if r["Type"] == EMPTIER_TYPE}
+
+
+def _of_stack(aws: Aws, found: Mapping[str, Any]) -> set[str]:
+    """Logical ids, also of what an unfinished update has added."""
+    return {r.logical_id for r in stacks.resources(aws, str(found["StackId"])) if r.resource_type == EMPTIER_TYPE}

@@ -1,0 +1,133 @@
+"""Getting from an assembly to a prepared change set: by the CDK CLI, or by two calls where only code has changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import buckets, changesets
+from rtp.errors import AwsError, RtpError
+from rtp.ops.stack.build import cdk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from rtp.aws import Aws
+    from rtp.aws.changesets import ChangeSet
+    from rtp.config import Environment
+    from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.compare.changes import ResourceChange
+
+CHANGE_SET = "rtp-deploy"
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+_FUNCTION = "AWS::Lambda::Function"
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """ARNs of alarms on which CloudFormation rolls back, or `none` to forget earlier ones; until so long afterwards."""
+
+    alarms: tuple[str, ...] = ()
+    minutes: int = 0
+
+
+def with_cdk(
+    aws: Aws,
+    environment: Environment,
+    built: Assembly,
+    triggers: Triggers = Triggers(),
+    *,
+    run: Callable[..., str] = cdk.run,
+) -> ChangeSet:
+    """Publish the assets and prepare the change set with the CDK CLI."""
+    stack = environment.names.stack
+    argv = ["deploy", stack, "--app", str(built.path), "--method", "prepare-change-set"]
+    argv += ["--change-set-name", CHANGE_SET, "--require-approval", "never"]
+    for arn in triggers.alarms:
+        argv += ["--rollback-trigger-alarm-arns", arn]
+    if triggers.minutes:
+        argv += ["--monitoring-time-minutes", str(triggers.minutes)]
+    run(argv, aws=aws, home=environment.state / "cdk" / "home", folder=built.path)
+    found = changesets.describe(aws, stack, CHANGE_SET)
+    if found is None:
+        raise RtpError("The CDK CLI has left no change set.", hint="Run `rtp deploy` again.", code="change-set")
+    return found
+
+
+def only_code(changes: Sequence[ResourceChange]) -> bool:
+    """Whether nothing but the functions' code differs."""
+    return bool(changes) and all(
+        c.resource_type == _FUNCTION and c.action == "modify" and all(p.path == "Code.S3Key" for p in c.properties)
+        for c in changes
+    )
+
+
+def code_archive(built: Assembly, changes: Sequence[ResourceChange]) -> Path:
+    """The zip of the functions' code in the assembly."""
+    return _archive(built, {str(p.after) for c in changes for p in c.properties})
+
+
+def _archive(built: Assembly, keys: set[str]) -> Path:
+    for key, _, file in _files(built.path):
+        if key in keys:
+            return file
+    raise RtpError(f"{built.path} does not hold the functions' code.", hint="Run `rtp synth`, then deploy again.")
+
+
+def code_of(built: Assembly, function: str) -> Path:
+    """The zip of the code of the function of this name in the assembly."""
+    keys = {
+        str(r["Properties"]["Code"].get("S3Key"))
+        for r in built.template["Resources"].values()
+        if r["Type"] == _FUNCTION and r["Properties"].get("FunctionName") == function
+    }
+    return _archive(built, keys)
+
+
+def code_alone(
+    aws: Aws, environment: Environment, built: Assembly, changes: Sequence[ResourceChange], tags: dict[str, str]
+) -> ChangeSet | None:
+    """As `with_cdk` for a change of `only_code`, without Node; None where these credentials may not do that."""
+    body = json.dumps(built.template, separators=(",", ":"))
+    wanted = {str(p.after) for c in changes for p in c.properties}
+    try:
+        for key, bucket, file in _files(built.path):
+            if key in wanted and not buckets.exists(aws, bucket, key):
+                buckets.put(aws, bucket, key, file)
+        return prepared(aws, environment.names.stack, body, tags)
+    except AwsError as error:
+        if error.code == "access-denied" or error.service_code == "NoSuchBucket":
+            return None
+        raise
+
+
+def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> ChangeSet:
+    """A change set to a template whose assets are published. tags: None to leave the stack's as they are."""
+    left = changesets.describe(aws, stack, CHANGE_SET)
+    if left is not None:
+        changesets.delete(aws, left)
+    changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
+    while True:
+        found = changesets.describe(aws, stack, CHANGE_SET)
+        if found is None:
+            raise RtpError(f"The change set of {stack} has vanished.", hint="Run `rtp deploy` again.")
+        if found.status not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+            break
+        time.sleep(0.05 if aws.local else 1.0)
+    if found.status == "FAILED" and not found.empty:
+        raise RtpError(f"CloudFormation cannot change {stack}: {found.reason}", code="change-set")
+    return found
+
+
+def _files(folder: Path) -> list[tuple[str, str, Path]]:
+    """(key, bucket, file) of every file asset of the assembly."""
+    found = []
+    for manifest in folder.glob("*.assets.json"):
+        files: dict[str, Any] = json.loads(manifest.read_text()).get("files", {})
+        for entry in files.values():
+            file = folder / entry["source"]["path"]
+            found += [(d["objectKey"], d["bucketName"], file) for d in entry["destinations"].values()]
+    return found

@@ -1,0 +1,65 @@
+"""One event through the freshly deployed pipeline, from its API to its record."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rtp.contract import Output
+from rtp.errors import RtpError
+from rtp.ops.events import outcome, payload, send
+from rtp.ops.events.sent import Via
+from rtp.ops.stack.steps import Smoke
+from rtp.ops.work.pool import Stop
+from rtp.runtime.event import Identity
+from rtp.text import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.aws import Aws
+    from rtp.ops.events.sent import Sent
+
+TYPE = "rtp.smoke"
+_TIMEOUT_S = 60.0
+_TRIES, _PAUSE_S = 10, 3.0
+
+
+def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
+    """Send it and wait for its record. Raises RtpError when it was not processed."""
+    sent = known(_asker(aws, outputs))
+    status, why = sent.status, (sent.error or {}).get("message", "")
+    if status == "queued":  # processing it failed once; the queue tries again
+        for record in outcome.wait(
+            aws, outputs[Output.TABLE], [Identity(sent.id, sent.timestamp)], timeout_s=_TIMEOUT_S, stop=Stop()
+        ):
+            status = str(record["status"])
+            why = str((record.get("error") or {}).get("message", ""))
+    if status != "processed":
+        raise RtpError(
+            f"The deploy is done, but the smoke event {sent.id} ended {status}{f': {why}' if why else ''}.",
+            hint=suggest.sentence("See {}.", suggest.command("rtp", "show", values=(sent.id,))),
+            code="smoke-failed",
+        )
+    return Smoke(sent.id, status, sent.latency_ms)
+
+
+def known(ask: Callable[[], Sent], sleep: Callable[[float], None] = time.sleep) -> Sent:
+    """The answer to an event, asked again while the gateway does not know its new key or stage, which takes seconds."""
+    for _ in range(_TRIES - 1):
+        sent = ask()
+        if sent.http_status not in (403, 404):
+            return sent
+        sleep(_PAUSE_S)
+    return ask()
+
+
+def _asker(aws: Aws, outputs: dict[str, str]) -> Callable[[], Sent]:
+    def ask() -> Sent:
+        event = payload.of_data('{"smoke": true}', TYPE)
+        (sent,) = send.send(
+            aws, outputs, event, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
+        )
+        return sent
+
+    return ask

@@ -1,0 +1,126 @@
+"""What the CDK needs in an account and region before the first deploy: its asset bucket and roles."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import stacks
+from rtp.contract import LOCAL_ACCOUNT
+from rtp.errors import AwsError, ConfigError, RtpError
+from rtp.infra import toolchain
+from rtp.ops.stack.build import cdk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+
+STACK = "CDKToolkit"
+PARAMETER = "/cdk-bootstrap/hnb659fds/version"
+NEEDED = 6  # what assemblies of this CDK ask for
+_TIMEOUT_S = 60.0
+# As `cdk bootstrap` sets them: no key of its own, nothing public.
+_PARAMETERS = {
+    "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
+    "PublicAccessBlockConfiguration": "true",
+    "CloudFormationExecutionPolicies": "arn:aws:iam::aws:policy/AdministratorAccess",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """`bootstrap --json`. changed: whether this run did something."""
+
+    account: str
+    region: str
+    version: int
+    changed: bool
+
+
+def version(aws: Aws) -> int | None:
+    """Version of the bootstrap in this account and region; None where there is none. Raises AwsError."""
+    try:
+        answer = aws.call("ssm", "get_parameter", Name=PARAMETER)
+    except AwsError as error:
+        if error.service_code == "ParameterNotFound":
+            return None
+        raise
+    return int(answer["Parameter"]["Value"])
+
+
+def check(aws: Aws) -> None:
+    """Raises ConfigError when a deploy would fail for want of a bootstrap. Silent when that cannot be known."""
+    try:
+        found = version(aws)
+    except AwsError as error:
+        if error.code == "access-denied":  # the CDK's own roles may know; its CLI will say
+            return
+        raise
+    where = f"{aws.account}/{aws.region}"
+    if found is None:
+        raise ConfigError(f"{where} is not prepared for deploys.", hint="Run `rtp bootstrap`.", code="no-bootstrap")
+    if found < NEEDED:
+        raise ConfigError(
+            f"The bootstrap of {where} has version {found}; a deploy needs {NEEDED}.",
+            hint="Run `rtp bootstrap` again; it updates it in place.",
+            code="old-bootstrap",
+        )
+
+
+def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line: Callable[[str], None]) -> Bootstrap:
+    """Prepare account and region with the real `cdk bootstrap`; an engine straight away. before: its version."""
+    if environment.local:
+        return ensure_on_engine(aws)
+    home = environment.state / "cdk" / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    cdk.run(["bootstrap", f"aws://{aws.account}/{aws.region}"], aws=aws, home=home, folder=home, on_line=on_line)
+    after = version(aws) or 0
+    return Bootstrap(aws.account, aws.region, after, after != before)
+
+
+def ensure_on_engine(aws: Aws) -> Bootstrap:
+    """Prepare an engine: the CDK's own template straight through CloudFormation, in a fraction of a second."""
+    found = stacks.describe(aws, STACK)
+    if found is not None and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        return _on_engine(aws, found, changed=False)
+    if found is not None:
+        stacks.delete(aws, STACK)
+        _settled(aws, lambda now: now is None)
+    aws.call(
+        "cloudformation",
+        "create_stack",
+        StackName=STACK,
+        TemplateBody=template().read_text(encoding="utf-8"),
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in _PARAMETERS.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+    done = _settled(aws, lambda now: now != "CREATE_IN_PROGRESS")
+    if done is None or done["StackStatus"] != "CREATE_COMPLETE":
+        raise RtpError("The local engine could not be prepared for deploys.", hint="Run `rtp local reset`.")
+    return _on_engine(aws, done, changed=True)
+
+
+def _on_engine(aws: Aws, found: dict[str, Any], *, changed: bool) -> Bootstrap:
+    version = int(stacks.outputs_of(found).get("BootstrapVersion", "0"))
+    return Bootstrap(LOCAL_ACCOUNT, aws.region, version, changed)
+
+
+def template() -> Path:
+    """The template that `cdk bootstrap` applies, out of the CDK CLI's wheel."""
+    from pathlib import Path
+
+    script = Path(toolchain.cdk()[-1])
+    return script.parents[1] / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
+
+
+def _settled(aws: Aws, done: Callable[[str | None], bool]) -> dict[str, Any] | None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        found = stacks.describe(aws, STACK)
+        if done(found["StackStatus"] if found else None) or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)

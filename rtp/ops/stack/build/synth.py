@@ -1,0 +1,200 @@
+"""Synthesis: an environment -> a cloud assembly on disk. Skipped when nothing that it depends on has changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rtp
+from rtp.contract import LOCAL_ACCOUNT
+from rtp.errors import ConfigError, RefusedError, RtpError
+from rtp.infra import archive, assets, child, layer, toolchain
+from rtp.infra.plan import Plan
+from rtp.ops.stack.build import code_change
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
+
+_MARK = "rtp.json"  # in an assembly of ours, with what it was made from
+_SCRATCH = ".synth-"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A cloud assembly: what `cdk deploy --app PATH` and rtp's own deploy read."""
+
+    path: Path
+    template_file: Path
+    template: dict[str, Any]
+    cached: bool
+
+
+def synth(
+    env: Environment,
+    *,
+    out: Path | None = None,
+    account: str | None = None,
+    force: bool = False,
+    reserved_concurrency: int | None = None,
+) -> Assembly:
+    """The assembly of env, in `.rtp/cdk/<env>` or out. Asks AWS nothing; the user's processors are parsed, never run.
+
+    account: where it will be deployed; the environment's own when not given.
+    force: build even when nothing has changed, and resolve the user's requirements anew.
+    reserved_concurrency: of the processor, when the setting is unset; deploy knows what the account's limit allows.
+    """
+    own = (env.state / "cdk" / env.name).absolute()
+    target = Path(os.path.realpath(out)) if out else own  # where --out is a link, it stays
+    try:
+        plan = _plan(env, target, account, reserved_concurrency, force=force)
+        wanted = _fingerprint(plan)
+        if not force and (found := _load(plan, wanted)) is not None:
+            return found
+        _refuse_foreign(target)
+        _build(plan, wanted, own.with_name(f"{env.name}.log"), exchange=not force)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or target} cannot be used: {error.strerror or error}.",
+            hint="rtp keeps what it builds in the folder .rtp: mend its permissions or make room.",
+            code="folder",
+        ) from error
+    built = _load(plan, wanted)
+    if built is None:
+        raise RtpError(f"The synthesis of {env.name} left nothing in {target}.", code="synth")
+    return replace(built, cached=False)
+
+
+def _plan(
+    env: Environment, target: Path, account: str | None, reserved_concurrency: int | None, *, force: bool
+) -> Plan:
+    account = account or env.account or (LOCAL_ACCOUNT if env.local else None)
+    if account is None:
+        raise ConfigError(
+            f"The account of {env.name} is not known.",
+            hint=f"Set `account` under [env.{env.name}] in rtp.toml.",
+            code="account",
+        )
+    assets.check(env.processors)
+    platform = layer.Platform.here() if env.embedded else layer.Platform.aws(env.settings.architecture)
+    limit = env.settings.reserved_concurrency
+    return Plan(
+        project=env.project,
+        env=env.name,
+        owner=env.owner,
+        account=account,
+        region=env.region,
+        protected=env.protected,
+        local=env.local,
+        version=rtp.__version__,
+        code=str(assets.code(env.state / "assets", env.processors).absolute()),
+        layer=str(layer.build(env.state / "layers", platform, env.requirements, anew=force).absolute()),
+        processors=assets.module(env.processors),
+        reserved_concurrency=reserved_concurrency if limit is None else limit,
+        settings=env.settings,
+        out=str(target),
+    )
+
+
+def _fingerprint(plan: Plan) -> str:
+    """Changes with the plan (whose assets are named after their contents) and with the code that builds from it.
+
+    Where the project stands does not matter: a moved one, or a copy, keeps its assembly.
+    """
+    package = Path(rtp.__file__).parent
+    sources = [*archive.tree(package / "infra", "infra/"), ("contract.py", package / "contract.py")]
+    texts = [part for name, file in sources for part in (name, file.read_bytes())]
+    placeless = replace(plan, code=Path(plan.code).name, layer=Path(plan.layer).name, out="")
+    return archive.digest([placeless.dumps(), toolchain.cdk_lib(), *texts])
+
+
+def _load(plan: Plan, wanted: str) -> Assembly | None:
+    """The assembly in place, if it is the wanted one and whole."""
+    folder, stack = Path(plan.out), plan.names.stack
+    try:
+        if json.loads((folder / _MARK).read_text())["fingerprint"] != wanted:
+            return None
+        file = folder / f"{stack}.template.json"
+        template = json.loads(file.read_text())
+        files = json.loads((folder / f"{stack}.assets.json").read_text())["files"]
+        if not all((folder / entry["source"]["path"]).exists() for entry in files.values()):
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    return Assembly(folder, file, template, cached=True)
+
+
+def _refuse_foreign(target: Path) -> None:
+    """What stands at target is replaced as a whole: it must be an assembly, or nothing."""
+    if target.exists() and not (target / _MARK).exists() and (not target.is_dir() or any(target.iterdir())):
+        raise RefusedError(
+            f"{target} is not empty and not an assembly of rtp's.",
+            hint="Name another folder with --out, or empty this one.",
+            code="not-an-assembly",
+        )
+
+
+def _build(plan: Plan, wanted: str, log: Path, *, exchange: bool) -> None:
+    """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one.
+
+    log: the output of a synthesis that failed.
+    exchange: where only the code has changed, take the assembly in place and exchange that.
+    """
+    target = Path(plan.out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _forget_killed(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
+        fresh = Path(scratch, "new")
+        if not exchange or not _exchanged(plan, fresh):
+            shutil.rmtree(fresh, ignore_errors=True)
+            child.run(replace(plan, out=str(fresh)), Path(scratch), log)
+        (fresh / _MARK).write_text(
+            json.dumps(
+                {
+                    "fingerprint": wanted,
+                    "version": plan.version,
+                    "code": code_change.fingerprint(Path(plan.code)),
+                    "shape": _shape(plan),
+                }
+            )
+        )
+        for attempt in range(5):  # another synthesis of the same environment may put its own in between
+            if target.exists():
+                target.rename(Path(scratch, f"old-{attempt}"))
+            try:
+                fresh.rename(target)
+                return
+            except OSError:
+                if attempt == 4:
+                    raise
+
+
+def _forget_killed(folder: Path) -> None:
+    """Remove what a synthesis left that was killed; one that is still at work is younger."""
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        if scratch.stat().st_mtime < time.time() - 2 * child.TIMEOUT_S:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _shape(plan: Plan) -> str:
+    """The fingerprint without the code."""
+    return _fingerprint(replace(plan, code=""))
+
+
+def _exchanged(plan: Plan, fresh: Path) -> bool:
+    """Whether the assembly in place differs by its code alone, and now stands in fresh with the new code."""
+    old = Path(plan.out)
+    if plan.published:  # the names of published versions follow the code
+        return False
+    try:
+        mark = json.loads((old / _MARK).read_text())
+        if mark["shape"] != _shape(plan):
+            return False
+        return code_change.recoded(old, fresh, stack=plan.names.stack, was=str(mark["code"]), code=Path(plan.code))
+    except (OSError, ValueError, KeyError):
+        return False

@@ -1,0 +1,1 @@
+"""Changing the code of the functions without CloudFormation, and noticing that it was saved."""

@@ -1,0 +1,1 @@
+"""What a deploy would change: templates compared, replacements, widened permissions, and what needs approval."""

@@ -1,0 +1,95 @@
+"""What a prepared change set would do, and whether somebody must agree to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rtp.ops.access.question import Question
+from rtp.ops.stack.compare.changes import ResourceChange, as_replaced, calls_function, compare
+from rtp.ops.stack.compare.security import widenings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtp.aws.changesets import ChangeSet
+    from rtp.config import Environment
+    from rtp.ops.stack.compare.security import Widening
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is about to be applied, or with --dry-run would be. `type` changeset. operation: create or update."""
+
+    stack: str
+    operation: str
+    changes: tuple[ResourceChange, ...]
+    widens: tuple[Widening, ...] = ()
+
+    @property
+    def losses(self) -> tuple[ResourceChange, ...]:
+        """Resources whose data would be gone."""
+        return tuple(c for c in self.changes if c.loses_data)
+
+
+def plan(
+    stack: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    paths: Mapping[str, str],
+    change_set: ChangeSet | None,
+    *,
+    create: bool,
+) -> Plan:
+    """The differences of the templates, with what CloudFormation knows better where it was asked."""
+    changes = compare(old, new, paths)
+    if change_set is not None:
+        changes = _merged(changes, change_set, old, new, paths)
+    return Plan(stack, "create" if create else "update", changes, widenings(old, new, paths))
+
+
+def questions(plan: Plan, environment: Environment) -> list[Question]:
+    """What must be consented to. A first deploy to an engine on this machine puts nothing at risk."""
+    update = plan.operation == "update"
+    if environment.local and not update:
+        return []
+    about = []
+    if plan.widens and update:
+        about.append("It allows more than before, as listed above.")
+    calling = [c.path or c.logical_id for c in plan.losses if calls_function(c.resource_type)]
+    holding = [c for c in plan.losses if not calls_function(c.resource_type)]
+    replaced = [c.path or c.logical_id for c in holding if c.action == "replace"]
+    removed = [c.path or c.logical_id for c in holding if c.action == "remove"]
+    if replaced:
+        about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. What it holds would be lost.")
+    if removed:
+        about.append(f"{', '.join(removed)} would be deleted with all it holds.")
+    if calling:
+        about.append(f"{', '.join(calling)} would go, and its function be called, which may delete data.")
+    if not about and update and not environment.protected:
+        return []
+    return [Question(f"{'Update' if update else 'Create'} {plan.stack} ({environment.name})?", tuple(about))]
+
+
+def _merged(
+    changes: tuple[ResourceChange, ...],
+    change_set: ChangeSet,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    paths: Mapping[str, str],
+) -> tuple[ResourceChange, ...]:
+    by_id = {c.logical_id: c for c in change_set.changes}
+    merged = []
+    for change in changes:
+        known = by_id.pop(change.logical_id, None)
+        if known is not None and known.replacement == "True" and change.action == "modify":
+            change = as_replaced(change, old, new)
+        elif known is not None and known.replacement == "Conditional":
+            change = replace(change, maybe=True)
+        merged.append(change)
+    merged += [
+        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old, new)
+        for c in by_id.values()
+        if c.replacement == "True"  # the others are its mere consequences
+    ]
+    return tuple(merged)

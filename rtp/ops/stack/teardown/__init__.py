@@ -1,0 +1,1 @@
+"""Destroying a stack: drain, empty, delete, and an inventory before and after."""

@@ -1,0 +1,222 @@
+"""Draining before a deletion: close the intake, let the queue run empty, make sure that it is, account for the events.
+
+SQS's counts are approximate and lag: AWS documents that they may take at least a minute to be right once nothing is
+sent any more, and that a queue is empty when they have been 0 for several minutes. So one zero proves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rtp.aws import functions, queues
+from rtp.contract import Output, queue_arn
+from rtp.errors import RtpError, WaitTimeoutError
+from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.steps import Drained, Phase, Waiting
+from rtp.ops.stack.teardown import accounting
+from rtp.ops.stack.teardown.accounting import Account, Dead
+from rtp.ops.stack.teardown.intake import Observation
+from rtp.text import times
+from rtp.text.elements import many
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.aws.queues import Depth, Message
+    from rtp.contract import Names
+    from rtp.ops.stack.steps import Step
+    from rtp.ops.stack.teardown.intake import Intake
+
+TIMEOUT_S = 900.0
+_INTEGRATION_S = 30.0  # API Gateway gives up on a request after 29 s
+_START_S = 10.0  # how long a function may take to start, which its own timeout does not count
+_HIDDEN_S = 30  # of a message that the last receive finds, should this process be killed then
+_NAMED = 5
+
+
+class Switch(Protocol):
+    """Enables or disables the event source; returns once that holds."""
+
+    def __call__(self, *, on: bool) -> None:
+        """Switch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: between two looks, for how long the counts must stay 0, and for how long the last receive waits."""
+
+    poll_s: float
+    calm_s: float
+    receive_s: int
+    closing: Observation
+
+
+AWS = Pace(poll_s=5.0, calm_s=180.0, receive_s=20, closing=Observation(times=5, pause_s=2.0, within_s=60.0))
+ENGINE = Pace(poll_s=0.2, calm_s=2.0, receive_s=1, closing=Observation(times=3, pause_s=0.1, within_s=10.0))
+
+
+@dataclass(slots=True)
+class Drain:
+    """One drain of one stack's queue."""
+
+    aws: Aws
+    outputs: Mapping[str, str]
+    names: Names
+    intake: Intake
+    switch: Switch
+    timeout_s: float = TIMEOUT_S
+    pace: Pace | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    now_ms: Callable[[], int] = times.now_ms
+    _began: float = 0.0
+    _closed: float = 0.0
+    _empty: float | None = None  # since when the counts are 0
+
+    def steps(self) -> Generator[Step, None, Drained]:
+        """Returns with the intake closed, the queue empty and the event source disabled.
+
+        Raises WaitTimeoutError when that is not reached in time, RtpError when an event has no record.
+        """
+        self._began = self.clock()
+        pace = self._pace
+        before = self._dead()
+        yield Phase("closing the intake")
+        yield from self.intake.close()
+        yield from self.intake.observe(pace.closing, sleep=self.sleep, clock=self.clock)
+        self._closed = self.clock()
+        if Output.KEY_ARN in self.outputs:
+            yield from hotswap.fed(self.aws, queue_arn(self.outputs, self.names.queue))
+        while True:
+            yield Phase("draining the queue")
+            yield from self._calm(pace)
+            yield Phase("stopping the event source")
+            self.switch(on=False)
+            account = yield from self._account(pace, before)
+            if account is not None:
+                return self._drained(account)
+            self._empty = None
+            self.switch(on=True)
+
+    @property
+    def _pace(self) -> Pace:
+        return self.pace or (ENGINE if self.aws.local else AWS)
+
+    @property
+    def _queue(self) -> str:
+        return self.outputs[Output.QUEUE_URL]
+
+    def _calm(self, pace: Pace) -> Iterator[Step]:
+        """Until the counts have been 0 for long enough, and no request from before the closing can be under way."""
+        request_s = self._request_s()
+        while True:
+            depth, now = queues.depth(self.aws, self._queue), self.clock()
+            if depth.total:
+                self._empty = None
+                said = f"the queue holds {_described(depth)}"
+            else:
+                self._empty = now if self._empty is None else self._empty
+                left = max(pace.calm_s - (now - self._empty), request_s - (now - self._closed))
+                if left <= 0:
+                    self.intake.check()
+                    return
+                said = f"the queue is empty; it has to stay so for another {left:.0f} s"
+            self._in_time(said)
+            yield Waiting(said)
+            self.sleep(pace.poll_s)
+
+    def _account(self, pace: Pace, before: Dead) -> Generator[Step, None, Account | None]:
+        """With the event source disabled: the account of all events; None when there is a message after all."""
+        while True:
+            found = queues.receive(self.aws, self._queue, visibility_s=_HIDDEN_S, wait_s=pace.receive_s)
+            if found:
+                self._give_back(found)
+                return None
+            if queues.depth(self.aws, self._queue).total:
+                return None
+            account = accounting.account(
+                self.aws,
+                self.outputs,
+                self.names.access_log_group,
+                since=self.intake.since,
+                lead_ms=int(_INTEGRATION_S * 1000),
+                before=before,
+                now=self.now_ms(),
+            )
+            if account.missing:
+                raise _missing(account.missing)
+            if not account.unfinished:
+                self.intake.check()
+                return account
+            said = f"{many(len(account.unfinished), 'event')} without an end yet: {_some(account.unfinished)}"
+            self._in_time(said)
+            yield Waiting(said)
+            self.sleep(pace.poll_s)
+
+    def _give_back(self, found: list[Message]) -> None:
+        """Let the worker have these messages. One whose last attempt was this look gets into the queue anew."""
+        limit = queues.max_receives(self.aws, self._queue)
+        spent = [m for m in found if limit is not None and m.receive_count >= limit]
+        copies = [queues.Outgoing(m.body, m.attributes, m.trace_header) for m in spent]
+        receipts = queues.send(self.aws, self._queue, copies)
+        sent = [m.receipt for m, receipt in zip(spent, receipts, strict=True) if receipt.message_id]
+        if sent:
+            queues.delete(self.aws, self._queue, sent)
+        rest = [m.receipt for m in found if m.receipt not in sent]
+        if rest:
+            queues.change_visibility(self.aws, self._queue, rest, 0)
+
+    def _request_s(self) -> float:
+        """How long a request that came before the intake was closed may still run, and queue its event at its end."""
+        timeout_s = functions.function(self.aws, self.outputs[Output.PROCESSOR]).timeout_s
+        return min(_INTEGRATION_S, timeout_s + _START_S)
+
+    def _dead(self) -> Dead:
+        try:
+            return accounting.dead(self.aws, self.outputs)
+        except RtpError:  # the account says why
+            return Dead()
+
+    def _in_time(self, said: str) -> None:
+        took = self.clock() - self._began
+        if took > self.timeout_s:
+            raise WaitTimeoutError(
+                f"The queue is not drained after {took:.0f} s: {said}. Nothing was deleted.",
+                hint="Repeat the command with a longer --timeout, or without --drain to delete what is not processed.",
+            )
+
+    def _drained(self, account: Account) -> Drained:
+        now = self.clock()
+        return Drained(
+            accepted=account.accepted,
+            received=account.received,
+            recorded=None if account.received is None else sum(account.by_status.values()),
+            by_status=account.by_status,
+            dlq=account.dlq,
+            dlq_new=account.dlq_new,
+            empty_s=round(now - (self._empty or now), 2),
+            elapsed_s=round(now - self._began, 2),
+            unchecked=tuple(account.unchecked),
+        )
+
+
+def _described(depth: Depth) -> str:
+    parts = {"in flight": depth.in_flight, "delayed": depth.delayed}
+    rest = ", ".join(f"{count:,} {how}" for how, count in parts.items() if count)
+    return f"{many(depth.total, 'message')}{f' ({rest})' if rest else ''}"
+
+
+def _some(ids: list[str]) -> str:
+    return f"{', '.join(ids[:_NAMED])}{' …' if ids[_NAMED:] else ''}"
+
+
+def _missing(ids: list[str]) -> RtpError:
+    return RtpError(
+        f"{many(len(ids), 'event')} that came while the queue was drained {'has' if len(ids) == 1 else 'have'} no "
+        f"record: {_some(ids)}. Nothing was deleted.",
+        hint="See `rtp dlq inspect` and `rtp logs`; without --drain the command deletes them all the same.",
+        code="no-record",
+    )

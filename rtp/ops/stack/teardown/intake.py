@@ -1,0 +1,196 @@
+"""Closing the API's intake for a drain, and opening it again: by the drain that closed it, or by a later deploy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from rtp.aws import api, intake
+from rtp.aws.intake import Mark, Throttle
+from rtp.contract import Output
+from rtp.errors import AwsError, EndpointError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
+from rtp.ops.access.lock import user
+from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.stack.steps import Warn
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.aws.api import Answer
+    from rtp.settings import Settings
+
+PROBE = b"{}"  # no event: while the API is open it is answered 400, and nothing is queued
+_QUOTA_PAUSE_S = 10.0  # a 429 that asks for a longer pause is the key's quota, which says nothing of the stage
+_NAME = 40  # characters of a user or host in the mark: a stage variable has no room for more
+
+
+class State(Enum):
+    """Where a run stands with the intake. CLOSED: it is, or may be."""
+
+    UNTOUCHED = auto()
+    CLOSED = auto()
+    OPENED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a closing is confirmed: `times` refusals in a row, `pause_s` apart, within `within_s`."""
+
+    times: int
+    pause_s: float
+    within_s: float
+
+
+@dataclass(slots=True)
+class Intake:
+    """The intake of one stack during one drain. since: epoch ms, by the service's clock, when it began to close."""
+
+    aws: Aws
+    outputs: Mapping[str, str]
+    state: State = State.UNTOUCHED
+    since: int = 0
+    _mark: Mark = field(
+        default_factory=lambda: Mark(secrets.token_hex(8), user()[:_NAME], platform.node()[:_NAME], os.getpid(), 0)
+    )
+
+    def close(self) -> Iterator[Warn]:
+        """Have every request refused. Does nothing where the API is gone."""
+        self.since = times.now_ms()
+        stage = self._stage()
+        if stage is None:
+            return
+        if stage.server_ms is not None and not stage.server_ms <= self.since < stage.server_ms + 2000:
+            self.since = stage.server_ms  # our own clock is wrong
+        if stage.mark is not None:
+            yield Warn(f"The API's intake {closed_by(stage.mark)}; this drain takes that over.")
+        self.state = State.CLOSED
+        self._mark = Mark(self._mark.token, self._mark.user, self._mark.host, self._mark.pid, self.since)
+        intake.close(self.aws, *self._place, stage, self._mark)
+
+    def check(self) -> None:
+        """Raises RefusedError when somebody else has opened the intake, or taken it over."""
+        if self.state is not State.CLOSED:
+            return
+        stage = self._stage()
+        if stage is not None and not (stage.closed and self._is_ours(stage)):
+            raise RefusedError(
+                "The API's intake was opened, or taken over by another drain, while the queue was drained; "
+                "nothing was deleted.",
+                hint="Wait until nobody else deploys or destroys, then repeat the command.",
+                code="intake-opened",
+            )
+
+    def open_again(self) -> None:
+        """Restore the limits that applied before, unless somebody else did or has the intake now."""
+        if self.state is not State.CLOSED:
+            return
+        stage = self._stage()
+        if stage is not None and self._is_ours(stage):
+            intake.open_again(self.aws, *self._place, stage)
+        elif stage is not None and stage.closed:
+            return  # by another drain, which opens it or deletes it
+        self.state = State.OPENED
+
+    def observe(
+        self,
+        wanted: Observation,
+        *,
+        ask: Callable[[], Answer] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Iterator[Warn]:
+        """Return once the API refuses everything: a change of a stage takes API Gateway some seconds to apply.
+
+        Where that cannot be seen from here, the time it takes is waited for, and said so. Raises WaitTimeoutError
+        when the API still takes requests after that time.
+        """
+        if self.state is not State.CLOSED:
+            return
+        ask = ask or self._ask
+        began, refused, seen = clock(), 0, ""
+        while refused < wanted.times and clock() - began < wanted.within_s:
+            verdict = _verdict(ask)
+            refused = refused + 1 if verdict == "refused" else 0
+            seen = verdict
+            sleep(wanted.pause_s)
+        if refused >= wanted.times:
+            return
+        waited = f"{clock() - began:.0f} s after its throttle was set to 0"
+        if seen == "taken":
+            raise WaitTimeoutError(
+                f"The API still takes requests {waited}; nothing was deleted.", hint="Repeat the command."
+            )
+        yield Warn(f"That the API refuses requests could not be confirmed {waited}: {seen}.")
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self.outputs[Output.API_ID], self.outputs[Output.API_STAGE]
+
+    def _stage(self) -> intake.Stage | None:
+        return intake.read(self.aws, *self._place) if Output.API_ID in self.outputs else None
+
+    def _is_ours(self, stage: intake.Stage) -> bool:
+        return stage.mark is not None and stage.mark.token == self._mark.token
+
+    def _ask(self) -> Answer:
+        """One request over a connection of its own: another one may end at another of the gateway's servers."""
+        key = api.key(self.aws, self.outputs)
+        client = api.Client(api.url(self.outputs, self.aws), key, connections=1, local=self.aws.local)
+        return client.post("events", PROBE, trace_header=trace_header(trace_id()))
+
+
+def reopened(aws: Aws, outputs: Mapping[str, str], settings: Settings) -> Iterator[Warn]:
+    """Open an intake that is closed, of which CloudFormation knows nothing. A killed drain leaves it so."""
+    try:
+        stage = intake.read(aws, outputs[Output.API_ID], outputs[Output.API_STAGE])
+        if stage is None or not (stage.closed or stage.mark):
+            return
+        default = Throttle(intake.ALL, float(settings.throttle_rate), settings.throttle_burst)
+        intake.open_again(aws, outputs[Output.API_ID], outputs[Output.API_STAGE], stage, default)
+    except AwsError as error:
+        if error.code == "access-denied":  # a deploy needs no such right, the CDK's roles do its work
+            return
+        raise
+    if stage.closed:
+        why = closed_by(stage.mark) if stage.mark else "refused every request: its throttle was 0"
+        yield Warn(f"The API's intake {why}; it is open again.")
+
+
+def noticed(aws: Aws, outputs: Mapping[str, str]) -> str:
+    """What is to be said of an intake that is closed; empty where it is open. Raises AwsError."""
+    stage = intake.read(aws, outputs[Output.API_ID], outputs[Output.API_STAGE])
+    if stage is None or not stage.closed:
+        return ""
+    why = closed_by(stage.mark) if stage.mark else "refuses every request: its throttle is 0"
+    return f"the API's intake {why}; `rtp deploy` opens it"
+
+
+def closed_by(mark: Mark) -> str:
+    """Who closed it and when, to follow `the intake`."""
+    who = f"{mark.user}@{mark.host} (process {mark.pid})"
+    return f"was closed by `rtp destroy --drain` of {who} at {times.stamp(mark.since)}"
+
+
+def _verdict(ask: Callable[[], Answer]) -> str:
+    """`refused`, `taken`, or in words why neither can be said."""
+    try:
+        answer = ask()
+    except (EndpointError, NotFoundError) as error:
+        return error.message.rstrip(".")
+    except RtpError as error:
+        if error.code == "access-denied":  # to the key's value
+            return error.message.rstrip(".")
+        raise
+    if answer.status == 429:
+        over_quota = (answer.retry_after or 0) > _QUOTA_PAUSE_S
+        return "the daily quota of the stack's own key is used up" if over_quota else "refused"
+    if answer.status in (403, 404) or answer.status >= 500:
+        return f"it answered HTTP {answer.status}: {answer.message}"
+    return "taken"

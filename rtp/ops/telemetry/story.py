@@ -1,0 +1,162 @@
+"""All that is known of one event: its record, attempts, log lines, traces, and its message in the dead-letter queue."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import queues, records
+from rtp.contract import Output
+from rtp.errors import NotFoundError, RtpError, UsageError
+from rtp.ops.dlq import inspect
+from rtp.ops.dlq.filters import Wanted
+from rtp.ops.events.outcome import ended
+from rtp.ops.events.records import whole
+from rtp.ops.telemetry import logs, traces
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.aws import Aws
+    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.telemetry.logs import LogEvent
+    from rtp.ops.telemetry.segments import Trace
+    from rtp.ops.work.pool import Stop
+
+MOST_LINES = 500
+_BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and reports come late
+_LONGEST_ID = 2048  # bytes of a DynamoDB key
+
+
+@dataclass(slots=True)
+class Story:
+    """What was found. gaps: what could not be read, and why; the rest of the story stands all the same."""
+
+    id: str
+    records: list[dict[str, Any]] = field(default_factory=list)  # newest last
+    lines: list[LogEvent] = field(default_factory=list)
+    traces: list[Trace] = field(default_factory=list)  # newest last
+    letter: DeadLetter | None = None
+    gaps: list[str] = field(default_factory=list)
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """The newest record; an id used with several timestamps has several."""
+        return self.records[-1] if self.records else None
+
+    @property
+    def attempts(self) -> list[dict[str, Any]]:
+        """Those of the newest record."""
+        found = (self.record or {}).get("attempts")
+        return found if isinstance(found, list) else []
+
+    @property
+    def trace(self) -> Trace | None:
+        """The newest trace."""
+        return self.traces[-1] if self.traces else None
+
+    @property
+    def known(self) -> bool:
+        """Whether anything was found."""
+        return bool(self.records or self.lines or self.traces or self.letter)
+
+    def document(self) -> dict[str, Any]:
+        """`show --json`; more than one record or trace, and what could not be read, are extra keys."""
+        shape: dict[str, Any] = {
+            "record": self.record,
+            "attempts": self.attempts,
+            "logs": self.lines,
+            "trace": self.trace,
+            "dlq": self.letter,
+        }
+        if len(self.records) > 1:
+            shape["other_records"] = self.records[:-1]
+        if len(self.traces) > 1:
+            shape["other_traces"] = self.traces[:-1]
+        if self.gaps:
+            shape["gaps"] = self.gaps
+        return shape
+
+
+def tell(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:
+    """Read everything side by side. Raises NotFoundError where there is no sign of the event."""
+    _check(event_id)
+    story = Story(event_id)
+    found = records.by_id(aws, outputs[Output.TABLE], event_id)
+    since, until = _window(event_id, found)
+
+    def read_lines() -> None:
+        query = logs.LogQuery(since=since, until=until, id=event_id)
+        lines = (e for e in logs.read(aws, outputs, query) if e.kind != "metrics")
+        story.lines = list(islice(lines, MOST_LINES))
+
+    def read_traces() -> None:
+        known = traces.trace_ids(found)
+        story.traces = traces.for_event(aws, stack, event_id, known=known, since=since, until=until)
+
+    def read_letter() -> None:
+        if found and all(ended(r) and r["status"] == "processed" for r in found):
+            return  # looking into a queue disturbs it; there is no need to
+        look = inspect.inspect(aws, outputs, wanted=Wanted(ids=(event_id,)), limit=1, stop=stop)
+        story.letter = look.messages[0] if look.messages else None
+
+    def read_records() -> None:
+        story.records = whole(aws, outputs[Output.BUCKET], found)
+
+    for service in ("logs", "xray", "sqs", "s3"):
+        aws.client(service)
+    parts: dict[str, Callable[[], None]] = {
+        "records": read_records,
+        "log lines": read_lines,
+        "traces": read_traces,
+        "the dead-letter queue": read_letter,
+    }
+    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
+        running = {name: pool.submit(part) for name, part in parts.items()}
+    for name, part in running.items():
+        error = part.exception()
+        if isinstance(error, RtpError):
+            story.gaps.append(f"{name}: {error.message}")
+        elif error is not None:
+            raise error
+    if not story.records:
+        story.records = found
+    if not story.known:
+        raise _nothing(aws, outputs, event_id, story.gaps)
+    return story
+
+
+def _check(event_id: str) -> None:
+    try:
+        size = len(event_id.encode())
+    except UnicodeEncodeError:
+        size = 0
+    if not 0 < size <= _LONGEST_ID:
+        raise UsageError("That cannot be the id of an event.", hint="An id has 1 to 128 characters; see `rtp records`.")
+
+
+def _window(event_id: str, found: list[dict[str, Any]]) -> tuple[int, int]:
+    """From when to when there may be log lines: the times of the attempts; an event's own timestamp may be anything."""
+    now = times.now_ms()
+    moments = [int(a["at"]) for r in found for a in r.get("attempts") or () if a.get("at")]
+    moments += [int(r[name]) for r in found for name in ("accepted_at", "attempted_at", "processed_at") if r.get(name)]
+    if not moments:
+        return min(now, logs.since_of(id=event_id, request_id=None, trace_id=None)), now
+    going_on = not all(ended(r) for r in found)
+    return min(moments) - _BEFORE_MS, now if going_on else min(now, max(moments) + _AFTER_MS)
+
+
+def _nothing(aws: Aws, outputs: dict[str, str], event_id: str, gaps: list[str]) -> NotFoundError:
+    waiting = queues.depth(aws, outputs[Output.QUEUE_URL]).total
+    hint = "`rtp records` lists what is stored."
+    if waiting:
+        hint = f"{waiting:,} messages wait in the queue, and it may be one of them: repeat the command in a moment."
+    unread = f" (not read: {'; '.join(gaps)})" if gaps else ""
+    return NotFoundError(
+        f"There is no sign of an event {event_id}: no record, no log line, no trace, no dead message{unread}.",
+        hint=hint,
+        code="no-event",
+    )

@@ -1,0 +1,331 @@
+"""The only place that prints: data on stdout, talk on stderr, and under `--json` one document or a line per element."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from rtp.errors import ReaderGoneError, RefusedError, RtpError
+from rtp.terminal import draw, queries
+from rtp.text import json_values, suggest
+from rtp.text.elements import Block, Fields, Heading, Line, Style, Table, Text, View
+from rtp.text.sanitize import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
+_FLUSH_S = 0.1
+_PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
+
+Views = View | Iterable[View]
+_T = TypeVar("_T")
+
+
+class Output:
+    """Where a command's data and talk go.
+
+    json: data as JSON. query: JMESPath applied to each JSON document; implies json.
+    where: environment, profile, region and endpoint of the command line; the commands that rtp suggests get them too.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        query: str | None = None,
+        where: Mapping[str, str | None] | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        stdin: TextIO | None = None,
+    ) -> None:
+        self.json = json or query is not None
+        self._query = queries.compiled(query) if query is not None else None
+        self._where = {name: value for name, value in (where or {}).items() if value}
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+        self._stdin = stdin or sys.stdin
+        self._consoles: dict[int, Console] = {}
+        self._live: Live | None = None
+        self._gathering = False
+        self._flushed = 0.0
+        self._terminals: dict[int, bool] = {}
+        self._narrows: dict[int, bool] = {}
+
+    # data
+
+    def result(self, data: _T, render: Callable[[_T], Views]) -> None:
+        """The command's answer: one JSON document, or what `render` makes of it for people."""
+        if self.json:
+            self.document(data)
+        else:
+            self.show(render(data))
+
+    def event(self, kind: str, data: _T, render: Callable[[_T], Views | None]) -> None:
+        """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
+        if self.json:
+            self._json_line({"type": kind, **json_values.plain(data)})
+            return
+        views = render(data)
+        if views is not None:
+            self.show(views)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """For many elements that are there already: stdout is flushed every tenth of a second, not for each."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._write(self._stdout, "")
+
+    def document(self, data: Any) -> None:
+        """One JSON document on stdout, through the query where there is one."""
+        value = json_values.plain(data)
+        if self._query is not None:
+            value = queries.searched(self._query, value)
+        self._write_json(json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
+
+    def show(self, views: Views) -> None:
+        """Views on stdout."""
+        self._draw(self._stdout, views)
+
+    def raw(self, text: str) -> None:
+        """Text on stdout exactly as it is, for a caller that asked for the bytes (a template, a log's raw line)."""
+        self._write(self._stdout, text)
+
+    def verbatim(self, text: str) -> None:
+        """As `raw`, but made safe where it would reach a terminal; for text that others wrote (a log's own line)."""
+        self._write(self._stdout, printable(text, newlines=True) if self._terminal(self._stdout) else text)
+
+    # talk
+
+    def say(self, *views: View) -> None:
+        """Progress and remarks, on stderr."""
+        self._draw(self._stderr, views)
+
+    def warn(self, text: str) -> None:
+        """Something the operator should know, on stderr."""
+        self.say(Line((Text("warning: ", Style.WARN), Text(text))))
+
+    def error(self, error: RtpError) -> None:
+        """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
+        hint = suggest.placed(error.hint, self._where)
+        if self.json:
+            body = {"error": {"code": error.code, "message": error.message, "hint": hint}}
+            self._write_json(json_values.dumps(body))
+            return
+        self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
+        if hint:
+            self.say(Line((Text("  mend: ", Style.DIM), Text(error.hint, Style.ADVICE))))
+
+    # asking
+
+    @property
+    def interactive(self) -> bool:
+        """Whether there is a person to ask."""
+        return not self.json and self._stdin.isatty() and self._stderr.isatty()
+
+    def confirm(self, question: str, *, yes: bool, default: bool = False) -> None:
+        """Go on only with consent. Raises RefusedError on a no, and where nobody can be asked and --yes is missing."""
+        if yes:
+            return
+        if not self.interactive:
+            raise RefusedError(f"{question} Nobody is there to answer.", hint="Repeat the command with --yes.")
+        answer = self._ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
+        if not (answer in ("y", "yes") or (default and not answer)):
+            raise RefusedError("Not confirmed; nothing was changed.")
+
+    def confirm_name(self, question: str, name: str, *, given: str | None) -> None:
+        """Go on only when `name` is typed, or was given as an option. Raises RefusedError."""
+        if given is None:
+            if not self.interactive:
+                raise RefusedError(
+                    f"{question} Nobody is there to type it.",
+                    hint=suggest.sentence("Repeat the command with {}.", suggest.option("confirm", name)),
+                )
+            given = self._ask(f"{question} Type {name} to go on: ").strip()
+        if given != name:
+            raise RefusedError(f"{given!r} is not {name!r}; nothing was changed.")
+
+    def _ask(self, prompt: str) -> str:
+        self._write(self._stderr, printable(prompt))
+        answer = self._stdin.readline()
+        if not answer:
+            raise RefusedError("No answer; nothing was changed.")
+        return answer
+
+    # live regions
+
+    @property
+    def animated(self) -> bool:
+        """Whether stderr is a terminal on which a region may be redrawn in place."""
+        return not self.json and self._stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal on stdout; 100 in a pipe."""
+        return self._console(self._stdout).width if self._stdout.isatty() else 100
+
+    def glyph(self, wanted: str, plain: str) -> str:
+        """A drawing character, or its stand-in where stdout's encoding has not got it."""
+        try:
+            wanted.encode(self._stdout.encoding or "ascii")
+        except UnicodeEncodeError:
+            return plain
+        return wanted
+
+    @contextmanager
+    def live(self, *, data: bool = False) -> Iterator[Live]:
+        """A region redrawn in place on a terminal; elsewhere `Live.update` does nothing.
+
+        data: the region stands on stdout (`status --watch`) and not on stderr (`deploy`'s table).
+        Talk and data printed meanwhile appear above it.
+        """
+        stream = self._stdout if data else self._stderr
+        if self.json or not stream.isatty() or os.environ.get("TERM") == "dumb":
+            yield Live(None, self)
+            return
+        from rich.live import Live as RichLive
+
+        region = RichLive(
+            console=self._console(stream),
+            auto_refresh=False,
+            transient=not data,
+            vertical_overflow="ellipsis",  # taller than the terminal, it could not be redrawn in place
+        )
+        with region:
+            self._live = Live(region, self)
+            try:
+                yield self._live
+            finally:
+                self._live = None
+
+    # drawing
+
+    def _json_line(self, value: Any) -> None:
+        if self._query is not None:
+            value = queries.searched(self._query, value)
+            if value is None:
+                return
+        self._write_json(json_values.written(value))
+
+    def _write_json(self, text: str) -> None:
+        if self._narrow(self._stdout):
+            text = _BEYOND_ASCII.sub(lambda match: json_values.escaped(match[0]), text)
+        self._write(self._stdout, text + "\n")
+
+    def _write_text(self, stream: TextIO, text: str) -> None:
+        self._write(stream, text.translate(_ASCII) if self._narrow(stream) else text)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            try:
+                stream.write(text)
+            except UnicodeEncodeError:  # a locale without UTF-8
+                encoding = stream.encoding or "ascii"
+                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            if not self._gathering or stream is not self._stdout:
+                stream.flush()
+            elif (now := time.monotonic()) - self._flushed >= _FLUSH_S:
+                stream.flush()
+                self._flushed = now
+        except BrokenPipeError:
+            raise ReaderGoneError from None
+
+    def _draw(self, stream: TextIO, views: Views) -> None:
+        items = self._listed(views)
+        if self._narrow(stream):  # it would write other characters than the command has
+            items = [item for item in items if not draw.beyond_ascii(item)]
+        terminal = self._terminal(stream)
+        if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
+            # rich is not loaded for plain lines
+            self._write_text(stream, "".join(f"{draw.flat(v)}\n" for v in items))
+            return
+        console = self._console(stream)
+        if terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items):
+            # What is not laid out is written at once: rich takes ten times as long, which a long log makes felt.
+            codes = draw.codes(colour=console.color_system is not None, monochrome=console.no_color)
+            self._write_text(stream, "".join(f"{draw.lit(v, codes)}\n" for v in items))
+            return
+        if terminal:
+            for index, view in enumerate(items):
+                console.print(
+                    draw.renderable(view, first=index == 0, tty=True),
+                    soft_wrap=isinstance(view, str | Text | Line | Block),
+                )
+            return
+        with console.capture() as capture:
+            for index, view in enumerate(items):
+                console.print(draw.renderable(view, first=index == 0, tty=False))
+        self._write_text(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
+
+    def _listed(self, views: Views) -> list[View]:
+        items = [views] if isinstance(views, str | Text | Line | Table | Fields | Heading | Block) else list(views)
+        return [suggest.placed_view(item, self._where) for item in items] if self._where else items
+
+    def _narrow(self, stream: TextIO) -> bool:
+        """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
+        known = self._narrows.get(id(stream))
+        if known is None:
+            try:
+                "…·→✗".encode(stream.encoding or "utf-8")
+                known = False
+            except UnicodeEncodeError:
+                known = True
+            self._narrows[id(stream)] = known
+        return known
+
+    def _terminal(self, stream: TextIO) -> bool:
+        """Whether a stream is a terminal; asked once, for it takes longer than writing a line."""
+        known = self._terminals.get(id(stream))
+        if known is None:
+            known = self._terminals[id(stream)] = stream.isatty()
+        return known
+
+    def _console(self, stream: TextIO) -> Console:
+        console = self._consoles.get(id(stream))
+        if console is None:
+            from rich.console import Console
+
+            console = Console(
+                file=stream,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                width=None if stream.isatty() else _PIPE_WIDTH,
+                force_terminal=stream.isatty(),
+            )
+            self._consoles[id(stream)] = console
+        return console
+
+
+class Live:
+    """A region on the terminal that is redrawn in place."""
+
+    def __init__(self, region: Any, output: Output) -> None:
+        self._region = region
+        self._output = output
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody sees it; where not, print plain lines instead."""
+        return self._region is not None
+
+    def update(self, views: Views) -> None:
+        """Redraw the region."""
+        if self._region is not None:
+            from rich.console import Group
+
+            width = self._region.console.width
+            items = [row for view in self._output._listed(views) for row in draw.unbroken(view, width)]
+            self._region.update(
+                Group(*(draw.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
+            )
