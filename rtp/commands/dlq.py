@@ -26,7 +26,7 @@ from rtp.text.elements import cause, dim, line, many
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.events.outcome import Record
 
 app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")

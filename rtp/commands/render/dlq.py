@@ -28,8 +28,8 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
-    from rtp.ops.dlq.dlq_message import DeadLetter
     from rtp.ops.dlq.inspect import Inspection
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.dlq.purge import Purged
     from rtp.ops.dlq.repair import Repair
     from rtp.ops.dlq.undo import Undone

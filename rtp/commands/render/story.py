@@ -27,7 +27,7 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.telemetry.logevent import LogEvent
     from rtp.ops.telemetry.story import Story
 

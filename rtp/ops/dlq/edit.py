@@ -17,7 +17,7 @@ from rtp.text import json_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
 
 MOST = 200
 

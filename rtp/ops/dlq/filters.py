@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import UsageError
 
 if TYPE_CHECKING:
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

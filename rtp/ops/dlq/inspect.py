@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
-from rtp.ops.dlq import dlq_message, peek
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq import peek
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.dlq_message import DeadLetter
     from rtp.ops.dlq.filters import Wanted
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.work.pool import Stop
 
 
@@ -56,11 +57,11 @@ def inspect(
     letters: list[DeadLetter] = []
 
     def enough(new: list[queues.Message]) -> bool:
-        letters.extend(letter for letter in dlq_message.joined(aws, table, new) if wanted(letter))
+        letters.extend(letter for letter in dlq.joined(aws, table, new) if wanted(letter))
         return len(letters) >= limit
 
     seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, tell=tell)
     letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
     shown = letters[:limit]
-    groups = [Group(error, count) for error, count in dlq_message.grouped(shown)]
+    groups = [Group(error, count) for error, count in dlq.grouped(shown)]
     return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups)

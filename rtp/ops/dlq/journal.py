@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
 
 
 @dataclass(slots=True)

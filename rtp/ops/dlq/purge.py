@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
-from rtp.ops.dlq import dlq_message
+from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def purge(
     named: set[str] = set()
     try:
         for new in sweep:
-            letters = [letter for letter in dlq_message.joined(aws, table, new) if wanted(letter)]
+            letters = [letter for letter in dlq.joined(aws, table, new) if wanted(letter)]
             named.update(letter.id for letter in letters)
             letters = letters if limit is None else letters[: limit - deleted]
             if letters:

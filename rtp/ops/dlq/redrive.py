@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import queues
 from rtp.contract import Output
 from rtp.errors import RtpError
-from rtp.ops.dlq import dlq_message
+from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
 from rtp.runtime import wire
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.dlq.dlq_message import DeadLetter
     from rtp.ops.dlq.filters import Wanted
     from rtp.ops.dlq.journal import Writer
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.work.pool import Stop
 
 _AT_ONCE = 4
@@ -134,7 +134,7 @@ class Redrive:
         """Without those that this very run has sent and that are here again."""
         mine = [m for m in messages if m.text(wire.REDRIVE) == self._writer.run]
         self.returned += len(mine)
-        return dlq_message.joined(self._aws, self._table, [m for m in messages if m not in mine])
+        return dlq.joined(self._aws, self._table, [m for m in messages if m not in mine])
 
     def _move(self, letters: list[DeadLetter]) -> list[Moved]:
         self._writer.took(letters)
@@ -163,7 +163,7 @@ class Redrive:
         own = {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}
         return queues.Outgoing(
             self._bodies.get(letter.message_id, letter.event),
-            dlq_message.attributes(letter, own),
+            dlq.attributes(letter, own),
             letter.message.trace_header,
         )
 

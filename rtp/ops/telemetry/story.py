@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.dlq_message import DeadLetter
+    from rtp.ops.dlq.messages import DeadLetter
     from rtp.ops.telemetry.logs import LogEvent
     from rtp.ops.telemetry.segments import Trace
     from rtp.ops.work.pool import Stop

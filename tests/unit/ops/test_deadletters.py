@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from rtp.aws import queues
 from rtp.errors import UsageError
-from rtp.ops.dlq import dlq_message
-from rtp.ops.dlq.dlq_message import Cause, DeadLetter
+from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Wanted, pattern
 from rtp.ops.dlq.inspect import inspect
+from rtp.ops.dlq.messages import Cause, DeadLetter
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
@@ -45,7 +45,7 @@ def envelope(payload: Any, **more: Any) -> str:
 
 
 def test_a_message_that_the_worker_put_there_says_why() -> None:
-    letter = dlq_message.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
+    letter = dlq.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
 
     assert (letter.identity, letter.type, letter.kind) == (("e5", 5), "order.created", "queue")
     assert letter.error == Cause("Reject", "negative total")
@@ -56,9 +56,9 @@ def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
     aws = FakeAws()
     aws.record("req-1", 42, status="dead", attempt_count=3)
     body = envelope({"type": "order.created", "data": {}})
-    (letter,) = dlq_message.joined(aws, TABLE, [message(body)])
+    (letter,) = dlq.joined(aws, TABLE, [message(body)])
     # Then that is the time which it goes back with
-    sent = {name: value["StringValue"] for name, value in dlq_message.attributes(letter, {}).items()}
+    sent = {name: value["StringValue"] for name, value in dlq.attributes(letter, {}).items()}
     assert letter.identity == ("req-1", 42)
     assert (sent["rtp_request_id"], sent["rtp_request_time"]) == ("req-1", "42")
 
@@ -67,31 +67,31 @@ def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
     aws = FakeAws()
     aws.record("e5", 5, status="dead", attempt_count=7, trace_id="1-2", error={"type": "E", "message": "boom 12"})
 
-    (letter,) = dlq_message.joined(aws, TABLE, [message(event(5))])
+    (letter,) = dlq.joined(aws, TABLE, [message(event(5))])
 
     assert (letter.error, letter.attempts, letter.runs, letter.trace_id) == (Cause("E", "boom 12"), 7, 7, "1-2")
     assert letter.error.signature == Cause("E", "boom 77").signature
 
 
 def test_without_any_record_the_reason_is_not_made_up() -> None:
-    (letter,) = dlq_message.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
+    (letter,) = dlq.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
 
-    assert letter.error == Cause("", dlq_message.UNKNOWN)
+    assert letter.error == Cause("", dlq.UNKNOWN)
     assert (letter.attempts, letter.runs) == (2, 0)
 
 
 def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
     body = '{"type": "a", "data": {}}'
 
-    by_attributes = dlq_message.read(message(body, rtp_request_id="req", rtp_request_time="17"))
-    by_message = dlq_message.read(message(body))
+    by_attributes = dlq.read(message(body, rtp_request_id="req", rtp_request_time="17"))
+    by_message = dlq.read(message(body))
 
     assert by_attributes.identity == ("req", 17)
     assert by_message.identity == ("m1", 1_700_000_000_000)
 
 
 def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
-    letter = dlq_message.read(message(envelope(json.loads(event(5)))))
+    letter = dlq.read(message(envelope(json.loads(event(5)))))
 
     assert (letter.kind, letter.id, letter.type, letter.attempts) == ("async", "e5", "order.created", 3)
     assert letter.error == Cause("KeyError", "'total'")
@@ -102,7 +102,7 @@ def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
 def test_an_api_request_in_it_holds_the_event_in_its_body() -> None:
     request = {"httpMethod": "POST", "requestContext": {"requestId": "x"}, "body": event(5)}
 
-    letter = dlq_message.read(message(envelope(request)))
+    letter = dlq.read(message(envelope(request)))
 
     assert (letter.id, letter.event) == ("e5", event(5))
 
@@ -112,21 +112,21 @@ def test_numbers_in_an_envelope_stay_exact() -> None:
         '"data": {}', '"data": {"n": 0.10000000000000000000000000000000000001}'
     )
 
-    assert "0.10000000000000000000000000000000000001" in dlq_message.read(message(body)).event
+    assert "0.10000000000000000000000000000000000001" in dlq.read(message(body)).event
 
 
 def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
     aws = FakeAws()
     aws.record("req-1", 99, status="dead", attempt_count=3, error={"type": "E", "message": "m"})
 
-    (letter,) = dlq_message.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
+    (letter,) = dlq.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
 
     assert letter.identity == ("req-1", 99)
     assert letter.error == Cause("E", "m")  # the record knows better than Lambda
 
 
 def test_lambdas_own_attributes_say_why_too() -> None:
-    letter = dlq_message.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
+    letter = dlq.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
 
     assert (letter.kind, letter.error.message, letter.event) == ("async", "boom", event(5))
 
@@ -147,7 +147,7 @@ JSON = st.recursive(
 def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, str]) -> None:
     aws = FakeAws()
 
-    (letter,) = dlq_message.joined(aws, TABLE, [message(body, receives=1, **attributes)])
+    (letter,) = dlq.joined(aws, TABLE, [message(body, receives=1, **attributes)])
 
     assert letter.error.message or letter.error.type
     assert json.loads(json_values.dumps(letter))["body"] == body
@@ -155,11 +155,11 @@ def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, 
 
 
 def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
-    letter = dlq_message.read(
+    letter = dlq.read(
         message('{"type": "a", "data": {}}', rtp_error_type="E", rtp_error_message="m", mine="kept", rtp_source="api")
     )
 
-    made = dlq_message.attributes(letter, {"rtp_source": "redrive", "rtp_redrive": "run"})
+    made = dlq.attributes(letter, {"rtp_source": "redrive", "rtp_redrive": "run"})
 
     assert {k: v["StringValue"] for k, v in made.items()} == {
         "mine": "kept",
@@ -173,17 +173,14 @@ def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
 def test_never_more_than_the_ten_attributes_that_sqs_takes() -> None:
     many = {f"a{n}": "x" for n in range(10)}
 
-    assert (
-        len(dlq_message.attributes(dlq_message.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"}))
-        == 10
-    )
+    assert len(dlq.attributes(dlq.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"})) == 10
 
 
 def letters() -> list[DeadLetter]:
     return [
-        dlq_message.read(message(event(1), rtp_error_type="KeyError", rtp_error_message="'total'")),
-        dlq_message.read(message(event(2), rtp_error_type="Reject", rtp_error_message="negative 5")),
-        dlq_message.read(message(event(3, "other"), rtp_error_type="Reject", rtp_error_message="negative 6")),
+        dlq.read(message(event(1), rtp_error_type="KeyError", rtp_error_message="'total'")),
+        dlq.read(message(event(2), rtp_error_type="Reject", rtp_error_message="negative 5")),
+        dlq.read(message(event(3, "other"), rtp_error_type="Reject", rtp_error_message="negative 6")),
     ]
 
 
@@ -206,7 +203,7 @@ def test_every_filter_that_is_given_holds(wanted: Wanted, ids: list[str]) -> Non
 
 
 def test_like_causes_are_one_group_the_most_first() -> None:
-    assert dlq_message.grouped(letters()) == [
+    assert dlq.grouped(letters()) == [
         (Cause("Reject", "negative 7").signature, 2),
         (Cause("KeyError", "'total'").signature, 1),
     ]

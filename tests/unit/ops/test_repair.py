@@ -12,9 +12,10 @@ import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
-from rtp.ops.dlq import dlq_message, edit, journal
-from rtp.ops.dlq.dlq_message import DeadLetter
+from rtp.ops.dlq import edit, journal
+from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Wanted
+from rtp.ops.dlq.messages import DeadLetter
 from rtp.ops.dlq.redrive import Redrive
 from rtp.ops.dlq.repair import Repair, run
 from rtp.ops.work.pool import Stop
@@ -129,13 +130,13 @@ def test_a_killed_process_of_this_machine_is_not_waited_for() -> None:
 
 def letters() -> list[DeadLetter]:
     return [
-        dlq_message.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
-        DeadLetter("m2", "e2", "a", event(2), 1, "", dlq_message.Cause("", ""), "", *(_inner())),
+        dlq.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
+        DeadLetter("m2", "e2", "a", event(2), 1, "", dlq.Cause("", ""), "", *(_inner())),
     ]
 
 
 def _inner() -> tuple[Any, ...]:
-    other = dlq_message.read(message(event(2)))
+    other = dlq.read(message(event(2)))
     return (2, event(2), "queue", other.fallback, other.message)
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rtp.aws import logs, queues, records
 from rtp.contract import Output
 from rtp.errors import RtpError
-from rtp.ops.dlq import dlq_message, peek
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq import peek
 from rtp.ops.events import archive
 from rtp.ops.work.pool import Stop
 
@@ -66,7 +67,7 @@ def dead(aws: Aws, outputs: Mapping[str, str]) -> Dead:
     if depth > _MOST_DEAD:
         return Dead(depth)
     messages = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop())
-    return Dead(depth, {d.message_id: d.id for d in dlq_message.joined(aws, table, messages) if not d.runs})
+    return Dead(depth, {d.message_id: d.id for d in dlq.joined(aws, table, messages) if not d.runs})
 
 
 def account(
