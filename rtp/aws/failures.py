@@ -52,10 +52,10 @@ def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
     except RtpError:
         raise
     except Exception as error:
-        mended = _translate(error, aws, service, operation)
-        if mended is None:
+        restored = _translate(error, aws, service, operation)
+        if restored is None:
             raise
-        raise mended from error
+        raise restored from error
 
 
 def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpError | None:

@@ -91,7 +91,7 @@ def _run(argv: list[str], folder: Path) -> int:
 def _edit(out: Output, folder: Path, step: op.Step) -> None:
     assert step.edit is not None  # noqa: S101 - the caller asked
     step.edit(folder)
-    out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.MEND)))
+    out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.FIX)))
 
 
 def _environment() -> dict[str, str]:

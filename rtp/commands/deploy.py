@@ -122,7 +122,7 @@ def _once(session: Session, environment: Environment, options: op.Options, *, ye
     )
     with stack_state.after_deploy(out, work), progress.running(), closing(work.steps()) as steps:
         for step in steps:
-            progress.tell(step)
+            progress.show(step)
 
 
 def _watch(session: Session, *, yes: bool) -> None:
@@ -146,13 +146,13 @@ def _watch(session: Session, *, yes: bool) -> None:
             )
             with stack_state.after_deploy(out, work), closing(work.steps()) as steps:
                 for step in steps:
-                    _tell_watch(out, step, saved, began)
+                    _report_watch(out, step, saved, began)
         except RtpError as error:
             out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved)))
             out.error(error)
 
 
-def _tell_watch(out: Output, step: Step, saved: str, began: float) -> None:
+def _report_watch(out: Output, step: Step, saved: str, began: float) -> None:
     """A line for each save; the outputs are known already."""
     if isinstance(step, Phase | Note | Outputs):
         return
@@ -160,7 +160,7 @@ def _tell_watch(out: Output, step: Step, saved: str, began: float) -> None:
         took = f"{step.status} in {time.monotonic() - began:.1f} s"
         out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved), "  ", good(took)))
     elif not isinstance(step, Plan) or out.json:
-        Progress(out, "").tell(step)
+        Progress(out, "").show(step)
 
 
 def _watched(environment: Environment) -> list[Path]:

@@ -67,7 +67,7 @@ def destroy(
                 progress.settle()
                 _told(out, step, environment)
             else:
-                progress.tell(step)
+                progress.show(step)
 
 
 def _told(out: Output, step: Plan | Proof, environment: Environment) -> None:

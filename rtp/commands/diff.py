@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ExitCode
 from rtp.ops.access import ownership
 from rtp.ops.stack import diff as op
-from rtp.ops.stack.compare.changes import PropertyChange, plainly
+from rtp.ops.stack.compare.changes import PropertyChange, to_text
 from rtp.text.elements import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ def _render(found: op.Diff) -> list[View]:
             views += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
     if found.widens and found.deployed:
         views += [Heading("Allows more than before"), *_widenings(found)]
-    if found.strayed:
+    if found.diverged:
         views += [
             Heading("Changed past CloudFormation"),
-            *(line(bad("≠"), " ", advice(s.said)) for s in found.strayed),
+            *(line(bad("≠"), " ", advice(s.said)) for s in found.diverged),
         ]
     if found.drift:
         views.append(Heading("Changed by hand (is → should be)"))
@@ -111,5 +111,5 @@ def _change(change: ResourceChange, paths: dict[str, str]) -> list[View]:
 
 def _property(p: PropertyChange, paths: dict[str, str], *, indent: int) -> View:
     return line(
-        f"{p.path}: ", dim(plainly(p.before, paths)), " → ", Text(plainly(p.after, paths), Style.STRONG), indent=indent
+        f"{p.path}: ", dim(to_text(p.before, paths)), " → ", Text(to_text(p.after, paths), Style.STRONG), indent=indent
     )

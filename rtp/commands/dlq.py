@@ -19,14 +19,14 @@ from rtp.ops.dlq import edit, inspect, journal
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
-from rtp.ops.dlq.filters import Wanted, pattern
+from rtp.ops.dlq.filters import Filters, pattern
 from rtp.ops.dlq.repair import Repair, run
 from rtp.text import json_values, times
 from rtp.text.elements import cause, dim, line, many
 
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.events.outcome import Record
 
 app = new_app(no_args_is_help=True, help="Inspect the dead-letter queue and put messages back.")
@@ -64,13 +64,13 @@ def inspect_(
     busy = lease.current(session.aws, session.outputs[Output.TABLE])
     if busy is not None:
         out.warn(f"{lease.described(busy)} is moving messages; what is shown may be gone in a moment")
-    found, broken = _look(session, wanted, limit)
+    found, interruption = _look(session, wanted, limit)
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in found.messages), private=True)
         out.say(line(dim(f"{many(len(found.messages), 'message')} in {export}")))
     out.result(found, render_dlq.inspection)
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
 
 
 @app.command()
@@ -100,11 +100,11 @@ def redrive(
     wanted = _chosen(every, ids, types, error, grep, since)
     out, aws, outputs = session.out, session.aws, session.outputs
     if dry_run:
-        found, broken = _look(session, wanted, limit or _EVERY)
+        found, interruption = _look(session, wanted, limit or _EVERY)
         repair = _dry(found.messages)
-        repair.missing = [] if broken else _missing(ids, [m.id for m in repair.messages])
+        repair.missing = [] if interruption else _missing(ids, [m.id for m in repair.messages])
         out.result(repair, render_dlq.repair)
-        _exit(broken, repair)
+        _exit(interruption, repair)
         return
     consent.ask(session, f"Put {_meant(session, every)} back", wide=not ids, yes=yes, confirm=confirm)
     bodies: dict[str, str] = {}
@@ -114,13 +114,13 @@ def redrive(
             raise NotFoundError("No such message is in the dead-letter queue.", hint="`rtp dlq inspect` shows what is.")
         bodies = edit.edited(found.messages)
         session.recheck()  # an editor stays open for long
-        wanted = Wanted(message_ids=frozenset(bodies))
-    tell = _teller(session)
-    with interrupts.gently(tell) as broken, _journal(session, "redrive") as writer:
+        wanted = Filters(message_ids=frozenset(bodies))
+    notify = _teller(session)
+    with interrupts.graceful(notify) as interruption, _journal(session, "redrive") as writer:
         repair = Repair(writer.run)
-        with lease.held(aws, outputs[Output.TABLE], "dlq redrive", broken.stop), out.live() as live:
+        with lease.held(aws, outputs[Output.TABLE], "dlq redrive", interruption.stop), out.live() as live:
             work = redriving.Redrive(
-                aws, outputs, writer, wanted=wanted, stop=broken.stop, rate=rate, bodies=bodies, tell=tell
+                aws, outputs, writer, wanted=wanted, stop=interruption.stop, rate=rate, bodies=bodies, notify=notify
             )
 
             def waiting(record: Record) -> None:
@@ -129,13 +129,13 @@ def redrive(
 
             for _ in run(
                 aws, outputs, work, repair, canary=canary, wait=wait, limit=limit, timeout_s=timeout,
-                stop=broken.stop, tell=waiting,
+                stop=interruption.stop, notify=waiting,
             ):  # fmt: skip
                 live.update(line(f"{repair.redriven:,} put back"))
-    if not (broken or repair.stopped or limit or edited):
+    if not (interruption or repair.stopped or limit or edited):
         repair.missing = _missing(ids, [m.id for m in repair.messages] + [f["id"] for f in repair.failed])
     out.result(repair, render_dlq.repair)
-    _exit(broken, repair)
+    _exit(interruption, repair)
 
 
 @app.command()
@@ -156,11 +156,14 @@ def undo(
     undoing.check(run_, stack=session.environment.names.stack, account=account)
     question = f"Put {many(len(run_.entries), 'message')} of {run_.run} back"
     consent.ask(session, question, wide=True, yes=yes, confirm=confirm)
-    with interrupts.gently(_teller(session)) as broken, lease.held(aws, outputs[Output.TABLE], "dlq undo", broken.stop):
-        done = undoing.undo(aws, outputs, run_, stop=broken.stop)
+    with (
+        interrupts.graceful(_teller(session)) as interruption,
+        lease.held(aws, outputs[Output.TABLE], "dlq undo", interruption.stop),
+    ):
+        done = undoing.undo(aws, outputs, run_, stop=interruption.stop)
     out.result(done, render_dlq.undone)
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
 
 
 @app.command()
@@ -183,9 +186,9 @@ def purge(
     out, aws, outputs = session.out, session.aws, session.outputs
     consent.ask_always(session, f"Delete {_meant(session, every)}", yes=yes, confirm=confirm)
     with (
-        interrupts.gently(_teller(session)) as broken,
+        interrupts.graceful(_teller(session)) as interruption,
         _journal(session, "purge", sync=True) as writer,
-        lease.held(aws, outputs[Output.TABLE], "dlq purge", broken.stop),
+        lease.held(aws, outputs[Output.TABLE], "dlq purge", interruption.stop),
         out.live() as live,
     ):
         done = purging.purge(
@@ -194,13 +197,13 @@ def purge(
             writer,
             wanted=wanted,
             limit=limit,
-            stop=broken.stop,
-            tell=lambda n: live.update(line(f"{n:,} deleted")),
+            stop=interruption.stop,
+            notify=lambda n: live.update(line(f"{n:,} deleted")),
             told=_teller(session),
         )
     out.result(done, render_dlq.purged)
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
     if done.kept:
         raise typer.Exit(ExitCode.FAILED)
     if done.missing:
@@ -209,8 +212,8 @@ def purge(
 
 def _wanted(
     ids: list[str] | None, types: list[str] | None, error: str | None, grep: str | None, since: str | None
-) -> Wanted:
-    return Wanted(
+) -> Filters:
+    return Filters(
         ids=tuple(ids or ()),
         types=tuple(types or ()),
         error=error,
@@ -221,7 +224,7 @@ def _wanted(
 
 def _chosen(
     every: bool, ids: list[str] | None, types: list[str] | None, error: str | None, grep: str | None, since: str | None
-) -> Wanted:
+) -> Filters:
     wanted = _wanted(ids, types, error, grep, since)
     if every and not wanted.all:
         raise UsageError("--all and a filter contradict each other.", hint="Leave one of them out.")
@@ -238,13 +241,13 @@ def _meant(session: Session, every: bool) -> str:
     return f"{'all' if every else 'the chosen ones'} of about {many(count, 'dead message')}"
 
 
-def _look(session: Session, wanted: Wanted, limit: int) -> tuple[inspect.Inspection, Interruption]:
-    with interrupts.gently() as broken, session.out.live() as live:
+def _look(session: Session, wanted: Filters, limit: int) -> tuple[inspect.Inspection, Interruption]:
+    with interrupts.graceful() as interruption, session.out.live() as live:
         found = inspect.inspect(
-            session.aws, session.outputs, wanted=wanted, limit=limit, stop=broken.stop,
-            tell=lambda n: live.update(line(dim(f"{n:,} looked at"))),
+            session.aws, session.outputs, wanted=wanted, limit=limit, stop=interruption.stop,
+            notify=lambda n: live.update(line(dim(f"{n:,} looked at"))),
         )  # fmt: skip
-    return found, broken
+    return found, interruption
 
 
 def _journal(session: Session, what: str, *, sync: bool = False) -> journal.Writer:
@@ -253,18 +256,18 @@ def _journal(session: Session, what: str, *, sync: bool = False) -> journal.Writ
     return journal.Writer(place, what=what, stack=environment.names.stack, account=session.aws.account, sync=sync)
 
 
-def _teller(session: Session) -> interrupts.Tell:
+def _teller(session: Session) -> interrupts.Notify:
     return lambda text: session.out.say(line(dim(text)))
 
 
-def _dry(letters: list[DeadLetter]) -> Repair:
-    messages = [redriving.Moved(m.message_id, m.id, m.identity.timestamp, m.type) for m in letters]
+def _dry(dlq_messages: list[DlqMessage]) -> Repair:
+    messages = [redriving.Moved(m.message_id, m.id, m.identity.timestamp, m.type) for m in dlq_messages]
     return Repair(None, dry_run=True, messages=messages)
 
 
-def _exit(broken: Interruption, repair: Repair) -> None:
-    if broken:
-        raise typer.Exit(broken.exit_code)
+def _exit(interruption: Interruption, repair: Repair) -> None:
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
     if repair.pending and not repair.dead and not repair.failed:
         raise typer.Exit(ExitCode.TIMED_OUT)
     if repair.bad:

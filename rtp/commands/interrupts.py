@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -30,17 +30,17 @@ class Interruption:
 
 
 @contextmanager
-def gently(tell: Tell = lambda _: None) -> Iterator[Interruption]:
+def graceful(notify: Notify = lambda _: None) -> Iterator[Interruption]:
     """Within it no signal raises an exception, so nothing is left out of what the command reports afterwards."""
     state = Interruption(Stop())
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if state:
-            state.stop.now.set()
+            state.stop.abort.set()
             return
         state.exit_code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
-        state.stop.soon.set()
-        tell("ending; what is under way is finished first (again: at once)")
+        state.stop.drain.set()
+        notify("ending; what is under way is finished first (again: at once)")
 
     # A shell has what it runs in the background ignore Ctrl-C; that stays so.
     heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]

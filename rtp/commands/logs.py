@@ -81,7 +81,7 @@ def logs(
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        _write(session, op.follow(session.aws, session.outputs_to_read, query, tell=out.warn), form)
+        _write(session, op.follow(session.aws, session.outputs_to_read, query, notify=out.warn), form)
         return
     # The names of the functions are known without asking for the stack, which matters only where nothing is found.
     with out.gathered():

@@ -53,7 +53,7 @@ def replay(
             statuses=tuple(statuses or ()),
             since=times.parse_when(since) if since else None,
             until=times.parse_when(until or "now"),
-            tell=lambda n: live.update(line(dim(f"{n:,} found"))),
+            notify=lambda n: live.update(line(dim(f"{n:,} found"))),
         )
     if dry_run or not planned:
         out.result(op.Replay(None, dry_run, planned), _render)
@@ -69,18 +69,18 @@ def replay(
         consent.ask(session, question, wide=not ids, yes=yes, confirm=confirm)
     done = op.Replay(op.run_name(), dry_run, planned)
     with (
-        interrupts.gently(lambda text: out.say(line(dim(text)))) as broken,
+        interrupts.graceful(lambda text: out.say(line(dim(text)))) as interruption,
         out.live() as live,
     ):
-        for event in op.replay(aws, outputs, planned, run=str(done.run), rate=rate, stop=broken.stop):
+        for event in op.replay(aws, outputs, planned, run=str(done.run), rate=rate, stop=interruption.stop):
             if event.error:
                 done.failed.append({"id": event.event.id, "error": event.error})
             else:
                 done.replayed += 1
             live.update(line(f"{done.replayed:,} of {len(planned):,} queued"))
     out.result(done, _render)
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
     if done.failed:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -32,7 +32,7 @@ app = new_app()
 _STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN, "failed": Style.BAD}
 _REDRAW_S = 0.1
 _SHOWN = 5  # kinds of failure in the summary
-_MENDS = {
+_FIXES = {
     403: "`rtp deploy` puts the API key right",
     404: "`rtp deploy` puts the API right",
     413: "an event may have 256 KiB",
@@ -81,7 +81,7 @@ def send(
     summary = Summary(len(events), waits=wait)
     begun = time.monotonic()
     failure: RtpError | None = None
-    with interrupts.gently(lambda text: out.say(line(dim(text)))) as broken, out.live() as live:
+    with interrupts.graceful(lambda text: out.say(line(dim(text)))) as interruption, out.live() as live:
         draw = _Progress(live, summary)
         try:
             for sent in op.send(
@@ -92,7 +92,7 @@ def send(
                 concurrency=min(concurrency, len(events)),
                 rate=rate,
                 timeout_s=timeout,
-                stop=broken.stop,
+                stop=interruption.stop,
             ):
                 summary.add(sent)
                 summary.elapsed_s = time.monotonic() - begun
@@ -101,9 +101,9 @@ def send(
             if not summary.sent:
                 raise
             failure = error  # told after what was sent
-        if summary.pending and not broken.stop.soon.is_set():
+        if summary.pending and not interruption.stop.drain.is_set():
             for record in outcome.wait(
-                aws, outputs[Output.TABLE], sorted(summary.pending), timeout_s=timeout, stop=broken.stop
+                aws, outputs[Output.TABLE], sorted(summary.pending), timeout_s=timeout, stop=interruption.stop
             ):
                 summary.end(record)
                 draw()
@@ -115,8 +115,8 @@ def send(
         out.show(_story(summary))
     if failure is not None:
         out.warn(failure.message)
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)
     if failure is not None or summary.bad:
         raise typer.Exit(ExitCode.FAILED)
     if summary.pending:
@@ -189,8 +189,8 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
         views.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
     if sent.trace_id:
         views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
-    if sent.status == "failed" and sent.http_status in _MENDS:
-        views.append(line(dim("mend    "), advice(_MENDS[sent.http_status]), indent=2))
+    if sent.status == "failed" and sent.http_status in _FIXES:
+        views.append(line(dim("mend    "), advice(_FIXES[sent.http_status]), indent=2))
     if status != "processed" and sent.recorded:
         views += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
     return views
@@ -210,7 +210,7 @@ def _many(s: Summary) -> list[View]:
     if s.unsent:
         views.append(line(warn(f"{s.unsent:,} not sent")))
     statuses = {f.http_status for f in s.failed if f.status == "failed"}
-    mends = [line(dim("mend: "), advice(mend), indent=2) for status, mend in _MENDS.items() if status in statuses]
+    mends = [line(dim("mend: "), advice(mend), indent=2) for status, mend in _FIXES.items() if status in statuses]
     return [*views, *_reasons(s), *mends]
 
 

@@ -31,8 +31,8 @@ def show(
     if html is not None:
         files.check(html)
     out, stack = session.out, session.environment.names.stack
-    with interrupts.gently() as broken:
-        story = op.tell(session.aws, session.outputs_to_read, stack, event_id, stop=broken.stop)
+    with interrupts.graceful() as interruption:
+        story = op.read(session.aws, session.outputs_to_read, stack, event_id, stop=interruption.stop)
     if html is not None:
         files.write(html, render_story_page.page(story), private=True)
     if out.json:
@@ -41,5 +41,5 @@ def show(
         out.show(render_story.story(story, width=out.width, block=out.glyph("█", "="), stack=stack))
     if html is not None:
         out.say(line(dim("page "), name(str(html))))
-    if broken:
-        raise typer.Exit(broken.exit_code)
+    if interruption:
+        raise typer.Exit(interruption.exit_code)

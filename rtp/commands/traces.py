@@ -70,7 +70,7 @@ def traces(
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        for summary in op.follow(session.aws, names.stack, query, tell=out.warn):
+        for summary in op.follow(session.aws, names.stack, query, notify=out.warn):
             out.event("trace", summary, lambda s: _row(s, names.stack))
         return
     found = op.find(session.aws, names.stack, query)

@@ -58,7 +58,7 @@ class Monitoring(Construct):
         throttles = metrics.of_functions(plan, "Throttles", "Sum")
         dead = metrics.of_queue(names.dlq, "ApproximateNumberOfMessagesVisible")
         age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
-        refused, broken = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
+        refused, failed = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
         failed = metrics.of_events(plan, "EventsFailed")
         logs, dlq, status = "See `rtp logs --level WARNING`.", "See `rtp dlq inspect`.", "See `rtp status`."
         return {
@@ -77,7 +77,7 @@ class Monitoring(Construct):
             Alarm.API_4XX: self._alarm(
                 Alarm.API_4XX, refused, limits.alarm_api_4xx, f"The API refuses requests. {status}"
             ),
-            Alarm.API_5XX: self._alarm(Alarm.API_5XX, broken, limits.alarm_api_5xx, f"The API fails. {logs}"),
+            Alarm.API_5XX: self._alarm(Alarm.API_5XX, failed, limits.alarm_api_5xx, f"The API fails. {logs}"),
             Alarm.QUEUE_AGE: self._alarm(
                 Alarm.QUEUE_AGE, age, limits.alarm_queue_age_s, f"Events wait too long. {status}"
             ),

@@ -57,9 +57,9 @@ class Clockwork:
         for (account, region, _), queue in list(sqs._queues._data.items()):
             name = queue["attributes"].get("QueueArn", "").rpartition(":")[2]
             for metric, value, unit in measured(queue["messages"], time.time()):
-                self._tell(Place(account, region), name, metric, value, unit)
+                self._notify(Place(account, region), name, metric, value, unit)
 
-    def _tell(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
+    def _notify(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
         now = time.monotonic()
         key = (place, queue, metric)
         last, at = self._told.get(key, (None, 0.0))

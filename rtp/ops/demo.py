@@ -31,7 +31,7 @@ def price(event: Event) -> dict:
     return {"total_cents": round(event.data["total"] * 100)}
 """
 BUG = 'event.data["total"]'
-MEND = 'Decimal(event.data["total"])'
+FIX = 'Decimal(event.data["total"])'
 
 GOOD_IDS = ("order-1001", "order-1002", "order-1003")
 POISON_ID = "order-1004"
@@ -98,4 +98,4 @@ def mend(folder: Path) -> None:
     """Make the processor take text too."""
     path = folder / "processors.py"
     source = path.read_text(encoding="utf-8")
-    path.write_text("from decimal import Decimal\n\n" + source.replace(BUG, MEND), encoding="utf-8")
+    path.write_text("from decimal import Decimal\n\n" + source.replace(BUG, FIX), encoding="utf-8")

@@ -136,10 +136,10 @@ def test_the_account_must_be_known(env: Environment) -> None:
 
 
 def test_a_broken_processor_is_found_before_anything_is_built(env: Environment, tmp_path: Path) -> None:
-    broken = tmp_path / "processors.py"
-    broken.write_text("def handle(:\n")
+    interruption = tmp_path / "processors.py"
+    interruption.write_text("def handle(:\n")
     with pytest.raises(ConfigError, match=r"processors\.py:1: "):
-        synth(replace(env, root=tmp_path, processors=broken))
+        synth(replace(env, root=tmp_path, processors=interruption))
     assert not (tmp_path / ".rtp" / "cdk").exists()
 
 

@@ -45,7 +45,7 @@ ENDINGS = {0, 1, 4, 5}  # of a command that was over before its signal: a pipeli
 
 
 @pytest.fixture
-def broken(tmp_path: Path) -> Iterator[Pipeline]:
+def interruption(tmp_path: Path) -> Iterator[Pipeline]:
     """A pipeline whose orders die until they are mended."""
     project, flag = Project(tmp_path), tmp_path / "mended"
     (tmp_path / "rtp.toml").write_text(SETTINGS)
@@ -59,43 +59,43 @@ def broken(tmp_path: Path) -> Iterator[Pipeline]:
 
 @pytest.mark.xdist_group("interrupts")
 @pytest.mark.parametrize("trials", [10, pytest.param(80, marks=pytest.mark.reliability)])
-def test_no_event_is_lost_to_a_signal(broken: Pipeline, trials: int) -> None:
+def test_no_event_is_lost_to_a_signal(interruption: Pipeline, trials: int) -> None:
     """C22. An event that was ever there is somewhere afterwards, and is processed once when its cause is mended."""
     dice = random.Random(22)  # noqa: S311 - moments of a signal
     commands = dice.sample(list(SAFE), len(SAFE))
-    broken.kill_orders(30)
-    seen, hit = held(broken), 0
+    interruption.kill_orders(30)
+    seen, hit = held(interruption), 0
     for trial in range(trials * MOST):
         if trial >= trials and hit > trials / 5:
             break
         args = commands[trial % len(commands)]
         events = [{"id": uuid7(), "type": "order.created", "data": {"n": n}} for n in range(40)]
-        (broken.project.root / EVENTS).write_text("".join(f"{json.dumps(e)}\n" for e in events))
-        source = broken.project.root / "processors.py"
+        (interruption.project.root / EVENTS).write_text("".join(f"{json.dumps(e)}\n" for e in events))
+        source = interruption.project.root / "processors.py"
         source.write_text(f"{source.read_text()}\n# trial {trial}\n")
 
-        hit += interrupted(broken.project, args, dice)
+        hit += interrupted(interruption.project, args, dice)
 
         if args[:2] == ("dlq", "purge"):  # what it has deleted is in its backup
-            broken.project.rtp("dlq", "undo", "--yes", ok=False)
-        assert seen <= held(broken), args
-        seen |= held(broken)
+            interruption.project.rtp("dlq", "undo", "--yes", ok=False)
+        assert seen <= held(interruption), args
+        seen |= held(interruption)
     assert hit > trials / 5
     # When the cause is mended, each event that was ever there goes through, once
-    broken.mend()
-    broken.project.rtp("deploy", "--yes")
-    wait_for(lambda: not broken.queue, seconds=120)
-    done = broken.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=300)
-    wait_for(lambda: not broken.queue, seconds=120)
-    assert not broken.dlq, (done, broken.dlq[:3], len(broken.dlq))
-    records = recorded(broken)
+    interruption.mend()
+    interruption.project.rtp("deploy", "--yes")
+    wait_for(lambda: not interruption.queue, seconds=120)
+    done = interruption.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=300)
+    wait_for(lambda: not interruption.queue, seconds=120)
+    assert not interruption.dlq, (done, interruption.dlq[:3], len(interruption.dlq))
+    records = recorded(interruption)
     assert seen <= set(records)
     assert {records[i] for i in seen} == {("processed", 1)}
 
 
 @pytest.mark.xdist_group("interrupts")
 @pytest.mark.parametrize("trials", [2, pytest.param(20, marks=pytest.mark.reliability)])
-def test_a_stack_converges_after_a_signal(broken: Pipeline, trials: int) -> None:
+def test_a_stack_converges_after_a_signal(interruption: Pipeline, trials: int) -> None:
     """C22. A deploy or a destroy that was broken off is finished by the next one."""
     dice = random.Random(23)  # noqa: S311 - moments of a signal
     hit = 0
@@ -103,10 +103,10 @@ def test_a_stack_converges_after_a_signal(broken: Pipeline, trials: int) -> None
         if trial >= trials and hit > trials / 5:
             break
         args = list(CYCLE)[trial % 2]
-        hit += interrupted(broken.project, args, dice)
-        finished = broken.project.rtp(*args, ok=False)
+        hit += interrupted(interruption.project, args, dice)
+        finished = interruption.project.rtp(*args, ok=False)
         assert finished.code in {0, 4 if args[0] == "destroy" else 0}, finished  # 4: there is nothing left to do
-        assert (stacks.describe(broken.aws, STACK) is None) == (args[0] == "destroy")
+        assert (stacks.describe(interruption.aws, STACK) is None) == (args[0] == "destroy")
     assert hit > trials / 5
 
 
@@ -160,13 +160,13 @@ def left(project: Project) -> list[str]:
         time.sleep(0.1)
 
 
-def recorded(broken: Pipeline) -> dict[str, tuple[str, int]]:
+def recorded(interruption: Pipeline) -> dict[str, tuple[str, int]]:
     """Status of each event, and of how many records."""
     from rtp.aws import records
     from rtp.contract import Output
 
     found: dict[str, tuple[str, int]] = {}
-    for item in broken.aws.pages("dynamodb", "scan", "Items", TableName=broken.outputs[Output.TABLE]):
+    for item in interruption.aws.pages("dynamodb", "scan", "Items", TableName=interruption.outputs[Output.TABLE]):
         record = records.item(item)
         if "status" in record:
             event_id = str(record["id"])
@@ -174,7 +174,7 @@ def recorded(broken: Pipeline) -> dict[str, tuple[str, int]]:
     return found
 
 
-def held(broken: Pipeline) -> set[str]:
+def held(interruption: Pipeline) -> set[str]:
     """Ids that are somewhere: in a queue, or processed."""
-    waiting = {json.loads(m.body)["id"] for m in (*broken.queue, *broken.dlq)}
-    return waiting | {i for i, (status, _) in recorded(broken).items() if status == "processed"}
+    waiting = {json.loads(m.body)["id"] for m in (*interruption.queue, *interruption.dlq)}
+    return waiting | {i for i, (status, _) in recorded(interruption).items() if status == "processed"}

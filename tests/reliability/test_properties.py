@@ -24,9 +24,9 @@ DAY = 86_400
 @pytest.mark.reliability
 @many
 @given(*BATCHES)
-def test_the_shape_of_every_answer(batch: list[tuple[str, int, int]], broken: str, nth: int) -> None:
+def test_the_shape_of_every_answer(batch: list[tuple[str, int, int]], interruption: str, nth: int) -> None:
     """C7."""
-    answers_exactly(batch, broken, nth)
+    answers_exactly(batch, interruption, nth)
 
 
 def stored_equal(batch: list[Any]) -> None:

@@ -29,7 +29,7 @@ from rtp.text.elements import (
 
 if TYPE_CHECKING:
     from rtp.ops.dlq.inspect import Inspection
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.purge import Purged
     from rtp.ops.dlq.repair import Repair
     from rtp.ops.dlq.undo import Undone
@@ -44,7 +44,7 @@ def inspection(found: Inspection) -> list[View]:
     if not found.messages:
         said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of which match"
         return [line(name(found.queue), f" {said}")]
-    oldest = times.ago(min(letter.message.sent_at for letter in found.messages))
+    oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in found.messages))
     part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
     counted = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
     views: list[View] = [line(name(found.queue), f"  {counted}")]
@@ -55,7 +55,7 @@ def inspection(found: Inspection) -> list[View]:
         Table((Column("COUNT", right=True), Column("ERROR", fold=True)), [(g.count, g.error) for g in found.groups])
     )
     views.append(Heading("Messages"))
-    views.append(letters(found.messages[:_ROWS]))
+    views.append(dlq_messages(found.messages[:_ROWS]))
     if len(found.messages) > _ROWS:
         views.append(
             dim(f"and {len(found.messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json")
@@ -63,7 +63,7 @@ def inspection(found: Inspection) -> list[View]:
     return views
 
 
-def letters(some: list[DeadLetter]) -> Table:
+def dlq_messages(some: list[DlqMessage]) -> Table:
     """Messages, a row each."""
     rows = [
         (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), cause(json_values.plain(m.error)))
@@ -81,27 +81,30 @@ def letters(some: list[DeadLetter]) -> Table:
     )
 
 
-def _whole(letter: DeadLetter) -> list[View]:
+def _whole(dlq_message: DlqMessage) -> list[View]:
     try:
-        body = json_values.dumps(json_values.loads(letter.body), indent=2)
+        body = json_values.dumps(json_values.loads(dlq_message.body), indent=2)
     except (ValueError, RecursionError):
-        body = letter.body
+        body = dlq_message.body
     cut = len(body) > _BODY_CHARACTERS
     return [
         Fields(
             [
-                ("id", name(letter.id)),
-                ("type", letter.type or None),
-                ("error", Text(cause(json_values.plain(letter.error)), Style.BAD)),
-                ("attempts", letter.attempts or None),
-                ("first seen", f"{times.stamp(letter.message.sent_at)} ({times.ago(letter.message.sent_at)} ago)"),
-                ("trace", letter.trace_id or None),
-                ("message", letter.message_id),
+                ("id", name(dlq_message.id)),
+                ("type", dlq_message.type or None),
+                ("error", Text(cause(json_values.plain(dlq_message.error)), Style.BAD)),
+                ("attempts", dlq_message.attempts or None),
+                (
+                    "first seen",
+                    f"{times.stamp(dlq_message.message.sent_at)} ({times.ago(dlq_message.message.sent_at)} ago)",
+                ),
+                ("trace", dlq_message.trace_id or None),
+                ("message", dlq_message.message_id),
             ]
         ),
         Heading("Body"),
         Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
-        *next_step("next  ", suggest.command("rtp", "show", values=(letter.id,)), "its whole story"),
+        *next_step("next  ", suggest.command("rtp", "show", values=(dlq_message.id,)), "its whole story"),
     ]
 
 

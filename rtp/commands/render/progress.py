@@ -23,7 +23,7 @@ _HEARTBEAT_S = 30.0
 
 
 class Progress:
-    """Tells steps as they come. Use it as `with progress.running(): for step in …: progress.tell(step)`."""
+    """Shows steps as they come. Use it as `with progress.running(): for step in …: progress.show(step)`."""
 
     def __init__(self, out: Output, title: str) -> None:
         self._out = out
@@ -74,7 +74,7 @@ class Progress:
         """The running phase is over; what follows is said below its line."""
         self._begin("")
 
-    def tell(self, step: s.Step) -> None:
+    def show(self, step: s.Step) -> None:
         """Show one step."""
         out = self._out
         match step:

@@ -94,9 +94,9 @@ def _numbers(status: Status) -> list[tuple[str, Cell]]:
     pairs: list[tuple[str, Cell]] = []
     if status.functions or status.event_sources:
         states = [f.state or "?" for f in status.functions]
-        feeding = [s.state for s in status.event_sources] or ["missing"]
-        fine = set(states) <= {"Active", "Inactive"} and feeding == ["Enabled"]
-        said = f"{', '.join(dict.fromkeys(states))}; event source {', '.join(feeding)}"
+        enabled = [s.state for s in status.event_sources] or ["missing"]
+        fine = set(states) <= {"Active", "Inactive"} and enabled == ["Enabled"]
+        said = f"{', '.join(dict.fromkeys(states))}; event source {', '.join(enabled)}"
         pairs.append(("functions", Text(said, Style.PLAIN if fine else Style.WARN)))
     if status.last_hour is not None:
         pairs += _hour(status.last_hour)
@@ -107,9 +107,9 @@ def _numbers(status: Status) -> list[tuple[str, Cell]]:
 
 
 def _hour(hour: LastHour) -> list[tuple[str, Cell]]:
-    refused, broken = _count(hour.errors_4xx, "refused"), _count(hour.errors_5xx, "failed")
+    refused, failed = _count(hour.errors_4xx, "refused"), _count(hour.errors_5xx, "failed")
     took = "" if hour.p50_ms is None or hour.p95_ms is None else f", p50 {_ms(hour.p50_ms)}, p95 {_ms(hour.p95_ms)}"
-    requests = line(f"{hour.requests:,}", dim(" ("), refused, ", ", broken, dim(")"), f"{took}")
+    requests = line(f"{hour.requests:,}", dim(" ("), refused, ", ", failed, dim(")"), f"{took}")
     events = line(
         f"{hour.processed:,} processed, ",
         _count(hour.failed, "attempts failed"),

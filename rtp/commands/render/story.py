@@ -27,7 +27,7 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.telemetry.logevent import LogEvent
     from rtp.ops.telemetry.story import Story
 
@@ -44,18 +44,18 @@ def story(found: Story, *, width: int, block: str = "█", stack: str = "") -> l
         views += _values(record)
         if found.attempts:
             views += [Heading("Attempts"), _attempts(found)]
-    if found.letter is not None and record is None:
-        views += [Heading("Body"), Block(_cut(found.letter.body), indent=2)]
+    if found.dlq_message is not None and record is None:
+        views += [Heading("Body"), Block(_cut(found.dlq_message.body), indent=2)]
     views += _how(found, width, block, stack)
     views += [line(warn("not read: "), gap) for gap in found.gaps]
     return views + _next(found)
 
 
 def _head(found: Story) -> list[View]:
-    record, letter = found.record, found.letter
+    record, dlq_message = found.record, found.dlq_message
     if record is None:
-        where = "no record; in the dead-letter queue" if letter else "no record"
-        return [line(name(found.id), "  ", warn(where)), *_letter(letter)]
+        where = "no record; in the dead-letter queue" if dlq_message else "no record"
+        return [line(name(found.id), "  ", warn(where)), *_dlq_message(dlq_message)]
     status = str(record.get("status"))
     count = int(record.get("attempt_count", 0))
     views: list[View] = [
@@ -78,17 +78,21 @@ def _head(found: Story) -> list[View]:
     if len(found.records) > 1:
         others = ", ".join(str(r["timestamp"]) for r in found.records[:-1])
         views.append(line(warn(f"{len(found.records) - 1} more events have this id"), f", at {others}", indent=2))
-    return views + _letter(letter)
+    return views + _dlq_message(dlq_message)
 
 
 _PLAIN = (("came by", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
 
 
-def _letter(letter: DeadLetter | None) -> list[View]:
-    if letter is None:
+def _dlq_message(dlq_message: DlqMessage | None) -> list[View]:
+    if dlq_message is None:
         return []
-    since = times.ago(letter.message.sent_at)
-    cause = f"{letter.error.type}: {letter.error.message}" if letter.error.type else letter.error.message
+    since = times.ago(dlq_message.message.sent_at)
+    cause = (
+        f"{dlq_message.error.type}: {dlq_message.error.message}"
+        if dlq_message.error.type
+        else dlq_message.error.message
+    )
     return [line(bad("in the dead-letter queue"), f"  first queued {since} ago  ", dim(cause), indent=2)]
 
 
@@ -138,7 +142,7 @@ def _lines(events: list[LogEvent], width: int) -> list[View]:
 def _next(found: Story) -> list[View]:
     """What an operator would do now."""
     status = (found.record or {}).get("status")
-    if found.letter is not None:
+    if found.dlq_message is not None:
         step, why = suggest.command("rtp", "dlq", "redrive", id=found.id), "once the cause is fixed"
     elif status in ("failed", "processing"):
         step, why = suggest.command("rtp", "show", values=(found.id,)), "again: it is still being processed"

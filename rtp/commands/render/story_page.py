@@ -21,9 +21,9 @@ _MOMENTS = ("timestamp", "accepted_at", "processed_at")
 def page(story: Story) -> str:
     """The file's text."""
     record = story.record or {}
-    status = str(record.get("status") or ("in the dead-letter queue" if story.letter else "no record"))
+    status = str(record.get("status") or ("in the dead-letter queue" if story.dlq_message else "no record"))
     about = f'<b class="{_STATUS.get(status, "warn")}">{text(status)}</b> · {text(str(record.get("type", "")))}'
-    parts = [_error(record), _facts(record), _letter(story)]
+    parts = [_error(record), _facts(record), _dlq_message(story)]
     parts += [_value(title, record[key]) for title, key in (("Data", "data"), ("Result", "result")) if key in record]
     if story.attempts:
         parts.append(
@@ -55,16 +55,16 @@ def _facts(record: dict[str, Any]) -> str:
     return _table((), rows) if rows else ""
 
 
-def _letter(story: Story) -> str:
-    letter = story.letter
-    if letter is None:
+def _dlq_message(story: Story) -> str:
+    dlq_message = story.dlq_message
+    if dlq_message is None:
         return ""
     rows = [
-        ("message", letter.message_id),
-        ("first seen", letter.first_seen),
-        ("error", cause(json_values.plain(letter.error))),
+        ("message", dlq_message.message_id),
+        ("first seen", dlq_message.first_seen),
+        ("error", cause(json_values.plain(dlq_message.error))),
     ]
-    return _section("In the dead-letter queue", _table((), rows) + f"<pre>{text(letter.body)}</pre>")
+    return _section("In the dead-letter queue", _table((), rows) + f"<pre>{text(dlq_message.body)}</pre>")
 
 
 def _value(title: str, value: Any) -> str:

@@ -113,8 +113,8 @@ class Moves:
 
     def sources(self, data: dict[str, Any], url: str) -> dict[str, Any]:
         """ListDeadLetterSourceQueues."""
-        dead_letters = self._sqs._get_q(data.get("QueueUrl") or url)
-        urls = self._sources_of(dead_letters["attributes"]["QueueArn"])
+        dead_letter_queue = self._sqs._get_q(data.get("QueueUrl") or url)
+        urls = self._sources_of(dead_letter_queue["attributes"]["QueueArn"])
         return {"queueUrls": [self._sqs._externalize_url(url) for url in urls]}
 
     def _run(self, task: Task) -> None:

@@ -69,8 +69,8 @@ class Queues:
 
     def sweep(self, q: Queue) -> None:
         """Only a FIFO queue is swept as a whole."""
-        limit, dead_letters = self.redrive_target(q) if q["is_fifo"] else (0, None)
-        if dead_letters is None or not limit:
+        limit, dead_letter_queue = self.redrive_target(q) if q["is_fifo"] else (0, None)
+        if dead_letter_queue is None or not limit:
             return
         now = time.time()
         with self.lock:
@@ -80,7 +80,7 @@ class Queues:
                 if message["receive_count"] >= limit and message["visible_at"] <= now
             ]
             for index in dead:
-                _bury(q["messages"][index], dead_letters, q, now)
+                _move_to_dlq(q["messages"][index], dead_letter_queue, q, now)
             self.drop(q, dead)
 
     def expire(self, q: Queue) -> None:
@@ -170,7 +170,7 @@ class Queues:
             return 0, None
 
     def _collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
-        limit, dead_letters = self.redrive_target(q)
+        limit, dead_letter_queue = self.redrive_target(q)
         now = time.time()
         found: list[Message] = []
         dead: list[int] = []
@@ -178,9 +178,9 @@ class Queues:
             if message.get("visible_at", 0) > now:
                 continue
             self.sqs._ensure_msg_fields(message)
-            if dead_letters is not None and limit and message["receive_count"] >= limit:
+            if dead_letter_queue is not None and limit and message["receive_count"] >= limit:
                 dead.append(index)
-                _bury(message, dead_letters, q, now)
+                _move_to_dlq(message, dead_letter_queue, q, now)
                 continue
             message["receipt_handle"] = str(uuid.uuid4())
             message["visible_at"] = now + vis_timeout
@@ -206,12 +206,12 @@ class Queues:
         return {"Successful": done, "Failed": failed}
 
 
-def _bury(message: Message, dead_letters: Queue, source: Queue, now: float) -> None:
+def _move_to_dlq(message: Message, dead_letter_queue: Queue, source: Queue, now: float) -> None:
     system = {"DeadLetterQueueSourceArn": _arn(source), **message.get("sys", {})}
     moved = {**message, "receipt_handle": None, "visible_at": now, "sys": system}
-    if dead_letters.get("is_fifo"):
+    if dead_letter_queue.get("is_fifo"):
         moved["enqueued_at"] = now  # a standard queue keeps the original one
-    dead_letters["messages"].append(moved)
+    dead_letter_queue["messages"].append(moved)
 
 
 def _enqueued(message: Message, now: float) -> float:

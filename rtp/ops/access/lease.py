@@ -44,7 +44,7 @@ def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], 
             except RtpError:
                 continue  # the lease outlasts two misses
             if not kept:
-                stop.soon.set()
+                stop.drain.set()
                 return
 
     threading.Thread(target=renew, daemon=True).start()

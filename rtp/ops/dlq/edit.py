@@ -17,13 +17,13 @@ from rtp.text import json_values
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
 
 MOST = 200
 
 
 def edited(
-    letters: Sequence[DeadLetter],
+    dlq_messages: Sequence[DlqMessage],
     *,
     environ: Mapping[str, str] = os.environ,
     call: Callable[[list[str]], int] = subprocess.call,
@@ -32,14 +32,16 @@ def edited(
 
     Raises UsageError on what is not an event any more; the file then stays, and its name is in the hint.
     """
-    if len(letters) > MOST:
-        raise UsageError(f"{len(letters)} messages are too many for one file.", hint=f"At most {MOST}: use --limit.")
+    if len(dlq_messages) > MOST:
+        raise UsageError(
+            f"{len(dlq_messages)} messages are too many for one file.", hint=f"At most {MOST}: use --limit."
+        )
     command = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
     try:
         argv = shlex.split(command)
     except ValueError as error:
         raise ConfigError(f"The editor {command!r} cannot be read: {error}.", hint="Set EDITOR.") from None
-    before = {letter.message_id: _shown(letter) for letter in letters}
+    before = {dlq_message.message_id: _shown(dlq_message) for dlq_message in dlq_messages}
     path = _written(before)
     try:
         code = call([*argv, str(path)])
@@ -59,29 +61,29 @@ def edited(
             hint=f"Leave the message ids as they are; what was edited is in {path}.",
         )
     bodies = {
-        letter.message_id: letter.event
-        if after[letter.message_id] == before[letter.message_id]
-        else _text(after, letter)
-        for letter in letters
-        if letter.message_id in after
+        dlq_message.message_id: dlq_message.event
+        if after[dlq_message.message_id] == before[dlq_message.message_id]
+        else _text(after, dlq_message)
+        for dlq_message in dlq_messages
+        if dlq_message.message_id in after
     }
-    for letter in letters:
-        if bodies.get(letter.message_id, letter.event) != letter.event:
-            _check(bodies[letter.message_id], letter, path)
+    for dlq_message in dlq_messages:
+        if bodies.get(dlq_message.message_id, dlq_message.event) != dlq_message.event:
+            _check(bodies[dlq_message.message_id], dlq_message, path)
     path.unlink()
     return bodies
 
 
-def _shown(letter: DeadLetter) -> object:
+def _shown(dlq_message: DlqMessage) -> object:
     try:
-        value: object = json_values.loads(letter.event)
+        value: object = json_values.loads(dlq_message.event)
     except (ValueError, RecursionError):
-        return letter.event
+        return dlq_message.event
     return value
 
 
-def _text(after: Mapping[str, object], letter: DeadLetter) -> str:
-    value = after[letter.message_id]
+def _text(after: Mapping[str, object], dlq_message: DlqMessage) -> str:
+    value = after[dlq_message.message_id]
     return value if isinstance(value, str) else json_values.dumps(value)
 
 
@@ -106,19 +108,19 @@ def _read(path: Path) -> dict[str, object]:
     return value
 
 
-def _check(body: str, letter: DeadLetter, path: Path) -> None:
+def _check(body: str, dlq_message: DlqMessage, path: Path) -> None:
     try:
-        made = parse(body, letter.fallback)
+        made = parse(body, dlq_message.fallback)
     except InvalidEventError as error:
         raise UsageError(
-            f"{letter.id} as edited is not an event: {error}; nothing was changed.", hint=f"It is in {path}."
+            f"{dlq_message.id} as edited is not an event: {error}; nothing was changed.", hint=f"It is in {path}."
         ) from None
-    if letter.id and made.identity != letter.identity:
+    if dlq_message.id and made.identity != dlq_message.identity:
         raise UsageError(
-            f"{letter.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
+            f"{dlq_message.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
             hint=f"Leave id and timestamp as they are; what was edited is in {path}.",
         )
     if len(body.encode()) > wire.MAX_BODY_BYTES:
         raise UsageError(
-            f"{letter.id} as edited is larger than {wire.MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}."
+            f"{dlq_message.id} as edited is larger than {wire.MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}."
         )

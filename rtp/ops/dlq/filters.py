@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rtp.errors import UsageError
 
 if TYPE_CHECKING:
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Filters:
     """Which messages; every filter that is given must hold. since: epoch ms of first_seen. grep: over the body."""
 
     ids: tuple[str, ...] = ()
@@ -26,18 +26,18 @@ class Wanted:
     @property
     def all(self) -> bool:
         """Whether nothing is left out."""
-        return self == Wanted()
+        return self == Filters()
 
-    def __call__(self, letter: DeadLetter) -> bool:
+    def __call__(self, dlq_message: DlqMessage) -> bool:
         """Whether it is one of them."""
-        cause = f"{letter.error.type}: {letter.error.message}"
+        cause = f"{dlq_message.error.type}: {dlq_message.error.message}"
         return (
-            (not self.ids or letter.id in self.ids)
-            and (not self.types or letter.type in self.types)
-            and (self.error is None or self.error.lower() in cause.lower() or self.error == letter.error.signature)
-            and (self.grep is None or self.grep.search(letter.body) is not None)
-            and (self.since is None or letter.message.sent_at >= self.since)
-            and (self.message_ids is None or letter.message_id in self.message_ids)
+            (not self.ids or dlq_message.id in self.ids)
+            and (not self.types or dlq_message.type in self.types)
+            and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
+            and (self.grep is None or self.grep.search(dlq_message.body) is not None)
+            and (self.since is None or dlq_message.message.sent_at >= self.since)
+            and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
 
 

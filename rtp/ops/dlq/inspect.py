@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.filters import Wanted
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.filters import Filters
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
 
 
@@ -33,7 +33,7 @@ class Inspection:
 
     queue: str
     depth: int
-    messages: list[DeadLetter]
+    messages: list[DlqMessage]
     groups: list[Group]
 
 
@@ -46,22 +46,22 @@ def inspect(
     aws: Aws,
     outputs: dict[str, str],
     *,
-    wanted: Wanted,
+    wanted: Filters,
     limit: int,
     stop: Stop,
-    tell: Callable[[int], None] = lambda _: None,
+    notify: Callable[[int], None] = lambda _: None,
 ) -> Inspection:
     """Look at the queue until `limit` wanted messages were seen, or all were."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
     said = depth(aws, outputs)
-    letters: list[DeadLetter] = []
+    dlq_messages: list[DlqMessage] = []
 
     def enough(new: list[queues.Message]) -> bool:
-        letters.extend(letter for letter in dlq.joined(aws, table, new) if wanted(letter))
-        return len(letters) >= limit
+        dlq_messages.extend(dlq_message for dlq_message in dlq.joined(aws, table, new) if wanted(dlq_message))
+        return len(dlq_messages) >= limit
 
-    seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, tell=tell)
-    letters.sort(key=lambda letter: (letter.first_seen, letter.message_id))
-    shown = letters[:limit]
+    seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, notify=notify)
+    dlq_messages.sort(key=lambda dlq_message: (dlq_message.first_seen, dlq_message.message_id))
+    shown = dlq_messages[:limit]
     groups = [Group(error, count) for error, count in dlq.grouped(shown)]
     return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups)

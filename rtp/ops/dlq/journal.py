@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
 
 
 @dataclass(slots=True)
@@ -70,20 +70,20 @@ class Writer:
         if self._file is not None:
             self._file.close()
 
-    def took(self, letters: Iterable[DeadLetter]) -> None:
+    def took(self, dlq_messages: Iterable[DlqMessage]) -> None:
         """These messages are about to be moved or deleted."""
         self._write(
             {
                 "step": "took",
-                "message_id": letter.message_id,
-                "id": letter.id,
-                "timestamp": letter.identity.timestamp,
-                "type": letter.type,
-                "body": letter.body,
-                "attributes": {name: _written(value) for name, value in letter.message.attributes.items()},
-                "trace_header": letter.message.trace_header,
+                "message_id": dlq_message.message_id,
+                "id": dlq_message.id,
+                "timestamp": dlq_message.identity.timestamp,
+                "type": dlq_message.type,
+                "body": dlq_message.body,
+                "attributes": {name: _written(value) for name, value in dlq_message.message.attributes.items()},
+                "trace_header": dlq_message.message.trace_header,
             }
-            for letter in letters
+            for dlq_message in dlq_messages
         )
 
     def sent(self, ids: dict[str, str]) -> None:

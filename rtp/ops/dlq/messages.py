@@ -43,7 +43,7 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DlqMessage:
     """A message, as `dlq inspect --json` has it. first_seen: ISO 8601, when the event was first queued."""
 
     message_id: str
@@ -92,7 +92,7 @@ class DeadLetter:
         return self._message
 
 
-def read(message: Message) -> DeadLetter:
+def read(message: Message) -> DlqMessage:
     """What the message itself says; an empty cause where it says nothing of why."""
     fallback = Identity(
         *wire.fallback_identity(
@@ -111,7 +111,7 @@ def read(message: Message) -> DeadLetter:
         fallback = Identity(request_id or fallback.id, fallback.timestamp)
     identity, event_type = _identity(event, fallback)
     root = _ROOT.search(message.trace_header)
-    return DeadLetter(
+    return DlqMessage(
         message_id=message.message_id,
         id=identity.id,
         type=event_type,
@@ -128,45 +128,47 @@ def read(message: Message) -> DeadLetter:
     )
 
 
-def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DeadLetter]:
+def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DlqMessage]:
     """The messages with what the events' records know of them, in the same order."""
-    letters = [read(m) for m in messages]
-    keys = list(dict.fromkeys(letter.identity for letter in letters if _storable(letter.identity)))
+    dlq_messages = [read(m) for m in messages]
+    keys = list(dict.fromkeys(dlq_message.identity for dlq_message in dlq_messages if _storable(dlq_message.identity)))
     known = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
-    for letter in letters:
+    for dlq_message in dlq_messages:
         # Who an event without an id is, an asynchronous call knows only in part: not when.
-        if letter.kind == "async" and letter.identity not in known and _storable(letter.identity):
-            found = records.by_id(aws, table, letter.id)
+        if dlq_message.kind == "async" and dlq_message.identity not in known and _storable(dlq_message.identity):
+            found = records.by_id(aws, table, dlq_message.id)
             if found:
-                known[letter.identity] = found[-1]
-    return [_with_record(letter, known.get(letter.identity)) for letter in letters]
+                known[dlq_message.identity] = found[-1]
+    return [_with_record(dlq_message, known.get(dlq_message.identity)) for dlq_message in dlq_messages]
 
 
-def grouped(letters: Iterable[DeadLetter]) -> list[tuple[str, int]]:
+def grouped(dlq_messages: Iterable[DlqMessage]) -> list[tuple[str, int]]:
     """Signatures of the causes and how many died of each, the most first."""
     counts: dict[str, int] = {}
-    for letter in letters:
-        counts[letter.error.signature] = counts.get(letter.error.signature, 0) + 1
+    for dlq_message in dlq_messages:
+        counts[dlq_message.error.signature] = counts.get(dlq_message.error.signature, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _with_record(letter: DeadLetter, record: dict[str, Any] | None) -> DeadLetter:
-    cause = letter.error
+def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqMessage:
+    cause = dlq_message.error
     if record is None:
-        return letter if cause.type or cause.message else replace(letter, error=Cause("", UNKNOWN))
+        return dlq_message if cause.type or cause.message else replace(dlq_message, error=Cause("", UNKNOWN))
     told, served = record.get("error"), record.get("status") == "processed"
     # Lambda knows of an asynchronous call only that the handler failed; the record knows why.
-    silent = letter.kind == "async" or not (cause.type or cause.message)
+    silent = dlq_message.kind == "async" or not (cause.type or cause.message)
     if silent and isinstance(told, dict):
         cause = Cause(str(told.get("type", "")), str(told.get("message", "")))
     return replace(
-        letter,
+        dlq_message,
         error=cause if cause.type or cause.message else Cause("", SERVED if served else UNKNOWN),
-        type=letter.type or str(record.get("type", "")),
-        attempts=int(record.get("attempt_count", letter.attempts)),
-        trace_id=str(record.get("trace_id") or letter.trace_id),
+        type=dlq_message.type or str(record.get("type", "")),
+        attempts=int(record.get("attempt_count", dlq_message.attempts)),
+        trace_id=str(record.get("trace_id") or dlq_message.trace_id),
         _timestamp=(timestamp := int(record["timestamp"])),
-        _fallback=Identity(letter.id, timestamp) if letter.id == letter.fallback.id else letter.fallback,
+        _fallback=Identity(dlq_message.id, timestamp)
+        if dlq_message.id == dlq_message.fallback.id
+        else dlq_message.fallback,
         _runs=int(record.get("attempt_count", 0)),
     )
 
@@ -220,12 +222,12 @@ def _payload(payload: Any) -> str:
     return json_values.dumps(payload)
 
 
-def attributes(letter: DeadLetter, extra: dict[str, str]) -> queues.Attributes:
+def attributes(dlq_message: DlqMessage, extra: dict[str, str]) -> queues.Attributes:
     """The attributes to send the event with: its own without why it died, and who it is."""
-    mine = {wire.REQUEST_ID: letter.fallback.id, wire.REQUEST_TIME: str(letter.fallback.timestamp), **extra}
+    mine = {wire.REQUEST_ID: dlq_message.fallback.id, wire.REQUEST_TIME: str(dlq_message.fallback.timestamp), **extra}
     kept = {
         name: value
-        for name, value in letter.message.attributes.items()
+        for name, value in dlq_message.message.attributes.items()
         if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *mine)
     }
     room = wire.MAX_ATTRIBUTES - len(mine)

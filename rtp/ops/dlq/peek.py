@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
 MOST_HIDDEN_S = 600
 _A_SECOND = 100  # messages that even a slow connection brings
-_AT_ONCE = 4  # receives side by side
+_CONCURRENCY = 4  # receives side by side
 
 
 def hidden_s(count: int, rate: float | None = None) -> int:
@@ -47,24 +47,24 @@ def peek(
     limit: int,
     stop: Stop,
     enough: Callable[[list[Message]], bool] = lambda _: False,
-    tell: Callable[[int], None] = lambda _: None,
+    notify: Callable[[int], None] = lambda _: None,
 ) -> list[Message]:
     """Up to about `limit` messages, each once. enough: asked with each round's new ones whether to end early."""
     found: dict[str, Message] = {}
     # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
     wait_s = 0 if aws.local else 1
-    with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
-        while len(found) < limit and not stop.soon.is_set():
+    with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_CONCURRENCY) as pool:
+        while len(found) < limit and not stop.drain.is_set():
             rounds = [
                 pool.submit(queues.receive, aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
-                for _ in range(_AT_ONCE if found else 1)
+                for _ in range(_CONCURRENCY if found else 1)
             ]
             came = [m for one in rounds for m in one.result()]
             new = [m for m in came if m.message_id not in found]
             # A message seen a second time was hidden too briefly: its newest receipt is the one that counts.
             receipts.update({m.message_id: m.receipt for m in came})
             found.update({m.message_id: m for m in new})
-            tell(len(found))
+            notify(len(found))
             if not new or enough(new):
                 break
     return list(found.values())

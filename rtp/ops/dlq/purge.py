@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.filters import Wanted
+    from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
     from rtp.ops.work.pool import Stop
 
@@ -35,34 +35,36 @@ def purge(
     outputs: dict[str, str],
     writer: Writer,
     *,
-    wanted: Wanted,
+    wanted: Filters,
     limit: int | None,
     stop: Stop,
-    tell: Callable[[int], None] = lambda _: None,
+    notify: Callable[[int], None] = lambda _: None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Purged:
     """Delete the wanted messages of those that are there now. tell: how many are deleted; told: what is waited for."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    sweep = Sweep(aws, url, stop=stop, tell=told)
+    sweep = Sweep(aws, url, stop=stop, notify=told)
     deleted = kept = 0
     named: set[str] = set()
     try:
         for new in sweep:
-            letters = [letter for letter in dlq.joined(aws, table, new) if wanted(letter)]
-            named.update(letter.id for letter in letters)
-            letters = letters if limit is None else letters[: limit - deleted]
-            if letters:
-                writer.took(letters)
-                failed = set(queues.delete(aws, url, [letter.message.receipt for letter in letters]))
-                gone = [letter.message_id for letter in letters if letter.message.receipt not in failed]
+            dlq_messages = [dlq_message for dlq_message in dlq.joined(aws, table, new) if wanted(dlq_message)]
+            named.update(dlq_message.id for dlq_message in dlq_messages)
+            dlq_messages = dlq_messages if limit is None else dlq_messages[: limit - deleted]
+            if dlq_messages:
+                writer.took(dlq_messages)
+                failed = set(queues.delete(aws, url, [dlq_message.message.receipt for dlq_message in dlq_messages]))
+                gone = [
+                    dlq_message.message_id for dlq_message in dlq_messages if dlq_message.message.receipt not in failed
+                ]
                 writer.deleted(gone)
                 sweep.drop(gone)
                 deleted, kept = deleted + len(gone), kept + len(failed)
-                tell(deleted)
+                notify(deleted)
             if limit is not None and deleted >= limit:
                 break
     finally:
         sweep.release()
-    whole = limit is None and not stop.soon.is_set()
+    whole = limit is None and not stop.drain.is_set()
     missing = [asked for asked in wanted.ids if asked not in named] if whole else []
     return Purged(writer.run, deleted, kept, str(writer.path) if deleted else "", missing)

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.dlq.filters import Wanted
+    from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
 
-_AT_ONCE = 4
+_CONCURRENCY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +75,11 @@ class Redrive:
         outputs: dict[str, str],
         writer: Writer,
         *,
-        wanted: Wanted,
+        wanted: Filters,
         stop: Stop,
         rate: float | None = None,
         bodies: Mapping[str, str] | None = None,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """bodies: other events to send, by message id, as the operator edited them."""
@@ -90,8 +90,8 @@ class Redrive:
         self._stop = stop
         self._rate = rate
         self._bodies = bodies or {}
-        self._sweep = Sweep(aws, self._dlq, stop=stop, rate=rate, tell=tell, clock=clock)
-        self._ready: list[DeadLetter] = []
+        self._sweep = Sweep(aws, self._dlq, stop=stop, rate=rate, notify=notify, clock=clock)
+        self._ready: list[DlqMessage] = []
         self.returned = 0  # messages of this run that were met again: they died again meanwhile
 
     def move(self, limit: int | None = None) -> Iterator[Moved]:
@@ -100,9 +100,9 @@ class Redrive:
         return pool.each(
             self._batches(limit, size),
             self._move,
-            threads=1 if limit == 1 else _AT_ONCE,
+            threads=1 if limit == 1 else _CONCURRENCY,
             stop=self._stop,
-            abandon=lambda letters: [_moved(letter, "interrupted") for letter in letters],
+            abandon=lambda dlq_messages: [_moved(dlq_message, "interrupted") for dlq_message in dlq_messages],
             rate=self._rate,
             weigh=len,
         )
@@ -111,45 +111,49 @@ class Redrive:
         """Give back what was received and not moved."""
         self._sweep.release()
 
-    def _batches(self, limit: int | None, size: int) -> Iterator[list[DeadLetter]]:
-        letters = self._letters()
+    def _batches(self, limit: int | None, size: int) -> Iterator[list[DlqMessage]]:
+        dlq_messages = self._dlq_messages()
         left = limit
         while left is None or left > 0:
-            batch = list(islice(letters, size if left is None else min(size, left)))
+            batch = list(islice(dlq_messages, size if left is None else min(size, left)))
             if not batch:
                 return
             left = None if left is None else left - len(batch)
             yield batch
 
-    def _letters(self) -> Iterator[DeadLetter]:
+    def _dlq_messages(self) -> Iterator[DlqMessage]:
         """Wanted messages as they are received; others are held back until the end, so that each is met once."""
         while self._ready:
             yield self._ready.pop(0)
         for new in self._sweep:
-            self._ready += [letter for letter in self._fresh(new) if self._wanted(letter)]
+            self._ready += [dlq_message for dlq_message in self._fresh(new) if self._wanted(dlq_message)]
             while self._ready:
                 yield self._ready.pop(0)
 
-    def _fresh(self, messages: Sequence[Message]) -> list[DeadLetter]:
+    def _fresh(self, messages: Sequence[Message]) -> list[DlqMessage]:
         """Without those that this very run has sent and that are here again."""
         mine = [m for m in messages if m.text(wire.REDRIVE) == self._writer.run]
         self.returned += len(mine)
         return dlq.joined(self._aws, self._table, [m for m in messages if m not in mine])
 
-    def _move(self, letters: list[DeadLetter]) -> list[Moved]:
-        self._writer.took(letters)
-        receipts = queues.send(self._aws, self._queue, [self._outgoing(letter) for letter in letters])
-        sent = [(letter, receipt) for letter, receipt in zip(letters, receipts, strict=True) if not receipt.error]
-        self._writer.sent({letter.message_id: receipt.message_id for letter, receipt in sent})
-        kept = self._delete([letter for letter, _ in sent])
+    def _move(self, dlq_messages: list[DlqMessage]) -> list[Moved]:
+        self._writer.took(dlq_messages)
+        receipts = queues.send(self._aws, self._queue, [self._outgoing(dlq_message) for dlq_message in dlq_messages])
+        sent = [
+            (dlq_message, receipt)
+            for dlq_message, receipt in zip(dlq_messages, receipts, strict=True)
+            if not receipt.error
+        ]
+        self._writer.sent({dlq_message.message_id: receipt.message_id for dlq_message, receipt in sent})
+        kept = self._delete([dlq_message for dlq_message, _ in sent])
         return [
-            _moved(letter, receipt.error, kept=letter.message_id in kept)
-            for letter, receipt in zip(letters, receipts, strict=True)
+            _moved(dlq_message, receipt.error, kept=dlq_message.message_id in kept)
+            for dlq_message, receipt in zip(dlq_messages, receipts, strict=True)
         ]
 
-    def _delete(self, letters: list[DeadLetter]) -> set[str]:
+    def _delete(self, dlq_messages: list[DlqMessage]) -> set[str]:
         """Delete what was sent. Returns the message ids of what stayed."""
-        receipts = self._sweep.receipts(letter.message_id for letter in letters)
+        receipts = self._sweep.receipts(dlq_message.message_id for dlq_message in dlq_messages)
         try:
             failed = set(queues.delete(self._aws, self._dlq, list(receipts.values())))
         except RtpError:
@@ -159,14 +163,22 @@ class Redrive:
         self._sweep.drop(receipts.keys() - kept)
         return kept
 
-    def _outgoing(self, letter: DeadLetter) -> queues.Outgoing:
+    def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
         own = {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}
         return queues.Outgoing(
-            self._bodies.get(letter.message_id, letter.event),
-            dlq.attributes(letter, own),
-            letter.message.trace_header,
+            self._bodies.get(dlq_message.message_id, dlq_message.event),
+            dlq.attributes(dlq_message, own),
+            dlq_message.message.trace_header,
         )
 
 
-def _moved(letter: DeadLetter, error: str = "", *, kept: bool = False) -> Moved:
-    return Moved(letter.message_id, letter.id, letter.identity.timestamp, letter.type, error, kept, letter.runs)
+def _moved(dlq_message: DlqMessage, error: str = "", *, kept: bool = False) -> Moved:
+    return Moved(
+        dlq_message.message_id,
+        dlq_message.id,
+        dlq_message.identity.timestamp,
+        dlq_message.type,
+        error,
+        kept,
+        dlq_message.runs,
+    )

@@ -66,7 +66,7 @@ def run(
     limit: int | None,
     timeout_s: float,
     stop: Stop,
-    tell: Callable[[Record], None] = lambda _: None,
+    notify: Callable[[Record], None] = lambda _: None,
 ) -> Iterator[Moved | Record]:
     """Move messages, and yield each as it goes, then the records of those that are waited for."""
     try:
@@ -74,7 +74,7 @@ def run(
             for moved in work.move(1):
                 repair.add(moved)
                 yield moved
-            if repair.messages and not _went_well(aws, outputs, repair, timeout_s, stop, tell):
+            if repair.messages and not _went_well(aws, outputs, repair, timeout_s, stop, notify):
                 return
             limit = None if limit is None else limit - len(repair.messages)
         for moved in work.move(limit):
@@ -84,11 +84,11 @@ def run(
         repair.died_again = work.returned
         work.release()
     if wait and repair.messages:
-        yield from _outcomes(aws, outputs, repair, timeout_s, stop, tell)
+        yield from _outcomes(aws, outputs, repair, timeout_s, stop, notify)
 
 
 def _went_well(
-    aws: Aws, outputs: dict[str, str], repair: Repair, timeout_s: float, stop: Stop, tell: Callable[[Record], None]
+    aws: Aws, outputs: dict[str, str], repair: Repair, timeout_s: float, stop: Stop, notify: Callable[[Record], None]
 ) -> bool:
     """Whether the first message came through; if not, why the rest stays."""
     first = repair.messages[0]
@@ -99,7 +99,7 @@ def _went_well(
         timeout_s=timeout_s,
         stop=stop,
         done=ended_since([first]),
-        tell=tell,
+        notify=notify,
     )
     record = next(waited, None)
     status = "pending" if record is None else str(record["status"])
@@ -110,21 +110,23 @@ def _went_well(
         repair.dead.append(record)
         repair.outcomes["dead"] = 1
         repair.stopped = f"went first and died again: {cause(record.get('error'))}"
-    elif not stop.soon.is_set():
+    elif not stop.drain.is_set():
         repair.pending = 1
         repair.stopped = f"went first and has come to no end within {timeout_s:g} s"
     return False
 
 
 def _outcomes(
-    aws: Aws, outputs: dict[str, str], repair: Repair, timeout_s: float, stop: Stop, tell: Callable[[Record], None]
+    aws: Aws, outputs: dict[str, str], repair: Repair, timeout_s: float, stop: Stop, notify: Callable[[Record], None]
 ) -> Iterator[Record]:
     identities = dict.fromkeys(m.identity for m in repair.messages)
     repair.pending = len(identities)
     repair.outcomes.clear()
     repair.dead.clear()
     done = ended_since(repair.messages)
-    waited = outcome.wait(aws, outputs[Output.TABLE], identities, timeout_s=timeout_s, stop=stop, done=done, tell=tell)
+    waited = outcome.wait(
+        aws, outputs[Output.TABLE], identities, timeout_s=timeout_s, stop=stop, done=done, notify=notify
+    )
     for record in waited:
         status = str(record["status"])
         repair.pending -= 1

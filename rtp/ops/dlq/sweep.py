@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtp.aws.queues import Message
     from rtp.ops.work.pool import Stop
 
-_LOOK_S = 0.5
+_POLL_SECONDS = 0.5
 _AGAIN = 100  # messages met again in a row, beyond as many as the queue has, after which the rest is not to be had
 
 
@@ -38,7 +38,7 @@ class Sweep:
         stop: Stop,
         rate: float | None = None,
         patient: bool = True,
-        tell: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """rate: messages a second that are done with, at most; they have to stay hidden for that much longer.
@@ -46,7 +46,7 @@ class Sweep:
         patient: whether to wait for what others hide at the beginning.
         """
         self._aws, self._url = aws, url
-        self._stop, self._tell, self._clock = stop, tell, clock
+        self._stop, self._notify, self._clock = stop, notify, clock
         depth = queues.depth(aws, url)
         self._bound, self._began_ms = depth.total, times.now_ms()
         self._hidden_s = peek.hidden_s(self._bound, rate)
@@ -59,7 +59,7 @@ class Sweep:
     def __iter__(self) -> Iterator[list[Message]]:
         """The rounds, none empty. May be gone through again, which goes on."""
         again = 0
-        while not self._stop.soon.is_set():
+        while not self._stop.drain.is_set():
             uncounted = len(self._met) >= self._bound
             came, new = self._receive()
             if uncounted:
@@ -107,5 +107,5 @@ class Sweep:
             return False
         if not self._told:
             self._told = True
-            self._tell(f"waiting for {many(self._bound - len(self._met), 'message')} hidden by another receiver")
-        return not self._stop.soon.wait(_LOOK_S)
+            self._notify(f"waiting for {many(self._bound - len(self._met), 'message')} hidden by another receiver")
+        return not self._stop.drain.wait(_POLL_SECONDS)

@@ -37,7 +37,7 @@ def wait(
     timeout_s: float,
     stop: Stop,
     done: Callable[[Record], bool] = ended,
-    tell: Callable[[Record], None] = lambda _: None,
+    notify: Callable[[Record], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
     """Each event's record as soon as it is `done`; ends when all are, when time is over, or when told to stop.
@@ -47,13 +47,13 @@ def wait(
     pending = dict.fromkeys(identities)
     deadline = clock() + timeout_s
     pause = _FIRST_PAUSE_S
-    while pending and not stop.soon.is_set():
+    while pending and not stop.drain.is_set():
         looked = len(pending)
         seen = records.by_keys(aws, table, list(pending))
         found = [r for r in seen if done(r)]
         for record in seen:
             if not done(record):
-                tell(record)
+                notify(record)
         for record in found:
             pending.pop(identity(record), None)
             yield record
@@ -62,4 +62,4 @@ def wait(
             return
         # Many are looked for often only while many come through; each look reads them all.
         pause = _FIRST_PAUSE_S if len(found) * 10 >= looked else min(_LONGEST_PAUSE_S, pause * 1.6)
-        stop.soon.wait(min(pause, left))
+        stop.drain.wait(min(pause, left))

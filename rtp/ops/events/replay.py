@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
 
 MISSING = "missing"  # the status of an event that was archived and has no record
-_AT_ONCE = 4
+_CONCURRENCY = 4
 _LOOKUP = 500  # records asked for at once
 _ARRIVES_MS = 3_600_000  # an event with a UUIDv7 was archived within so long of its making, or --since says when
 
@@ -74,7 +74,7 @@ def plan(
     statuses: tuple[str, ...],
     since: int | None,
     until: int,
-    tell: Callable[[int], None] = lambda _: None,
+    notify: Callable[[int], None] = lambda _: None,
 ) -> list[Planned]:
     """The archived events that are meant, each once however often it was delivered, in the order they came.
 
@@ -88,7 +88,7 @@ def plan(
         if not types or event.type in types:
             found[event.identity] = event  # the last delivery counts: its text may have been mended
             if len(found) % _LOOKUP == 0:
-                tell(len(found))
+                notify(len(found))
     status_of = _statuses(aws, outputs[Output.TABLE], list(found))
     planned = (Planned(e.id, e.timestamp, e.type, status_of.get(e.identity, MISSING), e.key) for e in found.values())
     return [p for p in planned if not statuses or p.status in statuses]
@@ -113,7 +113,7 @@ def replay(
     return pool.each(
         _batches(_bodies(aws, outputs[Output.BUCKET], planned), size),
         send,
-        threads=_AT_ONCE,
+        threads=_CONCURRENCY,
         stop=stop,
         abandon=lambda batch: [Replayed(event, "interrupted; it may have been queued") for event, _ in batch],
         rate=rate,

@@ -85,7 +85,7 @@ class ToApi:
         self._timeout_s = timeout_s
         self._stop = stop
         self._clock = clock
-        self._pause = pause or stop.soon.wait
+        self._pause = pause or stop.drain.wait
         self._jitter = jitter
 
     def __call__(self, event: Event) -> list[Sent]:
@@ -104,7 +104,7 @@ class ToApi:
             if delay is None or self._pause(delay):
                 break
         if _hopeless(answer):
-            self._stop.soon.set()
+            self._stop.drain.set()
         if isinstance(answer, EndpointError):
             return [_failed(event, trace, "NoAnswer", answer.message)]
         return [self._outcome(event, trace, answer, first=attempt == 1)]

@@ -167,14 +167,14 @@ class Deploy:
         if found is not None and found["StackStatus"] != "REVIEW_IN_PROGRESS":
             yield from emptier.check_removal(aws, env, found, old, built.template, working=working, dry_run=dry_run)
         if dry_run and working:
-            strayed = hotswap.strayed(hotswap.running(aws, env), old, built, paths)
-            yield from (Warn(s.said) for s in strayed)
+            diverged = hotswap.diverged(hotswap.running(aws, env), old, built, paths)
+            yield from (Warn(s.said) for s in diverged)
         if found is not None and working and old == built.template and assembly.matches(manifest, found):
-            mended = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
-            if self.options.hotswap and mended:
-                yield from self._end(aws, "hotswapped", len(mended))
+            restored = [] if self.options.dry_run else list(hotswap.put_back(aws, env, built, paths))
+            if self.options.hotswap and restored:
+                yield from self._end(aws, "hotswapped", len(restored))
                 return
-            yield from mended
+            yield from restored
             yield from self._end(aws, "unchanged")
             return
         changes = compare(old, built.template, paths)
@@ -260,7 +260,7 @@ class Deploy:
             recheck = partial(ownership.recheck, aws, env, change_set.stack_id)
             yield from self._watched(aws, watched, began_ms, old, paths, recheck)
             recheck()
-        if not new and hotswap.strayed(hotswap.running(aws, env), built.template, built, paths):
+        if not new and hotswap.diverged(hotswap.running(aws, env), built.template, built, paths):
             yield from hotswap.put_back(aws, env, built, paths)  # an update touches only what its templates differ in
         yield from self._end(aws, "created" if new else "updated", applied.done)
 
@@ -320,7 +320,7 @@ class Deploy:
         found = stacks.describe(aws, stack)
         outputs = api.reachable(stacks.outputs_of(found), aws) if found else {}
         if Output.KEY_ARN in outputs and not self.options.dry_run:
-            yield from hotswap.fed(aws, queue_arn(outputs, self.environment.names.queue))
+            yield from hotswap.ensure_enabled(aws, queue_arn(outputs, self.environment.names.queue))
             yield from intake.reopened(aws, outputs, self.environment.settings)
         if self.options.outputs_file is not None:
             text = json.dumps({stack: outputs}, indent=2) + "\n"  # as the CDK CLI writes it

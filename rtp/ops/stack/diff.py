@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment
     from rtp.ops.access.ownership import Owner
-    from rtp.ops.stack.code.hotswap import Strayed
+    from rtp.ops.stack.code.hotswap import Divergence
 
 _DRIFT_S = 300.0
 
@@ -54,14 +54,14 @@ class Diff:
     outputs: tuple[PropertyChange, ...]
     tags: tuple[PropertyChange, ...]
     drift: tuple[Drift, ...] | None
-    strayed: tuple[Strayed, ...]
+    diverged: tuple[Divergence, ...]
     foreign: Owner | None
     _paths: dict[str, str]
 
     @property
     def differs(self) -> bool:
         """Whether a deploy would do something, or somebody has changed something by hand."""
-        return bool(self.changes or self.outputs or self.tags or self.drift or self.strayed or self.foreign)
+        return bool(self.changes or self.outputs or self.tags or self.drift or self.diverged or self.foreign)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         found, old, foreign = looking.result()
         paths = assembly.construct_paths(built.path, stack)
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
-        strayed = hotswap.strayed(running.result(), old, built, paths)
+        diverged = hotswap.diverged(running.result(), old, built, paths)
     wanted = assembly.manifest(built.path, stack).tags
     tags = stacks.tags_of(found) if found else wanted
     new = built.template
@@ -97,7 +97,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
             PropertyChange(k, tags.get(k), wanted.get(k)) for k in {**tags, **wanted} if tags.get(k) != wanted.get(k)
         ),
         wrong,
-        strayed,
+        diverged,
         foreign,
         paths,
     )

@@ -88,7 +88,7 @@ def follow(
     outputs: Mapping[str, str],
     query: LogQuery,
     *,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     now: Callable[[], int] = times.now_ms,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[LogEvent]:
@@ -118,11 +118,11 @@ def follow(
                         if event is not None:
                             yield event
             except AwsError as error:
-                sleep(pace.after_trouble(error, tell))
+                sleep(pace.after_trouble(error, notify))
                 continue
-            pace.recovered(tell)
+            pace.recovered(notify)
             for group in sorted(missing - told):
-                tell(f"{group} does not exist yet; waiting for it.")
+                notify(f"{group} does not exist yet; waiting for it.")
             told |= missing
             sleep(pace.after(came=came))
 

@@ -11,7 +11,7 @@ from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.dlq import inspect
-from rtp.ops.dlq.filters import Wanted
+from rtp.ops.dlq.filters import Filters
 from rtp.ops.events.outcome import ended
 from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.messages import DeadLetter
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.telemetry.logs import LogEvent
     from rtp.ops.telemetry.segments import Trace
     from rtp.ops.work.pool import Stop
@@ -39,7 +39,7 @@ class Story:
     records: list[dict[str, Any]] = field(default_factory=list)  # newest last
     lines: list[LogEvent] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)  # newest last
-    letter: DeadLetter | None = None
+    dlq_message: DlqMessage | None = None
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +61,7 @@ class Story:
     @property
     def known(self) -> bool:
         """Whether anything was found."""
-        return bool(self.records or self.lines or self.traces or self.letter)
+        return bool(self.records or self.lines or self.traces or self.dlq_message)
 
     def document(self) -> dict[str, Any]:
         """`show --json`; more than one record or trace, and what could not be read, are extra keys."""
@@ -70,7 +70,7 @@ class Story:
             "attempts": self.attempts,
             "logs": self.lines,
             "trace": self.trace,
-            "dlq": self.letter,
+            "dlq": self.dlq_message,
         }
         if len(self.records) > 1:
             shape["other_records"] = self.records[:-1]
@@ -81,7 +81,7 @@ class Story:
         return shape
 
 
-def tell(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:
+def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:
     """Read everything side by side. Raises NotFoundError where there is no sign of the event."""
     _check(event_id)
     story = Story(event_id)
@@ -100,8 +100,8 @@ def tell(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
     def read_letter() -> None:
         if found and all(ended(r) and r["status"] == "processed" for r in found):
             return  # looking into a queue disturbs it; there is no need to
-        look = inspect.inspect(aws, outputs, wanted=Wanted(ids=(event_id,)), limit=1, stop=stop)
-        story.letter = look.messages[0] if look.messages else None
+        look = inspect.inspect(aws, outputs, wanted=Filters(ids=(event_id,)), limit=1, stop=stop)
+        story.dlq_message = look.messages[0] if look.messages else None
 
     def read_records() -> None:
         story.records = whole(aws, outputs[Output.BUCKET], found)

@@ -84,7 +84,7 @@ def follow(
     stack: str,
     query: TraceQuery,
     *,
-    tell: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], None] = lambda _: None,
     now: Callable[[], int] = times.now_ms,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Summary]:
@@ -98,9 +98,9 @@ def follow(
             windows = _windows(aws, stack, replace(query, since=since, until=moment))
             found = sorted((s for window in windows for s in window), key=lambda s: s.start)
         except AwsError as error:
-            sleep(pace.after_trouble(error, tell))
+            sleep(pace.after_trouble(error, notify))
             continue
-        pace.recovered(tell)
+        pace.recovered(notify)
         came = False
         for summary in found:
             started = times.parse_when(summary.start)

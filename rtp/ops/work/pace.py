@@ -22,10 +22,10 @@ class Pace:
         self._idle = least
         self._trouble = 0.0
 
-    def recovered(self, tell: Callable[[str], None]) -> None:
+    def recovered(self, notify: Callable[[str], None]) -> None:
         """Tell it when the poll before this one had failed."""
         if self._trouble:
-            tell("Following again; nothing was missed.")
+            notify("Following again; nothing was missed.")
 
     def after(self, *, came: bool) -> float:
         """The wait after a poll that worked."""
@@ -33,11 +33,11 @@ class Pace:
         self._idle = self._least if came else min(self._most, self._idle * 1.3)
         return self._idle
 
-    def after_trouble(self, error: AwsError, tell: Callable[[str], None]) -> float:
+    def after_trouble(self, error: AwsError, notify: Callable[[str], None]) -> float:
         """The wait after one that failed, which is told once. Raises what does not pass by itself."""
         if not (isinstance(error, EndpointError) or error.code == "throttled"):
             raise error
         if not self._trouble:
-            tell(f"{error.message} Trying again.")
+            notify(f"{error.message} Trying again.")
         self._trouble = min(WORST_WAIT_S, self._trouble * 2 or self._least)
         return self._trouble

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-_LOOK_S = 0.1  # how often a waiting caller looks whether it should give up
+_POLL_SECONDS = 0.1  # how often a waiting caller looks whether it should give up
 
 
 @dataclass(slots=True)
 class Stop:
-    """Tells work to end. soon: nothing new is begun; now: what is under way is not waited for either."""
+    """Tells work to end. drain: nothing new is started; abort: what is under way is not waited for either."""
 
-    soon: threading.Event = field(default_factory=threading.Event)
-    now: threading.Event = field(default_factory=threading.Event)
+    drain: threading.Event = field(default_factory=threading.Event)
+    abort: threading.Event = field(default_factory=threading.Event)
 
 
 def each(
@@ -36,7 +36,7 @@ def each(
 ) -> Iterator[_Out]:
     """What `work` makes of each element, as it is ready. rate: elements, by weight, begun in a second.
 
-    An element that was begun is always answered for: by `work`, or by `abandon` when `stop.now` comes first.
+    An element that was begun is always answered for: by `work`, or by `abandon` when `stop.abort` comes first.
     An error in `work` stops the others, and is raised when they have ended.
     """
     run = _Run(elements, work, _Pace(rate, weigh), stop)
@@ -45,7 +45,7 @@ def each(
     for _ in range(threads):
         while (result := run.result()) is not None:
             yield result[0]
-        if stop.now.is_set():
+        if stop.abort.is_set():
             break
     for element in run.unanswered():
         yield from abandon(element)
@@ -103,7 +103,7 @@ class _Run(Generic[_In, _Out]):
                         self._results.put((result,))
         except BaseException as error:  # the caller raises it
             self.error = self.error or error
-            self._stop.soon.set()
+            self._stop.drain.set()
         finally:
             self._results.put(None)
 
@@ -111,7 +111,7 @@ class _Run(Generic[_In, _Out]):
         with self._turn:
             # The turn is waited for before an element is taken, so that none is taken in vain.
             delay = self._pace.delay()
-            if (delay > 0 and self._stop.soon.wait(delay)) or self._stop.soon.is_set():
+            if (delay > 0 and self._stop.drain.wait(delay)) or self._stop.drain.is_set():
                 return False
             for element in self._elements:
                 self._pace.given(element)
@@ -121,9 +121,9 @@ class _Run(Generic[_In, _Out]):
 
     def result(self) -> tuple[_Out] | None:
         """The next result; None when a thread has ended, or nothing is to be waited for any more."""
-        while not self._stop.now.is_set():
+        while not self._stop.abort.is_set():
             try:
-                return self._results.get(timeout=_LOOK_S)
+                return self._results.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
         return None

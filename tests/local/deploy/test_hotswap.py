@@ -34,14 +34,14 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_puts_things_right(
     (pipeline.root / "processors.py").write_text(PROCESSORS)
     # Then the difference is seen before it is deployed
     differs = pipeline.rtp("diff", "--fail", "--json", ok=False)
-    assert differs.code == 1 and {s["what"] for s in differs.json["strayed"]} == {"code"}
+    assert differs.code == 1 and {s["what"] for s in differs.json["diverged"]} == {"code"}
     assert "runs other code than was deployed" in pipeline.rtp("diff").stdout
     assert "runs other code than was deployed" in pipeline.rtp("deploy", "--dry-run").stderr
     # When it is deployed
     done = pipeline.rtp("deploy")
     # Then the functions run the old code again, and the operator is told
     assert code(pipeline) == before and "put back" in done.stderr
-    assert pipeline.rtp("diff", "--fail", "--json").json["strayed"] == []
+    assert pipeline.rtp("diff", "--fail", "--json").json["diverged"] == []
 
 
 def test_an_update_of_something_else_puts_the_code_right_too(pipeline: Project) -> None:

@@ -29,7 +29,7 @@ ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
 
 @pytest.fixture(scope="module")
-def mended(make_lab: Callable[..., Lab]) -> Lab:
+def restored(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(RTP_LOCAL_ALARM_SPEED="30")
 
 
@@ -38,8 +38,8 @@ def plain(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(RTP_LOCAL_WITHOUT=MENDS)
 
 
-def test_every_mend_fits(mended: Lab) -> None:
-    log = mended.engine.log_file.read_text()
+def test_every_mend_fits(restored: Lab) -> None:
+    log = restored.engine.log_file.read_text()
     assert not re.findall(r"left out \w+: .*", log)
 
 
@@ -281,10 +281,10 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_fault_is_there_without_the_mend_and_gone_with_it(
-    mended: Lab, plain: Lab, fault: Callable[[Lab], bool]
+    restored: Lab, plain: Lab, fault: Callable[[Lab], bool]
 ) -> None:
     assert fault(plain), "the engine has mended this itself: take the mend out"
-    assert not fault(mended)
+    assert not fault(restored)
 
 
 def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
@@ -299,7 +299,7 @@ def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
 
 @pytest.mark.parametrize(("without", "fed"), [("queue_urls", False), ("", True)])
 def test_queues_feed_their_functions_after_a_move_to_another_port(
-    make_lab: Callable[..., Lab], without: str, fed: bool
+    make_lab: Callable[..., Lab], without: str, ensure_enabled: bool
 ) -> None:
     # Given an engine whose port somebody else takes while it is stopped
     lab = make_lab(RTP_LOCAL_WITHOUT=without)
@@ -316,10 +316,10 @@ def test_queues_feed_their_functions_after_a_move_to_another_port(
     # When
     moved.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
     # Then
-    deadline = time.monotonic() + (20 if fed else 3)
+    deadline = time.monotonic() + (20 if ensure_enabled else 3)
     while sum(moved.depth(url)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert (sum(moved.depth(url)) == 0) == fed
+    assert (sum(moved.depth(url)) == 0) == ensure_enabled
 
 
 RACE = """

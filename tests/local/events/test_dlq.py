@@ -93,9 +93,9 @@ def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline)
     pipeline.bury(600)
     before = sorted(m.body for m in pipeline.dlq)
     # When it is looked at again and again, and some looks are broken off in the middle
-    broken = 0
+    interruption = 0
     for n in range(40):
-        if n >= 8 and broken:
+        if n >= 8 and interruption:
             break
         if n % 3 == 0:
             pipeline.project.rtp("dlq", "inspect", "--json")
@@ -104,12 +104,12 @@ def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline)
         wait_for(_begun(pipeline, look))
         look.send_signal(signal.SIGINT)
         _, stderr = look.communicate(timeout=60)
-        broken += look.returncode == 130
+        interruption += look.returncode == 130
         assert "Traceback" not in stderr
         # Then every message is there, and visible at once
         wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
     assert sorted(m.body for m in pipeline.dlq) == before
-    assert broken > 0
+    assert interruption > 0
     assert max(m.receives for m in pipeline.dlq) > 2  # the looks did happen
     pipeline.aws.call("sqs", "purge_queue", QueueUrl=pipeline.outputs[Output.DLQ_URL])
 

@@ -25,7 +25,7 @@ from rtp.errors import RefusedError, RtpError
 from rtp.ops import scaffold
 from rtp.ops.access import lease
 from rtp.ops.dlq.inspect import Inspection
-from rtp.ops.dlq.messages import Cause, DeadLetter
+from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.events.sent import Sent
 from rtp.ops.events.summary import Summary
 from rtp.ops.telemetry.story import Story
@@ -175,9 +175,9 @@ def test_an_option_that_is_only_a_value_places_nothing() -> None:
     assert suggest.placed("`rtp show --env=dev x`", {"env": "prod"}) == "`rtp show --env=dev x`"
 
 
-def dead(value: str) -> DeadLetter:
+def dead(value: str) -> DlqMessage:
     message = Message("m-1", "receipt", "{}", {}, 1_700_000_000_000, 1)
-    return DeadLetter(
+    return DlqMessage(
         "m-1", value, value, "{}", 2, "2026-01-01T00:00:00Z", Cause(value, value), value,
         1, "{}", "queue", Identity(value, 1), message,
     )  # fmt: skip
@@ -192,7 +192,7 @@ def stories(value: str) -> list[Story]:
         Story(value, records=[record("dead")]),
         Story(value, records=[record("failed")]),
         Story(value, records=[record("processing")]),
-        Story(value, records=[record("dead")], letter=dead(value)),
+        Story(value, records=[record("dead")], dlq_message=dead(value)),
     ]
 
 

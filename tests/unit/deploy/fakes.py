@@ -85,7 +85,7 @@ class Cloud:
             local=True,
         )
 
-    def tell(self, logical_id: str, status: str, reason: str = "", kind: str = "AWS::SQS::Queue") -> None:
+    def event(self, logical_id: str, status: str, reason: str = "", kind: str = "AWS::SQS::Queue") -> None:
         """An event, newest last."""
         own = logical_id == STACK
         self.events.append(
@@ -105,7 +105,7 @@ class Cloud:
 
     def _next(self, **_: Any) -> dict[str, Any]:
         for event in self.plan.pop(0):
-            self.tell(*event)
+            self.event(*event)
         return {}
 
     def _delete(self, **_: Any) -> dict[str, Any]:

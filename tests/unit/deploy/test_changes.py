@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtp.ops.stack.compare.changes import PropertyChange, compare, compare_outputs, differences, plainly
+from rtp.ops.stack.compare.changes import PropertyChange, compare, compare_outputs, differences, to_text
 from rtp.ops.stack.compare.replacement import replaces
 
 TABLE = {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "t", "KeySchema": [{"AttributeName": "id"}]}}
@@ -131,11 +131,11 @@ def test_outputs_are_compared_by_value() -> None:
 
 def test_values_are_read_plainly() -> None:
     paths = {"Tbl": "Storage/Table"}
-    assert plainly({"Fn::GetAtt": ["Tbl", "Arn"]}, paths) == "Storage/Table.Arn"
+    assert to_text({"Fn::GetAtt": ["Tbl", "Arn"]}, paths) == "Storage/Table.Arn"
     assert (
-        plainly({"Fn::Join": ["", [{"Fn::GetAtt": ["Tbl", "Arn"]}, "/index/*"]]}, paths) == "Storage/Table.Arn/index/*"
+        to_text({"Fn::Join": ["", [{"Fn::GetAtt": ["Tbl", "Arn"]}, "/index/*"]]}, paths) == "Storage/Table.Arn/index/*"
     )
-    assert plainly({"Ref": "AWS::Partition"}, paths) == "aws"
-    assert plainly("0123456789abcdef" * 4 + ".zip", paths) == "0123456789ab….zip"
-    assert plainly(None, paths) == "-"
-    assert len(plainly("x" * 1000, paths)) == 160
+    assert to_text({"Ref": "AWS::Partition"}, paths) == "aws"
+    assert to_text("0123456789abcdef" * 4 + ".zip", paths) == "0123456789ab….zip"
+    assert to_text(None, paths) == "-"
+    assert len(to_text("x" * 1000, paths)) == 160

@@ -13,12 +13,12 @@ from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, no_sleep
 def test_events_of_earlier_operations_are_not_told_again() -> None:
     # Given a stack with a past
     cloud = Cloud()
-    cloud.tell("Queue", "CREATE_FAILED", "long ago")
-    cloud.tell(STACK, "ROLLBACK_COMPLETE")
+    cloud.event("Queue", "CREATE_FAILED", "long ago")
+    cloud.event(STACK, "ROLLBACK_COMPLETE")
     follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
     # When something new happens
-    cloud.tell("Table", "CREATE_COMPLETE")
-    cloud.tell(STACK, "CREATE_COMPLETE")
+    cloud.event("Table", "CREATE_COMPLETE")
+    cloud.event(STACK, "CREATE_COMPLETE")
     told = [e.logical_id for e in follower.events() if e is not None]
     # Then only that is told
     assert told == ["Table"]
@@ -34,12 +34,12 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
         nonlocal looks
         looks += 1
         if looks == 2:
-            cloud.tell("Queue", "CREATE_FAILED", "no")
-            cloud.tell(STACK, "CREATE_FAILED", "failed")
+            cloud.event("Queue", "CREATE_FAILED", "no")
+            cloud.event(STACK, "CREATE_FAILED", "failed")
             cloud.status = "ROLLBACK_IN_PROGRESS"
         if looks == 4:
-            cloud.tell("Queue", "DELETE_COMPLETE")
-            cloud.tell(STACK, "ROLLBACK_COMPLETE")
+            cloud.event("Queue", "DELETE_COMPLETE")
+            cloud.event(STACK, "ROLLBACK_COMPLETE")
         return {"StackEvents": cloud.events[::-1]}
 
     follower = Follower(cloud.aws(describe_stack_events=events), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
@@ -54,16 +54,16 @@ def test_updates_of_what_does_not_change_are_left_out() -> None:
     cloud = Cloud()
     follower = Follower(cloud.aws(), STACK_ID, frozenset({"Fn"}), sleep=no_sleep)  # type: ignore[arg-type]
     for logical_id in ("Fn", "Topic"):
-        cloud.tell(logical_id, "UPDATE_COMPLETE")
-    cloud.tell("OldVersion", "DELETE_COMPLETE")
-    cloud.tell(STACK, "UPDATE_COMPLETE")
+        cloud.event(logical_id, "UPDATE_COMPLETE")
+    cloud.event("OldVersion", "DELETE_COMPLETE")
+    cloud.event(STACK, "UPDATE_COMPLETE")
     assert [e.logical_id for e in follower.events() if e] == ["Fn", "OldVersion"]
     assert (follower.done, follower.total) == (2, 2)
 
 
 def test_an_operation_of_somebody_else_is_followed_to_its_end_even_when_it_is_over_already() -> None:
     cloud = Cloud(status="UPDATE_COMPLETE")
-    cloud.tell(STACK, "UPDATE_COMPLETE")
+    cloud.event(STACK, "UPDATE_COMPLETE")
     follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
     list(follower.joined())
     assert follower.status == "UPDATE_COMPLETE"
@@ -72,8 +72,8 @@ def test_an_operation_of_somebody_else_is_followed_to_its_end_even_when_it_is_ov
 def test_steps_have_paths_and_counts() -> None:
     cloud = Cloud()
     follower = Follower(cloud.aws(), STACK_ID, frozenset({"T", "U"}), sleep=no_sleep)  # type: ignore[arg-type]
-    cloud.tell("T", "CREATE_COMPLETE")
-    cloud.tell(STACK, "CREATE_COMPLETE")
+    cloud.event("T", "CREATE_COMPLETE")
+    cloud.event(STACK, "CREATE_COMPLETE")
     steps = list(execute.told(follower, {"T": "Storage/Table"}))
     (event,) = [s for s in steps if isinstance(s, Event)]
     assert (event.path, event.done, event.total) == ("Storage/Table", 1, 2)
@@ -91,14 +91,14 @@ def failing(cloud: Cloud, template: dict[str, Any] | None = None, **answers: Any
 def test_the_first_cause_is_not_a_consequence_and_names_our_code() -> None:
     # Given a table that failed after others were cancelled because of it
     cloud = Cloud()
-    cloud.tell("Q", "CREATE_FAILED", "Resource creation cancelled")
-    cloud.tell(
+    cloud.event("Q", "CREATE_FAILED", "Resource creation cancelled")
+    cloud.event(
         "T",
         "CREATE_FAILED",
         'Resource handler returned message: "Table already exists: t" (RequestToken: 1, HandlerErrorCode: X)',
         "AWS::DynamoDB::Table",
     )
-    cloud.tell(STACK, "ROLLBACK_COMPLETE")
+    cloud.event(STACK, "ROLLBACK_COMPLETE")
     # When asked
     cause = failing(cloud)
     # Then it is the table, with its file and a tidy reason
@@ -112,8 +112,8 @@ def test_the_first_cause_is_not_a_consequence_and_names_our_code() -> None:
 def test_a_failing_custom_resource_brings_the_log_of_its_function() -> None:
     # Given a custom resource behind a function of the stack
     cloud = Cloud()
-    cloud.tell("Emptied", "DELETE_FAILED", "Received response status [FAILED]", "Custom::EmptyBuckets")
-    cloud.tell(STACK, "DELETE_FAILED")
+    cloud.event("Emptied", "DELETE_FAILED", "Received response status [FAILED]", "Custom::EmptyBuckets")
+    cloud.event(STACK, "DELETE_FAILED")
     template = {"Resources": {"Emptied": {"Properties": {"ServiceToken": {"Fn::GetAtt": ["Emptier", "Arn"]}}}}}
     lines = ["START 1", "AccessDenied in", "END 1", "REPORT 1"]
     # When asked for the cause
@@ -129,7 +129,7 @@ def test_a_failing_custom_resource_brings_the_log_of_its_function() -> None:
 
 def test_a_refusal_before_the_start_is_a_cause_too() -> None:
     cloud = Cloud()
-    cloud.tell(STACK, "ROLLBACK_COMPLETE", "Validation failed")
+    cloud.event(STACK, "ROLLBACK_COMPLETE", "Validation failed")
     refusal = {
         "EventId": "1",
         "OperationId": "o",
@@ -147,8 +147,8 @@ def test_a_refusal_before_the_start_is_a_cause_too() -> None:
 
 def test_the_error_names_cause_state_and_next_command() -> None:
     cloud = Cloud()
-    cloud.tell("T", "CREATE_FAILED", "Table already exists: t", "AWS::DynamoDB::Table")
-    cloud.tell(STACK, "ROLLBACK_COMPLETE")
+    cloud.event("T", "CREATE_FAILED", "Table already exists: t", "AWS::DynamoDB::Table")
+    cloud.event(STACK, "ROLLBACK_COMPLETE")
     error = execute.failure(STACK, "created", execute.Applied(0, "ROLLBACK_COMPLETE", "", failing(cloud)))
     assert error.message == (
         "shop-dev was not created: Storage/Table (rtp/infra/storage.py) failed: Table already exists: t. "

@@ -168,7 +168,7 @@ def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_pat
 
     def describe(**_: Any) -> Any:
         found = described(next(looks), cloud.status)
-        cloud.tell(STACK, "CREATE_COMPLETE")
+        cloud.event(STACK, "CREATE_COMPLETE")
         return {"Stacks": [found]}
 
     aws: Any = cloud.aws(describe_stacks=describe)
@@ -184,8 +184,8 @@ def test_what_deletes_looks_again_before_each_try() -> None:
     cloud.plan = [[]]
 
     def delete(**_: Any) -> Any:
-        cloud.tell(failed[0][0], failed[0][1], failed[0][2], kind=BUCKET)
-        cloud.tell(*failed[1])
+        cloud.event(failed[0][0], failed[0][1], failed[0][2], kind=BUCKET)
+        cloud.event(*failed[1])
         return {}
 
     looks = iter([None, RefusedError("another's")])

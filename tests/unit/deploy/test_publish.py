@@ -209,11 +209,11 @@ def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> 
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
     clock = iter(range(100))
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    told = list(alarm_watch.rang(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarm_watch.poll(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert [t for t in told if isinstance(t, Alarm)] == [told[-1]]
     # Given one that does not
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
-    told = list(alarm_watch.rang(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
+    told = list(alarm_watch.poll(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
     assert told and all(isinstance(t, float) for t in told)
 
 
@@ -232,10 +232,10 @@ def test_an_alarm_that_rang_and_is_quiet_again_has_rung_within_the_second_of_the
     clock = iter(range(100))
     kept: dict[str, Any] = {"sleep": lambda _: None, "clock": lambda: float(next(clock))}
     # Then it has rung
-    (rang,) = [a for a in alarm_watch.rang(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
-    assert (rang.state, rang.reason) == ("ALARM", "five failed")
+    (fired,) = [a for a in alarm_watch.poll(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
+    assert (fired.state, fired.reason) == ("ALARM", "five failed")
     # But a turn of an earlier second is not the update's
-    assert not [a for a in alarm_watch.rang(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
+    assert not [a for a in alarm_watch.poll(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
 
 
 def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:

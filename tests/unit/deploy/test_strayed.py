@@ -44,30 +44,30 @@ def built(tmp_path: Path) -> Assembly:
 
 
 def test_what_runs_as_deployed_is_no_stray(built: Assembly, tmp_path: Path) -> None:
-    assert hotswap.strayed(running(tmp_path), template(), built, PATHS) == ()
+    assert hotswap.diverged(running(tmp_path), template(), built, PATHS) == ()
 
 
 def test_other_code_is_told_with_what_becomes_of_it(built: Assembly, tmp_path: Path) -> None:
     # Given the source as it was deployed, and a function that was hotswapped since
-    (stray,) = hotswap.strayed(running(tmp_path, CodeSha256=sha256(b"other")), template(), built, PATHS)
+    (stray,) = hotswap.diverged(running(tmp_path, CodeSha256=sha256(b"other")), template(), built, PATHS)
     assert (stray.function, stray.what) == (WORKER, "code")
     assert stray.said.startswith("Processing/Worker runs other code than was deployed")
     assert "a deploy puts it back" in stray.said
 
 
 def test_other_limits_are_told(built: Assembly, tmp_path: Path) -> None:
-    (stray,) = hotswap.strayed(running(tmp_path, Timeout=7), template(), built, PATHS)
+    (stray,) = hotswap.diverged(running(tmp_path, Timeout=7), template(), built, PATHS)
     assert stray.what == "limits"
 
 
 def test_what_a_deploy_changes_anyhow_is_no_stray(built: Assembly, tmp_path: Path) -> None:
     old = template(Code={"S3Key": "old.zip"}, Timeout=7)
-    assert hotswap.strayed(running(tmp_path, Timeout=7, CodeSha256=sha256(b"old")), old, built, PATHS) == ()
-    assert hotswap.strayed(running(tmp_path), {}, built, PATHS) == ()
+    assert hotswap.diverged(running(tmp_path, Timeout=7, CodeSha256=sha256(b"old")), old, built, PATHS) == ()
+    assert hotswap.diverged(running(tmp_path), {}, built, PATHS) == ()
 
 
 def test_a_function_that_is_gone_is_told(built: Assembly) -> None:
-    (stray,) = hotswap.strayed({WORKER: None}, template(), built, PATHS)
+    (stray,) = hotswap.diverged({WORKER: None}, template(), built, PATHS)
     assert stray.what == "gone" and "rtp destroy" in stray.said
 
 
@@ -77,4 +77,4 @@ def test_who_may_not_look_is_told_nothing(built: Assembly, tmp_path: Path) -> No
 
     aws: Any = FakeAws({"get_function_configuration": denied})
     found = hotswap.running(aws, Environment(name="dev", project="shop", root=tmp_path))
-    assert hotswap.strayed(found, template(), built, PATHS) == ()
+    assert hotswap.diverged(found, template(), built, PATHS) == ()

@@ -174,7 +174,7 @@ def test_without_consent_nothing_is_done() -> None:
 def test_a_rollback_that_got_stuck_is_tried_again() -> None:
     # Given an update whose rollback could not put the queue back
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[[(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
-    cloud.tell("Queue", "UPDATE_FAILED", "AccessDenied")
+    cloud.event("Queue", "UPDATE_FAILED", "AccessDenied")
     operator = Operator()
     # When
     aws, steps = mend(cloud, operator)
@@ -188,7 +188,7 @@ def test_a_rollback_that_fails_again_may_leave_resources_out() -> None:
     # Given one that fails a second time
     again = [("Queue", "UPDATE_FAILED", "AccessDenied"), (STACK, "UPDATE_ROLLBACK_FAILED", "")]
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[again, [(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
-    cloud.tell("Queue", "UPDATE_FAILED", "AccessDenied")
+    cloud.event("Queue", "UPDATE_FAILED", "AccessDenied")
     operator = Operator()
     # When
     aws, _ = mend(cloud, operator)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from rtp.aws import queues
 from rtp.errors import UsageError
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq.filters import Wanted, pattern
+from rtp.ops.dlq.filters import Filters, pattern
 from rtp.ops.dlq.inspect import inspect
-from rtp.ops.dlq.messages import Cause, DeadLetter
+from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
@@ -45,10 +45,10 @@ def envelope(payload: Any, **more: Any) -> str:
 
 
 def test_a_message_that_the_worker_put_there_says_why() -> None:
-    letter = dlq.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
+    dlq_message = dlq.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
 
-    assert (letter.identity, letter.type, letter.kind) == (("e5", 5), "order.created", "queue")
-    assert letter.error == Cause("Reject", "negative total")
+    assert (dlq_message.identity, dlq_message.type, dlq_message.kind) == (("e5", 5), "order.created", "queue")
+    assert dlq_message.error == Cause("Reject", "negative total")
 
 
 def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
@@ -56,10 +56,10 @@ def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
     aws = FakeAws()
     aws.record("req-1", 42, status="dead", attempt_count=3)
     body = envelope({"type": "order.created", "data": {}})
-    (letter,) = dlq.joined(aws, TABLE, [message(body)])
+    (dlq_message,) = dlq.joined(aws, TABLE, [message(body)])
     # Then that is the time which it goes back with
-    sent = {name: value["StringValue"] for name, value in dlq.attributes(letter, {}).items()}
-    assert letter.identity == ("req-1", 42)
+    sent = {name: value["StringValue"] for name, value in dlq.attributes(dlq_message, {}).items()}
+    assert dlq_message.identity == ("req-1", 42)
     assert (sent["rtp_request_id"], sent["rtp_request_time"]) == ("req-1", "42")
 
 
@@ -67,17 +67,22 @@ def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
     aws = FakeAws()
     aws.record("e5", 5, status="dead", attempt_count=7, trace_id="1-2", error={"type": "E", "message": "boom 12"})
 
-    (letter,) = dlq.joined(aws, TABLE, [message(event(5))])
+    (dlq_message,) = dlq.joined(aws, TABLE, [message(event(5))])
 
-    assert (letter.error, letter.attempts, letter.runs, letter.trace_id) == (Cause("E", "boom 12"), 7, 7, "1-2")
-    assert letter.error.signature == Cause("E", "boom 77").signature
+    assert (dlq_message.error, dlq_message.attempts, dlq_message.runs, dlq_message.trace_id) == (
+        Cause("E", "boom 12"),
+        7,
+        7,
+        "1-2",
+    )
+    assert dlq_message.error.signature == Cause("E", "boom 77").signature
 
 
 def test_without_any_record_the_reason_is_not_made_up() -> None:
-    (letter,) = dlq.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
+    (dlq_message,) = dlq.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
 
-    assert letter.error == Cause("", dlq.UNKNOWN)
-    assert (letter.attempts, letter.runs) == (2, 0)
+    assert dlq_message.error == Cause("", dlq.UNKNOWN)
+    assert (dlq_message.attempts, dlq_message.runs) == (2, 0)
 
 
 def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
@@ -91,20 +96,25 @@ def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
 
 
 def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
-    letter = dlq.read(message(envelope(json.loads(event(5)))))
+    dlq_message = dlq.read(message(envelope(json.loads(event(5)))))
 
-    assert (letter.kind, letter.id, letter.type, letter.attempts) == ("async", "e5", "order.created", 3)
-    assert letter.error == Cause("KeyError", "'total'")
-    assert json.loads(letter.event) == json.loads(event(5))
-    assert letter.body != letter.event
+    assert (dlq_message.kind, dlq_message.id, dlq_message.type, dlq_message.attempts) == (
+        "async",
+        "e5",
+        "order.created",
+        3,
+    )
+    assert dlq_message.error == Cause("KeyError", "'total'")
+    assert json.loads(dlq_message.event) == json.loads(event(5))
+    assert dlq_message.body != dlq_message.event
 
 
 def test_an_api_request_in_it_holds_the_event_in_its_body() -> None:
     request = {"httpMethod": "POST", "requestContext": {"requestId": "x"}, "body": event(5)}
 
-    letter = dlq.read(message(envelope(request)))
+    dlq_message = dlq.read(message(envelope(request)))
 
-    assert (letter.id, letter.event) == ("e5", event(5))
+    assert (dlq_message.id, dlq_message.event) == ("e5", event(5))
 
 
 def test_numbers_in_an_envelope_stay_exact() -> None:
@@ -119,16 +129,16 @@ def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
     aws = FakeAws()
     aws.record("req-1", 99, status="dead", attempt_count=3, error={"type": "E", "message": "m"})
 
-    (letter,) = dlq.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
+    (dlq_message,) = dlq.joined(aws, TABLE, [message(envelope({"type": "a", "data": {}}))])
 
-    assert letter.identity == ("req-1", 99)
-    assert letter.error == Cause("E", "m")  # the record knows better than Lambda
+    assert dlq_message.identity == ("req-1", 99)
+    assert dlq_message.error == Cause("E", "m")  # the record knows better than Lambda
 
 
 def test_lambdas_own_attributes_say_why_too() -> None:
-    letter = dlq.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
+    dlq_message = dlq.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
 
-    assert (letter.kind, letter.error.message, letter.event) == ("async", "boom", event(5))
+    assert (dlq_message.kind, dlq_message.error.message, dlq_message.event) == ("async", "boom", event(5))
 
 
 JSON = st.recursive(
@@ -147,19 +157,19 @@ JSON = st.recursive(
 def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, str]) -> None:
     aws = FakeAws()
 
-    (letter,) = dlq.joined(aws, TABLE, [message(body, receives=1, **attributes)])
+    (dlq_message,) = dlq.joined(aws, TABLE, [message(body, receives=1, **attributes)])
 
-    assert letter.error.message or letter.error.type
-    assert json.loads(json_values.dumps(letter))["body"] == body
-    assert Wanted()(letter)
+    assert dlq_message.error.message or dlq_message.error.type
+    assert json.loads(json_values.dumps(dlq_message))["body"] == body
+    assert Filters()(dlq_message)
 
 
 def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
-    letter = dlq.read(
+    dlq_message = dlq.read(
         message('{"type": "a", "data": {}}', rtp_error_type="E", rtp_error_message="m", mine="kept", rtp_source="api")
     )
 
-    made = dlq.attributes(letter, {"rtp_source": "redrive", "rtp_redrive": "run"})
+    made = dlq.attributes(dlq_message, {"rtp_source": "redrive", "rtp_redrive": "run"})
 
     assert {k: v["StringValue"] for k, v in made.items()} == {
         "mine": "kept",
@@ -176,7 +186,7 @@ def test_never_more_than_the_ten_attributes_that_sqs_takes() -> None:
     assert len(dlq.attributes(dlq.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"})) == 10
 
 
-def letters() -> list[DeadLetter]:
+def dlq_messages() -> list[DlqMessage]:
     return [
         dlq.read(message(event(1), rtp_error_type="KeyError", rtp_error_message="'total'")),
         dlq.read(message(event(2), rtp_error_type="Reject", rtp_error_message="negative 5")),
@@ -187,23 +197,23 @@ def letters() -> list[DeadLetter]:
 @pytest.mark.parametrize(
     ("wanted", "ids"),
     [
-        (Wanted(), ["e1", "e2", "e3"]),
-        (Wanted(ids=("e1", "e3")), ["e1", "e3"]),
-        (Wanted(types=("other",)), ["e3"]),
-        (Wanted(error="reject"), ["e2", "e3"]),
-        (Wanted(error=Cause("Reject", "negative 7").signature), ["e2", "e3"]),
-        (Wanted(grep=pattern('"n": [23]')), ["e2", "e3"]),
-        (Wanted(error="reject", types=("order.created",)), ["e2"]),
-        (Wanted(since=1_700_000_000_001), []),
-        (Wanted(message_ids=frozenset()), []),
+        (Filters(), ["e1", "e2", "e3"]),
+        (Filters(ids=("e1", "e3")), ["e1", "e3"]),
+        (Filters(types=("other",)), ["e3"]),
+        (Filters(error="reject"), ["e2", "e3"]),
+        (Filters(error=Cause("Reject", "negative 7").signature), ["e2", "e3"]),
+        (Filters(grep=pattern('"n": [23]')), ["e2", "e3"]),
+        (Filters(error="reject", types=("order.created",)), ["e2"]),
+        (Filters(since=1_700_000_000_001), []),
+        (Filters(message_ids=frozenset()), []),
     ],
 )
-def test_every_filter_that_is_given_holds(wanted: Wanted, ids: list[str]) -> None:
-    assert [letter.id for letter in letters() if wanted(letter)] == ids
+def test_every_filter_that_is_given_holds(wanted: Filters, ids: list[str]) -> None:
+    assert [dlq_message.id for dlq_message in dlq_messages() if wanted(dlq_message)] == ids
 
 
 def test_like_causes_are_one_group_the_most_first() -> None:
-    assert dlq.grouped(letters()) == [
+    assert dlq.grouped(dlq_messages()) == [
         (Cause("Reject", "negative 7").signature, 2),
         (Cause("KeyError", "'total'").signature, 1),
     ]
@@ -218,7 +228,7 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
     aws = FakeAws()
     aws.put(DLQ, event(1), rtp_error_type="Reject", rtp_error_message="no")
 
-    found = json.loads(json_values.dumps(inspect(aws, OUTPUTS, wanted=Wanted(), limit=10, stop=Stop())))
+    found = json.loads(json_values.dumps(inspect(aws, OUTPUTS, wanted=Filters(), limit=10, stop=Stop())))
 
     assert list(found) == ["queue", "depth", "messages", "groups"]
     assert list(found["messages"][0]) == [
@@ -234,7 +244,7 @@ def test_looking_leaves_every_message_visible_and_as_it_was() -> None:
         aws.put(DLQ, event(n))
 
     for _ in range(3):
-        found = inspect(aws, OUTPUTS, wanted=Wanted(), limit=1000, stop=Stop())
+        found = inspect(aws, OUTPUTS, wanted=Filters(), limit=1000, stop=Stop())
         assert sorted(m.id for m in found.messages) == sorted(f"e{n}" for n in range(57))
 
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 57
@@ -252,7 +262,7 @@ def test_a_look_that_fails_in_the_middle_gives_back_what_it_had() -> None:
 
     aws.fault = fault
     with pytest.raises(KeyboardInterrupt):
-        inspect(aws, OUTPUTS, wanted=Wanted(), limit=1000, stop=Stop())
+        inspect(aws, OUTPUTS, wanted=Filters(), limit=1000, stop=Stop())
 
     assert aws.visible(DLQ) == 40
 
@@ -262,9 +272,9 @@ def test_looking_ends_when_enough_was_found_or_it_is_told_to() -> None:
     for n in range(500):
         aws.put(DLQ, event(n))
 
-    assert len(inspect(aws, OUTPUTS, wanted=Wanted(), limit=5, stop=Stop()).messages) == 5
+    assert len(inspect(aws, OUTPUTS, wanted=Filters(), limit=5, stop=Stop()).messages) == 5
     assert aws.calls["receive_message"] < 10
     stop = Stop()
-    stop.soon.set()
-    assert inspect(aws, OUTPUTS, wanted=Wanted(), limit=5, stop=stop).messages == []
+    stop.drain.set()
+    assert inspect(aws, OUTPUTS, wanted=Filters(), limit=5, stop=stop).messages == []
     assert aws.visible(DLQ) == 500

@@ -32,7 +32,7 @@ def test_elements_are_taken_as_they_are_needed() -> None:
 
     for _ in pool.each(source(), lambda n: [n], threads=2, stop=stop, abandon=lambda n: [n]):
         if len(taken) > 20:
-            stop.soon.set()
+            stop.drain.set()
 
     assert len(taken) < 1_000_000
 
@@ -51,7 +51,7 @@ def test_stopping_soon_finishes_what_is_under_way() -> None:
     def work(n: int) -> list[int]:
         begun.append(n)
         if len(begun) == 3:
-            stop.soon.set()
+            stop.drain.set()
         time.sleep(0.02)
         return [n]
 
@@ -71,8 +71,8 @@ def test_stopping_now_answers_for_what_is_under_way() -> None:
 
     def pull() -> None:
         entered.wait()
-        stop.soon.set()
-        stop.now.set()
+        stop.drain.set()
+        stop.abort.set()
 
     threading.Thread(target=pull).start()
     done = list(pool.each(range(10), work, threads=2, stop=stop, abandon=lambda n: [f"left {n}"]))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
-from rtp.ops.dlq.filters import Wanted
+from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import Moved, Redrive
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-ALL = Wanted()
+ALL = Filters()
 
 
 class Killed(BaseException):
@@ -36,7 +36,7 @@ def writer(place: Path, what: str = "redrive") -> journal.Writer:
     return journal.Writer(place, what=what, stack="shop-dev", account="1", sync=False)
 
 
-def redrive(aws: FakeAws, place: Path, *, wanted: Wanted = ALL, limit: int | None = None) -> list[Moved]:
+def redrive(aws: FakeAws, place: Path, *, wanted: Filters = ALL, limit: int | None = None) -> list[Moved]:
     with writer(place) as log:
         work = Redrive(aws, OUTPUTS, log, wanted=wanted, stop=Stop(), clock=lambda: 0.0)
         try:
@@ -72,7 +72,7 @@ def test_what_is_not_wanted_stays_and_is_visible(tmp_path: Path) -> None:
     for n in range(100, 120):
         aws.put(DLQ, event(n, "other"))
 
-    moved = redrive(aws, tmp_path, wanted=Wanted(types=("other",)))
+    moved = redrive(aws, tmp_path, wanted=Filters(types=("other",)))
 
     assert {m.type for m in moved} == {"other"}
     assert len(aws.bodies(QUEUE)) == 20
@@ -89,7 +89,7 @@ def test_a_limit_is_kept(tmp_path: Path) -> None:
 def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
     aws = filled(25)
     with writer(tmp_path) as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop(), clock=lambda: 0.0)
+        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop(), clock=lambda: 0.0)
         first = list(work.move(1))
         assert (len(first), len(aws.bodies(QUEUE))) == (1, 1)
         rest = list(work.move())
@@ -134,15 +134,15 @@ def test_a_filter_meets_all_of_a_deep_queue_though_the_first_show_themselves_aga
 
     aws.fault = slow
     # When the one that lies behind them is wanted / Then it is found
-    assert [m.id for m in redrive(aws, tmp_path, wanted=Wanted(types=("other",)))] == ["e999"]
+    assert [m.id for m in redrive(aws, tmp_path, wanted=Filters(types=("other",)))] == ["e999"]
     aws.put(DLQ, event(999, "other"))
-    assert purged(aws, tmp_path, wanted=Wanted(types=("other",))).deleted == 1
+    assert purged(aws, tmp_path, wanted=Filters(types=("other",))).deleted == 1
     assert aws.visible(DLQ) == 400
 
 
 def test_an_id_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert purged(filled(3), tmp_path, wanted=Wanted(ids=("nope",))).missing == ["nope"]
-    assert purged(filled(3), tmp_path, wanted=Wanted(ids=("nope",)), limit=1).missing == []
+    assert purged(filled(3), tmp_path, wanted=Filters(ids=("nope",))).missing == ["nope"]
+    assert purged(filled(3), tmp_path, wanted=Filters(ids=("nope",)), limit=1).missing == []
 
 
 def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> 
         return clock
 
     with writer(tmp_path) as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop(), tell=told.append, clock=now)
+        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop(), notify=told.append, clock=now)
         moved = list(work.move())
 
     assert len(moved) == 3
@@ -245,7 +245,7 @@ def test_edited_events_go_instead(tmp_path: Path) -> None:
     first = aws.queues[DLQ][0].message_id
     with writer(tmp_path) as log:
         work = Redrive(
-            aws, OUTPUTS, log, wanted=Wanted(message_ids=frozenset([first])), stop=Stop(), bodies={first: event(77)}
+            aws, OUTPUTS, log, wanted=Filters(message_ids=frozenset([first])), stop=Stop(), bodies={first: event(77)}
         )
         list(work.move())
         work.release()
@@ -355,7 +355,7 @@ def test_there_may_be_nothing_to_undo(tmp_path: Path) -> None:
         journal.load(tmp_path, "x")
 
 
-def purged(aws: FakeAws, place: Path, *, wanted: Wanted = ALL, limit: int | None = None) -> purge.Purged:
+def purged(aws: FakeAws, place: Path, *, wanted: Filters = ALL, limit: int | None = None) -> purge.Purged:
     with writer(place, "purge") as log:
         return purge.purge(aws, OUTPUTS, log, wanted=wanted, limit=limit, stop=Stop())
 
@@ -364,7 +364,7 @@ def test_a_purge_deletes_what_is_wanted_and_can_be_undone(tmp_path: Path) -> Non
     aws = filled(23)
     aws.put(DLQ, event(99, "other"))
 
-    done = purged(aws, tmp_path, wanted=Wanted(types=("order.created",)))
+    done = purged(aws, tmp_path, wanted=Filters(types=("order.created",)))
 
     assert (done.deleted, done.kept) == (23, 0)
     assert aws.bodies(DLQ) == [event(99, "other")]

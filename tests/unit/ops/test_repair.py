@@ -14,8 +14,8 @@ from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
 from rtp.ops.dlq import edit, journal
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq.filters import Wanted
-from rtp.ops.dlq.messages import DeadLetter
+from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.messages import DlqMessage
 from rtp.ops.dlq.redrive import Redrive
 from rtp.ops.dlq.repair import Repair, run
 from rtp.ops.work.pool import Stop
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def repaired(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Repair:
     with journal.Writer(place, what="redrive", stack="s", account="1") as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Wanted(), stop=Stop())
+        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop())
         done = Repair(log.run)
         settings = {"canary": True, "wait": False, "limit": None, **options}
         for _ in run(aws, OUTPUTS, work, done, timeout_s=timeout_s, stop=Stop(), **settings):
@@ -128,10 +128,10 @@ def test_a_killed_process_of_this_machine_is_not_waited_for() -> None:
         assert found.what == "dlq purge"
 
 
-def letters() -> list[DeadLetter]:
+def dlq_messages() -> list[DlqMessage]:
     return [
         dlq.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
-        DeadLetter("m2", "e2", "a", event(2), 1, "", dlq.Cause("", ""), "", *(_inner())),
+        DlqMessage("m2", "e2", "a", event(2), 1, "", dlq.Cause("", ""), "", *(_inner())),
     ]
 
 
@@ -149,7 +149,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
         file.write_text(after if isinstance(after, str) else json.dumps(after))
         return 0
 
-    return edit.edited(letters(), environ={"EDITOR": "ed"}, call=editor)
+    return edit.edited(dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
 
 
 def test_what_is_not_touched_goes_as_it_was_beside_what_is() -> None:
@@ -201,15 +201,15 @@ def test_what_is_no_event_any_more_is_refused_and_kept(after: str) -> None:
 
 def test_an_editor_that_fails_or_is_not_there_changes_nothing() -> None:
     with pytest.raises(RefusedError, match="nothing was changed"):
-        edit.edited(letters(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
+        edit.edited(dlq_messages(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
     with pytest.raises(ConfigError, match="cannot be run"):
-        edit.edited(letters(), environ={"VISUAL": "/no/such/editor"})
+        edit.edited(dlq_messages(), environ={"VISUAL": "/no/such/editor"})
     with pytest.raises(ConfigError, match="No closing quotation"):
-        edit.edited(letters(), environ={"EDITOR": 'vi "x'})
+        edit.edited(dlq_messages(), environ={"EDITOR": 'vi "x'})
 
     def remove(argv: list[str]) -> int:
         Path(argv[-1]).unlink()
         return 0
 
     with pytest.raises(RefusedError, match="nothing was changed"):
-        edit.edited(letters(), environ={}, call=remove)
+        edit.edited(dlq_messages(), environ={}, call=remove)

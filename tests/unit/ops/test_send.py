@@ -134,7 +134,7 @@ def test_nobody_there_fails_the_event_and_ends_the_run() -> None:
     assert (sent.status, sent.http_status) == ("failed", None)
     assert sent.error == {"type": "NoAnswer", "message": "Nothing answered at http://x"}
     assert len(service.pauses) == 4
-    assert stop.soon.is_set()
+    assert stop.drain.is_set()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) 
 
     _, service = send(answer, stop=stop)
 
-    assert stop.soon.is_set()
+    assert stop.drain.is_set()
     assert service.pauses == []
 
 

@@ -303,9 +303,9 @@ def test_an_asynchronous_invocation_without_an_event_goes_to_the_dlq(payload: An
     assert len(here.dead_lettered()) == 1
 
 
-def _always(broken: str) -> fakes.Fault:
+def _always(interruption: str) -> fakes.Fault:
     def fault(name: str, _: dict[str, Any]) -> None:
-        if name == broken:
+        if name == interruption:
             raise fakes.error("InternalServerError")
 
     return fault

@@ -204,11 +204,11 @@ def test_another_stack_of_the_name_says_nothing_of_this_one(answers: Answers) ->
 
 
 def test_a_client_that_cannot_be_made_is_an_answer_too(answers: Answers) -> None:
-    def broken(_service: str) -> Any:
+    def interruption(_service: str) -> Any:
         raise RuntimeError("no credentials")
 
     event = {"RequestType": "Delete", "ResponseURL": answers[0], "StackId": STACK_ID, "RequestId": "r"}
-    emptier.guarded_handler({**event, "LogicalResourceId": "l"}, Context(), broken)
+    emptier.guarded_handler({**event, "LogicalResourceId": "l"}, Context(), interruption)
     assert [a["Status"] for a in answers[1]] == ["SUCCESS"]
 
 

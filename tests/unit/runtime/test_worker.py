@@ -529,16 +529,16 @@ BATCHES = (
 @settings(deadline=None)
 @given(*BATCHES)
 def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
-    batch: list[tuple[str, int, int]], broken: str, nth: int
+    batch: list[tuple[str, int, int]], interruption: str, nth: int
 ) -> None:
-    answers_exactly(batch, broken, nth)
+    answers_exactly(batch, interruption, nth)
 
 
-def answers_exactly(batch: list[tuple[str, int, int]], broken: str, nth: int) -> None:
+def answers_exactly(batch: list[tuple[str, int, int]], interruption: str, nth: int) -> None:
     here = world()
     here.processor("t", act)
     for service in (here.dynamo, here.s3, here.sqs):
-        service.fault = _fails_from(broken, nth) if broken else None
+        service.fault = _fails_from(interruption, nth) if interruption else None
     records = [
         message(
             "{" if do == "invalid" else fakes.event(f"e{position}", "t" if do in OUTCOMES else "other", do=do),
@@ -554,7 +554,7 @@ def answers_exactly(batch: list[tuple[str, int, int]], broken: str, nth: int) ->
     failed = failures(answer)
     assert len(failed) == len(set(failed))
     assert set(failed) <= {record["messageId"] for record in records}
-    if not broken or broken == "change_message_visibility":
+    if not interruption or interruption == "change_message_visibility":
         twice = [id for do, id, _ in batch if do == "invalid"]  # without ids of their own they are one event
         expected = {f"m{id}" for do, id, _ in batch if do not in DONE}
         assert set(failed) == expected, twice

@@ -32,7 +32,7 @@ def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None
         cast("Aws", fake),
         OUTPUTS,
         logs.LogQuery(since=START + since, **query),
-        tell=(told if told is not None else []).append,
+        notify=(told if told is not None else []).append,
         now=fake.clock.now,
         sleep=sleep,
     )
@@ -169,7 +169,7 @@ def test_a_group_that_is_made_later_is_waited_for() -> None:
 
     with pytest.raises(Over):
         for event in logs.follow(
-            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), tell=told.append, now=fake.clock.now, sleep=sleep
+            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), notify=told.append, now=fake.clock.now, sleep=sleep
         ):
             seen.append(event.message)
 

@@ -159,7 +159,7 @@ def test_following_tells_each_trace_once_when_it_is_complete_through_throttling(
     query = traces.TraceQuery(since=d.START_MS, until=NOW)
     with pytest.raises(Over):
         for s in traces.follow(
-            cast("Aws", fake), "shop-dev", query, tell=told.append, now=lambda: clock[0], sleep=sleep
+            cast("Aws", fake), "shop-dev", query, notify=told.append, now=lambda: clock[0], sleep=sleep
         ):
             seen.append(s.id)
 

@@ -28,7 +28,7 @@ def arn(aws: Aws, name: str) -> str:
     return f"arn:{partition(aws.region)}:cloudwatch:{aws.region}:{aws.account}:alarm:{name}"
 
 
-def rang(
+def poll(
     aws: Aws,
     watched: tuple[alarms.Alarm, ...],
     seconds: float,
@@ -45,7 +45,7 @@ def rang(
     since_ms -= since_ms % 1000  # an engine gives these times in whole seconds
     names = [a.name for a in watched]
     while (left := deadline - clock()) > 0:
-        found = [_as_it_rang(aws, a, since_ms) for a in alarms.alarms(aws, names)]
+        found = [_as_fired(aws, a, since_ms) for a in alarms.alarms(aws, names)]
         ringing = [a for a in found if a is not None]
         if ringing:
             yield ringing[0]
@@ -54,7 +54,7 @@ def rang(
         sleep(min(left, 0.5 if aws.local else 10.0))
 
 
-def _as_it_rang(aws: Aws, alarm: alarms.Alarm, since_ms: int) -> alarms.Alarm | None:
+def _as_fired(aws: Aws, alarm: alarms.Alarm, since_ms: int) -> alarms.Alarm | None:
     if alarm.state == "ALARM":
         return alarm
     if alarm.since is None or times.ms(alarm.since) < since_ms:

@@ -56,15 +56,15 @@ def watch(
     recheck: raises where the stack is another's by then.
     """
     yield Phase("watching the alarms")
-    rang = None
-    for look in alarm_watch.rang(aws, watched, seconds, since_ms=since_ms):
+    fired = None
+    for look in alarm_watch.poll(aws, watched, seconds, since_ms=since_ms):
         if isinstance(look, float):
             yield Tick(0, 0, round(seconds - look, 2))
         else:
-            rang = look
-    if rang is None:
+            fired = look
+    if fired is None:
         return
-    yield Warn(f"{rang.name} is in ALARM: {rang.reason}")
+    yield Warn(f"{fired.name} is in ALARM: {fired.reason}")
     recheck()
     yield Phase("rolling back")
     stack = environment.names.stack
@@ -72,4 +72,4 @@ def watch(
     yield from execute.apply(
         aws, before, taken, expected=frozenset(), rollback=True, paths=paths, template=old, underway=underway
     )
-    taken.reason = f"{rang.name} rang ({rang.reason})"
+    taken.reason = f"{fired.name} rang ({fired.reason})"

@@ -30,7 +30,7 @@ _SAID = {
 
 
 @dataclass(frozen=True, slots=True)
-class Strayed:
+class Divergence:
     """A function that is not as it was deployed, of which CloudFormation knows nothing. what: code, limits or gone."""
 
     function: str
@@ -54,9 +54,9 @@ def running(aws: Aws, environment: Environment) -> dict[str, Function | None]:
         raise
 
 
-def strayed(
+def diverged(
     found: Mapping[str, Function | None], old: Mapping[str, Any], built: Assembly, paths: Mapping[str, str]
-) -> tuple[Strayed, ...]:
+) -> tuple[Divergence, ...]:
     """What of the running functions is not as the stack's template `old` says, where `built` is to change nothing."""
     strays = []
     for logical_id, wanted in _expected(built.template, found).items():
@@ -66,12 +66,12 @@ def strayed(
         name, path = str(wanted["FunctionName"]), paths.get(logical_id, "")
         function = found[name]
         if function is None:
-            strays.append(Strayed(name, path, "gone"))
+            strays.append(Divergence(name, path, "gone"))
             continue
         if was.get("Code") == wanted["Code"] and _other_code(function, built, wanted) is not None:
-            strays.append(Strayed(name, path, "code"))
+            strays.append(Divergence(name, path, "code"))
         if _limits(was) == _limits(wanted) != (function.timeout_s, function.memory_mb):
-            strays.append(Strayed(name, path, "limits"))
+            strays.append(Divergence(name, path, "limits"))
     return tuple(strays)
 
 
@@ -97,7 +97,7 @@ def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping
             yield from (Warn(w) for w in warnings)
 
 
-def fed(aws: Aws, queue_arn: str) -> Iterator[Warn]:
+def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
     """Have the worker fed where its event source stands still.
 
     CloudFormation knows nothing of that. A destroy that was killed leaves it so, and so does a hand in the console.

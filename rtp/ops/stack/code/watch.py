@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-_LOOK_S = 0.15
+_POLL_SECONDS = 0.15
 _QUIET_S = 0.05  # an editor saves in several steps
 _SKIPPED = frozenset({"__pycache__", ".git", ".venv", ".rtp", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
@@ -37,7 +37,7 @@ def changes(
     """Names of the files that were saved, made or deleted, each time some were, for ever."""
     before = snapshot(paths())
     while True:
-        sleep(_LOOK_S)
+        sleep(_POLL_SECONDS)
         now = snapshot(paths())
         if now == before:
             continue

@@ -118,9 +118,9 @@ def differences(before: Any, after: Any, path: str = "") -> Iterator[PropertyCha
         yield PropertyChange(path, before, after)
 
 
-def plainly(value: Any, paths: Mapping[str, str], *, limit: int = _SHORT) -> str:
+def to_text(value: Any, paths: Mapping[str, str], *, limit: int = _SHORT) -> str:
     """A template's value as people read it: references by construct path, joins joined."""
-    text = _HASH.sub(r"\1…", _plainly(value, paths))
+    text = _HASH.sub(r"\1…", _to_text(value, paths))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -162,22 +162,22 @@ def _intrinsic(value: dict[str, Any]) -> bool:
     return len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::", "Condition"))
 
 
-def _plainly(value: Any, paths: Mapping[str, str]) -> str:
+def _to_text(value: Any, paths: Mapping[str, str]) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        return ", ".join(_plainly(v, paths) for v in value)
+        return ", ".join(_to_text(v, paths) for v in value)
     if not isinstance(value, dict):
         return str(value)
     if not _intrinsic(value):
-        return "{" + ", ".join(f"{k}: {_plainly(v, paths)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{k}: {_to_text(v, paths)}" for k, v in value.items()) + "}"
     function, argument = next(iter(value.items()))
     if function == "Ref":
         return {"AWS::Partition": "aws", "AWS::NoValue": "-"}.get(str(argument), paths.get(argument, str(argument)))
     if function == "Fn::GetAtt" and isinstance(argument, list):
         return f"{paths.get(argument[0], argument[0])}.{'.'.join(map(str, argument[1:]))}"
     if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2 and isinstance(argument[1], list):
-        return str(argument[0]).join(_plainly(v, paths) for v in argument[1])
-    return f"{function.removeprefix('Fn::')}({_plainly(argument, paths)})"
+        return str(argument[0]).join(_to_text(v, paths) for v in argument[1])
+    return f"{function.removeprefix('Fn::')}({_to_text(argument, paths)})"

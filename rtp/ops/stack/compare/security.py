@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops.stack.compare.changes import KEEPS, plainly
+from rtp.ops.stack.compare.changes import KEEPS, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +96,7 @@ def _of_resource(was: dict[str, Any] | None, now: dict[str, Any], paths: Mapping
     props, old_props = now.get("Properties", {}), (was or {}).get("Properties", {})
     for arn in _as_list(props.get("ManagedPolicyArns")):
         if arn not in _as_list(old_props.get("ManagedPolicyArns")):
-            yield f"attaches the managed policy {plainly(arn, paths)}"
+            yield f"attaches the managed policy {to_text(arn, paths)}"
     if was is None:
         return
     if "PermissionsBoundary" in old_props and old_props["PermissionsBoundary"] != props.get("PermissionsBoundary"):
@@ -130,14 +130,14 @@ def _statements(resource: dict[str, Any], paths: Mapping[str, str]) -> Iterator[
         if isinstance(inline, dict) and isinstance(inline.get("PolicyDocument"), dict):
             yield from (("", s) for s in _parsed(inline["PolicyDocument"], paths))
     if resource["Type"] == "AWS::Lambda::Permission":
-        limits = [f"{k} {plainly(props[k], paths)}" for k in ("SourceArn", "SourceAccount") if k in props]
+        limits = [f"{k} {to_text(props[k], paths)}" for k in ("SourceArn", "SourceAccount") if k in props]
         yield (
             "",
             _Statement(
                 False,
-                frozenset({plainly(props.get("Principal"), paths)}),
+                frozenset({to_text(props.get("Principal"), paths)}),
                 frozenset({str(props.get("Action"))}),
-                frozenset({plainly(props.get("FunctionName"), paths)}),
+                frozenset({to_text(props.get("FunctionName"), paths)}),
                 frozenset(limits),
                 "",
             ),
@@ -150,7 +150,7 @@ def _parsed(document: dict[str, Any], paths: Mapping[str, str]) -> Iterator[_Sta
             continue
         exotic = {k: s[k] for k in ("NotAction", "NotResource", "NotPrincipal") if k in s}
         conditions = {
-            f"{operator} {key} {plainly(value, paths, limit=10_000)}"
+            f"{operator} {key} {to_text(value, paths, limit=10_000)}"
             for operator, keys in (s.get("Condition") or {}).items()
             for key, value in keys.items()
         }
@@ -158,7 +158,7 @@ def _parsed(document: dict[str, Any], paths: Mapping[str, str]) -> Iterator[_Sta
             s.get("Effect") == "Deny",
             _principals(s.get("Principal"), paths),
             frozenset(str(a) for a in _as_list(s.get("Action"))),
-            frozenset(plainly(r, paths, limit=10_000) for r in _as_list(s.get("Resource"))),
+            frozenset(to_text(r, paths, limit=10_000) for r in _as_list(s.get("Resource"))),
             frozenset(conditions),
             json.dumps(exotic, sort_keys=True) if exotic else "",
         )
@@ -166,8 +166,8 @@ def _parsed(document: dict[str, Any], paths: Mapping[str, str]) -> Iterator[_Sta
 
 def _principals(principal: Any, paths: Mapping[str, str]) -> frozenset[str]:
     if isinstance(principal, dict):
-        return frozenset(plainly(v, paths, limit=10_000) for values in principal.values() for v in _as_list(values))
-    return frozenset(plainly(p, paths) for p in _as_list(principal))
+        return frozenset(to_text(v, paths, limit=10_000) for values in principal.values() for v in _as_list(values))
+    return frozenset(to_text(p, paths) for p in _as_list(principal))
 
 
 def _covered(some: frozenset[str], by: frozenset[str]) -> bool:

@@ -92,12 +92,12 @@ def account(
         early, late = received(aws, outputs[Output.BUCKET], since, lead_ms, until=now)
         _look_up(aws, outputs[Output.TABLE], early, late, made, now)
 
-    def dead_letters() -> None:
+    def dead_letter_queue() -> None:
         _compare(before, dead(aws, outputs), made)
 
     ask("accepted requests", requests)
     ask("records of received events", events)
-    ask("the dead-letter queue", dead_letters)
+    ask("the dead-letter queue", dead_letter_queue)
     return made
 
 

@@ -89,7 +89,7 @@ class Drain:
         yield from self.intake.observe(pace.closing, sleep=self.sleep, clock=self.clock)
         self._closed = self.clock()
         if Output.KEY_ARN in self.outputs:
-            yield from hotswap.fed(self.aws, queue_arn(self.outputs, self.names.queue))
+            yield from hotswap.ensure_enabled(self.aws, queue_arn(self.outputs, self.names.queue))
         while True:
             yield Phase("draining the queue")
             yield from self._calm(pace)
