@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.ops.telemetry import alarms as op
 from rtp.ops.telemetry.statusparts import brief
 from rtp.text import times
-from rtp.text.elements import Cell, Column, Heading, Line, Style, Table, Text, View, dim, line, strong
+from rtp.text.elements import Cell, Column, Element, Heading, Line, Style, Table, Text, dim, line, strong
 
 app = new_app()
 
@@ -37,22 +37,22 @@ def alarms(
     session.out.result(found, lambda f: _render(f, names.stack))
 
 
-def _render(found: op.Alarms, stack: str) -> list[View]:
+def _render(found: op.Alarms, stack: str) -> list[Element]:
     if not found.alarms:
         return [line(dim("no alarms"))]
-    views: list[View] = []
+    elements: list[Element] = []
     for alarm in found.alarms:
         since = dim(f"  for {times.ago(times.ms(alarm.since))}") if alarm.since else ""
         muted = Text("  muted", Style.WARN) if alarm.muted else ""
-        views.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
+        elements.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
         if alarm.state == "ALARM":
-            views += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
+            elements += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
     rows: list[list[Cell]] = [
         [times.stamp(times.ms(t.at)), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
         for t in found.history
     ]
     columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))
-    return [*views, Heading("Changes"), Table(columns, rows, empty="none in this time")]
+    return [*elements, Heading("Changes"), Table(columns, rows, empty="none in this time")]
 
 
 def _change(before: str, after: str) -> Line:

@@ -6,7 +6,7 @@ from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.access import guard
 from rtp.ops.stack.build import bootstrap as op
-from rtp.text.elements import View, dim, good, line, name
+from rtp.text.elements import Element, dim, good, line, name
 
 app = new_app()
 
@@ -29,6 +29,6 @@ def bootstrap(session: Session, *, yes: Yes = False) -> None:
     out.result(done, _render)
 
 
-def _render(done: op.Bootstrap) -> list[View]:
+def _render(done: op.Bootstrap) -> list[Element]:
     word = "bootstrapped" if done.changed else "bootstrapped already"
     return [line(good(word), " ", name(f"{done.account}/{done.region}"), dim(f", version {done.version}"))]

@@ -8,7 +8,7 @@ from rtp import config as configuration
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops import settings as op
-from rtp.text.elements import Column, Fields, Heading, Line, Style, Table, Text, View, line, name
+from rtp.text.elements import Column, Element, Fields, Heading, Line, Style, Table, Text, line, name
 
 app = new_app()
 
@@ -20,7 +20,7 @@ def config(session: Session) -> None:
     session.out.result(op.listing(configuration.explain(session.overrides)), _render)
 
 
-def _render(found: op.Listing) -> list[View]:
+def _render(found: op.Listing) -> list[Element]:
     rows = [
         (
             name(v.key),

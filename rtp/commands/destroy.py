@@ -16,7 +16,7 @@ from rtp.ops.access import guard
 from rtp.ops.stack.teardown import destroy as op
 from rtp.ops.stack.teardown.drain import TIMEOUT_S
 from rtp.ops.stack.teardown.inventory import Plan, Proof
-from rtp.text.elements import View, advice, bad, dim, good, line, many, name, strong, warn
+from rtp.text.elements import Element, advice, bad, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -77,36 +77,38 @@ def _told(out: Output, step: Plan | Proof, environment: Environment) -> None:
         out.say(*(plan_views(step, dlq=environment.names.dlq) if isinstance(step, Plan) else _proof(step)))
 
 
-def plan_views(plan: Plan, *, dlq: str) -> list[View]:
+def plan_views(plan: Plan, *, dlq: str) -> list[Element]:
     """What goes, what stays and what that means for the next deploy, and what could be saved before."""
     said = f": {many(plan.resources, 'resource')} go{'es' if plan.resources == 1 else ''}, with what they hold"
-    views: list[View] = [line(strong(plan.stack), said)]
-    views += [_item(i.kind, i.name, i.note) for i in plan.goes]
+    elements: list[Element] = [line(strong(plan.stack), said)]
+    elements += [_item(i.kind, i.name, i.note) for i in plan.goes]
     if plan.stays:
-        views += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
+        elements += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
     if plan.blocks:
-        views.append(line(warn("while that exists, no pipeline of this name can be deployed again"), indent=2))
+        elements.append(line(warn("while that exists, no pipeline of this name can be deployed again"), indent=2))
     if plan.drained is not None:
         held = f" with {plan.drained.note}" if plan.drained.note else ""
         said = f"{plan.drained.name}{held}; meanwhile clients of the API get 429"
-        views.append(line(strong("drained first: "), said))
-        views.append(line("what fails for good meanwhile ends in the DLQ, which is deleted with the stack", indent=2))
+        elements.append(line(strong("drained first: "), said))
+        elements.append(
+            line("what fails for good meanwhile ends in the DLQ, which is deleted with the stack", indent=2)
+        )
     for item in plan.lost:
         saved = (
             "`rtp dlq inspect --export FILE` keeps them" if item.name == dlq else "--drain works the queue off first"
         )
-        views.append(line(bad("lost: "), f"{item.note} in {item.name}; ", advice(saved)))
-    return views
+        elements.append(line(bad("lost: "), f"{item.note} in {item.name}; ", advice(saved)))
+    return elements
 
 
-def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> View:
+def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> Element:
     said = bad(f"  {note}") if wrong else f"  {note}" if note else ""
     return line(dim(f"{kind:<11}"), name(title), said, indent=2)
 
 
-def _proof(proof: Proof) -> list[View]:
-    views: list[View] = [line(good("gone"), f": {many(proof.gone, 'resource')}, each asked of its own service")]
+def _proof(proof: Proof) -> list[Element]:
+    elements: list[Element] = [line(good("gone"), f": {many(proof.gone, 'resource')}, each asked of its own service")]
     if proof.left:
-        views.append(line(strong("still there:")))
-        views += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]
-    return views
+        elements.append(line(strong("still there:")))
+        elements += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]
+    return elements

@@ -12,7 +12,7 @@ from rtp.errors import ExitCode
 from rtp.ops.access import ownership
 from rtp.ops.stack import diff as op
 from rtp.ops.stack.compare.changes import PropertyChange, to_text
-from rtp.text.elements import Heading, Style, Text, View, advice, bad, dim, good, line, many, name
+from rtp.text.elements import Element, Heading, Style, Text, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -50,37 +50,37 @@ def diff(
 _MARKS = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!"), "remove": bad("-")}
 
 
-def _render(found: op.Diff) -> list[View]:
-    views: list[View] = []
+def _render(found: op.Diff) -> list[Element]:
+    elements: list[Element] = []
     if not found.differs:
         return [line(name(found.stack), " would not change.")]
     if not found.deployed:
-        views.append(
+        elements.append(
             line(name(found.stack), f" is not deployed; a deploy creates {many(len(found.changes), 'resource')}:")
         )
     elif found.changes:
-        views.append(line(name(found.stack), f": {many(len(found.changes), 'resource')} would change"))
+        elements.append(line(name(found.stack), f": {many(len(found.changes), 'resource')} would change"))
     for change in found.changes:
-        views += _change(change, found.paths)
+        elements += _change(change, found.paths)
     for title, changes in (("Outputs", found.outputs if found.deployed else ()), ("Tags", found.tags)):
         if changes:
-            views += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
+            elements += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
     if found.widens and found.deployed:
-        views += [Heading("Allows more than before"), *_widenings(found)]
+        elements += [Heading("Allows more than before"), *_widenings(found)]
     if found.diverged:
-        views += [
+        elements += [
             Heading("Changed past CloudFormation"),
             *(line(bad("≠"), " ", advice(s.said)) for s in found.diverged),
         ]
     if found.drift:
-        views.append(Heading("Changed by hand (is → should be)"))
+        elements.append(Heading("Changed by hand (is → should be)"))
         for d in found.drift:
-            views.append(line(bad("≠"), " ", name(d.path or d.logical_id), dim(f"  {d.resource_type}  {d.status}")))
-            views += [_property(PropertyChange(p.path, p.after, p.before), {}, indent=4) for p in d.properties]
-    return views
+            elements.append(line(bad("≠"), " ", name(d.path or d.logical_id), dim(f"  {d.resource_type}  {d.status}")))
+            elements += [_property(PropertyChange(p.path, p.after, p.before), {}, indent=4) for p in d.properties]
+    return elements
 
 
-def _foreign(found: op.Diff, environment: Environment) -> list[View]:
+def _foreign(found: op.Diff, environment: Environment) -> list[Element]:
     """Before all changes: a deploy would not make them."""
     if found.foreign is None:
         return []
@@ -88,17 +88,17 @@ def _foreign(found: op.Diff, environment: Environment) -> list[View]:
     return [line(bad("! "), f"{said}. ", advice("A deploy is refused; `rtp deploy --take-over` would change:"))]
 
 
-def _security(found: op.Diff) -> list[View]:
+def _security(found: op.Diff) -> list[Element]:
     if not found.widens:
         return [line(name(found.stack), " would allow nothing that it does not allow now.")]
     return _widenings(found)
 
 
-def _widenings(found: op.Diff) -> list[View]:
+def _widenings(found: op.Diff) -> list[Element]:
     return [line(bad("!"), " ", name(w.path or w.logical_id), f"  {w.what}") for w in found.widens]
 
 
-def _change(change: ResourceChange, paths: dict[str, str]) -> list[View]:
+def _change(change: ResourceChange, paths: dict[str, str]) -> list[Element]:
     said = [_MARKS[change.action], Text(" "), name(change.path or change.logical_id), dim(f"  {change.resource_type}")]
     if change.action == "replace":
         said.append(bad("  replaced by a new one"))
@@ -109,7 +109,7 @@ def _change(change: ResourceChange, paths: dict[str, str]) -> list[View]:
     return [line(*said), *(_property(p, paths, indent=4) for p in change.properties)]
 
 
-def _property(p: PropertyChange, paths: dict[str, str], *, indent: int) -> View:
+def _property(p: PropertyChange, paths: dict[str, str], *, indent: int) -> Element:
     return line(
         f"{p.path}: ", dim(to_text(p.before, paths)), " → ", Text(to_text(p.after, paths), Style.STRONG), indent=indent
     )

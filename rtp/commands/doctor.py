@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
-from rtp.text.elements import Line, Style, Text, View, advice, dim, line, name
+from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -99,12 +99,12 @@ def _engine(environment: Environment) -> op.Check:
     return op.ok("engine", f"does not run; `rtp deploy` starts it{elsewhere}")
 
 
-def _render(report: op.Report) -> list[View]:
-    views: list[View] = [view for check in report.checks for view in _lines(check)]
+def _render(report: op.Report) -> list[Element]:
+    elements: list[Element] = [element for check in report.checks for element in _lines(check)]
     bad = sum(check.verdict is op.Verdict.FAIL for check in report.checks)
     if bad:
-        views.append(line(Text(f"{bad} {'thing stops' if bad == 1 else 'things stop'} a deploy", Style.BAD)))
-    return views
+        elements.append(line(Text(f"{bad} {'thing stops' if bad == 1 else 'things stop'} a deploy", Style.BAD)))
+    return elements
 
 
 def _lines(check: op.Check) -> list[Line]:

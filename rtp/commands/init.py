@@ -10,7 +10,7 @@ import typer
 from rtp.commands.options import Json, Query, new_app
 from rtp.ops import scaffold as op
 from rtp.text import suggest
-from rtp.text.elements import Heading, View, command, dim, good, line, name
+from rtp.text.elements import Element, Heading, command, dim, good, line, name
 
 app = new_app()
 
@@ -28,9 +28,9 @@ def init(
     Output(json=json, query=query).result(op.write(folder), lambda made: _render(made, folder))
 
 
-def _render(made: op.Scaffold, folder: Path) -> list[View]:
-    views: list[View] = [line(good("wrote "), name(path)) for path in made.written]
-    views += [line(dim("kept  "), name(path), dim("  (it was there)")) for path in made.kept]
+def _render(made: op.Scaffold, folder: Path) -> list[Element]:
+    elements: list[Element] = [line(good("wrote "), name(path)) for path in made.written]
+    elements += [line(dim("kept  "), name(path), dim("  (it was there)")) for path in made.kept]
     steps = [
         suggest.literal("rtp deploy"),
         suggest.literal("rtp send payloads/order.json --wait"),
@@ -39,4 +39,4 @@ def _render(made: op.Scaffold, folder: Path) -> list[View]:
     there = suggest.command("cd", values=(folder,))
     if folder != Path() and there:
         steps.insert(0, there)
-    return [*views, Heading("Next"), *(line(command(step), indent=2) for step in steps)]
+    return [*elements, Heading("Next"), *(line(command(step), indent=2) for step in steps)]

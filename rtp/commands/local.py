@@ -14,7 +14,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError
 from rtp.local import engine, losses
 from rtp.text import suggest
-from rtp.text.elements import Fields, Line, View, advice, bad, command, good, line, name, warn
+from rtp.text.elements import Element, Fields, Line, advice, bad, command, good, line, name, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,7 @@ def _report(found: engine.EngineStatus, *, data_lost: bool = False, loss: str = 
     )
 
 
-def _render(report: EngineReport) -> list[View]:
+def _render(report: EngineReport) -> list[Element]:
     if report.state == "stopped" and report.copied:
         return [advice(f"the engine is not running: {report.loss}"), advice(losses.restart(report.saved))]
     if report.state == "elsewhere":
@@ -184,7 +184,7 @@ def _render(report: EngineReport) -> list[View]:
     ]
 
 
-def _render_exports(variables: dict[str, str]) -> list[View]:
+def _render_exports(variables: dict[str, str]) -> list[Element]:
     lines = [suggest.assignment(key, value) for key, value in variables.items()]
     if None in lines:
         raise ConfigError("A value of the engine's cannot be given to a shell.", hint="`rtp local env --json` has it.")

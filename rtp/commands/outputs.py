@@ -8,7 +8,7 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.text.elements import Fields, View
+from rtp.text.elements import Element, Fields
 
 app = new_app()
 
@@ -34,5 +34,5 @@ def outputs(
     session.out.result(found, _render)
 
 
-def _render(found: dict[str, str]) -> list[View]:
+def _render(found: dict[str, str]) -> list[Element]:
     return [Fields(list(found.items()))]

@@ -10,7 +10,7 @@ from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.events import records as op
 from rtp.text import times
-from rtp.text.elements import Column, Style, Table, Text, View, cause, dim
+from rtp.text.elements import Column, Element, Style, Table, Text, cause, dim
 
 app = new_app()
 
@@ -43,7 +43,7 @@ def records(
     session.out.result(found, _render)
 
 
-def _render(found: op.Records) -> list[View]:
+def _render(found: op.Records) -> list[Element]:
     rows = [
         (
             Text(str(r["id"]), Style.NAME),
@@ -63,6 +63,6 @@ def _render(found: op.Records) -> list[View]:
         Column("ATTEMPTS", right=True, optional=True),
         Column("ERROR", fold=True),
     )
-    views: list[View] = [Table(columns, rows, empty="no records in this time")]
+    elements: list[Element] = [Table(columns, rows, empty="no records in this time")]
     more = f"there are more than these {len(rows):,}; raise --limit or narrow the time"
-    return [*views, dim(more)] if found.more else views
+    return [*elements, dim(more)] if found.more else elements

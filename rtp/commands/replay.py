@@ -14,7 +14,7 @@ from rtp.errors import ExitCode, UsageError
 from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
 from rtp.text import times
-from rtp.text.elements import Column, Table, View, advice, bad, dim, good, line, many, name
+from rtp.text.elements import Column, Element, Table, advice, bad, dim, good, line, many, name
 
 app = new_app()
 
@@ -90,19 +90,19 @@ def _counted(planned: list[op.Planned]) -> str:
     return f"{many(len(planned), 'event')} ({told})"
 
 
-def _render(done: op.Replay) -> list[View]:
+def _render(done: op.Replay) -> list[Element]:
     if not done.events:
         return [line("no archived event matches")]
     if done.dry_run:
         rows = [(name(e.id), times.brief(e.timestamp), e.type, e.status) for e in done.events[:_ROWS]]
-        views: list[View] = [line(f"{_counted(done.events)} would run again"), Table(_COLUMNS, rows)]
+        elements: list[Element] = [line(f"{_counted(done.events)} would run again"), Table(_COLUMNS, rows)]
         more = len(done.events) - _ROWS
-        return views + ([dim(f"and {more:,} more")] if more > 0 else [])
-    views = [line(good(f"{done.replayed:,} queued again"), dim(f"  of {_counted(done.events)}; run {done.run}"))]
+        return elements + ([dim(f"and {more:,} more")] if more > 0 else [])
+    elements = [line(good(f"{done.replayed:,} queued again"), dim(f"  of {_counted(done.events)}; run {done.run}"))]
     for error, n in Counter(f["error"] for f in done.failed).most_common(5):
-        views.append(line(bad(f"{n:,} × "), error, indent=2))
+        elements.append(line(bad(f"{n:,} × "), error, indent=2))
     left = len(done.events) - done.replayed - len(done.failed)
-    return views + ([line(f"{left:,} not begun", indent=2)] if left else [])
+    return elements + ([line(f"{left:,} not begun", indent=2)] if left else [])
 
 
 _COLUMNS = ("ID", Column("TIME", whole=True), "TYPE", Column("STATUS", whole=True))

@@ -14,7 +14,7 @@ from rtp.errors import ExitCode, UsageError
 from rtp.ops.events import payload
 from rtp.ops.events import run as op
 from rtp.text import json_values
-from rtp.text.elements import Block, Heading, Style, Text, View, bad, dim, line, name
+from rtp.text.elements import Block, Element, Heading, Style, Text, bad, dim, line, name
 
 app = new_app()
 
@@ -55,14 +55,14 @@ def run(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _render(ran: op.Run) -> list[View]:
+def _render(ran: op.Run) -> list[Element]:
     by = f"by {ran.processor}" if ran.processor else "no processor: stored as it came"
-    views: list[View] = [line(Text(ran.outcome, _STYLES[ran.outcome]), "  ", name(ran.type), "  ", dim(by))]
-    views += [line(bad(e["path"]), f"  {e['message']}", indent=2) for e in ran.errors]
+    elements: list[Element] = [line(Text(ran.outcome, _STYLES[ran.outcome]), "  ", name(ran.type), "  ", dim(by))]
+    elements += [line(bad(e["path"]), f"  {e['message']}", indent=2) for e in ran.errors]
     if ran.error is not None:
-        views.append(Block(ran.error.stack or f"{ran.error.type}: {ran.error.message}", indent=2))
+        elements.append(Block(ran.error.stack or f"{ran.error.type}: {ran.error.message}", indent=2))
     if ran.result is not None:
-        views += [Heading("Result"), Block(json_values.dumps(ran.result, indent=2), indent=2)]
+        elements += [Heading("Result"), Block(json_values.dumps(ran.result, indent=2), indent=2)]
     if ran.emitted:
-        views += [Heading("Emitted"), Block(json_values.dumps(ran.emitted, indent=2), indent=2)]
-    return views
+        elements += [Heading("Emitted"), Block(json_values.dumps(ran.emitted, indent=2), indent=2)]
+    return elements

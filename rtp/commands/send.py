@@ -21,7 +21,7 @@ from rtp.ops.events.records import whole
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
 from rtp.text import json_values, suggest, times
-from rtp.text.elements import Line, Style, Text, View, advice, bad, cause, dim, line, name, next_step, warn
+from rtp.text.elements import Element, Line, Style, Text, advice, bad, cause, dim, line, name, next_step, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
@@ -161,15 +161,15 @@ class _Progress:
         self._live.update(line(" · ".join(parts), *failed))
 
 
-def _story(summary: Summary) -> list[View]:
+def _story(summary: Summary) -> list[Element]:
     if summary.single and summary.last is not None:
         return _one(summary.last, summary.record)
     return _many(summary)
 
 
-def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
+def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
     status = str(record["status"]) if record else sent.status
-    views: list[View] = [
+    elements: list[Element] = [
         line(
             Text(status, _STYLES.get(status, Style.BAD)),
             "  ",
@@ -179,39 +179,39 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[View]:
         )
     ]
     if sent.repeat:
-        views.append(line(warn("repeat  "), "it was processed before; this is the stored answer", indent=2))
+        elements.append(line(warn("repeat  "), "it was processed before; this is the stored answer", indent=2))
     error = (record or {}).get("error") if record else sent.error
     if error:
-        views.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
+        elements.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
     result = (record or {}).get("result", sent.result)
     if result is not None:
         text = json_values.dumps(result)
-        views.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
+        elements.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
     if sent.trace_id:
-        views.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
+        elements.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
     if sent.status == "failed" and sent.http_status in _FIXES:
-        views.append(line(dim("mend    "), advice(_FIXES[sent.http_status]), indent=2))
+        elements.append(line(dim("mend    "), advice(_FIXES[sent.http_status]), indent=2))
     if status != "processed" and sent.recorded:
-        views += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
-    return views
+        elements += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
+    return elements
 
 
-def _many(s: Summary) -> list[View]:
+def _many(s: Summary) -> list[Element]:
     counts = "  ".join(f"{n:,} {status}" for status, n in s.by_status.items())
-    views: list[View] = [line(f"{s.sent:,} sent: {counts}") if s.sent else line("nothing was sent")]
+    elements: list[Element] = [line(f"{s.sent:,} sent: {counts}") if s.sent else line("nothing was sent")]
     if s.repeats:
-        views.append(line(warn(f"{s.repeats:,} of them were processed before: "), "answered with what is stored"))
+        elements.append(line(warn(f"{s.repeats:,} of them were processed before: "), "answered with what is stored"))
     if s.waits and s.outcomes:
         counted = "  ".join(f"{n:,} {status}" for status, n in sorted(s.outcomes.items()))
-        views.append(line(f"records: {counted}", warn(f"  {len(s.pending):,} not yet") if s.pending else ""))
+        elements.append(line(f"records: {counted}", warn(f"  {len(s.pending):,} not yet") if s.pending else ""))
     if s.sent:
         took = f"{times.span(s.elapsed_s * 1000)}, {s.rate:,.0f}/s"
-        views.append(dim(f"in {took}, p50 {s.percentile(50):.0f} ms, p99 {s.percentile(99):.0f} ms"))
+        elements.append(dim(f"in {took}, p50 {s.percentile(50):.0f} ms, p99 {s.percentile(99):.0f} ms"))
     if s.unsent:
-        views.append(line(warn(f"{s.unsent:,} not sent")))
+        elements.append(line(warn(f"{s.unsent:,} not sent")))
     statuses = {f.http_status for f in s.failed if f.status == "failed"}
     mends = [line(dim("mend: "), advice(mend), indent=2) for status, mend in _FIXES.items() if status in statuses]
-    return [*views, *_reasons(s), *mends]
+    return [*elements, *_reasons(s), *mends]
 
 
 def _reasons(s: Summary) -> list[Line]:

@@ -9,12 +9,12 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render.status import views
+from rtp.commands.render.status import elements
 from rtp.commands.session import Session
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
 from rtp.ops.telemetry import status as op
 from rtp.text import times
-from rtp.text.elements import View, dim, line, warn
+from rtp.text.elements import Element, dim, line, warn
 
 if TYPE_CHECKING:
     from rtp.terminal.output import Live
@@ -51,7 +51,7 @@ def status(
 
 def _watch(session: Session, interval: float) -> None:
     with session.out.live(data=True) as live:
-        last: list[View] = []
+        last: list[Element] = []
         while True:
             try:
                 found = op.read(session.guarded, session.environment)
@@ -68,12 +68,12 @@ def _watch(session: Session, interval: float) -> None:
             time.sleep(interval)
 
 
-def _show(session: Session, live: Live, shown: list[View]) -> None:
+def _show(session: Session, live: Live, shown: list[Element]) -> None:
     if live.visible:
         live.update([*shown, line(dim(f"{times.clock(times.now_ms())[:8]}  Ctrl-C ends"))])
     elif not session.out.json:
         session.out.show([*shown, ""])
 
 
-def _render(found: op.Status) -> list[View]:
-    return views(found, now=times.parse_when(found.at))
+def _render(found: op.Status) -> list[Element]:
+    return elements(found, now=times.parse_when(found.at))

@@ -10,7 +10,7 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.stack.build import synth as op
-from rtp.text.elements import View, dim, line, name
+from rtp.text.elements import Element, dim, line, name
 
 app = new_app()
 
@@ -39,5 +39,5 @@ def synth(
     )
 
 
-def _render(found: dict[str, object]) -> list[View]:
+def _render(found: dict[str, object]) -> list[Element]:
     return [line(name(str(found["template"])), dim(f" ({found['resources']} resources)"))]

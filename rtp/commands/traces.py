@@ -19,7 +19,7 @@ from rtp.ops import files
 from rtp.ops.telemetry import tracelogs
 from rtp.ops.telemetry import traces as op
 from rtp.text import times
-from rtp.text.elements import Cell, Column, Table, Text, View, dim, line, name
+from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
 
 app = new_app(help="List traces, or show one.")
 
@@ -101,7 +101,7 @@ def show(
         out.say(line(dim("page "), name(str(html))))
 
 
-def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:
+def _list(found: op.Traces, since: int, stack: str, width: int) -> list[Element]:
     wide = width >= _WIDE
     rows: list[list[Cell]] = [
         [
@@ -125,7 +125,7 @@ def _list(found: op.Traces, since: int, stack: str, width: int) -> list[View]:
     return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
 
 
-def _row(s: op.Summary, stack: str) -> View:
+def _row(s: op.Summary, stack: str) -> Element:
     """One line of a stream."""
     how = _outcome(s)
     return line(

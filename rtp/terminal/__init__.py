@@ -1,1 +1,1 @@
-"""What reaches a terminal: the one place that prints, and how views are laid out."""
+"""What reaches a terminal: the one place that prints, and how elements are laid out."""

@@ -1,4 +1,4 @@
-"""How views look: as plain text, as a terminal's text, and laid out by rich. Everything is sanitised here."""
+"""How elements look: as plain text, as a terminal's text, and laid out by rich. Everything is sanitised here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.terminal.columns import GAP, fit
-from rtp.text.elements import Block, Column, Fields, Heading, Line, Style, Table, Text, View
+from rtp.text.elements import Block, Column, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
@@ -41,36 +41,36 @@ _SUGGESTED = re.compile(r"(`[^`]*`)")
 _MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
 
 
-def flat(view: object) -> str:
-    """A view as plain text, laid out without rich."""
-    if isinstance(view, Line):
-        return " " * view.indent + printable("".join([p.text for p in view.parts]))
-    if isinstance(view, Fields):
-        pad, width = " " * view.indent, max((len(printable(label)) for label, _ in view.pairs), default=0)
-        rows = ((printable(label).ljust(width), "-" if cell is None else flat(cell)) for label, cell in view.pairs)
+def flat(element: object) -> str:
+    """An element as plain text, laid out without rich."""
+    if isinstance(element, Line):
+        return " " * element.indent + printable("".join([p.text for p in element.parts]))
+    if isinstance(element, Fields):
+        pad, width = " " * element.indent, max((len(printable(label)) for label, _ in element.pairs), default=0)
+        rows = ((printable(label).ljust(width), "-" if cell is None else flat(cell)) for label, cell in element.pairs)
         return "\n".join(f"{pad}{label}  {cell}".rstrip() for label, cell in rows)
-    if isinstance(view, Block):
-        pad = " " * view.indent
-        return "\n".join((pad + row).rstrip() for row in printable(view.text, newlines=True).split("\n"))
-    return printable(view.text if isinstance(view, Text) else str(view))
+    if isinstance(element, Block):
+        pad = " " * element.indent
+        return "\n".join((pad + row).rstrip() for row in printable(element.text, newlines=True).split("\n"))
+    return printable(element.text if isinstance(element, Text) else str(element))
 
 
-def beyond_ascii(view: View) -> bool:
-    """Whether a command in the view has characters that not every encoding has."""
-    runs = view.parts if isinstance(view, Line) else (view,) if isinstance(view, Text) else ()
+def beyond_ascii(element: Element) -> bool:
+    """Whether a command in the element has characters that not every encoding has."""
+    runs = element.parts if isinstance(element, Line) else (element,) if isinstance(element, Text) else ()
     return any(not run.text.isascii() and _suggests(run) for run in runs)
 
 
-def unbroken(view: View, width: int) -> list[View]:
-    """A view for a region whose lines are cut at `width`: no command in it goes on in the next line.
+def unbroken(element: Element, width: int) -> list[Element]:
+    """An element for a region whose lines are cut at `width`: no command in it goes on in the next line.
 
     In a line that is too long each command stands by itself; one that is too long even so is left out.
     """
-    if not isinstance(view, Line | Text):
-        return [view]
-    runs, indent = (view.parts, view.indent) if isinstance(view, Line) else ((view,), 0)
-    if not any(map(_suggests, runs)) or _columns(flat(view)) <= width:
-        return [view]
+    if not isinstance(element, Line | Text):
+        return [element]
+    runs, indent = (element.parts, element.indent) if isinstance(element, Line) else ((element,), 0)
+    if not any(map(_suggests, runs)) or _columns(flat(element)) <= width:
+        return [element]
     rows: list[list[Text]] = [[]]
     for piece, is_command in [found for run in runs for found in _pieces(run)]:
         if not is_command:
@@ -107,17 +107,17 @@ def codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:
     return {style: f"\x1b[{code}m" for style, code in known.items()}
 
 
-def lit(view: object, codes: dict[Style, str]) -> str:
-    """A view without layout as a terminal shows it."""
-    if isinstance(view, Line):
-        return " " * view.indent + "".join(
+def lit(element: object, codes: dict[Style, str]) -> str:
+    """An element without layout as a terminal shows it."""
+    if isinstance(element, Line):
+        return " " * element.indent + "".join(
             [
                 f"{codes[p.style]}{printable(p.text)}\x1b[0m" if p.style in codes else printable(p.text)
-                for p in view.parts
+                for p in element.parts
             ]
         )
-    style = view.style if isinstance(view, Text | Block) else Style.PLAIN
-    return f"{codes[style]}{flat(view)}\x1b[0m" if style in codes else flat(view)
+    style = element.style if isinstance(element, Text | Block) else Style.PLAIN
+    return f"{codes[style]}{flat(element)}\x1b[0m" if style in codes else flat(element)
 
 
 def _text(cell: object) -> RichText:
@@ -135,49 +135,50 @@ def _text(cell: object) -> RichText:
     return RichText(printable(str(cell)))
 
 
-def renderable(view: View, *, first: bool, tty: bool) -> RenderableType:
-    """A view for rich. first: nothing stands above it. tty: tables are fitted to the terminal's width."""
+def renderable(element: Element, *, first: bool, tty: bool) -> RenderableType:
+    """An element for rich. first: nothing stands above it. tty: tables are fitted to the terminal's width."""
     from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    if isinstance(view, Table):
-        if not view.rows:
-            return RichText(view.empty, style="dim")
-        return _Fitted(view) if tty else _table(view, None)
-    if isinstance(view, Fields):
+    if isinstance(element, Table):
+        if not element.rows:
+            return RichText(element.empty, style="dim")
+        return _Fitted(element) if tty else _table(element, None)
+    if isinstance(element, Fields):
         grid = RichTable.grid(padding=(0, 2, 0, 0))
         grid.add_column(style="dim", no_wrap=True)
         grid.add_column(overflow="fold")
-        for label, value in view.pairs:
+        for label, value in element.pairs:
             grid.add_row(RichText(printable(label)), _text(value))
-        return Padding(grid, (0, 0, 0, view.indent), expand=False)
-    if isinstance(view, Heading):
-        return RichText(("" if first else "\n") + printable(view.text), style="bold")
-    if isinstance(view, Block):
-        pad = " " * view.indent
+        return Padding(grid, (0, 0, 0, element.indent), expand=False)
+    if isinstance(element, Heading):
+        return RichText(("" if first else "\n") + printable(element.text), style="bold")
+    if isinstance(element, Block):
+        pad = " " * element.indent
         return RichText(
-            "\n".join(pad + row for row in printable(view.text, newlines=True).split("\n")), style=_STYLES[view.style]
+            "\n".join(pad + row for row in printable(element.text, newlines=True).split("\n")),
+            style=_STYLES[element.style],
         )
-    return _text(view)
+    return _text(element)
 
 
 class _Fitted:
     """A table that is laid out for the terminal's width when it is drawn."""
 
-    def __init__(self, view: Table) -> None:
-        self._view = view
+    def __init__(self, element: Table) -> None:
+        self._element = element
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        yield _table(self._view, options.max_width)
+        yield _table(self._element, options.max_width)
 
 
-def _table(view: Table, room: int | None) -> RenderableType:
+def _table(element: Table, room: int | None) -> RenderableType:
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    columns = [c if isinstance(c, Column) else Column(c) for c in view.columns]
-    cells = [[_text(cell) for cell in row] for row in view.rows]
+    columns = [c if isinstance(c, Column) else Column(c) for c in element.columns]
+    cells = [[_text(cell) for cell in row] for row in element.rows]
     widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
     if room is not None:
         natural = [max(RichText(c.title).cell_len, *(row[i].cell_len for row in cells)) for i, c in enumerate(columns)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.terminal import draw, queries
 from rtp.text import json_values, suggest
-from rtp.text.elements import Block, Fields, Heading, Line, Style, Table, Text, View
+from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
-Views = View | Iterable[View]
+Elements = Element | Iterable[Element]
 _T = TypeVar("_T")
 
 
@@ -60,21 +60,21 @@ class Output:
 
     # data
 
-    def result(self, data: _T, render: Callable[[_T], Views]) -> None:
+    def result(self, data: _T, render: Callable[[_T], Elements]) -> None:
         """The command's answer: one JSON document, or what `render` makes of it for people."""
         if self.json:
             self.document(data)
         else:
             self.show(render(data))
 
-    def event(self, kind: str, data: _T, render: Callable[[_T], Views | None]) -> None:
+    def event(self, kind: str, data: _T, render: Callable[[_T], Elements | None]) -> None:
         """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
         if self.json:
             self._json_line({"type": kind, **json_values.plain(data)})
             return
-        views = render(data)
-        if views is not None:
-            self.show(views)
+        elements = render(data)
+        if elements is not None:
+            self.show(elements)
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
@@ -93,9 +93,9 @@ class Output:
             value = queries.searched(self._query, value)
         self._write_json(json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
 
-    def show(self, views: Views) -> None:
+    def show(self, elements: Elements) -> None:
         """Views on stdout."""
-        self._draw(self._stdout, views)
+        self._draw(self._stdout, elements)
 
     def raw(self, text: str) -> None:
         """Text on stdout exactly as it is, for a caller that asked for the bytes (a template, a log's raw line)."""
@@ -107,9 +107,9 @@ class Output:
 
     # talk
 
-    def say(self, *views: View) -> None:
+    def say(self, *elements: Element) -> None:
         """Progress and remarks, on stderr."""
-        self._draw(self._stderr, views)
+        self._draw(self._stderr, elements)
 
     def warn(self, text: str) -> None:
         """Something the operator should know, on stderr."""
@@ -240,8 +240,8 @@ class Output:
         except BrokenPipeError:
             raise ReaderGoneError from None
 
-    def _draw(self, stream: TextIO, views: Views) -> None:
-        items = self._listed(views)
+    def _draw(self, stream: TextIO, elements: Elements) -> None:
+        items = self._listed(elements)
         if self._narrow(stream):  # it would write other characters than the command has
             items = [item for item in items if not draw.beyond_ascii(item)]
         terminal = self._terminal(stream)
@@ -256,20 +256,22 @@ class Output:
             self._write_text(stream, "".join(f"{draw.lit(v, codes)}\n" for v in items))
             return
         if terminal:
-            for index, view in enumerate(items):
+            for index, element in enumerate(items):
                 console.print(
-                    draw.renderable(view, first=index == 0, tty=True),
-                    soft_wrap=isinstance(view, str | Text | Line | Block),
+                    draw.renderable(element, first=index == 0, tty=True),
+                    soft_wrap=isinstance(element, str | Text | Line | Block),
                 )
             return
         with console.capture() as capture:
-            for index, view in enumerate(items):
-                console.print(draw.renderable(view, first=index == 0, tty=False))
+            for index, element in enumerate(items):
+                console.print(draw.renderable(element, first=index == 0, tty=False))
         self._write_text(stream, "\n".join(row.rstrip() for row in capture.get().split("\n")))
 
-    def _listed(self, views: Views) -> list[View]:
-        items = [views] if isinstance(views, str | Text | Line | Table | Fields | Heading | Block) else list(views)
-        return [suggest.placed_view(item, self._where) for item in items] if self._where else items
+    def _listed(self, elements: Elements) -> list[Element]:
+        items = (
+            [elements] if isinstance(elements, str | Text | Line | Table | Fields | Heading | Block) else list(elements)
+        )
+        return [suggest.placed_element(item, self._where) for item in items] if self._where else items
 
     def _narrow(self, stream: TextIO) -> bool:
         """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
@@ -319,13 +321,13 @@ class Live:
         """Whether anybody sees it; where not, print plain lines instead."""
         return self._region is not None
 
-    def update(self, views: Views) -> None:
+    def update(self, elements: Elements) -> None:
         """Redraw the region."""
         if self._region is not None:
             from rich.console import Group
 
             width = self._region.console.width
-            items = [row for view in self._output._listed(views) for row in draw.unbroken(view, width)]
+            items = [row for element in self._output._listed(elements) for row in draw.unbroken(element, width)]
             self._region.update(
                 Group(*(draw.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
             )

@@ -94,7 +94,7 @@ class Block:
     indent: int = 0
 
 
-View = Line | Text | Table | Fields | Heading | Block | str
+Element = Line | Text | Table | Fields | Heading | Block | str
 
 
 def many(count: int, what: str) -> str:
@@ -139,7 +139,7 @@ def advice(text: str) -> Text:
     return Text(text, Style.ADVICE)
 
 
-def next_step(label: str, suggested: Command | None, remark: str = "", *, indent: int = 0) -> list[View]:
+def next_step(label: str, suggested: Command | None, remark: str = "", *, indent: int = 0) -> list[Element]:
     """The line of a command to run next; none where there is no safe command. The remark is a comment to a shell."""
     if suggested is None:
         return []

@@ -19,7 +19,7 @@ from rtp.text.elements import Command, Fields, Line, Style, Table, Text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rtp.text.elements import Cell, View
+    from rtp.text.elements import Cell, Element
 
     Value = str | int | Path
     Option = Value | bool | Iterable[Value] | None
@@ -131,8 +131,8 @@ def placed(text: str, place: Mapping[str, str]) -> str:
     return _QUOTED.sub(lambda found: f"`{_placed(found[1], place, delimited=True)}`", text) if place else text
 
 
-def placed_view(shown: View, place: Mapping[str, str]) -> View:
-    """As `placed`, of the commands in a view."""
+def placed_element(shown: Element, place: Mapping[str, str]) -> Element:
+    """As `placed`, of the commands in an element."""
     if isinstance(shown, Fields):
         return replace(shown, pairs=[(label, _cell(cell, place)) for label, cell in shown.pairs])
     if isinstance(shown, Table):

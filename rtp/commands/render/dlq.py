@@ -9,12 +9,12 @@ from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
     Block,
     Column,
+    Element,
     Fields,
     Heading,
     Style,
     Table,
     Text,
-    View,
     advice,
     bad,
     cause,
@@ -39,7 +39,7 @@ _BODY_CHARACTERS = 4000
 _REASONS = 5
 
 
-def inspection(found: Inspection) -> list[View]:
+def inspection(found: Inspection) -> list[Element]:
     """Causes first, then the messages; one alone is shown whole."""
     if not found.messages:
         said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of which match"
@@ -47,20 +47,20 @@ def inspection(found: Inspection) -> list[View]:
     oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in found.messages))
     part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
     counted = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
-    views: list[View] = [line(name(found.queue), f"  {counted}")]
+    elements: list[Element] = [line(name(found.queue), f"  {counted}")]
     if len(found.messages) == 1:
-        return views + _whole(found.messages[0])
-    views.append(Heading("Why"))
-    views.append(
+        return elements + _whole(found.messages[0])
+    elements.append(Heading("Why"))
+    elements.append(
         Table((Column("COUNT", right=True), Column("ERROR", fold=True)), [(g.count, g.error) for g in found.groups])
     )
-    views.append(Heading("Messages"))
-    views.append(dlq_messages(found.messages[:_ROWS]))
+    elements.append(Heading("Messages"))
+    elements.append(dlq_messages(found.messages[:_ROWS]))
     if len(found.messages) > _ROWS:
-        views.append(
+        elements.append(
             dim(f"and {len(found.messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json")
         )
-    return views
+    return elements
 
 
 def dlq_messages(some: list[DlqMessage]) -> Table:
@@ -81,7 +81,7 @@ def dlq_messages(some: list[DlqMessage]) -> Table:
     )
 
 
-def _whole(dlq_message: DlqMessage) -> list[View]:
+def _whole(dlq_message: DlqMessage) -> list[Element]:
     try:
         body = json_values.dumps(json_values.loads(dlq_message.body), indent=2)
     except (ValueError, RecursionError):
@@ -108,46 +108,48 @@ def _whole(dlq_message: DlqMessage) -> list[View]:
     ]
 
 
-def repair(done: Repair) -> list[View]:
+def repair(done: Repair) -> list[Element]:
     """What went, what did not and why."""
     if done.dry_run:
         return _dry(done)
-    views: list[View] = []
+    elements: list[Element] = []
     if done.canary and done.canary["status"] != "processed":
-        views.append(line(bad("stopped: "), name(str(done.canary["id"])), f" {done.stopped or 'interrupted'}"))
-        views.append(line("the rest, if there is any, was left in the dead-letter queue", indent=2))
+        elements.append(line(bad("stopped: "), name(str(done.canary["id"])), f" {done.stopped or 'interrupted'}"))
+        elements.append(line("the rest, if there is any, was left in the dead-letter queue", indent=2))
     elif not done.redriven and not done.failed:
         return _missing(done.missing) or [line("no message to put back")]
     else:
-        views.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
+        elements.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
     if done.outcomes and not done.stopped:
         told = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(done.outcomes.items()))
-        views.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
-    views += _reasons(done) + _missing(done.missing)
+        elements.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
+    elements += _reasons(done) + _missing(done.missing)
     if done.kept:
-        views.append(
+        elements.append(
             line(warn(f"{done.kept} are still in the DLQ too; "), "the next redrive takes them, and none runs twice")
         )
     if done.died_again:
-        views.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
+        elements.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
     if done.redriven > len(done.dead):
-        views.append(line(dim(f"run {done.run}; "), advice("`rtp dlq undo`"), dim(" takes back what is still waiting")))
-    return views
+        elements.append(
+            line(dim(f"run {done.run}; "), advice("`rtp dlq undo`"), dim(" takes back what is still waiting"))
+        )
+    return elements
 
 
-def _dry(done: Repair) -> list[View]:
+def _dry(done: Repair) -> list[Element]:
     if not done.messages:
         return _missing(done.missing) or [line("no message would go back")]
     rows = [(name(m.id), m.type, m.message_id) for m in done.messages[:_ROWS]]
-    views: list[View] = [line(f"{len(done.messages):,} would go back"), Table(("ID", "TYPE", "MESSAGE"), rows)]
+    elements: list[Element] = [line(f"{len(done.messages):,} would go back"), Table(("ID", "TYPE", "MESSAGE"), rows)]
     if len(done.messages) > _ROWS:
-        views.append(dim(f"and {len(done.messages) - _ROWS:,} more"))
-    return views + _missing(done.missing)
+        elements.append(dim(f"and {len(done.messages) - _ROWS:,} more"))
+    return elements + _missing(done.missing)
 
 
-def _missing(ids: list[str]) -> list[View]:
-    views: list[View] = [line(bad(asked), " is not in the dead-letter queue") for asked in ids[:_ROWS]]
-    return [*views, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else views
+def _missing(ids: list[str]) -> list[Element]:
+    elements: list[Element] = [line(bad(asked), " is not in the dead-letter queue") for asked in ids[:_ROWS]]
+    return [*elements, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else elements
 
 
 def _types(done: Repair) -> str:
@@ -155,7 +157,7 @@ def _types(done: Repair) -> str:
     return "(" + ", ".join(f"{n:,} {kind}" for kind, n in counted) + ")" if counted else ""
 
 
-def _reasons(done: Repair) -> list[View]:
+def _reasons(done: Repair) -> list[Element]:
     counted: Counter[str] = Counter()
     example: dict[str, str] = {}
     for failed in done.failed:
@@ -171,7 +173,7 @@ def _reasons(done: Repair) -> list[View]:
     ]
 
 
-def purged(done: Purged) -> list[View]:
+def purged(done: Purged) -> list[Element]:
     """What was deleted and where its backup is."""
     if not done.deleted:
         return _missing(done.missing) or [line("nothing was deleted")]
@@ -182,12 +184,12 @@ def purged(done: Purged) -> list[View]:
     ]
 
 
-def undone(done: Undone) -> list[View]:
+def undone(done: Undone) -> list[Element]:
     """What became of a run's messages."""
     parts = [
         (done.processed, "processed meanwhile, and stay"),
         (done.dead, "dead again, and back by themselves"),
         (done.elsewhere, "being processed now, or back already"),
     ]
-    views: list[View] = [line(good(f"{done.back:,} back in the dead-letter queue"), dim(f"  {done.run}"))]
-    return views + [line(f"{n:,} {what}", indent=2) for n, what in parts if n]
+    elements: list[Element] = [line(good(f"{done.back:,} back in the dead-letter queue"), dim(f"  {done.run}"))]
+    return elements + [line(f"{n:,} {what}", indent=2) for n, what in parts if n]

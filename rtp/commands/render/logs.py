@@ -7,14 +7,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rtp.text import json_values, times
-from rtp.text.elements import Block, Line, Style, Text, View, dim, line
+from rtp.text.elements import Block, Element, Line, Style, Text, dim, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rtp.ops.telemetry.logevent import LogEvent
 
-    Look = Callable[[LogEvent], list[View] | None]
+    Look = Callable[[LogEvent], list[Element] | None]
 
 _LEVELS = {
     "TRACE": Text("TRACE ", Style.DIM),
@@ -36,11 +36,11 @@ _ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/"""
 def short(width: int) -> Look:
     """One row a line, errors with their stack; what only machines read is left out."""
 
-    def look(event: LogEvent) -> list[View] | None:
+    def look(event: LogEvent) -> list[Element] | None:
         if event.kind == "metrics" or (event.step in _SILENT and event.kind == "platform" and event.level == "INFO"):
             return None
         head, *rest = message(event).split("\n")
-        below: list[View] = [line(r, indent=_INDENT) for r in rest]
+        below: list[Element] = [line(r, indent=_INDENT) for r in rest]
         row = [*_prefix(event), Text(head, _message_style(event))]
         tail = event.id or ""
         used = _PREFIX + len(head)
@@ -58,10 +58,10 @@ def short(width: int) -> Look:
 def detailed(width: int) -> Look:
     """One row a line, and below it all that the line says beside its message."""
 
-    def look(event: LogEvent) -> list[View] | None:
+    def look(event: LogEvent) -> list[Element] | None:
         head, *rest = message(event).split("\n")
-        views: list[View] = [Line((*_prefix(event), Text(head, _message_style(event))))]
-        views += [line(r, indent=_INDENT) for r in rest]
+        elements: list[Element] = [Line((*_prefix(event), Text(head, _message_style(event))))]
+        elements += [line(r, indent=_INDENT) for r in rest]
         known = {
             "event": event.id,
             "type": event.event_type,
@@ -71,8 +71,8 @@ def detailed(width: int) -> Look:
         }
         pairs = [f"{k}={v}" for k, v in known.items() if v]
         pairs += [f"{k}={_value(v)}" for k, v in event.fields.items()]
-        views += [line(dim(row), indent=_INDENT) for row in wrapped(pairs, width - _INDENT)]
-        return [*views, *_stack(event, most=None)]
+        elements += [line(dim(row), indent=_INDENT) for row in wrapped(pairs, width - _INDENT)]
+        return [*elements, *_stack(event, most=None)]
 
     return look
 
@@ -120,7 +120,7 @@ def _message_style(event: LogEvent) -> Style:
     return Style.DIM if event.kind == "platform" or event.level in ("DEBUG", "TRACE") else Style.PLAIN
 
 
-def _stack(event: LogEvent, *, most: int | None) -> list[View]:
+def _stack(event: LogEvent, *, most: int | None) -> list[Element]:
     rows = frames(event)
     if most is not None:
         own = [row for row in rows if not row.startswith("rtp/runtime/")] or rows

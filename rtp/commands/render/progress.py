@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtp.terminal.output import Live, Output
-    from rtp.text.elements import Line, View
+    from rtp.text.elements import Element, Line
 
 _ROWS = 10
 _REDRAW_S = 0.2
@@ -182,7 +182,7 @@ class Progress:
             if self._live is not None and not self._paused:
                 self._live.update(self._views())
 
-    def _views(self) -> list[View]:
+    def _views(self) -> list[Element]:
         if not self._phase:
             return []
         took = time.monotonic() - self._since
@@ -212,19 +212,19 @@ def event_line(event: s.Event) -> Line:
     )
 
 
-def plan_views(plan: Plan) -> list[View]:
+def plan_views(plan: Plan) -> list[Element]:
     """What would change: every resource of an update, the number of a new stack's; what widens; what is lost."""
     marks = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!"), "remove": bad("-")}
-    views: list[View] = []
+    elements: list[Element] = []
     if plan.operation == "create":
-        views.append(line("creates ", name(plan.stack), dim(f" with {many(len(plan.changes), 'resource')}")))
+        elements.append(line("creates ", name(plan.stack), dim(f" with {many(len(plan.changes), 'resource')}")))
     else:
-        views.append(line("updates ", name(plan.stack), dim(f": {many(len(plan.changes), 'resource')}")))
+        elements.append(line("updates ", name(plan.stack), dim(f": {many(len(plan.changes), 'resource')}")))
         for change in plan.changes:
             named = ", ".join(p.path for p in change.properties[:4]) + (" …" if len(change.properties) > 4 else "")
             lost = bad("  data would be lost") if change.loses_data else ""
             replaced = bad("  replaced") if change.action == "replace" else ""
-            views.append(
+            elements.append(
                 line(
                     marks.get(change.action, dim("?")),
                     " ",
@@ -236,31 +236,33 @@ def plan_views(plan: Plan) -> list[View]:
                 )
             )
         if plan.widens:
-            views.append(line(Text("allows more than before:", Style.WARN)))
-            views += [line(bad("!"), " ", name(w.path or w.logical_id), f"  {w.what}", indent=2) for w in plan.widens]
-    return views
+            elements.append(line(Text("allows more than before:", Style.WARN)))
+            elements += [
+                line(bad("!"), " ", name(w.path or w.logical_id), f"  {w.what}", indent=2) for w in plan.widens
+            ]
+    return elements
 
 
-def drained_views(drained: s.Drained) -> list[View]:
+def drained_views(drained: s.Drained) -> list[Element]:
     """What was found out about the events of a drain, and what could not be."""
-    views: list[View] = [
+    elements: list[Element] = [
         line(good("drained"), f": the queue stayed empty for {drained.empty_s:.0f} s, and a last receive found nothing")
     ]
     if drained.accepted is not None:
         said = f"{many(drained.accepted, 'request')} of clients since the intake began to close, by the access log"
-        views.append(line("accepted: ", said, indent=2))
+        elements.append(line("accepted: ", said, indent=2))
     if drained.received is not None:
         ends = ", ".join(f"{count:,} {status}" for status, count in sorted(drained.by_status.items(), reverse=True))
         each = f"each of the {many(drained.received, 'event')} that the functions received since then has its record"
         said = f"{each}: {ends}" if drained.received else "no event was received since then"
-        views.append(line("records: ", said, indent=2))
+        elements.append(line("records: ", said, indent=2))
     if drained.dlq:
         new = f", {drained.dlq_new:,} of them new" if drained.dlq_new else ""
-        views.append(line(bad("DLQ: "), f"{many(drained.dlq, 'message')}{new}, deleted with the stack", indent=2))
-    return [*views, *(line(Text("not checked: ", Style.WARN), said, indent=2) for said in drained.unchecked)]
+        elements.append(line(bad("DLQ: "), f"{many(drained.dlq, 'message')}{new}, deleted with the stack", indent=2))
+    return [*elements, *(line(Text("not checked: ", Style.WARN), said, indent=2) for said in drained.unchecked)]
 
 
-def result_views(result: s.Result) -> list[View]:
+def result_views(result: s.Result) -> list[Element]:
     """The last line; of a failure, what its function logged."""
     if result.status == "failed":
         cause = result.cause

@@ -8,12 +8,12 @@ from rtp.text import times
 from rtp.text.elements import (
     Cell,
     Column,
+    Element,
     Fields,
     Line,
     Style,
     Table,
     Text,
-    View,
     advice,
     bad,
     dim,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 _GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them all
 
 
-def views(status: Status, *, now: int) -> list[View]:
+def elements(status: Status, *, now: int) -> list[Element]:
     """The whole of it."""
-    found: list[View] = [_head(status), _deployed(status, now)]
+    found: list[Element] = [_head(status), _deployed(status, now)]
     found += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
     found.append("")
     found.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))

@@ -11,12 +11,12 @@ from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
     Block,
     Column,
+    Element,
     Fields,
     Heading,
     Style,
     Table,
     Text,
-    View,
     bad,
     cause,
     dim,
@@ -36,29 +36,29 @@ _OUTCOME = {"processed": Style.GOOD, "failed": Style.WARN, "rejected": Style.BAD
 _CHARACTERS = 4000  # of data or a result
 
 
-def story(found: Story, *, width: int, block: str = "█", stack: str = "") -> list[View]:
+def story(found: Story, *, width: int, block: str = "█", stack: str = "") -> list[Element]:
     """The whole story."""
-    views = _head(found)
+    elements = _head(found)
     record = found.record
     if record is not None:
-        views += _values(record)
+        elements += _values(record)
         if found.attempts:
-            views += [Heading("Attempts"), _attempts(found)]
+            elements += [Heading("Attempts"), _attempts(found)]
     if found.dlq_message is not None and record is None:
-        views += [Heading("Body"), Block(_cut(found.dlq_message.body), indent=2)]
-    views += _how(found, width, block, stack)
-    views += [line(warn("not read: "), gap) for gap in found.gaps]
-    return views + _next(found)
+        elements += [Heading("Body"), Block(_cut(found.dlq_message.body), indent=2)]
+    elements += _how(found, width, block, stack)
+    elements += [line(warn("not read: "), gap) for gap in found.gaps]
+    return elements + _next(found)
 
 
-def _head(found: Story) -> list[View]:
+def _head(found: Story) -> list[Element]:
     record, dlq_message = found.record, found.dlq_message
     if record is None:
         where = "no record; in the dead-letter queue" if dlq_message else "no record"
         return [line(name(found.id), "  ", warn(where)), *_dlq_message(dlq_message)]
     status = str(record.get("status"))
     count = int(record.get("attempt_count", 0))
-    views: list[View] = [
+    elements: list[Element] = [
         line(
             name(found.id),
             f"  {record.get('type', '')}  ",
@@ -68,23 +68,23 @@ def _head(found: Story) -> list[View]:
     ]
     error = record.get("error")
     if isinstance(error, dict):
-        views.append(line(bad(cause(error)), indent=2))
+        elements.append(line(bad(cause(error)), indent=2))
     pairs: list[tuple[str, Any]] = [("timestamp", f"{record['timestamp']}  {_moment(record['timestamp'])}")]
     for label, key in (("accepted", "accepted_at"), ("processed", "processed_at")):
         if record.get(key):
             pairs.append((label, _moment(record[key])))
     pairs += [(label, str(record[key])) for label, key in _PLAIN if record.get(key)]
-    views.append(Fields(pairs, indent=2))
+    elements.append(Fields(pairs, indent=2))
     if len(found.records) > 1:
         others = ", ".join(str(r["timestamp"]) for r in found.records[:-1])
-        views.append(line(warn(f"{len(found.records) - 1} more events have this id"), f", at {others}", indent=2))
-    return views + _dlq_message(dlq_message)
+        elements.append(line(warn(f"{len(found.records) - 1} more events have this id"), f", at {others}", indent=2))
+    return elements + _dlq_message(dlq_message)
 
 
 _PLAIN = (("came by", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
 
 
-def _dlq_message(dlq_message: DlqMessage | None) -> list[View]:
+def _dlq_message(dlq_message: DlqMessage | None) -> list[Element]:
     if dlq_message is None:
         return []
     since = times.ago(dlq_message.message.sent_at)
@@ -96,12 +96,12 @@ def _dlq_message(dlq_message: DlqMessage | None) -> list[View]:
     return [line(bad("in the dead-letter queue"), f"  first queued {since} ago  ", dim(cause), indent=2)]
 
 
-def _values(record: dict[str, Any]) -> list[View]:
-    views: list[View] = []
+def _values(record: dict[str, Any]) -> list[Element]:
+    elements: list[Element] = []
     for title, key in (("Data", "data"), ("Result", "result")):
         if record.get(key) is not None:
-            views += [Heading(title), Block(_json(record[key]), indent=2)]
-    return views
+            elements += [Heading(title), Block(_json(record[key]), indent=2)]
+    return elements
 
 
 def _attempts(found: Story) -> Table:
@@ -120,26 +120,28 @@ def _attempts(found: Story) -> Table:
     )
 
 
-def _how(found: Story, width: int, block: str, stack: str) -> list[View]:
+def _how(found: Story, width: int, block: str, stack: str) -> list[Element]:
     """The newest trace with its log lines in place, then the lines of other times."""
     trace = found.trace
     inside = [e for e in found.lines if trace is not None and e.trace_id in (None, trace.id)]
     rest = [e for e in found.lines if e not in inside] if trace is not None else found.lines
-    views: list[View] = []
+    elements: list[Element] = []
     if trace is not None:
         drawn = waterfall(trace, inside, width=width, block=block, stack=stack)
-        views += dropwhile(lambda view: not isinstance(view, Heading), drawn)  # who and when stands above already
+        elements += dropwhile(
+            lambda element: not isinstance(element, Heading), drawn
+        )  # who and when stands above already
     if rest:
-        views += [Heading("Earlier log lines" if trace is not None else "Log lines"), *_lines(rest, width)]
-    return views
+        elements += [Heading("Earlier log lines" if trace is not None else "Log lines"), *_lines(rest, width)]
+    return elements
 
 
-def _lines(events: list[LogEvent], width: int) -> list[View]:
+def _lines(events: list[LogEvent], width: int) -> list[Element]:
     look = short(width)
-    return [view for event in events for view in look(event) or ()]
+    return [element for event in events for element in look(event) or ()]
 
 
-def _next(found: Story) -> list[View]:
+def _next(found: Story) -> list[Element]:
     """What an operator would do now."""
     status = (found.record or {}).get("status")
     if found.dlq_message is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rtp.commands.render.logs import frames, message
 from rtp.ops.telemetry.waterfall import Row, bar, rows
 from rtp.text import times
-from rtp.text.elements import Heading, Line, Style, Text, View, bad, dim, line, name
+from rtp.text.elements import Element, Heading, Line, Style, Text, bad, dim, line, name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,25 +20,27 @@ _FRAMES = 3
 _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 
 
-def waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = "") -> list[View]:
+def waterfall(
+    trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = ""
+) -> list[Element]:
     """The whole trace in `width` columns. block draws the bars; the stack's own names are shown without its name."""
     found = rows(trace, logs)
     known = {p.message for row in found for p in row.problems}
     labels = [len(_label(row, stack)) for row in found if row.segment]
     left = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
     right = width - left - _TIME - 2
-    views: list[View] = [*_head(trace), Heading("Waterfall")]
+    elements: list[Element] = [*_head(trace), Heading("Waterfall")]
     right = right if right >= 8 else 0
     for row in found:
         if row.log is not None:
-            views += _log(row.log, "  " * row.depth, known)
+            elements += _log(row.log, "  " * row.depth, known)
         elif row.segment is not None:
-            views += _segment(row, row.segment, _label(row, stack), trace, left, right, block)
+            elements += _segment(row, row.segment, _label(row, stack), trace, left, right, block)
     if not trace.segments:
-        views.append(line(dim("no segments")))
+        elements.append(line(dim("no segments")))
     if not logs:
-        views.append(line(dim("no log lines of this trace")))
-    return views
+        elements.append(line(dim("no log lines of this trace")))
+    return elements
 
 
 def outcome(*, fault: bool, error: bool, throttle: bool, partial: bool = False) -> Text:
@@ -52,18 +54,18 @@ def outcome(*, fault: bool, error: bool, throttle: bool, partial: bool = False) 
     return dim("running") if partial else Text("ok", Style.GOOD)
 
 
-def _head(trace: Trace) -> list[View]:
+def _head(trace: Trace) -> list[Element]:
     how = outcome(fault=trace.fault, error=trace.error, throttle=trace.throttle, partial=trace.partial)
     began = times.stamp(trace.start_ms)
-    views: list[View] = [line(name(trace.id), f"  {began}  {times.span(trace.duration_ms)}  ", how)]
+    elements: list[Element] = [line(name(trace.id), f"  {began}  {times.span(trace.duration_ms)}  ", how)]
     if trace.event_ids:
         more = len(trace.event_ids) - 3
         shown = ", ".join(trace.event_ids[:3]) + (f" and {more} more" if more > 0 else "")
-        views.append(line(dim("event "), shown))
-    return views
+        elements.append(line(dim("event "), shown))
+    return elements
 
 
-def _segment(row: Row, segment: Segment, label: str, trace: Trace, left: int, right: int, block: str) -> list[View]:
+def _segment(row: Row, segment: Segment, label: str, trace: Trace, left: int, right: int, block: str) -> list[Element]:
     if len(label) > left - 1:
         label = label[: left - 2] + "…"
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
@@ -100,15 +102,15 @@ def _style(segment: Segment, fine: Style) -> Style:
     return Style.WARN if segment.error or segment.throttle else fine
 
 
-def _problem(problem: Problem, indent: str) -> list[View]:
-    views: list[View] = [line(f"{indent}", bad(f"✗ {problem.type}: {problem.message}"))]
+def _problem(problem: Problem, indent: str) -> list[Element]:
+    elements: list[Element] = [line(f"{indent}", bad(f"✗ {problem.type}: {problem.message}"))]
     inner = problem.stack[-_FRAMES:]
     if len(problem.stack) > len(inner):
-        views.append(line(dim(f"{indent}  … {len(problem.stack) - len(inner)} more")))
-    return views + [line(dim(f"{indent}  {frame}")) for frame in inner]
+        elements.append(line(dim(f"{indent}  … {len(problem.stack) - len(inner)} more")))
+    return elements + [line(dim(f"{indent}  {frame}")) for frame in inner]
 
 
-def _log(log: LogEvent, indent: str, known: set[str]) -> list[View]:
+def _log(log: LogEvent, indent: str, known: set[str]) -> list[Element]:
     if log.kind == "platform" and log.level == "INFO" and log.step != "report":
         return []
     clock = times.clock(log.when)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rtp.errors import RefusedError, RtpError, UsageError
 from rtp.terminal.output import Output
-from rtp.text.elements import Block, Column, Fields, Heading, Line, Style, Table, Text, View, line
+from rtp.text.elements import Block, Column, Element, Fields, Heading, Line, Style, Table, Text, line
 
 
 class Terminal(io.StringIO):
@@ -30,9 +30,9 @@ class Answer:
     total: Decimal
 
 
-def human(*views: View, tty: bool = False) -> str:
+def human(*elements: Element, tty: bool = False) -> str:
     stream = Terminal() if tty else io.StringIO()
-    Output(stdout=stream, stderr=io.StringIO()).show(list(views))
+    Output(stdout=stream, stderr=io.StringIO()).show(list(elements))
     return stream.getvalue()
 
 
@@ -135,7 +135,7 @@ ALLOWED = {"\n", "\t"}
 
 @given(HOSTILE)
 def test_no_text_reaches_the_terminal_as_a_control_character_or_markup(text: str) -> None:
-    views: list[View] = [
+    elements: list[Element] = [
         text,
         Text(text, Style.BAD),
         line("a ", Text(text)),
@@ -144,7 +144,7 @@ def test_no_text_reaches_the_terminal_as_a_control_character_or_markup(text: str
         Table((Column("T", fold=True),), [(text,), (Text(text),), (Line((Text(text),)),)]),
         Block(text),
     ]
-    shown = human(*views)
+    shown = human(*elements)
     assert {c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in ALLOWED} <= {
         c for c in text if unicodedata.category(c) == "Cf" and c not in "\u202e\u2066\u200b\ufeff"
     }

@@ -37,7 +37,7 @@ from tests.shells import HOSTILE, LEFT_OUT
 from tests.unit.cli.test_output import Terminal
 
 if TYPE_CHECKING:
-    from rtp.text.elements import View
+    from rtp.text.elements import Element
     from tests.shells import Shell
 
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -202,10 +202,10 @@ def sent(value: str) -> Summary:
     return made
 
 
-def lines(views: list[View]) -> list[str]:
+def lines(elements: list[Element]) -> list[str]:
     """What is shown from a command on, of each line that has one."""
     stream = io.StringIO()
-    Output(stdout=stream, stderr=stream).show(views)
+    Output(stdout=stream, stderr=stream).show(elements)
     return [m[1] for m in re.finditer(r"^(?:  )?next +(.*)$", stream.getvalue(), re.M)]
 
 
@@ -224,8 +224,8 @@ def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: s
         (render_dlq.inspection(Inspection("q", 1, [dead(value)], [])), show),
     ]
     # When the rest of the line is pasted / Then the command has the id, or there was no such line
-    for views, words in expected:
-        assert [shell.paste(each) for each in lines(views)] == ([[words]] if safe(value) else [])
+    for elements, words in expected:
+        assert [shell.paste(each) for each in lines(elements)] == ([[words]] if safe(value) else [])
 
 
 @VALUES

@@ -22,9 +22,9 @@ def shown(raw: str, *, width: int = 80, detailed: bool = False, function: str = 
     """The line as it is printed, without its time."""
     out = io.StringIO()
     look = (render_logs.detailed if detailed else render_logs.short)(width)
-    views = look(parse(raw, at=AT, function=function))
-    if views is not None:
-        Output(stdout=out).show(views)
+    elements = look(parse(raw, at=AT, function=function))
+    if elements is not None:
+        Output(stdout=out).show(elements)
     return re.sub(r"^\d\d:\d\d:\d\d\.\d{3} ", "", out.getvalue())
 
 

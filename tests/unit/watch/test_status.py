@@ -106,7 +106,7 @@ def read(fake: FakeAws, environment: Environment = ENV) -> status.Status:
 
 def drawn(found: status.Status) -> str:
     out = io.StringIO()
-    Out(stdout=out).show(render_status.views(found, now=NOW))
+    Out(stdout=out).show(render_status.elements(found, now=NOW))
     return out.getvalue()
 
 
