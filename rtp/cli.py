@@ -48,7 +48,7 @@ COMMANDS = {
     "replay": _Entry(_REPAIR, "Run raw archived events again, as they came."),
     "local": _Entry(_HERE, "Start, stop and look at the embedded engine."),
     "run": _Entry(_HERE, "Run one event through the processors in this interpreter."),
-    "doctor": _Entry(_HERE, "Find what would stop a deploy here, and the mend."),
+    "doctor": _Entry(_HERE, "Find what would stop a deploy here, and the fix."),
     "demo": _Entry(_HERE, "Watch the whole story on a throw-away engine."),
 }
 
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _silence(sys.stdout)
-        sys.stderr.write(f"error: {error.strerror}: {error.filename or 'standard output'}\n  mend: Make room.\n")
+        sys.stderr.write(f"error: {error.strerror}: {error.filename or 'standard output'}\n  fix: Make room.\n")
         code = ExitCode.FAILED
     sys.exit(code)
 

@@ -35,10 +35,10 @@ class ReaderGoneError(BaseException):
 
 
 class RtpError(Exception):
-    """An expected failure: what happened to which resource, and which command mends it.
+    """An expected failure: what happened to which resource, and which command fixes it.
 
     code: stable, lower-case, dash-separated; scripts match on it.
-    hint: one sentence or command that mends it; may be empty when nothing sensible can be said.
+    hint: one sentence or command that fixes it; may be empty when nothing sensible can be said.
     """
 
     exit_code = ExitCode.FAILED

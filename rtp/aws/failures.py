@@ -1,4 +1,4 @@
-"""botocore's exceptions as rtp's, each with the mend. One ordered table, asked in one place."""
+"""botocore's exceptions as rtp's, each with the fix. One ordered table, asked in one place."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _THROTTLED = (
 
 @contextmanager
 def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
-    """Within it, a botocore error leaves as an RtpError that names the call and the mend."""
+    """Within it, a botocore error leaves as an RtpError that names the call and the fix."""
     try:
         yield
     except RtpError:
@@ -95,7 +95,7 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
         return CredentialsError(f"The AWS sign-in of {who} has expired.", hint=again)
     if isinstance(error, b.ConfigParseError | b.ConfigNotFound | b.InvalidConfigError):
         return ConfigError(
-            f"The AWS configuration cannot be used: {str(error).splitlines()[0]}.", hint="Mend ~/.aws/config."
+            f"The AWS configuration cannot be used: {str(error).splitlines()[0]}.", hint="Fix ~/.aws/config."
         )
     where = aws.endpoint_url or f"AWS {service} in {aws.region}"
     if isinstance(error, b.SSLError | b.ProxyConnectionError):

@@ -87,7 +87,7 @@ def redrive(
     limit: Most = None,
     rate: Annotated[float | None, typer.Option("--rate", min=0.001, help="At most so many a second.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which would go.")] = False,
-    edited: Annotated[bool, typer.Option("--edit", help="Mend the events in $EDITOR first.")] = False,
+    edited: Annotated[bool, typer.Option("--edit", help="Fix the events in $EDITOR first.")] = False,
     canary: Annotated[
         bool, typer.Option("--canary/--no-canary", help="Put one back first, and the rest only if it is processed.")
     ] = True,

@@ -24,7 +24,7 @@ _STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FA
 @app.command()
 @with_session
 def doctor(session: Session) -> None:
-    """Find what would stop a deploy here, and the mend.
+    """Find what would stop a deploy here, and the fix.
 
     Looks at this machine, the project, the account and the region. Changes nothing; exits with 1 when something fails.
     """
@@ -111,4 +111,4 @@ def _lines(check: op.Check) -> list[Line]:
     said = line(
         Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", advice(check.detail)
     )
-    return [said, line(dim("mend: "), advice(check.mend), indent=25)] if check.mend else [said]
+    return [said, line(dim("fix: "), advice(check.fix), indent=25)] if check.fix else [said]

@@ -190,7 +190,7 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
     if sent.trace_id:
         elements.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
     if sent.status == "failed" and sent.http_status in _FIXES:
-        elements.append(line(dim("mend    "), advice(_FIXES[sent.http_status]), indent=2))
+        elements.append(line(dim("fix     "), advice(_FIXES[sent.http_status]), indent=2))
     if status != "processed" and sent.recorded:
         elements += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
     return elements
@@ -210,8 +210,8 @@ def _many(s: Summary) -> list[Element]:
     if s.unsent:
         elements.append(line(warn(f"{s.unsent:,} not sent")))
     statuses = {f.http_status for f in s.failed if f.status == "failed"}
-    mends = [line(dim("mend: "), advice(mend), indent=2) for status, mend in _FIXES.items() if status in statuses]
-    return [*elements, *_reasons(s), *mends]
+    fixes = [line(dim("fix: "), advice(fix), indent=2) for status, fix in _FIXES.items() if status in statuses]
+    return [*elements, *_reasons(s), *fixes]
 
 
 def _reasons(s: Summary) -> list[Line]:

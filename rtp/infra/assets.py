@@ -52,7 +52,7 @@ def check(processors: Path | None) -> None:
     if not processors.exists():
         raise ConfigError(
             f"The processors {processors} do not exist.",
-            hint="Mend `path` under [processors] in rtp.toml, or make some with `rtp init`.",
+            hint="Fix `path` under [processors] in rtp.toml, or make some with `rtp init`.",
             code="processors",
         )
     if processors.is_dir() and not (processors / "__init__.py").is_file():
@@ -82,7 +82,7 @@ def _compile(file: Path) -> None:
         ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
         raise ConfigError(
-            f"{file}:{error.lineno or 1}: {error.msg}", hint="Mend the line; nothing was deployed.", code="processors"
+            f"{file}:{error.lineno or 1}: {error.msg}", hint="Fix the line; nothing was deployed.", code="processors"
         ) from error
     except ValueError as error:  # a null byte
         raise ConfigError(f"{file}:1: {error}", hint="Save the file as UTF-8 text.", code="processors") from error

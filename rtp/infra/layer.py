@@ -108,7 +108,7 @@ def _lock(target: Path, platform: Platform, requirements: Path) -> Path:
     except _UvError as error:
         raise ConfigError(
             f"{requirements} does not resolve for {platform.name}: {error.cause}.",
-            hint="Mend the requirement; nothing was deployed.",
+            hint="Fix the requirement; nothing was deployed.",
             code="requirements",
         ) from error
     return target
@@ -178,7 +178,7 @@ def _texts(file: Path | None, seen: list[Path]) -> list[bytes]:
     except OSError as error:
         raise ConfigError(
             f"The requirements {file} cannot be read: {error.strerror}.",
-            hint="Mend `requirements` under [processors] in rtp.toml.",
+            hint="Fix `requirements` under [processors] in rtp.toml.",
             code="requirements",
         ) from error
     found = [data]

@@ -1,4 +1,4 @@
-"""MiniStack in this process: imported with its mends, started with what it saved, stopped without losing anything."""
+"""MiniStack in this process: imported with its patches, started with what it saved, stopped without losing anything."""
 
 from __future__ import annotations
 

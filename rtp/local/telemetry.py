@@ -1,4 +1,4 @@
-"""What the mends report to: traces and metrics of one engine."""
+"""What the patches report to: traces and metrics of one engine."""
 
 from __future__ import annotations
 

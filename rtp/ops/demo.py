@@ -1,4 +1,4 @@
-"""The story that `rtp demo` tells: a project with a bug, the events that meet it, and the mend."""
+"""The story that `rtp demo` tells: a project with a bug, the events that meet it, and the fix."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ STORY = (
     Step("Is the pipeline well? Exit code 1 says no.", ("status", "--check"), expect=(ExitCode.OK, ExitCode.FAILED)),
     Step("What is in the dead-letter queue, and why. Looking consumes nothing.", ("dlq", "inspect")),
     Step(
-        "The mend: the processor takes text too. Only the code changes, so the deploy is short.",
+        "The fix: the processor takes text too. Only the code changes, so the deploy is short.",
         ("deploy", "--yes"),
-        edit=lambda folder: mend(folder),
+        edit=lambda folder: fix(folder),
     ),
     Step("The dead message goes back to the queue.", ("dlq", "redrive", "--all", "--yes", "--wait")),
     Step("The whole story of that event.", ("show", POISON_ID)),
@@ -94,7 +94,7 @@ def prepare(folder: Path) -> None:
         (folder / name).write_text(json_values.dumps(content, indent=2), encoding="utf-8")
 
 
-def mend(folder: Path) -> None:
+def fix(folder: Path) -> None:
     """Make the processor take text too."""
     path = folder / "processors.py"
     source = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What would stop a deploy on this machine, each with its mend. The checks ask; they change nothing."""
+"""What would stop a deploy on this machine, each with its fix. The checks ask; they change nothing."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. mend: what to do; empty where all is well."""
+    """One thing that was looked at. fix: what to do; empty where all is well."""
 
     name: str
     verdict: Verdict
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ def ok(name: str, detail: str) -> Check:
     return Check(name, Verdict.OK, detail)
 
 
-def warn(name: str, detail: str, mend: str) -> Check:
+def warn(name: str, detail: str, fix: str) -> Check:
     """A deploy works all the same."""
-    return Check(name, Verdict.WARN, detail, mend)
+    return Check(name, Verdict.WARN, detail, fix)
 
 
-def fail(name: str, detail: str, mend: str) -> Check:
+def fail(name: str, detail: str, fix: str) -> Check:
     """A deploy will not work."""
-    return Check(name, Verdict.FAIL, detail, mend)
+    return Check(name, Verdict.FAIL, detail, fix)
 
 
 def failed(name: str, error: RtpError) -> Check:
@@ -207,7 +207,7 @@ def user_code(environment: Environment) -> Check:
     except RtpError as error:
         return failed("processors", error)
     if doubt:
-        return warn("processors", doubt.message, doubt.mend)
+        return warn("processors", doubt.message, doubt.fix)
     return ok("processors", environment.processors.name)
 
 

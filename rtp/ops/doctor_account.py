@@ -119,7 +119,7 @@ def stack(aws: Aws, environment: Environment) -> Check:
     if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
         return warn("stack", f"{name} is {status}.", "`rtp deploy` waits for it.")
     if status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
-        return warn("stack", f"{name} is {status}.", "`rtp deploy` explains it and mends it with your consent.")
+        return warn("stack", f"{name} is {status}.", "`rtp deploy` explains it and fixes it with your consent.")
     return ok("stack", f"{name} is {status}")
 
 

@@ -116,7 +116,7 @@ class Output:
         self.say(Line((Text("warning: ", Style.WARN), Text(text))))
 
     def error(self, error: RtpError) -> None:
-        """An expected failure: `{"error": …}` on stdout under --json, else message and mend on stderr."""
+        """An expected failure: `{"error": …}` on stdout under --json, else message and fix on stderr."""
         hint = suggest.placed(error.hint, self._where)
         if self.json:
             body = {"error": {"code": error.code, "message": error.message, "hint": hint}}
@@ -124,7 +124,7 @@ class Output:
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
         if hint:
-            self.say(Line((Text("  mend: ", Style.DIM), Text(error.hint, Style.ADVICE))))
+            self.say(Line((Text("  fix: ", Style.DIM), Text(error.hint, Style.ADVICE))))
 
     # asking
 

@@ -46,8 +46,8 @@ ENDINGS = {0, 1, 4, 5}  # of a command that was over before its signal: a pipeli
 
 @pytest.fixture
 def interruption(tmp_path: Path) -> Iterator[Pipeline]:
-    """A pipeline whose orders die until they are mended."""
-    project, flag = Project(tmp_path), tmp_path / "mended"
+    """A pipeline whose orders die until they are fixed."""
+    project, flag = Project(tmp_path), tmp_path / "fixed"
     (tmp_path / "rtp.toml").write_text(SETTINGS)
     (tmp_path / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(flag))))
     try:
@@ -60,7 +60,7 @@ def interruption(tmp_path: Path) -> Iterator[Pipeline]:
 @pytest.mark.xdist_group("interrupts")
 @pytest.mark.parametrize("trials", [10, pytest.param(80, marks=pytest.mark.reliability)])
 def test_no_event_is_lost_to_a_signal(interruption: Pipeline, trials: int) -> None:
-    """C22. An event that was ever there is somewhere afterwards, and is processed once when its cause is mended."""
+    """C22. An event that was ever there is somewhere afterwards, and is processed once when its cause is fixed."""
     dice = random.Random(22)  # noqa: S311 - moments of a signal
     commands = dice.sample(list(SAFE), len(SAFE))
     interruption.kill_orders(30)
@@ -81,8 +81,8 @@ def test_no_event_is_lost_to_a_signal(interruption: Pipeline, trials: int) -> No
         assert seen <= held(interruption), args
         seen |= held(interruption)
     assert hit > trials / 5
-    # When the cause is mended, each event that was ever there goes through, once
-    interruption.mend()
+    # When the cause is fixed, each event that was ever there goes through, once
+    interruption.fix()
     interruption.project.rtp("deploy", "--yes")
     wait_for(lambda: not interruption.queue, seconds=120)
     done = interruption.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=300)

@@ -1,9 +1,9 @@
-"""Mends of the engine, one module each: what is wrong, how it is mended, and a check that the mend still fits.
+"""Patches of the engine, one module each: what is wrong, how it is corrected, and a check that the patch still fits.
 
-A mend replaces a function of the imported package, never a file. It is put in only where the function has the
+A patch replaces a function of the imported package, never a file. It is put in only where the function has the
 parameters that it was written for; elsewhere the engine runs without it and says so in its log.
 tests/local/engine/test_patches.py shows for each that the fault is still there without it: RTP_LOCAL_WITHOUT, in the
-engine's own environment, names mends to leave out.
+engine's own environment, names patches to leave out.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ WITHOUT = "RTP_LOCAL_WITHOUT"
 
 
 class MismatchError(Exception):
-    """The engine is not the one that a mend was written for."""
+    """The engine is not the one that a patch was written for."""
 
 
 def apply_all(telemetry: Telemetry) -> list[str]:
-    """Put every mend in; the names of those that no longer fit."""
+    """Put every patch in; the names of those that no longer fit."""
     from rtp.local.patches import (
         alarms,
         api_gateway,
@@ -53,7 +53,7 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         worker,
     )
 
-    mends: dict[str, Callable[[], object]] = {
+    patches: dict[str, Callable[[], object]] = {
         "worker": worker.apply,
         "queues": lambda: message_moves.apply(queues.apply(telemetry)),
         "queue_urls": queue_urls.apply,
@@ -79,13 +79,13 @@ def apply_all(telemetry: Telemetry) -> list[str]:
         "stack_buckets": stack_buckets.apply,
     }
     later.when_loaded("cloudformation", lambda: _put_in(when_cloudformation_is_loaded))
-    return _put_in(mends)
+    return _put_in(patches)
 
 
-def _put_in(mends: Mapping[str, Callable[[], object]]) -> list[str]:
+def _put_in(patches: Mapping[str, Callable[[], object]]) -> list[str]:
     misfits = []
     left_out = os.environ.get(WITHOUT, "").split(",")
-    for name, put_in in mends.items():
+    for name, put_in in patches.items():
         if name in left_out:
             continue
         try:
@@ -109,7 +109,7 @@ def replace(module: Any, name: str, new: Any, parameters: str) -> Any:
 
 
 def require(module: Any, *names: str) -> None:
-    """Names that a mend uses must be there."""
+    """Names that a patch uses must be there."""
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
         raise MismatchError(f"{module.__name__} has no {', '.join(missing)}")

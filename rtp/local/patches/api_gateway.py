@@ -81,31 +81,31 @@ def apply(telemetry: Telemetry) -> None:
     from ministack.services import apigateway_v1
 
     require(apigateway_v1, "_rest_apis", "_stages_v1", "_gw_error")
-    mend = ApiGateway(apigateway_v1, telemetry)
-    mend.handle = replace(
+    patch = ApiGateway(apigateway_v1, telemetry)
+    patch.handle = replace(
         apigateway_v1,
         "_handle_execute_in_scope",
-        mend.serve,
+        patch.serve,
         "api_id stage_name method path headers body query_params owner_account_id owner_region",
     )
-    mend.execute_one = replace(
+    patch.execute_one = replace(
         apigateway_v1,
         "_execute_in_scope",
-        mend.execute,
+        patch.execute,
         "request api_id stage_name method path headers body query_params owner_account_id owner_region",
     )
-    replace(apigateway_v1, "_render_request_template_v1", mend.render, "template body_str params_map context")
-    mend.build_event = replace(
+    replace(apigateway_v1, "_render_request_template_v1", patch.render, "template body_str params_map context")
+    patch.build_event = replace(
         apigateway_v1,
         "_build_lambda_event_v1",
-        mend.event,
+        patch.event,
         "api_id stage_name stage resource request_path method headers body query_params path_params "
         "binary_media_types authorizer_context caller_identity",
     )
-    mend.invoke_queue = replace(
+    patch.invoke_queue = replace(
         apigateway_v1,
         "_invoke_sqs_v1",
-        mend.to_queue,
+        patch.to_queue,
         "integration api_id stage_name stage resource request_path method headers body query_params path_params "
         "owner_account_id owner_region binary_media_types authorizer_context caller_identity",
     )

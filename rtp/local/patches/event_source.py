@@ -26,8 +26,8 @@ def apply(telemetry: Telemetry) -> None:
     from ministack.services import lambda_svc, sqs
 
     require(lambda_svc, "_execute_function", "_esm_backoff_until", "_ESM_BACKOFF_SECONDS")
-    mend = EventSource(lambda_svc, sqs, telemetry)
-    replace(lambda_svc, "_run_sqs_batch", mend.run, "esm func_rec event batch queue_url queue_name")
+    patch = EventSource(lambda_svc, sqs, telemetry)
+    replace(lambda_svc, "_run_sqs_batch", patch.run, "esm func_rec event batch queue_url queue_name")
 
 
 class EventSource:

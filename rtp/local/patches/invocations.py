@@ -28,11 +28,11 @@ def apply(telemetry: Telemetry) -> None:
     """Put it in."""
     from ministack.services import lambda_svc
 
-    mend = Invocations(telemetry)
-    mend.dispatch_one = replace(
-        lambda_svc, "_execute_function_dispatch", mend.dispatch, "func config event request_id started"
+    patch = Invocations(telemetry)
+    patch.dispatch_one = replace(
+        lambda_svc, "_execute_function_dispatch", patch.dispatch, "func config event request_id started"
     )
-    mend.acquire_one = replace(lambda_svc, "_acquire_execution_slot", mend.acquire, "func config")
+    patch.acquire_one = replace(lambda_svc, "_acquire_execution_slot", patch.acquire, "func config")
     replace(lambda_svc, "_xray_trace_id_for_invocation", _trace_of_invocation, "config inbound_trace_header")
     replace(lambda_svc, "_emit_lambda_metrics", _no_metrics, "function_name duration_ms error throttle")
 

@@ -31,21 +31,21 @@ def apply(telemetry: Telemetry) -> Queues:
     from ministack.services import sqs
 
     require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
-    mend = Queues(sqs, telemetry)
-    mend.collect_fifo = replace(sqs, "_collect_msgs", mend.collect, "q max_n vis_timeout")
-    replace(sqs, "_dlq_sweep", mend.sweep, "q")
-    replace(sqs, "_expire_retained", mend.expire, "q")
-    replace(sqs, "_delete_messages_for_esm", mend.delete_for_poller, "queue_url receipt_handles")
-    mend.send_one = replace(sqs, "_act_send_message", mend.send, "data qurl")
+    patch = Queues(sqs, telemetry)
+    patch.collect_fifo = replace(sqs, "_collect_msgs", patch.collect, "q max_n vis_timeout")
+    replace(sqs, "_dlq_sweep", patch.sweep, "q")
+    replace(sqs, "_expire_retained", patch.expire, "q")
+    replace(sqs, "_delete_messages_for_esm", patch.delete_for_poller, "queue_url receipt_handles")
+    patch.send_one = replace(sqs, "_act_send_message", patch.send, "data qurl")
     for action, name, new in (
-        ("DeleteMessage", "_act_delete_message", mend.delete),
-        ("DeleteMessageBatch", "_act_delete_message_batch", mend.delete_batch),
-        ("SendMessageBatch", "_act_send_message_batch", mend.send_batch),
+        ("DeleteMessage", "_act_delete_message", patch.delete),
+        ("DeleteMessageBatch", "_act_delete_message_batch", patch.delete_batch),
+        ("SendMessageBatch", "_act_send_message_batch", patch.send_batch),
     ):
         replace(sqs, name, new, "data qurl")
         sqs._HANDLERS[action] = new
-    sqs._HANDLERS["SendMessage"] = mend.send
-    return mend
+    sqs._HANDLERS["SendMessage"] = patch.send
+    return patch
 
 
 class Queues:

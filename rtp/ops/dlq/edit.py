@@ -1,4 +1,4 @@
-"""Let the operator mend events in an editor before they go back."""
+"""Let the operator fix events in an editor before they go back."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def of_data(data: str, kind: str | None) -> Payload:
         text = f'{{"type":{json.dumps(kind)},"data":{text}}}'
     problem = problem or _problem(text)
     if problem:
-        mend = "It is the event's data, a JSON object; --type names its type."
-        raise UsageError(f"--data: {problem}", hint=mend, code="not-an-event")
+        fix = "It is the event's data, a JSON object; --type names its type."
+        raise UsageError(f"--data: {problem}", hint=fix, code="not-an-event")
     return Payload(1, lambda: iter([(None, text)]))
 
 

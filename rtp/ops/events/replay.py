@@ -86,7 +86,7 @@ def plan(
     found: dict[Identity, RawEvent] = {}
     for event in _named(aws, outputs, ids, since, until) if ids else _all(aws, outputs, since or 0, until):
         if not types or event.type in types:
-            found[event.identity] = event  # the last delivery counts: its text may have been mended
+            found[event.identity] = event  # the last delivery counts: its text may have been fixed
             if len(found) % _LOOKUP == 0:
                 notify(len(found))
     status_of = _statuses(aws, outputs[Output.TABLE], list(found))

@@ -43,7 +43,7 @@ def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
         report = loading.check(processors)
         if report.problems:
             raise ConfigError(
-                f"The processors do not work: {report.problems[0]}.", hint="Mend it and repeat.", code="processors"
+                f"The processors do not work: {report.problems[0]}.", hint="Fix it and repeat.", code="processors"
             )
     ran = testing.run_value(text, attempt=attempt)
     return Run(

@@ -99,7 +99,7 @@ class Deploy:
                     yield self._result("dry-run")
                     return
                 stack_id = str(found["StackId"])
-                yield from repair.mend(
+                yield from repair.repair(
                     aws,
                     env,
                     found,
@@ -294,7 +294,7 @@ class Deploy:
         yield self._result("rolled-back", taken.done)
         raise execute.DeployFailedError(
             f"{stack} was updated and rolled back: {taken.reason}.",
-            hint="See `rtp logs --level error`; mend the cause, then run `rtp deploy` again.",
+            hint="See `rtp logs --level error`; fix the cause, then run `rtp deploy` again.",
             code="rolled-back",
         )
 

@@ -1,4 +1,4 @@
-"""Stacks that CloudFormation will not update as they are: explained, and mended on consent."""
+"""Stacks that CloudFormation will not update as they are: explained, and fixed on consent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NEVER_WORKED = {
 _PAUSED = ("CREATE_FAILED", "UPDATE_FAILED")
 
 
-def mend(
+def repair(
     aws: Aws,
     environment: Environment,
     found: dict[str, Any] | None,
@@ -212,7 +212,7 @@ def _continue(
     if _still_failed(aws, stack):
         raise RtpError(
             f"{stack} is still UPDATE_ROLLBACK_FAILED.",
-            hint=f"Mend {', '.join(names)} by hand, then run `rtp deploy` again.",
+            hint=f"Fix {', '.join(names)} by hand, then run `rtp deploy` again.",
             code="stuck",
         )
 

@@ -192,7 +192,7 @@ def problems(
     found = []
     if stack.state not in _FINE:
         busy = stack.state.endswith("_IN_PROGRESS")
-        found.append(f"the stack is {stack.state}" + ("" if busy else "; `rtp deploy` explains and mends it"))
+        found.append(f"the stack is {stack.state}" + ("" if busy else "; `rtp deploy` explains and fixes it"))
     for function in functions or ():
         if function.state not in ("Active", "Inactive", ""):
             found.append(f"{function.name} is {function.state}: {function.reason}".rstrip(": "))

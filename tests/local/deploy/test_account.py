@@ -161,5 +161,5 @@ def test_doctor_of_an_account_says_what_is_missing(project: Project, cloud: Clou
     checks = {check["name"]: check for check in done.json["checks"]}
     assert done.code == 1
     assert checks["credentials"]["verdict"] == "ok" and ACCOUNT in checks["credentials"]["detail"]
-    assert (checks["bootstrap"]["verdict"], checks["bootstrap"]["mend"]) == ("fail", "Run `rtp bootstrap`.")
+    assert (checks["bootstrap"]["verdict"], checks["bootstrap"]["fix"]) == ("fail", "Run `rtp bootstrap`.")
     assert "does not speak AWS's protocol" in checks["stack"]["detail"]

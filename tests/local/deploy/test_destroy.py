@@ -211,12 +211,12 @@ def test_doctor_says_what_is_wrong_and_the_mend(project: Project, tmp_path: Path
     script.chmod(0o755)
     # When asked
     done = project.rtp("doctor", "--json", env={"PATH": f"{script.parent}:/usr/bin:/bin"}, ok=False)
-    # Then both are named, each with its mend
+    # Then both are named, each with its fix
     checks = {check["name"]: check for check in done.json["checks"]}
     assert done.code == 1
     assert (checks["processors"]["verdict"], checks["cdk on PATH"]["verdict"]) == ("fail", "warn")
     assert "p.py:1" in checks["processors"]["detail"] and "3.0.0" in checks["cdk on PATH"]["detail"]
-    assert all(checks[name]["mend"] for name in ("processors", "cdk on PATH"))
+    assert all(checks[name]["fix"] for name in ("processors", "cdk on PATH"))
 
 
 def test_doctor_tells_a_broken_configuration_too(project: Project) -> None:

@@ -65,7 +65,7 @@ def test_a_failed_deploy_ends_with_its_cause_and_the_next_command(project: Proje
     # And to whoever asks, nothing is deployed
     assert project.rtp("outputs", ok=False).code == 4
     assert project.rtp("diff", "--json").json["deployed"] is False
-    # When the cause is mended and it is deployed again, with nobody to ask
+    # When the cause is fixed and it is deployed again, with nobody to ask
     project.aws.call("s3", "delete_bucket", Bucket=bucket)
     refused = project.rtp("deploy", ok=False)
     # Then what the stack is stuck in is explained, and without consent nothing is done
@@ -126,7 +126,7 @@ def test_a_rollback_that_got_stuck_is_explained_and_mended_on_consent(project: P
     # When deployed with nobody to ask / Then which resource it is and why is said
     refused = project.rtp("deploy", ok=False)
     assert refused.code == 5 and "UPDATE_ROLLBACK_FAILED" in refused.stderr and "Thing: " in refused.stderr
-    # When the function is mended and consent given / Then the rollback ends, and the deploy goes through
+    # When the function is fixed and consent given / Then the rollback ends, and the deploy goes through
     refusing(aws, "no")
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "updated"
 

@@ -1,4 +1,4 @@
-"""Each mend fits the installed engine, and is still needed: without it the fault is there."""
+"""Each patch applies to the installed engine, and is still needed: without it the fault is there."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ FAULTS = [
 def test_the_fault_is_there_without_the_mend_and_gone_with_it(
     restored: Lab, plain: Lab, fault: Callable[[Lab], bool]
 ) -> None:
-    assert fault(plain), "the engine has mended this itself: take the mend out"
+    assert fault(plain), "the engine has fixed this itself: remove the patch"
     assert not fault(restored)
 
 
@@ -328,7 +328,7 @@ from ministack.services import sqs
 from rtp.local import patches
 from rtp.local.telemetry import Telemetry
 
-if sys.argv[1] == "mended":
+if sys.argv[1] == "fixed":
     patches.apply_all(Telemetry())
 
 class Messages(list):
@@ -344,7 +344,7 @@ print(len(list.__iter__(sqs._queues[url]["messages"]).__reduce__()[1][0]))
 """
 
 
-@pytest.mark.parametrize(("engine_is", "left"), [("plain", 0), ("mended", 1)])
+@pytest.mark.parametrize(("engine_is", "left"), [("plain", 0), ("fixed", 1)])
 def test_a_message_sent_while_a_poller_deletes(engine_is: str, left: int, tmp_path: Any) -> None:
     run = subprocess.run(
         [sys.executable, "-c", RACE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path
@@ -363,7 +363,7 @@ from ministack.services import s3
 from rtp.local import patches
 from rtp.local.telemetry import Telemetry
 
-if sys.argv[1] == "mended":
+if sys.argv[1] == "fixed":
     patches.apply_all(Telemetry())
 
 # The folder is moved between the two: where to write, and to write.
@@ -378,7 +378,7 @@ print(s3._object_disk_path("bucket", "out/key", "000000000000").endswith("bucket
 """
 
 
-@pytest.mark.parametrize(("engine_is", "old_name"), [("plain", "True"), ("mended", "False")])
+@pytest.mark.parametrize(("engine_is", "old_name"), [("plain", "True"), ("fixed", "False")])
 def test_an_object_written_while_the_folder_is_moved(engine_is: str, old_name: str, tmp_path: Any) -> None:
     run = subprocess.run(
         [sys.executable, "-c", MOVE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path

@@ -1,4 +1,4 @@
-"""A pipeline of its own for tests that break and mend it, and a view into its queues that disturbs nothing."""
+"""A pipeline of its own for tests that break and fix it, and a view into its queues that disturbs nothing."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Pipeline:
         """The API key's value."""
         return api.key(self.aws, self.outputs).value
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Let orders go through from now on."""
         self.flag.write_text("")
 
@@ -196,7 +196,7 @@ def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[in
 def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A deployed pipeline that these tests alone use."""
     root = tmp_path_factory.mktemp("repair")
-    made = Pipeline(Project(root), root / "mended")
+    made = Pipeline(Project(root), root / "fixed")
     (root / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(made.flag))))
     (root / "rtp.toml").write_text(SETTINGS)
     try:

@@ -141,7 +141,7 @@ def test_a_redrive_without_a_canary_goes_round_once_and_ends(pipeline: Pipeline)
 def test_after_the_mend_every_order_goes_through(pipeline: Pipeline) -> None:
     orders = pipeline.kill_orders(25)
     (rejected,) = pipeline.kill_orders(1, kind="bad")
-    pipeline.mend()
+    pipeline.fix()
 
     done = pipeline.project.rtp("dlq", "redrive", "--type", "order.created", "--wait", "--json", timeout=120).json
 
@@ -190,7 +190,7 @@ def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
 def test_events_are_mended_in_an_editor_on_their_way(pipeline: Pipeline) -> None:
     # Given a rejected event, and an editor that gives it another type
     (event_id,) = pipeline.kill_orders(1, kind="bad")
-    pipeline.mend()
+    pipeline.fix()
     editor = pipeline.project.root / "editor.sh"
     editor.write_text('#!/bin/sh\nsed -i \'s/"bad"/"order.created"/\' "$1"\n')
     editor.chmod(0o700)
@@ -204,9 +204,9 @@ def test_events_are_mended_in_an_editor_on_their_way(pipeline: Pipeline) -> None
 
 
 def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> None:
-    # Given many dead orders and a mended processor
+    # Given many dead orders and a fixed processor
     orders = set(pipeline.kill_orders(150))
-    pipeline.mend()
+    pipeline.fix()
     over: list[str] = []
     dice = random.Random(7)  # noqa: S311 - moments of a kill
     # When redrives are killed at random moments
@@ -230,7 +230,7 @@ def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> 
 
 def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
     pipeline.kill_orders(20)
-    pipeline.mend()
+    pipeline.fix()
     first = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "0.5")
     wait_for(lambda: len(pipeline.dlq) < 20)
 
@@ -258,8 +258,8 @@ def test_what_an_asynchronous_call_left_is_redriven_like_the_rest(pipeline: Pipe
     found = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"][0]
     assert (found["id"], found["error"]["type"], found["attempts"]) == (event["id"], "KeyError", 3)
     assert "requestPayload" in found["body"]
-    # When it is redriven after the mend
-    pipeline.mend()
+    # When it is redriven after the fix
+    pipeline.fix()
     done = pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json
     # Then it is the same event, processed
     assert done["outcomes"] == {"processed": 1}

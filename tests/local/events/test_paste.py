@@ -40,7 +40,7 @@ def test_the_way_from_the_queue_to_the_end_is_pasted(pipeline: Pipeline, shell: 
     # Given dead events with such ids
     ids = [HOSTILE[name] for name in SAFE]
     assert not LEFT_OUT & set(SAFE)
-    pipeline.mend()
+    pipeline.fix()
     bury(pipeline, ids)
     taken = []
     for value in ids:
@@ -76,7 +76,7 @@ def test_an_event_that_is_sent_is_followed_by_what_is_pasted(pipeline: Pipeline,
         # A trace is asked for in the same way
         missing = pipeline.project.rtp("traces", "show", "--", f"-no-{HOSTILE[name]}", ok=False)
         assert missing.code == 4 and "no-trace" not in missing.stderr
-        suggested = re.findall(r"`([^`]*)`", missing.stderr.partition("mend:")[2])
+        suggested = re.findall(r"`([^`]*)`", missing.stderr.partition("fix:")[2])
         ran = [shell.paste(each) for each in suggested]
         assert ran == ([] if "`" in HOSTILE[name] else [[["rtp", "show", "--", f"-no-{HOSTILE[name]}"]]])
 

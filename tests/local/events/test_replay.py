@@ -22,7 +22,7 @@ def attempts(pipeline: Pipeline, event_id: str) -> list[str]:
 
 
 def test_a_processed_event_runs_again_exactly_once(pipeline: Pipeline) -> None:
-    pipeline.mend()
+    pipeline.fix()
     sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"n": 1.10}', "--json").json
 
     done = pipeline.project.rtp("replay", "--id", sent["id"], "--json").json
@@ -38,7 +38,7 @@ def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) 
     orders = pipeline.kill_orders(4)
     pipeline.project.rtp("dlq", "purge", "--all", "--yes")
     assert f"rtp replay --id={orders[0]}" in pipeline.project.rtp("show", orders[0]).stdout
-    pipeline.mend()
+    pipeline.fix()
     # When what is dead runs again
     done = pipeline.project.rtp(
         "replay", "--since", "1h", "--status", "dead", "--type", "order.created", "--json", "--query", "events[].id"
@@ -51,7 +51,7 @@ def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) 
 def test_a_replayed_dead_event_leaves_a_message_of_which_one_is_told(pipeline: Pipeline) -> None:
     # Given a dead order
     (order,) = pipeline.kill_orders(1)
-    pipeline.mend()
+    pipeline.fix()
     # When it is replayed and not redriven / Then it is said what stays
     done = pipeline.project.rtp("replay", "--id", order, "-e", "local")
     assert "dead-letter queue" in done.stderr and "`rtp dlq redrive --env=local`" in done.stderr
@@ -83,7 +83,7 @@ def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
 
 def test_an_event_without_an_id_keeps_its_identity(pipeline: Pipeline) -> None:
     # Given an event that came without an id, and is known by its message
-    pipeline.mend()
+    pipeline.fix()
     answer = pipeline.aws.call(
         "sqs",
         "send_message",

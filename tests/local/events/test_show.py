@@ -28,7 +28,7 @@ VALUES = st.recursive(
 
 
 def test_a_processed_event_is_told_whole(pipeline: Pipeline) -> None:
-    pipeline.mend()
+    pipeline.fix()
     sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"total": 1.50}', "--json").json
 
     wait_for(lambda: pipeline.project.rtp("show", sent["id"], "--json").json["trace"])

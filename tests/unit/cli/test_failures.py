@@ -1,4 +1,4 @@
-"""botocore's exceptions: each leaves as an error of rtp with its mend, never as a traceback."""
+"""botocore's exceptions: each leaves as an error of rtp with its fix, never as a traceback."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_the_name_of_another_stack_is_refused_though_nobody_asked_for_one(tmp_pa
 
 def test_no_configuration_is_worth_a_word(tmp_path: Path) -> None:
     found = doctor.config(environment(tmp_path))
-    assert (found.verdict, found.mend) == ("warn", "rtp init")
+    assert (found.verdict, found.fix) == ("warn", "rtp init")
     assert doctor.config(environment(tmp_path, file=tmp_path / "rtp.toml")).verdict == "ok"
 
 
@@ -176,7 +176,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) ->
         pass
 
 
-# doctor's checks of an account, each with its mend
+# doctor's checks of an account, each with its fix
 
 
 def test_the_logging_role_of_api_gateway() -> None:
@@ -186,7 +186,7 @@ def test_the_logging_role_of_api_gateway() -> None:
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {})
         check = doctor_account.logging_role(aws)
-    assert check.verdict == "fail" and "update-account" in check.mend
+    assert check.verdict == "fail" and "update-account" in check.fix
 
 
 @pytest.mark.parametrize(("skew", "verdict"), [(0, "ok"), (60, "warn"), (-60, "warn"), (600, "fail")])
@@ -203,7 +203,7 @@ def test_a_protected_environment_without_an_account_is_worth_a_word(tmp_path: Pa
     with stubbed("sts") as (aws, stubs):
         stubs["sts"].add_response("get_caller_identity", STS)
         check = doctor_account.credentials(aws, environment(tmp_path))
-    assert check.verdict == "warn" and f'account = "{ACCOUNT}"' in check.mend
+    assert check.verdict == "warn" and f'account = "{ACCOUNT}"' in check.fix
 
 
 def test_what_may_not_be_looked_at_is_no_failure() -> None:

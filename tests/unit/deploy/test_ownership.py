@@ -218,7 +218,7 @@ def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp
 
     with pytest.raises(RefusedError):
         list(
-            repair.mend(
+            repair.repair(
                 aws, env, described(cloud.tags, cloud.status), agreed, rollback=True, paths={}, underway=Underway(),
                 before_rollback=lambda _: iter(()), removed=Removed(),
                 recheck=lambda: ownership.recheck(aws, env, STACK_ID),

@@ -52,7 +52,7 @@ class Operator:
         self.left -= 1
 
 
-def mend(
+def fix(
     cloud: Cloud, operator: Operator, *, rollback: bool = True, protected: bool = False, aws: Any = None
 ) -> tuple[FakeAws, list[Any]]:
     aws = aws or cloud.aws()
@@ -69,7 +69,7 @@ def mend(
         assert not {"rollback_stack", "continue_update_rollback"} & set(aws.operations())
         yield PREPARED
 
-    steps = repair.mend(
+    steps = repair.repair(
         aws,
         env,
         found,
@@ -91,8 +91,8 @@ def test_a_stack_that_never_worked_is_deleted_on_consent(status: str) -> None:
         status=status, resources=[QUEUE], plan=[[("Queue", "DELETE_COMPLETE", ""), (STACK, "DELETE_COMPLETE", "")]]
     )
     operator = Operator()
-    # When it is mended
-    aws, _ = mend(cloud, operator)
+    # When it is fixed
+    aws, _ = fix(cloud, operator)
     # Then the operator was told what it is and what goes, and it was deleted
     assert status in operator.asked[0].about[0] and "1 resource would" in operator.asked[0].about[1]
     assert operator.asked[0].typed == ""
@@ -111,8 +111,8 @@ def test_what_the_template_retains_is_not_emptied_and_a_protected_name_is_typed(
         plan=[[(STACK, "DELETE_COMPLETE", "")]],
     )
     operator = Operator()
-    # When it is mended
-    aws, _ = mend(cloud, operator, protected=True)
+    # When it is fixed
+    aws, _ = fix(cloud, operator, protected=True)
     # Then the operator was told what goes and what stays, and had to type the name
     (question,) = operator.asked
     stays = question.about.index("  bucket Data: 7 object versions")
@@ -130,7 +130,7 @@ def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
     said = io.StringIO()
     out = Output(stderr=said, stdin=io.StringIO())
     question = Question("Delete it?", ("It holds a table.",), typed=STACK)
-    # Given nobody to ask / When a yes alone is given / Then it is refused, with what would be lost and the mend
+    # Given nobody to ask / When a yes alone is given / Then it is refused, with what would be lost and the fix
     with pytest.raises(RefusedError) as caught:
         deploy.ask(out, None, question, yes=True)
     assert "It holds a table." in said.getvalue() and f"--confirm={STACK}" in caught.value.hint
@@ -143,7 +143,7 @@ def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
 def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away() -> None:
     cloud = Cloud(status="ROLLBACK_COMPLETE", protected=True, plan=[[(STACK, "DELETE_COMPLETE", "")]])
     operator = Operator()
-    mend(cloud, operator, protected=True)
+    fix(cloud, operator, protected=True)
     # Nothing was lost, so a yes is enough
     assert cloud.status == "DELETE_COMPLETE" and operator.asked[0].typed == ""
 
@@ -158,7 +158,7 @@ def test_a_creation_that_left_data_when_it_was_rolled_back_is_asked_about_again(
     )
     # When the rollback was consented to, and the deletion of the bucket's contents is not
     with pytest.raises(RefusedError):
-        mend(cloud, Operator(1))
+        fix(cloud, Operator(1))
     # Then they are there
     assert cloud.left("Data") == 1
 
@@ -167,7 +167,7 @@ def test_without_consent_nothing_is_done() -> None:
     cloud = Cloud(status="ROLLBACK_COMPLETE")
     aws: Any = cloud.aws()
     with pytest.raises(RefusedError):
-        mend(cloud, Operator(0), aws=aws)
+        fix(cloud, Operator(0), aws=aws)
     assert set(aws.operations()) <= {"list_stack_resources", "describe_stacks", "get_template"}
 
 
@@ -177,7 +177,7 @@ def test_a_rollback_that_got_stuck_is_tried_again() -> None:
     cloud.event("Queue", "UPDATE_FAILED", "AccessDenied")
     operator = Operator()
     # When
-    aws, steps = mend(cloud, operator)
+    aws, steps = fix(cloud, operator)
     # Then the operator saw which resource and why, and the rollback went on with it, once it could do no harm
     assert PREPARED in steps
     assert operator.asked[0].about[1] == "  Storage/Queue: AccessDenied"
@@ -191,7 +191,7 @@ def test_a_rollback_that_fails_again_may_leave_resources_out() -> None:
     cloud.event("Queue", "UPDATE_FAILED", "AccessDenied")
     operator = Operator()
     # When
-    aws, _ = mend(cloud, operator)
+    aws, _ = fix(cloud, operator)
     # Then it was asked for once more, and the queue left out
     assert len(operator.asked) == 2
     calls = [p for name, p in aws.asked if name == "continue_update_rollback"]
@@ -202,7 +202,7 @@ def test_one_that_cannot_be_mended_says_what_to_do_by_hand() -> None:
     again = [("Queue", "UPDATE_FAILED", "AccessDenied"), (STACK, "UPDATE_ROLLBACK_FAILED", "")]
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[list(again), list(again)])
     with pytest.raises(RtpError, match="still UPDATE_ROLLBACK_FAILED") as caught:
-        mend(cloud, Operator())
+        fix(cloud, Operator())
     assert "Queue" in caught.value.hint
 
 
@@ -210,19 +210,19 @@ def test_a_stack_left_by_no_rollback_is_rolled_back_first_unless_the_deploy_goes
     # Given a paused update
     cloud = Cloud(status="UPDATE_FAILED", plan=[[(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
     # When the next deploy would roll back
-    aws, steps = mend(cloud, Operator())
+    aws, steps = fix(cloud, Operator())
     # Then it is rolled back first, once that could do no harm
     assert "rollback_stack" in aws.operations() and PREPARED in steps
     # When the next deploy would not
     cloud = Cloud(status="UPDATE_FAILED")
-    aws, _ = mend(cloud, Operator(0), rollback=False)
+    aws, _ = fix(cloud, Operator(0), rollback=False)
     # Then it is left as it is
     assert "rollback_stack" not in aws.operations()
 
 
 def test_a_paused_creation_is_deleted_after_its_rollback() -> None:
     cloud = Cloud(status="CREATE_FAILED", plan=[[(STACK, "ROLLBACK_COMPLETE", "")], [(STACK, "DELETE_COMPLETE", "")]])
-    aws, steps = mend(cloud, Operator())
+    aws, steps = fix(cloud, Operator())
     assert [n for n in aws.operations() if n in ("rollback_stack", "delete_stack")] == [
         "rollback_stack",
         "delete_stack",
@@ -237,7 +237,7 @@ def test_the_rollback_of_a_creation_is_asked_about_with_what_it_would_delete() -
         operator = Operator(0)
         # When it is to be rolled back / Then what would go is said, and of a protected one the name is to be typed
         with pytest.raises(RefusedError):
-            mend(cloud, operator, protected=protected)
+            fix(cloud, operator, protected=protected)
         (question,) = operator.asked
         assert "  bucket Data: 7 object versions" in question.about
         assert question.typed == (STACK if protected else "")
@@ -253,7 +253,7 @@ def test_an_operation_under_way_is_waited_for() -> None:
 
     aws: Any = cloud.aws(describe_stacks=describe)
     # When
-    _, steps = mend(cloud, Operator(0), aws=aws)
+    _, steps = fix(cloud, Operator(0), aws=aws)
     # Then nothing is asked, and the operator is told
     assert isinstance(steps[0], Warn) and "waiting" in steps[0].message
 
@@ -262,7 +262,7 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
     cloud, underway, env = Cloud(status="UPDATE_IN_PROGRESS"), Underway(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
     found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
-    steps = repair.mend(
+    steps = repair.repair(
         aws,
         env,
         found,
@@ -278,5 +278,5 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
 
 
 def test_a_working_stack_is_left_alone() -> None:
-    aws, steps = mend(Cloud(status="UPDATE_COMPLETE"), Operator(0))
+    aws, steps = fix(Cloud(status="UPDATE_COMPLETE"), Operator(0))
     assert steps == [] and aws.asked == []

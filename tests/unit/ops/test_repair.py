@@ -1,4 +1,4 @@
-"""One message first, and the rest only when it came through; who else is at work; events mended in an editor."""
+"""One message first, and the rest only when it came through; who else is at work; events fixed in an editor."""
 
 from __future__ import annotations
 

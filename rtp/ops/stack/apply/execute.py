@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from rtp.ops.stack.apply.follow import Underway
 
 _NEXT = {
-    "ROLLBACK_COMPLETE": "Mend the cause, then run `rtp deploy`; it clears the failed stack away first.",
-    "UPDATE_ROLLBACK_COMPLETE": "The last good version runs again. Mend the cause, then run `rtp deploy`.",
+    "ROLLBACK_COMPLETE": "Fix the cause, then run `rtp deploy`; it clears the failed stack away first.",
+    "UPDATE_ROLLBACK_COMPLETE": "The last good version runs again. Fix the cause, then run `rtp deploy`.",
     "UPDATE_ROLLBACK_FAILED": "Run `rtp deploy`; it says what is stuck and gets it going with your consent.",
     "ROLLBACK_FAILED": "Run `rtp deploy`; it clears the failed stack away first, with your consent.",
-    "CREATE_FAILED": "Left as it is. Mend the cause, then run `rtp deploy --no-rollback` to go on from here.",
-    "UPDATE_FAILED": "Left as it is. Mend the cause, then run `rtp deploy --no-rollback` to go on from here.",
+    "CREATE_FAILED": "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here.",
+    "UPDATE_FAILED": "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here.",
 }
 
 

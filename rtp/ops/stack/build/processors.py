@@ -32,10 +32,10 @@ print(json.dumps([found.problems, len(found.processors)]))
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why it is not certain that all is well, and the mend."""
+    """Why it is not certain that all is well, and the fix."""
 
     message: str
-    mend: str
+    fix: str
 
 
 def check(processors: Path | None, requirements: Path | None, *, memo: Path | None = None) -> Doubt | None:
@@ -90,12 +90,12 @@ def _imported(processors: Path, requirements: Path | None) -> Doubt | None:
         raise _wrong("; ".join(found))
     if requirements is None:
         listed = "name a file that lists it under [processors] requirements in rtp.toml"
-        raise _wrong(found[0], f"Mend the import, or {listed}; nothing was deployed.")
+        raise _wrong(found[0], f"Fix the import, or {listed}; nothing was deployed.")
     return Doubt(
         f"The processors could not be checked: the package {missing[1]} is not installed on this machine.",
         "Install the project's requirements here to have them checked.",
     )
 
 
-def _wrong(what: str, mend: str = "Mend it; nothing was deployed.") -> ConfigError:
-    return ConfigError(f"The processors do not work: {what}.", hint=mend, code="processors")
+def _wrong(what: str, fix: str = "Fix it; nothing was deployed.") -> ConfigError:
+    return ConfigError(f"The processors do not work: {what}.", hint=fix, code="processors")

@@ -61,7 +61,7 @@ def synth(
     except OSError as error:
         raise ConfigError(
             f"{error.filename or target} cannot be used: {error.strerror or error}.",
-            hint="rtp keeps what it builds in the folder .rtp: mend its permissions or make room.",
+            hint="rtp keeps what it builds in the folder .rtp: fix its permissions or make room.",
             code="folder",
         ) from error
     built = _load(plan, wanted)

@@ -40,8 +40,8 @@ class Divergence:
     @property
     def said(self) -> str:
         """In words, with what becomes of it."""
-        mend = "`rtp destroy`, then `rtp deploy` make it anew" if self.what == "gone" else "a deploy puts it back"
-        return f"{self.path or self.function} {_SAID[self.what]}; {mend}."
+        fix = "`rtp destroy`, then `rtp deploy` make it anew" if self.what == "gone" else "a deploy puts it back"
+        return f"{self.path or self.function} {_SAID[self.what]}; {fix}."
 
 
 def running(aws: Aws, environment: Environment) -> dict[str, Function | None]:

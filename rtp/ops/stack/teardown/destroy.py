@@ -250,6 +250,6 @@ def _failure(stack: str, removed: Removed) -> RtpError:
     said = f": {cause.path or cause.logical_id}: {cause.reason}" if cause else ""
     return RtpError(
         f"{stack} was not deleted ({removed.status}){said}{'' if said.endswith('.') else '.'}",
-        hint="Mend the cause, then run `rtp destroy` again; it goes on from here.",
+        hint="Fix the cause, then run `rtp destroy` again; it goes on from here.",
         code="destroy-failed",
     )
