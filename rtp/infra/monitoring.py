@@ -58,8 +58,8 @@ class Monitoring(Construct):
         throttles = metrics.of_functions(plan, "Throttles", "Sum")
         dead = metrics.of_queue(names.dlq, "ApproximateNumberOfMessagesVisible")
         age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
-        refused, failed = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
-        failed = metrics.of_events(plan, "EventsFailed")
+        client_errors, server_errors = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
+        failed_attempts = metrics.of_events(plan, "EventsFailed")
         logs, dlq, status = "See `rtp logs --level WARNING`.", "See `rtp dlq inspect`.", "See `rtp status`."
         return {
             Alarm.LAMBDA_ERRORS: self._alarm(
@@ -75,15 +75,15 @@ class Monitoring(Construct):
                 Alarm.DLQ_MESSAGES, dead, limits.alarm_dlq_messages, f"Events are dead. {dlq}"
             ),
             Alarm.API_4XX: self._alarm(
-                Alarm.API_4XX, refused, limits.alarm_api_4xx, f"The API refuses requests. {status}"
+                Alarm.API_4XX, client_errors, limits.alarm_api_4xx, f"The API refuses requests. {status}"
             ),
-            Alarm.API_5XX: self._alarm(Alarm.API_5XX, failed, limits.alarm_api_5xx, f"The API fails. {logs}"),
+            Alarm.API_5XX: self._alarm(Alarm.API_5XX, server_errors, limits.alarm_api_5xx, f"The API fails. {logs}"),
             Alarm.QUEUE_AGE: self._alarm(
                 Alarm.QUEUE_AGE, age, limits.alarm_queue_age_s, f"Events wait too long. {status}"
             ),
             # Lambda counts no error when a batch fails in part: the runtime counts for itself.
             Alarm.WORKER_FAILURES: self._alarm(
-                Alarm.WORKER_FAILURES, failed, limits.alarm_worker_failures, f"Attempts fail. {logs}"
+                Alarm.WORKER_FAILURES, failed_attempts, limits.alarm_worker_failures, f"Attempts fail. {logs}"
             ),
         }
 
