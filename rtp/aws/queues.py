@@ -61,7 +61,7 @@ class Outgoing:
     @property
     def size(self) -> int:
         """Bytes that count against SQS's limits."""
-        return len(self.body.encode("utf-8", "surrogatepass")) + sum(
+        return len(wire.message_body(self.body).encode("utf-8", "surrogatepass")) + sum(
             len(name) + sum(len(v) for v in value.values() if isinstance(v, str | bytes))
             for name, value in self.attributes.items()
         )
@@ -162,7 +162,7 @@ def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
 def _entry(number: int, message: Outgoing) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "Id": str(number),
-        "MessageBody": message.body,
+        "MessageBody": wire.message_body(message.body),
         "MessageAttributes": message.attributes,
     }
     if message.trace_header:

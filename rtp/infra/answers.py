@@ -21,10 +21,12 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
 
 # urlEncode writes a byte that is no letter or digit as %XX, so counting those as one counts the body's bytes. A body
 # over the limit is sent without its text: SQS refuses that, and REFUSED below tells it from other refusals.
+# U+FFFE and U+FFFF, which SQS may refuse, are escaped as the functions do (wire.message_body).
 # A trace header that SQS would not take is left out rather than costing the event.
 TO_QUEUE = "".join(
     (
         "#set($form = $util.urlEncode($input.body))",
+        "#set($form = $form.replaceAll('%EF%BF%BE', '%5Cufffe').replaceAll('%EF%BF%BF', '%5Cuffff'))",
         "#set($trace = $input.params('X-Amzn-Trace-Id'))",
         "#if($trace == '')#set($trace = $input.params('x-amzn-trace-id'))#end",
         f"#if($form.replaceAll('%[0-9A-F]{{2}}', '_').length() > {wire.MAX_BODY_BYTES})",

@@ -179,6 +179,8 @@ class Storage(Construct):
             data_key_reuse=Duration.minutes(5),
             enforce_ssl=True,
             retention_period=Duration.days(settings.dlq_retention_days),
+            # What Lambda sends of a failed asynchronous invocation may be as large as SQS allows.
+            max_message_size_bytes=wire.MAX_MESSAGE_BYTES,
             removal_policy=self._removal,
             # By name: a reference would be a cycle, the queue's own redrive policy names the DLQ.
             redrive_allow_policy=sqs.RedriveAllowPolicy(

@@ -91,7 +91,8 @@ class Emitted(NamedTuple):
     @property
     def body(self) -> str:
         """Its JSON text, as the message has it."""
-        return jsontext.dumps({"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data})
+        event = {"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data}
+        return wire.message_body(jsontext.dumps(event))
 
 
 def parse(body: str | bytes, fallback: Identity) -> Event:

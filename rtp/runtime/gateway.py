@@ -32,12 +32,20 @@ def body(request: dict[str, Any]) -> str:
     text = request.get("body") or ""
     try:
         data = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode()
-        if len(data) > wire.MAX_BODY_BYTES:
-            message = f"the body has {len(data)} bytes; the limit is {wire.MAX_BODY_BYTES}"
-            raise RefusedRequestError(respond(413, message=message))
-        return str(data, "utf-8")
+        _check_size(len(data))
+        body = str(data, "utf-8")
     except (UnicodeError, binascii.Error) as error:
         raise RefusedRequestError(not_an_event([Problem("$", f"not UTF-8 text: {error}"[:200])])) from None
+    message = wire.message_body(body)
+    if message is not body:  # an event that fails here is queued, and its message has to fit too
+        _check_size(len(message.encode()))
+    return body
+
+
+def _check_size(size: int) -> None:
+    if size > wire.MAX_BODY_BYTES:
+        message = f"the body has {size} bytes; the limit is {wire.MAX_BODY_BYTES}"
+        raise RefusedRequestError(respond(413, message=message))
 
 
 def respond(status: int, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Metrics:
                 "project": settings.project,
                 "env": settings.env,
                 "function": settings.function,
-                "type": type,
+                "type": wire.metric_dimension(type),
+                **({} if type == wire.metric_dimension(type) else {"event_type": type}),
                 **{name: values[:_MAX_VALUES] if name in _UNITS else values[0] for name, values in metrics.items()},
             }

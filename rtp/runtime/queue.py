@@ -37,7 +37,7 @@ class Queues:
         """Queue the event of a request for the worker, with the identity it has here."""
         self._sqs.send_message(
             QueueUrl=self._queue_url,
-            MessageBody=delivery.body,
+            MessageBody=wire.message_body(delivery.body),
             DelaySeconds=min(wire.MAX_DELAY_SECONDS, delay),
             **_attributes(_strings(_sender(delivery)), trace),
         )
@@ -49,7 +49,8 @@ class Queues:
         theirs = {name: value for name, value in sendable(delivery.attributes).items() if name not in ours}
         room = wire.MAX_ATTRIBUTES - len(ours)
         attributes = {**dict(list(theirs.items())[:room]), **ours}
-        self._sqs.send_message(QueueUrl=self._dlq_url, MessageBody=delivery.body, **_attributes(attributes, trace))
+        body = wire.message_body(delivery.body)
+        self._sqs.send_message(QueueUrl=self._dlq_url, MessageBody=body, **_attributes(attributes, trace))
 
     def emit(self, events: Sequence[Emitted], *, trace: str = "") -> None:
         """Queue the events that a processor emitted. Raises if SQS did not accept all of them."""

@@ -6,6 +6,7 @@ Standard library only: the file is part of the functions' code, and the stack an
 from __future__ import annotations
 
 import re
+import zlib
 
 # Message attributes. All are strings; SQS takes ten to a message.
 SOURCE = "rtp_source"  # one of SOURCES
@@ -35,12 +36,43 @@ MAX_DEPTH = 8  # emissions in a chain; AWS itself stops a loop of messages after
 # SQS's limits.
 MAX_ATTRIBUTES = 10  # of a message
 MAX_BATCH_ENTRIES = 10
+MAX_MESSAGE_BYTES = 1024 * 1024  # body and attributes; 256 KiB until August 2025
 MAX_BATCH_BYTES = 256 * 1024  # of one SendMessageBatch; older endpoints allow no more
 MAX_DELAY_SECONDS = 900
 MAX_VISIBILITY_SECONDS = 43_200  # from the first receive
+MAX_DIMENSION = 1024  # characters of a CloudWatch dimension's value
+
+# SQS's documentation has said of these two both that it refuses them and that it replaces them by U+FFFD. In JSON text
+# they occur inside strings alone, where an escape means the same.
+_NONCHARACTERS = {"\ufffe": r"\ufffe", "\uffff": r"\uffff"}
+
+_DIMENSION = re.compile(r"[!-$&-9;-~][ -$&-~]*")
+_PRINTABLE = re.compile(r"[!-$&-9;-~]")
 
 UUID7 = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$"
 _UUID7 = re.compile(UUID7.strip("^$"))
+
+
+def message_body(text: str) -> str:
+    """JSON text as the body of a message: the characters that SQS does not carry are escaped."""
+    for character, escape in _NONCHARACTERS.items():
+        if character in text:
+            text = text.replace(character, escape)
+    return text
+
+
+def metric_dimension(text: str) -> str:
+    """An event's type as CloudWatch takes it as a dimension's value: printable ASCII that does not begin with a colon.
+
+    Other characters are percent-encoded (UTF-8), and so is the percent sign: `urllib.parse.unquote` gives the type.
+    A value that is then longer than CloudWatch allows ends in a checksum instead of the rest.
+    """
+    if _DIMENSION.fullmatch(text):
+        return text
+    encoded = "".join(c if _PRINTABLE.fullmatch(c) else "".join(f"%{b:02X}" for b in c.encode()) for c in text)
+    if len(encoded) <= MAX_DIMENSION:
+        return encoded
+    return f"{encoded[: MAX_DIMENSION - 9]}~{zlib.crc32(text.encode()):08x}"
 
 
 def uuid7_timestamp(id: str) -> int | None:

@@ -37,7 +37,14 @@ def answered(template: str, reply: str) -> tuple[dict[str, Any], dict[str, Any]]
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
 def test_a_body_reaches_the_queue_as_it_is(text: str) -> None:
     body = json.dumps({"type": "t", "data": {"text": text}}, ensure_ascii=False)
-    assert sent(body)["MessageBody"] == body
+    assert sent(body)["MessageBody"] == wire.message_body(body)
+
+
+def test_the_template_escapes_the_same_characters_as_the_functions() -> None:
+    body = '{"type": "t", "data": {"\ufffe": "a\uffffb\U0001ffff"}}'
+    message = sent(body)["MessageBody"]
+    assert message == wire.message_body(body) == '{"type": "t", "data": {"\\ufffe": "a\\uffffb\U0001ffff"}}'
+    assert json.loads(message) == json.loads(body)
 
 
 def test_a_message_carries_who_it_is() -> None:
@@ -75,11 +82,13 @@ def test_a_trace_that_sqs_would_refuse_costs_no_event(trace: str) -> None:
         ("é" * (wire.MAX_BODY_BYTES // 2), True),
         ("é" * (wire.MAX_BODY_BYTES // 2 + 1), False),
         (" +%&=~*" * (wire.MAX_BODY_BYTES // 7), True),
+        ("\uffff" * (wire.MAX_BODY_BYTES // 6), True),
+        ("\uffff" * (wire.MAX_BODY_BYTES // 6 + 1), False),
     ],
 )
 def test_the_limit_counts_bytes(body: str, fits: bool) -> None:
     # A body that is too large is not sent; what is sent in its place SQS refuses for having none.
-    assert sent(body).get("MessageBody") == (body if fits else None)
+    assert sent(body).get("MessageBody") == (wire.message_body(body) if fits else None)
 
 
 def test_accepted_says_how_to_find_the_event() -> None:

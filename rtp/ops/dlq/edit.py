@@ -120,7 +120,7 @@ def _check(body: str, dlq_message: DlqMessage, path: Path) -> None:
             f"{dlq_message.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
             hint=f"Leave id and timestamp as they are; what was edited is in {path}.",
         )
-    if len(body.encode()) > wire.MAX_BODY_BYTES:
+    if len(wire.message_body(body).encode()) > wire.MAX_BODY_BYTES:
         raise UsageError(
             f"{dlq_message.id} as edited is larger than {wire.MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}."
         )

@@ -203,7 +203,7 @@ def _problem(text: str) -> str:
         event = _checked(text)
     except InvalidEventError as error:
         return "; ".join(f"{p.path}: {p.message}" if p.path != "$" else p.message for p in error.problems[:_SHOWN])
-    size = len(text.encode()) + (0 if event.id else _ID_ROOM)
+    size = len(wire.message_body(text).encode()) + (0 if event.id else _ID_ROOM)
     if size > wire.MAX_BODY_BYTES:
         return f"too large: {size:,} bytes, at most {wire.MAX_BODY_BYTES:,}"
     return ""

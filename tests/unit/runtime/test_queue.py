@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +56,23 @@ def test_emitted_events_go_in_batches_that_sqs_takes() -> None:
         assert len(batch) <= 10
         assert len({entry["Id"] for entry in batch}) == len(batch)
         assert sum(len(entry["MessageBody"]) for entry in batch) <= 256 * 1024
+
+
+def test_a_character_that_sqs_does_not_carry_is_escaped_in_every_message() -> None:
+    sqs, text = Sqs(), '{"type": "t", "data": {"x": "a\ufffe\uffffb"}}'
+    delivery = Delivery(body=text, source="api", fallback=Identity("m1", 1))
+    queues = queue.Queues(sqs, "queue", "dlq")
+
+    queues.submit(delivery)
+    queues.dead_letter(delivery, errors.info("Reject", "why"))
+    queues.emit([Emitted("e", 1, "t", {"x": "a\ufffe\uffffb"}, 1)])
+
+    bodies = [call["MessageBody"] for call in sqs.of("send_message")]
+    bodies += [entry["MessageBody"] for entry in sqs.of("send_message_batch")[0]["Entries"]]
+    assert len(bodies) == 3
+    for body in bodies:
+        assert r"a\ufffe\uffffb" in body
+        assert json.loads(body)["data"] == json.loads(text)["data"]
 
 
 def test_a_batch_that_was_taken_in_part_is_a_failure() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rtp.ops.events.identity import uuid7
 from rtp.runtime import wire
@@ -32,3 +36,21 @@ def test_an_event_without_an_id_has_that_of_its_request_or_else_of_its_message(
     request_id: str, request_time: str, identity: tuple[str, int]
 ) -> None:
     assert wire.fallback_identity(request_id, request_time, message_id="m1", sent_at=5) == identity
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128))
+def test_any_type_is_a_dimension_that_cloudwatch_takes_and_is_found_again(type: str) -> None:
+    value = wire.metric_dimension(type)
+    assert value.isascii() and value.isprintable() and value.strip() and not value.startswith(":")
+    assert len(value) <= wire.MAX_DIMENSION
+    assert unquote(value) == type or len(value) == wire.MAX_DIMENSION
+
+
+def test_long_types_that_begin_alike_have_dimensions_of_their_own() -> None:
+    first, second = ("🦀" * 127 + end for end in "ab")
+    assert len({wire.metric_dimension(first), wire.metric_dimension(second)}) == 2
+
+
+@pytest.mark.parametrize("type", ["order.created", "order created", "order:paid", "a"])
+def test_an_ordinary_type_is_its_own_dimension(type: str) -> None:
+    assert wire.metric_dimension(type) == type
