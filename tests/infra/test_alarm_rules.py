@@ -62,6 +62,15 @@ def partial_failures_are_counted(t: Template) -> bool:
     }
 
 
+def the_api_is_watched(t: Template) -> bool:
+    """Each of its alarms has its own metric of the API."""
+    return all(
+        (alarm["Namespace"], alarm["MetricName"], alarm["Statistic"]) == ("AWS/ApiGateway", metric, "Sum")
+        and alarm["Dimensions"] == [{"Name": "ApiName", "Value": t.plan.names.api}]
+        for alarm, metric in ((t.alarm("api-4xx"), "4XXError"), (t.alarm("api-5xx"), "5XXError"))
+    )
+
+
 def both_functions_are_watched(t: Template) -> bool:
     """Errors, durations and throttles are of both; the local engine has no metric math and watches the processor."""
     names = {t.plan.names.processor} if t.plan.local else {t.plan.names.processor, t.plan.names.worker}
@@ -186,6 +195,7 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
     (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("dlq-messages").update(Statistic="Average")),
     (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("queue-age").update(Dimensions=[])),
     (partial_failures_are_counted, "dev", lambda t: t.alarm("worker-failures").update(Namespace="AWS/Lambda")),
+    (the_api_is_watched, "dev", lambda t: t.alarm("api-5xx").update(MetricName="4XXError")),
     (both_functions_are_watched, "dev", lambda t: t.alarm("lambda-errors")["Metrics"].pop()),
     (silence_is_no_alarm, "dev", lambda t: t.alarm("api-5xx").update(TreatMissingData="missing")),
     (slowness_must_last, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=1)),
