@@ -31,4 +31,4 @@ def bootstrap(session: Session, *, yes: Yes = False) -> None:
 
 def _render(done: op.Bootstrap) -> list[Element]:
     word = "bootstrapped" if done.changed else "bootstrapped already"
-    return [line(good(word), " ", name(f"{done.account}/{done.region}"), dim(f", version {done.version}"))]
+    return [line(good(word), " ", name(f"{done.account}/{done.region}"), dim(f", version {done.bootstrap_version}"))]

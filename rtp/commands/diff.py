@@ -39,7 +39,7 @@ def diff(
     environment = session.environment
     found = op.diff(session.aws, environment, drift=drift)
     if security_only:
-        document = {"stack": found.stack, "widens": found.widens, "foreign": found.foreign}
+        document = op.SecurityDiff(found.stack, found.widens, found.foreign)
         session.out.result(document, lambda _: [*_foreign(found, environment), *_security(found)])
     else:
         session.out.result(found, lambda _: [*_foreign(found, environment), *_render(found)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,15 @@ from rtp.ops.stack.build import synth as op
 from rtp.text.elements import Element, dim, line, name
 
 app = new_app()
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesised:
+    """What was written. path: the assembly's folder. template: the template's file. resources: how many are in it."""
+
+    path: Path
+    template: Path
+    resources: int
 
 
 @app.command()
@@ -31,13 +41,11 @@ def synth(
     account = None if environment.local or environment.account else session.aws.account
     built = op.synth(environment, out=out, account=account)
     if stdout:
-        session.out.document(built.template)
+        session.out.template(built.template)
         return
-    session.out.result(
-        {"path": built.path, "template": built.template_file, "resources": len(built.template.get("Resources", ()))},
-        _render,
-    )
+    written = Synthesised(built.path, built.template_file, len(built.template.get("Resources", ())))
+    session.out.result(written, _render)
 
 
-def _render(found: dict[str, object]) -> list[Element]:
-    return [line(name(str(found["template"])), dim(f" ({found['resources']} resources)"))]
+def _render(written: Synthesised) -> list[Element]:
+    return [line(name(str(written.template)), dim(f" ({written.resources} resources)"))]

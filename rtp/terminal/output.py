@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
+JSON_VERSION = 1
+"""Of every JSON object on stdout; docs/json.md says when it changes."""
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
 Elements = Element | Iterable[Element]
@@ -70,7 +72,7 @@ class Output:
     def event(self, kind: str, data: _T, render: Callable[[_T], Elements | None]) -> None:
         """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
         if self.json:
-            self._json_line({"type": kind, **json_values.plain(data)})
+            self._json_line({"version": JSON_VERSION, "type": kind, **json_values.plain(data)})
             return
         elements = render(data)
         if elements is not None:
@@ -87,8 +89,14 @@ class Output:
             self._write(self._stdout, "")
 
     def document(self, data: Any) -> None:
-        """One JSON document on stdout, through the query where there is one."""
-        value = json_values.plain(data)
+        """One JSON document on stdout, its version first, through the query where there is one."""
+        self._write_document({"version": JSON_VERSION, **json_values.plain(data)})
+
+    def template(self, template: Mapping[str, Any]) -> None:
+        """A document in a format that is not rtp's, such as a CloudFormation template: JSON without rtp's version."""
+        self._write_document(json_values.plain(template))
+
+    def _write_document(self, value: Any) -> None:
         if self._query is not None:
             value = queries.searched(self._query, value)
         self._write_json(json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
@@ -119,7 +127,7 @@ class Output:
         """An expected failure: `{"error": …}` on stdout under --json, else message and fix on stderr."""
         hint = suggest.placed(error.hint, self._where)
         if self.json:
-            body = {"error": {"code": error.code, "message": error.message, "hint": hint}}
+            body = {"version": JSON_VERSION, "error": {"code": error.code, "message": error.message, "hint": hint}}
             self._write_json(json_values.dumps(body))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))

@@ -1,4 +1,4 @@
-"""Values as JSON: exact numbers, dataclasses as objects."""
+"""Values as JSON: exact numbers, dataclasses as objects whose fields are the document's, but for the hidden ones."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ import simplejson
 from rtp.text import times
 from rtp.text.sanitize import UNSAFE
 
+HIDDEN: Mapping[str, str] = {"json": "hidden"}
+"""Metadata of a dataclass field that has no place in JSON: `field(metadata=HIDDEN)`."""
+
+
+class Omitted(Enum):
+    """Type of a field that some documents do not have: `line: int | Omitted = OMITTED`."""
+
+    OMITTED = "omitted"
+
+
+OMITTED = Omitted.OMITTED
 _SIMPLE = frozenset({str, int, float, bool, type(None), Decimal})
 
 
@@ -33,8 +44,8 @@ def plain(value: Any) -> Any:
     if value is None or isinstance(value, str | int | float | bool | Decimal):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        values = ((name, getattr(value, name)) for name in _public(value.__class__))
-        return {name: v if type(v) in _SIMPLE else plain(v) for name, v in values}
+        values = ((name, getattr(value, name)) for name in json_fields(value.__class__))
+        return {name: v if type(v) in _SIMPLE else plain(v) for name, v in values if v is not OMITTED}
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -47,8 +58,9 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _public(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in dataclasses.fields(kind) if not f.name.startswith("_"))
+def json_fields(kind: type) -> tuple[str, ...]:
+    """Names of the fields of a dataclass that are part of its JSON, in order."""
+    return tuple(f.name for f in dataclasses.fields(kind) if f.metadata.get("json") != "hidden")
 
 
 @cache

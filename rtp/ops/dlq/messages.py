@@ -8,13 +8,14 @@ failed for good: an envelope around the event, or the event with Lambda's own er
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import queues, records
 from rtp.runtime import errors, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 from rtp.text import json_values, times
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +45,12 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class DlqMessage:
-    """A message, as `dlq inspect --json` has it. first_seen: ISO 8601, when the event was first queued."""
+    """A message of the dead-letter queue.
+
+    attempts: how often it was received. first_seen: when the event was first queued, ISO 8601.
+    event: the event's JSON text, without what Lambda put around it. kind: how the message got into the queue.
+    fallback: the event's identity where its text has no id. runs: attempts on the event's record, 0 without one.
+    """
 
     message_id: str
     id: str
@@ -54,42 +60,17 @@ class DlqMessage:
     first_seen: str
     error: Cause
     trace_id: str
-    _timestamp: int
-    _event: str
-    _kind: Kind
-    _fallback: Identity
-    _message: Message
-    _runs: int = 0
-
-    @property
-    def runs(self) -> int:
-        """Attempts on the event's record; 0 where there is none."""
-        return self._runs
+    timestamp: int = field(metadata=HIDDEN)
+    event: str = field(metadata=HIDDEN)
+    kind: Kind = field(metadata=HIDDEN)
+    fallback: Identity = field(metadata=HIDDEN)
+    message: Message = field(metadata=HIDDEN)
+    runs: int = field(default=0, metadata=HIDDEN)
 
     @property
     def identity(self) -> Identity:
         """The event's (id, timestamp)."""
-        return Identity(self.id, self._timestamp)
-
-    @property
-    def event(self) -> str:
-        """The event's own JSON text, out of whatever Lambda put around it."""
-        return self._event
-
-    @property
-    def kind(self) -> Kind:
-        """How it got here."""
-        return self._kind
-
-    @property
-    def fallback(self) -> Identity:
-        """Who the event is where its text has no id."""
-        return self._fallback
-
-    @property
-    def message(self) -> Message:
-        """The message itself."""
-        return self._message
+        return Identity(self.id, self.timestamp)
 
 
 def read(message: Message) -> DlqMessage:
@@ -120,11 +101,11 @@ def read(message: Message) -> DlqMessage:
         first_seen=times.iso(message.sent_at),
         error=cause,
         trace_id=root[1] if root else "",
-        _timestamp=identity.timestamp,
-        _event=event,
-        _kind=kind,
-        _fallback=fallback,
-        _message=message,
+        timestamp=identity.timestamp,
+        event=event,
+        kind=kind,
+        fallback=fallback,
+        message=message,
     )
 
 
@@ -165,11 +146,11 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
         type=dlq_message.type or str(record.get("type", "")),
         attempts=int(record.get("attempt_count", dlq_message.attempts)),
         trace_id=str(record.get("trace_id") or dlq_message.trace_id),
-        _timestamp=(timestamp := int(record["timestamp"])),
-        _fallback=Identity(dlq_message.id, timestamp)
+        timestamp=(timestamp := int(record["timestamp"])),
+        fallback=Identity(dlq_message.id, timestamp)
         if dlq_message.id == dlq_message.fallback.id
         else dlq_message.fallback,
-        _runs=int(record.get("attempt_count", 0)),
+        runs=int(record.get("attempt_count", 0)),
     )
 
 

@@ -7,7 +7,7 @@ identity keeps a message that is in both from running twice.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,29 +42,14 @@ class Moved:
     id: str
     timestamp: int
     type: str
-    _error: str = ""
-    _kept: bool = False
-    _runs: int = 0
+    error: str = field(default="", metadata=HIDDEN)
+    kept: bool = field(default=False, metadata=HIDDEN)
+    runs: int = field(default=0, metadata=HIDDEN)
 
     @property
     def identity(self) -> Identity:
         """The event's (id, timestamp)."""
         return Identity(self.id, self.timestamp)
-
-    @property
-    def runs(self) -> int:
-        """Attempts on the event's record before."""
-        return self._runs
-
-    @property
-    def error(self) -> str:
-        """Why it did not go."""
-        return self._error
-
-    @property
-    def kept(self) -> bool:
-        """Whether the DLQ still has it too."""
-        return self._kept
 
 
 class Redrive:

@@ -130,11 +130,11 @@ class ToApi:
             answer.status,
             str(answer.body.get("trace_id") or trace),
             answer.latency_ms,
-            _type=event.type,
-            _line=event.line,
-            _error=None if answer.status in (200, 202) else _error(answer),
-            _result=answer.body.get("result"),
-            _repeat=answer.replayed and first,  # a later try may have met what an earlier one did
+            kind=event.type,
+            line=event.line,
+            error=None if answer.status in (200, 202) else _error(answer),
+            result=answer.body.get("result"),
+            repeat=answer.replayed and first,  # a later try may have met what an earlier one did
         )
 
 
@@ -161,7 +161,7 @@ class ToQueue:
                 yield _failed(event, trace, "SqsError", receipt.error)
             else:
                 known = (event.id, event.timestamp, "accepted", 200, trace, latency)
-                yield Sent(*known, _type=event.type, _line=event.line)
+                yield Sent(*known, kind=event.type, line=event.line)
 
 
 def _hopeless(answer: api.Answer | EndpointError) -> bool:

@@ -1,10 +1,15 @@
-"""What became of one event that was sent."""
+"""What became of one event that was sent, and its JSON."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from rtp.text.json_values import OMITTED, Omitted
+
+if TYPE_CHECKING:
+    from rtp.ops.events.outcome import Record
 
 
 class Via(StrEnum):
@@ -16,8 +21,16 @@ class Via(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """`send --json` of one event. status: processed, accepted, queued, rejected or failed."""
+class SentEvent:
+    """One event that was sent.
+
+    timestamp: the event's, epoch ms. status: processed, accepted, queued, rejected or failed.
+    http_status: the API's answer; null without one, and for --via sqs.
+    latency_ms: from the request to its answer. trace_id: empty where it is not known.
+    line: where a failed event is in the NDJSON file, from 1.
+    repeat: true where an earlier delivery had been processed, whose stored answer this is.
+    error: why it failed or was rejected. record: the event's record, with --wait; null where it has not ended.
+    """
 
     id: str
     timestamp: int
@@ -25,11 +38,31 @@ class Sent:
     http_status: int | None
     trace_id: str
     latency_ms: float
-    _type: str = ""
-    _line: int | None = None
-    _error: dict[str, str] | None = None
-    _result: Any = None
-    _repeat: bool = False
+    line: int | Omitted = OMITTED
+    repeat: bool | Omitted = OMITTED
+    error: dict[str, str] | Omitted = OMITTED
+    record: Record | Omitted | None = OMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one event. timestamp: epoch ms. status: processed, accepted, queued, rejected or failed.
+
+    kind: the event's type. line: where it is in an NDJSON file, from 1. error: type and message.
+    result: the processor's, where the way in reports it. repeat: an earlier delivery had been processed.
+    """
+
+    id: str
+    timestamp: int
+    status: str
+    http_status: int | None
+    trace_id: str
+    latency_ms: float
+    kind: str = ""
+    line: int | None = None
+    error: dict[str, str] | None = None
+    result: Any = None
+    repeat: bool = False
 
     @property
     def ok(self) -> bool:
@@ -41,45 +74,16 @@ class Sent:
         """Whether there is or will be a record of it."""
         return self.ok or self.status == "rejected"
 
-    @property
-    def error(self) -> dict[str, str] | None:
-        """Type and message of what went wrong."""
-        return self._error
-
-    @property
-    def result(self) -> Any:
-        """The processor's answer, where the way in gives one."""
-        return self._result
-
-    @property
-    def repeat(self) -> bool:
-        """Whether an earlier delivery had processed it, whose answer this is."""
-        return self._repeat
-
-    @property
-    def kind(self) -> str:
-        """The event's type."""
-        return self._type
-
-    @property
-    def line(self) -> int | None:
-        """Where it stood in an NDJSON file."""
-        return self._line
-
-    def document(self) -> dict[str, Any]:
-        """As JSON; `repeat`, an error and the line of the file stand only where there are such."""
-        shape: dict[str, Any] = {
-            "id": self.id,
-            "timestamp": self.timestamp,
-            "status": self.status,
-            "http_status": self.http_status,
-            "trace_id": self.trace_id,
-            "latency_ms": round(self.latency_ms, 1),
-        }
-        if self._line is not None and not self.ok:
-            shape["line"] = self._line
-        if self._repeat:
-            shape["repeat"] = True
-        if self._error is not None:
-            shape["error"] = self._error
-        return shape
+    def document(self) -> SentEvent:
+        """As JSON; `line`, `repeat` and `error` only where there is one."""
+        return SentEvent(
+            self.id,
+            self.timestamp,
+            self.status,
+            self.http_status,
+            self.trace_id,
+            round(self.latency_ms, 1),
+            line=OMITTED if self.line is None or self.ok else self.line,
+            repeat=self.repeat or OMITTED,
+            error=OMITTED if self.error is None else self.error,
+        )

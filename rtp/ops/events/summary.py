@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops.events.outcome import identity
 from rtp.runtime.event import Identity
+from rtp.text.json_values import OMITTED, Omitted
 
 if TYPE_CHECKING:
-    from rtp.ops.events.sent import Sent
+    from rtp.ops.events.outcome import Record
+    from rtp.ops.events.sent import Sent, SentEvent
+
+
+@dataclass(frozen=True, slots=True)
+class SentEvents:
+    """Several events that were sent.
+
+    sent: events that were tried. by_status: how many ended with each status. failed: those that were not accepted.
+    rate: events per second. p50_ms, p99_ms: latency of half and of 99 % of the answers at most.
+    outcomes: how many records ended with each status, with --wait. dead: the records of dead events, with --wait.
+    pending: events whose record had not ended, with --wait.
+    repeats: events that an earlier delivery had processed. unsent: events that were not tried.
+    """
+
+    sent: int
+    by_status: dict[str, int]
+    failed: list[SentEvent]
+    elapsed_s: float
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    outcomes: dict[str, int] | Omitted = OMITTED
+    dead: list[Record] | Omitted = OMITTED
+    pending: int | Omitted = OMITTED
+    repeats: int | Omitted = OMITTED
+    unsent: int | Omitted = OMITTED
 
 
 @dataclass(slots=True)
@@ -77,24 +104,22 @@ class Summary:
         ordered = sorted(self._latencies)
         return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
 
-    def document(self) -> dict[str, Any]:
-        """`send --json`: of one event, or of several. `repeats` and `unsent` stand only where there are such."""
+    def document(self) -> SentEvent | SentEvents:
+        """As JSON: of one event, or of several."""
         if self.single and self.last is not None:
-            shape = self.last.document()
-            return shape | {"record": self.record} if self.waits else shape
-        shape = {
-            "sent": self.sent,
-            "by_status": self.by_status,
-            "failed": [f.document() for f in self.failed],
-            "elapsed_s": round(self.elapsed_s, 3),
-            "rate": round(self.rate, 1),
-            "p50_ms": round(self.percentile(50), 1),
-            "p99_ms": round(self.percentile(99), 1),
-        }
-        if self.waits:
-            shape |= {"outcomes": self.outcomes, "dead": self.dead, "pending": len(self.pending)}
-        if self.repeats:
-            shape["repeats"] = self.repeats
-        if self.unsent:
-            shape["unsent"] = self.unsent
-        return shape
+            document = self.last.document()
+            return replace(document, record=self.record) if self.waits else document
+        return SentEvents(
+            sent=self.sent,
+            by_status=self.by_status,
+            failed=[f.document() for f in self.failed],
+            elapsed_s=round(self.elapsed_s, 3),
+            rate=round(self.rate, 1),
+            p50_ms=round(self.percentile(50), 1),
+            p99_ms=round(self.percentile(99), 1),
+            outcomes=self.outcomes if self.waits else OMITTED,
+            dead=self.dead if self.waits else OMITTED,
+            pending=len(self.pending) if self.waits else OMITTED,
+            repeats=self.repeats or OMITTED,
+            unsent=self.unsent or OMITTED,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
@@ -16,6 +16,7 @@ from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange, compare, compare_outputs
 from rtp.ops.stack.compare.replacement import replaces
 from rtp.ops.stack.compare.security import Widening, widenings
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +42,14 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """`diff --json`. deployed: whether there is a stack; without one everything is new. drift: None when not asked.
+    """What a deploy would change.
 
-    strayed: functions that a hotswap or a hand has changed, which no template shows.
+    deployed: whether there is a stack; without one everything is new. changes: resources that would change.
+    widens: what would be allowed that is not allowed now. outputs, tags: those of the stack that would change.
+    drift: resources that were changed by hand; null without --drift.
+    diverged: functions that a hotswap or a hand has changed, which no template shows.
     foreign: whose stack it is, where it is another project's; a deploy is then refused.
+    paths: logical id -> construct path.
     """
 
     stack: str
@@ -56,17 +61,24 @@ class Diff:
     drift: tuple[Drift, ...] | None
     diverged: tuple[Divergence, ...]
     foreign: Owner | None
-    _paths: dict[str, str]
+    paths: dict[str, str] = field(metadata=HIDDEN)
 
     @property
     def differs(self) -> bool:
         """Whether a deploy would do something, or somebody has changed something by hand."""
         return bool(self.changes or self.outputs or self.tags or self.drift or self.diverged or self.foreign)
 
-    @property
-    def paths(self) -> dict[str, str]:
-        """Logical id -> construct path, for reading values."""
-        return self._paths
+
+@dataclass(frozen=True, slots=True)
+class SecurityDiff:
+    """What a deploy would allow that is not allowed now.
+
+    widens: what would be allowed. foreign: whose stack it is, where it is another project's.
+    """
+
+    stack: str
+    widens: tuple[Widening, ...]
+    foreign: Owner | None
 
 
 def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from rtp.text import times
+from rtp.text.json_values import HIDDEN
 
 Kind = Literal["rtp", "platform", "metrics", "text"]
 
@@ -24,6 +25,7 @@ class LogEvent:
 
     timestamp: ISO 8601, UTC. function: `processor` or `worker`. kind: who wrote it. id: the event's.
     stack: a stack trace, several lines. fields: whatever else the line held.
+    at: when CloudWatch received the line, own_at: its own time, both epoch ms. raw: the line as it was written.
     """
 
     timestamp: str
@@ -38,24 +40,14 @@ class LogEvent:
     kind: Kind = "text"
     stack: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
-    _at: int = 0
-    _raw: str = ""
-    _when: int | None = None
-
-    @property
-    def at(self) -> int:
-        """When CloudWatch says that it was written, epoch ms."""
-        return self._at
+    at: int = field(default=0, metadata=HIDDEN)
+    raw: str = field(default="", metadata=HIDDEN)
+    own_at: int | None = field(default=None, metadata=HIDDEN)
 
     @property
     def when(self) -> int:
         """The timestamp, epoch ms."""
-        return self._at if self._when is None else self._when
-
-    @property
-    def raw(self) -> str:
-        """The line as it was written."""
-        return self._raw
+        return self.at if self.own_at is None else self.own_at
 
 
 def level_name(value: object) -> str | None:

@@ -81,9 +81,9 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
         kind="rtp" if known and (step is not None or event_id is not None or level is not None) else "text",
         stack=stack,
         fields=rest if known else document,
-        _at=at,
-        _when=own,
-        _raw=raw,
+        at=at,
+        own_at=own,
+        raw=raw,
     )
 
 
@@ -108,8 +108,8 @@ def _metrics(document: dict[str, Any], raw: str, at: int, function: str) -> LogE
         trace_id=_id(trace_id),
         kind="metrics",
         fields=rest,
-        _at=at,
-        _raw=raw,
+        at=at,
+        raw=raw,
     )
 
 
@@ -144,9 +144,9 @@ def _platform(kind: str, document: dict[str, Any], raw: str, at: int, function: 
         step=what,
         kind="platform",
         fields=record,
-        _at=at,
-        _when=own,
-        _raw=raw,
+        at=at,
+        own_at=own,
+        raw=raw,
     )
 
 

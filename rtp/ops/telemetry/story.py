@@ -16,12 +16,14 @@ from rtp.ops.events.outcome import ended
 from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces
 from rtp.text import times
+from rtp.text.json_values import OMITTED, Omitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.events.outcome import Record
     from rtp.ops.telemetry.logs import LogEvent
     from rtp.ops.telemetry.segments import Trace
     from rtp.ops.work.pool import Stop
@@ -29,6 +31,26 @@ if TYPE_CHECKING:
 MOST_LINES = 500
 _BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and reports come late
 _LONGEST_ID = 2048  # bytes of a DynamoDB key
+
+
+@dataclass(frozen=True, slots=True)
+class StoryDocument:
+    """All that is known of one event.
+
+    record: the newest record of this id. attempts: those of that record. logs: the event's log lines, oldest first.
+    trace: the newest trace. dlq: the event's message in the dead-letter queue.
+    other_records, other_traces: older ones, oldest first, where there are any.
+    gaps: what could not be read, and why.
+    """
+
+    record: Record | None
+    attempts: list[dict[str, Any]]
+    logs: list[LogEvent]
+    trace: Trace | None
+    dlq: DlqMessage | None
+    other_records: list[Record] | Omitted = OMITTED
+    other_traces: list[Trace] | Omitted = OMITTED
+    gaps: list[str] | Omitted = OMITTED
 
 
 @dataclass(slots=True)
@@ -63,22 +85,18 @@ class Story:
         """Whether anything was found."""
         return bool(self.records or self.lines or self.traces or self.dlq_message)
 
-    def document(self) -> dict[str, Any]:
-        """`show --json`; more than one record or trace, and what could not be read, are extra keys."""
-        shape: dict[str, Any] = {
-            "record": self.record,
-            "attempts": self.attempts,
-            "logs": self.lines,
-            "trace": self.trace,
-            "dlq": self.dlq_message,
-        }
-        if len(self.records) > 1:
-            shape["other_records"] = self.records[:-1]
-        if len(self.traces) > 1:
-            shape["other_traces"] = self.traces[:-1]
-        if self.gaps:
-            shape["gaps"] = self.gaps
-        return shape
+    def document(self) -> StoryDocument:
+        """As JSON."""
+        return StoryDocument(
+            record=self.record,
+            attempts=self.attempts,
+            logs=self.lines,
+            trace=self.trace,
+            dlq=self.dlq_message,
+            other_records=self.records[:-1] or OMITTED,
+            other_traces=self.traces[:-1] or OMITTED,
+            gaps=self.gaps or OMITTED,
+        )
 
 
 def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:

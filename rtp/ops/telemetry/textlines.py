@@ -55,8 +55,8 @@ def parse(raw: str, *, at: int, function: str) -> LogEvent:
         step=step,
         kind=kind,
         stack=stack,
-        _at=at,
-        _raw=raw,
+        at=at,
+        raw=raw,
     )
 
 

@@ -37,7 +37,7 @@ def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, engine: Engine, tmp_p
     # When it is bootstrapped
     done = bootstrap.bootstrap(aws, environment, None, on_line=said.append)
     # Then the CDK did it, aloud, and the version is there
-    assert (done.region, done.changed) == ("eu-west-3", True) and done.version >= bootstrap.NEEDED
+    assert (done.region, done.changed) == ("eu-west-3", True) and done.bootstrap_version >= bootstrap.NEEDED
     assert any("bootstrapped" in line for line in said)
     # And the CDK kept its cache in the project, for this user alone and without the engine's key
     home = tmp_path / ".rtp" / "cdk" / "home"

@@ -33,6 +33,7 @@ def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]
 def test_an_empty_queue_is_said_to_be_empty(pipeline: Pipeline) -> None:
     assert pipeline.project.rtp("dlq", "inspect").stdout == "realtime-processor-local-dlq is empty\n"
     assert pipeline.project.rtp("dlq", "inspect", "--json").json == {
+        "version": 1,
         "queue": "realtime-processor-local-dlq",
         "depth": 0,
         "messages": [],

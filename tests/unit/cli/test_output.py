@@ -40,7 +40,7 @@ def test_a_result_is_one_json_document_or_a_rendering_never_both() -> None:
     for as_json in (True, False):
         out, err = io.StringIO(), io.StringIO()
         Output(json=as_json, stdout=out, stderr=err).result(Answer("a", Decimal("0.10")), lambda a: f"id {a.id}")
-        assert out.getvalue() == ('{"id": "a", "total": 0.10}\n' if as_json else "id a\n")
+        assert out.getvalue() == ('{"version": 1, "id": "a", "total": 0.10}\n' if as_json else "id a\n")
         assert err.getvalue() == ""
 
 
@@ -48,7 +48,7 @@ def test_numbers_keep_every_digit() -> None:
     out = io.StringIO()
     value = Decimal("12345678901234567890123456789012345678")
     Output(json=True, stdout=out).document({"n": value, "f": Decimal("0.1000")})
-    assert out.getvalue() == '{"n": 12345678901234567890123456789012345678, "f": 0.1000}\n'
+    assert out.getvalue() == '{"version": 1, "n": 12345678901234567890123456789012345678, "f": 0.1000}\n'
 
 
 def test_a_query_selects_and_implies_json() -> None:
@@ -91,16 +91,25 @@ def test_stream_elements_are_json_lines_with_their_type() -> None:
     output.event("log", {"message": "a\nb"}, lambda _: "never")
     output.event("log", {"message": "c"}, lambda _: "never")
     assert [json.loads(row) for row in out.getvalue().splitlines()] == [
-        {"type": "log", "message": "a\nb"},
-        {"type": "log", "message": "c"},
+        {"version": 1, "type": "log", "message": "a\nb"},
+        {"version": 1, "type": "log", "message": "c"},
     ]
+
+
+def test_a_document_in_another_format_has_no_version_of_rtp_in_it() -> None:
+    out = io.StringIO()
+    Output(stdout=out).template({"Resources": {}})
+    assert json.loads(out.getvalue()) == {"Resources": {}}
 
 
 def test_an_error_is_on_stdout_under_json_and_on_stderr_for_people() -> None:
     error = RtpError("queue x is gone", hint="rtp deploy", code="gone")
     out, err = io.StringIO(), io.StringIO()
     Output(json=True, stdout=out, stderr=err).error(error)
-    assert json.loads(out.getvalue()) == {"error": {"code": "gone", "message": "queue x is gone", "hint": "rtp deploy"}}
+    assert json.loads(out.getvalue()) == {
+        "version": 1,
+        "error": {"code": "gone", "message": "queue x is gone", "hint": "rtp deploy"},
+    }
     assert err.getvalue() == ""
     out, err = io.StringIO(), io.StringIO()
     Output(stdout=out, stderr=err).error(error)
@@ -172,7 +181,7 @@ def test_json_says_the_same_in_a_locale_without_utf8() -> None:
     value = {"naïve…": ["日本", "\U0001f600", "×"]}
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Output(json=True, stdout=stream).document(value)
-    assert json.loads(raw.getvalue()) == value
+    assert json.loads(raw.getvalue()) == {"version": 1, **value}
 
 
 def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:

@@ -33,11 +33,11 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """`bootstrap --json`. changed: whether this run did something."""
+    """The bootstrap of an account and region. bootstrap_version: the CDK's own. changed: by this run."""
 
     account: str
     region: str
-    version: int
+    bootstrap_version: int
     changed: bool
 
 
