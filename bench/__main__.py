@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other: `python -m bench`."""
+"""Run every benchmark, one after the other: `python -m bench`."""
 
 from __future__ import annotations
 

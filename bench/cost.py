@@ -1,4 +1,4 @@
-"""What a million events cost, by path and batch size: rtp beside the naive worker. Prints the table of docs/cost.md."""
+"""Cost of a million events, by entry and batch size, for rtp and the naive worker. Prints the table of docs/cost.md."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one event is, and how many of them an invocation gets."""
+    """The size of an event, what it causes, and how many of them an invocation gets."""
 
     name: str
-    api: bool  # through API Gateway, else straight into the queue
+    api: bool  # through API Gateway, else directly into the queue
     queued: bool
     batch: int
-    seconds: float  # of the function, an invocation
+    seconds: float  # duration of an invocation
     item_kb: float
     writes: int  # of the item: to the table, and to the index, where a change of status counts twice
-    puts: float  # to S3, an event
-    log_kb: float  # an event
+    puts: float  # to S3, per event
+    log_kb: float  # per event
 
     def cost(self) -> dict[str, float]:
-        """Dollars a million events, by service."""
+        """Return the dollars per million events, by service."""
         invocations = MILLION / self.batch
-        requests = MILLION * (1 + 2 / self.batch) if self.queued else 0  # send; receive and delete go by the batch
+        requests = MILLION * (1 + 2 / self.batch) if self.queued else 0  # send; receive and delete are per batch
         return {
             "API Gateway": MILLION * API_REQUEST if self.api else 0,
             "SQS": requests * SQS_REQUEST,
@@ -50,8 +50,8 @@ class Load:
 
 
 # A payload of 1 KB makes an item of 2 KB. A claimed event is written twice and its index entry three times (put, delete
-# and put when the status changes); one that is stored as it came, once each. An invocation waits for S3 twice and for
-# DynamoDB twice, some 80 ms, whatever the batch.
+# and put when the status changes); one that is stored as is, once each. An invocation waits for S3 twice and for
+# DynamoDB twice, about 80 ms, for any batch size.
 LOADS = [
     Load("naive, API", True, False, 1, 0.060, 2, 2, 1, 0.5),
     Load("naive, queue, batch 10", True, True, 10, 0.450, 2, 2, 1, 0.5),

@@ -1,9 +1,9 @@
-"""rtp deploy beside the plain CDK CLI, on the same app, the same engine and in one run.
+"""Compare rtp deploy with the plain CDK CLI, with the same app and the same engine, in one run.
 
     python -m bench.deploy [--rounds N] [--json]
 
-Each side has a project and an engine of its own, and does the same work: start the engine, bootstrap, pack the assets,
-synthesise, deploy. The CDK's app is rtp's own, synthesised by the very same child interpreter.
+Each side has its own project and engine, and does the same work: start the engine, bootstrap, pack the assets,
+synthesise, deploy. The CDK's app is rtp's, synthesised by the same child interpreter.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIMITS = {"first local deploy": 0.8, "unchanged deploy": 0.25, "change of code":
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Seconds of both, and how they stand to each other."""
+    """Seconds of both, and their ratio."""
 
     what: str
     rtp_s: float
@@ -43,12 +43,12 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Below 1 rtp is faster."""
+        """Below 1, rtp is faster."""
         return self.rtp_s / self.cdk_s
 
 
 class Project:
-    """A project folder with an engine of its own."""
+    """A project folder with its own engine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,12 +57,12 @@ class Project:
         self.save(0)
 
     def save(self, version: int, *, memory: int = 512) -> None:
-        """New code, or another setting."""
+        """Write new code, or another setting."""
         (self.root / "processors.py").write_text(PROCESSORS.replace("VERSION", str(version)))
         (self.root / "rtp.toml").write_text(f'[processors]\npath = "processors.py"\n[defaults]\nmemory_mb = {memory}\n')
 
     def run(self, argv: list[str], environ: dict[str, str] | None = None, *, codes: tuple[int, ...] = (0,)) -> float:
-        """Wall seconds of a command; it must succeed."""
+        """Run a command, which must succeed, and return its wall seconds."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RTP_", "PYTHONDONTWRITE"))}
         began = time.perf_counter()
         done = subprocess.run(argv, cwd=self.root, env=clean | (environ or {}), capture_output=True, check=False)
@@ -73,7 +73,7 @@ class Project:
 
 
 class Rtp(Project):
-    """What an operator of rtp types."""
+    """The commands of an operator who uses rtp."""
 
     def rtp(self, *args: str) -> float:
         return self.run([sys.executable, "-m", "rtp", *args])
@@ -89,7 +89,7 @@ class Rtp(Project):
 
 
 class Cdk(Project):
-    """What somebody types who has the same app and the CDK CLI, and who starts the engine by hand."""
+    """The commands of an operator who uses the CDK CLI with the same app and starts the engine by hand."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -99,7 +99,7 @@ class Cdk(Project):
         return self.run([*toolchain.cdk(), *args], self._environ, codes=codes)
 
     def synthesising(self, *args: str, codes: tuple[int, ...] = (0,)) -> float:
-        """A command that runs the app, whose assets are packed first, as an app does itself."""
+        """Run a command that runs the app; its assets are packed first, as an app does itself."""
         began = time.perf_counter()
         environment = config.resolve(cwd=self.root, environ={})
         plan = synth._plan(environment, self.root / "cdk.out", None, None, force=False)
@@ -129,7 +129,7 @@ class Cdk(Project):
 
 
 def measure(folder: Path, rounds: int) -> list[Row]:
-    """Every situation, both sides in turn."""
+    """Measure every case, alternating between the sides."""
     taken: dict[str, tuple[list[float], list[float]]] = {what: ([], []) for what in LIMITS}
 
     def both(what: str, one: Callable[[], float], other: Callable[[], float]) -> None:
@@ -150,7 +150,7 @@ def measure(folder: Path, rounds: int) -> list[Row]:
         finally:
             for project in (rtp, cdk):
                 engines.stop(project.root)
-    # The best of each: what else runs on the machine only ever adds.
+    # The best of each: other load on the machine only adds.
     return [Row(what, min(a), min(b)) for what, (a, b) in taken.items()]
 
 

@@ -1,4 +1,4 @@
-"""`rtp logs` beside a naive boto3 paginator loop: time to the first line, lines per second, memory.
+"""Compare `rtp logs` with a naive boto3 paginator loop: time to the first line, lines per second, memory.
 
 Both are child processes that read the same 50,000 lines of two functions from the same fake CloudWatch Logs on a
 loopback port, which answers in pages like AWS's (1 MB at most, with a token), each after AWS's usual delay.
@@ -52,7 +52,7 @@ for event in events:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one reader took."""
+    """Time, memory and CPU of one reader."""
 
     first_s: float
     total_s: float
@@ -79,7 +79,7 @@ def main() -> dict[str, dict[str, float]]:
             "rtp logs": rtp,
             "rtp logs --json": [*rtp, "--json"],
         }
-        # Taking turns, so that a slower minute of the machine is everybody's.
+        # The readers alternate, so that a slower minute of the machine affects all of them.
         runs: dict[str, list[Run]] = {name: [] for name in readers}
         for _ in range(RUNS):
             for name, argv in readers.items():
@@ -89,7 +89,7 @@ def main() -> dict[str, dict[str, float]]:
 
 
 def measure(argv: list[str], folder: Path) -> Run:
-    """Run a reader to its end, reading its lines as a pipe would."""
+    """Run a reader to its end, and read its lines as a pipe would."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RTP_"))} | {"AWS_CONFIG_FILE": os.devnull}
     began = time.perf_counter()
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=folder, env=env)
@@ -106,7 +106,7 @@ def measure(argv: list[str], folder: Path) -> Run:
 
 
 def report(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
-    """The table: medians, and each as a ratio to the naive loop."""
+    """Print the table, and return it: medians, and each as a ratio to the naive loop."""
     table: dict[str, dict[str, float]] = {}
     for name, some in runs.items():
         table[name] = {
@@ -129,16 +129,16 @@ def report(runs: dict[str, list[Run]]) -> dict[str, dict[str, float]]:
 
 
 class Group:
-    """A log group that answers FilterLogEvents with what it has encoded beforehand."""
+    """A log group that answers FilterLogEvents with events that were encoded in advance."""
 
     def __init__(self, role: int) -> None:
         self._times = [1_800_000_000_000 + n * 20 + role * 10 for n in range(LINES // 2)]
         self._events = [_event(n, at, f"{role}{n:055d}") for n, at in enumerate(self._times)]
 
-    def page(self, asked: dict[str, Any]) -> bytes:
-        """One answer: at most the limit, at most 1 MB, and a token for the rest."""
-        first = int(asked["nextToken"]) if "nextToken" in asked else bisect_left(self._times, asked["startTime"])
-        most = min(len(self._events), first + asked.get("limit", 10_000))
+    def page(self, request: dict[str, Any]) -> bytes:
+        """Return one page: at most the limit, at most 1 MB, and a token for the rest."""
+        first = int(request["nextToken"]) if "nextToken" in request else bisect_left(self._times, request["startTime"])
+        most = min(len(self._events), first + request.get("limit", 10_000))
         last, size = first, 0
         while last < most and size + len(self._events[last]) <= PAGE_BYTES:
             size += len(self._events[last])
@@ -189,9 +189,9 @@ def _handler(groups: dict[str, Group]) -> type[BaseHTTPRequestHandler]:
             if "FilterLogEvents" not in self.headers.get("X-Amz-Target", ""):
                 self._answer("text/xml", _stack())
                 return
-            asked = json.loads(body)
+            request = json.loads(body)
             time.sleep(DELAY_S)
-            self._answer("application/x-amz-json-1.1", groups[asked["logGroupName"]].page(asked))
+            self._answer("application/x-amz-json-1.1", groups[request["logGroupName"]].page(request))
 
         def _answer(self, kind: str, body: bytes) -> None:
             self.send_response(200)
@@ -201,7 +201,7 @@ def _handler(groups: dict[str, Group]) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 

@@ -1,7 +1,8 @@
-"""The worker as it is usually written: resource and client, all patched, one event after the other, two writes each.
+"""The worker as it is usually written: resource and client, all traced, one event after the other, two writes each.
 
-Its environment names the same table and bucket variables as rtp's functions. It is no straw man: clients are made once,
-numbers are exact and errors fail the batch. It knows no repeats, no retries of one message, and no dead letters.
+It reads the same table and bucket variables as rtp's functions. It is a fair comparison: clients are created once,
+numbers are exact, and errors fail the batch. It does not detect duplicates or retry single messages, and has no
+dead-letter queue.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import boto3  # noqa: TID253 - as a handler of its own
+import boto3  # noqa: TID253 - a handler that is not part of rtp
 from aws_xray_sdk.core import patch_all, xray_recorder
 
 patch_all()

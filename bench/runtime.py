@@ -1,7 +1,7 @@
-"""rtp's worker beside a naive one (naive_handler.py): cold start, CPU and memory a batch, events a second end to end.
+"""Compare rtp's worker with a naive one (naive_handler.py): cold start, CPU and memory, events a second end to end.
 
-Both process the same events, in the same interpreter, against the same local engine, taking turns. rtp's worker does so
-with a processor, and once more without one, where an event is stored as it came.
+Both process the same events, in the same interpreter, against the same local engine, alternating. rtp's worker does so
+with a processor, and again without one, so that events are stored as is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCHES, CPU_RUNS = 40, 5
 EVENTS, FLOW_RUNS = 1_000, 5
 STACK = "realtime-processor-local"
 HERE = Path(__file__).parent
-NAIVE, RTP, STORED = "naive", "rtp", "rtp, stored as it came"
+NAIVE, RTP, STORED = "naive", "rtp", "rtp, stored as is"
 LIMITS = {"cold start": 0.7, "CPU an event": 0.5, "events a second": 2.0, "peak memory": 1.0}
 
 SETTINGS = """\
@@ -52,8 +52,8 @@ def price(event: Event) -> dict:
     return {"total_cents": round(event.data["total"] * 100)}
 """
 
-# From within functions, as Lambda imports a handler: at the top level of a script some depths of
-# the stack cost CPython a tenth more than others.
+# Imports within functions, as Lambda imports a handler: at the top level of a script some depths of the
+# stack take CPython a tenth longer than others.
 COLD = """
 import importlib, sys, time
 def start(depth):
@@ -86,7 +86,7 @@ sys.stderr.write(json.dumps([spent / len(batches) / 10, resource.getrusage(resou
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """A queue, and the function that drains it."""
+    """A queue, and the event source mapping of its function."""
 
     queue_url: str
     mapping: str
@@ -94,7 +94,7 @@ class Pipeline:
 
 
 def main() -> int:
-    """Measure and print the table; 1 where a limit is missed."""
+    """Measure and print the table; 1 if a limit is missed."""
     with deployed() as (root, aws, daemon):
         from rtp.aws import stacks
 
@@ -113,18 +113,18 @@ def main() -> int:
         for name in (NAIVE, RTP, STORED)
     }
     report(table)
-    return int(any(not held(name, table[RTP][name] / table[NAIVE][name]) for name in LIMITS))
+    return int(any(not within_limit(name, table[RTP][name] / table[NAIVE][name]) for name in LIMITS))
 
 
-def held(name: str, ratio: float) -> bool:
-    """Whether rtp keeps to the limit: more events a second, less of the rest."""
+def within_limit(name: str, ratio: float) -> bool:
+    """Whether the ratio is within the limit: a minimum for events a second, a maximum for the others."""
     return ratio >= LIMITS[name] if name == "events a second" else ratio <= LIMITS[name]
 
 
 def report(table: dict[str, dict[str, float]]) -> None:
-    """The table, each number also as a ratio to the naive worker's."""
+    """Print the table, each number also as a ratio to the naive worker's."""
     units = {"cold start": "ms", "CPU an event": "ms", "events a second": "/s", "peak memory": "MB"}
-    print(f"{'':18}{'naive':>12}{'rtp':>22}{'stored as it came':>24}{'held to':>12}")
+    print(f"{'':18}{'naive':>12}{'rtp':>22}{'stored as is':>24}{'limit':>12}")
     for name, unit in units.items():
         naive = table[NAIVE][name]
         cells = [f"{table[key][name]:9.2f} {unit} ({table[key][name] / naive:4.2f})" for key in (RTP, STORED)]
@@ -134,7 +134,7 @@ def report(table: dict[str, dict[str, float]]) -> None:
 
 @contextmanager
 def deployed() -> Iterator[tuple[Path, Aws, str]]:
-    """A pipeline on an engine of its own, and a port that swallows traces."""
+    """Deploy a pipeline to a new engine, and open a port that discards traces."""
     from rtp.aws import Aws
     from rtp.local import engine
 
@@ -156,17 +156,17 @@ def deployed() -> Iterator[tuple[Path, Aws, str]]:
 
 
 def environment(aws: Aws, outputs: dict[str, str], root: Path, daemon: str) -> dict[str, str]:
-    """What Lambda gives the worker."""
-    given = aws.environment()
-    found = aws.client("lambda").get_function_configuration(FunctionName=outputs["WorkerName"])
+    """Return the worker's environment as Lambda sets it."""
+    credentials = aws.environment()
+    configuration = aws.client("lambda").get_function_configuration(FunctionName=outputs["WorkerName"])
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        **found["Environment"]["Variables"],
+        **configuration["Environment"]["Variables"],
         "AWS_ENDPOINT_URL": str(aws.endpoint_url),
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": given["AWS_ACCESS_KEY_ID"],
-        "AWS_SECRET_ACCESS_KEY": given["AWS_SECRET_ACCESS_KEY"],
+        "AWS_ACCESS_KEY_ID": credentials["AWS_ACCESS_KEY_ID"],
+        "AWS_SECRET_ACCESS_KEY": credentials["AWS_SECRET_ACCESS_KEY"],
         "AWS_LAMBDA_FUNCTION_NAME": outputs["WorkerName"],
         "LAMBDA_TASK_ROOT": "/var/task",
         "AWS_XRAY_DAEMON_ADDRESS": daemon,
@@ -175,37 +175,37 @@ def environment(aws: Aws, outputs: dict[str, str], root: Path, daemon: str) -> d
 
 
 def cold_starts(env: dict[str, str]) -> dict[str, list[float]]:
-    """Seconds from the first import to a handler that is ready, in interpreters of their own."""
+    """Seconds of the handler's import, each in a new interpreter."""
     modules = {NAIVE: "bench.naive_handler", RTP: "rtp.runtime.worker"}
-    found: dict[str, list[float]] = {name: [] for name in modules}
+    samples: dict[str, list[float]] = {name: [] for name in modules}
     for run in range(COLD_RUNS):
         for name, module in modules.items():
             argv = [sys.executable, "-c", COLD, module, str(run % 10)]
             done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
-            found[name].append(float(done.stdout.splitlines()[-1]))
-    return found
+            samples[name].append(float(done.stdout.splitlines()[-1]))
+    return samples
 
 
 def per_batch(env: dict[str, str], root: Path) -> dict[str, list[tuple[float, float]]]:
-    """CPU seconds an event and peak MB, of a process that handles batches of ten; every event is sampled for X-Ray."""
+    """CPU seconds per event and peak MB of a process that handles batches of ten; every event is sampled for X-Ray."""
     traced = {"_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"}
     kinds = {
         NAIVE: ("bench.naive_handler", "order.created"),
         RTP: ("rtp.runtime.worker", "order.created"),
         STORED: ("rtp.runtime.worker", "page.viewed"),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
     for _ in range(CPU_RUNS):
         for name, (module, type) in kinds.items():
             argv = [sys.executable, "-c", BATCH, str(root), module, type, str(BATCHES)]
             done = subprocess.run(argv, env=env | traced, capture_output=True, text=True, check=True)
             cpu, rss = json.loads(done.stderr.splitlines()[-1])
-            found[name].append((cpu, rss))
-    return found
+            samples[name].append((cpu, rss))
+    return samples
 
 
 def end_to_end(aws: Aws, outputs: dict[str, str]) -> dict[str, list[float]]:
-    """Events a second from a full queue to the last record, warm."""
+    """Events a second from a full queue to an empty one, with warm functions."""
     mapping = aws.client("lambda").list_event_source_mappings(FunctionName=outputs["WorkerName"])["EventSourceMappings"]
     worker = mapping[0]["UUID"]
     pipelines = {
@@ -213,17 +213,17 @@ def end_to_end(aws: Aws, outputs: dict[str, str]) -> dict[str, list[float]]:
         RTP: Pipeline(outputs["QueueUrl"], worker, "order.created"),
         STORED: Pipeline(outputs["QueueUrl"], worker, "page.viewed"),
     }
-    found: dict[str, list[float]] = {name: [] for name in pipelines}
+    samples: dict[str, list[float]] = {name: [] for name in pipelines}
     for pipeline in pipelines.values():
         drain(aws, pipeline, 100)
     for _ in range(FLOW_RUNS):
         for name, pipeline in pipelines.items():
-            found[name].append(EVENTS / drain(aws, pipeline, EVENTS))
-    return found
+            samples[name].append(EVENTS / drain(aws, pipeline, EVENTS))
+    return samples
 
 
 def drain(aws: Aws, pipeline: Pipeline, count: int) -> float:
-    """Fill the queue while nobody listens, then let the function have it; seconds until it is empty."""
+    """Fill the queue while its event source is disabled, enable it, and return the seconds until the queue is empty."""
     functions, sqs = aws.client("lambda"), aws.client("sqs")
     functions.update_event_source_mapping(UUID=pipeline.mapping, Enabled=False)
     time.sleep(1.5)
@@ -235,22 +235,22 @@ def drain(aws: Aws, pipeline: Pipeline, count: int) -> float:
     functions.update_event_source_mapping(UUID=pipeline.mapping, Enabled=True)
     began = time.perf_counter()
     while time.perf_counter() - began < 300:
-        left = sqs.get_queue_attributes(QueueUrl=pipeline.queue_url, AttributeNames=names)["Attributes"]
-        if not sum(int(value) for value in left.values()):
+        counts = sqs.get_queue_attributes(QueueUrl=pipeline.queue_url, AttributeNames=names)["Attributes"]
+        if not sum(int(value) for value in counts.values()):
             return time.perf_counter() - began
         time.sleep(0.05)
-    raise TimeoutError(f"{left} after 300 s")
+    raise TimeoutError(f"{counts} after 300 s")
 
 
 def naive_pipeline(aws: Aws, outputs: dict[str, str]) -> Pipeline:
-    """The naive worker with a queue of its own, set like rtp's."""
+    """Create the naive worker with its queue, configured like rtp's."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.write(HERE / "naive_handler.py", "naive_handler.py")
     functions, sqs = aws.client("lambda"), aws.client("sqs")
     like = functions.get_function_configuration(FunctionName=outputs["WorkerName"])
     variables = {k: v for k, v in like["Environment"]["Variables"].items() if k.startswith("RTP_")}
-    made = functions.create_function(
+    function = functions.create_function(
         FunctionName="naive",
         Runtime=like["Runtime"],
         Role=like["Role"],
@@ -265,7 +265,7 @@ def naive_pipeline(aws: Aws, outputs: dict[str, str]) -> Pipeline:
     arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     mapping = functions.create_event_source_mapping(
         EventSourceArn=arn,
-        FunctionName=made["FunctionName"],
+        FunctionName=function["FunctionName"],
         BatchSize=10,
         FunctionResponseTypes=["ReportBatchItemFailures"],
         ScalingConfig={"MaximumConcurrency": 2},
@@ -274,7 +274,7 @@ def naive_pipeline(aws: Aws, outputs: dict[str, str]) -> Pipeline:
 
 
 def body(type: str) -> str:
-    """An event of 300 bytes with an identity of its own."""
+    """Return an event of 300 bytes with a new identity."""
     data = {
         "order": "A-1001",
         "total": 12.5,
@@ -285,7 +285,7 @@ def body(type: str) -> str:
 
 
 def batch(type: str) -> dict[str, Any]:
-    """Ten messages as Lambda hands them over."""
+    """Return ten messages as Lambda passes them to a function."""
     system = {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}
     return {
         "Records": [

@@ -1,4 +1,4 @@
-"""The API's function: one event in, one response out. Also takes asynchronous invocations, whose payload is the event.
+"""The API function: takes one event and returns a response. Asynchronous invocations have the event as payload.
 
 200 processed · 202 failed but queued · 400 not an event · 413 too large · 415 not JSON · 422 rejected
 503 could neither process nor queue: nothing was accepted
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from rtp.runtime.event import InvalidEventError
     from rtp.runtime.outcomes import Outcome
 
-_ASYNC_ATTEMPTS = 3  # Lambda's own: the first and two retries
+_ASYNC_ATTEMPTS = 3  # by Lambda: the first and two retries
 _BUSY_SECONDS, _POLL_SECONDS = 3.0, 0.1  # how long a repeat waits for the delivery that processes its event
 
 
 class AsynchronousFailureError(Exception):
-    """An asynchronous invocation failed; Lambda tries it again, and then sends it to the dead-letter queue."""
+    """An asynchronous invocation failed; Lambda retries it, and then sends it to the dead-letter queue."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def answer(
 
 
 def invoke(runtime: Runtime, payload: Any, context: Any) -> dict[str, Any]:
-    """Process an asynchronously invoked event, or raise so that Lambda tries again."""
+    """Process an asynchronously invoked event. Raises AsynchronousFailureError, so that Lambda retries it."""
     request_id = context.aws_request_id
     delivery = Delivery(
-        body=json.dumps(payload, ensure_ascii=False),  # floats get back the digits they were sent with
+        body=json.dumps(payload, ensure_ascii=False),  # floats get the digits they were sent with
         source="api",
         fallback=Identity(request_id, _trace_time(runtime)),
         request_id=request_id,
@@ -102,7 +102,7 @@ def _refuse(received: Received, invalid: InvalidEventError) -> dict[str, Any]:
 def _wait(
     runtime: Runtime, received: Received, busy: Busy, deadline: Deadline, sleep: Callable[[float], None]
 ) -> Outcome:
-    """The outcome of the delivery that processes the event now, if that ends soon."""
+    """Wait for the delivery that processes the event now, and return its outcome, or `busy` if it does not end soon."""
     for _ in range(int(min(_BUSY_SECONDS, max(0.0, deadline.remaining())) / _POLL_SECONDS)):
         sleep(_POLL_SECONDS)
         try:
@@ -137,7 +137,7 @@ def _repeated(runtime: Runtime, received: Received, duplicate: Duplicate) -> dic
             result = runtime.archive.read_value(duplicate.result_key)
         except Exception as failure:
             return _unavailable(received, failure, "the event is processed; its result cannot be read now")
-    # The header tells them apart: the body is the same as that of the first response.
+    # Only the header differs from the first response.
     return _processed(received, result, duplicate.trace_id or received.trace.id, {wire.REPLAYED_HEADER: "true"})
 
 
@@ -167,7 +167,7 @@ def _unavailable(received: Received, failure: Exception, message: str) -> dict[s
 
 
 def _reason(result: Outcome) -> str:
-    """Why an asynchronous invocation failed."""
+    """Return why an asynchronous invocation failed."""
     match result:
         case Settled(verdict) if verdict.error is not None:
             error = verdict.error
@@ -179,7 +179,7 @@ def _reason(result: Outcome) -> str:
 
 
 def _trace_time(runtime: Runtime) -> int:
-    """When the first attempt was made, epoch ms: the attempts of an invocation share a trace, whose id has the time."""
+    """Return the time of the first attempt, epoch ms: an invocation's attempts share a trace id, which has it."""
     root = tracing.parse(os.environ.get(tracing.INVOCATION, "")).get("Root", "").split("-")
     try:
         return int(root[1], 16) * 1000

@@ -1,4 +1,4 @@
-"""S3: raw events before they are processed, results after, and values too large for an item.
+"""S3: raw events before they are processed, results afterwards, and values too large for an item.
 
 raw/yyyy/mm/dd/hh/NAME.ndjson.gz
     a line per message: id, timestamp, source, request_id, received_at, body
@@ -49,10 +49,10 @@ class Archive:
         return key
 
     def write_value(self, identity: Identity, name: str, text: str) -> str:
-        """Store one JSON text beside the record of an event and return its key.
+        """Store a JSON text that a record points to, and return its key.
 
-        It is written before the record, whose write may be refused. A different text must not replace the one that the
-        record points to, so the key has the text's digest.
+        The key has the text's digest: the write of the record may be refused, and then the object that the record
+        points to must still be there unchanged.
         """
         body = text.encode()
         digest = hashlib.sha256(body).hexdigest()[:16]
@@ -61,7 +61,7 @@ class Archive:
         return key
 
     def read_value(self, key: str) -> Any:
-        """The value that `write_value` stored."""
+        """Return the value that `write_value` stored."""
         return jsontext.loads(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
 
     def _put(self, key: str, body: bytes, content_type: str) -> None:
@@ -69,6 +69,6 @@ class Archive:
 
 
 def _safe(id: str) -> str:
-    """An id as one part of a key: readable where that is short, its digest otherwise."""
+    """Return an id as one part of a key: quoted if that is short, else its digest."""
     text = quote(id, safe="")
     return text if len(text) <= _MAX_ID_IN_KEY and text.strip(".") else hashlib.sha256(id.encode()).hexdigest()

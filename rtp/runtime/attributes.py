@@ -14,7 +14,7 @@ class NotNativeError(ValueError):
 
 
 def pack(value: Any, depth: int = 0) -> dict[str, Any]:
-    """The attribute value of exact JSON. NotNativeError where DynamoDB's documents are narrower than JSON's."""
+    """Convert exact JSON to an attribute value. Raises NotNativeError for values that DynamoDB does not allow."""
     if isinstance(value, str):
         return {"S": value}
     if value is None:
@@ -34,7 +34,7 @@ def pack(value: Any, depth: int = 0) -> dict[str, Any]:
 
 
 def unpack(attribute: dict[str, Any]) -> Any:
-    """The exact JSON value of an attribute: int where it is whole, Decimal otherwise."""
+    """Return the exact JSON value of an attribute; numbers are int if whole, else Decimal."""
     ((kind, value),) = attribute.items()
     if kind == "S":
         return value
@@ -50,12 +50,12 @@ def unpack(attribute: dict[str, Any]) -> Any:
 
 
 def number(value: int | Decimal) -> str:
-    """Decimal text that DynamoDB accepts unchanged."""
+    """Return decimal text that DynamoDB stores unchanged."""
     return str(value) if value else "0"
 
 
 def size(attribute: dict[str, Any]) -> int:
-    """Bytes of the value within an item's 400 KB, by DynamoDB's own rules and never less."""
+    """Return the bytes of the value within an item's 400 KB, by DynamoDB's rules or a little more."""
     ((kind, value),) = attribute.items()
     if kind == "S":
         return len(value.encode())

@@ -1,6 +1,6 @@
-"""What an instance of a function consists of, put together once, at init.
+"""Create the parts of a function instance, once, at init.
 
-Clients are botocore's own: boto3 would only wrap them, and costs a fifth of the start again.
+Clients are botocore's: boto3 would only wrap them, and adds a fifth to the start.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtp.runtime import calls, loading, logs, settings, tracing
 from rtp.runtime.archive import Archive
-from rtp.runtime.calls import LateClient, TracedClient
+from rtp.runtime.calls import LazyClient, TracedClient
 from rtp.runtime.queue import Queues
 from rtp.runtime.registry import REGISTRY, Registry
 from rtp.runtime.store import Store
@@ -46,7 +46,7 @@ class Runtime:
     clock: Callable[[], float] = time.time
 
     def each(self, step: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """Take a step with every item, concurrently; its AWS calls are in the item's trace."""
+        """Run a step for every item concurrently; its AWS calls are in the item's trace."""
 
         def traced(item: T) -> R:
             with calls.on_behalf_of([item]):
@@ -56,7 +56,7 @@ class Runtime:
 
 
 def runtime() -> Runtime:
-    """The Runtime of this instance. What failed at init, such as the import of the processors, is tried again."""
+    """Return the Runtime of this instance. Retries what failed at init, such as the import of the processors."""
     current = _runtime()
     if current.registry.failure is not None:
         loading.load(current.settings.processors, current.registry)
@@ -72,7 +72,7 @@ def _runtime() -> Runtime:
 
 
 def prepare() -> None:
-    """Do, at import in Lambda, what can be done before the first invocation. Never fails and makes no call."""
+    """Prepare the first invocation while Lambda imports the module. Never fails and calls no service."""
     if "AWS_LAMBDA_FUNCTION_NAME" not in os.environ:
         return
     gc.disable()  # the imports and models below stay; collecting among them costs a tenth of the start
@@ -94,7 +94,7 @@ def assemble(
     io: Executor | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Runtime:
-    """A Runtime of these parts."""
+    """Create a Runtime of these parts."""
     if io is None:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -113,7 +113,7 @@ def assemble(
 
 
 def clients() -> dict[str, Any]:
-    """DynamoDB, S3 and SQS. AWS_ENDPOINT_URL, region and credentials come from the environment."""
+    """Create the clients of DynamoDB, S3 and SQS. The environment has AWS_ENDPOINT_URL, region and credentials."""
     import gzip
     import json
 
@@ -122,7 +122,7 @@ def clients() -> dict[str, Any]:
     from botocore.loaders import JSONFileLoader, Loader
 
     class DictFiles(JSONFileLoader):
-        """Reads models into dicts, which keep their order as well; the hook for another class costs a third again."""
+        """Reads models into dicts, which are ordered too; botocore's hook for OrderedDict adds a third to the time."""
 
         def load_file(self, file_path: str) -> Any:
             for suffix, open_file in ((".json", open), (".json.gz", gzip.open)):
@@ -141,7 +141,7 @@ def clients() -> dict[str, Any]:
         read_timeout=6,
         retries={"mode": "standard", "total_max_attempts": 4},
         max_pool_connections=_IO_THREADS,
-        parameter_validation=False,  # every parameter is ours; checking them again costs a sixth of a call's CPU
+        parameter_validation=False,  # only rtp sets parameters, and a check costs a sixth of a call's CPU
         s3={"addressing_style": "path"} if os.environ.get("AWS_ENDPOINT_URL") else None,
     )
     session = botocore.session.get_session()
@@ -152,4 +152,4 @@ def clients() -> dict[str, Any]:
     def client(name: str) -> Any:
         return session.create_client(name, config=config)
 
-    return {"dynamodb": client("dynamodb"), "s3": client("s3"), "sqs": LateClient(lambda: client("sqs"))}
+    return {"dynamodb": client("dynamodb"), "s3": client("s3"), "sqs": LazyClient(lambda: client("sqs"))}

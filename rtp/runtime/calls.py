@@ -1,4 +1,4 @@
-"""AWS clients whose calls are in the trace of every event that they are for."""
+"""AWS clients that record each call in the traces of the events it is made for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _traces: ContextVar[tuple[Trace, ...]] = ContextVar("rtp_traces", default=())
 
 
 class Traced(Protocol):
-    """Something with a trace of its own."""
+    """Something that has a trace."""
 
     @property
     def trace(self) -> Trace:
@@ -26,7 +26,7 @@ class Traced(Protocol):
 
 @contextmanager
 def on_behalf_of(items: Iterable[Traced]) -> Iterator[None]:
-    """AWS calls within this block, in this thread, are for these events."""
+    """Record the AWS calls of this block, in this thread, in the traces of these items."""
     token = _traces.set(tuple(item.trace for item in items))
     try:
         yield
@@ -35,7 +35,7 @@ def on_behalf_of(items: Iterable[Traced]) -> Iterator[None]:
 
 
 class TracedClient:
-    """A botocore client. resource: what the trace has about the target of a call, such as table_name."""
+    """A botocore client. resource: fields that describe the target of a call in the trace, such as table_name."""
 
     def __init__(self, client: Any, service: str, **resource: str) -> None:
         self._client = client
@@ -67,8 +67,8 @@ class TracedClient:
         return call
 
 
-class LateClient:
-    """A client that is created when it is first used: most invocations send nothing to SQS."""
+class LazyClient:
+    """A client that is created at its first call: most invocations send nothing to SQS."""
 
     def __init__(self, create: Any) -> None:
         self._create = create
@@ -78,12 +78,12 @@ class LateClient:
 
 
 def _is_condition(error: Exception) -> bool:
-    """Whether a conditional write was refused, which is an answer and not a failure."""
+    """Whether a conditional write was refused, which is a result and not a failure."""
     response = getattr(error, "response", None) or {}
     return bool(response.get("Error", {}).get("Code") == "ConditionalCheckFailedException")
 
 
 @cache
 def _operation(method: str) -> str:
-    """The API's name for a client's method: PutItem of put_item."""
+    """Return the API's name of a client's method: PutItem for put_item."""
     return "".join(word.title() for word in method.split("_"))

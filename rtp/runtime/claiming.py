@@ -1,4 +1,4 @@
-"""The claim: an event is processed by one delivery at a time, and once."""
+"""Claim events, so that one delivery at a time processes an event, and only once."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _claimed(invocation: Invocation, candidate: _Candidate, claim: Claim) -> Cla
 
 
 def _mark_dead(invocation: Invocation, claimed: Claimed, claim: Claim) -> None:
-    """Only the claim showed that this attempt is the last; the record has to be right even if it is killed."""
+    """Mark the record dead before an attempt that only its claim showed to be the last, in case it is killed."""
     try:
         invocation.runtime.store.mark_dead(claimed.received.event, claim)
     except Exception as failure:  # the attempt itself may still succeed, and its end is written anyway

@@ -1,4 +1,4 @@
-"""What a delivery and the store exchange: who may process an event, and how that ended."""
+"""Values that the pipeline and the store exchange: who may process an event, and how the attempt ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Origin(NamedTuple):
 
 
 class ClaimRequest(NamedTuple):
-    """A delivery that asks for its event until `until` (epoch s). `token` makes a repeated request the same one."""
+    """A delivery's request to process its event until `until` (epoch s). `token` identifies a repeated request."""
 
     event: Event
     origin: Origin
@@ -32,7 +32,7 @@ class ClaimRequest(NamedTuple):
 
     @classmethod
     def of(cls, event: Event, origin: Origin, *, until: float, is_last: bool = False) -> ClaimRequest:
-        """A request with a token of its own."""
+        """Create a request with a new token."""
         return cls(event, origin, until, is_last, os.urandom(12).hex())
 
 
@@ -59,7 +59,7 @@ class Ending(NamedTuple):
 
 
 class Processed(NamedTuple):
-    """The event has been processed. `record` is its item, without values that are stored beside it."""
+    """The event has been processed. `record` is its item, without the values that are stored in the bucket."""
 
     record: dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The end of a delivery. Its message, log lines, metrics and trace all follow from the outcome."""
+"""End a delivery: its message, log lines, metrics and trace all follow from the outcome."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def close(invocation: Invocation, received: Received, outcome: Outcome) -> Ended
 def share(invocation: Invocation, received: Received, first: Ended) -> Ended:
     """End the second delivery of an event in a batch by the outcome of the first."""
     match first.outcome:
-        case Busy(lease_until, message_id):  # it may be busy with this very message
+        case Busy(lease_until, message_id):  # the other delivery may be of this same message
             return close(invocation, received, outcomes.busy(lease_until, message_id, received.delivery.message_id))
         case Settled(verdict) if verdict.is_refused and received.delivery.body != first.received.delivery.body:
-            return close(invocation, received, Busy(0))  # a different text with the same id is judged by itself
+            return close(invocation, received, Busy(0))  # a different text with the same id is processed separately
         case Settled(verdict) if first.outcome.is_done:
             invocation.metrics.add(received.event.type, "EventsDuplicate")
             shared: Outcome = Duplicate(verdict.result, trace_id=first.received.trace.id)

@@ -12,7 +12,7 @@ _MARGIN_SHARE, _MIN_MARGIN, _MAX_MARGIN = 0.15, 0.4, 4.0  # of the function's ti
 
 
 class Deadline:
-    """Of one invocation. `ends` is when Lambda kills it (epoch s). The rest is measured on the monotonic clock."""
+    """The deadline of one invocation. `ends`: when Lambda kills it (epoch s). `remaining` uses the monotonic clock."""
 
     def __init__(
         self, context: Any, *, clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
@@ -24,5 +24,5 @@ class Deadline:
         self._processing_ends: float = monotonic() + self.total - margin
 
     def remaining(self) -> float:
-        """Seconds left for processing; a margin after them is for recording how it ended."""
+        """Return the seconds left for processing, without a margin for recording the attempts."""
         return self._processing_ends - self._monotonic()

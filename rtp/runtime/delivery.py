@@ -1,4 +1,4 @@
-"""An event's way through the pipeline, with a type for each stage; nothing is filled in later.
+"""One type for each stage of the pipeline; no field is filled in later.
 
 Delivery -> Received -> Archived -> Claimed -> Attempt -> Judged -> Ended
 
@@ -92,7 +92,7 @@ class Archived(NamedTuple):
 
     @property
     def trace(self) -> Trace:
-        """The event's."""
+        """The event's part of a trace."""
         return self.received.trace
 
 
@@ -105,7 +105,7 @@ class Claimed(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The attempt's, from 1."""
+        """Number of the attempt, from 1."""
         return self.claim.number if self.claim else 1
 
     @property
@@ -116,22 +116,22 @@ class Claimed(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A claimed event after its processor: a result and what it emitted, or the error that ended it."""
+    """A claimed event after its processor: the result and the emitted events, or the error that ended the attempt."""
 
     claimed: Claimed
     result: Any = None
     emitted: tuple[Emitted, ...] = ()
     error: BaseException | None = None
-    is_outage: bool = False  # the error is AWS's and not the processor's
+    is_outage: bool = False  # AWS failed, not the processor
 
     @property
     def received(self) -> Received:
-        """The delivery."""
+        """The delivery as it was received."""
         return self.claimed.received
 
     @property
     def trace(self) -> Trace:
-        """The event's."""
+        """The event's part of a trace."""
         return self.received.trace
 
 
@@ -143,7 +143,7 @@ class Judged(NamedTuple):
 
     @property
     def trace(self) -> Trace:
-        """The event's."""
+        """The event's part of a trace."""
         return self.received.trace
 
 
@@ -155,5 +155,5 @@ class Ended(NamedTuple):
 
     @property
     def trace(self) -> Trace:
-        """The event's."""
+        """The event's part of a trace."""
         return self.received.trace

@@ -1,4 +1,4 @@
-"""What is stored of an exception: its type, a safe message, and a signature that groups like failures."""
+"""The stored form of an exception: type, safe message, and a signature that groups similar failures."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class ErrorInfo(NamedTuple):
 
 
 class OutOfTimeError(Exception):
-    """The function's own time ran out before the processor finished."""
+    """The function's time ran out before the processor finished."""
 
 
 def describe(error: BaseException) -> ErrorInfo:
-    """The ErrorInfo of an exception."""
+    """Return the ErrorInfo of an exception."""
     try:
         message = str(error) or "(no message)"
     except Exception:
@@ -34,7 +34,7 @@ def describe(error: BaseException) -> ErrorInfo:
 
 
 def info(type: str, message: str) -> ErrorInfo:
-    """An ErrorInfo with a message that is safe to store and show."""
+    """Create an ErrorInfo with a message that is safe to store and print."""
     safe = sanitised(message)
     return ErrorInfo(sanitised(type)[:100], safe, f"{type}: {_VARIABLE.sub('*', safe)[:120]}")
 

@@ -1,4 +1,4 @@
-"""The event: its identity, the rules it has to follow, and what a processor gets."""
+"""Events: identity, rules, and the object that a processor gets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FIELDS = ("type", "data", "id", "timestamp")
 
 
 class Identity(NamedTuple):
-    """Deliveries with the same identity are the same event. The table's key. timestamp: epoch ms."""
+    """The table's key. Deliveries with the same identity are the same event. timestamp: epoch ms."""
 
     id: str
     timestamp: int
 
 
 class InvalidEventError(ValueError):
-    """Not an event. `problems` names each path; `identity` is as much as could be read, for the dead record."""
+    """The text is not an event. `problems` has each path; `identity`, for the dead record, is what could be read."""
 
     def __init__(self, problems: tuple[Problem, ...], identity: Identity, type: str = "") -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -31,10 +31,10 @@ class InvalidEventError(ValueError):
 
 @dataclass(slots=True, kw_only=True)
 class Event:
-    """What a processor gets.
+    """An event as a processor gets it.
 
-    `data` holds exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model.
-    `attempt` is 1 the first time. `timestamp` is epoch ms.
+    `data` has exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model.
+    `attempt` counts from 1. `timestamp` is epoch ms.
     """
 
     type: str
@@ -57,12 +57,10 @@ class Event:
         """Send a follow-up event once this one succeeds, and return its id.
 
         The id is derived from this event's, so that a second attempt emits the same events and not new ones.
-        Raises EmitError for what is not an event, and for a chain of more than 8 emissions, which is likely a loop.
+        Raises EmitError if type and data are not an event, or after a chain of 8 emissions, which is likely a loop.
         """
         if self.depth >= wire.MAX_DEPTH:
-            raise EmitError(
-                f"{wire.MAX_DEPTH} emissions led to this event; one more is refused, since it is likely a loop"
-            )
+            raise EmitError(f"the chain of emitted events is longer than {wire.MAX_DEPTH}, which is likely a loop")
         payload = {"type": type, "data": jsontext.exact(data, "$.data")}
         if problems := tuple(_rules(payload)):
             raise EmitError("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -76,7 +74,7 @@ class Event:
 
 
 class EmitError(ValueError):
-    """What a processor emits is not an event, or is one too many."""
+    """A processor emitted something that is not an event, or too long a chain of events."""
 
 
 class Emitted(NamedTuple):
@@ -90,13 +88,13 @@ class Emitted(NamedTuple):
 
     @property
     def body(self) -> str:
-        """Its JSON text, as the message has it."""
+        """The JSON text for the message."""
         event = {"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data}
         return wire.message_body(jsontext.dumps(event))
 
 
 def parse(body: str | bytes, fallback: Identity) -> Event:
-    """The event of a text, or InvalidEventError. `fallback` is its identity when it has no id of its own."""
+    """Parse the text of an event. Raises InvalidEventError. fallback: the identity of an event without an id."""
     try:
         value = jsontext.loads(body)
     except JsonError as error:
@@ -152,6 +150,6 @@ def _rules(value: Any) -> list[Problem]:
 
 
 def _text(value: Any) -> str:
-    """The value if it can be an id or a type, else an empty string."""
+    """Return the value if it can be an id or a type, else an empty string."""
     is_name = isinstance(value, str) and 0 < len(value) <= wire.MAX_NAME and jsontext.encodable(value)
     return str(value) if is_name else ""

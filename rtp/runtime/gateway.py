@@ -1,4 +1,4 @@
-"""API Gateway's proxy format: the event's text out of a request, and responses."""
+"""API Gateway's proxy format: read the text of an event from a request, and build responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RefusedRequestError(Exception):
 
 
 def body(request: dict[str, Any]) -> str:
-    """The request's text, or RefusedRequestError."""
+    """Return the request's text. Raises RefusedRequestError."""
     headers = {str(name).lower(): str(value) for name, value in (request.get("headers") or {}).items()}
     is_compressed = headers.get("content-encoding", "identity").lower() != "identity"
     if is_compressed or not _is_json(headers.get("content-type", "")):
@@ -49,7 +49,7 @@ def _check_size(size: int) -> None:
 
 
 def respond(status: int, headers: dict[str, str] | None = None, **body: Any) -> dict[str, Any]:
-    """A response with a JSON body."""
+    """Build a response with a JSON body."""
     return {
         "statusCode": status,
         "headers": {"Content-Type": "application/json", **(headers or {})},
@@ -59,7 +59,7 @@ def respond(status: int, headers: dict[str, str] | None = None, **body: Any) -> 
 
 
 def not_an_event(problems: Sequence[Problem]) -> dict[str, Any]:
-    """The response 400, with each problem's path."""
+    """Build the response 400, with the path of each problem."""
     return respond(400, message="not an event", errors=[problem._asdict() for problem in problems])
 
 

@@ -1,4 +1,4 @@
-"""One invocation of a function: what all of its deliveries share."""
+"""One invocation of a function: the values that all its deliveries share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Invocation(NamedTuple):
-    """The runtime, how much time is left, and what is counted. Archived objects are named after `id`."""
+    """The runtime, the deadline and the metrics of one invocation. The names of archived objects contain `id`."""
 
     runtime: Runtime
     deadline: Deadline
@@ -45,7 +45,7 @@ class Invocation(NamedTuple):
 
 @contextmanager
 def begin(runtime: Runtime, context: Any) -> Iterator[Invocation]:
-    """An invocation with Lambda's context. Its metrics are written at the end."""
+    """Begin an invocation with Lambda's context, and write its metrics at the end."""
     deadline = Deadline(context, clock=runtime.clock)
     metrics = Metrics(runtime.settings, runtime.registry.__contains__, runtime.clock)
     try:

@@ -1,7 +1,7 @@
 """A record as DynamoDB's item. The attributes are listed in docs/records.md; readers of the table rely on them.
 
 On its last delivery an event is claimed as `dead`, with `Interrupted` as the reason, so that the record is right even
-if the function is killed. Whatever its status, a record whose `lease_until` lies ahead is being processed.
+if the function is killed. Whatever its status, a record whose `lease_until` is in the future is being processed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Items:
         self._clock = clock
 
     def claimed(self, request: ClaimRequest) -> Attributes:
-        """Of a claim."""
+        """Return the attributes of a claim."""
         event = request.event
         return {
             **(self.dead(event) if request.is_last else self._status(event, "processing")),
@@ -49,7 +49,7 @@ class Items:
         }
 
     def first_claimed(self, request: ClaimRequest) -> Attributes:
-        """The whole item of an event's first claim."""
+        """Return the whole item of an event's first claim."""
         return {
             **key(request.event.identity),
             **self.claimed(request),
@@ -58,11 +58,11 @@ class Items:
         }
 
     def dead(self, event: Event) -> Attributes:
-        """Of a last attempt, for the case that it does not finish."""
+        """Return the attributes of a last attempt, for the case that it does not finish."""
         return {**self._status(event, "dead"), "error": _error(_INTERRUPTED)}
 
     def stored(self, ending: Ending) -> Attributes:
-        """The whole item of an event that is stored as is."""
+        """Return the whole item of an event that is stored as is."""
         now, event = self._clock(), ending.event
         return {
             **key(event.identity),
@@ -76,7 +76,7 @@ class Items:
         }
 
     def ended(self, ending: Ending) -> Attributes:
-        """Of the end of a claimed attempt."""
+        """Return the attributes of the end of a claimed attempt."""
         now, verdict = self._clock(), ending.verdict
         sets = {
             **self._status(ending.event, verdict.status),
@@ -89,12 +89,12 @@ class Items:
         return sets | {"processed_at": millis(now)} | result
 
     def _status(self, event: Event, status: str) -> Attributes:
-        """The status, and the index partition it is listed in: a bare status would be one hot partition."""
+        """Return the status and its partition of the index: the status alone would be one hot partition."""
         shard = zlib.crc32(event.id.encode("utf-8", "surrogatepass")) % self._shards
         return {"status": {"S": status}, "status_shard": {"S": f"{status}#{shard}"}}
 
     def _value(self, identity: Identity, name: str, value: Any) -> Attributes:
-        """The value as an attribute, or `name`_key with where it is stored when an item cannot hold it."""
+        """Return the value as an attribute; if an item cannot hold it, store it and return its key as `name`_key."""
         try:
             packed = attributes.pack(value)
             if attributes.size(packed) <= _MAX_INLINE[name]:
@@ -105,22 +105,22 @@ class Items:
 
 
 def key(identity: Identity) -> Attributes:
-    """The table's key."""
+    """Return the table's key."""
     return {"id": {"S": identity.id}, "timestamp": {"N": str(identity.timestamp)}}
 
 
 def leased(identity: Identity, token: str) -> Attributes:
-    """The key and the lease, which a write asks for that may only follow its own claim."""
+    """Return key and lease: the condition of a write that is only allowed to the claim with this token."""
     return {**key(identity), "lease": {"S": token}}
 
 
 def millis(seconds: float) -> dict[str, str]:
-    """A time as the table has it."""
+    """Return a time (epoch s) as the table has it (epoch ms)."""
     return {"N": str(int(seconds * 1000))}
 
 
 def _arrival(event: Event, origin: Origin) -> Attributes:
-    """What any delivery writes, beside the data."""
+    """Return the attributes that every delivery writes, except the data."""
     sets: Attributes = {"type": {"S": event.type}, "source": {"S": origin.source}}
     for name in ("request_id", "trace_id", "raw_key", "message_id"):
         if text := getattr(origin, name):
@@ -131,18 +131,18 @@ def _arrival(event: Event, origin: Origin) -> Attributes:
 
 
 def _error(error: ErrorInfo) -> dict[str, Any]:
-    """The record's own error."""
+    """Return the record's error."""
     return attributes.pack({"type": error.type, "message": error.message, "signature": error.signature})
 
 
 def _attempts(ending: Ending, now: float) -> dict[str, Any]:
-    """The list of attempts with this one at its end; those that never wrote their end were interrupted."""
+    """Return the list of attempts with this one at its end. Attempts whose end was not written are `interrupted`."""
     verdict = ending.verdict
     earlier = ending.claim.attempts if ending.claim else []
     number = ending.claim.number if ending.claim else 1
-    seen = max((int(attempt["n"]) for attempt in earlier), default=0)
-    first = max(seen + 1, number - _MAX_ATTEMPTS)
-    lost = [{"n": n, "outcome": "interrupted"} for n in range(first, number)]
+    last_number = max((int(attempt["n"]) for attempt in earlier), default=0)
+    first = max(last_number + 1, number - _MAX_ATTEMPTS)
+    interrupted = [{"n": n, "outcome": "interrupted"} for n in range(first, number)]
     attempt: dict[str, Any] = {
         "n": number,
         "at": int(verdict.started * 1000),
@@ -154,4 +154,4 @@ def _attempts(ending: Ending, now: float) -> dict[str, Any]:
             attempt[name] = text
     if verdict.error is not None:
         attempt["error"] = {"type": verdict.error.type, "message": verdict.error.message[:_MAX_ATTEMPT_MESSAGE]}
-    return attributes.pack([*earlier, *lost, attempt][-_MAX_ATTEMPTS:])
+    return attributes.pack([*earlier, *interrupted, attempt][-_MAX_ATTEMPTS:])

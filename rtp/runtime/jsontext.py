@@ -1,4 +1,4 @@
-"""Exact JSON: numbers keep their value; what another parser or DynamoDB could misread is refused, with its path.
+"""Exact JSON: numbers keep their value; values that another parser or DynamoDB could misread are refused.
 
 Fractions become Decimal, never float. Refused: NaN and infinities, numbers of more than 38 digits or outside
 1E-130..1E+126, duplicate keys, lone surrogates, and nesting deeper than MAX_DEPTH.
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 
 class JsonError(ValueError):
-    """Not JSON that rtp accepts; `problems` says what and where, `value` is as much of it as could be read."""
+    """Not JSON that rtp accepts. `problems` has each path; `value` is as much as could be read."""
 
     def __init__(self, *problems: Problem, value: Any = None) -> None:
         super().__init__("; ".join(f"{p.path}: {p.message}" for p in problems))
@@ -37,7 +37,7 @@ class JsonError(ValueError):
 
 
 def loads(text: str | bytes) -> Any:
-    """The exact value of a JSON text, or JsonError with the paths of its problems (the first 20)."""
+    """Return the exact value of a JSON text. Raises JsonError with the paths of the first 20 problems."""
     text = _decoded(text)
     refused: list[str] = []
     try:
@@ -46,7 +46,7 @@ def loads(text: str | bytes) -> Any:
         raise JsonError(Problem("$", f"nested deeper than {MAX_DEPTH} levels")) from None
     except json.JSONDecodeError as error:
         raise JsonError(Problem("$", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}")) from None
-    # The tree is walked only when the text gives a reason to; nearly no event does.
+    # The text shows whether the tree can have a problem; nearly no event needs the walk.
     if refused or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
         problems = [problem for problem, _ in zip(_problems(value, "$", 1), range(_MAX_PROBLEMS), strict=False)]
         if problems:
@@ -55,7 +55,7 @@ def loads(text: str | bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text of a value that `loads` or `exact` returned; Decimals are written digit by digit."""
+    """Return compact JSON text of a value that `loads` or `exact` returned, with every digit of a Decimal."""
     try:
         return json.dumps(
             value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_float_of_same_text
@@ -65,7 +65,7 @@ def dumps(value: Any) -> str:
 
 
 def exact(value: Any, path: str = "$") -> Any:
-    """A Python value as `loads` would return it, or JsonError. Floats become Decimals of the same digits."""
+    """Convert a Python value as if by `loads`. Floats become Decimals of the same digits. Raises JsonError."""
     try:
         converted = _exact(value)
     except RecursionError:
@@ -77,12 +77,12 @@ def exact(value: Any, path: str = "$") -> Any:
 
 
 def child(path: str, key: str) -> str:
-    """Path of a member: `.key` for an identifier, `["any key"]` otherwise."""
+    """Return the path of a member: `.key` for an identifier, `["any key"]` otherwise."""
     return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
 def encodable(text: str) -> bool:
-    """Whether it is Unicode text: without lone surrogates."""
+    """Whether the text is valid Unicode: without lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -102,7 +102,7 @@ class _InexactError(Exception):
 
 
 class _Decoder(json.JSONDecoder):
-    """Lists in `refused` what the tree has refused values for, so that a clean text is not walked again."""
+    """Appends to `refused` the reason of each refused value, so that the tree of a valid text is not walked."""
 
     def __init__(self, refused: list[str]) -> None:
         def refuse(message: str, value: Any = None) -> _Refused:
@@ -128,7 +128,7 @@ class _Decoder(json.JSONDecoder):
 def _decoded(text: str | bytes) -> str:
     if isinstance(text, str):
         if not text.isascii() and not encodable(text):
-            raise JsonError(Problem("$", "it has a lone surrogate, which is not Unicode text"))
+            raise JsonError(Problem("$", "contains a lone surrogate, which is not Unicode text"))
         return text
     try:
         return text.decode("utf-8")
@@ -147,7 +147,7 @@ def _wide(text: str, refuse: Any) -> Any:
 
 
 def _complaint(number: Decimal) -> str:
-    """Why DynamoDB could not store this number exactly; empty when it can."""
+    """Return why DynamoDB could not store this number exactly; empty if it can."""
     if not number.is_finite():
         return "NaN and infinity are not JSON numbers"
     if not number:
@@ -194,7 +194,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
         value = value.value
     if isinstance(value, str):
         if not encodable(value):
-            yield Problem(path, "it has a lone surrogate, which is not Unicode text")
+            yield Problem(path, "contains a lone surrogate, which is not Unicode text")
     elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS):
         if complaint := _complaint(Decimal(value)):
             yield Problem(path, complaint)
@@ -209,7 +209,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
             elif not isinstance(key, str):
                 yield Problem(path, f"the key {key!r} is not a string")
             elif not encodable(key):
-                yield Problem(path, "a key has a lone surrogate, which is not Unicode text")
+                yield Problem(path, "a key contains a lone surrogate, which is not Unicode text")
             else:
                 yield from _problems(item, child(path, key), depth + 1)
 
@@ -224,7 +224,7 @@ def _float_of_same_text(value: Any) -> float | int:
 
 
 def _written(value: Any) -> Iterator[str]:
-    """The slow writer, for values with a number that no float equals."""
+    """Write values with a number that no float equals, slower than the json module."""
     if isinstance(value, Decimal):
         yield str(value)
     elif isinstance(value, dict):

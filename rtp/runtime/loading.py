@@ -1,7 +1,7 @@
 """Import and check the user's processors.
 
-`load` is the function's own; `check` is for `rtp deploy`, which calls it in a child interpreter since importing a
-module runs it, and for `rtp run`.
+`load` is for functions. `check` is for `rtp deploy`, which calls it in a child interpreter because importing a module
+runs it, and for `rtp run`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Report(NamedTuple):
-    """The processors that a file or package declares, and what is wrong with it, each problem as `file:line: why`."""
+    """The processors that a file or package declares, and its problems, each as `file:line: reason`."""
 
     processors: tuple[Processor, ...]
     problems: tuple[str, ...]
 
 
 def load(module: str, registry: Registry) -> None:
-    """Import the processors of a function. The registry stores a failure: events fail with it, and are retried."""
+    """Import the processors of a function. The registry stores a failure: events fail with it and are retried."""
     if not module:
         return
     try:
@@ -42,7 +42,7 @@ def load(module: str, registry: Registry) -> None:
 
 
 def check(path: Path) -> Report:
-    """Import a processors file or package and check what it declares. Runs the user's code, in this interpreter."""
+    """Import a processors file or package and check what it declares. Runs the user's code in this interpreter."""
     folder, name = path.resolve().parent, path.stem if path.suffix == ".py" else path.name
     before = {processor.type for processor in REGISTRY}
     sys.path.insert(0, str(folder))
@@ -67,7 +67,7 @@ def check(path: Path) -> Report:
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """file:line of the last frame in the user's own code; the path itself if the error never reached it."""
+    """Return file:line of the last frame in the user's code, or the path if no frame is in it."""
     inside = str(path.resolve() if path.is_dir() else path.resolve().parent)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(inside)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(path)

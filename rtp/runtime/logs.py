@@ -1,6 +1,6 @@
-"""One JSON object per line on stdout, which Lambda sends to CloudWatch. No payload is logged, only its size and hash.
+"""One JSON object per line on stdout, which Lambda sends to CloudWatch. Of a payload, only size and hash are logged.
 
-Fields: timestamp, level, event_id, event_type, request_id, trace_id, step, message, and what the step adds.
+Fields: timestamp, level, event_id, event_type, request_id, trace_id, step, message, and the fields of the step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", defau
 
 
 def install(level: str) -> None:
-    """Log from `level` on, and in the same shape for the root logger, so that processors just use `logging`."""
+    """Set the level, and give the root logger the same format, so that processors can use `logging`."""
     set_level(level)
     root = logging.getLogger()
     root.handlers[:] = [_Handler()]
@@ -39,7 +39,7 @@ def install(level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Set the lowest level of the pipeline's own lines."""
+    """Set the lowest level of the pipeline's lines."""
     global _threshold
     _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
 
@@ -50,37 +50,37 @@ def about(**fields: Any) -> None:
 
 
 def debug(step: str, message: str, **fields: Any) -> None:
-    """A step of interest when debugging."""
+    """Log a step that helps debugging."""
     if _threshold <= logging.DEBUG:
         write("DEBUG", step, message, fields)
 
 
 def info(step: str, message: str, **fields: Any) -> None:
-    """A step."""
+    """Log a step."""
     if _threshold <= logging.INFO:
         write("INFO", step, message, fields)
 
 
 def warning(step: str, message: str, **fields: Any) -> None:
-    """A step that failed in a way the pipeline handles."""
+    """Log a failure that the pipeline handles."""
     if _threshold <= logging.WARNING:
         write("WARNING", step, message, fields)
 
 
 def error(step: str, message: str, **fields: Any) -> None:
-    """A step that somebody has to investigate."""
+    """Log a failure that somebody has to investigate."""
     if _threshold <= logging.ERROR:
         write("ERROR", step, message, fields)
 
 
 def fingerprint(text: str) -> dict[str, Any]:
-    """Size and hash of a payload, the only things that are logged of it."""
+    """Return size and hash of a payload, which is not logged itself."""
     data = text.encode("utf-8", "surrogatepass")
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()[:16]}
 
 
 def stack(failure: BaseException) -> list[str]:
-    """The frames of an exception, innermost last, without any values."""
+    """Return the frames of an exception, innermost last, without values."""
     frames = traceback.extract_tb(failure.__traceback__)[-_MAX_STACK:]
     return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
 
@@ -110,7 +110,7 @@ def emit(document: dict[str, Any]) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Write the lines of a whole batch in one call, so that their reader wakes once."""
+    """Write the lines of this block in one call, so that their reader wakes once."""
     lines: list[str] = []
     token = _buffer.set(lines)
     try:
@@ -126,7 +126,7 @@ def _put(text: str) -> None:
 
 
 class _Handler(logging.Handler):
-    """The lines of processors and libraries, in the same shape."""
+    """Writes the lines of processors and libraries in the same format."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"logger": record.name}

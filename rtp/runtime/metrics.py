@@ -22,7 +22,7 @@ _UNITS = {"ProcessingTime": "Milliseconds", "AgeAtProcessing": "Milliseconds"}
 
 
 class Metrics:
-    """The metrics of one invocation; `lines` has its EMF documents."""
+    """The metrics of one invocation; `lines` returns their EMF documents."""
 
     def __init__(
         self, settings: Settings, has_processor: Callable[[str], bool], clock: Callable[[], float] = time.time
@@ -41,7 +41,7 @@ class Metrics:
             values.setdefault(name, [0])[0] += value
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """One document per type. Each value is in one of them, once."""
+        """Yield one document per type, and forget the values."""
         counted, self._by_type = self._by_type, {}
         settings = self._settings
         for type, metrics in counted.items():

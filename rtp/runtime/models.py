@@ -1,6 +1,6 @@
 """Models of an event's data: a dataclass or msgspec Struct (msgspec), or a JSON Schema (fastjsonschema).
 
-Each library is imported only when a processor asks for it.
+Each library is imported only when a processor needs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class MismatchError(ValueError):
 
 
 def convert(model: Any, data: Any) -> Any:
-    """The data as its processor gets it: an instance of the class, or the data itself where the model is a JSON Schema.
+    """Return the data as its processor gets it: an instance of the class, or unchanged if the model is a JSON Schema.
 
     Raises MismatchError.
     """
@@ -32,7 +32,7 @@ def convert(model: Any, data: Any) -> Any:
 
 
 def problem(model: Any) -> str:
-    """Why something cannot be a model; empty if it can."""
+    """Return why a value cannot be a model; empty if it can."""
     try:
         if isinstance(model, dict):
             _validator(jsontext.dumps(jsontext.exact(model)))

@@ -1,4 +1,4 @@
-"""How a delivery ended: by the verdict on its attempt, or before there was one."""
+"""The outcome of a delivery: the verdict on its attempt, or why there was no attempt."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 class Settled(NamedTuple):
-    """The verdict is on the record. lease_until: epoch s, of the attempt's claim; 0 without one."""
+    """The verdict is on the record. lease_until: end of the claim's lease, epoch s; 0 without a claim."""
 
     verdict: Verdict
     lease_until: float = 0
 
     @property
     def is_done(self) -> bool:
-        """Whether the message has served its purpose; otherwise it has to be delivered again."""
+        """Whether the message can be deleted; otherwise it is delivered again."""
         return self.verdict.kind != "failed"
 
 
 class Outage(NamedTuple):
-    """AWS failed at a step, and there is nothing on the record: the event is delivered again later."""
+    """AWS failed at a step before the verdict was on the record: the event is delivered again later."""
 
     step: str
     cause: BaseException
@@ -32,12 +32,12 @@ class Outage(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """As in Settled."""
+        """See Settled."""
         return False
 
 
 class Duplicate(NamedTuple):
-    """The event has been processed before. result_key: where a result is stored that its record could not hold."""
+    """The event has been processed before. result_key: the object with a result that the record cannot hold."""
 
     result: Any = None
     result_key: str = ""
@@ -45,12 +45,12 @@ class Duplicate(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """As in Settled."""
+        """See Settled."""
         return True
 
 
 class Busy(NamedTuple):
-    """Another delivery processes the event. is_absorbed: that one has a message of its own, which covers both."""
+    """Another delivery processes the event. is_absorbed: it has a different message, which covers both deliveries."""
 
     lease_until: float
     message_id: str = ""
@@ -58,7 +58,7 @@ class Busy(NamedTuple):
 
     @property
     def is_done(self) -> bool:
-        """As in Settled."""
+        """See Settled."""
         return self.is_absorbed
 
 
@@ -66,17 +66,17 @@ Outcome = Settled | Outage | Duplicate | Busy
 
 
 def settled(ending: Ending) -> Outcome:
-    """The outcome when the end of an attempt is on the record."""
+    """Return the outcome when the end of an attempt is on the record."""
     return Settled(ending.verdict, ending.claim.until if ending.claim else 0)
 
 
 def outage(step: str, cause: BaseException, claim: Claim | None = None) -> Outage:
-    """The outcome when AWS failed at a step. Nobody else can claim the event before the lease of a claim ends."""
+    """Return the outcome when AWS failed at a step. Nobody can claim the event before its lease ends."""
     return Outage(step, cause, claim.until if claim else 0)
 
 
 def taken(by: Taken, message_id: str) -> Outcome:
-    """The outcome of a delivery, with this message, whose event is not its own to process."""
+    """Return the outcome of a delivery whose claim was refused. message_id: of the delivery's message."""
     if isinstance(by, Processed):
         record = by.record
         return Duplicate(record.get("result"), record.get("result_key", ""), record.get("trace_id", ""))
@@ -84,5 +84,5 @@ def taken(by: Taken, message_id: str) -> Outcome:
 
 
 def busy(until: float, by: str, message_id: str) -> Busy:
-    """Busy until then with the message `by`. A delivery of that very message has to be repeated."""
+    """Return the outcome while the message `by` is being processed. A delivery of that same message is repeated."""
     return Busy(until, by, is_absorbed=bool(by) and bool(message_id) and by != message_id)

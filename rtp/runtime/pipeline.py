@@ -1,8 +1,8 @@
-"""An event's way: read, archive, claim, run, judge, record, close. Each stage takes what the one before it passes on.
+"""The pipeline: read, archive, claim, run, judge, record, close. Each stage takes the values of the stage before it.
 
-A delivery that ends at a stage passes through the rest as Ended. Each stage leaves a state that the next delivery
-completes: the raw object is written before any record, the result object and the emitted events before the record says
-`processed`. One object holds a batch's raw events, one a group's results.
+A delivery that ends at a stage passes the other stages as Ended. After a crash at any stage the next delivery completes
+the event: the raw object is written before any record, the result object and the emitted events before the record
+becomes `processed`. One object has the raw events of a batch, one the results of a group.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 def process(invocation: Invocation, batch: Sequence[Received]) -> list[Outcome]:
-    """Bring every delivery to its outcome, in the batch's order. What fails with one affects no other."""
+    """Process a batch, and return the outcome of each delivery in order. A failure of one affects no other."""
     firsts: dict[Identity, Received] = {}
     for received in batch:
         firsts.setdefault(received.event.identity, received)
     ended = list(_process(invocation, list(firsts.values())))
     end_of = {end.received.event.identity: end for end in ended}
 
-    def share(twin: Received) -> Ended:
-        return closing.share(invocation, twin, end_of[twin.event.identity])
+    def share(duplicate: Received) -> Ended:
+        return closing.share(invocation, duplicate, end_of[duplicate.event.identity])
 
-    twins = [received for received in batch if received is not firsts[received.event.identity]]
-    ended += invocation.runtime.each(share, twins)
+    duplicates = [received for received in batch if received is not firsts[received.event.identity]]
+    ended += invocation.runtime.each(share, duplicates)
     outcome_of = {id(end.received): end.outcome for end in ended}
     return [outcome_of[id(received)] for received in batch]
 
@@ -47,7 +47,7 @@ def _process(invocation: Invocation, batch: Sequence[Received]) -> Iterator[Ende
 
 
 def _archive(invocation: Invocation, batch: Sequence[Received]) -> Sequence[Archived | Attempt | Ended]:
-    """Store what arrived, exactly as it arrived, before anything is done with it."""
+    """Store the raw events, exactly as received, before anything else is done with them."""
     runtime, now = invocation.runtime, invocation.runtime.clock()
     try:
         lines = [_line(received, now) for received in batch]
@@ -65,7 +65,7 @@ def _archive(invocation: Invocation, batch: Sequence[Received]) -> Sequence[Arch
 
 
 def _unarchived(invocation: Invocation, batch: Sequence[Received], failure: Exception) -> list[Attempt | Ended]:
-    """Without the archive nothing is processed. A last attempt still leaves a record that says why the event died."""
+    """End deliveries that could not be archived. A last attempt still gets a record with the reason."""
 
     def end(received: Received) -> Attempt | Ended:
         if received.delivery.is_last:

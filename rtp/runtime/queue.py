@@ -1,4 +1,4 @@
-"""SQS: hiding a message until its next attempt, the dead-letter queue, requests to the worker, and emitted events."""
+"""SQS: hide a message until its next attempt, send to the dead-letter queue and to the worker, queue emitted events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Queues:
         self._dlq_url = dlq_url
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
-        """Make a received message visible again in so many seconds."""
+        """Make a received message visible again after `seconds`."""
         self._sqs.change_message_visibility(
             QueueUrl=self._queue_url,
             ReceiptHandle=receipt_handle,
@@ -34,7 +34,7 @@ class Queues:
         )
 
     def submit(self, delivery: Delivery, *, trace: str = "", delay: int = 0) -> None:
-        """Queue the event of a request for the worker, with the identity it has here."""
+        """Queue the event of a request for the worker, with its identity."""
         self._sqs.send_message(
             QueueUrl=self._queue_url,
             MessageBody=wire.message_body(delivery.body),
@@ -43,7 +43,7 @@ class Queues:
         )
 
     def dead_letter(self, delivery: Delivery, error: ErrorInfo, *, trace: str = "") -> None:
-        """Send the event to the dead-letter queue with the reason, and the message's own attributes where they fit."""
+        """Send the event to the dead-letter queue with the reason, and as many of the message's attributes as fit."""
         reason = {wire.ERROR_TYPE: error.type, wire.ERROR_MESSAGE: error.message}
         ours = _strings(_sender(delivery) | reason)
         theirs = {name: value for name, value in sendable(delivery.attributes).items() if name not in ours}
@@ -81,13 +81,13 @@ class EmissionFailedError(Exception):
 
 
 def text_attribute(attributes: Mapping[str, Any], name: str) -> str:
-    """A string attribute of a received message; empty if it has none."""
+    """Return a string attribute of a received message; empty if it has none."""
     value = (attributes.get(name) or {}).get("stringValue")
     return value if isinstance(value, str) else ""
 
 
 def sendable(received: Mapping[str, Any]) -> dict[str, Any]:
-    """A received message's attributes as they are sent; Lambda writes the fields in camelCase, binary in base64."""
+    """Convert a received message's attributes for sending: Lambda has the fields in camelCase, binary in base64."""
     from base64 import b64decode
 
     attributes: dict[str, Any] = {}
@@ -117,7 +117,7 @@ def _strings(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _attributes(attributes: dict[str, Any], trace: str) -> dict[str, Any]:
-    """The fields of a message that carry its attributes and its trace."""
+    """Return the fields of a message with its attributes and its trace."""
     fields: dict[str, Any] = {"MessageAttributes": attributes}
     if trace:
         fields["MessageSystemAttributes"] = {wire.TRACE_HEADER: {"DataType": "String", "StringValue": trace}}

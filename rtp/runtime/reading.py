@@ -1,4 +1,4 @@
-"""Reading an event's text, the same for every delivery, for `rtp run` and for processors' tests."""
+"""Read the text of an event: the same for every delivery, for `rtp run` and for tests of processors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Reading(NamedTuple):
     """An event and its processor, or why the text is not an event.
 
-    `data` is what the processor gets: an instance of its model where that is a class, else the event's own data.
+    `data` is for the processor: an instance of its model if that is a class, else the event's data.
     An invalid text still has an event, with the identity and type that could be read, for its dead record.
     """
 

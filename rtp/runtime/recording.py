@@ -1,4 +1,4 @@
-"""The end of an attempt: emitted events, the result's archive, the verdict, the record; then the delivery is closed."""
+"""End attempts: queue emitted events, archive results, judge, write the records, and close the deliveries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def record(invocation: Invocation, group: Sequence[Attempt | Ended], number: int
 
 
 def _emit(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt]:
-    """Queue what successful attempts emitted; one whose events cannot be queued fails."""
+    """Queue the events that successful attempts emitted; an attempt whose events cannot be queued fails."""
 
     def emit(attempt: Attempt) -> Attempt:
         try:
@@ -60,7 +60,7 @@ def _archive(invocation: Invocation, attempts: Sequence[Attempt], number: int) -
 
 
 def _claim(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt | Ended]:
-    """The attempts, each failed one with a claim: an event that is stored as is needs one only to fail."""
+    """Claim the events of failed attempts that have no claim: an event that is stored as is needs one only to fail."""
     unclaimed = [attempt for attempt in attempts if attempt.error is not None and attempt.claimed.claim is None]
     others = [attempt for attempt in attempts if attempt.error is None or attempt.claimed.claim is not None]
     return [*others, *invocation.runtime.each(lambda attempt: claiming.claim_late(invocation, attempt), unclaimed)]

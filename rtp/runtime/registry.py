@@ -1,4 +1,4 @@
-"""Which function processes which type of event."""
+"""The registry of processors: which function processes which type of event."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class Reject(Exception):
-    """Refuse an event for good: it goes to the dead-letter queue with this reason and is not tried again."""
+    """Raised by a processor to refuse an event: no retry, the message moves to the dead-letter queue with this reason."""
 
 
 class ProcessorError(Exception):
-    """A processor is declared wrongly, or its module cannot be imported; the message says where."""
+    """A processor is declared wrongly, or its module cannot be imported; the message has the place."""
 
 
 class Answer(NamedTuple):
-    """What a processor returned, as exact JSON, and what it emitted."""
+    """The result of a processor as exact JSON, and the events that it emitted."""
 
     result: Any
     emitted: tuple[Emitted, ...]
@@ -47,11 +47,11 @@ class Processor(NamedTuple):
         return f"{code.co_filename}:{code.co_firstlineno}"
 
     def call(self, event: Event) -> Answer:
-        """Process an event with a plain function. Raises what the function does, and JsonError for its result."""
+        """Call a function that is not async. Raises its exceptions, and JsonError if the result is not JSON."""
         return _answer(event, self.function(event))
 
     async def call_async(self, event: Event) -> Answer:
-        """As `call`, with an async function."""
+        """Call an async function; see `call`."""
         return _answer(event, await self.function(event))
 
 
@@ -61,10 +61,10 @@ class Registry:
     def __init__(self) -> None:
         self._by_type: dict[str, Processor] = {}
         self.failure: BaseException | None = None
-        """Why the processors could not be loaded; while it is set, every event fails with it and is tried again."""
+        """Why the processors could not be loaded; while it is set, every event fails with it and is retried."""
 
     def add(self, new: Processor) -> None:
-        """Register a processor; ProcessorError if its declaration cannot work."""
+        """Register a processor. Raises ProcessorError if its declaration cannot work."""
         if not isinstance(new.type, str) or not 0 < len(new.type) <= wire.MAX_NAME:
             raise ProcessorError(f"@processor takes an event type of 1 to {wire.MAX_NAME} characters, not {new.type!r}")
         if not inspect.isroutine(new.function):
@@ -77,7 +77,7 @@ class Registry:
         self._by_type[new.type] = new
 
     def get(self, type: str) -> Processor | None:
-        """The processor of a type; None when its events are stored as is."""
+        """Return the processor of a type; None if its events are stored as is."""
         if self.failure is not None:
             return Processor(type, self._fail)
         return self._by_type.get(type)
@@ -97,10 +97,11 @@ REGISTRY = Registry()
 
 
 def processor(type: str, *, data: Any = None) -> Callable[[Callable[[Event], Any]], Callable[[Event], Any]]:
-    """Register a function, plain or async, for events of a type.
+    """Register a function, async or not, for events of a type.
 
-    It gets the Event and returns JSON, or None for "store as is". `data` may be a dataclass, a msgspec Struct or a JSON
-    Schema (a dict): other data is refused with 400 and its paths, and `event.data` is an instance of the class.
+    The function gets the Event and returns JSON, or None to store the event as is. `data` may be a dataclass, a msgspec
+    Struct or a JSON Schema (a dict): other data is refused with 400 and its paths, and `event.data` is an instance of
+    the class.
     """
 
     def register(function: Callable[[Event], Any]) -> Callable[[Event], Any]:

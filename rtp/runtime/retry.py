@@ -1,4 +1,4 @@
-"""When an event is tried again: one policy for messages of the queue and for requests that are queued."""
+"""The retry policy: when an event is tried again, for messages of the queue and for requests that are queued."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _CHANCE = random.SystemRandom().random  # a snapshot's copies must not share the
 
 
 def pause(outcome: Outcome, delivery: Delivery, settings: Settings, now: float) -> int:
-    """Seconds until the next attempt. A lease that still runs is waited for, since nobody could claim the event."""
+    """Return the seconds until the next attempt. It comes after the end of a lease: nobody can claim the event before."""
     match outcome:
         case Busy(lease_until):
-            return max(_left(lease_until, now), 1)
+            return max(_lease_seconds(lease_until, now), 1)
         case Outage(lease_until=lease_until):
-            return max(_left(lease_until, now), outage_backoff(delivery.receives))
+            return max(_lease_seconds(lease_until, now), outage_backoff(delivery.receives))
         case Settled(verdict, lease_until) if verdict.is_outage:
-            return max(_left(lease_until, now), outage_backoff(delivery.receives))
+            return max(_lease_seconds(lease_until, now), outage_backoff(delivery.receives))
         case _ if delivery.is_last:
             return 0  # SQS moves the message to the DLQ as soon as it is visible
         case _:
@@ -36,13 +36,16 @@ def pause(outcome: Outcome, delivery: Delivery, settings: Settings, now: float) 
 
 
 def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = _CHANCE) -> int:
-    """Seconds after a processor's failure: base, doubled with each receive, capped; the upper half is random."""
+    """Return the seconds after a processor's failure: `base`, doubled with each receive, at most `cap`.
+
+    The upper half is random.
+    """
     full: float = min(cap, base * 2.0 ** min(receives - 1, 32))
     return min(wire.MAX_VISIBILITY_SECONDS, math.ceil(full / 2 + rng() * full / 2))
 
 
 def outage_backoff(receives: int, *, rng: Callable[[], float] = _CHANCE) -> int:
-    """Seconds after AWS itself failed: about 10 s, 40 s, 160 s, 640 s.
+    """Return the seconds after a failure of AWS: about 10, 40, 160, 640.
 
     Longer than after a processor's failure, so that an outage of some minutes does not use up all attempts.
     """
@@ -50,6 +53,6 @@ def outage_backoff(receives: int, *, rng: Callable[[], float] = _CHANCE) -> int:
     return math.ceil(full * (1 + rng() / 4))
 
 
-def _left(lease_until: float, now: float) -> int:
-    """Seconds until a lease ends, rounded up; 0 without one."""
+def _lease_seconds(lease_until: float, now: float) -> int:
+    """Return the seconds until a lease ends, rounded up; 0 without one."""
     return min(wire.MAX_DELAY_SECONDS, int(max(0.0, lease_until - now)) + 1) if lease_until else 0

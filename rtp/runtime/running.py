@@ -1,7 +1,7 @@
 """Run processors concurrently: plain functions on threads, `async def` on one event loop, all as futures.
 
-The threads are daemons and made for the batch: one that hangs past the function's time is left behind and delays
-neither this response nor the next batch.
+The threads are daemons that are started for each batch: a thread that hangs is abandoned when the function's time ends,
+and delays neither this response nor the next batch.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from rtp.runtime.invocation import Invocation
     from rtp.runtime.registry import Answer, Processor
 
-_LINGER = 0.02  # s; how long the first to end waits for others, so that they are written together
+_LINGER = 0.02  # s; the first attempt to end waits this long for others, so that they are written together
 
 
 def run(invocation: Invocation, items: Sequence[Claimed | Attempt | Ended]) -> Iterator[list[Attempt | Ended]]:
-    """Call the processors, and yield the attempts in groups as they end; what needs no call is in the first group."""
+    """Call the processors, and yield attempts in groups as they end; items without a call are in the first group."""
     ready: list[Attempt | Ended] = []
     calls: list[tuple[Claimed, Processor]] = []
     for item in items:
@@ -46,7 +46,7 @@ def run(invocation: Invocation, items: Sequence[Claimed | Attempt | Ended]) -> I
     for done in _ended(list(running), invocation.deadline.remaining):
         yield [*ready, *(_attempt(future, running.pop(future)) for future in done)]
         ready = []
-    late = OutOfTimeError(f"no result before the function's {invocation.deadline.total:g} s were nearly over")
+    late = OutOfTimeError(f"no result in time; the function's timeout is {invocation.deadline.total:g} s")
     if rest := [*ready, *(Attempt(claimed, error=late) for claimed in running.values())]:
         yield rest
 
@@ -77,7 +77,7 @@ def _task(claimed: Claimed, processor: Processor) -> Callable[[], Coroutine[Any,
 
 @contextmanager
 def _attempted(claimed: Claimed) -> Iterator[Event]:
-    """The event for its processor. Log lines in this block name the event, and AWS calls are under its span."""
+    """Yield the event for its processor. Log lines of the block have its id, and AWS calls are in its span."""
     received, delivery = claimed.received, claimed.received.delivery
     logs.about(**received.subject)
     event = replace(
@@ -107,7 +107,7 @@ def _start_threads(calls: Sequence[Callable[[], Answer]], concurrency: int) -> l
     futures: list[Future[Answer]] = [Future() for _ in calls]
     waiting = deque(zip(futures, calls, strict=True))
 
-    def take() -> None:
+    def run_waiting() -> None:
         while True:
             try:
                 future, call = waiting.popleft()
@@ -123,8 +123,8 @@ def _start_threads(calls: Sequence[Callable[[], Answer]], concurrency: int) -> l
 
     for _ in range(min(concurrency, len(calls))):
         if not waiting:
-            break  # quick calls are all done by the threads that are there
-        threading.Thread(target=copy_context().run, args=(take,), daemon=True).start()
+            break  # the threads so far have already run all calls
+        threading.Thread(target=copy_context().run, args=(run_waiting,), daemon=True).start()
     return futures
 
 
@@ -142,7 +142,7 @@ def _start_tasks(calls: Sequence[Callable[[], Coroutine[Any, Any, Answer]]], con
 
 
 def _ended(futures: Iterable[Future[Any]], remaining: Callable[[], float]) -> Iterator[set[Future[Any]]]:
-    """Groups of futures as they end, while seconds are `remaining()`; what still runs after that is cancelled."""
+    """Yield groups of futures as they end, while `remaining()` is above 0; cancel the others after that."""
     pending = set(futures)
     while pending:
         done, pending = wait(pending, timeout=max(0.0, remaining()), return_when=FIRST_COMPLETED)
@@ -158,7 +158,7 @@ def _ended(futures: Iterable[Future[Any]], remaining: Callable[[], float]) -> It
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop of all async processors; it lives as long as the function does, so their clients may too."""
+    """Return the event loop of async processors. It lives as long as the instance, so that their clients can too."""
     import asyncio
 
     loop = asyncio.new_event_loop()

@@ -1,4 +1,4 @@
-"""Settings from the functions' environment variables. The stack sets them, by the names in rtp/contract.py."""
+"""Read the functions' settings from environment variables, which the stack sets by the names in rtp/contract.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Settings(NamedTuple):
-    """The names of the pipeline's resources and how it behaves; backoff in seconds."""
+    """Names of the pipeline's resources, and its behaviour; backoff in seconds."""
 
     project: str = "rtp"
     env: str = "local"
@@ -47,6 +47,6 @@ _VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings of this function. A missing variable leaves the default, so that it fails no import."""
+    """Return the settings of this function. A missing variable gives the default: it must not fail the import."""
     env = os.environ if environ is None else environ
     return Settings(**{field: kind(env[name]) for name, (field, kind) in _VARIABLES.items() if name in env})

@@ -1,10 +1,10 @@
 """Many conditional writes in one call.
 
-DynamoDB accepts conditions in a batch only as PartiQL statements, each of which succeeds or fails by itself and costs
-what a single write does.
+DynamoDB accepts conditions in a batch only as PartiQL statements, each of which succeeds or fails separately and costs
+as much as a single write.
 
-A statement that failed, for whatever reason, is reported as False: the caller then makes the single write, which says
-why it fails. All statements are False where the role or an emulator has no PartiQL.
+A statement that failed, for any reason, is reported as False: the caller then makes the single write, whose error has
+the reason. All statements are False if the role or an emulator has no PartiQL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_PARTIQL = ("AccessDeniedException", "ValidationException", "UnknownOperation
 
 
 def insert(dynamodb: Any, table: str, new: Sequence[Attributes]) -> list[bool]:
-    """Write items that do not exist yet. Returns whether each was written."""
+    """Write items that do not exist yet. Returns for each whether it was written."""
     statements = []
     for item in new:
         names = ", ".join(f"'{name}': ?" for name in item)
@@ -30,7 +30,7 @@ def insert(dynamodb: Any, table: str, new: Sequence[Attributes]) -> list[bool]:
 
 
 def update(dynamodb: Any, table: str, changes: Sequence[tuple[Attributes, Attributes]]) -> list[bool]:
-    """Set attributes of items where others, the key among them, have these values. Returns whether each was changed."""
+    """Set attributes of items where key and other attributes have these values. Returns for each whether it was set."""
     statements = []
     for sets, where in changes:
         setting = " ".join(f'SET "{name}" = ?' for name in sets)

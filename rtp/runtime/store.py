@@ -1,10 +1,10 @@
-"""DynamoDB: one item an event. Conditional writes make a repeat harmless and let one delivery at a time run.
+"""DynamoDB: one item per event. Conditional writes make repeated deliveries harmless and allow one attempt at a time.
 
-claim   takes the event with a lease that ends with the function's time; refused while another runs, or once processed
+claim   gives the delivery a lease until the function's time ends; refused while another lease runs, or once processed
 finish  writes how the attempt ended; refused if the lease was lost. An event without a claim is inserted, in one step
 
-Each has a form for a whole batch, which takes the usual case in one call (rtp.runtime.statements) and leaves the rest
-to the single form.
+Each has a form for a whole batch, which writes the usual case in one call (rtp.runtime.statements) and returns the
+others to the caller for the single form.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from rtp.runtime.event import Event, Identity
     from rtp.runtime.items import Attributes
 
-_MAX_LEASE = 900 + 60  # s; a lease that ends later was written by a clock that is wrong
+_MAX_LEASE = 900 + 60  # s; a lease that ends later was written with a wrong clock
 _FREE = (
     "attribute_not_exists(id) OR (#status <> :processed AND "
     "(attribute_not_exists(lease_until) OR lease_until < :now OR lease_until > :horizon))"
 )
-# A replay may also claim a processed event, once: for a second delivery of the same run it is processed.
+# A replay may also claim a processed event, once: a second delivery of the same run finds it processed.
 _AGAIN = f"({_FREE}) OR (#status = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
 _OWN = "lease = :token"
 
 
 class Store:
-    """The table. Values too large for an item are stored in the archive, and read from there."""
+    """The table. Values too large for an item are in the archive."""
 
     def __init__(
         self, dynamodb: Any, table: str, archive: Archive, *, shards: int = 4, clock: Callable[[], float] = time.time
@@ -50,7 +50,7 @@ class Store:
         """Claim the event for a delivery."""
         now = self._clock()
         sets = self._items.claimed(request)
-        # A request has no message: the one of an earlier delivery must not seem to be its own.
+        # A request has no message: the id of an earlier delivery's message must not stay on the record.
         removes = [name for name in ("data" if "data_key" in sets else "data_key", "message_id") if name not in sets]
         values = {
             ":processed": {"S": "processed"},
@@ -68,14 +68,14 @@ class Store:
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             item = refused.response.get("Item") or {}
-            if item.get("lease", {}).get("S") == request.token:  # our own write, sent again since its answer was lost
+            if item.get("lease", {}).get("S") == request.token:  # the client repeated a write whose response was lost
                 return Claim(request.token, int(item["attempt_count"]["N"]), _attempts(item), request.until)
             return _taken(item)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
         return Claim(request.token, number, _attempts(old), request.until, is_fresh=not old and not request.is_last)
 
     def claim_all(self, requests: Sequence[ClaimRequest]) -> list[Claim | None]:
-        """Claim events that have no record yet, in one call; None for each that has to be claimed singly."""
+        """Claim events that have no record yet, in one call. None for each that has to be claimed singly."""
         inserted = statements.insert(self._dynamodb, self._table, [self._items.first_claimed(r) for r in requests])
         return [
             Claim(request.token, 1, [], request.until, is_fresh=not request.is_last) if done else None
@@ -83,7 +83,7 @@ class Store:
         ]
 
     def mark_dead(self, event: Event, claim: Claim) -> None:
-        """Make the record right for the case that this attempt is killed, where only its claim showed that it is last.
+        """Mark the record dead during an attempt that only its claim showed to be the last, in case it is killed.
 
         Nothing is written if the lease was lost.
         """
@@ -91,12 +91,12 @@ class Store:
             self._update(event.identity, self._items.dead(event), [], _OWN, {":token": {"S": claim.token}})
 
     def finish(self, ending: Ending) -> Taken | None:
-        """Write how the attempt ended. None when written; otherwise who has the event now."""
+        """Write how the attempt ended. Returns None, or what refused the write: a processed record or another lease."""
         claim = ending.claim
         if claim is None:
             try:
                 return self._insert(ending)
-            except LookupError:  # of a time when there was a processor, or of a killed delivery
+            except LookupError:  # the record is from a killed delivery, or from when the type had a processor
                 answer = self.claim(ClaimRequest.of(ending.event, ending.origin, until=self._clock()))
             if not isinstance(answer, Claim):
                 return answer
@@ -111,25 +111,25 @@ class Store:
         return None
 
     def finish_all(self, endings: Sequence[Ending]) -> list[bool]:
-        """Write how attempts ended, in a call for each kind; False for each that has to be finished singly.
+        """Write how attempts ended, in one call for new records and one for claimed ones. False: use `finish`.
 
-        Where there may be attributes to remove, of an earlier attempt or of a failure, it is left to `finish`.
+        Records that may have attributes to remove, of an earlier attempt or a failure, are left to `finish`.
         """
         new = [ending for ending in endings if ending.claim is None]
-        easy = [e for e in endings if e.claim is not None and e.claim.is_fresh and e.verdict.error is None]
-        changes = [(self._items.ended(e), items.leased(e.event.identity, e.claim.token)) for e in easy if e.claim]
+        fresh = [e for e in endings if e.claim is not None and e.claim.is_fresh and e.verdict.error is None]
+        changes = [(self._items.ended(e), items.leased(e.event.identity, e.claim.token)) for e in fresh if e.claim]
         written = statements.insert(self._dynamodb, self._table, [self._items.stored(ending) for ending in new])
         written += statements.update(self._dynamodb, self._table, changes)
-        done = {id(ending) for ending, was in zip([*new, *easy], written, strict=True) if was}
+        done = {id(ending) for ending, is_written in zip([*new, *fresh], written, strict=True) if is_written}
         return [id(ending) in done for ending in endings]
 
     def get(self, identity: Identity) -> Taken | None:
-        """Who has the event now; None without a record."""
+        """Return the state of the event's record: processed or leased; None without a record."""
         response = self._dynamodb.get_item(TableName=self._table, Key=items.key(identity), ConsistentRead=True)
         return _taken(response["Item"]) if response.get("Item") else None
 
     def _insert(self, ending: Ending) -> Processed | None:
-        """Write an event that is stored as is. LookupError if an unfinished record has to be claimed for that."""
+        """Insert an event that is stored as is. Raises LookupError if an unfinished record has to be claimed first."""
         try:
             self._dynamodb.put_item(
                 TableName=self._table,
@@ -175,7 +175,7 @@ def _taken(item: Attributes) -> Taken:
     status = item.get("status", {}).get("S")
     if status != "processed":
         until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
-        # A message in its last attempt is not delivered again, so it covers no other delivery.
+        # A message in its last attempt is not delivered again, so it cannot cover another delivery.
         return Leased(until, item.get("message_id", {}).get("S", "") if status == "processing" else "")
     return Processed({name: attributes.unpack(value) for name, value in item.items()})
 

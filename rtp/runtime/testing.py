@@ -1,4 +1,4 @@
-"""Test processors without AWS, in this very interpreter.
+"""Test processors in this interpreter, without AWS.
 
 from rtp.runtime.testing import run
 import processors
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How an event ended: its result, what it emitted, and the error if it was refused or failed.
+    """The outcome of an event: its result and emitted events, or the error if it was refused or failed.
 
-    outcome: processed, invalid (400), rejected (422, or the dead-letter queue), failed (it would be tried again).
+    outcome: processed, invalid (400), rejected (422, or the dead-letter queue), failed (it would be retried).
     """
 
     outcome: str
@@ -44,9 +44,9 @@ class Ran:
 
 
 def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, attempt: int = 1) -> Event:
-    """An event as a processor of its type gets it: exact numbers, and the model's instance where there is a model.
+    """Create an event as its processor gets it: exact numbers, and an instance of the model if there is one.
 
-    Raises the error that the API would refuse it with.
+    Raises the error with which the API would refuse it.
     """
     reading = _read(_payload(type, data, id, timestamp), REGISTRY)
     if reading.invalid is not None:
@@ -63,12 +63,12 @@ def run(
     attempt: int = 1,
     registry: Registry = REGISTRY,
 ) -> Ran:
-    """Take one event through the same checks and the same processor as in Lambda."""
+    """Run one event through the same checks and the same processor as in Lambda."""
     return run_value(_payload(type, data, id, timestamp), attempt=attempt, registry=registry)
 
 
 def run_value(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) -> Ran:
-    """As `run`, with the whole event: a dict, or its JSON text. A missing id or time is filled in."""
+    """Run a whole event, as a dict or JSON text, like `run`. A missing id or timestamp is generated."""
     try:
         reading = _read(value, registry)
     except JsonError as error:
@@ -94,7 +94,7 @@ def _call(processor: Processor, event: Event) -> Answer:
 
 
 def _read(value: Any, registry: Registry) -> Reading:
-    """Raises JsonError for a value that is not JSON."""
+    """Read an event. Raises JsonError for a value that is not JSON."""
     text = value if isinstance(value, (str, bytes)) else jsontext.dumps(jsontext.exact(value))
     return read(registry, text, Identity(str(uuid.uuid4()), int(time.time() * 1000)))
 

@@ -1,8 +1,8 @@
 """X-Ray. No other module imports its SDK.
 
-An event from the queue continues the trace that its message carries (AWSTraceHeader): its segment is a document of its
-own in that trace. Any other event is a subsegment of the function's invocation. The SDK is imported with the first
-sampled event, since most cold starts have none.
+An event from the queue continues the trace that its message carries (AWSTraceHeader): its segment is a separate
+document of that trace. Any other event is a subsegment of the function's invocation. The SDK is imported for the
+first sampled event, because most cold starts have none.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
 
 
 def prepare() -> None:
-    """Import the SDK now, where nobody waits for init (SnapStart, provisioned concurrency)."""
+    """Import the SDK during init, if no request waits for init (SnapStart, provisioned concurrency)."""
     if _enabled():
         _patch()
 
 
 def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
-    """Begin an event's part of a trace: of the one in `header` if it has one, else of the invocation's."""
+    """Begin an event's part of a trace: the trace in `header` if there is one, else the invocation's."""
     message = parse(header or "")
     of_message = "Root" in message
     parts = message if of_message else parse(os.environ.get(INVOCATION, ""))
@@ -54,7 +54,7 @@ def begin(header: str | None, *, name: str, event_id: str = "", event_type: str 
         facade = FacadeSegment("facade", parts["Parent"], parts["Root"], sampled=True)
         root = Subsegment("event", "local", facade)
         facade.add_subsegment(root)
-    # Lambda counts the hops of a loop in the lineage, and stops one after sixteen; it has to be passed on.
+    # Lambda counts the hops of a loop in the lineage and stops it after sixteen, so the lineage has to be passed on.
     lineage = parts.get("Lineage") or parse(os.environ.get(INVOCATION, "")).get("Lineage")
     onward = f"Root={parts['Root']};Parent={root.id};Sampled=1" + (f";Lineage={lineage}" if lineage else "")
     trace = Trace(parts["Root"], onward, root)
@@ -63,12 +63,12 @@ def begin(header: str | None, *, name: str, event_id: str = "", event_type: str 
 
 
 def parse(header: str) -> dict[str, str]:
-    """The parts of a trace header: Root, Parent, Sampled, …."""
+    """Parse a trace header into its parts: Root, Parent, Sampled, …."""
     return dict(part.strip().split("=", 1) for part in header.split(";") if "=" in part)
 
 
 class Trace:
-    """One event's part of a trace. Without a daemon, or when it is not sampled, it only has its id."""
+    """One event's part of a trace. Without a daemon, or if it is not sampled, it has only an id."""
 
     __slots__ = ("_root", "header", "id")
 
@@ -86,7 +86,7 @@ class Trace:
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """A subsegment around code of our own; an exception is recorded and raised again."""
+        """Add a subsegment around a block of code; an exception is recorded and raised again."""
         if self._root is None:
             yield
             return
@@ -104,7 +104,7 @@ class Trace:
     def call(
         self, service: str, operation: str, started: float, ended: float, error: BaseException | None = None, **aws: Any
     ) -> None:
-        """Add a subsegment for an AWS call that is over; a call for many events is in each one's trace."""
+        """Add a subsegment for an AWS call that has ended; a call for many events is in the trace of each."""
         if self._root is None:
             return
         span = self._add(service, "aws")
@@ -115,7 +115,7 @@ class Trace:
         span.close(ended)
 
     def end(self, error: BaseException | None = None, *, rejected: bool = False) -> None:
-        """Close and send. A rejection is X-Ray's error (the event is wrong), anything else its fault (we are)."""
+        """Close and send. In X-Ray's terms a rejection is an error (of the client), any other failure a fault."""
         if self._root is None:
             return
         root, self._root = self._root, None
@@ -149,7 +149,7 @@ def _emitter() -> Any:
 
 @cache
 def _streaming() -> Any:
-    """Sends the subsegments of a large trace one by one: a UDP packet holds 64 KB."""
+    """Return what sends the subsegments of a large trace one by one: a UDP packet has at most 64 KB."""
     from aws_xray_sdk.core.streaming.default_streaming import DefaultStreaming
 
     return DefaultStreaming()
@@ -165,7 +165,7 @@ def _record(span: Any, error: BaseException) -> None:
 
 @cache
 def _patch() -> None:
-    """Trace the AWS calls that processors make, each under its event's span. Our own, outside of a span, are not."""
+    """Trace the AWS calls of processors, each in its event's span. The runtime's calls, outside a span, are not."""
     from aws_xray_sdk.core import patch, xray_recorder
     from aws_xray_sdk.core.context import Context
     from aws_xray_sdk.core.models.dummy_entities import DummySegment
@@ -180,7 +180,7 @@ def _patch() -> None:
             return spans[-1] if spans else nothing
 
         def put_subsegment(self, subsegment: Any) -> None:
-            if subsegment.sampled:  # a call of ours is outside of any span, and must not carry an invented trace id
+            if subsegment.sampled:  # a call of the runtime is outside any span, and must not get an invented trace id
                 self.get_trace_entity().add_subsegment(subsegment)
                 _open.set((*_open.get(), subsegment))
 

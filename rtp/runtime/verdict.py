@@ -1,4 +1,4 @@
-"""The verdict on an attempt. The record, the message, the response and the metrics all follow from it."""
+"""The verdict on an attempt, from which the record, the message, the response and the metrics follow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Verdict(NamedTuple):
 
     processed  the record gets the result, and the message is done
     invalid    not an event: the record is dead, and the message moves to the DLQ
-    rejected   the processor refused the event for good: as invalid
+    rejected   the processor refused the event: record and message as for invalid
     failed     another attempt follows; after the last one the record is dead, and SQS moves the message to the DLQ
     """
 
@@ -39,7 +39,7 @@ class Verdict(NamedTuple):
 
     @property
     def is_dead(self) -> bool:
-        """Whether this is the event's end without having been processed."""
+        """Whether the event ends without having been processed."""
         return self.is_refused or (self.kind == "failed" and self.is_last)
 
     @property
@@ -62,7 +62,7 @@ def judge(
     is_last: bool = False,
     is_outage: bool = False,
 ) -> Verdict:
-    """The verdict on an attempt that ended with this exception, or with a result."""
+    """Return the verdict on an attempt that ended with this exception, or with a result."""
     if cause is None:
         return Verdict("processed", started, number, result)
     kind: Kind = "failed"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 import zlib
 
-# Message attributes. All are strings; SQS takes ten to a message.
+# Message attributes. All are strings; SQS accepts ten per message.
 SOURCE = "rtp_source"  # one of SOURCES
-REQUEST_ID = "rtp_request_id"  # with REQUEST_TIME: the identity of an event that has no id of its own
+REQUEST_ID = "rtp_request_id"  # with REQUEST_TIME: the identity of an event without an id
 REQUEST_TIME = "rtp_request_time"  # epoch ms
 DEPTH = "rtp_depth"  # how many emissions led to this event
 REPLAY = "rtp_replay"  # the run of `rtp replay` that sent the message
@@ -76,12 +76,12 @@ def metric_dimension(text: str) -> str:
 
 
 def uuid7_timestamp(id: str) -> int | None:
-    """Epoch ms that a UUIDv7 carries; None for any other id."""
+    """Return the time in a UUIDv7, epoch ms; None for any other id."""
     return int(id.replace("-", "")[:12], 16) if _UUID7.fullmatch(id) else None
 
 
 def fallback_identity(request_id: str, request_time: str, *, message_id: str, sent_at: int) -> tuple[str, int]:
-    """Identity (id, timestamp) of an event without an id: that of its request, or of its message where that is absent.
+    """Return the identity (id, timestamp) of an event without an id: its request's, or else its message's.
 
     request_id and request_time are the message's attributes; sent_at is epoch ms.
     """
@@ -89,5 +89,5 @@ def fallback_identity(request_id: str, request_time: str, *, message_id: str, se
 
 
 def integer(text: str, *, digits: int, otherwise: int) -> int:
-    """A message attribute's number, which anybody may have written."""
+    """Return the number in a message attribute; `otherwise` if it is not one, since anybody can send messages."""
     return int(text) if text.isdecimal() and len(text) <= digits else otherwise

@@ -1,4 +1,4 @@
-"""The queue's function: a batch of messages in, the ids of those to deliver again out."""
+"""The worker function: takes a batch of messages, and returns the ids of those to deliver again."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def process(runtime: Runtime, batch: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Process a batch. The response names exactly the messages to deliver again, each once, never null."""
+    """Process a batch. The response has exactly the ids of the messages to deliver again, each once, never null."""
     with invocation.begin(runtime, context) as current:
         received = [current.receive(_delivery(runtime, message, current.id)) for message in batch.get("Records", ())]
-        # Last attempts first: they have no other chance should time run out.
+        # Last attempts first, in case the time runs out.
         ordered = sorted(received, key=lambda one: not one.delivery.is_last)
         outcomes = pipeline.process(current, ordered)
-    again = {one.delivery.message_id for one, outcome in zip(ordered, outcomes, strict=True) if not outcome.is_done}
+    retried = {one.delivery.message_id for one, outcome in zip(ordered, outcomes, strict=True) if not outcome.is_done}
     ids = dict.fromkeys(one.delivery.message_id for one in received)
-    return {"batchItemFailures": [{"itemIdentifier": id} for id in ids if id in again]}
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in ids if id in retried]}
 
 
 def _delivery(runtime: Runtime, message: dict[str, Any], request_id: str) -> Delivery:

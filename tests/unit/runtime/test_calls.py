@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rtp.runtime.calls import LateClient, TracedClient, on_behalf_of
+from rtp.runtime.calls import LazyClient, TracedClient, on_behalf_of
 from tests.unit.runtime import fakes
 
 
@@ -67,14 +67,14 @@ def test_a_refused_condition_is_an_answer_and_not_a_fault() -> None:
     assert [error for _, _, error, _ in one.trace.calls] == [None, None]
 
 
-def test_a_late_client_is_created_by_its_first_call() -> None:
+def test_a_lazy_client_is_created_by_its_first_call() -> None:
     created: list[fakes.Sqs] = []
 
     def create() -> fakes.Sqs:
         created.append(fakes.Sqs())
         return created[0]
 
-    client = TracedClient(LateClient(create), "SQS")
+    client = TracedClient(LazyClient(create), "SQS")
     assert created == []
     client.send_message(QueueUrl="queue")
     assert created[0].of("send_message") == [{"QueueUrl": "queue"}]
