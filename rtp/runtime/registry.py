@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Reject(Exception):
-    """Raised by a processor to refuse an event: no retry, the message moves to the dead-letter queue with this reason."""
+    """Refuses an event without retry: its message moves to the dead-letter queue with this reason."""
 
 
 class ProcessorError(Exception):

@@ -21,7 +21,7 @@ _CHANCE = random.SystemRandom().random  # a snapshot's copies must not share the
 
 
 def pause(outcome: Outcome, delivery: Delivery, settings: Settings, now: float) -> int:
-    """Return the seconds until the next attempt. It comes after the end of a lease: nobody can claim the event before."""
+    """Return the seconds until the next attempt, at least until a lease ends: before, nobody can claim the event."""
     match outcome:
         case Busy(lease_until):
             return max(_lease_seconds(lease_until, now), 1)
