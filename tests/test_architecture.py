@@ -178,6 +178,22 @@ def test_no_rooms_import_each_other_in_a_circle() -> None:
         order += free
 
 
+def test_aws_is_called_by_typed_functions_alone() -> None:
+    """Above rtp.aws nobody names an operation of a service: what goes in and comes out has a type of rtp's own."""
+    wrong = []
+    for module, path in modules().items():
+        if not module.startswith(("rtp.ops.", "rtp.commands.")):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            name = ast.unparse(node.func)
+            raw = name.split(".")[-2:-1] in (["aws"], ["_aws"]) and node.func.attr in ("call", "pages")
+            if raw or node.func.attr == "client":
+                wrong.append(f"{module}:{node.lineno} calls {name}")
+    assert wrong == []
+
+
 def test_third_parties_are_known_where_they_belong() -> None:
     wrong = []
     for found in imports():

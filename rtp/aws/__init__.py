@@ -66,8 +66,13 @@ class Aws:
             self._account = str(self.call("sts", "get_caller_identity")["Account"])
         return self._account
 
+    def connect(self, *services: str) -> None:
+        """Make the clients of these services now. Making one takes long, and threads would wait for each other."""
+        for service in services:
+            self.client(service)
+
     def client(self, service: str) -> Any:
-        """The boto3 client of a service, made once. Its errors are not translated: prefer `call`."""
+        """The botocore client of a service, made once. Its errors are not translated: prefer `call`."""
         with self._lock:
             if service not in self._clients:
                 with translated(self, service, "connect"):

@@ -82,6 +82,12 @@ def pages(
         params["limit"] = limit
 
 
+def messages(aws: Aws, group: str, *, since: int, limit: int) -> list[str]:
+    """Text of a group's first lines since a time (epoch ms), in one call. Raises AwsError."""
+    answer = aws.call("logs", "filter_log_events", logGroupName=group, startTime=since, limit=limit)
+    return [str(event["message"]).rstrip() for event in answer.get("events", ())]
+
+
 def _lines(events: Iterable[dict[str, Any]]) -> list[LogLine]:
     lines: list[LogLine] = []
     at, same = -1, Counter[tuple[str, str]]()

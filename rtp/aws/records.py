@@ -75,7 +75,7 @@ def by_status(
         )
         return [item(i) for i in _first(found, limit)]
 
-    aws.client("dynamodb")
+    aws.connect("dynamodb")
     with ThreadPoolExecutor(max_workers=min(16, shards)) as pool:
         rows = [row for rows in pool.map(shard, range(shards)) for row in rows]
     rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))

@@ -148,6 +148,24 @@ def refusals(aws: Aws, stack: str) -> list[Event]:
     ]
 
 
+def physical_id(aws: Aws, stack: str, logical_id: str) -> str:
+    """Physical id of one resource; empty where it has none yet. Raises AwsError for an unknown one."""
+    answer = aws.call("cloudformation", "describe_stack_resource", StackName=stack, LogicalResourceId=logical_id)
+    return str(answer["StackResourceDetail"].get("PhysicalResourceId") or "")
+
+
+def create(aws: Aws, stack: str, body: str, parameters: Mapping[str, str]) -> None:
+    """Start the creation of a stack from a template, without a change set."""
+    aws.call(
+        "cloudformation",
+        "create_stack",
+        StackName=stack,
+        TemplateBody=body,
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+    )
+
+
 def delete(aws: Aws, stack: str) -> None:
     """Start the deletion."""
     aws.call("cloudformation", "delete_stack", StackName=stack)

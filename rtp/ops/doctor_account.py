@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from rtp.aws import stacks
+from rtp.aws import account, stacks
 from rtp.errors import AwsError, RtpError
 from rtp.ops.access import guard, ownership
 from rtp.ops.doctor import Check, fail, failed, ok, warn
@@ -53,11 +52,10 @@ def credentials(aws: Aws, environment: Environment) -> Check:
 
 def clock(aws: Aws, now: Callable[[], float] = time.time) -> Check:
     """AWS refuses requests whose time is far off."""
-    answer = aws.call("sts", "get_caller_identity")
-    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-    if not header:
+    aws_ms = account.clock_ms(aws)
+    if aws_ms is None:
         return ok("clock", "AWS did not say its time")
-    skew = now() - parsedate_to_datetime(header).timestamp()
+    skew = now() - aws_ms / 1000
     said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
     if abs(skew) > _MUCH_SKEW_S:
         return fail("clock", said, "Set this machine's clock, for instance with NTP.")
@@ -79,7 +77,7 @@ def prepared(aws: Aws) -> Check:
 def logging_role(aws: Aws) -> Check:
     """API Gateway writes no logs, and creates no stage that should, without an account-wide role."""
     try:
-        role = aws.call("apigateway", "get_account").get("cloudwatchRoleArn")
+        role = account.api_logging_role(aws)
     except RtpError as error:
         return _unknown("api logging role", error) or failed("api logging role", error)
     if role:

@@ -70,7 +70,7 @@ def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[s
     rows = [outer(r) for r in found]
     missing = [(row, name) for row in rows for name in _SPILLED if f"{name}_key" in row]
     if missing:
-        aws.client("s3")
+        aws.connect("s3")
         with ThreadPoolExecutor(max_workers=min(16, len(missing))) as pool:
             values = pool.map(lambda m: _value(aws, bucket, str(m[0][f"{m[1]}_key"])), missing)
             for (row, name), value in zip(missing, values, strict=True):

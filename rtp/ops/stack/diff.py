@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import drift as drifts
 from rtp.aws import stacks
 from rtp.errors import NotFoundError, WaitTimeoutError
 from rtp.ops.access import guard, ownership
@@ -19,8 +20,6 @@ from rtp.ops.stack.compare.security import Widening, widenings
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rtp.aws import Aws
     from rtp.config import Environment
     from rtp.ops.access.ownership import Owner
@@ -119,46 +118,22 @@ def drifted(aws: Aws, stack: str, paths: dict[str, str]) -> list[Drift]:
     """Have CloudFormation compare every resource with its template. Raises NotFoundError when there is no stack."""
     if stacks.describe(aws, stack) is None:
         raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
-    detection = aws.call("cloudformation", "detect_stack_drift", StackName=stack)["StackDriftDetectionId"]
+    detection = drifts.detect(aws, stack)
     deadline = time.monotonic() + _DRIFT_S
-    while True:
-        status = aws.call("cloudformation", "describe_stack_drift_detection_status", StackDriftDetectionId=detection)[
-            "DetectionStatus"
-        ]
-        if status != "DETECTION_IN_PROGRESS":
-            break
+    while drifts.is_running(aws, detection):
         if time.monotonic() > deadline:
             raise WaitTimeoutError("CloudFormation is still looking for drift.", hint="Repeat the command.")
         time.sleep(0.1 if aws.local else 2.0)
     return [
         Drift(
-            d["LogicalResourceId"],
-            paths.get(d["LogicalResourceId"], ""),
-            d["ResourceType"],
-            d["StackResourceDriftStatus"],
-            tuple(
-                PropertyChange(p["PropertyPath"].strip("/").replace("/", "."), p["ExpectedValue"], p["ActualValue"])
-                for p in d.get("PropertyDifferences", ())
-            ),
+            d.logical_id,
+            paths.get(d.logical_id, ""),
+            d.resource_type,
+            d.status,
+            tuple(PropertyChange(p.path, p.expected, p.actual) for p in d.properties),
         )
-        for d in _drifts(aws, stack)
+        for d in drifts.drifts(aws, stack)
     ]
-
-
-def _drifts(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:
-    token: dict[str, str] = {}
-    while True:
-        page = aws.call(
-            "cloudformation",
-            "describe_stack_resource_drifts",
-            StackName=stack,
-            StackResourceDriftStatusFilters=["MODIFIED", "DELETED"],
-            **token,
-        )
-        yield from page["StackResourceDrifts"]
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
 
 
 def _named(drift: Drift, paths: dict[str, str]) -> Drift:

@@ -124,8 +124,7 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
     def read_records() -> None:
         story.records = whole(aws, outputs[Output.BUCKET], found)
 
-    for service in ("logs", "xray", "sqs", "s3"):
-        aws.client(service)
+    aws.connect("logs", "xray", "sqs", "s3")
     parts: dict[str, Callable[[], None]] = {
         "records": read_records,
         "log lines": read_lines,

@@ -41,6 +41,9 @@ class FakeAws:
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         yield from self.call(service, operation, **params).get(key, ())
 
+    def connect(self, *_services: str) -> None:
+        """As Aws.connect."""
+
     def client(self, service: str) -> Any:
         return SimpleNamespace(meta=SimpleNamespace(endpoint_url=f"https://{service}.{self.region}.amazonaws.com"))
 

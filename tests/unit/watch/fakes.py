@@ -62,6 +62,9 @@ class FakeLogs:
         self.failures: list[AwsError] = []  # raised by the calls that come, one each
         self._count = 0
 
+    def connect(self, *_services: str) -> None:
+        """As Aws.connect."""
+
     def client(self, _service: str) -> Any:
         """As Aws.client; nobody asks the fake to parse."""
         return SimpleNamespace(meta=SimpleNamespace(events=SimpleNamespace(register=lambda *_, **__: None)))

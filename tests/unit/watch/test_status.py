@@ -74,8 +74,8 @@ class FakeAws:
         """As Aws.pages."""
         yield from self.call(service, operation, **params)
 
-    def client(self, _service: str) -> None:
-        """As Aws.client."""
+    def connect(self, *_services: str) -> None:
+        """As Aws.connect."""
 
 
 def stack(**changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import stacks
+from rtp.aws import logs, stacks
 from rtp.errors import RtpError
 from rtp.ops.stack.steps import Cause
 
@@ -75,10 +75,9 @@ def _logs(aws: Aws, event: Event, template: Mapping[str, Any], began_ms: int) ->
     if group is None:
         return ()
     try:
-        answer = aws.call("logs", "filter_log_events", logGroupName=group, startTime=began_ms, limit=1000)
+        lines = logs.messages(aws, group, since=began_ms, limit=1000)
     except RtpError:  # the group may be gone with the rollback; the reason stands without it
         return ()
-    lines = [str(e["message"]).rstrip() for e in answer.get("events", ())]
     return tuple(line for line in lines if not line.startswith(("START ", "END ", "REPORT ")))[-_LOG_LINES:]
 
 
@@ -95,13 +94,9 @@ def _log_group(aws: Aws, event: Event, template: Mapping[str, Any]) -> str | Non
     if isinstance(token, str):
         return f"/aws/lambda/{token.rpartition(':')[2]}"
     if isinstance(token, dict) and isinstance(token.get("Fn::GetAtt"), list):
-        stack = event.stack_id
         try:
-            found = aws.call(
-                "cloudformation", "describe_stack_resource", StackName=stack, LogicalResourceId=token["Fn::GetAtt"][0]
-            )
+            function = stacks.physical_id(aws, event.stack_id, token["Fn::GetAtt"][0])
         except RtpError:
             return None
-        physical = found["StackResourceDetail"].get("PhysicalResourceId")
-        return f"/aws/lambda/{physical}" if physical else None
+        return f"/aws/lambda/{function}" if function else None
     return None

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import stacks
+from rtp.aws import account, stacks
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
@@ -43,13 +43,8 @@ class Bootstrap:
 
 def version(aws: Aws) -> int | None:
     """Version of the bootstrap in this account and region; None where there is none. Raises AwsError."""
-    try:
-        answer = aws.call("ssm", "get_parameter", Name=PARAMETER)
-    except AwsError as error:
-        if error.service_code == "ParameterNotFound":
-            return None
-        raise
-    return int(answer["Parameter"]["Value"])
+    value = account.parameter(aws, PARAMETER)
+    return None if value is None else int(value)
 
 
 def check(aws: Aws) -> None:
@@ -90,14 +85,7 @@ def ensure_on_engine(aws: Aws) -> Bootstrap:
     if found is not None:
         stacks.delete(aws, STACK)
         _settled(aws, lambda now: now is None)
-    aws.call(
-        "cloudformation",
-        "create_stack",
-        StackName=STACK,
-        TemplateBody=template().read_text(encoding="utf-8"),
-        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in _PARAMETERS.items()],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
+    stacks.create(aws, STACK, template().read_text(encoding="utf-8"), _PARAMETERS)
     done = _settled(aws, lambda now: now != "CREATE_IN_PROGRESS")
     if done is None or done["StackStatus"] != "CREATE_COMPLETE":
         raise RtpError("The local engine could not be prepared for deploys.", hint="Run `rtp local reset`.")

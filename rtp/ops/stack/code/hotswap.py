@@ -78,7 +78,7 @@ def diverged(
 def swap(aws: Aws, environment: Environment, archive: Path) -> None:
     """Both functions run the code of this zip from now on."""
     names = (environment.names.processor, environment.names.worker)
-    aws.client("lambda")
+    aws.connect("lambda")
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(lambda name: updates.update_code(aws, name, archive), names))
 
@@ -89,7 +89,7 @@ def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping
     A hotswap leaves such a difference, and so does an edit in the console.
     """
     expected = _expected(built.template, (environment.names.processor, environment.names.worker))
-    aws.client("lambda")
+    aws.connect("lambda")
     with ThreadPoolExecutor(max(1, len(expected))) as pool:
         for warnings in pool.map(
             lambda item: _repaired(aws, built, paths.get(item[0], item[0]), item[1]), expected.items()

@@ -101,7 +101,7 @@ def _emptied(aws: Aws, names: Sequence[str], removed: Removed) -> Iterator[Step]
     if not names:
         return
     yield Phase("emptying buckets")
-    aws.client("s3")
+    aws.connect("s3")
     stop = threading.Event()
     deleted: dict[str, list[int]] = {name: [] for name in names}
     try:

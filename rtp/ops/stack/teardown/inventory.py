@@ -317,6 +317,4 @@ def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:
 
 
 def _connect(aws: Aws) -> None:
-    """Make the clients before the threads want them."""
-    for service in ("s3", "dynamodb", "sqs", "logs", "lambda", "apigateway", "cloudwatch", "iam", "kms", "sns"):
-        aws.client(service)
+    aws.connect("s3", "dynamodb", "sqs", "logs", "lambda", "apigateway", "cloudwatch", "iam", "kms", "sns")
