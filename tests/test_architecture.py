@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 # The rooms of ops, from the bottom up: each may import itself, the modules directly in ops/, and the rooms named here.
-# `stack.steps` is what a stack operation yields; `stack` holds the operations that put the rooms below it together.
+# `stack.steps` is what a stack operation yields, `stack.operation` what it acts on and has begun; `stack` holds the
+# operations that put the rooms below it together.
 ROOMS: dict[str, set[str]] = {
     "work": set(),
     "access": {"work"},
@@ -47,14 +48,17 @@ ROOMS: dict[str, set[str]] = {
     "stack.build": set(),
     "stack.compare": {"access"},
     "stack.steps": {"stack.compare"},
-    "stack.code": {"stack.build", "stack.steps"},
-    "stack.apply": {"access", "events", "stack.build", "stack.compare", "stack.steps", "work"},
+    "stack.operation": {"access"},
+    "stack.code": {"stack.build", "stack.operation", "stack.steps"},
+    "stack.apply": {"access", "events", "stack.build", "stack.compare", "stack.operation", "stack.steps", "work"},
     "stack.teardown": {
-        "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.steps", "work"
+        "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
+        "stack.steps", "work"
     },
     "telemetry": {"access", "dlq", "events", "stack.teardown", "work"},
     "stack": {
-        "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.steps", "stack.teardown", "work"
+        "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps",
+        "stack.teardown", "work"
     },
 }  # fmt: skip
 

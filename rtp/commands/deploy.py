@@ -19,13 +19,14 @@ from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.compare.approval import Plan
+from rtp.ops.stack.operation import Operation
+from rtp.ops.stack.options import Options
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result
 from rtp.text import times
 from rtp.text.elements import dim, good, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.access.question import Question
     from rtp.ops.stack.steps import Step
     from rtp.terminal.output import Output
 
@@ -94,13 +95,13 @@ def deploy(
         )
     if dry_run and (watch or hotswap):
         raise UsageError("--dry-run does not go with --hotswap or --watch.", hint="Leave one of them out.")
-    options = op.Options(
+    options = Options(
         dry_run=dry_run,
         hotswap=hotswap,
         rollback=not no_rollback,
         outputs_file=outputs_file,
         smoke=not environment.local if smoke is None else smoke,
-        smoke_anyway=smoke is True,
+        smoke_always=smoke is True,
         watch_alarms_s=_watch_s(watch_alarms, environment),
         take_over=take_over,
     )
@@ -111,24 +112,18 @@ def deploy(
         _watch(session, yes=yes)
 
 
-def _once(session: Session, environment: Environment, options: op.Options, *, yes: bool, confirm: str | None) -> None:
-    out = session.out
-    progress = Progress(out, environment.names.stack)
-    work = op.Deploy(
-        environment,
-        session.start,
-        lambda question: ask(out, progress, question, yes=yes, confirm=confirm),
-        options,
-    )
-    with stack_state.after_deploy(out, work), progress.running(), closing(work.steps()) as steps:
-        for step in steps:
-            progress.show(step)
+def _once(session: Session, environment: Environment, options: Options, *, yes: bool, confirm: str | None) -> None:
+    progress = Progress(session.out)
+    operation = Operation(lambda question: progress.ask(question, yes=yes, confirm=confirm))
+    with stack_state.after_deploy(session.out, environment, operation):
+        progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
 
 
 def _watch(session: Session, *, yes: bool) -> None:
-    """Deploy again, the short way, at each save; what goes wrong is said, and watching goes on."""
+    """Deploy again, the short way, at each save; an error is shown, and watching goes on."""
     out, environment = session.out, session.environment
     out.say(dim(f"watching {', '.join(_relative(p, environment.root) for p in _watched(environment))}; Ctrl-C ends"))
+    progress = Progress(out)
 
     def paths() -> list[Path]:
         return _watched(environment)
@@ -138,34 +133,30 @@ def _watch(session: Session, *, yes: bool) -> None:
         saved = ", ".join(_relative(Path(f), environment.root) for f in files[:3])
         try:
             environment = config.resolve(session.overrides)
-            work = op.Deploy(
-                environment,
-                session.start,
-                lambda question: ask(out, None, question, yes=yes),
-                op.Options(hotswap=True),
-            )
-            with stack_state.after_deploy(out, work), closing(work.steps()) as steps:
+            operation = Operation(lambda question: progress.ask(question, yes=yes))
+            steps = op.deploy(environment, session.start, Options(hotswap=True), operation)
+            with stack_state.after_deploy(out, environment, operation), closing(steps):
                 for step in steps:
-                    _report_watch(out, step, saved, began)
+                    _report_watch(progress, out, step, saved, began)
         except RtpError as error:
             out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved)))
             out.error(error)
 
 
-def _report_watch(out: Output, step: Step, saved: str, began: float) -> None:
-    """A line for each save; the outputs are known already."""
+def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began: float) -> None:
+    """One line for each save; the outputs are known already."""
     if isinstance(step, Phase | Note | Outputs):
         return
     if isinstance(step, Result) and not out.json:
         took = f"{step.status} in {time.monotonic() - began:.1f} s"
         out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved), "  ", good(took)))
     elif not isinstance(step, Plan) or out.json:
-        Progress(out, "").show(step)
+        progress.show(step)
 
 
 def _watched(environment: Environment) -> list[Path]:
-    wanted = (environment.file or environment.root / config.FILE, environment.processors, environment.requirements)
-    return [p for p in wanted if p is not None]
+    paths = (environment.file or environment.root / config.FILE, environment.processors, environment.requirements)
+    return [p for p in paths if p is not None]
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -179,17 +170,3 @@ def _watch_s(text: str | None, environment: Environment) -> int:
     if seconds > 180 * 60:
         raise UsageError("--watch-alarms takes at most 180m.", hint="CloudFormation watches no longer than that.")
     return seconds
-
-
-def ask(out: Output, progress: Progress | None, question: Question, *, yes: bool, confirm: str | None = None) -> None:
-    """Say what it is about and ask, in place of the table."""
-    if progress is not None:
-        with progress.paused():
-            ask(out, None, question, yes=yes, confirm=confirm)
-        return
-    for text in question.about:
-        out.say(text)
-    if question.typed:
-        out.confirm_name(question.text, question.typed, given=confirm)
-    else:
-        out.confirm(question.text, yes=yes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +12,16 @@ from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import UsageError
 from rtp.ops.access import guard
+from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.teardown import destroy as op
 from rtp.ops.stack.teardown.drain import TIMEOUT_S
-from rtp.ops.stack.teardown.inventory import Plan, Proof
+from rtp.ops.stack.teardown.inventory import Plan
+from rtp.ops.stack.teardown.proof import Proof
 from rtp.text.elements import Element, advice, bad, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
     from rtp.config import Environment
+    from rtp.ops.stack.steps import Step
     from rtp.terminal.output import Output
 
 app = new_app()
@@ -50,27 +52,23 @@ def destroy(
         raise UsageError("--timeout limits a drain, and --drain is not given.", hint="Add --drain, or leave it out.")
     environment, out = session.environment, session.out
     guard.named(environment, confirm)
-    aws = session.aws
-    progress = Progress(out, environment.names.stack)
+    progress = Progress(out)
+    # The stack's name is consent enough, also where it need not be typed.
+    operation = Operation(lambda question: progress.ask(question, yes=yes or confirm is not None, confirm=confirm))
+    options = op.Options(keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
 
-    def approve(plan: Plan) -> None:
-        with progress.paused():
-            if environment.protected:
-                out.confirm_name(f"Delete {plan.stack}?", plan.stack, given=confirm)
-            else:
-                out.confirm(f"Delete {plan.stack} ({guard.where(aws, environment)})?", yes=yes or confirm == plan.stack)
+    def show(step: Step | Plan | Proof) -> None:
+        if isinstance(step, Plan | Proof):
+            progress.settle()
+            _show(out, step, environment)
+        else:
+            progress.show(step)
 
-    work = op.Destroy(environment, aws, approve, keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
-    with stack_state.after_destroy(out, work), progress.running(), closing(work.steps()) as steps:
-        for step in steps:
-            if isinstance(step, Plan | Proof):
-                progress.settle()
-                _told(out, step, environment)
-            else:
-                progress.show(step)
+    with stack_state.after_destroy(out, environment, operation):
+        progress.follow(op.destroy(session.aws, environment, options, operation), show)
 
 
-def _told(out: Output, step: Plan | Proof, environment: Environment) -> None:
+def _show(out: Output, step: Plan | Proof, environment: Environment) -> None:
     if out.json:
         out.event("plan" if isinstance(step, Plan) else "proof", step, lambda _: None)
     else:

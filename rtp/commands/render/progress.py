@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from rtp.ops.stack import steps as s
 from rtp.ops.stack.compare.approval import Plan
 from rtp.text.elements import Column, Fields, Style, Table, Text, bad, dim, good, line, many, name, strong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
 
+    from rtp.ops.access.question import Question
     from rtp.terminal.output import Live, Output
     from rtp.text.elements import Element, Line
 
+_Step = TypeVar("_Step")
 _ROWS = 10
 _REDRAW_S = 0.2
 _HEARTBEAT_S = 30.0
 
 
 class Progress:
-    """Shows steps as they come. Use it as `with progress.running(): for step in …: progress.show(step)`."""
+    """Shows the steps of a deploy or destroy as they come, and asks its questions."""
 
-    def __init__(self, out: Output, title: str) -> None:
+    def __init__(self, out: Output) -> None:
         self._out = out
-        self._title = title
         self._live: Live | None = None
         self._lock = threading.Lock()
         self._phase = ""
@@ -36,12 +37,27 @@ class Progress:
         self._counted = (0, 0)
         self._waiting = ""
         self._open: dict[str, tuple[s.Event, float]] = {}
-        self._failed: list[s.Event] = []
         self._paused = False
 
+    def follow(self, steps: Generator[_Step, None, None], show: Callable[[_Step], None]) -> None:
+        """Show every step. On a terminal the running phase is redrawn meanwhile."""
+        with self._running(), closing(steps):
+            for step in steps:
+                show(step)
+
+    def ask(self, question: Question, *, yes: bool, confirm: str | None = None) -> None:
+        """Show what a question is about and ask it, in place of the running phase. Raises RefusedError."""
+        with self._stopped():
+            for text in question.about:
+                self._out.say(text)
+            if question.typed:
+                self._out.confirm_name(question.text, question.typed, given=confirm)
+            else:
+                self._out.confirm(question.text, yes=yes)
+
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """While steps are told: the region on the terminal, and a thread that keeps its clock going."""
+    def _running(self) -> Iterator[None]:
+        """While steps are shown: the region on the terminal, and a thread that keeps its clock running."""
         if not self._out.animated:
             yield
             return
@@ -58,7 +74,7 @@ class Progress:
                 self._live = None
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def _stopped(self) -> Iterator[None]:
         """While a question is asked: nothing is redrawn."""
         with self._lock:
             self._paused = True
@@ -143,8 +159,6 @@ class Progress:
         ended = not event.status.endswith("_IN_PROGRESS")
         with self._lock:
             self._counted = (event.done, event.total)
-            if event.status.endswith("_FAILED"):
-                self._failed.append(event)
             if ended:
                 self._open.pop(event.logical_id, None)
             else:

@@ -17,6 +17,7 @@ from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange, compare, compare_outputs
 from rtp.ops.stack.compare.replacement import replaces
 from rtp.ops.stack.compare.security import Widening, widenings
+from rtp.ops.stack.operation import Target
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
     with ThreadPoolExecutor(4) as pool:
         pool.submit(replaces, "", "")  # reads its database while the synthesis runs
         looking = pool.submit(_deployed, aws, environment)
-        running = pool.submit(hotswap.running, aws, environment)
+        running = pool.submit(hotswap.running, Target(aws, environment))
         drifting = pool.submit(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)
         found, old, foreign = looking.result()

@@ -19,6 +19,7 @@ from rtp.aws import api, records, stacks
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.ops.events.identity import uuid7
+from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.steps import Phase
 from rtp.ops.stack.teardown import destroy
 from tests.local.conftest import Project
@@ -280,7 +281,7 @@ def test_every_event_that_was_accepted_has_its_record_before_anything_is_deleted
             drained.rtp("deploy", "--yes")
         name = drained.outputs[Output.TABLE]
         environment = config.resolve(cwd=drained.root, environ={})
-        work = destroy.Destroy(environment, drained.aws, lambda _: None, drain=True)
+        steps = destroy.destroy(drained.aws, environment, destroy.Options(drain=True), Operation())
         seen: dict[str, str] = {}
         with (  # slow enough that the queue is empty now and then
             Clients(drained, "events", "order", 1, pause_s=0.4).sending() as to_queue,
@@ -288,7 +289,7 @@ def test_every_event_that_was_accepted_has_its_record_before_anything_is_deleted
         ):
             wait_for(lambda: len(to_queue.accepted) > 10 and to_processor.accepted, seconds=120)
             # When the pipeline is destroyed after a drain, and the table is copied when the deletion begins
-            for step in work.steps():
+            for step in steps:
                 if isinstance(step, Phase) and step.name == "emptying buckets":
                     seen = table(drained, name)
         # Then each event with a 2xx has its record, and is processed

@@ -13,7 +13,9 @@ from rtp.aws import Aws, changesets, stacks, updates
 from rtp.config import Overrides, resolve
 from rtp.contract import Output
 from rtp.errors import RefusedError
-from rtp.ops.stack.deploy import Deploy
+from rtp.ops.stack.deploy import deploy
+from rtp.ops.stack.operation import Operation
+from rtp.ops.stack.options import Options
 from tests.local.conftest import Project
 from tests.local.deploy.conftest import PROCESSORS, STACK
 from tests.local.deploy.test_deploy import by_hand, code
@@ -223,7 +225,8 @@ def test_a_deploy_whose_stack_changes_hands_during_its_prompt_applies_nothing(pi
     try:
         # When the answer is yes
         with pytest.raises(RefusedError) as caught:
-            list(Deploy(resolve(Overrides(), cwd=pipeline.root, environ={}), lambda: aws, answer).steps())
+            environment = resolve(Overrides(), cwd=pipeline.root, environ={})
+            list(deploy(environment, lambda: aws, Options(), Operation(answer)))
         # Then the update is not made, and its change set is gone
         assert caught.value.code == "foreign-stack" and "changed hands" in caught.value.message and len(asked) == 1
         assert list(changesets.tags(aws, STACK)) == []

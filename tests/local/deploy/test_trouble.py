@@ -242,7 +242,7 @@ def test_an_interrupt_says_where_things_stand_and_the_next_deploy_converges(
         child.send_signal(number)
         # Then it says where things stand, and ends with the exit code of an interrupt
         where = _until(said, STACK)
-        assert "was not changed" in where or "goes on by itself" in where
+        assert "was not changed" in where or "goes on without rtp" in where
         assert child.wait(15) == code
     # And no process of its own is left
     assert not _cdk_in(project)
@@ -261,7 +261,7 @@ def test_an_interrupt_while_cloudformation_works_says_that_it_goes_on(project: P
         _until(said, "waiting")
         # When it is interrupted / Then it says that CloudFormation goes on, and with which command rtp does
         child.send_signal(signal.SIGINT)
-        _until(said, "goes on by itself")
+        _until(said, "goes on without rtp")
         _until(said, "rtp deploy")
         assert child.wait(15) == 130
     fail(handle(project.aws, STACK))

@@ -16,9 +16,10 @@ from rtp.commands.render.progress import drained_views
 from rtp.contract import Names
 from rtp.contract import Output as Outputs
 from rtp.errors import AwsError, EndpointError, RefusedError, RtpError, WaitTimeoutError
+from rtp.ops.stack.operation import IntakeState
 from rtp.ops.stack.steps import Drained, Warn
 from rtp.ops.stack.teardown.drain import AWS, Drain, Pace
-from rtp.ops.stack.teardown.intake import Intake, Observation, State, noticed, reopened
+from rtp.ops.stack.teardown.intake import Intake, Observation, noticed, reopened
 from rtp.runtime import attributes
 from rtp.settings import Settings
 from rtp.terminal.output import Output
@@ -358,7 +359,7 @@ def test_the_intake_is_closed_for_every_method_and_opened_exactly_as_it_was(sett
     assert "was closed by `rtp destroy --drain` of " in noticed(world.aws(), OUTPUTS)
     # When it is opened / Then all is as before
     door.open_again()
-    assert (world.settings, world.variables, door.state) == (settings, {}, State.OPENED)
+    assert (world.settings, world.variables, door.state) == (settings, {}, IntakeState.REOPENED)
     assert noticed(world.aws(), OUTPUTS) == ""
 
 
@@ -383,7 +384,7 @@ def test_a_drain_whose_intake_another_one_took_over_leaves_it_alone() -> None:
     with pytest.raises(RefusedError):
         first.check()
     first.open_again()
-    assert first.state is State.CLOSED and world.settings == {"*/*": limits(0.0, 0)}
+    assert first.state is IntakeState.CLOSED and world.settings == {"*/*": limits(0.0, 0)}
     second.check()
 
 

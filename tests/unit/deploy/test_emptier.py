@@ -13,8 +13,9 @@ from rtp.errors import AwsError, ExitCode, RefusedError
 from rtp.ops.stack.apply import emptier
 from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.compare import approval
+from rtp.ops.stack.operation import Target
 from rtp.ops.stack.steps import Warn
-from rtp.ops.stack.teardown import destroy
+from rtp.ops.stack.teardown import retain
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
 from tests.unit.deploy.test_changes import GUARDED, OLD, TABLE, template
 
@@ -60,7 +61,7 @@ def aws(handler: str | AwsError | None, *, resources: tuple[dict[str, str], ...]
 
 def check(account: Any, old: dict[str, Any], new: dict[str, Any], *, working: bool = True) -> None:
     status = "UPDATE_COMPLETE" if working else "UPDATE_FAILED"
-    emptier.check_removal(account, ENV, found(status), old, new, working=working)
+    emptier.check_removal(Target(account, ENV), found(status), old, new, working=working)
 
 
 def test_a_deploy_that_would_remove_an_old_emptier_is_refused_with_the_way_there() -> None:
@@ -133,7 +134,7 @@ def built(tmp_path: Path) -> Assembly:
 def test_before_a_rollback_an_old_emptier_gets_new_code(built: Assembly) -> None:
     # Given an update that has added an old emptier / When it is to be rolled back
     account = aws(OLD_HANDLER)
-    steps = list(emptier.replace_before_rollback(account, ENV, found("UPDATE_FAILED"), built))
+    steps = list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_FAILED"), built))
     # Then the function has the new code before it is called by its new name, and the operator is told
     changes = [(name, asked) for name, asked in account.asked if name.startswith("update_")]
     assert changes == [
@@ -142,14 +143,14 @@ def test_before_a_rollback_an_old_emptier_gets_new_code(built: Assembly) -> None
     ]
     assert isinstance(steps[0], Warn) and "shop-dev-emptier" in steps[0].message
     # When it is asked for again / Then there is nothing to do
-    assert list(emptier.replace_before_rollback(account, ENV, found("UPDATE_FAILED"), built)) == []
+    assert list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_FAILED"), built)) == []
 
 
 @pytest.mark.parametrize(
     "account", [aws(NEW_HANDLER), aws(None), aws(OLD_HANDLER, resources=())], ids=["new", "gone", "none"]
 )
 def test_before_a_rollback_nothing_else_is_changed(account: Any, built: Assembly) -> None:
-    assert list(emptier.replace_before_rollback(account, ENV, found("UPDATE_ROLLBACK_FAILED"), built)) == []
+    assert list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_ROLLBACK_FAILED"), built)) == []
     assert not [name for name in account.operations() if name.startswith("update_")]
 
 
@@ -174,6 +175,6 @@ def test_data_that_the_template_does_not_have_cannot_be_kept() -> None:
     ]
     # When the data is to be kept / Then the destroy is refused
     with pytest.raises(RefusedError, match="Emptied") as caught:
-        destroy._check_kept(found("UPDATE_FAILED"), resources, frozenset({"T"}))
+        retain.check(found("UPDATE_FAILED"), resources, frozenset({"T"}))
     assert "nothing was deleted" in caught.value.message
-    destroy._check_kept(found("UPDATE_FAILED"), resources, frozenset({"T", "Emptied"}))
+    retain.check(found("UPDATE_FAILED"), resources, frozenset({"T", "Emptied"}))

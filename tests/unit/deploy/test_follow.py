@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from rtp.config import Environment
 from rtp.ops.stack.apply import causes, execute
-from rtp.ops.stack.apply.follow import Follower
+from rtp.ops.stack.apply.follow import Follower, Outcome
+from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.steps import Event, Tick
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, no_sleep
 
@@ -22,7 +25,8 @@ def test_events_of_earlier_operations_are_not_told_again() -> None:
     told = [e.logical_id for e in follower.events() if e is not None]
     # Then only that is told
     assert told == ["Table"]
-    assert (follower.good, follower.done, follower.failures) == (True, 1, [])
+    outcome = follower.outcome
+    assert (outcome.good, outcome.done, outcome.failures) == (True, 1, ())
 
 
 def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
@@ -46,8 +50,8 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
     # When it is followed
     list(follower.events())
     # Then its end is the rollback's
-    assert follower.status == "ROLLBACK_COMPLETE"
-    assert [f.logical_id for f in follower.failures] == ["Queue"]
+    assert follower.outcome.status == "ROLLBACK_COMPLETE"
+    assert [f.logical_id for f in follower.outcome.failures] == ["Queue"]
 
 
 def test_updates_of_what_does_not_change_are_left_out() -> None:
@@ -66,7 +70,7 @@ def test_an_operation_of_somebody_else_is_followed_to_its_end_even_when_it_is_ov
     cloud.event(STACK, "UPDATE_COMPLETE")
     follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
     list(follower.joined())
-    assert follower.status == "UPDATE_COMPLETE"
+    assert follower.outcome.status == "UPDATE_COMPLETE"
 
 
 def test_steps_have_paths_and_counts() -> None:
@@ -74,7 +78,7 @@ def test_steps_have_paths_and_counts() -> None:
     follower = Follower(cloud.aws(), STACK_ID, frozenset({"T", "U"}), sleep=no_sleep)  # type: ignore[arg-type]
     cloud.event("T", "CREATE_COMPLETE")
     cloud.event(STACK, "CREATE_COMPLETE")
-    steps = list(execute.told(follower, {"T": "Storage/Table"}))
+    steps = list(execute.follow(follower, Operation(), {"T": "Storage/Table"}))
     (event,) = [s for s in steps if isinstance(s, Event)]
     assert (event.path, event.done, event.total) == ("Storage/Table", 1, 2)
     assert not [s for s in steps if isinstance(s, Tick)]
@@ -85,7 +89,8 @@ def failing(cloud: Cloud, template: dict[str, Any] | None = None, **answers: Any
     follower._seen.clear()
     list(follower.events())
     aws: Any = cloud.aws(**answers)
-    return causes.first(aws, STACK_ID, follower.failures, {"T": "Storage/Table"}, template or {}, began_ms=0)
+    target = Target(aws, Environment(name="dev", root=Path()), STACK_ID, {"T": "Storage/Table"})
+    return causes.first(target, follower.outcome.failures, template or {}, began_ms=0)
 
 
 def test_the_first_cause_is_not_a_consequence_and_names_our_code() -> None:
@@ -149,7 +154,7 @@ def test_the_error_names_cause_state_and_next_command() -> None:
     cloud = Cloud()
     cloud.event("T", "CREATE_FAILED", "Table already exists: t", "AWS::DynamoDB::Table")
     cloud.event(STACK, "ROLLBACK_COMPLETE")
-    error = execute.failure(STACK, "created", execute.Applied(0, "ROLLBACK_COMPLETE", "", failing(cloud)))
+    error = execute.failure(STACK, "created", Outcome("ROLLBACK_COMPLETE", cause=failing(cloud)))
     assert error.message == (
         "shop-dev was not created: Storage/Table (rtp/infra/storage.py) failed: Table already exists: t. "
         "It is now ROLLBACK_COMPLETE."

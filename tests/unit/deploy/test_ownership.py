@@ -15,10 +15,10 @@ from rtp.errors import AwsError, ExitCode, NotFoundError, RefusedError
 from rtp.ops.access import ownership
 from rtp.ops.access.ownership import NOBODY, Owner
 from rtp.ops.stack import repair
-from rtp.ops.stack.apply.follow import Underway
-from rtp.ops.stack.teardown import inventory
-from rtp.ops.stack.teardown.destroy import Destroy
-from rtp.ops.stack.teardown.empty import BUCKET, Removed, remove
+from rtp.ops.stack.operation import Operation, Target
+from rtp.ops.stack.teardown import inventory, proof
+from rtp.ops.stack.teardown.destroy import Options, destroy
+from rtp.ops.stack.teardown.empty import BUCKET, remove
 from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, tags
 
@@ -155,7 +155,7 @@ def test_a_destroy_looks_again_after_its_prompt(
     aws: Any = cloud.aws()
     # When it is answered
     with pytest.raises(kind) as caught:
-        list(Destroy(environment(tmp_path), aws, lambda _: change(cloud)).steps())
+        list(destroy(aws, environment(tmp_path), Options(), Operation(lambda _: change(cloud))))
     # Then nothing is deleted
     assert getattr(caught.value, "code", "") == code
     assert cloud.left("b") == 10 and "delete_stack" not in aws.operations()
@@ -173,11 +173,11 @@ def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_pat
 
     aws: Any = cloud.aws(describe_stacks=describe)
     with pytest.raises(RefusedError) as caught:
-        list(Destroy(environment(tmp_path), aws, lambda _: None).steps())
+        list(destroy(aws, environment(tmp_path), Options(), Operation()))
     assert caught.value.code == "foreign-stack" and "delete_stack" not in aws.operations()
 
 
-def test_what_deletes_looks_again_before_each_try() -> None:
+def test_what_deletes_looks_again_before_each_try(tmp_path: Path) -> None:
     # Given a stack whose bucket was filled again, so that its first deletion fails
     failed = [("B", "DELETE_FAILED", "not empty"), (STACK, "DELETE_FAILED", "no")]
     cloud = Cloud(buckets={"b": 10})
@@ -186,23 +186,15 @@ def test_what_deletes_looks_again_before_each_try() -> None:
     def delete(**_: Any) -> Any:
         cloud.event(failed[0][0], failed[0][1], failed[0][2], kind=BUCKET)
         cloud.event(*failed[1])
+        taken(cloud)
         return {}
 
-    looks = iter([None, RefusedError("another's")])
-
-    def recheck() -> None:
-        error = next(looks)
-        if error is not None:
-            raise error
-
+    # And which is another project's by then
     aws: Any = cloud.aws(delete_stack=delete)
-    with pytest.raises(RefusedError, match="another's"):
-        list(
-            remove(
-                aws, STACK_ID, Removed(), resources=[Resource("B", "b", BUCKET, "CREATE_COMPLETE")], keep=frozenset(),
-                paths={}, protected=False, underway=Underway(), recheck=recheck,
-            )
-        )  # fmt: skip
+    target = Target(aws, environment(tmp_path), STACK_ID)
+    with pytest.raises(RefusedError, match="changed hands"):
+        rows = [Resource("B", "b", BUCKET, "CREATE_COMPLETE")]
+        list(remove(target, Operation(), rows, frozenset(), protected=False))
     # Then it is not emptied a second time
     assert cloud.left("b") == 0 and aws.operations().count("delete_objects") == 1
 
@@ -217,13 +209,9 @@ def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp
         taken(cloud)
 
     with pytest.raises(RefusedError):
-        list(
-            repair.repair(
-                aws, env, described(cloud.tags, cloud.status), agreed, rollback=True, paths={}, underway=Underway(),
-                before_rollback=lambda _: iter(()), removed=Removed(),
-                recheck=lambda: ownership.recheck(aws, env, STACK_ID),
-            )
-        )  # fmt: skip
+        stack = described(cloud.tags, cloud.status)
+        target, operation = Target(aws, env, STACK_ID), Operation(agreed)
+        list(repair.repair(target, operation, stack, rollback=True, before_rollback=lambda _: iter(())))
     assert "delete_stack" not in aws.operations()
 
 
@@ -343,7 +331,7 @@ def test_what_another_project_kept_under_the_same_names_is_not_called_ours(tmp_p
     for own, named in ((tags("shop-de", "v"), False), ([], True)):
         account = Account({TABLE: own, DATA: own, GROUP + WORKER: own})
         with pytest.raises(NotFoundError) as caught:
-            list(Destroy(environment(tmp_path), account.aws, lambda _: None).steps())
+            list(destroy(account.aws, environment(tmp_path), Options(), Operation()))
         # Then only what nobody has claimed is offered to be deleted by hand
         assert ("shop-dev-table" in caught.value.message) is named
         assert (WORKER in caught.value.message) is named
@@ -360,12 +348,12 @@ def test_the_proof_lists_no_other_projects_log_groups(tmp_path: Path) -> None:
             GROUP + WORKER: tags("shop-de", "v"),
         }
     )
-    proof = inventory.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
-    assert proof.clean and proof.left == ()
+    found = proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    assert found.clean and found.left == ()
     # When ours has no tags, as functions make it / Then it is listed
     account.arns[GROUP + WORKER] = []
-    proof = inventory.prove(account.aws, environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
-    assert [i.name for i in proof.left] == [WORKER] and not proof.clean
+    found = proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    assert [i.name for i in found.left] == [WORKER] and not found.clean
 
 
 @pytest.mark.parametrize(
@@ -382,6 +370,6 @@ def test_a_log_group_that_came_back_is_deleted_only_where_it_is_ours(
 ) -> None:
     account = Account({GROUP + WORKER: own}, denied=denied)
     rows = [Resource("Logs", WORKER, inventory.LOG_GROUP, "DELETE_COMPLETE")]
-    proof = inventory.prove(account.aws, environment(tmp_path), rows, frozenset(), keep_data=False, api_id="")
+    found = proof.prove(Target(account.aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
     assert account.deleted == deleted
-    assert [i.name for i in proof.left] == left and proof.clean
+    assert [i.name for i in found.left] == left and found.clean

@@ -20,10 +20,14 @@ from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.code import watch
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.compare.changes import compare
+from rtp.ops.stack.operation import Target
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from rtp.ops.stack.steps import Tick
 
 FUNCTION = {
     "Type": "AWS::Lambda::Function",
@@ -81,7 +85,7 @@ def test_code_alone_is_published_and_prepared_without_the_cdk(tmp_path: Path) ->
     )
     # When it is prepared
     changes = compare(template(), new, {})
-    made = publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {"Owner": "me"})
+    made = publish.code_alone(Target(aws, environment(tmp_path)), assembly(tmp_path, new), changes, {"Owner": "me"})
     # Then the zip was uploaded, and the template sent along with the stack's tags
     assert made is not None and made.id == "id"
     put = next(params for name, params in aws.asked if name == "put_object")
@@ -102,7 +106,7 @@ def test_credentials_that_may_not_publish_leave_it_to_the_cdk(tmp_path: Path) ->
     new = template("new.zip")
     aws: Any = FakeAws({"head_object": denied})
     changes = compare(template(), new, {})
-    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {}) is None
+    assert publish.code_alone(Target(aws, environment(tmp_path)), assembly(tmp_path, new), changes, {}) is None
 
 
 def _large(key: str) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def test_a_template_too_large_for_a_request_goes_by_the_bucket_of_the_cdk(tmp_pa
     )
     # When a change of its code is prepared, or a stack is updated to it at once
     changes = compare(_large("old.zip"), new, {})
-    assert publish.code_alone(aws, environment(tmp_path), assembly(tmp_path, new), changes, {}) is not None
+    assert publish.code_alone(Target(aws, environment(tmp_path)), assembly(tmp_path, new), changes, {}) is not None
     changesets.update_now(aws, STACK, body)
     # Then it lies in the bucket of the CDK's bootstrap, and CloudFormation is told where
     bucket, key = "cdk-hnb659fds-assets-111122223333-us-gov-west-1", f"{sha256(body.encode()).hexdigest()}.json"
@@ -147,7 +151,7 @@ def test_a_template_that_fits_in_a_request_needs_no_bucket() -> None:
 
 
 def test_the_cdk_is_told_what_to_watch(tmp_path: Path) -> None:
-    # Given alarms that may take the update back
+    # Given alarms that may roll the update back
     said: list[list[str]] = []
 
     def run(argv: list[str], **_: Any) -> str:
@@ -157,7 +161,7 @@ def test_the_cdk_is_told_what_to_watch(tmp_path: Path) -> None:
     aws: Any = FakeAws({"describe_change_set": described})
     triggers = publish.Triggers(("arn:1", "arn:2"), 5)
     # When the change set is prepared
-    publish.with_cdk(aws, environment(tmp_path), assembly(tmp_path, {}), triggers, run=run)
+    publish.with_cdk(Target(aws, environment(tmp_path)), assembly(tmp_path, {}), triggers, run=run)
     # Then the CLI gets them, prepares and does not execute, and asks nobody
     (argv,) = said
     assert argv[:2] == ["deploy", STACK]
@@ -171,18 +175,18 @@ def alarm(name: str, state: str = "OK") -> dict[str, Any]:
     return {"AlarmName": f"shop-dev-{name}", "StateValue": state, "StateReason": "because", "AlarmArn": f"arn:{name}"}
 
 
-def test_cloudformation_watches_at_most_five_alarms_that_do_not_ring_already(tmp_path: Path) -> None:
-    # Given five watched alarms of which one rings
+def test_cloudformation_watches_at_most_five_alarms_that_have_not_fired_already(tmp_path: Path) -> None:
+    # Given five watched alarms of which one has fired
     rows = [alarm(a.value, "ALARM" if a == "api-5xx" else "OK") for a in ROLLBACK_ALARMS]
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": rows}})
     # When an update of a protected environment is to be watched for a minute and a half
     env = environment(tmp_path, protected=True)
-    found = rollback.triggers(aws, env, {"StackName": STACK}, 90)
+    found = rollback.triggers(Target(aws, env), {"StackName": STACK}, 90)
     # Then the quiet ones are, for whole minutes
     assert len(ROLLBACK_ALARMS) == 5
     assert len(found.alarms) == 4 and found.minutes == 2
     assert found.alarms[0] == "arn:aws:cloudwatch:us-east-1:111122223333:alarm:shop-dev-lambda-errors"
-    (word,) = rollback.ringing(aws, env)
+    (word,) = rollback.already_firing(Target(aws, env))
     assert "shop-dev-api-5xx" in word.message
 
 
@@ -196,29 +200,44 @@ def test_watched_alarms_are_named_in_the_partition_of_their_region(region: str, 
 
 def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
     aws: Any = FakeAws()
-    env = environment(tmp_path)
+    target = Target(aws, environment(tmp_path))
     before = {"RollbackConfiguration": {"RollbackTriggers": [{"Arn": "a", "Type": "AWS::CloudWatch::Alarm"}]}}
-    assert rollback.triggers(aws, env, before, 0).alarms == ("none",)
-    assert rollback.triggers(aws, env, {}, 0).alarms == ()
-    assert rollback.triggers(aws, env, None, 300).alarms == ()
+    assert rollback.triggers(target, before, 0).alarms == ("none",)
+    assert rollback.triggers(target, {}, 0).alarms == ()
+    assert rollback.triggers(target, None, 300).alarms == ()
 
 
-def test_looking_at_alarms_ends_with_the_first_that_rings_or_with_the_time() -> None:
-    # Given an alarm that rings at the third look
+def test_polling_ends_with_the_first_alarm_that_fires_or_with_the_time() -> None:
+    # Given an alarm that fires at the third poll
     looks = iter(["OK", "OK", "ALARM"])
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
     clock = iter(range(100))
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    told = list(alarm_watch.poll(aws, watched, 50, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
-    assert [t for t in told if isinstance(t, Alarm)] == [told[-1]]
+    ticks, fired = polled(aws, watched, 50, since_ms=0, clock=clock)
+    assert fired is not None and len(ticks) == 2
     # Given one that does not
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
-    told = list(alarm_watch.poll(aws, watched, 3, since_ms=0, sleep=lambda _: None, clock=lambda: float(next(clock))))
-    assert told and all(isinstance(t, float) for t in told)
+    ticks, fired = polled(aws, watched, 3, since_ms=0, clock=clock)
+    assert fired is None and ticks
 
 
-def test_an_alarm_that_rang_and_is_quiet_again_has_rung_within_the_second_of_the_update_too() -> None:
-    # Given times in whole seconds: an update began at 100.7, and at 100.9 its alarm rang for a moment
+def polled(
+    aws: Any, watched: tuple[Alarm, ...], seconds: float, *, since_ms: int, clock: Iterator[int]
+) -> tuple[list[Tick], Alarm | None]:
+    """The ticks of a poll whose clock moves a second at each look at it, and the alarm that it returns."""
+    ticks: list[Tick] = []
+    polling = alarm_watch.poll(
+        aws, watched, seconds, since_ms=since_ms, sleep=lambda _: None, clock=lambda: float(next(clock))
+    )
+    while True:
+        try:
+            ticks.append(next(polling))
+        except StopIteration as end:
+            return ticks, end.value
+
+
+def test_an_alarm_that_fired_and_is_ok_again_has_fired_within_the_second_of_the_update_too() -> None:
+    # Given times in whole seconds: an update began at 100.7, and at 100.9 its alarm fired for a moment
     second = datetime.fromtimestamp(100, UTC)
     data = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "ALARM", "stateReason": "five failed"}}
     turn = {"AlarmName": "shop-dev-api-5xx", "Timestamp": second, "HistoryData": json.dumps(data)}
@@ -230,12 +249,11 @@ def test_an_alarm_that_rang_and_is_quiet_again_has_rung_within_the_second_of_the
     )
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
     clock = iter(range(100))
-    kept: dict[str, Any] = {"sleep": lambda _: None, "clock": lambda: float(next(clock))}
-    # Then it has rung
-    (fired,) = [a for a in alarm_watch.poll(aws, watched, 3, since_ms=100_700, **kept) if isinstance(a, Alarm)]
-    assert (fired.state, fired.reason) == ("ALARM", "five failed")
-    # But a turn of an earlier second is not the update's
-    assert not [a for a in alarm_watch.poll(aws, watched, 3, since_ms=101_000, **kept) if isinstance(a, Alarm)]
+    # Then it has fired
+    _, fired = polled(aws, watched, 3, since_ms=100_700, clock=clock)
+    assert fired is not None and (fired.state, fired.reason) == ("ALARM", "five failed")
+    # But a change of state in an earlier second is not the update's
+    assert polled(aws, watched, 3, since_ms=101_000, clock=clock)[1] is None
 
 
 def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:

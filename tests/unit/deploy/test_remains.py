@@ -11,8 +11,9 @@ from rtp.aws.stacks import Resource
 from rtp.commands.destroy import plan_views
 from rtp.config import Environment
 from rtp.errors import AwsError, NotFoundError
-from rtp.ops.stack.teardown import inventory
-from rtp.ops.stack.teardown.destroy import Destroy
+from rtp.ops.stack.operation import Operation, Target
+from rtp.ops.stack.teardown import inventory, proof
+from rtp.ops.stack.teardown.destroy import Options, destroy
 from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import FakeAws
 
@@ -61,9 +62,8 @@ def environment(root: Path) -> Environment:
 
 
 def destroyed(root: Path, aws: Any) -> NotFoundError:
-    nobody: Any = None
     with pytest.raises(NotFoundError) as caught:
-        list(Destroy(environment(root), aws, nobody).steps())
+        list(destroy(aws, environment(root), Options(), Operation()))
     return caught.value
 
 
@@ -84,10 +84,10 @@ def test_a_key_that_waits_for_its_end_was_not_kept(tmp_path: Path) -> None:
 
 def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path: Path) -> None:
     # Given a stack without resources, since its table's name was taken by data kept before
-    proof = inventory.prove(cloud(KEPT), environment(tmp_path), [], frozenset(), keep_data=False, api_id="")
+    found = proof.prove(Target(cloud(KEPT), environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
     # Then they are left, as they should be
-    assert proof.clean
-    assert {(i.kind, i.why) for i in proof.left if i.name in (BUCKET, "shop-dev-table", "k-1")} == {
+    assert found.clean
+    assert {(i.kind, i.why) for i in found.left if i.name in (BUCKET, "shop-dev-table", "k-1")} == {
         (kind, "kept by an earlier `rtp destroy --keep-data`") for kind in ("bucket", "table", "key")
     }
 
@@ -102,14 +102,15 @@ def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_
     for status, gone in (("CREATE_FAILED", []), ("CREATE_COMPLETE", [name])):
         # When it is destroyed / Then the logs are still there, and only those that the stack had made are not
         resource = Resource("Logs", name, "AWS::Logs::LogGroup", status)
-        proof = inventory.prove(aws, environment(tmp_path), [resource], frozenset(), keep_data=False, api_id="")
+        found = proof.prove(Target(aws, environment(tmp_path)), [resource], frozenset(), keep_data=False, api_id="")
         assert deleted == gone
-        assert [item.name for item in proof.left if item.kind == "log group"] == ([] if gone else [name])
+        assert [item.name for item in found.left if item.kind == "log group"] == ([] if gone else [name])
 
 
 def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path) -> None:
     stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
-    assert not inventory.prove(cloud([stray]), environment(tmp_path), [], frozenset(), keep_data=False, api_id="").clean
+    target = Target(cloud([stray]), environment(tmp_path))
+    assert not proof.prove(target, [], frozenset(), keep_data=False, api_id="").clean
 
 
 @pytest.mark.parametrize(("drain", "hints"), [(False, 1), (True, 0)])
@@ -119,7 +120,7 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
     rows = [
         Resource(n, f"https://sqs/1/{n}", inventory.QUEUE, "CREATE_COMPLETE") for n in (env.names.queue, env.names.dlq)
     ]
-    plan = inventory.plan(cloud([], depth=3), env, rows, {}, frozenset(), drain=drain)
+    plan = inventory.plan(Target(cloud([], depth=3), env), rows, {}, frozenset(), drain=drain)
     said = drawn(plan, env)
     # Then the dead ones can be exported, and the others be worked off, unless they are
     assert said.count("--drain") == hints
@@ -132,9 +133,9 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
 def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
     env = environment(tmp_path)
     rows = [Resource("Table", env.names.table, inventory.TABLE, "CREATE_COMPLETE")]
-    kept = inventory.plan(cloud([]), env, rows, {}, frozenset({"Table"}))
+    kept = inventory.plan(Target(cloud([]), env), rows, {}, frozenset({"Table"}))
     assert kept.blocks and "no pipeline of this name can be deployed again" in drawn(kept, env)
-    gone = inventory.plan(cloud([]), env, rows, {}, frozenset())
+    gone = inventory.plan(Target(cloud([]), env), rows, {}, frozenset())
     assert not gone.blocks and "deployed again" not in drawn(gone, env)
     assert ": 1 resource goes" in drawn(gone, env)
 

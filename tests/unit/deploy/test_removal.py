@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rtp.aws.stacks import Resource
 from rtp.config import Environment
 from rtp.errors import AwsError, EndpointError
-from rtp.ops.stack.apply.follow import Stage, Underway
+from rtp.ops.stack.operation import Operation, Stage, Target
 from rtp.ops.stack.steps import Emptied
-from rtp.ops.stack.teardown.destroy import Destroy
-from rtp.ops.stack.teardown.empty import BUCKET, Removed, remove
+from rtp.ops.stack.teardown.destroy import Options, destroy
+from rtp.ops.stack.teardown.empty import BUCKET, remove
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GONE = [[(STACK, "DELETE_COMPLETE", "")]]
 
@@ -27,19 +25,13 @@ class Removal:
     """One removal, and how far it has got."""
 
     def __init__(self, aws: FakeAws, *names: str, protected: bool = False) -> None:
-        self.removed, self.underway = Removed(), Underway()
-        given: Any = aws
-        self.steps = remove(
-            given,
-            STACK_ID,
-            self.removed,
-            resources=[Resource(n, n, BUCKET, "CREATE_COMPLETE") for n in names],
-            keep=frozenset(),
-            paths={},
-            protected=protected,
-            underway=self.underway,
-            recheck=lambda: None,
-        )
+        self.operation = Operation()
+        rows = [Resource(n, n, BUCKET, "CREATE_COMPLETE") for n in names]
+        self.steps = remove(target(aws), self.operation, rows, frozenset(), protected=protected)
+
+
+def target(aws: Any) -> Target:
+    return Target(aws, Environment(name="dev", project="shop", root=Path()), STACK_ID)
 
 
 def test_a_bucket_that_was_there_before_the_stack_is_not_emptied() -> None:
@@ -48,11 +40,7 @@ def test_a_bucket_that_was_there_before_the_stack_is_not_emptied() -> None:
     aws: Any = cloud.aws()
     rows = [Resource("Bucket", "kept", BUCKET, "CREATE_FAILED")]
     # When the stack is removed
-    for _ in remove(
-        aws, STACK_ID, Removed(), resources=rows, keep=frozenset(), paths={}, protected=False, underway=Underway(),
-        recheck=lambda: None,
-    ):  # fmt: skip
-        pass
+    list(remove(target(aws), Operation(), rows, frozenset(), protected=False))
     # Then what was kept is whole
     assert cloud.left("kept") == 10
 
@@ -74,15 +62,16 @@ def test_protection_stays_until_the_buckets_are_empty() -> None:
         "update_termination_protection",
         "delete_stack",
     ]
-    assert removal.removed.objects == 2500 and removal.removed.begun and removal.underway.stage is Stage.DONE
+    operation = removal.operation
+    assert operation.objects_deleted == 2500 and operation.deleted and operation.stage is Stage.DONE
 
 
 @pytest.mark.parametrize(
     ("failure", "begun", "stage"),
     [
         (AwsError("no", code="access-denied"), False, Stage.IDLE),
-        (EndpointError("Nothing answered"), True, Stage.ASKED),
-        (KeyboardInterrupt(), True, Stage.ASKED),
+        (EndpointError("Nothing answered"), True, Stage.REQUESTED),
+        (KeyboardInterrupt(), True, Stage.REQUESTED),
     ],
 )
 def test_a_deletion_that_does_not_begin_leaves_the_stack_protected(
@@ -99,7 +88,7 @@ def test_a_deletion_that_does_not_begin_leaves_the_stack_protected(
         list(removal.steps)
     # Then it is protected again, and only an answer that has not come leaves in doubt whether it is being deleted
     assert cloud.protected
-    assert (removal.removed.begun, removal.underway.stage) == (begun, stage)
+    assert (removal.operation.deletion_begun, removal.operation.stage) == (begun, stage)
 
 
 def test_an_error_ends_the_emptying_of_the_other_buckets_too_and_what_went_is_known() -> None:
@@ -122,8 +111,8 @@ def test_an_error_ends_the_emptying_of_the_other_buckets_too_and_what_went_is_kn
         list(removal.steps)
     # Then the large one is left as it is now, what went was counted, and the stack was not touched
     assert cloud.left("large") > 0
-    assert removal.removed.objects == aws.operations().count("delete_objects") * 1000
-    assert not removal.removed.begun and cloud.protected
+    assert removal.operation.objects_deleted == aws.operations().count("delete_objects") * 1000
+    assert not removal.operation.deletion_begun and cloud.protected
     assert "delete_stack" not in aws.operations()
 
 
@@ -138,10 +127,10 @@ def test_whoever_breaks_off_waits_for_no_more_than_what_is_under_way() -> None:
     removal = Removal(cloud.aws(list_object_versions=versions), "large", "small")
     # When the operator breaks off as the small one is empty
     assert any(isinstance(step, Emptied) for step in removal.steps)
-    removal.steps.close()  # type: ignore[attr-defined]
+    removal.steps.close()
     # Then the large one is not
     assert cloud.left("large") > 0
-    assert removal.removed.objects >= 1 and not removal.removed.begun
+    assert removal.operation.objects_deleted >= 1 and not removal.operation.deletion_begun
 
 
 @pytest.mark.parametrize("failing", ["delete_objects", "delete_stack", "update_event_source_mapping"])
@@ -176,11 +165,11 @@ def test_a_destroy_that_deletes_nothing_leaves_the_stack_protected_and_at_work(
         answers[failing] = lambda **_: fail(failing)
     aws: Any = cloud.aws(**answers)
     env = Environment(name="dev", project="shop", root=tmp_path, endpoint_url="http://127.0.0.1:1")
-    work = Destroy(env, aws, lambda _: None)
+    operation = Operation()
     # When it is destroyed
     with pytest.raises(type(failure)):
-        list(work.steps())
+        list(destroy(aws, env, Options(), operation))
     # Then it is as protected as it was; and where it is not being deleted perhaps, its events are processed again
     assert cloud.protected
     in_doubt = failing == "delete_stack" and isinstance(failure, KeyboardInterrupt)
-    assert (runs, work.stopped, work.removed.begun) == (not in_doubt, in_doubt, in_doubt)
+    assert (runs, operation.event_source_off, operation.deletion_begun) == (not in_doubt, in_doubt, in_doubt)

@@ -12,6 +12,7 @@ from rtp.config import Environment
 from rtp.errors import AwsError
 from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.operation import Target
 from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def running(root: Path, **changes: Any) -> dict[str, Any]:
     """What Lambda says of both functions."""
     own = {"Timeout": 30, "MemorySize": 256, "CodeSha256": sha256(b"deployed")} | changes
     aws: Any = FakeAws({"get_function_configuration": lambda **given: given | own})
-    return hotswap.running(aws, Environment(name="dev", project="shop", root=root))
+    return hotswap.running(Target(aws, Environment(name="dev", project="shop", root=root)))
 
 
 def sha256(content: bytes) -> str:
@@ -76,5 +77,5 @@ def test_who_may_not_look_is_told_nothing(built: Assembly, tmp_path: Path) -> No
         raise AwsError("no", code="access-denied")
 
     aws: Any = FakeAws({"get_function_configuration": denied})
-    found = hotswap.running(aws, Environment(name="dev", project="shop", root=tmp_path))
+    found = hotswap.running(Target(aws, Environment(name="dev", project="shop", root=tmp_path)))
     assert hotswap.diverged(found, template(), built, PATHS) == ()

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.commands import deploy
+from rtp.commands.render.progress import Progress
 from rtp.config import Environment
 from rtp.errors import RefusedError, RtpError
-from rtp.ops.access import ownership
 from rtp.ops.access.question import Question
 from rtp.ops.stack import repair
-from rtp.ops.stack.apply.follow import Underway
+from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.steps import Warn
-from rtp.ops.stack.teardown.empty import Removed
 from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
 
@@ -63,24 +61,13 @@ def fix(
         "EnableTerminationProtection": cloud.protected,
     }
     env = Environment(name="dev", project="shop", root=Path(), protected=protected)
-    paths = {"Queue": "Storage/Queue"}
 
     def prepare(_stack: dict[str, Any]) -> Iterator[Step]:
         assert not {"rollback_stack", "continue_update_rollback"} & set(aws.operations())
         yield PREPARED
 
-    steps = repair.repair(
-        aws,
-        env,
-        found,
-        operator,
-        rollback=rollback,
-        before_rollback=prepare,
-        paths=paths,
-        underway=Underway(),
-        removed=Removed(),
-        recheck=lambda: ownership.recheck(aws, env, STACK_ID),
-    )
+    target = Target(aws, env, STACK_ID, {"Queue": "Storage/Queue"})
+    steps = repair.repair(target, Operation(operator), found, rollback=rollback, before_rollback=prepare)
     return aws, list(steps)
 
 
@@ -128,16 +115,16 @@ def test_what_the_template_retains_is_not_emptied_and_a_protected_name_is_typed(
 
 def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
     said = io.StringIO()
-    out = Output(stderr=said, stdin=io.StringIO())
+    progress = Progress(Output(stderr=said, stdin=io.StringIO()))
     question = Question("Delete it?", ("It holds a table.",), typed=STACK)
     # Given nobody to ask / When a yes alone is given / Then it is refused, with what would be lost and the fix
     with pytest.raises(RefusedError) as caught:
-        deploy.ask(out, None, question, yes=True)
+        progress.ask(question, yes=True)
     assert "It holds a table." in said.getvalue() and f"--confirm={STACK}" in caught.value.hint
     # When the name is given / Then it goes on; another one is refused
-    deploy.ask(out, None, question, yes=False, confirm=STACK)
+    progress.ask(question, yes=False, confirm=STACK)
     with pytest.raises(RefusedError):
-        deploy.ask(out, None, question, yes=True, confirm="shop-prod")
+        progress.ask(question, yes=True, confirm="shop-prod")
 
 
 def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away() -> None:
@@ -259,22 +246,12 @@ def test_an_operation_under_way_is_waited_for() -> None:
 
 
 def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformation_goes_on() -> None:
-    cloud, underway, env = Cloud(status="UPDATE_IN_PROGRESS"), Underway(), Environment(name="dev", root=Path())
+    cloud, operation, env = Cloud(status="UPDATE_IN_PROGRESS"), Operation(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
     found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
-    steps = repair.repair(
-        aws,
-        env,
-        found,
-        Operator(0),
-        rollback=True,
-        before_rollback=lambda _: iter(()),
-        paths={},
-        underway=underway,
-        removed=Removed(),
-        recheck=lambda: None,
-    )
-    assert isinstance(next(steps), Warn) and underway.going_on
+    target = Target(aws, env, STACK_ID)
+    steps = repair.repair(target, operation, found, rollback=True, before_rollback=lambda _: iter(()))
+    assert isinstance(next(steps), Warn) and operation.may_be_running
 
 
 def test_a_working_stack_is_left_alone() -> None:

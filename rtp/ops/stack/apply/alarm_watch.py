@@ -1,4 +1,4 @@
-"""Alarms that may take an update back while it settles."""
+"""The alarms that roll an update back when they fire."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import alarms
 from rtp.contract import ROLLBACK_ALARMS, partition
+from rtp.ops.stack.steps import Tick
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from rtp.aws import Aws
     from rtp.contract import Names
 
 
 def quiet(aws: Aws, names: Names) -> tuple[tuple[alarms.Alarm, ...], tuple[str, ...]]:
-    """The watched alarms that are there and not in ALARM, and the names of those left out since they are."""
-    found = alarms.alarms(aws, [names.alarm(a) for a in ROLLBACK_ALARMS])
-    return tuple(a for a in found if a.state != "ALARM"), tuple(a.name for a in found if a.state == "ALARM")
+    """The alarms to watch, which exist and are not in ALARM; and the names of those left out because they are."""
+    existing = alarms.alarms(aws, [names.alarm(a) for a in ROLLBACK_ALARMS])
+    return tuple(a for a in existing if a.state != "ALARM"), tuple(a.name for a in existing if a.state == "ALARM")
 
 
 def arn(aws: Aws, name: str) -> str:
@@ -36,22 +37,21 @@ def poll(
     since_ms: int,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[alarms.Alarm | float]:
-    """Look at them for so long: the seconds left after each look, and at the end the alarm that rang, if one did.
+) -> Generator[Tick, None, alarms.Alarm | None]:
+    """Poll for `seconds`. Yields a tick after each poll; stops when an alarm fires, and returns it.
 
-    since_ms: an alarm that rang after this and is quiet again has rung.
+    since_ms: an alarm that fired after this has fired, even where it is OK again.
     """
     deadline = clock() + seconds
     since_ms -= since_ms % 1000  # an engine gives these times in whole seconds
     names = [a.name for a in watched]
     while (left := deadline - clock()) > 0:
-        found = [_as_fired(aws, a, since_ms) for a in alarms.alarms(aws, names)]
-        ringing = [a for a in found if a is not None]
-        if ringing:
-            yield ringing[0]
-            return
-        yield left
+        for alarm in alarms.alarms(aws, names):
+            if (fired := _as_fired(aws, alarm, since_ms)) is not None:
+                return fired
+        yield Tick(0, 0, round(seconds - left, 2))
         sleep(min(left, 0.5 if aws.local else 10.0))
+    return None
 
 
 def _as_fired(aws: Aws, alarm: alarms.Alarm, since_ms: int) -> alarms.Alarm | None:

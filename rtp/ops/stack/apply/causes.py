@@ -15,27 +15,20 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Event
+    from rtp.ops.stack.operation import Target
 
 _CONSEQUENCE = ("Resource creation cancelled", "Resource update cancelled", "Resource deletion cancelled")
 _LOG_LINES = 12
 _LOG_GROUP = re.compile(r"/aws/lambda/[\w.-]+")
 
 
-def first(
-    aws: Aws,
-    stack_id: str,
-    failures: Sequence[Event],
-    paths: Mapping[str, str],
-    template: Mapping[str, Any],
-    *,
-    began_ms: int,
-) -> Cause | None:
+def first(target: Target, failures: Sequence[Event], template: Mapping[str, Any], *, began_ms: int) -> Cause | None:
     """The first failure that is not the consequence of another; its log lines since `began_ms` where there are any."""
-    real = [f for f in failures if not f.reason.startswith(_CONSEQUENCE)] or _refusals(aws, stack_id)
+    real = [f for f in failures if not f.reason.startswith(_CONSEQUENCE)] or _refusals(target)
     if not real:
         return None
     event = real[0]
-    path = paths.get(event.logical_id, "")
+    path = target.paths.get(event.logical_id, "")
     return Cause(
         event.logical_id,
         path,
@@ -43,13 +36,13 @@ def first(
         event.resource_type,
         event.status,
         _tidy(event.reason),
-        _logs(aws, event, template, began_ms),
+        _logs(target.aws, event, template, began_ms),
     )
 
 
-def _refusals(aws: Aws, stack_id: str) -> list[Event]:
+def _refusals(target: Target) -> list[Event]:
     try:
-        return stacks.refusals(aws, stack_id)
+        return stacks.refusals(target.aws, target.stack_id)
     except RtpError:  # an API of 2025, which not every role may call
         return []
 

@@ -18,15 +18,13 @@ from rtp.ops.stack.steps import Warn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rtp.aws import Aws
-    from rtp.config import Environment
     from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.operation import Target
 
 
 def check_removal(
-    aws: Aws,
-    environment: Environment,
-    found: Mapping[str, Any],
+    target: Target,
+    stack: Mapping[str, Any],
     old: Mapping[str, Any],
     new: Mapping[str, Any],
     *,
@@ -35,14 +33,15 @@ def check_removal(
 ) -> tuple[Warn, ...]:
     """Raises RefusedError when an update of the stack from the template `old` to `new` would call an old emptier.
 
-    found: the stack as it was described. working: its template says what it consists of, as after a finished operation.
-    dry_run: nothing will be changed, so that the refusal is returned as a warning.
+    stack: as it was described. working: its template lists all its resources, as after a finished operation.
+    dry_run: nothing is going to be changed, so the refusal is returned as a warning.
     """
-    removed = (set(_of_template(old)) if working else _of_stack(aws, found)) - set(_of_template(new))
+    environment = target.environment
+    removed = (set(_of_template(old)) if working else _of_stack(target, stack)) - set(_of_template(new))
     if not removed:
         return ()
     try:
-        is_old = functions.handler(aws, environment.names.emptier) not in (None, EMPTIER_HANDLER)
+        is_old = functions.handler(target.aws, environment.names.emptier) not in (None, EMPTIER_HANDLER)
     except AwsError as error:
         if error.code != "access-denied" or not working:
             raise
@@ -61,17 +60,15 @@ def check_removal(
     return (Warn(f"A deploy would be refused: {refusal.message} {refusal.hint}"),)
 
 
-def replace_before_rollback(
-    aws: Aws, environment: Environment, found: Mapping[str, Any], built: Assembly
-) -> Iterator[Warn]:
+def replace_before_rollback(target: Target, stack: Mapping[str, Any], built: Assembly) -> Iterator[Warn]:
     """Give an old emptier the code of the assembly, so that rolling an update of the stack back deletes no object.
 
     An ordinary deploy would do that, and is not possible before the rollback.
     """
-    name = environment.names.emptier
-    if not _of_stack(aws, found) or functions.handler(aws, name) in (None, EMPTIER_HANDLER):
+    aws, name = target.aws, target.environment.names.emptier
+    if not _of_stack(target, stack) or functions.handler(aws, name) in (None, EMPTIER_HANDLER):
         return
-    updates.update_code(aws, name, publish.code_of(built, environment.names.processor))
+    updates.update_code(aws, name, publish.code_of(built, target.environment.names.processor))
     # The old handler is not in that code: from here on the function deletes nothing.
     updates.update_handler(aws, name, EMPTIER_HANDLER)
     yield Warn(f"{name} was deployed by an older rtp; it has new code, so that the rollback empties no bucket.")
@@ -81,6 +78,7 @@ def _of_template(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {k: r for k, r in template.get("Resources", {}).items() if r["Type"] == EMPTIER_TYPE}
 
 
-def _of_stack(aws: Aws, found: Mapping[str, Any]) -> set[str]:
+def _of_stack(target: Target, stack: Mapping[str, Any]) -> set[str]:
     """Logical ids, also of what an unfinished update has added."""
-    return {r.logical_id for r in stacks.resources(aws, str(found["StackId"])) if r.resource_type == EMPTIER_TYPE}
+    resources = stacks.resources(target.aws, str(stack["StackId"]))
+    return {r.logical_id for r in resources if r.resource_type == EMPTIER_TYPE}

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import changesets
 from rtp.errors import RtpError
 from rtp.ops.stack.apply import causes
-from rtp.ops.stack.apply.follow import Follower, Stage
-from rtp.ops.stack.steps import Cause, Event, Tick
+from rtp.ops.stack.apply.follow import Follower
+from rtp.ops.stack.operation import Stage
+from rtp.ops.stack.steps import Event, Phase, Tick, Warn
+from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
-    from rtp.aws import Aws
+    from rtp.aws import stacks
     from rtp.aws.changesets import ChangeSet
-    from rtp.ops.stack.apply.follow import Underway
+    from rtp.ops.stack.apply.follow import Outcome
+    from rtp.ops.stack.operation import Operation, Target
+    from rtp.ops.stack.steps import Step
 
 _NEXT = {
     "ROLLBACK_COMPLETE": "Fix the cause, then run `rtp deploy`; it clears the failed stack away first.",
@@ -30,16 +34,6 @@ _NEXT = {
 }
 
 
-@dataclass(slots=True)
-class Applied:
-    """What came of it, once the steps are through."""
-
-    done: int = 0
-    status: str = ""
-    reason: str = ""
-    cause: Cause | None = None
-
-
 class DeployFailedError(RtpError):
     """A stack operation failed; its cause and the next command."""
 
@@ -47,35 +41,65 @@ class DeployFailedError(RtpError):
 
 
 def apply(
-    aws: Aws,
+    target: Target,
     change_set: ChangeSet,
-    applied: Applied,
+    operation: Operation,
     *,
-    expected: frozenset[str],
-    rollback: bool,
-    paths: Mapping[str, str],
     template: Mapping[str, Any],
-    underway: Underway,
-) -> Iterator[Event | Tick]:
-    """Execute it and tell every event. `applied` holds the end; a failed one has a cause where there is one.
+    expected: frozenset[str] = frozenset(),
+    rollback: bool = True,
+) -> Generator[Event | Tick, None, Outcome]:
+    """Execute a change set and follow it to its end; a failure has its cause, where one is found.
 
-    expected: logical ids that change by themselves, and not as a mere consequence.
+    template: the one that the change set applies. expected: logical ids that change by themselves, and not as a mere
+    consequence; empty where any may.
     """
-    began_ms = int(time.time() * 1000)
-    follower = Follower(aws, change_set.stack_id, expected, underway)
-    with underway.asking():
-        changesets.execute(aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
-    yield from told(follower, paths)
-    applied.done, applied.status, applied.reason = follower.done, follower.status, follower.reason
-    if not follower.good:
-        applied.cause = causes.first(aws, change_set.stack_id, follower.failures, paths, template, began_ms=began_ms)
+    began_ms = times.now_ms()
+
+    def start() -> None:
+        changesets.execute(target.aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
+
+    outcome = yield from run(target, operation, start, expected)
+    if outcome.good:
+        return outcome
+    return replace(outcome, cause=causes.first(target, outcome.failures, template, began_ms=began_ms))
 
 
-def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) -> Iterator[Event | Tick]:
-    """The follower's events as steps, without those of the stack itself. joined: of an operation under way already."""
+def run(
+    target: Target, operation: Operation, start: Callable[[], None], expected: frozenset[str] = frozenset()
+) -> Generator[Event | Tick, None, Outcome]:
+    """Have CloudFormation start an operation with one call, and follow it to its end."""
+    follower = Follower(target.aws, target.stack_id, expected)
+    with operation.requesting():
+        start()
+    return (yield from follow(follower, operation, target.paths))
+
+
+def follow(
+    follower: Follower, operation: Operation, paths: Mapping[str, str]
+) -> Generator[Event | Tick, None, Outcome]:
+    """Follow an operation that this run has started."""
+    operation.stage = Stage.RUNNING
+    yield from _steps(follower, follower.events(), paths)
+    operation.stage = Stage.DONE
+    return follower.outcome
+
+
+def wait_out(target: Target, operation: Operation, status: str) -> Generator[Step, None, None]:
+    """Wait for the end of an operation that somebody else has started. status: the stack's, as it was described."""
+    operation.stage = Stage.RUNNING
+    yield Warn(f"{target.name} is {status}; waiting for that operation to end.")
+    yield Phase("waiting")
+    follower = Follower(target.aws, target.stack_id)
+    yield from _steps(follower, follower.joined(), target.paths)
+    operation.stage = Stage.IDLE
+
+
+def _steps(
+    follower: Follower, events: Iterable[stacks.Event | None], paths: Mapping[str, str]
+) -> Iterator[Event | Tick]:
     began = time.monotonic()
-    follower.underway.stage = Stage.WORKING
-    for event in follower.joined() if joined else follower.events():
+    for event in events:
         elapsed = round(time.monotonic() - began, 2)
         if event is None:
             yield Tick(follower.done, follower.total, elapsed)
@@ -92,19 +116,18 @@ def told(follower: Follower, paths: Mapping[str, str], *, joined: bool = False) 
                 follower.total,
                 elapsed,
             )
-    follower.underway.stage = Stage.IDLE if joined else Stage.DONE
 
 
-def failure(stack: str, operation: str, applied: Applied) -> DeployFailedError:
+def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:
     """The error of a failed operation. operation: created, updated, deleted."""
-    cause = applied.cause
+    cause = outcome.cause
     said = f"{stack} was not {operation}"
     if cause is not None:
         where = f" ({cause.source})" if cause.source else ""
         said += f": {cause.path or cause.logical_id}{where} failed: {cause.reason}"
-    elif applied.reason:
-        said += f": {applied.reason}"
-    hint = _NEXT.get(applied.status, "Run `rtp status`, then repeat the command.")
+    elif outcome.reason:
+        said += f": {outcome.reason}"
+    hint = _NEXT.get(outcome.status, "Run `rtp status`, then repeat the command.")
     if cause is not None and "already exists" in cause.reason:
         hint = "It was kept by an earlier `rtp destroy`, or belongs to something else: delete or rename it. " + hint
-    return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {applied.status}.", hint=hint)
+    return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {outcome.status}.", hint=hint)

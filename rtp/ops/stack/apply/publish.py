@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.changesets import ChangeSet
-    from rtp.config import Environment
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.compare.changes import ResourceChange
+    from rtp.ops.stack.operation import Target
 
 CHANGE_SET = "rtp-deploy"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
@@ -35,26 +35,21 @@ class Triggers:
 
 
 def with_cdk(
-    aws: Aws,
-    environment: Environment,
-    built: Assembly,
-    triggers: Triggers = Triggers(),
-    *,
-    run: Callable[..., str] = cdk.run,
+    target: Target, built: Assembly, triggers: Triggers = Triggers(), *, run: Callable[..., str] = cdk.run
 ) -> ChangeSet:
     """Publish the assets and prepare the change set with the CDK CLI."""
-    stack = environment.names.stack
+    stack = target.name
     argv = ["deploy", stack, "--app", str(built.path), "--method", "prepare-change-set"]
     argv += ["--change-set-name", CHANGE_SET, "--require-approval", "never"]
     for arn in triggers.alarms:
         argv += ["--rollback-trigger-alarm-arns", arn]
     if triggers.minutes:
         argv += ["--monitoring-time-minutes", str(triggers.minutes)]
-    run(argv, aws=aws, home=environment.state / "cdk" / "home", folder=built.path)
-    found = changesets.describe(aws, stack, CHANGE_SET)
-    if found is None:
-        raise RtpError("The CDK CLI has left no change set.", hint="Run `rtp deploy` again.", code="change-set")
-    return found
+    run(argv, aws=target.aws, home=target.environment.state / "cdk" / "home", folder=built.path)
+    change_set = changesets.describe(target.aws, stack, CHANGE_SET)
+    if change_set is None:
+        raise RtpError("The CDK CLI prepared no change set.", hint="Run `rtp deploy` again.", code="change-set")
+    return change_set
 
 
 def only_code(changes: Sequence[ResourceChange]) -> bool:
@@ -88,16 +83,16 @@ def code_of(built: Assembly, function: str) -> Path:
 
 
 def code_alone(
-    aws: Aws, environment: Environment, built: Assembly, changes: Sequence[ResourceChange], tags: dict[str, str]
+    target: Target, built: Assembly, changes: Sequence[ResourceChange], tags: dict[str, str]
 ) -> ChangeSet | None:
     """As `with_cdk` for a change of `only_code`, without Node; None where these credentials may not do that."""
     body = json.dumps(built.template, separators=(",", ":"))
-    wanted = {str(p.after) for c in changes for p in c.properties}
+    new_keys = {str(p.after) for c in changes for p in c.properties}
     try:
         for key, bucket, file in _files(built.path):
-            if key in wanted and not buckets.exists(aws, bucket, key):
-                buckets.put(aws, bucket, key, file)
-        return prepared(aws, environment.names.stack, body, tags)
+            if key in new_keys and not buckets.exists(target.aws, bucket, key):
+                buckets.put(target.aws, bucket, key, file)
+        return prepared(target.aws, target.name, body, tags)
     except AwsError as error:
         if error.code == "access-denied" or error.service_code == "NoSuchBucket":
             return None
@@ -106,20 +101,20 @@ def code_alone(
 
 def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> ChangeSet:
     """A change set to a template whose assets are published. tags: None to leave the stack's as they are."""
-    left = changesets.describe(aws, stack, CHANGE_SET)
-    if left is not None:
-        changesets.delete(aws, left)
+    earlier = changesets.describe(aws, stack, CHANGE_SET)
+    if earlier is not None:
+        changesets.delete(aws, earlier)
     changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
     while True:
-        found = changesets.describe(aws, stack, CHANGE_SET)
-        if found is None:
-            raise RtpError(f"The change set of {stack} has vanished.", hint="Run `rtp deploy` again.")
-        if found.status not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+        change_set = changesets.describe(aws, stack, CHANGE_SET)
+        if change_set is None:
+            raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
+        if change_set.status not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
             break
         time.sleep(0.05 if aws.local else 1.0)
-    if found.status == "FAILED" and not found.empty:
-        raise RtpError(f"CloudFormation cannot change {stack}: {found.reason}", code="change-set")
-    return found
+    if change_set.status == "FAILED" and not change_set.empty:
+        raise RtpError(f"CloudFormation cannot change {stack}: {change_set.reason}", code="change-set")
+    return change_set
 
 
 def _files(folder: Path) -> list[tuple[str, str, Path]]:

@@ -1,75 +1,67 @@
-"""Taking an update back when an alarm rings. On AWS CloudFormation does it; on an engine, which does not, rtp."""
+"""Rolling an update back when an alarm fires. On AWS CloudFormation does that; on an engine, which does not, rtp."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops.stack.apply import alarm_watch, execute, publish
-from rtp.ops.stack.steps import Phase, Tick, Warn
+from rtp.ops.stack.steps import Phase, Warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
-    from rtp.aws import Aws
     from rtp.aws.alarms import Alarm
-    from rtp.config import Environment
-    from rtp.ops.stack.apply.follow import Underway
+    from rtp.ops.stack.apply.follow import Outcome
+    from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
 
 
-def triggers(aws: Aws, environment: Environment, found: Mapping[str, Any] | None, seconds: int) -> publish.Triggers:
-    """What CloudFormation is to watch during and after an update; for an engine and for a new stack nothing."""
-    if environment.local or found is None:
+def triggers(target: Target, stack: Mapping[str, Any] | None, seconds: int) -> publish.Triggers:
+    """The alarms that CloudFormation watches during and after an update; none for an engine and for a new stack.
+
+    stack: as it was described, where it is to be updated.
+    """
+    if target.environment.local or stack is None:
         return publish.Triggers()
     if seconds:
-        watched, _ = alarm_watch.quiet(aws, environment.names)
-        return publish.Triggers(tuple(alarm_watch.arn(aws, a.name) for a in watched), max(1, math.ceil(seconds / 60)))
+        watched, _ = alarm_watch.quiet(target.aws, target.environment.names)
+        arns = tuple(alarm_watch.arn(target.aws, a.name) for a in watched)
+        return publish.Triggers(arns, max(1, math.ceil(seconds / 60)))
     # A stack keeps the triggers of its last update.
-    left = found.get("RollbackConfiguration", {}).get("RollbackTriggers")
-    return publish.Triggers(("none",)) if left else publish.Triggers()
+    earlier = stack.get("RollbackConfiguration", {}).get("RollbackTriggers")
+    return publish.Triggers(("none",)) if earlier else publish.Triggers()
 
 
-def ringing(aws: Aws, environment: Environment) -> Iterator[Warn]:
-    """A word on the alarms that cannot be watched."""
-    _, names = alarm_watch.quiet(aws, environment.names)
+def already_firing(target: Target) -> Iterator[Warn]:
+    """Names the alarms that cannot be watched."""
+    _, names = alarm_watch.quiet(target.aws, target.environment.names)
     if names:
         yield Warn(f"Not watched, since in ALARM already: {', '.join(names)}.")
 
 
 def watch(
-    aws: Aws,
-    environment: Environment,
+    target: Target,
+    operation: Operation,
     watched: tuple[Alarm, ...],
     seconds: int,
     *,
     since_ms: int,
     old: dict[str, Any],
-    paths: Mapping[str, str],
-    taken: execute.Applied,
-    underway: Underway,
-    recheck: Callable[[], None],
-) -> Iterator[Step]:
-    """Watch alarms on an engine, and bring the old template back when one rings; `taken` then has a reason.
+) -> Generator[Step, None, Outcome | None]:
+    """Watch alarms on an engine, and update the stack to its old template when one fires.
 
-    recheck: raises where the stack is another's by then.
+    Returns how that rollback ended, with the alarm as its reason; None where no alarm fired.
     """
     yield Phase("watching the alarms")
-    fired = None
-    for look in alarm_watch.poll(aws, watched, seconds, since_ms=since_ms):
-        if isinstance(look, float):
-            yield Tick(0, 0, round(seconds - look, 2))
-        else:
-            fired = look
+    fired = yield from alarm_watch.poll(target.aws, watched, seconds, since_ms=since_ms)
     if fired is None:
-        return
+        return None
     yield Warn(f"{fired.name} is in ALARM: {fired.reason}")
-    recheck()
+    target.recheck()
     yield Phase("rolling back")
-    stack = environment.names.stack
-    before = publish.prepared(aws, stack, json.dumps(old, separators=(",", ":")), None)
-    yield from execute.apply(
-        aws, before, taken, expected=frozenset(), rollback=True, paths=paths, template=old, underway=underway
-    )
-    taken.reason = f"{fired.name} rang ({fired.reason})"
+    change_set = publish.prepared(target.aws, target.name, json.dumps(old, separators=(",", ":")), None)
+    outcome = yield from execute.apply(target, change_set, operation, template=old)
+    return replace(outcome, reason=f"{fired.name} fired ({fired.reason})")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.functions import Function
-    from rtp.config import Environment
     from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.operation import Target
 
 _FUNCTION = "AWS::Lambda::Function"
 _SAID = {
@@ -44,10 +44,10 @@ class Divergence:
         return f"{self.path or self.function} {_SAID[self.what]}; {fix}."
 
 
-def running(aws: Aws, environment: Environment) -> dict[str, Function | None]:
-    """The functions as Lambda has them, by name; empty for who may not look."""
+def running(target: Target) -> dict[str, Function | None]:
+    """The functions as Lambda has them, by name; empty where these credentials may not read them."""
     try:
-        return {n: updates.describe(aws, n) for n in (environment.names.processor, environment.names.worker)}
+        return {name: updates.describe(target.aws, name) for name in _names(target)}
     except AwsError as error:
         if error.code == "access-denied":
             return {}
@@ -75,20 +75,21 @@ def diverged(
     return tuple(strays)
 
 
-def swap(aws: Aws, environment: Environment, archive: Path) -> None:
-    """Both functions run the code of this zip from now on."""
-    names = (environment.names.processor, environment.names.worker)
-    aws.connect("lambda")
+def swap(target: Target, archive: Path) -> None:
+    """Have both functions run the code of this zip from now on."""
+    names = _names(target)
+    target.aws.connect("lambda")
     with ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(lambda name: updates.update_code(aws, name, archive), names))
+        list(pool.map(lambda name: updates.update_code(target.aws, name, archive), names))
 
 
-def put_back(aws: Aws, environment: Environment, built: Assembly, paths: Mapping[str, str]) -> Iterator[Warn]:
-    """Put functions back that differ from the template though CloudFormation knows of no change.
+def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
+    """Restore functions that differ from the template though CloudFormation knows of no change.
 
     A hotswap leaves such a difference, and so does an edit in the console.
     """
-    expected = _expected(built.template, (environment.names.processor, environment.names.worker))
+    aws, paths = target.aws, target.paths
+    expected = _expected(built.template, _names(target))
     aws.connect("lambda")
     with ThreadPoolExecutor(max(1, len(expected))) as pool:
         for warnings in pool.map(
@@ -133,6 +134,10 @@ def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> l
         updates.update_limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
         said.append(f"Timeout or memory of {path} had been changed by hand; they are put back.")
     return said
+
+
+def _names(target: Target) -> tuple[str, str]:
+    return target.environment.names.processor, target.environment.names.worker
 
 
 def _expected(template: Mapping[str, Any], names: Collection[str]) -> dict[str, dict[str, Any]]:

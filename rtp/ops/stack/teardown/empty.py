@@ -5,58 +5,35 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import buckets, stacks
 from rtp.errors import RtpError
 from rtp.ops.stack.apply import causes, execute
 from rtp.ops.stack.apply.follow import Follower
-from rtp.ops.stack.steps import Cause, Emptied, Phase
+from rtp.ops.stack.steps import Emptied, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
-    from rtp.aws import Aws
     from rtp.aws.stacks import Resource
-    from rtp.ops.stack.apply.follow import Underway
+    from rtp.ops.stack.apply.follow import Outcome
+    from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
 
 BUCKET = "AWS::S3::Bucket"
 _TRIES = 3  # a bucket may fill again between emptying and deletion, with the last events under way or with access logs
 
 
-@dataclass(slots=True)
-class Removed:
-    """What came of it so far.
-
-    begun: CloudFormation was asked for the deletion and has not refused. objects: versions that are out of the buckets.
-    """
-
-    status: str = ""
-    done: int = 0
-    objects: int = 0
-    begun: bool = False
-    cause: Cause | None = None
-
-
 def remove(
-    aws: Aws,
-    stack_id: str,
-    removed: Removed,
-    *,
-    resources: Sequence[Resource],
-    keep: frozenset[str],
-    paths: Mapping[str, str],
-    protected: bool,
-    underway: Underway,
-    recheck: Callable[[], None],
-) -> Iterator[Step]:
-    """Empty the stack's buckets and delete it, again where a bucket was refilled meanwhile.
+    target: Target, operation: Operation, resources: Sequence[Resource], keep: frozenset[str], *, protected: bool
+) -> Generator[Step, None, Outcome]:
+    """Empty the stack's buckets and delete it; again where a bucket was refilled meanwhile.
 
     keep: logical ids that the template retains, whose contents are left alone.
-    protected: termination protection is on; it goes with the first deletion that CloudFormation takes on.
-    recheck: raises where the stack is another's by now; called before anything is deleted.
+    protected: termination protection is on; it is switched off for the first deletion that CloudFormation accepts.
+    Raises RtpError, before anything is deleted, where the stack is another's by now.
     """
     names = [
         r.physical_id
@@ -64,50 +41,50 @@ def remove(
         # One that could not be created because it was there already is not the stack's.
         if r.resource_type == BUCKET and r.logical_id not in keep and r.status != "CREATE_FAILED"
     ]
+    expected = frozenset(r.logical_id for r in resources)
     for _ in range(_TRIES):
-        recheck()
-        yield from _emptied(aws, names, removed)
+        target.recheck()
+        yield from _empty(target, operation, names)
         yield Phase("deleting")
-        follower = Follower(aws, stack_id, frozenset(r.logical_id for r in resources), underway)
-        _begin(follower, removed, protected=protected and not removed.begun)
-        yield from execute.told(follower, paths)
-        removed.status, removed.done = follower.status, follower.done
-        if follower.good:
-            return
-        if not any(f.resource_type == BUCKET for f in follower.failures):
+        follower = Follower(target.aws, target.stack_id, expected)
+        _begin(target, operation, protected=protected and not operation.deletion_begun)
+        outcome = yield from execute.follow(follower, operation, target.paths)
+        if outcome.good:
+            operation.deleted = True
+            return outcome
+        if not any(f.resource_type == BUCKET for f in outcome.failures):
             break
-    removed.cause = causes.first(aws, stack_id, follower.failures, paths, {}, began_ms=0)
+    return replace(outcome, cause=causes.first(target, outcome.failures, {}, began_ms=0))
 
 
-def _begin(follower: Follower, removed: Removed, *, protected: bool) -> None:
-    """Have CloudFormation delete the stack; where it does not, protection is on again."""
-    aws, stack_id = follower.aws, follower.stack_id
+def _begin(target: Target, operation: Operation, *, protected: bool) -> None:
+    """Have CloudFormation delete the stack; where it refuses, termination protection is restored."""
     try:
         if protected:
-            stacks.protect(aws, stack_id, on=False)
-        with follower.underway.asking():
-            stacks.delete(aws, stack_id)
+            stacks.protect(target.aws, target.stack_id, on=False)
+        with operation.requesting():
+            stacks.delete(target.aws, target.stack_id)
     except BaseException:
-        removed.begun |= follower.underway.going_on
+        operation.deletion_begun |= operation.may_be_running
         if protected:
             with suppress(RtpError):  # a stack that is being deleted after all takes no protection
-                stacks.protect(aws, stack_id, on=True)
+                stacks.protect(target.aws, target.stack_id, on=True)
         raise
-    removed.begun = True
+    operation.deletion_begun = True
 
 
-def _emptied(aws: Aws, names: Sequence[str], removed: Removed) -> Iterator[Step]:
-    """All at once; whoever breaks off waits for the batches under way only."""
+def _empty(target: Target, operation: Operation, names: Sequence[str]) -> Iterator[Step]:
+    """Empty the buckets side by side; a run that is broken off waits only for the batches that were sent."""
     if not names:
         return
     yield Phase("emptying buckets")
-    aws.connect("s3")
+    target.aws.connect("s3")
     stop = threading.Event()
     deleted: dict[str, list[int]] = {name: [] for name in names}
     try:
         with ThreadPoolExecutor(len(names)) as pool:
             try:
-                jobs = {pool.submit(buckets.empty, aws, name, deleted[name].append, stop): name for name in names}
+                jobs = {pool.submit(buckets.empty, target.aws, n, deleted[n].append, stop): n for n in names}
                 for job in as_completed(jobs):
                     job.result()
                     count = sum(deleted[jobs[job]])
@@ -116,4 +93,4 @@ def _emptied(aws: Aws, names: Sequence[str], removed: Removed) -> Iterator[Step]
             finally:
                 stop.set()
     finally:
-        removed.objects += sum(map(sum, deleted.values()))
+        operation.objects_deleted += sum(map(sum, deleted.values()))

@@ -7,7 +7,6 @@ import platform
 import secrets
 import time
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from rtp.aws import api, intake
@@ -16,6 +15,7 @@ from rtp.contract import Output
 from rtp.errors import AwsError, EndpointError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
 from rtp.ops.access.lock import user
 from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.stack.operation import IntakeState
 from rtp.ops.stack.steps import Warn
 from rtp.text import times
 
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 PROBE = b"{}"  # no event: while the API is open it is answered 400, and nothing is queued
 _QUOTA_PAUSE_S = 10.0  # a 429 that asks for a longer pause is the key's quota, which says nothing of the stage
 _NAME = 40  # characters of a user or host in the mark: a stage variable has no room for more
-
-
-class State(Enum):
-    """Where a run stands with the intake. CLOSED: it is, or may be."""
-
-    UNTOUCHED = auto()
-    CLOSED = auto()
-    OPENED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +46,7 @@ class Intake:
 
     aws: Aws
     outputs: Mapping[str, str]
-    state: State = State.UNTOUCHED
+    state: IntakeState = IntakeState.UNTOUCHED
     since: int = 0
     _mark: Mark = field(
         default_factory=lambda: Mark(secrets.token_hex(8), user()[:_NAME], platform.node()[:_NAME], os.getpid(), 0)
@@ -70,13 +62,13 @@ class Intake:
             self.since = stage.server_ms  # our own clock is wrong
         if stage.mark is not None:
             yield Warn(f"The API's intake {closed_by(stage.mark)}; this drain takes that over.")
-        self.state = State.CLOSED
+        self.state = IntakeState.CLOSED
         self._mark = Mark(self._mark.token, self._mark.user, self._mark.host, self._mark.pid, self.since)
         intake.close(self.aws, *self._place, stage, self._mark)
 
     def check(self) -> None:
         """Raises RefusedError when somebody else has opened the intake, or taken it over."""
-        if self.state is not State.CLOSED:
+        if self.state is not IntakeState.CLOSED:
             return
         stage = self._stage()
         if stage is not None and not (stage.closed and self._is_ours(stage)):
@@ -89,14 +81,14 @@ class Intake:
 
     def open_again(self) -> None:
         """Restore the limits that applied before, unless somebody else did or has the intake now."""
-        if self.state is not State.CLOSED:
+        if self.state is not IntakeState.CLOSED:
             return
         stage = self._stage()
         if stage is not None and self._is_ours(stage):
             intake.open_again(self.aws, *self._place, stage)
         elif stage is not None and stage.closed:
             return  # by another drain, which opens it or deletes it
-        self.state = State.OPENED
+        self.state = IntakeState.REOPENED
 
     def observe(
         self,
@@ -111,7 +103,7 @@ class Intake:
         Where that cannot be seen from here, the time it takes is waited for, and said so. Raises WaitTimeoutError
         when the API still takes requests after that time.
         """
-        if self.state is not State.CLOSED:
+        if self.state is not IntakeState.CLOSED:
             return
         ask = ask or self._ask
         began, refused, seen = clock(), 0, ""

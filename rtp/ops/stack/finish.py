@@ -1,0 +1,44 @@
+"""How a deploy ends: outputs, what CloudFormation does not restore, and a smoke event."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rtp.aws import api, stacks
+from rtp.contract import Output, queue_arn
+from rtp.ops import files
+from rtp.ops.stack.apply import smoke
+from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.steps import Outputs, Phase, Result
+from rtp.ops.stack.teardown import intake
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rtp.ops.stack.operation import Operation, Target
+    from rtp.ops.stack.options import Options
+    from rtp.ops.stack.steps import Step
+
+
+def finish(target: Target, options: Options, operation: Operation, status: str, resources: int = 0) -> Iterator[Step]:
+    """Enable the event source and open the intake where they are off, report the outputs, send a smoke event.
+
+    status: created, updated, unchanged or hotswapped. resources: how many were changed. Raises RtpError.
+    """
+    aws, environment = target.aws, target.environment
+    stack = stacks.describe(aws, target.name)
+    outputs = api.reachable(stacks.outputs_of(stack), aws) if stack else {}
+    if Output.KEY_ARN in outputs and not options.dry_run:
+        yield from hotswap.ensure_enabled(aws, queue_arn(outputs, environment.names.queue))
+        yield from intake.reopened(aws, outputs, environment.settings)
+    if options.outputs_file is not None:
+        text = json.dumps({target.name: outputs}, indent=2) + "\n"  # as the CDK CLI writes it
+        files.write(options.outputs_file, text, private=False, hint="The deploy itself is done.")
+    if outputs:
+        yield Outputs(outputs)
+    changed = status in ("created", "updated", "hotswapped")
+    if not options.dry_run and options.smoke and (changed or options.smoke_always):
+        yield Phase("sending a smoke event")
+        yield smoke.smoke(aws, outputs)
+    yield Result(status, target.name, operation.elapsed_s, resources)

@@ -1,0 +1,29 @@
+"""How to deploy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the operator chose.
+
+    rollback: whether a failed operation is rolled back.
+    smoke: send an event through afterwards; smoke_always: also where nothing had to be changed.
+    watch_alarms_s: how long after an update an alarm rolls it back; 0 disables that.
+    take_over: another project's stack may become this one's, once its name is typed.
+    """
+
+    dry_run: bool = False
+    hotswap: bool = False
+    rollback: bool = True
+    outputs_file: Path | None = None
+    smoke: bool = False
+    smoke_always: bool = False
+    watch_alarms_s: int = 0
+    take_over: bool = False

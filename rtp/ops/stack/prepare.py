@@ -1,0 +1,61 @@
+"""What a deploy does before it looks at the stack: connect, check the account and the processors, synthesise."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.contract import LOCAL_ACCOUNT
+from rtp.ops.access import guard
+from rtp.ops.stack.build import bootstrap, limits, processors
+from rtp.ops.stack.build.synth import synth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+    from rtp.ops.stack.build.synth import Assembly
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where to deploy, what, and what the operator should know about it."""
+
+    aws: Aws
+    assembly: Assembly
+    warnings: tuple[str, ...]
+
+
+def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
+    """Connect, check the processors and synthesise; side by side where the account's limits need not be known first.
+
+    connect: gives AWS, and starts the embedded engine where the environment is on it. Raises RtpError.
+    """
+    warnings = []
+    with ThreadPoolExecutor(2) as pool:
+        memo = environment.state / "cdk" / "checked"
+        checked = pool.submit(processors.check, environment.processors, environment.requirements, memo=memo)
+        connected = pool.submit(_connected, environment, connect)
+        if environment.local and not environment.protected and environment.settings.reserved_concurrency is None:
+            assembly = synth(environment, account=LOCAL_ACCOUNT)
+        else:
+            aws = connected.result()
+            reserve = limits.reservation(aws, environment)
+            if reserve.warning:
+                warnings.append(reserve.warning)
+            assembly = synth(environment, account=aws.account, reserved_concurrency=reserve.concurrency)
+        if doubt := checked.result():
+            warnings.append(doubt.message)
+        return Prepared(connected.result(), assembly, tuple(warnings))
+
+
+def _connected(environment: Environment, connect: Callable[[], Aws]) -> Aws:
+    aws = connect()
+    guard.account(aws, environment)
+    if environment.local:
+        bootstrap.ensure_on_engine(aws)
+    else:
+        bootstrap.check(aws)
+    return aws

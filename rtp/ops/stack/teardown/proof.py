@@ -1,0 +1,187 @@
+"""What a destroy has left: each resource asked of its own service, and a search by name and tag."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.aws import inventory as services
+from rtp.contract import MANAGED_BY, Tag, partition
+from rtp.errors import AwsError
+from rtp.ops.access import ownership
+from rtp.ops.stack.teardown.inventory import BUCKET, KEY, KINDS, LOG_GROUP, TABLE, Item, bootstrap, connect, is_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.aws import Aws
+    from rtp.aws.stacks import Resource
+    from rtp.config import Environment
+    from rtp.ops.stack.operation import Target
+
+_SERVICES = {"dynamodb": TABLE, "s3": BUCKET, "kms": KEY}  # of the data that --keep-data keeps
+_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Something that is still there. expected: the plan said so; why: the reason, or the next step."""
+
+    kind: str
+    name: str
+    expected: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`type` proof. gone: resources that their services no longer know."""
+
+    stack: str
+    gone: int
+    left: tuple[Left, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is left that should be gone."""
+        return all(item.expected for item in self.left)
+
+
+def prove(
+    target: Target, resources: Sequence[Resource], keep: frozenset[str], *, keep_data: bool, api_id: str
+) -> Proof:
+    """Ask every resource's own service, and search by name and tag. Log groups that came back are deleted."""
+    aws, environment = target.aws, target.environment
+    connect(aws)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        states = list(pool.map(lambda r: services.state(aws, r.resource_type, r.physical_id), resources))
+    left, gone = [], 0
+    back: list[str] = []  # log groups that a function's last lines have made anew
+    for resource, state in zip(resources, states, strict=True):
+        if state is None or not state.exists:
+            gone += 1
+            continue
+        kind = KINDS.get(resource.resource_type, resource.resource_type)
+        if state.ends:
+            left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
+        elif resource.logical_id in keep:
+            left.append(Left(kind, resource.physical_id, True, "kept"))
+        # One that could not be created because it was there already is not the stack's.
+        elif resource.status == "CREATE_FAILED" and (is_data(resource.resource_type) or kind == "log group"):
+            left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
+        elif kind == "log group":
+            back.append(resource.physical_id)
+        else:
+            left.append(Left(kind, resource.physical_id, False, "should be gone"))
+    for name, others in ownership.of_others(aws, environment, {n: _log_group_arn(aws, n) for n in back}).items():
+        if others is None:
+            left.append(Left("log group", name, True, "made anew; not deleted, since its tags could not be read"))
+            continue
+        if not others:
+            services.delete_log_group(aws, name)
+        gone += 1
+    known = {r.physical_id for r in resources}
+    lenient = keep_data or environment.protected  # then an earlier life may have left something on purpose
+    strays = {n: _log_group_arn(aws, n) for n in _strays(aws, environment, api_id) if n not in known}
+    left += [
+        Left("log group", name, lenient, "not of the stack")
+        for name, others in ownership.of_others(aws, environment, strays).items()
+        if not others
+    ]
+    arns = _tagged(aws, environment, known)
+    own = (environment.names.table, environment.names.bucket(aws.account, aws.region))
+    earlier = _kept_by(environment) if any(_last(arn) in own for arn in arns) else ""
+    left += [_by_tag(aws, arn, lenient, earlier) for arn in arns]
+    left += [Left(i.kind, i.name, True, i.note) for i in bootstrap(aws)]
+    return Proof(target.name, gone, tuple(left))
+
+
+def orphans(target: Target) -> tuple[Item, ...]:
+    """What an environment without a stack has left: by its own names, and its data by their tags.
+
+    What carries the stack's tags was the stack's, and outlived it on purpose: its note says so.
+    What has one of the names and another project's tags is that project's, and is left out.
+    """
+    aws, environment = target.aws, target.environment
+    names = environment.names
+    named = [
+        Item("table", names.table),
+        Item("bucket", names.bucket(aws.account, aws.region)),
+        *(Item("log group", names.log_group(f)) for f in (names.processor, names.worker)),
+    ]
+    types = {"table": TABLE, "bucket": BUCKET, "log group": LOG_GROUP}
+    states = [services.state(aws, types[item.kind], item.name) for item in named]
+    there = {i.name: i for i, state in zip(named, states, strict=True) if state is not None and state.exists}
+    arns = {i.name: _arn(aws, i) for i in there.values()}
+    found = {n: there[n] for n, others in ownership.of_others(aws, environment, arns).items() if not others}
+    for arn in _tagged(aws, environment, set()):
+        kind, name = _SERVICES.get(arn.split(":")[2]), _last(arn)
+        if kind is None:
+            continue
+        state = services.state(aws, kind, name)
+        if state is not None and state.exists and not state.ends:
+            found[name] = Item(KINDS[kind], name, _kept_by(environment))
+    return tuple(found.values())
+
+
+def _kept_by(environment: Environment) -> str:
+    return f"kept by an earlier `rtp destroy{'' if environment.protected else ' --keep-data'}`"
+
+
+def _last(arn: str) -> str:
+    """The name at an ARN's end."""
+    return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
+    names = environment.names
+    whole = [*(names.log_group(f) for f in (names.processor, names.worker)), names.access_log_group]
+    # Another project's group may begin with the whole name of one of ours: shop-dev-worker, and shop-dev-worker-eu-api.
+    found = [name for name in whole if name in services.log_groups(aws, name)]
+    prefixes = [names.log_group(f"{names.stack}-Custom")]  # no project's name has capitals
+    if api_id:
+        prefixes.append(f"API-Gateway-Execution-Logs_{api_id}/")
+    return found + [name for prefix in prefixes for name in services.log_groups(aws, prefix)]
+
+
+def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
+    """ARNs by tag that are none of the resources which were looked at one by one."""
+    tags = {
+        Tag.PROJECT.value: environment.project,
+        Tag.ENVIRONMENT.value: environment.name,
+        Tag.MANAGED_BY.value: MANAGED_BY,
+    }
+    try:
+        found = list(services.tagged(aws, tags))
+    except AwsError as error:
+        if error.code == "access-denied":
+            return []
+        raise
+    ends = {k.rpartition("/")[2].rpartition(":")[2] for k in known}
+    return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
+
+
+def _arn(aws: Aws, item: Item) -> str:
+    if item.kind == "log group":
+        return _log_group_arn(aws, item.name)
+    start = f"arn:{partition(aws.region)}"
+    if item.kind == "bucket":
+        return f"{start}:s3:::{item.name}"
+    return f"{start}:dynamodb:{aws.region}:{aws.account}:table/{item.name}"
+
+
+def _log_group_arn(aws: Aws, name: str) -> str:
+    return f"arn:{partition(aws.region)}:logs:{aws.region}:{aws.account}:log-group:{name}"
+
+
+def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:
+    """earlier: why the data of an earlier life are still there; empty where none are."""
+    if ":kms:" in arn:
+        state = services.state(aws, KEY, arn)
+        if state is not None and state.ends:
+            return Left("key", arn.rpartition("/")[2], True, f"of an earlier deploy, will be deleted on {state.ends}")
+    kind = _SERVICES.get(arn.split(":")[2])
+    if earlier and kind is not None:
+        return Left(KINDS[kind], _last(arn), True, earlier)
+    return Left("", arn, lenient, "carries the stack's tags")
