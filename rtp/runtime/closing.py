@@ -117,5 +117,5 @@ def _hide(invocation: Invocation, received: Received, outcome: Outcome) -> None:
         return
     message = f"the message is visible again in {seconds} s" if seconds else "the message is visible again at once"
     if delivery.is_last and not seconds:
-        message = "this was the last attempt: SQS moves the message to the DLQ"
+        message = "the last attempt: SQS moves the message to the DLQ"
     received.log(logs.info, "delayed", message, seconds=seconds)

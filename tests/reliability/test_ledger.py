@@ -64,7 +64,8 @@ def test_workers_killed_with_poison_and_duplicates(
     assert len(burnt) <= count / 20  # good events whose attempts the kills used up; nothing of them is lost
     for record in rig.records():
         if record["id"] in burnt:
-            assert record["status"] == "dead", record
+            # processed: its worker was killed after the write and before its answer, or another copy came through
+            assert record["status"] in ("dead", "processed"), record
     account(ledger, len(killed), "kills")
 
 
