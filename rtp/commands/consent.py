@@ -1,48 +1,46 @@
-"""Consent before events move: the account must be right, and a protected environment's name is typed."""
+"""Consent before events are moved or deleted: the account is checked, and a protected stack's name is typed."""
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands.options import Yes, option_group
 from rtp.ops.access import guard
 
 if TYPE_CHECKING:
     from rtp.commands.session import Session
 
-Confirm = Annotated[
-    str | None, typer.Option("--confirm", metavar="STACK", help="The stack's name, where a protected one asks for it.")
-]
+
+class Impact(Enum):
+    """What a command does to events, which decides how consent is given."""
+
+    SELECTED = auto()  # moves events that were named one by one: asks only in a protected environment
+    MANY = auto()  # moves more than that: asks where there is a terminal
+    LASTING = auto()  # deletes messages or repeats effects: without a terminal it needs --yes
 
 
-def ask(session: Session, question: str, *, wide: bool, yes: bool, confirm: str | None) -> None:
-    """Go on only with consent. wide: it touches more than what was named one by one."""
-    environment = session.environment
+@option_group
+class Approval:
+    """The options that answer a question before it is asked."""
+
+    yes: Yes = False
+    confirm: Annotated[
+        str | None, typer.Option("--confirm", metavar="STACK", help="Confirm with the stack's name, if protected.")
+    ] = None
+
+
+def ask(session: Session, question: str, approval: Approval, impact: Impact) -> None:
+    """Return with consent. Raises RefusedError without it, in another account, or for another stack's name."""
+    environment, out = session.environment, session.out
     stack = environment.names.stack
-    guard.named(environment, confirm)
+    guard.named(environment, approval.confirm)
     guard.account(session.aws, environment)
-    if environment.protected and wide:
-        session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
-    elif environment.protected or (wide and session.out.interactive):
-        session.out.confirm(f"{question} in {stack}?", yes=yes)
-    _recheck(session)
-
-
-def ask_always(session: Session, question: str, *, yes: bool, confirm: str | None) -> None:
-    """As `ask`, for what destroys: without a terminal and without --yes it is refused everywhere."""
-    environment = session.environment
-    stack = environment.names.stack
-    guard.named(environment, confirm)
-    guard.account(session.aws, environment)
-    if environment.protected:
-        session.out.confirm_name(f"{question} in {stack}?", stack, given=confirm)
-    else:
-        session.out.confirm(f"{question} in {stack}?", yes=yes)
-    _recheck(session)
-
-
-def _recheck(session: Session) -> None:
-    """A prompt can wait for an answer for hours, and the stack be another's by then."""
-    if session.out.interactive:
+    if environment.protected and impact is not Impact.SELECTED:
+        out.confirm_name(f"{question} in {stack}?", stack, given=approval.confirm)
+    elif environment.protected or impact is Impact.LASTING or (impact is Impact.MANY and out.interactive):
+        out.confirm(f"{question} in {stack}?", yes=approval.yes)
+    if out.interactive:  # the prompt may have waited for hours, and another project may have taken the stack over
         session.recheck()

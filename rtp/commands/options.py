@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from typing import Annotated, Any
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +15,7 @@ from rtp.commands.session import Session
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
+_T = TypeVar("_T")
 _WHERE = "Where"
 _OUTPUT = "Output"
 
@@ -58,13 +60,28 @@ _COMMON = {
 }
 
 
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
+def option_group(cls: type[_T]) -> type[_T]:
+    """Make a class of options that belong together. `with_session` gives a command its parameters of such classes."""
+    return dataclass(frozen=True, slots=True, kw_only=True)(cls)
+
+
 def with_session(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command that takes a Session first the common options, and a Session made of them.
 
-    Typer reads the wrapper's signature, so every such command has the same six options and cannot forget one.
+    Typer reads the wrapper's signature, so every such command has the same six options and cannot forget one. The
+    fields of an option group are options of their own there.
     """
     hints = typing.get_type_hints(command, include_extras=True)
-    own = list(inspect.signature(command).parameters.values())[1:]
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for parameter in list(inspect.signature(command).parameters.values())[1:]:
+        hint = hints[parameter.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            groups[parameter.name] = hint
+            parameters += _options_of(hint)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint))
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
@@ -78,17 +95,31 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
             query=given.pop("query"),
             where={name.replace("_", "-"): value for name, value in where.items()},
         )
+        for name, group in groups.items():
+            given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
         command(Session(overrides, out), **given)
 
-    extra = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "json" else None)
-        for name in _COMMON
+    parameters += [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "json" else None, annotation=annotation
+        )
+        for name, annotation in _COMMON.items()
     ]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + extra
-    annotations = {p.name: hints[p.name] for p in own} | _COMMON
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(annotation=annotations[p.name]) for p in parameters]
-    )
-    run.__annotations__ = annotations
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del run.__wrapped__
     return run
+
+
+def _options_of(group: type) -> list[inspect.Parameter]:
+    """A parameter for each field of an option group."""
+    hints = typing.get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            option.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if option.default is MISSING else option.default,
+            annotation=hints[option.name],
+        )
+        for option in fields(group)
+    ]

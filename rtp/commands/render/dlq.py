@@ -1,4 +1,4 @@
-"""How the dead-letter queue and its repair look to people."""
+"""Render DLQ messages and what redrive, purge and undo did."""
 
 from __future__ import annotations
 
@@ -30,44 +30,62 @@ from rtp.text.elements import (
 if TYPE_CHECKING:
     from rtp.ops.dlq.inspect import Inspection
     from rtp.ops.dlq.messages import DlqMessage
-    from rtp.ops.dlq.purge import Purged
-    from rtp.ops.dlq.repair import Repair
+    from rtp.ops.dlq.purge import Deleted, Purged
+    from rtp.ops.dlq.redrive import Report, Step
     from rtp.ops.dlq.undo import Undone
+    from rtp.text.elements import Line
 
 _ROWS = 20
 _BODY_CHARACTERS = 4000
 _REASONS = 5
 
 
+def read(count: int) -> Line:
+    """Progress of an inspection: the number of messages read."""
+    return line(dim(f"{count:,} read"))
+
+
+def redrive_step(step: Step) -> Line:
+    """Progress of a redrive."""
+    from rtp.ops.dlq.redrive import Redriven
+
+    if isinstance(step, Redriven):
+        return line(f"{step.count:,} redriven")
+    record = step.record
+    status = f"{record['id']}: {record['status']}, attempt {record.get('attempt_count', '')}"
+    return line(dim(status), f"  {cause(record.get('error'))}")
+
+
+def purge_step(step: Deleted) -> Line:
+    """Progress of a purge."""
+    return line(f"{step.count:,} deleted")
+
+
 def inspection(found: Inspection) -> list[Element]:
-    """Causes first, then the messages; one alone is shown whole."""
-    if not found.messages:
-        said = "is empty" if not found.depth else f"has about {found.depth:,} dead, none of which match"
-        return [line(name(found.queue), f" {said}")]
-    oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in found.messages))
-    part = f"{len(found.messages):,} of " if len(found.messages) != found.depth else ""
-    counted = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
-    elements: list[Element] = [line(name(found.queue), f"  {counted}")]
-    if len(found.messages) == 1:
-        return elements + _whole(found.messages[0])
-    elements.append(Heading("Why"))
-    elements.append(
-        Table((Column("COUNT", right=True), Column("ERROR", fold=True)), [(g.count, g.error) for g in found.groups])
-    )
-    elements.append(Heading("Messages"))
-    elements.append(dlq_messages(found.messages[:_ROWS]))
-    if len(found.messages) > _ROWS:
-        elements.append(
-            dim(f"and {len(found.messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json")
-        )
+    """Counts by cause, then the messages; a single message with its body."""
+    messages = found.messages
+    if not messages:
+        state = "is empty" if not found.depth else f"has about {many(found.depth, 'message')}, none of which match"
+        return [line(name(found.queue), f" {state}")]
+    oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in messages))
+    part = f"{len(messages):,} of " if len(messages) != found.depth else ""
+    count = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
+    elements: list[Element] = [line(name(found.queue), f"  {count}")]
+    if len(messages) == 1:
+        return elements + _whole(messages[0])
+    causes = [(group.count, group.error) for group in found.groups]
+    elements += [Heading("Why"), Table((Column("COUNT", right=True), Column("ERROR", fold=True)), causes)]
+    elements += [Heading("Messages"), dlq_messages(messages[:_ROWS])]
+    if len(messages) > _ROWS:
+        elements.append(dim(f"and {len(messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json"))
     return elements
 
 
-def dlq_messages(some: list[DlqMessage]) -> Table:
-    """Messages, a row each."""
+def dlq_messages(messages: list[DlqMessage]) -> Table:
+    """A row per message."""
     rows = [
         (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), cause(json_values.plain(m.error)))
-        for m in some
+        for m in messages
     ]
     return Table(
         (
@@ -104,92 +122,91 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
         ),
         Heading("Body"),
         Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
-        *next_step("next  ", suggest.command("rtp", "show", values=(dlq_message.id,)), "its whole story"),
+        *next_step("next  ", suggest.command("rtp", "show", values=(dlq_message.id,)), "record, logs and trace"),
     ]
 
 
-def repair(done: Repair) -> list[Element]:
-    """What went, what did not and why."""
-    if done.dry_run:
-        return _dry(done)
+def redrive(report: Report) -> list[Element]:
+    """What was redriven, what was not and why, and the outcomes."""
+    if report.dry_run:
+        return _dry_run(report)
     elements: list[Element] = []
-    if done.canary and done.canary["status"] != "processed":
-        elements.append(line(bad("stopped: "), name(str(done.canary["id"])), f" {done.stopped or 'interrupted'}"))
-        elements.append(line("the rest, if there is any, was left in the dead-letter queue", indent=2))
-    elif not done.redriven and not done.failed:
-        return _missing(done.missing) or [line("no message to put back")]
+    if report.canary and report.canary.status != "processed":
+        elements.append(line(bad("stopped: "), name(report.canary.id), f" {report.stopped or 'interrupted'}"))
+        elements.append(line("any other messages were left in the dead-letter queue", indent=2))
+    elif not report.redriven and not report.failed:
+        return _missing(report.missing) or [line("no messages to redrive")]
     else:
-        elements.append(line(good(f"{done.redriven:,} put back"), f" {_types(done)}"))
-    if done.outcomes and not done.stopped:
-        told = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(done.outcomes.items()))
-        elements.append(line("since then: ", told, warn(f"  {done.pending:,} not yet") if done.pending else ""))
-    elements += _reasons(done) + _missing(done.missing)
-    if done.kept:
-        elements.append(
-            line(warn(f"{done.kept} are still in the DLQ too; "), "the next redrive takes them, and none runs twice")
-        )
-    if done.died_again:
-        elements.append(line(warn(f"{done.died_again} are in the DLQ again already; "), "one pass moves each once"))
-    if done.redriven > len(done.dead):
-        elements.append(
-            line(dim(f"run {done.run}; "), advice("`rtp dlq undo`"), dim(" takes back what is still waiting"))
-        )
+        elements.append(line(good(f"{report.redriven:,} redriven"), f" {_types(report)}"))
+    if report.outcomes and not report.stopped:
+        counts = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(report.outcomes.items()))
+        pending = warn(f"  {report.pending:,} pending") if report.pending else ""
+        elements.append(line("outcomes: ", counts, pending))
+    elements += _reasons(report) + _missing(report.missing)
+    if report.kept:
+        warning = warn(f"{report.kept:,} were sent but not deleted from the DLQ; ")
+        elements.append(line(warning, "the next redrive sends them again, and no event runs twice"))
+    if report.died_again:
+        returned = warn(f"{report.died_again:,} are back in the DLQ; ")
+        elements.append(line(returned, "a redrive moves each message once"))
+    if report.redriven > len(report.dead):
+        undo = advice("`rtp dlq undo`")
+        elements.append(line(dim(f"run {report.run}; "), undo, dim(" restores the messages that still wait")))
     return elements
 
 
-def _dry(done: Repair) -> list[Element]:
-    if not done.messages:
-        return _missing(done.missing) or [line("no message would go back")]
-    rows = [(name(m.id), m.type, m.message_id) for m in done.messages[:_ROWS]]
-    elements: list[Element] = [line(f"{len(done.messages):,} would go back"), Table(("ID", "TYPE", "MESSAGE"), rows)]
-    if len(done.messages) > _ROWS:
-        elements.append(dim(f"and {len(done.messages) - _ROWS:,} more"))
-    return elements + _missing(done.missing)
+def _dry_run(report: Report) -> list[Element]:
+    if not report.messages:
+        return _missing(report.missing) or [line("no messages would be redriven")]
+    rows = [(name(m.id), m.type, m.message_id) for m in report.messages[:_ROWS]]
+    count = f"{many(len(report.messages), 'message')} would be redriven"
+    elements: list[Element] = [line(count), Table(("ID", "TYPE", "MESSAGE"), rows)]
+    if len(report.messages) > _ROWS:
+        elements.append(dim(f"and {len(report.messages) - _ROWS:,} more"))
+    return elements + _missing(report.missing)
 
 
 def _missing(ids: list[str]) -> list[Element]:
-    elements: list[Element] = [line(bad(asked), " is not in the dead-letter queue") for asked in ids[:_ROWS]]
+    elements: list[Element] = [line(bad(event_id), " is not in the dead-letter queue") for event_id in ids[:_ROWS]]
     return [*elements, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else elements
 
 
-def _types(done: Repair) -> str:
-    counted = Counter(m.type or "?" for m in done.messages).most_common(_REASONS)
-    return "(" + ", ".join(f"{n:,} {kind}" for kind, n in counted) + ")" if counted else ""
+def _types(report: Report) -> str:
+    counts = Counter(m.type or "?" for m in report.messages).most_common(_REASONS)
+    return "(" + ", ".join(f"{n:,} {event_type}" for event_type, n in counts) + ")" if counts else ""
 
 
-def _reasons(done: Repair) -> list[Element]:
-    counted: Counter[str] = Counter()
-    example: dict[str, str] = {}
-    for failed in done.failed:
-        counted[f"not put back: {failed['error']}"] += 1
-        example.setdefault(f"not put back: {failed['error']}", failed["id"])
-    for record in done.dead if not done.stopped else ():
-        reason = "dead again: " + cause(record.get("error"))
-        counted[reason] += 1
-        example.setdefault(reason, str(record["id"]))
+def _reasons(report: Report) -> list[Element]:
+    """The most frequent errors, each with the id of one event."""
+    ids: dict[str, list[str]] = {}
+    for failure in report.failed:
+        ids.setdefault(f"not redriven: {failure.error}", []).append(failure.id)
+    for record in report.dead if not report.stopped else ():
+        ids.setdefault(f"dead again: {cause(record.get('error'))}", []).append(str(record["id"]))
     return [
-        line(bad(f"{n:,} × "), reason, dim(f"  such as {example[reason]}"), indent=2)
-        for reason, n in counted.most_common(_REASONS)
+        line(bad(f"{len(some):,} × "), reason, dim(f"  such as {some[0]}"), indent=2)
+        for reason, some in sorted(ids.items(), key=lambda item: -len(item[1]))[:_REASONS]
     ]
 
 
-def purged(done: Purged) -> list[Element]:
-    """What was deleted and where its backup is."""
-    if not done.deleted:
-        return _missing(done.missing) or [line("nothing was deleted")]
+def purged(result: Purged) -> list[Element]:
+    """What was deleted, and the backup."""
+    if not result.deleted:
+        return _missing(result.missing) or [line("no messages were deleted")]
+    not_deleted = warn(f", {result.kept:,} not deleted by SQS") if result.kept else ""
     return [
-        *_missing(done.missing),
-        line(good(f"{done.deleted:,} deleted"), warn(f", {done.kept} kept by SQS") if done.kept else ""),
-        line(dim("backup "), done.backup, advice("; `rtp dlq undo` puts them back"), indent=2),
+        *_missing(result.missing),
+        line(good(f"{result.deleted:,} deleted"), not_deleted),
+        line(dim("backup "), result.backup, advice("; `rtp dlq undo` restores the messages"), indent=2),
     ]
 
 
-def undone(done: Undone) -> list[Element]:
+def undone(result: Undone) -> list[Element]:
     """What became of a run's messages."""
     parts = [
-        (done.processed, "processed meanwhile, and stay"),
-        (done.dead, "dead again, and back by themselves"),
-        (done.elsewhere, "being processed now, or back already"),
+        (result.processed, "processed meanwhile, not restored"),
+        (result.dead, "dead again, in the dead-letter queue already"),
+        (result.elsewhere, "being processed now, or restored earlier"),
     ]
-    elements: list[Element] = [line(good(f"{done.back:,} back in the dead-letter queue"), dim(f"  {done.run}"))]
-    return elements + [line(f"{n:,} {what}", indent=2) for n, what in parts if n]
+    first = line(good(f"{result.back:,} restored to the dead-letter queue"), dim(f"  {result.run}"))
+    return [first, *(line(f"{n:,} {what}", indent=2) for n, what in parts if n)]

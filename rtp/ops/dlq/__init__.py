@@ -1,1 +1,1 @@
-"""The dead-letter queue: looking, putting back, taking back."""
+"""The dead-letter queue (DLQ): inspect it, redrive or purge its messages, undo a redrive or purge."""

@@ -1,4 +1,4 @@
-"""Let the operator fix events in an editor before they go back."""
+"""Edit events in the operator's editor before they are redriven."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rtp.ops.dlq.messages import DlqMessage
 
-MOST = 200
+MAX_MESSAGES = 200
 
 
 def edited(
@@ -28,53 +28,69 @@ def edited(
     environ: Mapping[str, str] = os.environ,
     call: Callable[[list[str]], int] = subprocess.call,
 ) -> dict[str, str]:
-    """Message id -> the event to send: as it was where it was not touched; left out where it was deleted.
+    """Open the events in $VISUAL or $EDITOR. Returns message id -> event text to send.
 
-    Raises UsageError on what is not an event any more; the file then stays, and its name is in the hint.
+    An event that was not touched keeps its text to the byte; one that was deleted from the file is left out.
+    Raises UsageError for a text that is not an event; the file is then kept, and the hint names it.
     """
-    if len(dlq_messages) > MOST:
+    if len(dlq_messages) > MAX_MESSAGES:
         raise UsageError(
-            f"{len(dlq_messages)} messages are too many for one file.", hint=f"At most {MOST}: use --limit."
+            f"{len(dlq_messages)} messages are too many to edit in one file.",
+            hint=f"Select at most {MAX_MESSAGES}, for example with --limit.",
         )
-    command = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+    before = {dlq_message.message_id: _value(dlq_message) for dlq_message in dlq_messages}
+    path = _write(before)
     try:
-        argv = shlex.split(command)
-    except ValueError as error:
-        raise ConfigError(f"The editor {command!r} cannot be read: {error}.", hint="Set EDITOR.") from None
-    before = {dlq_message.message_id: _shown(dlq_message) for dlq_message in dlq_messages}
-    path = _written(before)
-    try:
-        code = call([*argv, str(path)])
-    except OSError as error:
+        _run_editor(path, environ, call)
+    except (ConfigError, RefusedError):
         path.unlink()
-        raise ConfigError(f"The editor {command!r} cannot be run: {error.strerror}.", hint="Set EDITOR.") from None
-    if code != 0:
-        path.unlink()
-        raise RefusedError(f"The editor ended with {code}; nothing was changed.")
+        raise
     after = _read(path)
     if after == before:
         path.unlink()
-        raise RefusedError("Nothing was edited; nothing was changed.")
-    if strangers := after.keys() - before.keys():
-        raise UsageError(
-            f"{', '.join(sorted(strangers))} is no message that was to be edited; nothing was changed.",
-            hint=f"Leave the message ids as they are; what was edited is in {path}.",
-        )
-    bodies = {
-        dlq_message.message_id: dlq_message.event
-        if after[dlq_message.message_id] == before[dlq_message.message_id]
-        else _text(after, dlq_message)
-        for dlq_message in dlq_messages
-        if dlq_message.message_id in after
-    }
-    for dlq_message in dlq_messages:
-        if bodies.get(dlq_message.message_id, dlq_message.event) != dlq_message.event:
-            _check(bodies[dlq_message.message_id], dlq_message, path)
+        raise RefusedError("No event was edited; nothing was changed.")
+    texts = _texts(dlq_messages, before, after, path)
     path.unlink()
-    return bodies
+    return texts
 
 
-def _shown(dlq_message: DlqMessage) -> object:
+def _run_editor(path: Path, environ: Mapping[str, str], call: Callable[[list[str]], int]) -> None:
+    command = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+    try:
+        code = call([*shlex.split(command), str(path)])
+    except ValueError as error:
+        raise ConfigError(f"The editor command {command!r} is not valid: {error}.", hint="Set EDITOR.") from None
+    except OSError as error:
+        raise ConfigError(f"The editor {command!r} cannot be run: {error.strerror}.", hint="Set EDITOR.") from None
+    if code != 0:
+        raise RefusedError(f"The editor ended with exit code {code}; nothing was changed.")
+
+
+def _texts(
+    dlq_messages: Sequence[DlqMessage], before: Mapping[str, object], after: Mapping[str, object], path: Path
+) -> dict[str, str]:
+    """The event texts to send, each checked where it was changed."""
+    if unknown := after.keys() - before.keys():
+        raise UsageError(
+            f"{', '.join(sorted(unknown))} is not among the edited messages; nothing was changed.",
+            hint=f"Do not change message ids. Your edits are in {path}.",
+        )
+    texts: dict[str, str] = {}
+    for dlq_message in dlq_messages:
+        message_id = dlq_message.message_id
+        if message_id not in after:
+            continue
+        if after[message_id] == before[message_id]:
+            texts[message_id] = dlq_message.event
+            continue
+        value = after[message_id]
+        texts[message_id] = value if isinstance(value, str) else json_values.dumps(value)
+        _check(texts[message_id], dlq_message, path)
+    return texts
+
+
+def _value(dlq_message: DlqMessage) -> object:
+    """The event as JSON; its text where it is not JSON."""
     try:
         value: object = json_values.loads(dlq_message.event)
     except (ValueError, RecursionError):
@@ -82,12 +98,7 @@ def _shown(dlq_message: DlqMessage) -> object:
     return value
 
 
-def _text(after: Mapping[str, object], dlq_message: DlqMessage) -> str:
-    value = after[dlq_message.message_id]
-    return value if isinstance(value, str) else json_values.dumps(value)
-
-
-def _written(events: Mapping[str, object]) -> Path:
+def _write(events: Mapping[str, object]) -> Path:
     handle, name = tempfile.mkstemp(prefix="rtp-redrive-", suffix=".json")  # readable by its owner alone
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(json_values.dumps(events, indent=2) + "\n")
@@ -98,29 +109,35 @@ def _read(path: Path) -> dict[str, object]:
     try:
         value = json_values.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise RefusedError(f"What was edited cannot be read: {error.strerror}; nothing was changed.") from None
+        raise RefusedError(f"The edited file cannot be read: {error.strerror}; nothing was changed.") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"What was edited is not JSON: {error}; nothing was changed.", hint=f"It is in {path}."
+            f"The edited file is not JSON: {error}; nothing was changed.", hint=f"Your edits are in {path}."
         ) from None
     if not isinstance(value, dict):
-        raise UsageError("What was edited is not an object of events by message id.", hint=f"It is in {path}.")
+        raise UsageError(
+            "The edited file is not a JSON object of events by message id; nothing was changed.",
+            hint=f"Your edits are in {path}.",
+        )
     return value
 
 
-def _check(body: str, dlq_message: DlqMessage, path: Path) -> None:
+def _check(text: str, dlq_message: DlqMessage, path: Path) -> None:
+    hint = f"Your edits are in {path}."
     try:
-        made = parse(body, dlq_message.fallback)
+        event = parse(text, dlq_message.fallback)
     except InvalidEventError as error:
         raise UsageError(
-            f"{dlq_message.id} as edited is not an event: {error}; nothing was changed.", hint=f"It is in {path}."
+            f"The edited {dlq_message.id} is not an event: {error}; nothing was changed.", hint=hint
         ) from None
-    if dlq_message.id and made.identity != dlq_message.identity:
+    if dlq_message.id and event.identity != dlq_message.identity:
         raise UsageError(
-            f"{dlq_message.id} as edited would be another event, {made.id} of {made.timestamp}; nothing was changed.",
-            hint=f"Leave id and timestamp as they are; what was edited is in {path}.",
+            f"The edited {dlq_message.id} would be another event, {event.id} of {event.timestamp}; "
+            "nothing was changed.",
+            hint=f"Do not change id and timestamp. {hint}",
         )
-    if len(wire.message_body(body).encode()) > wire.MAX_BODY_BYTES:
+    if len(wire.message_body(text).encode()) > wire.MAX_BODY_BYTES:
         raise UsageError(
-            f"{dlq_message.id} as edited is larger than {wire.MAX_BODY_BYTES:,} bytes.", hint=f"It is in {path}."
+            f"The edited {dlq_message.id} is larger than {wire.MAX_BODY_BYTES:,} bytes; nothing was changed.",
+            hint=hint,
         )

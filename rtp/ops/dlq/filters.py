@@ -1,4 +1,4 @@
-"""Which dead messages an operator means."""
+"""Filters over DLQ messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 from rtp.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rtp.ops.dlq.messages import DlqMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which messages; every filter that is given must hold. since: epoch ms of first_seen. grep: over the body."""
+    """Conditions that a message must all meet; without any, every message matches.
+
+    error: part of the error, or its whole signature. grep: searched in the body. since: epoch ms of first_seen.
+    """
 
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
@@ -24,12 +29,12 @@ class Filters:
     message_ids: frozenset[str] | None = None
 
     @property
-    def all(self) -> bool:
-        """Whether nothing is left out."""
+    def is_empty(self) -> bool:
+        """Whether every message matches."""
         return self == Filters()
 
-    def __call__(self, dlq_message: DlqMessage) -> bool:
-        """Whether it is one of them."""
+    def match(self, dlq_message: DlqMessage) -> bool:
+        """Whether a message meets every condition."""
         cause = f"{dlq_message.error.type}: {dlq_message.error.message}"
         return (
             (not self.ids or dlq_message.id in self.ids)
@@ -40,10 +45,22 @@ class Filters:
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
 
+    def select(self, dlq_messages: Iterable[DlqMessage]) -> list[DlqMessage]:
+        """The messages that match, in the same order."""
+        return [dlq_message for dlq_message in dlq_messages if self.match(dlq_message)]
+
+    def missing(self, ids: Iterable[str]) -> list[str]:
+        """The event ids that this filter names and that are not among `ids`."""
+        present = set(ids)
+        return [event_id for event_id in self.ids if event_id not in present]
+
 
 def pattern(text: str | None) -> re.Pattern[str] | None:
-    """A --grep option as a regular expression. Raises UsageError."""
+    """Compile a --grep option. Raises UsageError."""
     try:
         return None if text is None else re.compile(text)
     except re.error as error:
-        raise UsageError(f"--grep: {error} in {text!r}.", hint="It is a regular expression.") from None
+        raise UsageError(
+            f"--grep: {text!r} is not a regular expression: {error}.",
+            hint="Escape special characters with a backslash.",
+        ) from None

@@ -1,4 +1,4 @@
-"""What is in the dead-letter queue and why; nothing is consumed."""
+"""Read the DLQ without consuming it, and group its messages by cause."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq import peek
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
 
+UNLIMITED = 10_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How many messages died of one cause."""
+    """The number of messages with the same error signature."""
 
     error: str
     count: int
@@ -29,7 +31,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`dlq inspect --json`. depth: all that SQS says is there; the messages: those that were looked at and wanted."""
+    """`dlq inspect --json`. depth: SQS's count of all messages. messages: those read that match the filters."""
 
     queue: str
     depth: int
@@ -37,31 +39,31 @@ class Inspection:
     groups: list[Group]
 
 
-def depth(aws: Aws, outputs: dict[str, str]) -> int:
-    """How many messages SQS says are there, those in somebody's hands included."""
+def depth(aws: Aws, outputs: Mapping[str, str]) -> int:
+    """SQS's approximate count of the DLQ's messages, those in flight included."""
     return queues.depth(aws, outputs[Output.DLQ_URL]).total
 
 
 def inspect(
     aws: Aws,
-    outputs: dict[str, str],
+    outputs: Mapping[str, str],
+    filters: Filters,
     *,
-    wanted: Filters,
     limit: int,
     stop: Stop,
     notify: Callable[[int], None] = lambda _: None,
 ) -> Inspection:
-    """Look at the queue until `limit` wanted messages were seen, or all were."""
+    """Read the DLQ until `limit` messages match or all were read. notify: called with the number of messages read."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    said = depth(aws, outputs)
-    dlq_messages: list[DlqMessage] = []
+    count = depth(aws, outputs)
+    matching: list[DlqMessage] = []
 
     def enough(new: list[queues.Message]) -> bool:
-        dlq_messages.extend(dlq_message for dlq_message in dlq.joined(aws, table, new) if wanted(dlq_message))
-        return len(dlq_messages) >= limit
+        matching.extend(filters.select(dlq.joined(aws, table, new)))
+        return len(matching) >= limit
 
-    seen = peek.peek(aws, url, limit=said * 2 + 10, stop=stop, enough=enough, notify=notify)
-    dlq_messages.sort(key=lambda dlq_message: (dlq_message.first_seen, dlq_message.message_id))
-    shown = dlq_messages[:limit]
-    groups = [Group(error, count) for error, count in dlq.grouped(shown)]
-    return Inspection(url.rsplit("/", 1)[-1], max(said, len(seen)), shown, groups)
+    messages = peek.peek(aws, url, limit=count * 2 + 10, stop=stop, enough=enough, notify=notify)
+    matching.sort(key=lambda dlq_message: (dlq_message.first_seen, dlq_message.message_id))
+    shown = matching[:limit]
+    groups = [Group(error, number) for error, number in dlq.grouped(shown)]
+    return Inspection(url.rsplit("/", 1)[-1], max(count, len(messages)), shown, groups)

@@ -1,6 +1,7 @@
-"""What a repair took out of a queue, written down before it is taken, so that it can be put back and a killed run told.
+"""Write-ahead log of redrive and purge.
 
-`.rtp/dlq/ENV/RUN.jsonl`, readable by its owner alone: a head, then a line for each step of each message.
+Every message is recorded before it is removed, so that `dlq undo` can restore it and a killed run is recognised.
+A journal is `.rtp/dlq/ENV/RUN.jsonl`, readable by its owner alone: a head, then a line per step of each message.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws.queues import Attributes, Outgoing
+from rtp.aws.queues import Outgoing
 from rtp.errors import ConfigError, NotFoundError
 from rtp.runtime.event import Identity
 from rtp.text import json_values, times
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.dlq.target import Target
 
 
 @dataclass(slots=True)
 class Entry:
-    """A message of a run, with all that is needed to send it again as it was."""
+    """A message of a run: what is needed to send it again unchanged, and which steps were recorded for it.
+
+    sent_id: id of the message that a redrive sent to the queue.
+    """
 
     message_id: str
     identity: Identity
@@ -41,26 +46,34 @@ class Entry:
 
 @dataclass(slots=True)
 class Journal:
-    """A run that was written down. what: redrive or purge; stack and account: where."""
+    """A recorded run. what: `redrive` or `purge`; entries: by message id."""
 
     run: str
     what: str
     stack: str
     account: str
-    started: int
     path: Path
     entries: dict[str, Entry] = field(default_factory=dict)
 
 
 class Writer:
-    """Writes a run down as it happens, from any number of threads. sync: to the disk itself, before a deletion."""
+    """Appends the steps of a new run, from any number of threads. The file is created with the first message.
 
-    def __init__(self, folder: Path, *, what: str, stack: str, account: str, sync: bool = False) -> None:
+    sync: flush each step to the disk itself, for a run that deletes the only copy.
+    """
+
+    def __init__(self, target: Target, what: str, *, sync: bool = False) -> None:
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
-        self.path = folder / f"{self.run}.jsonl"
+        self.path = target.journals / f"{self.run}.jsonl"
         self._sync = sync
         self._lock = threading.Lock()
-        self._head = {"step": "head", "what": what, "stack": stack, "account": account, "started": times.now_ms()}
+        self._head = {
+            "step": "head",
+            "what": what,
+            "stack": target.stack,
+            "account": target.account,
+            "started": times.now_ms(),
+        }
         self._file: Any = None
 
     def __enter__(self) -> Writer:
@@ -70,8 +83,8 @@ class Writer:
         if self._file is not None:
             self._file.close()
 
-    def took(self, dlq_messages: Iterable[DlqMessage]) -> None:
-        """These messages are about to be moved or deleted."""
+    def taken(self, dlq_messages: Iterable[DlqMessage]) -> None:
+        """Record messages before they are moved or deleted. Raises ConfigError where the file cannot be created."""
         self._write(
             {
                 "step": "took",
@@ -80,19 +93,19 @@ class Writer:
                 "timestamp": dlq_message.identity.timestamp,
                 "type": dlq_message.type,
                 "body": dlq_message.body,
-                "attributes": {name: _written(value) for name, value in dlq_message.message.attributes.items()},
+                "attributes": {name: _to_text(value) for name, value in dlq_message.message.attributes.items()},
                 "trace_header": dlq_message.message.trace_header,
             }
             for dlq_message in dlq_messages
         )
 
     def sent(self, ids: dict[str, str]) -> None:
-        """These messages were sent on; message id in the DLQ to the new message's."""
+        """Record that messages were sent to the queue: DLQ message id -> id of the new message."""
         self._write({"step": "sent", "message_id": old, "sent_id": new} for old, new in ids.items())
 
     def deleted(self, message_ids: Iterable[str]) -> None:
-        """These messages are out of the DLQ."""
-        self._write({"step": "deleted", "message_id": m} for m in message_ids)
+        """Record that messages were deleted from the DLQ."""
+        self._write({"step": "deleted", "message_id": message_id} for message_id in message_ids)
 
     def _write(self, lines: Iterable[dict[str, Any]]) -> None:
         text = "".join(json_values.dumps(line) + "\n" for line in lines)
@@ -109,32 +122,32 @@ class Writer:
 
 
 def folder(state: Path, env: str) -> Path:
-    """Where an environment's runs are written down."""
+    """The folder of an environment's journals."""
     return state / "dlq" / env
 
 
 def load(place: Path, run: str | None) -> Journal:
-    """A run by its name, or the last one that moved anything. Raises NotFoundError."""
+    """Read the journal of a run by its name, or the latest one. Raises NotFoundError."""
     files = sorted(place.glob("*.jsonl")) if place.is_dir() else []
     if run is not None:
-        files = [f for f in files if f.stem == run]
+        files = [file for file in files if file.stem == run]
     if not files:
         what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
-        raise NotFoundError(f"{what} in {place}.", hint="Runs are kept on the machine they were done on.")
-    return read(files[-1])
+        raise NotFoundError(f"{what} in {place}.", hint="Journals stay on the machine on which the command ran.")
+    return _read(files[-1])
 
 
-def read(path: Path) -> Journal:
-    """A run from its file; a last line that a kill cut off is left out."""
+def _read(path: Path) -> Journal:
+    """Read a journal from its file; a last line that a kill cut off is skipped. Raises NotFoundError."""
     lines = list(_lines(path))
     if not lines or lines[0].get("step") != "head":
-        raise NotFoundError(f"{path} is not the record of a run.", hint="Name another with --run.")
+        raise NotFoundError(f"{path} is not the journal of a run.", hint="Name another run with --run.")
     head = lines[0]
-    journal = Journal(path.stem, head["what"], head["stack"], head["account"], int(head["started"]), path)
+    journal = Journal(path.stem, head["what"], head["stack"], head["account"], path)
     for line in lines[1:]:
         step, message_id = line.get("step"), str(line.get("message_id"))
         if step == "took":
-            attributes = {name: _read(value) for name, value in line["attributes"].items()}
+            attributes = {name: _from_text(value) for name, value in line["attributes"].items()}
             outgoing = Outgoing(line["body"], attributes, line["trace_header"])
             identity = Identity(line["id"], int(line["timestamp"]))
             journal.entries[message_id] = Entry(message_id, identity, line["type"], outgoing)
@@ -147,11 +160,11 @@ def read(path: Path) -> Journal:
 
 
 def restored(journal: Journal, message_ids: Iterable[str]) -> None:
-    """Note that messages of a run were put back, so that nothing puts them back twice."""
+    """Record that messages of a run were restored to the DLQ, so that no undo restores them a second time."""
     with journal.path.open("ab") as file:
         for message_id in message_ids:
             journal.entries[message_id].restored = True
-            # A line of its own, also after one that a kill cut off.
+            # It begins with a line break because a kill may have cut off the line before.
             file.write(("\n" + json_values.dumps({"step": "restored", "message_id": message_id}) + "\n").encode())
 
 
@@ -162,7 +175,7 @@ def _create(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written ({error.strerror}); nothing was changed.",
-            hint="What is taken out of the queue is kept there first: give yourself write access.",
+            hint="Give yourself write access: messages are recorded there before they leave the DLQ.",
         ) from None
 
 
@@ -176,14 +189,11 @@ def _lines(path: Path) -> Iterable[dict[str, Any]]:
             yield value
 
 
-def _written(value: dict[str, Any]) -> dict[str, Any]:
+def _to_text(value: dict[str, Any]) -> dict[str, Any]:
     binary = value.get("BinaryValue")
     return value | {"BinaryValue": base64.b64encode(binary).decode()} if isinstance(binary, bytes) else value
 
 
-def _read(value: dict[str, Any]) -> dict[str, Any]:
+def _from_text(value: dict[str, Any]) -> dict[str, Any]:
     binary = value.get("BinaryValue")
     return value | {"BinaryValue": base64.b64decode(binary)} if isinstance(binary, str) else value
-
-
-__all__ = ["Attributes", "Entry", "Journal", "Writer", "folder", "load", "read", "restored"]

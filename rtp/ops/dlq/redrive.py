@@ -1,170 +1,257 @@
-"""Put dead messages back into the queue: receive, write down, send, and delete only what SQS has confirmed.
-
-A kill at any point leaves a message in one queue or in both, never in none; running again finishes, and the event's
-identity keeps a message that is in both from running twice.
-"""
+"""Redrive: move DLQ messages back to the queue, a canary first, and wait for the outcomes if requested."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from rtp.aws import queues
-from rtp.contract import Output
-from rtp.errors import RtpError
-from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq.sweep import Sweep
-from rtp.ops.work import pool
-from rtp.runtime import wire
-from rtp.runtime.event import Identity
-from rtp.text.json_values import HIDDEN
+from rtp.ops.access import lease
+from rtp.ops.dlq import inspect, journal
+from rtp.ops.dlq.move import Mover, Selection
+from rtp.ops.events import outcome
+from rtp.text.elements import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from rtp.aws import Aws
-    from rtp.aws.queues import Message
     from rtp.ops.dlq.filters import Filters
-    from rtp.ops.dlq.journal import Writer
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.dlq.move import Moved
+    from rtp.ops.dlq.target import Target
+    from rtp.ops.events.outcome import Record
     from rtp.ops.work.pool import Stop
 
-_CONCURRENCY = 4
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedriveRequest:
+    """Which messages to redrive, and how.
+
+    limit: number of messages; rate: messages per second; canary: redrive one first, the rest only if it is processed;
+    wait: for each outcome, timeout_s at the longest; edited: event texts by message id to send instead.
+    """
+
+    filters: Filters
+    limit: int | None = None
+    rate: float | None = None
+    canary: bool = True
+    wait: bool = False
+    timeout_s: float = 120.0
+    edited: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A message that went back to the queue, or did not. kept: it was sent but is still in the DLQ as well."""
+class Redriven:
+    """Step: the number of messages redriven so far."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Step: the record of a redriven event that has no outcome yet."""
+
+    record: Record
+
+
+Step = Redriven | Pending
+
+
+@dataclass(frozen=True, slots=True)
+class RedrivenMessage:
+    """A message that was redriven, or would be in a dry run. timestamp: the event's own, epoch ms."""
 
     message_id: str
     id: str
     timestamp: int
     type: str
-    error: str = field(default="", metadata=HIDDEN)
-    kept: bool = field(default=False, metadata=HIDDEN)
-    runs: int = field(default=0, metadata=HIDDEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A message that was not redriven, and why."""
+
+    message_id: str
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The message that was redriven first. status: processed, dead, or pending at the timeout or an interruption."""
+
+    id: str
+    timestamp: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """`dlq redrive --json`.
+
+    run: name of the journal. kept: messages that were sent and are still in the DLQ too. died_again: messages that
+    returned to the DLQ during the run. stopped: why only the canary was redriven. outcomes: number of events by status.
+    dead: records. pending: number of events without an outcome. missing: requested ids that are not in the DLQ.
+    """
+
+    run: str | None
+    dry_run: bool = False
+    redriven: int = 0
+    messages: list[RedrivenMessage] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    kept: int = 0
+    died_again: int = 0
+    canary: Canary | None = None
+    stopped: str = ""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    dead: list[Record] = field(default_factory=list)
+    pending: int = 0
+    missing: list[str] = field(default_factory=list)
 
     @property
-    def identity(self) -> Identity:
-        """The event's (id, timestamp)."""
-        return Identity(self.id, self.timestamp)
+    def has_failures(self) -> bool:
+        """Whether a message was not redriven, or an event died again."""
+        return bool(self.failed or self.dead or self.stopped)
 
 
-class Redrive:
-    """One pass over the dead-letter queue: what was there when it began is put back, and nothing twice."""
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """The records of events that ended, and the number of those that did not."""
 
-    def __init__(
-        self,
-        aws: Aws,
-        outputs: dict[str, str],
-        writer: Writer,
-        *,
-        wanted: Filters,
-        stop: Stop,
-        rate: float | None = None,
-        bodies: Mapping[str, str] | None = None,
-        notify: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """bodies: other events to send, by message id, as the operator edited them."""
-        self._aws = aws
-        self._dlq, self._queue, self._table = (outputs[o] for o in (Output.DLQ_URL, Output.QUEUE_URL, Output.TABLE))
-        self._writer = writer
-        self._wanted = wanted
-        self._stop = stop
-        self._rate = rate
-        self._bodies = bodies or {}
-        self._sweep = Sweep(aws, self._dlq, stop=stop, rate=rate, notify=notify, clock=clock)
-        self._ready: list[DlqMessage] = []
-        self.returned = 0  # messages of this run that were met again: they died again meanwhile
+    records: list[Record] = field(default_factory=list)
+    pending: int = 0
 
-    def move(self, limit: int | None = None) -> Iterator[Moved]:
-        """Move up to `limit` more messages; all that are left where None."""
-        size = queues.BATCH if self._rate is None else max(1, min(queues.BATCH, int(self._rate)))
-        return pool.each(
-            self._batches(limit, size),
-            self._move,
-            threads=1 if limit == 1 else _CONCURRENCY,
-            stop=self._stop,
-            abandon=lambda dlq_messages: [_moved(dlq_message, "interrupted") for dlq_message in dlq_messages],
-            rate=self._rate,
-            weigh=len,
-        )
+    @property
+    def dead(self) -> list[Record]:
+        return [record for record in self.records if record["status"] == "dead"]
 
-    def release(self) -> None:
-        """Give back what was received and not moved."""
-        self._sweep.release()
-
-    def _batches(self, limit: int | None, size: int) -> Iterator[list[DlqMessage]]:
-        dlq_messages = self._dlq_messages()
-        left = limit
-        while left is None or left > 0:
-            batch = list(islice(dlq_messages, size if left is None else min(size, left)))
-            if not batch:
-                return
-            left = None if left is None else left - len(batch)
-            yield batch
-
-    def _dlq_messages(self) -> Iterator[DlqMessage]:
-        """Wanted messages as they are received; others are held back until the end, so that each is met once."""
-        while self._ready:
-            yield self._ready.pop(0)
-        for new in self._sweep:
-            self._ready += [dlq_message for dlq_message in self._fresh(new) if self._wanted(dlq_message)]
-            while self._ready:
-                yield self._ready.pop(0)
-
-    def _fresh(self, messages: Sequence[Message]) -> list[DlqMessage]:
-        """Without those that this very run has sent and that are here again."""
-        mine = [m for m in messages if m.text(wire.REDRIVE) == self._writer.run]
-        self.returned += len(mine)
-        return dlq.joined(self._aws, self._table, [m for m in messages if m not in mine])
-
-    def _move(self, dlq_messages: list[DlqMessage]) -> list[Moved]:
-        self._writer.took(dlq_messages)
-        receipts = queues.send(self._aws, self._queue, [self._outgoing(dlq_message) for dlq_message in dlq_messages])
-        sent = [
-            (dlq_message, receipt)
-            for dlq_message, receipt in zip(dlq_messages, receipts, strict=True)
-            if not receipt.error
-        ]
-        self._writer.sent({dlq_message.message_id: receipt.message_id for dlq_message, receipt in sent})
-        kept = self._delete([dlq_message for dlq_message, _ in sent])
-        return [
-            _moved(dlq_message, receipt.error, kept=dlq_message.message_id in kept)
-            for dlq_message, receipt in zip(dlq_messages, receipts, strict=True)
-        ]
-
-    def _delete(self, dlq_messages: list[DlqMessage]) -> set[str]:
-        """Delete what was sent. Returns the message ids of what stayed."""
-        receipts = self._sweep.receipts(dlq_message.message_id for dlq_message in dlq_messages)
-        try:
-            failed = set(queues.delete(self._aws, self._dlq, list(receipts.values())))
-        except RtpError:
-            return set(receipts)
-        kept = {message_id for message_id, receipt in receipts.items() if receipt in failed}
-        self._writer.deleted(m for m in receipts if m not in kept)
-        self._sweep.drop(receipts.keys() - kept)
-        return kept
-
-    def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
-        own = {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}
-        return queues.Outgoing(
-            self._bodies.get(dlq_message.message_id, dlq_message.event),
-            dlq.attributes(dlq_message, own),
-            dlq_message.message.trace_header,
-        )
+    @property
+    def by_status(self) -> dict[str, int]:
+        statuses = [str(record["status"]) for record in self.records]
+        return {status: statuses.count(status) for status in statuses}
 
 
-def _moved(dlq_message: DlqMessage, error: str = "", *, kept: bool = False) -> Moved:
-    return Moved(
-        dlq_message.message_id,
-        dlq_message.id,
-        dlq_message.identity.timestamp,
-        dlq_message.type,
-        error,
-        kept,
-        dlq_message.runs,
+def preview(
+    target: Target, request: RedriveRequest, *, stop: Stop, notify: Callable[[int], None] = lambda _: None
+) -> Report:
+    """Report what a redrive would move; change nothing. notify: called with the number of messages read."""
+    inspection = inspect.inspect(
+        target.aws,
+        target.outputs,
+        request.filters,
+        limit=request.limit or inspect.UNLIMITED,
+        stop=stop,
+        notify=notify,
     )
+    messages = [_redriven(dlq_message) for dlq_message in inspection.messages]
+    missing = [] if stop.drain.is_set() else request.filters.missing(message.id for message in messages)
+    return Report(run=None, dry_run=True, messages=messages, missing=missing)
+
+
+def redrive(
+    target: Target, request: RedriveRequest, *, stop: Stop, notify: Callable[[str], None] = lambda _: None
+) -> Generator[Step, None, Report]:
+    """Redrive under the lease. Returns the report, also of a run that `stop` ended.
+
+    notify: called from another thread with what is waited for. Raises RefusedError where another operator holds the
+    lease, and what AWS raises.
+    """
+    with (
+        journal.Writer(target, "redrive") as writer,
+        lease.held(target.aws, target.table, "dlq redrive", stop),
+    ):
+        selection = Selection(filters=request.filters, rate=request.rate, edited=request.edited)
+        mover = Mover(target, selection, writer, stop=stop, notify=notify)
+        return (yield from _run(target, request, mover, writer.run, stop))
+
+
+def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: Stop) -> Generator[Step, None, Report]:
+    moved: list[Moved] = []
+    canary, outcomes = None, _Outcomes()
+    try:
+        if request.canary and request.limit != 1:
+            yield from _move(mover, 1, moved)
+            if first := _sent(moved):
+                outcomes = yield from _outcomes(target, request, first, stop)
+                status = str(outcomes.records[0]["status"]) if outcomes.records else "pending"
+                canary = Canary(first[0].id, first[0].identity.timestamp, status)
+        if canary is None or canary.status == "processed":
+            yield from _move(mover, None if request.limit is None else request.limit - len(_sent(moved)), moved)
+    finally:
+        mover.release()
+    stopped = ""
+    if canary is not None and canary.status != "processed":
+        stopped = _stopped(request, outcomes, stop)
+        outcomes = _Outcomes(outcomes.records, outcomes.pending if stopped else 0)
+    elif request.wait and _sent(moved):
+        outcomes = yield from _outcomes(target, request, _sent(moved), stop)
+    else:
+        outcomes = _Outcomes()
+    is_complete = not (stop.drain.is_set() or stopped or request.limit or request.edited)
+    return Report(
+        run=run,
+        redriven=len(_sent(moved)),
+        messages=[_redriven(dlq_message) for dlq_message in _sent(moved)],
+        failed=[Failure(m.message.message_id, m.message.id, m.error) for m in moved if m.error],
+        kept=sum(m.is_in_both for m in moved),
+        died_again=mover.died_again,
+        canary=canary,
+        stopped=stopped,
+        outcomes=outcomes.by_status,
+        dead=outcomes.dead,
+        pending=outcomes.pending,
+        missing=request.filters.missing(m.message.id for m in moved) if is_complete else [],
+    )
+
+
+def _move(mover: Mover, limit: int | None, moved: list[Moved]) -> Iterator[Step]:
+    for result in mover.move(limit):
+        moved.append(result)
+        yield Redriven(len(_sent(moved)))
+
+
+def _outcomes(
+    target: Target, request: RedriveRequest, dlq_messages: Sequence[DlqMessage], stop: Stop
+) -> Generator[Step, None, _Outcomes]:
+    """Wait until every event has ended again, for `timeout_s` at the longest."""
+    identities = dict.fromkeys(dlq_message.identity for dlq_message in dlq_messages)
+    records: list[Record] = []
+    polled = outcome.poll(
+        target.aws,
+        target.table,
+        identities,
+        timeout_s=request.timeout_s,
+        stop=stop,
+        has_ended=ended_since(dlq_messages),
+    )
+    for record, has_ended in polled:
+        if has_ended:
+            records.append(record)
+        else:
+            yield Pending(record)
+    return _Outcomes(records, len(identities) - len(records))
+
+
+def ended_since(dlq_messages: Sequence[DlqMessage]) -> Callable[[Record], bool]:
+    """Make a test for an event that ended after it was redriven: the record of a dead event was `dead` before, too."""
+    attempts = {dlq_message.identity: dlq_message.runs for dlq_message in dlq_messages}
+
+    def has_ended(record: Record) -> bool:
+        more_attempts = int(record.get("attempt_count", 0)) > attempts[outcome.identity(record)]
+        return (record.get("status") == "processed" or more_attempts) and outcome.has_ended(record)
+
+    return has_ended
+
+
+def _stopped(request: RedriveRequest, canary: _Outcomes, stop: Stop) -> str:
+    """Why the rest was not redriven; empty where it was interrupted."""
+    if canary.records:
+        return f"the canary died again: {cause(canary.records[0].get('error'))}"
+    return "" if stop.drain.is_set() else f"the canary had no outcome within {request.timeout_s:g} s"
+
+
+def _sent(moved: list[Moved]) -> list[DlqMessage]:
+    return [result.message for result in moved if not result.error]
+
+
+def _redriven(dlq_message: DlqMessage) -> RedrivenMessage:
+    return RedrivenMessage(dlq_message.message_id, dlq_message.id, dlq_message.identity.timestamp, dlq_message.type)

@@ -1,4 +1,4 @@
-"""Put the messages of a redrive or a purge back into the dead-letter queue, as they were."""
+"""Undo a redrive or a purge: restore its messages to the DLQ, unchanged."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
-from rtp.contract import Output
 from rtp.errors import RefusedError
+from rtp.ops.access import lease
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import peek
 from rtp.ops.dlq.sweep import Sweep
@@ -15,20 +15,18 @@ from rtp.runtime import wire
 from rtp.text.times import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rtp.aws import Aws
     from rtp.aws.queues import Message
     from rtp.ops.dlq.journal import Entry, Journal
+    from rtp.ops.dlq.target import Target
     from rtp.ops.work.pool import Stop
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What became of a run's messages.
+    """`dlq undo --json`: the number of a run's messages by what became of them.
 
-    back: put back now. processed: the event has gone through meanwhile, and stays. dead: it died again, and is back by
-    itself. elsewhere: being processed at this moment, or put back by an earlier undo.
+    back: restored by this undo. processed: their events were processed, which stays. dead: their events died again and
+    are in the DLQ already. elsewhere: being processed now, or restored by an earlier undo.
     """
 
     run: str
@@ -39,45 +37,60 @@ class Undone:
     elsewhere: int
 
 
-def check(journal: Journal, *, stack: str, account: str) -> None:
-    """Refuse a run that was done on another stack or account."""
-    if (journal.stack, journal.account) != (stack, account):
+def load(target: Target, run: str | None) -> Journal:
+    """The journal of a run, or of the latest one. Raises NotFoundError, or RefusedError for another stack's run."""
+    journal = journals.load(target.journals, run)
+    if (journal.stack, journal.account) != (target.stack, target.account):
         raise RefusedError(
-            f"{journal.run} was done on {journal.stack} in account {journal.account}, not on {stack} in {account}.",
-            hint="Name the environment it was done in with --env.",
+            f"{journal.run} ran on {journal.stack} in account {journal.account}, "
+            f"not on {target.stack} in {target.account}.",
+            hint="Name that environment with --env.",
         )
+    return journal
 
 
-def undo(aws: Aws, outputs: dict[str, str], journal: Journal, *, stop: Stop) -> Undone:
-    """Put back what has not been processed. Safe to repeat: each message goes back once."""
-    entries = [e for e in journal.entries.values() if not e.restored]
-    earlier = len(journal.entries) - len(entries)
-    if journal.what == "purge":
-        gone = [e for e in entries if e.deleted]
-        unsure = [e for e in entries if not e.deleted]  # a purge that was killed: deleted, or not yet
-        if unsure:
-            dlq = outputs[Output.DLQ_URL]
-            most = queues.depth(aws, dlq).total * 2 + 10
-            there = {m.message_id for m in peek.peek(aws, dlq, limit=most, stop=stop)}
-            gone += [e for e in unsure if e.message_id not in there]
-        back = _send_back(aws, outputs, journal, gone)
-        return Undone(journal.run, journal.what, back, 0, 0, earlier)
-    sent = [e for e in entries if e.sent_id]
-    # To look into the queue is to receive, which costs the events that wait there an attempt: only if it must be.
-    before = _statuses(aws, outputs, sent)
-    waiting = [e for e, status in zip(sent, before, strict=True) if status != "processed"]
-    back = _take_back(aws, outputs, journal, waiting, stop=stop) if waiting else 0
-    rest = [e for e in sent if not e.restored]
-    statuses = _statuses(aws, outputs, rest)
+def undo(target: Target, journal: Journal, *, stop: Stop) -> Undone:
+    """Restore, under the lease, what was not processed meanwhile. Repeating it restores no message twice."""
+    with lease.held(target.aws, target.table, "dlq undo", stop):
+        if journal.what == "purge":
+            return _undo_purge(target, journal, stop)
+        return _undo_redrive(target, journal, stop)
+
+
+def _undo_purge(target: Target, journal: Journal, stop: Stop) -> Undone:
+    entries = _not_restored(journal)
+    deleted = [entry for entry in entries if entry.deleted]
+    unknown = [entry for entry in entries if not entry.deleted]  # a kill came between the journal and SQS's answer
+    if unknown:
+        limit = queues.depth(target.aws, target.dlq_url).total * 2 + 10
+        present = {message.message_id for message in peek.peek(target.aws, target.dlq_url, limit=limit, stop=stop)}
+        deleted += [entry for entry in unknown if entry.message_id not in present]
+    back = _send_to_dlq(target, journal, deleted)
+    return Undone(journal.run, journal.what, back, 0, 0, len(journal.entries) - len(entries))
+
+
+def _undo_redrive(target: Target, journal: Journal, stop: Stop) -> Undone:
+    entries = _not_restored(journal)
+    sent = [entry for entry in entries if entry.sent_id]
+    # Reading the queue is receiving, which costs the events that wait in it an attempt: not without need.
+    waiting = [e for e, status in zip(sent, _statuses(target, sent), strict=True) if status != "processed"]
+    back = _recall(target, journal, waiting, stop=stop) if waiting else 0
+    rest = [entry for entry in sent if not entry.restored]
+    statuses = _statuses(target, rest)
     processed, dead = statuses.count("processed"), statuses.count("dead")
+    earlier = len(journal.entries) - len(entries)
     return Undone(journal.run, journal.what, back, processed, dead, earlier + len(rest) - processed - dead)
 
 
-def _statuses(aws: Aws, outputs: dict[str, str], entries: list[Entry]) -> list[str]:
-    """The status of each one's event."""
-    keys = list(dict.fromkeys(e.identity for e in entries))
-    known = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, outputs[Output.TABLE], keys)}
-    return [_status(known.get(e.identity)) for e in entries]
+def _not_restored(journal: Journal) -> list[Entry]:
+    return [entry for entry in journal.entries.values() if not entry.restored]
+
+
+def _statuses(target: Target, entries: list[Entry]) -> list[str]:
+    """The status of each entry's event; empty where it has no record or is being processed."""
+    keys = list(dict.fromkeys(entry.identity for entry in entries))
+    by_key = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(target.aws, target.table, keys)}
+    return [_status(by_key.get(entry.identity)) for entry in entries]
 
 
 def _status(record: dict[str, object] | None) -> str:
@@ -86,47 +99,44 @@ def _status(record: dict[str, object] | None) -> str:
     return str(record.get("status"))
 
 
-def _send_back(aws: Aws, outputs: dict[str, str], journal: Journal, entries: list[Entry]) -> int:
-    back = 0
+def _send_to_dlq(target: Target, journal: Journal, entries: list[Entry]) -> int:
+    """Send messages to the DLQ again. Returns how many SQS took."""
+    count = 0
     for start in range(0, len(entries), queues.BATCH):
-        some = entries[start : start + queues.BATCH]
-        receipts = queues.send(aws, outputs[Output.DLQ_URL], [e.outgoing for e in some])
-        done = [e.message_id for e, receipt in zip(some, receipts, strict=True) if not receipt.error]
-        journals.restored(journal, done)
-        back += len(done)
-    return back
+        batch = entries[start : start + queues.BATCH]
+        receipts = queues.send(target.aws, target.dlq_url, [entry.outgoing for entry in batch])
+        restored = [entry.message_id for entry, receipt in zip(batch, receipts, strict=True) if not receipt.error]
+        journals.restored(journal, restored)
+        count += len(restored)
+    return count
 
 
-def _take_back(aws: Aws, outputs: dict[str, str], journal: Journal, entries: list[Entry], *, stop: Stop) -> int:
-    """Take what still waits out of the queue. Other events that are met there go back to it at once."""
-    url = outputs[Output.QUEUE_URL]
-    by_sent_id = {e.sent_id: e for e in entries}
-    sweep = Sweep(aws, url, stop=stop, patient=False)
-    back = 0
+def _recall(target: Target, journal: Journal, entries: list[Entry], *, stop: Stop) -> int:
+    """Move messages that still wait in the queue to the DLQ. Other events received on the way are released at once."""
+    by_sent_id = {entry.sent_id: entry for entry in entries}
+    sweep = Sweep(target.aws, target.queue_url, stop=stop, patient=False)
+    count = 0
     try:
-        for came in sweep:
-            mine = [m for m in came if m.text(wire.REDRIVE) == journal.run and m.message_id in by_sent_id]
-            moved = _move_back(aws, outputs, journal, mine, by_sent_id)
+        for messages in sweep:
+            own = [m for m in messages if m.text(wire.REDRIVE) == journal.run and m.message_id in by_sent_id]
+            moved = _move_to_dlq(target, journal, {m.message_id: (m, by_sent_id[m.message_id]) for m in own})
             sweep.drop(moved)
-            back += len(moved)
-            if back == len(entries):
+            count += len(moved)
+            if count == len(entries):
                 break
     finally:
         sweep.release()
-    return back
+    return count
 
 
-def _move_back(
-    aws: Aws, outputs: dict[str, str], journal: Journal, messages: list[Message], entries: dict[str, Entry]
-) -> list[str]:
-    """Ids of the messages that were taken."""
-    taken = [(m, entries[m.message_id]) for m in messages]
-    receipts = queues.send(aws, outputs[Output.DLQ_URL], [e.outgoing for _, e in taken])
-    done = [(m, e) for (m, e), receipt in zip(taken, receipts, strict=True) if not receipt.error]
-    _delete(aws, outputs[Output.QUEUE_URL], (m for m, _ in done))
-    journals.restored(journal, [e.message_id for _, e in done])
-    return [m.message_id for m, _ in done]
-
-
-def _delete(aws: Aws, url: str, messages: Iterable[Message]) -> None:
-    queues.delete(aws, url, [m.receipt for m in messages])
+def _move_to_dlq(target: Target, journal: Journal, messages: dict[str, tuple[Message, Entry]]) -> list[str]:
+    """Send each entry to the DLQ, then delete its message from the queue. Returns the ids of those messages."""
+    receipts = queues.send(target.aws, target.dlq_url, [entry.outgoing for _, entry in messages.values()])
+    moved = {
+        message_id: message
+        for (message_id, message), receipt in zip(messages.items(), receipts, strict=True)
+        if not receipt.error
+    }
+    queues.delete(target.aws, target.queue_url, [message.receipt for message, _ in moved.values()])
+    journals.restored(journal, [entry.message_id for _, entry in moved.values()])
+    return list(moved)

@@ -1,4 +1,4 @@
-"""Wait until events have come to an end: processed or dead."""
+"""Wait for events' outcomes: processed or dead."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FINAL = ("processed", "dead")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 
 
-def ended(record: Record) -> bool:
-    """Whether nothing more will happen to an event by itself. A record with a lease is still being worked on."""
+def has_ended(record: Record) -> bool:
+    """Whether an event will not change by itself any more. A record with a lease is still being processed."""
     return record.get("status") in FINAL and int(record.get("lease_until", 0)) < now_ms()
 
 
@@ -29,37 +29,40 @@ def identity(record: Record) -> Identity:
     return Identity(str(record["id"]), int(record["timestamp"]))
 
 
-def wait(
+def wait(aws: Aws, table: str, identities: Iterable[Identity], *, timeout_s: float, stop: Stop) -> Iterator[Record]:
+    """Each event's record as soon as the event has ended. Ends when all have, at the timeout, or when stopped."""
+    polled = poll(aws, table, identities, timeout_s=timeout_s, stop=stop)
+    return (record for record, is_final in polled if is_final)
+
+
+def poll(
     aws: Aws,
     table: str,
     identities: Iterable[Identity],
     *,
     timeout_s: float,
     stop: Stop,
-    done: Callable[[Record], bool] = ended,
-    notify: Callable[[Record], None] = lambda _: None,
+    has_ended: Callable[[Record], bool] = has_ended,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Record]:
-    """Each event's record as soon as it is `done`; ends when all are, when time is over, or when told to stop.
+) -> Iterator[tuple[Record, bool]]:
+    """The records that each poll finds, and whether their events have ended; those are not asked for again.
 
-    tell: hears of the records that are there and not done, at each look.
+    Ends when all events have ended, at the timeout, or when stopped.
     """
     pending = dict.fromkeys(identities)
     deadline = clock() + timeout_s
     pause = _FIRST_PAUSE_S
     while pending and not stop.drain.is_set():
-        looked = len(pending)
-        seen = records.by_keys(aws, table, list(pending))
-        found = [r for r in seen if done(r)]
-        for record in seen:
-            if not done(record):
-                notify(record)
-        for record in found:
-            pending.pop(identity(record), None)
-            yield record
-        left = deadline - clock()
-        if not pending or left <= 0:
+        requested, ended = len(pending), 0
+        for record in records.by_keys(aws, table, list(pending)):
+            is_final = has_ended(record)
+            if is_final:
+                pending.pop(identity(record), None)
+                ended += 1
+            yield record, is_final
+        remaining = deadline - clock()
+        if not pending or remaining <= 0:
             return
-        # Many are looked for often only while many come through; each look reads them all.
-        pause = _FIRST_PAUSE_S if len(found) * 10 >= looked else min(_LONGEST_PAUSE_S, pause * 1.6)
-        stop.drain.wait(min(pause, left))
+        # Each poll reads every pending record, so it is repeated soon only while many events end.
+        pause = _FIRST_PAUSE_S if ended * 10 >= requested else min(_LONGEST_PAUSE_S, pause * 1.6)
+        stop.drain.wait(min(pause, remaining))

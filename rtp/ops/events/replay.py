@@ -1,11 +1,11 @@
-"""Run archived events again: first say which, then queue them; the run's name makes each run once and not more."""
+"""Replay: queue archived events again. Each message names the run, so that an event is processed once per replay."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
@@ -18,21 +18,49 @@ from rtp.runtime import wire
 from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Generator, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.events.archive import RawEvent
     from rtp.ops.work.pool import Stop
 
-MISSING = "missing"  # the status of an event that was archived and has no record
+MISSING = "missing"  # the status of an archived event without a record
 _CONCURRENCY = 4
-_LOOKUP = 500  # records asked for at once
-_ARRIVES_MS = 3_600_000  # an event with a UUIDv7 was archived within so long of its making, or --since says when
+_LOOKUP = 500  # records per lookup
+_ARRIVES_MS = 3_600_000  # an event with a UUIDv7 is searched in the archive within this time of its id's own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
+    """Which archived events to replay; an empty tuple does not restrict.
+
+    statuses: of their records now, or `missing`. since, until: when they were archived, epoch ms.
+    """
+
+    ids: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    since: int | None = None
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Step: the number of matching events found in the archive so far."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Step: the number of events queued so far."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An event that is to run again. status: of its record now."""
+    """An event to replay. timestamp: its own, epoch ms. status: of its record now."""
 
     id: str
     timestamp: int
@@ -46,79 +74,74 @@ class Planned:
         return Identity(self.id, self.timestamp)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An event that was not queued, and why."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
-    """`replay --json`, filled as it goes."""
+    """`replay --json`. run: null where nothing was queued; events: those selected; replayed: number of those queued."""
 
     run: str | None
     dry_run: bool
     events: list[Planned]
     replayed: int = 0
-    failed: list[dict[str, str]] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """An event that was queued again, or why not."""
+def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Generator[Found, None, list[Planned]]:
+    """Select events from the archive, each once however often it was delivered, in order of arrival.
 
-    event: Planned
-    error: str = ""
-
-
-def plan(
-    aws: Aws,
-    outputs: dict[str, str],
-    *,
-    ids: tuple[str, ...],
-    types: tuple[str, ...],
-    statuses: tuple[str, ...],
-    since: int | None,
-    until: int,
-    notify: Callable[[int], None] = lambda _: None,
-) -> list[Planned]:
-    """The archived events that are meant, each once however often it was delivered, in the order they came.
-
-    since and until: when they were archived, epoch ms. Raises NotFoundError for an id that is not in the archive.
+    Raises UsageError for an unknown status, NotFoundError for an id that is not in the archive.
     """
-    for status in statuses:
+    for status in request.statuses:
         if status not in (*wire.STATUSES, MISSING):
-            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join((*wire.STATUSES, MISSING))}.")
-    found: dict[Identity, RawEvent] = {}
-    for event in _named(aws, outputs, ids, since, until) if ids else _all(aws, outputs, since or 0, until):
-        if not types or event.type in types:
-            found[event.identity] = event  # the last delivery counts: its text may have been fixed
-            if len(found) % _LOOKUP == 0:
-                notify(len(found))
-    status_of = _statuses(aws, outputs[Output.TABLE], list(found))
-    planned = (Planned(e.id, e.timestamp, e.type, status_of.get(e.identity, MISSING), e.key) for e in found.values())
-    return [p for p in planned if not statuses or p.status in statuses]
-
-
-def run_name() -> str:
-    """A name for a new run."""
-    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
+            raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join((*wire.STATUSES, MISSING))}.")
+    archived = _by_id(aws, outputs, request) if request.ids else _between(aws, outputs, request)
+    events: dict[Identity, RawEvent] = {}
+    for event in archived:
+        if not request.types or event.type in request.types:
+            events[event.identity] = event  # the last delivery wins: its text may have been corrected
+            if len(events) % _LOOKUP == 0:
+                yield Found(len(events))
+    status_of = _statuses(aws, outputs[Output.TABLE], list(events))
+    planned = [Planned(e.id, e.timestamp, e.type, status_of.get(e.identity, MISSING), e.key) for e in events.values()]
+    return [event for event in planned if not request.statuses or event.status in request.statuses]
 
 
 def replay(
-    aws: Aws, outputs: dict[str, str], planned: list[Planned], *, run: str, rate: float | None, stop: Stop
-) -> Iterator[Replayed]:
-    """Queue the events again."""
+    aws: Aws, outputs: Mapping[str, str], planned: list[Planned], *, rate: float | None, stop: Stop
+) -> Generator[Queued, None, Replay]:
+    """Queue events again. rate: events per second. Returns the result, also of a run that `stop` ended."""
+    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
     size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
 
-    def send(batch: list[tuple[Planned, str]]) -> list[Replayed]:
+    def send(batch: list[tuple[Planned, str]]) -> list[tuple[Planned, str]]:
         messages = [_message(event, body, run) for event, body in batch]
         receipts = queues.send(aws, outputs[Output.QUEUE_URL], messages)
-        return [Replayed(event, receipt.error) for (event, _), receipt in zip(batch, receipts, strict=True)]
+        return [(event, receipt.error) for (event, _), receipt in zip(batch, receipts, strict=True)]
 
-    return pool.each(
+    results = pool.each(
         _batches(_bodies(aws, outputs[Output.BUCKET], planned), size),
         send,
         threads=_CONCURRENCY,
         stop=stop,
-        abandon=lambda batch: [Replayed(event, "interrupted; it may have been queued") for event, _ in batch],
+        abandon=lambda batch: [(event, "interrupted; it may have been queued") for event, _ in batch],
         rate=rate,
         weigh=len,
     )
+    replayed, failed = 0, []
+    for event, error in results:
+        if error:
+            failed.append(Failure(event.id, error))
+        else:
+            replayed += 1
+        yield Queued(replayed)
+    return Replay(run, False, planned, replayed, failed)
 
 
 def _message(event: Planned, body: str, run: str) -> queues.Outgoing:
@@ -132,63 +155,56 @@ def _message(event: Planned, body: str, run: str) -> queues.Outgoing:
 
 
 def _bodies(aws: Aws, bucket: str, planned: list[Planned]) -> Iterator[tuple[Planned, str]]:
-    """The events with their texts, each object read once."""
+    """The events with their texts. Each archived object is read once."""
 
-    def object_of(event: Planned) -> str:
+    def object_key(event: Planned) -> str:
         return event.raw_key.rpartition("#")[0]
 
-    for key, events in groupby(planned, object_of):
+    for key, events in groupby(planned, object_key):
         bodies = {raw.key: raw.body for raw in archive.read(aws, bucket, key)}
         for event in events:
             yield event, bodies[event.raw_key]
 
 
-def _batches(pairs: Iterable[tuple[Planned, str]], size: int) -> Iterator[list[tuple[Planned, str]]]:
-    batch: list[tuple[Planned, str]] = []
-    for pair in pairs:
-        batch.append(pair)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+def _batches(pairs: Iterator[tuple[Planned, str]], size: int) -> Iterator[list[tuple[Planned, str]]]:
+    while batch := list(islice(pairs, size)):
         yield batch
 
 
-def _all(aws: Aws, outputs: dict[str, str], since: int, until: int) -> Iterator[RawEvent]:
-    return archive.between(aws, outputs[Output.BUCKET], since, until)
+def _between(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Iterator[RawEvent]:
+    return archive.between(aws, outputs[Output.BUCKET], request.since or 0, request.until)
 
 
-def _named(
-    aws: Aws, outputs: dict[str, str], ids: tuple[str, ...], since: int | None, until: int
-) -> Iterator[RawEvent]:
-    """Events by id: where their records say, or, without a record, by a search of the time they must have come in."""
+def _by_id(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Iterator[RawEvent]:
+    """Events by id: where their records point to; without a record, by a search of the archive."""
     bucket = outputs[Output.BUCKET]
-    for event_id in ids:
-        found = [r for r in records.by_id(aws, outputs[Output.TABLE], event_id) if r.get("raw_key")]
-        raw = [archive.at(aws, bucket, str(r["raw_key"])) for r in found]
-        events = [event for event in raw if event is not None]
+    for event_id in request.ids:
+        keys = [r["raw_key"] for r in records.by_id(aws, outputs[Output.TABLE], event_id) if r.get("raw_key")]
+        deliveries = [archive.at(aws, bucket, str(key)) for key in keys]
+        events = [event for event in deliveries if event is not None]
         if not events:
-            events = list(_searched(aws, bucket, event_id, since, until))
+            events = list(_searched(aws, bucket, event_id, request))
         if not events:
             raise NotFoundError(
                 f"{event_id} is not in the archive of raw events.",
-                hint="It is kept for some days only; --since and --until name another time to search.",
+                hint="The archive keeps events for some days only. --since and --until select where to search.",
                 code="not-archived",
             )
         yield from events
 
 
-def _searched(aws: Aws, bucket: str, event_id: str, since: int | None, until: int) -> Iterator[RawEvent]:
-    made = wire.uuid7_timestamp(event_id)
-    if since is None and made is not None:
-        since, until = made - _ARRIVES_MS, min(until, made + _ARRIVES_MS)
+def _searched(aws: Aws, bucket: str, event_id: str, request: ReplayRequest) -> Iterator[RawEvent]:
+    since, until = request.since, request.until
+    created = wire.uuid7_timestamp(event_id)
+    if since is None and created is not None:
+        since, until = created - _ARRIVES_MS, min(until, created + _ARRIVES_MS)
     if since is not None:
-        yield from (e for e in archive.between(aws, bucket, since, until) if e.id == event_id)
+        yield from (event for event in archive.between(aws, bucket, since, until) if event.id == event_id)
 
 
 def _statuses(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, str]:
-    found: dict[Identity, str] = {}
+    statuses: dict[Identity, str] = {}
     for start in range(0, len(identities), _LOOKUP):
         for record in records.by_keys(aws, table, identities[start : start + _LOOKUP]):
-            found[Identity(str(record["id"]), int(record["timestamp"]))] = str(record["status"])
-    return found
+            statuses[Identity(str(record["id"]), int(record["timestamp"]))] = str(record["status"])
+    return statuses

@@ -12,7 +12,7 @@ from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.dlq import inspect
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.events.outcome import ended
+from rtp.ops.events.outcome import has_ended
 from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces
 from rtp.text import times
@@ -116,9 +116,9 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
         story.traces = traces.for_event(aws, stack, event_id, known=known, since=since, until=until)
 
     def read_letter() -> None:
-        if found and all(ended(r) and r["status"] == "processed" for r in found):
+        if found and all(has_ended(r) and r["status"] == "processed" for r in found):
             return  # looking into a queue disturbs it; there is no need to
-        look = inspect.inspect(aws, outputs, wanted=Filters(ids=(event_id,)), limit=1, stop=stop)
+        look = inspect.inspect(aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop)
         story.dlq_message = look.messages[0] if look.messages else None
 
     def read_records() -> None:
@@ -162,7 +162,7 @@ def _window(event_id: str, found: list[dict[str, Any]]) -> tuple[int, int]:
     moments += [int(r[name]) for r in found for name in ("accepted_at", "attempted_at", "processed_at") if r.get(name)]
     if not moments:
         return min(now, logs.since_of(id=event_id, request_id=None, trace_id=None)), now
-    going_on = not all(ended(r) for r in found)
+    going_on = not all(has_ended(r) for r in found)
     return min(moments) - _BEFORE_MS, now if going_on else min(now, max(moments) + _AFTER_MS)
 
 

@@ -183,7 +183,7 @@ def test_the_name_of_another_stack_is_refused_where_none_is_asked_for(pipeline: 
 def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
     for command in ("redrive", "purge"):
         done = pipeline.project.rtp("dlq", command, "--yes", ok=False)
-        assert (done.code, "Say which messages" in done.stderr) == (2, True)
+        assert (done.code, "Select messages" in done.stderr) == (2, True)
         done = pipeline.project.rtp("dlq", command, "--yes", "--all", "--id", "x", ok=False)
         assert done.code == 2
 
@@ -245,7 +245,7 @@ def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
     first.send_signal(signal.SIGINT)
     stdout, stderr = first.communicate(timeout=60)
     assert first.returncode == 130, stderr
-    assert "put back" in stdout
+    assert "redriven" in stdout
     wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
     assert pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json["pending"] == 0
 

@@ -72,7 +72,7 @@ def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
     assert done["dry_run"]
     assert {e["id"] for e in done["events"]} == {e["id"] for e in events}
     assert done["replayed"] == 0
-    assert "25 events (25 processed) would run again" in (
+    assert "25 events (25 processed) would be replayed" in (
         pipeline.project.rtp("replay", "--since", "10m", "--type", kind, "--dry-run").stdout
     )
     assert pipeline.project.rtp("replay", "--since", "10m", "--type", "none", "--json").json["events"] == []

@@ -187,7 +187,7 @@ def _stored_lately(pipeline: Pipeline) -> bool:
         (["records", "--since", "1h", "--until", "2h"], "", 2, "The window would begin"),
         (["dlq", "inspect", "--grep", "("], "", 2, "--grep"),
         (["dlq", "undo", "--run", "none"], "", 4, "no run none"),
-        (["replay"], "", 2, "Say which events"),
+        (["replay"], "", 2, "Select events"),
         (["replay", "--id", "nobody"], "", 4, "not in the archive"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from rtp.aws.stacks import Resource
 from rtp.commands import consent
+from rtp.commands.consent import Approval, Impact
 from rtp.commands.session import Session
 from rtp.config import Environment, Overrides
 from rtp.errors import AwsError, ExitCode, NotFoundError, RefusedError
@@ -236,9 +237,9 @@ class Slow(Terminal):
 
 @pytest.mark.parametrize(("change", "kind", "code"), CHANGES)
 @pytest.mark.parametrize("protected", [False, True])
-@pytest.mark.parametrize("ask", [consent.ask, consent.ask_always])
+@pytest.mark.parametrize("impact", [Impact.MANY, Impact.LASTING])
 def test_events_do_not_move_where_the_stack_changed_hands_during_the_prompt(
-    tmp_path: Path, ask: Any, protected: bool, change: Callable[[Cloud], None], kind: type[Exception], code: str
+    tmp_path: Path, impact: Impact, protected: bool, change: Callable[[Cloud], None], kind: type[Exception], code: str
 ) -> None:
     # Given a person who answers after the stack has changed
     cloud = Cloud()
@@ -246,10 +247,9 @@ def test_events_do_not_move_where_the_stack_changed_hands_during_the_prompt(
     session = Session(Overrides(), Output(stdin=slow, stderr=Terminal()))
     session.__dict__.update(environment=environment(tmp_path, protected=protected), aws=cloud.aws())
     assert session.outputs == {}
-    more = {"wide": True} if ask is consent.ask else {}
     # When asked / Then the command ends there
     with pytest.raises(kind) as caught:
-        ask(session, "Delete all", yes=False, confirm=None, **more)
+        consent.ask(session, "Delete all", Approval(), impact)
     assert getattr(caught.value, "code", "") == code
 
 

@@ -8,14 +8,16 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtp.aws import Aws
 from rtp.contract import Output
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+_Result = TypeVar("_Result")
 
 QUEUE, DLQ, TABLE, BUCKET = "http://sqs/queue", "http://sqs/dlq", "records", "bucket"
 OUTPUTS: dict[str, str] = {
@@ -196,3 +198,13 @@ class FakeAws(Aws):
 def event(number: int = 1, kind: str = "order.created") -> str:
     """An event's text."""
     return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {{"n": {number}}}}}'
+
+
+def result(operation: Generator[object, None, _Result]) -> _Result:
+    """What an operation returns after all its steps."""
+    while True:
+        try:
+            next(operation)
+        except StopIteration as end:
+            returned: _Result = end.value
+            return returned

@@ -1,4 +1,4 @@
-"""A redrive, an undo and a purge: whatever breaks at whatever moment, no message is in no queue."""
+"""Redrive, purge and undo lose no message, whatever fails at whatever moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import json
 import uuid
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.redrive import Moved, Redrive
+from rtp.ops.dlq.move import Moved, Mover, Selection
+from rtp.ops.dlq.purge import PurgeRequest
+from rtp.ops.dlq.target import Target
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
-from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event, result
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 
@@ -32,17 +35,32 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-def writer(place: Path, what: str = "redrive") -> journal.Writer:
-    return journal.Writer(place, what=what, stack="shop-dev", account="1", sync=False)
+def target(aws: FakeAws, place: Path, stack: str = "shop-dev") -> Target:
+    return Target(aws=aws, outputs=OUTPUTS, stack=stack, account="1", journals=place)
 
 
-def redrive(aws: FakeAws, place: Path, *, wanted: Filters = ALL, limit: int | None = None) -> list[Moved]:
-    with writer(place) as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=wanted, stop=Stop(), clock=lambda: 0.0)
+@contextlib.contextmanager
+def mover(
+    aws: FakeAws, place: Path, *, filters: Filters = ALL, edited: Mapping[str, str] | None = None, **options: Any
+) -> Iterator[Mover]:
+    where = target(aws, place)
+    with journal.Writer(where, "redrive") as writer:
+        selection = Selection(filters=filters, rate=None, edited=edited or {})
+        moving = Mover(where, selection, writer, stop=Stop(), **{"clock": lambda: 0.0, **options})
         try:
-            return list(work.move(limit))
+            yield moving
         finally:
-            work.release()
+            moving.release()
+
+
+def redrive(aws: FakeAws, place: Path, *, filters: Filters = ALL, limit: int | None = None) -> list[Moved]:
+    with mover(aws, place, filters=filters) as moving:
+        return list(moving.move(limit))
+
+
+def undone(aws: FakeAws, place: Path) -> undo.Undone:
+    where = target(aws, place)
+    return undo.undo(where, undo.load(where, None), stop=Stop())
 
 
 def filled(count: int, kind: str = "order.created") -> FakeAws:
@@ -60,7 +78,7 @@ def test_every_message_goes_back_with_what_it_came_with(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == []
     assert sorted(aws.bodies(QUEUE)) == sorted(event(n) for n in range(57))
     assert len(moved) == 57
-    assert not any(m.error or m.kept for m in moved)
+    assert not any(m.error or m.is_in_both for m in moved)
     sent = {k: v["StringValue"] for k, v in aws.queues[QUEUE][0].attributes.items()}
     assert sent["mine"] == "kept"
     assert sent["rtp_source"] == "redrive"
@@ -72,9 +90,9 @@ def test_what_is_not_wanted_stays_and_is_visible(tmp_path: Path) -> None:
     for n in range(100, 120):
         aws.put(DLQ, event(n, "other"))
 
-    moved = redrive(aws, tmp_path, wanted=Filters(types=("other",)))
+    moved = redrive(aws, tmp_path, filters=Filters(types=("other",)))
 
-    assert {m.type for m in moved} == {"other"}
+    assert {m.message.type for m in moved} == {"other"}
     assert len(aws.bodies(QUEUE)) == 20
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 20
 
@@ -88,14 +106,12 @@ def test_a_limit_is_kept(tmp_path: Path) -> None:
 
 def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
     aws = filled(25)
-    with writer(tmp_path) as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop(), clock=lambda: 0.0)
-        first = list(work.move(1))
+    with mover(aws, tmp_path) as moving:
+        first = list(moving.move(1))
         assert (len(first), len(aws.bodies(QUEUE))) == (1, 1)
-        rest = list(work.move())
-        work.release()
+        rest = list(moving.move())
 
-    assert len({m.message_id for m in first + rest}) == 25
+    assert len({m.message.message_id for m in first + rest}) == 25
     assert aws.bodies(DLQ) == []
 
 
@@ -134,15 +150,15 @@ def test_a_filter_meets_all_of_a_deep_queue_though_the_first_show_themselves_aga
 
     aws.fault = slow
     # When the one that lies behind them is wanted / Then it is found
-    assert [m.id for m in redrive(aws, tmp_path, wanted=Filters(types=("other",)))] == ["e999"]
+    assert [m.message.id for m in redrive(aws, tmp_path, filters=Filters(types=("other",)))] == ["e999"]
     aws.put(DLQ, event(999, "other"))
-    assert purged(aws, tmp_path, wanted=Filters(types=("other",))).deleted == 1
+    assert purged(aws, tmp_path, filters=Filters(types=("other",))).deleted == 1
     assert aws.visible(DLQ) == 400
 
 
 def test_an_id_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert purged(filled(3), tmp_path, wanted=Filters(ids=("nope",))).missing == ["nope"]
-    assert purged(filled(3), tmp_path, wanted=Filters(ids=("nope",)), limit=1).missing == []
+    assert purged(filled(3), tmp_path, filters=Filters(ids=("nope",))).missing == ["nope"]
+    assert purged(filled(3), tmp_path, filters=Filters(ids=("nope",)), limit=1).missing == []
 
 
 def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
@@ -167,7 +183,7 @@ def test_a_pass_ends_though_everything_dies_again_at_once(tmp_path: Path) -> Non
     aws.fault = dies
     moved = redrive(aws, tmp_path)
 
-    assert len({m.message_id for m in moved}) == len(moved) <= 40
+    assert len({m.message.message_id for m in moved}) == len(moved) <= 40
     assert len(aws.bodies(DLQ)) == 40
     assert aws.visible(DLQ) == 40
 
@@ -223,7 +239,7 @@ def test_faults_of_sqs_lose_nothing(tmp_path: Path, dice: list[bool], count: int
 def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> None:
     aws = filled(3)
     aws.queues[DLQ][0].hidden_until = aws.now + 20
-    told: list[str] = []
+    remarks: list[str] = []
     clock = 0.0
 
     def now() -> float:
@@ -232,23 +248,19 @@ def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> 
         aws.now += 5
         return clock
 
-    with writer(tmp_path) as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop(), notify=told.append, clock=now)
-        moved = list(work.move())
+    with mover(aws, tmp_path, notify=remarks.append, clock=now) as moving:
+        moved = list(moving.move())
 
     assert len(moved) == 3
-    assert told == ["waiting for 1 message hidden by another receiver"]
+    assert remarks == ["waiting for 1 message hidden by another receiver"]
 
 
 def test_edited_events_go_instead(tmp_path: Path) -> None:
     aws = filled(2)
     first = aws.queues[DLQ][0].message_id
-    with writer(tmp_path) as log:
-        work = Redrive(
-            aws, OUTPUTS, log, wanted=Filters(message_ids=frozenset([first])), stop=Stop(), bodies={first: event(77)}
-        )
-        list(work.move())
-        work.release()
+    filters = Filters(message_ids=frozenset([first]))
+    with mover(aws, tmp_path, filters=filters, edited={first: event(77)}) as moving:
+        list(moving.move())
 
     assert aws.bodies(QUEUE) == [event(77)]
     assert aws.bodies(DLQ) == [event(1)]
@@ -305,7 +317,7 @@ def test_undo_takes_back_what_still_waits_and_leaves_other_events_alone(tmp_path
     aws.queues[QUEUE] = [m for m in aws.queues[QUEUE] if m.body != event(0)]  # the worker took one
     aws.record("e0", 0, status="processed")
 
-    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+    done = undone(aws, tmp_path)
 
     assert (done.back, done.processed, done.dead, done.elsewhere) == (3, 1, 0, 0)
     assert aws.bodies(QUEUE) == [event(50)]
@@ -324,7 +336,7 @@ def test_undo_costs_waiting_events_no_attempt_when_nothing_can_come_back(tmp_pat
         aws.record(f"e{number}", number, status="processed")
     aws.put(QUEUE, event(50))
 
-    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+    done = undone(aws, tmp_path)
 
     assert (done.back, done.processed) == (0, 2)
     assert [m.receives for m in aws.queues[QUEUE]] == [0]
@@ -334,17 +346,18 @@ def test_undoing_twice_puts_nothing_back_twice(tmp_path: Path) -> None:
     aws = filled(3)
     redrive(aws, tmp_path)
 
-    undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
-    done = undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop())
+    undone(aws, tmp_path)
+    done = undone(aws, tmp_path)
 
     assert (done.back, done.elsewhere, len(aws.bodies(DLQ))) == (0, 3, 3)
 
 
 def test_undo_is_refused_on_another_stack(tmp_path: Path) -> None:
-    redrive(filled(1), tmp_path)
+    aws = filled(1)
+    redrive(aws, tmp_path)
 
     with pytest.raises(RefusedError, match="not on shop-prod"):
-        undo.check(journal.load(tmp_path, None), stack="shop-prod", account="1")
+        undo.load(target(aws, tmp_path, "shop-prod"), None)
 
 
 def test_there_may_be_nothing_to_undo(tmp_path: Path) -> None:
@@ -355,21 +368,21 @@ def test_there_may_be_nothing_to_undo(tmp_path: Path) -> None:
         journal.load(tmp_path, "x")
 
 
-def purged(aws: FakeAws, place: Path, *, wanted: Filters = ALL, limit: int | None = None) -> purge.Purged:
-    with writer(place, "purge") as log:
-        return purge.purge(aws, OUTPUTS, log, wanted=wanted, limit=limit, stop=Stop())
+def purged(aws: FakeAws, place: Path, *, filters: Filters = ALL, limit: int | None = None) -> purge.Purged:
+    request = PurgeRequest(filters=filters, limit=limit)
+    return result(purge.purge(target(aws, place), request, stop=Stop()))
 
 
 def test_a_purge_deletes_what_is_wanted_and_can_be_undone(tmp_path: Path) -> None:
     aws = filled(23)
     aws.put(DLQ, event(99, "other"))
 
-    done = purged(aws, tmp_path, wanted=Filters(types=("order.created",)))
+    done = purged(aws, tmp_path, filters=Filters(types=("order.created",)))
 
     assert (done.deleted, done.kept) == (23, 0)
     assert aws.bodies(DLQ) == [event(99, "other")]
     assert aws.visible(DLQ) == 1
-    assert undo.undo(aws, OUTPUTS, journal.load(tmp_path, None), stop=Stop()).back == 23
+    assert undone(aws, tmp_path).back == 23
     assert sorted(aws.bodies(DLQ)) == sorted([event(99, "other"), *(event(n) for n in range(23))])
 
 
@@ -386,10 +399,11 @@ def test_a_killed_purge_loses_nothing_that_undo_cannot_bring_back(tmp_path: Path
     aws.fault = fault
     with pytest.raises(Killed):
         purged(aws, place)
+    aws.items.clear()  # the lease of a dead process ends
     aws.fault = lambda _operation, _when: None
     aws.now += 3600
     with contextlib.suppress(NotFoundError):  # killed before the first message
-        undo.undo(aws, OUTPUTS, journal.load(place, None), stop=Stop())
+        undone(aws, place)
 
     assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in range(45))
 

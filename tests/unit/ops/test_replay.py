@@ -13,7 +13,7 @@ from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.events import archive, replay
 from rtp.ops.events.identity import uuid7
 from rtp.ops.work.pool import Stop
-from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event
+from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event, result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +35,12 @@ def raw(aws: FakeAws, at: int, bodies: Iterable[str], *, name: str = "batch", **
 
 
 def plan(aws: FakeAws, **options: Any) -> list[replay.Planned]:
-    chosen = {"ids": (), "types": (), "statuses": (), "since": NOON - HOUR, "until": NOON + HOUR, **options}
-    return replay.plan(aws, OUTPUTS, **chosen)
+    request = replay.ReplayRequest(**{"since": NOON - HOUR, "until": NOON + HOUR, **options})
+    return result(replay.plan(aws, OUTPUTS, request))
+
+
+def replayed(aws: FakeAws) -> replay.Replay:
+    return result(replay.replay(aws, OUTPUTS, plan(aws), rate=None, stop=Stop()))
 
 
 def test_the_archive_is_read_between_two_times_to_the_millisecond() -> None:
@@ -105,12 +109,12 @@ def test_events_are_queued_as_they_came_under_the_name_of_the_run() -> None:
     bodies = [event(n) for n in range(23)] + ['{"type": "a", "data": {"n": 1.10}}']
     raw(aws, NOON, bodies)
 
-    done = list(replay.replay(aws, OUTPUTS, plan(aws), run="run-1", rate=None, stop=Stop()))
+    done = replayed(aws)
 
     assert sorted(aws.bodies(QUEUE)) == sorted(bodies)
-    assert not any(d.error for d in done)
+    assert (done.replayed, done.failed) == (24, [])
     sent = {k: v["StringValue"] for k, v in aws.queues[QUEUE][-1].attributes.items()}
-    assert (sent["rtp_source"], sent["rtp_replay"]) == ("replay", "run-1")
+    assert (sent["rtp_source"], sent["rtp_replay"]) == ("replay", done.run)
     nameless = next(m for m in aws.queues[QUEUE] if "1.10" in m.body)
     assert nameless.attributes["rtp_request_id"]["StringValue"] == "req-9"
     assert nameless.attributes["rtp_request_time"]["StringValue"] == "9"
@@ -121,6 +125,6 @@ def test_what_the_queue_does_not_take_is_told() -> None:
     aws = FakeAws(refused={event(2)})
     raw(aws, NOON, [event(1), event(2)])
 
-    done = {d.event.id: d.error for d in replay.replay(aws, OUTPUTS, plan(aws), run="r", rate=None, stop=Stop())}
+    done = replayed(aws)
 
-    assert done == {"e1": "", "e2": "InternalError: not today"}
+    assert (done.replayed, done.failed) == (1, [replay.Failure("e2", "InternalError: not today")])

@@ -1,4 +1,4 @@
-"""One message first, and the rest only when it came through; who else is at work; events fixed in an editor."""
+"""A canary before the rest of a redrive, one operator at a time, and events edited before they are redriven."""
 
 from __future__ import annotations
 
@@ -12,28 +12,24 @@ import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
-from rtp.ops.dlq import edit, journal
+from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.messages import DlqMessage
-from rtp.ops.dlq.redrive import Redrive
-from rtp.ops.dlq.repair import Repair, run
+from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
+from rtp.ops.dlq.target import Target
 from rtp.ops.work.pool import Stop
-from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event
-from tests.unit.ops.test_deadletters import message
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event, result
+from tests.unit.ops.test_dlq_messages import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def repaired(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Repair:
-    with journal.Writer(place, what="redrive", stack="s", account="1") as log:
-        work = Redrive(aws, OUTPUTS, log, wanted=Filters(), stop=Stop())
-        done = Repair(log.run)
-        settings = {"canary": True, "wait": False, "limit": None, **options}
-        for _ in run(aws, OUTPUTS, work, done, timeout_s=timeout_s, stop=Stop(), **settings):
-            pass
-    return done
+def redriven(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Report:
+    target = Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=place)
+    request = RedriveRequest(filters=Filters(), timeout_s=timeout_s, **options)
+    return result(redrive(target, request, stop=Stop()))
 
 
 def pipeline(aws: FakeAws, outcome: Callable[[int], str]) -> None:
@@ -64,11 +60,11 @@ def test_when_the_first_comes_through_the_rest_follows(tmp_path: Path) -> None:
     aws = dead(30)
     pipeline(aws, lambda _: "processed")
 
-    done = repaired(aws, tmp_path, wait=True)
+    done = redriven(aws, tmp_path, wait=True)
 
-    assert (done.redriven, done.outcomes, done.pending, done.bad) == (30, {"processed": 30}, 0, False)
+    assert (done.redriven, done.outcomes, done.pending, done.has_failures) == (30, {"processed": 30}, 0, False)
     assert done.canary is not None
-    assert done.canary["status"] == "processed"
+    assert done.canary.status == "processed"
     assert aws.bodies(DLQ) == []
 
 
@@ -76,20 +72,20 @@ def test_when_the_first_dies_again_the_rest_stays(tmp_path: Path) -> None:
     aws = dead(30)
     pipeline(aws, lambda _: "dead")
 
-    done = repaired(aws, tmp_path)
+    done = redriven(aws, tmp_path)
 
-    assert (done.redriven, done.outcomes, done.bad) == (1, {"dead": 1}, True)
-    assert done.stopped == "went first and died again: E: again"
+    assert (done.redriven, done.outcomes, done.has_failures) == (1, {"dead": 1}, True)
+    assert done.stopped == "the canary died again: E: again"
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 29
 
 
 def test_when_nothing_is_heard_of_the_first_the_rest_stays(tmp_path: Path) -> None:
     aws = dead(5)  # the record says dead from before: that is no news
 
-    done = repaired(aws, tmp_path, timeout_s=0.1)
+    done = redriven(aws, tmp_path, timeout_s=0.1)
 
     assert (done.redriven, done.pending) == (1, 1)
-    assert "no end within" in done.stopped
+    assert "no outcome within" in done.stopped
     assert aws.visible(DLQ) == 4
 
 
@@ -97,9 +93,9 @@ def test_without_a_canary_all_go_and_the_dead_are_told(tmp_path: Path) -> None:
     aws = dead(10)
     pipeline(aws, lambda n: "dead" if n % 2 else "processed")
 
-    done = repaired(aws, tmp_path, canary=False, wait=True)
+    done = redriven(aws, tmp_path, canary=False, wait=True)
 
-    assert (done.redriven, done.outcomes, done.bad) == (10, {"processed": 5, "dead": 5}, True)
+    assert (done.redriven, done.outcomes, done.has_failures) == (10, {"processed": 5, "dead": 5}, True)
     assert done.canary is None
 
 
@@ -161,7 +157,7 @@ def test_what_is_not_touched_goes_as_it_was_beside_what_is() -> None:
 
 
 def test_nothing_goes_where_nothing_was_edited() -> None:
-    with pytest.raises(RefusedError, match="Nothing was edited"):
+    with pytest.raises(RefusedError, match="No event was edited"):
         edited(lambda events: events)
 
 
@@ -176,7 +172,7 @@ def test_an_event_stays_who_it_is() -> None:
 
     with pytest.raises(UsageError, match="would be another event"):
         edited(renamed)
-    with pytest.raises(UsageError, match="m3 is no message"):
+    with pytest.raises(UsageError, match="m3 is not among the edited"):
         edited(moved)
 
 
@@ -194,9 +190,9 @@ def test_what_is_no_event_any_more_is_refused_and_kept(after: str) -> None:
     with pytest.raises(UsageError) as caught:
         edited(lambda _: after)
 
-    kept = Path(caught.value.hint.removeprefix("It is in ").removesuffix("."))
-    assert kept.read_text() == after
-    kept.unlink()
+    file = Path(caught.value.hint.removeprefix("Your edits are in ").removesuffix("."))
+    assert file.read_text() == after
+    file.unlink()
 
 
 def test_an_editor_that_fails_or_is_not_there_changes_nothing() -> None:

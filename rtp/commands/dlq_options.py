@@ -1,0 +1,90 @@
+"""The option groups of rtp dlq."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtp.commands.options import Since, option_group
+from rtp.errors import UsageError
+from rtp.ops.dlq.filters import Filters, pattern
+from rtp.ops.dlq.redrive import RedriveRequest
+from rtp.text import times
+
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of messages.")]
+
+
+@option_group
+class FilterOptions:
+    """Which messages to show."""
+
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this event; repeatable.")] = None
+    types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None
+    error: Annotated[
+        str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")
+    ] = None
+    grep: Annotated[
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only bodies that match this regular expression.")
+    ] = None
+    since: Since = None
+
+    def filters(self) -> Filters:
+        """The filters. Raises UsageError."""
+        return Filters(
+            ids=tuple(self.ids or ()),
+            types=tuple(self.types or ()),
+            error=self.error,
+            grep=pattern(self.grep),
+            since=times.parse_when(self.since) if self.since else None,
+        )
+
+
+@option_group
+class Selection(FilterOptions):
+    """Which messages to change: those that match the filters, or all where that is said."""
+
+    every: Annotated[bool, typer.Option("--all", help="Every message.")] = False
+
+    def filters(self) -> Filters:
+        """The filters. Raises UsageError where nothing is selected, or both --all and a filter."""
+        filters = FilterOptions.filters(self)
+        if self.every and not filters.is_empty:
+            raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")
+        if not self.every and filters.is_empty:
+            raise UsageError(
+                "Select messages with --all, --id, --type, --error, --grep or --since.",
+                hint="`rtp dlq inspect` lists them.",
+            )
+        return filters
+
+
+@option_group
+class RedriveOptions:
+    """How to redrive the selected messages."""
+
+    limit: Limit = None
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.001, metavar="N", help="Maximum number of messages per second.")
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be redriven; change nothing.")] = False
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the events in $EDITOR first.")] = False
+    canary: Annotated[
+        bool,
+        typer.Option("--canary/--no-canary", help="Redrive one message first, the rest only if it is processed."),
+    ] = True
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until each event is processed or dead.")] = False
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Maximum wait for --canary and for --wait.")
+    ] = 120.0
+
+    def request(self, filters: Filters) -> RedriveRequest:
+        """The request that these options make."""
+        return RedriveRequest(
+            filters=filters,
+            limit=self.limit,
+            rate=self.rate,
+            canary=self.canary,
+            wait=self.wait,
+            timeout_s=self.timeout,
+        )

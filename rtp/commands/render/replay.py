@@ -1,0 +1,53 @@
+"""Render what a replay selected and queued."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rtp.text import times
+from rtp.text.elements import Column, Element, Line, Table, bad, dim, good, line, many, name
+
+if TYPE_CHECKING:
+    from rtp.ops.events.replay import Found, Planned, Queued, Replay
+
+_ROWS = 20
+_REASONS = 5
+_COLUMNS = ("ID", Column("TIME", whole=True), "TYPE", Column("STATUS", whole=True))
+
+
+def found(step: Found) -> Line:
+    """Progress of the search in the archive."""
+    return line(dim(f"{step.count:,} found"))
+
+
+def queued(step: Queued, total: int) -> Line:
+    """Progress of the replay."""
+    return line(f"{step.count:,} of {total:,} queued")
+
+
+def counted(planned: list[Planned]) -> str:
+    """The number of events, and of each status."""
+    counts = ", ".join(f"{n:,} {status}" for status, n in Counter(event.status for event in planned).most_common())
+    return f"{many(len(planned), 'event')} ({counts})"
+
+
+def replay(result: Replay) -> list[Element]:
+    """The events of a dry run, or what was queued and what was not."""
+    if not result.events:
+        return [line("no archived event matches")]
+    if result.dry_run:
+        return _dry_run(result.events)
+    of_all = dim(f"  of {counted(result.events)}; run {result.run}")
+    elements: list[Element] = [line(good(f"{result.replayed:,} queued"), of_all)]
+    for error, n in Counter(failure.error for failure in result.failed).most_common(_REASONS):
+        elements.append(line(bad(f"{n:,} × "), error, indent=2))
+    not_started = len(result.events) - result.replayed - len(result.failed)
+    return elements + ([line(f"{not_started:,} not started", indent=2)] if not_started else [])
+
+
+def _dry_run(planned: list[Planned]) -> list[Element]:
+    rows = [(name(event.id), times.brief(event.timestamp), event.type, event.status) for event in planned[:_ROWS]]
+    elements: list[Element] = [line(f"{counted(planned)} would be replayed"), Table(_COLUMNS, rows)]
+    more = len(planned) - _ROWS
+    return elements + ([dim(f"and {more:,} more")] if more > 0 else [])

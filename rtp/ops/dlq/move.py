@@ -1,0 +1,145 @@
+"""Move messages from the DLQ to the queue: receive, record in the journal, send, and delete what SQS confirmed.
+
+A kill at any point leaves a message in one queue or in both, never in none. Running again finishes the move, and the
+event's identity keeps a message that is in both queues from running twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues
+from rtp.errors import RtpError
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq.sweep import Sweep
+from rtp.ops.work import pool
+from rtp.runtime import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rtp.aws.queues import Message
+    from rtp.ops.dlq.filters import Filters
+    from rtp.ops.dlq.journal import Writer
+    from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.dlq.target import Target
+    from rtp.ops.work.pool import Stop
+
+_CONCURRENCY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The result for one message. error: why it was not sent. is_in_both: sent, but not deleted from the DLQ."""
+
+    message: DlqMessage
+    error: str = ""
+    is_in_both: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which messages to move. rate: messages per second; edited: event texts by message id to send instead."""
+
+    filters: Filters
+    rate: float | None
+    edited: Mapping[str, str]
+
+
+class Mover:
+    """One pass over the DLQ: moves what was there when it began, each message once."""
+
+    def __init__(
+        self,
+        target: Target,
+        selection: Selection,
+        writer: Writer,
+        *,
+        stop: Stop,
+        notify: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """notify: called from a thread of the pool while messages that another receiver hides are waited for."""
+        self._target = target
+        self._selection = selection
+        self._rate = selection.rate
+        self._writer = writer
+        self._stop = stop
+        self._sweep = Sweep(target.aws, target.dlq_url, stop=stop, rate=self._rate, notify=notify, clock=clock)
+        self._ready: list[DlqMessage] = []
+        self.died_again = 0  # messages that this run had sent and that were received from the DLQ again
+
+    def move(self, limit: int | None = None) -> Iterator[Moved]:
+        """Move up to `limit` more messages; None: all that are left."""
+        size = queues.BATCH if self._rate is None else max(1, min(queues.BATCH, int(self._rate)))
+        return pool.each(
+            self._batches(limit, size),
+            self._move,
+            threads=1 if limit == 1 else _CONCURRENCY,
+            stop=self._stop,
+            abandon=lambda batch: [Moved(dlq_message, "interrupted") for dlq_message in batch],
+            rate=self._rate,
+            weigh=len,
+        )
+
+    def release(self) -> None:
+        """Make visible again what was received and not moved."""
+        self._sweep.release()
+
+    def _batches(self, limit: int | None, size: int) -> Iterator[list[DlqMessage]]:
+        selected = self._selected()
+        remaining = limit
+        while remaining is None or remaining > 0:
+            batch = list(islice(selected, size if remaining is None else min(size, remaining)))
+            if not batch:
+                return
+            remaining = None if remaining is None else remaining - len(batch)
+            yield batch
+
+    def _selected(self) -> Iterator[DlqMessage]:
+        """Matching messages as they are received. The others stay hidden until the end, so that each is met once."""
+        while self._ready:
+            yield self._ready.pop(0)
+        for messages in self._sweep:
+            self._ready += self._selection.filters.select(self._without_own(messages))
+            while self._ready:
+                yield self._ready.pop(0)
+
+    def _without_own(self, messages: Sequence[Message]) -> list[DlqMessage]:
+        """Leave out messages that this run sent and that are in the DLQ again."""
+        own = [message for message in messages if message.text(wire.REDRIVE) == self._writer.run]
+        self.died_again += len(own)
+        others = [message for message in messages if message not in own]
+        return dlq.joined(self._target.aws, self._target.table, others)
+
+    def _move(self, batch: list[DlqMessage]) -> list[Moved]:
+        self._writer.taken(batch)
+        outgoing = [self._outgoing(dlq_message) for dlq_message in batch]
+        receipts = queues.send(self._target.aws, self._target.queue_url, outgoing)
+        results = list(zip(batch, receipts, strict=True))
+        sent = {dlq_message.message_id: receipt.message_id for dlq_message, receipt in results if not receipt.error}
+        self._writer.sent(sent)
+        not_deleted = self._delete(sent)
+        return [Moved(message, receipt.error, message.message_id in not_deleted) for message, receipt in results]
+
+    def _delete(self, message_ids: Mapping[str, str]) -> set[str]:
+        """Delete messages that were sent. Returns the ids of those that are still in the DLQ."""
+        receipts = self._sweep.receipts(message_ids)
+        try:
+            failed = set(queues.delete(self._target.aws, self._target.dlq_url, list(receipts.values())))
+        except RtpError:
+            return set(receipts)
+        not_deleted = {message_id for message_id, receipt in receipts.items() if receipt in failed}
+        self._writer.deleted(message_id for message_id in receipts if message_id not in not_deleted)
+        self._sweep.drop(receipts.keys() - not_deleted)
+        return not_deleted
+
+    def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
+        return queues.Outgoing(
+            self._selection.edited.get(dlq_message.message_id, dlq_message.event),
+            dlq.attributes(dlq_message, {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}),
+            dlq_message.message.trace_header,
+        )

@@ -1,0 +1,40 @@
+"""Where a DLQ operation acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.contract import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rtp.aws import Aws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A stack's queues and table, and the folder on this machine that holds the journals of its runs."""
+
+    aws: Aws
+    outputs: Mapping[str, str]
+    stack: str
+    account: str
+    journals: Path
+
+    @property
+    def queue_url(self) -> str:
+        """The queue that the worker reads."""
+        return self.outputs[Output.QUEUE_URL]
+
+    @property
+    def dlq_url(self) -> str:
+        """The dead-letter queue."""
+        return self.outputs[Output.DLQ_URL]
+
+    @property
+    def table(self) -> str:
+        """The table of event records, which also holds the lease."""
+        return self.outputs[Output.TABLE]
