@@ -61,14 +61,14 @@ ODD = Settings(
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template and the words to ask it in. Resources are named by type, and by their physical name or construct."""
+    """A template with lookups by type, physical name or construct."""
 
     body: dict[str, Any]
     plan: Plan
     report: dict[str, Any] = field(default_factory=dict)
 
     def copy(self) -> Template:
-        """One to spoil."""
+        """Return a copy for a mutant."""
         return replace(self, body=copy.deepcopy(self.body))
 
     def of(self, type: str) -> dict[str, dict[str, Any]]:
@@ -85,13 +85,15 @@ class Template:
 
     def id(self, type: str, **having: Any) -> str:
         """Logical id of the only resource of a type that has these property values."""
-        (found,) = (n for n, p in self.of(type).items() if all(p.get(key) == value for key, value in having.items()))
-        return found
+        (logical_id,) = (
+            n for n, p in self.of(type).items() if all(p.get(key) == value for key, value in having.items())
+        )
+        return logical_id
 
     def resource(self, id: str) -> dict[str, Any]:
-        """A resource by its logical id, with all that it has beside properties."""
-        found: dict[str, Any] = self.body["Resources"][id]
-        return found
+        """Return a resource by its logical id, with all its attributes."""
+        resource: dict[str, Any] = self.body["Resources"][id]
+        return resource
 
     @property
     def processor(self) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def synthesise(plan: Plan) -> Template:
 
 @pytest.fixture(scope="session")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
-    """Makes plans, over assets that are small zips."""
+    """Create plans with small zips as assets."""
     folder = tmp_path_factory.mktemp("plans")
     for name in ("code", "layer"):
         with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
@@ -173,7 +175,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
 
 @pytest.fixture(scope="session")
 def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
-    """The four."""
+    """Templates of the four environments."""
     plans = [
         plan("local", account="000000000000", local=True),
         plan("dev", region="eu-west-1"),
@@ -186,9 +188,9 @@ def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
 
 @pytest.fixture(params=["local", "dev", "prod", "odd"])
 def template(request: pytest.FixtureRequest, templates: dict[str, Template]) -> Template:
-    """Each of the four."""
-    found: Template = templates[request.param]
-    return found
+    """Each of the four templates."""
+    chosen: Template = templates[request.param]
+    return chosen
 
 
 @pytest.fixture(scope="session")
@@ -200,7 +202,7 @@ def odd(templates: dict[str, Template]) -> Template:
 def caught(
     templates: dict[str, Template],
 ) -> Callable[[Callable[[Template], bool], str, Callable[[Template], object]], bool]:
-    """Whether a rule finds fault with an environment's template after one thing in it was changed."""
+    """Whether a rule detects one change of an environment's template."""
 
     def catches(rule: Callable[[Template], bool], env: str, change: Callable[[Template], object]) -> bool:
         mutant = templates[env].copy()
@@ -208,7 +210,7 @@ def caught(
         assert mutant.body != templates[env].body, "the mutant is the template itself"
         try:
             return not rule(mutant)
-        except (KeyError, ValueError, StopIteration):  # what the rule looks at is gone
+        except (KeyError, ValueError, StopIteration):  # what the rule reads is missing
             return True
 
     return catches

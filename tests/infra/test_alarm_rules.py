@@ -1,4 +1,4 @@
-"""Somebody is told: every alarm has a metric that exists and a way to a topic that may take it."""
+"""Every alarm has an existing metric, and its actions reach a topic that it may publish to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("infra")
 CLOUDWATCH = "cloudwatch.amazonaws.com"
-# What a bad version sets off; a client's mistakes and old dead events must not take a good one back.
+# Alarms that indicate a bad version. Client errors and old dead events must not trigger a rollback.
 TRIGGERS = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, Alarm.API_5XX, Alarm.WORKER_FAILURES)
 
 
@@ -35,13 +35,13 @@ def every_alarm_reaches_the_topic(t: Template) -> bool:
     )
 
 
-def all_alarms_are_there(t: Template) -> bool:
-    """The eight, by the names that others look for."""
+def all_alarms_exist(t: Template) -> bool:
+    """The eight alarms have the names that the commands look up."""
     names = {alarm["AlarmName"] for alarm in t.of("CloudWatch::Alarm").values()}
     return names == {t.plan.names.alarm(alarm) for alarm in Alarm}
 
 
-def queues_are_watched_at_their_worst(t: Template) -> bool:
+def queues_are_watched_by_their_maximum(t: Template) -> bool:
     """B4: depth of the dead-letter queue and age of the oldest message, by their maximum."""
     dead, age = t.alarm("dlq-messages"), t.alarm("queue-age")
     return (
@@ -53,7 +53,7 @@ def queues_are_watched_at_their_worst(t: Template) -> bool:
 
 
 def partial_failures_are_counted(t: Template) -> bool:
-    """B4: Lambda counts no error when a batch fails in part; the runtime's own metric does."""
+    """B4: Lambda counts no error when a batch fails in part; the runtime's metric does."""
     alarm = t.alarm("worker-failures")
     dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
     return (alarm["Namespace"], alarm["MetricName"]) == ("rtp", "EventsFailed") and dimensions == {
@@ -80,43 +80,43 @@ def both_functions_are_watched(t: Template) -> bool:
     )
 
 
-def silence_is_no_alarm(t: Template) -> bool:
-    """A pipeline at rest sends no metrics."""
+def missing_data_is_not_an_alarm(t: Template) -> bool:
+    """An idle pipeline sends no metrics."""
     return all(
         alarm["TreatMissingData"] == "notBreaching" and alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
         for alarm in t.of("CloudWatch::Alarm").values()
     )
 
 
-def slowness_must_last(t: Template) -> bool:
-    """Twice in a row, of five minutes each."""
+def slowness_alarms_after_two_periods(t: Template) -> bool:
+    """Two periods of five minutes in a row."""
     return bool(t.alarm("lambda-duration")["EvaluationPeriods"] == 2)
 
 
-def the_dashboard_draws_what_is_there(t: Template) -> bool:
+def the_dashboard_has_every_alarm_and_only_this_environment(t: Template) -> bool:
     """Every alarm, and no metric of another environment."""
     dashboard = t.one("CloudWatch::Dashboard")
     text = dashboard["DashboardBody"]
     names = t.plan.names
-    known = {names.processor, names.worker, names.queue, names.dlq, names.api, t.plan.env, t.plan.project}
-    drawn = [series for w in json.loads(text)["widgets"] for series in w["properties"].get("metrics", [])]
+    values = {names.processor, names.worker, names.queue, names.dlq, names.api, t.plan.env, t.plan.project}
+    plotted = [series for w in json.loads(text)["widgets"] for series in w["properties"].get("metrics", [])]
     return (
         dashboard["DashboardName"] == names.dashboard
         and all(f":alarm:{names.alarm(alarm)}" in text for alarm in Alarm)
-        and len(drawn) >= 20
-        and all(value in known for series in drawn for value in series[3::2])
+        and len(plotted) >= 20
+        and all(value in values for series in plotted for value in series[3::2])
     )
 
 
-def a_rollout_is_taken_back(t: Template) -> bool:
-    """Where traffic is shifted, alarms that a bad version sets off stop it, for both functions."""
+def a_rollout_is_rolled_back_by_alarms(t: Template) -> bool:
+    """Where traffic is shifted, the alarms of a bad version stop the shift, for both functions."""
     groups = t.of("CodeDeploy::DeploymentGroup").values()
     if not t.plan.shifted:
         return not groups
-    wanted = {t.plan.names.alarm(alarm) for alarm in TRIGGERS}
+    triggers = {t.plan.names.alarm(alarm) for alarm in TRIGGERS}
     named = {id: alarm["AlarmName"] for id, alarm in t.of("CloudWatch::Alarm").items()}
     return len(groups) == 2 and all(
-        {named[a["Name"]["Ref"]] for a in g["AlarmConfiguration"]["Alarms"]} == wanted
+        {named[a["Name"]["Ref"]] for a in g["AlarmConfiguration"]["Alarms"]} == triggers
         and g["AlarmConfiguration"]["Enabled"] is True
         and set(g["AutoRollbackConfiguration"]["Events"])
         == {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_REQUEST", "DEPLOYMENT_STOP_ON_ALARM"}
@@ -143,14 +143,14 @@ def _may_publish(t: Template, action: dict[str, Any]) -> bool:
 
 
 def _allowed(policy: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Action -> the statements that give it to CloudWatch."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Action -> the statements that allow it to CloudWatch."""
+    statements_of: dict[str, list[dict[str, Any]]] = {}
     for statement in policy["Statement"]:
         if statement["Effect"] == "Allow" and statement["Principal"] == {"Service": CLOUDWATCH}:
             actions = statement["Action"]
             for action in [actions] if isinstance(actions, str) else actions:
-                found.setdefault(action, []).append(statement)
-    return found
+                statements_of.setdefault(action, []).append(statement)
+    return statements_of
 
 
 def _dimensions(alarm: dict[str, Any]) -> list[dict[str, str]]:
@@ -191,25 +191,25 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
         "prod",
         lambda t: t.body["Resources"].pop(t.id("CloudWatch::Alarm", MetricName="EventsFailed")),
     ),
-    (all_alarms_are_there, "dev", lambda t: _first_alarm(t).update(AlarmName="other")),
-    (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("dlq-messages").update(Statistic="Average")),
-    (queues_are_watched_at_their_worst, "dev", lambda t: t.alarm("queue-age").update(Dimensions=[])),
+    (all_alarms_exist, "dev", lambda t: _first_alarm(t).update(AlarmName="other")),
+    (queues_are_watched_by_their_maximum, "dev", lambda t: t.alarm("dlq-messages").update(Statistic="Average")),
+    (queues_are_watched_by_their_maximum, "dev", lambda t: t.alarm("queue-age").update(Dimensions=[])),
     (partial_failures_are_counted, "dev", lambda t: t.alarm("worker-failures").update(Namespace="AWS/Lambda")),
     (the_api_is_watched, "dev", lambda t: t.alarm("api-5xx").update(MetricName="4XXError")),
     (both_functions_are_watched, "dev", lambda t: t.alarm("lambda-errors")["Metrics"].pop()),
-    (silence_is_no_alarm, "dev", lambda t: t.alarm("api-5xx").update(TreatMissingData="missing")),
-    (slowness_must_last, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=1)),
+    (missing_data_is_not_an_alarm, "dev", lambda t: t.alarm("api-5xx").update(TreatMissingData="missing")),
+    (slowness_alarms_after_two_periods, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=1)),
     (
-        the_dashboard_draws_what_is_there,
+        the_dashboard_has_every_alarm_and_only_this_environment,
         "dev",
         lambda t: t.one("CloudWatch::Dashboard").update(DashboardBody='{"widgets": []}'),
     ),
     (
-        a_rollout_is_taken_back,
+        a_rollout_is_rolled_back_by_alarms,
         "odd",
         lambda t: next(iter(t.of("CodeDeploy::DeploymentGroup").values())).pop("AlarmConfiguration") and None,
     ),
-    (a_rollout_is_taken_back, "odd", lambda t: _aliases(t)[0].pop("UpdatePolicy")),
+    (a_rollout_is_rolled_back_by_alarms, "odd", lambda t: _aliases(t)[0].pop("UpdatePolicy")),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The API never says yes to what is not kept, checks every body, and tells nothing that it should not."""
+"""The API never accepts what is not queued, checks every body, and exposes no data."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ pytestmark = pytest.mark.xdist_group("infra")
 PATHS = ("process", "events")
 
 
-def never_yes_without_a_message(t: Template) -> bool:
-    """A3-2, B15: whatever SQS answers but a 2xx, the client gets no 2xx."""
+def accepted_only_if_queued(t: Template) -> bool:
+    """A3-2, B15: the client gets a 2xx only if SQS answered with a 2xx."""
     return all(
         (200 <= _answered(t, status) < 300) == (200 <= status < 300) for status in (200, 201, *range(300, 600))
     ) and (_answered(t, 200), _answered(t, 400), _answered(t, 403), _answered(t, 500)) == (202, 400, 400, 503)
 
 
-def no_answer_is_left_to_chance(t: Template) -> bool:
-    """B15: one response is for all that no pattern matches, and it is an error that says when to come back."""
+def every_other_status_is_an_error(t: Template) -> bool:
+    """B15: one response covers every status without a pattern: an error with Retry-After."""
     (default,) = (r for r in _responses(t) if not r.get("SelectionPattern"))
     return default["StatusCode"] == "503" and "method.response.header.Retry-After" in default["ResponseParameters"]
 
 
 def every_body_is_checked(t: Template) -> bool:
-    """A3-3, B16: whatever its content type says."""
+    """A3-3, B16: for any content type."""
     model = {"Ref": t.id("ApiGateway::Model")}
     validator = t.id("ApiGateway::RequestValidator", ValidateRequestBody=True, ValidateRequestParameters=True)
     return all(
@@ -47,21 +47,21 @@ def every_body_is_checked(t: Template) -> bool:
     )
 
 
-def the_model_is_the_event(t: Template) -> bool:
-    """The gateway knows the event that the design promises."""
+def the_model_is_the_event_schema(t: Template) -> bool:
+    """The gateway's model is the schema of an event."""
     return bool(t.one("ApiGateway::Model")["Schema"] == EVENT)
 
 
 def only_json_reaches_the_queue(t: Template) -> bool:
-    """B16: no template, no pass."""
+    """B16: a content type without a template is refused."""
     integration = t.method("events")["Integration"]
     return integration["PassthroughBehavior"] == "NEVER" and set(integration["RequestTemplates"]) == {
         "application/json"
     }
 
 
-def a_key_is_needed(t: Template) -> bool:
-    """Both paths ask for a key of the header, and a usage plan with throttle and quota has the stage."""
+def a_key_is_required(t: Template) -> bool:
+    """Both paths require a key in the header, and the stage has a usage plan with throttle and quota."""
     plan = t.one("ApiGateway::UsagePlan")
     return (
         all(t.method(path)["ApiKeyRequired"] is True for path in PATHS)
@@ -89,7 +89,7 @@ def bodies_are_not_logged(t: Template) -> bool:
     )
 
 
-def the_account_is_left_alone(t: Template) -> bool:
+def the_account_settings_are_not_changed(t: Template) -> bool:
     """B25, A3-10: the account's logging role is not the stack's."""
     return not t.of("ApiGateway::Account") and not any(
         "AmazonAPIGatewayPushToCloudWatchLogs" in json.dumps(role) for role in t.of("IAM::Role").values()
@@ -105,12 +105,12 @@ def requests_are_traced(t: Template) -> bool:
 
 
 def refusals_are_json(t: Template) -> bool:
-    """Every answer of the gateway itself is JSON with a message; what is not an event also says what is wrong."""
-    found = t.of("ApiGateway::GatewayResponse").values()
+    """Every response of the gateway itself is JSON with a message; for an invalid event it has the errors."""
+    responses = t.of("ApiGateway::GatewayResponse").values()
     bodies = {}
-    for response in found:
+    for response in responses:
         template = response["ResponseTemplates"]["application/json"]
-        bodies[response["ResponseType"]] = json.loads(template.replace("$context.error.messageString", '"said"'))
+        bodies[response["ResponseType"]] = json.loads(template.replace("$context.error.messageString", '"message"'))
     needed = {"INVALID_API_KEY", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "THROTTLED", "QUOTA_EXCEEDED"}
     return (
         needed | {"DEFAULT_4XX", "DEFAULT_5XX", "BAD_REQUEST_BODY"} <= set(bodies)
@@ -119,12 +119,12 @@ def refusals_are_json(t: Template) -> bool:
     )
 
 
-def the_region_is_its_own(t: Template) -> bool:
-    """No edge network in between."""
+def the_endpoint_is_regional(t: Template) -> bool:
+    """The endpoint is regional."""
     return bool(t.one("ApiGateway::RestApi")["EndpointConfiguration"] == {"Types": ["REGIONAL"]})
 
 
-def the_door_knows_its_callers(t: Template) -> bool:
+def only_the_api_may_call_the_processor(t: Template) -> bool:
     """API Gateway may call the processor (its alias, where versions are published) for POST /process alone."""
     (permission,) = t.of("Lambda::Permission").values()
     source = json.dumps(permission["SourceArn"])
@@ -139,8 +139,8 @@ def the_door_knows_its_callers(t: Template) -> bool:
 
 
 def _responses(t: Template) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = t.method("events")["Integration"]["IntegrationResponses"]
-    return found
+    responses: list[dict[str, Any]] = t.method("events")["Integration"]["IntegrationResponses"]
+    return responses
 
 
 def _answered(t: Template, status: int) -> int:
@@ -156,8 +156,8 @@ def _response(t: Template, status: str) -> dict[str, Any]:
 
 
 def _settings(t: Template) -> dict[str, Any]:
-    found: dict[str, Any] = t.one("ApiGateway::Stage")["MethodSettings"][0]
-    return found
+    settings: dict[str, Any] = t.one("ApiGateway::Stage")["MethodSettings"][0]
+    return settings
 
 
 def _access_log(t: Template, **more: str) -> None:
@@ -170,13 +170,13 @@ def _gateway(t: Template, type: str) -> dict[str, Any]:
 
 
 MUTANTS: list[tuple[Rule, Change]] = [
-    (never_yes_without_a_message, lambda t: _response(t, "202").pop("SelectionPattern")),
-    (never_yes_without_a_message, lambda t: _response(t, "503").update(StatusCode="202")),
-    (never_yes_without_a_message, lambda t: _response(t, "400").update(SelectionPattern="400")),
-    (no_answer_is_left_to_chance, lambda t: _response(t, "503").pop("ResponseParameters")),
+    (accepted_only_if_queued, lambda t: _response(t, "202").pop("SelectionPattern")),
+    (accepted_only_if_queued, lambda t: _response(t, "503").update(StatusCode="202")),
+    (accepted_only_if_queued, lambda t: _response(t, "400").update(SelectionPattern="400")),
+    (every_other_status_is_an_error, lambda t: _response(t, "503").pop("ResponseParameters")),
     (every_body_is_checked, lambda t: t.method("events")["RequestModels"].pop("$default")),
     (every_body_is_checked, lambda t: t.method("process").pop("RequestValidatorId")),
-    (the_model_is_the_event, lambda t: t.one("ApiGateway::Model")["Schema"].pop("anyOf")),
+    (the_model_is_the_event_schema, lambda t: t.one("ApiGateway::Model")["Schema"].pop("anyOf")),
     (
         only_json_reaches_the_queue,
         lambda t: t.method("events")["Integration"].update(PassthroughBehavior="WHEN_NO_MATCH"),
@@ -185,13 +185,16 @@ MUTANTS: list[tuple[Rule, Change]] = [
         only_json_reaches_the_queue,
         lambda t: t.method("events")["Integration"]["RequestTemplates"].update({"text/plain": ""}),
     ),
-    (a_key_is_needed, lambda t: t.method("events").update(ApiKeyRequired=False)),
-    (a_key_is_needed, lambda t: t.one("ApiGateway::UsagePlan")["Throttle"].pop("RateLimit")),
-    (a_key_is_needed, lambda t: t.one("ApiGateway::UsagePlan").update(ApiStages=[])),
+    (a_key_is_required, lambda t: t.method("events").update(ApiKeyRequired=False)),
+    (a_key_is_required, lambda t: t.one("ApiGateway::UsagePlan")["Throttle"].pop("RateLimit")),
+    (a_key_is_required, lambda t: t.one("ApiGateway::UsagePlan").update(ApiStages=[])),
     (bodies_are_not_logged, lambda t: _settings(t).update(DataTraceEnabled=True)),
     (bodies_are_not_logged, lambda t: _settings(t).update(LoggingLevel="INFO")),
     (bodies_are_not_logged, lambda t: _access_log(t, key="$context.identity.apiKey")),
-    (the_account_is_left_alone, lambda t: t.body["Resources"].update(A={"Type": "AWS::ApiGateway::Account"})),
+    (
+        the_account_settings_are_not_changed,
+        lambda t: t.body["Resources"].update(A={"Type": "AWS::ApiGateway::Account"}),
+    ),
     (requests_are_traced, lambda t: t.one("ApiGateway::Stage").update(TracingEnabled=False)),
     (requests_are_traced, lambda t: t.worker.update(TracingConfig={"Mode": "PassThrough"})),
     (
@@ -205,9 +208,12 @@ MUTANTS: list[tuple[Rule, Change]] = [
         refusals_are_json,
         lambda t: _gateway(t, "INVALID_API_KEY")["ResponseTemplates"].update({"application/json": '{"error": "no"}'}),
     ),
-    (the_region_is_its_own, lambda t: t.one("ApiGateway::RestApi").update(EndpointConfiguration={"Types": ["EDGE"]})),
-    (the_door_knows_its_callers, lambda t: t.one("Lambda::Permission").update(SourceArn="*")),
-    (the_door_knows_its_callers, lambda t: t.method("process")["Integration"].update(Uri="arn")),
+    (
+        the_endpoint_is_regional,
+        lambda t: t.one("ApiGateway::RestApi").update(EndpointConfiguration={"Types": ["EDGE"]}),
+    ),
+    (only_the_api_may_call_the_processor, lambda t: t.one("Lambda::Permission").update(SourceArn="*")),
+    (only_the_api_may_call_the_processor, lambda t: t.method("process")["Integration"].update(Uri="arn")),
 ]
 
 

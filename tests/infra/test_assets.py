@@ -20,16 +20,16 @@ def test_the_asset_holds_the_runtime_the_version_and_the_processors(tmp_path: Pa
     processors = tmp_path / "orders.py"
     processors.write_text("x = 1\n")
 
-    # When: the asset is made.
+    # When: the asset is built.
     names = set(zipfile.ZipFile(assets.code(tmp_path / "out", processors)).namelist())
 
-    # Then: nothing of the rest of rtp is in it.
+    # Then: it has no other part of rtp.
     assert {"rtp/__init__.py", "rtp/runtime/api.py", "rtp/runtime/worker.py", "orders.py"} <= names
     assert {name.split("/")[1] for name in names if name.startswith("rtp/")} == {"__init__.py", "runtime"}
     assert assets.module(processors) == "orders"
 
 
-def test_a_package_of_processors_goes_in_whole_without_caches(tmp_path: Path) -> None:
+def test_a_package_of_processors_is_packed_without_caches(tmp_path: Path) -> None:
     package = tmp_path / "shop"
     (package / "inner" / "__pycache__").mkdir(parents=True)
     for file in ("__init__.py", "inner/rules.py", "inner/rates.json", "inner/__pycache__/rules.pyc"):
@@ -41,31 +41,31 @@ def test_a_package_of_processors_goes_in_whole_without_caches(tmp_path: Path) ->
     assert assets.module(package) == "shop"
 
 
-def test_the_same_sources_are_the_same_asset(tmp_path: Path) -> None:
+def test_the_same_sources_give_the_same_asset(tmp_path: Path) -> None:
     # Given: the same text, written at another time.
-    made = []
+    built = []
     for name, when in (("a", 1_000_000_000), ("b", 1_700_000_000)):
         file = tmp_path / name / "processors.py"
         file.parent.mkdir()
         file.write_text("x = 1\n")
         os.utime(file, (when, when))
-        made.append(assets.code(tmp_path / f"out-{name}", file))
+        built.append(assets.code(tmp_path / f"out-{name}", file))
 
-    # Then: name and bytes are the same; and they change with the text.
-    assert made[0].name == made[1].name
-    assert made[0].read_bytes() == made[1].read_bytes()
+    # Then: name and bytes are equal, and change with the text.
+    assert built[0].name == built[1].name
+    assert built[0].read_bytes() == built[1].read_bytes()
     (tmp_path / "a" / "processors.py").write_text("x = 2\n")
-    assert assets.code(tmp_path / "out-a", tmp_path / "a" / "processors.py").name != made[0].name
+    assert assets.code(tmp_path / "out-a", tmp_path / "a" / "processors.py").name != built[0].name
 
 
-def test_old_assets_are_forgotten(tmp_path: Path) -> None:
+def test_old_assets_are_deleted(tmp_path: Path) -> None:
     file = tmp_path / "processors.py"
     for number in range(14):
         file.write_text(f"x = {number}\n")
         newest = assets.code(tmp_path / "out", file)
-    kept = list((tmp_path / "out").iterdir())
-    assert len(kept) == 10
-    assert newest in kept
+    remaining = list((tmp_path / "out").iterdir())
+    assert len(remaining) == 10
+    assert newest in remaining
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_lists_of_parts_are_told_apart() -> None:
+def test_the_digest_separates_the_parts() -> None:
     assert archive.digest(["ab", "c"]) != archive.digest(["a", "bc"])
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "expected"),
     [
         ("processors.py", "def broken(:\n", "processors.py:1"),
         ("processors.py", "x = 1\n  y = 2\n", "processors.py:2"),
@@ -91,16 +91,16 @@ def test_lists_of_parts_are_told_apart() -> None:
         ("queue.py", "", "cannot be imported as 'queue'"),
     ],
 )
-def test_processors_that_could_not_be_imported_are_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_processors_that_could_not_be_imported_are_refused(tmp_path: Path, name: str, text: str, expected: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=r"\w") as refused:
         assets.check(tmp_path / name)
-    assert said in refused.value.message
+    assert expected in refused.value.message
     assert refused.value.hint
     assert refused.value.exit_code == ExitCode.CONFIG
 
 
-def test_processors_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_processors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="do not exist"):
         assets.check(tmp_path / "processors.py")
     (tmp_path / "shop").mkdir()
@@ -108,7 +108,7 @@ def test_processors_that_are_not_there_are_refused(tmp_path: Path) -> None:
         assets.check(tmp_path / "shop")
 
 
-def test_a_mistake_deep_in_a_package_is_found(tmp_path: Path) -> None:
+def test_a_syntax_error_deep_in_a_package_is_reported(tmp_path: Path) -> None:
     (tmp_path / "shop" / "inner").mkdir(parents=True)
     (tmp_path / "shop" / "__init__.py").write_text("")
     (tmp_path / "shop" / "inner" / "rules.py").write_text("import\n")
@@ -116,7 +116,7 @@ def test_a_mistake_deep_in_a_package_is_found(tmp_path: Path) -> None:
         assets.check(tmp_path / "shop")
 
 
-def test_no_processors_are_fine(tmp_path: Path) -> None:
+def test_processors_are_optional(tmp_path: Path) -> None:
     assets.check(None)
     assert assets.module(None) == ""
     assert assets.code(tmp_path, None).exists()

@@ -1,4 +1,4 @@
-"""Nothing accepted is lost on its way: queues, the event source, failures. Each rule is proven by mutants."""
+"""No accepted event is lost: queues, event source, failures. Mutants show that each rule detects a violation."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("infra")
 
 
-def hidden_long_enough(t: Template) -> bool:
+def messages_are_hidden_for_six_timeouts(t: Template) -> bool:
     """B1, A3-8: a message stays hidden for six times the worker's timeout."""
     return bool(t.queue["VisibilityTimeout"] >= 6 * t.worker["Timeout"])
 
 
-def enough_attempts(t: Template) -> bool:
+def five_attempts_then_the_dlq(t: Template) -> bool:
     """B2: at least five attempts, then the dead-letter queue."""
     redrive = t.queue["RedrivePolicy"]
     dlq = t.id("SQS::Queue", QueueName=t.plan.names.dlq)
     return bool(redrive["maxReceiveCount"] >= 5 and redrive["deadLetterTargetArn"] == {"Fn::GetAtt": [dlq, "Arn"]})
 
 
-def partial_batches(t: Template) -> bool:
+def partial_batch_responses(t: Template) -> bool:
     """B3: one failed event does not repeat its whole batch."""
     return bool(_source(t)["FunctionResponseTypes"] == ["ReportBatchItemFailures"])
 
 
-def limited_at_the_source(t: Template) -> bool:
-    """B5, B14: the event source holds the worker, never reserved concurrency."""
+def concurrency_is_limited_by_the_event_source(t: Template) -> bool:
+    """B5, B14: the event source limits the worker, never reserved concurrency."""
     limit = _source(t).get("ScalingConfig", {}).get("MaximumConcurrency", 0)
     return 2 <= limit <= 1000 and "ReservedConcurrentExecutions" not in t.worker
 
 
-def reserved_only_when_told(t: Template) -> bool:
-    """B14: an account with the limit of a new one can take the stack."""
+def concurrency_is_reserved_only_by_the_setting(t: Template) -> bool:
+    """B14: the stack can be deployed to an account with the concurrency limit of a new one."""
     return t.processor.get("ReservedConcurrentExecutions") == t.plan.reserved_concurrency
 
 
-def drains_the_queue(t: Template) -> bool:
+def the_event_source_calls_the_worker(t: Template) -> bool:
     """The event source reads the queue and calls the worker, or its alias where versions are published."""
     source = _source(t)
     queue = t.id("SQS::Queue", QueueName=t.plan.names.queue)
@@ -60,25 +60,25 @@ def drains_the_queue(t: Template) -> bool:
     )
 
 
-def dead_letters_outlive_the_queue(t: Template) -> bool:
+def dlq_messages_outlive_the_queue(t: Template) -> bool:
     """B6: a message keeps its first enqueue time in the dead-letter queue."""
     return bool(t.dlq["MessageRetentionPeriod"] > t.queue["MessageRetentionPeriod"])
 
 
-def dead_letters_of_one_queue(t: Template) -> bool:
-    """B7, A3-9: no other queue may use the dead-letter queue; rtp's own redrive sorts out asynchronous failures."""
+def the_dlq_is_for_one_queue(t: Template) -> bool:
+    """B7, A3-9: no other queue may use the dead-letter queue; rtp's redrive selects asynchronous failures."""
     plan = t.plan
     source = f"arn:aws:sqs:{plan.region}:{plan.account}:{plan.names.queue}"
     return bool(t.dlq["RedriveAllowPolicy"] == {"redrivePermission": "byQueue", "sourceQueueArns": [source]})
 
 
-def room_for_the_promise(t: Template) -> bool:
-    """B17: a body of the promised size fits, with its attributes, and not much more does."""
+def the_largest_body_fits_a_message(t: Template) -> bool:
+    """B17: the largest allowed body fits with its attributes, and not much more."""
     return bool(wire.MAX_BODY_BYTES + 1024 <= t.queue["MaximumMessageSize"] <= wire.MAX_BODY_BYTES + 4096)
 
 
-def asynchronous_failures_kept(t: Template) -> bool:
-    """A3-4: two retries within an hour, then the same dead-letter queue; nothing that would never fire."""
+def asynchronous_failures_move_to_the_dlq(t: Template) -> bool:
+    """A3-4: two retries within an hour, then the same dead-letter queue; the functions have no other."""
     dlq = t.id("SQS::Queue", QueueName=t.plan.names.dlq)
     config = t.one("Lambda::EventInvokeConfig")
     return (
@@ -102,13 +102,13 @@ def handlers_can_run(t: Template) -> bool:
 
 
 def identity_is_the_key(t: Template) -> bool:
-    """A3-6, B10: what makes an event itself is what a conditional write is about, and never the time of an attempt."""
+    """A3-6, B10: the key of conditional writes is the event's identity, never the time of an attempt."""
     keys = [(key["AttributeName"], key["KeyType"]) for key in t.one("DynamoDB::Table")["KeySchema"]]
     return keys == [("id", "HASH"), ("timestamp", "RANGE")]
 
 
 def index_is_sharded(t: Template) -> bool:
-    """B19: a bare status would be one hot partition."""
+    """B19: the status alone would be one hot partition."""
     (index,) = t.one("DynamoDB::Table")["GlobalSecondaryIndexes"]
     return index["IndexName"] == "status-timestamp-index" and [k["AttributeName"] for k in index["KeySchema"]] == [
         "status_shard",
@@ -116,7 +116,7 @@ def index_is_sharded(t: Template) -> bool:
     ]
 
 
-def loops_are_ended(t: Template) -> bool:
+def lambda_ends_loops(t: Template) -> bool:
     """B28: Lambda ends a loop of messages."""
     return all(f["RecursiveLoop"] == "Terminate" for f in (t.processor, t.worker))
 
@@ -126,26 +126,26 @@ def _source(t: Template) -> dict[str, Any]:
 
 
 MUTANTS: list[tuple[Rule, Change]] = [
-    (hidden_long_enough, lambda t: t.queue.update(VisibilityTimeout=t.worker["Timeout"])),
-    (hidden_long_enough, lambda t: t.worker.update(Timeout=t.worker["Timeout"] + 1)),
-    (enough_attempts, lambda t: t.queue["RedrivePolicy"].update(maxReceiveCount=2)),
-    (enough_attempts, lambda t: t.queue["RedrivePolicy"].update(deadLetterTargetArn="arn")),
-    (partial_batches, lambda t: _source(t).update(FunctionResponseTypes=[])),
-    (limited_at_the_source, lambda t: _source(t).pop("ScalingConfig")),
-    (limited_at_the_source, lambda t: t.worker.update(ReservedConcurrentExecutions=10)),
-    (reserved_only_when_told, lambda t: t.processor.update(ReservedConcurrentExecutions=10)),
+    (messages_are_hidden_for_six_timeouts, lambda t: t.queue.update(VisibilityTimeout=t.worker["Timeout"])),
+    (messages_are_hidden_for_six_timeouts, lambda t: t.worker.update(Timeout=t.worker["Timeout"] + 1)),
+    (five_attempts_then_the_dlq, lambda t: t.queue["RedrivePolicy"].update(maxReceiveCount=2)),
+    (five_attempts_then_the_dlq, lambda t: t.queue["RedrivePolicy"].update(deadLetterTargetArn="arn")),
+    (partial_batch_responses, lambda t: _source(t).update(FunctionResponseTypes=[])),
+    (concurrency_is_limited_by_the_event_source, lambda t: _source(t).pop("ScalingConfig")),
+    (concurrency_is_limited_by_the_event_source, lambda t: t.worker.update(ReservedConcurrentExecutions=10)),
+    (concurrency_is_reserved_only_by_the_setting, lambda t: t.processor.update(ReservedConcurrentExecutions=10)),
     (
-        drains_the_queue,
+        the_event_source_calls_the_worker,
         lambda t: _source(t).update(FunctionName={"Ref": t.id("SQS::Queue", QueueName=t.plan.names.dlq)}),
     ),
-    (dead_letters_outlive_the_queue, lambda t: t.dlq.update(MessageRetentionPeriod=345_600)),
-    (dead_letters_of_one_queue, lambda t: t.dlq.pop("RedriveAllowPolicy")),
-    (dead_letters_of_one_queue, lambda t: t.dlq["RedriveAllowPolicy"].update(redrivePermission="allowAll")),
-    (room_for_the_promise, lambda t: t.queue.update(MaximumMessageSize=wire.MAX_BODY_BYTES)),
-    (room_for_the_promise, lambda t: t.queue.update(MaximumMessageSize=1_048_576)),
-    (asynchronous_failures_kept, lambda t: t.one("Lambda::EventInvokeConfig").pop("DestinationConfig")),
-    (asynchronous_failures_kept, lambda t: t.one("Lambda::EventInvokeConfig").update(Qualifier="other")),
-    (asynchronous_failures_kept, lambda t: t.worker.update(DeadLetterConfig={"TargetArn": "arn"})),
+    (dlq_messages_outlive_the_queue, lambda t: t.dlq.update(MessageRetentionPeriod=345_600)),
+    (the_dlq_is_for_one_queue, lambda t: t.dlq.pop("RedriveAllowPolicy")),
+    (the_dlq_is_for_one_queue, lambda t: t.dlq["RedriveAllowPolicy"].update(redrivePermission="allowAll")),
+    (the_largest_body_fits_a_message, lambda t: t.queue.update(MaximumMessageSize=wire.MAX_BODY_BYTES)),
+    (the_largest_body_fits_a_message, lambda t: t.queue.update(MaximumMessageSize=1_048_576)),
+    (asynchronous_failures_move_to_the_dlq, lambda t: t.one("Lambda::EventInvokeConfig").pop("DestinationConfig")),
+    (asynchronous_failures_move_to_the_dlq, lambda t: t.one("Lambda::EventInvokeConfig").update(Qualifier="other")),
+    (asynchronous_failures_move_to_the_dlq, lambda t: t.worker.update(DeadLetterConfig={"TargetArn": "arn"})),
     (handlers_can_run, lambda t: t.worker.update(Handler="index.handler")),
     (handlers_can_run, lambda t: t.processor.update(Layers=[])),
     (handlers_can_run, lambda t: t.worker["Environment"]["Variables"].pop("RTP_TABLE")),
@@ -153,7 +153,7 @@ MUTANTS: list[tuple[Rule, Change]] = [
     (handlers_can_run, lambda t: t.processor.update(Timeout=30)),
     (identity_is_the_key, lambda t: t.one("DynamoDB::Table")["KeySchema"].pop()),
     (index_is_sharded, lambda t: _index_key(t).update(AttributeName="status")),
-    (loops_are_ended, lambda t: t.worker.update(RecursiveLoop="Allow")),
+    (lambda_ends_loops, lambda t: t.worker.update(RecursiveLoop="Allow")),
 ]
 
 

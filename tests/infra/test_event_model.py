@@ -35,11 +35,11 @@ _events: st.SearchStrategy[Any] = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(st.one_of(_events, st.sampled_from([None, [], "event", 1])))
-def test_what_the_gateway_lets_in_the_runtime_takes(value: Any) -> None:
+def test_the_gateway_and_the_runtime_accept_the_same_events(value: Any) -> None:
     assert _fits_model(value) == _fits_runtime(value)
 
 
-def test_a_foreign_id_needs_a_timestamp() -> None:
+def test_an_id_that_is_no_uuid7_needs_a_timestamp() -> None:
     whole = {"type": "t", "data": {}}
     assert _fits_model(whole)
     assert _fits_model({**whole, "id": UUID7})

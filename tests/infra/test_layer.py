@@ -1,4 +1,4 @@
-"""The layer: what Lambda lacks, for the platform that runs it, resolved once; and why not, in one sentence."""
+"""The layer: packages that Lambda does not have, resolved once per platform; errors are one sentence."""
 
 from __future__ import annotations
 
@@ -18,81 +18,83 @@ HERE = layer.Platform.here()
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """uv asks nobody."""
+    """Keep uv off the network."""
     monkeypatch.setenv("UV_OFFLINE", "1")
 
 
 def test_the_local_layer_needs_no_network(tmp_path: Path) -> None:
-    # When: it is built from what is installed.
-    made = layer.build(tmp_path, HERE, None)
+    # When: it is built from the installed packages.
+    built = layer.build(tmp_path, HERE, None)
 
-    # Then: it has what the runtime imports, below python/, and nothing that Lambda has.
-    tops = {name.split("/")[1] for name in zipfile.ZipFile(made).namelist()}
+    # Then: it has the runtime's packages below python/, and none that Lambda has.
+    tops = {name.split("/")[1] for name in zipfile.ZipFile(built).namelist()}
     assert {"aws_xray_sdk", "wrapt"} <= tops
     assert not tops & {"boto3", "botocore", "bin"}
-    assert all(name.startswith("python/") for name in zipfile.ZipFile(made).namelist())
+    assert all(name.startswith("python/") for name in zipfile.ZipFile(built).namelist())
 
 
-def test_a_layer_is_made_once(tmp_path: Path) -> None:
+def test_a_layer_is_built_once(tmp_path: Path) -> None:
     first = layer.build(tmp_path, HERE, None)
     stamp = first.stat().st_mtime_ns
     assert layer.build(tmp_path, HERE, None) == first
     assert first.stat().st_mtime_ns == stamp
 
 
-def test_layers_are_told_apart_by_platform_and_by_every_requirement(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_platform_and_every_requirement(tmp_path: Path) -> None:
     # Given: requirements that include others.
     (tmp_path / "more.txt").write_text("idna\n")
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("-r more.txt\n")
     arm, intel = layer.Platform.aws("arm64"), layer.Platform.aws("x86_64")
 
-    # Then: the platform and a change of the included file make another layer.
+    # Then: another platform and a changed included file give another layer.
     before = layer.fingerprint(arm, requirements)
     assert len({before, layer.fingerprint(intel, requirements), layer.fingerprint(arm, None)}) == 3
     (tmp_path / "more.txt").write_text("idna>=3\n")
     assert layer.fingerprint(arm, requirements) != before
 
 
-def test_files_that_include_each_other_end(tmp_path: Path) -> None:
+def test_files_may_include_each_other(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("-r requirements.txt\n-c requirements.txt\n")
     assert layer.fingerprint(HERE, requirements)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("rtp-no-such-package==1.0\n", "rtp-no-such-package"),
         ("wrapt==1.0\n", "wrapt==1.0"),
         ("this is no requirement\n", "Expected one of"),
     ],
 )
-def test_requirements_that_do_not_resolve_say_why(tmp_path: Path, text: str, said: str) -> None:
+def test_requirements_that_do_not_resolve_are_an_error_with_the_reason(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(text)
     with pytest.raises(ConfigError, match=r"requirements\.txt does not resolve for lambda-") as refused:
         layer.build(tmp_path / "layers", layer.Platform.aws("arm64"), requirements)
-    assert said in refused.value.message
+    assert expected in refused.value.message
     assert "\n" not in refused.value.message
     assert not list((tmp_path / "layers").glob("layer-*"))
 
 
-def test_requirements_that_are_not_there_are_named(tmp_path: Path) -> None:
+def test_missing_requirements_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.txt cannot be read"):
         layer.build(tmp_path, HERE, tmp_path / "missing.txt")
 
 
-def test_empty_requirements_are_none(tmp_path: Path) -> None:
+def test_empty_requirements_are_allowed(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("# nothing yet\n")
     assert layer.build(tmp_path, HERE, requirements).exists()
 
 
-def test_only_exactly_what_is_pinned_is_taken_from_here() -> None:
+def test_only_exactly_pinned_versions_are_copied_from_the_installation() -> None:
     assert installed.files("wrapt==0.0.1 \\\n    --hash=sha256:00\n") is None
     assert installed.files("rtp-no-such-package==1.0\n") is None
-    assert installed.files("rtp==0.1.0\n") is None  # from a working folder: there is nothing to copy
+    assert installed.files("rtp==0.1.0\n") is None  # an editable install has no files to copy
 
 
 def test_the_pins_have_hashes_and_no_index() -> None:

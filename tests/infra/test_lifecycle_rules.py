@@ -1,4 +1,4 @@
-"""What goes and what stays: data of protected environments outlives the stack, an unprotected one leaves nothing."""
+"""Deletion: data of protected environments outlives the stack; an unprotected stack leaves nothing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.xdist_group("infra")
 HOLDS_DATA = ("KMS::Key", "S3::Bucket", "DynamoDB::Table", "SQS::Queue", "Logs::LogGroup")
 
 
-def data_stays_where_protected(t: Template) -> bool:
-    """B22: bucket, table, queues and logs of a protected environment are kept, and the key as long as they are."""
-    wanted = "Retain" if t.plan.protected else "Delete"
+def data_is_retained_where_protected(t: Template) -> bool:
+    """B22: bucket, table, queues, logs and key of a protected environment are retained."""
+    policy = "Retain" if t.plan.protected else "Delete"
     return (
         all(
-            (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == (wanted, wanted)
+            (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == (policy, policy)
             for kind in HOLDS_DATA
             for r in _resources(t, kind)
         )
@@ -38,21 +38,21 @@ def data_stays_where_protected(t: Template) -> bool:
     )
 
 
-def nothing_else_stays(t: Template) -> bool:
-    """A3-10: no other resource outlives the stack. Versions go with their function."""
+def nothing_else_is_retained(t: Template) -> bool:
+    """A3-10: no other resource outlives the stack. Versions are deleted with their function."""
     data = {id for kind in (*HOLDS_DATA, "Lambda::Version") for id in t.of(kind)}
     return not any(
         r.get("DeletionPolicy", "Delete") != "Delete" for id, r in t.body["Resources"].items() if id not in data
     )
 
 
-def an_unprotected_key_goes_soon(t: Template) -> bool:
-    """B22: seven days of waiting are the least that KMS has."""
+def an_unprotected_key_has_the_shortest_waiting_period(t: Template) -> bool:
+    """B22: seven days is the shortest waiting period of KMS."""
     return t.plan.protected or t.one("KMS::Key")["PendingWindowInDays"] == 7
 
 
-def every_log_group_is_ours(t: Template) -> bool:
-    """A1, B23: one for each function, for the API's access and for its execution, all with an end."""
+def every_log_group_is_in_the_template(t: Template) -> bool:
+    """A1, B23: one for each function, for the API's access and for its execution, all with a retention."""
     names = [group["LogGroupName"] for group in t.of("Logs::LogGroup").values()]
     functions = [function["FunctionName"] for function in t.of("Lambda::Function").values()]
     execution = [name["Fn::Join"][1] for name in names if not isinstance(name, str)]
@@ -65,15 +65,15 @@ def every_log_group_is_ours(t: Template) -> bool:
     )
 
 
-def the_execution_log_is_there_first(t: Template) -> bool:
-    """B23: API Gateway makes its own group, for ever, if the stage comes before ours."""
+def the_execution_log_is_created_before_the_stage(t: Template) -> bool:
+    """B23: API Gateway creates its own group, without a retention, if the stage is created first."""
     stage = t.resource(t.id("ApiGateway::Stage"))
     execution = next(id for id, group in t.of("Logs::LogGroup").items() if not isinstance(group["LogGroupName"], str))
     return execution in stage["DependsOn"]
 
 
 def buckets_are_emptied_last(t: Template) -> bool:
-    """B24: nothing writes any more when the buckets are emptied: functions and log delivery are gone by then."""
+    """B24: functions and log delivery are deleted before the buckets are emptied."""
     emptying = {id: r for id, r in t.body["Resources"].items() if r["Type"] == EMPTIER_TYPE}
     if not t.plan.emptied:
         return not emptying
@@ -98,8 +98,8 @@ def buckets_are_marked_where_they_may_be_emptied(t: Template) -> bool:
     return set(marked) == set(t.of("S3::Bucket")) and emptied["Properties"]["Tag"] == EMPTY_TAG
 
 
-def the_emptier_is_known_by_its_handler(t: Template) -> bool:
-    """A deploy tells a function that empties a bucket at every Delete by this name, in the template and at Lambda."""
+def the_emptier_is_recognised_by_its_handler(t: Template) -> bool:
+    """A deploy recognises an emptier without the guard by its handler, in the template and in Lambda."""
     if not t.plan.emptied:
         return "rtp.runtime.emptier" not in json.dumps(t.body)
     (emptied,) = (r for r in t.body["Resources"].values() if r["Type"] == EMPTIER_TYPE)
@@ -112,8 +112,8 @@ def the_emptier_is_known_by_its_handler(t: Template) -> bool:
     )
 
 
-def old_data_goes(t: Template) -> bool:
-    """raw/ expires, results move to cheaper storage, and versions and unfinished uploads go too."""
+def old_data_expires(t: Template) -> bool:
+    """raw/ expires, results move to cheaper storage, old versions and unfinished uploads are deleted."""
     rules = {rule["Prefix"]: rule for rule in t.bucket["LifecycleConfiguration"]["Rules"]}
     return (
         set(rules) == {"raw/", "processed/"}
@@ -125,7 +125,7 @@ def old_data_goes(t: Template) -> bool:
     )
 
 
-def the_past_can_be_had_back(t: Template) -> bool:
+def the_table_has_point_in_time_recovery(t: Template) -> bool:
     """Point-in-time recovery."""
     return bool(
         t.one("DynamoDB::Table")["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
@@ -142,37 +142,53 @@ def _list(value: Any) -> list[Any]:
 
 
 def _depends(t: Template, name: str) -> list[str]:
-    found: list[str] = t.resource(t.id("Lambda::Function", FunctionName=name))["DependsOn"]
-    return found
+    ids: list[str] = t.resource(t.id("Lambda::Function", FunctionName=name))["DependsOn"]
+    return ids
 
 
 def _mark(bucket: dict[str, Any]) -> int:
     return next(n for n, tag in enumerate(bucket["Tags"]) if tag["Key"] == EMPTY_TAG)
 
 
-def _forget(depends: list[str], prefix: str) -> None:
+def _remove(depends: list[str], prefix: str) -> None:
     depends[:] = [id for id in depends if not id.startswith(prefix)]
 
 
 MUTANTS: list[tuple[Rule, str, Change]] = [
     *(
         (
-            data_stays_where_protected,
+            data_is_retained_where_protected,
             "prod",
             lambda t, kind=kind: _resources(t, kind)[0].update(DeletionPolicy="Delete"),
         )
         for kind in HOLDS_DATA
     ),
-    (data_stays_where_protected, "dev", lambda t: _resources(t, "KMS::Key")[0].update(DeletionPolicy="Retain")),
-    (data_stays_where_protected, "prod", lambda t: t.one("DynamoDB::Table").update(DeletionProtectionEnabled=False)),
-    (nothing_else_stays, "dev", lambda t: _resources(t, "SNS::Topic")[0].update(DeletionPolicy="Retain")),
-    (nothing_else_stays, "prod", lambda t: _resources(t, "Lambda::LayerVersion")[0].update(DeletionPolicy="Retain")),
-    (an_unprotected_key_goes_soon, "dev", lambda t: t.one("KMS::Key").pop("PendingWindowInDays")),
-    (every_log_group_is_ours, "dev", lambda t: t.body["Resources"].pop(next(iter(t.of("Logs::LogGroup"))))),
-    (every_log_group_is_ours, "prod", lambda t: next(iter(t.of("Logs::LogGroup").values())).pop("RetentionInDays")),
-    (every_log_group_is_ours, "prod", lambda t: t.worker.pop("LoggingConfig")),
-    (the_execution_log_is_there_first, "prod", lambda t: _resources(t, "ApiGateway::Stage")[0].pop("DependsOn")),
-    (buckets_are_emptied_last, "dev", lambda t: _forget(_depends(t, t.plan.names.worker), "CleanupEmptied")),
+    (data_is_retained_where_protected, "dev", lambda t: _resources(t, "KMS::Key")[0].update(DeletionPolicy="Retain")),
+    (
+        data_is_retained_where_protected,
+        "prod",
+        lambda t: t.one("DynamoDB::Table").update(DeletionProtectionEnabled=False),
+    ),
+    (nothing_else_is_retained, "dev", lambda t: _resources(t, "SNS::Topic")[0].update(DeletionPolicy="Retain")),
+    (
+        nothing_else_is_retained,
+        "prod",
+        lambda t: _resources(t, "Lambda::LayerVersion")[0].update(DeletionPolicy="Retain"),
+    ),
+    (an_unprotected_key_has_the_shortest_waiting_period, "dev", lambda t: t.one("KMS::Key").pop("PendingWindowInDays")),
+    (every_log_group_is_in_the_template, "dev", lambda t: t.body["Resources"].pop(next(iter(t.of("Logs::LogGroup"))))),
+    (
+        every_log_group_is_in_the_template,
+        "prod",
+        lambda t: next(iter(t.of("Logs::LogGroup").values())).pop("RetentionInDays"),
+    ),
+    (every_log_group_is_in_the_template, "prod", lambda t: t.worker.pop("LoggingConfig")),
+    (
+        the_execution_log_is_created_before_the_stage,
+        "prod",
+        lambda t: _resources(t, "ApiGateway::Stage")[0].pop("DependsOn"),
+    ),
+    (buckets_are_emptied_last, "dev", lambda t: _remove(_depends(t, t.plan.names.worker), "CleanupEmptied")),
     (buckets_are_emptied_last, "dev", lambda t: [r.pop("DependsOn", 0) for r in _resources(t, "S3::BucketPolicy")]),
     (buckets_are_emptied_last, "prod", lambda t: t.body["Resources"].update(E={"Type": "Custom::EmptyBuckets"})),
     (buckets_are_marked_where_they_may_be_emptied, "dev", lambda t: t.bucket["Tags"].pop(_mark(t.bucket))),
@@ -187,15 +203,19 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
         lambda t: t.bucket["Tags"].append({"Key": EMPTY_TAG, "Value": {"Ref": "AWS::StackId"}}),
     ),
     (
-        the_emptier_is_known_by_its_handler,
+        the_emptier_is_recognised_by_its_handler,
         "dev",
         lambda t: t.one("Lambda::Function", FunctionName=t.plan.names.emptier).update(
             Handler="rtp.runtime.emptier.handler"
         ),
     ),
-    (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][0].pop("ExpirationInDays")),
-    (old_data_goes, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][1].update(ExpirationInDays=1)),
-    (the_past_can_be_had_back, "dev", lambda t: t.one("DynamoDB::Table").pop("PointInTimeRecoverySpecification")),
+    (old_data_expires, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][0].pop("ExpirationInDays")),
+    (old_data_expires, "dev", lambda t: t.bucket["LifecycleConfiguration"]["Rules"][1].update(ExpirationInDays=1)),
+    (
+        the_table_has_point_in_time_recovery,
+        "dev",
+        lambda t: t.one("DynamoDB::Table").pop("PointInTimeRecoverySpecification"),
+    ),
 ]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("infra")
 
-# Rule -> the constructs it is accepted on. What is added here has been reviewed with its reason in acknowledgements.py.
+# Rule -> the constructs it is accepted on. A change here is a review of its reason in acknowledgements.py.
 _ROLES = ["Processing/ProcessorRole", "Processing/WorkerRole"]
 _METHODS = ["Ingest/Api/Default/events/POST", "Ingest/Api/Default/process/POST"]
 _FUNCTIONS = ["Processing/Processor", "Processing/Worker"]
@@ -107,26 +107,26 @@ def test_cfn_lint_finds_no_error(templates: dict[str, Template]) -> None:
         *files,
     ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False)
-    found = json.loads(done.stdout)
-    # W3005: the L2s say of a function and its role twice that one needs the other. It also shows that all was read.
-    assert {Path(f["Filename"]).name for f in found} == {Path(file).name for file in files}
-    assert [f for f in found if f["Rule"]["Id"] != "W3005"] == []
+    findings = json.loads(done.stdout)
+    # W3005: the L2s declare the dependency of a function on its role twice. It also shows that all files were read.
+    assert {Path(f["Filename"]).name for f in findings} == {Path(file).name for file in files}
+    assert [f for f in findings if f["Rule"]["Id"] != "W3005"] == []
 
 
-def test_checkov_is_told_only_this(template: Template) -> None:
-    # Then: its skips stand on the reviewed resources, each with a reason.
-    told: dict[str, set[str]] = {}
+def test_checkov_skips_only_reviewed_findings(template: Template) -> None:
+    # Then: only the reviewed resources have skips, each with a reason.
+    skipped: dict[str, set[str]] = {}
     for id, resource in template.body["Resources"].items():
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
-            told.setdefault(skip["id"], set()).add(_short(id))
+            skipped.setdefault(skip["id"], set()).add(_short(id))
             assert len(skip["comment"]) > 20
-    assert told.keys() == SKIPPED.keys()
-    assert all(where <= SKIPPED[rule] for rule, where in told.items())
+    assert skipped.keys() == SKIPPED.keys()
+    assert all(where <= SKIPPED[rule] for rule, where in skipped.items())
 
 
 @pytest.mark.reliability
 def test_checkov_finds_nothing_else(templates: dict[str, Template]) -> None:
-    # 200 MB that only this test needs: fetched for it by uv, and kept in uv's own cache.
+    # 200 MB that only this test needs: uv installs it into its cache.
     from uv import find_uv_bin
 
     for template in templates.values():
@@ -144,7 +144,7 @@ def test_checkov_finds_nothing_else(templates: dict[str, Template]) -> None:
 
 
 def _findings(report: dict[str, Any], plan: Plan) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    paths_by_rule: dict[str, list[str]] = {}
     for plugin in report["pluginReports"]:
         for violation in plugin["violations"]:
             rule = violation["ruleName"]
@@ -154,8 +154,8 @@ def _findings(report: dict[str, Any], plan: Plan) -> dict[str, list[str]]:
                 rule = f"{before}<{_short(id)}.Arn{after}"
             for construct in violation["violatingConstructs"]:
                 path = construct["constructPath"].removeprefix(f"{plan.names.stack}/").removesuffix("/Resource")
-                found.setdefault(rule, []).append(path)
-    return {rule: sorted(paths) for rule, paths in found.items()}
+                paths_by_rule.setdefault(rule, []).append(path)
+    return {rule: sorted(paths) for rule, paths in paths_by_rule.items()}
 
 
 def _short(id: str) -> str:

@@ -1,4 +1,4 @@
-"""Who may do what, what is encrypted, and what is not told: exact statements, customer keys, TLS, no secrets, tags."""
+"""Permissions, encryption and secrets: exact statements, customer keys, TLS, no secrets in outputs, tags."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _RECEIVE = (
     ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"],
     ["Queue"],
 )
-# Role -> what it may do, to the last action. Whoever changes this changes what a thief of the role could do.
+# Role -> its exact permissions.
 ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
     "Processor": {**_FUNCTION, "KeptResults": (["s3:GetObject"], ["Bucket/processed/*"])},
     "Worker": {
@@ -63,26 +63,26 @@ ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
 }
 
 
-def roles_may_no_more(t: Template) -> bool:
-    """A1, B20: each role has its own statements and nothing else: no managed policy, no policy beside the role."""
-    wanted = {"Processor", "Worker", "ToQueue"} | ({"Emptier"} if t.plan.emptied else set())
-    wanted |= {""} if t.plan.shifted else set()
-    found = {_short(id).removesuffix("Role"): _statements(role) for id, role in t.of("IAM::Role").items()}
+def roles_have_exactly_their_permissions(t: Template) -> bool:
+    """A1, B20: each role has exactly these statements: no managed policy and no separate policy."""
+    names = {"Processor", "Worker", "ToQueue"} | ({"Emptier"} if t.plan.emptied else set())
+    names |= {""} if t.plan.shifted else set()
+    actual = {_short(id).removesuffix("Role"): _statements(role) for id, role in t.of("IAM::Role").items()}
     return (
         not t.of("IAM::Policy")
         and not any("ManagedPolicyArns" in role for role in t.of("IAM::Role").values())
-        and found
+        and actual
         == {
             name: {
                 sid: (actions, [r.format(name) for r in resources]) for sid, (actions, resources) in ROLES[name].items()
             }
-            for name in wanted
+            for name in names
         }
     )
 
 
 def roles_are_for_one_service(t: Template) -> bool:
-    """No account, no user and no star may take a role."""
+    """Only one service may assume a role."""
     services = {
         "Processor": "lambda",
         "Worker": "lambda",
@@ -98,7 +98,7 @@ def roles_are_for_one_service(t: Template) -> bool:
 
 
 def data_is_under_the_key(t: Template) -> bool:
-    """A1: customer key on everything that can have it. S3 delivers access logs only to a bucket without."""
+    """A1: customer key wherever the service allows it. S3 delivers access logs only to a bucket without one."""
     key = t.id("KMS::Key")
     arn = {"Fn::GetAtt": [key, "Arn"]}
     (rule,) = t.bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -130,8 +130,8 @@ def log_groups_may_use_the_key(t: Template) -> bool:
     )
 
 
-def everything_wants_tls(t: Template) -> bool:
-    """A1: buckets, queues and the topic refuse what comes in the clear."""
+def everything_requires_tls(t: Template) -> bool:
+    """A1: buckets, queues and the topic refuse requests without TLS."""
     guarded = {
         json.dumps(one, sort_keys=True)
         for kind, place in (
@@ -164,7 +164,7 @@ def buckets_are_private(t: Template) -> bool:
     )
 
 
-def outputs_tell_no_secret(t: Template) -> bool:
+def outputs_have_no_secret(t: Template) -> bool:
     """D8: exactly what the contract has; of the API key its id, since a value never gets into a template."""
     outputs = t.body["Outputs"]
     key = t.id("ApiGateway::ApiKey")
@@ -187,7 +187,7 @@ def everything_is_tagged(t: Template) -> bool:
 
 
 def _short(id: str) -> str:
-    """The construct's own name in a logical id: `Bucket` of `StorageBucket5CB7C8EA`."""
+    """Return the construct's name in a logical id: `Bucket` for `StorageBucket5CB7C8EA`."""
     name = id[:-8]
     for construct in ("Storage", "Processing", "Ingest", "Cleanup", "Rollout", "Monitoring"):
         name = name.removeprefix(construct)
@@ -195,13 +195,13 @@ def _short(id: str) -> str:
 
 
 def _statements(role: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    """sid -> (actions, resources by their constructs' names) of a role's own policies."""
-    found = {}
+    """Return sid -> (actions, resources by their constructs' names) of a role's policies."""
+    statements = {}
     for policy in role["Policies"]:
         for s in policy["PolicyDocument"]["Statement"]:
             assert s["Effect"] == "Allow"
-            found[s["Sid"]] = (_list(s["Action"]), [_resource(r) for r in _list(s["Resource"])])
-    return found
+            statements[s["Sid"]] = (_list(s["Action"]), [_resource(r) for r in _list(s["Resource"])])
+    return statements
 
 
 def _resource(value: Any) -> str:
@@ -252,11 +252,11 @@ def _clear(t: Template, kind: str) -> None:
 
 
 MUTANTS: list[tuple[Rule, Change]] = [
-    (roles_may_no_more, lambda t: _policy(t, "Worker")[0]["Action"].append("dynamodb:DeleteItem")),
-    (roles_may_no_more, lambda t: _policy(t, "Worker")[0].update(Resource="*")),
-    (roles_may_no_more, lambda t: _policy(t, "ToQueue").pop()),
-    (roles_may_no_more, lambda t: _role(t, "Processor").update(ManagedPolicyArns=["arn"])),
-    (roles_may_no_more, lambda t: t.body["Resources"].update(P={"Type": "AWS::IAM::Policy"})),
+    (roles_have_exactly_their_permissions, lambda t: _policy(t, "Worker")[0]["Action"].append("dynamodb:DeleteItem")),
+    (roles_have_exactly_their_permissions, lambda t: _policy(t, "Worker")[0].update(Resource="*")),
+    (roles_have_exactly_their_permissions, lambda t: _policy(t, "ToQueue").pop()),
+    (roles_have_exactly_their_permissions, lambda t: _role(t, "Processor").update(ManagedPolicyArns=["arn"])),
+    (roles_have_exactly_their_permissions, lambda t: t.body["Resources"].update(P={"Type": "AWS::IAM::Policy"})),
     (
         roles_are_for_one_service,
         lambda t: _role(t, "Worker")["AssumeRolePolicyDocument"]["Statement"][0].update(Principal={"AWS": "*"}),
@@ -271,15 +271,15 @@ MUTANTS: list[tuple[Rule, Change]] = [
     (log_groups_may_use_the_key, lambda t: _key_policy(t).pop()),
     (log_groups_may_use_the_key, lambda t: _key_policy(t)[-1].pop("Condition")),
     (log_groups_may_use_the_key, lambda t: _first(t, "Logs::LogGroup").update(LogGroupName="/elsewhere")),
-    (everything_wants_tls, lambda t: _clear(t, "SQS::QueuePolicy")),
-    (everything_wants_tls, lambda t: _clear(t, "S3::BucketPolicy")),
-    (everything_wants_tls, lambda t: _clear(t, "SNS::TopicPolicy")),
+    (everything_requires_tls, lambda t: _clear(t, "SQS::QueuePolicy")),
+    (everything_requires_tls, lambda t: _clear(t, "S3::BucketPolicy")),
+    (everything_requires_tls, lambda t: _clear(t, "SNS::TopicPolicy")),
     (buckets_are_private, lambda t: t.bucket["PublicAccessBlockConfiguration"].update(BlockPublicAcls=False)),
     (buckets_are_private, lambda t: t.bucket.pop("LoggingConfiguration")),
     (buckets_are_private, lambda t: t.bucket.pop("VersioningConfiguration")),
-    (outputs_tell_no_secret, lambda t: t.body["Outputs"].update(ApiKey={"Value": "k"})),
-    (outputs_tell_no_secret, lambda t: t.one("ApiGateway::ApiKey").update(Value="k")),
-    (outputs_tell_no_secret, lambda t: t.body["Outputs"].pop("QueueUrl")),
+    (outputs_have_no_secret, lambda t: t.body["Outputs"].update(ApiKey={"Value": "k"})),
+    (outputs_have_no_secret, lambda t: t.one("ApiGateway::ApiKey").update(Value="k")),
+    (outputs_have_no_secret, lambda t: t.body["Outputs"].pop("QueueUrl")),
     (everything_is_tagged, lambda t: _first(t, "CloudWatch::Alarm").pop("Tags")),
     (everything_is_tagged, lambda t: _forget_tag(t.bucket, "Owner")),
 ]

@@ -1,4 +1,4 @@
-"""Every setting of rtp.toml reaches the template; none is read and forgotten."""
+"""Every setting of rtp.toml reaches the template."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _source(t: Template) -> dict[str, Any]:
     return t.one("Lambda::EventSourceMapping")
 
 
-# Setting -> what it is in the template, said as rtp.toml says it.
+# Setting -> its value in the template, in the form of rtp.toml.
 WHERE: dict[str, Callable[[Template], Any]] = {
     "memory_mb": lambda t: t.worker["MemorySize"] if t.worker["MemorySize"] == t.processor["MemorySize"] else None,
     "timeout_s": lambda t: t.worker["Timeout"],
@@ -81,26 +81,26 @@ WHERE: dict[str, Callable[[Template], Any]] = {
 }
 
 
-def test_every_setting_has_its_place() -> None:
+def test_every_setting_is_listed() -> None:
     assert set(WHERE) == {*table()}
 
 
 @pytest.mark.parametrize("setting", WHERE)
 def test_a_setting_reaches_the_template(setting: str, odd: Template) -> None:
     # Given: an environment in which no setting has its default.
-    wanted = getattr(odd.plan.settings, setting)
-    assert wanted != getattr(Settings(), setting)
+    value = getattr(odd.plan.settings, setting)
+    assert value != getattr(Settings(), setting)
 
-    # Then: the template says what rtp.toml says.
-    assert WHERE[setting](odd) == wanted
+    # Then: the template has the value.
+    assert WHERE[setting](odd) == value
 
 
-def test_the_processor_keeps_to_the_apis_time(odd: Template) -> None:
+def test_the_processor_s_timeout_is_within_the_api_s(odd: Template) -> None:
     assert (odd.processor["Timeout"], odd.worker["Timeout"]) == (29, 45)
     assert odd.queue["VisibilityTimeout"] == 6 * 45
 
 
-def test_the_retry_delays_and_attempts_are_told_to_the_runtime(odd: Template) -> None:
+def test_the_runtime_gets_the_retry_delays_and_attempts(odd: Template) -> None:
     variables = odd.processor["Environment"]["Variables"]
     assert variables == odd.worker["Environment"]["Variables"]
     assert (variables["RTP_MAX_RECEIVE_COUNT"], variables["RTP_PROJECT"], variables["RTP_ENV"]) == ("6", "acme", "odd")

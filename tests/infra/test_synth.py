@@ -1,4 +1,4 @@
-"""Synthesis as commands call it: an assembly in its folder, at once when nothing changed, and errors for people."""
+"""Synthesis as commands call it: an assembly in its folder, cached if nothing changed, and short errors."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def test_an_assembly_is_what_the_cdk_cli_reads(built: Assembly, env: Environment
 
 
 def test_an_unchanged_environment_is_not_built_again(built: Assembly, env: Environment) -> None:
-    # When: it is asked for again, in a fresh interpreter.
+    # When: it is synthesised again, in a fresh interpreter.
     script = (
         "import sys, json\nfrom pathlib import Path\nfrom rtp.config import Environment\n"
         "from rtp.ops.stack.build.synth import synth\n"
         "root = Path(sys.argv[1])\n"
-        "made = synth(Environment(name='local', root=root, processors=root / 'processors.py'))\n"
-        "print(json.dumps([made.cached, sorted({m.split('.')[0] for m in sys.modules})]))"
+        "assembly = synth(Environment(name='local', root=root, processors=root / 'processors.py'))\n"
+        "print(json.dumps([assembly.cached, sorted({m.split('.')[0] for m in sys.modules})]))"
     )
     argv = [sys.executable, "-c", script, str(env.root)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
 
-    # Then: the assembly in place is the answer, and neither the CDK nor Node was needed for it.
+    # Then: the existing assembly is returned, without the CDK and Node.
     cached, loaded = json.loads(done.stdout)
     assert cached
     assert not {"aws_cdk", "jsii", "boto3"} & set(loaded)
@@ -76,7 +76,7 @@ def test_an_unchanged_environment_is_not_built_again(built: Assembly, env: Envir
         {"processors": None},
     ],
 )
-def test_whatever_the_template_depends_on_makes_it_stale(
+def test_a_change_of_any_input_makes_the_assembly_stale(
     change: dict[str, object], built: Assembly, env: Environment
 ) -> None:
     other = replace(env, **change)  # type: ignore[arg-type]
@@ -84,41 +84,41 @@ def test_whatever_the_template_depends_on_makes_it_stale(
     assert built.path.exists()
 
 
-def test_an_assembly_that_has_lost_a_part_is_built_again(built: Assembly, env: Environment, tmp_path: Path) -> None:
-    # Given: an assembly from which somebody took an asset.
+def test_an_assembly_with_a_missing_asset_is_built_again(built: Assembly, env: Environment, tmp_path: Path) -> None:
+    # Given: an assembly that misses an asset.
     plan = module._plan(env, built.path, None, None, force=False)
-    wanted = module._fingerprint(plan)
+    fingerprint = module._fingerprint(plan)
     asset = next(built.path.glob("asset.*.zip"))
     asset.rename(tmp_path / asset.name)
 
-    # Then: it is not taken for whole, until the asset is back.
-    assert module._load(plan, wanted) is None
+    # Then: it is not loaded until the asset is back.
+    assert module._load(plan, fingerprint) is None
     (tmp_path / asset.name).rename(asset)
-    assert module._load(plan, wanted) is not None
+    assert module._load(plan, fingerprint) is not None
 
 
-def test_a_folder_with_other_things_is_not_replaced(env: Environment, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_replaced(env: Environment, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(RefusedError, match="not empty"):
         synth(env, out=tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 
 
-def test_a_folder_of_the_user_s_is_written_through_its_link_and_nothing_beside_it(
+def test_a_linked_folder_is_written_through_its_link_and_no_other_file_is_changed(
     env: Environment, tmp_path: Path
 ) -> None:
-    # Given a link as the folder, and a file that is the user's own
+    # Given a link as the folder, and files of the user
     (tmp_path / "there").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "there")
     (tmp_path / "out.log").write_text("mine")
     (tmp_path / "there.log").write_text("mine")
     # When
-    made = synth(env, out=tmp_path / "out")
+    assembly = synth(env, out=tmp_path / "out")
     # Then
     assert (tmp_path / "out").is_symlink()
-    assert made.template_file.parent == tmp_path / "there"
+    assert assembly.template_file.parent == tmp_path / "there"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "out.log", "there", "there.log"]
-    # nor when it fails
+    # And when it fails, the files are unchanged
     with pytest.raises(RtpError):
         synth(replace(env, root=tmp_path / "project", project="no_such_name", name="local"), out=tmp_path / "out")
     assert (tmp_path / "out.log").read_text() == (tmp_path / "there.log").read_text() == "mine"
@@ -135,20 +135,20 @@ def test_the_account_must_be_known(env: Environment) -> None:
         synth(replace(env, name="dev"))
 
 
-def test_a_broken_processor_is_found_before_anything_is_built(env: Environment, tmp_path: Path) -> None:
-    interruption = tmp_path / "processors.py"
-    interruption.write_text("def handle(:\n")
+def test_an_invalid_processor_is_reported_before_anything_is_built(env: Environment, tmp_path: Path) -> None:
+    processors = tmp_path / "processors.py"
+    processors.write_text("def handle(:\n")
     with pytest.raises(ConfigError, match=r"processors\.py:1: "):
-        synth(replace(env, root=tmp_path, processors=interruption))
+        synth(replace(env, root=tmp_path, processors=processors))
     assert not (tmp_path / ".rtp" / "cdk").exists()
 
 
-def test_a_synthesis_that_fails_says_the_first_cause(env: Environment, tmp_path: Path) -> None:
-    # Given: a name that the CDK does not take.
+def test_a_failed_synthesis_reports_the_first_cause(env: Environment, tmp_path: Path) -> None:
+    # Given: a name that the CDK refuses.
     with pytest.raises(RtpError) as failed:
         synth(replace(env, root=tmp_path, project="no_such_name", name="local"))
 
-    # Then: one line of it, without the way through jsii; all of it is in a log.
+    # Then: the message is one line without jsii's traceback; the log has all of it.
     assert failed.value.message.startswith("The synthesis failed: ")
     assert "\n" not in failed.value.message
     assert "Traceback" not in failed.value.message

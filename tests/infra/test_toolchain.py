@@ -1,4 +1,4 @@
-"""Node and the CDK CLI come from wheels, and say nothing of their own on the user's terminal."""
+"""Node and the CDK CLI come from wheels, and print nothing else on the user's terminal."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def test_jsii_prints_no_banner() -> None:
     assert done.stdout + done.stderr == ""
 
 
-def test_compiled_modules_are_kept_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Given: a Python that must not write beside its sources, and has not before.
+def test_the_child_caches_bytecode_where_python_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Given: a Python that does not write bytecode.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "none"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    # Then: the child keeps them in the user's cache folder.
-    given = toolchain.bytecode()
-    assert given["PYTHONPYCACHEPREFIX"] == str(tmp_path / "cache" / "rtp" / "bytecode")
-    assert given["PYTHONDONTWRITEBYTECODE"] == ""
+    # Then: the child writes it to the user's cache folder.
+    variables = toolchain.bytecode()
+    assert variables["PYTHONPYCACHEPREFIX"] == str(tmp_path / "cache" / "rtp" / "bytecode")
+    assert variables["PYTHONDONTWRITEBYTECODE"] == ""
 
 
-def test_compiled_modules_stay_where_python_puts_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_bytecode_stays_where_python_writes_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
     assert toolchain.bytecode() == {}

@@ -1,4 +1,4 @@
-"""A deployed pipeline to hurt, the ledger of what became of every event, and the table that is printed at the end."""
+"""A deployed pipeline for fault injection, the ledger of every event's outcome, and the table printed at the end."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ throttle_burst = 10000
 daily_quota = 1000000
 """
 PROCESSORS = '''\
-"""`work` succeeds, `poison` never does, `slow` takes its time; faults are as the function's environment says."""
+"""`work` succeeds, `poison` fails, `slow` sleeps; the function's environment switches faults on."""
 
 import time
 
@@ -83,25 +83,25 @@ def slow(event: Event) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What goes in must come out: every event once, processed or dead in the dead-letter queue, and nothing else."""
+    """The outcome of every event that was sent: each must be processed once, or dead with a message in the DLQ."""
 
     sent: int
     processed: int
     dead: int
     lost: list[str]
-    doubled: list[str]
+    duplicated: list[str]
     unexpected: list[str]
     changed: list[str]
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
-        return not (self.lost or self.doubled or self.unexpected or self.changed)
+        """Whether every event has its outcome, and nothing else is there."""
+        return not (self.lost or self.duplicated or self.unexpected or self.changed)
 
 
 @dataclass
 class Rig:
-    """A pipeline, and what one does to it."""
+    """A pipeline, with what the tests do to it."""
 
     project: Project
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -115,14 +115,14 @@ class Rig:
         return self.project.outputs
 
     def begin(self) -> None:
-        """Forget what was sent, empty both queues: the next ledger is about what comes now."""
+        """Start a new ledger: forget the events sent so far, remove faults, and purge both queues."""
         self.sent.clear()
         self.faults()
         for url in (Output.QUEUE_URL, Output.DLQ_URL):
             self.aws.call("sqs", "purge_queue", QueueUrl=self.outputs[url])
 
     def events(self, count: int, *, poison: float = 0, type: str = "work", **data: Any) -> list[dict[str, Any]]:
-        """New events, every so many of them poison."""
+        """Create events. poison: the share of poison events."""
         every = round(1 / poison) if poison else 0
         return [
             {"id": uuid7(), "type": "poison" if every and n % every == 0 else type, "data": {"n": n, **data}}
@@ -130,7 +130,7 @@ class Rig:
         ]
 
     def send(self, events: Iterable[dict[str, Any]]) -> None:
-        """Put events in the queue; those that are sent again count once."""
+        """Send events to the queue. The ledger counts repeated events once."""
         entries: list[dict[str, Any]] = []
         for event in events:
             self.sent[event["id"]] = event
@@ -141,70 +141,74 @@ class Rig:
             assert not answer.get("Failed")
 
     def depth(self) -> int:
-        """Messages in the queue, in flight ones too."""
+        """Count the messages in the queue: visible, in flight and delayed."""
         names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
         queue = self.outputs[Output.QUEUE_URL]
-        found = self.aws.call("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=names)["Attributes"]
-        return sum(int(value) for value in found.values())
+        counts = self.aws.call("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return sum(int(value) for value in counts.values())
 
     def drain(self, *, seconds: float = 120) -> None:
         """Wait until the queue is empty."""
         wait_for(lambda: self.depth() == 0, seconds=seconds)
 
     def records(self) -> list[dict[str, Any]]:
-        """The table, whole."""
+        """Return all records."""
         return [
             records.item(i) for i in self.aws.pages("dynamodb", "scan", "Items", TableName=self.outputs[Output.TABLE])
         ]
 
     def dlq(self) -> Counter[str]:
-        """Ids in the dead-letter queue, each with how many messages it has."""
+        """Count the messages in the dead-letter queue by event id."""
         return Counter(json.loads(m.body)["id"] for m in stored(self.project, self.outputs[Output.DLQ_URL]))
 
     def ledger(self) -> Ledger:
-        """The account of all that was sent since `begin`."""
-        found = [r for r in self.records() if r["id"] in self.sent]
+        """Return the outcome of all events sent since `begin`."""
+        records = [r for r in self.records() if r["id"] in self.sent]
         dlq = self.dlq()
-        times = Counter(r["id"] for r in found)
-        processed = {r["id"] for r in found if r["status"] == "processed"}
+        times = Counter(r["id"] for r in records)
+        processed = {r["id"] for r in records if r["status"] == "processed"}
         return Ledger(
             sent=len(self.sent),
             processed=len(processed),
             dead=len(set(dlq) & set(self.sent)),
             lost=[i for i in self.sent if i not in processed and i not in dlq],
-            doubled=[i for i, n in times.items() if n > 1] + [i for i in processed if i in dlq],
+            duplicated=[i for i, n in times.items() if n > 1] + [i for i in processed if i in dlq],
             unexpected=[i for i in dlq if i not in self.sent],
-            changed=[r["id"] for r in found if "data" in r and r["data"] != self.sent[r["id"]]["data"]],
+            changed=[r["id"] for r in records if "data" in r and r["data"] != self.sent[r["id"]]["data"]],
         )
 
     def raw_keys(self) -> set[str]:
-        """Every raw object there is."""
+        """Return the keys of all raw objects."""
         return {listed.key for listed in objects.listed(self.aws, self.outputs[Output.BUCKET], "raw/")}
 
     def faults(self, **switches: str) -> None:
-        """Give the worker these fault switches (FAULT_…), and no others, from its next start on."""
+        """Set exactly these fault switches (FAULT_…) for the worker, from its next start."""
         name = self.outputs[Output.WORKER]
-        found = self.aws.call("lambda", "get_function_configuration", FunctionName=name)["Environment"]["Variables"]
-        kept = {k: v for k, v in found.items() if not k.startswith("FAULT_")}
-        if kept | switches != found:
+        configuration = self.aws.call("lambda", "get_function_configuration", FunctionName=name)
+        variables = configuration["Environment"]["Variables"]
+        others = {k: v for k, v in variables.items() if not k.startswith("FAULT_")}
+        if others | switches != variables:
             self.aws.call(
-                "lambda", "update_function_configuration", FunctionName=name, Environment={"Variables": kept | switches}
+                "lambda",
+                "update_function_configuration",
+                FunctionName=name,
+                Environment={"Variables": others | switches},
             )
 
     def workers(self) -> list[int]:
-        """Processes that run the worker function."""
-        found = []
+        """Return the processes that run the worker function."""
+        pids = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 folder = (entry / "cwd").readlink()
                 name = f"ministack-lambda-{self.outputs[Output.WORKER]}"
                 if name in str(folder) and folder.is_relative_to(self.project.root):
-                    found.append(int(entry.name))
-        return found
+                    pids.append(int(entry.name))
+        return pids
 
     @contextlib.contextmanager
     def killing(self, every: float, most: int) -> Iterator[list[int]]:
-        """Kill a worker process every so many seconds, and so often at most; the list grows with each kill."""
+        """Kill a worker process every `every` seconds, at most `most` times. Yields the growing list of killed pids."""
         stop, killed = threading.Event(), list[int]()
 
         def kill() -> None:
@@ -224,7 +228,7 @@ class Rig:
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
-    """Until the condition holds; fails the test when it does not in time."""
+    """Wait until the condition holds; fail the test if it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
@@ -233,9 +237,9 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
 
 @contextlib.contextmanager
 def pipeline(root: Path, engine_env: Mapping[str, str] | None = None, *, timeout_s: int = 2) -> Iterator[Rig]:
-    """A pipeline of its own, deployed by the CLI; engine_env are switches of the engine.
+    """Deploy a pipeline by the CLI. engine_env: switches of the engine.
 
-    A killed worker's messages come back after six times the function's time, so tests that kill give it little.
+    A killed worker's messages become visible after six times the timeout, so tests that kill use a short one.
     """
     (root / "rtp.toml").write_text(SETTINGS.replace("TIMEOUT", str(timeout_s)))
     (root / "processors").mkdir()
@@ -259,18 +263,18 @@ def shared_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 @pytest.fixture
 def rig(shared_rig: Rig) -> Rig:
-    """The pipeline that these tests share, with nothing in its queues and no faults."""
+    """The shared pipeline, with empty queues and no faults."""
     shared_rig.begin()
     return shared_rig
 
 
 @pytest.fixture
 def account(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Enter a row in the table that is printed at the end, and fail the test when the ledger does not hold."""
+    """Add a row to the table printed at the end, and fail the test if the ledger does not hold."""
 
     def enter(ledger: Ledger, faults: int, kind: str) -> None:
         row = [request.node.name, ledger.sent, f"{faults} {kind}", ledger.processed, ledger.dead]
-        request.node.user_properties.append(("ledger", [*row, len(ledger.lost), len(ledger.doubled)]))
+        request.node.user_properties.append(("ledger", [*row, len(ledger.lost), len(ledger.duplicated)]))
         assert ledger.holds, ledger
         assert faults > 0, f"the test is void: there were no {kind}"
 
@@ -286,7 +290,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         if name == "ledger"
     ]
     if rows:
-        head = ["test", "events", "faults", "processed", "dead", "lost", "doubled"]
+        head = ["test", "events", "faults", "processed", "dead", "lost", "duplicated"]
         terminalreporter.section("ledger")
         for row in [head, *rows]:
             cells = [f"{row[0]:60}", f"{row[1]:>8}", f"{row[2]:>34}", *(f"{cell:>10}" for cell in row[3:])]

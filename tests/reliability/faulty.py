@@ -1,10 +1,10 @@
-"""Faults of AWS and of the process, from within a function: its clients' own events are the place to put them.
+"""Faults of AWS and of the process, injected in a function through botocore's events.
 
-Ships with the test pipeline's processors. The environment says which (all are off unless named) and how likely:
+Part of the test pipeline's processors. Environment variables switch the faults on:
 
 FAULT_CRASH_AT   before_s3, after_s3, after_ddb or before_return: end the process there
 FAULT_AWS        on: 500, throttling, broken connections and slow answers of DynamoDB and S3
-FAULT_CHANCE     0..1, of each of them
+FAULT_CHANCE     probability of each fault, 0..1
 FAULT_LOG        a file that gets a line for each fault
 """
 
@@ -28,7 +28,7 @@ _THROTTLING = {
 
 
 def install() -> None:
-    """Put the faults that the environment asks for into the clients that will be made."""
+    """Install the faults of the environment for all clients created afterwards."""
     import botocore.handlers
 
     if place := os.environ.get("FAULT_CRASH_AT"):
@@ -40,32 +40,32 @@ def install() -> None:
         elif place == "after_ddb":
             add(("response-received.dynamodb.*", _crash))
         elif place == "before_return":
-            sys.stdout = _CrashAtTheEnd(sys.stdout)
+            sys.stdout = _CrashAtEnd(sys.stdout)
     if os.environ.get("FAULT_AWS"):
         for service in ("dynamodb", "s3"):
-            botocore.handlers.BUILTIN_HANDLERS.append((f"before-send.{service}.*", _disturb))
+            botocore.handlers.BUILTIN_HANDLERS.append((f"before-send.{service}.*", _fail))
 
 
-def _unlucky() -> bool:
+def _is_due() -> bool:
     return random.random() < float(os.environ.get("FAULT_CHANCE", "0.1"))  # noqa: S311
 
 
-def _note(what: str) -> None:
+def _log(what: str) -> None:
     with open(os.environ["FAULT_LOG"], "a") as log:  # noqa: PTH123
         log.write(f"{what}\n")
 
 
 def _crash(**_: Any) -> None:
-    if _unlucky():
-        _note("crash")
+    if _is_due():
+        _log("crash")
         os._exit(137)
 
 
-def _disturb(request: Any, event_name: str, **_: Any) -> Any:
-    if not _unlucky():
+def _fail(request: Any, event_name: str, **_: Any) -> Any:
+    if not _is_due():
         return None
     kind = random.choice((CONNECTION, SERVER, SERVER, THROTTLED, THROTTLED, SLOW))  # noqa: S311
-    _note(kind)
+    _log(kind)
     if kind == SLOW:
         time.sleep(0.5)
         return None
@@ -85,8 +85,8 @@ class _Raw(io.BytesIO):
         yield self.read()
 
 
-class _CrashAtTheEnd:
-    """The metrics are the last that an invocation writes."""
+class _CrashAtEnd:
+    """Ends the process when the metrics are written, which is the end of an invocation."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

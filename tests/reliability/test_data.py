@@ -1,4 +1,4 @@
-"""What goes in is what is stored, however strange or large (C14, C15)."""
+"""Events are stored exactly as sent, for extreme and large values (C14, C15)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("reliability")
 
-KEPT = [
+ACCEPTED = [
     "0.1",
     "-0.0",
     "1.10",
@@ -52,34 +52,32 @@ REFUSED = [
 ]
 
 
-def test_torture_in_valid_events(rig: Rig, account: Callable[..., None]) -> None:
-    """C14. Kept and read back equal, or dead with a reason that names the path; the rest of the batch is unaffected."""
-    kept = {uuid7(): text for text in KEPT}
+def test_extreme_values_in_valid_events(rig: Rig, account: Callable[..., None]) -> None:
+    """C14. Stored and read back equal, or dead with an error that names the path; the others are unaffected."""
+    accepted = {uuid7(): text for text in ACCEPTED}
     refused = {uuid7(): text for text in REFUSED}
     queue = rig.outputs["QueueUrl"]
-    for id, text in (kept | refused).items():
-        body = f'{{"id":"{id}","type":"torture","data":{{"x":{text}}}}}'
-        rig.sent[id] = {"data": {"x": json_values.loads(text)} if id in kept else None}
+    for id, text in (accepted | refused).items():
+        body = f'{{"id":"{id}","type":"extreme","data":{{"x":{text}}}}}'
+        rig.sent[id] = {"data": {"x": json_values.loads(text)} if id in accepted else None}
         rig.aws.call("sqs", "send_message", QueueUrl=queue, MessageBody=body)
     rig.drain()
 
-    found = {record["id"]: record for record in whole(rig.aws, rig.outputs["BucketName"], rig.records())}
-    for id, text in kept.items():
-        assert found[id]["status"] == "processed", text
-        assert found[id]["data"] == {"x": json_values.loads(text)}
-    for id in list(kept)[:2] + list(kept)[-2:]:
-        assert show(rig, id)["data"] == found[id]["data"]
+    stored = {record["id"]: record for record in whole(rig.aws, rig.outputs["BucketName"], rig.records())}
+    for id, text in accepted.items():
+        assert stored[id]["status"] == "processed", text
+        assert stored[id]["data"] == {"x": json_values.loads(text)}
+    for id in list(accepted)[:2] + list(accepted)[-2:]:
+        assert show(rig, id)["data"] == stored[id]["data"]
     for id, text in refused.items():
-        assert found[id]["status"] == "dead", text
-        assert found[id]["error"]["message"].startswith("$.data.x"), text
+        assert stored[id]["status"] == "dead", text
+        assert stored[id]["error"]["message"].startswith("$.data.x"), text
     account(rig.ledger(), len(refused), "bodies refused")
 
 
 @pytest.mark.parametrize("size", [150_000, 300_000, 450_000, 1_000_000])
-def test_large_results_are_kept_beside_the_record_and_shown_whole(
-    rig: Rig, account: Callable[..., None], size: int
-) -> None:
-    """C15. An item holds 400 KB; every command shows what is larger as if it stood in the record."""
+def test_large_results_are_stored_in_s3_and_shown_whole(rig: Rig, account: Callable[..., None], size: int) -> None:
+    """C15. An item holds 400 KB; commands show larger values as if they were in the record."""
     event: dict[str, Any] = {"id": uuid7(), "type": "large", "data": {"bytes": size}}
     rig.send([event])
     rig.drain()
@@ -88,11 +86,11 @@ def test_large_results_are_kept_beside_the_record_and_shown_whole(
     assert "result" not in record
     assert record["result_key"].startswith("processed/items/")
     assert show(rig, event["id"])["result"] == {"text": "é" * (size // 2)}
-    account(rig.ledger(), 1, "kept beside")
+    account(rig.ledger(), 1, "values in S3")
 
 
-def test_the_largest_event_is_kept_beside_its_record(rig: Rig, account: Callable[..., None]) -> None:
-    """C15. With as many numbers as fit in 256 KiB."""
+def test_the_largest_event_is_stored_in_s3(rig: Rig, account: Callable[..., None]) -> None:
+    """C15. As many numbers as fit in 256 KiB."""
     event: dict[str, Any] = {"id": uuid7(), "type": "numbers", "data": {"x": [1] * 80_000}}
     rig.send([event])
     rig.drain()
@@ -100,11 +98,11 @@ def test_the_largest_event_is_kept_beside_its_record(rig: Rig, account: Callable
     (record,) = [record for record in rig.records() if record["id"] == event["id"]]
     assert "data_key" in record
     assert show(rig, event["id"])["data"] == event["data"]
-    account(rig.ledger(), 1, "kept beside")
+    account(rig.ledger(), 1, "values in S3")
 
 
 def show(rig: Rig, id: str) -> dict[str, Any]:
-    """The record as `rtp show` has it."""
-    found = json_values.loads(rig.project.rtp("show", id, "--json").stdout)
-    record: dict[str, Any] = found["record"]
+    """Return the record as `rtp show` prints it."""
+    shown = json_values.loads(rig.project.rtp("show", id, "--json").stdout)
+    record: dict[str, Any] = shown["record"]
     return record

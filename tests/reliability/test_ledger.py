@@ -1,4 +1,4 @@
-"""Nothing accepted is lost or doubled, whatever happens to the workers and to AWS (C1 to C6, C20, C25)."""
+"""No accepted event is lost or duplicated, for any fault of the workers and of AWS (C1 to C6, C20, C25)."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# Tests that share a pipeline run one after the other; those with one of their own run beside them.
+# Tests that share a pipeline run one after the other; the others run in parallel to them.
 shared = pytest.mark.xdist_group("reliability")
 alone = pytest.mark.xdist_group("reliability-alone")
 
 
 def small_or_full(small: int, full: int) -> pytest.MarkDecorator:
-    """The form that runs with every change, and the one of `make reliability`."""
+    """The small form of a test for `make test`, and the full one for `make reliability`."""
     return pytest.mark.parametrize("count", [small, pytest.param(full, marks=pytest.mark.reliability)])
 
 
 @shared
 @small_or_full(300, 20_000)
 def test_load_over_http(rig: Rig, account: Callable[..., None], tmp_path: Path, count: int) -> None:
-    """C1. What the client was told is what happened."""
+    """C1. The responses to the client are right."""
     events = rig.events(count, poison=0.05)
     file = tmp_path / "events.ndjson"
     file.write_text("".join(json.dumps(event) + "\n" for event in events))
     rig.sent |= {event["id"]: event for event in events}
 
-    told = rig.project.rtp("send", file, "--via", "events", "--concurrency", "16", "--json", timeout=1200).json
+    report = rig.project.rtp("send", file, "--via", "events", "--concurrency", "16", "--json", timeout=1200).json
     rig.drain(seconds=60 + count / 20)
 
-    assert told["sent"] == count
-    assert told["by_status"] == {"accepted": count}
+    assert report["sent"] == count
+    assert report["by_status"] == {"accepted": count}
     account(rig.ledger(), count, "requests")
 
 
@@ -59,28 +59,28 @@ def test_workers_killed_with_poison_and_duplicates(
 
     ledger = rig.ledger()
     poison = {event["id"] for event in events if event["type"] == "poison"}
-    burnt = set(rig.dlq()) - poison
+    exhausted = set(rig.dlq()) - poison
     assert poison <= set(rig.dlq())
-    assert len(burnt) <= count / 20  # good events whose attempts the kills used up; nothing of them is lost
+    assert len(exhausted) <= count / 20  # valid events whose attempts were used up by the kills; none is lost
     for record in rig.records():
-        if record["id"] in burnt:
-            # processed: its worker was killed after the write and before its answer, or another copy came through
+        if record["id"] in exhausted:
+            # processed: the worker was killed after the write and before its response, or a duplicate was processed
             assert record["status"] in ("dead", "processed"), record
     account(ledger, len(killed), "kills")
 
 
 @shared
 @small_or_full(300, 10_000)
-def test_clients_that_repeat_themselves(rig: Rig, account: Callable[..., None], count: int) -> None:
+def test_clients_that_repeat_requests(rig: Rig, account: Callable[..., None], count: int) -> None:
     """C3. Each event one to three times, in flight at the same time."""
     events = rig.events(count)
     rig.send([event for n, event in enumerate(events) for _ in range(1 + n % 3)])
 
     rig.drain(seconds=60 + count / 20)
 
-    found = {record["id"]: record for record in rig.records() if record["id"] in rig.sent}
-    assert all(record["status"] == "processed" for record in found.values())
-    ran = sum(int(record["attempt_count"]) for record in found.values())
+    records = {record["id"]: record for record in rig.records() if record["id"] in rig.sent}
+    assert all(record["status"] == "processed" for record in records.values())
+    ran = sum(int(record["attempt_count"]) for record in records.values())
     assert ran == count  # none ran twice
     account(rig.ledger(), sum(n % 3 for n in range(count)), "repeats")
 
@@ -89,7 +89,7 @@ def test_clients_that_repeat_themselves(rig: Rig, account: Callable[..., None], 
 @small_or_full(60, 1_000)
 @pytest.mark.parametrize("place", ["before_s3", "after_s3", "after_ddb", "before_return"])
 def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: Path, place: str, count: int) -> None:
-    """C4. Whatever step the process ends at, the next delivery completes it; no record without its raw event."""
+    """C4. After a crash at any step, the next delivery completes the event; every record has its raw event."""
     log = tmp_path / "faults"
     log.touch()
     rig.faults(FAULT_CRASH_AT=place, FAULT_CHANCE="0.3", FAULT_LOG=str(log))
@@ -97,7 +97,7 @@ def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: 
 
     crashes = _until_faults(rig, log, 2 if count < 100 else count // 20, seconds=90 + count / 2)
     rig.faults()
-    _redrive_what_was_burnt(rig)
+    _redrive_exhausted(rig)
 
     raw = rig.raw_keys()
     for record in rig.records():
@@ -108,7 +108,7 @@ def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: 
 @alone
 @small_or_full(200, 10_000)
 def test_faults_of_dynamodb_and_s3(account: Callable[..., None], tmp_path: Path, count: int) -> None:
-    """C5. Three calls in ten fail, in all the ways AWS knows; no event is poisoned by it."""
+    """C5. Three calls in ten fail, in every way that AWS fails; no event is dead because of it."""
     log = tmp_path / "faults"
     log.touch()
     with pipeline(tmp_path, timeout_s=20) as rig:
@@ -126,43 +126,43 @@ def test_faults_of_dynamodb_and_s3(account: Callable[..., None], tmp_path: Path,
 @shared
 @small_or_full(2, 200)
 def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count: int) -> None:
-    """C6. One in ten outlives the function; the other nine are processed at their first attempt."""
+    """C6. One in ten exceeds the timeout; the other nine are processed at their first attempt."""
     slow = [event for _ in range(count) for event in rig.events(1, type="slow", seconds=60)]
     quick = rig.events(9 * count)
     rig.send([event for n in range(count) for event in [slow[n], *quick[9 * n : 9 * n + 9]]])
 
     rig.drain(seconds=120 + 20 * count)
 
-    found = {record["id"]: record for record in rig.records()}
+    records = {record["id"]: record for record in rig.records()}
     for event in quick:
-        assert [a["outcome"] for a in found[event["id"]]["attempts"]] == ["processed"]
+        assert [a["outcome"] for a in records[event["id"]]["attempts"]] == ["processed"]
     for event in slow:
-        assert found[event["id"]]["status"] == "dead"
-        assert found[event["id"]]["error"]["type"] == "OutOfTimeError"
+        assert records[event["id"]]["status"] == "dead"
+        assert records[event["id"]]["error"]["type"] == "OutOfTimeError"
     account(rig.ledger(), len(slow), "slow events")
 
 
 @alone
 @pytest.mark.parametrize(("trials", "count"), [(1, 500), pytest.param(20, 10_000, marks=pytest.mark.reliability)])
 def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path, trials: int, count: int) -> None:
-    """C20. Stopped with a full queue, started again: it goes on where it was."""
+    """C20. Stopped with a full queue and started again, the pipeline processes the remaining events."""
     with pipeline(tmp_path) as rig:
-        left = 0
+        queued = 0
         for _ in range(trials):
             rig.send(rig.events(count))
             time.sleep(1)
-            left += rig.depth()
+            queued += rig.depth()
             rig.project.rtp("local", "stop")
             rig.project.rtp("local", "start")
             fresh = Rig(rig.project, rig.sent)
             fresh.drain(seconds=120 + count / 10)
-        account(fresh.ledger(), left, "queued at a stop")
+        account(fresh.ledger(), queued, "queued at a stop")
 
 
 @alone
 @pytest.mark.parametrize(("updates", "count"), [(1, 300), pytest.param(10, 20_000, marks=pytest.mark.reliability)])
 def test_new_code_under_load(account: Callable[..., None], tmp_path: Path, updates: int, count: int) -> None:
-    """C25. A batch ends on the old code or on the new, and none is lost between them."""
+    """C25. Each batch runs on the old code or on the new, and no event is lost."""
     with pipeline(tmp_path) as rig:
         deployed = threading.Event()
 
@@ -190,12 +190,12 @@ def test_new_code_under_load(account: Callable[..., None], tmp_path: Path, updat
 
 
 def _versions(rig: Rig) -> set[int]:
-    """Of the code that results are from."""
+    """Return the versions of the code that produced the results."""
     return {record["result"]["version"] for record in rig.records() if "result" in record}
 
 
 def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float) -> Callable[[], int]:
-    """Wait for so many faults, which chance makes, with more events as long as it has not; gives back their count."""
+    """Wait for `least` random faults, sending more events if needed. Returns a function that counts the faults."""
 
     def count() -> int:
         return len(log.read_text().splitlines())
@@ -209,8 +209,8 @@ def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float) -> Callabl
     return count
 
 
-def _redrive_what_was_burnt(rig: Rig) -> None:
-    """Drain; then give events whose attempts the faults used up their second chance, as an operator would."""
+def _redrive_exhausted(rig: Rig) -> None:
+    """Drain, and redrive the events whose attempts were used up by the faults."""
     rig.drain(seconds=180)
     if rig.dlq():
         rig.project.rtp("dlq", "redrive", "--all", "--yes", "--no-canary", timeout=300)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("reliability-alone")
 
-# What the engine does not ask for, though AWS does: it enforces no key policies, delivers messages and logs itself, and
-# knows PartiQL's actions by another name, so that batches are written singly there.
-UNSEEN = {
+# Actions that AWS requires and the engine does not: it enforces no key policies, delivers messages and logs itself, and
+# has another name for PartiQL's actions, so that batches are written singly.
+NOT_ENFORCED = {
     "dynamodb:PartiQLInsert",
     "dynamodb:PartiQLUpdate",
     "kms:Decrypt",
@@ -60,14 +60,14 @@ def test_the_pipeline_works_with_what_its_roles_allow(strict: Rig) -> None:
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(("function", "kinds"), [("ProcessorName", "PROCESSOR"), ("WorkerName", "WORKER")])
-def test_without_any_one_action_something_fails(strict: Rig, function: str, kinds: str) -> None:
+def test_each_action_is_needed(strict: Rig, function: str, kinds: str) -> None:
     does, whole = (processor_does, set(PROCESSOR)) if kinds == "PROCESSOR" else (worker_does, set(WORKER))
     role, name, document = policy(strict, function)
     assert does(strict) == whole
     unneeded = []
     for number, statement in enumerate(document["Statement"]):
         for action in actions(statement):
-            if action in UNSEEN:
+            if action in NOT_ENFORCED:
                 continue
             less = copy.deepcopy(document)
             less["Statement"][number]["Action"] = [a for a in actions(statement) if a != action] or [
@@ -81,28 +81,28 @@ def test_without_any_one_action_something_fails(strict: Rig, function: str, kind
 
 
 def test_the_emptier_works_with_what_its_role_allows(strict: Rig, tmp_path: Path) -> None:
-    # Given a stack made for AWS, of what empties its buckets and they / When it is deleted, with objects in a bucket
-    # Then the deletion goes through
+    # Given the emptier and the buckets of a stack for AWS / When it is deleted, with objects in a bucket
+    # Then the deletion succeeds
     assert emptied(strict, tmp_path, without="") == "gone"
 
 
 @pytest.mark.reliability
 @pytest.mark.parametrize(
     "action",
-    # AWS asks for s3:DeleteObjectVersion where a version is named; the engine asks for s3:DeleteObject.
+    # AWS requires s3:DeleteObjectVersion to delete a version; the engine requires s3:DeleteObject.
     ["cloudformation:DescribeStacks", "s3:GetBucketTagging", "s3:ListBucketVersions", "s3:DeleteObject"],
 )
-def test_without_any_one_action_the_emptier_fails(strict: Rig, tmp_path: Path, action: str) -> None:
+def test_each_action_of_the_emptier_is_needed(strict: Rig, tmp_path: Path, action: str) -> None:
     assert emptied(strict, tmp_path, without=action) == "DELETE_FAILED"
 
 
 def emptied(rig: Rig, folder: Path, *, without: str) -> str:
-    """The state in which the deletion of a stack with a full bucket ends. without: an action that its role lacks."""
+    """Return the status after the deletion of a stack with a full bucket. without: an action that its role lacks."""
     env = Environment(name="dev", root=folder, project=f"p{uuid7()[-8:]}")
     built = synth(env, account=LOCAL_ACCOUNT)
     resources = built.template["Resources"]
-    (wanted,) = (k for k, r in resources.items() if r["Type"] == EMPTIER_TYPE)
-    needed, todo = set(), {wanted}
+    (custom_resource,) = (k for k, r in resources.items() if r["Type"] == EMPTIER_TYPE)
+    needed, todo = set(), {custom_resource}
     while todo:
         needed |= todo
         texts = json.dumps([resources[name] for name in todo])
@@ -121,12 +121,12 @@ def emptied(rig: Rig, folder: Path, *, without: str) -> str:
     return settled(rig.aws, env.names.stack)
 
 
-PROCESSOR = ("stores", "works", "queues what fails", "buries what is rejected", "repeats a large answer", "waits")
-WORKER = ("stores", "works", "buries what is rejected", "says when a failure comes back")
+PROCESSOR = ("stores", "works", "queues failures", "moves rejected to the DLQ", "repeats a large response", "waits")
+WORKER = ("stores", "works", "moves rejected to the DLQ", "delays failures")
 
 
 def processor_does(rig: Rig) -> set[str]:
-    """Which of its duties the processor fulfils now."""
+    """Return which of its duties the API function fulfils."""
     rig.begin()
     done = set()
     if post(rig, "stored")[0] == 200:
@@ -134,14 +134,14 @@ def processor_does(rig: Rig) -> set[str]:
     if post(rig, "work", n=1)[0] == 200:
         done.add("works")
     if post(rig, "poison", n=2)[0] == 202:
-        done.add("queues what fails")
+        done.add("queues failures")
     rejected, _ = post(rig, "poison", n=1)
     if rejected == 422 and rig.dlq():
-        done.add("buries what is rejected")
+        done.add("moves rejected to the DLQ")
     large = uuid7()
     first, second = (post(rig, "large", id=large, bytes=200_000) for _ in range(2))
     if first == second and first[0] == 200:
-        done.add("repeats a large answer")
+        done.add("repeats a large response")
     slow, answers = uuid7(), []
     one = threading.Thread(target=lambda: answers.append(post(rig, "slow", id=slow, seconds=0.8)))
     one.start()
@@ -154,7 +154,7 @@ def processor_does(rig: Rig) -> set[str]:
 
 
 def worker_does(rig: Rig, seconds: float = 8) -> set[str]:
-    """Which of its duties the worker fulfils within the time; it ends as soon as all are."""
+    """Return which of its duties the worker fulfils within the time, as soon as it fulfils all."""
     rig.begin()
     kinds = {"stores": "stored", "works": "work"}
     sent = {name: rig.events(1, type=kind) for name, kind in kinds.items()}
@@ -166,17 +166,17 @@ def worker_does(rig: Rig, seconds: float = 8) -> set[str]:
     done: set[str] = set()
     while time.monotonic() < until and len(done) < len(WORKER):
         time.sleep(0.3)
-        found = {record["id"]: record for record in rig.records()}
-        done |= {n for n, (event,) in sent.items() if found.get(event["id"], {}).get("status") == "processed"}
+        records = {record["id"]: record for record in rig.records()}
+        done |= {n for n, (event,) in sent.items() if records.get(event["id"], {}).get("status") == "processed"}
         if odd["id"] in rig.dlq():
-            done.add("buries what is rejected")
-        if found.get(even["id"], {}).get("attempt_count", 0) > 1:
-            done.add("says when a failure comes back")
+            done.add("moves rejected to the DLQ")
+        if records.get(even["id"], {}).get("attempt_count", 0) > 1:
+            done.add("delays failures")
     return done
 
 
 def post(rig: Rig, type: str, id: str = "", **data: Any) -> tuple[int, dict[str, Any]]:
-    """POST /process with the stack's own key."""
+    """POST /process with the stack's key."""
     parts = urlsplit(api.url(rig.outputs, rig.aws) + "process")
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     headers = {"Content-Type": "application/json", "x-api-key": api.key(rig.aws, rig.outputs).value}
@@ -185,25 +185,25 @@ def post(rig: Rig, type: str, id: str = "", **data: Any) -> tuple[int, dict[str,
     answer = connection.getresponse()
     content = answer.read()
     connection.close()
-    said: dict[str, Any] = json.loads(content)
-    return answer.status, said
+    document: dict[str, Any] = json.loads(content)
+    return answer.status, document
 
 
 def policy(rig: Rig, output: str) -> tuple[str, str, dict[str, Any]]:
-    """The role of a function, and its one inline policy."""
-    found = rig.aws.call("lambda", "get_function_configuration", FunctionName=rig.outputs[output])
-    role = found["Role"].rsplit("/", 1)[-1]
+    """Return the role of a function, and its inline policy."""
+    configuration = rig.aws.call("lambda", "get_function_configuration", FunctionName=rig.outputs[output])
+    role = configuration["Role"].rsplit("/", 1)[-1]
     (name,) = rig.aws.call("iam", "list_role_policies", RoleName=role)["PolicyNames"]
     document = rig.aws.call("iam", "get_role_policy", RoleName=role, PolicyName=name)["PolicyDocument"]
     return role, name, json.loads(document) if isinstance(document, str) else document
 
 
 def put(rig: Rig, role: str, name: str, document: dict[str, Any]) -> None:
-    """Give a role its policy."""
+    """Set the policy of a role."""
     rig.aws.call("iam", "put_role_policy", RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
 
 def actions(statement: dict[str, Any]) -> list[str]:
-    """Of a statement, one or many."""
-    found = statement["Action"]
-    return [found] if isinstance(found, str) else list(found)
+    """Return the actions of a statement."""
+    names = statement["Action"]
+    return [names] if isinstance(names, str) else list(names)

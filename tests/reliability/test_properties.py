@@ -13,7 +13,7 @@ from rtp.runtime import Event, jsontext
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import failures, message, world
 from tests.unit.runtime.test_jsontext import values
-from tests.unit.runtime.test_worker import BATCHES, answers_exactly
+from tests.unit.runtime.test_worker import BATCHES, check_batch_response
 
 many = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 few = settings(max_examples=200, deadline=None)
@@ -24,12 +24,12 @@ DAY = 86_400
 @pytest.mark.reliability
 @many
 @given(*BATCHES)
-def test_the_shape_of_every_answer(batch: list[tuple[str, int, int]], interruption: str, nth: int) -> None:
+def test_the_shape_of_every_batch_response(batch: list[tuple[str, int, int]], failing_call: str, nth: int) -> None:
     """C7."""
-    answers_exactly(batch, interruption, nth)
+    check_batch_response(batch, failing_call, nth)
 
 
-def stored_equal(batch: list[Any]) -> None:
+def check_stored_equal(batch: list[Any]) -> None:
     here = world()
     here.processor("t", lambda event: event.data)
     bodies = [
@@ -43,8 +43,8 @@ def stored_equal(batch: list[Any]) -> None:
     for n, value in enumerate(batch):
         record = here.dynamo.record(f"e{n}")
         for name in ("data", "result"):
-            kept = record[name] if name in record else jsontext.loads(here.s3.objects[record[f"{name}_key"]])
-            assert kept == {"x": value}
+            stored = record[name] if name in record else jsontext.loads(here.s3.objects[record[f"{name}_key"]])
+            assert stored == {"x": value}
     assert here.dynamo.record("bad")["status"] == "dead"
 
 
@@ -52,7 +52,7 @@ def stored_equal(batch: list[Any]) -> None:
 @given(st.lists(values, max_size=5))
 def test_any_value_is_stored_equal(batch: list[Any]) -> None:
     """C14."""
-    stored_equal(batch)
+    check_stored_equal(batch)
 
 
 @pytest.mark.reliability
@@ -60,37 +60,37 @@ def test_any_value_is_stored_equal(batch: list[Any]) -> None:
 @given(st.lists(values, max_size=5))
 def test_any_of_many_values_is_stored_equal(batch: list[Any]) -> None:
     """C14."""
-    stored_equal(batch)
+    check_stored_equal(batch)
 
 
 steps = st.lists(
     st.tuples(
         st.sampled_from(["e1", "e2"]),
         st.integers(1, 4),  # message
-        st.sampled_from([0, 1, 5, 40, -DAY, DAY]),  # seconds the clock moves before it
+        st.sampled_from([0, 1, 5, 40, -DAY, DAY]),  # seconds by which the clock moves before the delivery
         st.sampled_from(["fine", "fails", "killed after the claim", "killed before it"]),
     ),
     max_size=12,
 )
 
 
-def one_record_each(deliveries: list[tuple[str, int, int, str]]) -> None:
+def check_one_record_each(deliveries: list[tuple[str, int, int, str]]) -> None:
     here = world()
     ends: dict[str, list[str]] = {}
 
-    def work(event: Event) -> dict[str, Any]:
+    def process(event: Event) -> dict[str, Any]:
         if doing[0] == "fails":
             raise ValueError("no")
         ends.setdefault(event.id, []).append("ran")
         return {"run": len(ends[event.id])}
 
     doing = [""]
-    here.processor("t", work)
+    here.processor("t", process)
     done: set[str] = set()
     for id, number, moved, what in deliveries:
         here.time[0] += moved
         doing[0] = what
-        here.dynamo.fault = _dies(what)
+        here.dynamo.fault = _killed(what)
         answer = here.deliver(message(fakes.event(id), f"m{number}"), seconds=20)
         before = id in done
         if not failures(answer) and what in ("fine", "fails"):
@@ -103,7 +103,7 @@ def one_record_each(deliveries: list[tuple[str, int, int, str]]) -> None:
         assert all(a.get("duration_ms", 0) >= 0 for a in record.get("attempts", []))
         if record["status"] == "processed":
             finished = [a for a in record["attempts"] if a["outcome"] == "processed"]
-            assert len(finished) == 1  # however often it was delivered, and by whatever clock
+            assert len(finished) == 1  # for any number of deliveries and any clock
     assert len({(r["id"], r["timestamp"]) for r in here.dynamo.records()}) == len(here.dynamo.records())
     for line in here.s3.lines("processed/"):
         assert json.dumps(line)
@@ -111,23 +111,23 @@ def one_record_each(deliveries: list[tuple[str, int, int, str]]) -> None:
 
 @few
 @given(steps)
-def test_one_record_an_event_in_any_order_of_deliveries_and_by_any_clock(
+def test_one_record_per_event_for_any_order_of_deliveries_and_any_clock(
     deliveries: list[tuple[str, int, int, str]],
 ) -> None:
     """C24."""
-    one_record_each(deliveries)
+    check_one_record_each(deliveries)
 
 
 @pytest.mark.reliability
 @many
 @given(steps)
-def test_one_record_an_event_in_many_orders(deliveries: list[tuple[str, int, int, str]]) -> None:
+def test_one_record_per_event_for_many_orders(deliveries: list[tuple[str, int, int, str]]) -> None:
     """C24."""
-    one_record_each(deliveries)
+    check_one_record_each(deliveries)
 
 
-def _dies(what: str) -> fakes.Fault | None:
-    """From which write on nothing is written any more."""
+def _killed(what: str) -> fakes.Fault | None:
+    """Return a fault that fails every write from the first, or after the claim."""
     if not what.startswith("killed"):
         return None
     survives = 1 if what == "killed after the claim" else 0

@@ -1,4 +1,4 @@
-"""Both handlers in an interpreter that has only what Lambda has: the zip, the layer, boto3 and what boto3 needs."""
+"""Both handlers in an interpreter with only what Lambda has: the zip, the layer, boto3 and its dependencies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ sys.stderr.write(json.dumps({"answer": answer, "loaded": loaded}))
 
 
 def unpacked(archives: Path, name: str, target: Path) -> Path:
-    """The archive that was deployed."""
+    """Unpack the archive that was deployed."""
     (archive,) = archives.glob(name)
     with zipfile.ZipFile(archive) as packed:
         packed.extractall(target)
@@ -44,7 +44,7 @@ def unpacked(archives: Path, name: str, target: Path) -> Path:
 
 @pytest.fixture
 def folders(deployed: Project, tmp_path: Path) -> list[Path]:
-    """sys.path, beside the standard library."""
+    """sys.path, without the standard library."""
     state = deployed.root / ".rtp"
     aws = tmp_path / "aws"
     aws.mkdir()
@@ -52,16 +52,16 @@ def folders(deployed: Project, tmp_path: Path) -> list[Path]:
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
-        found = Path(spec.origin)
-        found = found.parent if found.name == "__init__.py" else found
-        (aws / found.name).symlink_to(found)
+        path = Path(spec.origin)
+        path = path.parent if path.name == "__init__.py" else path
+        (aws / path.name).symlink_to(path)
     code = unpacked(state / "assets", "code-*.zip", tmp_path / "code")
     layer = unpacked(state / "layers", "layer-*.zip", tmp_path / "layer")
     return [code, layer / "python", aws]
 
 
 def environment(project: Project, function: str, **more: str) -> dict[str, str]:
-    """The function's own variables, and those that Lambda adds."""
+    """Return the function's variables, and those that Lambda adds."""
     configuration = project.aws.client("lambda").get_function_configuration(FunctionName=function)
     variables: dict[str, str] = configuration["Environment"]["Variables"]
     return {
@@ -73,16 +73,16 @@ def environment(project: Project, function: str, **more: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": project.engine.keys.secret_access_key,
         "AWS_LAMBDA_FUNCTION_NAME": function,
         "LAMBDA_TASK_ROOT": "/var/task",
-        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9",  # sent to nobody; the SDK has to be there all the same
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9",  # nothing listens there, but the SDK must be importable
         "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
         **more,
     }
 
 
 def run(folders: list[Path], module: str, payload: dict[str, Any], env: dict[str, str]) -> dict[str, Any]:
-    """Import the handler and call it, in a bare interpreter."""
-    given = json.dumps([[str(folder) for folder in folders], module, {**payload, "bare": uuid.uuid4().hex}])
-    argv = [sys.executable, "-I", "-S", "-c", SCRIPT, given]
+    """Import and call a handler in a bare interpreter."""
+    arguments = json.dumps([[str(folder) for folder in folders], module, {**payload, "bare": uuid.uuid4().hex}])
+    argv = [sys.executable, "-I", "-S", "-c", SCRIPT, arguments]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stderr.splitlines()[-1])
@@ -142,7 +142,7 @@ def test_the_layer_has_what_models_need(deployed: Project, folders: list[Path], 
 
 
 @pytest.mark.parametrize("module", ["rtp.runtime.api", "rtp.runtime.worker"])
-def test_importing_a_handler_never_fails_and_calls_nobody(folders: list[Path], module: str) -> None:
+def test_importing_a_handler_never_fails_and_opens_no_connection(folders: list[Path], module: str) -> None:
     script = (
         f"import json, sys\nsys.path[:0] = {[str(f) for f in folders]!r}\n"
         "def audit(event, args):\n"

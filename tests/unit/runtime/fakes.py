@@ -1,4 +1,4 @@
-"""The three services as the runtime uses them, in memory: conditional writes hold, and any call can be made to fail."""
+"""The runtime's three services in memory: conditional writes work, and any call can be made to fail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Fault = Callable[[str, dict[str, Any]], None]
 
 
 class ServiceError(Exception):
-    """As botocore raises it: what the service said is in `response`."""
+    """An error as botocore raises it, with the service's response."""
 
     def __init__(self, response: dict[str, Any]) -> None:
         super().__init__(response["Error"]["Message"])
@@ -115,19 +115,19 @@ class Dynamo(Service):
                 return {}
             setting, _, where = text.partition(" WHERE ")
             sets = re.findall(r'SET "(\w+)" = \?', setting)
-            wanted = dict(zip(re.findall(r'"(\w+)" = \?', where), values[len(sets) :], strict=True))
-            found = self.items.get((wanted["id"]["S"], wanted["timestamp"]["N"]), {})
-            if any(found.get(name) != value for name, value in wanted.items()):
+            condition_values = dict(zip(re.findall(r'"(\w+)" = \?', where), values[len(sets) :], strict=True))
+            item = self.items.get((condition_values["id"]["S"], condition_values["timestamp"]["N"]), {})
+            if any(item.get(name) != value for name, value in condition_values.items()):
                 return {"Error": {"Code": "ConditionalCheckFailed"}}
-            found.update(copy.deepcopy(dict(zip(sets, values, strict=False))))
+            item.update(copy.deepcopy(dict(zip(sets, values, strict=False))))
             return {}
 
     def records(self) -> list[dict[str, Any]]:
         return [{name: unpack(value) for name, value in item.items()} for item in self.items.values()]
 
     def record(self, id: str) -> dict[str, Any]:
-        (found,) = [record for record in self.records() if record["id"] == id]
-        return found
+        (record,) = [record for record in self.records() if record["id"] == id]
+        return record
 
     @staticmethod
     def _name(name: str, kw: dict[str, Any]) -> str:
@@ -178,8 +178,8 @@ class Bucket(Service):
         return {"Body": io.BytesIO(self.objects[kw["Key"]])}
 
     def lines(self, prefix: str) -> list[dict[str, Any]]:
-        found = [body for key, body in sorted(self.objects.items()) if key.startswith(prefix) and key.endswith(".gz")]
-        return [json.loads(line) for body in found for line in gzip.decompress(body).splitlines()]
+        bodies = [body for key, body in sorted(self.objects.items()) if key.startswith(prefix) and key.endswith(".gz")]
+        return [json.loads(line) for body in bodies for line in gzip.decompress(body).splitlines()]
 
 
 @dataclass
@@ -196,7 +196,7 @@ class Sqs(Service):
 
 
 class Context:
-    """Lambda's."""
+    """Lambda's context."""
 
     def __init__(self, seconds: float = 30) -> None:
         self.aws_request_id = str(uuid.uuid4())
@@ -209,7 +209,7 @@ class Context:
 
 @dataclass
 class World:
-    """A Runtime on fakes, and the fakes."""
+    """A Runtime on fakes, with the fakes."""
 
     runtime: Runtime
     dynamo: Dynamo
@@ -222,7 +222,7 @@ class World:
         self.registry.add(Processor(type, function, data))
 
     def deliver(self, *records: dict[str, Any], seconds: float = 30) -> dict[str, Any]:
-        """A batch to the worker; its answer."""
+        """Deliver a batch to the worker and return its response."""
         return worker.process(self.runtime, {"Records": list(records)}, Context(seconds))
 
     def dead_lettered(self) -> list[dict[str, Any]]:
@@ -237,8 +237,10 @@ class World:
 
 def world(**settings: Any) -> World:
     dynamo, s3, sqs, registry, time = Dynamo(), Bucket(), Sqs(), Registry(), [NOW]
-    made = Settings(table="table", bucket="bucket", queue_url="queue", dlq_url="dlq", **settings)
-    runtime = boot.assemble(made, registry, {"dynamodb": dynamo, "s3": s3, "sqs": sqs}, io=IO, clock=lambda: time[0])
+    configured = Settings(table="table", bucket="bucket", queue_url="queue", dlq_url="dlq", **settings)
+    runtime = boot.assemble(
+        configured, registry, {"dynamodb": dynamo, "s3": s3, "sqs": sqs}, io=IO, clock=lambda: time[0]
+    )
     logs.set_level("CRITICAL")
     return World(runtime, dynamo, s3, sqs, registry, time)
 

@@ -1,4 +1,4 @@
-"""The API's function: the table of answers, and asynchronous invocations."""
+"""The API function: the response for each case, and asynchronous invocations."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def request(body: Any, *, content_type: str | None = "application/json", **more:
 
 
 def post(here: World, body: Any, **more: Any) -> tuple[int, dict[str, Any]]:
-    answer = api.answer(here.runtime, request(body, **more), Context(), sleep=lambda s: _pass(here, s))
+    answer = api.answer(here.runtime, request(body, **more), Context(), sleep=lambda s: _advance(here, s))
     assert answer["headers"]["Content-Type"] == "application/json"
     return answer["statusCode"], json.loads(answer["body"], parse_float=Decimal)
 
 
-def _pass(here: World, seconds: float) -> None:
+def _advance(here: World, seconds: float) -> None:
     here.time[0] += seconds
 
 
-def boom(_: Event) -> None:
+def fail(_: Event) -> None:
     raise RuntimeError("boom")
 
 
@@ -53,7 +53,7 @@ def test_200_with_the_result_and_the_identity_of_the_request() -> None:
     assert (record["source"], record["request_id"]) == ("api", "request-1")
 
 
-def test_a_repeat_gets_the_stored_answer_and_not_a_second_run() -> None:
+def test_a_repeated_request_gets_the_stored_response_without_a_second_run() -> None:
     here = world()
     runs: list[int] = []
 
@@ -69,7 +69,7 @@ def test_a_repeat_gets_the_stored_answer_and_not_a_second_run() -> None:
     assert runs == [1]
 
 
-def test_a_repeat_gets_an_answer_too_large_for_its_record() -> None:
+def test_a_repeated_request_gets_a_result_too_large_for_the_record() -> None:
     here = world()
     here.processor("t", lambda _: {"text": "x" * 200_000})
 
@@ -81,7 +81,7 @@ def test_a_repeat_gets_an_answer_too_large_for_its_record() -> None:
     assert third[0] == 503
 
 
-def test_a_repeat_of_an_event_that_is_being_processed_waits_for_its_answer() -> None:
+def test_a_repeated_request_waits_while_the_event_is_being_processed() -> None:
     here = world()
     inner: list[tuple[int, dict[str, Any]]] = []
 
@@ -102,7 +102,7 @@ def test_a_repeat_of_an_event_that_is_being_processed_waits_for_its_answer() -> 
     assert inner[0][1]["result"] == {"run": 1}
 
 
-def test_a_repeat_that_waits_in_vain_is_queued() -> None:
+def test_a_repeated_request_is_queued_if_processing_does_not_end_in_time() -> None:
     here = world()
     inner: list[tuple[int, dict[str, Any]]] = []
     here.processor("t", lambda _: inner.append(post(here, fakes.event())))
@@ -110,12 +110,12 @@ def test_a_repeat_that_waits_in_vain_is_queued() -> None:
     post(here, fakes.event())
 
     assert inner[0][0] == 202
-    assert here.queued()[0]["DelaySeconds"] > 20  # until the lease is over
+    assert here.queued()[0]["DelaySeconds"] > 20  # until the lease ends
 
 
 def test_202_when_a_failure_can_be_queued() -> None:
     here = world()
-    here.processor("t", boom)
+    here.processor("t", fail)
 
     status, body = post(here, '{"type":"t","data":{}}')
 
@@ -132,7 +132,7 @@ def test_202_when_a_failure_can_be_queued() -> None:
 
 
 @pytest.mark.parametrize("call", ["put_object", "update_item", "put_item"])
-def test_202_when_aws_fails_but_the_queue_does_not(call: str) -> None:
+def test_202_when_aws_fails_except_the_queue(call: str) -> None:
     here = world()
     if call == "update_item":
         here.processor("t", lambda _: None)
@@ -144,7 +144,7 @@ def test_202_when_aws_fails_but_the_queue_does_not(call: str) -> None:
     assert len(here.queued()) == 1
 
 
-def test_a_request_whose_record_cannot_be_written_is_queued_until_its_own_lease_is_over() -> None:
+def test_a_request_whose_record_cannot_be_written_is_queued_until_its_lease_ends() -> None:
     # Given an outage of the table that begins after the claim
     here = world()
     here.processor("t", lambda _: {"ok": True})
@@ -156,14 +156,14 @@ def test_a_request_whose_record_cannot_be_written_is_queued_until_its_own_lease_
             raise fakes.error("InternalServerError")
 
     here.dynamo.fault = fault
-    # When the event is processed / Then the worker gets it when it can claim it, as a message of the queue would be
+    # When the event is processed / Then it is queued until the worker can claim it
     assert post(here, fakes.event())[0] == 202
     assert here.queued()[0]["DelaySeconds"] == 31
 
 
-def test_503_when_it_can_neither_be_processed_nor_queued() -> None:
+def test_503_when_an_event_can_neither_be_processed_nor_queued() -> None:
     here = world()
-    here.processor("t", boom)
+    here.processor("t", fail)
     here.sqs.fault = _always("send_message")
 
     answer = api.answer(here.runtime, request(fakes.event()), Context())
@@ -198,7 +198,7 @@ def test_400_with_the_paths(body: str | None, path: str) -> None:
     assert here.dynamo.calls == here.s3.calls == here.sqs.calls == []
 
 
-def test_400_for_data_that_does_not_fit_its_processor() -> None:
+def test_400_for_data_that_does_not_match_the_model() -> None:
     here = world()
     here.processor("t", lambda _: None, {"type": "object", "properties": {"n": {"type": "integer"}}})
 
@@ -208,7 +208,7 @@ def test_400_for_data_that_does_not_fit_its_processor() -> None:
     assert here.dynamo.calls == []
 
 
-def test_400_for_bytes_that_are_no_text() -> None:
+def test_400_for_bytes_that_are_not_utf8() -> None:
     status, answer = post(world(), base64.b64encode(b"\xff\xfe{").decode(), isBase64Encoded=True)
 
     assert status == 400
@@ -243,7 +243,7 @@ def test_413_above_the_limit(extra: int, status: int) -> None:
         (None, 415),
     ],
 )
-def test_415_for_what_is_not_json_by_content_type(content_type: str | None, status: int) -> None:
+def test_415_for_a_content_type_that_is_not_json(content_type: str | None, status: int) -> None:
     assert post(world(), fakes.event(), content_type=content_type)[0] == status
 
 
@@ -280,9 +280,9 @@ def test_an_asynchronous_invocation_stores_its_event() -> None:
     assert here.dynamo.record("e1")["data"] == {"price": Decimal("0.1")}
 
 
-def test_an_asynchronous_failure_is_left_to_lambda_and_dead_after_its_third_attempt() -> None:
+def test_lambda_retries_an_asynchronous_failure_and_the_record_is_dead_after_the_third_attempt() -> None:
     here = world()
-    here.processor("t", boom)
+    here.processor("t", fail)
 
     statuses = []
     for _ in range(3):
@@ -294,7 +294,7 @@ def test_an_asynchronous_failure_is_left_to_lambda_and_dead_after_its_third_atte
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", {"type": "t"}, {"type": "t", "data": {"n": float("nan")}}])
-def test_an_asynchronous_invocation_without_an_event_goes_to_the_dlq(payload: Any) -> None:
+def test_an_asynchronous_invocation_without_an_event_moves_to_the_dlq(payload: Any) -> None:
     here = world()
 
     answer = api.invoke(here.runtime, payload, Context())
@@ -303,9 +303,9 @@ def test_an_asynchronous_invocation_without_an_event_goes_to_the_dlq(payload: An
     assert len(here.dead_lettered()) == 1
 
 
-def _always(interruption: str) -> fakes.Fault:
+def _always(failing_call: str) -> fakes.Fault:
     def fault(name: str, _: dict[str, Any]) -> None:
-        if name == interruption:
+        if name == failing_call:
             raise fakes.error("InternalServerError")
 
     return fault

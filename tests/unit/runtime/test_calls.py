@@ -1,4 +1,4 @@
-"""AWS calls in the traces of the events that they are for."""
+"""AWS calls are recorded in the traces of the events they are made for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.runtime import fakes
 
 
 class Trace:
-    """Notes what a client adds to it."""
+    """Records the calls that a client adds."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, type[BaseException] | None, dict[str, str]]] = []
@@ -29,7 +29,7 @@ def subject() -> Subject:
     return Subject(Trace())
 
 
-def test_a_call_is_in_the_trace_of_every_event_that_it_is_for() -> None:
+def test_a_call_is_in_the_trace_of_every_event_it_is_made_for() -> None:
     one, two, other = subject(), subject(), subject()
     bucket = TracedClient(fakes.Bucket(), "S3", bucket_name="bucket")
 
@@ -45,7 +45,7 @@ def test_a_call_is_in_the_trace_of_every_event_that_it_is_for() -> None:
     assert other.trace.calls == [("S3", "GetObject", None, {"bucket_name": "bucket"})]
 
 
-def test_a_failed_call_is_a_fault_of_the_trace_and_is_raised() -> None:
+def test_a_failed_call_is_a_fault_in_the_trace_and_is_raised() -> None:
     one, sqs = subject(), fakes.Sqs()
     sqs.fault = _fail
 
@@ -55,7 +55,7 @@ def test_a_failed_call_is_a_fault_of_the_trace_and_is_raised() -> None:
     assert one.trace.calls == [("SQS", "SendMessage", fakes.ServiceError, {"queue_url": "dlq"})]
 
 
-def test_a_refused_condition_is_an_answer_and_not_a_fault() -> None:
+def test_a_refused_condition_is_not_a_fault() -> None:
     one, dynamodb = subject(), TracedClient(fakes.Dynamo(), "DynamoDB", table_name="table")
     item = {"Item": fakes_item(), "ConditionExpression": "attribute_not_exists(id)"}
 

@@ -1,4 +1,4 @@
-"""Emptying buckets before CloudFormation deletes them: only while the whole stack goes, and it always answers."""
+"""The emptier empties buckets only while the whole stack is deleted, and responds to every request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STACK_ID = "arn:aws:cloudformation:us-east-1:111122223333:stack/shop-dev/5b0a"
 TAG = "rtp:empty-on-delete"
 MARK = {"Key": TAG, "Value": STACK_ID}
 
-# Every status that CloudFormation documents for a stack, and whether it has it only while all of the stack is deleted.
+# Every documented status of a stack, and whether a stack has it only while all of it is deleted.
 STATUSES = {
     "CREATE_COMPLETE": False,
     "CREATE_FAILED": False,
@@ -58,19 +58,19 @@ def refused(code: str, operation: str = "DescribeStacks") -> Exception:
 def unreachable(kind: str) -> Exception:
     import botocore.exceptions
 
-    made: Exception = getattr(botocore.exceptions, kind)(endpoint_url="https://cloudformation")
-    return made
+    error: Exception = getattr(botocore.exceptions, kind)(endpoint_url="https://cloudformation")
+    return error
 
 
 class Bucket:
-    """An S3 client with one versioned bucket. tags: its own, or what is raised when they are asked for."""
+    """An S3 client with one versioned bucket. tags: the bucket's tags, or the error of reading them."""
 
     class exceptions:
         NoSuchBucket = type("NoSuchBucket", (Exception,), {})
 
-    def __init__(self, count: int, *, gone: bool = False, refuses: bool = False, tags: Any = (MARK,)) -> None:
-        self.left = [{"Key": f"k{n}", "VersionId": f"v{n}"} for n in range(count)]
-        self.gone, self.refuses, self.tags = gone, refuses, tags
+    def __init__(self, count: int, *, is_missing: bool = False, refuses: bool = False, tags: Any = (MARK,)) -> None:
+        self.objects = [{"Key": f"k{n}", "VersionId": f"v{n}"} for n in range(count)]
+        self.is_missing, self.refuses, self.tags = is_missing, refuses, tags
         self.calls = 0
 
     def get_bucket_tagging(self, Bucket: str) -> dict[str, Any]:
@@ -83,9 +83,9 @@ class Bucket:
         return self
 
     def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        if self.gone:
+        if self.is_missing:
             raise self.exceptions.NoSuchBucket
-        pages = [self.left[n : n + emptier.PAGE] for n in range(0, len(self.left), emptier.PAGE)] or [[]]
+        pages = [self.objects[n : n + emptier.PAGE] for n in range(0, len(self.objects), emptier.PAGE)] or [[]]
         for page in pages:
             half = len(page) // 2
             yield {"Versions": page[:half], "DeleteMarkers": page[half:]}
@@ -95,22 +95,22 @@ class Bucket:
         assert Bucket == "b"
         if self.refuses:
             return {"Errors": [{"Code": "AccessDenied", "Message": "no"}]}
-        self.left = [one for one in self.left if one not in Delete["Objects"]]
+        self.objects = [one for one in self.objects if one not in Delete["Objects"]]
         return {}
 
 
 class Stack:
-    """A CloudFormation client that says one thing of a stack, or raises it."""
+    """A CloudFormation client that returns one status of a stack, or raises an error."""
 
-    def __init__(self, said: str | Exception, *, stack_id: str = STACK_ID) -> None:
-        self.said, self.stack_id = said, stack_id
+    def __init__(self, status: str | Exception, *, stack_id: str = STACK_ID) -> None:
+        self.status, self.stack_id = status, stack_id
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:
-        assert StackName == STACK_ID  # by id: a name may be a later stack's
-        if isinstance(self.said, Exception):
-            raise self.said
-        found = {"StackName": "shop-dev", "StackId": self.stack_id, "StackStatus": self.said}
-        return {"Stacks": [found] if self.said else []}
+        assert StackName == STACK_ID  # by id: a later stack may have the name
+        if isinstance(self.status, Exception):
+            raise self.status
+        stack = {"StackName": "shop-dev", "StackId": self.stack_id, "StackStatus": self.status}
+        return {"Stacks": [stack] if self.status else []}
 
 
 class Context:
@@ -120,12 +120,12 @@ class Context:
 
 @pytest.fixture
 def answers() -> Iterator[Answers]:
-    """What CloudFormation's address gets."""
-    got: list[dict[str, Any]] = []
+    """Serve the response URL; yields it with the responses that it gets."""
+    responses: list[dict[str, Any]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            responses.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -133,12 +133,12 @@ def answers() -> Iterator[Answers]:
             pass
 
     with served(HTTPServer(("127.0.0.1", 0), Handler)) as url:
-        yield url, got
+        yield url, responses
 
 
 @contextmanager
 def served(server: HTTPServer) -> Iterator[str]:
-    """The URL of a server that answers for as long as the block lasts."""
+    """Run a server during the block, and yield its URL."""
     thread = threading.Thread(target=lambda: server.serve_forever(0.01))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/"
@@ -150,7 +150,7 @@ def served(server: HTTPServer) -> Iterator[str]:
 def delete(
     answers: Answers, stack: Any, s3: Any, context: Context | None = None, **properties: Any
 ) -> tuple[str, str, str]:
-    """What CloudFormation is answered to a Delete: status, reason and physical id."""
+    """Send a Delete, and return the response: status, reason and physical id."""
     event = {
         "RequestType": "Delete",
         "ResponseURL": answers[0],
@@ -165,18 +165,18 @@ def delete(
     return answer["Status"], answer["Reason"], answer["PhysicalResourceId"]
 
 
-@pytest.mark.parametrize(("status", "goes"), STATUSES.items())
-def test_it_empties_only_while_the_whole_stack_is_deleted(status: str, goes: bool, answers: Answers) -> None:
-    # Given a bucket with objects in it, and CloudFormation in this state / When it sends Delete
+@pytest.mark.parametrize(("status", "is_emptied"), STATUSES.items())
+def test_it_empties_only_while_the_whole_stack_is_deleted(status: str, is_emptied: bool, answers: Answers) -> None:
+    # Given a bucket with objects, and a stack with this status / When CloudFormation sends Delete
     s3 = Bucket(3)
     answer = delete(answers, Stack(status), s3)
-    # Then objects go in the two states of a stack that goes as a whole, and in any state CloudFormation can go on
-    assert len(s3.left) == (0 if goes else 3)
+    # Then the objects are deleted only if the whole stack is, and the response is SUCCESS for any status
+    assert len(s3.objects) == (0 if is_emptied else 3)
     assert answer == ("SUCCESS", "done", "p")
 
 
 @pytest.mark.parametrize(
-    "said",
+    "status",
     [
         "",  # no such stack
         "A_STATUS_OF_NEXT_YEAR_IN_PROGRESS",
@@ -191,24 +191,24 @@ def test_it_empties_only_while_the_whole_stack_is_deleted(status: str, goes: boo
     ],
     ids=str,
 )
-def test_what_it_cannot_find_out_it_does_not_act_on(said: Any, answers: Answers) -> None:
+def test_it_deletes_nothing_if_the_status_is_unknown(status: Any, answers: Answers) -> None:
     s3 = Bucket(3)
-    assert delete(answers, Stack(said), s3)[0] == "SUCCESS"
-    assert (len(s3.left), s3.calls) == (3, 0)
+    assert delete(answers, Stack(status), s3)[0] == "SUCCESS"
+    assert (len(s3.objects), s3.calls) == (3, 0)
 
 
-def test_another_stack_of_the_name_says_nothing_of_this_one(answers: Answers) -> None:
+def test_the_status_of_another_stack_with_the_name_is_ignored(answers: Answers) -> None:
     s3 = Bucket(3)
     assert delete(answers, Stack("DELETE_IN_PROGRESS", stack_id=f"{STACK_ID}-later"), s3)[0] == "SUCCESS"
     assert s3.calls == 0
 
 
-def test_a_client_that_cannot_be_made_is_an_answer_too(answers: Answers) -> None:
-    def interruption(_service: str) -> Any:
+def test_it_responds_if_no_client_can_be_created(answers: Answers) -> None:
+    def no_client(_service: str) -> Any:
         raise RuntimeError("no credentials")
 
     event = {"RequestType": "Delete", "ResponseURL": answers[0], "StackId": STACK_ID, "RequestId": "r"}
-    emptier.guarded_handler({**event, "LogicalResourceId": "l"}, Context(), interruption)
+    emptier.guarded_handler({**event, "LogicalResourceId": "l"}, Context(), no_client)
     assert [a["Status"] for a in answers[1]] == ["SUCCESS"]
 
 
@@ -217,7 +217,7 @@ def test_a_client_that_cannot_be_made_is_an_answer_too(answers: Answers) -> None
     [
         [],
         [{"Key": TAG, "Value": "true"}],
-        [{"Key": TAG, "Value": f"{STACK_ID}-earlier"}],  # kept by an earlier stack, and imported
+        [{"Key": TAG, "Value": f"{STACK_ID}-earlier"}],  # retained by an earlier stack, and imported
         [{"Key": "Project", "Value": STACK_ID}],
         refused("NoSuchTagSet", "GetBucketTagging"),
         refused("NoSuchBucket", "GetBucketTagging"),
@@ -226,10 +226,10 @@ def test_a_client_that_cannot_be_made_is_an_answer_too(answers: Answers) -> None
     ],
     ids=str,
 )
-def test_a_bucket_without_the_tag_of_the_stack_is_left_alone(tags: Any, answers: Answers) -> None:
+def test_a_bucket_without_the_tag_of_the_stack_is_not_emptied(tags: Any, answers: Answers) -> None:
     s3 = Bucket(3, tags=tags)
     assert delete(answers, Stack("DELETE_IN_PROGRESS"), s3)[0] == "SUCCESS"
-    assert (len(s3.left), s3.calls) == (3, 0)
+    assert (len(s3.objects), s3.calls) == (3, 0)
 
 
 @pytest.mark.parametrize("properties", [{"Tag": None}, {"Tag": ""}, {"Buckets": []}])
@@ -241,28 +241,28 @@ def test_without_a_tag_or_a_bucket_in_the_template_nothing_is_deleted(
     assert s3.calls == 0
 
 
-def test_every_version_and_marker_goes() -> None:
+def test_every_version_and_delete_marker_is_deleted() -> None:
     s3 = Bucket(2500)
     assert emptier.empty(s3, "b", lambda: 900_000) == 2500
-    assert (s3.left, s3.calls) == ([], 3)
+    assert (s3.objects, s3.calls) == ([], 3)
 
 
-def test_a_bucket_that_is_gone_is_empty() -> None:
-    assert emptier.empty(Bucket(0, gone=True), "b", lambda: 900_000) == 0
+def test_a_missing_bucket_is_empty() -> None:
+    assert emptier.empty(Bucket(0, is_missing=True), "b", lambda: 900_000) == 0
 
 
-def test_a_refusal_while_the_stack_goes_is_a_failure(answers: Answers) -> None:
+def test_a_refused_deletion_is_a_failure(answers: Answers) -> None:
     status, reason, _ = delete(answers, Stack("DELETE_IN_PROGRESS"), Bucket(1, refuses=True))
     assert status == "FAILED" and "AccessDenied" in reason
 
 
-def test_it_stops_in_time_to_answer(answers: Answers) -> None:
+def test_it_stops_in_time_to_respond(answers: Answers) -> None:
     status, reason, _ = delete(answers, Stack("DELETE_IN_PROGRESS"), Bucket(1), Context(emptier.MARGIN_MS - 1))
     assert status == "FAILED" and "too many objects" in reason
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_nothing_but_a_delete_touches_anything(kind: str, answers: Answers) -> None:
+def test_only_a_delete_calls_aws(kind: str, answers: Answers) -> None:
     event = {"RequestType": kind, "ResponseURL": answers[0], "StackId": STACK_ID, "RequestId": "r"}
     clients: dict[str, Any] = {}
     emptier.guarded_handler({**event, "LogicalResourceId": "l"}, None, clients.__getitem__)
@@ -279,7 +279,7 @@ _THROTTLED = """<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/20
 
 @pytest.fixture
 def throttling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """A CloudFormation that throttles the first call; how often it was called."""
+    """Serve a CloudFormation that throttles the first call; yields a function that counts the calls."""
     calls: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -310,6 +310,6 @@ def throttling(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
         yield lambda: len(calls)
 
 
-def test_a_throttled_question_is_asked_again(throttling: Callable[[], int]) -> None:
+def test_a_throttled_call_is_retried(throttling: Callable[[], int]) -> None:
     assert emptier.stack_status(emptier._client("cloudformation"), STACK_ID) == "DELETE_IN_PROGRESS"
     assert throttling() == 2

@@ -1,4 +1,4 @@
-"""Who an event is, and what is no event."""
+"""Identity of events, and refusal of texts that are not events."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_identity(given: dict[str, Any], identity: Identity) -> None:
         ({"type": "t", "data": {}, "extra": 1, "b c": 2}, ["$.extra", '$["b c"]']),
     ],
 )
-def test_what_is_no_event_is_refused_by_path(given: Any, paths: list[str]) -> None:
+def test_an_invalid_event_is_refused_with_its_paths(given: Any, paths: list[str]) -> None:
     assert [problem.path for problem in refused(given).problems] == paths
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_event_is_refused_by_path(given: Any, paths: list[str]) -> No
         ({"id": 5, "timestamp": "x", "type": 7}, FALLBACK, ""),
     ],
 )
-def test_what_is_no_event_still_has_an_identity_for_its_dead_record(given: Any, identity: Identity, type: str) -> None:
+def test_an_invalid_event_has_an_identity_for_its_dead_record(given: Any, identity: Identity, type: str) -> None:
     error = refused(given)
 
     assert (error.identity, error.type) == (identity, type)
@@ -94,26 +94,26 @@ def test_any_text_is_an_event_or_refused(text: str | bytes) -> None:
         assert error.problems
 
 
-def test_emitted_ids_are_the_same_on_every_attempt_and_differ_otherwise() -> None:
+def test_emitted_ids_are_the_same_on_every_attempt_and_otherwise_different() -> None:
     def ids(attempt: int) -> list[str]:
-        made = Event(type="t", data={}, id="a", timestamp=5, attempt=attempt)
-        return [made.emit("u", {"n": 1}), made.emit("u", {"n": 1}), made.emit("v", {"n": 1})]
+        source = Event(type="t", data={}, id="a", timestamp=5, attempt=attempt)
+        return [source.emit("u", {"n": 1}), source.emit("u", {"n": 1}), source.emit("v", {"n": 1})]
 
     assert ids(1) == ids(2)
     assert len(set(ids(1))) == 3
 
 
-def test_an_emitted_event_is_one() -> None:
-    made = Event(type="t", data={}, id="a", timestamp=5)
-    made.emit("u", {"price": 0.1})
+def test_an_emitted_event_is_a_valid_event() -> None:
+    source = Event(type="t", data={}, id="a", timestamp=5)
+    source.emit("u", {"price": 0.1})
 
-    followed = parse(made.emitted[0].body)
+    emitted_event = parse(source.emitted[0].body)
 
-    assert (followed.type, str(followed.data["price"]), followed.timestamp) == ("u", "0.1", 5)
+    assert (emitted_event.type, str(emitted_event.data["price"]), emitted_event.timestamp) == ("u", "0.1", 5)
 
 
 @pytest.mark.parametrize(("type", "data"), [("", {}), ("u", [1]), ("u", {"x": "x" * 300_000})])
-def test_emitting_what_is_no_event_fails(type: str, data: Any) -> None:
+def test_emitting_an_invalid_event_fails(type: str, data: Any) -> None:
     with pytest.raises(EmitError):
         Event(type="t", data={}, id="a", timestamp=5).emit(type, data)
 

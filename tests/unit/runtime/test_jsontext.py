@@ -1,4 +1,4 @@
-"""JSON goes in and comes out with the same value, or is refused by path."""
+"""JSON is read and written with the same value, or refused with its path."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ values = st.recursive(
 
 
 @given(values)
-def test_what_is_written_reads_back_equal(value: Any) -> None:
+def test_written_json_reads_back_equal(value: Any) -> None:
     assert jsontext.loads(jsontext.dumps(value)) == value
 
 
 @given(values)
-def test_what_is_stored_reads_back_equal(value: Any) -> None:
+def test_stored_attributes_read_back_equal(value: Any) -> None:
     try:
         stored = attributes.pack(value)
-    except attributes.NotNativeError:  # an empty key or deep nesting: kept as text instead
+    except attributes.NotNativeError:  # an empty key or deep nesting: stored as text instead
         return
     assert attributes.unpack(stored) == value
 
@@ -51,7 +51,7 @@ def test_what_is_stored_reads_back_equal(value: Any) -> None:
         ('{"":{"a":[]}}', {"": {"a": []}}),
     ],
 )
-def test_unusual_values_stay_exact(text: str, value: Any) -> None:
+def test_unusual_values_are_exact(text: str, value: Any) -> None:
     read = jsontext.loads(text)
 
     assert read == value
@@ -81,7 +81,7 @@ def test_unusual_values_stay_exact(text: str, value: Any) -> None:
         ("[" * 100_000 + "]" * 100_000, "$", "deeper than 64"),
     ],
 )
-def test_what_could_be_misread_is_refused_by_path(text: str, path: str, why: str) -> None:
+def test_ambiguous_json_is_refused_with_its_path(text: str, path: str, why: str) -> None:
     with pytest.raises(JsonError) as refused:
         jsontext.loads(text)
 
@@ -90,7 +90,7 @@ def test_what_could_be_misread_is_refused_by_path(text: str, path: str, why: str
     assert why in problem.message
 
 
-def test_every_problem_is_named_but_not_without_end() -> None:
+def test_at_most_20_problems_are_named() -> None:
     with pytest.raises(JsonError) as refused:
         jsontext.loads('{"a":NaN,"b":[' + ",".join(["NaN"] * 100) + "]}")
 
@@ -104,17 +104,17 @@ def test_bytes_are_utf8() -> None:
         jsontext.loads(b'"\xff"')
 
 
-def test_python_values_become_what_reading_them_would_give() -> None:
-    made = jsontext.exact({"f": 0.1, "t": (1, 2), "n": None, "b": True})
+def test_python_values_are_converted_as_if_read() -> None:
+    converted = jsontext.exact({"f": 0.1, "t": (1, 2), "n": None, "b": True})
 
-    assert made == {"f": Decimal("0.1"), "t": [1, 2], "n": None, "b": True}
-    assert made["b"] is True
+    assert converted == {"f": Decimal("0.1"), "t": [1, 2], "n": None, "b": True}
+    assert converted["b"] is True
 
 
 def _cycle() -> list[Any]:
-    made: list[Any] = []
-    made.append(made)
-    return made
+    converted: list[Any] = []
+    converted.append(converted)
+    return converted
 
 
 @pytest.mark.parametrize(

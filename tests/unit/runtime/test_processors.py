@@ -51,7 +51,7 @@ def test_a_processor_takes_the_event_and_nothing_else() -> None:
         add(two)
 
 
-def test_a_generator_is_no_processor() -> None:
+def test_a_generator_is_refused() -> None:
     def gen(event: Event) -> Any:
         yield event
 
@@ -60,7 +60,7 @@ def test_a_generator_is_no_processor() -> None:
 
 
 @pytest.mark.parametrize("type", ["", "x" * 129, None, 5])
-def test_a_type_is_a_short_string(type: Any) -> None:
+def test_a_type_is_a_string_of_1_to_128_characters(type: Any) -> None:
     with pytest.raises(ProcessorError, match="1 to 128"):
         add(lambda _: None, type)
 
@@ -72,10 +72,10 @@ def test_a_type_has_one_processor() -> None:
         registry.add(Processor("t", lambda _: None))
 
 
-def test_a_dataclass_says_what_data_looks_like() -> None:
-    made = models.convert(Order, {"lines": [{"sku": "a", "price": Decimal("1.10")}]})
+def test_data_is_converted_to_a_dataclass() -> None:
+    order = models.convert(Order, {"lines": [{"sku": "a", "price": Decimal("1.10")}]})
 
-    assert made == Order([Line("a", Decimal("1.10"))])
+    assert order == Order([Line("a", Decimal("1.10"))])
     with pytest.raises(models.MismatchError) as refused:
         models.convert(Order, {"lines": [{"sku": 5, "price": 1}]})
     (problem,) = refused.value.problems
@@ -86,7 +86,7 @@ def test_a_dataclass_says_what_data_looks_like() -> None:
     ("data", "path"),
     [({}, "$.data"), ({"lines": [{}]}, "$.data.lines[0]"), ({"lines": [], "x": 1}, "$.data")],
 )
-def test_a_json_schema_says_what_data_looks_like(data: Any, path: str) -> None:
+def test_data_is_checked_against_a_json_schema(data: Any, path: str) -> None:
     with pytest.raises(models.MismatchError) as refused:
         models.convert(ORDER_SCHEMA, data)
 
@@ -99,12 +99,12 @@ def test_exact_numbers_match_number_in_a_schema(number: Any) -> None:
 
 
 @pytest.mark.parametrize("model", [{"type": "nonsense"}, {"pattern": object()}, 5, "Order"])
-def test_what_cannot_be_a_model_is_said_when_checked(model: Any) -> None:
+def test_an_unusable_model_is_reported(model: Any) -> None:
     assert models.problem(model).startswith("data=")
 
 
 @pytest.mark.parametrize("model", [Order, ORDER_SCHEMA, dict])
-def test_what_can_be_a_model(model: Any) -> None:
+def test_a_usable_model_has_no_problem(model: Any) -> None:
     assert models.problem(model) == ""
 
 
@@ -118,7 +118,7 @@ print(json.dumps([[(p.type, p.function.__name__, p.is_async) for p in report.pro
 
 
 def check(tmp_path: Path, source: str) -> tuple[list[list[Any]], list[str]]:
-    """The processors and problems of a file, checked as a deploy does it: in a child interpreter."""
+    """Check a file as a deploy does, in a child interpreter. Returns its processors and problems."""
     file = tmp_path / "processors.py"
     file.write_text(source)
     argv = [sys.executable, "-c", CHECK, str(file)]
@@ -158,10 +158,10 @@ def test_check_lists_what_a_file_declares(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_check_says_where_and_why(tmp_path: Path, source: str, problem: str) -> None:
-    _, (found,) = check(tmp_path, source)
+def test_check_reports_place_and_reason(tmp_path: Path, source: str, problem: str) -> None:
+    _, (reported,) = check(tmp_path, source)
 
-    assert problem in found
+    assert problem in reported
 
 
 def test_a_module_that_cannot_be_imported_fails_the_events_and_is_imported_again(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What messages carry."""
+"""The bodies and attributes of messages."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_a_message_in_the_dlq_has_at_most_ten_attributes_and_the_reason_among_th
     assert sent["rtp_error_message"]["StringValue"] == "why"
 
 
-def test_received_attributes_are_sent_as_they_were() -> None:
-    made = queue.sendable(
+def test_received_attributes_are_sent_unchanged() -> None:
+    received = queue.sendable(
         {
             "s": {"dataType": "String.custom", "stringValue": "x"},
             "n": {"dataType": "Number", "stringValue": "1"},
@@ -36,14 +36,14 @@ def test_received_attributes_are_sent_as_they_were() -> None:
         }
     )
 
-    assert made == {
+    assert received == {
         "s": {"DataType": "String.custom", "StringValue": "x"},
         "n": {"DataType": "Number", "StringValue": "1"},
         "b": {"DataType": "Binary", "BinaryValue": b"\x01\x02"},
     }
 
 
-def test_emitted_events_go_in_batches_that_sqs_takes() -> None:
+def test_emitted_events_are_sent_in_batches_that_sqs_accepts() -> None:
     sqs = Sqs()
     small = [Emitted(f"s{n}", 1, "t", {"n": n}, 1) for n in range(25)]
     large = [Emitted(f"l{n}", 1, "t", {"x": "x" * 100_000}, 1) for n in range(5)]
@@ -75,25 +75,25 @@ def test_a_character_that_sqs_does_not_carry_is_escaped_in_every_message() -> No
         assert json.loads(body)["data"] == json.loads(text)["data"]
 
 
-def test_a_batch_that_was_taken_in_part_is_a_failure() -> None:
-    class Partly(Sqs):
+def test_a_partly_accepted_batch_is_a_failure() -> None:
+    class PartialSqs(Sqs):
         def send_message_batch(self, **_: object) -> dict[str, object]:
             return {"Failed": [{"Id": "0", "Message": "throttled"}]}
 
     with pytest.raises(queue.EmissionFailedError, match="throttled"):
-        queue.Queues(Partly(), "queue", "dlq").emit([Emitted("a", 1, "t", {}, 1)])
+        queue.Queues(PartialSqs(), "queue", "dlq").emit([Emitted("a", 1, "t", {}, 1)])
 
 
 @given(st.text(max_size=2000))
 def test_error_text_is_one_safe_line(text: str) -> None:
-    kept = errors.describe(ValueError(text))
+    safe_text = errors.describe(ValueError(text))
 
-    assert len(kept.message) <= 500
-    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in kept.message)
-    assert len(kept.signature) < 150
+    assert len(safe_text.message) <= 500
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in safe_text.message)
+    assert len(safe_text.signature) < 150
 
 
-def test_like_failures_have_one_signature() -> None:
+def test_similar_failures_have_one_signature() -> None:
     def signature(text: str) -> str:
         return errors.describe(ValueError(text)).signature
 

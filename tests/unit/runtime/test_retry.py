@@ -1,4 +1,4 @@
-"""When an event is tried again: the same for a message of the queue and for a request that is queued."""
+"""The retry policy, the same for messages of the queue and for requests that are queued."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_backoff_is_about_one_two_four_seconds() -> None:
     assert most == [1, 2, 4, 8, 16]
 
 
-def test_four_waits_outlast_an_outage_of_twelve_minutes() -> None:
+def test_four_pauses_last_longer_than_an_outage_of_twelve_minutes() -> None:
     # The queue's visibility timeout, six times a function's 30 s, would wait 4 x 180 s.
     assert sum(retry.outage_backoff(n, rng=lambda: 0) for n in range(1, 5)) >= 720
 
@@ -51,7 +51,7 @@ def test_a_failure_of_the_processor_waits_the_configured_backoff(receives: int) 
     assert 2 ** (receives - 1) <= seconds <= 2**receives
 
 
-def test_after_the_last_attempt_the_message_is_visible_at_once_for_sqs_to_move_it() -> None:
+def test_after_the_last_attempt_the_message_is_visible_at_once_so_that_sqs_moves_it() -> None:
     assert pause(Settled(judge(ValueError("no"), is_last=True)), is_last=True) == 0
 
 
@@ -72,12 +72,12 @@ def test_an_outage_waits_longer_than_a_failure(outcome: Outcome, is_last: bool) 
 @pytest.mark.parametrize(
     "outcome", [Busy(NOW + 60), Outage("record", DOWN, NOW + 60), Settled(judge(DOWN, is_outage=True), NOW + 60)]
 )
-def test_a_lease_that_runs_is_waited_for(outcome: Outcome) -> None:
+def test_the_pause_lasts_until_a_running_lease_ends(outcome: Outcome) -> None:
     assert pause(outcome) == 61
 
 
 @pytest.mark.parametrize(("until", "seconds"), [(0, 1), (NOW - 10, 1), (NOW + 86_400, 900)])
-def test_a_busy_event_is_tried_again_within_what_sqs_can_delay(until: float, seconds: int) -> None:
+def test_the_pause_of_a_busy_event_is_within_the_limit_of_sqs(until: float, seconds: int) -> None:
     assert pause(Busy(until)) == seconds
 
 

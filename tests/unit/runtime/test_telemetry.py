@@ -30,21 +30,21 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
     return read
 
 
-def test_one_json_line_per_step_with_who_and_what(lines: Any) -> None:
+def test_each_step_logs_one_json_line_with_the_event(lines: Any) -> None:
     here = world()
     logs.set_level("DEBUG")
     here.processor("t", lambda _: None)
 
     here.deliver(message(fakes.event(secret="s3cret"), "m1", trace=HEADER))
 
-    found = lines()
-    steps = [line["step"] for line in found if "step" in line]
+    read_lines = lines()
+    steps = [line["step"] for line in read_lines if "step" in line]
     assert steps == ["received", "claimed", "processed"]
-    for line in found[:-1]:
+    for line in read_lines[:-1]:
         assert (line["event_id"], line["event_type"], line["trace_id"]) == ("e1", "t", HEADER[5:40])
         assert {"timestamp", "level", "request_id", "message"} <= set(line)
-    assert found[0]["bytes"] > 0
-    assert "s3cret" not in json.dumps(found)
+    assert read_lines[0]["bytes"] > 0
+    assert "s3cret" not in json.dumps(read_lines)
 
 
 def test_a_failure_s_stack_is_in_the_log_and_not_in_the_record(lines: Any) -> None:
@@ -64,16 +64,16 @@ def test_a_failure_s_stack_is_in_the_log_and_not_in_the_record(lines: Any) -> No
     assert "stack" not in here.dynamo.record("e1")["error"]
 
 
-def test_lines_of_a_processor_s_own_logger_say_which_event_they_are_about(lines: Any) -> None:
+def test_lines_of_a_processor_s_logger_have_the_event(lines: Any) -> None:
     here = world()
     root = logging.getLogger()
-    kept = root.handlers[:], root.level
+    saved = root.handlers[:], root.level
     try:
         logs.install("INFO")
         here.processor("t", lambda event: logging.getLogger("mine").warning("look at %s", event.id))
         here.deliver(message(fakes.event()))
     finally:
-        root.handlers[:], root.level = kept
+        root.handlers[:], root.level = saved
 
     (mine,) = [line for line in lines() if line.get("logger") == "mine"]
     assert (mine["event_id"], mine["level"], mine["message"]) == ("e1", "WARNING", "look at e1")
@@ -93,8 +93,8 @@ def test_metrics_are_embedded_in_the_log_with_a_bounded_number_of_types(lines: A
 
     here.deliver(*batch, *(message(fakes.event(f"e{n}", f"type-{n}")) for n in range(5)))
 
-    found = [line for line in lines() if "_aws" in line]
-    by_type = {line["type"]: line for line in found}
+    emf = [line for line in lines() if "_aws" in line]
+    by_type = {line["type"]: line for line in emf}
     assert set(by_type) == {"t", "other"}
     mine = by_type["t"]
     assert (mine["EventsProcessed"], mine["EventsRejected"], mine["EventsFailed"], mine["EventsDead"]) == (1, 1, 1, 2)
@@ -109,7 +109,7 @@ def test_metrics_are_embedded_in_the_log_with_a_bounded_number_of_types(lines: A
 
 @pytest.fixture
 def daemon() -> Iterator[socket.socket]:
-    """Where the X-Ray SDK sends its documents."""
+    """The socket that receives the X-Ray SDK's documents."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(5)
@@ -145,19 +145,19 @@ here.deliver(*(fakes.message(fakes.event(id), trace=sys.argv[1]) for id in sys.a
 
 
 def documents(daemon: socket.socket, header: str, *ids: str, **env: str) -> list[dict[str, Any]]:
-    """What a child interpreter sends for events of these ids; the SDK reads its environment once."""
+    """Return what a child interpreter sends for events of these ids; the SDK reads its environment only once."""
     host, port = daemon.getsockname()
     environ = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": f"{host}:{port}", "LAMBDA_TASK_ROOT": "/var/task", **env}
     subprocess.run(
         [sys.executable, "-c", TRACED, header, *ids], env=environ, check=True, timeout=60, capture_output=True
     )
     daemon.setblocking(False)
-    found = []
+    sent = []
     while True:
         try:
-            found.append(json.loads(daemon.recv(65_536).partition(b"\n")[2]))
+            sent.append(json.loads(daemon.recv(65_536).partition(b"\n")[2]))
         except BlockingIOError:
-            return found
+            return sent
 
 
 def test_an_event_s_segment_continues_the_trace_of_its_message(daemon: socket.socket) -> None:
@@ -174,7 +174,7 @@ def test_an_event_s_segment_continues_the_trace_of_its_message(daemon: socket.so
         assert segment["start_time"] <= span["start_time"] <= span["end_time"] <= segment["end_time"]
 
 
-def test_an_aws_call_of_a_processor_stands_under_its_span(daemon: socket.socket) -> None:
+def test_an_aws_call_of_a_processor_is_in_its_span(daemon: socket.socket) -> None:
     (segment,) = documents(daemon, HEADER, "aws")
 
     (span,) = [s for s in segment["subsegments"] if s["name"] == "processor t"]
@@ -182,7 +182,7 @@ def test_an_aws_call_of_a_processor_stands_under_its_span(daemon: socket.socket)
     assert (call["name"], call["namespace"], call["aws"]["operation"]) == ("dynamodb", "aws", "ListTables")
 
 
-def test_the_lineage_by_which_lambda_counts_a_loop_is_handed_on() -> None:
+def test_the_lineage_by_which_lambda_counts_a_loop_is_passed_on() -> None:
     script = "from rtp.runtime import tracing; print(tracing.begin(None, name='x').header)"
     env = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9", "LAMBDA_TASK_ROOT": "/var/task"}
     env[tracing.INVOCATION] = f"{HEADER};Lineage=1:abc:0"
@@ -193,25 +193,25 @@ def test_the_lineage_by_which_lambda_counts_a_loop_is_handed_on() -> None:
     assert done.stdout.strip().endswith(";Lineage=1:abc:0")
 
 
-def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_an_error(daemon: socket.socket) -> None:
-    found = {d["annotations"]["event_id"]: d for d in documents(daemon, HEADER, "sad", "bad")}
+def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_is_an_error(daemon: socket.socket) -> None:
+    segments = {d["annotations"]["event_id"]: d for d in documents(daemon, HEADER, "sad", "bad")}
 
-    assert found["sad"]["fault"] is True
-    (span,) = [s for s in found["sad"]["subsegments"] if s["name"] == "processor t"]
+    assert segments["sad"]["fault"] is True
+    (span,) = [s for s in segments["sad"]["subsegments"] if s["name"] == "processor t"]
     (exception,) = span["cause"]["exceptions"]
     assert (exception["type"], exception["message"]) == ("ValueError", "not now")
-    assert found["bad"]["error"] is True
-    assert "fault" not in found["bad"]
+    assert segments["bad"]["error"] is True
+    assert "fault" not in segments["bad"]
 
 
-def test_without_a_header_the_event_is_a_part_of_the_invocation(daemon: socket.socket) -> None:
+def test_without_a_header_the_event_is_part_of_the_invocation(daemon: socket.socket) -> None:
     (subsegment,) = documents(daemon, "", "e1", **{tracing.INVOCATION: HEADER})
 
     assert (subsegment["type"], subsegment["name"]) == ("subsegment", "event")
     assert (subsegment["trace_id"], subsegment["parent_id"]) == (HEADER[5:40], "53995c3f42cd8ad8")
 
 
-def test_what_is_not_sampled_is_not_sent_but_keeps_its_trace_id(daemon: socket.socket) -> None:
+def test_an_event_that_is_not_sampled_sends_nothing_and_has_its_trace_id(daemon: socket.socket) -> None:
     header = HEADER.replace("Sampled=1", "Sampled=0")
 
     assert documents(daemon, header, "e1") == []

@@ -1,4 +1,4 @@
-"""The verdict on an attempt: what the record, the message and the metrics follow."""
+"""The verdict on an attempt, from which record, message and metrics follow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INVALID = InvalidEventError((Problem("$.data", "required"),), Identity("e1", 1))
         (SystemExit(3), False, "failed", "failed", "failed"),
     ],
 )
-def test_the_verdict(cause: Any, is_last: bool, kind: str, status: str, outcome: str) -> None:
+def test_the_verdict_for_each_cause(cause: Any, is_last: bool, kind: str, status: str, outcome: str) -> None:
     verdict = judge(cause, {"n": 1}, is_last=is_last)
 
     assert (verdict.kind, verdict.status, verdict.outcome) == (kind, status, outcome)
@@ -34,7 +34,7 @@ def test_the_verdict(cause: Any, is_last: bool, kind: str, status: str, outcome:
     assert verdict.result == (None if cause else {"n": 1})
 
 
-def test_an_invalid_event_is_named_so_and_any_other_error_by_its_class() -> None:
+def test_the_error_type_is_invalidevent_or_the_class() -> None:
     assert [judge(cause).error[:2] for cause in (INVALID, KeyError("x"))] == [  # type: ignore[index]
         ("InvalidEvent", "$.data: required"),
         ("KeyError", "'x'"),

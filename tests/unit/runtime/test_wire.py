@@ -12,7 +12,7 @@ from rtp.ops.events.identity import uuid7
 from rtp.runtime import wire
 
 
-def test_a_uuid7_carries_its_time() -> None:
+def test_a_uuid7_contains_its_time() -> None:
     assert wire.uuid7_timestamp(uuid7(1_700_000_000_123)) == 1_700_000_000_123
     assert wire.uuid7_timestamp(uuid7(1_700_000_000_123).upper()) == 1_700_000_000_123
     assert wire.uuid7_timestamp("01890a5d-ac96-474b-bcce-b302099a8057") is None
@@ -32,25 +32,25 @@ def test_a_uuid7_carries_its_time() -> None:
         ("x" * 200, "", ("x" * 128, 5)),
     ],
 )
-def test_an_event_without_an_id_has_that_of_its_request_or_else_of_its_message(
+def test_an_event_without_an_id_has_the_identity_of_its_request_or_else_of_its_message(
     request_id: str, request_time: str, identity: tuple[str, int]
 ) -> None:
     assert wire.fallback_identity(request_id, request_time, message_id="m1", sent_at=5) == identity
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=128))
-def test_any_type_is_a_dimension_that_cloudwatch_takes_and_is_found_again(type: str) -> None:
+def test_any_type_becomes_a_valid_dimension_from_which_it_can_be_read(type: str) -> None:
     value = wire.metric_dimension(type)
     assert value.isascii() and value.isprintable() and value.strip() and not value.startswith(":")
     assert len(value) <= wire.MAX_DIMENSION
     assert unquote(value) == type or len(value) == wire.MAX_DIMENSION
 
 
-def test_long_types_that_begin_alike_have_dimensions_of_their_own() -> None:
+def test_long_types_with_the_same_beginning_have_different_dimensions() -> None:
     first, second = ("🦀" * 127 + end for end in "ab")
     assert len({wire.metric_dimension(first), wire.metric_dimension(second)}) == 2
 
 
 @pytest.mark.parametrize("type", ["order.created", "order created", "order:paid", "a"])
-def test_an_ordinary_type_is_its_own_dimension(type: str) -> None:
+def test_an_ordinary_type_is_used_unchanged(type: str) -> None:
     assert wire.metric_dimension(type) == type

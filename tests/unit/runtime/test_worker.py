@@ -1,4 +1,4 @@
-"""The queue's function: outcomes, records, messages and the shape of its answer."""
+"""The worker: outcomes, records, messages and the batch response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import NOW, failures, message, world
 
 
-def boom(event: Event) -> Any:
+def fail(event: Event) -> Any:
     raise RuntimeError(f"boom {event.data.get('n', '')}")
 
 
@@ -45,21 +45,21 @@ def test_a_result_of_a_processor_is_stored() -> None:
     assert (line["id"], line["result"]["cents"]) == ("e1", 1250)
 
 
-def test_the_raw_event_is_archived_unchanged_and_before_it_is_processed() -> None:
+def test_the_raw_event_is_archived_unchanged_before_it_is_processed() -> None:
     here = world()
     body = '{"id":"e1",  "timestamp":5,"type":"t","data":{"x":1.10}}'
-    seen: list[int] = []
-    here.processor("t", lambda _: seen.append(len(here.s3.lines("raw/"))))
+    archived: list[int] = []
+    here.processor("t", lambda _: archived.append(len(here.s3.lines("raw/"))))
 
     here.deliver(message(fakes.event("e0", "other")), message(body))
 
-    assert seen == [2]
+    assert archived == [2]
     key, _, line = here.dynamo.record("e1")["raw_key"].partition("#")
     assert here.s3.lines(key)[int(line)]["body"] == body
     assert key.startswith("raw/2025/06/15/15/")
 
 
-def test_a_batch_is_archived_in_one_object_and_its_results_in_one() -> None:
+def test_a_batch_is_archived_in_one_object_and_its_results_in_another() -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
 
@@ -71,7 +71,7 @@ def test_a_batch_is_archived_in_one_object_and_its_results_in_one() -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
-def test_a_batch_is_written_singly_where_statements_are_not_to_be_had(code: str) -> None:
+def test_a_batch_is_written_singly_where_statements_are_refused(code: str) -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
     here.dynamo.fault = _fails_from("batch_execute_statement", 1, code)
@@ -82,7 +82,7 @@ def test_a_batch_is_written_singly_where_statements_are_not_to_be_had(code: str)
     assert [record["status"] for record in here.dynamo.records()] == ["processed"] * 10
 
 
-def test_a_batch_with_repeats_is_written_in_part_together() -> None:
+def test_a_batch_with_duplicates_is_written_partly_in_one_call() -> None:
     here = world()
     runs: list[str] = []
     here.processor("t", lambda event: runs.append(event.id))
@@ -95,9 +95,9 @@ def test_a_batch_with_repeats_is_written_in_part_together() -> None:
     assert len(here.dynamo.records()) == 4
 
 
-def test_a_failure_is_tried_again_later_and_recorded() -> None:
+def test_a_failure_is_recorded_and_retried_later() -> None:
     here = world()
-    here.processor("t", boom)
+    here.processor("t", fail)
 
     answer = here.deliver(message(fakes.event(n=7), "m1"))
 
@@ -109,9 +109,9 @@ def test_a_failure_is_tried_again_later_and_recorded() -> None:
     assert here.dead_lettered() == []
 
 
-def test_each_attempt_is_written_down() -> None:
+def test_each_attempt_is_recorded() -> None:
     here = world()
-    here.processor("t", lambda event: boom(event) if event.attempt < 3 else {"attempt": event.attempt})
+    here.processor("t", lambda event: fail(event) if event.attempt < 3 else {"attempt": event.attempt})
 
     answers = [here.deliver(message(fakes.event(), "m1", receives=n)) for n in (1, 2, 3)]
 
@@ -124,7 +124,7 @@ def test_each_attempt_is_written_down() -> None:
 
 def test_the_last_attempt_marks_the_record_dead_and_lets_sqs_move_the_message_at_once() -> None:
     here = world(max_receive_count=3)
-    here.processor("t", boom)
+    here.processor("t", fail)
 
     answer = here.deliver(message(fakes.event(), "m1", receives=3))
 
@@ -133,10 +133,10 @@ def test_the_last_attempt_marks_the_record_dead_and_lets_sqs_move_the_message_at
     assert here.dynamo.record("e1")["status"] == "dead"
 
 
-def test_a_last_attempt_that_is_killed_leaves_a_record_that_says_so() -> None:
+def test_a_killed_last_attempt_leaves_a_dead_record() -> None:
     here = world(max_receive_count=3)
-    here.processor("t", boom)
-    # The process ends after the claim: nothing after it is written.
+    here.processor("t", fail)
+    # The process is killed after the claim: no later write happens.
     here.dynamo.fault = _fails_from("update_item", 2)
 
     here.deliver(message(fakes.event(), "m1", receives=3))
@@ -148,7 +148,7 @@ def test_a_last_attempt_that_is_killed_leaves_a_record_that_says_so() -> None:
 
 def test_a_dead_record_is_claimed_again_by_a_redrive() -> None:
     here = world(max_receive_count=1)
-    here.processor("t", lambda event: boom(event) if event.source == "queue" else {"ok": True})
+    here.processor("t", lambda event: fail(event) if event.source == "queue" else {"ok": True})
     here.deliver(message(fakes.event(), "m1"))
     assert here.dynamo.record("e1")["status"] == "dead"
 
@@ -159,7 +159,7 @@ def test_a_dead_record_is_claimed_again_by_a_redrive() -> None:
     assert (record["status"], record["source"], record["result"]) == ("processed", "redrive", {"ok": True})
 
 
-def test_a_rejected_event_goes_to_the_dead_letter_queue_with_its_reason() -> None:
+def test_a_rejected_event_moves_to_the_dlq_with_its_reason() -> None:
     here = world()
 
     def refuse(_: Event) -> None:
@@ -167,13 +167,13 @@ def test_a_rejected_event_goes_to_the_dead_letter_queue_with_its_reason() -> Non
 
     here.processor("t", refuse)
 
-    answer = here.deliver(message(fakes.event(), "m1", mine="kept", rtp_request_id="r1", rtp_request_time="17"))
+    answer = here.deliver(message(fakes.event(), "m1", mine="text", rtp_request_id="r1", rtp_request_time="17"))
 
     assert failures(answer) == []
     (sent,) = here.dead_lettered()
     attributes = {name: value["StringValue"] for name, value in sent["MessageAttributes"].items()}
     assert attributes == {
-        "mine": "kept",
+        "mine": "text",
         "rtp_error_type": "Reject",
         "rtp_error_message": "negative total  [31m",
         "rtp_request_id": "r1",
@@ -185,7 +185,7 @@ def test_a_rejected_event_goes_to_the_dead_letter_queue_with_its_reason() -> Non
     assert (record["status"], record["attempts"][0]["outcome"]) == ("dead", "rejected")
 
 
-def test_what_is_no_event_is_rejected_with_a_record_of_its_own() -> None:
+def test_an_invalid_event_is_rejected_with_a_record() -> None:
     here = world()
 
     answer = here.deliver(message('{"type":"t","data":{"n":NaN}}', "m1"), message(fakes.event("good"), "m2"))
@@ -240,27 +240,27 @@ def test_the_same_event_twice_in_a_batch_runs_once() -> None:
     assert runs == ["e1"]
 
 
-def test_twins_of_a_failure_fail_with_it() -> None:
+def test_duplicates_of_a_failure_in_a_batch_fail_with_it() -> None:
     here = world()
-    here.processor("t", boom)
+    here.processor("t", fail)
 
     answer = here.deliver(message(fakes.event(), "m1"), message(fakes.event(), "m2"))
 
     assert failures(answer) == ["m1", "m2"]
 
 
-def test_an_event_that_another_message_is_working_on_is_left_to_it() -> None:
+def test_a_second_message_of_an_event_in_process_is_deleted() -> None:
     here = world()
     inner: list[dict[str, Any]] = []
     here.processor("t", lambda _: inner.append(here.deliver(message(fakes.event(), "m2"))))
 
     here.deliver(message(fakes.event(), "m1"))
 
-    assert failures(inner[0]) == []  # m1 stands for both
+    assert failures(inner[0]) == []  # m1 covers both
     assert len(here.dynamo.records()) == 1
 
 
-def test_a_redelivery_of_a_message_that_is_still_worked_on_waits_for_the_lease() -> None:
+def test_a_redelivery_of_a_message_in_process_is_hidden_until_the_lease_ends() -> None:
     here = world()
     inner: list[dict[str, Any]] = []
     here.processor("t", lambda _: inner.append(here.deliver(message(fakes.event(), "m1", receives=2))))
@@ -271,7 +271,7 @@ def test_a_redelivery_of_a_message_that_is_still_worked_on_waits_for_the_lease()
     assert here.delays() == [21]
 
 
-def test_a_lease_ends_with_its_function() -> None:
+def test_a_lease_ends_with_the_function_s_time() -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
     here.dynamo.fault = _fails_from("update_item", 2)
@@ -286,7 +286,7 @@ def test_a_lease_ends_with_its_function() -> None:
     assert [(a["n"], a["outcome"]) for a in attempts] == [(1, "interrupted"), (2, "processed")]
 
 
-def test_a_lease_from_a_clock_that_is_a_day_ahead_does_not_hold() -> None:
+def test_a_lease_written_by_a_clock_a_day_ahead_is_ignored() -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
     here.time[0] += 86_400
@@ -302,7 +302,7 @@ def test_a_lease_from_a_clock_that_is_a_day_ahead_does_not_hold() -> None:
     ("service", "call"),
     [("s3", "put_object"), ("dynamo", "update_item"), ("sqs", "send_message_batch")],
 )
-def test_an_outage_is_waited_out_for_longer_than_a_failure(service: str, call: str) -> None:
+def test_the_pause_after_an_outage_is_longer_than_after_a_failure(service: str, call: str) -> None:
     here = world()
     here.processor("t", lambda event: event.emit("u", {}) and None)
     getattr(here, service).fault = _fails_from(call, 1)
@@ -313,7 +313,7 @@ def test_an_outage_is_waited_out_for_longer_than_a_failure(service: str, call: s
     assert here.delays()[0] >= 10
 
 
-def test_when_the_record_cannot_be_written_the_message_waits_for_the_lease() -> None:
+def test_when_the_record_cannot_be_written_the_message_is_hidden_until_the_lease_ends() -> None:
     here = world()
     here.processor("t", lambda _: {"ok": True})
     here.dynamo.fault = _fails_from("update_item", 2)
@@ -331,7 +331,7 @@ def test_a_result_that_is_not_json_fails_the_attempt() -> None:
     assert "$.when" in here.dynamo.record("e1")["error"]["message"]
 
 
-def test_large_values_are_stored_beside_the_record() -> None:
+def test_large_values_are_stored_in_the_bucket() -> None:
     here = world()
     here.processor("t", lambda event: {"copy": event.data["text"]})
     body = fakes.event(text="x" * 500_000)
@@ -346,19 +346,19 @@ def test_large_values_are_stored_beside_the_record() -> None:
     assert json.loads(here.s3.objects[record["result_key"]])["copy"] == "x" * 500_000
 
 
-def test_a_repeat_with_another_text_leaves_what_the_record_has() -> None:
-    # Given a processed event whose data and result are kept beside its record
+def test_a_duplicate_with_other_data_does_not_change_the_stored_values() -> None:
+    # Given a processed event whose data and result are stored in the bucket
     here = world()
     here.processor("t", lambda event: {"copy": event.data["text"]})
     here.deliver(message(fakes.event(text="x" * 500_000)))
-    # When another event of the same name comes / Then it is a repeat, and nothing of the first one changes
+    # When other data arrives with the same identity / Then it is a duplicate, and the stored values do not change
     here.deliver(message(fakes.event(text="y" * 500_000), "m2"))
     record = here.dynamo.record("e1")
     assert json.loads(here.s3.objects[record["data_key"]])["text"][0] == "x"
     assert json.loads(here.s3.objects[record["result_key"]])["copy"][0] == "x"
 
 
-def test_a_replay_that_returns_nothing_leaves_no_older_result() -> None:
+def test_a_replay_without_a_result_removes_the_older_result() -> None:
     here = world()
     answers: list[Any] = [{"copy": "x" * 500_000}, None]
     here.processor("t", lambda _: answers.pop(0))
@@ -367,7 +367,7 @@ def test_a_replay_that_returns_nothing_leaves_no_older_result() -> None:
     assert not {"result", "result_key"} & here.dynamo.record("e1").keys()
 
 
-def test_values_that_dynamodb_cannot_nest_are_stored_beside_the_record() -> None:
+def test_values_that_dynamodb_cannot_nest_are_stored_in_the_bucket() -> None:
     here = world()
     deep: dict[str, Any] = {}
     for _ in range(40):
@@ -378,7 +378,7 @@ def test_values_that_dynamodb_cannot_nest_are_stored_beside_the_record() -> None
     assert here.dynamo.record("e1")["data_key"].startswith("processed/items/e1/")
 
 
-def test_async_processors_run_side_by_side() -> None:
+def test_async_processors_run_concurrently() -> None:
     import asyncio
 
     here, all_ten = world(), asyncio.Barrier(10)
@@ -397,7 +397,7 @@ def test_async_processors_run_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_the_slow_one_of_a_batch_fails_alone_before_lambda_ends_it(is_async: bool) -> None:
+def test_a_slow_event_of_a_batch_fails_alone_before_lambda_ends_the_function(is_async: bool) -> None:
     import asyncio
     import threading
 
@@ -463,7 +463,7 @@ def test_a_failed_attempt_emits_nothing() -> None:
 
     def follow(event: Event) -> None:
         event.emit("u", {})
-        boom(event)
+        fail(event)
 
     here.processor("t", follow)
 
@@ -472,7 +472,7 @@ def test_a_failed_attempt_emits_nothing() -> None:
     assert here.sqs.of("send_message_batch") == []
 
 
-def test_processors_that_cannot_be_loaded_fail_their_events_and_lose_none() -> None:
+def test_processors_that_cannot_be_loaded_fail_their_events_without_losing_any() -> None:
     here = world()
     here.registry.failure = ImportError("no module named numpy")
 
@@ -500,13 +500,13 @@ DONE = {"ok", "none", "reject", "invalid", "stored"}
 
 
 def act(event: Event) -> Any:
-    made = OUTCOMES[event.data["do"]]
-    if isinstance(made, BaseException):
-        raise made
-    return made()
+    outcome = OUTCOMES[event.data["do"]]
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome()
 
 
-# What to a batch's messages, by id and receives; which call fails, and from which time on.
+# A batch's messages as (action, id, receives); the call that fails, and from which call on.
 BATCHES = (
     st.lists(
         st.tuples(st.sampled_from([*OUTCOMES, "invalid", "stored"]), st.integers(0, 12), st.integers(1, 6)), max_size=10
@@ -528,21 +528,21 @@ BATCHES = (
 
 @settings(deadline=None)
 @given(*BATCHES)
-def test_the_answer_names_exactly_the_messages_that_have_to_come_again(
-    batch: list[tuple[str, int, int]], interruption: str, nth: int
+def test_the_batch_response_names_exactly_the_messages_to_deliver_again(
+    batch: list[tuple[str, int, int]], failing_call: str, nth: int
 ) -> None:
-    answers_exactly(batch, interruption, nth)
+    check_batch_response(batch, failing_call, nth)
 
 
-def answers_exactly(batch: list[tuple[str, int, int]], interruption: str, nth: int) -> None:
+def check_batch_response(batch: list[tuple[str, int, int]], failing_call: str, nth: int) -> None:
     here = world()
     here.processor("t", act)
     for service in (here.dynamo, here.s3, here.sqs):
-        service.fault = _fails_from(interruption, nth) if interruption else None
+        service.fault = _fails_from(failing_call, nth) if failing_call else None
     records = [
         message(
             "{" if do == "invalid" else fakes.event(f"e{position}", "t" if do in OUTCOMES else "other", do=do),
-            f"m{id}",  # ids repeat now and then
+            f"m{id}",  # ids repeat sometimes
             receives=receives,
         )
         for position, (do, id, receives) in enumerate(batch)
@@ -554,14 +554,14 @@ def answers_exactly(batch: list[tuple[str, int, int]], interruption: str, nth: i
     failed = failures(answer)
     assert len(failed) == len(set(failed))
     assert set(failed) <= {record["messageId"] for record in records}
-    if not interruption or interruption == "change_message_visibility":
-        twice = [id for do, id, _ in batch if do == "invalid"]  # without ids of their own they are one event
+    if not failing_call or failing_call == "change_message_visibility":
+        without_id = [id for do, id, _ in batch if do == "invalid"]  # without ids they are one event
         expected = {f"m{id}" for do, id, _ in batch if do not in DONE}
-        assert set(failed) == expected, twice
+        assert set(failed) == expected, without_id
 
 
 def _fails_from(call: str, nth: int, code: str = "ServiceUnavailable") -> fakes.Fault:
-    """Every such call fails from the nth on."""
+    """Return a fault that fails every such call from the nth on."""
     count = [0]
 
     def fault(name: str, _: dict[str, Any]) -> None:
