@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
     from rtp.terminal.output import Elements, Output
 
+_REDRAW_S = 0.1
 _Step = TypeVar("_Step")
 _Result = TypeVar("_Result")
 
@@ -26,7 +28,15 @@ def conduct(
 ) -> tuple[_Result, Interruption]:
     """Run an operation to its end, with its latest step on a live line. Ctrl-C and SIGTERM end it gracefully."""
     with interrupts.graceful(remark(out)) as interruption, out.live() as live:
-        result = returned(operation(interruption.stop), lambda step: live.update(render(step)))
+        drawn = time.monotonic()
+
+        def show(step: _Step) -> None:
+            nonlocal drawn
+            if live.visible and time.monotonic() - drawn >= _REDRAW_S:  # steps may come by thousands a second
+                live.update(render(step))
+                drawn = time.monotonic()
+
+        result = returned(operation(interruption.stop), show)
     return result, interruption
 
 

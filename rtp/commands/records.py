@@ -22,14 +22,17 @@ _STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WAR
 def records(
     session: Session,
     *,
-    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; may be repeated.")] = None,
+    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; repeatable.")] = None,
     kind: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
     since: Since = "24h",
     until: Until = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, newest first.")] = 50,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of records, the newest first."),
+    ] = 50,
 ) -> None:
     """List stored records by status, type and time."""
-    found = op.find(
+    result = op.find(
         session.aws,
         session.outputs_to_read,
         shards=session.environment.settings.index_shards,
@@ -40,10 +43,10 @@ def records(
         limit=limit,
         contents=session.out.json,
     )
-    session.out.result(found, _render)
+    session.out.result(result, _render)
 
 
-def _render(found: op.Records) -> list[Element]:
+def _render(result: op.Records) -> list[Element]:
     rows = [
         (
             Text(str(r["id"]), Style.NAME),
@@ -53,7 +56,7 @@ def _render(found: op.Records) -> list[Element]:
             str(r.get("attempt_count", "")),
             cause(r.get("error")) if r["status"] in ("dead", "failed") else "",
         )
-        for r in found.records
+        for r in result.records
     ]
     columns = (
         "ID",
@@ -65,4 +68,4 @@ def _render(found: op.Records) -> list[Element]:
     )
     elements: list[Element] = [Table(columns, rows, empty="no records in this time")]
     more = f"there are more than these {len(rows):,}; raise --limit or narrow the time"
-    return [*elements, dim(more)] if found.more else elements
+    return [*elements, dim(more)] if result.more else elements

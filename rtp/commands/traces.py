@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands import page
+from rtp.commands.options import Since, Until, new_app, option_group, with_session
+from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render.trace import outcome, waterfall
-from rtp.commands.render.trace_page import page
+from rtp.commands.render import trace as render_trace
+from rtp.commands.render import trace_page as render_trace_page
 from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
 from rtp.errors import UsageError
-from rtp.ops import files
 from rtp.ops.telemetry import tracelogs
 from rtp.ops.telemetry import traces as op
 from rtp.text import times
@@ -23,7 +23,41 @@ from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, nam
 
 app = new_app(help="List traces, or show one.")
 
-_WIDE = 132  # columns from which on the event's id and the date fit too
+_WIDE = 132  # columns from which the event's id and the date fit too
+
+
+@option_group
+class TraceOptions:
+    """Which traces to list."""
+
+    since: Since = None
+    until: Until = None
+    errors: Annotated[bool, typer.Option("--errors", help="Only traces with an error or a fault.")] = False
+    slow: Annotated[
+        int | None, typer.Option("--slow", min=0, metavar="MS", help="Only traces of at least this duration.")
+    ] = None
+    expression: Annotated[
+        str | None,
+        typer.Option("--filter-expression", metavar="TEXT", help="X-Ray filter expression that must match too."),
+    ] = None
+    limit: Annotated[
+        int,
+        typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of traces, the newest first."),
+    ] = 50
+
+    def query(self, *, follow: bool) -> op.TraceQuery:
+        """The query; `follow` starts now. Raises UsageError."""
+        query = op.TraceQuery(
+            since=times.parse_when(self.since or ("now" if follow else times.DEFAULT_WINDOW)),
+            until=times.parse_when(self.until or "now"),
+            errors=self.errors,
+            slow_ms=self.slow,
+            expression=self.expression,
+            limit=self.limit,
+        )
+        if query.until < query.since:
+            raise times.backwards(query.since, query.until)
+        return query
 
 
 @app.callback(invoke_without_command=True)
@@ -32,51 +66,33 @@ def traces(
     session: Session,
     *,
     ctx: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    since: Since = None,
-    until: Until = None,
-    errors: Annotated[bool, typer.Option("--errors", help="Only those with an error or a fault.")] = False,
-    slow: Annotated[
-        int | None, typer.Option("--slow", min=0, metavar="MS", help="Only those that took so long.")
-    ] = None,
-    expression: Annotated[
-        str | None, typer.Option("--filter-expression", help="X-Ray's filter expression, beside the other filters.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="At most so many, newest first.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep listing new traces.")] = False,
+    options: TraceOptions,
 ) -> None:
     """List traces, or show one.
 
-    Only those of this stack are listed, the newest first.
+    Lists this stack's traces, the newest first.
     """
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
         return
-    if follow and until is not None:
-        raise UsageError("--until ends what --follow goes on with.", hint="Leave one of them out.")
-    out, names = session.out, session.environment.names
-    query = op.TraceQuery(
-        since=times.parse_when(since or ("now" if follow else times.DEFAULT_WINDOW)),
-        until=times.parse_when(until or "now"),
-        errors=errors,
-        slow_ms=slow,
-        expression=expression,
-        limit=limit,
-    )
-    if query.until < query.since:
-        raise times.backwards(query.since, query.until)
-    _ = session.outputs_to_read  # so that a missing stack is reported as such
+    if follow and options.until is not None:
+        raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
+    out, stack = session.out, session.environment.names.stack
+    query = options.query(follow=follow)
+    _ = session.outputs_to_read  # raises where the stack does not exist
     if follow:
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        for summary in op.follow(session.aws, names.stack, query, notify=out.warn):
-            out.event("trace", summary, lambda s: _row(s, names.stack))
+        for summary in op.follow(session.aws, stack, query, notify=out.warn):
+            out.event("trace", summary, lambda s: _row(s, stack))
         return
-    found = op.find(session.aws, names.stack, query)
-    out.result(found, lambda f: _list(f, query.since, names.stack, out.width))
-    if found.more and not out.json:
-        out.say(line(dim(f"there are more than {limit}; raise --limit or narrow the time")))
+    result = op.find(session.aws, stack, query)
+    out.result(result, lambda traces: _list(traces, query.since, stack, out.width))
+    if result.more and not out.json:
+        out.say(line(dim(f"there are more than {query.limit}; raise --limit or narrow the time")))
 
 
 @app.command()
@@ -84,24 +100,19 @@ def traces(
 def show(
     session: Session,
     *,
-    trace: Annotated[str, typer.Argument(metavar="ID", help="A trace's id, or an event's.")],
-    html: Annotated[Path | None, typer.Option("--html", help="Write it as a page of its own to this file.")] = None,
+    trace_id: Annotated[str, typer.Argument(metavar="ID", help="A trace's id, or an event's.")],
+    html: Html = None,
 ) -> None:
-    """Show one trace as a waterfall, with exceptions and the log lines in place."""
-    if html is not None:
-        files.check(html)
-    out = session.out
-    found = op.resolve(session.aws, session.outputs_to_read, session.environment.names.stack, trace)
-    lines = tracelogs.of(session.aws, session.outputs_to_read, found) if html or not out.json else []
-    if html is not None:
-        files.write(html, page(found, lines), private=True)
-    stack, block = session.environment.names.stack, out.glyph("█", "=")
-    out.result(found, lambda f: waterfall(f, lines, width=out.width, block=block, stack=stack))
-    if html is not None:
-        out.say(line(dim("page "), name(str(html))))
+    """Show one trace as a waterfall with its exceptions and log lines."""
+    page.check(html)
+    out, stack, block = session.out, session.environment.names.stack, session.out.glyph("█", "=")
+    trace = op.resolve(session.aws, session.outputs_to_read, stack, trace_id)
+    lines = tracelogs.of(session.aws, session.outputs_to_read, trace) if html or not out.json else []
+    with page.written(out, html, lambda: render_trace_page.page(trace, lines)):
+        out.result(trace, lambda t: render_trace.waterfall(t, lines, width=out.width, block=block, stack=stack))
 
 
-def _list(found: op.Traces, since: int, stack: str, width: int) -> list[Element]:
+def _list(result: op.Traces, since: int, stack: str, width: int) -> list[Element]:
     wide = width >= _WIDE
     rows: list[list[Cell]] = [
         [
@@ -112,7 +123,7 @@ def _list(found: op.Traces, since: int, stack: str, width: int) -> list[Element]
             name(s.id),
             *([dim(s.event_id or "-")] if wide else []),
         ]
-        for s in found.traces
+        for s in result.traces
     ]
     columns: list[Column | str] = [
         "TIME",
@@ -126,7 +137,7 @@ def _list(found: op.Traces, since: int, stack: str, width: int) -> list[Element]
 
 
 def _row(s: op.Summary, stack: str) -> Element:
-    """One line of a stream."""
+    """A line of --follow."""
     how = _outcome(s)
     return line(
         dim(times.clock(times.parse_when(s.start)) + " "),
@@ -139,7 +150,7 @@ def _row(s: op.Summary, stack: str) -> Element:
 
 
 def _outcome(s: op.Summary) -> Text:
-    return outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
+    return render_trace.outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
 
 
 def _request(s: op.Summary, stack: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from rtp.ops.events.sent import Sent, Via
 from rtp.ops.work import pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.events.payload import Event
@@ -27,41 +28,48 @@ _LONGEST_PAUSE_S = 5.0
 _USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
 
 
-def send(
-    aws: Aws,
-    outputs: dict[str, str],
-    events: Iterable[Event],
-    *,
-    via: Via,
-    concurrency: int,
-    rate: float | None,
-    timeout_s: float,
-    stop: Stop,
-) -> Iterator[Sent]:
-    """Send events and yield what became of each, in the order of the answers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """How to send events. concurrency: requests at once; rate: events per second.
 
-    Throttled and unanswered tries are repeated with growing pauses for up to `timeout_s`; the ids make that safe.
-    What no event would survive (a wrong key, a used-up quota, nobody there) stops the run.
+    wait: whether to wait for outcomes too. timeout_s: longest time to retry one event, and longest wait.
     """
-    if via is Via.SQS:
-        size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
+
+    via: Via = Via.API
+    concurrency: int = 8
+    rate: float | None = None
+    wait: bool = False
+    timeout_s: float = 60.0
+
+
+def send(
+    aws: Aws, outputs: Mapping[str, str], events: Iterable[Event], request: SendRequest, *, stop: Stop
+) -> Iterator[Sent]:
+    """Send events and yield the result of each, in the order of the answers.
+
+    Throttled and unanswered requests are retried with growing pauses for up to `timeout_s`; the events' ids make that
+    safe. An answer that no other event would escape (a wrong key, a used-up quota, no endpoint) stops the run.
+    """
+    if request.via is Via.SQS:
+        size = queues.BATCH if request.rate is None else max(1, min(queues.BATCH, int(request.rate)))
         return pool.each(
             _chunks(events, size),
             ToQueue(aws, outputs[Output.QUEUE_URL]),
-            threads=concurrency,
+            threads=request.concurrency,
             stop=stop,
             abandon=lambda chunk: [_unanswered(event) for event in chunk],
-            rate=rate,
+            rate=request.rate,
             weigh=len,
         )
-    client = api.Client(api.url(outputs, aws), api.key(aws, outputs), connections=concurrency, local=aws.local)
+    key = api.key(aws, outputs)
+    client = api.Client(api.url(outputs, aws), key, connections=request.concurrency, local=aws.local)
     return pool.each(
         events,
-        ToApi(client.post, via, timeout_s=timeout_s, stop=stop),
-        threads=concurrency,
+        ToApi(client.post, request.via, timeout_s=request.timeout_s, stop=stop),
+        threads=request.concurrency,
         stop=stop,
         abandon=lambda event: [_unanswered(event)],
-        rate=rate,
+        rate=request.rate,
     )
 
 

@@ -1,4 +1,4 @@
-"""What became of the events of one `rtp send`, counted as it goes, so that an interrupted run still has it."""
+"""The result of sending several events: counts, latencies and failures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rtp.runtime.event import Identity
 from rtp.text.json_values import OMITTED, Omitted
 
 if TYPE_CHECKING:
+    from rtp.errors import RtpError
     from rtp.ops.events.outcome import Record
     from rtp.ops.events.sent import Sent, SentEvent
 
@@ -41,24 +42,30 @@ class SentEvents:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts, latencies and failures of `wanted` events. waits: their records are waited for too."""
+    """Counts, latencies and failures of `total` events.
 
-    wanted: int
+    waits: whether their records are waited for too. repeats: events that an earlier delivery had processed.
+    outcomes: number of records by status. pending: events whose record has no outcome yet. failure: the error that
+    ended the run. last, record: the event sent last, and the last record that was waited for.
+    """
+
+    total: int
     waits: bool = False
     sent: int = 0
-    repeats: int = 0  # of those sent, answered from what an earlier delivery had stored
+    repeats: int = 0
     by_status: dict[str, int] = field(default_factory=dict)
-    outcomes: dict[str, int] = field(default_factory=dict)  # of the records, where they were waited for
+    outcomes: dict[str, int] = field(default_factory=dict)
     failed: list[Sent] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
     pending: set[Identity] = field(default_factory=set)
     elapsed_s: float = 0.0
     last: Sent | None = None
-    record: dict[str, Any] | None = None
+    record: Record | None = None
+    failure: RtpError | None = None
     _latencies: list[float] = field(default_factory=list)
 
     def add(self, sent: Sent) -> None:
-        """Count an event that was sent, or that could not be."""
+        """Count an event that was sent, or that could not be sent."""
         self.sent += 1
         self.repeats += sent.repeat
         self.last = sent
@@ -70,8 +77,8 @@ class Summary:
         if self.waits and sent.recorded:
             self.pending.add(Identity(sent.id, sent.timestamp))
 
-    def end(self, record: dict[str, Any]) -> None:
-        """Count an event that has come to its end."""
+    def end(self, record: Record) -> None:
+        """Count an event that ended, by its record."""
         status = str(record["status"])
         self.record = record
         self.outcomes[status] = self.outcomes.get(status, 0) + 1
@@ -81,17 +88,17 @@ class Summary:
 
     @property
     def single(self) -> bool:
-        """Whether one event was to be sent, so that its own story is the answer."""
-        return self.wanted == 1 and self.last is not None
+        """Whether one event was to be sent, and was; the result is then that event's."""
+        return self.total == 1 and self.last is not None
 
     @property
     def unsent(self) -> int:
-        """Those that no try was made for."""
-        return self.wanted - self.sent
+        """The number of events that were not tried."""
+        return self.total - self.sent
 
     @property
-    def bad(self) -> bool:
-        """Whether any event failed, was rejected, died or was left."""
+    def has_failures(self) -> bool:
+        """Whether any event failed, was rejected, died or was not tried."""
         return bool(self.failed or self.dead or self.unsent)
 
     @property
@@ -100,7 +107,7 @@ class Summary:
         return self.sent / self.elapsed_s if self.elapsed_s else 0.0
 
     def percentile(self, percent: int) -> float:
-        """Latency in ms that so many percent of the answers took at most."""
+        """The latency in ms that `percent` of the answers did not exceed."""
         ordered = sorted(self._latencies)
         return ordered[max(0, -(-len(ordered) * percent // 100) - 1)] if ordered else 0.0
 

@@ -177,7 +177,7 @@ def _stored_lately(pipeline: Pipeline) -> bool:
         (["send", "none.json"], "", 2, "There is no file none.json"),
         (["send", "-"], f'{GOOD}\n{{"x": 1}}\n', 2, "line 2: $.type: required"),
         (["send", "-"], b"\xff\xfe", 2, "not UTF-8"),
-        (["send"], "", 2, "Name a file"),
+        (["send"], "", 2, "No event is given"),
         (["send", "-", "--type", "a"], GOOD, 2, "--type belongs to --data"),
         (["send", "-", "--via", "pigeon"], GOOD, 2, "--via"),
         (["send", "-", "-e", "nowhere"], GOOD, 3, "no environment 'nowhere'"),

@@ -77,7 +77,7 @@ def test_a_type_without_a_processor_is_stored_as_it_came(project: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "stdin", "code", "said"),
     [
-        ([], "", 2, "Give one event"),
+        ([], "", 2, "No event is given"),
         (["nowhere.json"], "", 2, "no file"),
         (["-"], "{", 2, "standard input"),
         (["-"], '{"type": 5, "data": {}}', 2, "$.type"),

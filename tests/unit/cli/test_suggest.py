@@ -17,8 +17,9 @@ from rtp.aws import Aws
 from rtp.aws.failures import translated
 from rtp.aws.leases import Holder
 from rtp.aws.queues import Message
-from rtp.commands import init, local, send
+from rtp.commands import init, local
 from rtp.commands.render import dlq as render_dlq
+from rtp.commands.render import sent as render_sent
 from rtp.commands.render import story as render_story
 from rtp.commands.render import story_page as render_story_page
 from rtp.errors import RefusedError, RtpError
@@ -220,7 +221,7 @@ def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: s
             [["rtp", "replay", f"--id={value}"], show, show, ["rtp", "dlq", "redrive", f"--id={value}"]],
             strict=True,
         ),
-        (send._story(sent(value)), show),
+        (render_sent.summary(sent(value)), show),
         (render_dlq.inspection(Inspection("q", 1, [dead(value)], [])), show),
     ]
     # When the rest of the line is pasted / Then the command has the id, or there was no such line

@@ -204,7 +204,7 @@ def test_what_was_not_sent_is_told_too() -> None:
     summary.add(send(said(200))[0])
 
     assert json_values.plain(summary.document())["unsent"] == 9
-    assert summary.bad
+    assert summary.has_failures
 
 
 def test_percentiles_are_of_what_was_measured() -> None:

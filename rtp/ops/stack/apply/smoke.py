@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtp.contract import Output
 from rtp.errors import RtpError
 from rtp.ops.events import outcome, payload, send
-from rtp.ops.events.sent import Via
+from rtp.ops.events.send import SendRequest
 from rtp.ops.stack.steps import Smoke
 from rtp.ops.work.pool import Stop
 from rtp.runtime.event import Identity
@@ -57,9 +57,7 @@ def known(ask: Callable[[], Sent], sleep: Callable[[float], None] = time.sleep) 
 def _asker(aws: Aws, outputs: dict[str, str]) -> Callable[[], Sent]:
     def ask() -> Sent:
         event = payload.of_data('{"smoke": true}', TYPE)
-        (sent,) = send.send(
-            aws, outputs, event, via=Via.API, concurrency=1, rate=None, timeout_s=_TIMEOUT_S, stop=Stop()
-        )
+        (sent,) = send.send(aws, outputs, event, SendRequest(concurrency=1, timeout_s=_TIMEOUT_S), stop=Stop())
         return sent
 
     return ask
