@@ -36,7 +36,7 @@ def test_one_event_of_a_file_is_processed_and_has_the_pinned_shape(project: Proj
 
     sent = project.rtp("send", file, "--json").json
 
-    assert list(sent) == ["id", "timestamp", "status", "http_status", "trace_id", "latency_ms"]
+    assert list(sent) == ["version", "id", "timestamp", "status", "http_status", "trace_id", "latency_ms"]
     assert (sent["status"], sent["http_status"]) == ("processed", 200)
     assert project.rtp("show", sent["id"], "--json").json["record"]["trace_id"] == sent["trace_id"]
 
@@ -60,7 +60,7 @@ def test_arrays_and_lines_are_summed_up_in_the_pinned_shape(project: Project) ->
     for text in (f"[{GOOD}, {GOOD}]", f"{GOOD}\n{GOOD}\n"):
         done = project.rtp("send", "-", "--json", stdin=text).json
 
-        assert list(done) == ["sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
+        assert list(done) == ["version", "sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
         assert (done["sent"], done["by_status"], done["failed"]) == (2, {"processed": 2}, [])
 
 

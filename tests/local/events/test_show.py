@@ -34,7 +34,7 @@ def test_a_processed_event_is_told_whole(pipeline: Pipeline) -> None:
     wait_for(lambda: pipeline.project.rtp("show", sent["id"], "--json").json["trace"])
     story = pipeline.project.rtp("show", sent["id"], "--json").json
 
-    assert list(story) == ["record", "attempts", "logs", "trace", "dlq"]
+    assert list(story) == ["version", "record", "attempts", "logs", "trace", "dlq"]
     assert story["record"]["result"] == {"priced": True}
     assert [a["outcome"] for a in story["attempts"]] == ["processed"]
     assert {"received", "processed"} <= {line["step"] for line in story["logs"]}
