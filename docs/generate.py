@@ -1,4 +1,4 @@
-"""Write docs/commands.md and docs/settings.md from the code; with --check only compare."""
+"""Write the reference pages from the code; with --check only compare."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
+from docs import tables
 from rtp import cli, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 _KINDS = {"int": "N", "float": "N", "path": "FILE"}
@@ -100,14 +101,22 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(list(value) if isinstance(value, tuple) else value)
 
 
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "settings.md": reference_of_settings,
+    "patches.md": tables.patches,
+    "fast-paths.md": tables.fast_paths,
+}
+
+
 def main(argv: list[str]) -> int:
     """Write the files, or with --check compare them; 1 if one is out of date."""
     is_outdated = False
-    for name, text in (("commands.md", commands()), ("settings.md", reference_of_settings())):
+    for name, write in PAGES.items():
         file = HERE / name
         if "--check" not in argv:
-            file.write_text(text, encoding="utf-8")
-        elif not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(write(), encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != write():
             sys.stderr.write(f"docs/{name} is out of date: run `make docs` and commit it\n")
             is_outdated = True
     return int(is_outdated)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from rtp import fastpath
 from rtp.errors import AwsError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def pages(
     if pattern:
         params["filterPattern"] = pattern
     known: set[str] = set()  # lines of the last millisecond of a page that had to be asked for again
-    _parse_fast(aws.client("logs"))
+    if fastpath.enabled("log-pages"):
+        _parse_fast(aws.client("logs"))
     while True:
         answer = _call(aws, group, params)
         lines = _lines(answer.get("events") or ())

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
-import os
-import select
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError, WaitTimeoutError
-from rtp.local import environment, losses, saves, stopping
+from rtp.errors import NotFoundError, RefusedError, RtpError
+from rtp.local import launch, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
@@ -23,8 +17,8 @@ from rtp.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-START_TIMEOUT_S = 60.0
 HEALTH_PATH = "/_ministack/health"
 
 
@@ -126,7 +120,7 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
     extra_env: switches of the engine's own, on top of the scrubbed environment.
     """
     place = _place(root)
-    _check_installed()
+    launch.check_installed()
     place.create()
     with place.lock():
         before = place.occupant()
@@ -136,7 +130,7 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
         _clear_leftovers(place, before)
         place.create()
         place.unshare()
-        _launch(place, port, extra_env)
+        launch.launch(place, port, extra_env)
         record = place.record()
         if record is None:
             raise RtpError("the local engine ended just after it had started", hint=f"see {place.log_file}")
@@ -248,64 +242,6 @@ def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
     if occupant.state in ("killed", "copied"):
         saves.discard_run(place, copied=occupant.state == "copied")
         place.record_file.unlink(missing_ok=True)
-
-
-def _check_installed() -> None:
-    if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn", "regex")):
-        raise ConfigError(
-            "the local engine is not installed", hint="run `pip install 'rtp[local]'`", code="engine-missing"
-        )
-
-
-def _launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:
-    """Start the server and wait until it says that it is ready; the pipe ends early when it dies early."""
-    read, write = os.pipe()
-    opened = place.open()
-    argv = [sys.executable, "-m", "rtp.local.server", str(opened), str(port or 0), str(write)]
-    env = environment.scrubbed(os.environ, extra_env)
-    try:
-        with place.stderr_file.open("wb") as errors:
-            subprocess.run(
-                argv,
-                env=env,
-                cwd=Path(__file__).parents[2],  # where `rtp` is importable from, installed or not
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                pass_fds=(opened, write),
-                start_new_session=True,
-                check=False,
-                timeout=START_TIMEOUT_S,
-            )
-        os.close(write)
-        write = -1
-        ready, _, _ = select.select([read], [], [], START_TIMEOUT_S)
-        answer = os.read(read, 4096).decode() if ready else "timeout"
-    finally:
-        os.close(opened)
-        os.close(read)
-        if write >= 0:
-            os.close(write)
-    if answer != "ready":
-        raise _start_failure(place, answer, port)
-
-
-def _start_failure(place: Folder, answer: str, port: int | None) -> RtpError:
-    if answer == "port-taken":
-        return ConfigError(
-            f"port {port} is taken by another program",
-            hint="name another with --port, or leave --port out",
-            code="port-taken",
-        )
-    if answer == "busy":
-        return RtpError("another engine is serving this folder and is not ready yet", hint="try again in a moment")
-    if answer == "timeout":
-        return WaitTimeoutError(
-            f"the local engine was not ready within {START_TIMEOUT_S:g} s", hint=f"see {place.log_file}"
-        )
-    said = place.stderr_file.read_text(errors="replace").strip().splitlines()
-    reason = f": {said[-1]}" if said else ""
-    return RtpError(f"the local engine did not start{reason}", hint=f"see {place.stderr_file} and {place.log_file}")
 
 
 def _answers(engine: Engine) -> bool:

@@ -8,13 +8,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp import fastpath
+from rtp.local.patches.patch import WITHOUT
 from rtp.local.state import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", fastpath.SWITCH, WITHOUT)
 OWN = Folder(Path())  # as the engine sees it
 
 

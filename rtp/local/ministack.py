@@ -10,8 +10,9 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import patches, saves
-from rtp.local.patches import later, saving
+from rtp.local import saves
+from rtp.local.patches import deferred, saving
+from rtp.local.patches.install import install_all
 from rtp.local.sampling import Clockwork
 from rtp.local.telemetry import Telemetry
 from rtp.local.tracing.daemon import Daemon
@@ -27,7 +28,10 @@ _TRACES = "traces.jsonl.gz"
 
 
 class MiniStack:
-    """The engine's inside. Its lifespan is driven here: a server skips the end of it when a client hangs on."""
+    """The engine's inside. Its lifespan is driven here: a server skips the end of it while a client stays connected.
+
+    Raises PatchError where a patch does not apply.
+    """
 
     def __init__(self, place: Folder, port: int, keys: Keys) -> None:
         self.telemetry = Telemetry()
@@ -41,7 +45,7 @@ class MiniStack:
         ministack.app.BANNER = "MiniStack on port {port}"
         self.app = ministack.app.app
         self.has_xray = "xray" in ministack.app.SERVICE_HANDLERS
-        patches.apply_all(self.telemetry)
+        install_all(self.telemetry)
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
@@ -51,12 +55,12 @@ class MiniStack:
         self._daemon.start()
         gc.disable()  # what is loaded stays; looking through it again and again takes longer than loading it
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
-        with later.postponed("cloudformation"):
+        with deferred.postponed():
             await self._lifespan("startup")
         gc.freeze()
         gc.enable()
         self._clockwork = asyncio.create_task(Clockwork(self.telemetry.metrics).run())
-        later.soon("cloudformation")
+        deferred.load_soon()
 
     async def drain(self) -> None:
         """Begin no more batches, and let the invocations under way end while they can still reach the engine."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import logging.handlers
 import os
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from rtp.local import environment, keys, process, saves, stopping
 from rtp.local.anchor import anchored
+from rtp.local.launch import PATCH_FAILURE
 from rtp.local.state import DEFAULT_PORT, Folder, Record
 
 if TYPE_CHECKING:
@@ -68,12 +70,18 @@ def main(argv: list[str]) -> int:
 async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
     from rtp.local.gateway import wrapped
     from rtp.local.ministack import MiniStack
+    from rtp.local.patches.install import PatchError
     from rtp.local.stuck import LIMIT_S, Watch
 
     stop_requested, watch = asyncio.Event(), Watch(float(os.environ.get("RTP_LOCAL_STUCK_S", LIMIT_S)))
     _install_signal_handlers(stop_requested, watch)
     port, token, key = listener.getsockname()[1], secrets.token_urlsafe(32), keys.generate()
-    engine = MiniStack(place, port, key)
+    try:
+        engine = MiniStack(place, port, key)
+    except PatchError as error:
+        log.error("a patch does not apply: %s", error)
+        _say(ready, PATCH_FAILURE + json.dumps(error.reasons))
+        return
     await engine.start()
     app = wrapped(
         engine.app,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.terminal import draw, queries
 from rtp.text import json_values, suggest
@@ -253,13 +254,13 @@ class Output:
         if self._narrow(stream):  # it would write other characters than the command has
             items = [item for item in items if not draw.beyond_ascii(item)]
         terminal = self._terminal(stream)
-        if not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items):
-            # rich is not loaded for plain lines
+        is_plain = not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items)
+        if is_plain and fastpath.enabled("plain-output"):
             self._write_text(stream, "".join(f"{draw.flat(v)}\n" for v in items))
             return
         console = self._console(stream)
-        if terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items):
-            # What is not laid out is written at once: rich takes ten times as long, which a long log makes felt.
+        is_unlaid = terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items)
+        if is_unlaid and fastpath.enabled("terminal-lines"):
             codes = draw.codes(colour=console.color_system is not None, monochrome=console.no_color)
             self._write_text(stream, "".join(f"{draw.lit(v, codes)}\n" for v in items))
             return

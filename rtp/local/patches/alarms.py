@@ -1,9 +1,4 @@
-"""Alarms: each looks at its own metric, period by period, and says so when there is nothing to look at.
-
-Without this, an alarm takes every metric of its name together, whatever the dimensions, so that a full queue raises
-the alarm of the dead-letter queue; all periods are taken as one; missing data is ignored, so that nothing ever
-returns to OK; and no alarm is looked at unless somebody puts a metric.
-"""
+"""Alarms: each looks at its own metric, period by period, and says so when there is nothing to look at."""
 
 from __future__ import annotations
 
@@ -13,10 +8,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import replace, require
+from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rtp.local.telemetry import Telemetry
 
 SPEED = "RTP_LOCAL_ALARM_SPEED"  # divides every period, so that a test need not wait for minutes
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -33,13 +30,26 @@ _WORDS = {
 }
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import cloudwatch
 
     require(cloudwatch, "_metrics", "_alarms", "_dims_key", "_calc_stats", "_stat_value", "_record_history")
     require(cloudwatch, "_dispatch_alarm_actions", "_evaluate_parent_alarms", "_evaluate_all_alarms")
     replace(cloudwatch, "_evaluate_alarm", evaluate, "alarm")
+
+
+PATCH = Patch(
+    name="alarms",
+    aws="An alarm evaluates its own metric, period by period, and treats missing data as it is set to.",
+    engine=(
+        "An alarm takes all metrics of a name together, whatever their dimensions, so that a full queue fires the "
+        "alarm of the DLQ. All periods count as one. Missing data is ignored, and nothing returns to OK. Alarms "
+        "are evaluated only when a metric is put."
+    ),
+    test="tests/local/engine/test_patches.py::an_alarm_evaluates_other_metrics",
+    install=install,
+)
 
 
 def evaluate(alarm: dict[str, Any]) -> None:

@@ -1,9 +1,4 @@
-"""REST APIs: one request id, one trace, metrics, an access log, and API Gateway's size limit.
-
-Without this, a request has an id in its answer, another one in the function's event and none in a mapping template
-(`$context` is empty there, and templates know no `#if`); nothing of it is traced, measured or logged; and bodies over
-10 MB are passed on.
-"""
+"""REST APIs: one request id, one trace, metrics, an access log, and API Gateway's size limit."""
 
 from __future__ import annotations
 
@@ -16,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.local import mapping
 from rtp.local.metrics import Place
-from rtp.local.patches import function_logs, replace, require
+from rtp.local.patches import function_logs
+from rtp.local.patches.patch import Patch, replace, require
 from rtp.local.tracing import header, services
 
 if TYPE_CHECKING:
@@ -76,8 +72,8 @@ class Call:
 _call: ContextVar[Call | None] = ContextVar("rtp_api_call", default=None)
 
 
-def apply(telemetry: Telemetry) -> None:
-    """Put it in."""
+def install(telemetry: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import apigateway_v1
 
     require(apigateway_v1, "_rest_apis", "_stages_v1", "_gw_error")
@@ -109,6 +105,21 @@ def apply(telemetry: Telemetry) -> None:
         "integration api_id stage_name stage resource request_path method headers body query_params path_params "
         "owner_account_id owner_region binary_media_types authorizer_context caller_identity",
     )
+
+
+PATCH = Patch(
+    name="api_gateway",
+    aws=(
+        "A request has one id, in its response, in the function's event and in mapping templates. It is traced, "
+        "measured and logged. A body over 10 MB is refused."
+    ),
+    engine=(
+        "The response and the event have different ids; `$context` is empty in a mapping template, and templates "
+        "know no `#if`. Nothing is traced, measured or logged. Larger bodies are passed on."
+    ),
+    test="tests/local/engine/test_patches.py::templates_have_no_context",
+    install=install,
+)
 
 
 class ApiGateway:

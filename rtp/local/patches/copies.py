@@ -1,26 +1,38 @@
-"""DynamoDB's items are copied as the JSON that they are.
-
-Without this, each update copies its item twice by `copy.deepcopy`, which looks for shared and cyclic parts that no item
-has: almost a quarter of what a batch of the worker's updates costs.
-"""
+"""DynamoDB's items are copied as the JSON that they are."""
 
 from __future__ import annotations
 
 import copy
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import require
+from rtp.local.patches.patch import Patch, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 
 _PLAIN = (str, int, float, bool, type(None), bytes)
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import dynamodb
 
     require(dynamodb, "copy")
     vars(dynamodb)["copy"] = types.SimpleNamespace(deepcopy=copied)
+
+
+PATCH = Patch(
+    name="copies",
+    aws="-",
+    engine=(
+        "Each update copies its item twice by `copy.deepcopy`, which looks for shared and cyclic parts that no "
+        "item has: almost a quarter of what a batch of the worker's updates costs."
+    ),
+    test="tests/unit/local/test_copies.py::test_a_copy_is_equal_and_shares_nothing_that_can_change",
+    install=install,
+    kind="speed",
+)
 
 
 def copied(value: Any) -> Any:

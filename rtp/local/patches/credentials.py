@@ -1,8 +1,4 @@
-"""Functions sign with the key of the engine's run; where policies are enforced, with one of their role's own.
-
-Without this, a function signs with the number of its account, which the door refuses; and under AUTH=true with a key
-that anybody can work out from the names of the function and its role.
-"""
+"""Functions sign with the key of the engine's run; where policies are enforced, with one of their role's own."""
 
 from __future__ import annotations
 
@@ -10,15 +6,18 @@ import hashlib
 import hmac
 import os
 import secrets
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import replace, require
+from rtp.local.patches.patch import Patch, replace, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 
 _ACCOUNT = "000000000000"  # of the run's key; a role of another account may have been assumed to make a function there
 _secret = secrets.token_bytes(32)
 
 
-def apply() -> None:
+def install(_: Telemetry) -> None:
     """Install the patch."""
     import ministack.app
     from ministack.core import lambda_runtime
@@ -37,6 +36,18 @@ def apply() -> None:
 
     replace(lambda_runtime, "execution_credentials", execution_credentials, "config")
     replace(lambda_svc, "execution_credentials", execution_credentials, "config")
+
+
+PATCH = Patch(
+    name="credentials",
+    aws="A function signs with credentials of its role.",
+    engine=(
+        "A function signs with the number of its account, which the engine refuses; under AUTH=true with a key "
+        "that anybody can derive from the names of the function and its role."
+    ),
+    test="tests/local/engine/test_patches.py::a_function_signs_with_the_account_s_number",
+    install=install,
+)
 
 
 def _session(sts: Any, account: str, config: dict[str, Any]) -> dict[str, str]:

@@ -1,7 +1,4 @@
-"""The addresses of functions' code, of layers and of a custom resource's callback are signed, as AWS's are.
-
-Without this, the first two are made of names alone, so that anybody can fetch them, and the door refuses all three.
-"""
+"""The addresses of functions' code, of layers and of a custom resource's callback are signed, as AWS's are."""
 
 from __future__ import annotations
 
@@ -9,15 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import addresses
-from rtp.local.patches import replace
+from rtp.local.patches.patch import Patch, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rtp.local.telemetry import Telemetry
+
     Response = tuple[int, dict[str, str], bytes]
 
 
-def apply() -> None:
+def install(_: Telemetry) -> None:
     """Install the patch for Lambda."""
     from ministack.services import lambda_svc
 
@@ -34,14 +33,13 @@ def apply() -> None:
         replace(lambda_svc, name, _signing(getattr(lambda_svc, name, None)), parameters)
 
 
-def apply_to_callbacks() -> None:
-    """Install the patch for CloudFormation, once that is loaded."""
-    from ministack.services.cloudformation import custom_resource
-
-    def response_url(token: str) -> str:
-        return addresses.signed("PUT", unsigned(token), addresses.CALLBACK_S)
-
-    unsigned = replace(custom_resource, "_response_url", response_url, "token")
+PATCH = Patch(
+    name="downloads",
+    aws="The address of a function's code or of a layer is signed.",
+    engine="The address is made of names alone, so that anybody can fetch it; the engine refuses it.",
+    test="tests/local/engine/test_patches.py::the_code_s_address_can_be_guessed",
+    install=install,
+)
 
 
 def _signing(read: Callable[..., Response] | None) -> Callable[..., Response]:

@@ -1,8 +1,4 @@
-"""Queue to function: what is not confirmed is not deleted, and a message's trace goes on with it.
-
-Without this, a batch response with an empty, unknown or misspelt item identifier deletes messages that AWS would
-deliver again; the log of every batch is copied into the engine's log; and no trace shows the time in the queue.
-"""
+"""Queue to function: what is not confirmed is not deleted, and a message's trace goes on with it."""
 
 from __future__ import annotations
 
@@ -11,7 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import invocations, replace, require
+from rtp.local.patches import invocations
+from rtp.local.patches.patch import Patch, replace, require
 from rtp.local.tracing import header, services
 
 if TYPE_CHECKING:
@@ -21,13 +18,28 @@ if TYPE_CHECKING:
 log = logging.getLogger("rtp.event-source")
 
 
-def apply(telemetry: Telemetry) -> None:
-    """Put it in."""
+def install(telemetry: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import lambda_svc, sqs
 
     require(lambda_svc, "_execute_function", "_esm_backoff_until", "_ESM_BACKOFF_SECONDS")
     patch = EventSource(lambda_svc, sqs, telemetry)
     replace(lambda_svc, "_run_sqs_batch", patch.run, "esm func_rec event batch queue_url queue_name")
+
+
+PATCH = Patch(
+    name="event_source",
+    aws=(
+        "A batch response with an empty, unknown or misspelt item identifier fails the whole batch. A trace shows "
+        "the time in the queue."
+    ),
+    engine=(
+        "Such a response deletes messages that AWS would deliver again. The log of every batch is copied into the "
+        "engine's log. No trace shows the time in the queue."
+    ),
+    test="tests/local/engine/test_patches.py::a_malformed_answer_deletes_messages",
+    install=install,
+)
 
 
 class EventSource:

@@ -1,8 +1,4 @@
-"""Paths inside the engine's folder stay as they are given, so that they are right while the folder is moved.
-
-Without this, S3 and the function workers turn each path into an absolute one and use it a moment later: what is written
-while the project is renamed goes to a folder of the old name, which is made anew for it.
-"""
+"""Paths inside the engine's folder stay as they are given, so that they are right while the folder is moved."""
 
 from __future__ import annotations
 
@@ -11,12 +7,15 @@ import stat
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import require
+from rtp.local.patches.patch import Patch, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 
 
-def apply() -> None:
+def install(_: Telemetry) -> None:
     """Install the patch."""
     from ministack.core import lambda_runtime
     from ministack.services import s3
@@ -26,6 +25,18 @@ def apply() -> None:
         require(module, "os")
         path = SimpleNamespace(**{**vars(os.path), "realpath": resolved})
         module.os = SimpleNamespace(**{**vars(os), "path": path})
+
+
+PATCH = Patch(
+    name="folder_paths",
+    aws="-",
+    engine=(
+        "S3 and the function workers make each path absolute and use it a moment later: what is written while the "
+        "project is renamed goes to a new folder of the old name."
+    ),
+    test="tests/local/engine/test_patches.py::test_an_object_written_while_the_folder_is_moved",
+    install=install,
+)
 
 
 def resolver(own: str) -> Any:

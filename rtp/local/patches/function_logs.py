@@ -1,9 +1,4 @@
-"""Logs: event ids, the time that a line names, few streams a day, and pages.
-
-Without this, every invocation makes a log stream of its own, so that reading a group becomes slower with each;
-events of functions have no eventId, which followers tell them apart by; all lines of an invocation have the time of
-its end; FilterLogEvents gives at most 10,000 events and no way to the rest; and JSON patterns match everything.
-"""
+"""Logs: event ids, the time that a line names, few streams a day, and pages."""
 
 from __future__ import annotations
 
@@ -18,10 +13,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import log_patterns
-from rtp.local.patches import invocations, replace, require
+from rtp.local.patches import invocations
+from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from rtp.local.telemetry import Telemetry
 
 MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
 MAX_PAGE = 10_000
@@ -35,8 +33,8 @@ _ids = itertools.count()
 _Found = tuple[dict[str, Any], str]  # an event, and its stream
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import cloudwatch_logs, lambda_svc
 
     require(cloudwatch_logs, "_log_groups", "_append_log_events", "_log_events_lock", "_make_group_arn")
@@ -44,6 +42,22 @@ def apply() -> None:
     require(lambda_svc, "_probe_peak_memory_mb")
     replace(lambda_svc, "_emit_lambda_logs", emit, "func request_id log_text error duration_ms log_source")
     replace(cloudwatch_logs, "_filter_log_events", filter_events, "data")
+
+
+PATCH = Patch(
+    name="function_logs",
+    aws=(
+        "Log events have an eventId and the time at which they were written, FilterLogEvents returns pages, and "
+        "JSON patterns are evaluated."
+    ),
+    engine=(
+        "Every invocation makes a log stream, so that reading a group becomes slower with each. Events of "
+        "functions have no eventId. All lines of an invocation have the time of its end. FilterLogEvents returns "
+        "10,000 events at most and no token for the rest. JSON patterns match everything."
+    ),
+    test="tests/local/engine/test_patches.py::log_events_have_no_id",
+    install=install,
+)
 
 
 def emit(

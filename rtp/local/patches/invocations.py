@@ -1,8 +1,4 @@
-"""Function invocations: their trace, their metrics, and the metrics in their logs.
-
-Without this, `_X_AMZN_TRACE_ID` is a trace of its own in every invocation, whoever called; AWS/Lambda has metrics of
-direct invocations only, not of those by API Gateway and SQS; and embedded metrics stay in the log.
-"""
+"""Function invocations: their trace, their metrics, and the metrics in their logs."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.metrics import Place, record_embedded
-from rtp.local.patches import replace
+from rtp.local.patches.patch import Patch, replace
 from rtp.local.tracing import header, services
 
 if TYPE_CHECKING:
@@ -24,8 +20,8 @@ links: ContextVar[tuple[TraceHeader, ...]] = ContextVar("rtp_links", default=())
 _inside: ContextVar[TraceHeader | None] = ContextVar("rtp_inside", default=None)
 
 
-def apply(telemetry: Telemetry) -> None:
-    """Put it in."""
+def install(telemetry: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import lambda_svc
 
     patch = Invocations(telemetry)
@@ -35,6 +31,21 @@ def apply(telemetry: Telemetry) -> None:
     patch.acquire_one = replace(lambda_svc, "_acquire_execution_slot", patch.acquire, "func config")
     replace(lambda_svc, "_xray_trace_id_for_invocation", _trace_of_invocation, "config inbound_trace_header")
     replace(lambda_svc, "_emit_lambda_metrics", _no_metrics, "function_name duration_ms error throttle")
+
+
+PATCH = Patch(
+    name="invocations",
+    aws=(
+        "`_X_AMZN_TRACE_ID` is the caller's trace. AWS/Lambda has metrics of every invocation, and metrics "
+        "embedded in a log are extracted."
+    ),
+    engine=(
+        "Every invocation has a trace of its own. Only direct invocations are measured, not those by API Gateway "
+        "and SQS. Embedded metrics stay in the log."
+    ),
+    test="tests/local/engine/test_patches.py::an_invocation_has_another_trace",
+    install=install,
+)
 
 
 def inside() -> TraceHeader | None:

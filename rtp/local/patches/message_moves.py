@@ -9,26 +9,39 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import require
+from rtp.local.patches import queues
+from rtp.local.patches.patch import Patch, require
 
 if TYPE_CHECKING:
-    from rtp.local.patches.queues import Queue, Queues
+    from rtp.local.patches.queues import Queue
+    from rtp.local.telemetry import Telemetry
 
 MAX_RATE = 500  # messages per second, as on AWS
 _STEP_S = 0.05
 
 
-def apply(queues: Queues) -> None:
-    """Add the actions that are missing."""
-    require(queues.sqs, "_HANDLERS", "_Err", "_queue_by_arn", "_queues", "_externalize_url")
-    moves = Moves(queues)
+def install(_: Telemetry) -> None:
+    """Install the patch."""
+    from ministack.services import sqs
+
+    require(sqs, "_HANDLERS", "_Err", "_get_q", "_queue_by_arn", "_queues", "_externalize_url", "esm_wake")
+    moves = Moves(sqs)
     for action, act in (
         ("StartMessageMoveTask", moves.start),
         ("ListMessageMoveTasks", moves.tasks),
         ("CancelMessageMoveTask", moves.cancel),
         ("ListDeadLetterSourceQueues", moves.sources),
     ):
-        queues.sqs._HANDLERS.setdefault(action, act)
+        sqs._HANDLERS.setdefault(action, act)
+
+
+PATCH = Patch(
+    name="message_moves",
+    aws="StartMessageMoveTask, ListMessageMoveTasks, CancelMessageMoveTask and ListDeadLetterSourceQueues exist.",
+    engine="Each of the four is refused as an unknown action.",
+    test="tests/local/engine/test_patches.py::dlq_messages_cannot_be_moved",
+    install=install,
+)
 
 
 @dataclass(slots=True)
@@ -68,9 +81,8 @@ class Task:
 class Moves:
     """Tasks of this run of the engine."""
 
-    def __init__(self, queues: Queues) -> None:
-        self._queues = queues
-        self._sqs = queues.sqs
+    def __init__(self, sqs: Any) -> None:
+        self._sqs = sqs
         self._tasks: list[Task] = []
 
     def start(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
@@ -131,7 +143,7 @@ class Moves:
     def _move_one(self, task: Task) -> bool:
         """Move the first visible message; False when there is none, or nowhere to put it."""
         now = time.time()
-        with self._queues.lock:
+        with queues.LOCK:
             for index, message in enumerate(task.source["messages"]):
                 if message.get("visible_at", 0) > now:
                     continue
@@ -140,7 +152,7 @@ class Moves:
                 if destination is None:
                     task.failure = "CouldNotDetermineMessageSource"
                     return False
-                self._queues.drop(task.source, [index])
+                queues.drop(task.source, [index])
                 destination["messages"].append(_afresh(message, now))
                 task.moved += 1
                 self._sqs.esm_wake.set()

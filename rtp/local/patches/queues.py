@@ -1,9 +1,4 @@
-"""Queues: no message is lost between the server and the pollers, and a long queue is not read from end to end.
-
-Without this, a poller's thread copies the list of messages without the ones it deletes and puts the copy in the
-list's place, while the server appends to the old one: such a message is gone. Each receive and each delete also
-walks over every message that waits.
-"""
+"""Queues: no message is lost between the server and the pollers, and a long queue is not read from end to end."""
 
 from __future__ import annotations
 
@@ -14,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.metrics import Place
-from rtp.local.patches import replace, require
+from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
@@ -24,10 +19,11 @@ _MAX_BATCH_BYTES = 1_048_576
 
 Queue = dict[str, Any]
 Message = dict[str, Any]
+LOCK = threading.RLock()  # of every change to a queue's list of messages
 
 
-def apply(telemetry: Telemetry) -> Queues:
-    """Put it in."""
+def install(telemetry: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import sqs
 
     require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
@@ -45,7 +41,21 @@ def apply(telemetry: Telemetry) -> Queues:
         replace(sqs, name, new, "data qurl")
         sqs._HANDLERS[action] = new
     sqs._HANDLERS["SendMessage"] = patch.send
-    return patch
+
+
+PATCH = Patch(
+    name="queues",
+    aws=(
+        "No message is lost while another one is deleted; SendMessageBatch keeps the system attributes of each entry."
+    ),
+    engine=(
+        "A poller's thread replaces the list of messages with a copy while the server appends to the old list, "
+        "and the appended message is lost. Each receive and delete reads every message that waits. "
+        "SendMessageBatch drops system attributes, and the trace with them."
+    ),
+    test="tests/local/engine/test_patches.py::test_a_message_sent_while_a_poller_deletes",
+    install=install,
+)
 
 
 class Queues:
@@ -55,14 +65,13 @@ class Queues:
     send_one: Any
 
     def __init__(self, sqs: Any, telemetry: Telemetry) -> None:
-        self.sqs = sqs
-        self.lock = threading.RLock()
+        self._sqs = sqs
         self._metrics = telemetry.metrics
         self._expired: dict[str, float] = {}
 
     def collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
         """Receive; a message that was received too often goes to the dead-letter queue when its turn comes."""
-        with self.lock:
+        with LOCK:
             found = self.collect_fifo(q, max_n, vis_timeout) if q["is_fifo"] else self._collect(q, max_n, vis_timeout)
         self.count(q, "NumberOfMessagesReceived", len(found))
         return list(found)
@@ -73,7 +82,7 @@ class Queues:
         if dead_letter_queue is None or not limit:
             return
         now = time.time()
-        with self.lock:
+        with LOCK:
             dead = [
                 index
                 for index, message in enumerate(q["messages"])
@@ -81,7 +90,7 @@ class Queues:
             ]
             for index in dead:
                 _move_to_dlq(q["messages"][index], dead_letter_queue, q, now)
-            self.drop(q, dead)
+            drop(q, dead)
 
     def expire(self, q: Queue) -> None:
         """Drop what is older than the retention period, at most once a second."""
@@ -90,66 +99,60 @@ class Queues:
             return
         self._expired[name] = now
         oldest = now - float(q["attributes"].get("MessageRetentionPeriod") or 345_600)
-        with self.lock:
-            self.drop(q, [i for i, m in enumerate(q["messages"]) if _enqueued(m, now) <= oldest])
+        with LOCK:
+            drop(q, [i for i, m in enumerate(q["messages"]) if _enqueued(m, now) <= oldest])
 
     def remove(self, q: Queue, handles: set[str]) -> int:
         """Delete the messages that have these receipt handles; how many there were."""
         hits: list[int] = []
-        with self.lock:
+        with LOCK:
             for index, message in enumerate(q["messages"]):
                 if message.get("receipt_handle") in handles:
                     hits.append(index)
                     if len(hits) == len(handles):
                         break
-            self.drop(q, hits)
+            drop(q, hits)
         self.count(q, "NumberOfMessagesDeleted", len(hits))
         return len(hits)
-
-    @staticmethod
-    def drop(q: Queue, indices: list[int]) -> None:
-        """Take out by position, from the end; others may append meanwhile."""
-        for index in reversed(indices):
-            del q["messages"][index]
 
     def delete_for_poller(self, queue_url: str, receipt_handles: set[str]) -> None:
         """What the poller deletes after a batch."""
         if receipt_handles:
-            self.remove(self.sqs._get_q(queue_url), receipt_handles)
+            self.remove(self._sqs._get_q(queue_url), receipt_handles)
 
     def delete(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """DeleteMessage. As on AWS, a message that is gone already can be deleted again."""
-        q = self.sqs._get_q(data.get("QueueUrl", qurl), "sqs:DeleteMessage")
+        q = self._sqs._get_q(data.get("QueueUrl", qurl), "sqs:DeleteMessage")
         handle = data.get("ReceiptHandle", "")
         if not handle:
-            raise self.sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
+            raise self._sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
         if not self.remove(q, {handle}) and not _is_handle(handle):
-            raise self.sqs._Err("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+            raise self._sqs._Err("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
         return {}
 
     def delete_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """DeleteMessageBatch."""
         url = data.get("QueueUrl", qurl)
-        self.sqs._get_q(url, "sqs:DeleteMessage")
-        self.sqs._validate_batch_entries(data.get("Entries", []), "DeleteMessageBatchRequestEntry")
+        self._sqs._get_q(url, "sqs:DeleteMessage")
+        self._sqs._validate_batch_entries(data.get("Entries", []), "DeleteMessageBatchRequestEntry")
         return self._each(data["Entries"], lambda e: self.delete({**e, "QueueUrl": url}, url))
 
     def send(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """SendMessage."""
-        with self.lock:
+        with LOCK:
             answer: dict[str, Any] = self.send_one(data, qurl)
-        self.count(self.sqs._get_q(data.get("QueueUrl", qurl)), "NumberOfMessagesSent", 1)
+        self.count(self._sqs._get_q(data.get("QueueUrl", qurl)), "NumberOfMessagesSent", 1)
         return answer
 
     def send_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """SendMessageBatch. The engine's own forgets each entry's system attributes, and so its trace."""
         url = data.get("QueueUrl", qurl)
-        self.sqs._get_q(url, "sqs:SendMessage")
+        self._sqs._get_q(url, "sqs:SendMessage")
         entries = data.get("Entries", [])
-        self.sqs._validate_batch_entries(entries, "SendMessageBatchRequestEntry")
+        self._sqs._validate_batch_entries(entries, "SendMessageBatchRequestEntry")
         size = sum(len((e.get("MessageBody") or "").encode()) for e in entries)
         if size > _MAX_BATCH_BYTES:
-            raise self.sqs._Err(
+            raise self._sqs._Err(
                 "BatchRequestTooLong",
                 f"Batch requests cannot be longer than {_MAX_BATCH_BYTES} bytes. You have sent {size} bytes.",
             )
@@ -165,7 +168,7 @@ class Queues:
         """maxReceiveCount, and the dead-letter queue when there is one."""
         try:
             policy = json.loads(q["attributes"].get("RedrivePolicy") or "{}")
-            return int(policy["maxReceiveCount"]), self.sqs._queue_by_arn(policy["deadLetterTargetArn"])
+            return int(policy["maxReceiveCount"]), self._sqs._queue_by_arn(policy["deadLetterTargetArn"])
         except (ValueError, TypeError, KeyError):
             return 0, None
 
@@ -177,7 +180,7 @@ class Queues:
         for index, message in enumerate(q["messages"]):
             if message.get("visible_at", 0) > now:
                 continue
-            self.sqs._ensure_msg_fields(message)
+            self._sqs._ensure_msg_fields(message)
             if dead_letter_queue is not None and limit and message["receive_count"] >= limit:
                 dead.append(index)
                 _move_to_dlq(message, dead_letter_queue, q, now)
@@ -190,8 +193,8 @@ class Queues:
             if len(found) == max_n:
                 break
         if dead:
-            self.drop(q, dead)
-            self.sqs.esm_wake.set()
+            drop(q, dead)
+            self._sqs.esm_wake.set()
         return found
 
     def _each(self, entries: list[dict[str, Any]], act: Any) -> dict[str, Any]:
@@ -199,11 +202,17 @@ class Queues:
         for entry in entries:
             try:
                 done.append({**act(entry), "Id": entry.get("Id", "")})
-            except self.sqs._Err as error:
+            except self._sqs._Err as error:
                 failed.append(
                     {"Id": entry.get("Id", ""), "Code": error.code, "Message": error.message, "SenderFault": True}
                 )
         return {"Successful": done, "Failed": failed}
+
+
+def drop(q: Queue, indices: list[int]) -> None:
+    """Remove messages by position, from the end; others may append meanwhile. Needs the lock."""
+    for index in reversed(indices):
+        del q["messages"][index]
 
 
 def _move_to_dlq(message: Message, dead_letter_queue: Queue, source: Queue, now: float) -> None:

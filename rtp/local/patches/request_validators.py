@@ -1,26 +1,24 @@
-"""Request validators that a template declares: made, and given to the methods that name them.
-
-Without this, CloudFormation here makes up an id for a validator, makes none, and tells no method of it: every body
-passes, whatever the model says.
-"""
+"""Request validators that a template declares: made, and given to the methods that name them."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import MismatchError, require
+from rtp.local.patches.patch import MismatchError, Patch, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rtp.local.telemetry import Telemetry
 
 _VALIDATOR, _METHOD = "AWS::ApiGateway::RequestValidator", "AWS::ApiGateway::Method"
 
 Handler = dict[str, "Callable[..., Any]"]
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import apigateway_v1
     from ministack.services.cloudformation import provisioners
 
@@ -32,6 +30,15 @@ def apply() -> None:
             raise MismatchError(f"{kind} is not created, updated and deleted")
     handlers[_VALIDATOR] = _validators(apigateway_v1)
     handlers[_METHOD] = _methods(apigateway_v1, handlers[_METHOD])
+
+
+PATCH = Patch(
+    name="request_validators",
+    aws="A request validator that a template declares is created, and the methods that name it use it.",
+    engine="CloudFormation invents an id and creates no validator: every body passes, whatever the model says.",
+    test="tests/local/engine/test_patches.py::a_declared_validator_is_not_created",
+    install=install,
+)
 
 
 def _validators(apigw: Any) -> Handler:

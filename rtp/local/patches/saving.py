@@ -1,8 +1,4 @@
-"""Saving: quick, and only what there is.
-
-Without this, a stop encodes everything in Python, at a tenth of the speed; and each of the ninety services that a
-deploy has imported leaves a file of nothing, for which the next start imports it again.
-"""
+"""Saving: quick, and only what there is."""
 
 from __future__ import annotations
 
@@ -12,23 +8,38 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import replace, require
+from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from rtp.local.telemetry import Telemetry
 
 log = logging.getLogger("rtp.saving")
 failed: list[str] = []  # services whose state was not written: half a state is worse than none
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     import ministack.app
     from ministack.core import persistence
 
     require(persistence, "STATE_DIR", "_state_format_version", "_json_default", "load_state")
     replace(persistence, "save_state", save, "service data")
     replace(ministack.app, "save_all", save_all, "services")
+
+
+PATCH = Patch(
+    name="saving",
+    aws="-",
+    engine=(
+        "A stop encodes everything in Python, at a tenth of the speed, and does not report a service whose state "
+        "could not be written. Each of the ninety services that a deploy has imported leaves an empty file, for "
+        "which the next start imports it again."
+    ),
+    test="tests/local/engine/test_patches.py::test_a_service_without_state_is_not_saved",
+    install=install,
+)
 
 
 def save_all(services: Mapping[str, Callable[[], Any]]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import replace
+from rtp.local.patches.patch import Patch, replace
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 from rtp.local.tracing import header
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import sqs
 
     def build(now: float, sys_attrs_input: dict[str, Any]) -> dict[str, Any]:
@@ -20,3 +23,12 @@ def apply() -> None:
         return system
 
     build_one = replace(sqs, "_build_send_sys_attrs", build, "now sys_attrs_input")
+
+
+PATCH = Patch(
+    name="send_trace",
+    aws="SendMessage stores the caller's X-Amzn-Trace-Id as the message's AWSTraceHeader.",
+    engine="The header is dropped.",
+    test="tests/local/engine/test_patches.py::a_caller_s_trace_is_lost",
+    install=install,
+)

@@ -1,23 +1,21 @@
-"""Buckets of stacks: they get the tags of their template, and one that is not empty is not deleted.
-
-Without this, CloudFormation here leaves a bucket without tags, and deletes it with every object in it, which S3 refuses
-on AWS. A stack that loses data on AWS, or cannot be deleted there, would do well here.
-"""
+"""Buckets of stacks: they get the tags of their template, and one that is not empty is not deleted."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import MismatchError, require
+from rtp.local.patches.patch import MismatchError, Patch, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rtp.local.telemetry import Telemetry
+
 _BUCKET = "AWS::S3::Bucket"
 
 
-def apply() -> None:
+def install(_: Telemetry) -> None:
     """Install the patch."""
     from ministack.services import s3
     from ministack.services.cloudformation import provisioners
@@ -52,6 +50,15 @@ def apply() -> None:
         handler["delete"](id, props)
 
     handlers[_BUCKET] = {**handler, "create": create, "update": update, "delete": delete}
+
+
+PATCH = Patch(
+    name="stack_buckets",
+    aws="A stack's bucket has the tags of its template, and one that is not empty is not deleted.",
+    engine="The bucket has no tags, and is deleted with every object in it.",
+    test="tests/local/engine/test_patches.py::a_stack_s_bucket_has_no_tags_and_is_deleted_full",
+    install=install,
+)
 
 
 def _message(body: bytes) -> str:

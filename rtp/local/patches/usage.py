@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import time
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import replace, require
+from rtp.local.patches.patch import Patch, replace, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 
 _PATH = re.compile(r"/usageplans/([^/]+)/usage")
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.services import apigateway_v1 as apigw
 
     require(apigw, "_usage_plans", "_usage_plan_keys", "_quota_state", "_QUOTA_PERIOD_SECONDS", "_v1_response")
@@ -37,6 +40,15 @@ def apply() -> None:
     handle_one = replace(apigw, "handle_request", handle, "method path headers body query_params")
     save_one = replace(apigw, "get_state", save, "")
     load_one = replace(apigw, "load_persisted_state", load, "data")
+
+
+PATCH = Patch(
+    name="usage",
+    aws="GetUsage returns what each key of a usage plan has used.",
+    engine="GetUsage returns the plan, and the usage is lost at a stop.",
+    test="tests/local/engine/test_patches.py::the_usage_of_a_plan_is_not_reported",
+    install=install,
+)
 
 
 def _usage(apigw: Any, plan_id: str, plan: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:

@@ -1,27 +1,23 @@
-"""Regular expressions of users: matched with a time limit, in every module of the engine that takes some.
-
-Without this, one pattern of a model, a rule, a query or a state machine holds up the whole process: `(a+)+$` on forty
-letters takes longer than anybody waits.
-"""
+"""Regular expressions of users: matched with a time limit, in every module of the engine that takes some."""
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import logging
 import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import MismatchError
+from rtp.local.patches.patch import MismatchError, Patch
 from rtp.local.regexes import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-log = logging.getLogger("rtp.patches")
-# module -> whose expressions, and wildcards made into one
+    from rtp.local.telemetry import Telemetry
+
+# module -> the users' expressions, or wildcards made into one, that it matches
 MODULES = {
     "ministack.core.iam_evaluator": "wildcards of policies",
     "ministack.services.alb": "wildcards of listener rules",
@@ -42,22 +38,34 @@ MODULES = {
 }
 
 
-def apply() -> None:
-    """Put it in: now where a module is loaded, else as soon as it is."""
+def install(_: Telemetry) -> None:
+    """Install the patch in each module that is loaded, and in the others as soon as they are."""
     for name in MODULES.keys() & sys.modules.keys():
-        put_in(sys.modules[name])
+        install_in(sys.modules[name])
     sys.meta_path.insert(0, _Finder())
 
 
-def put_in(module: ModuleType) -> None:
-    """Give a module matching with a limit. What it has compiled so far is its own and stays."""
+PATCH = Patch(
+    name="user_regexes",
+    aws="A pattern of a user's fails its own request alone.",
+    engine=(
+        "One pattern in a model, rule, query or state machine holds up the whole process: `(a+)+$` on forty "
+        "letters takes longer than anybody waits."
+    ),
+    test="tests/local/engine/test_held_up.py::test_what_no_patch_covers_is_interrupted",
+    install=install,
+)
+
+
+def install_in(module: ModuleType) -> None:
+    """Give a module matching with a time limit. Patterns that it has compiled at its import are its own and stay."""
     if getattr(module, "re", None) is not re:
         raise MismatchError(f"{module.__name__} does not use re")
     module.re = Timed()  # type: ignore[attr-defined]
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules as ever, and changes what happens once they are loaded."""
+    """Finds the modules as usual, and installs the patch once they are loaded."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -66,16 +74,16 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = _then_put_in(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
+            spec.loader.exec_module = _then_install(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
         return spec
 
 
-def _then_put_in(execute: Callable[[ModuleType], Any]) -> Callable[[ModuleType], None]:
+def _then_install(execute: Callable[[ModuleType], Any]) -> Callable[[ModuleType], None]:
     def run(module: ModuleType) -> None:
         execute(module)
         try:
-            put_in(module)
-        except MismatchError as error:
-            log.warning("left out user_regexes: %s", error)
+            install_in(module)
+        except MismatchError as error:  # the engine then answers that it cannot load the service
+            raise ImportError(f"the patch user_regexes does not apply: {error}") from error
 
     return run

@@ -1,18 +1,15 @@
-"""Function workers: they end with the engine, and every log line is there when the invocation ends.
-
-Without this, a worker that is busy outlives a killed engine until its handler returns; the engine takes what has
-been written on stderr when nothing has come for 5 ms (or 50 ms, where nothing comes at all), so that each invocation
-waits for nothing and a late line belongs to the next one; and the X-Ray SDK, which believes itself alone in Lambda's
-/tmp, leaves a folder in this machine's.
-"""
+"""Function workers: they end with the engine, and every log line is there when the invocation ends."""
 
 from __future__ import annotations
 
 import queue
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rtp.local.patches import MismatchError, replace, require
+from rtp.local.patches.patch import MismatchError, Patch, replace, require
+
+if TYPE_CHECKING:
+    from rtp.local.telemetry import Telemetry
 
 FENCE = "\x00rtp-end-of-invocation\x00"
 FENCE_TIMEOUT_S = 2.0  # a handler may have closed stderr
@@ -52,8 +49,8 @@ _BEFORE = "        _real_stdout.flush()\n\nrun()\n"
 _AFTER = f"        sys.stderr.write({FENCE!r} + chr(10))\n        sys.stderr.flush()\n{_BEFORE}"
 
 
-def apply() -> None:
-    """Put it in."""
+def install(_: Telemetry) -> None:
+    """Install the patch."""
     from ministack.core import lambda_runtime
 
     require(lambda_runtime.Worker, "invoke", "_read_stderr")
@@ -67,6 +64,19 @@ def apply() -> None:
         "self first_line_wait idle_confirm hard_cap",
     )
     lambda_runtime._PYTHON_WORKER_SCRIPT = PRELUDE + script.replace(_BEFORE, _AFTER)
+
+
+PATCH = Patch(
+    name="worker",
+    aws="A function's log lines belong to the invocation that wrote them; a function ends with its environment.",
+    engine=(
+        "stderr is read until no line has come for 5 ms (50 ms where nothing is logged): every invocation waits "
+        "for that, and a late line is logged with the next one. A busy worker outlives a killed engine until its "
+        "handler returns. The X-Ray SDK leaves a folder in this machine's /tmp."
+    ),
+    test="tests/local/engine/test_patches.py::a_silent_function_is_waited_for",
+    install=install,
+)
 
 
 def _drain_to_fence(worker: Any, *_: float) -> str:

@@ -139,7 +139,7 @@ def test_a_state_machine_s_expression_holds_up_no_thread(lab: Lab, wait_for: Cal
     assert wait_for(ended, 60)
 
 
-def test_what_no_patch_knows_of_is_broken_off(make_lab: Callable[..., Lab]) -> None:
+def test_what_no_patch_covers_is_interrupted(make_lab: Callable[..., Lab]) -> None:
     # Given an engine whose own matcher has no limit
     lab = make_lab(RTP_LOCAL_WITHOUT="user_regexes", RTP_LOCAL_STUCK_S="1")
     path = checked_api(lab)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -13,38 +12,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.errors import AwsError
+from rtp.errors import AwsError, ConfigError
 from rtp.local import engine as engines
+from rtp.local.patches.catalogue import PATCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.local.engine.conftest import Lab
 
-MENDS = (
-    "worker,queues,queue_urls,send_trace,invocations,event_source,function_logs,api_gateway,request_validators,usage,"
-    "alarms,saving,credentials,downloads,callbacks,metric_math,stack_buckets"
-)
+EVERY_PATCH = ",".join(patch.name for patch in PATCHES)
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 
 
 @pytest.fixture(scope="module")
-def restored(make_lab: Callable[..., Lab]) -> Lab:
+def patched(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(RTP_LOCAL_ALARM_SPEED="30")
 
 
 @pytest.fixture(scope="module")
 def plain(make_lab: Callable[..., Lab]) -> Lab:
-    return make_lab(RTP_LOCAL_WITHOUT=MENDS)
-
-
-def test_every_mend_fits(restored: Lab) -> None:
-    log = restored.engine.log_file.read_text()
-    assert not re.findall(r"left out \w+: .*", log)
+    return make_lab(RTP_LOCAL_WITHOUT=EVERY_PATCH)
 
 
 def a_silent_function_is_waited_for(lab: Lab) -> bool:
-    """worker: 50 ms go by until the engine believes that nothing is logged."""
+    """worker: the engine waits for 50 ms to conclude that nothing is logged."""
     function = lab.function("def handler(event, context):\n    return 1\n", name=f"silent-{lab.name}")
 
     def once() -> float:
@@ -56,7 +49,7 @@ def a_silent_function_is_waited_for(lab: Lab) -> bool:
 
 
 def a_batch_loses_its_traces(lab: Lab) -> bool:
-    """queues: SendMessageBatch forgets system attributes."""
+    """queues: SendMessageBatch drops system attributes."""
     url, _ = lab.queue("traced")
     attribute = {"AWSTraceHeader": {"DataType": "String", "StringValue": f"Root={ROOT}"}}
     entry = {"Id": "1", "MessageBody": "x", "MessageSystemAttributes": attribute}
@@ -91,7 +84,7 @@ def an_invocation_has_another_trace(lab: Lab) -> bool:
 def a_malformed_answer_deletes_messages(lab: Lab) -> bool:
     """event_source: an unknown identifier confirms the whole batch."""
     code = "def handler(event, context):\n    return {'batchItemFailures': [{'itemIdentifier': 'unknown'}]}\n"
-    url, arn = lab.queue("fed", VisibilityTimeout="30")
+    url, arn = lab.queue("source", VisibilityTimeout="30")
     lab.feed(lab.function(code, name=f"wrong-{lab.name}"), arn)
     lab.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
     deadline = time.monotonic() + 3
@@ -114,7 +107,7 @@ def templates_have_no_context(lab: Lab) -> bool:
     return bool(json.loads(lab.post(f"{base}/events", "{}")[2]) == {"id": ""})
 
 
-def an_alarm_looks_at_other_metrics(lab: Lab) -> bool:
+def an_alarm_evaluates_other_metrics(lab: Lab) -> bool:
     """alarms: the dimensions are ignored."""
     datum = {"MetricName": "M", "Dimensions": [{"Name": "D", "Value": "other"}], "Value": 9.0}
     lab.call("cloudwatch", "put_metric_data", Namespace=lab.name, MetricData=[datum])
@@ -135,8 +128,8 @@ def an_alarm_looks_at_other_metrics(lab: Lab) -> bool:
     return bool(found["StateValue"] == "ALARM")
 
 
-def dead_letters_cannot_be_moved(lab: Lab) -> bool:
-    """message_moves, which comes with queues: an unknown action."""
+def dlq_messages_cannot_be_moved(lab: Lab) -> bool:
+    """message_moves: an unknown action."""
     _, _, _, arn = lab.queue_with_dlq()
     try:
         lab.call("sqs", "start_message_move_task", SourceArn=arn)
@@ -145,8 +138,8 @@ def dead_letters_cannot_be_moved(lab: Lab) -> bool:
     return False
 
 
-def a_declared_validator_is_made_up(lab: Lab) -> bool:
-    """request_validators: CloudFormation here has an id for it, and nothing behind the id."""
+def a_declared_validator_is_not_created(lab: Lab) -> bool:
+    """request_validators: CloudFormation has an id for it, and no validator of this id exists."""
     resources = {
         "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": f"validated-{lab.name}"}},
         "Validator": {
@@ -178,7 +171,7 @@ def an_alarm_over_metric_math_fails_its_stack(lab: Lab) -> bool:
 
 
 def a_stack_s_bucket_has_no_tags_and_is_deleted_full(lab: Lab) -> bool:
-    """stack_buckets: a template's tags are forgotten, and objects go with the stack."""
+    """stack_buckets: a template's tags are dropped, and the stack's objects are deleted with it."""
     name, tags = f"full-{lab.name}", [{"Key": "a:b", "Value": "c"}]
     properties = {"BucketName": name, "Tags": tags}
     assert _stack(lab, "full", {"B": {"Type": "AWS::S3::Bucket", "Properties": properties}}) == "CREATE_COMPLETE"
@@ -212,15 +205,15 @@ def _settled(lab: Lab, stack: str) -> str:
     raise AssertionError(f"{stack} has not settled")
 
 
-def a_plan_s_usage_is_not_told(lab: Lab) -> bool:
-    """usage: GetUsage answers with the plan."""
+def the_usage_of_a_plan_is_not_reported(lab: Lab) -> bool:
+    """usage: GetUsage returns the plan."""
     plan = lab.call("apigateway", "create_usage_plan", name=lab.name, quota={"limit": 10, "period": "DAY"})["id"]
     today = time.strftime("%Y-%m-%d")
     return "startDate" not in lab.call("apigateway", "get_usage", usagePlanId=plan, startDate=today, endDate=today)
 
 
 def a_function_signs_with_the_account_s_number(lab: Lab) -> bool:
-    """credentials: every function's call is refused at the door."""
+    """credentials: every call of a function is refused."""
     code = (
         "import boto3\ndef handler(event, context):\n    return boto3.client('sts').get_caller_identity()['Account']\n"
     )
@@ -236,7 +229,7 @@ def the_code_s_address_can_be_guessed(lab: Lab) -> bool:
 
 
 def a_custom_resource_cannot_answer(lab: Lab) -> bool:
-    """callbacks: its address carries no signature, and the door refuses it."""
+    """callbacks: its response URL has no signature and is refused."""
     code = (
         "import json, urllib.request as u\n"
         "def handler(event, context):\n"
@@ -267,12 +260,12 @@ FAULTS = [
     a_malformed_answer_deletes_messages,
     log_events_have_no_id,
     templates_have_no_context,
-    an_alarm_looks_at_other_metrics,
-    dead_letters_cannot_be_moved,
-    a_declared_validator_is_made_up,
+    an_alarm_evaluates_other_metrics,
+    dlq_messages_cannot_be_moved,
+    a_declared_validator_is_not_created,
     an_alarm_over_metric_math_fails_its_stack,
     a_stack_s_bucket_has_no_tags_and_is_deleted_full,
-    a_plan_s_usage_is_not_told,
+    the_usage_of_a_plan_is_not_reported,
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,
     a_custom_resource_cannot_answer,
@@ -280,14 +273,14 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_the_fault_is_there_without_the_mend_and_gone_with_it(
-    restored: Lab, plain: Lab, fault: Callable[[Lab], bool]
+def test_the_fault_is_there_without_the_patch_and_gone_with_it(
+    patched: Lab, plain: Lab, fault: Callable[[Lab], bool]
 ) -> None:
     assert fault(plain), "the engine has fixed this itself: remove the patch"
-    assert not fault(restored)
+    assert not fault(patched)
 
 
-def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
+def test_a_service_without_state_is_not_saved(make_lab: Callable[..., Lab]) -> None:
     def files(lab: Lab) -> set[str]:
         root = lab.engine.log_file.parents[2]
         engines.stop(root)
@@ -297,42 +290,42 @@ def test_nothing_is_saved_of_nothing(make_lab: Callable[..., Lab]) -> None:
     assert "eventbridge" not in files(make_lab())
 
 
-@pytest.mark.parametrize(("without", "fed"), [("queue_urls", False), ("", True)])
-def test_queues_feed_their_functions_after_a_move_to_another_port(
-    make_lab: Callable[..., Lab], without: str, ensure_enabled: bool
+@pytest.mark.parametrize(("without", "delivered"), [("queue_urls", False), ("", True)])
+def test_event_sources_find_their_queues_after_a_move_to_another_port(
+    make_lab: Callable[..., Lab], without: str, delivered: bool
 ) -> None:
-    # Given an engine whose port somebody else takes while it is stopped
+    # Given an engine whose port another program takes while it is stopped
     lab = make_lab(RTP_LOCAL_WITHOUT=without)
     code = "def handler(event, context):\n    return {'batchItemFailures': []}\n"
     url, arn = lab.queue("moved", VisibilityTimeout="30")
     lab.feed(lab.function(code), arn)
     root = lab.engine.log_file.parents[2]
     engines.stop(root)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as taken:
         with contextlib.suppress(OSError):  # an engine of another worker's tests may have it already
-            held.enter_context(socket.create_server(("127.0.0.1", lab.engine.port)))
+            taken.enter_context(socket.create_server(("127.0.0.1", lab.engine.port)))
         moved = type(lab)(engines.start(root, extra_env={"RTP_LOCAL_WITHOUT": without}))
     assert moved.engine.port != lab.engine.port
     # When
     moved.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
     # Then
-    deadline = time.monotonic() + (20 if ensure_enabled else 3)
+    deadline = time.monotonic() + (20 if delivered else 3)
     while sum(moved.depth(url)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert (sum(moved.depth(url)) == 0) == ensure_enabled
+    assert (sum(moved.depth(url)) == 0) == delivered
 
 
 RACE = """
 import sys
 from ministack.services import sqs
-from rtp.local import patches
+from rtp.local.patches.install import install_all
 from rtp.local.telemetry import Telemetry
 
 if sys.argv[1] == "fixed":
-    patches.apply_all(Telemetry())
+    install_all(Telemetry())
 
 class Messages(list):
-    # Somebody sends while a poller looks through the messages.
+    # A client sends while a poller iterates over the messages.
     def __iter__(self):
         yield from super().__iter__()
         self.append({"receipt_handle": None, "id": "new"})
@@ -360,11 +353,11 @@ os.environ |= {"S3_PERSIST": "1", "S3_DATA_DIR": "live/s3"}
 Path("shop").mkdir()
 os.chdir("shop")
 from ministack.services import s3
-from rtp.local import patches
+from rtp.local.patches.install import install_all
 from rtp.local.telemetry import Telemetry
 
 if sys.argv[1] == "fixed":
-    patches.apply_all(Telemetry())
+    install_all(Telemetry())
 
 # The folder is moved between the two: where to write, and to write.
 path = s3._object_disk_path("bucket", "raw/key", "000000000000")
@@ -383,5 +376,103 @@ def test_an_object_written_while_the_folder_is_moved(engine_is: str, old_name: s
     run = subprocess.run(
         [sys.executable, "-c", MOVE, engine_is], capture_output=True, text=True, check=False, cwd=tmp_path
     )
-    # Then the old name is not made anew, and no link leads out of the bucket
+    # Then no folder of the old name is created, and no link leads out of the bucket
     assert run.stdout.split() == [old_name, "False"], run.stderr
+
+
+@pytest.mark.parametrize("without", ["", "deferred"])
+def test_a_saved_stack_is_restored_with_and_without_deferred_loading(
+    make_lab: Callable[..., Lab], without: str
+) -> None:
+    # Given an engine that has saved a stack
+    lab = make_lab()
+    assert _stack(lab, "saved", {"B": {"Type": "AWS::S3::Bucket", "Properties": {}}}) == "CREATE_COMPLETE"
+    root = lab.engine.log_file.parents[2]
+    engines.stop(root)
+    # When it starts again
+    again = type(lab)(engines.start(root, extra_env={"RTP_LOCAL_WITHOUT": without}))
+    # Then the stack is there with its resource, and so are the patches of CloudFormation
+    found = again.call("cloudformation", "describe_stack_resources", StackName=f"saved-{lab.name}")["StackResources"]
+    assert [resource["LogicalResourceId"] for resource in found] == ["B"]
+    assert not an_alarm_over_metric_math_fails_its_stack(again)
+
+
+# Another engine than the one that the patches are written for: a module of it is changed as it is imported.
+ANOTHER_ENGINE = """
+import importlib.machinery, sys
+
+class Changed:
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name != "ministack.services.{module}":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            {change}
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Changed)
+"""
+
+
+WITHOUT_BUCKETS = "module._RESOURCE_HANDLERS['AWS::S3::Bucket'] = {}"
+
+
+def another_engine(folder: Path, module: str, change: str, version: str = "") -> dict[str, str]:
+    """The environment in which an engine with this change is imported, as of this version where one is given."""
+    (folder / "sitecustomize.py").write_text(ANOTHER_ENGINE.format(module=module, change=change))
+    if version:
+        metadata = folder / f"ministack-{version}.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: ministack\nVersion: {version}\n")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_a_patch_that_does_not_apply_stops_the_start(tmp_path: Path, make_lab: Callable[..., Lab]) -> None:
+    environ = another_engine(tmp_path, "sqs", "module._collect_msgs = lambda queue: []")
+    # When / Then the patch is named with the difference and the fix
+    with pytest.raises(ConfigError) as caught:
+        make_lab(**environ)
+    assert (caught.value.exit_code, caught.value.code) == (3, "engine-patch")
+    assert "queues: ministack.services.sqs._collect_msgs takes (queue)" in caught.value.message
+    assert "pip install 'rtp[local]'" in str(caught.value.hint)
+    # And without it the engine starts
+    lab = make_lab(**environ, RTP_LOCAL_WITHOUT="queues")
+    assert lab.queue()[0]
+
+
+def test_a_patch_of_cloudformation_stops_the_start_of_another_version(
+    tmp_path: Path, make_lab: Callable[..., Lab]
+) -> None:
+    environ = another_engine(tmp_path, "cloudformation.provisioners", WITHOUT_BUCKETS, "99.0")
+    with pytest.raises(ConfigError, match=r"MiniStack 1\S+: stack_buckets: AWS::S3::Bucket is not created"):
+        make_lab(**environ)
+
+
+def test_a_changed_cloudformation_refuses_requests_and_keeps_its_save(
+    tmp_path: Path, make_lab: Callable[..., Lab]
+) -> None:
+    # Given a stack in the save of an engine
+    lab = make_lab()
+    assert _stack(lab, "kept", {"B": {"Type": "AWS::S3::Bucket", "Properties": {}}}) == "CREATE_COMPLETE"
+    root = lab.engine.log_file.parents[2]
+    engines.stop(root)
+    # When CloudFormation, which is loaded after the start, is not the one that its patches are written for
+    environ = another_engine(tmp_path, "cloudformation.provisioners", WITHOUT_BUCKETS)
+    changed = type(lab)(engines.start(root, extra_env=environ))
+    # Then its requests fail with the reason
+    status, _, body = changed.request(
+        "POST",
+        "/",
+        "Action=ListStacks&Version=2010-05-15",
+        {"Content-Type": "application/x-www-form-urlencoded", **changed.signature("cloudformation")},
+    )
+    assert status == 500
+    assert b"stack_buckets" in body
+    # And the stack is there again with the right one
+    engines.stop(root)
+    again = type(lab)(engines.start(root))
+    assert again.call("cloudformation", "describe_stacks", StackName=f"kept-{lab.name}")["Stacks"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtp import fastpath
 from rtp.errors import RefusedError, RtpError, UsageError
 from rtp.terminal.output import Output
 from rtp.text.elements import Block, Column, Element, Fields, Heading, Line, Style, Table, Text, line
@@ -159,6 +161,64 @@ def test_no_text_reaches_the_terminal_as_a_control_character_or_markup(text: str
     }
     if "[bold red]" in text:
         assert "[bold red]" in shown
+
+
+def seen(drawn: str) -> list[list[tuple[str, str]]]:
+    """What a reader sees of each row: its characters with their styles, without the spaces at its end."""
+    rows: list[list[tuple[str, str]]] = [[]]
+    style = ""
+    for part in re.split("(\x1b\\[[0-9;]+m|\n)", drawn):
+        if part.startswith("\x1b"):
+            style = "" if part == "\x1b[0m" else part
+        elif part == "\n":
+            rows.append([])
+        else:
+            rows[-1] += [(char, "" if char == " " else style) for char in part]
+    for row in rows:
+        while row and row[-1][0].isspace():
+            row.pop()
+    return rows
+
+
+def drawn_both_ways(elements: list[Element], *, tty: bool) -> tuple[object, object]:
+    """What is seen of the elements with the fast paths, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(fastpath.SWITCH, raising=False)
+        fast = human(*elements, tty=tty)
+        patch.setenv(fastpath.SWITCH, "1")
+        return seen(fast), seen(human(*elements, tty=tty))
+
+
+WITHOUT_TABS = HOSTILE.filter(lambda text: "\t" not in text)  # rich replaces a tab with spaces
+
+
+@given(WITHOUT_TABS)
+def test_a_pipe_gets_the_same_text_without_the_fast_path(text: str) -> None:
+    elements: list[Element] = [
+        text,
+        Text(text, Style.BAD),
+        line("a ", Text(text, Style.STRONG)),
+        Line((Text(text),), indent=2),
+        Fields([("label", text), ("b", None)]),
+        Block(text, indent=2),
+    ]
+    fast, slow = drawn_both_ways(elements, tty=False)
+    assert fast == slow
+
+
+@given(WITHOUT_TABS, st.sampled_from(Style))
+def test_a_terminal_gets_the_same_text_without_the_fast_path(text: str, style: Style) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm-256color")
+        patch.delenv("NO_COLOR", raising=False)
+        elements: list[Element] = [
+            text,
+            Text(text, style),
+            line("a ", Text(text, style), "b"),
+            Block(text, style=style),
+        ]
+        fast, slow = drawn_both_ways(elements, tty=True)
+    assert fast == slow
 
 
 def test_json_of_hostile_text_is_lossless() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rtp.local.patches import MismatchError, user_regexes
+from rtp.local.patches import user_regexes
+from rtp.local.patches.patch import MismatchError
 from rtp.local.regexes import Timed, TooSlowError, compile_timed
 
 SLOW = ("^(a|aa)+$", "a" * 80 + "!")
@@ -69,14 +70,14 @@ def test_it_stands_in_the_place_of_re() -> None:
         timed.search("(", "x")
 
 
-def test_every_module_that_takes_users_expressions_is_as_it_was_written_for() -> None:
+def test_the_patch_applies_to_every_module_that_takes_users_expressions() -> None:
     for name in user_regexes.MODULES:
         module: Any = importlib.import_module(name)
         before = module.re
         try:
-            user_regexes.put_in(module)
+            user_regexes.install_in(module)
             assert isinstance(module.re, Timed), name
         finally:
             module.re = before
     with pytest.raises(MismatchError):
-        user_regexes.put_in(threading)
+        user_regexes.install_in(threading)

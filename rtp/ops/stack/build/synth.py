@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rtp
+from rtp import fastpath
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, layer, toolchain
@@ -189,7 +190,7 @@ def _shape(plan: Plan) -> str:
 def _exchanged(plan: Plan, fresh: Path) -> bool:
     """Whether the assembly in place differs by its code alone, and now stands in fresh with the new code."""
     old = Path(plan.out)
-    if plan.published:  # the names of published versions follow the code
+    if plan.published or not fastpath.enabled("code-exchange"):  # the names of published versions follow the code
         return False
     try:
         mark = json.loads((old / _MARK).read_text())

@@ -1,0 +1,96 @@
+"""CloudFormation is loaded once the engine is ready: it imports all other services, and takes longer than they do."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.patches.patch import Patch, replace, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtp.local.telemetry import Telemetry
+
+SERVICE = "cloudformation"
+_DELAY_S = 0.3  # the command that starts the engine sends its requests first
+_lock = threading.RLock()
+_on_load: list[Callable[[], object]] = []
+log = logging.getLogger("rtp.patches")
+
+
+def install(_: Telemetry) -> None:
+    """Install the patch."""
+    import ministack.app
+
+    require(ministack.app, "_loaded_modules", "_state_map", "_ErrorModule", "load_state")
+    is_loaded = False
+
+    def get(name: str) -> Any:
+        nonlocal is_loaded
+        if name == SERVICE and not is_loaded:
+            with _lock:
+                if not is_loaded:
+                    _load(ministack.app, original(name))
+                    is_loaded = True
+        return original(name)
+
+    original = replace(ministack.app, "_get_module", get, "name")
+
+
+PATCH = Patch(
+    name="deferred",
+    aws="-",
+    engine="An engine that has a stack saved is ready a second later.",
+    test="tests/local/engine/test_patches.py::test_a_saved_stack_is_restored_with_and_without_deferred_loading",
+    install=install,
+    kind="speed",
+)
+
+
+def when_loaded(act: Callable[[], object]) -> None:
+    """Call `act` once CloudFormation is loaded, before it is used and before its state is restored."""
+    _on_load.append(act)
+
+
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Leave CloudFormation's saved state alone while the others load theirs, if its loading is deferred."""
+    import ministack.app
+
+    if not _on_load:
+        yield
+        return
+    module = ministack.app._state_map.pop(SERVICE)
+    try:
+        yield
+    finally:
+        ministack.app._state_map[SERVICE] = module
+
+
+def load_soon() -> None:
+    """Load CloudFormation in the background, so that no request waits for it later."""
+    import ministack.app
+
+    def load() -> None:
+        time.sleep(_DELAY_S)
+        ministack.app._get_module(SERVICE)
+
+    threading.Thread(target=load, daemon=True, name=f"rtp-load-{SERVICE}").start()
+
+
+def _load(app: Any, module: Any) -> None:
+    """Patch CloudFormation and restore its state. Where that fails the service refuses requests; its save stays."""
+    try:
+        for act in _on_load:
+            act()
+    except Exception as error:
+        log.exception("CloudFormation cannot be used")
+        app._loaded_modules[SERVICE] = app._ErrorModule(SERVICE, str(error))
+        return
+    saved = app.load_state(SERVICE)
+    if saved:
+        module.load_persisted_state(saved)
