@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -196,6 +197,22 @@ def test_aws_is_called_by_typed_functions_alone() -> None:
             raw = name.split(".")[-2:-1] in (["aws"], ["_aws"]) and node.func.attr in ("call", "pages")
             if raw or node.func.attr == "client":
                 wrong.append(f"{module}:{node.lineno} calls {name}")
+    assert wrong == []
+
+
+_AWS_FACT = re.compile(r"AWS::[A-Za-z0-9]+::[A-Za-z0-9]+|[A-Z]+_(IN_PROGRESS|COMPLETE|FAILED)|StackStatus|StackId")
+
+
+def test_statuses_and_resource_types_are_named_in_aws_alone() -> None:
+    """What a status of CloudFormation means and what a type of it holds are asked of rtp.aws."""
+    wrong = []
+    for module, path in modules().items():
+        if not module.startswith(("rtp.ops.", "rtp.commands.")):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _AWS_FACT.fullmatch(node.value):
+                wrong.append(f"{module}:{node.lineno} names {node.value}")
     assert wrong == []
 
 

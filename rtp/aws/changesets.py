@@ -45,9 +45,19 @@ class ChangeSet:
     changes: tuple[Change, ...]
 
     @property
+    def pending(self) -> bool:
+        """Whether CloudFormation is still working it out."""
+        return self.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it cannot be executed: there is nothing to change, or the template is wrong."""
+        return self.status == "FAILED"
+
+    @property
     def empty(self) -> bool:
-        """Whether CloudFormation found nothing to do."""
-        return self.status == "FAILED" and any(text in self.reason for text in NO_CHANGES)
+        """Whether CloudFormation found nothing to change."""
+        return self.failed and any(text in self.reason for text in NO_CHANGES)
 
 
 def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:

@@ -84,6 +84,21 @@ def pages(
         params["limit"] = limit
 
 
+def groups(aws: Aws, prefix: str) -> Iterator[str]:
+    """Names of the log groups that begin with a prefix."""
+    for group in aws.pages("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
+        yield group["logGroupName"]
+
+
+def delete_group(aws: Aws, name: str) -> None:
+    """Delete a log group; does nothing where there is none of this name."""
+    try:
+        aws.call("logs", "delete_log_group", logGroupName=name)
+    except AwsError as error:
+        if error.service_code != "ResourceNotFoundException":
+            raise
+
+
 def messages(aws: Aws, group: str, *, since: int, limit: int) -> list[str]:
     """Text of a group's first lines since a time (epoch ms), in one call. Raises AwsError."""
     answer = aws.call("logs", "filter_log_events", logGroupName=group, startTime=since, limit=limit)

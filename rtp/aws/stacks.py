@@ -1,11 +1,12 @@
-"""CloudFormation: what a stack is, what it promised, and what is happening to it."""
+"""CloudFormation: stacks, their resources and events, and the operations that need no change set."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.states import ResourceStatus, StackState
 from rtp.errors import AwsError, NotFoundError
 
 if TYPE_CHECKING:
@@ -14,8 +15,25 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-# A stack of which nothing has been deployed yet, or nothing is left.
-NEVER_WORKED = ("REVIEW_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED")
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A stack as CloudFormation describes it.
+
+    reason: of its state, where it failed. updated: its last update, or its creation.
+    protected: termination protection is on. has_triggers: alarms are watched during its updates.
+    """
+
+    id: str
+    name: str
+    state: StackState
+    reason: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    created: datetime | None = None
+    updated: datetime | None = None
+    protected: bool = False
+    has_triggers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +46,7 @@ class Event:
     logical_id: str
     physical_id: str
     resource_type: str
-    status: str
+    status: ResourceStatus
     reason: str
 
 
@@ -39,47 +57,36 @@ class Resource:
     logical_id: str
     physical_id: str
     resource_type: str
-    status: str
+    status: ResourceStatus
 
 
-def describe(aws: Aws, stack: str) -> dict[str, Any] | None:
-    """DescribeStacks' description by name or id, or None where there is no such stack."""
+def describe(aws: Aws, stack: str) -> Stack | None:
+    """A stack by its name or id; None where there is none, or where it is deleted."""
     try:
         found = aws.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"]
     except AwsError as error:
         if _missing(error):
             return None
         raise
-    return found[0] if found and found[0]["StackStatus"] != "DELETE_COMPLETE" else None
+    described = _stack(found[0]) if found else None
+    return None if described is None or described.state.gone else described
 
 
-def outputs(aws: Aws, stack: str) -> dict[str, str]:
+def outputs(aws: Aws, name: str) -> dict[str, str]:
     """The stack's outputs by key. Raises NotFoundError when it is not deployed."""
-    return outputs_of(deployed(aws, stack, describe(aws, stack)))
+    return deployed(aws, name, describe(aws, name)).outputs
 
 
-def deployed(aws: Aws, stack: str, found: dict[str, Any] | None) -> dict[str, Any]:
-    """The description of a stack that works or has worked. Raises NotFoundError for every other."""
-    if found is None or found["StackStatus"] in NEVER_WORKED:
-        raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
-    return found
+def deployed(aws: Aws, name: str, stack: Stack | None) -> Stack:
+    """The stack, where a deploy of it has succeeded. Raises NotFoundError otherwise."""
+    if stack is None or stack.state.never_worked:
+        raise NotFoundError(f"{name} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
+    return stack
 
 
-def tags_of(description: Mapping[str, Any]) -> dict[str, str]:
-    """Tags by key out of DescribeStacks' description."""
-    return {t["Key"]: t["Value"] for t in description.get("Tags", ())}
-
-
-def outputs_of(description: dict[str, Any]) -> dict[str, str]:
-    """Outputs by key out of DescribeStacks' description."""
-    return {o["OutputKey"]: o["OutputValue"] for o in description.get("Outputs", ())}
-
-
-def template_of(aws: Aws, description: dict[str, Any] | None) -> dict[str, Any]:
-    """The template of a stack that was described; empty where nothing has been deployed yet."""
-    if description is None or description["StackStatus"] == "REVIEW_IN_PROGRESS":
-        return {}
-    return template(aws, str(description["StackId"]))
+def template_of(aws: Aws, stack: Stack | None) -> dict[str, Any]:
+    """The template of a stack that was described; empty where it has none yet."""
+    return {} if stack is None or stack.state.in_review else template(aws, stack.id)
 
 
 def template(aws: Aws, stack: str) -> dict[str, Any]:
@@ -92,11 +99,16 @@ def template(aws: Aws, stack: str) -> dict[str, Any]:
 def resources(aws: Aws, stack: str) -> list[Resource]:
     """What the stack holds; without what it has deleted."""
     found = aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
-    return [
-        Resource(r["LogicalResourceId"], r.get("PhysicalResourceId", ""), r["ResourceType"], r["ResourceStatus"])
+    every = [
+        Resource(
+            r["LogicalResourceId"],
+            r.get("PhysicalResourceId", ""),
+            r["ResourceType"],
+            ResourceStatus(r["ResourceStatus"]),
+        )
         for r in found
-        if r["ResourceStatus"] != "DELETE_COMPLETE"
     ]
+    return [resource for resource in every if not resource.status.deleted]
 
 
 def last_event(aws: Aws, stack: str) -> str | None:
@@ -140,7 +152,7 @@ def refusals(aws: Aws, stack: str) -> list[Event]:
             logical_id=e.get("LogicalResourceId", ""),
             physical_id=e.get("PhysicalResourceId", ""),
             resource_type=e.get("ResourceType", ""),
-            status=str(e.get("ValidationName", "VALIDATION_FAILED")),
+            status=ResourceStatus(e.get("ValidationName", "VALIDATION_FAILED")),
             reason=e.get("ValidationStatusReason", ""),
         )
         for e in found
@@ -191,6 +203,21 @@ def _missing(error: AwsError) -> bool:
     return error.service_code == "ValidationError" and "does not exist" in error.message
 
 
+def _stack(d: dict[str, Any]) -> Stack:
+    return Stack(
+        id=str(d.get("StackId", "")),
+        name=str(d["StackName"]),
+        state=StackState.of(d["StackStatus"]),
+        reason=str(d.get("StackStatusReason") or ""),
+        tags={t["Key"]: t["Value"] for t in d.get("Tags", ())},
+        outputs={o["OutputKey"]: o["OutputValue"] for o in d.get("Outputs", ())},
+        created=d.get("CreationTime"),
+        updated=d.get("LastUpdatedTime") or d.get("CreationTime"),
+        protected=bool(d.get("EnableTerminationProtection")),
+        has_triggers=bool(d.get("RollbackConfiguration", {}).get("RollbackTriggers")),
+    )
+
+
 def _event(e: dict[str, Any]) -> Event:
     return Event(
         id=e["EventId"],
@@ -199,6 +226,6 @@ def _event(e: dict[str, Any]) -> Event:
         logical_id=e["LogicalResourceId"],
         physical_id=e.get("PhysicalResourceId", ""),
         resource_type=e.get("ResourceType", ""),
-        status=e.get("ResourceStatus", ""),
+        status=ResourceStatus(e.get("ResourceStatus", "")),
         reason=e.get("ResourceStatusReason", ""),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp import config
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment, Overrides
     from rtp.local.engine import Engine
     from rtp.terminal.output import Output
@@ -60,7 +61,7 @@ class Session:
         from rtp.ops.access import ownership
 
         ownership.check(self.guarded, self._stack, self.environment)
-        return stacks.outputs_of(stacks.deployed(self.guarded, self.environment.names.stack, self._stack))
+        return stacks.deployed(self.guarded, self.environment.names.stack, self._stack).outputs
 
     @cached_property
     def outputs_to_read(self) -> dict[str, str]:
@@ -71,18 +72,18 @@ class Session:
         owner = ownership.foreign(self.guarded, self._stack, self.environment)
         if owner is not None:
             self.out.warn(f"{ownership.said(self.environment, owner)}.")
-        return stacks.outputs_of(stacks.deployed(self.guarded, self.environment.names.stack, self._stack))
+        return stacks.deployed(self.guarded, self.environment.names.stack, self._stack).outputs
 
     def recheck(self) -> None:
         """Check again that the stack of `outputs` is there and ours, after a prompt. Raises as `outputs` does."""
         from rtp.aws import stacks
         from rtp.ops.access import ownership
 
-        found = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
-        ownership.recheck(self.guarded, self.environment, str(found["StackId"]))
+        stack = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
+        ownership.recheck(self.guarded, self.environment, stack.id)
 
     @cached_property
-    def _stack(self) -> dict[str, Any] | None:
+    def _stack(self) -> Stack | None:
         from rtp.aws import stacks
 
         return stacks.describe(self.guarded, self.environment.names.stack)

@@ -113,12 +113,11 @@ def stack(aws: Aws, environment: Environment) -> Check:
         return ok("stack", f"{name} is not deployed yet")
     if owner is not None:
         return fail("stack", f"{ownership.said(environment, owner)}.", ownership.FIX)
-    status = str(found["StackStatus"])
-    if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-        return warn("stack", f"{name} is {status}.", "`rtp deploy` waits for it.")
-    if status.endswith("FAILED") or status == "ROLLBACK_COMPLETE":
-        return warn("stack", f"{name} is {status}.", "`rtp deploy` explains it and fixes it with your consent.")
-    return ok("stack", f"{name} is {status}")
+    if found.state.busy:
+        return warn("stack", f"{name} is {found.state}.", "`rtp deploy` waits for it.")
+    if found.state.failed or found.state.delete_only:
+        return warn("stack", f"{name} is {found.state}.", "`rtp deploy` explains it and fixes it with your consent.")
+    return ok("stack", f"{name} is {found.state}")
 
 
 def _unknown(name: str, error: RtpError) -> Check | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.aws.resource_types import TYPES
 from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE, EMPTY_TAG
 from rtp.ops.stack.compare.changes import is_guarded
 from rtp.runtime import emptier
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Change = Callable[[Template], object]
 
 pytestmark = pytest.mark.xdist_group("infra")
-HOLDS_DATA = ("KMS::Key", "S3::Bucket", "DynamoDB::Table", "SQS::Queue", "Logs::LogGroup")
+HOLDS_DATA = [known.type.removeprefix("AWS::") for known in TYPES.values() if known.holds_data]
 
 
 def data_is_retained_where_protected(t: Template) -> bool:

@@ -26,6 +26,6 @@ def test_worker(number):
 
 def test_a_group_stays_in_one_worker(tmp_path: Path) -> None:
     (tmp_path / "test_group.py").write_text(_MODULE)
-    command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir", tmp_path]
-    subprocess.run([sys.executable, *command, tmp_path], check=True, capture_output=True)
+    command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir"]
+    subprocess.run([sys.executable, *command, tmp_path, tmp_path], check=True, capture_output=True)
     assert len(list(tmp_path.glob("worker-*"))) == 1

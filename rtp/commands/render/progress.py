@@ -156,7 +156,7 @@ class Progress:
         self._draw()
 
     def _event(self, event: s.Event) -> None:
-        ended = not event.status.endswith("_IN_PROGRESS")
+        ended = not event.status.busy
         with self._lock:
             self._counted = (event.done, event.total)
             if ended:
@@ -165,7 +165,7 @@ class Progress:
                 began = self._open.get(event.logical_id, (event, time.monotonic()))[1]
                 self._open[event.logical_id] = (event, began)
         if self._out.animated:
-            if event.status.endswith("_FAILED"):
+            if event.status.failed:
                 self._out.say(event_line(event))
         elif ended and not self._out.json:
             self._spoke = time.monotonic()
@@ -216,7 +216,7 @@ class Progress:
 
 def event_line(event: s.Event) -> Line:
     """One resource's step."""
-    style = Style.BAD if event.status.endswith("_FAILED") else Style.GOOD
+    style = Style.BAD if event.status.failed else Style.GOOD
     return line(
         dim(f"{min(event.done, event.total):>3}/{event.total}  "),
         Text(f"{event.status:<16}", style),

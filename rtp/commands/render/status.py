@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rtp.aws.states import StackState
 from rtp.text import times
 from rtp.text.elements import (
     Cell,
@@ -50,7 +51,7 @@ def elements(status: Status, *, now: int) -> list[Element]:
 
 def _head(status: Status) -> Line:
     stack = status.stack
-    fine = stack.state.endswith("_COMPLETE") and "ROLLBACK" not in stack.state
+    fine = StackState.of(stack.state).succeeded
     how = good("healthy") if status.healthy else bad("not healthy")
     return line(strong(stack.name), "  ", how, "  ", Text(stack.state, Style.DIM if fine else Style.WARN))
 
@@ -59,8 +60,12 @@ def _deployed(status: Status, now: int) -> Line:
     stack = status.stack
     parts: list[Text | str] = []
     if stack.deployed:
-        at = times.parse_when(stack.deployed)
-        parts += [dim(f"{_ended(stack.state)} "), times.stamp(at), dim(f" ({times.ago(at, now=now)} ago)")]
+        at, ended = times.parse_when(stack.deployed), _ended(StackState.of(stack.state))
+        parts += [
+            dim(f"{ended} "),
+            times.stamp(at),
+            dim(f" ({times.ago(at, now=now)} ago)"),
+        ]
     if stack.deployed_by:
         parts += [dim(" by "), stack.deployed_by]
     if stack.version:
@@ -68,11 +73,11 @@ def _deployed(status: Status, now: int) -> Line:
     return line(*parts)
 
 
-def _ended(state: str) -> str:
+def _ended(state: StackState) -> str:
     """How the last deploy ended; of a first one that failed nothing is deployed."""
-    if state in ("CREATE_FAILED", "ROLLBACK_FAILED"):
+    if state.never_worked and state.failed:
         return "failed"
-    return "rolled back" if state.startswith("ROLLBACK_") else "deployed"
+    return "rolled back" if state.never_worked and state.rolled_back else "deployed"
 
 
 def _queues(status: Status) -> Table:

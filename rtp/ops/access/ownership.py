@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp.aws import changesets, inventory, stacks
 from rtp.contract import Tag
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment
 
 FIX = (
@@ -47,19 +48,19 @@ def own(environment: Environment) -> Owner:
     return Owner(environment.project, environment.name)
 
 
-def foreign(aws: Aws, found: Mapping[str, Any] | None, environment: Environment) -> Owner | None:
-    """The owner of a stack that was described, where that is not this environment; else None.
+def foreign(aws: Aws, stack: Stack | None, environment: Environment) -> Owner | None:
+    """The owner of a stack, where that is not this environment; else None.
 
     A stack in review has no tags of its own yet: the change sets prepared for it have them. One without any change
     set holds nothing and is nobody's.
     """
-    if found is None:
+    if stack is None:
         return None
-    ours, owner = own(environment), named(stacks.tags_of(found))
+    ours, owner = own(environment), named(stack.tags)
     if owner == ours:
         return None
-    if found["StackStatus"] == "REVIEW_IN_PROGRESS" and owner == NOBODY:
-        owners = [named(tags) for tags in changesets.tags(aws, str(found["StackName"]))]
+    if stack.state.in_review and owner == NOBODY:
+        owners = [named(tags) for tags in changesets.tags(aws, stack.name)]
         return next((each for each in owners if each != ours), None)
     return owner
 
@@ -82,13 +83,13 @@ def take_over(environment: Environment, owner: Owner) -> Question:
     return Question(f"Take over {environment.names.stack}?", about, environment.names.stack)
 
 
-def check(aws: Aws, found: Mapping[str, Any] | None, environment: Environment, *, taken: Owner | None = None) -> None:
-    """Raises RefusedError where a stack that was described is another's. None, no stack at all, passes.
+def check(aws: Aws, stack: Stack | None, environment: Environment, *, taken: Owner | None = None) -> None:
+    """Raises RefusedError where a stack is another's. None, no stack at all, passes.
 
     Everything that acts on a stack calls this, with the description that it then acts on.
     taken: the former owner whose stack this deploy was allowed to take over.
     """
-    owner = foreign(aws, found, environment)
+    owner = foreign(aws, stack, environment)
     if owner is not None and owner != taken:
         raise _refusal(environment, owner, "Nothing was changed.")
 
@@ -98,20 +99,20 @@ def recheck(aws: Aws, environment: Environment, stack_id: str, *, taken: Owner |
 
     Raises also where it is gone, and where another stack has its name now.
     """
-    stack = environment.names.stack
-    found = stacks.describe(aws, stack)
-    if found is None:
+    name = environment.names.stack
+    stack = stacks.describe(aws, name)
+    if stack is None:
         raise NotFoundError(
-            f"{stack} was deleted during this command, which stopped there.",
+            f"{name} was deleted during this command, which stopped there.",
             hint="Run `rtp status`.",
             code="not-deployed",
         )
-    owner = foreign(aws, found, environment)
+    owner = foreign(aws, stack, environment)
     if owner is not None and owner != taken:
         raise _refusal(environment, owner, "It changed hands during this command, which stopped there.")
-    if found["StackId"] != stack_id:
+    if stack.id != stack_id:
         raise RefusedError(
-            f"{stack} was deleted and created again during this command, which stopped there.",
+            f"{name} was deleted and created again during this command, which stopped there.",
             hint="Run `rtp status`, then repeat the command.",
             code="stack-replaced",
         )

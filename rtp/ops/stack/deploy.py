@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
 from rtp.ops import files
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.operation import Operation
     from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Step
-
-WORKING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 
 
 def deploy(
@@ -49,9 +48,9 @@ def deploy(
         yield from (Warn(text) for text in prepared.warnings)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
-        if stack is not None and stack["StackStatus"] not in (*WORKING, "REVIEW_IN_PROGRESS"):
+        if stack is not None and not (stack.state.usable or stack.state.in_review):
             if options.dry_run:  # the CDK CLI would delete a stack that never worked
-                yield Warn(f"{target.name} is {stack['StackStatus']}; a deploy has to repair that first.")
+                yield Warn(f"{target.name} is {stack.state}; a deploy has to repair that first.")
                 yield Result("dry-run", target.name, operation.elapsed_s)
                 return
             yield from _repair(target, stack, built, options, operation)
@@ -59,10 +58,10 @@ def deploy(
         yield from _bring(target, stack, built, options, operation)
 
 
-def _described(target: Target, options: Options, operation: Operation) -> tuple[Target, dict[str, Any] | None]:
+def _described(target: Target, options: Options, operation: Operation) -> tuple[Target, Stack | None]:
     """The stack as it is now, and the target that names it: ours, or taken over with consent. Raises RefusedError."""
     stack = stacks.describe(target.aws, target.name)
-    target = replace(target, stack_id=str(stack["StackId"]) if stack else "")
+    target = replace(target, stack_id=stack.id if stack else "")
     owner = ownership.foreign(target.aws, stack, target.environment)
     if owner is not None and target.former_owner is None and options.take_over:
         target = replace(target, former_owner=owner)
@@ -71,9 +70,7 @@ def _described(target: Target, options: Options, operation: Operation) -> tuple[
     return target, stack
 
 
-def _repair(
-    target: Target, stack: dict[str, Any], built: Assembly, options: Options, operation: Operation
-) -> Iterator[Step]:
+def _repair(target: Target, stack: Stack, built: Assembly, options: Options, operation: Operation) -> Iterator[Step]:
     yield from repair.repair(
         target,
         operation,
@@ -84,7 +81,7 @@ def _repair(
 
 
 def _bring(
-    target: Target, stack: dict[str, Any] | None, built: Assembly, options: Options, operation: Operation
+    target: Target, stack: Stack | None, built: Assembly, options: Options, operation: Operation
 ) -> Iterator[Step]:
     """Bring the stack from its template to the new one, the shortest way.
 
@@ -92,9 +89,9 @@ def _bring(
     """
     dry_run, old = options.dry_run, stacks.template_of(target.aws, stack)
     manifest = assembly.manifest(built.path, target.name)
-    working = stack is not None and stack["StackStatus"] in WORKING
-    if stack is not None and stack["StackStatus"] != "REVIEW_IN_PROGRESS":
-        yield from emptier.check_removal(target, stack, old, built.template, working=working, dry_run=dry_run)
+    working = stack is not None and stack.state.usable
+    if stack is not None and not stack.state.in_review:
+        yield from emptier.check_removal(target, stack, old, built.template, dry_run=dry_run)
     if dry_run and working:
         diverged = hotswap.diverged(hotswap.running(target), old, built, target.paths)
         yield from (Warn(d.said) for d in diverged)
@@ -122,7 +119,7 @@ def _bring(
         change_set = publish.code_alone(target, built, changes, manifest.tags)
     if change_set is None:
         change_set = publish.with_cdk(target, built, triggers)
-    protected = bool(stack and stack.get("EnableTerminationProtection"))
+    protected = stack is not None and stack.protected
     if change_set.empty and not dry_run:
         protected = manifest.termination_protection  # which may be all that was to change
     target = replace(target, stack_id=change_set.stack_id)

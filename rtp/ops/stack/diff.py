@@ -22,6 +22,7 @@ from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment
     from rtp.ops.access.ownership import Owner
     from rtp.ops.stack.code.hotswap import Divergence
@@ -97,7 +98,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
         diverged = hotswap.diverged(running.result(), old, built, paths)
     wanted = assembly.manifest(built.path, stack).tags
-    tags = stacks.tags_of(found) if found else wanted
+    tags = found.tags if found else wanted
     new = built.template
     return Diff(
         stack,
@@ -142,10 +143,10 @@ def _named(drift: Drift, paths: dict[str, str]) -> Drift:
     return Drift(drift.logical_id, path, drift.resource_type, drift.status, drift.properties)
 
 
-def _deployed(aws: Aws, environment: Environment) -> tuple[dict[str, Any] | None, dict[str, Any], Owner | None]:
-    """Description and template of a stack that works or has worked; and its owner where that is another."""
-    found = stacks.describe(aws, environment.names.stack)
-    foreign = ownership.foreign(aws, found, environment)
-    if found is None or found["StackStatus"] in stacks.NEVER_WORKED:
+def _deployed(aws: Aws, environment: Environment) -> tuple[Stack | None, dict[str, Any], Owner | None]:
+    """A stack that works or has worked, with its template; and its owner where that is another."""
+    stack = stacks.describe(aws, environment.names.stack)
+    foreign = ownership.foreign(aws, stack, environment)
+    if stack is None or stack.state.never_worked:
         return None, {}, foreign
-    return found, stacks.template_of(aws, found), foreign
+    return stack, stacks.template_of(aws, stack), foreign

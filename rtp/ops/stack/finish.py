@@ -28,7 +28,7 @@ def finish(target: Target, options: Options, operation: Operation, status: str, 
     """
     aws, environment = target.aws, target.environment
     stack = stacks.describe(aws, target.name)
-    outputs = api.reachable(stacks.outputs_of(stack), aws) if stack else {}
+    outputs = api.reachable(stack.outputs, aws) if stack else {}
     if Output.KEY_ARN in outputs and not options.dry_run:
         yield from hotswap.ensure_enabled(aws, queue_arn(outputs, environment.names.queue))
         yield from intake.reopened(aws, outputs, environment.settings)

@@ -10,6 +10,8 @@ from rtp.ops.stack.compare.approval import Plan
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from rtp.aws.states import ResourceStatus
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -41,7 +43,7 @@ class Event:
     path: str
     resource_type: str
     physical_id: str
-    status: str
+    status: ResourceStatus
     reason: str
     done: int
     total: int

@@ -52,7 +52,7 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         _discard(target, update)
         yield from finish(target, options, operation, "unchanged")
         return
-    new = before is None or before["StackStatus"] == "REVIEW_IN_PROGRESS"
+    new = before is None or before.state.in_review
     plan = approval.plan(target.name, update.old, update.built.template, target.paths, change_set, create=new)
     yield plan
     if options.dry_run:
@@ -127,9 +127,9 @@ def _discard(target: Target, update: Update) -> None:
     owner = ownership.foreign(aws, stack, target.environment)
     if stack is None or (owner is not None and owner != target.former_owner):
         return
-    empty = stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+    empty = stack.state.in_review
     protect = update.protected and not empty
-    if bool(stack.get("EnableTerminationProtection")) != protect:
+    if stack.protected != protect:
         stacks.protect(aws, stack_id, on=protect)
     if empty:
         stacks.delete(aws, stack_id)

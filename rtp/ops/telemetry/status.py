@@ -66,16 +66,16 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
     now = times.now_ms() if now is None else now
     names = environment.names
     found = stacks.describe(aws, names.stack)
-    if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS":
+    if found is None or found.state.in_review:
         raise NotFoundError(
             f"{names.stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed"
         )
-    outputs = stacks.outputs_of(found)
+    outputs = found.outputs
     answers = together(_questions(aws, environment, outputs, now))
     good: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
     queues: dict[str, Queue] = {part: good[part] for part in ("queue", "dlq") if part in good}
-    stack = parts.stack(found, outputs, by=good.get("last deploy"))
+    stack = parts.stack(found, by=good.get("last deploy"))
     owner = ownership.foreign(aws, found, environment)
     problems = [ownership.said(environment, owner)] if owner is not None else []
     problems += parts.problems(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import metrics, queues, records, stacks, trail
 from rtp.aws.metrics import Series
+from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
 from rtp.runtime import wire
 from rtp.text import times
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 HOUR_S = 3600
 DEAD_WINDOW_MS = 14 * 86_400_000  # as long as the dead-letter queue keeps a message
 DEAD_MOST = 1_000
-_FINE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _LOW_QUOTA = 0.05
 _WORDS = (
     ("Threshold Crossed: ", ""),
@@ -96,20 +96,18 @@ class LastHour:
     throttles: int
 
 
-def stack(found: Mapping[str, Any], outputs: Mapping[str, str], *, by: str | None) -> Stack:
-    """Out of DescribeStacks' description."""
-    created = found.get("CreationTime")
-    tags = stacks.tags_of(found)
+def stack(described: stacks.Stack, *, by: str | None) -> Stack:
+    """The stack, and who deployed it last."""
     return Stack(
-        name=str(found["StackName"]),
-        project=tags.get(Tag.PROJECT),
-        environment=tags.get(Tag.ENVIRONMENT),
-        state=str(found["StackStatus"]),
-        reason=str(found.get("StackStatusReason") or ""),
-        created=_iso(created),
-        deployed=_iso(found.get("LastUpdatedTime") or created),
+        name=described.name,
+        project=described.tags.get(Tag.PROJECT),
+        environment=described.tags.get(Tag.ENVIRONMENT),
+        state=str(described.state),
+        reason=described.reason,
+        created=_iso(described.created),
+        deployed=_iso(described.updated),
         deployed_by=by,
-        version=outputs.get(Output.VERSION),
+        version=described.outputs.get(Output.VERSION),
     )
 
 
@@ -190,9 +188,9 @@ def problems(
 ) -> list[str]:
     """What is wrong, the cause before its effects, each with the command that tells more."""
     found = []
-    if stack.state not in _FINE:
-        busy = stack.state.endswith("_IN_PROGRESS")
-        found.append(f"the stack is {stack.state}" + ("" if busy else "; `rtp deploy` explains and fixes it"))
+    state = StackState.of(stack.state)
+    if not state.usable:
+        found.append(f"the stack is {state}" + ("" if state.busy else "; `rtp deploy` explains and fixes it"))
     for function in functions or ():
         if function.state not in ("Active", "Inactive", ""):
             found.append(f"{function.name} is {function.state}: {function.reason}".rstrip(": "))

@@ -39,10 +39,10 @@ def by_hand(project: Project, change: Any) -> None:
     change(changed["Resources"])
     changesets.update_now(project.aws, STACK, json.dumps(changed))
     deadline = time.monotonic() + 30
-    while (found := stacks.describe(project.aws, STACK)) and found["StackStatus"] == "UPDATE_IN_PROGRESS":
+    while (found := stacks.describe(project.aws, STACK)) and found.state.busy:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert found and found["StackStatus"] == "UPDATE_COMPLETE", found
+    assert found and str(found.state) == "UPDATE_COMPLETE", found
 
 
 def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:

@@ -116,8 +116,8 @@ def settled(aws: Aws) -> str:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         found = stacks.describe(aws, STACK)
-        if found is None or not str(found["StackStatus"]).endswith("_IN_PROGRESS"):
-            return str(found["StackStatus"]) if found else ""
+        if found is None or not found.state.busy:
+            return str(found.state) if found else ""
         time.sleep(0.1)
     raise AssertionError("the stack has not settled")
 

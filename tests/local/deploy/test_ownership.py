@@ -54,7 +54,7 @@ def seen(aws: Aws) -> dict[str, Any]:
     """What one could change of a stack, its functions and its queues."""
     found = stacks.describe(aws, STACK)
     assert found is not None
-    outputs = stacks.outputs_of(found)
+    outputs = found.outputs
     both = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
     queues = [
         aws.call("sqs", "get_queue_attributes", QueueUrl=outputs[q], AttributeNames=list(both))["Attributes"]
@@ -63,7 +63,7 @@ def seen(aws: Aws) -> dict[str, Any]:
     functions = [updates.describe(aws, outputs[f]) for f in (Output.PROCESSOR, Output.WORKER)]
     objects = aws.call("s3", "list_object_versions", Bucket=outputs[Output.BUCKET]).get("Versions", [])
     return {
-        "stack": {k: found[k] for k in ("StackId", "StackStatus", "Tags", "EnableTerminationProtection")},
+        "stack": {"id": found.id, "state": found.state, "tags": found.tags, "protected": found.protected},
         "template": stacks.template(aws, STACK),
         "change sets": list(changesets.tags(aws, STACK)),
         "functions": functions,
@@ -170,7 +170,7 @@ def test_who_only_reads_is_told_whose_it_is(pipeline: Project, other: Project) -
 
 
 def test_a_renamed_project_takes_its_stack_over(pipeline: Project, other: Project) -> None:
-    before, stack_id = code(pipeline), seen(pipeline.aws)["stack"]["StackId"]
+    before, stack_id = code(pipeline), seen(pipeline.aws)["stack"]["id"]
     try:
         # When nothing but the name is typed wrongly / Then nothing is changed
         exit_code, text = converse(
@@ -185,8 +185,8 @@ def test_a_renamed_project_takes_its_stack_over(pipeline: Project, other: Projec
         # Then the stack runs the other code, has the other tags, and is the same one
         assert exit_code == 0, text
         now = seen(pipeline.aws)
-        assert code(pipeline) != before and now["stack"]["StackId"] == stack_id
-        assert {t["Key"]: t["Value"] for t in now["stack"]["Tags"]}.items() >= {
+        assert code(pipeline) != before and now["stack"]["id"] == stack_id
+        assert now["stack"]["tags"].items() >= {
             "Project": "realtime", "Environment": "processor-local",
         }.items()  # fmt: skip
         # And its project works with it, while the former one is refused
@@ -263,7 +263,7 @@ def test_another_projects_wreck_is_not_cleared_away(project: Project) -> None:
         else:
             assert created(aws, HANGING, tags, **more) == status
         before = stacks.describe(aws, STACK)
-        assert before is not None and before["StackStatus"] == status
+        assert before is not None and str(before.state) == status
         for args in (("deploy", "--yes"), ("destroy", "--yes")):
             # When it is deployed over or destroyed, without any question / Then it is refused
             done = project.rtp(*args, "--json", ok=False)

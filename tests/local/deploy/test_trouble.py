@@ -34,8 +34,8 @@ def settled(aws: Aws) -> str:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         found = stacks.describe(aws, STACK)
-        if found is None or not str(found["StackStatus"]).endswith("_IN_PROGRESS"):
-            return str(found["StackStatus"]) if found else ""
+        if found is None or not found.state.busy:
+            return str(found.state) if found else ""
         time.sleep(0.05)
     raise AssertionError("the stack has not settled")
 
@@ -175,7 +175,7 @@ EMPTY: dict[str, Any] = {"Resources": {"Handle": {"Type": "AWS::CloudFormation::
 def protected(aws: Aws) -> bool:
     found = stacks.describe(aws, STACK)
     assert found is not None
-    return bool(found["EnableTerminationProtection"])
+    return found.protected
 
 
 def custom(value: str) -> dict[str, Any]:

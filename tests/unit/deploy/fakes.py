@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from rtp.aws.stacks import Resource, Stack
+from rtp.aws.states import ResourceStatus, StackState
 from rtp.errors import AwsError
 
 STACK = "shop-dev"
@@ -18,6 +20,19 @@ Answer = Callable[..., Any]
 def tags(project: str, environment: str) -> list[dict[str, str]]:
     """Of a stack, as CloudFormation has them."""
     return [{"Key": "Project", "Value": project}, {"Key": "Environment", "Value": environment}]
+
+
+def stack(
+    status: str = "CREATE_COMPLETE", given: list[dict[str, str]] | None = None, *, protected: bool = False
+) -> Stack:
+    """The stack as it is described, with these tags."""
+    by_key = {t["Key"]: t["Value"] for t in given or ()}
+    return Stack(STACK_ID, STACK, StackState.of(status), tags=by_key, protected=protected)
+
+
+def resource(logical_id: str, physical_id: str, resource_type: str, status: str = "CREATE_COMPLETE") -> Resource:
+    """A resource of the stack."""
+    return Resource(logical_id, physical_id, resource_type, ResourceStatus(status))
 
 
 @dataclass
@@ -135,11 +150,15 @@ class Cloud:
         """Objects that nobody has deleted."""
         return self.buckets[bucket] - sum(count for name, count in self._deleted if name == bucket)
 
+    def description(self) -> dict[str, Any]:
+        """As DescribeStacks has it."""
+        found = {"StackName": STACK, "StackId": self.id, "StackStatus": self.status, "Tags": self.tags}
+        return found | {"EnableTerminationProtection": self.protected}
+
     def _describe(self, **_: Any) -> dict[str, Any]:
         if not self.status:
             raise AwsError(f"Stack with id {STACK} does not exist", service_code="ValidationError")
-        found = {"StackName": STACK, "StackId": self.id, "StackStatus": self.status, "Tags": self.tags}
-        return {"Stacks": [found | {"EnableTerminationProtection": self.protected}]}
+        return {"Stacks": [self.description()]}
 
 
 def no_sleep(_seconds: float) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws.stacks import Resource
 from rtp.config import Environment
 from rtp.errors import AwsError, ExitCode, RefusedError
 from rtp.ops.stack.apply import emptier
@@ -16,8 +15,11 @@ from rtp.ops.stack.compare import approval
 from rtp.ops.stack.operation import Target
 from rtp.ops.stack.steps import Warn
 from rtp.ops.stack.teardown import retain
-from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
+from tests.unit.deploy.fakes import STACK, FakeAws, resource, stack
 from tests.unit.deploy.test_changes import GUARDED, OLD, TABLE, template
+
+if TYPE_CHECKING:
+    from rtp.aws.stacks import Resource
 
 ENV = Environment(name="dev", project="shop", root=Path())
 OLD_HANDLER, NEW_HANDLER = "rtp.runtime.emptier.handler", "rtp.runtime.emptier.guarded_handler"
@@ -27,10 +29,6 @@ EMPTIED = {
     "ResourceType": "Custom::EmptyBuckets",
     "ResourceStatus": "CREATE_COMPLETE",
 }
-
-
-def found(status: str = "UPDATE_COMPLETE") -> dict[str, Any]:
-    return {"StackName": STACK, "StackId": STACK_ID, "StackStatus": status}
 
 
 def aws(handler: str | AwsError | None, *, resources: tuple[dict[str, str], ...] = (EMPTIED,)) -> Any:
@@ -61,7 +59,7 @@ def aws(handler: str | AwsError | None, *, resources: tuple[dict[str, str], ...]
 
 def check(account: Any, old: dict[str, Any], new: dict[str, Any], *, working: bool = True) -> None:
     status = "UPDATE_COMPLETE" if working else "UPDATE_FAILED"
-    emptier.check_removal(Target(account, ENV), found(status), old, new, working=working)
+    emptier.check_removal(Target(account, ENV), stack(status), old, new)
 
 
 def test_a_deploy_that_would_remove_an_old_emptier_is_refused_with_the_way_there() -> None:
@@ -134,7 +132,7 @@ def built(tmp_path: Path) -> Assembly:
 def test_before_a_rollback_an_old_emptier_gets_new_code(built: Assembly) -> None:
     # Given an update that has added an old emptier / When it is to be rolled back
     account = aws(OLD_HANDLER)
-    steps = list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_FAILED"), built))
+    steps = list(emptier.replace_before_rollback(Target(account, ENV), stack("UPDATE_FAILED"), built))
     # Then the function has the new code before it is called by its new name, and the operator is told
     changes = [(name, asked) for name, asked in account.asked if name.startswith("update_")]
     assert changes == [
@@ -143,14 +141,14 @@ def test_before_a_rollback_an_old_emptier_gets_new_code(built: Assembly) -> None
     ]
     assert isinstance(steps[0], Warn) and "shop-dev-emptier" in steps[0].message
     # When it is asked for again / Then there is nothing to do
-    assert list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_FAILED"), built)) == []
+    assert list(emptier.replace_before_rollback(Target(account, ENV), stack("UPDATE_FAILED"), built)) == []
 
 
 @pytest.mark.parametrize(
     "account", [aws(NEW_HANDLER), aws(None), aws(OLD_HANDLER, resources=())], ids=["new", "gone", "none"]
 )
 def test_before_a_rollback_nothing_else_is_changed(account: Any, built: Assembly) -> None:
-    assert list(emptier.replace_before_rollback(Target(account, ENV), found("UPDATE_ROLLBACK_FAILED"), built)) == []
+    assert list(emptier.replace_before_rollback(Target(account, ENV), stack("UPDATE_ROLLBACK_FAILED"), built)) == []
     assert not [name for name in account.operations() if name.startswith("update_")]
 
 
@@ -166,7 +164,7 @@ def test_the_removal_of_a_foreign_custom_resource_is_asked_about() -> None:
 def test_data_that_the_template_does_not_have_cannot_be_kept() -> None:
     # Given an unfinished update that has added a bucket and what empties it
     def of(name: str, kind: str) -> Resource:
-        return Resource(name, name, kind, "CREATE_COMPLETE")
+        return resource(name, name, kind)
 
     resources = [
         of("T", "AWS::DynamoDB::Table"),
@@ -175,6 +173,6 @@ def test_data_that_the_template_does_not_have_cannot_be_kept() -> None:
     ]
     # When the data is to be kept / Then the destroy is refused
     with pytest.raises(RefusedError, match="Emptied") as caught:
-        retain.check(found("UPDATE_FAILED"), resources, frozenset({"T"}))
+        retain.check(stack("UPDATE_FAILED"), resources, frozenset({"T"}))
     assert "nothing was deleted" in caught.value.message
-    retain.check(found("UPDATE_FAILED"), resources, frozenset({"T", "Emptied"}))
+    retain.check(stack("UPDATE_FAILED"), resources, frozenset({"T", "Emptied"}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rtp.aws.states import StackState
 from rtp.config import Environment
 from rtp.ops.stack.apply import causes, execute
 from rtp.ops.stack.apply.follow import Follower, Outcome
@@ -50,7 +51,7 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
     # When it is followed
     list(follower.events())
     # Then its end is the rollback's
-    assert follower.outcome.status == "ROLLBACK_COMPLETE"
+    assert str(follower.outcome.state) == "ROLLBACK_COMPLETE"
     assert [f.logical_id for f in follower.outcome.failures] == ["Queue"]
 
 
@@ -70,7 +71,7 @@ def test_an_operation_of_somebody_else_is_followed_to_its_end_even_when_it_is_ov
     cloud.event(STACK, "UPDATE_COMPLETE")
     follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
     list(follower.joined())
-    assert follower.outcome.status == "UPDATE_COMPLETE"
+    assert str(follower.outcome.state) == "UPDATE_COMPLETE"
 
 
 def test_steps_have_paths_and_counts() -> None:
@@ -154,7 +155,7 @@ def test_the_error_names_cause_state_and_next_command() -> None:
     cloud = Cloud()
     cloud.event("T", "CREATE_FAILED", "Table already exists: t", "AWS::DynamoDB::Table")
     cloud.event(STACK, "ROLLBACK_COMPLETE")
-    error = execute.failure(STACK, "created", Outcome("ROLLBACK_COMPLETE", cause=failing(cloud)))
+    error = execute.failure(STACK, "created", Outcome(StackState.of("ROLLBACK_COMPLETE"), cause=failing(cloud)))
     assert error.message == (
         "shop-dev was not created: Storage/Table (rtp/infra/storage.py) failed: Table already exists: t. "
         "It is now ROLLBACK_COMPLETE."

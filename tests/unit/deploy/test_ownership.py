@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws.stacks import Resource
+from rtp.aws import resource_types
+from rtp.aws.resource_types import BUCKET
 from rtp.commands import consent
 from rtp.commands.consent import Approval, Impact
 from rtp.commands.session import Session
@@ -17,11 +18,11 @@ from rtp.ops.access import ownership
 from rtp.ops.access.ownership import NOBODY, Owner
 from rtp.ops.stack import repair
 from rtp.ops.stack.operation import Operation, Target
-from rtp.ops.stack.teardown import inventory, proof
+from rtp.ops.stack.teardown import proof
 from rtp.ops.stack.teardown.destroy import Options, destroy
-from rtp.ops.stack.teardown.empty import BUCKET, remove
+from rtp.ops.stack.teardown.empty import remove
 from rtp.terminal.output import Output
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, tags
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, resource, stack, tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +34,6 @@ GONE = [[(STACK, "DELETE_COMPLETE", "")]]
 
 def environment(root: Path, **more: Any) -> Environment:
     return Environment(name="dev", project="shop", root=root, endpoint_url="http://127.0.0.1:1", **more)
-
-
-def described(given: list[dict[str, str]], status: str = "CREATE_COMPLETE") -> dict[str, Any]:
-    return {"StackName": STACK, "StackId": STACK_ID, "StackStatus": status, "Tags": given}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +57,7 @@ def test_both_tags_must_be_exactly_ours(
     tmp_path: Path, given: list[dict[str, str]], owner: Owner | None, status: str
 ) -> None:
     aws: Any = FakeAws()
-    env, found = environment(tmp_path), described(given, status)
+    env, found = environment(tmp_path), stack(status, given)
     assert ownership.foreign(aws, found, env) == owner
     if owner is None:
         ownership.check(aws, found, env)
@@ -111,11 +108,11 @@ def test_a_stack_in_review_is_whose_change_set_is_in_it(
         }
     )
     # Then those say whose it is
-    found = described([], "REVIEW_IN_PROGRESS")
+    found = stack("REVIEW_IN_PROGRESS")
     assert ownership.foreign(aws, found, environment(tmp_path)) == owner
     # And where CloudFormation shows tags already, they do
     aws.answers.clear()
-    assert ownership.foreign(aws, described(tags("a", "b"), "REVIEW_IN_PROGRESS"), environment(tmp_path))
+    assert ownership.foreign(aws, stack("REVIEW_IN_PROGRESS", tags("a", "b")), environment(tmp_path))
 
 
 def test_a_change_set_that_may_not_be_read_stops_the_command(tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_a_change_set_that_may_not_be_read_stops_the_command(tmp_path: Path) -> 
 
     aws: Any = FakeAws({"list_change_sets": denied})
     with pytest.raises(AwsError):
-        ownership.check(aws, described([], "REVIEW_IN_PROGRESS"), environment(tmp_path))
+        ownership.check(aws, stack("REVIEW_IN_PROGRESS"), environment(tmp_path))
 
 
 def gone(cloud: Cloud) -> None:
@@ -168,7 +165,8 @@ def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_pat
     looks = iter([tags("shop", "dev"), tags("shop", "dev"), tags("shop-de", "v")])
 
     def describe(**_: Any) -> Any:
-        found = described(next(looks), cloud.status)
+        cloud.tags = next(looks)
+        found = cloud.description()
         cloud.event(STACK, "CREATE_COMPLETE")
         return {"Stacks": [found]}
 
@@ -194,7 +192,7 @@ def test_what_deletes_looks_again_before_each_try(tmp_path: Path) -> None:
     aws: Any = cloud.aws(delete_stack=delete)
     target = Target(aws, environment(tmp_path), STACK_ID)
     with pytest.raises(RefusedError, match="changed hands"):
-        rows = [Resource("B", "b", BUCKET, "CREATE_COMPLETE")]
+        rows = [resource("B", "b", BUCKET)]
         list(remove(target, Operation(), rows, frozenset(), protected=False))
     # Then it is not emptied a second time
     assert cloud.left("b") == 0 and aws.operations().count("delete_objects") == 1
@@ -210,9 +208,9 @@ def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp
         taken(cloud)
 
     with pytest.raises(RefusedError):
-        stack = described(cloud.tags, cloud.status)
+        current = stack(cloud.status, cloud.tags)
         target, operation = Target(aws, env, STACK_ID), Operation(agreed)
-        list(repair.repair(target, operation, stack, rollback=True, before_rollback=lambda _: iter(())))
+        list(repair.repair(target, operation, current, rollback=True, before_rollback=lambda _: iter(())))
     assert "delete_stack" not in aws.operations()
 
 
@@ -369,7 +367,7 @@ def test_a_log_group_that_came_back_is_deleted_only_where_it_is_ours(
     tmp_path: Path, own: list[dict[str, str]], denied: bool, deleted: list[str], left: list[str]
 ) -> None:
     account = Account({GROUP + WORKER: own}, denied=denied)
-    rows = [Resource("Logs", WORKER, inventory.LOG_GROUP, "DELETE_COMPLETE")]
+    rows = [resource("Logs", WORKER, resource_types.LOG_GROUP, "DELETE_COMPLETE")]
     found = proof.prove(Target(account.aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
     assert account.deleted == deleted
     assert [i.name for i in found.left] == left and found.clean

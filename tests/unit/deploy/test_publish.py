@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from rtp.ops.stack.code import watch
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.operation import Target
-from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws
+from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,7 +182,7 @@ def test_cloudformation_watches_at_most_five_alarms_that_have_not_fired_already(
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": rows}})
     # When an update of a protected environment is to be watched for a minute and a half
     env = environment(tmp_path, protected=True)
-    found = rollback.triggers(Target(aws, env), {"StackName": STACK}, 90)
+    found = rollback.triggers(Target(aws, env), stack(), 90)
     # Then the quiet ones are, for whole minutes
     assert len(ROLLBACK_ALARMS) == 5
     assert len(found.alarms) == 4 and found.minutes == 2
@@ -201,9 +202,9 @@ def test_watched_alarms_are_named_in_the_partition_of_their_region(region: str, 
 def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
     aws: Any = FakeAws()
     target = Target(aws, environment(tmp_path))
-    before = {"RollbackConfiguration": {"RollbackTriggers": [{"Arn": "a", "Type": "AWS::CloudWatch::Alarm"}]}}
+    before = replace(stack(), has_triggers=True)
     assert rollback.triggers(target, before, 0).alarms == ("none",)
-    assert rollback.triggers(target, {}, 0).alarms == ()
+    assert rollback.triggers(target, stack(), 0).alarms == ()
     assert rollback.triggers(target, None, 300).alarms == ()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws.stacks import Resource
+from rtp.aws import resource_types
 from rtp.commands.destroy import plan_views
 from rtp.config import Environment
 from rtp.errors import AwsError, NotFoundError
@@ -15,7 +15,7 @@ from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.teardown import inventory, proof
 from rtp.ops.stack.teardown.destroy import Options, destroy
 from rtp.terminal.output import Output
-from tests.unit.deploy.fakes import FakeAws
+from tests.unit.deploy.fakes import FakeAws, resource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +101,8 @@ def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_
     aws.answers["delete_log_group"] = lambda logGroupName: deleted.append(logGroupName)
     for status, gone in (("CREATE_FAILED", []), ("CREATE_COMPLETE", [name])):
         # When it is destroyed / Then the logs are still there, and only those that the stack had made are not
-        resource = Resource("Logs", name, "AWS::Logs::LogGroup", status)
-        found = proof.prove(Target(aws, environment(tmp_path)), [resource], frozenset(), keep_data=False, api_id="")
+        rows = [resource("Logs", name, "AWS::Logs::LogGroup", status)]
+        found = proof.prove(Target(aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
         assert deleted == gone
         assert [item.name for item in found.left if item.kind == "log group"] == ([] if gone else [name])
 
@@ -117,9 +117,7 @@ def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path
 def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: int) -> None:
     # Given messages in both queues
     env = environment(tmp_path)
-    rows = [
-        Resource(n, f"https://sqs/1/{n}", inventory.QUEUE, "CREATE_COMPLETE") for n in (env.names.queue, env.names.dlq)
-    ]
+    rows = [resource(n, f"https://sqs/1/{n}", resource_types.QUEUE) for n in (env.names.queue, env.names.dlq)]
     plan = inventory.plan(Target(cloud([], depth=3), env), rows, {}, frozenset(), drain=drain)
     said = drawn(plan, env)
     # Then the dead ones can be exported, and the others be worked off, unless they are
@@ -132,7 +130,7 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
 
 def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    rows = [Resource("Table", env.names.table, inventory.TABLE, "CREATE_COMPLETE")]
+    rows = [resource("Table", env.names.table, resource_types.TABLE)]
     kept = inventory.plan(Target(cloud([]), env), rows, {}, frozenset({"Table"}))
     assert kept.blocks and "no pipeline of this name can be deployed again" in drawn(kept, env)
     gone = inventory.plan(Target(cloud([]), env), rows, {}, frozenset())

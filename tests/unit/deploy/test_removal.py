@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from rtp.aws.stacks import Resource
+from rtp.aws.resource_types import BUCKET
 from rtp.config import Environment
 from rtp.errors import AwsError, EndpointError
 from rtp.ops.stack.operation import Operation, Stage, Target
 from rtp.ops.stack.steps import Emptied
 from rtp.ops.stack.teardown.destroy import Options, destroy
-from rtp.ops.stack.teardown.empty import BUCKET, remove
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
+from rtp.ops.stack.teardown.empty import remove
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, resource
 
 GONE = [[(STACK, "DELETE_COMPLETE", "")]]
 
@@ -26,7 +26,7 @@ class Removal:
 
     def __init__(self, aws: FakeAws, *names: str, protected: bool = False) -> None:
         self.operation = Operation()
-        rows = [Resource(n, n, BUCKET, "CREATE_COMPLETE") for n in names]
+        rows = [resource(n, n, BUCKET) for n in names]
         self.steps = remove(target(aws), self.operation, rows, frozenset(), protected=protected)
 
 
@@ -38,7 +38,7 @@ def test_a_bucket_that_was_there_before_the_stack_is_not_emptied() -> None:
     # Given a stack whose bucket could not be created, since one of the name was kept
     cloud = Cloud(buckets={"kept": 10}, plan=[*GONE])
     aws: Any = cloud.aws()
-    rows = [Resource("Bucket", "kept", BUCKET, "CREATE_FAILED")]
+    rows = [resource("Bucket", "kept", BUCKET, "CREATE_FAILED")]
     # When the stack is removed
     list(remove(target(aws), Operation(), rows, frozenset(), protected=False))
     # Then what was kept is whole

@@ -16,11 +16,12 @@ from rtp.ops.stack import repair
 from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.steps import Warn
 from rtp.terminal.output import Output
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rtp.aws.stacks import Stack
     from rtp.ops.stack.steps import Step
 
 PREPARED = Warn("nothing can be emptied")  # by what must be done before an update is rolled back
@@ -54,15 +55,10 @@ def fix(
     cloud: Cloud, operator: Operator, *, rollback: bool = True, protected: bool = False, aws: Any = None
 ) -> tuple[FakeAws, list[Any]]:
     aws = aws or cloud.aws()
-    found = {
-        "StackName": STACK,
-        "StackId": STACK_ID,
-        "StackStatus": cloud.status,
-        "EnableTerminationProtection": cloud.protected,
-    }
+    found = stack(cloud.status, protected=cloud.protected)
     env = Environment(name="dev", project="shop", root=Path(), protected=protected)
 
-    def prepare(_stack: dict[str, Any]) -> Iterator[Step]:
+    def prepare(_stack: Stack) -> Iterator[Step]:
         assert not {"rollback_stack", "continue_update_rollback"} & set(aws.operations())
         yield PREPARED
 
@@ -248,7 +244,7 @@ def test_an_operation_under_way_is_waited_for() -> None:
 def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformation_goes_on() -> None:
     cloud, operation, env = Cloud(status="UPDATE_IN_PROGRESS"), Operation(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
-    found = {"StackName": STACK, "StackId": STACK_ID, "StackStatus": cloud.status}
+    found = stack(cloud.status)
     target = Target(aws, env, STACK_ID)
     steps = repair.repair(target, operation, found, rollback=True, before_rollback=lambda _: iter(()))
     assert isinstance(next(steps), Warn) and operation.may_be_running

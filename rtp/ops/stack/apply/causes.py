@@ -6,7 +6,7 @@ import importlib.util
 import re
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import logs, stacks
+from rtp.aws import logs, resource_types, stacks
 from rtp.errors import RtpError
 from rtp.ops.stack.steps import Cause
 
@@ -78,9 +78,9 @@ def _log_group(aws: Aws, event: Event, template: Mapping[str, Any]) -> str | Non
     named = _LOG_GROUP.search(event.reason)
     if named:
         return named[0]
-    if event.resource_type == "AWS::Lambda::Function" and event.physical_id:
+    if event.resource_type == resource_types.FUNCTION and event.physical_id:
         return f"/aws/lambda/{event.physical_id}"
-    if not event.resource_type.startswith(("Custom::", "AWS::CloudFormation::CustomResource")):
+    if not resource_types.of(event.resource_type).calls_function:
         return None
     resource = template.get("Resources", {}).get(event.logical_id, {})
     token = resource.get("Properties", {}).get("ServiceToken")

@@ -18,32 +18,32 @@ from rtp.ops.stack.steps import Warn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rtp.aws.stacks import Stack
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.operation import Target
 
 
 def check_removal(
     target: Target,
-    stack: Mapping[str, Any],
+    stack: Stack,
     old: Mapping[str, Any],
     new: Mapping[str, Any],
     *,
-    working: bool,
     dry_run: bool = False,
 ) -> tuple[Warn, ...]:
     """Raises RefusedError when an update of the stack from the template `old` to `new` would call an old emptier.
 
-    stack: as it was described. working: its template lists all its resources, as after a finished operation.
     dry_run: nothing is going to be changed, so the refusal is returned as a warning.
     """
     environment = target.environment
-    removed = (set(_of_template(old)) if working else _of_stack(target, stack)) - set(_of_template(new))
+    complete = stack.state.usable  # then the template lists all resources; an unfinished update may have added some
+    removed = (set(_of_template(old)) if complete else _of_stack(target, stack)) - set(_of_template(new))
     if not removed:
         return ()
     try:
         is_old = functions.handler(target.aws, environment.names.emptier) not in (None, EMPTIER_HANDLER)
     except AwsError as error:
-        if error.code != "access-denied" or not working:
+        if error.code != "access-denied" or not complete:
             raise
         is_old = not all(is_guarded(old["Resources"][id], old) for id in removed)
     if not is_old:
@@ -60,7 +60,7 @@ def check_removal(
     return (Warn(f"A deploy would be refused: {refusal.message} {refusal.hint}"),)
 
 
-def replace_before_rollback(target: Target, stack: Mapping[str, Any], built: Assembly) -> Iterator[Warn]:
+def replace_before_rollback(target: Target, stack: Stack, built: Assembly) -> Iterator[Warn]:
     """Give an old emptier the code of the assembly, so that rolling an update of the stack back deletes no object.
 
     An ordinary deploy would do that, and is not possible before the rollback.
@@ -78,7 +78,7 @@ def _of_template(template: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {k: r for k, r in template.get("Resources", {}).items() if r["Type"] == EMPTIER_TYPE}
 
 
-def _of_stack(target: Target, stack: Mapping[str, Any]) -> set[str]:
+def _of_stack(target: Target, stack: Stack) -> set[str]:
     """Logical ids, also of what an unfinished update has added."""
-    resources = stacks.resources(target.aws, str(stack["StackId"]))
+    resources = stacks.resources(target.aws, stack.id)
     return {r.logical_id for r in resources if r.resource_type == EMPTIER_TYPE}

@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 
     from rtp.aws import stacks
     from rtp.aws.changesets import ChangeSet
+    from rtp.aws.states import StackState
     from rtp.ops.stack.apply.follow import Outcome
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
-
-_NEXT = {
-    "ROLLBACK_COMPLETE": "Fix the cause, then run `rtp deploy`; it clears the failed stack away first.",
-    "UPDATE_ROLLBACK_COMPLETE": "The last good version runs again. Fix the cause, then run `rtp deploy`.",
-    "UPDATE_ROLLBACK_FAILED": "Run `rtp deploy`; it says what is stuck and gets it going with your consent.",
-    "ROLLBACK_FAILED": "Run `rtp deploy`; it clears the failed stack away first, with your consent.",
-    "CREATE_FAILED": "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here.",
-    "UPDATE_FAILED": "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here.",
-}
 
 
 class DeployFailedError(RtpError):
@@ -85,10 +77,10 @@ def follow(
     return follower.outcome
 
 
-def wait_out(target: Target, operation: Operation, status: str) -> Generator[Step, None, None]:
-    """Wait for the end of an operation that somebody else has started. status: the stack's, as it was described."""
+def wait_out(target: Target, operation: Operation, state: StackState) -> Generator[Step, None, None]:
+    """Wait for the end of an operation that somebody else has started. state: the stack's, as it was described."""
     operation.stage = Stage.RUNNING
-    yield Warn(f"{target.name} is {status}; waiting for that operation to end.")
+    yield Warn(f"{target.name} is {state}; waiting for that operation to end.")
     yield Phase("waiting")
     follower = Follower(target.aws, target.stack_id)
     yield from _steps(follower, follower.joined(), target.paths)
@@ -127,7 +119,22 @@ def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:
         said += f": {cause.path or cause.logical_id}{where} failed: {cause.reason}"
     elif outcome.reason:
         said += f": {outcome.reason}"
-    hint = _NEXT.get(outcome.status, "Run `rtp status`, then repeat the command.")
+    hint = _next_step(outcome.state)
     if cause is not None and "already exists" in cause.reason:
         hint = "It was kept by an earlier `rtp destroy`, or belongs to something else: delete or rename it. " + hint
-    return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {outcome.status}.", hint=hint)
+    return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {outcome.state}.", hint=hint)
+
+
+def _next_step(state: StackState) -> str:
+    """What to do about a failed operation that has left a stack in this state."""
+    if state.paused:
+        return "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here."
+    if state.stuck:
+        return "Run `rtp deploy`; it says what is stuck and gets it going with your consent."
+    if state.never_worked and state.delete_only:
+        if state.failed:
+            return "Run `rtp deploy`; it clears the failed stack away first, with your consent."
+        return "Fix the cause, then run `rtp deploy`; it clears the failed stack away first."
+    if state.usable and state.rolled_back:
+        return "The last good version runs again. Fix the cause, then run `rtp deploy`."
+    return "Run `rtp status`, then repeat the command."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
+from rtp.aws.states import GONE, StackState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,19 +16,18 @@ if TYPE_CHECKING:
     from rtp.aws.stacks import Event
     from rtp.ops.stack.steps import Cause
 
-GONE = "DELETE_COMPLETE"
-GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", GONE)
+_RUNNING = StackState("", busy=True)  # until the end of the operation is seen
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a stack operation ended.
 
-    status: the stack's last one. done: resources that have got where they should be. reason: the stack's own, of a
+    state: the stack's at the end. done: resources that have got where they should be. reason: the stack's own, of a
     failure. failures: failed resources, the first one first. cause: of a failure, where it was looked for and found.
     """
 
-    status: str
+    state: StackState
     done: int = 0
     reason: str = ""
     failures: tuple[Event, ...] = ()
@@ -36,7 +36,7 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether it ended as it should."""
-        return self.status in GOOD
+        return self.state.succeeded
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Follower:
     stack_id: str
     expected: frozenset[str] = frozenset()
     sleep: Callable[[float], None] = time.sleep
-    _status: str = ""
+    _state: StackState = _RUNNING
     _reason: str = ""
     _failures: list[Event] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
@@ -75,42 +75,42 @@ class Follower:
     @property
     def outcome(self) -> Outcome:
         """How the operation ended; to be asked for once it has."""
-        return Outcome(self._status, self.done, self._reason, tuple(self._failures))
+        return Outcome(self._state, self.done, self._reason, tuple(self._failures))
 
     def events(self) -> Iterator[Event | None]:
         """Events as they happen, oldest first, until the operation has ended; None after a poll without a new one."""
         pauses = self._pauses()
-        while not self._status:
+        while self._state.busy:
             new = stacks.events_since(self.aws, self.stack_id, self._seen)
             for event in new:
                 if self._count(event):
                     yield event
             if not new:
                 yield None
-            if self._status.endswith("_FAILED") and not self._settled():
-                self._status = ""
-            if not self._status:
+            if self._state.failed and not self._settled():
+                self._state = _RUNNING
+            if self._state.busy:
                 self.sleep(next(pauses))
 
     def joined(self) -> Iterator[Event | None]:
         """As `events`, for an operation that runs already and may have ended."""
         pauses = self._pauses()
         while True:
-            found = stacks.describe(self.aws, self.stack_id)
-            status = str(found["StackStatus"]) if found else GONE
+            stack = stacks.describe(self.aws, self.stack_id)
+            state = stack.state if stack else GONE
             for event in stacks.events_since(self.aws, self.stack_id, self._seen):
                 if self._count(event):
                     yield event
-            if not status.endswith("_IN_PROGRESS"):
-                self._status = status
+            if not state.busy:
+                self._state = state
                 return
             yield None
             self.sleep(next(pauses))
 
     def _settled(self) -> bool:
         """Whether a failed stack stays as it is; a rollback may be about to begin."""
-        found = stacks.describe(self.aws, self.stack_id)
-        return found is None or found["StackStatus"] == self._status
+        stack = stacks.describe(self.aws, self.stack_id)
+        return stack is None or stack.state == self._state
 
     def _pauses(self) -> Iterator[float]:
         pause, most = (0.03, 0.5) if self.aws.local else (1.0, 3.0)
@@ -121,15 +121,15 @@ class Follower:
     def _count(self, event: Event) -> bool:
         """Count it, and say whether to report it: an emulator also emits updates of resources that did not change."""
         if event.physical_id == self.stack_id:
-            if not event.status.endswith("_IN_PROGRESS"):
-                self._status = event.status
-            self._reason = self._reason or (event.reason if "FAILED" in event.status else "")
+            if not event.status.busy:
+                self._state = StackState.of(event.status)
+            self._reason = self._reason or (event.reason if event.status.failed else "")
             return False
-        if event.status.endswith("_FAILED"):
+        if event.status.failed:
             self._failures.append(event)
             return True
-        if self.expected and event.logical_id not in self.expected and event.status.startswith("UPDATE_"):
+        if self.expected and event.logical_id not in self.expected and event.status.of_update:
             return False
-        if event.status.endswith("_COMPLETE"):
+        if event.status.complete:
             self._done.add(event.logical_id)
         return True

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import buckets, changesets
+from rtp.aws import buckets, changesets, resource_types
 from rtp.errors import AwsError, RtpError
 from rtp.ops.stack.build import cdk
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 CHANGE_SET = "rtp-deploy"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-_FUNCTION = "AWS::Lambda::Function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,9 @@ def with_cdk(
 def only_code(changes: Sequence[ResourceChange]) -> bool:
     """Whether nothing but the functions' code differs."""
     return bool(changes) and all(
-        c.resource_type == _FUNCTION and c.action == "modify" and all(p.path == "Code.S3Key" for p in c.properties)
+        c.resource_type == resource_types.FUNCTION
+        and c.action == "modify"
+        and all(p.path == "Code.S3Key" for p in c.properties)
         for c in changes
     )
 
@@ -77,7 +78,7 @@ def code_of(built: Assembly, function: str) -> Path:
     keys = {
         str(r["Properties"]["Code"].get("S3Key"))
         for r in built.template["Resources"].values()
-        if r["Type"] == _FUNCTION and r["Properties"].get("FunctionName") == function
+        if r["Type"] == resource_types.FUNCTION and r["Properties"].get("FunctionName") == function
     }
     return _archive(built, keys)
 
@@ -109,10 +110,10 @@ def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> Ch
         change_set = changesets.describe(aws, stack, CHANGE_SET)
         if change_set is None:
             raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
-        if change_set.status not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+        if not change_set.pending:
             break
         time.sleep(0.05 if aws.local else 1.0)
-    if change_set.status == "FAILED" and not change_set.empty:
+    if change_set.failed and not change_set.empty:
         raise RtpError(f"CloudFormation cannot change {stack}: {change_set.reason}", code="change-set")
     return change_set
 

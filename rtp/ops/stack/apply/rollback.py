@@ -11,18 +11,19 @@ from rtp.ops.stack.apply import alarm_watch, execute, publish
 from rtp.ops.stack.steps import Phase, Warn
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator
 
     from rtp.aws.alarms import Alarm
+    from rtp.aws.stacks import Stack
     from rtp.ops.stack.apply.follow import Outcome
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
 
 
-def triggers(target: Target, stack: Mapping[str, Any] | None, seconds: int) -> publish.Triggers:
+def triggers(target: Target, stack: Stack | None, seconds: int) -> publish.Triggers:
     """The alarms that CloudFormation watches during and after an update; none for an engine and for a new stack.
 
-    stack: as it was described, where it is to be updated.
+    stack: the one that is to be updated.
     """
     if target.environment.local or stack is None:
         return publish.Triggers()
@@ -31,8 +32,7 @@ def triggers(target: Target, stack: Mapping[str, Any] | None, seconds: int) -> p
         arns = tuple(alarm_watch.arn(target.aws, a.name) for a in watched)
         return publish.Triggers(arns, max(1, math.ceil(seconds / 60)))
     # A stack keeps the triggers of its last update.
-    earlier = stack.get("RollbackConfiguration", {}).get("RollbackTriggers")
-    return publish.Triggers(("none",)) if earlier else publish.Triggers()
+    return publish.Triggers(("none",)) if stack.has_triggers else publish.Triggers()
 
 
 def already_firing(target: Target) -> Iterator[Warn]:

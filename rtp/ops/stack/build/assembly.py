@@ -1,17 +1,17 @@
-"""What a cloud assembly says beside its template: tags, protection, roles, the construct paths of its resources."""
+"""What a cloud assembly says beside its template: tags, protection, the construct paths of its resources."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rtp.aws import stacks
 from rtp.errors import RtpError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from rtp.aws.stacks import Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,6 @@ class Manifest:
 
     tags: dict[str, str] = field(default_factory=dict)
     termination_protection: bool = False
-    deploy_role: str | None = None
 
 
 def manifest(folder: Path, stack: str) -> Manifest:
@@ -36,13 +35,12 @@ def manifest(folder: Path, stack: str) -> Manifest:
         raise RtpError(
             f"The assembly in {folder} is not whole.", hint="Run `rtp synth`, then deploy again.", code="assembly"
         ) from None
-    return Manifest(found.get("tags", {}), bool(found.get("terminationProtection")), found.get("assumeRoleArn"))
+    return Manifest(found.get("tags", {}), bool(found.get("terminationProtection")))
 
 
-def matches(manifest: Manifest, found: Mapping[str, Any]) -> bool:
-    """Whether a stack that was described has the tags and the protection of the manifest."""
-    protected = bool(found.get("EnableTerminationProtection"))
-    return stacks.tags_of(found) == manifest.tags and protected == manifest.termination_protection
+def matches(manifest: Manifest, stack: Stack) -> bool:
+    """Whether a stack has the tags and the termination protection of the manifest."""
+    return stack.tags == manifest.tags and stack.protected == manifest.termination_protection
 
 
 def construct_paths(folder: Path, stack: str) -> dict[str, str]:

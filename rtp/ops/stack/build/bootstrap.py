@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp.aws import account, stacks
 from rtp.contract import LOCAL_ACCOUNT
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment
 
 STACK = "CDKToolkit"
@@ -79,21 +80,21 @@ def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line
 
 def ensure_on_engine(aws: Aws) -> Bootstrap:
     """Prepare an engine: the CDK's own template straight through CloudFormation, in a fraction of a second."""
-    found = stacks.describe(aws, STACK)
-    if found is not None and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-        return _on_engine(aws, found, changed=False)
-    if found is not None:
+    stack = stacks.describe(aws, STACK)
+    if stack is not None and stack.state.succeeded:
+        return _on_engine(aws, stack, changed=False)
+    if stack is not None:
         stacks.delete(aws, STACK)
         _settled(aws, lambda now: now is None)
     stacks.create(aws, STACK, template().read_text(encoding="utf-8"), _PARAMETERS)
-    done = _settled(aws, lambda now: now != "CREATE_IN_PROGRESS")
-    if done is None or done["StackStatus"] != "CREATE_COMPLETE":
+    stack = _settled(aws, lambda now: now is None or not now.state.busy)
+    if stack is None or not stack.state.succeeded:
         raise RtpError("The local engine could not be prepared for deploys.", hint="Run `rtp local reset`.")
-    return _on_engine(aws, done, changed=True)
+    return _on_engine(aws, stack, changed=True)
 
 
-def _on_engine(aws: Aws, found: dict[str, Any], *, changed: bool) -> Bootstrap:
-    version = int(stacks.outputs_of(found).get("BootstrapVersion", "0"))
+def _on_engine(aws: Aws, stack: Stack, *, changed: bool) -> Bootstrap:
+    version = int(stack.outputs.get("BootstrapVersion", "0"))
     return Bootstrap(LOCAL_ACCOUNT, aws.region, version, changed)
 
 
@@ -105,10 +106,10 @@ def template() -> Path:
     return script.parents[1] / "lib" / "api" / "bootstrap" / "bootstrap-template.yaml"
 
 
-def _settled(aws: Aws, done: Callable[[str | None], bool]) -> dict[str, Any] | None:
+def _settled(aws: Aws, done: Callable[[Stack | None], bool]) -> Stack | None:
     deadline = time.monotonic() + _TIMEOUT_S
     while True:
-        found = stacks.describe(aws, STACK)
-        if done(found["StackStatus"] if found else None) or time.monotonic() > deadline:
-            return found
+        stack = stacks.describe(aws, STACK)
+        if done(stack) or time.monotonic() > deadline:
+            return stack
         time.sleep(0.05)

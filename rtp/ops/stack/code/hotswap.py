@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import functions, updates
+from rtp.aws import functions, resource_types, updates
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.stack.steps import Warn
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.operation import Target
 
-_FUNCTION = "AWS::Lambda::Function"
 _SAID = {
     "code": "runs other code than was deployed (a hotswap, or a change by hand)",
     "limits": "has another timeout or memory than was deployed (a change by hand)",
@@ -145,7 +144,7 @@ def _expected(template: Mapping[str, Any], names: Collection[str]) -> dict[str, 
     return {
         logical_id: resource["Properties"]
         for logical_id, resource in template.get("Resources", {}).items()
-        if resource["Type"] == _FUNCTION and resource["Properties"].get("FunctionName") in names
+        if resource["Type"] == resource_types.FUNCTION and resource["Properties"].get("FunctionName") in names
     }
 
 

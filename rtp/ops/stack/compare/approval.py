@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import resource_types
 from rtp.ops.access.question import Question
-from rtp.ops.stack.compare.changes import ResourceChange, as_replaced, calls_function, compare
+from rtp.ops.stack.compare.changes import ResourceChange, as_replaced, compare
 from rtp.ops.stack.compare.security import widenings
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def questions(plan: Plan, environment: Environment) -> list[Question]:
     about = []
     if plan.widens and update:
         about.append("It allows more than before, as listed above.")
-    calling = [c.path or c.logical_id for c in plan.losses if calls_function(c.resource_type)]
-    holding = [c for c in plan.losses if not calls_function(c.resource_type)]
+    calling = [c.path or c.logical_id for c in plan.losses if resource_types.of(c.resource_type).calls_function]
+    holding = [c for c in plan.losses if not resource_types.of(c.resource_type).calls_function]
     replaced = [c.path or c.logical_id for c in holding if c.action == "replace"]
     removed = [c.path or c.logical_id for c in holding if c.action == "remove"]
     if replaced:

@@ -6,18 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import resource_types
 from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-DATA_TYPES = (
-    "AWS::DynamoDB::Table",
-    "AWS::S3::Bucket",
-    "AWS::SQS::Queue",
-    "AWS::KMS::Key",
-    "AWS::Logs::LogGroup",
-)
 KEEPS = ("Retain", "RetainExceptOnCreate", "Snapshot")
 _SHORT = 160
 _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}")
@@ -79,11 +73,6 @@ def as_replaced(change: ResourceChange, old: Mapping[str, Any], new: Mapping[str
     was, now = (t.get("Resources", {}).get(change.logical_id, {}) for t in (old, new))
     lost = _at_risk(was, old) and not all(r.get("UpdateReplacePolicy") in KEEPS for r in (was, now))
     return replace(change, action="replace", maybe=False, loses_data=lost)
-
-
-def calls_function(resource_type: str) -> bool:
-    """Whether CloudFormation has a function of somebody's act when such a resource is removed or replaced."""
-    return resource_type.startswith("Custom::") or resource_type == "AWS::CloudFormation::CustomResource"
 
 
 def is_guarded(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
@@ -150,8 +139,8 @@ def _modified(
 
 def _at_risk(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
     """Whether data may go with the resource: with what it holds, or by what its function then does."""
-    kind = resource.get("Type", "")
-    return kind in DATA_TYPES or (calls_function(kind) and not is_guarded(resource, template))
+    known = resource_types.of(resource.get("Type", ""))
+    return known.holds_data or (known.calls_function and not is_guarded(resource, template))
 
 
 def _meaningful(resource: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import resource_types
 from rtp.ops.stack.compare.changes import KEEPS, to_text
 
 if TYPE_CHECKING:
@@ -44,28 +45,6 @@ class _Statement:
         )
 
 
-# Properties whose loss or change takes away a guard: type -> property -> what to say.
-_GUARDS = {
-    "AWS::S3::Bucket": {
-        "PublicAccessBlockConfiguration": "changes the block of public access",
-        "BucketEncryption": "changes the encryption",
-    },
-    "AWS::DynamoDB::Table": {
-        "SSESpecification": "changes the encryption",
-        "DeletionProtectionEnabled": "lifts the protection from deletion",
-    },
-    "AWS::SQS::Queue": {"KmsMasterKeyId": "changes the encryption"},
-    "AWS::SNS::Topic": {"KmsMasterKeyId": "changes the encryption"},
-    "AWS::Logs::LogGroup": {"KmsKeyId": "changes the encryption"},
-    "AWS::KMS::Key": {"EnableKeyRotation": "stops the key's rotation"},
-    "AWS::Lambda::Function": {"KmsKeyArn": "changes the encryption of the variables"},
-    "AWS::ApiGateway::Method": {
-        "ApiKeyRequired": "no longer requires an API key",
-        "AuthorizationType": "changes who may call",
-    },
-}
-
-
 def widenings(old: Mapping[str, Any], new: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[Widening, ...]:
     """Everything that the new template guards less than the old one, resource by resource."""
     before, after = old.get("Resources", {}), new.get("Resources", {})
@@ -101,7 +80,7 @@ def _of_resource(was: dict[str, Any] | None, now: dict[str, Any], paths: Mapping
         return
     if "PermissionsBoundary" in old_props and old_props["PermissionsBoundary"] != props.get("PermissionsBoundary"):
         yield "changes the permissions boundary"
-    for prop, words in _GUARDS.get(kind, {}).items():
+    for prop, words in resource_types.of(kind).guards.items():
         if prop in old_props and old_props[prop] not in (False, "NONE") and old_props[prop] != props.get(prop):
             yield words
     if was.get("DeletionPolicy") in KEEPS and now.get("DeletionPolicy") not in KEEPS:
@@ -129,7 +108,7 @@ def _statements(resource: dict[str, Any], paths: Mapping[str, str]) -> Iterator[
     for inline in _as_list(props.get("Policies")):
         if isinstance(inline, dict) and isinstance(inline.get("PolicyDocument"), dict):
             yield from (("", s) for s in _parsed(inline["PolicyDocument"], paths))
-    if resource["Type"] == "AWS::Lambda::Permission":
+    if resource["Type"] == resource_types.PERMISSION:
         limits = [f"{k} {to_text(props[k], paths)}" for k in ("SourceArn", "SourceAccount") if k in props]
         yield (
             "",

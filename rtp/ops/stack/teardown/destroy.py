@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import stacks, updates
+from rtp.aws import resource_types, stacks, updates
 from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, RtpError
 from rtp.ops.access import guard, lock, ownership
@@ -25,15 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from rtp.aws import Aws
-    from rtp.aws.stacks import Resource
+    from rtp.aws.stacks import Resource, Stack
     from rtp.config import Environment
     from rtp.ops.stack.apply.follow import Outcome
     from rtp.ops.stack.operation import Operation
     from rtp.ops.stack.steps import Step
     from rtp.ops.stack.teardown.inventory import Plan
     from rtp.ops.stack.teardown.proof import Proof
-
-_EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +47,14 @@ class Options:
 class _Contents:
     """A stack as it was described, what it consists of, and the logical ids that survive it."""
 
-    stack: Mapping[str, Any]
+    stack: Stack
     resources: list[Resource]
     template: dict[str, Any]
     keep: frozenset[str]
 
     @property
-    def outputs(self) -> dict[str, str]:
-        return stacks.outputs_of(dict(self.stack))
-
-    @property
     def event_sources(self) -> list[str]:
-        return [r.physical_id for r in self.resources if r.resource_type == _EVENT_SOURCE]
+        return [r.physical_id for r in self.resources if r.resource_type == resource_types.EVENT_SOURCE]
 
 
 def destroy(
@@ -76,22 +70,19 @@ def destroy(
             raise _absent(Target(aws, environment))
         ownership.check(aws, stack, environment)
         paths = assembly.construct_paths(environment.state / "cdk" / environment.name, name)
-        target = Target(aws, environment, str(stack["StackId"]), paths)
-        status = str(stack["StackStatus"])
-        if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
-            yield from execute.wait_out(target, operation, status)
+        target = Target(aws, environment, stack.id, paths)
+        if stack.state.busy:
+            yield from execute.wait_out(target, operation, stack.state)
             stack = stacks.describe(aws, name)
             if stack is None:
                 yield Result("destroyed", name, operation.elapsed_s)
                 return
             ownership.check(aws, stack, environment)
-            target = replace(target, stack_id=str(stack["StackId"]))  # another, where it was deployed anew meanwhile
+            target = replace(target, stack_id=stack.id)  # another, where it was deployed anew meanwhile
         yield from _destroy(target, stack, options, operation)
 
 
-def _destroy(
-    target: Target, stack: dict[str, Any], options: Options, operation: Operation
-) -> Iterator[Step | Plan | Proof]:
+def _destroy(target: Target, stack: Stack, options: Options, operation: Operation) -> Iterator[Step | Plan | Proof]:
     resources = stacks.resources(target.aws, target.stack_id)
     template = stacks.template_of(target.aws, stack)
     keep = inventory.kept(template, keep_data=options.keep_data)
@@ -101,14 +92,14 @@ def _destroy(
     plan = inventory.plan(target, resources, template, keep, drain=options.drain)
     yield plan
     if not options.drain:
-        yield from _closed_before(target.aws, contents.outputs)
+        yield from _closed_before(target.aws, contents.stack.outputs)
     operation.ask(_question(target), target)
     outcome = yield from _delete(target, contents, options, operation)
     if not outcome.good:
         yield Result("failed", target.name, operation.elapsed_s, outcome.done, outcome.cause)
         raise _failure(target.name, outcome)
     yield Phase("proving what is gone")
-    api_id = contents.outputs.get(Output.API_ID, "")
+    api_id = contents.stack.outputs.get(Output.API_ID, "")
     proven = proof.prove(target, resources, keep, keep_data=options.keep_data, api_id=api_id)
     yield proven
     yield Result("destroyed" if proven.clean else "failed", target.name, operation.elapsed_s, proven.gone)
@@ -131,7 +122,7 @@ def _delete(
     target: Target, contents: _Contents, options: Options, operation: Operation
 ) -> Generator[Step, None, Outcome]:
     """Drain where that was asked for, keep what is kept, empty the buckets and delete the stack."""
-    outputs = contents.outputs
+    outputs = contents.stack.outputs
     intake = Intake(target.aws, outputs)
     switch = partial(_switch, target.aws, contents.event_sources, operation)
     with _restored(intake, switch, operation):
@@ -144,7 +135,7 @@ def _delete(
             switch(on=False)
         if options.keep_data:
             yield from retain.in_template(target, operation, contents.template, contents.keep)
-        protected = bool(contents.stack.get("EnableTerminationProtection"))
+        protected = contents.stack.protected
         return (yield from remove(target, operation, contents.resources, contents.keep, protected=protected))
 
 
@@ -200,7 +191,7 @@ def _failure(stack: str, outcome: Outcome) -> RtpError:
     cause = outcome.cause
     reason = f": {cause.path or cause.logical_id}: {cause.reason}" if cause else ""
     return RtpError(
-        f"{stack} was not deleted ({outcome.status}){reason}{'' if reason.endswith('.') else '.'}",
+        f"{stack} was not deleted ({outcome.state}){reason}{'' if reason.endswith('.') else '.'}",
         hint="Fix the cause, then run `rtp destroy` again; it goes on from here.",
         code="destroy-failed",
     )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rtp.aws import buckets, stacks
+from rtp.aws import buckets, resource_types, stacks
 from rtp.errors import RtpError
 from rtp.ops.stack.apply import causes, execute
 from rtp.ops.stack.apply.follow import Follower
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
 
-BUCKET = "AWS::S3::Bucket"
 _TRIES = 3  # a bucket may fill again between emptying and deletion, with the last events under way or with access logs
 
 
@@ -38,8 +37,7 @@ def remove(
     names = [
         r.physical_id
         for r in resources
-        # One that could not be created because it was there already is not the stack's.
-        if r.resource_type == BUCKET and r.logical_id not in keep and r.status != "CREATE_FAILED"
+        if resource_types.of(r.resource_type).emptied_first and r.logical_id not in keep and not r.status.never_created
     ]
     expected = frozenset(r.logical_id for r in resources)
     for _ in range(_TRIES):
@@ -52,7 +50,7 @@ def remove(
         if outcome.good:
             operation.deleted = True
             return outcome
-        if not any(f.resource_type == BUCKET for f in outcome.failures):
+        if not any(resource_types.of(f.resource_type).emptied_first for f in outcome.failures):
             break
     return replace(outcome, cause=causes.first(target, outcome.failures, {}, began_ms=0))
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rtp.aws import buckets, inventory, queues
-from rtp.contract import EMPTIER_TYPE
+from rtp.aws import buckets, inventory, queues, resource_types
+from rtp.aws.resource_types import BUCKET, KEY, QUEUE, TABLE
 from rtp.errors import AwsError
 from rtp.ops.stack.build.bootstrap import STACK as BOOTSTRAP
 from rtp.ops.stack.compare.changes import KEEPS
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from rtp.aws.stacks import Resource
     from rtp.ops.stack.operation import Target
 
-TABLE, BUCKET, QUEUE = "AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue"
-KEY, LOG_GROUP = "AWS::KMS::Key", "AWS::Logs::LogGroup"
-KINDS = {TABLE: "table", BUCKET: "bucket", QUEUE: "queue", KEY: "key", LOG_GROUP: "log group"}
 _THREADS = 16
 _MANY = 10_000  # objects are counted up to here
 
@@ -70,45 +67,40 @@ def plan(
         if resource.logical_id in keep:
             why = "kept, as asked" if not _retained(template, resource.logical_id) else "retained by its template"
             stays.append(replace(item, note=why))
-        elif item.kind == "key":
+        elif resource.resource_type == KEY:
             properties = template.get("Resources", {}).get(resource.logical_id, {}).get("Properties", {})
             days = properties.get("PendingWindowInDays", 30)
             stays.append(replace(item, note=f"deleted {days} days later; until then it can be saved"))
         else:
             goes.append(item)
-            if item.kind == "queue" and item.name == processed:
+            if resource.resource_type == QUEUE and item.name == processed:
                 drained = item
-            elif item.kind == "queue" and item.note:
+            elif resource.resource_type == QUEUE and item.note:
                 lost.append(item)
-    blocks = any(item.kind == "table" for item in stays)
+    blocks = any(r.resource_type == TABLE and r.logical_id in keep for r in resources)
     stays += bootstrap(target.aws)
     return Plan(target.name, len(resources), tuple(goes), tuple(stays), tuple(lost), blocks, drained)
 
 
 def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:
     """Everything that can hold something, with what it does hold as the note."""
-    found = [r for r in resources if r.resource_type in KINDS]
+    found = [r for r in resources if resource_types.of(r.resource_type).holds_data]
     connect(aws)
     with ThreadPoolExecutor(_THREADS) as pool:
         notes = list(pool.map(lambda r: _holds(aws, r), found))
     items = []
     for resource, note in zip(found, notes, strict=True):
-        kind = KINDS[resource.resource_type]
-        name = resource.physical_id.rpartition("/")[2] if kind == "queue" else resource.physical_id
-        items.append((resource, Item(kind, name, note)))
+        is_url = resource.resource_type == QUEUE
+        name = resource.physical_id.rpartition("/")[2] if is_url else resource.physical_id
+        items.append((resource, Item(resource_types.of(resource.resource_type).name, name, note)))
     return items
 
 
 def kept(template: Mapping[str, Any], *, keep_data: bool) -> frozenset[str]:
     """Logical ids that survive the deletion of the stack; with keep_data, those that must not be deleted."""
     found = template.get("Resources", {})
-    data = {k for k, r in found.items() if is_data(r["Type"])} if keep_data else set()
+    data = {k for k, r in found.items() if resource_types.of(r["Type"]).kept_with_data} if keep_data else set()
     return frozenset(data | {k for k in found if _retained(template, k)})
-
-
-def is_data(kind: str) -> bool:
-    """What --keep-data keeps: the data, the key it is under, what guards it, and what would empty it."""
-    return kind in (TABLE, BUCKET, KEY, "AWS::S3::BucketPolicy", "AWS::KMS::Alias", EMPTIER_TYPE)
 
 
 def _retained(template: Mapping[str, Any], logical_id: str) -> bool:

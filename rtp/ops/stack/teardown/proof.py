@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import inventory as services
+from rtp.aws import logs, resource_types
+from rtp.aws.resource_types import BUCKET, KEY, LOG_GROUP, TABLE
 from rtp.contract import MANAGED_BY, Tag, partition
 from rtp.errors import AwsError
 from rtp.ops.access import ownership
-from rtp.ops.stack.teardown.inventory import BUCKET, KEY, KINDS, LOG_GROUP, TABLE, Item, bootstrap, connect, is_data
+from rtp.ops.stack.teardown.inventory import Item, bootstrap, connect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.stack.operation import Target
 
-_SERVICES = {"dynamodb": TABLE, "s3": BUCKET, "kms": KEY}  # of the data that --keep-data keeps
 _THREADS = 16
 
 
@@ -55,22 +56,22 @@ def prove(
     aws, environment = target.aws, target.environment
     connect(aws)
     with ThreadPoolExecutor(_THREADS) as pool:
-        states = list(pool.map(lambda r: services.state(aws, r.resource_type, r.physical_id), resources))
+        states = list(pool.map(lambda r: services.lookup(aws, r.resource_type, r.physical_id), resources))
     left, gone = [], 0
     back: list[str] = []  # log groups that a function's last lines have made anew
     for resource, state in zip(resources, states, strict=True):
         if state is None or not state.exists:
             gone += 1
             continue
-        kind = KINDS.get(resource.resource_type, resource.resource_type)
+        known_type = resource_types.of(resource.resource_type)
+        kind = known_type.name
         if state.ends:
             left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
         elif resource.logical_id in keep:
             left.append(Left(kind, resource.physical_id, True, "kept"))
-        # One that could not be created because it was there already is not the stack's.
-        elif resource.status == "CREATE_FAILED" and (is_data(resource.resource_type) or kind == "log group"):
+        elif resource.status.never_created and (known_type.kept_with_data or known_type.recreated):
             left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
-        elif kind == "log group":
+        elif known_type.recreated:
             back.append(resource.physical_id)
         else:
             left.append(Left(kind, resource.physical_id, False, "should be gone"))
@@ -79,7 +80,7 @@ def prove(
             left.append(Left("log group", name, True, "made anew; not deleted, since its tags could not be read"))
             continue
         if not others:
-            services.delete_log_group(aws, name)
+            logs.delete_group(aws, name)
         gone += 1
     known = {r.physical_id for r in resources}
     lenient = keep_data or environment.protected  # then an earlier life may have left something on purpose
@@ -106,22 +107,22 @@ def orphans(target: Target) -> tuple[Item, ...]:
     aws, environment = target.aws, target.environment
     names = environment.names
     named = [
-        Item("table", names.table),
-        Item("bucket", names.bucket(aws.account, aws.region)),
-        *(Item("log group", names.log_group(f)) for f in (names.processor, names.worker)),
+        (TABLE, names.table),
+        (BUCKET, names.bucket(aws.account, aws.region)),
+        *((LOG_GROUP, names.log_group(f)) for f in (names.processor, names.worker)),
     ]
-    types = {"table": TABLE, "bucket": BUCKET, "log group": LOG_GROUP}
-    states = [services.state(aws, types[item.kind], item.name) for item in named]
-    there = {i.name: i for i, state in zip(named, states, strict=True) if state is not None and state.exists}
-    arns = {i.name: _arn(aws, i) for i in there.values()}
+    states = [services.lookup(aws, kind, name) for kind, name in named]
+    existing = [each for each, state in zip(named, states, strict=True) if state is not None and state.exists]
+    there = {name: Item(resource_types.of(kind).name, name) for kind, name in existing}
+    arns = {name: _arn(aws, kind, name) for kind, name in existing}
     found = {n: there[n] for n, others in ownership.of_others(aws, environment, arns).items() if not others}
     for arn in _tagged(aws, environment, set()):
-        kind, name = _SERVICES.get(arn.split(":")[2]), _last(arn)
-        if kind is None:
+        data, name = resource_types.of_kept_data(arn), _last(arn)
+        if data is None:
             continue
-        state = services.state(aws, kind, name)
+        state = services.lookup(aws, data.type, name)
         if state is not None and state.exists and not state.ends:
-            found[name] = Item(KINDS[kind], name, _kept_by(environment))
+            found[name] = Item(data.name, name, _kept_by(environment))
     return tuple(found.values())
 
 
@@ -138,11 +139,11 @@ def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
     names = environment.names
     whole = [*(names.log_group(f) for f in (names.processor, names.worker)), names.access_log_group]
     # Another project's group may begin with the whole name of one of ours: shop-dev-worker, and shop-dev-worker-eu-api.
-    found = [name for name in whole if name in services.log_groups(aws, name)]
+    found = [name for name in whole if name in logs.groups(aws, name)]
     prefixes = [names.log_group(f"{names.stack}-Custom")]  # no project's name has capitals
     if api_id:
         prefixes.append(f"API-Gateway-Execution-Logs_{api_id}/")
-    return found + [name for prefix in prefixes for name in services.log_groups(aws, prefix)]
+    return found + [name for prefix in prefixes for name in logs.groups(aws, prefix)]
 
 
 def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
@@ -162,13 +163,13 @@ def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
     return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
 
 
-def _arn(aws: Aws, item: Item) -> str:
-    if item.kind == "log group":
-        return _log_group_arn(aws, item.name)
+def _arn(aws: Aws, kind: str, name: str) -> str:
+    if kind == LOG_GROUP:
+        return _log_group_arn(aws, name)
     start = f"arn:{partition(aws.region)}"
-    if item.kind == "bucket":
-        return f"{start}:s3:::{item.name}"
-    return f"{start}:dynamodb:{aws.region}:{aws.account}:table/{item.name}"
+    if kind == BUCKET:
+        return f"{start}:s3:::{name}"
+    return f"{start}:dynamodb:{aws.region}:{aws.account}:table/{name}"
 
 
 def _log_group_arn(aws: Aws, name: str) -> str:
@@ -178,10 +179,10 @@ def _log_group_arn(aws: Aws, name: str) -> str:
 def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:
     """earlier: why the data of an earlier life are still there; empty where none are."""
     if ":kms:" in arn:
-        state = services.state(aws, KEY, arn)
+        state = services.lookup(aws, KEY, arn)
         if state is not None and state.ends:
             return Left("key", arn.rpartition("/")[2], True, f"of an earlier deploy, will be deleted on {state.ends}")
-    kind = _SERVICES.get(arn.split(":")[2])
-    if earlier and kind is not None:
-        return Left(KINDS[kind], _last(arn), True, earlier)
+    data = resource_types.of_kept_data(arn)
+    if earlier and data is not None:
+        return Left(data.name, _last(arn), True, earlier)
     return Left("", arn, lenient, "carries the stack's tags")

@@ -6,26 +6,29 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import changesets
+from rtp.aws import changesets, resource_types
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.stack.apply import execute
 from rtp.ops.stack.steps import Phase
-from rtp.ops.stack.teardown import inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from rtp.aws.stacks import Resource
+    from rtp.aws.stacks import Resource, Stack
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
 
 
-def check(stack: Mapping[str, Any], resources: list[Resource], keep: frozenset[str]) -> None:
+def check(stack: Stack, resources: list[Resource], keep: frozenset[str]) -> None:
     """Raises RefusedError for data that an unfinished update has added: only a template can keep a resource."""
-    added = [r.logical_id for r in resources if inventory.is_data(r.resource_type) and r.logical_id not in keep]
+    added = [
+        r.logical_id
+        for r in resources
+        if resource_types.of(r.resource_type).kept_with_data and r.logical_id not in keep
+    ]
     if added:
         raise RefusedError(
-            f"{stack['StackName']} is {stack['StackStatus']}. Its template does not contain {', '.join(added)}, so "
+            f"{stack.name} is {stack.state}. Its template does not contain {', '.join(added)}, so "
             "that could not be kept; nothing was deleted.",
             hint="Run `rtp deploy`, which finishes the update, then `rtp destroy --keep-data` again.",
             code="not-kept",
@@ -50,7 +53,7 @@ def in_template(target: Target, operation: Operation, template: dict[str, Any], 
     )
     if not outcome.good:
         raise RtpError(
-            f"CloudFormation did not agree to keep the data ({outcome.status}); nothing was deleted.",
+            f"CloudFormation did not agree to keep the data ({outcome.state}); nothing was deleted.",
             hint="Run `rtp deploy`, then `rtp destroy --keep-data` again.",
             code="destroy-failed",
         )

@@ -1,0 +1,53 @@
+"""How each service says whether one of its resources exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import logs
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class Existence:
+    """Whether a resource exists. ends: the date of its pending deletion, or `soon`; empty where none is pending."""
+
+    exists: bool
+    ends: str = ""
+
+
+Lookup = Callable[["Aws", str], Existence]
+"""(AWS, physical id) -> existence. May raise the service's own error for a resource that does not exist."""
+
+
+def by(service: str, operation: str, parameter: str) -> Lookup:
+    """A call that fails unless the resource exists."""
+
+    def lookup(aws: Aws, physical_id: str) -> Existence:
+        aws.call(service, operation, **{parameter: physical_id})
+        return Existence(True)
+
+    return lookup
+
+
+def alarm(aws: Aws, name: str) -> Existence:
+    """CloudWatch answers an unknown name with an empty list."""
+    return Existence(bool(aws.call("cloudwatch", "describe_alarms", AlarmNames=[name]).get("MetricAlarms")))
+
+
+def key(aws: Aws, key_id: str) -> Existence:
+    """A deleted key exists, unusable, until its waiting time is over."""
+    metadata: dict[str, Any] = aws.call("kms", "describe_key", KeyId=key_id)["KeyMetadata"]
+    if metadata.get("KeyState") != "PendingDeletion":
+        return Existence(True)
+    ends: Any = metadata.get("DeletionDate")
+    return Existence(True, ends.date().isoformat() if ends else "soon")
+
+
+def log_group(aws: Aws, name: str) -> Existence:
+    """CloudWatch Logs finds groups by prefix alone."""
+    return Existence(name in logs.groups(aws, name))

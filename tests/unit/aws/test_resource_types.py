@@ -1,0 +1,81 @@
+"""The registry of resource types, and how their existence is looked up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rtp.aws import inventory, resource_types
+from rtp.aws.lookups import Existence
+from rtp.aws.resource_types import TYPES, ResourceType
+from rtp.errors import AwsError
+from tests.unit.deploy.fakes import FakeAws
+
+
+@pytest.mark.parametrize("known", TYPES.values(), ids=list(TYPES))
+def test_a_type_is_looked_up_or_part_of_one_that_is(known: ResourceType) -> None:
+    assert known.name and len(known.name) <= 22
+    if known.lookup is None:
+        assert TYPES[known.part_of].lookup is not None
+    else:
+        assert not known.part_of
+
+
+def test_what_holds_data_is_known_by_its_own_service() -> None:
+    data = {known.name for known in TYPES.values() if known.holds_data}
+    assert data == {"table", "bucket", "queue", "key", "log group"}
+    assert all(known.lookup for known in TYPES.values() if known.holds_data)
+
+
+@pytest.mark.parametrize(
+    ("arn", "name"),
+    [
+        ("arn:aws:dynamodb:us-east-1:111122223333:table/t", "table"),
+        ("arn:aws:s3:::b", "bucket"),
+        ("arn:aws-cn:kms:cn-north-1:111122223333:key/k", "key"),
+        ("arn:aws:sqs:us-east-1:111122223333:q", None),  # a queue's messages are not kept
+        ("arn:aws:lambda:us-east-1:111122223333:function:f", None),
+    ],
+)
+def test_data_that_is_kept_is_known_by_its_arn(arn: str, name: str | None) -> None:
+    known = resource_types.of_kept_data(arn)
+    assert (known.name if known else None) == name
+
+
+@pytest.mark.parametrize(("name", "calls"), [("Custom::Theirs", True), ("AWS::EC2::VPC", False)])
+def test_a_type_that_rtp_does_not_use_has_its_own_name(name: str, calls: bool) -> None:
+    known = resource_types.of(name)
+    assert (known.name, known.calls_function, known.holds_data) == (name, calls, False)
+    aws: Any = FakeAws()
+    assert inventory.lookup(aws, name, "x") is None
+
+
+@pytest.mark.parametrize("code", ["404", "NoSuchEntity", "ResourceNotFoundException"])
+def test_a_service_that_does_not_know_a_resource_says_so_by_an_error(code: str) -> None:
+    def unknown(**_: Any) -> Any:
+        raise AwsError("no", service_code=code)
+
+    aws: Any = FakeAws({"describe_table": unknown})
+    assert inventory.lookup(aws, resource_types.TABLE, "t") == Existence(False)
+
+
+def test_a_key_that_waits_for_its_deletion_has_a_date() -> None:
+    date = datetime(2026, 1, 2, tzinfo=UTC)
+    aws: Any = FakeAws(
+        {"describe_key": lambda **_: {"KeyMetadata": {"KeyState": "PendingDeletion", "DeletionDate": date}}}
+    )
+    assert inventory.lookup(aws, resource_types.KEY, "k") == Existence(True, "2026-01-02")
+
+
+def test_an_alarm_and_a_log_group_are_looked_for_in_lists() -> None:
+    aws: Any = FakeAws(
+        {
+            "describe_alarms": lambda **_: {"MetricAlarms": []},
+            "describe_log_groups": lambda **_: {"logGroups": [{"logGroupName": "/aws/lambda/f-2"}]},
+        }
+    )
+    assert inventory.lookup(aws, "AWS::CloudWatch::Alarm", "a") == Existence(False)
+    assert inventory.lookup(aws, resource_types.LOG_GROUP, "/aws/lambda/f") == Existence(False)
+    assert inventory.lookup(aws, resource_types.LOG_GROUP, "/aws/lambda/f-2") == Existence(True)
