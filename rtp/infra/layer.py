@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import shutil
-import subprocess
 import sys
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.errors import ConfigError
-from rtp.infra import archive, installed
+from rtp.infra import archive, installed, uv
+from rtp.infra.requirements import has_any
+
+if TYPE_CHECKING:
+    from rtp.infra.requirements import Requirements
 
 PYTHON = "3.14"
 """The newest Python that Lambda has; the stack's runtime and the layer's wheels."""
 
 _OWN = Path(__file__).with_name("layer-requirements.txt")
-_PLATFORMS = {"arm64": "aarch64-manylinux2014", "x86_64": "x86_64-manylinux2014"}
-_INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[\s=]+(\S+)")
-_UV_TIMEOUT_S = 600
+# Amazon Linux 2023, on which Python 3.12 and newer run, has glibc 2.34.
+_PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
+_INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy")
+# What Lambda's Python runtimes have without a layer.
+_OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _MOST_BYTES = 250 * 1024 * 1024
 
 
@@ -43,11 +50,14 @@ class Platform:
         return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable), local=True)
 
 
-def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: bool = False) -> Path:
+def build(folder: Path, platform: Platform, requirements: Requirements | None, *, anew: bool = False) -> Path:
     """The layer's zip, made once per platform and content of the requirements and then kept in folder.
 
     anew: resolve the user's requirements again, for what they leave open may have newer versions.
     """
+    is_installed = platform.local and requirements is not None and _is_satisfied_here(requirements)
+    if is_installed:
+        requirements = None  # the functions of the local engine run in this interpreter
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
     if target.exists() and not (anew and requirements is not None):
         return target
@@ -56,26 +66,73 @@ def build(folder: Path, platform: Platform, requirements: Path | None, *, anew: 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".resolve-") as scratch:
         packages = Path(scratch, "python")
-        _install(packages, platform, _OWN)
+        _install_own(packages, platform)
         if requirements is not None:
-            _install(packages, platform, _lock(Path(scratch, "lock.txt"), platform, requirements))
+            _install_users(packages, platform, requirements, Path(scratch))
         for leftover in (".lock", "bin", "CACHEDIR.TAG", ".gitignore"):
-            found = packages / leftover
-            shutil.rmtree(found) if found.is_dir() else found.unlink(missing_ok=True)
+            path = packages / leftover
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         _check(packages, requirements, platform)
         return archive.keep(target, archive.tree(packages, "python/"))
 
 
-def fingerprint(platform: Platform, requirements: Path | None) -> str:
-    """Changes when the platform or any of the requirements' text does."""
-    return archive.digest([platform.name, *platform.arguments, *_texts(_OWN, []), *_texts(requirements, [])])
+class Here(NamedTuple):
+    """Where an interpreter on this machine finds the layer's packages.
+
+    paths: folders of their own; allowed: top-level names that it takes from rtp's own site-packages.
+    """
+
+    paths: tuple[Path, ...]
+    allowed: frozenset[str]
 
 
-def _check(packages: Path, requirements: Path | None, platform: Platform) -> None:
+def here(folder: Path, requirements: Requirements | None) -> Here:
+    """What a function has on Lambda, for this interpreter. Raises ConfigError where a package has no build for it."""
+    if requirements is None:
+        return Here((), provided())
+    if _is_satisfied_here(requirements):
+        return Here((), provided() | installed.top_levels(requirements.names()))
+    built = build(folder, Platform.here(), requirements)
+    unpacked = built.with_suffix("")
+    if not unpacked.is_dir():
+        scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".unpack-"))
+        with zipfile.ZipFile(built) as packed:
+            packed.extractall(scratch)
+        with contextlib.suppress(OSError):  # another rtp was faster
+            scratch.rename(unpacked)
+    return Here((unpacked / "python",), provided())
+
+
+def provided() -> frozenset[str]:
+    """Top-level names that every function has: what Lambda brings, and what rtp.runtime needs."""
+    return installed.top_levels((*_OF_LAMBDA, *installed.names(_OWN.read_text())))
+
+
+def fingerprint(platform: Platform, requirements: Requirements | None) -> str:
+    """Changes when the platform does, or anything that the requirements say or name on this machine."""
+    contents = [] if requirements is None else [b"requirements", *requirements.contents()]
+    return archive.digest([platform.name, *platform.arguments, _OWN.read_bytes(), *contents])
+
+
+def _is_satisfied_here(requirements: Requirements) -> bool:
+    """Whether this interpreter has already all that is asked for; asked without the network."""
+    if requirements.is_lock or requirements.is_uv_lock:
+        return False
+    chosen = [part for name in requirements.extras for part in ("--extra", name)]
+    chosen += [part for name in requirements.groups for part in ("--group", name)]
+    command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *chosen)
+    try:
+        said = uv.run(*command, "--requirement", str(requirements.file), cwd=requirements.file.parent)
+    except uv.UvError:
+        return False
+    return "Would make no changes" in said
+
+
+def _check(packages: Path, requirements: Requirements | None, platform: Platform) -> None:
     """Refuse what Lambda would refuse, or what would get in the way of the code asset."""
     if (packages / "rtp").exists():
         raise ConfigError(
-            f"{requirements} brings rtp itself, which every function has already.",
+            f"{requirements.file if requirements else _OWN} brings rtp itself, which every function has already.",
             hint="Take rtp out of the functions' requirements.",
             code="requirements",
         )
@@ -83,57 +140,18 @@ def _check(packages: Path, requirements: Path | None, platform: Platform) -> Non
     if size > _MOST_BYTES and not platform.local:
         raise ConfigError(
             f"The layer has {size / 1e6:.0f} MB unpacked; Lambda takes {_MOST_BYTES / 1e6:.0f} MB with the code.",
-            hint=f"Take what the functions do not need out of {requirements}.",
+            hint=f"Take what the functions do not need out of {requirements.file if requirements else _OWN}.",
             code="requirements",
         )
 
 
-def _lock(target: Path, platform: Platform, requirements: Path) -> Path:
-    """Resolve the user's requirements with hashes, held to the versions rtp itself ships."""
-    try:
-        _uv(
-            "pip",
-            "compile",
-            "--quiet",
-            "--generate-hashes",
-            "--no-header",
-            "--no-annotate",
-            *platform.arguments,
-            "--constraint",
-            str(_OWN),
-            "--output-file",
-            str(target),
-            str(requirements),
-        )
-    except _UvError as error:
-        raise ConfigError(
-            f"{requirements} does not resolve for {platform.name}: {error.cause}.",
-            hint="Fix the requirement; nothing was deployed.",
-            code="requirements",
-        ) from error
-    return target
-
-
-def _install(target: Path, platform: Platform, requirements: Path) -> None:
-    if not any(line.strip() and not line.lstrip().startswith("#") for line in requirements.read_text().splitlines()):
+def _install_own(target: Path, platform: Platform) -> None:
+    """What rtp.runtime itself needs, by its pins and their hashes."""
+    if not has_any(_OWN):
         return
     try:
-        _uv(
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--require-hashes",
-            "--no-compile-bytecode",
-            "--link-mode",
-            "copy",
-            "--target",
-            str(target),
-            *platform.arguments,
-            "--requirement",
-            str(requirements),
-        )
-    except _UvError as error:
+        uv.run(*_INSTALL, "--require-hashes", "--target", str(target), *platform.arguments, "--requirement", str(_OWN))
+    except uv.UvError as error:
         raise ConfigError(
             f"The layer for {platform.name} cannot be built: {error.cause}.",
             hint="Check the network and the package index that uv is set to use.",
@@ -141,48 +159,15 @@ def _install(target: Path, platform: Platform, requirements: Path) -> None:
         ) from error
 
 
-class _UvError(Exception):
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-def _uv(*arguments: str) -> None:
-    from uv import find_uv_bin
-
-    argv = [find_uv_bin(), *arguments, "--no-progress", "--color", "never"]
+def _install_users(target: Path, platform: Platform, requirements: Requirements, scratch: Path) -> None:
+    """What the user's requirements name, held to the versions that rtp itself ships."""
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_UV_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise _UvError(f"no answer within {_UV_TIMEOUT_S} s") from None
-    if done.returncode:
-        raise _UvError(_first_cause(done.stderr))
-
-
-def _first_cause(stderr: str) -> str:
-    """The sentence that says why, out of uv's explanation."""
-    lines = [line.strip(" ╰─▶├│^\t") for line in stderr.splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved ")))
-    because = text.find("Because ")
-    text = text[because:] if because >= 0 else text.removeprefix("error: ").replace(" cause: ", ": ")
-    return text.rstrip(".") or "uv gave no reason"
-
-
-def _texts(file: Path | None, seen: list[Path]) -> list[bytes]:
-    """A requirements file and those it includes, in order."""
-    if file is None or file in seen:
-        return []
-    seen.append(file)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
+        resolved = requirements.export(scratch, platform.arguments, _OWN)
+        command = (*_INSTALL, "--target", str(target), *platform.arguments, "--requirement", str(resolved))
+        uv.run(*command, cwd=requirements.file.parent)
+    except uv.UvError as error:
         raise ConfigError(
-            f"The requirements {file} cannot be read: {error.strerror}.",
-            hint="Fix `requirements` under [processors] in rtp.toml.",
+            f"{requirements.file} does not resolve for {platform.name}: {error.cause}.",
+            hint="Fix the requirement, or the index that uv is set to use; nothing was deployed.",
             code="requirements",
         ) from error
-    found = [data]
-    for line in data.decode(errors="replace").splitlines():
-        if include := _INCLUDE.match(line):
-            found += _texts(file.parent / include[1], seen)
-    return found

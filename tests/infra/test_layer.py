@@ -9,6 +9,7 @@ import pytest
 
 from rtp.errors import ConfigError
 from rtp.infra import installed, layer
+from rtp.infra.requirements import Requirements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,16 +49,16 @@ def test_the_fingerprint_covers_platform_and_every_requirement(tmp_path: Path) -
     arm, intel = layer.Platform.aws("arm64"), layer.Platform.aws("x86_64")
 
     # Then: another platform and a changed included file give another layer.
-    before = layer.fingerprint(arm, requirements)
-    assert len({before, layer.fingerprint(intel, requirements), layer.fingerprint(arm, None)}) == 3
+    before = layer.fingerprint(arm, Requirements(requirements))
+    assert len({before, layer.fingerprint(intel, Requirements(requirements)), layer.fingerprint(arm, None)}) == 3
     (tmp_path / "more.txt").write_text("idna>=3\n")
-    assert layer.fingerprint(arm, requirements) != before
+    assert layer.fingerprint(arm, Requirements(requirements)) != before
 
 
 def test_files_may_include_each_other(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("-r requirements.txt\n-c requirements.txt\n")
-    assert layer.fingerprint(HERE, requirements)
+    assert layer.fingerprint(HERE, Requirements(requirements))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_requirements_that_do_not_resolve_are_an_error_with_the_reason(
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(text)
     with pytest.raises(ConfigError, match=r"requirements\.txt does not resolve for lambda-") as refused:
-        layer.build(tmp_path / "layers", layer.Platform.aws("arm64"), requirements)
+        layer.build(tmp_path / "layers", layer.Platform.aws("arm64"), Requirements(requirements))
     assert expected in refused.value.message
     assert "\n" not in refused.value.message
     assert not list((tmp_path / "layers").glob("layer-*"))
@@ -82,17 +83,20 @@ def test_requirements_that_do_not_resolve_are_an_error_with_the_reason(
 
 def test_missing_requirements_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.txt cannot be read"):
-        layer.build(tmp_path, HERE, tmp_path / "missing.txt")
+        layer.build(tmp_path, HERE, Requirements(tmp_path / "missing.txt"))
 
 
 def test_empty_requirements_are_allowed(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("# nothing yet\n")
-    assert layer.build(tmp_path, HERE, requirements).exists()
+    assert layer.build(tmp_path, HERE, Requirements(requirements)).exists()
 
 
-def test_only_exactly_pinned_versions_are_copied_from_the_installation() -> None:
-    assert installed.files("wrapt==0.0.1 \\\n    --hash=sha256:00\n") is None
+def test_an_installed_package_is_taken_in_whatever_version() -> None:
+    assert installed.files("wrapt==0.0.1 \\\n    --hash=sha256:00\n")
+
+
+def test_missing_packages_and_working_folders_are_not_taken() -> None:
     assert installed.files("rtp-no-such-package==1.0\n") is None
     assert installed.files("rtp==0.1.0\n") is None  # an editable install has no files to copy
 

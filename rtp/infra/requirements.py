@@ -1,0 +1,213 @@
+"""The user's requirements: what they name on this machine, and their resolution to a list that uv can install.
+
+A requirements file in every form that uv takes, a pyproject.toml, a pylock.toml or a uv.lock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from rtp.errors import ConfigError
+from rtp.infra import archive, uv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+_INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)(?:\s+|\s*=\s*|(?=\S))(.+)$")
+_OPTION = re.compile(r"^(?:-e|--editable|-f|--find-links)(?:\s+|\s*=\s*|(?=\S))(.+)$")
+_DIRECT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*@\s*(.+)$")
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+_ASKED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?")
+_EXTRAS = re.compile(r"\[[^\[\]]*\]$")
+_PURE = "-none-any.whl"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What `[processors]` names: a file, and extras and dependency groups where the file is a project's."""
+
+    file: Path
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether uv installs from the file as it is: a pylock.toml."""
+        return self.file.suffix == ".toml" and self.file.name.split(".")[0] == "pylock"
+
+    @property
+    def is_uv_lock(self) -> bool:
+        """Whether it is uv's own lock file."""
+        return self.file.name == "uv.lock"
+
+    @property
+    def is_project(self) -> bool:
+        """Whether it is a pyproject.toml."""
+        return self.file.name == "pyproject.toml"
+
+    def contents(self) -> Iterator[bytes]:
+        """All that decides what is installed: the texts, and the bytes of the local files and folders they name."""
+        for choice in (*self.extras, "", *self.groups):
+            yield choice.encode()
+        if self.file.suffix in (".toml", ".lock"):
+            yield _read(self.file)
+        else:
+            yield from _contents(self.file, self.file.parent, [])
+
+    def names(self) -> list[str]:
+        """Names, with extras, of the distributions that a requirements file and those it includes ask for."""
+        return list(_names(self.file, []))
+
+    def export(self, scratch: Path, arguments: Sequence[str], constraints: Path) -> Path:
+        """Resolve to a flat list below scratch, local folders built as wheels. Raises uv.UvError and ConfigError."""
+        if self.is_lock:
+            return self.file
+        listed = scratch / "lock.txt"
+        if self.is_uv_lock:
+            self._export_uv_lock(listed)
+        else:
+            self._compile(listed, arguments, constraints)
+        pure = "--only-binary" in arguments
+        lines = listed.read_text().splitlines()
+        listed.write_text("\n".join(self._as_wheel(line, scratch / "wheels", pure=pure) for line in lines) + "\n")
+        return listed
+
+    def _compile(self, target: Path, arguments: Sequence[str], constraints: Path) -> None:
+        chosen = [part for name in self.extras for part in ("--extra", name)]
+        chosen += [part for name in self.groups for part in ("--group", name)]
+        output = ("--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links")
+        command = ("pip", "compile", "--quiet", *output, *arguments, *chosen, "--constraint", str(constraints))
+        uv.run(*command, "--output-file", str(target), str(self.file), cwd=self.file.parent)
+
+    def _export_uv_lock(self, target: Path) -> None:
+        chosen = [part for name in self.extras for part in ("--extra", name)]
+        chosen += [part for name in self.groups for part in ("--group", name)]
+        output = ("--no-header", "--no-annotate", "--no-emit-project", "--no-default-groups", "--no-editable")
+        command = ("export", "--quiet", "--frozen", "--format", "requirements.txt", *output, *chosen)
+        uv.run(*command, "--output-file", str(target), cwd=self.file.parent)
+
+    def _as_wheel(self, line: str, wheels: Path, *, pure: bool) -> str:
+        """A line that names a local folder or file, with the wheel built from it in its place; others unchanged."""
+        if line.startswith(("-", " ")) and not line.startswith(("-e", "--editable")):
+            return line
+        path = _local(line, self.file.parent)
+        if path is None:
+            return line
+        marker = line.partition(" ; ")[2]
+        if path.is_dir():
+            path = _build(path, wheels, pure=pure)
+        return f"{path.as_uri()}" + (f" ; {marker}" if marker else "")
+
+
+def has_any(file: Path) -> bool:
+    """Whether a requirements file of rtp's own names a package at all."""
+    return any(line.strip() and not line.lstrip().startswith("#") for line in file.read_text().splitlines())
+
+
+def _build(folder: Path, wheels: Path, *, pure: bool) -> Path:
+    """Build a folder's wheel. pure: it has to run on another platform than this one."""
+    target = wheels / str(len(list(wheels.glob("*"))) if wheels.exists() else 0)
+    uv.run("build", "--quiet", "--wheel", "--out-dir", str(target), str(folder))
+    wheel = next(target.glob("*.whl"))
+    if pure and not wheel.name.endswith(_PURE):
+        raise ConfigError(
+            f"{folder} has compiled parts: its wheel {wheel.name} would not run on Lambda.",
+            hint="Build its wheel for Lambda's platform, and name that wheel in the requirements.",
+            code="requirements",
+        )
+    return wheel
+
+
+def _contents(file: Path, base: Path, seen: list[Path]) -> Iterator[bytes]:
+    """A requirements file's bytes, and those of what its lines name; base: the folder of the first file."""
+    if file in seen:
+        return
+    seen.append(file)
+    data = _read(file) if len(seen) == 1 else _read_if_there(file)
+    yield data
+    for line in _lines(data.decode(errors="replace")):
+        if include := _INCLUDE.match(line):
+            name = _unquoted(_expanded(include[1]))
+            if "://" not in name:
+                yield from _contents(file.parent / name, base, seen)
+        elif (path := _local(line, file.parent) or _local(line, base)) is not None:
+            yield from _bytes_of(path)
+
+
+def _names(file: Path, seen: list[Path]) -> Iterator[str]:
+    if file in seen:
+        return
+    seen.append(file)
+    for line in _lines(_read_if_there(file).decode(errors="replace")):
+        if include := _INCLUDE.match(line):
+            yield from _names(file.parent / _unquoted(_expanded(include[1])), seen)
+        elif found := _ASKED.match(line):
+            yield found[0]
+
+
+def _bytes_of(path: Path) -> Iterable[bytes]:
+    if path.is_file():
+        return [path.read_bytes()]
+    return (part for name, file in archive.tree(path) for part in (name.encode(), file.read_bytes()))
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Logical lines without comments."""
+    for line in text.replace("\\\n", " ").splitlines():
+        stripped = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if stripped:
+            yield stripped
+
+
+def _local(line: str, base: Path) -> Path | None:
+    """The file or folder on this machine that a line names; None where it names something else."""
+    text = line
+    for form in (_OPTION, _DIRECT):
+        if found := form.match(text):
+            text = found[1]
+    text = _EXTRAS.sub("", _unquoted(_expanded(re.split(r"\s+;\s|\s+--hash", text)[0].strip())))
+    if text.startswith("file:"):
+        text = unquote(urlsplit(text).path)
+    elif "://" in text or not text or text.startswith("-"):
+        return None
+    elif not any(mark in text for mark in ("/", os.sep)) and not text.startswith(".") and not text.endswith(".whl"):
+        return None  # a package's name, even where a folder of that name is
+    path = base / text
+    try:
+        return path if path.exists() else None
+    except OSError:  # too long, or with characters that no path has
+        return None
+
+
+def _expanded(text: str) -> str:
+    """With environment variables in the one form that requirements files know."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text)
+
+
+def _unquoted(text: str) -> str:
+    stripped = text.strip()
+    return stripped[1:-1] if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'" else stripped
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"The requirements {file} cannot be read: {error.strerror}.",
+            hint="Fix `requirements` under [processors] in rtp.toml.",
+            code="requirements",
+        ) from error
+
+
+def _read_if_there(file: Path) -> bytes:
+    """An included file; where it cannot be read, uv says so with the line that includes it."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
