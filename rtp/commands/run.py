@@ -11,6 +11,7 @@ from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops.events import run as op
+from rtp.ops.stack.build import processors
 from rtp.text import json_values
 from rtp.text.elements import Block, Element, Heading, Style, Text, bad, dim, line, name
 
@@ -48,7 +49,8 @@ def run(
             f"The input holds {len(events)} events, but `rtp run` takes one.", hint="`rtp send` takes many."
         )
     (event,) = events
-    result = op.run(session.environment.processors, event.body, attempt=attempt)
+    sources, variables = processors.sources_of(session.environment), processors.variables(session.environment)
+    result = op.run(sources, variables, event.body, attempt=attempt)
     session.out.result(result, _render)
     if result.outcome != "processed":
         raise typer.Exit(ExitCode.FAILED)

@@ -59,6 +59,14 @@ def keep(target: Path, entries: Iterable[Entry], most: int = 10) -> Path:
     return target
 
 
+def copy(entries: Iterable[Entry], target: Path) -> None:
+    """Copy entries below target, as unpacking their zip would."""
+    for name, file in entries:
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes())
+
+
 def digest(parts: Iterable[bytes | str]) -> str:
     """SHA-256 over parts, each with its length, so that no two lists of parts look alike."""
     sha = hashlib.sha256()

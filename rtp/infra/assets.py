@@ -10,71 +10,87 @@ from typing import TYPE_CHECKING
 
 import rtp
 from rtp.errors import ConfigError
-from rtp.infra import archive
+from rtp.infra import archive, packing
+from rtp.infra.packing import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from rtp.infra.packing import Sources
 
 _PACKAGE = Path(rtp.__file__).parent
 # What a module at the root of the asset would hide from the runtime.
 _RESERVED = frozenset({"rtp", "boto3", "botocore", "aws_xray_sdk", "wrapt", *sys.stdlib_module_names})
+_USUAL = "processors"  # the module that a source folder is expected to have
 
 
-def code(folder: Path, processors: Path | None) -> Path:
+def code(folder: Path, entries: list[archive.Entry]) -> Path:
     """Pack the code asset into folder, named after its contents; an existing one is used as it is."""
-    entries = sorted(sources(processors))
     name = archive.digest(part for path, file in entries for part in (path, file.read_bytes()))[:16]
     target = folder / f"code-{name}.zip"
     return target if target.exists() else archive.keep(target, entries)
 
 
-def sources(processors: Path | None) -> Iterator[archive.Entry]:
-    """Files of the code asset, as (path in the zip, file)."""
-    yield "rtp/__init__.py", _PACKAGE / "__init__.py"
-    yield from archive.tree(_PACKAGE / "runtime", "rtp/runtime/")
-    if processors is None:
-        return
-    if processors.is_dir():
-        yield from archive.tree(processors, f"{processors.name}/")
-    else:
-        yield processors.name, processors
+def entries(selection: Selection) -> list[archive.Entry]:
+    """Files of the code asset, sorted, as (path in the zip, file)."""
+    runtime = [("rtp/__init__.py", _PACKAGE / "__init__.py"), *archive.tree(_PACKAGE / "runtime", "rtp/runtime/")]
+    return sorted([*runtime, *selection.entries])
 
 
-def module(processors: Path | None) -> str:
-    """Name the runtime imports the processors by; empty without any."""
-    return "" if processors is None else processors.stem if processors.is_file() else processors.name
+def module(sources: Sources | None) -> str:
+    """Name that the runtime imports the processors by; empty without any. Raises ConfigError for a folder without."""
+    if sources is None:
+        return ""
+    if sources.is_folder:
+        return _module_in(sources.path)
+    return sources.path.stem if sources.path.is_file() else sources.path.name
 
 
-def check(processors: Path | None) -> None:
-    """Refuse processors that could not be imported in Lambda: missing, misnamed or not Python. Nothing is executed."""
-    if processors is None:
-        return
-    if not processors.exists():
+def check(sources: Sources | None) -> Selection:
+    """Choose what is packed of the user's code, and refuse what could not be imported in Lambda.
+
+    Nothing is executed. Raises ConfigError for processors that are missing, misnamed or not Python.
+    """
+    if sources is None:
+        return Selection()
+    path = sources.path
+    if not path.exists():
         raise ConfigError(
-            f"The processors {processors} do not exist.",
+            f"The processors {path} do not exist.",
             hint="Fix `path` under [processors] in rtp.toml, or make some with `rtp init`.",
             code="processors",
         )
-    if processors.is_dir() and not (processors / "__init__.py").is_file():
+    if path.is_file() and path.suffix != ".py":
         raise ConfigError(
-            f"{processors} is not a package: it has no __init__.py.",
-            hint=f"Create {processors / '__init__.py'}.",
-            code="processors",
+            f"{path} is not a Python file.", hint="Name a .py file, a package or a source folder.", code="processors"
         )
-    if processors.is_file() and processors.suffix != ".py":
-        raise ConfigError(
-            f"{processors} is not a Python file.", hint="Name a .py file or a package.", code="processors"
-        )
-    name = module(processors)
+    name = module(sources)
     if not name.isidentifier() or iskeyword(name) or name in _RESERVED:
         raise ConfigError(
             f"Processors cannot be imported as {name!r}.",
             hint="Rename it to, say, processors.py.",
             code="processors",
         )
-    for path, file in sources(processors):
-        if path.endswith(".py") and not path.startswith("rtp/"):
+    selection = packing.select(sources)
+    for packed, file in selection.entries:
+        if packed.endswith(".py"):
             _compile(file)
+    return selection
+
+
+def _module_in(folder: Path) -> str:
+    """The module of a source folder that declares the processors: `processors`, or the only one there is."""
+    found = sorted(
+        {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    )
+    if _USUAL in found:
+        return _USUAL
+    if len(found) == 1:
+        return found[0]
+    what = f"has {len(found)} modules ({', '.join(found[:5])})" if found else "has no Python module"
+    raise ConfigError(
+        f"{folder} {what}, and none is called {_USUAL}.",
+        hint=f"Name the file or package that declares the processors as `path`, or call it {_USUAL}.py.",
+        code="processors",
+    )
 
 
 def _compile(file: Path) -> None:

@@ -203,7 +203,7 @@ def user_code(environment: Environment) -> Check:
     if environment.processors is None:
         return ok("processors", "none; events are stored as they come")
     try:
-        doubt = processors.check(environment.processors, environment.requirements)
+        doubt = processors.check(environment)
     except RtpError as error:
         return failed("processors", error)
     if doubt:

@@ -10,9 +10,18 @@ import pytest
 
 from rtp.errors import ConfigError, ExitCode
 from rtp.infra import archive, assets
+from rtp.infra.packing import Sources
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def sources(path: Path) -> Sources:
+    return Sources(path, path.parent)
+
+
+def packed(folder: Path, path: Path) -> Path:
+    return assets.code(folder, assets.entries(assets.check(sources(path))))
 
 
 def test_the_asset_holds_the_runtime_the_version_and_the_processors(tmp_path: Path) -> None:
@@ -21,12 +30,12 @@ def test_the_asset_holds_the_runtime_the_version_and_the_processors(tmp_path: Pa
     processors.write_text("x = 1\n")
 
     # When: the asset is built.
-    names = set(zipfile.ZipFile(assets.code(tmp_path / "out", processors)).namelist())
+    names = set(zipfile.ZipFile(packed(tmp_path / "out", processors)).namelist())
 
     # Then: it has no other part of rtp.
     assert {"rtp/__init__.py", "rtp/runtime/api.py", "rtp/runtime/worker.py", "orders.py"} <= names
     assert {name.split("/")[1] for name in names if name.startswith("rtp/")} == {"__init__.py", "runtime"}
-    assert assets.module(processors) == "orders"
+    assert assets.module(sources(processors)) == "orders"
 
 
 def test_a_package_of_processors_is_packed_without_caches(tmp_path: Path) -> None:
@@ -35,10 +44,10 @@ def test_a_package_of_processors_is_packed_without_caches(tmp_path: Path) -> Non
     for file in ("__init__.py", "inner/rules.py", "inner/rates.json", "inner/__pycache__/rules.pyc"):
         (package / file).write_text("")
 
-    names = {name for name in zipfile.ZipFile(assets.code(tmp_path / "out", package)).namelist() if "shop" in name}
+    names = {name for name in zipfile.ZipFile(packed(tmp_path / "out", package)).namelist() if "shop" in name}
 
     assert names == {"shop/__init__.py", "shop/inner/rules.py", "shop/inner/rates.json"}
-    assert assets.module(package) == "shop"
+    assert assets.module(sources(package)) == "shop"
 
 
 def test_the_same_sources_give_the_same_asset(tmp_path: Path) -> None:
@@ -49,20 +58,20 @@ def test_the_same_sources_give_the_same_asset(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_text("x = 1\n")
         os.utime(file, (when, when))
-        built.append(assets.code(tmp_path / f"out-{name}", file))
+        built.append(packed(tmp_path / f"out-{name}", file))
 
     # Then: name and bytes are equal, and change with the text.
     assert built[0].name == built[1].name
     assert built[0].read_bytes() == built[1].read_bytes()
     (tmp_path / "a" / "processors.py").write_text("x = 2\n")
-    assert assets.code(tmp_path / "out-a", tmp_path / "a" / "processors.py").name != built[0].name
+    assert packed(tmp_path / "out-a", tmp_path / "a" / "processors.py").name != built[0].name
 
 
 def test_old_assets_are_deleted(tmp_path: Path) -> None:
     file = tmp_path / "processors.py"
     for number in range(14):
         file.write_text(f"x = {number}\n")
-        newest = assets.code(tmp_path / "out", file)
+        newest = packed(tmp_path / "out", file)
     remaining = list((tmp_path / "out").iterdir())
     assert len(remaining) == 10
     assert newest in remaining
@@ -94,7 +103,7 @@ def test_the_digest_separates_the_parts() -> None:
 def test_processors_that_could_not_be_imported_are_refused(tmp_path: Path, name: str, text: str, expected: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError, match=r"\w") as refused:
-        assets.check(tmp_path / name)
+        assets.check(sources(tmp_path / name))
     assert expected in refused.value.message
     assert refused.value.hint
     assert refused.value.exit_code == ExitCode.CONFIG
@@ -102,10 +111,10 @@ def test_processors_that_could_not_be_imported_are_refused(tmp_path: Path, name:
 
 def test_missing_processors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="do not exist"):
-        assets.check(tmp_path / "processors.py")
+        assets.check(sources(tmp_path / "processors.py"))
     (tmp_path / "shop").mkdir()
-    with pytest.raises(ConfigError, match="no __init__"):
-        assets.check(tmp_path / "shop")
+    with pytest.raises(ConfigError, match="has no Python module"):
+        assets.check(sources(tmp_path / "shop"))
 
 
 def test_a_syntax_error_deep_in_a_package_is_reported(tmp_path: Path) -> None:
@@ -113,10 +122,10 @@ def test_a_syntax_error_deep_in_a_package_is_reported(tmp_path: Path) -> None:
     (tmp_path / "shop" / "__init__.py").write_text("")
     (tmp_path / "shop" / "inner" / "rules.py").write_text("import\n")
     with pytest.raises(ConfigError, match=r"rules\.py:1"):
-        assets.check(tmp_path / "shop")
+        assets.check(sources(tmp_path / "shop"))
 
 
 def test_processors_are_optional(tmp_path: Path) -> None:
     assets.check(None)
     assert assets.module(None) == ""
-    assert assets.code(tmp_path, None).exists()
+    assert assets.code(tmp_path, assets.entries(assets.check(None))).exists()

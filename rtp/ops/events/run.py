@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,24 @@ from typing import TYPE_CHECKING, Any
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+    from rtp.infra.packing import Selection, Sources
+
+
+class Unpacked:
+    """Hides what stands beside the processors and is not packed, as Lambda does not have it either."""
+
+    def __init__(self, sources: Sources, selection: Selection) -> None:
+        from rtp.infra import packing
+
+        packed = {name.partition("/")[0].removesuffix(".py") for name, _ in selection.entries}
+        self._hidden = set(packing.beside(sources)) - packed
+
+    def find_spec(self, name: str, path: object = None, _target: object = None) -> None:
+        """Raise ModuleNotFoundError for a hidden module; leave all others to Python's own finders."""
+        if path is None and name in self._hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}; it is not packed", name=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +54,20 @@ class Run:
     error: Failure | None
 
 
-def run(processors: Path | None, text: str, *, attempt: int = 1) -> Run:
-    """Take one event's JSON text through the same checks and processor as in Lambda. Raises ConfigError."""
+def run(sources: Sources | None, variables: Mapping[str, str], text: str, *, attempt: int = 1) -> Run:
+    """Take one event's JSON text through the same checks and processor as in Lambda. Raises ConfigError.
+
+    variables: what Lambda gives the code in its environment; set in this process.
+    """
+    from rtp.infra import assets
     from rtp.runtime import loading, testing
 
-    if processors is not None:
-        report = loading.check(processors)
+    os.environ.update(variables)
+    if sources is not None:
+        sys.meta_path.insert(0, Unpacked(sources, assets.check(sources)))
+        name = assets.module(sources)
+        package = sources.root / name
+        report = loading.check(package if package.is_dir() else sources.root / f"{name}.py")
         if report.problems:
             raise ConfigError(
                 f"The processors do not work: {report.problems[0]}.", hint="Fix it and repeat.", code="processors"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.contract import LOCAL_ACCOUNT
+from rtp.infra import packing
 from rtp.ops.access import guard
 from rtp.ops.stack.build import bootstrap, limits, processors
 from rtp.ops.stack.build.synth import synth
@@ -36,7 +37,7 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
     warnings = []
     with ThreadPoolExecutor(2) as pool:
         memo = environment.state / "cdk" / "checked"
-        checked = pool.submit(processors.check, environment.processors, environment.requirements, memo=memo)
+        checked = pool.submit(processors.check, environment, memo=memo)
         connected = pool.submit(_connected, environment, connect)
         if environment.local and not environment.protected and environment.settings.reserved_concurrency is None:
             assembly = synth(environment, account=LOCAL_ACCOUNT)
@@ -46,6 +47,8 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
             if reserve.warning:
                 warnings.append(reserve.warning)
             assembly = synth(environment, account=aws.account, reserved_concurrency=reserve.concurrency)
+        sources = processors.sources_of(environment)
+        warnings += packing.select(sources).notes if sources is not None else []
         if doubt := checked.result():
             warnings.append(doubt.message)
         return Prepared(connected.result(), assembly, tuple(warnings))

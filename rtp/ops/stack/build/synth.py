@@ -17,7 +17,7 @@ from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, layer, toolchain
 from rtp.infra.plan import Plan
-from rtp.ops.stack.build import code_change
+from rtp.ops.stack.build import code_change, processors
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -81,8 +81,10 @@ def _plan(
             hint=f"Set `account` under [env.{env.name}] in rtp.toml.",
             code="account",
         )
-    assets.check(env.processors)
+    sources = processors.sources_of(env)
+    selection = assets.check(sources)
     platform = layer.Platform.here() if env.embedded else layer.Platform.aws(env.settings.architecture)
+    requirements = processors.requirements_of(env)
     limit = env.settings.reserved_concurrency
     return Plan(
         project=env.project,
@@ -93,9 +95,9 @@ def _plan(
         protected=env.protected,
         local=env.local,
         version=rtp.__version__,
-        code=str(assets.code(env.state / "assets", env.processors).absolute()),
-        layer=str(layer.build(env.state / "layers", platform, env.requirements, anew=force).absolute()),
-        processors=assets.module(env.processors),
+        code=str(assets.code(env.state / "assets", assets.entries(selection)).absolute()),
+        layer=str(layer.build(env.state / "layers", platform, requirements, anew=force).absolute()),
+        processors=assets.module(sources),
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
         out=str(target),
