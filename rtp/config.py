@@ -44,7 +44,9 @@ class Environment:
     profile: str | None = None
     endpoint_url: str | None = None
     protected: bool = False
-    processors: Path | None = None  # a .py file or a package folder
+    processors: Path | None = None  # a .py file, a package or a source folder
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     requirements: Path | None = None
     settings: Settings = field(default_factory=Settings)
 
@@ -69,6 +71,13 @@ class Environment:
     def state(self) -> Path:
         """Folder of what rtp keeps about this project, such as `.rtp/local` and synthesised templates."""
         return self.root / ".rtp"
+
+
+MAX_VARIABLES_BYTES = 3_000  # rtp's own variables take up to 1,096, most of them two queue URLs
+# Names that Lambda sets; those that begin with AWS_ it keeps for itself.
+_OF_LAMBDA = frozenset({"_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "PATH", "PYTHONPATH"})
+# Keys of `[processors]` and the fields that hold them.
+_PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "include": "include", "exclude": "exclude"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +140,7 @@ def explain(
     for label, content in tables.items():  # the other environments too, so that a mistake is found before it matters
         checked = configfile.section(content, where, label)
         if label in ("[defaults]", f"[env.{name}]"):
-            values |= checked
-            origins |= dict.fromkeys(checked, f"{FILE} {label}")
+            _merge(values, origins, checked, f"{FILE} {label}")
     for key in ("profile", "region", "endpoint_url"):
         given = getattr(overrides, key)
         if given is not None:
@@ -144,8 +152,8 @@ def explain(
     origins |= {key: FILE for key in ("project", "owner") if getattr(document, key) is not None}
     origins |= {
         field_name: f"{FILE} [processors]"
-        for key, field_name in (("path", "processors"), ("requirements", "requirements"))
-        if getattr(processors, key) is not None
+        for key, field_name in _PROCESSORS_KEYS.items()
+        if getattr(processors, key) not in (None, ())
     }
     environment = Environment(
         name=name,
@@ -155,11 +163,23 @@ def explain(
         owner=document.owner or DEFAULT_OWNER,
         processors=_path(file, processors.path, "path", where),
         requirements=_path(file, processors.requirements, "requirements", where),
+        include=processors.include,
+        exclude=processors.exclude,
         settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
         **{k: v for k, v in values.items() if k in PLACE_KEYS},
     )
     _check_whole(environment, where)
     return Resolved(environment, origins)
+
+
+def _merge(values: dict[str, Any], origins: dict[str, str], checked: Mapping[str, Any], origin: str) -> None:
+    """Let a table's values go before those of the tables above it; tables within them are merged key by key."""
+    for key, value in checked.items():
+        before = values.get(key)
+        if isinstance(value, dict) and before:
+            values[key], origins[key] = before | value, f"{origins[key]}, {origin}"
+        else:
+            values[key], origins[key] = value, origin
 
 
 def find(cwd: Path) -> Path | None:
@@ -202,6 +222,7 @@ def _check_whole(environment: Environment, where: str) -> None:
         )
     if settings.backoff_base_s > settings.backoff_cap_s:
         raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
+    _check_variables(settings.environment, where)
     bucket = environment.names.bucket("0" * 12, environment.region)
     if len(bucket) > 63:
         raise ConfigError(
@@ -210,6 +231,22 @@ def _check_whole(environment: Environment, where: str) -> None:
             hint="Shorten the project's or the environment's name.",
         )
     _check_endpoint(environment, where)
+
+
+def _check_variables(variables: Mapping[str, str], where: str) -> None:
+    """What Lambda refuses, or what would change how rtp or Lambda itself works."""
+    for name in variables:
+        if name in _OF_LAMBDA or name.startswith(("AWS_", "RTP_")):
+            owner = "rtp" if name.startswith("RTP_") else "Lambda"
+            raise ConfigError(
+                f"{where}: environment: {name} belongs to {owner}.", hint="Choose another name for your variable."
+            )
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
+    if size > MAX_VARIABLES_BYTES:
+        raise ConfigError(
+            f"{where}: environment has {size:,} bytes; rtp leaves {MAX_VARIABLES_BYTES:,} of Lambda's 4,096.",
+            hint="Keep long values in a file of your package.",
+        )
 
 
 def _check_endpoint(environment: Environment, where: str) -> None:

@@ -43,8 +43,10 @@ class Place(Struct, frozen=True, kw_only=True):
 class Processors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[processors]`; paths are relative to the folder of rtp.toml."""
 
-    path: Annotated[str, _text("your processors, a module or a package")] | None = None
+    path: Annotated[str, _text("your processors: a file, a package or a source folder")] | None = None
     requirements: Annotated[str, _text("packages for the layer, beside rtp's own")] | None = None
+    include: Annotated[tuple[str, ...], _text("globs of files to pack as well, from the processors' folder")] = ()
+    exclude: Annotated[tuple[str, ...], _text("globs of files to leave out of the zip")] = ()
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
+VariableName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]+$")]
 EmailAddress = Annotated[str, Meta(pattern="@")]
 
 
@@ -38,6 +39,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
         | None
     ) = None
+    environment: Annotated[
+        dict[VariableName, str],
+        Meta(
+            description="environment variables of the functions; tables are merged name by name",
+            extra={"allowed": 'a table of texts such as { PARTNER_URL = "https://…" }'},
+        ),
+    ] = msgspec.field(default_factory=dict)
     log_level: Annotated[LogLevel, Meta(description="least level the functions log")] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days CloudWatch keeps the log groups")] = 30
 
@@ -102,7 +110,7 @@ class Setting(NamedTuple):
 @cache
 def table(struct: type[msgspec.Struct] = Settings) -> dict[str, Setting]:
     """Every setting of a struct by name, in the order of its fields."""
-    defaults = dict(zip(struct.__struct_fields__, struct.__struct_defaults__, strict=True))
+    defaults = dict(zip(struct.__struct_fields__, map(_value, struct.__struct_defaults__), strict=True))
     return {name: _setting(name, defaults[name], hint) for name, hint in hints(struct).items()}
 
 
@@ -116,6 +124,11 @@ def about(setting: Setting) -> str:
     """One line on a setting: what it is, what is allowed, its default."""
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     return f"{setting.name}: {setting.description}; {setting.allowed}; default {default!r}."
+
+
+def _value(default: Any) -> Any:
+    """A default's value; that of a table is made anew for each struct."""
+    return {} if isinstance(default, msgspec._core.Factory) else default
 
 
 def _setting(name: str, default: Any, hint: Any) -> Setting:

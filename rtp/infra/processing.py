@@ -66,7 +66,7 @@ class Processing(Construct):
             timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
             memory_mb=plan.settings.memory_mb,
             statements=[*self._statements("dynamodb:GetItem"), kept_results],
-            environment=self._environment(),
+            environment=plan.settings.environment | self._environment(),
             layers=[self._layer],
             reserved_concurrency=plan.reserved_concurrency,
         )
@@ -91,7 +91,7 @@ class Processing(Construct):
             memory_mb=plan.settings.memory_mb,
             # A batch is written in a call, as statements that each have a condition.
             statements=[*self._statements("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"), receive],
-            environment=self._environment(),
+            environment=plan.settings.environment | self._environment(),
             layers=[self._layer],
         )
 

@@ -28,6 +28,7 @@ ODD = Settings(
     architecture="x86_64",
     snap_start=True,
     reserved_concurrency=77,
+    environment={"PARTNER_URL": "https://partner.example"},
     log_level="DEBUG",
     log_retention_days=400,
     throttle_rate=1001,

@@ -48,6 +48,9 @@ WHERE: dict[str, Callable[[Template], Any]] = {
     "architecture": lambda t: t.worker["Architectures"][0],
     "snap_start": lambda t: t.worker.get("SnapStart") == {"ApplyOn": "PublishedVersions"},
     "reserved_concurrency": lambda t: t.processor["ReservedConcurrentExecutions"],
+    "environment": lambda t: {
+        name: value for name, value in t.worker["Environment"]["Variables"].items() if not name.startswith("RTP_")
+    },
     "log_level": _variable("RTP_LOG_LEVEL"),
     "log_retention_days": lambda t: min(group["RetentionInDays"] for group in t.of("Logs::LogGroup").values()),
     "throttle_rate": _stage("ThrottlingRateLimit"),
