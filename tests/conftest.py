@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import shells
 
@@ -21,6 +22,9 @@ SHARING = (
     "reliability",
 )
 
+
+settings.register_profile("suite", deadline=None)  # no test fails for being slow
+settings.load_profile("suite")
 
 # A shell ignores SIGINT for what it runs in the background, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
