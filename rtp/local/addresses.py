@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtp.local.door import Scope
+    from rtp.local.asgi import Scope
 
 CODE = ("/_ministack/lambda-code/", "/_ministack/lambda-layers/")
 RESPONSE = "/_ministack/cfn-response/"

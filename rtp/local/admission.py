@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rtp.local.door import Scope
+    from rtp.local.asgi import Scope
 
 _PATHS = (
     re.compile(r"/_aws/execute-api/(?P<api>[^/]+)/(?P<stage>[^/]*)(?P<rest>/.*)?", re.DOTALL),

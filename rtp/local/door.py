@@ -9,17 +9,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rtp.local import addresses, keys, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-
-    Scope = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-    App = Callable[[Scope, Receive, Send], Awaitable[None]]
+    from rtp.local.asgi import App, Receive, Scope, Send
 
 TOKEN_HEADER = "X-Rtp-Token"  # noqa: S105 - a header's name
 HOSTS = ("127.0.0.1", "localhost")

@@ -15,7 +15,7 @@ from rtp.local.tracing.api import XRayApi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.asgi import App, Receive, Scope, Send
     from rtp.local.telemetry import Telemetry
 
 RESET_PATH = "/_ministack/reset"

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtp.local.door import Scope
+    from rtp.local.asgi import Scope
 
 # As long as AWS's ids, and distinct from them: AWS has no ids with this prefix, so a key of AWS never reaches the
 # engine by mistake, and one of the engine's in the user's environment is known to be meant for an engine.

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtp.local.door import Scope
+    from rtp.local.asgi import Scope
 
 _SCOPE = re.compile(r"[^/,\s]+(?:/[^/,\s]+){1,2}/([^/,\s]+)/aws4_request")  # Version 4A names no region
 _DATED = re.compile(r"/\d{4}-\d{2}-\d{2}/")  # the paths of Lambda's API

@@ -29,7 +29,7 @@ from rtp.local.state import DEFAULT_PORT, Folder, Record
 if TYPE_CHECKING:
     from types import FrameType
 
-    from rtp.local.door import App
+    from rtp.local.asgi import App
     from rtp.local.stuck import Watch
 
 log = logging.getLogger("rtp.engine")

@@ -15,7 +15,7 @@ from rtp.local.stuck import AbandonedError, StuckError
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.asgi import App, Receive, Scope, Send
 
 log = logging.getLogger("rtp.time-limit")
 LIMIT_S = 120.0  # SQS holds a request for 20 s at most, and nothing else takes a tenth of this

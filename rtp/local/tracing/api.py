@@ -14,7 +14,7 @@ from rtp.local.tracing.store import InvalidSegmentError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.asgi import App, Receive, Scope, Send
     from rtp.local.tracing.store import TraceStore
     from rtp.local.tracing.tree import Node, Trace
 

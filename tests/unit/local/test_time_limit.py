@@ -14,7 +14,7 @@ from rtp.local.stuck import AbandonedError
 from rtp.local.time_limit import TimeLimit, invokes
 
 if TYPE_CHECKING:
-    from rtp.local.door import App, Receive, Scope, Send
+    from rtp.local.asgi import App, Receive, Scope, Send
 
 SHORT, NEVER = 0.05, 3600.0
 
