@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
-from docs import tables
+from docs import json_reference, tables
 from rtp import cli, settings
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": reference_of_settings,
     "patches.md": tables.patches,
     "fast-paths.md": tables.fast_paths,
+    "json.md": json_reference.page,
 }
 
 

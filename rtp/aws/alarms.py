@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """state: OK, ALARM, INSUFFICIENT_DATA. since: when it took that state. muted: its actions are off."""
+    """A CloudWatch alarm.
+
+    state: OK, ALARM or INSUFFICIENT_DATA. since: when it changed to that state. description: what it means.
+    metric: the metric's name. threshold: the value at which it fires. muted: whether its actions are off.
+    """
 
     name: str
     state: str
@@ -29,7 +33,10 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A change of an alarm's state."""
+    """A change of an alarm's state.
+
+    alarm: its name. at: when. before, after: the states. reason: why, as CloudWatch says it.
+    """
 
     alarm: str
     at: datetime

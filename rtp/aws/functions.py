@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """state: Active, Pending, Inactive, Failed. update: Successful, InProgress, Failed. changed: ISO 8601."""
+    """A Lambda function.
+
+    state: Active, Pending, Inactive or Failed. update: Successful, InProgress or Failed. runtime: Lambda's name of it.
+    memory_mb: its memory. timeout_s: its timeout. changed: when it was last changed, ISO 8601.
+    code_sha256: of its code.
+    """
 
     name: str
     state: str
@@ -28,7 +33,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """What hands a queue's messages to a function. state: Enabled, Disabled, or on its way to one of them."""
+    """What hands a queue's messages to a function.
+
+    id: its UUID. state: Enabled, Disabled, or changing to one of them. last_result: of its last batch, as AWS says it.
+    batch_size: most messages at once. max_concurrency: most batches at once; null without a limit.
+    """
 
     id: str
     state: str

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Requests of one key. period: DAY, WEEK or MONTH."""
+    """Requests of one API key.
+
+    limit: allowed in one period. used, left: in the current period. period: DAY, WEEK or MONTH.
+    """
 
     limit: int
     used: int

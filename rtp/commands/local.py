@@ -28,7 +28,14 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """The engine as people and scripts see it; its token and its key stay inside."""
+    """The engine as people and scripts see it, without its token and its key.
+
+    state: running, stopped, killed, or elsewhere: served by a process that cannot be seen from here.
+    endpoint_url, port, pid: of the running engine; null where none runs. answers: whether it answers requests.
+    folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
+    copied: whether the folder was copied from one whose engine was running.
+    saved: when the last save was made, ISO 8601. loss: what its data lacks, in words; empty where nothing is lost.
+    """
 
     state: str
     endpoint_url: str | None

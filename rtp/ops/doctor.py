@@ -40,7 +40,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. fix: what to do; empty where all is well."""
+    """One check.
+
+    verdict: how it ended. detail: what was found. fix: what to do; empty where nothing is wrong.
+    """
 
     name: str
     verdict: Verdict
@@ -50,7 +53,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`doctor --json`."""
+    """What was checked.
+
+    checks: each check.
+    """
 
     env: str
     checks: tuple[Check, ...]

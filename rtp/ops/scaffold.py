@@ -102,7 +102,11 @@ FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Scaffold:
-    """`init --json`: paths below `folder`."""
+    """What `rtp init` wrote.
+
+    folder: where. project: name of the project. written: new files, below the folder.
+    kept: files that were there and are as they were, below the folder.
+    """
 
     folder: Path
     project: str

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting; origin is `default`, `--region` or such as `rtp.toml [env.prod]`."""
+    """One setting.
+
+    key: its name in rtp.toml. value: what it is set to. about: what it is.
+    origin: where the value comes from: `default`, an option such as `--region`, or such as `rtp.toml [env.prod]`.
+    """
 
     key: str
     value: Any
@@ -26,7 +30,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """`config --json`."""
+    """An environment's settings.
+
+    file: the rtp.toml that was read; null without one. settings: every setting, where the environment is first.
+    """
 
     env: str
     stack: str

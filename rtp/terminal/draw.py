@@ -24,7 +24,6 @@ _STYLES = {
     Style.BAD: "bold red",
     Style.WARN: "yellow",
     Style.NAME: "cyan",
-    Style.NUMBER: "magenta",
     Style.COMMAND: "",
     Style.ADVICE: "",
 }
@@ -35,7 +34,6 @@ _ANSI = {
     Style.BAD: "1;31",
     Style.WARN: "33",
     Style.NAME: "36",
-    Style.NUMBER: "35",
 }
 _SUGGESTED = re.compile(r"(`[^`]*`)")
 _MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
-from rtp.terminal import draw, queries
+from rtp.terminal import documents, draw, queries
 from rtp.text import json_values, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
-JSON_VERSION = 1
-"""Of every JSON object on stdout; docs/json.md says when it changes."""
 _PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
 
 Elements = Element | Iterable[Element]
@@ -73,7 +71,7 @@ class Output:
     def event(self, kind: str, data: _T, render: Callable[[_T], Elements | None]) -> None:
         """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
         if self.json:
-            self._json_line({"version": JSON_VERSION, "type": kind, **json_values.plain(data)})
+            self._json_line(documents.stream_line(kind, data))
             return
         elements = render(data)
         if elements is not None:
@@ -91,7 +89,7 @@ class Output:
 
     def document(self, data: Any) -> None:
         """One JSON document on stdout, its version first, through the query where there is one."""
-        self._write_document({"version": JSON_VERSION, **json_values.plain(data)})
+        self._write_document(documents.document(data))
 
     def template(self, template: Mapping[str, Any]) -> None:
         """A document in a format that is not rtp's, such as a CloudFormation template: JSON without rtp's version."""
@@ -128,8 +126,8 @@ class Output:
         """An expected failure: `{"error": …}` on stdout under --json, else message and fix on stderr."""
         hint = suggest.placed(error.hint, self._where)
         if self.json:
-            body = {"version": JSON_VERSION, "error": {"code": error.code, "message": error.message, "hint": hint}}
-            self._write_json(json_values.dumps(body))
+            failure = documents.ErrorDocument(documents.Failure(error.code, error.message, hint))
+            self._write_json(json_values.dumps(documents.document(failure)))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
         if hint:

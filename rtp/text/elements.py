@@ -23,7 +23,6 @@ class Style(StrEnum):
     BAD = "bad"
     WARN = "warn"
     NAME = "name"  # ids, resource names
-    NUMBER = "number"
     COMMAND = "command"  # a command to run next
     ADVICE = "advice"  # a text with commands between backticks
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.local import engine as engines
+from tests import json_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,6 +67,7 @@ class Project:
         finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert not ok or finished.code == 0, f"rtp {args}: {finished.code}\n{finished.stdout}\n{finished.stderr}"
         assert "Traceback" not in finished.stderr, finished.stderr
+        json_documents.check([str(each) for each in args], finished.stdout)
         return finished
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

@@ -25,7 +25,10 @@ FIX = (
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The project and environment that the tags of a stack or resource name; None where such a tag is missing."""
+    """The project and environment that the tags of a stack or resource name.
+
+    project, environment: the tag's value; null without such a tag.
+    """
 
     project: str | None
     environment: str | None

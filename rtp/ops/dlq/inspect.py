@@ -23,7 +23,10 @@ UNLIMITED = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The number of messages with the same error signature."""
+    """How many messages died of one cause.
+
+    error: type and message, without numbers and ids. count: messages.
+    """
 
     error: str
     count: int
@@ -31,7 +34,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """`dlq inspect --json`. depth: SQS's count of all messages. messages: those read that match the filters."""
+    """What is in the dead-letter queue.
+
+    queue: its name. depth: messages in it, by SQS. messages: those that match the filters.
+    groups: how many of them died of each cause, most frequent first.
+    """
 
     queue: str
     depth: int

@@ -32,7 +32,10 @@ _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an event died."""
+    """Why an event died.
+
+    type: class of the exception; empty where no reason is recorded. message: its text.
+    """
 
     type: str
     message: str
@@ -47,9 +50,11 @@ class Cause:
 class DlqMessage:
     """A message of the dead-letter queue.
 
-    attempts: how often it was received. first_seen: when the event was first queued, ISO 8601.
-    event: the event's JSON text, without what Lambda put around it. kind: how the message got into the queue.
-    fallback: the event's identity where its text has no id. runs: attempts on the event's record, 0 without one.
+    body: the message's text as it is. attempts: of the event, that failed. error: why the event died.
+    first_seen: when the event was first queued, ISO 8601. timestamp: the event's, epoch ms.
+    event: its JSON text, without what Lambda put around it. kind: how the message got into the queue.
+    fallback: the event's identity where its text has no id. message: the message itself.
+    runs: attempts on the event's record, 0 without one.
     """
 
     message_id: str

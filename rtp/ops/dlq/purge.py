@@ -37,7 +37,11 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """`dlq purge --json`. kept: messages that SQS did not delete. missing: requested ids that are not in the DLQ."""
+    """What a purge deleted.
+
+    deleted: messages deleted. kept: messages that SQS did not delete.
+    backup: file that `rtp dlq undo` restores them from. missing: ids given that are not in the queue.
+    """
 
     run: str
     deleted: int

@@ -68,7 +68,10 @@ class RedrivenMessage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A message that was not redriven, and why."""
+    """A message that was not redriven.
+
+    error: why.
+    """
 
     message_id: str
     id: str
@@ -77,7 +80,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """The message that was redriven first. status: processed, dead, or pending at the timeout or an interruption."""
+    """The message that was redriven first.
+
+    status: processed, dead, or pending after the timeout or an interruption.
+    """
 
     id: str
     timestamp: int
@@ -86,11 +92,16 @@ class Canary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`dlq redrive --json`.
+    """What was redriven.
 
-    run: name of the journal. kept: messages that were sent and are still in the DLQ too. died_again: messages that
-    returned to the DLQ during the run. stopped: why only the canary was redriven. outcomes: number of events by status.
-    dead: records. pending: number of events without an outcome. missing: requested ids that are not in the DLQ.
+    dry_run: whether nothing was changed. redriven: messages that are back in the queue.
+    messages: these messages; with --dry-run those that would be redriven. failed: messages that could not be sent.
+    kept: messages that were sent and are still in the DLQ too.
+    died_again: messages that returned to the DLQ during the run.
+    canary: the message that was redriven first; null without a canary.
+    stopped: why only the canary was redriven; empty where all were. outcomes: how many events ended with each status.
+    dead: records of the events that died again. pending: events without an outcome.
+    missing: requested ids that are not in the DLQ.
     """
 
     run: str | None

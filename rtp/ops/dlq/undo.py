@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """`dlq undo --json`: the number of a run's messages by what became of them.
+    """What became of the messages of a run.
 
-    back: restored by this undo. processed: their events were processed, which stays. dead: their events died again and
-    are in the DLQ already. elsewhere: being processed now, or restored by an earlier undo.
+    what: redrive or purge. back: messages put back now. processed: events that were processed meanwhile, and stay so.
+    dead: events that died again, whose message is in the DLQ already.
+    elsewhere: events that are being processed now, or were put back by an earlier undo.
     """
 
     run: str

@@ -23,7 +23,10 @@ _INNER = ("status_shard", "lease")  # the index's and the runtime's own; they sa
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """`records --json`. more: there are older ones that the limit left out."""
+    """Stored records.
+
+    records: newest first. more: whether the limit left out older ones.
+    """
 
     records: list[dict[str, Any]]
     more: bool

@@ -60,7 +60,10 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An event to replay. timestamp: its own, epoch ms. status: of its record now."""
+    """An event to queue again.
+
+    status: of its record now, `missing` without one. raw_key: key and line of the archived event.
+    """
 
     id: str
     timestamp: int
@@ -76,7 +79,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An event that was not queued, and why."""
+    """An event that was not queued.
+
+    error: why.
+    """
 
     id: str
     error: str
@@ -84,7 +90,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """`replay --json`. run: null where nothing was queued; events: those selected; replayed: number of those queued."""
+    """Archived events that were queued again.
+
+    run: its name; null for a dry run. dry_run: whether nothing was queued. events: those that match the filters.
+    replayed: how many of them were queued. failed: those that could not be queued.
+    """
 
     run: str | None
     dry_run: bool

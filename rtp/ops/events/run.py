@@ -33,7 +33,10 @@ class Unpacked:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event was refused or failed; stack is the user's own part of the traceback, as Python prints it."""
+    """Why an event was rejected or failed.
+
+    type: class of the exception. message: its text. stack: the user's own part of the traceback, as Python prints it.
+    """
 
     type: str
     message: str
@@ -42,7 +45,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`run --json`. outcome: processed, invalid (400), rejected (422 or the DLQ), failed (it would be tried again)."""
+    """One event that was run through the processors.
+
+    outcome: processed, invalid (400), rejected (422 or the DLQ) or failed (it would be retried).
+    processor: the name of the function; null where no processor has the type. result: what it returned.
+    emitted: the events that it emitted. errors: `path` and `message` of each reason why the event is invalid.
+    error: why it was rejected or failed.
+    """
 
     outcome: str
     id: str

@@ -20,6 +20,7 @@ class SentEvents:
     """Several events that were sent.
 
     sent: events that were tried. by_status: how many ended with each status. failed: those that were not accepted.
+    elapsed_s: since the first was sent.
     rate: events per second. p50_ms, p99_ms: latency of half and of 99 % of the answers at most.
     outcomes: how many records ended with each status, with --wait. dead: the records of dead events, with --wait.
     pending: events whose record had not ended, with --wait.

@@ -32,7 +32,10 @@ _DRIFT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A resource that is not as its stack's template says. status: MODIFIED or DELETED."""
+    """A resource that is not as its stack's template says.
+
+    status: MODIFIED or DELETED. properties: those that were changed, `before` as in the template, `after` as it is.
+    """
 
     logical_id: str
     path: str

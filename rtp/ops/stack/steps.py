@@ -29,14 +29,19 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """Something the operator should know. `type` warning."""
+    """Something the operator should know."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One resource's step. `type` event. done and total count the operation's resources; time: when."""
+    """One step of one resource.
+
+    time: when it happened. status: CloudFormation's status of the resource.
+    done, total: resources of the operation that have reached their end, and all of them.
+    elapsed_s: since the operation began.
+    """
 
     time: datetime
     logical_id: str
@@ -68,12 +73,14 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The queue is empty and nothing new is accepted. `type` drained.
+    """The queue is empty and nothing new is accepted. Null: could not be read, which `unchecked` explains.
 
     accepted: requests that the API answered with a 2xx since its intake began to close, by its access log.
     received, recorded: distinct events that the functions received since then, and those that have their record.
+    by_status: how many of these records have each status.
     dlq, dlq_new: messages in the dead-letter queue, and how many more than before the drain.
-    Null where a service could not be asked, which `unchecked` explains.
+    empty_s: how long the queue stayed empty. elapsed_s: since the drain began.
+    unchecked: what could not be read, and why.
     """
 
     accepted: int | None
@@ -89,7 +96,10 @@ class Drained:
 
 @dataclass(frozen=True, slots=True)
 class Emptied:
-    """A bucket that is empty now. `type` emptied. objects: versions and delete markers that went."""
+    """A bucket that is empty now.
+
+    bucket: its name. objects: how many versions and delete markers were deleted.
+    """
 
     bucket: str
     objects: int
@@ -97,7 +107,11 @@ class Emptied:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an operation failed: the first resource that did, where it stands in rtp's code, what its function logged."""
+    """Why an operation failed: the first resource that did.
+
+    source: where the resource is defined in rtp's code. status: CloudFormation's status of the resource.
+    logs: what the resource's function logged.
+    """
 
     logical_id: str
     path: str
@@ -110,14 +124,20 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """The stack's outputs. `type` outputs."""
+    """The stack's outputs.
+
+    outputs: value of each output by its key.
+    """
 
     outputs: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Smoke:
-    """The event that went through the pipeline after its deploy. `type` smoke."""
+    """The event that was sent through the pipeline after its deploy.
+
+    status: processed, or queued where the processor failed. latency_ms: from the request to its answer.
+    """
 
     id: str
     status: str
@@ -126,9 +146,10 @@ class Smoke:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How it ended. `type` result.
+    """How a deploy or destroy ended.
 
-    status: created, updated, unchanged, hotswapped, dry-run, rolled-back, destroyed, failed.
+    status: created, updated, unchanged, hotswapped, dry-run, rolled-back, destroyed or failed.
+    elapsed_s: since the command began. resources: how many changed. cause: why it failed; null where it did not.
     """
 
     status: str

@@ -20,7 +20,10 @@ _ORDER = {"ALARM": 0, "INSUFFICIENT_DATA": 1, "OK": 2}
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """`alarms --json`: the alarms, firing ones first, and their changes of state, newest first."""
+    """The stack's alarms.
+
+    alarms: firing ones first. history: changes of their states, newest first.
+    """
 
     alarms: list[Alarm]
     history: list[Turn]

@@ -21,9 +21,11 @@ _NEAR_MS = 900_000  # Lambda's longest run
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One line of a log; its fields are those of `logs --json`.
+    """One line of a log.
 
-    timestamp: ISO 8601, UTC. function: `processor` or `worker`. kind: who wrote it. id: the event's.
+    timestamp: when it was written, ISO 8601. level: DEBUG, INFO, WARNING, ERROR or CRITICAL; empty where it has none.
+    function: `processor` or `worker`. id: the event's; null where the line is of none. step: of the processing.
+    kind: who wrote it: `rtp` the functions, `platform` Lambda, `metrics` an embedded metric, `text` anything else.
     stack: a stack trace, several lines. fields: whatever else the line held.
     at: when CloudWatch received the line, own_at: its own time, both epoch ms. raw: the line as it was written.
     """

@@ -15,7 +15,11 @@ MOST = 20_000  # segments of one trace that are read
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An exception that a segment recorded. stack: `file:line in function`, outermost first."""
+    """An exception that a segment recorded.
+
+    type: the exception's class. stack: `file:line in function`, outermost first.
+    remote: whether a called service raised it.
+    """
 
     type: str
     message: str
@@ -25,9 +29,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of work, and what it called. Times are ISO 8601 UTC; offset_ms counts from the trace's start.
+    """A piece of work, and what it called.
 
-    end and duration_ms are None while it is in progress. error: a client's mistake (4xx); fault: the service's (5xx).
+    id: the segment's. origin: the AWS type of the service; empty where it has none.
+    start, end: ISO 8601; the end is null while it is in progress. offset_ms: from the trace's start.
+    duration_ms: null while it is in progress. error: a client's mistake (4xx). fault: a failure of the service (5xx).
+    throttle: the request was throttled. namespace: `aws` or `remote` for a call; else empty.
+    request_id: of the function's request; null for others. annotations, http, aws, metadata: as X-Ray has them.
+    exceptions: what it raised. segments: what it called.
     """
 
     id: str
@@ -52,7 +61,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A whole trace; its fields are those of `traces show --json`. partial: something in it is still in progress."""
+    """A whole trace.
+
+    id: the trace's. start: ISO 8601. duration_ms: from its start to the end of its last segment.
+    error: whether a client made a mistake (4xx). fault: whether the service failed (5xx).
+    throttle: whether a request was throttled. partial: whether something in it is in progress.
+    event_id: the first event's; null without one. event_ids: those of all events in it.
+    segments: of the services, each with what it called.
+    """
 
     id: str
     start: str

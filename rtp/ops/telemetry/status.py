@@ -32,7 +32,10 @@ _VITAL = ("queue", "dlq", "alarms", "event source", "functions")
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A part that could not be read, and why."""
+    """A part that could not be read.
+
+    part: which one. message: why.
+    """
 
     part: str
     message: str
@@ -40,9 +43,12 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`status --json`. What could not be read is null or empty, and stands in `unread`.
+    """The pipeline at one moment. What could not be read is null or empty, and listed in `unread`.
 
-    healthy: nothing in `problems`. dead_by_error: dead records of the last 14 days.
+    functions: both. event_sources: what hands the queue's messages to the worker.
+    queues: the queue and the DLQ, by name. dead_by_error: dead records of the last 14 days, by cause.
+    alarms: firing ones first. last_hour: sums. quota: of the API key. healthy: whether `problems` is empty.
+    problems: what is wrong, one text each. unread: parts that could not be read. at: when this was read, ISO 8601.
     """
 
     env: str

@@ -42,9 +42,12 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The stack and its last deploy. Times are ISO 8601 UTC; version is rtp's own, by who CloudTrail says.
+    """The stack and its last deploy.
 
-    project, environment: whose its tags say it is; None without such a tag.
+    project, environment: whose it is, by its tags; null without such a tag. state: CloudFormation's status.
+    created, deployed: when, ISO 8601; null where it is not known.
+    deployed_by: who, by CloudTrail; null where it is not known.
+    version: the version of rtp that deployed it; null where it is not known.
     """
 
     name: str
@@ -60,7 +63,11 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """Messages in a queue, and the age of the oldest in seconds (None: not told)."""
+    """Messages in a queue; SQS calls these numbers approximate.
+
+    depth: all of them. visible: waiting. in_flight: received and not deleted yet. delayed: not visible yet.
+    oldest_s: age of the oldest; null where it is not known.
+    """
 
     name: str
     depth: int
@@ -72,7 +79,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """How many died of one cause."""
+    """How many events died of one cause.
+
+    error: type and message, without numbers and ids. count: dead records.
+    """
 
     error: str
     count: int
@@ -80,7 +90,13 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class LastHour:
-    """Sums of the last hour; latencies of the API in ms, None without a request."""
+    """Sums of the last hour.
+
+    requests: to the API. errors_4xx, errors_5xx: answers of the API.
+    p50_ms, p95_ms: latency that 50 and 95 % of the requests took at most; null without a request.
+    processed, failed, rejected, dead: events, by the functions' metrics.
+    duplicates: deliveries of an event that was processed already. function_errors, throttles: of both functions.
+    """
 
     requests: int
     errors_4xx: int

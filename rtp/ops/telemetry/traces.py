@@ -32,7 +32,13 @@ PARTIAL_MS = 15_000  # a trace that is not complete by then is told as it is
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A trace in a list. start: ISO 8601 UTC. error: a client's mistake (4xx); fault: the pipeline's (5xx)."""
+    """A trace in a list.
+
+    id: the trace's. start: ISO 8601. duration_ms: from its start to its end. error: a client's mistake (4xx).
+    fault: a failure of the pipeline (5xx). throttle: a request was throttled.
+    method, path, http_status: of the API request; null without one. entry: the service at which it begins.
+    partial: something in it is in progress.
+    """
 
     id: str
     start: str
@@ -51,7 +57,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """`traces --json`. more: there were more than the limit."""
+    """Traces of the stack.
+
+    traces: newest first. more: whether there are more than the limit.
+    """
 
     traces: list[Summary]
     more: bool = False

@@ -14,6 +14,7 @@ import pytest
 
 from rtp.local import process
 from rtp.local.state import folder
+from tests import json_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ def rtp(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Runs rtp in a project folder of its own."""
 
     def run(*args: str) -> Run:
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "rtp", *args],
             cwd=tmp_path,
             capture_output=True,
@@ -36,6 +37,8 @@ def rtp(tmp_path: Path) -> Iterator[Callable[..., Run]]:
             stdin=subprocess.DEVNULL,
             timeout=120,
         )
+        json_documents.check(args, done.stdout)
+        return done
 
     yield run
     run("local", "stop")

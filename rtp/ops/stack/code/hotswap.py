@@ -30,7 +30,10 @@ _SAID = {
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A function that is not as it was deployed, of which CloudFormation knows nothing. what: code, limits or gone."""
+    """A function that is not as it was deployed, which CloudFormation does not know.
+
+    function: its name. what: `code`, `limits` or `gone`.
+    """
 
     function: str
     path: str

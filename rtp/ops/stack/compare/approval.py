@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is about to be applied, or with --dry-run would be. `type` changeset. operation: create or update."""
+    """What a deploy is about to apply, or would apply without --dry-run.
+
+    operation: create or update. changes: resources that change. widens: what would be allowed that is not allowed now.
+    """
 
     stack: str
     operation: str

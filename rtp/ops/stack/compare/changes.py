@@ -19,7 +19,10 @@ _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}")
 
 @dataclass(frozen=True, slots=True)
 class PropertyChange:
-    """One property. path: dotted, such as `Environment.Variables.RTP_ENV`; before and after are None where absent."""
+    """One property that would change.
+
+    path: dotted, such as `Environment.Variables.RTP_ENV`. before, after: its value; null where it is absent.
+    """
 
     path: str
     before: Any
@@ -28,8 +31,10 @@ class PropertyChange:
 
 @dataclass(frozen=True, slots=True)
 class ResourceChange:
-    """One resource. action: add, modify, replace, remove. maybe: it may be replaced, depending on values not known yet.
+    """One resource that would change.
 
+    action: add, modify, replace or remove. properties: those that change.
+    maybe: whether it may be replaced, depending on values that are not known yet.
     loses_data: it would be replaced or removed, its template does not retain it, and it holds data, or its function is
     called for that and may delete data.
     """

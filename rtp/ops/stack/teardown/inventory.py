@@ -27,7 +27,10 @@ _MANY = 10_000  # objects are counted up to here
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing. note: what it holds, or why it stays."""
+    """One thing.
+
+    kind: such as `bucket` or `queue`. note: what it holds, or why it stays.
+    """
 
     kind: str
     name: str
@@ -36,10 +39,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a destroy will take and what stays. `type` plan. lost: messages that nobody will process any more.
+    """What a destroy will delete and what stays.
 
-    drained: the queue that is drained first, if one is.
-    blocks: what stays has names that the next deploy of this environment would need.
+    resources: how many resources the stack has. goes, stays: what holds data or costs money, and is deleted or stays.
+    lost: messages that nobody will process any more. drained: the queue that is drained first; null without --drain.
+    blocks: whether what stays has names that the next deploy of this environment needs.
     """
 
     stack: str

@@ -27,7 +27,10 @@ _THREADS = 16
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Something that is still there. expected: the plan said so; why: the reason, or the next step."""
+    """Something that is still there.
+
+    kind: such as `bucket` or `queue`. expected: whether the plan said so. why: the reason, or the next step.
+    """
 
     kind: str
     name: str
@@ -37,7 +40,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`type` proof. gone: resources that their services no longer know."""
+    """What is gone and what is left, asked of each service itself.
+
+    gone: resources that their services no longer know. left: what is still there.
+    """
 
     stack: str
     gone: int

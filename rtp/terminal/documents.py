@@ -1,0 +1,40 @@
+"""The JSON objects on stdout: each begins with the version of their shapes. docs/json.md lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rtp.text import json_values
+
+VERSION = 1
+"""Changes when a field is removed or renamed, or when its type, unit or meaning changes; not with a new field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a command failed.
+
+    code: stable, for scripts. message: for people; may change. hint: how to fix it; empty where nothing is known.
+    """
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDocument:
+    """A failure; in a stream the last line. error: what failed."""
+
+    error: Failure
+
+
+def document(data: Any) -> dict[str, Any]:
+    """A whole answer."""
+    return {"version": VERSION, **json_values.plain(data)}
+
+
+def stream_line(kind: str, data: Any) -> dict[str, Any]:
+    """One line of a stream, with its `type`."""
+    return {"version": VERSION, "type": kind, **json_values.plain(data)}
