@@ -1,6 +1,6 @@
-"""Where the process begins: Ctrl-C ends it without a word until `main` can say one, which takes some imports.
+"""Entry point. Until `main` is imported, Ctrl-C ends the process without a traceback.
 
-Who starts rtp with SIGINT blocked, as the demo does, keeps it from meeting a Python that is not up yet.
+The demo starts rtp with SIGINT blocked, so that Ctrl-C cannot hit a Python that is still starting; this unblocks it.
 """
 
 from __future__ import annotations

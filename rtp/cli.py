@@ -25,36 +25,36 @@ class _Entry(NamedTuple):
     help: str
 
 
-_PIPELINE, _EVENTS, _REPAIR, _HERE = "Pipeline", "Events", "Repair", "Here"
+_PIPELINE, _EVENTS, _REPAIR, _LOCAL = "Pipeline", "Events", "Repair", "Local"
 
-# Name -> panel and help, in the order of `rtp --help`. Each is the `app` of rtp/commands/<name>.py.
+# Name -> panel and help, in the order of `rtp --help`. A command is the `app` of rtp/commands/<name>.py.
 COMMANDS = {
-    "init": _Entry(_PIPELINE, "Scaffold rtp.toml, processors, a payload and a test."),
-    "config": _Entry(_PIPELINE, "Show an environment's settings and where each came from."),
+    "init": _Entry(_PIPELINE, "Create a project: rtp.toml, processors, payloads and a test."),
+    "config": _Entry(_PIPELINE, "Show the settings of an environment and the source of each."),
     "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
     "diff": _Entry(_PIPELINE, "Show what a deploy would change."),
-    "bootstrap": _Entry(_PIPELINE, "Prepare the account and region for deploys."),
+    "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
-    "destroy": _Entry(_PIPELINE, "Delete the pipeline and prove what is gone."),
-    "status": _Entry(_PIPELINE, "Show stack, endpoints, queues and alarms."),
+    "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),
+    "status": _Entry(_PIPELINE, "Show the state of the stack, endpoints, queues and alarms."),
     "outputs": _Entry(_PIPELINE, "Show the stack's outputs."),
-    "alarms": _Entry(_PIPELINE, "Show alarms with their reasons."),
+    "alarms": _Entry(_PIPELINE, "Show alarms, their states and reasons."),
     "send": _Entry(_EVENTS, "Send events through the API."),
     "show": _Entry(_EVENTS, "Show all that is known of one event."),
     "records": _Entry(_EVENTS, "List stored records."),
-    "logs": _Entry(_EVENTS, "Show or follow both functions' logs."),
+    "logs": _Entry(_EVENTS, "Show or follow the logs of both functions."),
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect, redrive and purge the dead-letter queue."),
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
-    "local": _Entry(_HERE, "Start, stop and look at the embedded engine."),
-    "run": _Entry(_HERE, "Run one event through the processors in this process."),
-    "doctor": _Entry(_HERE, "Find what would stop a deploy here, and the fix."),
-    "demo": _Entry(_HERE, "Watch the whole story on a throw-away engine."),
+    "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),
+    "run": _Entry(_LOCAL, "Run one event through the processors in this process."),
+    "doctor": _Entry(_LOCAL, "Check what would stop a deploy, and how to fix it."),
+    "demo": _Entry(_LOCAL, "Run a guided demonstration on a temporary engine."),
 }
 
 
 class LazyGroup(TyperGroup):
-    """The root group. It knows every command's name and help, and imports a command's module only to run it."""
+    """The root group. It lists every command from COMMANDS and imports a command's module only to run it."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
@@ -62,13 +62,13 @@ class LazyGroup(TyperGroup):
             self.commands[name] = TyperCommand(name, help=entry.help, rich_help_panel=entry.panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As Typer's, then the real command in the place of the name."""
+        """Resolve the name as Typer does, then load the real command."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 
 
 def load(name: str) -> Any:
-    """The command itself, from its module."""
+    """Import a command from its module."""
     import importlib
 
     module = importlib.import_module(f"rtp.commands.{name}")
@@ -85,8 +85,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         sys.stdout.write(f"rtp {__version__}\n")
         raise typer.Exit
 
@@ -94,45 +94,45 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", "-V", help="Show the version.", callback=_version, is_eager=True)
+        bool, typer.Option("--version", "-V", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Deploy, feed, watch, repair and tear down an event pipeline on AWS, or on this machine."""
+    """Deploy, test, monitor, repair and delete an event pipeline on AWS, or on an embedded engine on this machine."""
 
 
 class _Terminated(BaseException):
-    """SIGTERM, as an exception, so that what is open is closed."""
+    """SIGTERM as an exception, so that context managers close their resources."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit with its code. The only place where an expected failure is printed."""
+    """Run a command and exit with its code. Expected failures are printed only here."""
     args = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # of rtp/__main__.py
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by rtp/__main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.unraisablehook = _unraisable
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started us: nobody answers, and nobody wants to know
+        if getattr(sys, name) is None:  # the parent process closed it: read nothing, write nowhere
             stream = Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115
             setattr(sys, name, stream)
     try:
         code = _run(args)
         sys.stdout.flush()
     except (ReaderGoneError, BrokenPipeError):
-        # The reader (head, less) has gone; nothing is wrong, and nothing more can be said.
+        # The reader of stdout (head, less) has closed it. That is no failure.
         _silence(sys.stdout)
         code = ExitCode.OK
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _silence(sys.stdout)
-        sys.stderr.write(f"error: {error.strerror}: {error.filename or 'standard output'}\n  fix: Make room.\n")
+        sys.stderr.write(f"error: {error.strerror}: {error.filename or 'standard output'}\n  fix: Free disk space.\n")
         code = ExitCode.FAILED
     sys.exit(code)
 
 
 def _silence(stream: TextIO) -> None:
-    """Let what is still in the stream's buffer go nowhere at exit."""
+    """Discard what the stream's buffer still holds at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -147,8 +147,8 @@ def _run(args: list[str]) -> int:
             return ExitCode.USAGE
         from rtp.text import suggest
 
-        named = ["rtp", *[a for a in args if a in COMMANDS][:1]]  # what is found while parsing has no context
-        path = getattr(getattr(error, "ctx", None), "command_path", "").split() or named
+        command_words = ["rtp", *[a for a in args if a in COMMANDS][:1]]  # an error of the parser has no context
+        path = getattr(getattr(error, "ctx", None), "command_path", "").split() or command_words
         hint = suggest.sentence("See {}.", suggest.command(*path, help=True))
         return _fail(UsageError(error.format_message(), hint=hint), args)
     except (KeyboardInterrupt, typer.Abort):
@@ -164,24 +164,24 @@ def _fail(error: RtpError, args: Sequence[str]) -> int:
     from rtp.terminal.output import Output
     from rtp.text import suggest
 
-    # The options may be what is wrong, so the arguments are asked and not the parser.
+    # The parser may have failed on the options, so they are read from the arguments.
     options = args[: args.index("--")] if "--" in args else args
     json = any(a == "--json" or a.split("=")[0] == "--query" for a in options)
     Output(json=json, where=suggest.where(args)).error(error)
     return error.exit_code
 
 
-def _unraisable(lost: sys.UnraisableHookArgs) -> None:
-    """A signal that came within a finalizer would be swallowed with a traceback; have it come again a moment later."""
-    number = {_Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(lost.exc_type)
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal again that arrived within a finalizer, where Python would only print a traceback."""
+    number = {_Terminated: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT}.get(unraisable.exc_type)
     if number is None:
-        sys.__unraisablehook__(lost)
+        sys.__unraisablehook__(unraisable)
         return
     import threading
 
-    again = threading.Timer(0.02, os.kill, (os.getpid(), number))
-    again.daemon = True
-    again.start()
+    timer = threading.Timer(0.02, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

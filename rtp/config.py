@@ -1,4 +1,4 @@
-"""rtp.toml and the process environment -> Environment. Knows files and names, never AWS."""
+"""Resolve rtp.toml, the process environment and the command line to an Environment. Calls no AWS."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ _REGION = re.compile(configfile.REGION)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """One resolved environment: where it is, how it is guarded, and its pipeline's settings.
+    """One resolved environment: where it is, how it is protected, and the settings of its pipeline.
 
-    root is the folder of rtp.toml, or the working folder without one; `.rtp/` lives there.
-    endpoint_url is None for AWS itself and for the embedded engine, whose URL only the engine knows.
+    root: folder of rtp.toml, or the working folder without one; it contains `.rtp/`. processors: a file, package
+    or source folder.
+    endpoint_url: None for AWS and for the embedded engine, which has its own record of its URL.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Environment:
     profile: str | None = None
     endpoint_url: str | None = None
     protected: bool = False
-    processors: Path | None = None  # a .py file, a package or a source folder
+    processors: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     requirements: Path | None = None
@@ -69,7 +70,7 @@ class Environment:
 
     @property
     def state(self) -> Path:
-        """Folder of what rtp keeps about this project, such as `.rtp/local` and synthesised templates."""
+        """Folder of rtp's own files of this project, such as the local engine's data and synthesised templates."""
         return self.root / ".rtp"
 
 
@@ -82,7 +83,7 @@ _PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "inclu
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the command line says of an environment; None says nothing."""
+    """Options of the command line that select or change an environment; None where not given."""
 
     env: str | None = None
     profile: str | None = None
@@ -92,7 +93,7 @@ class Overrides:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An environment, and for each of its values where it came from, such as `rtp.toml [env.prod]`."""
+    """An environment and the origin of each value that is set, such as `rtp.toml [env.prod]`."""
 
     environment: Environment
     origins: dict[str, str]
@@ -104,10 +105,10 @@ def resolve(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Environment:
-    """The environment a command works on. Raises ConfigError that names file, key and what is allowed.
+    """Resolve the environment of a command. Raises ConfigError with the file, the key and the allowed values.
 
-    Its name: --env, RTP_ENV, `default_env`, then `local`.
-    Its values: built-in, `[defaults]`, `[env.NAME]`, then the command line.
+    The name is the first of --env, RTP_ENV, `default_env` and `local`.
+    Of the values, the command line overrides `[env.NAME]`, which overrides `[defaults]` and the built-in ones.
     """
     return explain(overrides, cwd=cwd, environ=environ).environment
 
@@ -118,7 +119,7 @@ def explain(
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolved:
-    """As `resolve`, with the origin of every value. Raises ConfigError."""
+    """As `resolve`, with the origin of each value. Raises ConfigError."""
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
     file = find(cwd)
@@ -127,24 +128,24 @@ def explain(
     for section in document.env:
         configfile.checked_name(section, where, "environment")
     name, name_origin = _chosen(overrides, environ, document)
-    known = sorted({*BUILT_IN, *document.env})
-    if name not in known:
+    names = sorted({*BUILT_IN, *document.env})
+    if name not in names:
         raise ConfigError(
-            f"There is no environment {name!r} ({name_origin}).{configfile.nearest(name, known)}",
-            hint=f"Use one of {', '.join(known)}, or add [env.{name}] to {where}.",
+            f"There is no environment {name!r} ({name_origin}).{configfile.nearest(name, names)}",
+            hint=f"Use one of {', '.join(names)}, or add [env.{name}] to {where}.",
             code="unknown-env",
         )
     origins = {"name": name_origin}
     values: dict[str, Any] = {"protected": name == "prod"}
     tables = {"[defaults]": document.defaults} | {f"[env.{key}]": content for key, content in document.env.items()}
-    for label, content in tables.items():  # the other environments too, so that a mistake is found before it matters
+    for label, content in tables.items():  # other environments too, so that their mistakes are found early
         checked = configfile.section(content, where, label)
         if label in ("[defaults]", f"[env.{name}]"):
             _merge(values, origins, checked, f"{FILE} {label}")
     for key in ("profile", "region", "endpoint_url"):
-        given = getattr(overrides, key)
-        if given is not None:
-            values[key] = given
+        override = getattr(overrides, key)
+        if override is not None:
+            values[key] = override
             origins[key] = f"--{key.replace('_', '-')}"
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
@@ -183,14 +184,14 @@ def _merge(values: dict[str, Any], origins: dict[str, str], checked: Mapping[str
 
 
 def find(cwd: Path) -> Path | None:
-    """The nearest rtp.toml in a folder or its parents."""
+    """Find the nearest rtp.toml in a folder or its parents."""
     return next((p / FILE for p in (cwd, *cwd.parents) if (p / FILE).is_file()), None)
 
 
 def _chosen(overrides: Overrides, environ: Mapping[str, str], document: Document) -> tuple[str, str]:
-    """The environment's name, and where it comes from."""
+    """Return the name of the environment and its origin."""
     if overrides.env is not None:
-        if not overrides.env:  # an unset variable in a script: the default must not stand in for it
+        if not overrides.env:  # such as an unset variable in a script: the default must not be used
             raise UsageError("--env is empty.", hint="Name an environment, or leave --env out.")
         return overrides.env, "--env"
     if environ.get("RTP_ENV"):
@@ -204,21 +205,21 @@ def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | 
     path: Path = (file.parent / value).resolve()
     if not path.exists():
         raise ConfigError(
-            f"{where}: [processors] {key} = {value!r}: there is no {path}.",
+            f"{where}: [processors] {key} = {value!r}: {path} does not exist.",
             hint="Paths are relative to the folder of rtp.toml.",
         )
     return path
 
 
 def _check_whole(environment: Environment, where: str) -> None:
-    """What no single key shows."""
+    """Check what depends on more than one key. Raises ConfigError."""
     settings = environment.settings
     if settings.queue_retention_days > settings.dlq_retention_days:
-        # A message keeps its first enqueue time in the DLQ: it would expire there before anybody has seen it.
+        # SQS counts the DLQ's retention from the first enqueue: the message would expire before anybody sees it.
         raise ConfigError(
             f"{where}: queue_retention_days = {settings.queue_retention_days} is more than "
             f"dlq_retention_days = {settings.dlq_retention_days}.",
-            hint="Give the DLQ at least the days of the queue.",
+            hint="Set dlq_retention_days to at least queue_retention_days.",
         )
     if settings.backoff_base_s > settings.backoff_cap_s:
         raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
@@ -255,13 +256,13 @@ def _check_endpoint(environment: Environment, where: str) -> None:
         return
     try:
         parts = urlsplit(url)
-        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        fine = False
-    if not fine:
+        is_valid = False
+    if not is_valid:
         raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
     if environment.name == "local" and parts.hostname not in LOOPBACK:
         raise ConfigError(
             f"{where}: the environment local accepts only an endpoint on this machine, not {url}.",
-            hint="Give that endpoint an environment of its own.",
+            hint="Define another environment for that endpoint.",
         )

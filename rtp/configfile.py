@@ -1,4 +1,4 @@
-"""The shape of rtp.toml: its keys, what each may hold, and errors that name file, key and what is allowed."""
+"""The shape of rtp.toml: its keys, their types and ranges, and errors with the file, the key and the allowed values."""
 
 from __future__ import annotations
 
@@ -29,34 +29,38 @@ def _text(description: str, allowed: str = "text in quotes", pattern: str | None
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Where an environment is and how it is guarded; beside Settings in `[defaults]` and `[env.*]`."""
+    """Where an environment is and how it is protected. `[defaults]` and `[env.*]` contain these keys and Settings."""
 
     region: Annotated[str, _text("AWS region", "an AWS region such as us-east-1, in quotes", REGION)] = "us-east-1"
-    account: Annotated[str, _text("account the credentials must be of", "12 digits, in quotes", r"^\d{12}$")] | None = (
-        None
-    )
+    account: (
+        Annotated[str, _text("account that the credentials must belong to", "12 digits, in quotes", r"^\d{12}$")] | None
+    ) = None
     profile: Annotated[str, _text("AWS profile")] | None = None
-    endpoint_url: Annotated[str, _text("another endpoint than AWS's own")] | None = None
-    protected: Annotated[bool, Meta(description="typed confirmations, data retained, no hotswap")] = False
+    endpoint_url: Annotated[str, _text("endpoint to use instead of AWS")] | None = None
+    protected: Annotated[
+        bool, Meta(description="whether changes need a typed confirmation, data is retained and hotswap is refused")
+    ] = False
 
 
 class Processors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[processors]`; paths are relative to the folder of rtp.toml."""
+    """`[processors]`. Paths are relative to the folder of rtp.toml."""
 
-    path: Annotated[str, _text("your processors: a file, a package or a source folder")] | None = None
-    requirements: Annotated[str, _text("packages for the layer, beside rtp's own")] | None = None
+    path: Annotated[str, _text("processors: a file, a package or a source folder")] | None = None
+    requirements: Annotated[str, _text("requirements file of packages to add to the Lambda layer")] | None = None
     include: Annotated[tuple[str, ...], _text("globs of files to pack as well, from the processors' folder")] = ()
     exclude: Annotated[tuple[str, ...], _text("globs of files to leave out of the zip")] = ()
 
 
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. The tables' contents are checked one by one, so that an error names its table."""
+    """The whole file. Each table is checked on its own, so that an error names the table."""
 
-    project: Annotated[str, _text("first part of every resource's name")] | None = None
-    owner: Annotated[str, _text("the Owner tag")] | None = None
-    default_env: Annotated[str, _text("the environment without --env and RTP_ENV")] | None = None
-    processors: Annotated[dict[str, Any], _text("your code", "a table")] = msgspec.field(default_factory=dict)
-    defaults: Annotated[dict[str, Any], _text("settings of every environment", "a table")] = msgspec.field(
+    project: Annotated[str, _text("first part of every resource name")] | None = None
+    owner: Annotated[str, _text("value of the Owner tag")] | None = None
+    default_env: Annotated[str, _text("environment if neither --env nor RTP_ENV is given")] | None = None
+    processors: Annotated[dict[str, Any], _text("where the processors are", "a table")] = msgspec.field(
+        default_factory=dict
+    )
+    defaults: Annotated[dict[str, Any], _text("settings of all environments", "a table")] = msgspec.field(
         default_factory=dict
     )
     env: Annotated[dict[str, Any], _text("settings of one environment", "a table")] = msgspec.field(
@@ -79,25 +83,25 @@ PLACE_KEYS = frozenset(Place.__struct_fields__)
 
 
 def load(file: Path) -> Document:
-    """The file's document, its tables not checked yet. Raises ConfigError."""
+    """Read the file; its tables are not checked yet. Raises ConfigError."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: {error}", hint="Correct the TOML and try again.") from None
+        raise ConfigError(f"{file}: {error}", hint="Fix the TOML syntax.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from None
-    found: Document = convert(document, Document, str(file))
-    return found
+    checked: Document = convert(document, Document, str(file))
+    return checked
 
 
 def section(content: object, where: str, label: str) -> dict[str, Any]:
-    """The keys that one of `[defaults]` and `[env.*]` sets, checked. Raises ConfigError."""
-    found = convert(content, Section, where, label)
-    return {key: value for key in Section.__struct_fields__ if (value := getattr(found, key)) is not UNSET}
+    """Check `[defaults]` or an `[env.*]` and return the keys that it sets. Raises ConfigError."""
+    checked = convert(content, Section, where, label)
+    return {key: value for key in Section.__struct_fields__ if (value := getattr(checked, key)) is not UNSET}
 
 
 def convert(content: object, struct: type[Struct], where: str, label: str = "") -> Any:
-    """A table as a struct. Raises ConfigError that names file, table, key and what is allowed."""
+    """Convert a table to a struct. Raises ConfigError with the file, table, key and the allowed values."""
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {label} must be a table.")
     try:
@@ -107,39 +111,39 @@ def convert(content: object, struct: type[Struct], where: str, label: str = "") 
 
 
 def checked_name(name: str, where: str, what: str) -> str:
-    """A project's or environment's name. Raises ConfigError."""
+    """Check and return the name of a project or environment. Raises ConfigError."""
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{where}: {what} name {name!r} is not allowed.",
-            hint="Lower-case letters, digits and dashes, starting with a letter, at most 20 characters.",
+            hint="Use lower-case letters, digits and dashes, first a letter, at most 20 characters.",
         )
     return name
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A suggestion for a mistyped word, or nothing."""
-    near = get_close_matches(word, list(known), n=1)
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Suggest the nearest word for a mistyped one; empty where none is near."""
+    near = get_close_matches(word, list(words), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _refusal(problem: str, content: Mapping[str, Any], struct: type[Struct], where: str, label: str) -> ConfigError:
-    """An error of msgspec's as one about the file."""
+    """Turn an error of msgspec into one about the file."""
     unknown = _UNKNOWN.match(problem)
     prefix = f"{where}: {label} " if label else f"{where}: "
     if unknown is not None:
-        key, known = unknown.group(1), struct.__struct_fields__
-        suggestion = nearest(key, known)
+        key, keys = unknown.group(1), struct.__struct_fields__
+        suggestion = nearest(key, keys)
         return ConfigError(
             f"{where}: unknown key {key!r}{f' in {label}' if label else ''}.{suggestion}",
-            hint="Rename or remove it; `rtp config` then lists every setting."
+            hint="Rename or remove it; then `rtp config` lists every setting."
             if suggestion
-            else f"Known here: {', '.join(sorted(known))}.",
+            else f"Allowed keys: {', '.join(sorted(keys))}.",
             code="unknown-key",
         )
     path = _PROBLEM.fullmatch(problem)
     key = re.split(r"[.\[]", (path["path"] if path and path["path"] else "").removeprefix("."))[0]
     setting = _settings(struct).get(key)
-    if setting is None:  # none of ours, yet it must not become a traceback
+    if setting is None:  # not about a key; it must not become a traceback
         return ConfigError(f"{prefix}{problem}")
     if setting.allowed == "a table":
         return ConfigError(f"{prefix}{key} must be a table.")

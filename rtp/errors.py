@@ -1,11 +1,11 @@
-"""Every failure rtp expects.
+"""Every failure that rtp expects, with its exit code.
 
 RtpError                the operation failed                             exit 1
 ├── UsageError          the command line or its input is wrong           exit 2
 ├── ConfigError         rtp.toml, credentials or the machine are wrong   exit 3
-├── NotFoundError       the named thing does not exist, not deployed     exit 4
-├── RefusedError        a guard or an unanswered confirmation            exit 5
-├── WaitTimeoutError    what was waited for did not happen in time       exit 6
+├── NotFoundError       a named resource does not exist, or no deploy    exit 4
+├── RefusedError        a guard refuses, or a confirmation is missing    exit 5
+├── WaitTimeoutError    an awaited event did not happen in time          exit 6
 └── AwsError            AWS (or the engine) refused a call               exit 1
     ├── CredentialsError  no, wrong or expired credentials               exit 3
     └── EndpointError     nothing answers at the endpoint                exit 1
@@ -17,7 +17,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a shell sees. Documented in docs/exit-codes.md and pinned by a test."""
+    """Exit codes of the process, as docs/exit-codes.md lists them; pinned by a test."""
 
     OK = 0
     FAILED = 1
@@ -31,14 +31,14 @@ class ExitCode(IntEnum):
 
 
 class ReaderGoneError(BaseException):
-    """Who read our stdout has closed it (`head`, `less`). Not a failure, so no handler of failures may catch it."""
+    """The reader of stdout has closed it (`head`, `less`). Not an Exception: no handler of failures may catch it."""
 
 
 class RtpError(Exception):
     """An expected failure: what happened to which resource, and which command fixes it.
 
-    code: stable, lower-case, dash-separated; scripts match on it.
-    hint: one sentence or command that fixes it; may be empty when nothing sensible can be said.
+    code: stable, lower-case, dash-separated; scripts compare it.
+    hint: one sentence or command that fixes it; empty where no fix is known.
     """
 
     exit_code = ExitCode.FAILED
@@ -52,35 +52,35 @@ class RtpError(Exception):
 
 
 class UsageError(RtpError):
-    """The command line or the input handed to it is wrong."""
+    """The command line or its input is wrong."""
 
     exit_code = ExitCode.USAGE
     default_code = "usage"
 
 
 class ConfigError(RtpError):
-    """rtp.toml, the credentials or the machine are not fit for the command."""
+    """rtp.toml, the credentials or the machine do not allow the command."""
 
     exit_code = ExitCode.CONFIG
     default_code = "config"
 
 
 class NotFoundError(RtpError):
-    """The named thing does not exist, or the environment is not deployed."""
+    """A named resource does not exist, or the environment is not deployed."""
 
     exit_code = ExitCode.NOT_FOUND
     default_code = "not-found"
 
 
 class RefusedError(RtpError):
-    """A guard said no, or a confirmation was not given."""
+    """A guard refuses, or a confirmation is missing."""
 
     exit_code = ExitCode.REFUSED
     default_code = "refused"
 
 
 class WaitTimeoutError(RtpError):
-    """What was waited for did not happen in time."""
+    """An awaited event did not happen in time."""
 
     exit_code = ExitCode.TIMED_OUT
     default_code = "timed-out"

@@ -1,4 +1,4 @@
-"""Every setting of an environment: type, default, range, description. rtp.toml, infra and docs read this table."""
+"""Every setting of an environment: type, default, range, description. rtp.toml, infra and docs are made from it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ EmailAddress = Annotated[str, Meta(pattern="@")]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `[defaults]` and `[env.*]` may set about the pipeline itself."""
+    """The settings of the pipeline in `[defaults]` and `[env.*]`."""
 
-    memory_mb: Annotated[int, Meta(ge=128, le=10240, description="memory of each function, MB")] = 512
+    memory_mb: Annotated[int, Meta(ge=128, le=10240, description="memory of each function in MB")] = 512
     timeout_s: Annotated[
         int,
-        Meta(ge=1, le=900, description="timeout of the worker, s; the processor gets at most 29, the API's own limit"),
+        Meta(
+            ge=1,
+            le=900,
+            description="timeout of the worker in seconds; of the processor at most 29, the API's limit",
+        ),
     ] = 30
     architecture: Annotated[Architecture, Meta(description="instruction set of the functions")] = "arm64"
-    snap_start: Annotated[bool, Meta(description="Lambda SnapStart on published versions")] = False
+    snap_start: Annotated[bool, Meta(description="whether published versions use Lambda SnapStart")] = False
     reserved_concurrency: (
         Annotated[
             int,
             Meta(
                 ge=0,
                 le=10000,
-                description="of the processor; unset: 100 where protected and where the account's limit allows it",
+                description="reserved concurrency of the processor; unset: 100 if protected and the account allows it",
             ),
         ]
         | None
@@ -46,60 +50,98 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             extra={"allowed": 'a table of texts such as { PARTNER_URL = "https://…" }'},
         ),
     ] = msgspec.field(default_factory=dict)
-    log_level: Annotated[LogLevel, Meta(description="least level the functions log")] = "INFO"
-    log_retention_days: Annotated[LogRetentionDays, Meta(description="days CloudWatch keeps the log groups")] = 30
+    log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log")] = "INFO"
+    log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
 
-    throttle_rate: Annotated[int, Meta(ge=1, le=10000, description="stage throttle, requests per second")] = 1000
-    throttle_burst: Annotated[int, Meta(ge=1, le=10000, description="stage throttle, burst")] = 2000
-    key_rate: Annotated[int, Meta(ge=1, le=10000, description="per API key, requests per second")] = 100
-    key_burst: Annotated[int, Meta(ge=1, le=10000, description="per API key, burst")] = 200
-    daily_quota: Annotated[int, Meta(ge=1, le=1000000000, description="per API key, requests a day")] = 10_000
+    throttle_rate: Annotated[
+        int, Meta(ge=1, le=10000, description="throttle of the API's stage in requests per second")
+    ] = 1000
+    throttle_burst: Annotated[int, Meta(ge=1, le=10000, description="burst of the API's stage in requests")] = 2000
+    key_rate: Annotated[int, Meta(ge=1, le=10000, description="throttle of an API key in requests per second")] = 100
+    key_burst: Annotated[int, Meta(ge=1, le=10000, description="burst of an API key in requests")] = 200
+    daily_quota: Annotated[int, Meta(ge=1, le=1000000000, description="quota of an API key in requests per day")] = (
+        10_000
+    )
 
-    batch_size: Annotated[int, Meta(ge=1, le=10, description="messages the worker gets at once")] = 10
-    batch_concurrency: Annotated[int, Meta(ge=1, le=100, description="events of one batch processed side by side")] = 10
+    batch_size: Annotated[int, Meta(ge=1, le=10, description="maximum messages in one batch of the worker")] = 10
+    batch_concurrency: Annotated[
+        int, Meta(ge=1, le=100, description="events of one batch that are processed in parallel")
+    ] = 10
     worker_concurrency: Annotated[
-        int, Meta(ge=2, le=1000, description="most workers at once (the event source's maximum concurrency)")
+        int, Meta(ge=2, le=1000, description="maximum concurrent workers (maximum concurrency of the event source)")
     ] = 10
     max_receive_count: Annotated[
         int, Meta(ge=2, le=1000, description="attempts before SQS moves a message to the DLQ")
     ] = 5
     backoff_base_s: Annotated[
-        int, Meta(ge=0, le=900, description="delay before the second attempt, s; doubles with each")
+        int, Meta(ge=0, le=900, description="delay before the second attempt in seconds; it doubles with each attempt")
     ] = 1
-    backoff_cap_s: Annotated[int, Meta(ge=1, le=43200, description="longest delay between attempts, s")] = 300
+    backoff_cap_s: Annotated[int, Meta(ge=1, le=43200, description="longest delay between attempts in seconds")] = 300
     queue_retention_days: Annotated[
-        int, Meta(ge=1, le=14, description="days the queue keeps a message; less than the DLQ")
+        int, Meta(ge=1, le=14, description="days until a message expires in the queue; at most dlq_retention_days")
     ] = 4
-    dlq_retention_days: Annotated[int, Meta(ge=1, le=14, description="days the DLQ keeps a message")] = 14
+    dlq_retention_days: Annotated[int, Meta(ge=1, le=14, description="days until a message expires in the DLQ")] = 14
 
     index_shards: Annotated[
-        int, Meta(ge=1, le=100, description="partitions of the status index, each good for about 1,000 writes a second")
+        int, Meta(ge=1, le=100, description="partitions of the status index; each takes about 1,000 writes per second")
     ] = 4
     raw_expiry_days: Annotated[int, Meta(ge=1, le=3650, description="days until raw events expire")] = 7
     processed_ia_days: Annotated[
-        int, Meta(ge=30, le=3650, description="days until results move to infrequent access")
+        int, Meta(ge=30, le=3650, description="days until results move to the infrequent-access storage class")
     ] = 30
 
     alarm_emails: Annotated[
         tuple[EmailAddress, ...],
-        Meta(description="addresses that alarms are mailed to", extra={"allowed": "a list of e-mail addresses"}),
+        Meta(
+            description="addresses that get an e-mail when an alarm fires",
+            extra={"allowed": "a list of e-mail addresses"},
+        ),
     ] = ()
-    alarm_errors: Annotated[int, Meta(ge=1, le=1000000, description="function errors in 5 minutes")] = 5
-    alarm_duration_ms: Annotated[int, Meta(ge=1, le=900000, description="average duration, ms, twice in a row")] = (
-        20_000
-    )
-    alarm_throttles: Annotated[int, Meta(ge=1, le=1000000, description="function throttles in 5 minutes")] = 1
-    alarm_dlq_messages: Annotated[int, Meta(ge=1, le=1000000, description="messages in the DLQ")] = 1
-    alarm_api_4xx: Annotated[int, Meta(ge=1, le=1000000, description="client errors in 5 minutes")] = 10
-    alarm_api_5xx: Annotated[int, Meta(ge=1, le=1000000, description="server errors in 5 minutes")] = 1
-    alarm_queue_age_s: Annotated[int, Meta(ge=1, le=1209600, description="age of the oldest message, s")] = 300
-    alarm_worker_failures: Annotated[int, Meta(ge=1, le=1000000, description="failed attempts in 5 minutes")] = 5
+    alarm_errors: Annotated[
+        int, Meta(ge=1, le=1000000, description="the alarm fires from this number of function errors in 5 minutes")
+    ] = 5
+    alarm_duration_ms: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=900000,
+            description="the alarm fires when the average duration is at least this twice in a row, in ms",
+        ),
+    ] = 20_000
+    alarm_throttles: Annotated[
+        int, Meta(ge=1, le=1000000, description="the alarm fires from this number of function throttles in 5 minutes")
+    ] = 1
+    alarm_dlq_messages: Annotated[
+        int, Meta(ge=1, le=1000000, description="the alarm fires from this number of messages in the DLQ")
+    ] = 1
+    alarm_api_4xx: Annotated[
+        int, Meta(ge=1, le=1000000, description="the alarm fires from this number of client errors (4xx) in 5 minutes")
+    ] = 10
+    alarm_api_5xx: Annotated[
+        int, Meta(ge=1, le=1000000, description="the alarm fires from this number of server errors (5xx) in 5 minutes")
+    ] = 1
+    alarm_queue_age_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1209600,
+            description="the alarm fires when the oldest message in the queue has this age, in seconds",
+        ),
+    ] = 300
+    alarm_worker_failures: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000000,
+            description="the alarm fires from this number of failed attempts of the worker in 5 minutes",
+        ),
+    ] = 5
 
-    rollout: Annotated[Rollout, Meta(description="how a new version takes the traffic")] = "all-at-once"
+    rollout: Annotated[Rollout, Meta(description="how traffic moves to a new version")] = "all-at-once"
 
 
 class Setting(NamedTuple):
-    """One setting: its name, default, the values it takes in words, and what it is."""
+    """One setting. allowed: the values that it takes, in words."""
 
     name: str
     default: Any
@@ -109,19 +151,19 @@ class Setting(NamedTuple):
 
 @cache
 def table(struct: type[msgspec.Struct] = Settings) -> dict[str, Setting]:
-    """Every setting of a struct by name, in the order of its fields."""
+    """Return every setting of a struct by name, in the order of its fields."""
     defaults = dict(zip(struct.__struct_fields__, map(_value, struct.__struct_defaults__), strict=True))
     return {name: _setting(name, defaults[name], hint) for name, hint in hints(struct).items()}
 
 
 def hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """The types of a struct's fields with their metadata, in the order of its fields."""
-    found = get_type_hints(struct, include_extras=True)
-    return {name: found[name] for name in struct.__struct_fields__}
+    """Return the types of a struct's fields with their metadata, in the order of its fields."""
+    types = get_type_hints(struct, include_extras=True)
+    return {name: types[name] for name in struct.__struct_fields__}
 
 
 def about(setting: Setting) -> str:
-    """One line on a setting: what it is, what is allowed, its default."""
+    """Describe a setting in one line: meaning, allowed values, default."""
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     return f"{setting.name}: {setting.description}; {setting.allowed}; default {default!r}."
 

@@ -27,7 +27,7 @@ def alarms(
     since: Since = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many changes of state.")] = 20,
 ) -> None:
-    """Show alarms with their reasons.
+    """Show alarms, their states and reasons.
 
     Those that fire come first; below them how all of them changed.
     """

@@ -14,7 +14,7 @@ app = new_app()
 @app.command()
 @with_session
 def bootstrap(session: Session, *, yes: Yes = False) -> None:
-    """Prepare the account and region for deploys.
+    """Prepare an account and region for deploys.
 
     The CDK's bucket and roles, once for each account and region; run again, it updates them.
     """

@@ -31,7 +31,7 @@ app = new_app()
 
 @app.command()
 def demo() -> None:
-    """Watch the whole story on a throw-away engine."""
+    """Run a guided demonstration on a temporary engine."""
     from rtp.terminal.output import Output
 
     out = Output()

@@ -44,7 +44,7 @@ def destroy(
         float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest --drain; 900 if not given.")
     ] = None,
 ) -> None:
-    """Delete the pipeline and prove what is gone.
+    """Delete the pipeline and verify that it is gone.
 
     With --drain, clients get 429 first, until every accepted event has its record; if that fails, nothing is deleted.
     """

@@ -24,7 +24,7 @@ _STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FA
 @app.command()
 @with_session
 def doctor(session: Session) -> None:
-    """Find what would stop a deploy here, and the fix.
+    """Check what would stop a deploy, and how to fix it.
 
     Looks at this machine, the project, the account and the region. Changes nothing; exits with 1 when something fails.
     """

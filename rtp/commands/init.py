@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands.options import Json, Query, new_app
-from rtp.ops import scaffold as op
+from rtp.ops import scaffold
 from rtp.text import suggest
 from rtp.text.elements import Element, Heading, command, dim, good, line, name
 
@@ -17,20 +17,20 @@ app = new_app()
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made when missing.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder; created if missing.")] = Path(),
     *,
     json: Json = False,
     query: Query = None,
 ) -> None:
-    """Scaffold rtp.toml, processors, a payload and a test."""
+    """Create a project: rtp.toml, processors, payloads and a test."""
     from rtp.terminal.output import Output
 
-    Output(json=json, query=query).result(op.write(folder), lambda made: _render(made, folder))
+    Output(json=json, query=query).result(scaffold.write(folder), lambda files: _render(files, folder))
 
 
-def _render(made: op.Scaffold, folder: Path) -> list[Element]:
-    elements: list[Element] = [line(good("wrote "), name(path)) for path in made.written]
-    elements += [line(dim("kept  "), name(path), dim("  (it was there)")) for path in made.kept]
+def _render(files: scaffold.Scaffold, folder: Path) -> list[Element]:
+    elements: list[Element] = [line(good("wrote "), name(path)) for path in files.written]
+    elements += [line(dim("kept  "), name(path), dim("  (exists)")) for path in files.kept]
     steps = [
         suggest.literal("rtp deploy"),
         suggest.literal("rtp send payloads/order.json --wait"),

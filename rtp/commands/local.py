@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-app = new_app(no_args_is_help=True, help="Start, stop and look at the embedded engine.")
+app = new_app(no_args_is_help=True, help="Start, stop and inspect the embedded AWS engine.")
 
 _POLL_S = 0.2
 

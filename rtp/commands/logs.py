@@ -55,7 +55,7 @@ def logs(
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.SHORT,
 ) -> None:
-    """Show or follow both functions' logs.
+    """Show or follow the logs of both functions.
 
     They come merged in time order. What only machines read is left out of the short format.
     """

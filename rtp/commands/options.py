@@ -1,4 +1,4 @@
-"""Options that many commands share, and the decorator that gives a command the common ones."""
+"""Options that many commands share, and the decorator that adds the common ones to a command."""
 
 from __future__ import annotations
 
@@ -21,21 +21,34 @@ _OUTPUT = "Output"
 
 EnvName = Annotated[
     str | None,
-    typer.Option("--env", "-e", help="Environment; else RTP_ENV, default_env, local.", rich_help_panel=_WHERE),
+    typer.Option(
+        "--env",
+        "-e",
+        help="Environment. Default: RTP_ENV, then default_env of rtp.toml, then local.",
+        rich_help_panel=_WHERE,
+    ),
 ]
-Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile.", rich_help_panel=_WHERE)]
-Region = Annotated[str | None, typer.Option("--region", help="AWS region.", rich_help_panel=_WHERE)]
+Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile to use.", rich_help_panel=_WHERE)]
+Region = Annotated[str | None, typer.Option("--region", help="AWS region to use.", rich_help_panel=_WHERE)]
 EndpointUrl = Annotated[
-    str | None, typer.Option("--endpoint-url", help="Another AWS endpoint.", rich_help_panel=_WHERE)
+    str | None,
+    typer.Option(
+        "--endpoint-url", help="URL of an AWS-compatible endpoint to use instead of AWS.", rich_help_panel=_WHERE
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.", rich_help_panel=_OUTPUT)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich_help_panel=_OUTPUT)]
 Query = Annotated[
-    str | None, typer.Option("--query", help="JMESPath over the JSON; implies --json.", rich_help_panel=_OUTPUT)
+    str | None,
+    typer.Option(
+        "--query",
+        help="Print what this JMESPath expression selects from the JSON; implies --json.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 
 
 def new_app(**options: Any) -> typer.Typer:
-    """The app of a command module, without the options that belong to the root alone."""
+    """Make the app of a command module, without the options that only the root has."""
     return typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -44,11 +57,14 @@ def new_app(**options: Any) -> typer.Typer:
     )
 
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Since = Annotated[
-    str | None, typer.Option("--since", "-s", help="From: 5m, 1h30m, '10m ago', ISO 8601 or epoch.", metavar="TIME")
+    str | None,
+    typer.Option(
+        "--since", "-s", help="Start: an age such as 5m or 1h30m, an ISO 8601 time, or an epoch time.", metavar="TIME"
+    ),
 ]
-Until = Annotated[str | None, typer.Option("--until", help="To, written like --since.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option("--until", help="End, in the same form as --since.", metavar="TIME")]
 
 _COMMON = {
     "env": EnvName,
@@ -67,10 +83,10 @@ def option_group(cls: type[_T]) -> type[_T]:
 
 
 def with_session(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes a Session first the common options, and a Session made of them.
+    """Add the common options to a command whose first parameter is a Session, and pass it that Session.
 
-    Typer reads the wrapper's signature, so every such command has the same six options and cannot forget one. The
-    fields of an option group are options of their own there.
+    Typer reads the signature of the wrapper, so every such command has the same six options. The fields of an option
+    group become options too.
     """
     hints = typing.get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []

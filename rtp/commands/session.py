@@ -1,4 +1,4 @@
-"""What a command has at hand: its environment, AWS, the deployed stack's outputs, the output."""
+"""What a command works with: its environment, AWS, the outputs of the deployed stack, the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One run of one command. Everything is made when it is first asked for."""
+    """One run of one command. Each property is computed at its first use."""
 
     def __init__(self, overrides: Overrides, out: Output) -> None:
         self.overrides = overrides
@@ -41,7 +41,7 @@ class Session:
 
     @cached_property
     def guarded(self) -> Aws:
-        """As `aws`, once the account is known to be the environment's: another may have a stack of this name too.
+        """As `aws`, after a check of the account: another account may have a stack of this name too.
 
         Raises RefusedError in another account.
         """
@@ -65,7 +65,7 @@ class Session:
 
     @cached_property
     def outputs_to_read(self) -> dict[str, str]:
-        """As `outputs`, for commands that change nothing: where the stack is another project's, they warn and go on."""
+        """As `outputs`, for commands that change nothing: if the stack is another project's, warn and continue."""
         from rtp.aws import stacks
         from rtp.ops.access import ownership
 
@@ -75,7 +75,7 @@ class Session:
         return stacks.deployed(self.guarded, self.environment.names.stack, self._stack).outputs
 
     def recheck(self) -> None:
-        """Check again that the stack of `outputs` is there and ours, after a prompt. Raises as `outputs` does."""
+        """After a prompt, check again that the stack exists and is this project's. Raises as `outputs` does."""
         from rtp.aws import stacks
         from rtp.ops.access import ownership
 
@@ -124,6 +124,6 @@ def _refuse_foreign_endpoints(environment: Environment) -> None:
     set_here = sorted(k for k in os.environ if k == "AWS_ENDPOINT_URL" or k.startswith("AWS_ENDPOINT_URL_"))
     if set_here and environment.endpoint_url is None:
         raise ConfigError(
-            f"{', '.join(set_here)} is set, so {environment.name} would not be AWS.",
-            hint=f"Unset it, or give [env.{environment.name}] an endpoint_url.",
+            f"{', '.join(set_here)} is set, so commands of {environment.name} would not reach AWS.",
+            hint=f"Unset it, or set endpoint_url in [env.{environment.name}].",
         )

@@ -33,7 +33,7 @@ def status(
         float | None, typer.Option("--interval", min=0.5, metavar="S", help="Between two looks; 2, or 10 on AWS.")
     ] = None,
 ) -> None:
-    """Show stack, endpoints, queues and alarms.
+    """Show the state of the stack, endpoints, queues and alarms.
 
     What is wrong comes first; a part that cannot be read is named.
     """

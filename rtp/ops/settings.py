@@ -1,4 +1,4 @@
-"""An environment's settings with their origins."""
+"""The settings of an environment with their origins."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Listing:
 
 
 def listing(resolved: Resolved) -> Listing:
-    """Every setting of a resolved environment, the place first."""
+    """List every setting of a resolved environment, the place first."""
     environment = resolved.environment
     document, code = table(configfile.Document), table(configfile.Processors)
     about = {

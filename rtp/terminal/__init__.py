@@ -1,1 +1,1 @@
-"""What reaches a terminal: the one place that prints, and how elements are laid out."""
+"""Output to the terminal: the only module that prints, and the layout of elements."""

@@ -1,4 +1,4 @@
-"""How a table fits a terminal: what identifies a row is never cut, what matters least goes first."""
+"""Fit a table to the width of a terminal: the first column is never cut, optional columns are dropped first."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from rtp.text.elements import Column
 
 GAP = 2
-_FOLDED = 10  # a column that folds needs no more
-_CUT = 6  # a column that is cut keeps so much
+_FOLDED = 10  # minimum width of a column that folds
+_CUT = 6  # minimum width of a column that is cut
 
 
-def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
-    """Widths of the columns that are shown, by their position.
+def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+    """Compute the widths of the columns to show, by position. natural: full widths. room: the terminal's columns.
 
-    Optional columns are left out first, the last one of them before the others; then text is cut, from the right, and
-    then the rest is left out from the right. The first column, ids and numbers stay whole.
+    Optional columns are dropped first, from the right; then text is cut, from the right; then other columns are
+    dropped, from the right. The first column, ids and numbers are never cut.
     """
     need = [min(n, _FOLDED) if c.fold else n for c, n in zip(columns, natural, strict=True)]
     shown = list(range(len(columns)))
@@ -35,10 +35,10 @@ def fit(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[in
             need[i] = max(min(need[i], _CUT), need[i] - excess())
     while excess() > 0 and len(shown) > 1:
         shown.pop()
-    left = -excess()
+    spare = -excess()
     for i in shown:
-        if columns[i].fold and left > 0:
-            more = min(left, natural[i] - need[i])
+        if columns[i].fold and spare > 0:
+            more = min(spare, natural[i] - need[i])
             need[i] += more
-            left -= more
+            spare -= more
     return {i: need[i] for i in shown}

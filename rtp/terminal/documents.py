@@ -1,4 +1,4 @@
-"""The JSON objects on stdout: each begins with the version of their shapes. docs/json.md lists them."""
+"""Build the JSON objects on stdout, each with the version of the shapes first. docs/json.md lists them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class ErrorDocument:
 
 
 def document(data: Any) -> dict[str, Any]:
-    """A whole answer."""
-    return {"version": VERSION, **json_values.plain(data)}
+    """Build a document."""
+    return {"version": VERSION, **json_values.to_json_types(data)}
 
 
 def stream_line(kind: str, data: Any) -> dict[str, Any]:
-    """One line of a stream, with its `type`."""
-    return {"version": VERSION, "type": kind, **json_values.plain(data)}
+    """Build one line of a stream, with its `type`."""
+    return {"version": VERSION, "type": kind, **json_values.to_json_types(data)}

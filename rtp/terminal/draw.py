@@ -1,4 +1,4 @@
-"""How elements look: as plain text, as a terminal's text, and laid out by rich. Everything is sanitised here."""
+"""Draw elements: as plain text, with control sequences, or laid out by rich. All text is sanitised here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rtp.terminal.columns import GAP, fit
+from rtp.terminal.columns import GAP, fit_columns
 from rtp.text.elements import Block, Column, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
 
@@ -40,7 +40,7 @@ _MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
 
 
 def flat(element: object) -> str:
-    """An element as plain text, laid out without rich."""
+    """Draw an element as plain text, without rich."""
     if isinstance(element, Line):
         return " " * element.indent + printable("".join([p.text for p in element.parts]))
     if isinstance(element, Fields):
@@ -54,15 +54,15 @@ def flat(element: object) -> str:
 
 
 def beyond_ascii(element: Element) -> bool:
-    """Whether a command in the element has characters that not every encoding has."""
+    """Whether a command in the element has characters outside ASCII."""
     runs = element.parts if isinstance(element, Line) else (element,) if isinstance(element, Text) else ()
     return any(not run.text.isascii() and _suggests(run) for run in runs)
 
 
 def unbroken(element: Element, width: int) -> list[Element]:
-    """An element for a region whose lines are cut at `width`: no command in it goes on in the next line.
+    """Split an element for a region that cuts lines at `width`, so that no command is cut or wraps.
 
-    In a line that is too long each command stands by itself; one that is too long even so is left out.
+    In a line that is too long, each command gets its own line; a command that is too long itself is replaced by `…`.
     """
     if not isinstance(element, Line | Text):
         return [element]
@@ -70,7 +70,7 @@ def unbroken(element: Element, width: int) -> list[Element]:
     if not any(map(_suggests, runs)) or _columns(flat(element)) <= width:
         return [element]
     rows: list[list[Text]] = [[]]
-    for piece, is_command in [found for run in runs for found in _pieces(run)]:
+    for piece, is_command in [pieces for run in runs for pieces in _pieces(run)]:
         if not is_command:
             rows[-1].append(piece if rows[-1] else replace(piece, text=piece.text.lstrip()))
         elif indent + _columns(piece.text) <= width:
@@ -81,7 +81,7 @@ def unbroken(element: Element, width: int) -> list[Element]:
 
 
 def _pieces(run: Text) -> list[tuple[Text, bool]]:
-    """A run cut into commands and what stands between them."""
+    """Split a text into commands and the pieces between them, each with whether it is a command."""
     if run.style is Style.ADVICE:
         return [(replace(run, text=text), n % 2 == 1) for n, text in enumerate(_SUGGESTED.split(run.text))]
     return [(run, run.style is Style.COMMAND)]
@@ -98,15 +98,15 @@ def _columns(text: str) -> int:
 
 
 def codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:
-    """A terminal's control sequence of each style; none where it has no colours, attributes alone under NO_COLOR."""
+    """Return the control sequence of each style; none without colours, only attributes under NO_COLOR."""
     if not colour:
         return {}
-    known = _MONOCHROME if monochrome else _ANSI
-    return {style: f"\x1b[{code}m" for style, code in known.items()}
+    codes_of_styles = _MONOCHROME if monochrome else _ANSI
+    return {style: f"\x1b[{code}m" for style, code in codes_of_styles.items()}
 
 
 def lit(element: object, codes: dict[Style, str]) -> str:
-    """An element without layout as a terminal shows it."""
+    """Draw an element without layout, with control sequences."""
     if isinstance(element, Line):
         return " " * element.indent + "".join(
             [
@@ -134,7 +134,7 @@ def _text(cell: object) -> RichText:
 
 
 def renderable(element: Element, *, first: bool, tty: bool) -> RenderableType:
-    """An element for rich. first: nothing stands above it. tty: tables are fitted to the terminal's width."""
+    """Convert an element for rich. first: nothing is above it. tty: whether tables are fitted to its width."""
     from rich.padding import Padding
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
@@ -162,7 +162,7 @@ def renderable(element: Element, *, first: bool, tty: bool) -> RenderableType:
 
 
 class _Fitted:
-    """A table that is laid out for the terminal's width when it is drawn."""
+    """A table that is fitted to the width of the terminal when it is drawn."""
 
     def __init__(self, element: Table) -> None:
         self._element = element
@@ -180,7 +180,7 @@ def _table(element: Table, room: int | None) -> RenderableType:
     widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
     if room is not None:
         natural = [max(RichText(c.title).cell_len, *(row[i].cell_len for row in cells)) for i, c in enumerate(columns)]
-        widths |= fit(columns, natural, room)
+        widths |= fit_columns(columns, natural, room)
         widths = {i: width for i, width in widths.items() if width is not None}
     table = RichTable(
         box=None,

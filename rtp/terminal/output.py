@@ -1,4 +1,4 @@
-"""The only place that prints: data on stdout, talk on stderr, and under `--json` one document or a line per element."""
+"""The only module that prints: data on stdout, messages on stderr; with `--json` a document or a line per element."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
-_PIPE_WIDTH = 100_000  # nothing is folded or cut in a pipe
+_PIPE_WIDTH = 100_000  # in a pipe nothing is folded or cut
 
 Elements = Element | Iterable[Element]
 _T = TypeVar("_T")
 
 
 class Output:
-    """Where a command's data and talk go.
+    """Prints the data and the messages of a command.
 
-    json: data as JSON. query: JMESPath applied to each JSON document; implies json.
-    where: environment, profile, region and endpoint of the command line; the commands that rtp suggests get them too.
+    json: print data as JSON. query: JMESPath applied to each JSON object; implies json.
+    where: environment, profile, region and endpoint of the command line; suggested commands get them too.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Output:
     # data
 
     def result(self, data: _T, render: Callable[[_T], Elements]) -> None:
-        """The command's answer: one JSON document, or what `render` makes of it for people."""
+        """Print a result: one JSON document, or the elements that `render` makes of it."""
         if self.json:
             self.document(data)
         else:
             self.show(render(data))
 
     def event(self, kind: str, data: _T, render: Callable[[_T], Elements | None]) -> None:
-        """One element of a stream: a JSON object a line with its `type`, or its lines. Written at once."""
+        """Print one element of a stream: a JSON line with its `type`, or the elements that `render` makes of it."""
         if self.json:
             self._json_line(documents.stream_line(kind, data))
             return
@@ -79,7 +79,7 @@ class Output:
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """For many elements that are there already: stdout is flushed every tenth of a second, not for each."""
+        """Flush stdout every tenth of a second instead of after each element, for many that are there already."""
         self._gathering = True
         try:
             yield
@@ -88,12 +88,12 @@ class Output:
             self._write(self._stdout, "")
 
     def document(self, data: Any) -> None:
-        """One JSON document on stdout, its version first, through the query where there is one."""
+        """Print one JSON document, its version first, or what the query selects from it."""
         self._write_document(documents.document(data))
 
     def template(self, template: Mapping[str, Any]) -> None:
-        """A document in a format that is not rtp's, such as a CloudFormation template: JSON without rtp's version."""
-        self._write_document(json_values.plain(template))
+        """Print JSON in a format that is not rtp's, such as a CloudFormation template, without rtp's version."""
+        self._write_document(json_values.to_json_types(template))
 
     def _write_document(self, value: Any) -> None:
         if self._query is not None:
@@ -101,29 +101,29 @@ class Output:
         self._write_json(json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
 
     def show(self, elements: Elements) -> None:
-        """Views on stdout."""
+        """Print elements on stdout."""
         self._draw(self._stdout, elements)
 
     def raw(self, text: str) -> None:
-        """Text on stdout exactly as it is, for a caller that asked for the bytes (a template, a log's raw line)."""
+        """Print text on stdout unchanged."""
         self._write(self._stdout, text)
 
     def verbatim(self, text: str) -> None:
-        """As `raw`, but made safe where it would reach a terminal; for text that others wrote (a log's own line)."""
+        """Print text that others wrote, such as a raw log line: unchanged in a pipe, sanitised on a terminal."""
         self._write(self._stdout, printable(text, newlines=True) if self._terminal(self._stdout) else text)
 
-    # talk
+    # messages
 
     def say(self, *elements: Element) -> None:
-        """Progress and remarks, on stderr."""
+        """Print progress and remarks on stderr."""
         self._draw(self._stderr, elements)
 
     def warn(self, text: str) -> None:
-        """Something the operator should know, on stderr."""
+        """Print a warning on stderr."""
         self.say(Line((Text("warning: ", Style.WARN), Text(text))))
 
     def error(self, error: RtpError) -> None:
-        """An expected failure: `{"error": …}` on stdout under --json, else message and fix on stderr."""
+        """Print an expected failure: `{"error": …}` on stdout with --json, else message and fix on stderr."""
         hint = suggest.placed(error.hint, self._where)
         if self.json:
             failure = documents.ErrorDocument(documents.Failure(error.code, error.message, hint))
@@ -133,32 +133,32 @@ class Output:
         if hint:
             self.say(Line((Text("  fix: ", Style.DIM), Text(error.hint, Style.ADVICE))))
 
-    # asking
+    # confirmations
 
     @property
     def interactive(self) -> bool:
-        """Whether there is a person to ask."""
+        """Whether a person can be asked."""
         return not self.json and self._stdin.isatty() and self._stderr.isatty()
 
     def confirm(self, question: str, *, yes: bool, default: bool = False) -> None:
-        """Go on only with consent. Raises RefusedError on a no, and where nobody can be asked and --yes is missing."""
+        """Ask for consent. Raises RefusedError without it, and if nobody can be asked and --yes is missing."""
         if yes:
             return
         if not self.interactive:
-            raise RefusedError(f"{question} Nobody is there to answer.", hint="Repeat the command with --yes.")
+            raise RefusedError(f"{question} There is no terminal to ask on.", hint="Repeat the command with --yes.")
         answer = self._ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
         if not (answer in ("y", "yes") or (default and not answer)):
             raise RefusedError("Not confirmed; nothing was changed.")
 
     def confirm_name(self, question: str, name: str, *, given: str | None) -> None:
-        """Go on only when `name` is typed, or was given as an option. Raises RefusedError."""
+        """Ask for `name` to be typed unless it was given as an option. Raises RefusedError otherwise."""
         if given is None:
             if not self.interactive:
                 raise RefusedError(
-                    f"{question} Nobody is there to type it.",
+                    f"{question} There is no terminal to type the name on.",
                     hint=suggest.sentence("Repeat the command with {}.", suggest.option("confirm", name)),
                 )
-            given = self._ask(f"{question} Type {name} to go on: ").strip()
+            given = self._ask(f"{question} Type {name} to continue: ").strip()
         if given != name:
             raise RefusedError(f"{given!r} is not {name!r}; nothing was changed.")
 
@@ -173,28 +173,28 @@ class Output:
 
     @property
     def animated(self) -> bool:
-        """Whether stderr is a terminal on which a region may be redrawn in place."""
+        """Whether stderr is a terminal on which a region can be redrawn in place."""
         return not self.json and self._stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     @property
     def width(self) -> int:
-        """Columns of the terminal on stdout; 100 in a pipe."""
+        """Return the columns of the terminal on stdout; 100 in a pipe."""
         return self._console(self._stdout).width if self._stdout.isatty() else 100
 
-    def glyph(self, wanted: str, plain: str) -> str:
-        """A drawing character, or its stand-in where stdout's encoding has not got it."""
+    def glyph(self, character: str, fallback: str) -> str:
+        """Return a drawing character, or its fallback if the encoding of stdout lacks it."""
         try:
-            wanted.encode(self._stdout.encoding or "ascii")
+            character.encode(self._stdout.encoding or "ascii")
         except UnicodeEncodeError:
-            return plain
-        return wanted
+            return fallback
+        return character
 
     @contextmanager
     def live(self, *, data: bool = False) -> Iterator[Live]:
-        """A region redrawn in place on a terminal; elsewhere `Live.update` does nothing.
+        """Open a region that is redrawn in place on a terminal; elsewhere `Live.update` does nothing.
 
-        data: the region stands on stdout (`status --watch`) and not on stderr (`deploy`'s table).
-        Talk and data printed meanwhile appear above it.
+        data: whether the region is on stdout (`status --watch`) or on stderr (the table of `deploy`).
+        What is printed meanwhile appears above it.
         """
         stream = self._stdout if data else self._stderr
         if self.json or not stream.isatty() or os.environ.get("TERM") == "dumb":
@@ -206,7 +206,7 @@ class Output:
             console=self._console(stream),
             auto_refresh=False,
             transient=not data,
-            vertical_overflow="ellipsis",  # taller than the terminal, it could not be redrawn in place
+            vertical_overflow="ellipsis",  # a region taller than the terminal could not be redrawn in place
         )
         with region:
             self._live = Live(region, self)
@@ -222,11 +222,11 @@ class Output:
             value = queries.searched(self._query, value)
             if value is None:
                 return
-        self._write_json(json_values.written(value))
+        self._write_json(json_values.encode(value))
 
     def _write_json(self, text: str) -> None:
         if self._narrow(self._stdout):
-            text = _BEYOND_ASCII.sub(lambda match: json_values.escaped(match[0]), text)
+            text = _BEYOND_ASCII.sub(lambda match: json_values.escape(match[0]), text)
         self._write(self._stdout, text + "\n")
 
     def _write_text(self, stream: TextIO, text: str) -> None:
@@ -249,7 +249,7 @@ class Output:
 
     def _draw(self, stream: TextIO, elements: Elements) -> None:
         items = self._listed(elements)
-        if self._narrow(stream):  # it would write other characters than the command has
+        if self._narrow(stream):  # the command would be printed with other characters
             items = [item for item in items if not draw.beyond_ascii(item)]
         terminal = self._terminal(stream)
         is_plain = not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items)
@@ -281,7 +281,7 @@ class Output:
         return [suggest.placed_element(item, self._where) for item in items] if self._where else items
 
     def _narrow(self, stream: TextIO) -> bool:
-        """Whether a stream's encoding lacks the signs that rtp itself uses; asked once."""
+        """Whether the encoding of a stream lacks the characters that rtp itself prints; computed once."""
         known = self._narrows.get(id(stream))
         if known is None:
             try:
@@ -293,7 +293,7 @@ class Output:
         return known
 
     def _terminal(self, stream: TextIO) -> bool:
-        """Whether a stream is a terminal; asked once, for it takes longer than writing a line."""
+        """Whether a stream is a terminal; computed once, because isatty takes longer than writing a line."""
         known = self._terminals.get(id(stream))
         if known is None:
             known = self._terminals[id(stream)] = stream.isatty()
@@ -317,7 +317,7 @@ class Output:
 
 
 class Live:
-    """A region on the terminal that is redrawn in place."""
+    """A region of the terminal that is redrawn in place."""
 
     def __init__(self, region: Any, output: Output) -> None:
         self._region = region
@@ -325,7 +325,7 @@ class Live:
 
     @property
     def visible(self) -> bool:
-        """Whether anybody sees it; where not, print plain lines instead."""
+        """Whether it is shown; otherwise print plain lines instead."""
         return self._region is not None
 
     def update(self, elements: Elements) -> None:

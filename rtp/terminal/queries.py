@@ -1,4 +1,4 @@
-"""--query: JMESPath over what --json would print."""
+"""--query: JMESPath over the JSON of a command."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from rtp.errors import UsageError
 
 
 def compiled(query: str) -> Any:
-    """A query to search with. Raises UsageError on one that cannot be read or has a function that there is not."""
+    """Compile a query. Raises UsageError for a syntax error or an unknown function."""
     import jmespath
 
     try:
-        made = jmespath.compile(query)
-        # Functions are looked up when they are called: a misspelt one is to be told before the command does its work.
+        expression = jmespath.compile(query)
+        # Functions are resolved when they are called: report a misspelt one before the command does its work.
         with suppress(jmespath.exceptions.JMESPathTypeError):
-            made.search({})
-        return made
+            expression.search({})
+        return expression
     except jmespath.exceptions.JMESPathError as error:
         raise _wrong_query(error) from None
 
 
 def searched(query: Any, value: Any) -> Any:
-    """What a compiled query finds in JSON. Raises UsageError where it does not fit."""
+    """Apply a compiled query. Raises UsageError where it does not match the types of the JSON."""
     import jmespath
 
     try:
@@ -35,12 +35,12 @@ def searched(query: Any, value: Any) -> Any:
 
 def _wrong_query(error: Exception) -> UsageError:
     return UsageError(
-        f"--query: {str(error).splitlines()[0]}", hint="It takes a JMESPath expression such as 'records[].id'."
+        f"--query: {str(error).splitlines()[0]}", hint="Give a JMESPath expression such as 'records[].id'."
     )
 
 
 def _countable(value: Any) -> Any:
-    """With a float for each Decimal that it says exactly: JMESPath's functions know no other numbers."""
+    """Replace Decimals that a float represents exactly: JMESPath's functions take no other numbers."""
     if isinstance(value, dict):
         return {name: _countable(each) for name, each in value.items()}
     if isinstance(value, list):

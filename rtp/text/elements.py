@@ -1,4 +1,4 @@
-"""What commands say to people: a few plain shapes that rtp/terminal/output.py draws. No markup, no colours, no rich."""
+"""The elements that commands print for people; rtp/terminal draws them. No markup, no colours, no rich."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Command = NewType("Command", str)
-"""A command line that can be pasted as it is. Only rtp/text/suggest.py makes one."""
+"""A command line that is safe to paste. Only rtp/text/suggest.py creates one."""
 
 
 class Style(StrEnum):
-    """What a piece of text means; output.py decides how that looks."""
+    """Meaning of a piece of text; rtp/terminal/draw.py decides how it looks."""
 
     PLAIN = ""
     STRONG = "strong"
@@ -24,12 +24,12 @@ class Style(StrEnum):
     WARN = "warn"
     NAME = "name"  # ids, resource names
     COMMAND = "command"  # a command to run next
-    ADVICE = "advice"  # a text with commands between backticks
+    ADVICE = "advice"  # text with commands between backticks
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A run of text with one meaning. Any text is safe here: it is sanitised when drawn."""
+    """A piece of text with one meaning. It may be any text: it is sanitised when it is drawn."""
 
     text: str
     style: Style = Style.PLAIN
@@ -37,7 +37,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line made of runs; `indent` columns of space before it."""
+    """One line of several texts. indent: columns of space before it."""
 
     parts: tuple[Text, ...]
     indent: int = 0
@@ -48,9 +48,9 @@ Cell = Text | Line | str | int | float | None
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table column. `right` aligns numbers; the others say what happens to it on a terminal that is too narrow.
+    """A table column. right: right-aligned, for numbers. The others apply on a terminal that is too narrow.
 
-    fold: long text wraps. whole: never cut, such as an id; the first column never is. optional: left out first.
+    fold: long text wraps. whole: never cut, such as an id; nor is the first column. optional: dropped first.
     """
 
     title: str
@@ -62,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns. Empty tables are drawn as `empty`; columns without any title get no header."""
+    """Rows and columns. empty: printed instead of a table without rows. Without any title there is no header."""
 
     columns: Sequence[Column | str]
     rows: Sequence[Sequence[Cell]]
@@ -71,7 +71,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Name and value pairs, aligned."""
+    """Aligned pairs of a label and a value."""
 
     pairs: Sequence[tuple[str, Cell]]
     indent: int = 0
@@ -79,14 +79,14 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A title over what follows, with a blank line before it unless it is the first."""
+    """A title, with a blank line before it unless it is the first element."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Text of several lines, such as pretty JSON or a stack trace, kept as it is."""
+    """Text of several lines, such as indented JSON or a stack trace, printed without layout."""
 
     text: str
     style: Style = Style.PLAIN
@@ -97,64 +97,64 @@ Element = Line | Text | Table | Fields | Heading | Block | str
 
 
 def many(count: int, what: str) -> str:
-    """`1 message`, `1,200 messages`."""
+    """Format a count with its noun: `1 message`, `1,200 messages`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def cause(error: object) -> str:
-    """`KeyError: 'total'` of a record's or attempt's error; empty where it has none."""
+    """Format the error of a record or attempt as `KeyError: 'total'`; empty without an error."""
     if not isinstance(error, dict):
         return ""
     return ": ".join(str(error[name]) for name in ("type", "message") if error.get(name))
 
 
 def line(*parts: Text | str, indent: int = 0) -> Line:
-    """A line of runs; bare strings are plain."""
+    """Make a line of texts; strings get the plain style."""
     return Line(tuple(Text(p) if isinstance(p, str) else p for p in parts), indent)
 
 
 def dim(text: str) -> Text:
-    """Secondary text."""
+    """Style secondary text."""
     return Text(text, Style.DIM)
 
 
 def strong(text: str) -> Text:
-    """Text that leads the eye."""
+    """Style important text."""
     return Text(text, Style.STRONG)
 
 
 def name(text: str) -> Text:
-    """An id or a resource's name."""
+    """Style an id or the name of a resource."""
     return Text(text, Style.NAME)
 
 
 def command(text: Command) -> Text:
-    """A command to run next, such as `rtp show ID`; it is shown with the environment that this run was given."""
+    """Style a command to run next, such as `rtp show ID`. The place options of this run are added when it is shown."""
     return Text(text, Style.COMMAND)
 
 
 def advice(text: str) -> Text:
-    """A text whose commands stand between backticks; they are shown with the environment that this run was given."""
+    """Style text with commands between backticks. The place options of this run are added to them when it is shown."""
     return Text(text, Style.ADVICE)
 
 
 def next_step(label: str, suggested: Command | None, remark: str = "", *, indent: int = 0) -> list[Element]:
-    """The line of a command to run next; none where there is no safe command. The remark is a comment to a shell."""
+    """Make the line of a command to run next; no line without a safe command. remark: follows as a shell comment."""
     if suggested is None:
         return []
     return [line(dim(label), command(suggested), dim(f"  # {remark}" if remark else ""), indent=indent)]
 
 
 def good(text: str) -> Text:
-    """Something that went well."""
+    """Style a success."""
     return Text(text, Style.GOOD)
 
 
 def bad(text: str) -> Text:
-    """Something that failed."""
+    """Style a failure."""
     return Text(text, Style.BAD)
 
 
 def warn(text: str) -> Text:
-    """Something to look at."""
+    """Style a warning."""
     return Text(text, Style.WARN)

@@ -1,4 +1,4 @@
-"""Values as JSON: exact numbers, dataclasses as objects whose fields are the document's, but for the hidden ones."""
+"""JSON of values: exact numbers; dataclasses become objects of their fields, without the hidden ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtp.text import times
 from rtp.text.sanitize import UNSAFE
 
 HIDDEN: Mapping[str, str] = {"json": "hidden"}
-"""Metadata of a dataclass field that has no place in JSON: `field(metadata=HIDDEN)`."""
+"""Metadata of a dataclass field that is not part of the JSON: `field(metadata=HIDDEN)`."""
 
 
 class Omitted(Enum):
@@ -30,26 +30,28 @@ OMITTED = Omitted.OMITTED
 _SIMPLE = frozenset({str, int, float, bool, type(None), Decimal})
 
 
-def plain(value: Any) -> Any:
-    """JSON types and Decimal only: dataclasses become objects, paths and enums text, sets and tuples arrays."""
+def to_json_types(value: Any) -> Any:
+    """Convert to JSON types and Decimal: dataclasses to objects, paths and enums to text, sets and tuples to arrays."""
     kind = type(value)
     if kind in _SIMPLE:  # most values are, and streams have many
         return value
     if kind is dict:
-        return {k if type(k) is str else str(k): v if type(v) in _SIMPLE else plain(v) for k, v in value.items()}
+        return {
+            k if type(k) is str else str(k): v if type(v) in _SIMPLE else to_json_types(v) for k, v in value.items()
+        }
     if kind is list:
-        return [plain(v) for v in value]
+        return [to_json_types(v) for v in value]
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, str | int | float | bool | Decimal):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         values = ((name, getattr(value, name)) for name in json_fields(value.__class__))
-        return {name: v if type(v) in _SIMPLE else plain(v) for name, v in values if v is not OMITTED}
+        return {name: v if type(v) in _SIMPLE else to_json_types(v) for name, v in values if v is not OMITTED}
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_json_types(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
+        return [to_json_types(v) for v in value]
     if isinstance(value, datetime):
         return times.iso(value.timestamp() * 1000)
     if isinstance(value, Path):
@@ -59,7 +61,7 @@ def plain(value: Any) -> Any:
 
 @cache
 def json_fields(kind: type) -> tuple[str, ...]:
-    """Names of the fields of a dataclass that are part of its JSON, in order."""
+    """Return the names of a dataclass's fields that are part of its JSON, in order."""
     return tuple(f.name for f in dataclasses.fields(kind) if f.metadata.get("json") != "hidden")
 
 
@@ -69,26 +71,26 @@ def _encoder(indent: int | None) -> simplejson.JSONEncoder:
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
-    """JSON text with Decimals written digit by digit, never through a float.
+    """Write JSON text, Decimals digit by digit and never through a float.
 
-    What drives a terminal, ends a line to some readers, or no encoder takes (lone surrogates) is escaped; JSON has such
-    characters within strings alone, so nothing is lost. Other text is written as it is.
+    Characters that control a terminal, end a line for some readers, or cannot be encoded (lone surrogates) are escaped.
+    JSON has them only within strings, so nothing is lost. Other text stays as it is.
     """
-    return written(plain(value), indent=indent)
+    return encode(to_json_types(value), indent=indent)
 
 
-def written(value: Any, *, indent: int | None = None) -> str:
-    """As `dumps`, of what `plain` has made."""
+def encode(value: Any, *, indent: int | None = None) -> str:
+    """As `dumps`, for a value that `to_json_types` returned."""
     text: str = _encoder(indent).encode(value)
     return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def escaped(character: str) -> str:
-    """A character as JSON escapes it, in a pair where it takes two."""
+def escape(character: str) -> str:
+    """Escape a character for JSON, as a surrogate pair where it needs two."""
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def loads(text: str | bytes) -> Any:
-    """JSON with fractions as Decimal, so that what is read can be written again unchanged. Raises ValueError."""
+    """Read JSON with fractions as Decimal, so that it can be written again unchanged. Raises ValueError."""
     return simplejson.loads(text, use_decimal=True)

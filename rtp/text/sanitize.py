@@ -1,17 +1,17 @@
-"""The one place where untrusted text is made safe for a terminal."""
+"""Make untrusted text safe for a terminal."""
 
 from __future__ import annotations
 
 import re
 
-# C0 but tab and newline, DEL, C1, bidi controls, zero-width marks, line and paragraph separators, lone surrogates.
+# C0 except tab and newline, DEL, C1, bidi controls, zero-width marks, line and paragraph separators, lone surrogates.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def printable(text: str, *, newlines: bool = False) -> str:
-    r"""Text with every control character shown as an escape such as `\x1b`, so that it cannot drive the terminal.
+    r"""Replace every control character by an escape such as `\x1b`, so that the text cannot control the terminal.
 
-    newlines: keep line feeds; otherwise they are escaped too, so that one value stays on one line.
+    newlines: whether line feeds stay; otherwise they are escaped too, so that a value has one line.
     """
     safe = UNSAFE.sub(_escape, text)
     return safe if newlines else safe.replace("\n", "\\n")

@@ -1,7 +1,7 @@
-"""Every command that rtp prints for people to paste is made here: quoted for the shell, or left out where it is unsafe.
+"""Build every command that rtp prints for people to paste: quoted for the shell, or left out where that is unsafe.
 
-What is pasted must do what was printed, and nothing else, also when a value in it (an event's id, a file's name, a
-profile) was chosen by somebody else. A test over rtp/ finds commands that are put together elsewhere.
+A pasted command must do exactly what was printed, even if a value in it (an event's id, a file name, a profile) was
+chosen by an attacker. A test over rtp/ finds commands that are built elsewhere.
 """
 
 from __future__ import annotations
@@ -24,54 +24,54 @@ if TYPE_CHECKING:
     Value = str | int | Path
     Option = Value | bool | Iterable[Value] | None
 
-# No shell gives these a meaning anywhere in a word; `=` is missing because zsh looks `=name` up, `~` and `{` likewise.
-_PLAIN = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
-_INVISIBLE = re.compile(  # letters and marks that show nothing; the other invisible ones are known by their category
+# Characters without a meaning to any shell. `=` is not among them because zsh expands `=name`; `~` and `{` neither.
+_UNQUOTED = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
+_INVISIBLE = re.compile(  # letters and marks without a glyph; other invisible characters are found by their category
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U000e0000-\U000e0fff]"
 )
 _ALTERED = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
-_BYTES = 4000  # a terminal that reads by the line cuts it at 4,096
+_BYTES = 4000  # a terminal in line mode cuts input at 4,096
 
 _WHERE = {"env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
-_HERE = ("local", "init", "demo")  # commands that act on this folder, whatever the environment
-_WORDS = re.compile(r"rtp (dlq [a-z]+|traces show|[a-z]+)(?![^ ])")  # with which it begins, up to its options
+_HERE = ("local", "init", "demo")  # commands that act on the folder, whatever the environment
+_WORDS = re.compile(r"rtp (dlq [a-z]+|traces show|[a-z]+)(?![^ ])")  # the command up to its options
 _QUOTED = re.compile(r"`([^`]*)`")
 
 
 def command(*words: str, values: Sequence[Value] = (), **options: Option) -> Command | None:
-    """A command line with its values quoted for a POSIX shell, or None where it could not be pasted safely.
+    """Build a command line with its values quoted for a POSIX shell; None if it cannot be pasted safely.
 
-    words: the program, its subcommands and literal options. options: `id="x"` is `--id=x`; True is a bare option,
-    None and False none, a list one for each element. values: what stands by itself, after `--` where one begins with -.
+    words: program, subcommands and literal options. options: `id="x"` becomes `--id=x`, True a bare option, None and
+    False nothing, a list one option per element. values: positional, after `--` if one begins with -.
     """
-    given = [f"./{v}" if isinstance(v, Path) and str(v).startswith("-") else str(v) for v in values]
-    end = ["--"] if any(v.startswith("-") for v in given) else []
-    parts = [*map(quote, words), *_options(options), *end, *map(quote, given)]
+    arguments = [f"./{v}" if isinstance(v, Path) and str(v).startswith("-") else str(v) for v in values]
+    end = ["--"] if any(v.startswith("-") for v in arguments) else []
+    parts = [*map(quote, words), *_options(options), *end, *map(quote, arguments)]
     text = " ".join(part for part in parts if part is not None)
     return Command(text) if None not in parts and len(text.encode()) <= _BYTES else None
 
 
 def literal(text: str) -> Command:
-    """A command without any value from elsewhere; a test sees to it that `text` is a constant."""
+    """Build a command without values from elsewhere; a test ensures that `text` is a constant."""
     return Command(text)
 
 
 def option(name: str, value: Value) -> Command | None:
-    """`--name=VALUE` to add to a command, or None."""
+    """Build `--name=VALUE`, or None if it cannot be pasted safely."""
     quoted = _option(name, value)
     return None if quoted is None else Command(quoted)
 
 
 def assignment(name: str, value: str) -> Command | None:
-    """`export NAME=VALUE`, or None."""
+    """Build `export NAME=VALUE`, or None if it cannot be pasted safely."""
     quoted = quote(value)
     return None if quoted is None else Command(f"export {name}={quoted}")
 
 
 def sentence(template: str, *commands: Command | None, otherwise: str = "") -> str:
-    """`template` with a command between backticks for each `{}`; `otherwise` where one of them had to be left out.
+    """Fill each `{}` of `template` with a command between backticks; `otherwise` if one of the commands is None.
 
-    A command that itself has a backtick is left out too: nobody could see where it ends.
+    A command with a backtick counts as None: its end could not be seen.
     """
     if any(each is None or "`" in each for each in commands):
         return otherwise
@@ -79,21 +79,21 @@ def sentence(template: str, *commands: Command | None, otherwise: str = "") -> s
 
 
 def quote(value: str) -> str | None:
-    r"""A word for a POSIX shell; None where what is pasted might not be what was printed.
+    r"""Quote a word for a POSIX shell; None if the pasted text could differ from the printed one.
 
-    Single quotes keep everything from the shell, history expansion included; `'\''` rather than `"'"`, because older
-    shells expand `!` after the latter. Left out is what a terminal, a clipboard or a paste does not keep: control,
-    invisible and bidirectional characters, other spaces than the one, lone surrogates, text that is not composed.
+    Single quotes protect everything from the shell, history expansion included; `'\''` rather than `"'"`, because older
+    shells expand `!` after the latter. None for characters that a terminal, a clipboard or a paste may alter: control,
+    invisible and bidirectional characters, spaces other than U+0020, lone surrogates, text that is not in NFC.
     """
     if value.isascii():
-        if _PLAIN.fullmatch(value) and len(value) <= _BYTES:
+        if _UNQUOTED.fullmatch(value) and len(value) <= _BYTES:
             return value
         safe = value.isprintable()
     else:
         safe = (
             not _INVISIBLE.search(value)
             and all(c == " " or unicodedata.category(c) not in _ALTERED for c in value)
-            and not unicodedata.category(value[0]).startswith("M")  # it would join the quote before it
+            and not unicodedata.category(value[0]).startswith("M")  # it would combine with the quote before it
             and unicodedata.is_normalized("NFC", value)
         )
     quoted = "'" + value.replace("'", r"'\''") + "'"
@@ -114,11 +114,11 @@ def _option(name: str, value: Value) -> str | None:
     return None if quoted is None else f"--{name}={quoted}"
 
 
-# where a command acts
+# the place options: environment, profile, region, endpoint
 
 
 def where(args: Sequence[str]) -> dict[str, str]:
-    """Environment, profile, region and endpoint as a command line names them."""
+    """Read the place options from the arguments of a command line."""
     before = list(args[: args.index("--")] if "--" in args else args)
     pairs = [*pairwise(before), *((a.partition("=")[0], a.partition("=")[2]) for a in before)]
     pairs += [("-e", a[2:]) for a in before if re.match("-e[^=]", a)]
@@ -127,12 +127,12 @@ def where(args: Sequence[str]) -> dict[str, str]:
 
 
 def placed(text: str, place: Mapping[str, str]) -> str:
-    """A text with `place` in rtp's commands between its backticks, so that they act where this run did."""
-    return _QUOTED.sub(lambda found: f"`{_placed(found[1], place, delimited=True)}`", text) if place else text
+    """Add the place options to rtp's commands between the backticks of a text, so that they act where this run did."""
+    return _QUOTED.sub(lambda match: f"`{_placed(match[1], place, delimited=True)}`", text) if place else text
 
 
 def placed_element(shown: Element, place: Mapping[str, str]) -> Element:
-    """As `placed`, of the commands in an element."""
+    """As `placed`, for the commands in an element."""
     if isinstance(shown, Fields):
         return replace(shown, pairs=[(label, _cell(cell, place)) for label, cell in shown.pairs])
     if isinstance(shown, Table):
@@ -156,25 +156,25 @@ def _run(run: Text, place: Mapping[str, str]) -> Text:
     return replace(run, text=placed(run.text, place)) if run.style is Style.ADVICE else run
 
 
-def _placed(said: str, place: Mapping[str, str], *, delimited: bool) -> str:
-    """A command with `place` behind its subcommand; for a value that cannot be pasted, a placeholder."""
-    words = _WORDS.match(said)
+def _placed(text: str, place: Mapping[str, str], *, delimited: bool) -> str:
+    """Add the place options after the subcommand; a placeholder for a value that cannot be pasted."""
+    words = _WORDS.match(text)
     if words is None or words[1].split()[0] in _HERE:
-        return said
+        return text
     try:
-        given = shlex.split(said)
-    except ValueError:  # part of a text that only looks like a command
-        return said
-    given = given[: given.index("--")] if "--" in given else given
-    if "--help" in given:
-        return said
-    own = where(given)
-    left = _BYTES - len(said.encode())
+        arguments = shlex.split(text)
+    except ValueError:  # text that only looks like a command
+        return text
+    arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--help" in arguments:
+        return text
+    given = where(arguments)
+    bytes_left = _BYTES - len(text.encode())
     added = []
-    for name in [name for name in place if name not in own]:
+    for name in [name for name in place if name not in given]:
         quoted = quote(place[name])
-        if quoted is None or (delimited and "`" in quoted) or len(quoted.encode()) > left // 2:
+        if quoted is None or (delimited and "`" in quoted) or len(quoted.encode()) > bytes_left // 2:
             quoted = _WHERE[name]
         added.append(f" --{name}={quoted}")
-        left -= len(added[-1].encode())
-    return f"{words[0]}{''.join(added)}{said[words.end() :]}"
+        bytes_left -= len(added[-1].encode())
+    return f"{words[0]}{''.join(added)}{text[words.end() :]}"

@@ -1,4 +1,4 @@
-"""Times as operators write and read them. Epoch milliseconds inside, local time on the terminal."""
+"""Parse and format times: epoch milliseconds inside, local time on the terminal."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DEFAULT_WINDOW = "10m"
 
 
 def now_ms() -> int:
-    """The wall clock, epoch ms."""
+    """Return the current time in epoch ms."""
     return time.time_ns() // 1_000_000
 
 
 def parse_duration(text: str) -> int:
-    """Milliseconds of `5m`, `1h30m`, `90s`, `2 days`. Raises UsageError."""
+    """Parse `5m`, `1h30m`, `90s` or `2 days` to milliseconds. Raises UsageError."""
     compact = _WORDS.sub("", text.strip().lower()).replace(" ", "")
     parts = _PART.findall(compact)
     if not parts or "".join(n + u for n, u in parts) != compact:
-        raise UsageError(f"{text!r} is not a duration", hint="Write it like 30s, 5m, 1h30m or 2d.")
+        raise UsageError(f"{text!r} is not a duration", hint="Examples: 30s, 5m, 1h30m, 2d.")
     return round(sum(float(n) * _UNITS[u] for n, u in parts))
 
 
 def parse_when(text: str, *, now: int | None = None) -> int:
-    """Epoch ms of `5m` or `10m ago`, of ISO 8601 (local time unless it says) or of epoch s or ms. Raises UsageError."""
+    """Parse `5m`, `10m ago`, ISO 8601 (local without an offset) or epoch s or ms to epoch ms. Raises UsageError."""
     now = now_ms() if now is None else now
     stripped = text.strip()
     if stripped.lower() == "now":
@@ -48,49 +48,49 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         return now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE))
     except UsageError:
         raise UsageError(
-            f"{text!r} is not a time", hint="Write 5m, 1h30m, '10m ago', 2026-01-31T12:00:00Z or an epoch time."
+            f"{text!r} is not a time", hint="Examples: 5m, 1h30m, '10m ago', 2026-01-31T12:00:00Z, or an epoch time."
         ) from None
 
 
 def backwards(since: int, until: int) -> UsageError:
-    """A window, epoch ms, that ends before it begins."""
+    """Return the error of a window, in epoch ms, that ends before it begins."""
     if since > now_ms():
-        return UsageError(f"--since: {stamp(since)} lies in the future.", hint="Name an earlier time.")
+        return UsageError(f"--since: {stamp(since)} is in the future.", hint="Give an earlier time.")
     return UsageError(
-        f"The window would begin at {stamp(since)} and end at {stamp(until)}, before that.",
-        hint="Give --since and --until, the earlier time first.",
+        f"The window would begin at {stamp(since)} and end earlier, at {stamp(until)}.",
+        hint="Give --since an earlier time than --until.",
     )
 
 
 def ms(moment: datetime) -> int:
-    """Epoch ms."""
+    """Convert a datetime to epoch ms."""
     return round(moment.timestamp() * 1000)
 
 
 def iso(ms: int | float) -> str:
-    """`2026-01-31T12:00:00.123Z`."""
+    """Format epoch ms as `2026-01-31T12:00:00.123Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(ms: int | float) -> str:
-    """`12:00:00.123` in the operator's own time zone."""
+    """Format epoch ms as `12:00:00.123` in local time."""
     minute, rest = divmod(int(ms), 60_000)
     return f"{_minute(minute)}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
 @lru_cache(maxsize=64)
 def _minute(minute: int) -> str:
-    """`12:00` of a minute since the epoch. A log has many lines in one; asking for the time zone takes long."""
+    """Format a minute since the epoch as `12:00`. Cached: the lines of a log share minutes, and time zones are slow."""
     return datetime.fromtimestamp(minute * 60).astimezone().strftime("%H:%M")
 
 
 def stamp(ms: int | float) -> str:
-    """`2026-01-31 12:00:00` in the operator's own time zone."""
+    """Format epoch ms as `2026-01-31 12:00:00` in local time."""
     return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def brief(ms: int | float, *, now: int | None = None) -> str:
-    """`12:00:00` of the last 12 hours, else `01-31 12:00`, else `2025-01-31`, in the operator's own time zone."""
+    """Format epoch ms as `12:00:00` within 12 hours, else `01-31 12:00`, else `2025-01-31`, in local time."""
     now = now_ms() if now is None else now
     if abs(now - ms) < 12 * _UNITS["h"]:
         return stamp(ms)[11:]
@@ -98,12 +98,12 @@ def brief(ms: int | float, *, now: int | None = None) -> str:
 
 
 def ago(ms: int | float, *, now: int | None = None) -> str:
-    """`12s`, `5m`, `3h`, `2d`: how long before now; `0s` for the future, which is only a clock's skew."""
+    """Format the age of epoch ms as `12s`, `5m`, `3h`, `2d`; `0s` for the future, which is clock skew."""
     return span(max(0, (now_ms() if now is None else now) - ms))
 
 
 def span(ms: int | float) -> str:
-    """A length of time in its two largest units at most: `850ms`, `1.2s`, `3m12s`, `2d4h`."""
+    """Format milliseconds in at most two units: `850ms`, `1.2s`, `3m12s`, `2d4h`."""
     if ms < 1000:
         return f"{round(ms)}ms"
     seconds = ms / 1000

@@ -84,7 +84,13 @@ def inspection(found: Inspection) -> list[Element]:
 def dlq_messages(messages: list[DlqMessage]) -> Table:
     """A row per message."""
     rows = [
-        (name(m.id), m.type, m.attempts or None, times.ago(m.message.sent_at), cause(json_values.plain(m.error)))
+        (
+            name(m.id),
+            m.type,
+            m.attempts or None,
+            times.ago(m.message.sent_at),
+            cause(json_values.to_json_types(m.error)),
+        )
         for m in messages
     ]
     return Table(
@@ -110,7 +116,7 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
             [
                 ("id", name(dlq_message.id)),
                 ("type", dlq_message.type or None),
-                ("error", Text(cause(json_values.plain(dlq_message.error)), Style.BAD)),
+                ("error", Text(cause(json_values.to_json_types(dlq_message.error)), Style.BAD)),
                 ("attempts", dlq_message.attempts or None),
                 (
                     "first seen",

@@ -62,7 +62,7 @@ def _dlq_message(story: Story) -> str:
     rows = [
         ("message", dlq_message.message_id),
         ("first seen", dlq_message.first_seen),
-        ("error", cause(json_values.plain(dlq_message.error))),
+        ("error", cause(json_values.to_json_types(dlq_message.error))),
     ]
     return _section("In the dead-letter queue", _table((), rows) + f"<pre>{text(dlq_message.body)}</pre>")
 

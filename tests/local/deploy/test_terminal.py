@@ -105,7 +105,7 @@ def _renamed(resources: dict[str, dict[str, dict[str, str]]]) -> None:
 def test_destroy_of_a_protected_environment_is_typed(project: Project) -> None:
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
     project.rtp("deploy", "--yes")
-    question = f"Type {STACK} to go on:"
+    question = f"Type {STACK} to continue:"
     code, text = converse(project, "destroy", answers={question: "local"})
     assert code == 5 and "nothing was changed" in text
     code, text = converse(project, "destroy", answers={question: STACK})

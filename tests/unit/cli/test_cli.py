@@ -118,7 +118,7 @@ def test_a_full_disk_is_said_in_a_line() -> None:
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "error: No space left on device: standard output\n  fix: Make room.\n",
+        "error: No space left on device: standard output\n  fix: Free disk space.\n",
     )
 
 

@@ -47,7 +47,7 @@ def test_every_object_and_every_field_has_a_meaning(kind: type) -> None:
 LINE = {
     "version": 1,
     "type": "log",
-    **json_values.plain(logevent.LogEvent("2026-01-01T00:00:00.000Z", "INFO", "worker", "m")),
+    **json_values.to_json_types(logevent.LogEvent("2026-01-01T00:00:00.000Z", "INFO", "worker", "m")),
 }
 
 

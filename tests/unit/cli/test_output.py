@@ -247,7 +247,7 @@ def test_json_says_the_same_in_a_locale_without_utf8() -> None:
 def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:
     output = Output(stdout=io.StringIO(), stderr=io.StringIO(), stdin=io.StringIO("y\n"))
     output.confirm("Delete it?", yes=True)
-    with pytest.raises(RefusedError, match="Nobody is there"):
+    with pytest.raises(RefusedError, match="There is no terminal"):
         output.confirm("Delete it?", yes=False)
     with pytest.raises(RefusedError):
         output.confirm_name("Delete it?", "shop-prod", given=None)

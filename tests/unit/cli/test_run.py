@@ -1,4 +1,4 @@
-"""rtp run: one event through the processors, in this interpreter."""
+"""rtp run: one event through the processors, in this process."""
 
 from __future__ import annotations
 

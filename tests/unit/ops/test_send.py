@@ -157,7 +157,7 @@ def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) 
 def test_the_shape_of_one_event_is_pinned() -> None:
     sent, _ = send(said(200, result={"n": 1}, trace_id="1-2-3"))
 
-    assert json_values.plain(sent.document()) == {
+    assert json_values.to_json_types(sent.document()) == {
         "id": "e1",
         "timestamp": 7,
         "status": "processed",
@@ -178,9 +178,9 @@ def test_the_shape_of_one_waited_event_has_its_record() -> None:
     summary = Summary(1, waits=True)
     summary.add(send(said(202))[0])
 
-    assert json_values.plain(summary.document())["record"] is None
+    assert json_values.to_json_types(summary.document())["record"] is None
     summary.end({"id": "e1", "timestamp": 7, "status": "processed"})
-    assert json_values.plain(summary.document())["record"]["status"] == "processed"
+    assert json_values.to_json_types(summary.document())["record"]["status"] == "processed"
     assert not summary.pending
 
 
@@ -203,7 +203,7 @@ def test_what_was_not_sent_is_told_too() -> None:
     summary = Summary(10)
     summary.add(send(said(200))[0])
 
-    assert json_values.plain(summary.document())["unsent"] == 9
+    assert json_values.to_json_types(summary.document())["unsent"] == 9
     assert summary.has_failures
 
 

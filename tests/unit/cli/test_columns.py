@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtp.terminal.columns import GAP, fit
+from rtp.terminal.columns import GAP, fit_columns
 from rtp.text.elements import Column
 
 COLUMNS = (
@@ -20,17 +20,17 @@ def taken(widths: dict[int, int]) -> int:
 
 
 def test_where_there_is_room_every_column_is_as_wide_as_its_text() -> None:
-    assert list(fit(COLUMNS, NATURAL, 200).values()) == list(NATURAL)
+    assert list(fit_columns(COLUMNS, NATURAL, 200).values()) == list(NATURAL)
 
 
 def test_what_folds_takes_what_is_left() -> None:
-    widths = fit(COLUMNS, NATURAL, 100)
+    widths = fit_columns(COLUMNS, NATURAL, 100)
     assert taken(widths) == 100
     assert (widths[0], widths[2], widths[3]) == (36, 13, 8)
 
 
 def test_an_optional_column_goes_before_anything_is_cut() -> None:
-    widths = fit(COLUMNS, NATURAL, 80)
+    widths = fit_columns(COLUMNS, NATURAL, 80)
     assert 3 not in widths
     assert (widths[0], widths[1], widths[2]) == (36, 9, 13)
     assert taken(widths) <= 80
@@ -38,13 +38,13 @@ def test_an_optional_column_goes_before_anything_is_cut() -> None:
 
 def test_what_cannot_be_cut_further_goes_from_the_right_before_the_id_does() -> None:
     for room in range(40, 68):
-        widths = fit(COLUMNS, NATURAL, room)
+        widths = fit_columns(COLUMNS, NATURAL, room)
         assert widths[0] == 36
         assert taken(widths) <= room
 
 
 def test_text_is_cut_before_ids_and_states() -> None:
-    widths = fit(COLUMNS, NATURAL, 68)
+    widths = fit_columns(COLUMNS, NATURAL, 68)
     assert (widths[0], widths[1]) == (36, 9)
     assert 6 <= widths[2] < 13
     assert taken(widths) <= 68
