@@ -8,13 +8,17 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint types check reliability bench docs lock clean
+.PHONY: demo test unit lint types reliability bench docs docs-check lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
 
 test: lint types docs-check
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not reliability"
+
+# The inner loop: everything that needs neither the engine nor a synthesis.
+unit: $(READY)
+	$(BIN)/pytest -q -n 2 tests/test_architecture.py tests/unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
