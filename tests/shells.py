@@ -68,7 +68,7 @@ HOSTILE = {
     "template": "{} {0} {id}",
 }
 # Those that a terminal or a clipboard does not keep as they are, or that do not fit a terminal's line.
-LEFT_OUT = {
+OMITTED = {
     "newline", "carriage return", "bidi", "isolate", "zero width", "variation selector", "filler", "no-break space",
     "line separator", "tab", "escape", "delete", "c1", "null", "lone surrogate", "not composed", "combining",
     "too long",

@@ -10,7 +10,7 @@ import pytest
 
 from rtp.contract import Output
 from tests.local.watch.conftest import on_terminal
-from tests.shells import HOSTILE, LEFT_OUT
+from tests.shells import HOSTILE, OMITTED
 
 if TYPE_CHECKING:
     from tests.local.events.conftest import Pipeline
@@ -39,7 +39,7 @@ def pasted(shell: Shell, shown: str) -> list[list[str]]:
 def test_the_way_from_the_queue_to_the_end_is_pasted(pipeline: Pipeline, shell: Shell) -> None:
     # Given dead events with such ids
     ids = [HOSTILE[name] for name in SAFE]
-    assert not LEFT_OUT & set(SAFE)
+    assert not OMITTED & set(SAFE)
     pipeline.fix()
     bury(pipeline, ids)
     taken = []
@@ -83,7 +83,7 @@ def test_an_event_that_is_sent_is_followed_by_what_is_pasted(pipeline: Pipeline,
 
 def test_what_cannot_be_pasted_is_not_suggested(pipeline: Pipeline) -> None:
     ids = [HOSTILE[name] for name in UNSAFE]
-    assert set(UNSAFE) <= LEFT_OUT
+    assert set(UNSAFE) <= OMITTED
     bury(pipeline, ids)
     for value in ids:
         looks = [("show", "--", value)] + ([("dlq", "inspect", f"--id={value}")] if value == ids[0] else [])

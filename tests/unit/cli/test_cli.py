@@ -32,7 +32,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
-def test_the_table_of_commands_says_what_the_commands_say(name: str) -> None:
+def test_each_help_in_the_table_begins_the_help_of_its_command(name: str) -> None:
     command = cli.load(name)
     assert command.help, name
     # The list has room for the beginning; the command's own page says it in full.
@@ -45,7 +45,7 @@ def test_help_lists_every_command() -> None:
     assert all(name in done.stdout for name in cli.COMMANDS)
 
 
-def test_a_misspelt_command_is_told_the_near_one() -> None:
+def test_a_misspelt_command_gets_a_suggestion() -> None:
     done = rtp("depoy")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Did you mean 'deploy'" in done.stderr
@@ -58,11 +58,11 @@ def test_usage_errors_follow_json(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_an_option_without_its_value_points_at_the_command_s_own_help(tmp_path: Path) -> None:
+def test_an_option_without_a_value_names_the_help_of_its_command(tmp_path: Path) -> None:
     assert "See `rtp replay --help`" in rtp("replay", "--id", cwd=tmp_path).stderr
 
 
-def test_settings_are_shown_as_the_file_has_them(tmp_path: Path) -> None:
+def test_settings_are_shown_as_they_are_written_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('[env.local]\nprotected = true\nalarm_emails = ["a@example.com"]\n')
     words = [line.split() for line in rtp("config", cwd=tmp_path).stdout.splitlines()]
     rows = {w[0]: w[1] for w in words if len(w) > 1}
@@ -70,7 +70,7 @@ def test_settings_are_shown_as_the_file_has_them(tmp_path: Path) -> None:
     assert rows["alarm_emails"] == "a@example.com"
 
 
-def test_an_expected_fault_has_its_exit_code_and_no_traceback(tmp_path: Path) -> None:
+def test_an_expected_failure_has_an_exit_code_and_no_traceback(tmp_path: Path) -> None:
     done = rtp("records", "--env", "nowhere", cwd=tmp_path)
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
@@ -103,7 +103,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
     }
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_reader_that_closes_stdout_causes_no_error() -> None:
     argv = [sys.executable, "-m", "rtp", "config", "--json"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stderr is not None
@@ -112,7 +112,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is Linux's /dev/full here")
-def test_a_full_disk_is_said_in_a_line() -> None:
+def test_a_full_disk_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         argv = [sys.executable, "-m", "rtp", "config", "--json"]
         done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
@@ -123,15 +123,15 @@ def test_a_full_disk_is_said_in_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "said"), [("config --json >&-", 0, ""), ("send - <&-", 2, "standard input is empty")]
+    ("command", "code", "text"), [("config --json >&-", 0, ""), ("send - <&-", 2, "standard input is empty")]
 )
-def test_a_closed_stream_is_an_empty_one(command: str, code: int, said: str) -> None:
+def test_a_closed_stream_counts_as_empty(command: str, code: int, text: str) -> None:
     shell = ["/bin/sh", "-c", f"exec {sys.executable} -m rtp {command}"]
     done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (code, True, False)
+    assert (done.returncode, text in done.stderr, "Traceback" in done.stderr) == (code, True, False)
 
 
-def test_a_follower_ends_with_its_reader_also_while_there_is_nothing_to_write(tmp_path: Path) -> None:
+def test_following_ends_when_its_reader_does_even_without_output(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "rtp", "local", "logs", "--follow"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as child:
         assert child.stdout is not None and child.stderr is not None

@@ -19,24 +19,24 @@ def taken(widths: dict[int, int]) -> int:
     return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
-def test_where_there_is_room_every_column_is_as_wide_as_its_text() -> None:
+def test_with_enough_room_every_column_is_as_wide_as_its_text() -> None:
     assert list(fit_columns(COLUMNS, NATURAL, 200).values()) == list(NATURAL)
 
 
-def test_what_folds_takes_what_is_left() -> None:
+def test_a_folding_column_takes_the_remaining_room() -> None:
     widths = fit_columns(COLUMNS, NATURAL, 100)
     assert taken(widths) == 100
     assert (widths[0], widths[2], widths[3]) == (36, 13, 8)
 
 
-def test_an_optional_column_goes_before_anything_is_cut() -> None:
+def test_an_optional_column_is_dropped_before_text_is_cut() -> None:
     widths = fit_columns(COLUMNS, NATURAL, 80)
     assert 3 not in widths
     assert (widths[0], widths[1], widths[2]) == (36, 9, 13)
     assert taken(widths) <= 80
 
 
-def test_what_cannot_be_cut_further_goes_from_the_right_before_the_id_does() -> None:
+def test_columns_that_cannot_be_cut_are_dropped_from_the_right_and_the_id_stays() -> None:
     for room in range(40, 68):
         widths = fit_columns(COLUMNS, NATURAL, room)
         assert widths[0] == 36

@@ -15,13 +15,13 @@ AWS = Aws(region="us-east-1")
 
 
 def leaves(error: Exception) -> RtpError:
-    with pytest.raises(RtpError) as found, translated(AWS, "sqs", "send_message"):
+    with pytest.raises(RtpError) as failure, translated(AWS, "sqs", "send_message"):
         raise error
-    return found.value
+    return failure.value
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "said"),
+    ("error", "kind", "expected"),
     [
         (b.SSLError(endpoint_url="https://sqs", error=ValueError("self-signed")), EndpointError, "AWS_CA_BUNDLE"),
         (b.ProxyConnectionError(proxy_url="http://proxy", error="refused"), EndpointError, "HTTPS_PROXY"),
@@ -32,13 +32,13 @@ def leaves(error: Exception) -> RtpError:
         (b.WaiterError(name="w", reason="r", last_response={}), RtpError, ""),
     ],
 )
-def test_each_has_its_mend(error: Exception, kind: type[RtpError], said: str) -> None:
-    found = leaves(error)
-    assert isinstance(found, kind)
-    assert said in found.hint
+def test_each_failure_names_its_fix(error: Exception, kind: type[RtpError], expected: str) -> None:
+    failure = leaves(error)
+    assert isinstance(failure, kind)
+    assert expected in failure.hint
 
 
-def test_whatever_botocore_raises_is_an_expected_fault() -> None:
+def test_every_exception_of_botocore_is_an_expected_failure() -> None:
     kinds = [kind for _, kind in inspect.getmembers(b, inspect.isclass) if issubclass(kind, b.BotoCoreError)]
     assert len(kinds) > 50
     for kind in kinds:
@@ -55,6 +55,6 @@ def test_whatever_botocore_raises_is_an_expected_fault() -> None:
         ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
     ],
 )
-def test_a_wrong_clock_is_not_told_as_wrong_keys(code: str, message: str) -> None:
-    found = leaves(b.ClientError({"Error": {"Code": code, "Message": message}}, "SendMessage"))
-    assert "clock" in found.message and "NTP" in found.hint
+def test_a_wrong_clock_is_not_reported_as_wrong_keys(code: str, message: str) -> None:
+    failure = leaves(b.ClientError({"Error": {"Code": code, "Message": message}}, "SendMessage"))
+    assert "clock" in failure.message and "NTP" in failure.hint

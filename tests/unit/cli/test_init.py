@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def test_a_new_folder_gets_a_project_that_resolves(tmp_path: Path) -> None:
-    made = write(tmp_path / "Shop 1")
-    assert sorted(made.written) == sorted(FILES)
-    found = resolve(cwd=tmp_path / "Shop 1", environ={})
-    assert found.project == "shop-1"
-    assert found.processors is not None
+    scaffolded = write(tmp_path / "Shop 1")
+    assert sorted(scaffolded.written) == sorted(FILES)
+    environment = resolve(cwd=tmp_path / "Shop 1", environ={})
+    assert environment.project == "shop-1"
+    assert environment.processors is not None
     for payload in (tmp_path / "Shop 1" / "payloads").iterdir():
         assert json.loads(payload.read_text())["type"] == "order.created"
 
 
-def test_what_is_there_is_kept(tmp_path: Path) -> None:
+def test_existing_files_are_kept(tmp_path: Path) -> None:
     (tmp_path / "processors.py").write_text("mine = 1\n")
-    made = write(tmp_path)
-    assert made.kept == ["processors.py"]
+    scaffolded = write(tmp_path)
+    assert scaffolded.kept == ["processors.py"]
     assert (tmp_path / "processors.py").read_text() == "mine = 1\n"
     assert write(tmp_path).written == []
 
@@ -48,14 +48,14 @@ def test_the_project_is_named_after_its_folder(folder: str, project: str) -> Non
     assert project_name(folder) == project
 
 
-def test_the_scaffolded_test_passes_as_it_stands(tmp_path: Path) -> None:
+def test_the_scaffolded_test_passes_unchanged(tmp_path: Path) -> None:
     write(tmp_path)
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
 
 
-def test_a_place_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     argv = [sys.executable, "-m", "rtp", "init", str(tmp_path / "file" / "shop")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)

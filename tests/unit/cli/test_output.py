@@ -60,20 +60,20 @@ def test_a_query_selects_and_implies_json() -> None:
 
 
 @pytest.mark.parametrize("query", ["lenght(@)", "max_by(records, &id, 1)"])
-def test_a_query_with_a_wrong_function_is_told_before_the_work_is_done(query: str) -> None:
+def test_a_query_with_an_unknown_function_is_refused_before_the_command_runs(query: str) -> None:
     with pytest.raises(UsageError, match="--query"):
         Output(query=query)
 
 
-def test_a_query_that_does_not_fit_the_answer_is_a_usage_error() -> None:
+def test_a_query_that_does_not_match_the_document_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--query"):
         Output(query="length(nope)", stdout=io.StringIO()).result({"records": []}, lambda _: "never")
 
 
 def test_a_query_counts_exact_numbers() -> None:
     out = io.StringIO()
-    found = {"records": [{"n": Decimal("12.50")}, {"n": Decimal("0.25")}]}
-    Output(query="[sum(records[].n), avg(records[].n)]", stdout=out).result(found, lambda _: "never")
+    document = {"records": [{"n": Decimal("12.50")}, {"n": Decimal("0.25")}]}
+    Output(query="[sum(records[].n), avg(records[].n)]", stdout=out).result(document, lambda _: "never")
     assert json.loads(out.getvalue()) == [12.75, 6.375]
     # But one that no float can say stays as it is
     out = io.StringIO()
@@ -82,7 +82,7 @@ def test_a_query_counts_exact_numbers() -> None:
     assert out.getvalue().strip() == str(wide)
 
 
-def test_a_query_that_is_none_is_a_usage_error() -> None:
+def test_an_invalid_query_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="--query"):
         Output(query="records[")
 
@@ -229,14 +229,14 @@ def test_json_of_hostile_text_is_lossless() -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_a_locale_without_utf8_is_no_reason_to_fail() -> None:
+def test_text_is_printed_in_a_locale_without_utf8() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     Output(stdout=stream).show("naïve → 日本 …")
     assert raw.getvalue() == b"na\\xefve -> \\u65e5\\u672c ...\n"
 
 
-def test_json_says_the_same_in_a_locale_without_utf8() -> None:
+def test_json_is_the_same_in_a_locale_without_utf8() -> None:
     raw = io.BytesIO()
     value = {"naïve…": ["日本", "\U0001f600", "×"]}
     stream = io.TextIOWrapper(raw, encoding="ascii")
@@ -244,7 +244,7 @@ def test_json_says_the_same_in_a_locale_without_utf8() -> None:
     assert json.loads(raw.getvalue()) == {"version": 1, **value}
 
 
-def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:
+def test_a_question_without_a_terminal_is_refused_unless_yes_is_given() -> None:
     output = Output(stdout=io.StringIO(), stderr=io.StringIO(), stdin=io.StringIO("y\n"))
     output.confirm("Delete it?", yes=True)
     with pytest.raises(RefusedError, match="There is no terminal"):
@@ -256,14 +256,14 @@ def test_nobody_to_ask_is_a_refusal_and_yes_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "goes_on"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("", False)]
+    ("typed", "is_confirmed"), [("y\n", True), ("YES\n", True), ("\n", False), ("n\n", False), ("", False)]
 )
-def test_a_person_is_asked_and_the_default_is_no(typed: str, goes_on: bool) -> None:
+def test_a_question_on_a_terminal_defaults_to_no(typed: str, is_confirmed: bool) -> None:
     class Keyboard(Terminal):
         pass
 
     output = Output(stdout=Terminal(), stderr=Terminal(), stdin=Keyboard(typed))
-    if goes_on:
+    if is_confirmed:
         output.confirm("Delete it?", yes=False)
     else:
         with pytest.raises(RefusedError):

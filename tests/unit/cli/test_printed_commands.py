@@ -13,7 +13,7 @@ import pytest
 from rtp.cli import COMMANDS
 
 PACKAGE = Path(__file__).parents[3] / "rtp"
-MAKERS = ("text/suggest.py", "text/elements.py")  # the function, and the mark of what it made
+MAKERS = ("text/suggest.py", "text/elements.py")  # the function, and the mark of its result
 
 VALUE, SAFE = "\x00", "\x01"  # a value from elsewhere; what rtp.text.suggest made
 
@@ -214,7 +214,7 @@ def _given(node: ast.AST) -> list[tuple[ast.expr, ast.expr | None]]:
     return []
 
 
-def test_every_printed_command_comes_from_the_one_function() -> None:
+def test_every_printed_command_is_built_by_suggest() -> None:
     wrong = []
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.relative_to(PACKAGE).as_posix() not in MAKERS:
@@ -261,7 +261,7 @@ def test_every_printed_command_comes_from_the_one_function() -> None:
         'Text(said, Style.COMMAND)',
     ],
 )  # fmt: skip
-def test_the_rule_finds(source: str) -> None:
+def test_the_rule_detects(source: str) -> None:
     assert faults(source) != []
 
 
@@ -280,5 +280,5 @@ def test_the_rule_finds(source: str) -> None:
         'f"{count} less than {other}, so make room"',
     ],
 )  # fmt: skip
-def test_the_rule_lets_be(source: str) -> None:
+def test_the_rule_allows(source: str) -> None:
     assert faults(source) == []

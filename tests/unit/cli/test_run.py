@@ -53,29 +53,29 @@ def test_an_event_is_processed_as_in_lambda(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "outcome", "said"),
+    ("data", "outcome", "text"),
     [
         ('{"total": -1}', "rejected", "negative total"),
         ('{"total": "1"}', "failed", "processors.py"),
         ("{}", "failed", "KeyError"),
     ],
 )
-def test_what_goes_wrong_is_shown_with_the_users_own_frames(project: Path, data: str, outcome: str, said: str) -> None:
+def test_a_failure_is_shown_with_the_users_own_frames(project: Path, data: str, outcome: str, text: str) -> None:
     done = run(project, "--data", data, "--type", "order.created")
     assert done.returncode == 1
     assert outcome in done.stdout
-    assert said in done.stdout
+    assert text in done.stdout
     assert "rtp/runtime" not in done.stdout
 
 
-def test_a_type_without_a_processor_is_stored_as_it_came(project: Path) -> None:
+def test_a_type_without_a_processor_is_stored_unchanged(project: Path) -> None:
     done = run(project, "-", stdin='{"type": "other", "data": {}}')
     assert done.returncode == 0
     assert "no processor" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("argv", "stdin", "code", "said"),
+    ("argv", "stdin", "code", "text"),
     [
         ([], "", 2, "No event is given"),
         (["nowhere.json"], "", 2, "no file"),
@@ -84,10 +84,10 @@ def test_a_type_without_a_processor_is_stored_as_it_came(project: Path) -> None:
         (["-"], '[{"type": "a", "data": {}}, {"type": "a", "data": {}}]', 2, "2 events"),
     ],
 )
-def test_bad_input_is_named(project: Path, argv: list[str], stdin: str, code: int, said: str) -> None:
+def test_bad_input_is_named(project: Path, argv: list[str], stdin: str, code: int, text: str) -> None:
     done = run(project, *argv, stdin=stdin)
     assert done.returncode == code
-    assert said in done.stderr
+    assert text in done.stderr
     assert "Traceback" not in done.stderr
 
 

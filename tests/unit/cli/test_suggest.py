@@ -1,4 +1,4 @@
-"""What rtp tells people to run can be pasted, whatever the values in it: it does what was printed, and nothing else."""
+"""Commands that rtp suggests can be pasted, whatever their values: they do what was printed, and nothing else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from rtp.runtime.event import Identity
 from rtp.terminal.output import Output
 from rtp.text import suggest
 from rtp.text.elements import advice, command, line, next_step
-from tests.shells import HOSTILE, LEFT_OUT
+from tests.shells import HOSTILE, OMITTED
 from tests.unit.cli.test_output import Terminal
 
 if TYPE_CHECKING:
@@ -46,90 +46,88 @@ VALUES = pytest.mark.parametrize("value", [pytest.param(v, id=k) for k, v in HOS
 
 
 def safe(value: str) -> bool:
-    return all(HOSTILE[name] != value for name in LEFT_OUT)
+    return all(HOSTILE[name] != value for name in OMITTED)
 
 
 @VALUES
-def test_a_pasted_command_gets_exactly_the_values_or_was_left_out(shell: Shell, value: str) -> None:
+def test_a_pasted_command_gets_exactly_the_values_or_is_omitted(shell: Shell, value: str) -> None:
     # Given a command with the value in every place that it may have
-    made = suggest.command("rtp", "dlq", "redrive", id=value, type=[value, "x"], yes=True, values=(value, "last"))
+    suggested = suggest.command("rtp", "dlq", "redrive", id=value, type=[value, "x"], yes=True, values=(value, "last"))
     # When it is pasted / Then the program has the value, and nothing else has run
     if safe(value):
-        assert made is not None and "\n" not in made
+        assert suggested is not None and "\n" not in suggested
         end = ["--"] if value.startswith("-") else []
         words = ["rtp", "dlq", "redrive", f"--id={value}", f"--type={value}", "--type=x", "--yes", *end, value, "last"]
-        assert shell.paste(made) == [words]
+        assert shell.paste(suggested) == [words]
         # And also where a comment or another command follows
-        assert shell.paste(f"{made}  # it's over") == [words]
+        assert shell.paste(f"{suggested}  # it's over") == [words]
     else:
-        assert made is None
+        assert suggested is None
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @VALUES
 def test_an_interactive_bash_expands_no_history_in_it(shell: Shell, value: str) -> None:
-    made = suggest.command("rtp", "show", id=value, values=(value,))
-    if made is not None:
+    suggested = suggest.command("rtp", "show", id=value, values=(value,))
+    if suggested is not None:
         before = "rtp before"  # what a history expansion would take
-        ran = shell.paste(f"{before}\n{made}", "bash", "--norc", "-i")
+        ran = shell.paste(f"{before}\n{suggested}", "bash", "--norc", "-i")
         end = ["--"] if value.startswith("-") else []
         assert ran == [["rtp", "before"], ["rtp", "show", f"--id={value}", *end, value]]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(max_size=40) | st.text("'\"\\`$!~*?[]{}()<>|&;#=-% \t\n\xa0a", max_size=20))
-def test_any_text_is_carried_exactly_or_left_out(shell: Shell, value: str) -> None:
-    made = suggest.command("rtp", "show", id=value)
-    if made is not None:
-        assert shell.paste(made) == [["rtp", "show", f"--id={value}"]]
+def test_any_text_is_passed_exactly_or_omitted(shell: Shell, value: str) -> None:
+    suggested = suggest.command("rtp", "show", id=value)
+    if suggested is not None:
+        assert shell.paste(suggested) == [["rtp", "show", f"--id={value}"]]
 
 
 @VALUES
 def test_a_folder_is_a_folder_whatever_its_name(shell: Shell, value: str) -> None:
-    made = suggest.command("rm", "-r", values=(Path(value),))
-    assert (made is None) != safe(value)
-    if made is not None:
+    suggested = suggest.command("rm", "-r", values=(Path(value),))
+    assert (suggested is None) != safe(value)
+    if suggested is not None:
         name = str(Path(value))
-        assert shell.paste(made) == [["rm", "-r", f"./{name}" if name.startswith("-") else name]]
+        assert shell.paste(suggested) == [["rm", "-r", f"./{name}" if name.startswith("-") else name]]
 
 
 @VALUES
 def test_a_variable_that_is_exported_has_its_value(shell: Shell, value: str) -> None:
-    made = suggest.assignment("GIVEN", value)
-    assert (made is None) != safe(value)
-    if made is not None:
-        assert shell.paste(f'{made}; rtp "$GIVEN"') == [["rtp", value]]
+    suggested = suggest.assignment("GIVEN", value)
+    assert (suggested is None) != safe(value)
+    if suggested is not None:
+        assert shell.paste(f'{suggested}; rtp "$GIVEN"') == [["rtp", value]]
 
 
-def test_options_are_written_or_left_out() -> None:
-    made = suggest.command("rtp", "dlq", "redrive", id=None, edit=False, wait=True, limit=5, dry_run=True)
-    assert made == "rtp dlq redrive --wait --limit=5 --dry-run"
+def test_options_are_written_or_omitted() -> None:
+    suggested = suggest.command("rtp", "dlq", "redrive", id=None, edit=False, wait=True, limit=5, dry_run=True)
+    assert suggested == "rtp dlq redrive --wait --limit=5 --dry-run"
     assert suggest.option("confirm", "shop-dev") == "--confirm=shop-dev"
     assert suggest.option("confirm", "a\nb") is None
 
 
 def test_a_sentence_without_its_command_is_another_one() -> None:
-    made = suggest.command("rtp", "show", values=("a b",))
-    assert suggest.sentence("See {}.", made) == "See `rtp show 'a b'`."
+    suggested = suggest.command("rtp", "show", values=("a b",))
+    assert suggest.sentence("See {}.", suggested) == "See `rtp show 'a b'`."
     assert suggest.sentence("See {}.", None, otherwise="Look.") == "Look."
     # A command with a backtick in it would end before its end
     assert suggest.sentence("See {}.", suggest.command("rtp", "show", values=("`",)), otherwise="Look.") == "Look."
-    # What is put in is no template
+    # A command is not a template itself
     assert suggest.sentence("{}", suggest.command("rtp", "show", values=("{}",))) == "`rtp show '{}'`"
 
 
 @VALUES
 @pytest.mark.parametrize("tty", [False, True])
-def test_what_is_shown_is_what_was_made_in_one_line_with_the_place_of_this_run(
-    shell: Shell, value: str, tty: bool
-) -> None:
+def test_a_command_is_shown_in_one_line_with_the_place_options_of_this_run(shell: Shell, value: str, tty: bool) -> None:
     # Given a run whose profile is hostile too, and a terminal that is narrower than any command
     stream = Terminal() if tty else io.StringIO()
     out = Output(stdout=stream, stderr=io.StringIO(), where={"env": "prod", "profile": value or None, "region": None})
     # When it suggests a command
     out.show(next_step("next  ", suggest.command("rtp", "show", values=(value,)), "it's its story"))
     shown = stream.getvalue()
-    # Then the line as it is does what it says, in the same place
+    # Then the pasted line does what it says, in the same place
     if not safe(value):
         assert shown == ""
         return
@@ -140,7 +138,7 @@ def test_what_is_shown_is_what_was_made_in_one_line_with_the_place_of_this_run(
 
 
 @VALUES
-def test_a_hint_carries_the_place_or_a_placeholder(shell: Shell, value: str) -> None:
+def test_a_hint_has_the_place_options_or_placeholders(shell: Shell, value: str) -> None:
     err = io.StringIO()
     Output(stderr=err, where={"profile": value}).error(RtpError("It broke.", hint="Run `rtp dlq undo`, then wait."))
     (pasted,) = re.findall(r"`([^`]*)`", err.getvalue())
@@ -150,14 +148,14 @@ def test_a_hint_carries_the_place_or_a_placeholder(shell: Shell, value: str) -> 
     assert words == ["rtp", "dlq", "undo", *place]
 
 
-def test_the_place_stands_behind_each_command_and_before_its_values() -> None:
+def test_the_place_options_follow_the_command_and_precede_its_values() -> None:
     for path, takes_place in leaves():
         shown = suggest.placed(f"`rtp {path} aaa`", {"env": "prod"})
         assert shown == (f"`rtp {path} --env=prod aaa`" if takes_place else f"`rtp {path} aaa`")
 
 
 def leaves() -> list[tuple[str, bool]]:
-    """Every command, and whether what it acts on is chosen with --env; `rtp local` acts on the engine of a folder."""
+    """Every command, and whether --env selects what it acts on; `rtp local` acts on the engine of a folder."""
     found = []
     for name in cli.COMMANDS:
         top = cli.load(name)
@@ -168,7 +166,7 @@ def leaves() -> list[tuple[str, bool]]:
     return found
 
 
-def test_an_option_that_is_only_a_value_places_nothing() -> None:
+def test_a_value_that_looks_like_a_place_option_is_not_one() -> None:
     assert suggest.placed("`rtp show -- --env=x`", {"env": "prod"}) == "`rtp show --env=prod -- --env=x`"
     assert suggest.placed("`rtp dlq redrive --id='x --env=y'`", {"env": "prod"}) == (
         "`rtp dlq redrive --env=prod --id='x --env=y'`"
@@ -198,21 +196,21 @@ def stories(value: str) -> list[Story]:
 
 
 def sent(value: str) -> Summary:
-    made = Summary(1)
-    made.add(Sent(value, 1, "accepted", 202, value, 1.0, value))
-    return made
+    suggested = Summary(1)
+    suggested.add(Sent(value, 1, "accepted", 202, value, 1.0, value))
+    return suggested
 
 
 def lines(elements: list[Element]) -> list[str]:
-    """What is shown from a command on, of each line that has one."""
+    """Of each line with a command, the text from the command on."""
     stream = io.StringIO()
     Output(stdout=stream, stderr=stream).show(elements)
     return [m[1] for m in re.finditer(r"^(?:  )?next +(.*)$", stream.getvalue(), re.M)]
 
 
 @VALUES
-def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: str) -> None:
-    # Given what is shown of an event, dead, failed, being processed, sent, or as its message
+def test_the_next_step_of_an_event_can_be_pasted(shell: Shell, value: str) -> None:
+    # Given all renderings of an event: dead, failed, being processed, sent, and as a DLQ message
     end = ["--"] if value.startswith("-") else []
     show = ["rtp", "show", *end, value]
     expected = [
@@ -230,18 +228,18 @@ def test_the_next_step_of_an_event_is_pasted_as_it_stands(shell: Shell, value: s
 
 
 @VALUES
-def test_a_page_suggests_nothing_that_runs_something_else(value: str) -> None:
+def test_a_page_suggests_no_command_that_runs_something_else(value: str) -> None:
     for story in stories(value):
         assert "rtp show" not in (page := render_story_page.page(story)) and "rtp dlq" not in page
 
 
 def quoted(text: str) -> list[str]:
-    """What stands between backticks."""
+    """The texts between backticks."""
     return re.findall(r"`([^`]*)`", text)
 
 
 @VALUES
-def test_the_hint_for_a_profile_names_it_or_nobody(shell: Shell, value: str) -> None:
+def test_the_hint_for_a_profile_names_it_or_is_omitted(shell: Shell, value: str) -> None:
     from botocore import exceptions as b
 
     expired = b.ClientError({"Error": {"Code": "ExpiredToken", "Message": value}}, "SendMessage")
@@ -257,7 +255,7 @@ def test_the_hint_for_a_profile_names_it_or_nobody(shell: Shell, value: str) -> 
 
 
 @VALUES
-def test_a_name_to_confirm_with_is_an_option_that_can_be_added(shell: Shell, value: str) -> None:
+def test_the_name_to_confirm_is_suggested_as_an_option(shell: Shell, value: str) -> None:
     with pytest.raises(RefusedError) as refused:
         Output(stdin=io.StringIO(), stderr=io.StringIO()).confirm_name("Delete it?", value, given=None)
     ran = [shell.paste(f"rtp {each}") for each in quoted(refused.value.hint)]
@@ -265,14 +263,14 @@ def test_a_name_to_confirm_with_is_an_option_that_can_be_added(shell: Shell, val
 
 
 @VALUES
-def test_what_another_operator_runs_is_quoted_too(shell: Shell, value: str) -> None:
+def test_the_command_of_another_operator_is_quoted_too(shell: Shell, value: str) -> None:
     said = lease.described(Holder("t", "ann", "host", 7, f"dlq {value}", 1, 2))
     for each in quoted(said):
         assert shell.paste(each) == [["rtp", "dlq", *value.split()]]
 
 
 @VALUES
-def test_a_new_project_tells_how_to_get_into_its_folder(shell: Shell, value: str, tmp_path: Path) -> None:
+def test_a_new_project_suggests_how_to_enter_its_folder(shell: Shell, value: str, tmp_path: Path) -> None:
     stream = io.StringIO()
     Output(stdout=stream).show(init._render(scaffold.Scaffold(tmp_path, "shop", [], []), Path(value)))
     steps = stream.getvalue().partition("Next\n")[2].splitlines()
@@ -285,7 +283,7 @@ def test_a_new_project_tells_how_to_get_into_its_folder(shell: Shell, value: str
 
 
 @VALUES
-def test_what_is_evaluated_sets_variables_and_runs_nothing(shell: Shell, value: str) -> None:
+def test_evaluating_the_environment_sets_variables_and_runs_nothing(shell: Shell, value: str) -> None:
     variables = {"AWS_ENDPOINT_URL": value, "AWS_REGION": "us-east-1"}
     if not safe(value):
         with pytest.raises(RtpError):
@@ -296,7 +294,7 @@ def test_what_is_evaluated_sets_variables_and_runs_nothing(shell: Shell, value: 
     assert shell.paste(f'{stream.getvalue()}rtp "$AWS_ENDPOINT_URL" "$AWS_REGION"') == [["rtp", value, "us-east-1"]]
 
 
-def test_a_terminal_that_cannot_write_a_value_gets_no_command_with_another() -> None:
+def test_a_terminal_that_cannot_print_a_value_gets_no_altered_command() -> None:
     latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
     out = Output(stdout=latin, stderr=latin)
     out.show([*next_step("next  ", suggest.command("rtp", "show", values=("a…b",))), line("a…b"), "the end"])
@@ -305,21 +303,21 @@ def test_a_terminal_that_cannot_write_a_value_gets_no_command_with_another() -> 
     assert latin.read() == "a...b\nthe end\nerror: It broke.\n"
 
 
-def test_a_region_that_is_redrawn_breaks_no_command_in_two() -> None:
+def test_a_redrawn_region_splits_no_command() -> None:
     # Given a narrow terminal, and a problem with a command in its middle, one at the end, one that is too long
     stream = Terminal()
     out = Output(stdout=stream, stderr=io.StringIO())
-    made = suggest.command("rtp", "show", values=("some id",))
+    suggested = suggest.command("rtp", "show", values=("some id",))
     long = suggest.command("rtp", "show", values=("some id " * 20,))
-    assert made and long
+    assert suggested and long
     with out.live(data=True) as live:
         out._console(stream).width = 40
         live.update(
             [
                 line("  ✗ ", advice("the dead-letter queue has 12 messages; `rtp dlq inspect` shows why they died")),
-                line("next  ", command(made), "  # whatever it is that this remark goes on and on about"),
+                line("next  ", command(suggested), "  # a long remark that does not fit into the line either"),
                 line("next  ", command(long), "  # the remark"),
-                line("short ", command(made)),
+                line("short ", command(suggested)),
             ]
         )
     rows = [row.strip() for row in _CODES.sub("", stream.getvalue()).splitlines()]

@@ -39,14 +39,14 @@ def test_times(text: str, ms: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "soon", "5", "5x", "m5", "1h-5m", "2026-13-01", "99999999999999999999"])
-def test_what_is_no_time_is_said_so_with_examples(text: str) -> None:
+def test_an_invalid_time_is_reported_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_when(text)
     assert "10m ago" in caught.value.hint
 
 
 @given(st.text(max_size=20))
-def test_no_text_makes_it_fail_in_another_way(text: str) -> None:
+def test_any_text_is_a_time_or_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         parse_when(text, now=NOW)
 
@@ -65,7 +65,7 @@ def test_spans_read_at_a_glance(ms: int, text: str) -> None:
     assert span(ms) == text
 
 
-def test_a_time_of_today_needs_no_date() -> None:
+def test_a_recent_time_is_shown_without_its_date() -> None:
     now = parse_when("2026-03-31T12:00:00")
     assert brief(now - 60_000, now=now) == "11:59:00"
     assert brief(now - 40 * 86_400_000, now=now).startswith("02-19 1")

@@ -36,14 +36,14 @@ def test_without_a_file_the_three_environments_exist(tmp_path: Path) -> None:
         (None, {"RTP_ENV": ""}, "", "local"),
     ],
 )
-def test_the_name_comes_from_the_nearest_that_says_one(
+def test_the_name_comes_from_the_first_source_that_has_one(
     tmp_path: Path, env: str | None, environ: dict[str, str], toml: str, expected: str
 ) -> None:
     (tmp_path / "rtp.toml").write_text(toml)
     assert resolve(Overrides(env=env), cwd=tmp_path, environ=environ).name == expected
 
 
-def test_an_environment_inherits_from_defaults_and_says_where_each_value_came_from(tmp_path: Path) -> None:
+def test_an_environment_inherits_from_defaults_and_records_the_origin_of_each_value(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text(
         'project = "shop"\n[defaults]\nmemory_mb = 1024\nbatch_size = 5\n[env.prod]\nmemory_mb = 2048\n'
     )
@@ -56,7 +56,7 @@ def test_an_environment_inherits_from_defaults_and_says_where_each_value_came_fr
     assert "timeout_s" not in found.origins
 
 
-def test_the_file_is_found_in_a_parent_and_paths_are_taken_from_there(tmp_path: Path) -> None:
+def test_the_file_is_found_in_a_parent_and_paths_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('[processors]\npath = "processors.py"\n')
     (tmp_path / "processors.py").touch()
     below = tmp_path / "a" / "b"
@@ -67,11 +67,11 @@ def test_the_file_is_found_in_a_parent_and_paths_are_taken_from_there(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("toml", "said"),
+    ("toml", "text"),
     [
         ("projekt = 'x'", "unknown key 'projekt'. Did you mean 'project'?"),
         ("[env.prod]\nmemry_mb = 512", "unknown key 'memry_mb' in [env.prod]. Did you mean 'memory_mb'?"),
-        ("[env.staging]\nmemry_mb = 512", "[env.staging]"),  # not the one asked for, yet a mistake
+        ("[env.staging]\nmemry_mb = 512", "[env.staging]"),  # not the requested environment, yet a mistake
         ("[processors]\nroot = 'x'", "unknown key 'root' in [processors]"),
         ("[env.prod]\nmemory_mb = 5", "memory_mb = 5: must be a whole number from 128 to 10,240"),
         ("[env.prod]\nmemory_mb = '512'", "must be a whole number"),
@@ -104,36 +104,36 @@ def test_the_file_is_found_in_a_parent_and_paths_are_taken_from_there(tmp_path: 
         ("\xff".encode("latin-1").decode("latin-1") + " = ", "rtp.toml"),
     ],
 )
-def test_a_mistake_is_named_with_what_is_allowed(tmp_path: Path, toml: str, said: str) -> None:
+def test_a_mistake_is_reported_with_the_allowed_values(tmp_path: Path, toml: str, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, toml, env="prod" if "env.local" not in toml else "local")
-    assert said in caught.value.message
+    assert text in caught.value.message
     assert "rtp.toml" in caught.value.message or "endpoint_url" in caught.value.message
 
 
-def test_an_empty_name_is_not_the_default(tmp_path: Path) -> None:
+def test_an_empty_name_does_not_select_the_default(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--env is empty"):
         resolve(Overrides(env=""), cwd=tmp_path, environ={})
 
 
-def test_an_unknown_environment_is_told_the_near_one(tmp_path: Path) -> None:
+def test_an_unknown_environment_gets_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'prod'") as caught:
         read(tmp_path, "", env="prd")
     assert caught.value.code == "unknown-env"
 
 
-def test_a_bucket_name_that_s3_would_refuse_is_found_here(tmp_path: Path) -> None:
+def test_a_bucket_name_that_s3_would_refuse_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="S3 takes 63"):
         read(tmp_path, "project = 'a2345678901234567890'\n[env.b2345678901234567890]", env="b2345678901234567890")
 
 
-def test_any_environment_may_point_at_another_engine(tmp_path: Path) -> None:
+def test_any_environment_may_use_another_engine(tmp_path: Path) -> None:
     found = read(tmp_path, "[env.ci]\nendpoint_url = 'http://127.0.0.1:4566'", env="ci")
     assert (found.local, found.embedded) == (True, False)
 
 
 @pytest.mark.parametrize("name", sorted(settings.table()))
-def test_every_setting_says_what_it_is_and_its_default_is_allowed(name: str) -> None:
+def test_every_setting_has_a_description_and_an_allowed_default(name: str) -> None:
     setting = settings.table()[name]
     assert setting.description in settings.about(setting)
     if setting.default is not None:
