@@ -56,7 +56,7 @@ COMMON = {
     "run": "name of the run, for `rtp dlq undo --run`; null for a dry run",
     "stack": "name of the stack",
     "timestamp": "the event's timestamp, epoch ms",
-    "trace_id": "id of the X-Ray trace; empty where it is not known",
+    "trace_id": "id of the X-Ray trace; empty or null where it is not known",
     "type": "the event's type",
 }
 

@@ -1,4 +1,4 @@
-"""What the stack promises to everyone else: names, output keys, function environment. Standard library only."""
+"""The contract of the stack: resource names, output keys, tags, environment variables. Standard library only."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Physical names of one environment's resources; `{project}-{env}` is the stack itself."""
+    """Physical names of the resources of one environment. The stack is `{project}-{env}`."""
 
     project: str
     env: str
 
     @property
     def stack(self) -> str:
-        """CloudFormation stack, and the prefix of every other name."""
+        """CloudFormation stack; the prefix of every other name."""
         return f"{self.project}-{self.env}"
 
     @property
     def key_alias(self) -> str:
-        """KMS alias, with the `alias/` that KMS wants."""
+        """KMS alias, with its prefix `alias/`."""
         return f"alias/{self.stack}-key"
 
     @property
@@ -34,7 +34,7 @@ class Names:
 
     @property
     def queue(self) -> str:
-        """SQS queue that the worker drains."""
+        """SQS queue that the worker processes."""
         return f"{self.stack}-queue"
 
     @property
@@ -54,12 +54,12 @@ class Names:
 
     @property
     def worker(self) -> str:
-        """Lambda function that drains the queue."""
+        """Lambda function that processes the queue."""
         return f"{self.stack}-worker"
 
     @property
     def emptier(self) -> str:
-        """Lambda function that empties the buckets of an unprotected stack when the whole stack is deleted."""
+        """Lambda function that empties the buckets of an unprotected stack when the stack is deleted."""
         return f"{self.stack}-emptier"
 
     @property
@@ -101,7 +101,7 @@ class Names:
 
 
 class Alarm(StrEnum):
-    """The alarms, by the last part of their names."""
+    """The alarms; the value is the last part of the alarm's name."""
 
     LAMBDA_ERRORS = "lambda-errors"
     LAMBDA_DURATION = "lambda-duration"
@@ -113,8 +113,8 @@ class Alarm(StrEnum):
     WORKER_FAILURES = "worker-failures"
 
 
-# Those that a bad version sets off; a client's mistakes or old dead events must not take a good one back.
-# CloudFormation watches five at most.
+# Alarms that indicate a bad version. Client errors and old DLQ messages must not trigger a rollback.
+# CloudFormation takes at most five.
 ROLLBACK_ALARMS = (
     Alarm.LAMBDA_ERRORS,
     Alarm.LAMBDA_DURATION,
@@ -125,9 +125,9 @@ ROLLBACK_ALARMS = (
 
 
 class Output(StrEnum):
-    """Keys of the stack's outputs. None of them is a secret; the API key's value is read with get-api-key."""
+    """Keys of the stack's outputs. None is a secret: the API key's value is read with get-api-key."""
 
-    API_URL = "ApiUrl"  # https://…/prod/ , ends in a slash; /process and /events below it
+    API_URL = "ApiUrl"  # https://…/prod/ with the final slash; /process and /events are below it
     API_ID = "ApiId"
     API_STAGE = "ApiStage"
     API_KEY_ID = "ApiKeyId"
@@ -145,7 +145,7 @@ class Output(StrEnum):
 
 
 class Tag(StrEnum):
-    """Tags of the stack and of every resource that takes tags. Project and Environment together say whose it is."""
+    """Tags of the stack and of every resource that takes tags. Project and Environment together name the owner."""
 
     ENVIRONMENT = "Environment"
     PROJECT = "Project"
@@ -172,23 +172,24 @@ class FunctionEnv(StrEnum):
 
 
 def partition(region: str) -> str:
-    """AWS partition of a region: the second part of every ARN there."""
+    """Return the AWS partition of a region: the second part of its ARNs."""
     return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
-MANAGED_BY = "CDK"  # the tag's value
-LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine; it need not be asked
+MANAGED_BY = "CDK"  # value of the tag
+LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine
 STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)
 PROCESSOR_HANDLER = "rtp.runtime.api.handler"
 WORKER_HANDLER = "rtp.runtime.worker.handler"
-# The version of the emptier, in the template and at Lambda: `handler`, of rtp 0.1.0, empties at every Delete.
+# The handler's name is the version of the emptier, in the template and in Lambda: `handler`, of rtp 0.1.0, empties the
+# buckets at every Delete.
 EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
 EMPTIER_TYPE = "Custom::EmptyBuckets"
-EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket, with the id of the stack that may empty it
+EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket: id of the stack that may empty it
 API_STAGE = "prod"
 
 
 def queue_arn(outputs: Mapping[str, str], name: str) -> str:
-    """A queue's ARN, in the partition, region and account of the stack's key."""
+    """Return the ARN of a queue, in the partition, region and account of the stack's key."""
     _, partition_, _, region, account, _ = outputs[Output.KEY_ARN].split(":", 5)
     return f"arn:{partition_}:sqs:{region}:{account}:{name}"

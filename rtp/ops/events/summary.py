@@ -21,7 +21,7 @@ class SentEvents:
 
     sent: events that were tried. by_status: how many ended with each status. failed: those that were not accepted.
     elapsed_s: since the first was sent.
-    rate: events per second. p50_ms, p99_ms: latency of half and of 99 % of the answers at most.
+    rate: events per second. p50_ms: median latency. p99_ms: 99th percentile of the latency.
     outcomes: how many records ended with each status, with --wait. dead: the records of dead events, with --wait.
     pending: events whose record had not ended, with --wait.
     repeats: events that an earlier delivery had processed. unsent: events that were not tried.

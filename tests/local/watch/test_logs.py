@@ -107,7 +107,7 @@ def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
         (("--level", "LOUD"), "not a level"),
         (("--function", "other"), "no function"),
         (("--since", "yesterday-ish"), "not a time"),
-        (("--since", "5m", "--until", "10m"), "before"),
+        (("--since", "5m", "--until", "10m"), "end earlier"),
         (("--follow", "--until", "now"), "--until"),
         (("--format", "xml"), "xml"),
     ],
