@@ -44,7 +44,7 @@ COMMON = {
     "event_type": "the event's type",
     "id": "the event's id",
     "logical_id": "logical id of the resource in the template",
-    "message": "what it says",
+    "message": "its text",
     "message_id": "id of the SQS message",
     "name": "its name",
     "path": "construct path below the stack; empty where it is not known",
@@ -167,11 +167,11 @@ def _meanings(kind: type) -> tuple[str, dict[str, str]]:
 @cache
 def _names(module: str) -> dict[str, Any]:
     """A module's names, and those that it imports for type checkers alone."""
-    found = dict(vars(sys.modules[module]))
+    names = dict(vars(sys.modules[module]))
     for block in ast.parse(inspect.getsource(sys.modules[module])).body:
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
             for statement in block.body:
                 if isinstance(statement, ast.ImportFrom):
                     source = importlib.import_module(statement.module or "")
-                    found |= {alias.asname or alias.name: getattr(source, alias.name) for alias in statement.names}
-    return found
+                    names |= {alias.asname or alias.name: getattr(source, alias.name) for alias in statement.names}
+    return names

@@ -154,7 +154,7 @@ class Tag(StrEnum):
 
 
 class FunctionEnv(StrEnum):
-    """Environment variables of both functions; rtp/runtime/settings.py reads them."""
+    """Environment variables of both functions without those of their settings; rtp/runtime/settings.py reads them."""
 
     PROJECT = "RTP_PROJECT"
     ENV = "RTP_ENV"
@@ -163,12 +163,6 @@ class FunctionEnv(StrEnum):
     QUEUE_URL = "RTP_QUEUE_URL"
     DLQ_URL = "RTP_DLQ_URL"
     PROCESSORS = "RTP_PROCESSORS"  # module or package name in the asset; empty: none
-    MAX_RECEIVE_COUNT = "RTP_MAX_RECEIVE_COUNT"
-    BACKOFF_BASE = "RTP_BACKOFF_BASE"  # seconds
-    BACKOFF_CAP = "RTP_BACKOFF_CAP"  # seconds
-    INDEX_SHARDS = "RTP_INDEX_SHARDS"
-    BATCH_CONCURRENCY = "RTP_BATCH_CONCURRENCY"  # records of one batch processed side by side
-    LOG_LEVEL = "RTP_LOG_LEVEL"
 
 
 def partition(region: str) -> str:

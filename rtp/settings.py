@@ -1,4 +1,4 @@
-"""Every setting of an environment: type, default, range, description. rtp.toml, infra and docs are made from it."""
+"""Every setting of an environment: type, default, range, description. rtp.toml, docs and functions use this table."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 VariableName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]+$")]
+FUNCTIONS = {"functions": True}
+"""Meta.extra of a setting that the functions read, from the environment variable RTP_<NAME>."""
 EmailAddress = Annotated[str, Meta(pattern="@")]
 
 
@@ -50,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             extra={"allowed": 'a table of texts such as { PARTNER_URL = "https://…" }'},
         ),
     ] = msgspec.field(default_factory=dict)
-    log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log")] = "INFO"
+    log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log", extra=FUNCTIONS)] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
 
     throttle_rate: Annotated[
@@ -65,25 +67,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     batch_size: Annotated[int, Meta(ge=1, le=10, description="maximum messages in one batch of the worker")] = 10
     batch_concurrency: Annotated[
-        int, Meta(ge=1, le=100, description="events of one batch that are processed in parallel")
+        int, Meta(ge=1, le=100, description="events of one batch that are processed in parallel", extra=FUNCTIONS)
     ] = 10
     worker_concurrency: Annotated[
         int, Meta(ge=2, le=1000, description="maximum concurrent workers (maximum concurrency of the event source)")
     ] = 10
     max_receive_count: Annotated[
-        int, Meta(ge=2, le=1000, description="attempts before SQS moves a message to the DLQ")
+        int, Meta(ge=2, le=1000, description="attempts before SQS moves a message to the DLQ", extra=FUNCTIONS)
     ] = 5
     backoff_base_s: Annotated[
-        int, Meta(ge=0, le=900, description="delay before the second attempt in seconds; it doubles with each attempt")
+        int,
+        Meta(
+            ge=0,
+            le=900,
+            description="delay before the second attempt in seconds; it doubles with each attempt",
+            extra=FUNCTIONS,
+        ),
     ] = 1
-    backoff_cap_s: Annotated[int, Meta(ge=1, le=43200, description="longest delay between attempts in seconds")] = 300
+    backoff_cap_s: Annotated[
+        int, Meta(ge=1, le=43200, description="longest delay between attempts in seconds", extra=FUNCTIONS)
+    ] = 300
     queue_retention_days: Annotated[
         int, Meta(ge=1, le=14, description="days until a message expires in the queue; at most dlq_retention_days")
     ] = 4
     dlq_retention_days: Annotated[int, Meta(ge=1, le=14, description="days until a message expires in the DLQ")] = 14
 
     index_shards: Annotated[
-        int, Meta(ge=1, le=100, description="partitions of the status index; each takes about 1,000 writes per second")
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="partitions of the status index; each takes about 1,000 writes per second",
+            extra=FUNCTIONS,
+        ),
     ] = 4
     raw_expiry_days: Annotated[int, Meta(ge=1, le=3650, description="days until raw events expire")] = 7
     processed_ia_days: Annotated[
@@ -162,6 +178,15 @@ def hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {name: types[name] for name in struct.__struct_fields__}
 
 
+def function_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment variables of the settings that the functions read; rtp/runtime/settings.py reads them."""
+    return {
+        f"RTP_{name.upper()}": str(getattr(settings, name))
+        for name, hint in hints(Settings).items()
+        if _meta(hint).extra == FUNCTIONS
+    }
+
+
 def about(setting: Setting) -> str:
     """Describe a setting in one line: meaning, allowed values, default."""
     default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
@@ -174,13 +199,22 @@ def _value(default: Any) -> Any:
 
 
 def _setting(name: str, default: Any, hint: Any) -> Setting:
-    required = next((h for h in get_args(hint) if hasattr(h, "__metadata__")), hint)  # X of `X | None`
-    meta = required.__metadata__[0]
-    return Setting(name, default, _allowed(required.__origin__, meta), meta.description)
+    meta = _meta(hint)
+    return Setting(name, default, _allowed(_required(hint).__origin__, meta), meta.description or "")
+
+
+def _required(hint: Any) -> Any:
+    """Return X of `X | None`."""
+    return next((h for h in get_args(hint) if hasattr(h, "__metadata__")), hint)
+
+
+def _meta(hint: Any) -> Meta:
+    meta: Meta = _required(hint).__metadata__[0]
+    return meta
 
 
 def _allowed(kind: Any, meta: Meta) -> str:
-    if meta.extra:
+    if meta.extra and "allowed" in meta.extra:
         return str(meta.extra["allowed"])
     if kind is bool:
         return "true or false"

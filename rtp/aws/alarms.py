@@ -35,7 +35,7 @@ class Alarm:
 class Turn:
     """A change of an alarm's state.
 
-    alarm: its name. at: when. before, after: the states. reason: why, as CloudWatch says it.
+    alarm: its name. at: when. before: the state it left. after: the state it took. reason: why, as CloudWatch says it.
     """
 
     alarm: str

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Quota:
     """Requests of one API key.
 
-    limit: allowed in one period. used, left: in the current period. period: DAY, WEEK or MONTH.
+    limit: allowed in one period. used: in the current period. left: until its end. period: DAY, WEEK or MONTH.
     """
 
     limit: int

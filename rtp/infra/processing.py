@@ -12,6 +12,7 @@ from constructs import Construct
 from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
 from rtp.runtime import wire
+from rtp.settings import function_environment
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -131,12 +132,7 @@ class Processing(Construct):
             FunctionEnv.QUEUE_URL: storage.queue.queue_url,
             FunctionEnv.DLQ_URL: storage.dlq.queue_url,
             FunctionEnv.PROCESSORS: plan.processors,
-            FunctionEnv.MAX_RECEIVE_COUNT: str(settings.max_receive_count),
-            FunctionEnv.BACKOFF_BASE: str(settings.backoff_base_s),
-            FunctionEnv.BACKOFF_CAP: str(settings.backoff_cap_s),
-            FunctionEnv.INDEX_SHARDS: str(settings.index_shards),
-            FunctionEnv.BATCH_CONCURRENCY: str(settings.batch_concurrency),
-            FunctionEnv.LOG_LEVEL: settings.log_level,
+            **function_environment(settings),
         }
 
     def _alias(self, made: lambda_.Function) -> lambda_.Alias:

@@ -32,7 +32,7 @@ def pause(outcome: Outcome, delivery: Delivery, settings: Settings, now: float) 
         case _ if delivery.is_last:
             return 0  # SQS moves the message to the DLQ as soon as it is visible
         case _:
-            return backoff(delivery.receives, base=settings.backoff_base, cap=settings.backoff_cap)
+            return backoff(delivery.receives, base=settings.backoff_base_s, cap=settings.backoff_cap_s)
 
 
 def backoff(receives: int, *, base: float, cap: float, rng: Callable[[], float] = _CHANCE) -> int:

@@ -1,16 +1,19 @@
-"""Read the functions' settings from environment variables, which the stack sets by the names in rtp/contract.py."""
+"""Read the functions' settings from the environment variables that the stack sets: RTP_ and a field's name."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 
 class Settings(NamedTuple):
-    """Names of the pipeline's resources, and its behaviour; backoff in seconds."""
+    """Names of the pipeline's resources, and those settings of rtp.toml that the functions read.
+
+    A field has the type of its default; its name is that of the setting.
+    """
 
     project: str = "rtp"
     env: str = "local"
@@ -21,32 +24,20 @@ class Settings(NamedTuple):
     dlq_url: str = ""
     processors: str = ""
     max_receive_count: int = 5
-    backoff_base: float = 1
-    backoff_cap: float = 300
+    backoff_base_s: float = 1.0
+    backoff_cap_s: float = 300.0
     index_shards: int = 4
     batch_concurrency: int = 10
     log_level: str = "INFO"
 
 
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "RTP_PROJECT": ("project", str),
-    "RTP_ENV": ("env", str),
-    "AWS_LAMBDA_FUNCTION_NAME": ("function", str),
-    "RTP_TABLE": ("table", str),
-    "RTP_BUCKET": ("bucket", str),
-    "RTP_QUEUE_URL": ("queue_url", str),
-    "RTP_DLQ_URL": ("dlq_url", str),
-    "RTP_PROCESSORS": ("processors", str),
-    "RTP_MAX_RECEIVE_COUNT": ("max_receive_count", int),
-    "RTP_BACKOFF_BASE": ("backoff_base", float),
-    "RTP_BACKOFF_CAP": ("backoff_cap", float),
-    "RTP_INDEX_SHARDS": ("index_shards", int),
-    "RTP_BATCH_CONCURRENCY": ("batch_concurrency", int),
-    "RTP_LOG_LEVEL": ("log_level", str),
+VARIABLES = {
+    field: "AWS_LAMBDA_FUNCTION_NAME" if field == "function" else f"RTP_{field.upper()}" for field in Settings._fields
 }
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
     """Return the settings of this function. A missing variable gives the default: it must not fail the import."""
     env = os.environ if environ is None else environ
-    return Settings(**{field: kind(env[name]) for name, (field, kind) in _VARIABLES.items() if name in env})
+    types = {field: type(default) for field, default in Settings._field_defaults.items()}
+    return Settings(**{field: types[field](env[name]) for field, name in VARIABLES.items() if name in env})

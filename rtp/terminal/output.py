@@ -282,22 +282,22 @@ class Output:
 
     def _narrow(self, stream: TextIO) -> bool:
         """Whether the encoding of a stream lacks the characters that rtp itself prints; computed once."""
-        known = self._narrows.get(id(stream))
-        if known is None:
+        is_narrow = self._narrows.get(id(stream))
+        if is_narrow is None:
             try:
                 "…·→✗".encode(stream.encoding or "utf-8")
-                known = False
+                is_narrow = False
             except UnicodeEncodeError:
-                known = True
-            self._narrows[id(stream)] = known
-        return known
+                is_narrow = True
+            self._narrows[id(stream)] = is_narrow
+        return is_narrow
 
     def _terminal(self, stream: TextIO) -> bool:
         """Whether a stream is a terminal; computed once, because isatty takes longer than writing a line."""
-        known = self._terminals.get(id(stream))
-        if known is None:
-            known = self._terminals[id(stream)] = stream.isatty()
-        return known
+        is_terminal = self._terminals.get(id(stream))
+        if is_terminal is None:
+            is_terminal = self._terminals[id(stream)] = stream.isatty()
+        return is_terminal
 
     def _console(self, stream: TextIO) -> Console:
         console = self._consoles.get(id(stream))

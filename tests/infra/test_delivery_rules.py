@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
-from rtp.runtime import wire
+from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER
+from rtp.runtime import settings, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Change = Callable[[Template], object]
 
 pytestmark = pytest.mark.xdist_group("infra")
+
+# What the functions read and Lambda does not set itself.
+VARIABLES = set(settings.VARIABLES.values()) - {"AWS_LAMBDA_FUNCTION_NAME"}
 
 
 def messages_are_hidden_for_six_timeouts(t: Template) -> bool:
@@ -96,7 +99,7 @@ def handlers_can_run(t: Template) -> bool:
     return (
         [f["Handler"] for f in functions] == [PROCESSOR_HANDLER, WORKER_HANDLER]
         and all(len(f["Layers"]) == 1 for f in functions)
-        and all(set(f["Environment"]["Variables"]) == {str(name) for name in FunctionEnv} for f in functions)
+        and all(set(f["Environment"]["Variables"]) == VARIABLES for f in functions)
         and t.processor["Timeout"] <= 29
     )
 

@@ -39,7 +39,7 @@ class Event:
     """One step of one resource.
 
     time: when it happened. status: CloudFormation's status of the resource.
-    done, total: resources of the operation that have reached their end, and all of them.
+    done: resources of the operation that have reached their end. total: all resources of the operation.
     elapsed_s: since the operation began.
     """
 
@@ -76,11 +76,10 @@ class Drained:
     """The queue is empty and nothing new is accepted. Null: could not be read, which `unchecked` explains.
 
     accepted: requests that the API answered with a 2xx since its intake began to close, by its access log.
-    received, recorded: distinct events that the functions received since then, and those that have their record.
-    by_status: how many of these records have each status.
-    dlq, dlq_new: messages in the dead-letter queue, and how many more than before the drain.
-    empty_s: how long the queue stayed empty. elapsed_s: since the drain began.
-    unchecked: what could not be read, and why.
+    received: distinct events that the functions received since then. recorded: those of them that have a record.
+    by_status: how many of these records have each status. dlq: messages in the dead-letter queue.
+    dlq_new: how many more than before the drain. empty_s: how long the queue stayed empty.
+    elapsed_s: since the drain began. unchecked: what could not be read, and why.
     """
 
     accepted: int | None
@@ -136,7 +135,7 @@ class Outputs:
 class Smoke:
     """The event that was sent through the pipeline after its deploy.
 
-    status: processed, or queued where the processor failed. latency_ms: from the request to its answer.
+    status: processed. latency_ms: from the request to its answer.
     """
 
     id: str

@@ -31,8 +31,8 @@ class Problem:
 class Segment:
     """A piece of work, and what it called.
 
-    id: the segment's. origin: the AWS type of the service; empty where it has none.
-    start, end: ISO 8601; the end is null while it is in progress. offset_ms: from the trace's start.
+    id: the segment's. origin: the AWS type of the service; empty where it has none. start: ISO 8601.
+    end: ISO 8601; null while it is in progress. offset_ms: from the trace's start.
     duration_ms: null while it is in progress. error: a client's mistake (4xx). fault: a failure of the service (5xx).
     throttle: the request was throttled. namespace: `aws` or `remote` for a call; else empty.
     request_id: of the function's request; null for others. annotations, http, aws, metadata: as X-Ray has them.

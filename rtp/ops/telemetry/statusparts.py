@@ -45,7 +45,7 @@ class Stack:
     """The stack and its last deploy.
 
     project, environment: whose it is, by its tags; null without such a tag. state: CloudFormation's status.
-    created, deployed: when, ISO 8601; null where it is not known.
+    created: when, ISO 8601; null where it is not known. deployed: when last, ISO 8601; null where it is not known.
     deployed_by: who, by CloudTrail; null where it is not known.
     version: the version of rtp that deployed it; null where it is not known.
     """
@@ -92,10 +92,11 @@ class ErrorCount:
 class LastHour:
     """Sums of the last hour.
 
-    requests: to the API. errors_4xx, errors_5xx: answers of the API.
-    p50_ms, p95_ms: latency that 50 and 95 % of the requests took at most; null without a request.
-    processed, failed, rejected, dead: events, by the functions' metrics.
-    duplicates: deliveries of an event that was processed already. function_errors, throttles: of both functions.
+    requests: to the API. errors_4xx: answers of the API with a 4xx. errors_5xx: with a 5xx.
+    p50_ms: median latency; null without a request. p95_ms: 95th percentile of the latency; null without a request.
+    processed: events processed. failed: failed attempts. rejected: events rejected. dead: events that died.
+    duplicates: deliveries of an event that was processed already. function_errors: of both functions.
+    throttles: of both functions.
     """
 
     requests: int

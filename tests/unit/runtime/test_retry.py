@@ -19,7 +19,7 @@ DOWN = ConnectionError("no answer")
 
 def pause(outcome: Outcome, *, receives: int = 1, is_last: bool = False) -> int:
     delivery = Delivery("{}", "queue", Identity("e1", 1), receives=receives, is_last=is_last)
-    return retry.pause(outcome, delivery, Settings(backoff_base=2, backoff_cap=300), NOW)
+    return retry.pause(outcome, delivery, Settings(backoff_base_s=2, backoff_cap_s=300), NOW)
 
 
 @given(st.integers(1, 1000), st.integers(0, 900), st.integers(1, 43_200), st.floats(0, 1, exclude_max=True))

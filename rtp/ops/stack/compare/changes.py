@@ -21,7 +21,8 @@ _HASH = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28,}")
 class PropertyChange:
     """One property that would change.
 
-    path: dotted, such as `Environment.Variables.RTP_ENV`. before, after: its value; null where it is absent.
+    path: dotted, such as `Environment.Variables.RTP_ENV`. before: its value now; null where it is absent.
+    after: its next value; null where it is absent.
     """
 
     path: str

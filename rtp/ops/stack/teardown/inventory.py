@@ -41,8 +41,9 @@ class Item:
 class Plan:
     """What a destroy will delete and what stays.
 
-    resources: how many resources the stack has. goes, stays: what holds data or costs money, and is deleted or stays.
-    lost: messages that nobody will process any more. drained: the queue that is drained first; null without --drain.
+    resources: how many resources the stack has. goes: what is deleted, of all that holds data or costs money.
+    stays: what of it stays. lost: messages that nobody will process any more.
+    drained: the queue that is drained first; null without --drain.
     blocks: whether what stays has names that the next deploy of this environment needs.
     """
 
