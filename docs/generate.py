@@ -29,8 +29,8 @@ def commands() -> str:
         "",
         "Every command that touches an environment takes `--env/-e NAME`, `--profile NAME`, `--region NAME`",
         "and `--endpoint-url URL`, and every command that prints data `--json` and `--query JMESPATH`. Data is on",
-        "stdout, messages are on stderr. Times in JSON are ISO 8601 in UTC, except those of an event and its record,",
-        "which are epoch milliseconds. Exit codes are listed in [exit-codes.md](exit-codes.md).",
+        "stdout, messages are on stderr. [json.md](json.md) lists the JSON of each command, and",
+        "[exit-codes.md](exit-codes.md) the exit codes.",
     ]
     panels: dict[str, list[str]] = {}
     for name, entry in cli.COMMANDS.items():
