@@ -99,7 +99,7 @@ def label(hint: Any, name_of: Mapping[type, str]) -> str:
         return "object" if arguments[1] is Any else f"object, each value {label(arguments[1], name_of)}"
     if issubclass(hint, Enum):
         return ", ".join(f"`{member.value}`" for member in hint)
-    return name_of[hint]
+    return "string" if issubclass(hint, str) else name_of[hint]
 
 
 def dataclasses_in(hint: Any) -> list[type]:

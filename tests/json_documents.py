@@ -63,6 +63,8 @@ def problems(hint: Any, value: Any, path: str = "$") -> Iterator[str]:
     """Where a JSON value is not of a type."""
     if hint in (Any, object):
         return
+    if isinstance(hint, type) and issubclass(hint, str) and not issubclass(hint, Enum):
+        hint = str
     if hint in _SCALARS:
         if not isinstance(value, _SCALARS[hint]) or (isinstance(value, bool) and hint is not bool):
             yield f"{path}: {value!r} is not {hint.__name__}"
