@@ -99,7 +99,7 @@ def handlers_can_run(t: Template) -> bool:
     return (
         [f["Handler"] for f in functions] == [PROCESSOR_HANDLER, WORKER_HANDLER]
         and all(len(f["Layers"]) == 1 for f in functions)
-        and all(set(f["Environment"]["Variables"]) == VARIABLES for f in functions)
+        and all(set(f["Environment"]["Variables"]) == VARIABLES | set(t.plan.settings.environment) for f in functions)
         and t.processor["Timeout"] <= 29
     )
 
