@@ -47,12 +47,14 @@ ROOMS: dict[str, set[str]] = {
     "access": {"work"},
     "events": {"work"},
     "dlq": {"access", "events", "work"},
-    "stack.build": set(),
+    "stack.build": {"work"},
     "stack.compare": {"access"},
     "stack.steps": {"stack.compare"},
     "stack.operation": {"access"},
-    "stack.code": {"stack.build", "stack.operation", "stack.steps"},
-    "stack.apply": {"access", "events", "stack.build", "stack.compare", "stack.operation", "stack.steps", "work"},
+    "stack.code": {"stack.build", "stack.operation", "stack.steps", "work"},
+    "stack.apply": {
+        "access", "events", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps", "work"
+    },
     "stack.teardown": {
         "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
         "stack.steps", "work"
@@ -78,6 +80,7 @@ ONLY_IN: dict[str, set[str]] = {
     "regex": {"local"},
     "aws_xray_sdk": {"runtime.tracing"},
     "jmespath": {"terminal.queries"},
+    "watchfiles": {"ops.stack.code.watch"},
     "simplejson": {"text.json_values"},
 }
 
@@ -92,6 +95,20 @@ HEAVY = {
     "regex",
     "aws_xray_sdk",
     "simplejson",
+    "watchfiles",
+    "anyio",
+}
+
+ALL: set[str] = set()
+
+# What makes threads or pauses. Of ops, commands and aws only ops.work may use it. The runtime in Lambda and the engine
+# in rtp.local are programs of their own.
+CONCURRENCY = {
+    "concurrent": ALL,
+    "multiprocessing": ALL,
+    "asyncio": ALL,
+    "threading": {"Thread", "Timer"},
+    "time": {"sleep"},
 }
 
 
@@ -213,6 +230,42 @@ def test_statuses_and_resource_types_are_named_in_aws_alone() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _AWS_FACT.fullmatch(node.value):
                 wrong.append(f"{module}:{node.lineno} names {node.value}")
+    assert wrong == []
+
+
+def test_no_modules_of_ops_and_commands_import_each_other_in_a_circle() -> None:
+    """Imports for the type checker alone count, too."""
+    known = modules()
+    below: dict[str, set[str]] = {m: set() for m in known if m.startswith(("rtp.ops", "rtp.commands"))}
+    for found in imports():
+        for target in {found.target, *(f"{found.target}.{name}" for name in found.names)} & set(below):
+            if found.module in below and target != found.module:
+                below[found.module].add(target)
+    while free := [m for m, targets in below.items() if not targets & set(below)]:
+        for module in free:
+            del below[module]
+    assert below == {}
+
+
+def test_threads_pools_and_pauses_are_made_in_ops_work_alone() -> None:
+    wrong = []
+    for module, path in modules().items():
+        if not module.startswith(("rtp.ops", "rtp.commands", "rtp.aws")) or module.startswith("rtp.ops.work"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            used: list[tuple[str, str]]
+            if isinstance(node, ast.Import):
+                used = [(alias.name, "") for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                used = [(node.module or "", alias.name) for alias in node.names]
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                used = [(node.value.id, node.attr)]
+            else:
+                continue
+            for source, name in used:
+                banned = CONCURRENCY.get(source.partition(".")[0])
+                if banned is not None and (banned is ALL or name in banned):
+                    wrong.append(f"{module}:{node.lineno} uses {source}.{name}")
     assert wrong == []
 
 

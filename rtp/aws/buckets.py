@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from rtp.errors import AwsError, RtpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
-    from threading import Event
 
     from rtp.aws import Aws
 
 _BATCH = 1000  # what DeleteObjects takes
-_WORKERS = 8
 _GONE = ("NoSuchBucket", "404")
 
 
-def empty(aws: Aws, bucket: str, deleted: Callable[[int], None], stop: Event) -> None:
-    """Delete every version and delete marker, several batches at once.
+def versions(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
+    """Every version and delete marker, in batches that `delete` takes; none for a bucket that does not exist."""
+    try:
+        yield from (batch for batch in _listed(aws, bucket) if batch)
+    except AwsError as error:
+        if error.service_code not in _GONE:
+            raise
 
-    deleted: told, from any thread, how many each batch deleted. stop: once it is set, no further batch is begun.
-    A bucket that does not exist is empty. Raises RtpError when S3 refuses a single object.
-    """
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        futures: list[Future[None]] = []
-        for batch in _batches(aws, bucket):
-            if stop.is_set():
-                break
-            futures.append(pool.submit(_delete, aws, bucket, batch, deleted, stop))
-            while len(futures) >= 2 * _WORKERS:  # a bound on what is held in memory
-                futures.pop(0).result()
-        for future in futures:
-            future.result()
+
+def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None]) -> None:
+    """Delete versions. deleted: called with how many S3 deleted. Raises RtpError when S3 refuses a single one."""
+    answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
+    refused = answer.get("Errors", ())
+    deleted(len(batch) - len(refused))
+    if refused:
+        first = refused[0]
+        raise RtpError(
+            f"{len(refused)} objects of {bucket} could not be deleted; the first, {first.get('Key')}: "
+            f"{first.get('Message') or first.get('Code')}.",
+            hint="Remove the object lock or the policy that forbids it, then run `rtp destroy` again.",
+            code="bucket-not-emptied",
+        )
 
 
 def count(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
@@ -83,14 +85,6 @@ def publish(aws: Aws, body: bytes, suffix: str) -> str:
     return f"{aws.client('s3').meta.endpoint_url}/{bucket}/{key}"
 
 
-def _batches(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
-    try:
-        yield from (batch for batch in _listed(aws, bucket) if batch)
-    except AwsError as error:
-        if error.service_code not in _GONE:
-            raise
-
-
 def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
     token: dict[str, str] = {}
     while True:
@@ -100,19 +94,3 @@ def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
         if not page.get("IsTruncated"):
             return
         token = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
-
-
-def _delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None], stop: Event) -> None:
-    if stop.is_set():
-        return
-    answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-    refused = answer.get("Errors", ())
-    deleted(len(batch) - len(refused))
-    if refused:
-        first = refused[0]
-        raise RtpError(
-            f"{len(refused)} objects of {bucket} could not be deleted; the first, {first.get('Key')}: "
-            f"{first.get('Message') or first.get('Code')}.",
-            hint="Take away the object lock or the policy that forbids it, then run `rtp destroy` again.",
-            code="bucket-not-emptied",
-        )

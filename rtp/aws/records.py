@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.contract import STATUS_INDEX
 from rtp.runtime import attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rtp.aws import Aws
 
@@ -49,44 +49,31 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
 
 
 def by_status(
-    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int, kind: str | None = None
+    aws: Aws, table: str, status: str, *, shard: int, since: int, until: int, limit: int, kind: str | None = None
 ) -> list[dict[str, Any]]:
-    """The newest `limit` records of a status between two times (epoch ms), newest first. Reads all shards at once.
+    """One shard's newest `limit` records of a status between two times (epoch ms), newest first.
 
     kind: only this type. DynamoDB leaves the others out of its pages, and pages are read until there are enough.
     """
     names = {"#t": "timestamp"} | ({"#k": "type"} if kind is not None else {})
     values = {":a": {"N": str(since)}, ":b": {"N": str(until)}} | ({":k": {"S": kind}} if kind is not None else {})
     only = {"FilterExpression": "#k = :k"} if kind is not None else {}
-
-    def shard(number: int) -> list[dict[str, Any]]:
-        found = aws.pages(
-            "dynamodb",
-            "query",
-            "Items",
-            TableName=table,
-            IndexName=STATUS_INDEX,
-            KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues={":s": {"S": f"{status}#{number}"}, **values},
-            ScanIndexForward=False,
-            Limit=_PAGE if kind is not None else min(limit, _PAGE),
-            **only,
-        )
-        return [item(i) for i in _first(found, limit)]
-
-    aws.connect("dynamodb")
-    with ThreadPoolExecutor(max_workers=min(16, shards)) as pool:
-        rows = [row for rows in pool.map(shard, range(shards)) for row in rows]
-    rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))
-    return rows[:limit]
+    items = aws.pages(
+        "dynamodb",
+        "query",
+        "Items",
+        TableName=table,
+        IndexName=STATUS_INDEX,
+        KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={":s": {"S": f"{status}#{shard}"}, **values},
+        ScanIndexForward=False,
+        Limit=_PAGE if kind is not None else min(limit, _PAGE),
+        **only,
+    )
+    return [item(i) for i in islice(items, limit)]
 
 
 def item(found: dict[str, Any]) -> dict[str, Any]:
     """A DynamoDB item as plain values: int where a number is whole, an exact Decimal otherwise."""
     return {name: attributes.unpack(value) for name, value in found.items()}
-
-
-def _first(items: Iterator[Any], limit: int) -> Iterator[Any]:
-    for _, value in zip(range(limit), items, strict=False):
-        yield value

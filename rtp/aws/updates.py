@@ -1,22 +1,18 @@
-"""Lambda: changing functions past CloudFormation, and what the account lets them have."""
+"""Lambda: changing functions and event sources past CloudFormation, and the account's concurrency limits."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import functions
-from rtp.errors import AwsError, WaitTimeoutError
+from rtp.errors import AwsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from rtp.aws import Aws
     from rtp.aws.functions import Function
-
-_SETTLE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +34,24 @@ def describe(aws: Aws, name: str) -> Function | None:
 
 
 def update_code(aws: Aws, name: str, archive: Path) -> None:
-    """Run the code of a zip from now on. Returns once Lambda does."""
+    """Start to replace the code by that of a zip."""
     aws.call("lambda", "update_function_code", FunctionName=name, ZipFile=archive.read_bytes())
-    _settled(aws, name)
 
 
 def update_limits(aws: Aws, name: str, *, timeout_s: int, memory_mb: int) -> None:
-    """Set timeout and memory."""
+    """Start to set timeout and memory."""
     aws.call("lambda", "update_function_configuration", FunctionName=name, Timeout=timeout_s, MemorySize=memory_mb)
-    _settled(aws, name)
 
 
 def update_handler(aws: Aws, name: str, handler: str) -> None:
-    """Have Lambda call another function of the code. Returns once it does."""
+    """Start to set the handler."""
     aws.call("lambda", "update_function_configuration", FunctionName=name, Handler=handler)
-    _settled(aws, name)
+
+
+def is_updating(aws: Aws, name: str) -> bool:
+    """Whether Lambda has yet to finish an update of the function; False when there is no such function."""
+    function = describe(aws, name)
+    return function is not None and function.update == "InProgress"
 
 
 def concurrency(aws: Aws) -> Concurrency:
@@ -72,28 +71,11 @@ def reserved(aws: Aws, name: str) -> int | None:
     return found.get("ReservedConcurrentExecutions")
 
 
-def switch_event_source(aws: Aws, mapping: str, *, on: bool, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Enable or disable an event source mapping and wait until that holds; False when there is none of this id."""
-    try:
-        aws.call("lambda", "update_event_source_mapping", UUID=mapping, Enabled=on)
-        deadline = time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline:
-            state = aws.call("lambda", "get_event_source_mapping", UUID=mapping)["State"]
-            if state == ("Enabled" if on else "Disabled"):
-                return True
-            sleep(0.1 if aws.local else 2.0)
-    except AwsError as error:
-        if error.service_code == "ResourceNotFoundException":
-            return False
-        raise
-    raise WaitTimeoutError(f"The event source {mapping} has not settled.", hint="Repeat the command.")
+def switch_event_source(aws: Aws, mapping: str, *, on: bool) -> None:
+    """Start to enable or disable an event source mapping. Raises AwsError, also when there is none of this id."""
+    aws.call("lambda", "update_event_source_mapping", UUID=mapping, Enabled=on)
 
 
-def _settled(aws: Aws, name: str, sleep: Callable[[float], None] = time.sleep) -> None:
-    deadline = time.monotonic() + _SETTLE_S
-    while time.monotonic() < deadline:
-        found = describe(aws, name)
-        if found is None or found.update != "InProgress":
-            return
-        sleep(0.05 if aws.local else 1.0)
-    raise WaitTimeoutError(f"{name} has not taken its new code in time.", hint="See `rtp status`.")
+def event_source_state(aws: Aws, mapping: str) -> str:
+    """State of an event source mapping, such as Enabled or Disabling. Raises AwsError."""
+    return str(aws.call("lambda", "get_event_source_mapping", UUID=mapping)["State"])

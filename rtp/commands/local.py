@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
 from rtp.errors import ConfigError
 from rtp.local import engine, losses
+from rtp.ops.work.clock import SYSTEM
 from rtp.text import suggest
 from rtp.text.elements import Element, Fields, Line, advice, bad, command, good, line, name, warn
 
@@ -204,7 +204,7 @@ def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
     if not path.exists() and not follow:
         return
     while not path.exists():
-        time.sleep(_POLL_S)
+        SYSTEM.sleep(_POLL_S)
     file = path.open(errors="replace")
     try:
         last = file.read().splitlines()
@@ -217,7 +217,7 @@ def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
                 file.close()
                 file = path.open(errors="replace")
             else:
-                time.sleep(_POLL_S)
+                SYSTEM.sleep(_POLL_S)
     finally:
         file.close()
 

@@ -6,10 +6,10 @@ import os
 import select
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING
 
 from rtp.errors import ReaderGoneError
+from rtp.ops.work import background
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -20,7 +20,7 @@ def end_with_reader() -> None:
     if sys.stdout.isatty() or not hasattr(select, "poll"):
         return
     signal.signal(signal.SIGPIPE, _gone)
-    threading.Thread(target=_watch, args=(sys.stdout.fileno(),), daemon=True, name="rtp-reader").start()
+    background.start(_watch, sys.stdout.fileno())
 
 
 def _watch(descriptor: int) -> None:

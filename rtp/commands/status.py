@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rtp.commands.render.status import elements
 from rtp.commands.session import Session
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
 from rtp.ops.telemetry import status as op
+from rtp.ops.work.polling import every
 from rtp.text import times
 from rtp.text.elements import Element, dim, line, warn
 
@@ -52,7 +52,7 @@ def status(
 def _watch(session: Session, interval: float) -> None:
     with session.out.live(data=True) as live:
         last: list[Element] = []
-        while True:
+        for _ in every(interval):
             try:
                 found = op.read(session.guarded, session.environment)
             except CredentialsError:
@@ -65,7 +65,6 @@ def _watch(session: Session, interval: float) -> None:
                     session.out.event("status", found, _render)
                 else:
                     _show(session, live, last)
-            time.sleep(interval)
 
 
 def _show(session: Session, live: Live, shown: list[Element]) -> None:

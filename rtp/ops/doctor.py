@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import RtpError
 from rtp.infra import toolchain
 from rtp.ops.stack.build import processors
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,8 +103,7 @@ def machine(environment: Environment) -> list[Callable[[], Check]]:
 
 def run(checks: Sequence[Callable[[], Check]]) -> list[Check]:
     """All at once, in the order given."""
-    with ThreadPoolExecutor(max(1, min(8, len(checks)))) as pool:
-        return list(pool.map(lambda check: check(), checks))
+    return list(pool.map(lambda check: check(), checks, threads=min(8, len(checks))))
 
 
 def python() -> Check:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rtp.ops.stack import steps as s
 from rtp.ops.stack.compare.approval import Plan
+from rtp.ops.work.background import repeating
 from rtp.text.elements import Column, Fields, Style, Table, Text, bad, dim, good, line, many, name, strong
 
 if TYPE_CHECKING:
@@ -61,15 +62,11 @@ class Progress:
         if not self._out.animated:
             yield
             return
-        stop = threading.Event()
         with self._out.live() as self._live:
-            thread = threading.Thread(target=self._tick, args=(stop,), daemon=True)
-            thread.start()
             try:
-                yield
+                with repeating(self._draw, _REDRAW_S):
+                    yield
             finally:
-                stop.set()
-                thread.join()
                 self._live.update([])
                 self._live = None
 
@@ -186,10 +183,6 @@ class Progress:
         if not (self._out.animated or self._out.json) and time.monotonic() - self._spoke >= _HEARTBEAT_S:
             self._spoke = time.monotonic()
             self._out.say(dim(message))
-
-    def _tick(self, stop: threading.Event) -> None:
-        while not stop.wait(_REDRAW_S):
-            self._draw()
 
     def _draw(self) -> None:
         with self._lock:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.access.lock import user
+from rtp.ops.work.background import repeating
 from rtp.text import suggest, times
 
 if TYPE_CHECKING:
@@ -35,23 +35,20 @@ def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], 
     """
     mine = _mine(what)
     _take(aws, table, mine, alive or _alive)
-    over = threading.Event()
 
-    def renew() -> None:
-        while not over.wait(RENEW_S):
-            try:
-                kept = leases.take(aws, table, NAME, _until(mine), now=times.now_ms())
-            except RtpError:
-                continue  # the lease outlasts two misses
-            if not kept:
-                stop.drain.set()
-                return
+    def renew() -> bool:
+        try:
+            kept = leases.take(aws, table, NAME, _until(mine), now=times.now_ms())
+        except RtpError:
+            return True  # the lease outlasts two misses
+        if not kept:
+            stop.drain.set()
+        return kept
 
-    threading.Thread(target=renew, daemon=True).start()
     try:
-        yield
+        with repeating(renew, RENEW_S):
+            yield
     finally:
-        over.set()
         leases.give_back(aws, table, NAME, mine.token)
 
 

@@ -6,7 +6,6 @@ event's identity keeps a message that is in both queues from running twice.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from rtp.errors import RtpError
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
+from rtp.ops.work.clock import SYSTEM
 from rtp.runtime import wire
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.journal import Writer
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 _CONCURRENCY = 4
@@ -60,7 +61,7 @@ class Mover:
         *,
         stop: Stop,
         notify: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM,
     ) -> None:
         """notify: called from a thread of the pool while messages that another receiver hides are waited for."""
         self._target = target

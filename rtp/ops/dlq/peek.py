@@ -6,11 +6,11 @@ also when the look is broken off. Everything here is approximate, as SQS's own n
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,13 +53,14 @@ def peek(
     found: dict[str, Message] = {}
     # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
     wait_s = 0 if aws.local else 1
-    with returned(aws, url) as receipts, ThreadPoolExecutor(max_workers=_CONCURRENCY) as pool:
+
+    def receive(_: int) -> list[Message]:
+        return queues.receive(aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
+
+    with returned(aws, url) as receipts:
         while len(found) < limit and not stop.drain.is_set():
-            rounds = [
-                pool.submit(queues.receive, aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
-                for _ in range(_CONCURRENCY if found else 1)
-            ]
-            came = [m for one in rounds for m in one.result()]
+            count = _CONCURRENCY if found else 1
+            came = [m for messages in pool.map(receive, range(count), threads=count) for m in messages]
             new = [m for m in came if m.message_id not in found]
             # A message seen a second time was hidden too briefly: its newest receipt is the one that counts.
             receipts.update({m.message_id: m.receipt for m in came})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.ops.dlq import peek
+from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 from rtp.text.elements import many
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 _POLL_SECONDS = 0.5
@@ -39,7 +40,7 @@ class Sweep:
         rate: float | None = None,
         patient: bool = True,
         notify: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM,
     ) -> None:
         """rate: messages a second that are done with, at most; they have to stay hidden for that much longer.
 
@@ -50,7 +51,7 @@ class Sweep:
         depth = queues.depth(aws, url)
         self._bound, self._began_ms = depth.total, times.now_ms()
         self._hidden_s = peek.hidden_s(self._bound, rate)
-        self._patient_until = clock() + peek.hidden_s(self._bound) + 2 if patient and depth.in_flight else 0.0
+        self._patient_until = clock.monotonic() + peek.hidden_s(self._bound) + 2 if patient and depth.in_flight else 0.0
         self._told = False
         self._met: set[str] = set()
         self._receipts: dict[str, str] = {}
@@ -103,9 +104,9 @@ class Sweep:
 
     def _patient(self) -> bool:
         """Wait a little for messages that were hidden when the run began; False once they should have come."""
-        if self._clock() > self._patient_until:
+        if self._clock.monotonic() > self._patient_until:
             return False
         if not self._told:
             self._told = True
             self._notify(f"waiting for {many(self._bound - len(self._met), 'message')} hidden by another receiver")
-        return not self._stop.drain.wait(_POLL_SECONDS)
+        return not self._clock.wait(self._stop.drain, _POLL_SECONDS)

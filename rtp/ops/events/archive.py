@@ -8,14 +8,14 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING
 
 from rtp.aws import objects
 from rtp.errors import RtpError
+from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 
@@ -63,17 +63,10 @@ def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]
     """The deliveries that were archived between two times (epoch ms), by object in time order."""
     first, last = _hour(since), _hour(until)
     # A key begins with its hour, so what lies before the first one is skipped by the listing itself.
-    keys = (o.key for o in objects.listed(aws, bucket, wire.RAW_PREFIX, after=first))
-    with ThreadPoolExecutor(max_workers=_AHEAD) as pool:
-        running: deque[Any] = deque()
-        for key in keys:
-            if key[: len(last)] > last:
-                break
-            running.append(pool.submit(read, aws, bucket, key))
-            if len(running) >= _AHEAD:
-                yield from _within(running.popleft().result(), since, until)
-        while running:
-            yield from _within(running.popleft().result(), since, until)
+    keys: Iterator[str] = (o.key for o in objects.listed(aws, bucket, wire.RAW_PREFIX, after=first))
+    keys = takewhile(lambda key: key[: len(last)] <= last, keys)
+    for events in pool.map(lambda key: read(aws, bucket, key), keys, threads=_AHEAD, ahead=_AHEAD):
+        yield from _within(events, since, until)
 
 
 def read(aws: Aws, bucket: str, key: str) -> list[RawEvent]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import records
+from rtp.ops.work.clock import SYSTEM, Backoff
+from rtp.ops.work.polling import every
 from rtp.runtime.event import Identity
 from rtp.text.times import now_ms
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rtp.aws import Aws
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 Record = dict[str, Any]
 FINAL = ("processed", "dead")
@@ -43,16 +45,18 @@ def poll(
     timeout_s: float,
     stop: Stop,
     has_ended: Callable[[Record], bool] = has_ended,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM,
 ) -> Iterator[tuple[Record, bool]]:
     """The records that each poll finds, and whether their events have ended; those are not asked for again.
 
     Ends when all events have ended, at the timeout, or when stopped.
     """
     pending = dict.fromkeys(identities)
-    deadline = clock() + timeout_s
-    pause = _FIRST_PAUSE_S
-    while pending and not stop.drain.is_set():
+    if not pending:
+        return
+    # Each poll reads every pending record, so it is repeated soon only while many events end.
+    pauses = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, factor=1.6)
+    for _ in every(pauses, timeout_s=timeout_s, stop=stop, clock=clock):
         requested, ended = len(pending), 0
         for record in records.by_keys(aws, table, list(pending)):
             is_final = has_ended(record)
@@ -60,9 +64,7 @@ def poll(
                 pending.pop(identity(record), None)
                 ended += 1
             yield record, is_final
-        remaining = deadline - clock()
-        if not pending or remaining <= 0:
+        if not pending:
             return
-        # Each poll reads every pending record, so it is repeated soon only while many events end.
-        pause = _FIRST_PAUSE_S if ended * 10 >= requested else min(_LONGEST_PAUSE_S, pause * 1.6)
-        stop.drain.wait(min(pause, remaining))
+        if ended * 10 >= requested:
+            pauses.reset()

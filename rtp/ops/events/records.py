@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
+from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.text import json_values, times
 
@@ -56,16 +56,30 @@ def find(
     wanted = tuple(dict.fromkeys(statuses)) or wire.STATUSES
 
     def of(status: str) -> list[dict[str, Any]]:
-        return records.by_status(
+        return by_status(
             aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=limit + 1, kind=kind
         )
 
-    with ThreadPoolExecutor(max_workers=len(wanted)) as pool:
-        # A record that changes its status meanwhile may be met under both; the later state is read last.
-        rows = {(str(r["id"]), int(r["timestamp"])): r for rows in pool.map(of, wanted) for r in rows}
+    found = pool.map(of, wanted, threads=len(wanted))
+    # A record that changes its status meanwhile may be met under both; the later state is read last.
+    rows = {(str(r["id"]), int(r["timestamp"])): r for rows in found for r in rows}
     ordered = sorted(rows.values(), key=lambda r: (-int(r["timestamp"]), str(r["id"])))
     newest, more = ordered[:limit], len(ordered) > limit
     return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest], more)
+
+
+def by_status(
+    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int, kind: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest `limit` records of a status and type between two times (epoch ms), newest first, of all shards."""
+
+    def read(shard: int) -> list[dict[str, Any]]:
+        return records.by_status(aws, table, status, shard=shard, since=since, until=until, limit=limit, kind=kind)
+
+    aws.connect("dynamodb")
+    rows = [row for rows in pool.map(read, range(shards), threads=min(16, shards)) for row in rows]
+    rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))
+    return rows[:limit]
 
 
 def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,10 +88,10 @@ def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[s
     missing = [(row, name) for row in rows for name in _SPILLED if f"{name}_key" in row]
     if missing:
         aws.connect("s3")
-        with ThreadPoolExecutor(max_workers=min(16, len(missing))) as pool:
-            values = pool.map(lambda m: _value(aws, bucket, str(m[0][f"{m[1]}_key"])), missing)
-            for (row, name), value in zip(missing, values, strict=True):
-                row[name] = value
+        keys = [str(row[f"{name}_key"]) for row, name in missing]
+        values = pool.map(lambda key: _value(aws, bucket, key), keys, threads=min(16, len(keys)))
+        for (row, name), value in zip(missing, values, strict=True):
+            row[name] = value
     return rows
 
 

@@ -14,17 +14,19 @@ from rtp.errors import EndpointError
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.work import pool
+from rtp.ops.work.clock import SYSTEM, Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.events.payload import Event
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 _TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is tried until its time is over
 _WORTH_REPEATING = (429, 500, 502, 503, 504)
-_LONGEST_PAUSE_S = 5.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 _USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
 
 
@@ -83,8 +85,7 @@ class ToApi:
         *,
         timeout_s: float,
         stop: Stop,
-        clock: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], bool] | None = None,
+        clock: Clock = SYSTEM,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._post = post
@@ -93,14 +94,14 @@ class ToApi:
         self._timeout_s = timeout_s
         self._stop = stop
         self._clock = clock
-        self._pause = pause or stop.drain.wait
         self._jitter = jitter
 
     def __call__(self, event: Event) -> list[Sent]:
         """The one outcome."""
         trace = trace_id()
         body = event.body.encode()
-        deadline = self._clock() + self._timeout_s
+        deadline = self._clock.monotonic() + self._timeout_s
+        backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=0.5, random=self._jitter)
         attempt = 0
         while True:
             attempt += 1
@@ -108,8 +109,8 @@ class ToApi:
                 answer: api.Answer | EndpointError = self._post(self._path, body, trace_header=trace_header(trace))
             except EndpointError as error:
                 answer = error
-            delay = self._delay(answer, attempt, deadline)
-            if delay is None or self._pause(delay):
+            delay = self._delay(answer, attempt, next(backoff), deadline)
+            if delay is None or self._clock.wait(self._stop.drain, delay):
                 break
         if _hopeless(answer):
             self._stop.drain.set()
@@ -117,7 +118,7 @@ class ToApi:
             return [_failed(event, trace, "NoAnswer", answer.message)]
         return [self._outcome(event, trace, answer, first=attempt == 1)]
 
-    def _delay(self, answer: api.Answer | EndpointError, attempt: int, deadline: float) -> float | None:
+    def _delay(self, answer: api.Answer | EndpointError, attempt: int, pause: float, deadline: float) -> float | None:
         """Seconds until the next try, or None where there is to be none."""
         asked = 0.0
         if isinstance(answer, EndpointError):
@@ -127,8 +128,8 @@ class ToApi:
         else:
             most = _TRIES["throttled" if answer.status == 429 else "server"]
             asked = answer.retry_after or 0.0
-        delay = max(asked, min(_LONGEST_PAUSE_S, 0.1 * 2 ** min(attempt, 10)) * (0.5 + self._jitter() / 2))
-        return None if attempt >= most or self._clock() + delay > deadline else delay
+        delay = max(asked, pause)
+        return None if attempt >= most or self._clock.monotonic() + delay > deadline else delay
 
     def _outcome(self, event: Event, trace: str, answer: api.Answer, *, first: bool) -> Sent:
         return Sent(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,8 @@ from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange, compar
 from rtp.ops.stack.compare.replacement import replaces
 from rtp.ops.stack.compare.security import Widening, widenings
 from rtp.ops.stack.operation import Target
+from rtp.ops.work import pool
+from rtp.ops.work.polling import poll
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
     stack = environment.names.stack
     account = guard.account(aws, environment)
     reserve = limits.reservation(aws, environment).concurrency
-    with ThreadPoolExecutor(4) as pool:
-        pool.submit(replaces, "", "")  # reads its database while the synthesis runs
-        looking = pool.submit(_deployed, aws, environment)
-        running = pool.submit(hotswap.running, Target(aws, environment))
-        drifting = pool.submit(drifted, aws, stack, {}) if drift else None
+    with pool.tasks(4) as start:
+        start(replaces, "", "")  # reads its database while the synthesis runs
+        looking = start(_deployed, aws, environment)
+        running = start(hotswap.running, Target(aws, environment))
+        drifting = start(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)
         found, old, foreign = looking.result()
         paths = assembly.construct_paths(built.path, stack)
@@ -124,11 +124,9 @@ def drifted(aws: Aws, stack: str, paths: dict[str, str]) -> list[Drift]:
     if stacks.describe(aws, stack) is None:
         raise NotFoundError(f"{stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed")
     detection = drifts.detect(aws, stack)
-    deadline = time.monotonic() + _DRIFT_S
-    while drifts.is_running(aws, detection):
-        if time.monotonic() > deadline:
-            raise WaitTimeoutError("CloudFormation is still looking for drift.", hint="Repeat the command.")
-        time.sleep(0.1 if aws.local else 2.0)
+    pause_s = 0.1 if aws.local else 2.0
+    if poll(lambda: drifts.is_running(aws, detection), lambda busy: not busy, pause_s, timeout_s=_DRIFT_S):
+        raise WaitTimeoutError("CloudFormation is still looking for drift.", hint="Repeat the command.")
     return [
         Drift(
             d.logical_id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rtp.infra import packing
 from rtp.ops.access import guard
 from rtp.ops.stack.build import bootstrap, limits, processors
 from rtp.ops.stack.build.synth import synth
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,10 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
     connect: gives AWS, and starts the embedded engine where the environment is on it. Raises RtpError.
     """
     warnings = []
-    with ThreadPoolExecutor(2) as pool:
+    with pool.tasks(2) as start:
         memo = environment.state / "cdk" / "checked"
-        checked = pool.submit(processors.check, environment, memo=memo)
-        connected = pool.submit(_connected, environment, connect)
+        checked = start(processors.check, environment, memo=memo)
+        connected = start(_connected, environment, connect)
         if environment.local and not environment.protected and environment.settings.reserved_concurrency is None:
             assembly = synth(environment, account=LOCAL_ACCOUNT)
         else:

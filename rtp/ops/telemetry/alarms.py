@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp import contract
 from rtp.aws import alarms as service
-from rtp.ops.work.prefetch import together
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -39,7 +39,7 @@ def current(aws: Aws, names: Names) -> list[Alarm]:
 def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
     """The alarms and at most `limit` of their changes since a time in epoch ms."""
     found = current(aws, names)
-    histories = together({a.name: partial(_history, aws, a.name, since, limit) for a in found})
+    histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit) for a in found})
     turns: list[Turn] = []
     for history in histories.values():
         if isinstance(history, Exception):

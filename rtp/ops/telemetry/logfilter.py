@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from rtp.errors import UsageError
 from rtp.ops.telemetry.logevent import LEVELS, LogEvent, level_name
 
-if TYPE_CHECKING:
-    from rtp.ops.telemetry.logs import LogQuery
-
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")  # written the same in any JSON, and safe in a pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogQuery:
+    """Which lines. Times in epoch ms, both included; every filter that is given must hold.
+
+    functions: `processor`, `worker` or a function's full name; none means both. pattern: CloudWatch's filter pattern.
+    grep: regular expression over the line. level: the least one.
+    """
+
+    since: int
+    until: int | None = None
+    functions: tuple[str, ...] = ()
+    pattern: str | None = None
+    grep: str | None = None
+    level: str | None = None
+    id: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
 
 
 class Filter:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import heapq
 import re
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import logs
@@ -13,11 +11,12 @@ from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.telemetry.logcontext import Context
 from rtp.ops.telemetry.logevent import LogEvent
-from rtp.ops.telemetry.logfilter import Filter
+from rtp.ops.telemetry.logfilter import Filter, LogQuery
 from rtp.ops.telemetry.loglines import parse
 from rtp.ops.telemetry.tail import Tail
-from rtp.ops.work.pace import Pace
-from rtp.ops.work.prefetch import Ahead
+from rtp.ops.work.background import Prefetch
+from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.polling import FollowPace, every
 from rtp.runtime import wire
 from rtp.text import times
 
@@ -26,29 +25,11 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.logs import LogLine, Page
+    from rtp.ops.work.clock import Clock
 
 __all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
 
 _TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogQuery:
-    """Which lines. Times in epoch ms, both included; every filter that is given must hold.
-
-    functions: `processor`, `worker` or a function's full name; none means both. pattern: CloudWatch's filter pattern.
-    grep: regular expression over the line. level: the least one.
-    """
-
-    since: int
-    until: int | None = None
-    functions: tuple[str, ...] = ()
-    pattern: str | None = None
-    grep: str | None = None
-    level: str | None = None
-    id: str | None = None
-    request_id: str | None = None
-    trace_id: str | None = None
 
 
 def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogEvent]:
@@ -57,7 +38,7 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
 
     def events() -> Iterator[LogEvent]:
         context = Context()
-        ahead = {role: Ahead(_asked(aws, group, query, wanted.pattern)) for role, group in groups.items()}
+        ahead = {role: Prefetch(_asked(aws, group, query, wanted.pattern)) for role, group in groups.items()}
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
@@ -90,41 +71,40 @@ def follow(
     *,
     notify: Callable[[str], None] = lambda _: None,
     now: Callable[[], int] = times.now_ms,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = SYSTEM,
 ) -> Iterator[LogEvent]:
     """As `read`, then whatever comes, until the caller stops. `tell` hears of trouble that is being waited out."""
     groups, wanted = _groups(outputs, query.functions), Filter(query)
-    pace = Pace(0.3, 1.5) if aws.local else Pace(1.0, 5.0)
+    pace = FollowPace(0.3, 1.5, notify) if aws.local else FollowPace(1.0, 5.0, notify)
     missing: set[str] = set()
 
     def tail(group: str) -> Tail:
-        def fetch(since: int) -> Ahead[Page]:
-            return Ahead(_present(aws, group, since, None, wanted.pattern, missing=missing))
+        def fetch(since: int) -> Prefetch[Page]:
+            return Prefetch(_present(aws, group, since, None, wanted.pattern, missing=missing))
 
         return Tail(fetch, since=query.since, now=now)
 
     def events() -> Iterator[LogEvent]:
         tails = {role: tail(group) for role, group in groups.items()}
-        context, told = Context(), set[str]()
-        while True:
-            came = False
+        context, reported = Context(), set[str]()
+        for _ in every(pace, clock=clock):
+            has_news = False
             try:
                 merged = heapq.merge(*(_of(role, tail.poll()) for role, tail in tails.items()), key=_moment)
                 for role, line in merged:
                     # Only now, as it is handed on, does it count as shown: a poll may break off at any line.
                     if tails[role].fresh(line):
-                        came = True
+                        has_news = True
                         event = _understood(role, line, context, wanted)
                         if event is not None:
                             yield event
             except AwsError as error:
-                sleep(pace.after_trouble(error, notify))
+                pace.failed(error)
                 continue
-            pace.recovered(notify)
-            for group in sorted(missing - told):
+            pace.succeeded(has_news=has_news)
+            for group in sorted(missing - reported):
                 notify(f"{group} does not exist yet; waiting for it.")
-            told |= missing
-            sleep(pace.after(came=came))
+            reported |= missing
 
     return events()
 

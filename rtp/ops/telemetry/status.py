@@ -13,7 +13,7 @@ from rtp.ops.access import ownership
 from rtp.ops.stack.teardown import intake
 from rtp.ops.telemetry import alarms
 from rtp.ops.telemetry import statusparts as parts
-from rtp.ops.work.prefetch import together
+from rtp.ops.work import pool
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
             f"{names.stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed"
         )
     outputs = found.outputs
-    answers = together(_questions(aws, environment, outputs, now))
+    answers = pool.gather(_questions(aws, environment, outputs, now))
     good: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
     queues: dict[str, Queue] = {part: good[part] for part in ("queue", "dlq") if part in good}

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import metrics, queues, records, stacks, trail
+from rtp.aws import metrics, queues, stacks, trail
 from rtp.aws.metrics import Series
 from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
+from rtp.ops.events import records
 from rtp.runtime import wire
 from rtp.text import times
 

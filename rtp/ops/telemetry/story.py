@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rtp.ops.dlq.filters import Filters
 from rtp.ops.events.outcome import has_ended
 from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces
+from rtp.ops.work import pool
 from rtp.text import times
 from rtp.text.json_values import OMITTED, Omitted
 
@@ -131,10 +131,7 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
         "traces": read_traces,
         "the dead-letter queue": read_letter,
     }
-    with ThreadPoolExecutor(max_workers=len(parts)) as pool:
-        running = {name: pool.submit(part) for name, part in parts.items()}
-    for name, part in running.items():
-        error = part.exception()
+    for name, error in pool.gather(parts).items():
         if isinstance(error, RtpError):
             story.gaps.append(f"{name}: {error.message}")
         elif error is not None:

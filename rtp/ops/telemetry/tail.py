@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.aws.logs import LogLine, Page
-    from rtp.ops.work.prefetch import Ahead
+    from rtp.ops.work.background import Prefetch
 
 OVERLAP_MS = 10_000  # read again at each poll: lines reach CloudWatch a few seconds late as a rule
 LATE_MS = 300_000  # read again now and then: how late a line may be and still be found
@@ -23,7 +23,7 @@ class Tail:
     it did. Times are the service's own where it tells them, so that this machine's clock may be wrong.
     """
 
-    def __init__(self, fetch: Callable[[int], Ahead[Page]], *, since: int, now: Callable[[], int]) -> None:
+    def __init__(self, fetch: Callable[[int], Prefetch[Page]], *, since: int, now: Callable[[], int]) -> None:
         self._fetch = fetch
         self._now = now
         self._horizon = since  # from here on every line shown is remembered
@@ -41,7 +41,7 @@ class Tail:
         """Whether a line has not been shown; it counts as shown from now on."""
         return self._seen.add(line.at, line.event_id)
 
-    def _lines(self, pages: Ahead[Page], *, sweep: bool) -> Iterator[LogLine]:
+    def _lines(self, pages: Prefetch[Page], *, sweep: bool) -> Iterator[LogLine]:
         asked = self._now()
         began: int | None = None
         try:

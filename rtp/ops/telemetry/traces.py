@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from rtp.aws import records, traces
 from rtp.contract import API_STAGE, Output
 from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.telemetry.segments import Problem, Segment, Trace, trace
-from rtp.ops.work.pace import Pace
+from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.polling import FollowPace, every
 from rtp.runtime import wire
 from rtp.text import suggest, times
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
+    from rtp.ops.work.clock import Clock
 
 __all__ = ["Problem", "Segment", "Summary", "Trace", "TraceQuery", "Traces"]
 
@@ -95,31 +96,29 @@ def follow(
     *,
     notify: Callable[[str], None] = lambda _: None,
     now: Callable[[], int] = times.now_ms,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Clock = SYSTEM,
 ) -> Iterator[Summary]:
     """Traces as they end, each once, oldest first; those since `query.since` to begin with. Until the caller stops."""
-    pace = Pace(0.5, 2.0) if aws.local else Pace(2.0, 10.0)
-    told: dict[str, int] = {}
+    pace = FollowPace(0.5, 2.0, notify) if aws.local else FollowPace(2.0, 10.0, notify)
+    shown: dict[str, int] = {}  # trace id -> start, epoch ms
     since = query.since
-    while True:
+    for _ in every(pace, clock=clock):
         moment = now()
         try:
             windows = _windows(aws, stack, replace(query, since=since, until=moment))
-            found = sorted((s for window in windows for s in window), key=lambda s: s.start)
+            summaries = sorted((s for window in windows for s in window), key=lambda s: s.start)
         except AwsError as error:
-            sleep(pace.after_trouble(error, notify))
+            pace.failed(error)
             continue
-        pace.recovered(notify)
-        came = False
-        for summary in found:
+        before = len(shown)
+        for summary in summaries:
             started = times.parse_when(summary.start)
-            if summary.id not in told and (not summary.partial or moment - started > PARTIAL_MS):
-                told[summary.id] = started
-                came = True
+            if summary.id not in shown and (not summary.partial or moment - started > PARTIAL_MS):
+                shown[summary.id] = started
                 yield summary
+        pace.succeeded(has_news=len(shown) > before)
         since = max(query.since, moment - LATE_MS)
-        told = {i: at for i, at in told.items() if at >= since - LATE_MS}
-        sleep(pace.after(came=came))
+        shown = {i: at for i, at in shown.items() if at >= since - LATE_MS}
 
 
 def get(aws: Aws, trace_id: str) -> Trace:

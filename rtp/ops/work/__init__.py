@@ -1,1 +1,1 @@
-"""Work done side by side: pools with a rate and a stop, prefetching, and the pace of polling."""
+"""Pools, polling, pauses and background threads. No other module of ops, commands or aws makes threads or sleeps."""

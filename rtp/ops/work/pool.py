@@ -1,27 +1,94 @@
-"""Work through many things with several threads, at a given rate, until done or told to stop."""
+"""Work on many things at once: in order, as each is ready, by name, or beside other work."""
 
 from __future__ import annotations
 
 import queue
 import threading
-import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from itertools import islice
+from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
+
+from rtp.ops.work import background
+from rtp.ops.work.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+
+    from rtp.ops.work.clock import Clock
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-_POLL_SECONDS = 0.1  # how often a waiting caller looks whether it should give up
+_Args = ParamSpec("_Args")
+_ABORT_POLL_SECONDS = 0.1
 
 
 @dataclass(slots=True)
 class Stop:
-    """Tells work to end. drain: nothing new is started; abort: what is under way is not waited for either."""
+    """Asks work to end. drain: begin nothing new; abort: do not wait for what has begun either."""
 
     drain: threading.Event = field(default_factory=threading.Event)
     abort: threading.Event = field(default_factory=threading.Event)
+
+
+class Start(Protocol):
+    """Starts a function in a thread."""
+
+    def __call__(self, function: Callable[_Args, _Out], /, *args: _Args.args, **kwargs: _Args.kwargs) -> Future[_Out]:
+        """The future of its result."""
+
+
+@contextmanager
+def tasks(threads: int) -> Iterator[Start]:
+    """Start functions beside the block: `task = start(function, argument)`, later `task.result()`.
+
+    The block ends when all have ended; after an error in it, those that have not begun are dropped.
+    """
+    executor = ThreadPoolExecutor(threads)
+    try:
+        yield executor.submit
+    except BaseException:
+        executor.shutdown(cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def map(
+    function: Callable[[_In], _Out], elements: Iterable[_In], *, threads: int, ahead: int | None = None
+) -> Iterator[_Out]:
+    """Results in the order of the elements. Lazy: work begins with the first result that is asked for.
+
+    ahead: how many results may be under way or waiting; all of them by default. An error drops what has not begun.
+    """
+    executor = ThreadPoolExecutor(max(1, threads))
+    try:
+        source = iter(elements)
+        futures = deque(executor.submit(function, element) for element in islice(source, ahead))
+        while futures:
+            result = futures.popleft().result()
+            futures.extend(executor.submit(function, element) for element in islice(source, 1))
+            yield result
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def gather(functions: Mapping[str, Callable[[], _Out]]) -> dict[str, _Out | Exception]:
+    """Call all at once: what each returned, or the exception that it raised, by name."""
+    results: queue.SimpleQueue[tuple[str, _Out | Exception]] = queue.SimpleQueue()
+
+    def call(name: str, function: Callable[[], _Out]) -> None:
+        try:
+            results.put((name, function()))
+        except Exception as error:
+            results.put((name, error))
+
+    for name, function in functions.items():
+        background.start(call, name, function)
+    by_name = dict(results.get() for _ in functions)
+    return {name: by_name[name] for name in functions}
 
 
 def each(
@@ -30,61 +97,77 @@ def each(
     *,
     threads: int,
     stop: Stop,
-    abandon: Callable[[_In], Iterable[_Out]],
+    abandon: Callable[[_In], Iterable[_Out]] = lambda _: (),
     rate: float | None = None,
     weigh: Callable[[_In], int] = lambda _: 1,
-) -> Iterator[_Out]:
-    """What `work` makes of each element, as it is ready. rate: elements, by weight, begun in a second.
+    clock: Clock = SYSTEM,
+) -> Iterator[_Out]:  # 8 parameters: the last four have defaults that most callers keep
+    """What `work` returns for each element, as it is ready. rate: elements, by weight, begun in a second.
 
     An element that was begun is always answered for: by `work`, or by `abandon` when `stop.abort` comes first.
-    An error in `work` stops the others, and is raised when they have ended.
+    An error in `work` stops the others, and is raised when they have ended. A caller that leaves the loop early sets
+    `stop.drain` and waits for what has begun.
     """
-    run = _Run(elements, work, _Pace(rate, weigh), stop)
-    for _ in range(threads):
-        threading.Thread(target=run.thread, daemon=True).start()
-    for _ in range(threads):
-        while (result := run.result()) is not None:
-            yield result[0]
-        if stop.abort.is_set():
-            break
-    for element in run.unanswered():
-        yield from abandon(element)
+    run = _Run(elements, work, _Rate(rate, weigh, clock), stop, clock)
+    workers = [background.start(run.thread) for _ in range(threads)]
+    try:
+        for _ in workers:
+            while (result := run.result()) is not None:
+                yield result[0]
+            if stop.abort.is_set():
+                break
+        for element in run.unanswered():
+            yield from abandon(element)
+    except BaseException:
+        stop.drain.set()
+        for worker in workers:
+            while worker.is_alive() and not stop.abort.is_set():
+                worker.join(_ABORT_POLL_SECONDS)
+        raise
     if run.error is not None:
         raise run.error
 
 
-class _Pace(Generic[_In]):
-    """When the next element is due."""
+class _Rate(Generic[_In]):
+    """When the next element may begin."""
 
-    def __init__(self, rate: float | None, weigh: Callable[[_In], int]) -> None:
+    def __init__(self, rate: float | None, weigh: Callable[[_In], int], clock: Clock) -> None:
         self._rate = rate
         self._weigh = weigh
-        self._begun: float | None = None
-        self._given = 0
+        self._clock = clock
+        self._start: float | None = None
+        self._weight = 0
 
     def delay(self) -> float:
-        """Seconds until it."""
+        """Seconds until then."""
         if not self._rate:
             return 0.0
-        now = time.monotonic()
-        if self._begun is None:
-            self._begun = now
-        return self._begun + self._given / self._rate - now
+        now = self._clock.monotonic()
+        if self._start is None:
+            self._start = now
+        return self._start + self._weight / self._rate - now
 
-    def given(self, element: _In) -> None:
-        self._given += self._weigh(element)
+    def count(self, element: _In) -> None:
+        """Note that an element begins."""
+        self._weight += self._weigh(element)
 
 
 class _Run(Generic[_In, _Out]):
     """What the threads of one `each` share."""
 
     def __init__(
-        self, elements: Iterable[_In], work: Callable[[_In], Iterable[_Out]], pace: _Pace[_In], stop: Stop
+        self,
+        elements: Iterable[_In],
+        work: Callable[[_In], Iterable[_Out]],
+        rate: _Rate[_In],
+        stop: Stop,
+        clock: Clock,
     ) -> None:
         self._elements = iter(elements)
         self._work = work
-        self._pace = pace
+        self._rate = rate
         self._stop = stop
+        self._clock = clock
         self._turn = threading.Lock()  # whose turn it is to take an element
         self._answers = threading.Lock()
         self._begun: dict[int, _In] = {}
@@ -95,11 +178,11 @@ class _Run(Generic[_In, _Out]):
         key = threading.get_ident()
         try:
             while self._begin(key):
-                made = list(self._work(self._begun[key]))
+                results = list(self._work(self._begun[key]))
                 with self._answers:
                     if self._begun.pop(key, None) is None:
-                        return  # answered for already
-                    for result in made:
+                        return  # abandoned meanwhile
+                    for result in results:
                         self._results.put((result,))
         except BaseException as error:  # the caller raises it
             self.error = self.error or error
@@ -109,27 +192,27 @@ class _Run(Generic[_In, _Out]):
 
     def _begin(self, key: int) -> bool:
         with self._turn:
-            # The turn is waited for before an element is taken, so that none is taken in vain.
-            delay = self._pace.delay()
-            if (delay > 0 and self._stop.drain.wait(delay)) or self._stop.drain.is_set():
+            # Wait before taking an element, so that none is taken and then not begun.
+            delay = self._rate.delay()
+            if (delay > 0 and self._clock.wait(self._stop.drain, delay)) or self._stop.drain.is_set():
                 return False
             for element in self._elements:
-                self._pace.given(element)
+                self._rate.count(element)
                 self._begun[key] = element
                 return True
             return False
 
     def result(self) -> tuple[_Out] | None:
-        """The next result; None when a thread has ended, or nothing is to be waited for any more."""
+        """The next result; None when a thread has ended, or `abort` is set."""
         while not self._stop.abort.is_set():
             try:
-                return self._results.get(timeout=_POLL_SECONDS)
+                return self._results.get(timeout=_ABORT_POLL_SECONDS)
             except queue.Empty:
                 continue
         return None
 
     def unanswered(self) -> Iterator[_In]:
-        """The elements under way, which are given up."""
+        """The elements under way, which are abandoned."""
         with self._answers:
             elements = list(self._begun.values())
             self._begun.clear()

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import changesets, functions, stacks, updates
+from rtp.aws import changesets, functions, stacks
 from rtp.contract import Output
 from rtp.ops.access import lock
+from rtp.ops.stack.code import update
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def test_an_event_source_that_a_killed_destroy_had_stopped_runs_again(pipeline: 
     # Given a worker that nothing feeds, though the templates are equal
     queue_arn = f"arn:aws:sqs:us-east-1:000000000000:{STACK}-queue"
     (source,) = functions.event_sources(pipeline.aws, queue_arn)
-    updates.switch_event_source(pipeline.aws, source.id, on=False)
+    update.event_source(pipeline.aws, source.id, on=False)
     # When it is deployed / Then it is said and set going
     assert "event source stood still" in pipeline.rtp("deploy").stderr
     (source,) = functions.event_sources(pipeline.aws, queue_arn)

@@ -159,7 +159,3 @@ class Cloud:
         if not self.status:
             raise AwsError(f"Stack with id {STACK} does not exist", service_code="ValidationError")
         return {"Stacks": [self.description()]}
-
-
-def no_sleep(_seconds: float) -> None:
-    """Time does not matter."""

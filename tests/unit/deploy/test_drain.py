@@ -20,6 +20,7 @@ from rtp.ops.stack.operation import IntakeState
 from rtp.ops.stack.steps import Drained, Warn
 from rtp.ops.stack.teardown.drain import AWS, Drain, Pace
 from rtp.ops.stack.teardown.intake import Intake, Observation, noticed, reopened
+from rtp.ops.work.clock import Clock
 from rtp.runtime import attributes
 from rtp.settings import Settings
 from rtp.terminal.output import Output
@@ -193,8 +194,7 @@ def drained(world: World, *, pace: Pace = PACE, timeout_s: float = 900.0) -> Dra
         world.switch,
         timeout_s,
         pace,
-        sleep=world.sleep,
-        clock=lambda: world.time,
+        clock=Clock(lambda: world.time, world.sleep),
     )
     steps = drain.steps()
     while True:
@@ -435,7 +435,7 @@ def observe(answers: list[Answer | EndpointError]) -> tuple[list[str], int]:
         return found
 
     wanted = Observation(times=3, pause_s=1.0, within_s=20.0)
-    said = list(door.observe(wanted, ask=ask, sleep=world.sleep, clock=lambda: world.time))
+    said = list(door.observe(wanted, ask=ask, clock=Clock(lambda: world.time, world.sleep)))
     return [warning.message for warning in said], asked
 
 

@@ -11,7 +11,8 @@ from rtp.ops.stack.apply import causes, execute
 from rtp.ops.stack.apply.follow import Follower, Outcome
 from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.steps import Event, Tick
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, no_sleep
+from tests.clocks import FakeClock
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud
 
 
 def test_events_of_earlier_operations_are_not_told_again() -> None:
@@ -19,7 +20,7 @@ def test_events_of_earlier_operations_are_not_told_again() -> None:
     cloud = Cloud()
     cloud.event("Queue", "CREATE_FAILED", "long ago")
     cloud.event(STACK, "ROLLBACK_COMPLETE")
-    follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(), STACK_ID, clock=FakeClock().clock)  # type: ignore[arg-type]
     # When something new happens
     cloud.event("Table", "CREATE_COMPLETE")
     cloud.event(STACK, "CREATE_COMPLETE")
@@ -47,7 +48,7 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
             cloud.event(STACK, "ROLLBACK_COMPLETE")
         return {"StackEvents": cloud.events[::-1]}
 
-    follower = Follower(cloud.aws(describe_stack_events=events), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(describe_stack_events=events), STACK_ID, clock=FakeClock().clock)  # type: ignore[arg-type]
     # When it is followed
     list(follower.events())
     # Then its end is the rollback's
@@ -57,7 +58,7 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
 
 def test_updates_of_what_does_not_change_are_left_out() -> None:
     cloud = Cloud()
-    follower = Follower(cloud.aws(), STACK_ID, frozenset({"Fn"}), sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(), STACK_ID, frozenset({"Fn"}), clock=FakeClock().clock)  # type: ignore[arg-type]
     for logical_id in ("Fn", "Topic"):
         cloud.event(logical_id, "UPDATE_COMPLETE")
     cloud.event("OldVersion", "DELETE_COMPLETE")
@@ -69,14 +70,14 @@ def test_updates_of_what_does_not_change_are_left_out() -> None:
 def test_an_operation_of_somebody_else_is_followed_to_its_end_even_when_it_is_over_already() -> None:
     cloud = Cloud(status="UPDATE_COMPLETE")
     cloud.event(STACK, "UPDATE_COMPLETE")
-    follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(), STACK_ID, clock=FakeClock().clock)  # type: ignore[arg-type]
     list(follower.joined())
     assert str(follower.outcome.state) == "UPDATE_COMPLETE"
 
 
 def test_steps_have_paths_and_counts() -> None:
     cloud = Cloud()
-    follower = Follower(cloud.aws(), STACK_ID, frozenset({"T", "U"}), sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(), STACK_ID, frozenset({"T", "U"}), clock=FakeClock().clock)  # type: ignore[arg-type]
     cloud.event("T", "CREATE_COMPLETE")
     cloud.event(STACK, "CREATE_COMPLETE")
     steps = list(execute.follow(follower, Operation(), {"T": "Storage/Table"}))
@@ -86,7 +87,7 @@ def test_steps_have_paths_and_counts() -> None:
 
 
 def failing(cloud: Cloud, template: dict[str, Any] | None = None, **answers: Any) -> Any:
-    follower = Follower(cloud.aws(), STACK_ID, sleep=no_sleep)  # type: ignore[arg-type]
+    follower = Follower(cloud.aws(), STACK_ID, clock=FakeClock().clock)  # type: ignore[arg-type]
     follower._seen.clear()
     list(follower.events())
     aws: Any = cloud.aws(**answers)

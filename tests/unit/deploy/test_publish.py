@@ -18,14 +18,13 @@ from rtp.contract import ROLLBACK_ALARMS
 from rtp.errors import AwsError
 from rtp.ops.stack.apply import alarm_watch, publish, rollback
 from rtp.ops.stack.build.synth import Assembly
-from rtp.ops.stack.code import watch
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.operation import Target
+from tests.clocks import FakeClock
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from rtp.ops.stack.steps import Tick
@@ -212,24 +211,19 @@ def test_polling_ends_with_the_first_alarm_that_fires_or_with_the_time() -> None
     # Given an alarm that fires at the third poll
     looks = iter(["OK", "OK", "ALARM"])
     aws: Any = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx", next(looks))]}})
-    clock = iter(range(100))
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    ticks, fired = polled(aws, watched, 50, since_ms=0, clock=clock)
+    ticks, fired = polled(aws, watched, 50, since_ms=0)
     assert fired is not None and len(ticks) == 2
     # Given one that does not
     aws = FakeAws({"describe_alarms": lambda **_: {"MetricAlarms": [alarm("api-5xx")]}})
-    ticks, fired = polled(aws, watched, 3, since_ms=0, clock=clock)
+    ticks, fired = polled(aws, watched, 3, since_ms=0)
     assert fired is None and ticks
 
 
-def polled(
-    aws: Any, watched: tuple[Alarm, ...], seconds: float, *, since_ms: int, clock: Iterator[int]
-) -> tuple[list[Tick], Alarm | None]:
-    """The ticks of a poll whose clock moves a second at each look at it, and the alarm that it returns."""
+def polled(aws: Any, watched: tuple[Alarm, ...], seconds: float, *, since_ms: int) -> tuple[list[Tick], Alarm | None]:
+    """The ticks of a poll whose clock only pauses move, and the alarm that it returns."""
     ticks: list[Tick] = []
-    polling = alarm_watch.poll(
-        aws, watched, seconds, since_ms=since_ms, sleep=lambda _: None, clock=lambda: float(next(clock))
-    )
+    polling = alarm_watch.poll(aws, watched, seconds, since_ms=since_ms, clock=FakeClock().clock)
     while True:
         try:
             ticks.append(next(polling))
@@ -249,12 +243,11 @@ def test_an_alarm_that_fired_and_is_ok_again_has_fired_within_the_second_of_the_
         }
     )
     watched = (Alarm("shop-dev-api-5xx", "OK", "", None, "", "", None, False),)
-    clock = iter(range(100))
     # Then it has fired
-    _, fired = polled(aws, watched, 3, since_ms=100_700, clock=clock)
+    _, fired = polled(aws, watched, 3, since_ms=100_700)
     assert fired is not None and (fired.state, fired.reason) == ("ALARM", "five failed")
     # But a change of state in an earlier second is not the update's
-    assert polled(aws, watched, 3, since_ms=101_000, clock=clock)[1] is None
+    assert polled(aws, watched, 3, since_ms=101_000)[1] is None
 
 
 def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: Change, create: bool = False) -> str:
@@ -292,29 +285,3 @@ def test_what_may_be_replaced_is_marked_and_not_asked_about(tmp_path: Path, repl
     plan = approval.plan(STACK, template(T=TABLE), template(T=renamed), PATHS, change_set(change), create=False)
     assert [(c.action, c.maybe) for c in plan.changes] == [("modify", replacement == "Conditional")]
     assert approval.questions(plan, environment(tmp_path)) == []
-
-
-def test_a_save_is_noticed_once_with_the_names_of_the_files(tmp_path: Path) -> None:
-    # Given a package, and an editor that saves in two steps
-    package = tmp_path / "processors"
-    package.mkdir()
-    (package / "__init__.py").write_text("a")
-    looks = 0
-
-    def sleep(_seconds: float) -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
-            (package / "new.py").write_text("half")
-            (package / "__pycache__").mkdir()
-            (package / "__pycache__" / "x.pyc").write_text("")
-        if looks == 3:
-            (package / "new.py").write_text("the whole")
-        if looks == 6:
-            (package / "__init__.py").unlink()
-
-    # When it is watched
-    found = watch.changes(lambda: [package, tmp_path / "rtp.toml"], sleep=sleep)
-    # Then each save is one change, caches are none, and a deleted file is one, too
-    assert next(found) == (str(package / "new.py"),)
-    assert next(found) == (str(package / "__init__.py"),)

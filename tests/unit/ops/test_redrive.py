@@ -19,6 +19,7 @@ from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.move import Moved, Mover, Selection
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
+from rtp.ops.work.clock import Clock
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event, result
@@ -46,7 +47,7 @@ def mover(
     where = target(aws, place)
     with journal.Writer(where, "redrive") as writer:
         selection = Selection(filters=filters, rate=None, edited=edited or {})
-        moving = Mover(where, selection, writer, stop=Stop(), **{"clock": lambda: 0.0, **options})
+        moving = Mover(where, selection, writer, stop=Stop(), **{"clock": Clock(lambda: 0.0), **options})
         try:
             yield moving
         finally:
@@ -248,7 +249,7 @@ def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> 
         aws.now += 5
         return clock
 
-    with mover(aws, tmp_path, notify=remarks.append, clock=now) as moving:
+    with mover(aws, tmp_path, notify=remarks.append, clock=Clock(now)) as moving:
         moved = list(moving.move())
 
     assert len(moved) == 3

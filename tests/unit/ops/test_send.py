@@ -16,6 +16,7 @@ from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values
+from tests.clocks import FakeClock
 from tests.unit.ops.fakes import QUEUE, FakeAws
 
 EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)
@@ -23,11 +24,10 @@ EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)
 
 @dataclass
 class Service:
-    """Answers in turn, the last one for ever; and time that goes by while one waits."""
+    """Answers in turn, the last one for ever; and a clock that pauses move."""
 
     answers: list[Answer | EndpointError]
-    now: float = 0.0
-    pauses: list[float] = field(default_factory=list)
+    time: FakeClock = field(default_factory=FakeClock)
     headers: list[str] = field(default_factory=list)
 
     def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
@@ -39,10 +39,9 @@ class Service:
             raise answer
         return answer
 
-    def pause(self, seconds: float) -> bool:
-        self.pauses.append(seconds)
-        self.now += seconds
-        return False
+    @property
+    def pauses(self) -> list[float]:
+        return self.time.pauses
 
 
 def said(status: int, **body: Any) -> Answer:
@@ -56,8 +55,7 @@ def send(*answers: Answer | EndpointError, via: Via = Via.API, stop: Stop | None
         via,
         timeout_s=60,
         stop=stop or Stop(),
-        clock=lambda: service.now,
-        pause=service.pause,
+        clock=service.time.clock,
         jitter=lambda: 1.0,
     )
     (sent,) = work(EVENT)
@@ -116,7 +114,7 @@ def test_a_throttled_event_is_tried_until_its_time_is_over() -> None:
     sent, service = send(said(429, message="Too Many Requests"))
 
     assert sent.status == "failed"
-    assert 50 < service.now <= 60
+    assert 50 < service.time.now <= 60
     assert not Summary(1).failed
 
 

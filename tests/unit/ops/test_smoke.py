@@ -6,6 +6,7 @@ import pytest
 
 from rtp.ops.events.sent import Sent
 from rtp.ops.stack.apply.smoke import known
+from tests.clocks import FakeClock
 
 
 def answered(status: int) -> Sent:
@@ -14,8 +15,8 @@ def answered(status: int) -> Sent:
 
 @pytest.mark.parametrize(("statuses", "asked"), [([200], 1), ([403, 403, 404, 200], 4), ([500], 1), ([403] * 99, 10)])
 def test_only_what_may_come_to_know_us_is_asked_again(statuses: list[int], asked: int) -> None:
-    answers, pauses = iter(statuses), list[float]()
-    sent = known(lambda: answered(next(answers)), pauses.append)
+    answers, time = iter(statuses), FakeClock()
+    sent = known(lambda: answered(next(answers)), time.clock)
     assert sent.http_status == statuses[asked - 1]
-    assert len(pauses) == asked - 1
-    assert sum(pauses) <= 30
+    assert len(time.pauses) == asked - 1
+    assert sum(time.pauses) <= 30

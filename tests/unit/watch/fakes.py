@@ -16,7 +16,7 @@ START = 1_800_000_000_000
 
 
 @dataclass
-class Clock:
+class Time:
     """Epoch ms; `skew` is how far this machine's clock is ahead of the service's."""
 
     ms: int = START
@@ -50,7 +50,7 @@ class FakeLogs:
     local = False
 
     def __init__(
-        self, clock: Clock, *, page: int = 3, tokens: bool = True, with_ids: bool = True, dated: bool = True
+        self, clock: Time, *, page: int = 3, tokens: bool = True, with_ids: bool = True, dated: bool = True
     ) -> None:
         self.clock = clock
         self.page = page

@@ -9,7 +9,8 @@ import pytest
 
 from rtp.errors import AwsError, CredentialsError, EndpointError
 from rtp.ops.telemetry import logs, tail
-from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, Clock, FakeLogs, throttled
+from rtp.ops.work.clock import Clock
+from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, FakeLogs, Time, throttled
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -34,7 +35,7 @@ def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None
         logs.LogQuery(since=START + since, **query),
         notify=(told if told is not None else []).append,
         now=fake.clock.now,
-        sleep=sleep,
+        clock=Clock(sleep=sleep),
     )
     with pytest.raises(Over):
         for event in events:
@@ -43,7 +44,7 @@ def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None
 
 
 def test_what_was_there_comes_first_then_what_comes() -> None:
-    fake = FakeLogs(Clock())
+    fake = FakeLogs(Time())
     for n in range(-5, 30):
         fake.put(WORKER if n % 2 else PROCESSOR, n * 1_000, f"line {n}")
 
@@ -55,7 +56,7 @@ def test_what_was_there_comes_first_then_what_comes() -> None:
 def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
     """Up to LATE_MS late, from two functions, through throttling, with small pages, on a clock that is wrong."""
     rng = random.Random(seed)  # noqa: S311 - a dice for a test
-    clock = Clock(skew=rng.choice([0, -300_000, 300_000]) if kind == "aws" else 0)
+    clock = Time(skew=rng.choice([0, -300_000, 300_000]) if kind == "aws" else 0)
     aws = kind == "aws"
     fake = FakeLogs(clock, page=rng.choice([1, 3, 50]) if aws else 10_000, tokens=aws, with_ids=aws, dated=aws)
     wanted = []
@@ -73,7 +74,9 @@ def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
         if rng.random() < 0.1:
             fake.failures = [rng.choice([throttled(), EndpointError("Nothing answered.")])]
 
-    events = logs.follow(cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=clock.now, sleep=sleep)
+    events = logs.follow(
+        cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=clock.now, clock=Clock(sleep=sleep)
+    )
     with pytest.raises(Over):
         for event in events:
             seen.append(event.message)
@@ -82,7 +85,7 @@ def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
 
 
 def test_a_poll_that_breaks_off_in_the_middle_loses_nothing() -> None:
-    fake = FakeLogs(Clock(START + 10_000), page=2)
+    fake = FakeLogs(Time(START + 10_000), page=2)
     for n in range(12):
         fake.put(WORKER if n % 2 else PROCESSOR, n * 10, f"line {n}")
     answers = iter([None, None, None, throttled(), None, throttled()])
@@ -102,7 +105,7 @@ def test_a_poll_that_breaks_off_in_the_middle_loses_nothing() -> None:
 
 
 def test_equal_lines_of_one_millisecond_are_all_shown_and_shown_once() -> None:
-    fake = FakeLogs(Clock(), with_ids=False, page=10_000)
+    fake = FakeLogs(Time(), with_ids=False, page=10_000)
     for _ in range(3):
         fake.put(WORKER, 1_000, "the same")
     fake.put(WORKER, 1_000, "the same", late=3_000)
@@ -111,7 +114,7 @@ def test_equal_lines_of_one_millisecond_are_all_shown_and_shown_once() -> None:
 
 
 def test_throttling_is_told_once_waited_out_longer_each_time_and_its_end_is_told() -> None:
-    fake = FakeLogs(Clock())
+    fake = FakeLogs(Time())
     fake.failures = [throttled() for _ in range(12)]
     fake.put(WORKER, 500, "after all")
     told: list[str] = []
@@ -126,7 +129,7 @@ def test_throttling_is_told_once_waited_out_longer_each_time_and_its_end_is_told
 
 
 def test_an_idle_tail_asks_seldom_and_a_busy_one_often() -> None:
-    idle, busy = FakeLogs(Clock()), FakeLogs(Clock())
+    idle, busy = FakeLogs(Time()), FakeLogs(Time())
     for n in range(120):
         busy.put(WORKER, n * 500, f"line {n}")
 
@@ -141,7 +144,7 @@ def test_an_idle_tail_asks_seldom_and_a_busy_one_often() -> None:
 
 def test_memory_and_what_is_read_again_are_bounded_on_a_busy_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "MOST", 300)
-    clock = Clock()
+    clock = Time()
     fake = FakeLogs(clock, page=10_000)
     for n in range(6_000):
         fake.put(WORKER, n * 20, f"line {n}")
@@ -154,7 +157,7 @@ def test_memory_and_what_is_read_again_are_bounded_on_a_busy_group(monkeypatch: 
 
 
 def test_a_group_that_is_made_later_is_waited_for() -> None:
-    fake = FakeLogs(Clock())
+    fake = FakeLogs(Time())
     lines = fake.groups.pop(WORKER)
     told: list[str] = []
     seen: list[str] = []
@@ -169,7 +172,12 @@ def test_a_group_that_is_made_later_is_waited_for() -> None:
 
     with pytest.raises(Over):
         for event in logs.follow(
-            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), notify=told.append, now=fake.clock.now, sleep=sleep
+            cast("Aws", fake),
+            OUTPUTS,
+            logs.LogQuery(since=START),
+            notify=told.append,
+            now=fake.clock.now,
+            clock=Clock(sleep=sleep),
         ):
             seen.append(event.message)
 
@@ -179,11 +187,11 @@ def test_a_group_that_is_made_later_is_waited_for() -> None:
 
 @pytest.mark.parametrize("error", [CredentialsError("expired"), AwsError("no", code="access-denied")])
 def test_what_waiting_does_not_mend_ends_the_tail(error: AwsError) -> None:
-    fake = FakeLogs(Clock())
+    fake = FakeLogs(Time())
     fake.failures = [error]
 
     events = logs.follow(
-        cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, sleep=fake.clock.sleep
+        cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, clock=Clock(sleep=fake.clock.sleep)
     )
 
     with pytest.raises(type(error)):
@@ -192,7 +200,7 @@ def test_what_waiting_does_not_mend_ends_the_tail(error: AwsError) -> None:
 
 def test_after_a_long_sleep_of_the_machine_nothing_is_missing() -> None:
     """A laptop lid closed for two hours: the next poll reads on from where the last one was."""
-    fake = FakeLogs(Clock(), page=10_000)
+    fake = FakeLogs(Time(), page=10_000)
     for n in range(100):
         fake.put(WORKER, n * 100_000, f"line {n}")
     naps = iter([7_200.0])
@@ -205,7 +213,7 @@ def test_after_a_long_sleep_of_the_machine_nothing_is_missing() -> None:
     seen = []
     with pytest.raises(Over):
         for event in logs.follow(
-            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, sleep=sleep
+            cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, clock=Clock(sleep=sleep)
         ):
             seen.append(event.message)
 

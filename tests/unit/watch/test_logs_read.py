@@ -10,7 +10,7 @@ import pytest
 
 from rtp.errors import AwsError, UsageError
 from rtp.ops.telemetry import logs
-from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, Clock, FakeLogs
+from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, FakeLogs, Time
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -25,7 +25,7 @@ def rtp_line(**fields: Any) -> str:
 
 
 def test_both_functions_come_as_one_stream_in_time_order() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     for n in range(20):
         fake.put(PROCESSOR if n % 3 else WORKER, n * 10, f"line {n}")
 
@@ -39,7 +39,7 @@ def test_both_functions_come_as_one_stream_in_time_order() -> None:
 def test_a_service_that_cuts_pages_without_a_token_is_read_to_the_end(with_ids: bool) -> None:
     from rtp.aws import logs as aws_logs
 
-    fake = FakeLogs(Clock(START + 60_000), page=7, tokens=False, with_ids=with_ids)
+    fake = FakeLogs(Time(START + 60_000), page=7, tokens=False, with_ids=with_ids)
     for n in range(50):
         fake.put(WORKER, n // 5, f"line {n}" if n % 2 else "the same")
 
@@ -51,7 +51,7 @@ def test_a_service_that_cuts_pages_without_a_token_is_read_to_the_end(with_ids: 
 
 
 def test_reading_is_lazy() -> None:
-    fake = FakeLogs(Clock(START + 60_000), page=10)
+    fake = FakeLogs(Time(START + 60_000), page=10)
     for n in range(10_000):
         fake.put(WORKER, n, f"line {n}")
 
@@ -62,7 +62,7 @@ def test_reading_is_lazy() -> None:
 
 
 def test_only_the_asked_function_is_read() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     fake.put(PROCESSOR, 0, "one")
     fake.put(WORKER, 1, "two")
 
@@ -73,7 +73,7 @@ def test_only_the_asked_function_is_read() -> None:
 
 
 def test_until_is_the_end() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     for n in range(5):
         fake.put(WORKER, n, f"line {n}")
 
@@ -95,7 +95,7 @@ def test_until_is_the_end() -> None:
     ],
 )
 def test_every_filter_that_is_given_holds(query: dict[str, Any], wanted: list[str]) -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     fake.put(WORKER, 0, rtp_line(event_id="evt-1", message="about evt-1"))
     fake.put(WORKER, 1, rtp_line(event_id="evt-10", message="about another"))
     fake.put(WORKER, 2, rtp_line(level="WARNING", message="careful", trace_id="1-68000000-aaaaaaaaaaaaaaaaaaaaaaaa"))
@@ -106,7 +106,7 @@ def test_every_filter_that_is_given_holds(query: dict[str, Any], wanted: list[st
 
 
 def test_an_id_that_json_may_write_in_several_ways_is_not_left_to_the_service() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     fake.put(WORKER, 0, rtp_line(event_id='naïve "id"', message="found"))
 
     assert [e.message for e in read(fake, id='naïve "id"')] == ["found"]
@@ -115,7 +115,7 @@ def test_an_id_that_json_may_write_in_several_ways_is_not_left_to_the_service() 
 
 def test_a_print_belongs_to_the_request_it_was_written_in() -> None:
     request = "11111111-2222-3333-4444-555555555555"
-    fake = FakeLogs(Clock(START + 60_000), page=100)
+    fake = FakeLogs(Time(START + 60_000), page=100)
     fake.put(WORKER, 0, "print before", stream="a")
     fake.put(WORKER, 1, f"START RequestId: {request} Version: $LATEST", stream="a")
     fake.put(WORKER, 2, "print within", stream="a")
@@ -132,7 +132,7 @@ def test_a_print_belongs_to_the_request_it_was_written_in() -> None:
 
 
 def test_a_group_that_does_not_exist_has_no_lines() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     del fake.groups[WORKER]
     fake.put(PROCESSOR, 0, "here")
 
@@ -140,7 +140,7 @@ def test_a_group_that_does_not_exist_has_no_lines() -> None:
 
 
 def test_any_other_refusal_ends_the_reading() -> None:
-    fake = FakeLogs(Clock(START + 60_000))
+    fake = FakeLogs(Time(START + 60_000))
     fake.failures = [AwsError("no", code="access-denied")] * 2
 
     with pytest.raises(AwsError, match="no"):
@@ -148,7 +148,7 @@ def test_any_other_refusal_ends_the_reading() -> None:
 
 
 def test_a_bad_expression_or_level_is_told_before_anything_is_read() -> None:
-    fake = FakeLogs(Clock())
+    fake = FakeLogs(Time())
 
     with pytest.raises(UsageError, match="--grep"):
         logs.read(cast("Aws", fake), OUTPUTS, logs.LogQuery(since=0, grep="("))

@@ -10,6 +10,7 @@ import pytest
 
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.telemetry import traces
+from rtp.ops.work.clock import Clock
 from rtp.text import json_values
 from tests.unit.watch import documents as d
 
@@ -159,7 +160,7 @@ def test_following_tells_each_trace_once_when_it_is_complete_through_throttling(
     query = traces.TraceQuery(since=d.START_MS, until=NOW)
     with pytest.raises(Over):
         for s in traces.follow(
-            cast("Aws", fake), "shop-dev", query, notify=told.append, now=lambda: clock[0], sleep=sleep
+            cast("Aws", fake), "shop-dev", query, notify=told.append, now=lambda: clock[0], clock=Clock(sleep=sleep)
         ):
             seen.append(s.id)
 

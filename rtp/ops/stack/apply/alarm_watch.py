@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import alarms
 from rtp.contract import ROLLBACK_ALARMS, partition
 from rtp.ops.stack.steps import Tick
+from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.polling import every
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     from rtp.aws import Aws
     from rtp.contract import Names
+    from rtp.ops.work.clock import Clock
 
 
 def quiet(aws: Aws, names: Names) -> tuple[tuple[alarms.Alarm, ...], tuple[str, ...]]:
@@ -35,22 +37,19 @@ def poll(
     seconds: float,
     *,
     since_ms: int,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM,
 ) -> Generator[Tick, None, alarms.Alarm | None]:
     """Poll for `seconds`. Yields a tick after each poll; stops when an alarm fires, and returns it.
 
     since_ms: an alarm that fired after this has fired, even where it is OK again.
     """
-    deadline = clock() + seconds
     since_ms -= since_ms % 1000  # an engine gives these times in whole seconds
     names = [a.name for a in watched]
-    while (left := deadline - clock()) > 0:
+    for left in every(0.5 if aws.local else 10.0, timeout_s=seconds, clock=clock):
         for alarm in alarms.alarms(aws, names):
             if (fired := _as_fired(aws, alarm, since_ms)) is not None:
                 return fired
         yield Tick(0, 0, round(seconds - left, 2))
-        sleep(min(left, 0.5 if aws.local else 10.0))
     return None
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import functions, stacks, updates
+from rtp.aws import functions, stacks
 from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE
 from rtp.errors import AwsError, RefusedError
 from rtp.ops.stack.apply import publish
+from rtp.ops.stack.code import update
 from rtp.ops.stack.compare.changes import is_guarded
 from rtp.ops.stack.steps import Warn
 
@@ -68,9 +69,9 @@ def replace_before_rollback(target: Target, stack: Stack, built: Assembly) -> It
     aws, name = target.aws, target.environment.names.emptier
     if not _of_stack(target, stack) or functions.handler(aws, name) in (None, EMPTIER_HANDLER):
         return
-    updates.update_code(aws, name, publish.code_of(built, target.environment.names.processor))
+    update.code(aws, name, publish.code_of(built, target.environment.names.processor))
     # The old handler is not in that code: from here on the function deletes nothing.
-    updates.update_handler(aws, name, EMPTIER_HANDLER)
+    update.handler(aws, name, EMPTIER_HANDLER)
     yield Warn(f"{name} was deployed by an older rtp; it has new code, so that the rollback empties no bucket.")
 
 

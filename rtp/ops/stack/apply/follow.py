@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
 from rtp.aws.states import GONE, StackState
+from rtp.ops.work.clock import SYSTEM, Backoff, Clock
+from rtp.ops.work.polling import every
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Event
@@ -50,7 +51,7 @@ class Follower:
     aws: Aws
     stack_id: str
     expected: frozenset[str] = frozenset()
-    sleep: Callable[[float], None] = time.sleep
+    clock: Clock = SYSTEM
     _state: StackState = _RUNNING
     _reason: str = ""
     _failures: list[Event] = field(default_factory=list)
@@ -79,8 +80,7 @@ class Follower:
 
     def events(self) -> Iterator[Event | None]:
         """Events as they happen, oldest first, until the operation has ended; None after a poll without a new one."""
-        pauses = self._pauses()
-        while self._state.busy:
+        for _ in every(self._pauses(), clock=self.clock):
             new = stacks.events_since(self.aws, self.stack_id, self._seen)
             for event in new:
                 if self._count(event):
@@ -89,13 +89,12 @@ class Follower:
                 yield None
             if self._state.failed and not self._settled():
                 self._state = _RUNNING
-            if self._state.busy:
-                self.sleep(next(pauses))
+            if not self._state.busy:
+                return
 
     def joined(self) -> Iterator[Event | None]:
         """As `events`, for an operation that runs already and may have ended."""
-        pauses = self._pauses()
-        while True:
+        for _ in every(self._pauses(), clock=self.clock):
             stack = stacks.describe(self.aws, self.stack_id)
             state = stack.state if stack else GONE
             for event in stacks.events_since(self.aws, self.stack_id, self._seen):
@@ -105,18 +104,14 @@ class Follower:
                 self._state = state
                 return
             yield None
-            self.sleep(next(pauses))
 
     def _settled(self) -> bool:
         """Whether a failed stack stays as it is; a rollback may be about to begin."""
         stack = stacks.describe(self.aws, self.stack_id)
         return stack is None or stack.state == self._state
 
-    def _pauses(self) -> Iterator[float]:
-        pause, most = (0.03, 0.5) if self.aws.local else (1.0, 3.0)
-        while True:
-            yield pause
-            pause = min(pause * 1.3, most)
+    def _pauses(self) -> Backoff:
+        return Backoff(0.03, 0.5, factor=1.3) if self.aws.local else Backoff(1.0, 3.0, factor=1.3)
 
     def _count(self, event: Event) -> bool:
         """Count it, and say whether to report it: an emulator also emits updates of resources that did not change."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets, resource_types
 from rtp.errors import AwsError, RtpError
 from rtp.ops.stack.build import cdk
+from rtp.ops.work.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,13 +106,13 @@ def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> Ch
     if earlier is not None:
         changesets.delete(aws, earlier)
     changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
-    while True:
-        change_set = changesets.describe(aws, stack, CHANGE_SET)
-        if change_set is None:
-            raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
-        if not change_set.pending:
-            break
-        time.sleep(0.05 if aws.local else 1.0)
+    change_set = poll(
+        lambda: changesets.describe(aws, stack, CHANGE_SET),
+        lambda found: found is None or not found.pending,
+        0.05 if aws.local else 1.0,
+    )
+    if change_set is None:
+        raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
     if change_set.failed and not change_set.empty:
         raise RtpError(f"CloudFormation cannot change {stack}: {change_set.reason}", code="change-set")
     return change_set

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from rtp.contract import Output
@@ -10,6 +10,8 @@ from rtp.errors import RtpError
 from rtp.ops.events import outcome, payload, send
 from rtp.ops.events.send import SendRequest
 from rtp.ops.stack.steps import Smoke
+from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.polling import poll
 from rtp.ops.work.pool import Stop
 from rtp.runtime.event import Identity
 from rtp.text import suggest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.ops.events.sent import Sent
+    from rtp.ops.work.clock import Clock
 
 TYPE = "rtp.smoke"
 _TIMEOUT_S = 60.0
@@ -44,14 +47,9 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
     return Smoke(sent.id, status, sent.latency_ms)
 
 
-def known(ask: Callable[[], Sent], sleep: Callable[[float], None] = time.sleep) -> Sent:
+def known(ask: Callable[[], Sent], clock: Clock = SYSTEM) -> Sent:
     """The answer to an event, asked again while the gateway does not know its new key or stage, which takes seconds."""
-    for _ in range(_TRIES - 1):
-        sent = ask()
-        if sent.http_status not in (403, 404):
-            return sent
-        sleep(_PAUSE_S)
-    return ask()
+    return poll(ask, lambda sent: sent.http_status not in (403, 404), repeat(_PAUSE_S, _TRIES - 1), clock=clock)
 
 
 def _asker(aws: Aws, outputs: dict[str, str]) -> Callable[[], Sent]:

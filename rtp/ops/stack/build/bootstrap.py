@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
 from rtp.ops.stack.build import cdk
+from rtp.ops.work.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,9 +107,4 @@ def template() -> Path:
 
 
 def _settled(aws: Aws, done: Callable[[Stack | None], bool]) -> Stack | None:
-    deadline = time.monotonic() + _TIMEOUT_S
-    while True:
-        stack = stacks.describe(aws, STACK)
-        if done(stack) or time.monotonic() > deadline:
-            return stack
-        time.sleep(0.05)
+    return poll(lambda: stacks.describe(aws, STACK), done, 0.05, timeout_s=_TIMEOUT_S)

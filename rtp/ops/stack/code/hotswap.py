@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import functions, resource_types, updates
 from rtp.errors import AwsError, NotFoundError
+from rtp.ops.stack.code import update
 from rtp.ops.stack.steps import Warn
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -81,8 +82,7 @@ def swap(target: Target, archive: Path) -> None:
     """Have both functions run the code of this zip from now on."""
     names = _names(target)
     target.aws.connect("lambda")
-    with ThreadPoolExecutor(len(names)) as pool:
-        list(pool.map(lambda name: updates.update_code(target.aws, name, archive), names))
+    list(pool.map(lambda name: update.code(target.aws, name, archive), names, threads=len(names)))
 
 
 def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
@@ -93,11 +93,12 @@ def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
     aws, paths = target.aws, target.paths
     expected = _expected(built.template, _names(target))
     aws.connect("lambda")
-    with ThreadPoolExecutor(max(1, len(expected))) as pool:
-        for warnings in pool.map(
-            lambda item: _repaired(aws, built, paths.get(item[0], item[0]), item[1]), expected.items()
-        ):
-            yield from (Warn(w) for w in warnings)
+
+    def repair(logical_id: str) -> list[str]:
+        return _repaired(aws, built, paths.get(logical_id, logical_id), expected[logical_id])
+
+    for warnings in pool.map(repair, expected, threads=len(expected)):
+        yield from (Warn(w) for w in warnings)
 
 
 def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
@@ -112,7 +113,7 @@ def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
             return
         raise
     for source in still:
-        updates.switch_event_source(aws, source.id, on=True)
+        update.event_source(aws, source.id, on=True)
     if still:
         yield Warn("The worker's event source stood still (a killed destroy, or a change by hand); it runs again.")
 
@@ -129,11 +130,11 @@ def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> l
     said = []
     archive = _other_code(found, built, wanted)
     if archive is not None:
-        updates.update_code(aws, name, archive)
+        update.code(aws, name, archive)
         said.append(f"{path} ran other code than was deployed (a hotswap, or a change by hand); it is put back.")
     limits = _limits(wanted)
     if (found.timeout_s, found.memory_mb) != limits:
-        updates.update_limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
+        update.limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
         said.append(f"Timeout or memory of {path} had been changed by hand; they are put back.")
     return said
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import resource_types, stacks, updates
+from rtp.aws import resource_types, stacks
 from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, RtpError
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.access.question import Question
 from rtp.ops.stack.apply import execute
 from rtp.ops.stack.build import assembly
+from rtp.ops.stack.code import update
 from rtp.ops.stack.operation import Target
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 from rtp.ops.stack.teardown import inventory, proof, retain
@@ -143,7 +144,7 @@ def _switch(aws: Aws, sources: list[str], operation: Operation, *, on: bool) -> 
     """Enable or disable the event sources. They count as off until they are enabled for certain."""
     operation.event_source_off = True
     for source in sources:
-        updates.switch_event_source(aws, source, on=on)
+        update.event_source(aws, source, on=on)
     operation.event_source_off = not on
 
 

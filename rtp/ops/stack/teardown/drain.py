@@ -6,7 +6,6 @@ sent any more, and that a queue is empty when they have been 0 for several minut
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +17,8 @@ from rtp.ops.stack.steps import Drained, Phase, Waiting
 from rtp.ops.stack.teardown import accounting
 from rtp.ops.stack.teardown.accounting import Account, Dead
 from rtp.ops.stack.teardown.intake import Observation
+from rtp.ops.work.clock import SYSTEM, Clock
+from rtp.ops.work.polling import every
 from rtp.text import times
 from rtp.text.elements import many
 
@@ -69,8 +70,7 @@ class Drain:
     switch: Switch
     timeout_s: float = TIMEOUT_S
     pace: Pace | None = None
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    clock: Clock = SYSTEM
     now_ms: Callable[[], int] = times.now_ms
     _began: float = 0.0
     _closed: float = 0.0
@@ -81,13 +81,13 @@ class Drain:
 
         Raises WaitTimeoutError when that is not reached in time, RtpError when an event has no record.
         """
-        self._began = self.clock()
+        self._began = self.clock.monotonic()
         pace = self._pace
         before = self._dead()
         yield Phase("closing the intake")
         yield from self.intake.close()
-        yield from self.intake.observe(pace.closing, sleep=self.sleep, clock=self.clock)
-        self._closed = self.clock()
+        yield from self.intake.observe(pace.closing, clock=self.clock)
+        self._closed = self.clock.monotonic()
         if Output.KEY_ARN in self.outputs:
             yield from hotswap.ensure_enabled(self.aws, queue_arn(self.outputs, self.names.queue))
         while True:
@@ -112,8 +112,8 @@ class Drain:
     def _calm(self, pace: Pace) -> Iterator[Step]:
         """Until the counts have been 0 for long enough, and no request from before the closing can be under way."""
         request_s = self._request_s()
-        while True:
-            depth, now = queues.depth(self.aws, self._queue), self.clock()
+        for _ in every(pace.poll_s, clock=self.clock):
+            depth, now = queues.depth(self.aws, self._queue), self.clock.monotonic()
             if depth.total:
                 self._empty = None
                 said = f"the queue holds {_described(depth)}"
@@ -126,7 +126,6 @@ class Drain:
                 said = f"the queue is empty; it has to stay so for another {left:.0f} s"
             self._in_time(said)
             yield Waiting(said)
-            self.sleep(pace.poll_s)
 
     def _account(self, pace: Pace, before: Dead) -> Generator[Step, None, Account | None]:
         """With the event source disabled: the account of all events; None when there is a message after all."""
@@ -154,7 +153,7 @@ class Drain:
             said = f"{many(len(account.unfinished), 'event')} without an end yet: {_some(account.unfinished)}"
             self._in_time(said)
             yield Waiting(said)
-            self.sleep(pace.poll_s)
+            self.clock.sleep(pace.poll_s)
 
     def _give_back(self, found: list[Message]) -> None:
         """Let the worker have these messages. One whose last attempt was this look gets into the queue anew."""
@@ -181,7 +180,7 @@ class Drain:
             return Dead()
 
     def _in_time(self, said: str) -> None:
-        took = self.clock() - self._began
+        took = self.clock.monotonic() - self._began
         if took > self.timeout_s:
             raise WaitTimeoutError(
                 f"The queue is not drained after {took:.0f} s: {said}. Nothing was deleted.",
@@ -189,7 +188,7 @@ class Drain:
             )
 
     def _drained(self, account: Account) -> Drained:
-        now = self.clock()
+        now = self.clock.monotonic()
         return Drained(
             accepted=account.accepted,
             received=account.received,

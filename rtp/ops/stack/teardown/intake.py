@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from rtp.ops.access.lock import user
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.stack.operation import IntakeState
 from rtp.ops.stack.steps import Warn
+from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.api import Answer
+    from rtp.ops.work.clock import Clock
     from rtp.settings import Settings
 
 PROBE = b"{}"  # no event: while the API is open it is answered 400, and nothing is queued
@@ -95,8 +96,7 @@ class Intake:
         wanted: Observation,
         *,
         ask: Callable[[], Answer] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = SYSTEM,
     ) -> Iterator[Warn]:
         """Return once the API refuses everything: a change of a stage takes API Gateway some seconds to apply.
 
@@ -106,15 +106,15 @@ class Intake:
         if self.state is not IntakeState.CLOSED:
             return
         ask = ask or self._ask
-        began, refused, seen = clock(), 0, ""
-        while refused < wanted.times and clock() - began < wanted.within_s:
+        began, refused, seen = clock.monotonic(), 0, ""
+        while refused < wanted.times and clock.monotonic() - began < wanted.within_s:
             verdict = _verdict(ask)
             refused = refused + 1 if verdict == "refused" else 0
             seen = verdict
-            sleep(wanted.pause_s)
+            clock.sleep(wanted.pause_s)
         if refused >= wanted.times:
             return
-        waited = f"{clock() - began:.0f} s after its throttle was set to 0"
+        waited = f"{clock.monotonic() - began:.0f} s after its throttle was set to 0"
         if seen == "taken":
             raise WaitTimeoutError(
                 f"The API still takes requests {waited}; nothing was deleted.", hint="Repeat the command."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from rtp.aws.resource_types import BUCKET, KEY, QUEUE, TABLE
 from rtp.errors import AwsError
 from rtp.ops.stack.build.bootstrap import STACK as BOOTSTRAP
 from rtp.ops.stack.compare.changes import KEEPS
+from rtp.ops.work import pool
 from rtp.text.elements import many
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Ite
     """Everything that can hold something, with what it does hold as the note."""
     found = [r for r in resources if resource_types.of(r.resource_type).holds_data]
     connect(aws)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        notes = list(pool.map(lambda r: _holds(aws, r), found))
+    notes = pool.map(lambda r: _holds(aws, r), found, threads=_THREADS)
     items = []
     for resource, note in zip(found, notes, strict=True):
         is_url = resource.resource_type == QUEUE

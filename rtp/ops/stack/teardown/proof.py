@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from rtp.contract import MANAGED_BY, Tag, partition
 from rtp.errors import AwsError
 from rtp.ops.access import ownership
 from rtp.ops.stack.teardown.inventory import Item, bootstrap, connect
+from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +61,7 @@ def prove(
     """Ask every resource's own service, and search by name and tag. Log groups that came back are deleted."""
     aws, environment = target.aws, target.environment
     connect(aws)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        states = list(pool.map(lambda r: services.lookup(aws, r.resource_type, r.physical_id), resources))
+    states = list(pool.map(lambda r: services.lookup(aws, r.resource_type, r.physical_id), resources, threads=_THREADS))
     left, gone = [], 0
     back: list[str] = []  # log groups that a function's last lines have made anew
     for resource, state in zip(resources, states, strict=True):
