@@ -39,18 +39,19 @@ def demo() -> None:
     with _stage() as folder:
         op.prepare(folder)
         for number, step in enumerate(op.STORY, 1):
-            out.say("", line(strong(f"{number}/{len(op.STORY)}  {step.told}")))
+            out.say("", line(strong(f"{number}/{len(op.STORY)}  {step.title}")))
             if step.edit:
-                _edit(out, folder, step)
+                step.edit(folder)
+                out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.FIX)))
             _play(out, folder, step)
-    out.say("", line(good("done "), dim(f"in {span((time.monotonic() - began) * 1000)}; nothing is left behind")))
+    out.say("", line(good("done "), dim(f"in {span((time.monotonic() - began) * 1000)}; everything is deleted")))
 
 
 def _play(out: Output, folder: Path, step: op.Step) -> None:
     typed = suggest.command("rtp", *step.command)
     if typed:
         out.say(line(dim("$ "), command(typed)))
-    # The commands themselves, as a person would type them: what is shown is what there is.
+    # The CLI itself runs, so that the demo shows what an operator would see.
     code = _run([sys.executable, "-m", "rtp", *step.command], folder)
     if code in (ExitCode.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
@@ -60,38 +61,32 @@ def _play(out: Output, folder: Path, step: op.Step) -> None:
 
 
 def _run(argv: list[str], folder: Path) -> int:
-    """Run a command to its end. A signal meanwhile is acted on once the command has ended, so that none is orphaned."""
-    got: list[int] = []
+    """Run a command to its end. A signal meanwhile takes effect after it, so that no process is orphaned."""
+    received: list[int] = []
     children: list[subprocess.Popen[bytes]] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        got.append(number)
-        if number == signal.SIGTERM:  # a terminal's Ctrl-C reaches the command by itself
+        received.append(number)
+        if number == signal.SIGTERM:  # Ctrl-C on a terminal reaches the command too
             for child in children:
                 child.terminate()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the command takes it up once Python is up
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the command unblocks it once Python runs
         with subprocess.Popen(argv, cwd=folder, env=_environment()) as child:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             children.append(child)
-            if signal.SIGTERM in got:  # it came before the child was known
+            if signal.SIGTERM in received:  # before `note` could reach the child
                 child.terminate()
             code = child.wait()
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for number, handler in before.items():
             signal.signal(number, handler)
-    if got:
-        signal.raise_signal(got[0])
+    if received:
+        signal.raise_signal(received[0])
     return code
-
-
-def _edit(out: Output, folder: Path, step: op.Step) -> None:
-    assert step.edit is not None  # noqa: S101 - the caller asked
-    step.edit(folder)
-    out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.FIX)))
 
 
 def _environment() -> dict[str, str]:
@@ -100,7 +95,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def _stage() -> Iterator[Path]:
-    """A folder with an engine of its own; both are gone afterwards, whatever happened."""
+    """A temporary folder with an engine; both are removed at the end, whatever happened."""
     folder = Path(tempfile.mkdtemp(prefix="rtp-demo-"))
     try:
         yield folder

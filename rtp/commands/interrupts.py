@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to end well: the first lets what is under way finish, the second does not."""
+"""Ctrl-C and SIGTERM as requests to end: the first lets running requests finish, the second ends at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Notify = Callable[[str], None]
 
 @dataclass(slots=True)
 class Interruption:
-    """Whether and how the operator broke in. stop: to be handed to the operation."""
+    """Whether the operator interrupted, and by which signal. stop: for the operation, which ends by it."""
 
     stop: Stop
     exit_code: ExitCode = ExitCode.OK
@@ -31,7 +31,7 @@ class Interruption:
 
 @contextmanager
 def graceful(notify: Notify = lambda _: None) -> Iterator[Interruption]:
-    """Within it no signal raises an exception, so nothing is left out of what the command reports afterwards."""
+    """Set `stop` on a signal instead of raising, so that the command can still report the whole result."""
     state = Interruption(Stop())
 
     def handle(number: int, _frame: FrameType | None) -> None:
@@ -40,11 +40,11 @@ def graceful(notify: Notify = lambda _: None) -> Iterator[Interruption]:
             return
         state.exit_code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
         state.stop.drain.set()
-        notify("ending; what is under way is finished first (again: at once)")
+        notify("ending after the running requests; interrupt again to end at once")
 
-    # A shell has what it runs in the background ignore Ctrl-C; that stays so.
-    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heard}
+    # A shell makes background processes ignore Ctrl-C, which stays so.
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in handled}
     try:
         yield state
     finally:

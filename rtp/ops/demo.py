@@ -1,4 +1,4 @@
-"""The story that `rtp demo` tells: a project with a bug, the events that meet it, and the fix."""
+"""The steps of `rtp demo`: a project with a bug, events that fail because of it, and the fix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ project = "demo"
 path = "processors.py"
 
 [env.local]
-max_receive_count = 2                  # an impatient pipeline: dead after two attempts
+max_receive_count = 2                  # an event is dead after two attempts
 """
 
 BUGGY = """\
@@ -39,12 +39,12 @@ POISON_ID = "order-1004"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing told and done. `command` is what follows `rtp`; `edit` changes the folder before it.
+    """A step: its title, then a command. command: what follows `rtp`; edit: changes the folder before it.
 
-    expect: exit codes with which the story goes on.
+    expect: exit codes with which the demo continues.
     """
 
-    told: str
+    title: str
     command: tuple[str, ...]
     edit: Callable[[Path], None] | None = None
     expect: tuple[int, ...] = (ExitCode.OK,)
@@ -54,25 +54,29 @@ STORY = (
     Step("A pipeline, with a processor that turns an order's total into cents.", ("deploy", "--yes")),
     Step("Two orders through the API: the answer comes with the result.", ("send", "orders.json")),
     Step(
-        "One more through the queue; --wait follows it to the end.", ("send", "order.json", "--via", "events", "--wait")
+        "One through the queue; --wait waits until it is processed.",
+        ("send", "order.json", "--via", "events", "--wait"),
     ),
     Step(
-        'And a bad one: its total is the text "12.50". It is accepted, fails twice, and dies.',
+        'An order whose total is the text "12.50". It is accepted, fails twice, and is dead.',
         ("send", "poison.json", "--via", "events", "--wait"),
         expect=(ExitCode.FAILED,),
     ),
-    Step("What both functions said.", ("logs", "--since", "5m", "--level", "info")),
-    Step("Where the time of one event went.", ("traces", "show", GOOD_IDS[2])),
-    Step("Is the pipeline well? Exit code 1 says no.", ("status", "--check"), expect=(ExitCode.OK, ExitCode.FAILED)),
-    Step("What is in the dead-letter queue, and why. Looking consumes nothing.", ("dlq", "inspect")),
+    Step("The logs of both functions.", ("logs", "--since", "5m", "--level", "info")),
+    Step("The trace of one event.", ("traces", "show", GOOD_IDS[2])),
+    Step("Is the pipeline healthy? Exit code 1: no.", ("status", "--check"), expect=(ExitCode.OK, ExitCode.FAILED)),
+    Step("The dead-letter queue's messages, and why they failed. Inspecting consumes nothing.", ("dlq", "inspect")),
     Step(
-        "The fix: the processor takes text too. Only the code changes, so the deploy is short.",
+        "The fix: the processor accepts text too. Only the code changes, so the deploy is short.",
         ("deploy", "--yes"),
         edit=lambda folder: fix(folder),
     ),
-    Step("The dead message goes back to the queue.", ("dlq", "redrive", "--all", "--yes", "--wait")),
-    Step("The whole story of that event.", ("show", POISON_ID)),
-    Step("And everything goes away again.", ("destroy", "--yes")),
+    Step(
+        "Move the message back to the queue.",
+        ("dlq", "redrive", "--all", "--yes", "--wait"),
+    ),
+    Step("All that is known of that event.", ("show", POISON_ID)),
+    Step("Delete everything.", ("destroy", "--yes")),
 )
 
 
@@ -95,7 +99,7 @@ def prepare(folder: Path) -> None:
 
 
 def fix(folder: Path) -> None:
-    """Make the processor take text too."""
+    """Make the processor accept text too."""
     path = folder / "processors.py"
     source = path.read_text(encoding="utf-8")
     path.write_text("from decimal import Decimal\n\n" + source.replace(BUG, FIX), encoding="utf-8")

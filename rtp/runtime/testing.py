@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class Result:
     """The outcome of an event: its result and emitted events, or the error if it was refused or failed.
 
     outcome: processed, invalid (400), rejected (422, or the dead-letter queue), failed (it would be retried).
@@ -62,27 +62,27 @@ def run(
     timestamp: int | None = None,
     attempt: int = 1,
     registry: Registry = REGISTRY,
-) -> Ran:
+) -> Result:
     """Run one event through the same checks and the same processor as in Lambda."""
-    return run_value(_payload(type, data, id, timestamp), attempt=attempt, registry=registry)
+    return run_event(_payload(type, data, id, timestamp), attempt=attempt, registry=registry)
 
 
-def run_value(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) -> Ran:
+def run_event(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) -> Result:
     """Run a whole event, as a dict or JSON text, like `run`. A missing id or timestamp is generated."""
     try:
         reading = _read(value, registry)
     except JsonError as error:
-        return Ran("invalid", error=error, problems=error.problems)
+        return Result("invalid", error=error, problems=error.problems)
     if reading.invalid is not None:
-        return Ran(judge(reading.invalid).kind, error=reading.invalid, problems=reading.invalid.problems)
+        return Result(judge(reading.invalid).kind, error=reading.invalid, problems=reading.invalid.problems)
     event = replace(reading.event, attempt=attempt)
     if reading.processor is None:
-        return Ran(judge(None).kind, event)
+        return Result(judge(None).kind, event)
     try:
         answer = _call(reading.processor, replace(event, data=reading.data, emitted=[]))
     except Exception as error:
-        return Ran(judge(error).kind, event, reading.processor, error=error)
-    return Ran(judge(None).kind, event, reading.processor, answer.result, answer.emitted)
+        return Result(judge(error).kind, event, reading.processor, error=error)
+    return Result(judge(None).kind, event, reading.processor, answer.result, answer.emitted)
 
 
 def _call(processor: Processor, event: Event) -> Answer:

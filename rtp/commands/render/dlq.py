@@ -61,19 +61,19 @@ def purge_step(step: Deleted) -> Line:
     return line(f"{step.count:,} deleted")
 
 
-def inspection(found: Inspection) -> list[Element]:
+def inspection(result: Inspection) -> list[Element]:
     """Counts by cause, then the messages; a single message with its body."""
-    messages = found.messages
+    messages = result.messages
     if not messages:
-        state = "is empty" if not found.depth else f"has about {many(found.depth, 'message')}, none of which match"
-        return [line(name(found.queue), f" {state}")]
+        state = "is empty" if not result.depth else f"has about {many(result.depth, 'message')}, none of which match"
+        return [line(name(result.queue), f" {state}")]
     oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in messages))
-    part = f"{len(messages):,} of " if len(messages) != found.depth else ""
-    count = f"{part}about {many(found.depth, 'message')}, the oldest from {oldest} ago"
-    elements: list[Element] = [line(name(found.queue), f"  {count}")]
+    part = f"{len(messages):,} of " if len(messages) != result.depth else ""
+    count = f"{part}about {many(result.depth, 'message')}, the oldest from {oldest} ago"
+    elements: list[Element] = [line(name(result.queue), f"  {count}")]
     if len(messages) == 1:
         return elements + _whole(messages[0])
-    causes = [(group.count, group.error) for group in found.groups]
+    causes = [(group.count, group.error) for group in result.groups]
     elements += [Heading("Why"), Table((Column("COUNT", right=True), Column("ERROR", fold=True)), causes)]
     elements += [Heading("Messages"), dlq_messages(messages[:_ROWS])]
     if len(messages) > _ROWS:

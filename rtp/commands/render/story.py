@@ -1,4 +1,4 @@
-"""How the story of an event looks on a terminal: what became of it first, then how. Pure."""
+"""Render all that is known of an event: first its state, then how it got there."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ _OUTCOME = {"processed": Style.GOOD, "failed": Style.WARN, "rejected": Style.BAD
 _CHARACTERS = 4000  # of data or a result
 
 
-def story(found: Story, *, width: int, block: str = "█", stack: str = "") -> list[Element]:
-    """The whole story."""
-    elements = _head(found)
-    record = found.record
+def story(event: Story, *, width: int, block: str = "█", stack: str = "") -> list[Element]:
+    """The record, its data and attempts, the newest trace with log lines, and the next step."""
+    elements = _head(event)
+    record = event.record
     if record is not None:
         elements += _values(record)
-        if found.attempts:
-            elements += [Heading("Attempts"), _attempts(found)]
-    if found.dlq_message is not None and record is None:
-        elements += [Heading("Body"), Block(_cut(found.dlq_message.body), indent=2)]
-    elements += _how(found, width, block, stack)
-    elements += [line(warn("not read: "), gap) for gap in found.gaps]
-    return elements + _next(found)
+        if event.attempts:
+            elements += [Heading("Attempts"), _attempts(event)]
+    if event.dlq_message is not None and record is None:
+        elements += [Heading("Body"), Block(_cut(event.dlq_message.body), indent=2)]
+    elements += _how(event, width, block, stack)
+    elements += [line(warn("not read: "), gap) for gap in event.gaps]
+    return elements + _next(event)
 
 
-def _head(found: Story) -> list[Element]:
-    record, dlq_message = found.record, found.dlq_message
+def _head(event: Story) -> list[Element]:
+    record, dlq_message = event.record, event.dlq_message
     if record is None:
         where = "no record; in the dead-letter queue" if dlq_message else "no record"
-        return [line(name(found.id), "  ", warn(where)), *_dlq_message(dlq_message)]
+        return [line(name(event.id), "  ", warn(where)), *_dlq_message(dlq_message)]
     status = str(record.get("status"))
     count = int(record.get("attempt_count", 0))
     elements: list[Element] = [
         line(
-            name(found.id),
+            name(event.id),
             f"  {record.get('type', '')}  ",
             Text(status, _STATUS.get(status, Style.PLAIN)),
             dim(f"  after {count} attempts" if count > 1 else ""),
@@ -73,15 +73,15 @@ def _head(found: Story) -> list[Element]:
     for label, key in (("accepted", "accepted_at"), ("processed", "processed_at")):
         if record.get(key):
             pairs.append((label, _moment(record[key])))
-    pairs += [(label, str(record[key])) for label, key in _PLAIN if record.get(key)]
+    pairs += [(label, str(record[key])) for label, key in _DETAILS if record.get(key)]
     elements.append(Fields(pairs, indent=2))
-    if len(found.records) > 1:
-        others = ", ".join(str(r["timestamp"]) for r in found.records[:-1])
-        elements.append(line(warn(f"{len(found.records) - 1} more events have this id"), f", at {others}", indent=2))
+    if len(event.records) > 1:
+        others = ", ".join(str(r["timestamp"]) for r in event.records[:-1])
+        elements.append(line(warn(f"{len(event.records) - 1} more events have this id"), f", at {others}", indent=2))
     return elements + _dlq_message(dlq_message)
 
 
-_PLAIN = (("came by", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
+_DETAILS = (("source", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
 
 
 def _dlq_message(dlq_message: DlqMessage | None) -> list[Element]:
@@ -104,7 +104,7 @@ def _values(record: dict[str, Any]) -> list[Element]:
     return elements
 
 
-def _attempts(found: Story) -> Table:
+def _attempts(event: Story) -> Table:
     rows = [
         (
             str(a.get("n", "")),
@@ -113,43 +113,42 @@ def _attempts(found: Story) -> Table:
             times.span(int(a["duration_ms"])) if a.get("duration_ms") is not None else None,
             cause(a.get("error")),
         )
-        for a in found.attempts
+        for a in event.attempts
     ]
     return Table(
         (Column("#", right=True), "AT", "OUTCOME", Column("TOOK", right=True), Column("ERROR", fold=True)), rows
     )
 
 
-def _how(found: Story, width: int, block: str, stack: str) -> list[Element]:
-    """The newest trace with its log lines in place, then the lines of other times."""
-    trace = found.trace
-    inside = [e for e in found.lines if trace is not None and e.trace_id in (None, trace.id)]
-    rest = [e for e in found.lines if e not in inside] if trace is not None else found.lines
+def _how(event: Story, width: int, block: str, stack: str) -> list[Element]:
+    """The newest trace with its log lines in place, then the other log lines."""
+    trace = event.trace
+    inside = [e for e in event.lines if trace is not None and e.trace_id in (None, trace.id)]
+    rest = [e for e in event.lines if e not in inside] if trace is not None else event.lines
     elements: list[Element] = []
     if trace is not None:
         drawn = waterfall(trace, inside, width=width, block=block, stack=stack)
-        elements += dropwhile(
-            lambda element: not isinstance(element, Heading), drawn
-        )  # who and when stands above already
+        # The head of the trace repeats the id and the time.
+        elements += dropwhile(lambda element: not isinstance(element, Heading), drawn)
     if rest:
         elements += [Heading("Earlier log lines" if trace is not None else "Log lines"), *_lines(rest, width)]
     return elements
 
 
-def _lines(events: list[LogEvent], width: int) -> list[Element]:
-    look = short(width)
-    return [element for event in events for element in look(event) or ()]
+def _lines(entries: list[LogEvent], width: int) -> list[Element]:
+    render = short(width)
+    return [element for entry in entries for element in render(entry) or ()]
 
 
-def _next(found: Story) -> list[Element]:
-    """What an operator would do now."""
-    status = (found.record or {}).get("status")
-    if found.dlq_message is not None:
-        step, why = suggest.command("rtp", "dlq", "redrive", id=found.id), "once the cause is fixed"
+def _next(event: Story) -> list[Element]:
+    """The command to run next."""
+    status = (event.record or {}).get("status")
+    if event.dlq_message is not None:
+        step, why = suggest.command("rtp", "dlq", "redrive", id=event.id), "once the cause is fixed"
     elif status in ("failed", "processing"):
-        step, why = suggest.command("rtp", "show", values=(found.id,)), "again: it is still being processed"
+        step, why = suggest.command("rtp", "show", values=(event.id,)), "again: it is still being processed"
     elif status == "dead":
-        step, why = suggest.command("rtp", "replay", id=found.id), "its message is not in the queue any more"
+        step, why = suggest.command("rtp", "replay", id=event.id), "its message is not in the queue any more"
     else:
         return []
     return ["", *next_step("next  ", step, why)] if step else []

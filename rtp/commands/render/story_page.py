@@ -1,4 +1,4 @@
-"""The story of an event as one HTML file that needs nothing else, every text escaped. Pure."""
+"""Render all that is known of an event as one self-contained HTML page, every text escaped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOMENTS = ("timestamp", "accepted_at", "processed_at")
 
 
 def page(story: Story) -> str:
-    """The file's text."""
+    """Make the page."""
     record = story.record or {}
     status = str(record.get("status") or ("in the dead-letter queue" if story.dlq_message else "no record"))
     about = f'<b class="{_STATUS.get(status, "warn")}">{text(status)}</b> · {text(str(record.get("type", "")))}'
@@ -83,7 +83,7 @@ def _attempt(attempt: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """A table under its head; without one, the first column names the second."""
+    """An HTML table. Without a head, the first column names the second."""
     first = "td" if head else "th"
     body = "".join(
         f"<tr><{first}>{text(row[0])}</{first}>{''.join(f'<td>{text(cell)}</td>' for cell in row[1:])}</tr>"

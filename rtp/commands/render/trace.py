@@ -1,4 +1,4 @@
-"""How a trace looks on a terminal: a waterfall with exceptions and log lines in place. Pure."""
+"""Render a trace as a waterfall with its exceptions and log lines."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 def waterfall(
     trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = ""
 ) -> list[Element]:
-    """The whole trace in `width` columns. block draws the bars; the stack's own names are shown without its name."""
-    found = rows(trace, logs)
-    known = {p.message for row in found for p in row.problems}
-    labels = [len(_label(row, stack)) for row in found if row.segment]
-    left = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
-    right = width - left - _TIME - 2
+    """Render a trace in `width` columns. block: character of the bars; stack: prefix to leave out of resource names."""
+    shown = rows(trace, logs)
+    raised = {p.message for row in shown for p in row.problems}
+    labels = [len(_label(row, stack)) for row in shown if row.segment]
+    label_width = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
+    bar_width = width - label_width - _TIME - 2
     elements: list[Element] = [*_head(trace), Heading("Waterfall")]
-    right = right if right >= 8 else 0
-    for row in found:
+    bar_width = bar_width if bar_width >= 8 else 0
+    for row in shown:
         if row.log is not None:
-            elements += _log(row.log, "  " * row.depth, known)
+            elements += _log(row.log, "  " * row.depth, raised)
         elif row.segment is not None:
-            elements += _segment(row, row.segment, _label(row, stack), trace, left, right, block)
+            elements += _segment(row, row.segment, _label(row, stack), trace, label_width, bar_width, block)
     if not trace.segments:
         elements.append(line(dim("no segments")))
     if not logs:
@@ -44,7 +44,7 @@ def waterfall(
 
 
 def outcome(*, fault: bool, error: bool, throttle: bool, partial: bool = False) -> Text:
-    """A trace's or segment's outcome in a word."""
+    """The outcome of a trace or segment in a word."""
     if throttle:
         return Text("throttle", Style.WARN)
     if fault:
@@ -65,14 +65,16 @@ def _head(trace: Trace) -> list[Element]:
     return elements
 
 
-def _segment(row: Row, segment: Segment, label: str, trace: Trace, left: int, right: int, block: str) -> list[Element]:
-    if len(label) > left - 1:
-        label = label[: left - 2] + "…"
+def _segment(
+    row: Row, segment: Segment, label: str, trace: Trace, label_width: int, bar_width: int, block: str
+) -> list[Element]:
+    if len(label) > label_width - 1:
+        label = label[: label_width - 2] + "…"
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
-    parts = [Text(label.ljust(left), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
+    parts = [Text(label.ljust(label_width), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
     parts.append(dim(took.rjust(_TIME) + "  "))
-    if right:
-        first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, right)
+    if bar_width:
+        first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, bar_width)
         parts.append(Text(" " * first + block * length, _style(segment, Style.NAME)))
     return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, "  " * (row.depth + 1)))]
 
@@ -110,12 +112,12 @@ def _problem(problem: Problem, indent: str) -> list[Element]:
     return elements + [line(dim(f"{indent}  {frame}")) for frame in inner]
 
 
-def _log(log: LogEvent, indent: str, known: set[str]) -> list[Element]:
+def _log(log: LogEvent, indent: str, raised: set[str]) -> list[Element]:
     if log.kind == "platform" and log.level == "INFO" and log.step != "report":
         return []
     clock = times.clock(log.when)
     first, *rest = message(log).split("\n")
-    # What a segment has raised stands there with its stack; the line about it need not tell it again.
-    stack = [] if log.message in known else frames(log)
+    # The segment that raised an exception shows its stack, so the log line does not repeat it.
+    stack = [] if log.message in raised else frames(log)
     below = [line(dim(f"{indent}  {row}")) for row in [*rest, *stack[-_FRAMES:]] if row.strip()]
     return [line(dim(f"{indent}· {clock} "), Text(first, _LOUD.get(log.level, Style.DIM))), *below]

@@ -1,4 +1,4 @@
-"""A trace as one HTML file that needs nothing else: no script, no network, every text escaped. Pure."""
+"""Render a trace as one self-contained HTML page: no script, no network, every text escaped."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _BAR = 1000  # units across
 
 
 def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
-    """The file's text."""
+    """Make the page."""
     how = "fault" if trace.fault else "error" if trace.error else "throttle" if trace.throttle else "ok"
     events = f" · event {text(', '.join(trace.event_ids[:20]))}" if trace.event_ids else ""
     about = f"{text(trace.start)} · {text(times.span(trace.duration_ms))} · {how}{events}"
@@ -62,7 +62,7 @@ def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
 
 
 def document(title: str, heading: str, about: str, body: str) -> str:
-    """A page of its own. about and body: HTML; title and heading: text."""
+    """Make a page. about and body: HTML; title and heading: text."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -143,14 +143,14 @@ def _problem(problem: Problem) -> str:
 
 
 def _log(log: LogEvent, depth: int) -> str:
-    said = log.message if not log.stack else f"{log.message}\n{log.stack}"
+    message = log.message if not log.stack else f"{log.message}\n{log.stack}"
     level = re.sub(r"\W", "", log.level)
     return (
         f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{text(log.timestamp[11:])}</span>'
-        f'<span>{text(log.level)}</span><span class="text">{text(said)}</span></div>'
+        f'<span>{text(log.level)}</span><span class="text">{text(message)}</span></div>'
     )
 
 
 def text(plain_text: str) -> str:
-    """Text as HTML; control characters, which browsers drop or obey, are shown as escapes."""
+    """Escape text for HTML. Control characters, which browsers drop or obey, are shown as escapes."""
     return escape(printable(plain_text, newlines=True))

@@ -1,8 +1,8 @@
-"""What a message in the dead-letter queue is: the event in it, and why it died. Pure, but for reading the records.
+"""Read DLQ messages: the event in each, and why it failed.
 
-Two kinds lie in one queue. The body of one is the event as it came: SQS moved it after its last attempt, or the worker
-put it there at once with the reason in `rtp_error_*`. The other is what Lambda leaves of an asynchronous call that
-failed for good: an envelope around the event, or the event with Lambda's own error attributes.
+A DLQ message has one of two forms. Either its body is the event itself: SQS moved it after the last attempt, or the
+worker moved it at once, with the reason in `rtp_error_*`. Or Lambda wrote it after the last attempt of an asynchronous
+invocation: an envelope around the event, or the event with Lambda's own error attributes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 Kind = Literal["queue", "async"]
 UNKNOWN = "no reason is recorded"
-SERVED = "processed since: a redrive takes the message away, and nothing runs twice"
+PROCESSED_SINCE = "processed since: a redrive removes this message and does not run the event again"
 _LAMBDA_ERROR = ("ErrorCode", "ErrorMessage")  # attributes of Lambda's own dead-letter messages
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an event died.
+    """Why an event failed.
 
     type: class of the exception; empty where no reason is recorded. message: its text.
     """
@@ -42,7 +42,7 @@ class Cause:
 
     @property
     def signature(self) -> str:
-        """The same for like failures: numbers, ids and quoted words are left out."""
+        """The error without numbers, ids and quoted words, which is the same for similar failures."""
         return errors.info(self.type, self.message).signature if self.type else self.message
 
 
@@ -79,7 +79,7 @@ class DlqMessage:
 
 
 def read(message: Message) -> DlqMessage:
-    """What the message itself says; an empty cause where it says nothing of why."""
+    """Read a message by itself. Its cause is empty where the message does not say it."""
     fallback = Identity(
         *wire.fallback_identity(
             message.text(wire.REQUEST_ID),
@@ -115,21 +115,21 @@ def read(message: Message) -> DlqMessage:
 
 
 def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DlqMessage]:
-    """The messages with what the events' records know of them, in the same order."""
+    """Read messages and complete each by its event's record, in the same order."""
     dlq_messages = [read(m) for m in messages]
     keys = list(dict.fromkeys(dlq_message.identity for dlq_message in dlq_messages if _storable(dlq_message.identity)))
-    known = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
+    by_key = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
     for dlq_message in dlq_messages:
-        # Who an event without an id is, an asynchronous call knows only in part: not when.
-        if dlq_message.kind == "async" and dlq_message.identity not in known and _storable(dlq_message.identity):
-            found = records.by_id(aws, table, dlq_message.id)
-            if found:
-                known[dlq_message.identity] = found[-1]
-    return [_with_record(dlq_message, known.get(dlq_message.identity)) for dlq_message in dlq_messages]
+        # Of an event without an id, an asynchronous invocation's message has the request id but not the timestamp.
+        if dlq_message.kind == "async" and dlq_message.identity not in by_key and _storable(dlq_message.identity):
+            of_id = records.by_id(aws, table, dlq_message.id)
+            if of_id:
+                by_key[dlq_message.identity] = of_id[-1]
+    return [_with_record(dlq_message, by_key.get(dlq_message.identity)) for dlq_message in dlq_messages]
 
 
 def grouped(dlq_messages: Iterable[DlqMessage]) -> list[tuple[str, int]]:
-    """Signatures of the causes and how many died of each, the most first."""
+    """The causes' signatures and the number of messages of each, the most frequent first."""
     counts: dict[str, int] = {}
     for dlq_message in dlq_messages:
         counts[dlq_message.error.signature] = counts.get(dlq_message.error.signature, 0) + 1
@@ -140,14 +140,14 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
     cause = dlq_message.error
     if record is None:
         return dlq_message if cause.type or cause.message else replace(dlq_message, error=Cause("", UNKNOWN))
-    told, served = record.get("error"), record.get("status") == "processed"
-    # Lambda knows of an asynchronous call only that the handler failed; the record knows why.
-    silent = dlq_message.kind == "async" or not (cause.type or cause.message)
-    if silent and isinstance(told, dict):
-        cause = Cause(str(told.get("type", "")), str(told.get("message", "")))
+    error, is_processed = record.get("error"), record.get("status") == "processed"
+    # Of an asynchronous invocation, Lambda reports only that the handler failed; the record has the reason.
+    is_vague = dlq_message.kind == "async" or not (cause.type or cause.message)
+    if is_vague and isinstance(error, dict):
+        cause = Cause(str(error.get("type", "")), str(error.get("message", "")))
     return replace(
         dlq_message,
-        error=cause if cause.type or cause.message else Cause("", SERVED if served else UNKNOWN),
+        error=cause if cause.type or cause.message else Cause("", PROCESSED_SINCE if is_processed else UNKNOWN),
         type=dlq_message.type or str(record.get("type", "")),
         attempts=int(record.get("attempt_count", dlq_message.attempts)),
         trace_id=str(record.get("trace_id") or dlq_message.trace_id),
@@ -161,14 +161,14 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
 
 def _identity(event: str, fallback: Identity) -> tuple[Identity, str]:
     try:
-        made = parse(event, fallback)
+        parsed = parse(event, fallback)
     except InvalidEventError as error:
         return error.identity, error.type
-    return made.identity, made.type
+    return parsed.identity, parsed.type
 
 
 def _storable(identity: Identity) -> bool:
-    """Whether DynamoDB could hold it as a key."""
+    """Whether DynamoDB accepts it as a key."""
     try:
         return 0 < len(identity.id.encode()) <= 2048
     except UnicodeEncodeError:
@@ -176,7 +176,7 @@ def _storable(identity: Identity) -> bool:
 
 
 def _envelope(message: Message) -> tuple[str, Cause, str, int] | None:
-    """The event in what Lambda leaves of a failed asynchronous call, the cause, the request's id, the attempts."""
+    """Event, cause, request id and attempts from what Lambda wrote of a failed asynchronous invocation; else None."""
     if any(message.text(name) for name in _LAMBDA_ERROR):
         cause = Cause(message.text("ErrorType") or "LambdaError", message.text("ErrorMessage"))
         return message.body, cause, message.text("RequestID"), 3
@@ -190,7 +190,7 @@ def _envelope(message: Message) -> tuple[str, Cause, str, int] | None:
     response = response if isinstance(response, dict) else {}
     cause = Cause(
         str(response.get("errorType") or context.get("condition") or "LambdaError"),
-        str(response.get("errorMessage") or f"the call failed: {context.get('condition', '')}"),
+        str(response.get("errorMessage") or f"the invocation failed: {context.get('condition', '')}"),
     )
     tries = context.get("approximateInvokeCount")
     return (
@@ -202,19 +202,19 @@ def _envelope(message: Message) -> tuple[str, Cause, str, int] | None:
 
 
 def _payload(payload: Any) -> str:
-    """The event that the function was called with: itself, or the body of an API request."""
+    """The event that the function was invoked with: the payload itself, or the body of an API request."""
     if isinstance(payload, dict) and isinstance(payload.get("body"), str) and "requestContext" in payload:
         return str(payload["body"])
     return json_values.dumps(payload)
 
 
 def attributes(dlq_message: DlqMessage, extra: dict[str, str]) -> queues.Attributes:
-    """The attributes to send the event with: its own without why it died, and who it is."""
-    mine = {wire.REQUEST_ID: dlq_message.fallback.id, wire.REQUEST_TIME: str(dlq_message.fallback.timestamp), **extra}
-    kept = {
+    """The attributes to send the event with: the message's own without its error, the identity, and `extra`."""
+    own = {wire.REQUEST_ID: dlq_message.fallback.id, wire.REQUEST_TIME: str(dlq_message.fallback.timestamp), **extra}
+    others = {
         name: value
         for name, value in dlq_message.message.attributes.items()
-        if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *mine)
+        if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *own)
     }
-    room = wire.MAX_ATTRIBUTES - len(mine)
-    return {**dict(list(kept.items())[:room]), **{name: queues.attribute(value) for name, value in mine.items()}}
+    room = wire.MAX_ATTRIBUTES - len(own)
+    return {**dict(list(others.items())[:room]), **{name: queues.attribute(value) for name, value in own.items()}}

@@ -1,1 +1,1 @@
-"""Events on their way in, and what is stored of them."""
+"""Send and replay events, and read their records and the raw archive."""

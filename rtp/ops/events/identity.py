@@ -1,4 +1,4 @@
-"""Ids that rtp makes for an event that it sends: the event's own, and its trace's."""
+"""Make the ids of events, and of their traces."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from rtp.text.times import now_ms
 
 
 def uuid7(ms: int | None = None) -> str:
-    """A UUIDv7: an id that carries its own timestamp, so that the pair (id, timestamp) needs no second field."""
-    at = now_ms() if ms is None else ms
-    value = at << 80 | secrets.randbits(80)
+    """Make a UUIDv7. Such an id contains its timestamp, so an event that has one needs no `timestamp` field."""
+    created_ms = now_ms() if ms is None else ms
+    value = created_ms << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 7 << 76  # version
     value = value & ~(0x3 << 62) | 2 << 62  # variant
     text = f"{value:032x}"
@@ -18,9 +18,9 @@ def uuid7(ms: int | None = None) -> str:
 
 
 def trace_id(ms: int | None = None) -> str:
-    """An X-Ray trace id."""
-    at = now_ms() if ms is None else ms
-    return f"1-{at // 1000:08x}-{secrets.token_hex(12)}"
+    """Make an X-Ray trace id."""
+    created_ms = now_ms() if ms is None else ms
+    return f"1-{created_ms // 1000:08x}-{secrets.token_hex(12)}"
 
 
 def trace_header(trace: str) -> str:

@@ -1,6 +1,6 @@
-"""What `rtp send` is handed, as events: checked before the first one leaves, and kept to the byte.
+"""Read events from --data, a file or a stream, and check all of them before the first one is sent.
 
-An id is put into an event's own text, never by writing its JSON anew, so numbers reach the wire digit by digit.
+A missing id is inserted into the event's own text. The JSON is not written again, so numbers are sent digit by digit.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    _Source = Callable[[], AbstractContextManager[IO[bytes]]]  # from the start, each time
+    _Source = Callable[[], AbstractContextManager[IO[bytes]]]  # opens the input at its start
 
 _NOBODY = Identity("", -1)
-_SHOWN = 5  # problems in one message
+_SHOWN = 5  # problems in one error
 _ID_ROOM = len('"id":"",') + 36
 _SPACE = " \t\r\n"
 _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
@@ -33,7 +33,7 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event ready to send. body: its JSON text with an id; line: where it stood in an NDJSON file, from 1."""
+    """An event ready to send. body: its JSON text with an id; line: its line in an NDJSON file, from 1."""
 
     body: str
     id: str
@@ -43,7 +43,7 @@ class Event:
 
 
 class Payload:
-    """Checked events. Iterating makes the missing ids, so a second run sends new events."""
+    """Checked events. Each iteration creates the missing ids, so a second one yields new events."""
 
     def __init__(self, count: int, texts: Callable[[], Iterator[tuple[int | None, str]]]) -> None:
         self._each = count
@@ -51,10 +51,10 @@ class Payload:
         self._texts = texts
 
     def repeated(self, times: int) -> Payload:
-        """The same, so many times over. Raises UsageError when an event has an id: it would be the same event again."""
+        """The same events `times` times. Raises UsageError where an event has an id, which would repeat that event."""
         if times > 1 and any(_checked(text).id for _, text in self._texts()):
             raise UsageError(
-                "--count would send the same event again, as it has an id.", hint="Leave the id out, or --count."
+                "--count would send the same event again, because it has an id.", hint="Remove the id, or --count."
             )
         more = Payload(self._each, self._texts)
         more._times = times
@@ -70,20 +70,20 @@ class Payload:
 
 
 def of_data(data: str, kind: str | None) -> Payload:
-    """One event of `--data` and `--type`; without a type the data is the whole event. Raises UsageError."""
+    """Read one event from `--data` and `--type`; without a type, the data is the whole event. Raises UsageError."""
     text = data.strip(_SPACE)
-    problem = _not_json(text)  # by itself: where it is wrong is told as it was written
+    problem = _not_json(text)  # checked by itself, so that the position is that of the text as given
     if kind is not None:
         text = f'{{"type":{json.dumps(kind)},"data":{text}}}'
     problem = problem or _problem(text)
     if problem:
-        fix = "It is the event's data, a JSON object; --type names its type."
+        fix = "--data takes the event's data as a JSON object; --type names its type."
         raise UsageError(f"--data: {problem}", hint=fix, code="not-an-event")
     return Payload(1, lambda: iter([(None, text)]))
 
 
 def of_file(path: Path) -> Payload:
-    """The events in a file: one, a JSON array, or one a line. Raises UsageError."""
+    """Read the events of a file: one event, a JSON array, or one event per line. Raises UsageError."""
     try:
         return _read(lambda: path.open("rb"), str(path))
     except IsADirectoryError:
@@ -95,7 +95,7 @@ def of_file(path: Path) -> Payload:
 
 
 def of_stream(stream: BinaryIO, name: str) -> Payload:
-    """As of_file, from an open stream, which need not be one that can be read twice."""
+    """As of_file, from an open stream, which need not be seekable."""
     content = stream.read()
     return _read(lambda: io.BytesIO(content), name)
 
@@ -104,7 +104,7 @@ def _read(source: _Source, name: str) -> Payload:
     with source() as file:
         start = list(islice((line for line in file if line.strip(_BLANK)), 2))
     if not start:
-        raise UsageError(f"{name} is empty.", hint="It must hold one event, a JSON array, or one event a line.")
+        raise UsageError(f"{name} is empty.", hint="Put one event, a JSON array, or one event per line into it.")
     if start[0].lstrip(_BLANK)[:1] != b"[" and any(_complete(line) for line in start):
         return _lines(source, name)
     with source() as file:
@@ -133,17 +133,17 @@ def _lines(source: _Source, name: str) -> Payload:
                     yield number, _decoded(line, f"{name} line {number}")
 
     count = sum(1 for _ in texts())
-    # The position within the line; the line itself is named already.
-    found = (
+    # The prefix names the line, so the problem names only the position in it.
+    problems = (
         (f"line {number}", _problem(text).replace(" at line 1 column ", " at column ")) for number, text in texts()
     )
-    _raise_problems(name, found, count)
-    # Bounded by the count: a file that somebody still writes to ends where it was checked.
+    _raise_problems(name, problems, count)
+    # Bounded by the count, because what was appended to the file meanwhile is not checked.
     return Payload(count, lambda: islice(texts(), count))
 
 
 def _elements(text: str, name: str) -> list[tuple[int, int]]:
-    """Where each element of a JSON array begins and ends in its text."""
+    """The start and end of each element of a JSON array in its text."""
     decoder = json.JSONDecoder()
     spans: list[tuple[int, int]] = []
     at = _skip(text, 1)
@@ -172,10 +172,10 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _raise_problems(name: str, found: Iterator[tuple[str, str]], count: int) -> None:
+def _raise_problems(name: str, problems: Iterator[tuple[str, str]], count: int) -> None:
     shown: list[str] = []
     wrong = 0
-    for where, problem in found:
+    for where, problem in problems:
         if problem:
             wrong += 1
             if wrong <= _SHOWN:
@@ -192,13 +192,13 @@ def _raise_problems(name: str, found: Iterator[tuple[str, str]], count: int) -> 
 def _not_events(message: str) -> UsageError:
     return UsageError(
         message,
-        hint='An event is {"type": "…", "data": {…}}, id and timestamp if you like, 256 KiB at most. None was taken.',
+        hint='An event is {"type": "…", "data": {…}}, with id and timestamp if needed, up to 256 KiB. None was sent.',
         code="not-an-event",
     )
 
 
 def _problem(text: str) -> str:
-    """What is wrong with an event's text, or nothing."""
+    """Describe what is wrong with an event's text; empty where it is valid."""
     try:
         event = _checked(text)
     except InvalidEventError as error:
@@ -210,7 +210,7 @@ def _problem(text: str) -> str:
 
 
 def _checked(text: str) -> rules.Event:
-    """The event as the pipeline itself reads it, without an id where it has none."""
+    """Parse the event by the rules of the pipeline; its id is empty where the text has none."""
     return rules.parse(text, _NOBODY)
 
 
@@ -220,7 +220,7 @@ def _not_json(text: str) -> str:
     except json.JSONDecodeError as error:
         return f"not JSON: {error.msg} at line {error.lineno} column {error.colno}"
     except (ValueError, RecursionError):
-        return ""  # JSON, and more than the rules of an event allow: they say so
+        return ""  # JSON that the rules of an event do not allow, which report it
     return ""
 
 
@@ -233,13 +233,13 @@ def _complete(line: bytes) -> bool:
 
 
 def _event(text: str, line: int | None) -> Event:
-    known = _checked(text)
-    if known.id:
-        return Event(text, known.id, known.timestamp, known.type, line)
-    made = uuid7()
-    timestamp = known.timestamp if known.timestamp >= 0 else wire.uuid7_timestamp(made) or 0
+    event = _checked(text)
+    if event.id:
+        return Event(text, event.id, event.timestamp, event.type, line)
+    new_id = uuid7()
+    timestamp = event.timestamp if event.timestamp >= 0 else wire.uuid7_timestamp(new_id) or 0
     start = text.index("{") + 1
-    return Event(f'{text[:start]}"id":"{made}",{text[start:]}', made, timestamp, known.type, line)
+    return Event(f'{text[:start]}"id":"{new_id}",{text[start:]}', new_id, timestamp, event.type, line)
 
 
 def _decoded(content: bytes, name: str) -> str:

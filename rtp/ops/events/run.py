@@ -1,4 +1,4 @@
-"""Running one event through the processors in this interpreter, where a debugger can follow it."""
+"""Run one event through the processors in this process, where a debugger can follow it."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Run:
 
 
 def run(sources: Sources | None, variables: Mapping[str, str], text: str, *, attempt: int = 1) -> Run:
-    """Take one event's JSON text through the same checks and processor as in Lambda. Raises ConfigError.
+    """Run an event's JSON text through the same checks and processor as in Lambda. Raises ConfigError.
 
-    variables: what Lambda gives the code in its environment; set in this process.
+    variables: the function's environment variables, which are set in this process.
     """
     from rtp.infra import assets
     from rtp.runtime import loading, testing
@@ -81,16 +81,16 @@ def run(sources: Sources | None, variables: Mapping[str, str], text: str, *, att
             raise ConfigError(
                 f"The processors do not work: {report.problems[0]}.", hint="Fix it and repeat.", code="processors"
             )
-    ran = testing.run_value(text, attempt=attempt)
+    result = testing.run_event(text, attempt=attempt)
     return Run(
-        outcome=ran.outcome,
-        id=ran.event.id if ran.event else "",
-        type=ran.event.type if ran.event else "",
-        processor=f"{ran.processor.function.__name__} ({ran.processor.where})" if ran.processor else None,
-        result=ran.result,
-        emitted=[{"type": e.type, "data": e.data} for e in ran.emitted],
-        errors=[{"path": p.path, "message": p.message} for p in ran.problems],
-        error=_failure(ran.error, ran.outcome),
+        outcome=result.outcome,
+        id=result.event.id if result.event else "",
+        type=result.event.type if result.event else "",
+        processor=f"{result.processor.function.__name__} ({result.processor.where})" if result.processor else None,
+        result=result.result,
+        emitted=[{"type": e.type, "data": e.data} for e in result.emitted],
+        errors=[{"path": p.path, "message": p.message} for p in result.problems],
+        error=_failure(result.error, result.outcome),
     )
 
 

@@ -1,4 +1,4 @@
-"""A pipeline of its own for tests that break and fix it, and a view into its queues that disturbs nothing."""
+"""A pipeline for tests that break and fix it, and a view into its queues that receives no message."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ daily_quota = 1000000
 """
 
 PROCESSORS = '''\
-"""Orders fail until the flag file is there; `bad` never goes through."""
+"""Orders fail until the flag file exists; `bad` is always rejected."""
 
 from pathlib import Path
 
 from rtp.runtime import Event, Reject, processor
 
-MENDED = Path(FLAG)
+FIXED = Path(FLAG)
 
 
 @processor("order.created")
 def price(event: Event) -> dict:
-    if not MENDED.exists():
+    if not FIXED.exists():
         raise KeyError("total")
     return {"priced": True}
 
@@ -65,7 +65,7 @@ def bad(event: Event) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as it lies in a queue."""
+    """A message in a queue."""
 
     message_id: str
     body: str
@@ -102,7 +102,7 @@ class Pipeline:
         return api.key(self.aws, self.outputs).value
 
     def fix(self) -> None:
-        """Let orders go through from now on."""
+        """Let orders be processed from now on."""
         self.flag.write_text("")
 
     def break_(self) -> None:
@@ -120,15 +120,15 @@ class Pipeline:
         return stored(self.project, self.outputs[Output.QUEUE_URL])
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Within it the worker takes nothing from the queue."""
+    def worker_disabled(self) -> Iterator[None]:
+        """In the block the worker receives nothing from the queue."""
         (mapping,) = self.aws.call("lambda", "list_event_source_mappings")["EventSourceMappings"]
 
         def switch(*, on: bool) -> None:
             self.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=on)
 
         switch(on=False)
-        time.sleep(1.5)  # a poll that is under way may still take something
+        time.sleep(1.5)  # a poll that has begun may still receive something
         try:
             yield
         finally:
@@ -141,15 +141,15 @@ class Pipeline:
         return {i: found.get(i, "") for i, _ in keys}
 
     def kill_orders(self, count: int, kind: str = "order.created", data: str = "{}") -> list[str]:
-        """So many events, dead in the dead-letter queue. Returns their ids."""
+        """Let `count` events fail until they are in the dead-letter queue. Returns their ids."""
         before = {m.message_id for m in self.dlq}
         events = [{"id": uuid7(), "type": kind, "data": json.loads(data)} for _ in range(count)]
         self._put(Output.QUEUE_URL, events)
         wait_for(lambda: len({m.message_id for m in self.dlq} - before) == count)
         return [str(e["id"]) for e in events]
 
-    def bury(self, count: int) -> None:
-        """So many orders straight into the dead-letter queue."""
+    def fill_dlq(self, count: int) -> None:
+        """Send `count` orders to the dead-letter queue."""
         self._put(Output.DLQ_URL, [{"id": uuid7(), "type": "order.created", "data": {}} for _ in range(count)])
 
     def _put(self, queue: Output, events: list[dict[str, Any]]) -> None:
@@ -173,7 +173,7 @@ def stored(project: Project, url: str) -> list[Stored]:
 
 
 def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
-    """Until the condition holds; fails the test when it does not in time."""
+    """Wait until the condition holds; fail the test when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -181,7 +181,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
 
 
 def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
-    """One request to the API with the stack's own key."""
+    """Send a request to the API with the stack's own key."""
     parts = urlsplit(pipeline.url + path)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     sent = {"Content-Type": "application/json", "x-api-key": pipeline.key, **headers}
@@ -194,7 +194,7 @@ def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[in
 
 @pytest.fixture(scope="session")
 def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A deployed pipeline that these tests alone use."""
+    """A deployed pipeline that only these tests use."""
     root = tmp_path_factory.mktemp("repair")
     made = Pipeline(Project(root), root / "fixed")
     (root / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(made.flag))))
@@ -208,7 +208,7 @@ def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipel
 
 @pytest.fixture
 def pipeline(pipeline_project: Pipeline) -> Pipeline:
-    """The same, broken and with empty queues."""
+    """The same pipeline, with failing orders and empty queues."""
     pipeline_project.break_()
     wait_for(lambda: not pipeline_project.queue)
     if pipeline_project.dlq:

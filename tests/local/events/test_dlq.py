@@ -1,4 +1,4 @@
-"""`rtp dlq` on the real engine: looking consumes nothing, a redrive loses nothing, and every step can be taken back."""
+"""`rtp dlq` on the real engine: inspect consumes nothing, redrive loses nothing, and every step can be undone."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ pytestmark = pytest.mark.xdist_group("repair")
 
 
 def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]:
-    """Whether a command has messages in its hands, or is over already."""
+    """Whether a command has received messages, or has ended."""
     return lambda: any(not m.visible for m in pipeline.dlq) or run.poll() is not None
 
 
-def test_an_empty_queue_is_said_to_be_empty(pipeline: Pipeline) -> None:
+def test_an_empty_queue_is_reported_as_empty(pipeline: Pipeline) -> None:
     assert pipeline.project.rtp("dlq", "inspect").stdout == "realtime-processor-local-dlq is empty\n"
     assert pipeline.project.rtp("dlq", "inspect", "--json").json == {
         "version": 1,
@@ -41,7 +41,7 @@ def test_an_empty_queue_is_said_to_be_empty(pipeline: Pipeline) -> None:
     }
 
 
-def test_both_kinds_of_dead_events_are_told_with_their_reason(pipeline: Pipeline) -> None:
+def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeline) -> None:
     # Given two orders that died of an error, and one event that its processor rejected
     orders = pipeline.kill_orders(2)
     (rejected,) = pipeline.kill_orders(1, kind="bad", data='{"why": "no 17"}')
@@ -58,7 +58,7 @@ def test_both_kinds_of_dead_events_are_told_with_their_reason(pipeline: Pipeline
     assert by_id[rejected]["trace_id"].startswith("1-")
     assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
     assert [g["count"] for g in found["groups"]] == [2, 1]
-    # and people see the groups first
+    # and the text shows the groups first
     shown = pipeline.project.rtp("dlq", "inspect").stdout
     assert shown.index("Why") < shown.index("Messages") < shown.index(rejected)
 
@@ -84,16 +84,16 @@ def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_p
     pipeline.project.rtp("dlq", "inspect", "--export", export)
     assert len(export.read_text().splitlines()) == 3
     assert export.stat().st_mode & 0o777 == 0o600
-    # into a folder that is not there: said before anything is looked at
+    # a missing folder is reported before anything is read
     missing = pipeline.project.rtp("dlq", "inspect", "--export", tmp_path / "no" / "dead.ndjson", ok=False)
     assert missing.code == 1 and f"cannot be written: There is no folder {tmp_path / 'no'}" in missing.stderr
 
 
-def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline) -> None:
-    # Given so many that a look takes a while
-    pipeline.bury(600)
+def test_inspections_change_nothing_even_when_interrupted(pipeline: Pipeline) -> None:
+    # Given enough messages that an inspection takes a while
+    pipeline.fill_dlq(600)
     before = sorted(m.body for m in pipeline.dlq)
-    # When it is looked at again and again, and some looks are broken off in the middle
+    # When the queue is inspected repeatedly, and some inspections are interrupted
     interruption = 0
     for n in range(40):
         if n >= 8 and interruption:
@@ -111,11 +111,11 @@ def test_looking_often_and_being_interrupted_changes_nothing(pipeline: Pipeline)
         wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=2)
     assert sorted(m.body for m in pipeline.dlq) == before
     assert interruption > 0
-    assert max(m.receives for m in pipeline.dlq) > 2  # the looks did happen
+    assert max(m.receives for m in pipeline.dlq) > 2  # the inspections did happen
     pipeline.aws.call("sqs", "purge_queue", QueueUrl=pipeline.outputs[Output.DLQ_URL])
 
 
-def test_a_redrive_without_the_mend_stops_after_one(pipeline: Pipeline) -> None:
+def test_a_redrive_without_a_fix_stops_after_the_canary(pipeline: Pipeline) -> None:
     pipeline.kill_orders(10)
 
     done = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
@@ -128,7 +128,7 @@ def test_a_redrive_without_the_mend_stops_after_one(pipeline: Pipeline) -> None:
     assert all(m.visible for m in pipeline.dlq)
 
 
-def test_a_redrive_without_a_canary_goes_round_once_and_ends(pipeline: Pipeline) -> None:
+def test_a_redrive_without_a_canary_moves_each_message_once(pipeline: Pipeline) -> None:
     pipeline.kill_orders(30)
 
     done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=120)
@@ -139,7 +139,7 @@ def test_a_redrive_without_a_canary_goes_round_once_and_ends(pipeline: Pipeline)
     wait_for(lambda: len(pipeline.dlq) == 30)
 
 
-def test_after_the_mend_every_order_goes_through(pipeline: Pipeline) -> None:
+def test_after_the_fix_every_order_is_processed(pipeline: Pipeline) -> None:
     orders = pipeline.kill_orders(25)
     (rejected,) = pipeline.kill_orders(1, kind="bad")
     pipeline.fix()
@@ -154,7 +154,7 @@ def test_after_the_mend_every_order_goes_through(pipeline: Pipeline) -> None:
     assert record["source"] == "redrive"
 
 
-def test_a_dry_run_says_what_would_go_and_moves_nothing(pipeline: Pipeline) -> None:
+def test_a_dry_run_lists_the_messages_and_moves_nothing(pipeline: Pipeline) -> None:
     orders = pipeline.kill_orders(3)
 
     done = pipeline.project.rtp("dlq", "redrive", "--all", "--dry-run", "--json").json
@@ -165,13 +165,13 @@ def test_a_dry_run_says_what_would_go_and_moves_nothing(pipeline: Pipeline) -> N
     assert all(m.visible for m in pipeline.dlq)
 
 
-def test_an_id_that_is_not_there_is_not_found(pipeline: Pipeline) -> None:
+def test_a_missing_id_is_not_found(pipeline: Pipeline) -> None:
     for command in (["redrive"], ["redrive", "--dry-run"], ["redrive", "--edit"], ["purge", "--yes"]):
         done = pipeline.project.rtp("dlq", *command, "--id", "nope", ok=False)
         assert done.code == 4 and "dead-letter queue" in done.stdout + done.stderr, command
 
 
-def test_the_name_of_another_stack_is_refused_where_none_is_asked_for(pipeline: Pipeline) -> None:
+def test_confirm_with_another_stacks_name_is_refused(pipeline: Pipeline) -> None:
     for command in (["redrive", "--all"], ["purge", "--all", "--yes"], ["undo", "--yes"]):
         done = pipeline.project.rtp("dlq", *command, "--confirm", "shop-prod", ok=False)
         assert done.code in (4, 5), command  # 4: there is nothing to undo yet
@@ -180,7 +180,7 @@ def test_the_name_of_another_stack_is_refused_where_none_is_asked_for(pipeline: 
     )
 
 
-def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
+def test_messages_must_be_selected(pipeline: Pipeline) -> None:
     for command in ("redrive", "purge"):
         done = pipeline.project.rtp("dlq", command, "--yes", ok=False)
         assert (done.code, "Select messages" in done.stderr) == (2, True)
@@ -188,7 +188,7 @@ def test_which_messages_must_be_said(pipeline: Pipeline) -> None:
         assert done.code == 2
 
 
-def test_events_are_mended_in_an_editor_on_their_way(pipeline: Pipeline) -> None:
+def test_events_are_edited_before_they_are_redriven(pipeline: Pipeline) -> None:
     # Given a rejected event, and an editor that gives it another type
     (event_id,) = pipeline.kill_orders(1, kind="bad")
     pipeline.fix()
@@ -229,7 +229,7 @@ def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> 
     assert set(pipeline.statuses(orders).values()) == {"processed"}
 
 
-def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
+def test_a_second_operator_is_refused_and_sees_who_holds_the_lease(pipeline: Pipeline) -> None:
     pipeline.kill_orders(20)
     pipeline.fix()
     first = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "0.5")
@@ -250,7 +250,7 @@ def test_a_second_operator_is_told_who_is_at_it(pipeline: Pipeline) -> None:
     assert pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json["pending"] == 0
 
 
-def test_what_an_asynchronous_call_left_is_redriven_like_the_rest(pipeline: Pipeline) -> None:
+def test_the_message_of_an_asynchronous_invocation_is_redriven_like_the_rest(pipeline: Pipeline) -> None:
     # Given an asynchronous call of the processor that failed for good
     event = {"type": "order.created", "id": uuid7(), "data": {"n": 1.5}}
     name = pipeline.outputs[Output.PROCESSOR]
@@ -284,10 +284,10 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
     assert (again["back"], len(pipeline.dlq)) == (0, 12)
 
 
-def test_a_redrive_is_undone_as_far_as_it_still_waits(pipeline: Pipeline) -> None:
-    # Given a pipeline whose worker stands still
+def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> None:
+    # Given a pipeline whose worker is disabled
     orders = pipeline.kill_orders(8)
-    with pipeline.standing_still():
+    with pipeline.worker_disabled():
         # When
         pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary")
         assert (len(pipeline.queue), len(pipeline.dlq)) == (8, 0)
@@ -298,18 +298,18 @@ def test_a_redrive_is_undone_as_far_as_it_still_waits(pipeline: Pipeline) -> Non
     assert pipeline.queue == []
 
 
-def test_a_protected_environment_wants_its_name_typed(pipeline: Pipeline) -> None:
+def test_a_protected_environment_requires_its_name(pipeline: Pipeline) -> None:
     # Given
     pipeline.kill_orders(2)
     toml = pipeline.project.root / "rtp.toml"
     before = toml.read_text()
     toml.write_text(before + "\n[env.local]\nprotected = true\n")
     try:
-        # When nobody is there to type it, --yes is not enough
+        # When there is no terminal, --yes is not enough
         for command in ("redrive", "purge"):
             for given in (["--yes"], ["--confirm", "another"]):
                 done = pipeline.project.rtp("dlq", command, "--all", *given, "--json", ok=False)
-                # Then nothing moves
+                # Then nothing is moved
                 assert (done.code, done.json["error"]["code"]) == (5, "refused")
         assert len(pipeline.dlq) == 2
         # until the name is given
@@ -332,8 +332,8 @@ def test_hostile_bodies_and_errors_never_reach_the_terminal(pipeline: Pipeline) 
     assert json.loads(body)["data"]["why"] == json.loads(f'"{words}"')
 
 
-def test_what_is_no_event_at_all_is_shown_too(pipeline: Pipeline) -> None:
-    # Given messages that somebody else put into the queue
+def test_messages_that_are_not_events_are_shown_too(pipeline: Pipeline) -> None:
+    # Given messages that another sender put into the queue
     aws, outputs = pipeline.aws, pipeline.outputs
     for body in ("not json", "[]", '{"type": "a"}', '{"type": "a", "data": {}, "id": "mine"}'):
         aws.call("sqs", "send_message", QueueUrl=outputs["QueueUrl"], MessageBody=body)

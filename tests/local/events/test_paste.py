@@ -1,4 +1,4 @@
-"""The commands that rtp shows for an event are pasted into a real shell, and then run, whatever its id is."""
+"""The commands that rtp suggests for an event are pasted into a real shell and run, whatever the event's id is."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ UNSAFE = ("newline", "bidi", "escape", "tab", "c1", "zero width")
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def bury(pipeline: Pipeline, ids: list[str]) -> None:
-    """Events of these ids, dead."""
+def fill_dlq(pipeline: Pipeline, ids: list[str]) -> None:
+    """Send events with these ids to the dead-letter queue."""
     pipeline._put(Output.DLQ_URL, [{"id": i, "timestamp": 1_700_000_000_000, "type": "note", "data": {}} for i in ids])
 
 
 def pasted(shell: Shell, shown: str) -> list[list[str]]:
-    """What runs when the rest of each `next` line is pasted."""
+    """The commands that run when the rest of each `next` line is pasted."""
     return [ran for each in re.findall(r"^ *next +(.*)$", shown, re.M) for ran in shell.paste(each)]
 
 
-def test_the_way_from_the_queue_to_the_end_is_pasted(pipeline: Pipeline, shell: Shell) -> None:
+def test_the_suggested_commands_lead_from_the_queue_to_the_outcome(pipeline: Pipeline, shell: Shell) -> None:
     # Given dead events with such ids
     ids = [HOSTILE[name] for name in SAFE]
     assert not OMITTED & set(SAFE)
     pipeline.fix()
-    bury(pipeline, ids)
+    fill_dlq(pipeline, ids)
     taken = []
     for value in ids:
         # When one is looked at / Then what is shown next has exactly its id
@@ -61,13 +61,13 @@ def test_the_way_from_the_queue_to_the_end_is_pasted(pipeline: Pipeline, shell: 
 @pytest.mark.parametrize("name", ["single quote", "spaces", "longest of quotes"])
 def test_a_narrow_terminal_breaks_no_command(pipeline: Pipeline, shell: Shell, name: str) -> None:
     value = f"narrow {HOSTILE[name]}"[:128]
-    bury(pipeline, [value])
+    fill_dlq(pipeline, [value])
     screen = on_terminal(pipeline.project, "show", "--env=local", "--", value, columns=40)
     (ran,) = pasted(shell, _CODES.sub("", screen.text).replace("\r\n", "\n"))
     assert ran == ["rtp", "dlq", "redrive", "--env=local", f"--id={value}"]
 
 
-def test_an_event_that_is_sent_is_followed_by_what_is_pasted(pipeline: Pipeline, shell: Shell) -> None:
+def test_the_command_suggested_after_send_can_be_pasted(pipeline: Pipeline, shell: Shell) -> None:
     for name in ("second command", "option", "backticks"):
         event = {"id": HOSTILE[name], "timestamp": 1_700_000_000_000, "type": "note", "data": {}}
         shown = pipeline.project.rtp("send", "-", "--via", "events", stdin=json.dumps(event)).stdout
@@ -84,7 +84,7 @@ def test_an_event_that_is_sent_is_followed_by_what_is_pasted(pipeline: Pipeline,
 def test_what_cannot_be_pasted_is_not_suggested(pipeline: Pipeline) -> None:
     ids = [HOSTILE[name] for name in UNSAFE]
     assert set(UNSAFE) <= OMITTED
-    bury(pipeline, ids)
+    fill_dlq(pipeline, ids)
     for value in ids:
         looks = [("show", "--", value)] + ([("dlq", "inspect", f"--id={value}")] if value == ids[0] else [])
         for look in looks:
@@ -95,7 +95,7 @@ def test_what_cannot_be_pasted_is_not_suggested(pipeline: Pipeline) -> None:
 
 def test_lists_of_events_suggest_nothing_and_break_no_line(pipeline: Pipeline) -> None:
     ids = [HOSTILE[name] for name in (*SAFE, *UNSAFE)]
-    bury(pipeline, ids)
+    fill_dlq(pipeline, ids)
     for command in (("dlq", "inspect"), ("records",), ("traces",), ("dlq", "redrive", "--all", "--dry-run")):
         shown = pipeline.project.rtp(*command).stdout
         assert not re.search(r"^ *(rtp|next) ", shown, re.M)

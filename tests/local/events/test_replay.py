@@ -1,4 +1,4 @@
-"""`rtp replay`: archived events run again, each once a replay, as they came."""
+"""`rtp replay`: archived events are processed again, unchanged, each once per replay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_processed_event_runs_again_exactly_once(pipeline: Pipeline) -> None:
     assert (record["source"], record["data"]) == ("replay", {"n": 1.1})
 
 
-def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) -> None:
+def test_a_dead_event_whose_message_was_deleted_can_be_replayed(pipeline: Pipeline) -> None:
     # Given dead orders whose messages somebody deleted
     orders = pipeline.kill_orders(4)
     pipeline.project.rtp("dlq", "purge", "--all", "--yes")
@@ -48,21 +48,21 @@ def test_a_dead_event_whose_message_is_gone_is_brought_back(pipeline: Pipeline) 
     wait_for(lambda: set(pipeline.statuses(orders).values()) == {"processed"})
 
 
-def test_a_replayed_dead_event_leaves_a_message_of_which_one_is_told(pipeline: Pipeline) -> None:
+def test_replay_warns_that_a_dead_events_message_stays(pipeline: Pipeline) -> None:
     # Given a dead order
     (order,) = pipeline.kill_orders(1)
     pipeline.fix()
-    # When it is replayed and not redriven / Then it is said what stays
+    # When it is replayed and not redriven / Then a warning says that its message stays
     done = pipeline.project.rtp("replay", "--id", order, "-e", "local")
     assert "dead-letter queue" in done.stderr and "`rtp dlq redrive --env=local`" in done.stderr
     wait_for(lambda: pipeline.statuses([order]) == {order: "processed"})
-    # And the look into the queue says that it has served
+    # And the inspection says that the event was processed
     (left,) = pipeline.project.rtp("dlq", "inspect", "--id", order, "--json").json["messages"]
     assert "processed since" in left["error"]["message"]
     pipeline.project.rtp("dlq", "purge", "--id", order, "--yes")
 
 
-def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
+def test_a_dry_run_lists_the_events(pipeline: Pipeline) -> None:
     kind = f"kind-{uuid7()}"
     events = [{"id": uuid7(), "type": kind, "data": {"n": n}} for n in range(25)]
     pipeline.project.rtp("send", "-", "--via", "sqs", "--wait", stdin="\n".join(map(json.dumps, events)))
@@ -76,7 +76,7 @@ def test_a_dry_run_says_what_would_run(pipeline: Pipeline) -> None:
         pipeline.project.rtp("replay", "--since", "10m", "--type", kind, "--dry-run").stdout
     )
     assert pipeline.project.rtp("replay", "--since", "10m", "--type", "none", "--json").json["events"] == []
-    # And what has had its effect already does not run again unasked
+    # And what was processed is not processed again without consent
     refused = pipeline.project.rtp("replay", "--since", "10m", "--type", kind, ok=False)
     assert refused.code == 5 and "25 processed" in refused.stderr and "--yes" in refused.stderr
 

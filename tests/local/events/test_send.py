@@ -1,4 +1,4 @@
-"""`rtp send` on the real engine: every way in, every shape, and everything that may be wrong with what it is handed."""
+"""`rtp send` on the real engine: every way in, every shape of input, and every kind of bad input."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_one_event_of_a_file_is_processed_and_has_the_pinned_shape(project: Proj
 @pytest.mark.parametrize(
     ("via", "status", "http_status"), [("api", "processed", 200), ("events", "accepted", 202), ("sqs", "accepted", 200)]
 )
-def test_every_way_in_leads_to_a_record_with_the_trace_that_was_told(
+def test_every_way_in_leads_to_a_record_with_the_reported_trace(
     project: Project, via: str, status: str, http_status: int
 ) -> None:
     sent = project.rtp("send", "-", "--via", via, "--wait", "--json", stdin=GOOD).json
@@ -64,7 +64,7 @@ def test_arrays_and_lines_are_summed_up_in_the_pinned_shape(project: Project) ->
         assert (done["sent"], done["by_status"], done["failed"]) == (2, {"processed": 2}, [])
 
 
-def test_an_event_of_words(project: Project) -> None:
+def test_an_event_from_options(project: Project) -> None:
     done = project.rtp("send", "--type", "note", "-d", '{"x": "é"}', "--wait")
 
     assert done.stdout.startswith("processed  ")
@@ -90,7 +90,7 @@ def test_numbers_arrive_exactly(project: Project) -> None:
     assert stored == [Decimal(n) for n in numbers]
 
 
-def test_a_repeat_of_an_event_runs_once_and_is_answered_alike(project: Project) -> None:
+def test_a_repeated_event_runs_once_and_gets_the_same_answer(project: Project) -> None:
     event = '{"type": "note", "id": "mine-1", "timestamp": 1700000000000, "data": {}}'
 
     first, second = (project.rtp("send", "-", "--json", stdin=event).json for _ in range(2))
@@ -109,15 +109,15 @@ def test_a_rejected_event_is_a_failure(project: Project) -> None:
     assert done.json["error"] == {"type": "Reject", "message": "no"}
 
 
-def test_waiting_tells_of_a_death(project: Project) -> None:
+def test_wait_reports_a_dead_event(project: Project) -> None:
     done = project.rtp("send", "--type", "order.created", "-d", "{}", "--wait", "--json", ok=False)
 
     assert (done.code, done.json["status"], done.json["record"]["status"]) == (1, "queued", "dead")
     assert done.json["record"]["error"]["type"] == "KeyError"
 
 
-def test_waiting_in_vain_is_an_exit_code_of_its_own(pipeline: Pipeline) -> None:
-    with pipeline.standing_still():
+def test_a_wait_that_times_out_has_its_own_exit_code(pipeline: Pipeline) -> None:
+    with pipeline.worker_disabled():
         done = pipeline.project.rtp(
             "send", "-", "--via", "events", "--wait", "--timeout", "0.5", "--json", stdin=GOOD, ok=False
         )
@@ -151,7 +151,7 @@ def test_a_rate_is_kept(project: Project) -> None:
     assert done["rate"] <= 11
 
 
-def test_an_interrupt_loses_nothing_from_the_summary(pipeline: Pipeline) -> None:
+def test_an_interrupted_run_still_has_its_summary(pipeline: Pipeline) -> None:
     run = pipeline.project.start("send", "--type", "note", "-d", "{}", "--count", "1000", "--rate", "40", "--json")
     wait_for(lambda: _stored_lately(pipeline) or run.poll() is not None)
 
@@ -167,7 +167,7 @@ def test_an_interrupt_loses_nothing_from_the_summary(pipeline: Pipeline) -> None
 
 
 def _stored_lately(pipeline: Pipeline) -> bool:
-    """Whether a note came in just now."""
+    """Whether a note was stored in the last seconds."""
     return bool(pipeline.project.rtp("records", "--type", "note", "--since", "2s", "--json").json["records"])
 
 
@@ -191,7 +191,7 @@ def _stored_lately(pipeline: Pipeline) -> bool:
         (["replay", "--id", "nobody"], "", 4, "not in the archive"),
     ],
 )
-def test_bad_input_is_told_in_one_line_with_its_exit_code(
+def test_bad_input_is_reported_in_one_line_with_its_exit_code(
     project: Project, arguments: list[str], stdin: str | bytes, code: int, said: str
 ) -> None:
     done = project.rtp(*arguments, stdin=stdin, ok=False)
@@ -201,7 +201,7 @@ def test_bad_input_is_told_in_one_line_with_its_exit_code(
     assert done.stderr.count("error: ") == 1
 
 
-def test_bad_input_is_a_json_document_where_that_was_asked_for(project: Project) -> None:
+def test_bad_input_is_reported_as_json_with_the_option(project: Project) -> None:
     for arguments, code in ((["send", "-"], 2), (["show", "nobody"], 4)):
         done = project.rtp(*arguments, "--json", ok=False)
 
@@ -233,7 +233,7 @@ def test_the_key_is_never_shown(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("size", [wire.MAX_BODY_BYTES - 1, wire.MAX_BODY_BYTES, wire.MAX_BODY_BYTES + 1, 1_048_577])
-def test_what_fits_is_stored_and_what_does_not_is_refused_at_each_door(pipeline: Pipeline, size: int) -> None:
+def test_events_up_to_the_limit_are_stored_and_larger_ones_are_refused(pipeline: Pipeline, size: int) -> None:
     frame = '{"type":"note","id":"ID","timestamp":1700000000000,"data":{"x":"' + '"}}'
     for path, accepted in (("process", 200), ("events", 202)):
         event_id = f"size-{size}-{path}"

@@ -1,4 +1,4 @@
-"""`rtp send` when the way in is narrow, closed or gone: nothing is said to be accepted that is not."""
+"""`rtp send` when the API throttles, refuses or is missing: nothing is reported as accepted that is not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GOOD = '{"type": "note", "data": {}}'
 
 @pytest.fixture
 def plan(pipeline: Pipeline) -> Iterator[Any]:
-    """Sets a value of the API key's usage plan; as it was at the end."""
+    """Set values of the API key's usage plan; they are restored at the end."""
     plan_id = pipeline.outputs[Output.USAGE_PLAN_ID]
     before = pipeline.aws.call("apigateway", "get_usage_plan", usagePlanId=plan_id)
 
@@ -42,7 +42,7 @@ def plan(pipeline: Pipeline) -> Iterator[Any]:
     )
 
 
-def test_a_throttled_load_gets_through_in_the_end(pipeline: Pipeline, plan: Any) -> None:
+def test_a_throttled_load_is_accepted_in_the_end(pipeline: Pipeline, plan: Any) -> None:
     # Given a plan that lets 5 a second in, which any machine can exceed
     plan(throttle_rateLimit=5, throttle_burstLimit=5)
     # When far more is sent at once
@@ -63,7 +63,7 @@ def test_a_used_up_quota_ends_the_run_at_once(pipeline: Pipeline, plan: Any) -> 
     assert done.json["failed"][0]["http_status"] == 429
 
 
-def test_without_its_queue_nothing_is_said_to_be_accepted(pipeline: Pipeline) -> None:
+def test_without_its_queue_the_api_accepts_nothing(pipeline: Pipeline) -> None:
     # Given an API whose queue is gone
     aws, url = pipeline.aws, pipeline.outputs[Output.QUEUE_URL]
     about = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["All"])["Attributes"]
@@ -85,7 +85,7 @@ def test_without_its_queue_nothing_is_said_to_be_accepted(pipeline: Pipeline) ->
     assert pipeline.project.rtp("send", "-", "--via", "events", "--wait", "--json", stdin=GOOD).json["record"]
 
 
-def test_an_engine_that_dies_under_a_load_is_told_with_what_was_sent(project: Project) -> None:
+def test_an_engine_that_dies_under_a_load_is_reported_with_what_was_sent(project: Project) -> None:
     # Given a pipeline of this test alone, and a load on its way
     project.rtp("deploy", "--yes")
     engine = project.engine

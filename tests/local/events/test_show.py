@@ -1,4 +1,4 @@
-"""`rtp show` and `rtp records`: any event that was taken is found, whole, whatever is in it."""
+"""`rtp show` and `rtp records`: every accepted event is found in full, whatever it contains."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VALUES = st.recursive(
 )
 
 
-def test_a_processed_event_is_told_whole(pipeline: Pipeline) -> None:
+def test_a_processed_event_is_shown_in_full(pipeline: Pipeline) -> None:
     pipeline.fix()
     sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"total": 1.50}', "--json").json
 
@@ -45,7 +45,7 @@ def test_a_processed_event_is_told_whole(pipeline: Pipeline) -> None:
         assert part in shown
 
 
-def test_a_dead_event_is_told_with_its_message_and_what_to_do(pipeline: Pipeline) -> None:
+def test_a_dead_event_is_shown_with_its_message_and_the_next_command(pipeline: Pipeline) -> None:
     (event_id,) = pipeline.kill_orders(1)
 
     story = pipeline.project.rtp("show", event_id, "--json").json
@@ -57,7 +57,7 @@ def test_a_dead_event_is_told_with_its_message_and_what_to_do(pipeline: Pipeline
     assert [m.visible for m in pipeline.dlq] == [True]
 
 
-def test_an_event_that_is_no_event_is_found_by_its_message(pipeline: Pipeline) -> None:
+def test_a_message_that_is_not_an_event_is_found_by_its_id(pipeline: Pipeline) -> None:
     status, answer = post(pipeline, "events", b'{"type": "x", "data": {}, "id": "only-an-id"}')
     if status == 202:  # the door may leave it to the worker
         request = json.loads(answer)["id"]
@@ -69,7 +69,7 @@ def test_an_event_that_is_no_event_is_found_by_its_message(pipeline: Pipeline) -
         assert status == 400
 
 
-def test_large_data_is_read_back_from_where_it_was_put(pipeline: Pipeline) -> None:
+def test_large_data_is_read_from_s3(pipeline: Pipeline) -> None:
     event = {"type": "note", "data": {"x": "é" * 120_000}}
 
     sent = pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event, ensure_ascii=False)).json
@@ -118,7 +118,7 @@ HOSTILE = [
 ]
 
 
-def test_hostile_text_anywhere_never_drives_the_terminal(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_hostile_text_never_controls_the_terminal(pipeline: Pipeline, tmp_path: Path) -> None:
     # Given an event with hostile text as type, as key and as value
     event = {"id": uuid7(), "type": "".join(HOSTILE)[:128], "data": {f"k{text}": text for text in HOSTILE}}
     pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event))

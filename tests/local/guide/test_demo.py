@@ -67,7 +67,7 @@ def test_the_whole_story(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("when", ["$ rtp deploy", "$ rtp logs"])
 @pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_leaves_nothing(tmp_path: Path, when: str, what: signal.Signals) -> None:
+def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, when: str, what: signal.Signals) -> None:
     with start(tmp_path) as story:
         assert story.stdout is not None
         for row in story.stdout:

@@ -1,4 +1,4 @@
-"""Queues, a table and a bucket of plain Python, with faults that come when they are told to."""
+"""Queues, a table and a bucket in plain Python, with faults that tests set."""
 
 from __future__ import annotations
 

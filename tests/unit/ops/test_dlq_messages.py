@@ -1,4 +1,4 @@
-"""What lies in the dead-letter queue: both kinds of message, why they died, and which are wanted."""
+"""DLQ messages: both forms, their errors, and the filters that select them."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def envelope(payload: Any, **more: Any) -> str:
     )
 
 
-def test_a_message_that_the_worker_put_there_says_why() -> None:
+def test_a_message_from_the_worker_has_its_error() -> None:
     dlq_message = dlq.read(message(event(5), rtp_error_type="Reject", rtp_error_message="negative total"))
 
     assert (dlq_message.identity, dlq_message.type, dlq_message.kind) == (("e5", 5), "order.created", "queue")
     assert dlq_message.error == Cause("Reject", "negative total")
 
 
-def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
+def test_an_asynchronous_event_without_an_id_is_redriven_with_its_identity() -> None:
     # Given the record of a call, whose time the dead message does not know
     aws = FakeAws()
     aws.record("req-1", 42, status="dead", attempt_count=3)
@@ -63,7 +63,7 @@ def test_an_asynchronous_event_without_an_id_goes_back_as_who_it_is() -> None:
     assert (sent["rtp_request_id"], sent["rtp_request_time"]) == ("req-1", "42")
 
 
-def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
+def test_the_error_of_a_message_that_sqs_moved_is_read_from_the_record() -> None:
     aws = FakeAws()
     aws.record("e5", 5, status="dead", attempt_count=7, trace_id="1-2", error={"type": "E", "message": "boom 12"})
 
@@ -78,14 +78,14 @@ def test_a_message_that_sqs_moved_has_its_reason_in_the_record() -> None:
     assert dlq_message.error.signature == Cause("E", "boom 77").signature
 
 
-def test_without_any_record_the_reason_is_not_made_up() -> None:
+def test_without_a_record_the_error_is_unknown() -> None:
     (dlq_message,) = dlq.joined(FakeAws(), TABLE, [message(event(5), receives=3)])
 
     assert dlq_message.error == Cause("", dlq.UNKNOWN)
     assert (dlq_message.attempts, dlq_message.runs) == (2, 0)
 
 
-def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
+def test_an_event_without_an_id_has_the_identity_that_the_pipeline_gave_it() -> None:
     body = '{"type": "a", "data": {}}'
 
     by_attributes = dlq.read(message(body, rtp_request_id="req", rtp_request_time="17"))
@@ -95,7 +95,7 @@ def test_an_event_without_an_id_is_who_the_pipeline_says_it_is() -> None:
     assert by_message.identity == ("m1", 1_700_000_000_000)
 
 
-def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
+def test_the_message_of_a_failed_asynchronous_invocation_contains_the_event() -> None:
     dlq_message = dlq.read(message(envelope(json.loads(event(5)))))
 
     assert (dlq_message.kind, dlq_message.id, dlq_message.type, dlq_message.attempts) == (
@@ -109,7 +109,7 @@ def test_what_a_failed_asynchronous_call_leaves_holds_the_event() -> None:
     assert dlq_message.body != dlq_message.event
 
 
-def test_an_api_request_in_it_holds_the_event_in_its_body() -> None:
+def test_the_event_of_an_api_request_in_an_envelope_is_its_body() -> None:
     request = {"httpMethod": "POST", "requestContext": {"requestId": "x"}, "body": event(5)}
 
     dlq_message = dlq.read(message(envelope(request)))
@@ -125,7 +125,7 @@ def test_numbers_in_an_envelope_stay_exact() -> None:
     assert "0.10000000000000000000000000000000000001" in dlq.read(message(body)).event
 
 
-def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
+def test_the_record_of_an_asynchronous_event_without_an_id_is_found_by_its_request_id() -> None:
     aws = FakeAws()
     aws.record("req-1", 99, status="dead", attempt_count=3, error={"type": "E", "message": "m"})
 
@@ -135,7 +135,7 @@ def test_an_asynchronous_event_without_an_id_is_found_by_its_request() -> None:
     assert dlq_message.error == Cause("E", "m")  # the record knows better than Lambda
 
 
-def test_lambdas_own_attributes_say_why_too() -> None:
+def test_the_error_is_read_from_lambdas_own_attributes() -> None:
     dlq_message = dlq.read(message(event(5), RequestID="req-1", ErrorCode="200", ErrorMessage="boom"))
 
     assert (dlq_message.kind, dlq_message.error.message, dlq_message.event) == ("async", "boom", event(5))
@@ -154,7 +154,7 @@ JSON = st.recursive(
     st.text() | JSON.map(json.dumps) | st.builds(lambda a, b: envelope(a, responsePayload=b), JSON, JSON),
     st.dictionaries(st.sampled_from(["rtp_request_id", "rtp_request_time", "rtp_error_type"]), st.text(min_size=1)),
 )
-def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, str]) -> None:
+def test_any_message_can_be_shown(body: str, attributes: dict[str, str]) -> None:
     aws = FakeAws()
 
     (dlq_message,) = dlq.joined(aws, TABLE, [message(body, receives=1, **attributes)])
@@ -164,14 +164,14 @@ def test_no_message_is_too_strange_to_be_shown(body: str, attributes: dict[str, 
     assert Filters().match(dlq_message)
 
 
-def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
+def test_a_redriven_message_has_its_identity_and_no_old_error() -> None:
     dlq_message = dlq.read(
         message('{"type": "a", "data": {}}', rtp_error_type="E", rtp_error_message="m", mine="kept", rtp_source="api")
     )
 
-    made = dlq.attributes(dlq_message, {"rtp_source": "redrive", "rtp_redrive": "run"})
+    created = dlq.attributes(dlq_message, {"rtp_source": "redrive", "rtp_redrive": "run"})
 
-    assert {k: v["StringValue"] for k, v in made.items()} == {
+    assert {k: v["StringValue"] for k, v in created.items()} == {
         "mine": "kept",
         "rtp_request_id": "m1",
         "rtp_request_time": "1700000000000",
@@ -180,7 +180,7 @@ def test_what_is_sent_on_has_no_stale_reason_and_says_who_it_is() -> None:
     }
 
 
-def test_never_more_than_the_ten_attributes_that_sqs_takes() -> None:
+def test_a_redriven_message_has_at_most_ten_attributes() -> None:
     many = {f"a{n}": "x" for n in range(10)}
 
     assert len(dlq.attributes(dlq.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"})) == 10
@@ -212,14 +212,14 @@ def test_a_message_must_meet_every_filter(filters: Filters, ids: list[str]) -> N
     assert [dlq_message.id for dlq_message in filters.select(dlq_messages())] == ids
 
 
-def test_like_causes_are_one_group_the_most_first() -> None:
+def test_similar_errors_are_one_group_and_the_most_frequent_is_first() -> None:
     assert dlq.grouped(dlq_messages()) == [
         (Cause("Reject", "negative 7").signature, 2),
         (Cause("KeyError", "'total'").signature, 1),
     ]
 
 
-def test_a_wrong_pattern_is_told() -> None:
+def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(UsageError, match="--grep"):
         pattern("(")
 
@@ -238,7 +238,7 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
     assert found["groups"] == [{"error": "Reject: no", "count": 1}]
 
 
-def test_looking_leaves_every_message_visible_and_as_it_was() -> None:
+def test_an_inspection_leaves_every_message_visible_and_unchanged() -> None:
     aws = FakeAws()
     for n in range(57):
         aws.put(DLQ, event(n))
@@ -251,7 +251,7 @@ def test_looking_leaves_every_message_visible_and_as_it_was() -> None:
     assert aws.calls["delete_message_batch"] == 0
 
 
-def test_a_look_that_fails_in_the_middle_gives_back_what_it_had() -> None:
+def test_an_inspection_that_fails_releases_what_it_received() -> None:
     aws = FakeAws()
     for n in range(40):
         aws.put(DLQ, event(n))
@@ -267,7 +267,7 @@ def test_a_look_that_fails_in_the_middle_gives_back_what_it_had() -> None:
     assert aws.visible(DLQ) == 40
 
 
-def test_looking_ends_when_enough_was_found_or_it_is_told_to() -> None:
+def test_an_inspection_ends_at_its_limit_or_when_stopped() -> None:
     aws = FakeAws()
     for n in range(500):
         aws.put(DLQ, event(n))

@@ -1,4 +1,4 @@
-"""What `rtp send` is handed: recognised, checked before anything leaves, and kept to the byte."""
+"""The input of `rtp send`: recognised, checked before anything is sent, and kept to the byte."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def refusal(text: str | bytes) -> UsageError:
     return caught.value
 
 
-def test_one_event_an_array_and_a_line_each_are_told_apart() -> None:
+def test_one_event_an_array_and_lines_are_distinguished() -> None:
     one = '{"type": "a", "data": {}}'
 
     assert len(of(one)) == 1
@@ -38,7 +38,7 @@ def test_one_event_an_array_and_a_line_each_are_told_apart() -> None:
     assert len(of(f"\ufeff  {one}\r\n{one}")) == 2
 
 
-def test_an_event_without_an_id_gets_one_that_carries_its_time() -> None:
+def test_an_event_without_an_id_gets_one_that_contains_its_time() -> None:
     (event,) = of('{"type": "a", "data": {}}')
 
     assert json.loads(event.body) == {"id": event.id, "type": "a", "data": {}}
@@ -46,7 +46,7 @@ def test_an_event_without_an_id_gets_one_that_carries_its_time() -> None:
     assert event.type == "a"
 
 
-def test_an_event_with_an_id_is_sent_as_it_is() -> None:
+def test_an_event_with_an_id_is_sent_unchanged() -> None:
     text = '{ "id":"x",  "timestamp": 5, "type":"a", "data":{"n":1.10}}'
 
     (event,) = of(text)
@@ -55,7 +55,7 @@ def test_an_event_with_an_id_is_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("number", ["0.1000", "1e2", "-0.0", "1E-130", "12345678901234567890123456789012345678"])
-def test_numbers_reach_the_wire_as_they_were_written(number: str) -> None:
+def test_numbers_are_sent_as_they_were_written(number: str) -> None:
     for text in (f'{{"type":"a","data":{{"n":{number}}}}}', f'[{{"type":"a","data":{{"n": {number} }}}}]'):
         (event,) = of(text)
 
@@ -70,14 +70,18 @@ def test_numbers_reach_the_wire_as_they_were_written(number: str) -> None:
     )
 )
 def test_data_of_any_shape_arrives_unchanged(value: object) -> None:
-    made = {"type": "a", "data": {"v": value}}
+    created = {"type": "a", "data": {"v": value}}
 
-    for text in (json.dumps(made), json.dumps([made], indent=1), json.dumps(made) + "\n" + json.dumps(made)):
+    for text in (
+        json.dumps(created),
+        json.dumps([created], indent=1),
+        json.dumps(created) + "\n" + json.dumps(created),
+    ):
         for event in of(text):
             assert json.loads(event.body)["data"] == {"v": value}
 
 
-def test_a_bad_line_is_named_and_nothing_else_is_needed_to_find_it() -> None:
+def test_a_bad_line_is_named_by_number_and_problem() -> None:
     good = '{"type": "a", "data": {}}'
 
     error = refusal("\n".join([good, '{"type": "a"}', good, "{oops", good, '{"type": 5, "data": {}}']))
@@ -86,10 +90,10 @@ def test_a_bad_line_is_named_and_nothing_else_is_needed_to_find_it() -> None:
     assert "line 2: $.data: required" in error.message
     assert "line 4: not JSON" in error.message
     assert "line 6: $.type" in error.message
-    assert "None was taken" in error.hint
+    assert "None was sent" in error.hint
 
 
-def test_many_bad_lines_are_counted_and_not_all_told() -> None:
+def test_many_bad_lines_are_counted_and_a_few_are_shown() -> None:
     error = refusal("\n".join(['{"type": "a", "data": {}}'] + ["{}"] * 50))
 
     assert "50 of 51" in error.message
@@ -101,7 +105,7 @@ def test_a_bad_first_line_is_found_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
         ("", "is empty"),
         ("  \n ", "is empty"),
@@ -128,14 +132,14 @@ def test_a_bad_first_line_is_found_too() -> None:
         ('{"type": "a", "data": {"s": "' + "x" * 262_144 + '"}}', "too large: 262,"),
     ],
 )
-def test_what_is_no_event_is_refused_with_the_reason(text: str | bytes, said: str) -> None:
+def test_a_text_that_is_not_an_event_is_refused_with_the_reason(text: str | bytes, problem: str) -> None:
     error = refusal(text)
 
-    assert said in error.message
+    assert problem in error.message
     assert error.exit_code == 2
 
 
-def test_the_limit_counts_the_id_that_is_put_in() -> None:
+def test_the_size_limit_includes_the_inserted_id() -> None:
     frame = len('{"type":"a","data":{"s":""}}')
     room = 262_144 - len('"id":"",') - 36
 
@@ -160,7 +164,7 @@ def test_data_that_is_not_an_object_is_refused(data: str) -> None:
     assert caught.value.code == "not-an-event"
 
 
-def test_what_is_wrong_with_data_is_told_where_it_was_written() -> None:
+def test_a_problem_in_data_is_located_in_the_text_as_given() -> None:
     with pytest.raises(UsageError, match=r"--data: not JSON: .* at line 1 column 6$"):
         payload.of_data('{"a":}', "order.created")
 
@@ -181,7 +185,7 @@ def test_an_event_with_an_id_cannot_be_repeated() -> None:
         of('{"id": "x", "timestamp": 1, "type": "a", "data": {}}').repeated(2)
 
 
-def test_a_pipe_is_read_though_it_cannot_be_read_twice() -> None:
+def test_a_stream_that_is_not_seekable_can_be_read() -> None:
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
             return False
@@ -194,7 +198,7 @@ def test_a_pipe_is_read_though_it_cannot_be_read_twice() -> None:
     assert [e.line for e in payload.of_stream(cast("BinaryIO", pipe), "-")] == [1, 2, 3]
 
 
-def test_a_file_that_grows_is_read_to_where_it_was_checked(tmp_path: Path) -> None:
+def test_a_file_that_grows_is_read_up_to_where_it_was_checked(tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_text('{"type": "a", "data": {}}\n{"type": "a", "data": {}}\n')
     events = payload.of_file(file)
@@ -204,7 +208,7 @@ def test_a_file_that_grows_is_read_to_where_it_was_checked(tmp_path: Path) -> No
     assert len(list(events)) == len(events) == 2
 
 
-def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="There is no file"):
         payload.of_file(tmp_path / "none.json")
     with pytest.raises(UsageError, match="is a folder"):

@@ -71,7 +71,7 @@ def filled(count: int, kind: str = "order.created") -> FakeAws:
     return aws
 
 
-def test_every_message_goes_back_with_what_it_came_with(tmp_path: Path) -> None:
+def test_every_message_is_redriven_with_its_body_and_attributes(tmp_path: Path) -> None:
     aws = filled(57)
 
     moved = redrive(aws, tmp_path)
@@ -86,7 +86,7 @@ def test_every_message_goes_back_with_what_it_came_with(tmp_path: Path) -> None:
     assert "rtp_error_type" not in sent
 
 
-def test_what_is_not_wanted_stays_and_is_visible(tmp_path: Path) -> None:
+def test_messages_that_do_not_match_stay_and_are_visible(tmp_path: Path) -> None:
     aws = filled(20)
     for n in range(100, 120):
         aws.put(DLQ, event(n, "other"))
@@ -98,14 +98,14 @@ def test_what_is_not_wanted_stays_and_is_visible(tmp_path: Path) -> None:
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 20
 
 
-def test_a_limit_is_kept(tmp_path: Path) -> None:
+def test_a_limit_is_respected(tmp_path: Path) -> None:
     aws = filled(50)
 
     assert len(redrive(aws, tmp_path, limit=7)) == 7
     assert (len(aws.bodies(QUEUE)), aws.visible(DLQ)) == (7, 43)
 
 
-def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
+def test_one_message_can_be_moved_before_the_rest(tmp_path: Path) -> None:
     aws = filled(25)
     with mover(aws, tmp_path) as moving:
         first = list(moving.move(1))
@@ -117,7 +117,7 @@ def test_one_first_and_then_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uncounted", [5, 57])
-def test_what_sqs_has_not_counted_yet_goes_too(tmp_path: Path, uncounted: int) -> None:
+def test_messages_that_sqs_does_not_count_yet_are_redriven_and_purged_too(tmp_path: Path, uncounted: int) -> None:
     aws = filled(57)
     aws.uncounted = uncounted
     assert len(redrive(aws, tmp_path)) == 57
@@ -126,7 +126,7 @@ def test_what_sqs_has_not_counted_yet_goes_too(tmp_path: Path, uncounted: int) -
     assert purged(aws, tmp_path).deleted == 57
 
 
-def test_a_run_ends_though_others_die_as_fast(tmp_path: Path) -> None:
+def test_a_run_ends_although_other_events_die_as_fast(tmp_path: Path) -> None:
     # Given ten new deaths for each ten that are put back
     aws = filled(12)
 
@@ -141,7 +141,7 @@ def test_a_run_ends_though_others_die_as_fast(tmp_path: Path) -> None:
     assert 12 <= len(redrive(aws, tmp_path)) <= 20
 
 
-def test_a_filter_meets_all_of_a_deep_queue_though_the_first_show_themselves_again(tmp_path: Path) -> None:
+def test_a_filter_reads_all_of_a_deep_queue_although_the_first_messages_reappear(tmp_path: Path) -> None:
     # Given messages that are hidden for 15 s, and a second that passes with each receive of ten
     aws = filled(400)
     aws.put(DLQ, event(999, "other"))
@@ -150,19 +150,19 @@ def test_a_filter_meets_all_of_a_deep_queue_though_the_first_show_themselves_aga
         aws.now += (operation, when) == ("receive_message", "after")
 
     aws.fault = slow
-    # When the one that lies behind them is wanted / Then it is found
+    # When a filter matches only the last one / Then it is found
     assert [m.message.id for m in redrive(aws, tmp_path, filters=Filters(types=("other",)))] == ["e999"]
     aws.put(DLQ, event(999, "other"))
     assert purged(aws, tmp_path, filters=Filters(types=("other",))).deleted == 1
     assert aws.visible(DLQ) == 400
 
 
-def test_an_id_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_id_is_reported(tmp_path: Path) -> None:
     assert purged(filled(3), tmp_path, filters=Filters(ids=("nope",))).missing == ["nope"]
     assert purged(filled(3), tmp_path, filters=Filters(ids=("nope",)), limit=1).missing == []
 
 
-def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
+def test_a_message_that_sqs_refuses_stays_and_is_reported(tmp_path: Path) -> None:
     aws = filled(12)
     aws.refused = {event(3)}
 
@@ -173,7 +173,7 @@ def test_what_sqs_does_not_take_stays_and_is_told(tmp_path: Path) -> None:
     assert aws.visible(DLQ) == 1
 
 
-def test_a_pass_ends_though_everything_dies_again_at_once(tmp_path: Path) -> None:
+def test_a_pass_ends_although_everything_dies_again_at_once(tmp_path: Path) -> None:
     aws = filled(40)
 
     def dies(operation: str, when: str) -> None:
@@ -191,7 +191,7 @@ def test_a_pass_ends_though_everything_dies_again_at_once(tmp_path: Path) -> Non
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(part=st.floats(0, 1), moment=st.sampled_from(["before", "after"]), count=st.integers(1, 45))
-def test_a_kill_anywhere_loses_nothing_and_a_second_run_finishes(
+def test_a_kill_at_any_call_loses_nothing_and_a_second_run_finishes(
     tmp_path: Path, part: float, moment: str, count: int
 ) -> None:
     # Given a dead-letter queue, and a process that is killed at one of its calls, before or after AWS did it.
@@ -208,8 +208,8 @@ def test_a_kill_anywhere_loses_nothing_and_a_second_run_finishes(
     aws.fault = fault
     with pytest.raises(Killed):
         redrive(aws, place)
-    wanted = {event(n) for n in range(count)}
-    assert set(aws.bodies(DLQ)) | set(aws.bodies(QUEUE)) == wanted
+    expected = {event(n) for n in range(count)}
+    assert set(aws.bodies(DLQ)) | set(aws.bodies(QUEUE)) == expected
 
     # When it is run again, after the messages that the dead one hid have come back
     aws.fault = lambda _operation, _when: None
@@ -218,7 +218,7 @@ def test_a_kill_anywhere_loses_nothing_and_a_second_run_finishes(
 
     # Then everything is in the queue; what is there twice is the same event, which runs once.
     assert aws.bodies(DLQ) == []
-    assert set(aws.bodies(QUEUE)) == wanted
+    assert set(aws.bodies(QUEUE)) == expected
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -237,7 +237,7 @@ def test_faults_of_sqs_lose_nothing(tmp_path: Path, dice: list[bool], count: int
     assert set(aws.bodies(DLQ)) | set(aws.bodies(QUEUE)) == {event(n) for n in range(count)}
 
 
-def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> None:
+def test_a_message_that_another_receiver_hides_is_awaited(tmp_path: Path) -> None:
     aws = filled(3)
     aws.queues[DLQ][0].hidden_until = aws.now + 20
     remarks: list[str] = []
@@ -256,7 +256,7 @@ def test_a_message_that_another_receiver_hides_is_waited_for(tmp_path: Path) -> 
     assert remarks == ["waiting for 1 message hidden by another receiver"]
 
 
-def test_edited_events_go_instead(tmp_path: Path) -> None:
+def test_edited_events_are_sent_instead(tmp_path: Path) -> None:
     aws = filled(2)
     first = aws.queues[DLQ][0].message_id
     filters = Filters(message_ids=frozenset([first]))
@@ -267,7 +267,7 @@ def test_edited_events_go_instead(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == [event(1)]
 
 
-def test_the_journal_is_the_owners_alone_and_tells_every_step(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_journal_and_it_records_every_step(tmp_path: Path) -> None:
     aws = filled(3)
     place = tmp_path / "dlq" / "dev"
 
@@ -281,7 +281,7 @@ def test_the_journal_is_the_owners_alone_and_tells_every_step(tmp_path: Path) ->
     assert all(e.sent_id and e.deleted and not e.restored for e in run.entries.values())
 
 
-def test_a_journal_that_a_kill_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_journal_that_a_kill_truncated_is_read_up_to_there(tmp_path: Path) -> None:
     redrive(filled(3), tmp_path)
     (file,) = tmp_path.iterdir()
     content = file.read_bytes()
@@ -300,7 +300,7 @@ def test_a_journal_that_a_kill_cut_off_is_read_as_far_as_it_goes(tmp_path: Path)
     assert all(e.restored for e in journal.load(tmp_path, None).entries.values())
 
 
-def test_without_a_place_for_the_journal_nothing_is_moved(tmp_path: Path) -> None:
+def test_nothing_is_moved_where_the_journal_cannot_be_written(tmp_path: Path) -> None:
     aws = filled(3)
     (tmp_path / "file").write_text("")
 
@@ -311,7 +311,7 @@ def test_without_a_place_for_the_journal_nothing_is_moved(tmp_path: Path) -> Non
     assert aws.visible(DLQ) == 3
 
 
-def test_undo_takes_back_what_still_waits_and_leaves_other_events_alone(tmp_path: Path) -> None:
+def test_undo_restores_what_still_waits_and_leaves_other_events_alone(tmp_path: Path) -> None:
     aws = filled(4)
     aws.put(QUEUE, event(50))
     redrive(aws, tmp_path)
@@ -328,7 +328,7 @@ def test_undo_takes_back_what_still_waits_and_leaves_other_events_alone(tmp_path
     assert again == {"mine": "kept", "rtp_error_type": "E", "rtp_error_message": "m"}
 
 
-def test_undo_costs_waiting_events_no_attempt_when_nothing_can_come_back(tmp_path: Path) -> None:
+def test_undo_costs_waiting_events_no_attempt_when_nothing_can_be_restored(tmp_path: Path) -> None:
     # Given a redrive that was processed to the last message, and another event that waits for its next attempt
     aws = filled(2)
     redrive(aws, tmp_path)
@@ -343,7 +343,7 @@ def test_undo_costs_waiting_events_no_attempt_when_nothing_can_come_back(tmp_pat
     assert [m.receives for m in aws.queues[QUEUE]] == [0]
 
 
-def test_undoing_twice_puts_nothing_back_twice(tmp_path: Path) -> None:
+def test_undoing_twice_restores_nothing_twice(tmp_path: Path) -> None:
     aws = filled(3)
     redrive(aws, tmp_path)
 
@@ -361,7 +361,7 @@ def test_undo_is_refused_on_another_stack(tmp_path: Path) -> None:
         undo.load(target(aws, tmp_path, "shop-prod"), None)
 
 
-def test_there_may_be_nothing_to_undo(tmp_path: Path) -> None:
+def test_undo_without_a_journal_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no redrive or purge"):
         journal.load(tmp_path / "none", None)
     redrive(filled(1), tmp_path)
@@ -374,7 +374,7 @@ def purged(aws: FakeAws, place: Path, *, filters: Filters = ALL, limit: int | No
     return result(purge.purge(target(aws, place), request, stop=Stop()))
 
 
-def test_a_purge_deletes_what_is_wanted_and_can_be_undone(tmp_path: Path) -> None:
+def test_a_purge_deletes_what_matches_and_can_be_undone(tmp_path: Path) -> None:
     aws = filled(23)
     aws.put(DLQ, event(99, "other"))
 
@@ -389,7 +389,7 @@ def test_a_purge_deletes_what_is_wanted_and_can_be_undone(tmp_path: Path) -> Non
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kill_at=st.integers(1, 16), moment=st.sampled_from(["before", "after"]))
-def test_a_killed_purge_loses_nothing_that_undo_cannot_bring_back(tmp_path: Path, kill_at: int, moment: str) -> None:
+def test_undo_restores_whatever_a_killed_purge_deleted(tmp_path: Path, kill_at: int, moment: str) -> None:
     aws, place, calls = filled(45), tmp_path / uuid.uuid4().hex, Counter[str]()
 
     def fault(_operation: str, when: str) -> None:
@@ -409,7 +409,7 @@ def test_a_killed_purge_loses_nothing_that_undo_cannot_bring_back(tmp_path: Path
     assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in range(45))
 
 
-def test_the_run_is_named_in_every_message_it_sends(tmp_path: Path) -> None:
+def test_every_redriven_message_names_the_run(tmp_path: Path) -> None:
     aws = filled(2)
 
     redrive(aws, tmp_path)

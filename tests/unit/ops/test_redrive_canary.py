@@ -56,7 +56,7 @@ def dead(count: int) -> FakeAws:
     return aws
 
 
-def test_when_the_first_comes_through_the_rest_follows(tmp_path: Path) -> None:
+def test_the_rest_follows_a_canary_that_is_processed(tmp_path: Path) -> None:
     aws = dead(30)
     pipeline(aws, lambda _: "processed")
 
@@ -68,7 +68,7 @@ def test_when_the_first_comes_through_the_rest_follows(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == []
 
 
-def test_when_the_first_dies_again_the_rest_stays(tmp_path: Path) -> None:
+def test_the_rest_stays_when_the_canary_dies_again(tmp_path: Path) -> None:
     aws = dead(30)
     pipeline(aws, lambda _: "dead")
 
@@ -79,7 +79,7 @@ def test_when_the_first_dies_again_the_rest_stays(tmp_path: Path) -> None:
     assert aws.visible(DLQ) == len(aws.bodies(DLQ)) == 29
 
 
-def test_when_nothing_is_heard_of_the_first_the_rest_stays(tmp_path: Path) -> None:
+def test_the_rest_stays_when_the_canary_has_no_outcome(tmp_path: Path) -> None:
     aws = dead(5)  # the record says dead from before: that is no news
 
     done = redriven(aws, tmp_path, timeout_s=0.1)
@@ -89,7 +89,7 @@ def test_when_nothing_is_heard_of_the_first_the_rest_stays(tmp_path: Path) -> No
     assert aws.visible(DLQ) == 4
 
 
-def test_without_a_canary_all_go_and_the_dead_are_told(tmp_path: Path) -> None:
+def test_without_a_canary_all_are_redriven_and_dead_events_are_reported(tmp_path: Path) -> None:
     aws = dead(10)
     pipeline(aws, lambda n: "dead" if n % 2 else "processed")
 
@@ -99,7 +99,7 @@ def test_without_a_canary_all_go_and_the_dead_are_told(tmp_path: Path) -> None:
     assert done.canary is None
 
 
-def test_a_second_operator_is_told_who_is_at_it() -> None:
+def test_a_second_operator_is_refused_and_sees_who_holds_the_lease() -> None:
     aws = FakeAws()
 
     with lease.held(aws, TABLE, "dlq redrive", Stop()):
@@ -114,7 +114,7 @@ def test_a_second_operator_is_told_who_is_at_it() -> None:
         pass
 
 
-def test_a_killed_process_of_this_machine_is_not_waited_for() -> None:
+def test_the_lease_of_a_killed_process_of_this_machine_is_taken() -> None:
     aws = FakeAws()
     killed, stop = lease.held(aws, TABLE, "dlq redrive", Stop()), Stop()
     killed.__enter__()
@@ -148,7 +148,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
     return edit.edited(dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
 
 
-def test_what_is_not_touched_goes_as_it_was_beside_what_is() -> None:
+def test_an_event_that_was_not_edited_keeps_its_text() -> None:
     def change(events: dict[str, Any]) -> object:
         events["m2"]["data"] = {"n": 9}
         return events
@@ -156,12 +156,12 @@ def test_what_is_not_touched_goes_as_it_was_beside_what_is() -> None:
     assert edited(change)["m1"] == '{"type": "a", "data": {"n": 1.10}}'
 
 
-def test_nothing_goes_where_nothing_was_edited() -> None:
+def test_without_an_edit_nothing_is_redriven() -> None:
     with pytest.raises(RefusedError, match="No event was edited"):
         edited(lambda events: events)
 
 
-def test_an_event_stays_who_it_is() -> None:
+def test_an_edit_cannot_change_the_identity_of_an_event() -> None:
     def renamed(events: dict[str, Any]) -> object:
         events["m2"]["id"] = "another"
         return events
@@ -176,7 +176,7 @@ def test_an_event_stays_who_it_is() -> None:
         edited(moved)
 
 
-def test_what_is_changed_goes_changed_and_what_is_deleted_stays() -> None:
+def test_edited_events_are_sent_edited_and_deleted_ones_stay() -> None:
     def change(events: dict[str, Any]) -> object:
         events["m1"]["data"] = {"n": 2}
         del events["m2"]
@@ -186,7 +186,7 @@ def test_what_is_changed_goes_changed_and_what_is_deleted_stays() -> None:
 
 
 @pytest.mark.parametrize("after", ["{", "[]", '{"m1": {"type": "a"}}', '{"m1": {"type": "", "data": {}}}'])
-def test_what_is_no_event_any_more_is_refused_and_kept(after: str) -> None:
+def test_an_edit_that_is_not_an_event_is_refused_and_its_file_stays(after: str) -> None:
     with pytest.raises(UsageError) as caught:
         edited(lambda _: after)
 
@@ -195,7 +195,7 @@ def test_what_is_no_event_any_more_is_refused_and_kept(after: str) -> None:
     file.unlink()
 
 
-def test_an_editor_that_fails_or_is_not_there_changes_nothing() -> None:
+def test_an_editor_that_fails_or_is_missing_changes_nothing() -> None:
     with pytest.raises(RefusedError, match="nothing was changed"):
         edit.edited(dlq_messages(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
     with pytest.raises(ConfigError, match="cannot be run"):

@@ -1,4 +1,4 @@
-"""Which archived events a replay means, and how they are queued again."""
+"""Which archived events a replay selects, and how they are queued again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_line_is_found_by_its_key() -> None:
         assert archive.at(aws, BUCKET, missing) is None
 
 
-def test_lines_that_are_none_are_left_out_and_a_damaged_object_is_named() -> None:
+def test_invalid_lines_are_skipped_and_a_damaged_object_is_named() -> None:
     aws = FakeAws()
     aws.objects["raw/a.ndjson.gz"] = gzip.compress(b'\n{"id": 1}\nnot json\n[]\n')
     aws.objects["raw/b.ndjson.gz"] = b"damaged"
@@ -76,7 +76,7 @@ def test_lines_that_are_none_are_left_out_and_a_damaged_object_is_named() -> Non
         archive.read(aws, BUCKET, "raw/b.ndjson.gz")
 
 
-def test_every_event_is_meant_once_however_often_it_was_delivered() -> None:
+def test_an_event_is_selected_once_however_often_it_was_delivered() -> None:
     aws = FakeAws()
     raw(aws, NOON - 5, [event(1), event(2)], name="a")
     last = raw(aws, NOON, [event(1), event(3, "other")], name="b")
@@ -93,18 +93,18 @@ def test_every_event_is_meant_once_however_often_it_was_delivered() -> None:
         plan(aws, statuses=("lost",))
 
 
-def test_an_id_is_found_by_its_record_or_by_the_time_in_it() -> None:
+def test_an_event_is_found_by_its_record_or_by_the_time_in_its_id() -> None:
     aws = FakeAws()
-    made = uuid7(NOON)
-    key = raw(aws, NOON, [event(1), json.dumps({"id": made, "type": "a", "data": {}})])
+    created = uuid7(NOON)
+    key = raw(aws, NOON, [event(1), json.dumps({"id": created, "type": "a", "data": {}})])
     aws.record("e1", 1, status="dead", raw_key=f"{key}#0")
 
-    assert [e.id for e in plan(aws, ids=("e1", made), since=None)] == ["e1", made]
+    assert [e.id for e in plan(aws, ids=("e1", created), since=None)] == ["e1", created]
     with pytest.raises(NotFoundError, match="e7 is not in the archive"):
         plan(aws, ids=("e7",), since=None)
 
 
-def test_events_are_queued_as_they_came_under_the_name_of_the_run() -> None:
+def test_events_are_queued_unchanged_with_the_name_of_the_run() -> None:
     aws = FakeAws()
     bodies = [event(n) for n in range(23)] + ['{"type": "a", "data": {"n": 1.10}}']
     raw(aws, NOON, bodies)
@@ -121,7 +121,7 @@ def test_events_are_queued_as_they_came_under_the_name_of_the_run() -> None:
     assert aws.calls["get_object"] == 2  # once to plan, once to send, however many lines
 
 
-def test_what_the_queue_does_not_take_is_told() -> None:
+def test_events_that_the_queue_refuses_are_reported() -> None:
     aws = FakeAws(refused={event(2)})
     raw(aws, NOON, [event(1), event(2)])
 

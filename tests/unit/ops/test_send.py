@@ -24,7 +24,7 @@ EVENT = Event('{"id":"e1"}', "e1", 7, "order.created", line=3)
 
 @dataclass
 class Service:
-    """Answers in turn, the last one for ever; and a clock that pauses move."""
+    """Gives its answers in turn, the last one repeatedly; time passes only while a caller waits."""
 
     answers: list[Answer | EndpointError]
     time: FakeClock = field(default_factory=FakeClock)
@@ -44,7 +44,7 @@ class Service:
         return self.time.pauses
 
 
-def said(status: int, **body: Any) -> Answer:
+def answer(status: int, **body: Any) -> Answer:
     return Answer(status, body, 12.0)
 
 
@@ -65,31 +65,31 @@ def send(*answers: Answer | EndpointError, via: Via = Via.API, stop: Stop | None
 @pytest.mark.parametrize(
     ("via", "answer", "status"),
     [
-        (Via.API, said(200, result={"n": 1}), "processed"),
-        (Via.API, said(202), "queued"),
-        (Via.EVENTS, said(202), "accepted"),
-        (Via.API, said(422, error={"type": "Reject", "message": "no"}), "rejected"),
-        (Via.API, said(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]), "failed"),
-        (Via.API, said(413, message="too large"), "failed"),
-        (Via.API, said(418), "failed"),
+        (Via.API, answer(200, result={"n": 1}), "processed"),
+        (Via.API, answer(202), "queued"),
+        (Via.EVENTS, answer(202), "accepted"),
+        (Via.API, answer(422, error={"type": "Reject", "message": "no"}), "rejected"),
+        (Via.API, answer(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]), "failed"),
+        (Via.API, answer(413, message="too large"), "failed"),
+        (Via.API, answer(418), "failed"),
     ],
 )
-def test_an_answer_is_a_status_and_is_not_asked_for_again(via: Via, answer: Answer, status: str) -> None:
+def test_a_final_answer_is_not_retried(via: Via, answer: Answer, status: str) -> None:
     sent, service = send(answer, via=via)
 
     assert (sent.status, sent.http_status) == (status, answer.status)
     assert service.pauses == []
 
 
-def test_the_reason_of_a_refusal_is_kept() -> None:
-    sent, _ = send(said(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]))
+def test_the_reason_of_a_refusal_is_reported() -> None:
+    sent, _ = send(answer(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]))
 
     assert sent.error == {"type": "Http400", "message": "not an event: $.data: required"}
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_what_may_pass_is_tried_again_under_the_same_id_and_trace(status: int) -> None:
-    sent, service = send(said(status), said(status), said(200))
+def test_a_temporary_error_is_retried_with_the_same_id_and_trace(status: int) -> None:
+    sent, service = send(answer(status), answer(status), answer(200))
 
     assert sent.status == "processed"
     assert len(service.pauses) == 2
@@ -98,33 +98,33 @@ def test_what_may_pass_is_tried_again_under_the_same_id_and_trace(status: int) -
     assert sent.trace_id in service.headers[0]
 
 
-def test_a_stored_answer_is_a_repeat_unless_a_try_of_ours_may_have_stored_it() -> None:
+def test_a_stored_answer_is_a_repeat_unless_this_run_may_have_stored_it() -> None:
     stored = Answer(200, {}, 1.0, replayed=True)
 
-    assert [send(stored)[0].repeat, send(said(503), stored)[0].repeat] == [True, False]
+    assert [send(stored)[0].repeat, send(answer(503), stored)[0].repeat] == [True, False]
 
 
-def test_a_service_that_says_when_to_come_again_is_obeyed() -> None:
-    _, service = send(Answer(503, {}, 1.0, retry_after=7.0), said(200))
+def test_retry_after_is_respected() -> None:
+    _, service = send(Answer(503, {}, 1.0, retry_after=7.0), answer(200))
 
     assert service.pauses == [7.0]
 
 
-def test_a_throttled_event_is_tried_until_its_time_is_over() -> None:
-    sent, service = send(said(429, message="Too Many Requests"))
+def test_a_throttled_event_is_retried_until_the_timeout() -> None:
+    sent, service = send(answer(429, message="Too Many Requests"))
 
     assert sent.status == "failed"
     assert 50 < service.time.now <= 60
     assert not Summary(1).failed
 
 
-def test_a_broken_service_is_given_up_after_some_tries() -> None:
-    sent, service = send(said(503))
+def test_a_failing_service_is_retried_a_few_times() -> None:
+    sent, service = send(answer(503))
 
     assert (sent.status, sent.http_status, len(service.pauses)) == ("failed", 503, 5)
 
 
-def test_nobody_there_fails_the_event_and_ends_the_run() -> None:
+def test_without_an_endpoint_the_event_fails_and_the_run_ends() -> None:
     stop = Stop()
 
     sent, service = send(EndpointError("Nothing answered at http://x"), stop=stop)
@@ -138,12 +138,12 @@ def test_nobody_there_fails_the_event_and_ends_the_run() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        said(403, message="Forbidden"),
-        said(429, message="Limit Exceeded"),
-        said(429, message="the key's daily quota is used up"),
+        answer(403, message="Forbidden"),
+        answer(429, message="Limit Exceeded"),
+        answer(429, message="the key's daily quota is used up"),
     ],
 )
-def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) -> None:
+def test_an_error_that_every_event_would_get_ends_the_run(answer: Answer) -> None:
     stop = Stop()
 
     _, service = send(answer, stop=stop)
@@ -153,7 +153,7 @@ def test_what_no_other_event_would_survive_ends_the_run_at_once(answer: Answer) 
 
 
 def test_the_shape_of_one_event_is_pinned() -> None:
-    sent, _ = send(said(200, result={"n": 1}, trace_id="1-2-3"))
+    sent, _ = send(answer(200, result={"n": 1}, trace_id="1-2-3"))
 
     assert json_values.to_json_types(sent.document()) == {
         "id": "e1",
@@ -166,15 +166,15 @@ def test_the_shape_of_one_event_is_pinned() -> None:
 
 
 def test_a_failed_event_also_has_its_error_and_line() -> None:
-    sent, _ = send(said(413, message="too large"))
+    sent, _ = send(answer(413, message="too large"))
 
     assert sent.document().error == {"type": "Http413", "message": "too large"}
     assert sent.document().line == 3
 
 
-def test_the_shape_of_one_waited_event_has_its_record() -> None:
+def test_the_shape_of_one_event_with_wait_has_its_record() -> None:
     summary = Summary(1, waits=True)
-    summary.add(send(said(202))[0])
+    summary.add(send(answer(202))[0])
 
     assert json_values.to_json_types(summary.document())["record"] is None
     summary.end({"id": "e1", "timestamp": 7, "status": "processed"})
@@ -184,9 +184,9 @@ def test_the_shape_of_one_waited_event_has_its_record() -> None:
 
 def test_the_shape_of_several_is_pinned() -> None:
     summary = Summary(3)
-    summary.add(send(said(200))[0])
-    summary.add(send(said(202))[0])
-    summary.add(send(said(400, message="no"))[0])
+    summary.add(send(answer(200))[0])
+    summary.add(send(answer(202))[0])
+    summary.add(send(answer(400, message="no"))[0])
     summary.elapsed_s = 2.0
 
     document = json.loads(json_values.dumps(summary.document()))
@@ -197,15 +197,15 @@ def test_the_shape_of_several_is_pinned() -> None:
     assert (document["rate"], document["p50_ms"]) == (1.5, 12.0)
 
 
-def test_what_was_not_sent_is_told_too() -> None:
+def test_events_that_were_not_sent_are_counted() -> None:
     summary = Summary(10)
-    summary.add(send(said(200))[0])
+    summary.add(send(answer(200))[0])
 
     assert json_values.to_json_types(summary.document())["unsent"] == 9
     assert summary.has_failures
 
 
-def test_percentiles_are_of_what_was_measured() -> None:
+def test_percentiles_are_of_the_measured_latencies() -> None:
     summary = Summary(100)
     for n in range(1, 101):
         summary.add(Sent("e", 1, "processed", 200, "", float(n)))
@@ -214,7 +214,7 @@ def test_percentiles_are_of_what_was_measured() -> None:
     assert Summary(1).percentile(99) == 0.0
 
 
-def test_the_queue_takes_ten_at_once_and_says_what_it_refused() -> None:
+def test_ten_events_are_sent_to_the_queue_at_once_and_refused_ones_are_reported() -> None:
     aws = FakeAws(refused={"bad"})
     events = [Event("bad" if n == 4 else f"body{n}", f"e{n}", n, "t") for n in range(10)]
 
