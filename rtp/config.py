@@ -161,7 +161,7 @@ def explain(
         root=file.parent if file else cwd,
         file=file,
         project=configfile.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
-        owner=document.owner or DEFAULT_OWNER,
+        owner=configfile.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
         processors=_path(file, processors.path, "path", where),
         requirements=_path(file, processors.requirements, "requirements", where),
         include=processors.include,

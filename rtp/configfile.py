@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
+_TAG_CHARACTERS = 256  # of a tag's value
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
@@ -118,6 +120,17 @@ def checked_name(name: str, where: str, what: str) -> str:
             hint="Use lower-case letters, digits and dashes, first a letter, at most 20 characters.",
         )
     return name
+
+
+def checked_tag(value: str, where: str, what: str) -> str:
+    """A value of a tag, in the characters that every service takes. Raises ConfigError."""
+    wrong = next((c for c in value if unicodedata.category(c)[0] not in "LNZ" and c not in "_.:/=+-@"), "")
+    if wrong or not value.strip() or len(value) > _TAG_CHARACTERS:
+        why = f"{wrong!r} cannot stand in a tag" if wrong else f"a tag has 1 to {_TAG_CHARACTERS} characters"
+        raise ConfigError(
+            f"{where}: {what} = {value[:60]!r}: {why}.", hint="AWS allows letters, digits, spaces and _ . : / = + - @"
+        )
+    return value
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

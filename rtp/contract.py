@@ -165,9 +165,20 @@ class FunctionEnv(StrEnum):
     PROCESSORS = "RTP_PROCESSORS"  # module or package name in the asset; empty: none
 
 
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "eusc-": "aws-eusc",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+}
+
+
 def partition(region: str) -> str:
     """Return the AWS partition of a region: the second part of its ARNs."""
-    return "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
+    return next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
 MANAGED_BY = "CDK"  # value of the tag
