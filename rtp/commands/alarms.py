@@ -25,14 +25,14 @@ def alarms(
     session: Session,
     *,
     since: Since = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many changes of state.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of state changes.")] = 20,
 ) -> None:
     """Show alarms, their states and reasons.
 
-    Those that fire come first; below them how all of them changed.
+    Alarms in ALARM come first; the state changes of all alarms follow.
     """
     names = session.environment.names
-    _ = session.outputs_to_read  # so that a missing stack is reported as such
+    _ = session.outputs_to_read  # raises where there is no stack
     found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
     session.out.result(found, lambda f: _render(f, names.stack))
 

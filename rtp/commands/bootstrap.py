@@ -16,19 +16,20 @@ app = new_app()
 def bootstrap(session: Session, *, yes: Yes = False) -> None:
     """Prepare an account and region for deploys.
 
-    The CDK's bucket and roles, once for each account and region; run again, it updates them.
+    Creates the CDK's bucket and roles, once for each account and region. Run it again to update them.
     """
     environment, out = session.environment, session.out
     aws = session.start()
     account = guard.account(aws, environment)
     before = op.version(aws)
     if not environment.local:
-        what = "Update the bootstrap of" if before else "Bootstrap"
-        out.confirm(f"{what} account {account} in {aws.region}?", yes=yes, default=True)
-    done = op.bootstrap(aws, environment, before, on_line=lambda text: out.say(dim(text)))
-    out.result(done, _render)
+        verb = "Update the bootstrap of" if before else "Bootstrap"
+        out.confirm(f"{verb} account {account} in {aws.region}?", yes=yes, default=True)
+    result = op.bootstrap(aws, environment, before, on_line=lambda text: out.say(dim(text)))
+    out.result(result, _render)
 
 
-def _render(done: op.Bootstrap) -> list[Element]:
-    word = "bootstrapped" if done.changed else "bootstrapped already"
-    return [line(good(word), " ", name(f"{done.account}/{done.region}"), dim(f", version {done.bootstrap_version}"))]
+def _render(result: op.Bootstrap) -> list[Element]:
+    word = "bootstrapped" if result.changed else "bootstrapped already"
+    place = name(f"{result.account}/{result.region}")
+    return [line(good(word), " ", place, dim(f", version {result.bootstrap_version}"))]

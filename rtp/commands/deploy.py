@@ -45,46 +45,47 @@ def deploy(
         str | None,
         typer.Option(
             "--confirm",
-            help="The stack's name, where data of a protected one would go, or with --take-over.",
+            help="Name of the stack: confirms a loss of data in a protected environment, or --take-over.",
             metavar="NAME",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Prepare and show the change set, apply nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the change set; apply nothing.")] = False,
     hotswap: Annotated[
-        bool, typer.Option("--hotswap", help="Change the functions' code directly where nothing else differs.")
+        bool, typer.Option("--hotswap", help="Update the functions' code directly if nothing else differs.")
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Then hotswap whenever a file of the project is saved.")
+        bool, typer.Option("--watch", help="After the deploy, hotswap whenever a project file is saved.")
     ] = False,
     no_rollback: Annotated[
-        bool, typer.Option("--no-rollback", help="Leave a failed stack as it is, to look at and go on from.")
+        bool, typer.Option("--no-rollback", help="If the deploy fails, leave the stack as it is.")
     ] = False,
     smoke: Annotated[
         bool | None,
-        typer.Option("--smoke/--no-smoke", help="Send one event through afterwards; on AWS unless told otherwise."),
+        typer.Option("--smoke/--no-smoke", help="Send one event through the pipeline afterwards (default on AWS)."),
     ] = None,
     watch_alarms: Annotated[
         str | None,
         typer.Option(
             "--watch-alarms",
-            help="Take an update back when an alarm rings within this time; 5m where protected, 0s for not at all.",
+            help="Roll back if an alarm fires within TIME (default 5m if protected; 0s disables).",
             metavar="TIME",
         ),
     ] = None,
     take_over: Annotated[
         bool,
         typer.Option(
-            "--take-over", help="Make another project's stack this one's, such as after a rename; its name is typed."
+            "--take-over", help="Take over another project's stack, for example after a rename; its name must be typed."
         ),
     ] = False,
     outputs_file: Annotated[
-        Path | None, typer.Option("--outputs-file", "-O", help="Write the outputs here, as JSON.", metavar="F")
+        Path | None,
+        typer.Option("--outputs-file", "-O", help="Write the stack's outputs to this file, as JSON.", metavar="F"),
     ] = None,
 ) -> None:
     """Deploy the pipeline.
 
-    Synthesises, publishes the assets, prepares a change set, has it approved where it is dangerous, and applies it.
-    An environment on this machine gets its engine started.
+    Synthesises, publishes the assets, prepares a change set and applies it. Asks for confirmation where data or
+    permissions are at risk. Starts the local engine if the environment uses it.
     """
     environment = session.environment
     guard.named(environment, confirm)
@@ -94,7 +95,7 @@ def deploy(
             hint="Leave out --hotswap and --watch.",
         )
     if dry_run and (watch or hotswap):
-        raise UsageError("--dry-run does not go with --hotswap or --watch.", hint="Leave one of them out.")
+        raise UsageError("--dry-run cannot be combined with --hotswap or --watch.", hint="Leave one of them out.")
     options = Options(
         dry_run=dry_run,
         hotswap=hotswap,
@@ -106,7 +107,7 @@ def deploy(
         take_over=take_over,
     )
     if environment.file is None:
-        session.out.warn("no rtp.toml here or in a parent folder: this is the built-in pipeline")
+        session.out.warn("no rtp.toml in this folder or a parent folder: this is the built-in pipeline")
     _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
         _watch(session, yes=yes)

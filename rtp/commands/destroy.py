@@ -34,22 +34,25 @@ def destroy(
     *,
     yes: Yes = False,
     confirm: Annotated[
-        str | None, typer.Option("--confirm", help="The stack's name, for a protected environment.", metavar="NAME")
+        str | None,
+        typer.Option(
+            "--confirm", help="Name of the stack; confirms the deletion, also of a protected one.", metavar="NAME"
+        ),
     ] = None,
-    keep_data: Annotated[bool, typer.Option("--keep-data", help="Leave table, buckets and key.")] = False,
+    keep_data: Annotated[bool, typer.Option("--keep-data", help="Keep the table, the buckets and the key.")] = False,
     drain: Annotated[
-        bool, typer.Option("--drain", help="First close the intake and process what the queue holds.")
+        bool, typer.Option("--drain", help="First close the intake and process all messages in the queue.")
     ] = False,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Longest --drain; 900 if not given.")
+        float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Time limit of --drain (default 900).")
     ] = None,
 ) -> None:
     """Delete the pipeline and verify that it is gone.
 
-    With --drain, clients get 429 first, until every accepted event has its record; if that fails, nothing is deleted.
+    With --drain, clients get 429 until every accepted event has its record; if that fails, nothing is deleted.
     """
     if timeout is not None and not drain:
-        raise UsageError("--timeout limits a drain, and --drain is not given.", hint="Add --drain, or leave it out.")
+        raise UsageError("--timeout needs --drain.", hint="Add --drain, or leave out --timeout.")
     environment, out = session.environment, session.out
     guard.named(environment, confirm)
     progress = Progress(out)
@@ -76,36 +79,36 @@ def _show(out: Output, step: Plan | Proof, environment: Environment) -> None:
 
 
 def plan_views(plan: Plan, *, dlq: str) -> list[Element]:
-    """What goes, what stays and what that means for the next deploy, and what could be saved before."""
-    said = f": {many(plan.resources, 'resource')} go{'es' if plan.resources == 1 else ''}, with what they hold"
-    elements: list[Element] = [line(strong(plan.stack), said)]
+    """What is deleted, what is kept and what that means for the next deploy, and what could be saved before."""
+    count = many(plan.resources, "resource")
+    elements: list[Element] = [line(strong(plan.stack), f": {count} will be deleted, with all contents")]
     elements += [_item(i.kind, i.name, i.note) for i in plan.goes]
     if plan.stays:
-        elements += [line(strong("stays:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
+        elements += [line(strong("kept:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
     if plan.blocks:
         elements.append(line(warn("while that exists, no pipeline of this name can be deployed again"), indent=2))
     if plan.drained is not None:
-        held = f" with {plan.drained.note}" if plan.drained.note else ""
-        said = f"{plan.drained.name}{held}; meanwhile clients of the API get 429"
-        elements.append(line(strong("drained first: "), said))
+        messages = f" with {plan.drained.note}" if plan.drained.note else ""
+        text = f"{plan.drained.name}{messages}; meanwhile clients of the API get 429"
+        elements.append(line(strong("drained first: "), text))
         elements.append(
-            line("what fails for good meanwhile ends in the DLQ, which is deleted with the stack", indent=2)
+            line("events that fail for good meanwhile go to the DLQ, which is deleted with the stack", indent=2)
         )
     for item in plan.lost:
-        saved = (
-            "`rtp dlq inspect --export FILE` keeps them" if item.name == dlq else "--drain works the queue off first"
-        )
-        elements.append(line(bad("lost: "), f"{item.note} in {item.name}; ", advice(saved)))
+        way_out = "`rtp dlq inspect --export FILE` saves them" if item.name == dlq else "--drain processes them first"
+        elements.append(line(bad("lost: "), f"{item.note} in {item.name}; ", advice(way_out)))
     return elements
 
 
 def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> Element:
-    said = bad(f"  {note}") if wrong else f"  {note}" if note else ""
-    return line(dim(f"{kind:<11}"), name(title), said, indent=2)
+    remark = bad(f"  {note}") if wrong else f"  {note}" if note else ""
+    return line(dim(f"{kind:<11}"), name(title), remark, indent=2)
 
 
 def _proof(proof: Proof) -> list[Element]:
-    elements: list[Element] = [line(good("gone"), f": {many(proof.gone, 'resource')}, each asked of its own service")]
+    elements: list[Element] = [
+        line(good("gone"), f": {many(proof.gone, 'resource')}, each verified with its own service")
+    ]
     if proof.left:
         elements.append(line(strong("still there:")))
         elements += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]

@@ -26,15 +26,17 @@ app = new_app()
 def diff(
     session: Session,
     *,
-    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 when there is a difference.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if anything differs.")] = False,
     security_only: Annotated[
-        bool, typer.Option("--security-only", help="Only what would be allowed that was not before.")
+        bool, typer.Option("--security-only", help="Show only what would be allowed that is not allowed now.")
     ] = False,
-    drift: Annotated[bool, typer.Option("--drift", help="Also what was changed by hand; takes longer.")] = False,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Also show what was changed outside CloudFormation (slower).")
+    ] = False,
 ) -> None:
     """Show what a deploy would change.
 
-    Compares the templates and changes nothing itself; `rtp deploy --dry-run` asks CloudFormation.
+    Compares the templates and changes nothing. `rtp deploy --dry-run` shows what CloudFormation would do.
     """
     environment = session.environment
     found = op.diff(session.aws, environment, drift=drift)
@@ -69,11 +71,11 @@ def _render(found: op.Diff) -> list[Element]:
         elements += [Heading("Allows more than before"), *_widenings(found)]
     if found.diverged:
         elements += [
-            Heading("Changed past CloudFormation"),
+            Heading("Changed outside CloudFormation"),
             *(line(bad("≠"), " ", advice(s.said)) for s in found.diverged),
         ]
     if found.drift:
-        elements.append(Heading("Changed by hand (is → should be)"))
+        elements.append(Heading("Drift (actual → expected)"))
         for d in found.drift:
             elements.append(line(bad("≠"), " ", name(d.path or d.logical_id), dim(f"  {d.resource_type}  {d.status}")))
             elements += [_property(PropertyChange(p.path, p.after, p.before), {}, indent=4) for p in d.properties]

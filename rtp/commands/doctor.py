@@ -26,7 +26,7 @@ _STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FA
 def doctor(session: Session) -> None:
     """Check what would stop a deploy, and how to fix it.
 
-    Looks at this machine, the project, the account and the region. Changes nothing; exits with 1 when something fails.
+    Checks this machine, the project, the account and the region. Changes nothing; exits with 1 if a check fails.
     """
     try:
         environment = session.environment
@@ -35,14 +35,14 @@ def doctor(session: Session) -> None:
     else:
         checks = op.run([*op.machine(environment), lambda: _engine(environment)])
         checks[:0] = [op.config(environment)]
-        report = op.Report(environment.name, tuple(checks + _place(session)))
+        report = op.Report(environment.name, tuple(checks + _of_endpoint(session)))
     session.out.result(report, _render)
     if not report.healthy:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _place(session: Session) -> list[op.Check]:
-    """What only the endpoint knows; where that is an engine which does not run, nothing."""
+def _of_endpoint(session: Session) -> list[op.Check]:
+    """The checks that need AWS or the engine; none where the engine does not run."""
     environment = session.environment
     if environment.embedded and not _running(environment):
         return []
@@ -50,10 +50,10 @@ def _place(session: Session) -> list[op.Check]:
         aws = session.aws
     except RtpError as error:
         return [op.failed("endpoint", error)]
-    known = account.credentials(aws, environment)
-    if known.verdict is op.Verdict.FAIL:
-        return [known]
-    return [known, *op.run(account.checks(aws, environment))]
+    credentials = account.credentials(aws, environment)
+    if credentials.verdict is op.Verdict.FAIL:
+        return [credentials]
+    return [credentials, *op.run(account.checks(aws, environment))]
 
 
 def _running(environment: Environment) -> bool:
@@ -82,10 +82,10 @@ def _engine(environment: Environment) -> op.Check:
     if found.state == "killed":
         return op.warn("engine", f"{found.loss}.", f"{losses.restart(found.saved)}.")
     if found.state == "elsewhere":
-        said = "A process that cannot be seen from here serves this folder, such as one in another container."
-        return op.fail("engine", said, "Run `rtp local stop` where it was started.")
+        text = "A process that is not visible here, for example in another container, serves this folder."
+        return op.fail("engine", text, "Run `rtp local stop` where it was started.")
     if found.copied:
-        return op.warn("engine", f"It does not run: {found.loss}.", f"{losses.restart(found.saved)}.")
+        return op.warn("engine", f"Not running: {found.loss}.", f"{losses.restart(found.saved)}.")
     if found.engine is not None and not found.answers:
         return op.fail(
             "engine",
@@ -93,22 +93,24 @@ def _engine(environment: Environment) -> op.Check:
             f"`rtp local stop`, then `rtp local start`; its log is {found.log_file}.",
         )
     if found.engine is not None:
-        return op.ok("engine", f"runs at {found.engine.endpoint_url}")
+        return op.ok("engine", f"running at {found.engine.endpoint_url}")
     taken = engine.taken_port(environment.root)
-    elsewhere = f" on another port than {taken}, which another program has" if taken else ""
-    return op.ok("engine", f"does not run; `rtp deploy` starts it{elsewhere}")
+    elsewhere = f" on another port than {taken}, which another program uses" if taken else ""
+    return op.ok("engine", f"not running; `rtp deploy` starts it{elsewhere}")
 
 
 def _render(report: op.Report) -> list[Element]:
     elements: list[Element] = [element for check in report.checks for element in _lines(check)]
     bad = sum(check.verdict is op.Verdict.FAIL for check in report.checks)
     if bad:
-        elements.append(line(Text(f"{bad} {'thing stops' if bad == 1 else 'things stop'} a deploy", Style.BAD)))
+        elements.append(
+            line(Text(f"{bad} {'check' if bad == 1 else 'checks'} failed: a deploy would not work", Style.BAD))
+        )
     return elements
 
 
 def _lines(check: op.Check) -> list[Line]:
-    said = line(
+    summary = line(
         Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", advice(check.detail)
     )
-    return [said, line(dim("fix: "), advice(check.fix), indent=25)] if check.fix else [said]
+    return [summary, line(dim("fix: "), advice(check.fix), indent=25)] if check.fix else [summary]

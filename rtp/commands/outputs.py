@@ -18,15 +18,15 @@ app = new_app()
 def outputs(
     session: Session,
     *,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Also the API key's value.")] = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Also show the API key's value.")] = False,
 ) -> None:
     """Show the stack's outputs.
 
-    The API key's value is not one of them; --show-secrets reads it.
+    The API key's value is not an output; --show-secrets reads it.
     """
     from rtp.aws import api
 
-    # With the key, events can be sent: reading it is refused where sending is.
+    # Whoever has the key can send events, so reading it is refused where sending is.
     outputs = session.outputs if show_secrets else session.outputs_to_read
     found = api.reachable(outputs, session.aws)
     if show_secrets:

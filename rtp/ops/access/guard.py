@@ -1,4 +1,4 @@
-"""What must hold before anything is changed: the account is the one that was meant."""
+"""Checks before anything is changed: the account and the stack are the ones that the operator means."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def account(aws: Aws, environment: Environment) -> str:
-    """The account id of the credentials, once STS has said that it is the environment's. Raises RefusedError."""
+    """The account of the credentials, checked to be the environment's. Raises RefusedError where it is another."""
     if environment.local:
         return LOCAL_ACCOUNT
     found = aws.account
@@ -28,7 +28,7 @@ def account(aws: Aws, environment: Environment) -> str:
 
 
 def named(environment: Environment, given: str | None) -> None:
-    """A name that was given with --confirm must be this stack's, protected or not. Raises RefusedError."""
+    """Raises RefusedError where the name given with --confirm is not this stack's, protected or not."""
     if given is not None and given != environment.names.stack:
         raise RefusedError(
             f"{given!r} is not {environment.names.stack!r}; nothing was changed.",
@@ -37,7 +37,7 @@ def named(environment: Environment, given: str | None) -> None:
 
 
 def where(aws: Aws, environment: Environment) -> str:
-    """One line for people: which environment, account and region, as whom."""
+    """One line for people: environment, account, region and profile."""
     if environment.local:
         return f"{environment.name} · {aws.endpoint_url} · {aws.region}"
     who = f" · profile {environment.profile}" if environment.profile else ""

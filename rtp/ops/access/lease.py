@@ -1,4 +1,4 @@
-"""One operator at a time repairs a pipeline, from whatever machine; a second one is told who is at it."""
+"""The lease of the dead-letter queue: one operator at a time changes it, from any machine; others see who that is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
 
 NAME = "dlq"
-LASTS_S = 30.0  # a killed operator on another machine blocks the others no longer
+LASTS_S = 30.0  # a killed operator on another machine blocks the others for no longer than this
 RENEW_S = 10.0
 
 
@@ -31,19 +31,19 @@ RENEW_S = 10.0
 def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], bool] | None = None) -> Iterator[None]:
     """Hold the lease of the dead-letter queue while `what` runs. Raises RefusedError that says who holds it.
 
-    Should it be lost all the same, `stop` is pulled: what is under way ends, and nothing new is begun.
+    Where the lease is lost in spite of renewals, `stop.drain` is set: running work ends, and no new work starts.
     """
     mine = _mine(what)
     _take(aws, table, mine, alive or _alive)
 
     def renew() -> bool:
         try:
-            kept = leases.take(aws, table, NAME, _until(mine), now=times.now_ms())
+            renewed = leases.take(aws, table, NAME, _until(mine), now=times.now_ms())
         except RtpError:
             return True  # the lease outlasts two misses
-        if not kept:
+        if not renewed:
             stop.drain.set()
-        return kept
+        return renewed
 
     try:
         with repeating(renew, RENEW_S):
@@ -53,9 +53,11 @@ def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], 
 
 
 def current(aws: Aws, table: str) -> Holder | None:
-    """Who is repairing at this moment, if anybody is."""
-    found = leases.holder(aws, table, NAME)
-    return found if found is not None and found.until > times.now_ms() and not _dead_here(found, _alive) else None
+    """Who holds the lease now, if anybody does."""
+    holder = leases.holder(aws, table, NAME)
+    if holder is None or holder.until <= times.now_ms() or _dead_here(holder, _alive):
+        return None
+    return holder
 
 
 def described(holder: Holder) -> str:
@@ -68,7 +70,7 @@ def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> N
     if leases.take(aws, table, NAME, mine, now=times.now_ms()):
         return
     other = leases.holder(aws, table, NAME)
-    # A killed process of this very machine need not be waited for.
+    # The lease of a killed process of this machine need not run out first.
     replaced = other.token if other is not None and _dead_here(other, alive) else ""
     if other is None or replaced:
         if leases.take(aws, table, NAME, _until(mine), now=times.now_ms(), instead_of=replaced):
@@ -76,8 +78,8 @@ def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> N
         other = leases.holder(aws, table, NAME)
     who = described(other) if other is not None else "another operator"
     raise RefusedError(
-        f"The dead-letter queue is being worked on by {who}; nothing was changed.",
-        hint="Wait until it is done, then repeat the command.",
+        f"The dead-letter queue is in use by {who}; nothing was changed.",
+        hint="Wait until that has ended, then repeat the command.",
         code="locked",
     )
 

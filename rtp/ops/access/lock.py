@@ -1,4 +1,4 @@
-"""One deploy or destroy of an environment at a time on this machine. The lock goes when its process does."""
+"""The lock of an environment: one deploy or destroy at a time on this machine. It ends with its process."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _taken(text: str, env: str) -> RefusedError:
     except (ValueError, KeyError, TypeError):
         who = "another rtp"
     return RefusedError(
-        f"{env} is being changed by {who}.", hint="Wait until it is done, then repeat the command.", code="locked"
+        f"{env} is being changed by {who}.", hint="Wait until that has ended, then repeat the command.", code="locked"
     )
 
 
 def user() -> str:
-    """Who runs this, by name."""
+    """The name of the user who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as in some containers

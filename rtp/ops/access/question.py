@@ -1,4 +1,4 @@
-"""A question to the operator, on which an operation depends."""
+"""A question to the operator, whose answer decides whether an operation goes on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Consent that is needed before going on.
+    """A request for consent.
 
-    about: what is said before it is asked for. typed: the name to type, where a yes is not enough.
+    about: lines shown before the question. typed: the name that must be typed, where a yes is not enough.
     """
 
     text: str

@@ -51,7 +51,9 @@ def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     shutil.rmtree(project.root / ".rtp")
     deployed = project.rtp("deploy", "--json")
     # Then it is said which pipeline that is
-    assert "no rtp.toml here or in a parent folder: this is the built-in pipeline" in " ".join(deployed.stderr.split())
+    assert "no rtp.toml in this folder or a parent folder: this is the built-in pipeline" in " ".join(
+        deployed.stderr.split()
+    )
     # And the stream tells the change set, every resource, the outputs and the result
     lines = deployed.lines
     kinds = [line["type"] for line in lines]

@@ -42,7 +42,7 @@ def test_destroy_says_before_and_proves_after(project: Project) -> None:
     refused = project.rtp("destroy", ok=False)
     # Then it says what goes, what stays and what is lost, and does nothing
     assert refused.code == 5
-    assert f"lost: 1 message in {STACK}-dlq; `rtp dlq inspect --export FILE` keeps them" in refused.stderr
+    assert f"lost: 1 message in {STACK}-dlq; `rtp dlq inspect --export FILE` saves them" in refused.stderr
     # When with the name of another stack, as with --env forgotten / Then nothing is done either
     other = project.rtp("destroy", "--yes", "--confirm", "realtime-processor-prod", ok=False)
     assert other.code == 5 and f"'realtime-processor-prod' is not '{STACK}'" in other.stderr

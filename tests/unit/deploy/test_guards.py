@@ -134,7 +134,7 @@ def test_asking_for_more_than_there_is_is_an_error_before_the_deploy(tmp_path: P
     with stubbed("lambda") as (aws, stubs):
         stubs["lambda"].add_response("get_account_settings", settings)
         stubs["lambda"].add_client_error("get_function_concurrency", "ResourceNotFoundException")
-        with pytest.raises(ConfigError, match="reserved_concurrency = 5 does not fit") as caught:
+        with pytest.raises(ConfigError, match="reserved_concurrency = 5 is too much") as caught:
             limits.reservation(aws, env)
     assert "[env.prod]" in caught.value.hint
 

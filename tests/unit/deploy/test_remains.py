@@ -122,10 +122,10 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
     said = drawn(plan, env)
     # Then the dead ones can be exported, and the others be worked off, unless they are
     assert said.count("--drain") == hints
-    assert f"lost: 3 messages in {env.names.dlq}; `rtp dlq inspect --export FILE` keeps them" in said
+    assert f"lost: 3 messages in {env.names.dlq}; `rtp dlq inspect --export FILE` saves them" in said
     assert (f"lost: 3 messages in {env.names.queue}" in said) is not drain
     first = f"drained first: {env.names.queue} with 3 messages; meanwhile clients of the API get 429"
-    assert (first in said and "ends in the DLQ, which is deleted with the stack" in said) is drain
+    assert (first in said and "go to the DLQ, which is deleted with the stack" in said) is drain
 
 
 def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
     assert kept.blocks and "no pipeline of this name can be deployed again" in drawn(kept, env)
     gone = inventory.plan(Target(cloud([]), env), rows, {}, frozenset())
     assert not gone.blocks and "deployed again" not in drawn(gone, env)
-    assert ": 1 resource goes" in drawn(gone, env)
+    assert ": 1 resource will be deleted" in drawn(gone, env)
 
 
 def drawn(plan: inventory.Plan, env: Environment) -> str:

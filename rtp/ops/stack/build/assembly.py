@@ -1,4 +1,4 @@
-"""What a cloud assembly says beside its template: tags, protection, the construct paths of its resources."""
+"""What a cloud assembly contains besides its template: tags, termination protection, construct paths."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def manifest(folder: Path, stack: str) -> Manifest:
         )
     except (OSError, ValueError, KeyError, StopIteration):
         raise RtpError(
-            f"The assembly in {folder} is not whole.", hint="Run `rtp synth`, then deploy again.", code="assembly"
+            f"The assembly in {folder} is incomplete.", hint="Run `rtp synth`, then deploy again.", code="assembly"
         ) from None
     return Manifest(found.get("tags", {}), bool(found.get("terminationProtection")))
 

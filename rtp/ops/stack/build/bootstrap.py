@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 STACK = "CDKToolkit"
 PARAMETER = "/cdk-bootstrap/hnb659fds/version"
-NEEDED = 6  # what assemblies of this CDK ask for
+NEEDED = 6  # what assemblies of this CDK require
 _TIMEOUT_S = 60.0
-# As `cdk bootstrap` sets them: no key of its own, nothing public.
+# As `cdk bootstrap` sets them: no KMS key, nothing public.
 _PARAMETERS = {
     "FileAssetsBucketKmsKeyId": "AWS_MANAGED_KEY",
     "PublicAccessBlockConfiguration": "true",
@@ -43,32 +43,32 @@ class Bootstrap:
 
 
 def version(aws: Aws) -> int | None:
-    """Version of the bootstrap in this account and region; None where there is none. Raises AwsError."""
+    """Version of the bootstrap of this account and region; None where there is none. Raises AwsError."""
     value = account.parameter(aws, PARAMETER)
     return None if value is None else int(value)
 
 
 def check(aws: Aws) -> None:
-    """Raises ConfigError when a deploy would fail for want of a bootstrap. Silent when that cannot be known."""
+    """Raises ConfigError where a deploy would fail without a newer bootstrap; not where that cannot be read."""
     try:
         found = version(aws)
     except AwsError as error:
-        if error.code == "access-denied":  # the CDK's own roles may know; its CLI will say
+        if error.code == "access-denied":  # the CDK's own roles may read it; its CLI then checks
             return
         raise
     where = f"{aws.account}/{aws.region}"
     if found is None:
-        raise ConfigError(f"{where} is not prepared for deploys.", hint="Run `rtp bootstrap`.", code="no-bootstrap")
+        raise ConfigError(f"{where} is not bootstrapped.", hint="Run `rtp bootstrap`.", code="no-bootstrap")
     if found < NEEDED:
         raise ConfigError(
             f"The bootstrap of {where} has version {found}; a deploy needs {NEEDED}.",
-            hint="Run `rtp bootstrap` again; it updates it in place.",
+            hint="Run `rtp bootstrap`, which updates it in place.",
             code="old-bootstrap",
         )
 
 
 def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line: Callable[[str], None]) -> Bootstrap:
-    """Prepare account and region with the real `cdk bootstrap`; an engine straight away. before: its version."""
+    """Prepare account and region with the real `cdk bootstrap`; an engine directly. before: the current version."""
     if environment.local:
         return ensure_on_engine(aws)
     home = environment.state / "cdk" / "home"
@@ -79,7 +79,7 @@ def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line
 
 
 def ensure_on_engine(aws: Aws) -> Bootstrap:
-    """Prepare an engine: the CDK's own template straight through CloudFormation, in a fraction of a second."""
+    """Prepare an engine: create the CDK's own template directly in CloudFormation, in a fraction of a second."""
     stack = stacks.describe(aws, STACK)
     if stack is not None and stack.state.succeeded:
         return _on_engine(aws, stack, changed=False)
@@ -99,7 +99,7 @@ def _on_engine(aws: Aws, stack: Stack, *, changed: bool) -> Bootstrap:
 
 
 def template() -> Path:
-    """The template that `cdk bootstrap` applies, out of the CDK CLI's wheel."""
+    """The template that `cdk bootstrap` applies, from the CDK CLI's wheel."""
     from pathlib import Path
 
     script = Path(toolchain.cdk()[-1])

@@ -1,4 +1,4 @@
-"""The real CDK CLI in a child process: quiet, in its own home, and ended with us."""
+"""The real CDK CLI in a child process: without output, with its own home folder, and terminated when rtp ends."""
 
 from __future__ import annotations
 
@@ -25,44 +25,45 @@ _KEY_CACHE = Path("cache", "accounts_partitions.json")
 def run(
     arguments: Sequence[str], *, aws: Aws, home: Path, folder: Path, on_line: Callable[[str], None] | None = None
 ) -> str:
-    """Run `cdk ARGUMENTS` as `aws` does and return what it said. Raises RtpError with its first cause.
+    """Run `cdk ARGUMENTS` with the credentials of `aws`; returns its output. Raises RtpError with its first error.
 
-    home: where it may keep its cache. folder: its working folder; no cdk.json of the user's may be in there.
+    home: the folder for its cache. folder: its working folder, which must not contain a cdk.json of the user's.
+    on_line: called with each line of output as it comes.
     """
     home.mkdir(parents=True, exist_ok=True)
     if not home.is_symlink():
-        home.chmod(0o700)  # the CDK notes there whose account an access key id is
+        home.chmod(0o700)  # the CDK caches there which account an access key id belongs to
     environ = passed_on(os.environ, aws)
     environ |= toolchain.environment() | _compiled() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
-    said: list[str] = []
+    lines: list[str] = []
     try:
         with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
-            assert child.stdout is not None  # noqa: S101 - PIPE was asked for
+            assert child.stdout is not None  # noqa: S101 - stdout=PIPE
             for line in child.stdout:
-                said.append(line.rstrip())
+                lines.append(line.rstrip())
                 if on_line is not None:
-                    on_line(said[-1])
+                    on_line(lines[-1])
             child.wait()
     finally:
-        if aws.local:  # the engine's key is a secret, and another one at its next start
+        if aws.local:  # the engine's key is a secret, and changes at every start
             (home / _KEY_CACHE).unlink(missing_ok=True)
     if child.returncode:
-        raise _failure(arguments[0], said)
-    return "\n".join(said)
+        raise _failure(arguments[0], lines)
+    return "\n".join(lines)
 
 
 def passed_on(user: Mapping[str, str], aws: Aws) -> dict[str, str]:
-    """The user's variables without those that would lead the CDK to other endpoints, or there as somebody else."""
-    left_out = ["AWS_ENDPOINT_URL"]
+    """The user's environment variables without those that change the CDK's endpoints or credentials."""
+    excluded = ["AWS_ENDPOINT_URL"]
     if aws.profile is not None:
-        left_out += ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+        excluded += ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
     if aws.local:
-        left_out.append("AWS_")
-    return {k: v for k, v in user.items() if not k.startswith(tuple(left_out))}
+        excluded.append("AWS_")
+    return {k: v for k, v in user.items() if not k.startswith(tuple(excluded))}
 
 
 def _compiled() -> dict[str, str]:
-    """Have Node keep what it compiles, which is half of the CLI's start, where Python keeps its own."""
+    """Make Node cache its compiled code next to Python's: compiling is half of the CLI's start."""
     here = Path(__file__).parent
     if sys.dont_write_bytecode or not os.access(here, os.W_OK):
         return {}
@@ -71,7 +72,7 @@ def _compiled() -> dict[str, str]:
 
 @contextlib.contextmanager
 def _child(argv: list[str], environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    # A session of its own: Ctrl-C reaches rtp alone, which then ends the child and says where things stand.
+    # Its own session: Ctrl-C then reaches rtp alone, which terminates the child and reports the state of the stack.
     child = subprocess.Popen(
         argv,
         env=environ,
@@ -88,11 +89,11 @@ def _child(argv: list[str], environ: dict[str, str], folder: Path) -> Iterator[s
         with child:
             yield child
     except BaseException:
-        _end(child)
+        _terminate(child)
         raise
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _terminate(child: subprocess.Popen[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
@@ -101,13 +102,13 @@ def _end(child: subprocess.Popen[str]) -> None:
             return
 
 
-def _failure(command: str, said: list[str]) -> RtpError:
-    lines = [line.strip() for line in said if line.strip()]
+def _failure(command: str, output: list[str]) -> RtpError:
+    lines = [line.strip() for line in output if line.strip()]
     text = " ".join(lines)
     if "bootstrap" in text and ("ParameterNotFound" in text or "Has the environment been bootstrapped" in text):
         return ConfigError(
-            "This account and region are not prepared for deploys.", hint="Run `rtp bootstrap`.", code="no-bootstrap"
+            "This account and region are not bootstrapped.", hint="Run `rtp bootstrap`.", code="no-bootstrap"
         )
     causes = [line for line in lines if "error" in line.lower() or line.startswith(("❌", "Failed"))]
-    cause = (causes or lines or ["it gave no reason"])[-1 if not causes else 0]
+    cause = (causes or lines or ["it printed no reason"])[-1 if not causes else 0]
     return RtpError(f"cdk {command} failed: {cause.lstrip('❌ ')}", code="cdk")

@@ -1,7 +1,7 @@
-"""An assembly whose functions' code is exchanged: what a synthesis would write, without the seconds it takes.
+"""Replaces the functions' code in an assembly: writes what a synthesis would write, without the seconds it takes.
 
-Assets are addressed by the CDK's fingerprint of their contents, which is computed here as the CDK does; a test holds
-the result to a real synthesis.
+Assets are addressed by the CDK's fingerprint of their contents, which is computed here as the CDK does. A test compares
+the result with a real synthesis.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TEXTS = ("*.template.json", "*.assets.json", "*.metadata.json", "manifest.json"
 
 
 def recoded(old: Path, new: Path, *, stack: str, was: str, code: Path) -> bool:
-    """Write the assembly in `old` to `new`, with another zip of code. False when that cannot be done.
+    """Write the assembly in `old` to `new`, with another zip of code. Returns False where that is not possible.
 
     was: fingerprint of the code in `old`.
     """
@@ -33,7 +33,7 @@ def recoded(old: Path, new: Path, *, stack: str, was: str, code: Path) -> bool:
     shutil.copyfile(code, new / f"asset.{now}{code.suffix}")
     body = template.read_text(encoding="utf-8").replace(was, now)
     (new / template.name).write_text(body, encoding="utf-8")
-    swaps = {was: now, _sha256(template): _sha256(new / template.name)}  # templates are addressed more simply
+    swaps = {was: now, _sha256(template): _sha256(new / template.name)}  # a template is addressed by its plain hash
     for file in {f for pattern in _TEXTS[1:] for f in old.glob(pattern)}:
         text = file.read_text(encoding="utf-8")
         for one, other in swaps.items():
@@ -60,7 +60,7 @@ def _sha256(file: Path) -> str:
 
 
 def _link(source: str, target: str) -> None:
-    """Files of an assembly are replaced and never changed, so a second name for one is a copy."""
+    """Files of an assembly are replaced and never changed, so a hard link serves as a copy."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""How much concurrency the processor may reserve, before CloudFormation finds out the hard way."""
+"""How much concurrency the API function may reserve; checked before CloudFormation fails over it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.config import Environment
 
-WANTED = 100  # of a protected environment that does not say
-_LEFT = 100  # what Lambda insists on leaving to all other functions
-_LEFT_SMALL = 10  # the same in a new account, whose whole limit is below 100
+DEFAULT = 100  # of a protected environment that sets none
+_UNRESERVED = 100  # what Lambda requires to be left to all other functions
+_UNRESERVED_SMALL = 10  # the same in a new account, whose whole limit is below 100
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What the processor reserves; None for nothing. warning: why it is less than one would expect."""
+    """What the API function reserves; None for nothing. warning: why it is less than the default."""
 
     concurrency: int | None
     warning: str = ""
 
 
 def reservation(aws: Aws, environment: Environment) -> Reservation:
-    """What fits this account. Raises ConfigError when the settings ask for more than there is."""
-    asked = environment.settings.reserved_concurrency
-    if asked is None and not environment.protected:
+    """What this account has room for. Raises ConfigError where the setting asks for more."""
+    setting = environment.settings.reserved_concurrency
+    if setting is None and not environment.protected:
         return Reservation(None)
     try:
         account = updates.concurrency(aws)
@@ -36,17 +36,17 @@ def reservation(aws: Aws, environment: Environment) -> Reservation:
     except AwsError as error:
         if error.code != "access-denied":
             raise
-        return Reservation(asked, f"The account's concurrency cannot be read: {error.message}")
-    floor = _LEFT if account.limit > _LEFT else _LEFT_SMALL
+        return Reservation(setting, f"The account's concurrency cannot be read: {error.message}")
+    floor = _UNRESERVED if account.limit > _UNRESERVED else _UNRESERVED_SMALL
     spare = account.unreserved + own - floor
-    wanted = WANTED if asked is None else asked
-    if wanted <= spare:
-        return Reservation(wanted)
-    said = f"the account allows {account.limit} at once and {max(spare, 0)} can still be reserved"
-    if asked is None:
-        return Reservation(None, f"The processor reserves no concurrency: {said}.")
+    concurrency = DEFAULT if setting is None else setting
+    if concurrency <= spare:
+        return Reservation(concurrency)
+    room = f"the account's limit is {account.limit}, of which {max(spare, 0)} can still be reserved"
+    if setting is None:
+        return Reservation(None, f"The API function reserves no concurrency: {room}.")
     raise ConfigError(
-        f"reserved_concurrency = {asked} does not fit: {said} in {aws.region}.",
-        hint=f"Set it to {max(spare, 0)} or less under [env.{environment.name}], or have the account's limit raised.",
+        f"reserved_concurrency = {setting} is too much: {room} in {aws.region}.",
+        hint=f"Set it to {max(spare, 0)} or less under [env.{environment.name}], or have the limit raised.",
         code="concurrency",
     )

@@ -1,4 +1,4 @@
-"""Checking the user's processors before anything is deployed: the packed files, imported as Lambda imports them.
+"""Checks the user's processors before a deploy: the packed files, imported as Lambda imports them.
 
 A child interpreter sees the unpacked zip, the packages of the layer and what Lambda itself brings, and neither the
 project's folder nor the operator's environment, HOME or AWS profile.
@@ -31,7 +31,7 @@ _TIMEOUT_S = 60
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([\w]+)")
 _VARIABLE = re.compile(r"KeyError: '([A-Z][A-Z0-9_]*)'")
 _PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-# Prints what is wrong and how many there are as JSON, below what the processors themselves may print.
+# Prints the problems and the number of processors as JSON, after anything that the processors themselves print.
 _CHILD = """
 import json, sys
 from importlib.machinery import PathFinder
@@ -53,7 +53,7 @@ print(json.dumps([found.problems, len(found.processors)]))
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why it is not certain that all is well, and the fix."""
+    """Why the processors could not be checked in full, and the fix."""
 
     message: str
     fix: str
@@ -85,10 +85,10 @@ def variables(environment: Environment) -> dict[str, str]:
 
 
 def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None:
-    """Import them. Raises ConfigError that says file and line; returns a doubt where not all could be imported here.
+    """Import the processors. Raises ConfigError with file and line; returns a doubt where not all can be imported here.
 
-    A file that declares no processor is no error. memo: a file that remembers what was fine, so that the same code is
-    not imported again.
+    A file that declares no processor is no error.
+    memo: a file with the digest of the code that was last found good, which is not imported again.
     """
     sources = sources_of(environment)
     if sources is None:
@@ -103,7 +103,7 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
         return None
     doubt = _imported(environment, sources, entries, requirements)
     if memo is not None and doubt is None:
-        with contextlib.suppress(OSError):  # then it is checked again next time
+        with contextlib.suppress(OSError):  # without a memo it is checked again next time
             memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             memo.write_text(digest)
     return doubt
@@ -132,8 +132,8 @@ def _imported(
         problems, declared = _run(code, module, packages, variables(environment), Path(scratch))
         problems = [problem.replace(f"{code}{os.sep}", f"{sources.root}{os.sep}") for problem in problems]
     if not problems and not declared:
-        text = f"no processors in {sources.path.name}; every event is stored as it came"
-        return Doubt(text, "Declare one with @processor, of rtp.runtime.")
+        text = f"{sources.path.name} declares no processors; every event is stored unchanged"
+        return Doubt(text, "Declare one with @processor from rtp.runtime.")
     if not problems:
         return None
     missing = _MISSING.search(problems[0])

@@ -1,4 +1,4 @@
-"""Synthesis: an environment -> a cloud assembly on disk. Skipped when nothing that it depends on has changed."""
+"""Synthesis: an environment -> a cloud assembly on disk. Skipped where nothing that it depends on has changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtp.ops.stack.build import code_change, processors
 if TYPE_CHECKING:
     from rtp.config import Environment
 
-_MARK = "rtp.json"  # in an assembly of ours, with what it was made from
+_MARK = "rtp.json"  # in each of rtp's assemblies: the fingerprint of its inputs
 _SCRATCH = ".synth-"
 
 
@@ -44,30 +44,30 @@ def synth(
     force: bool = False,
     reserved_concurrency: int | None = None,
 ) -> Assembly:
-    """The assembly of env, in `.rtp/cdk/<env>` or out. Asks AWS nothing; the user's processors are parsed, never run.
+    """Build the assembly of env in `.rtp/cdk/<env>` or out. Calls no AWS; the user's processors are parsed, never run.
 
-    account: where it will be deployed; the environment's own when not given.
-    force: build even when nothing has changed, and resolve the user's requirements anew.
-    reserved_concurrency: of the processor, when the setting is unset; deploy knows what the account's limit allows.
+    account: the account to deploy to; the environment's own by default.
+    force: build even if nothing has changed, and resolve the user's requirements again.
+    reserved_concurrency: of the API function, where the setting is unset; a deploy knows what the account allows.
     """
     own = (env.state / "cdk" / env.name).absolute()
-    target = Path(os.path.realpath(out)) if out else own  # where --out is a link, it stays
+    target = Path(os.path.realpath(out)) if out else own  # a link given as --out stays
     try:
         plan = _plan(env, target, account, reserved_concurrency, force=force)
-        wanted = _fingerprint(plan)
-        if not force and (found := _load(plan, wanted)) is not None:
-            return found
+        fingerprint = _fingerprint(plan)
+        if not force and (current := _load(plan, fingerprint)) is not None:
+            return current
         _refuse_foreign(target)
-        _build(plan, wanted, own.with_name(f"{env.name}.log"), exchange=not force)
+        _build(plan, fingerprint, own.with_name(f"{env.name}.log"), exchange=not force)
     except OSError as error:
         raise ConfigError(
             f"{error.filename or target} cannot be used: {error.strerror or error}.",
-            hint="rtp keeps what it builds in the folder .rtp: fix its permissions or make room.",
+            hint="rtp builds in the folder .rtp: fix its permissions or free disk space.",
             code="folder",
         ) from error
-    built = _load(plan, wanted)
+    built = _load(plan, fingerprint)
     if built is None:
-        raise RtpError(f"The synthesis of {env.name} left nothing in {target}.", code="synth")
+        raise RtpError(f"The synthesis of {env.name} wrote no assembly to {target}.", code="synth")
     return replace(built, cached=False)
 
 
@@ -77,7 +77,7 @@ def _plan(
     account = account or env.account or (LOCAL_ACCOUNT if env.local else None)
     if account is None:
         raise ConfigError(
-            f"The account of {env.name} is not known.",
+            f"The account of {env.name} is unknown.",
             hint=f"Set `account` under [env.{env.name}] in rtp.toml.",
             code="account",
         )
@@ -107,7 +107,7 @@ def _plan(
 def _fingerprint(plan: Plan) -> str:
     """Changes with the plan (whose assets are named after their contents) and with the code that builds from it.
 
-    Where the project stands does not matter: a moved one, or a copy, keeps its assembly.
+    The project's path has no effect: a moved or copied project keeps its assembly.
     """
     package = Path(rtp.__file__).parent
     sources = [*archive.tree(package / "infra", "infra/"), ("contract.py", package / "contract.py")]
@@ -116,11 +116,11 @@ def _fingerprint(plan: Plan) -> str:
     return archive.digest([placeless.dumps(), toolchain.cdk_lib(), *texts])
 
 
-def _load(plan: Plan, wanted: str) -> Assembly | None:
-    """The assembly in place, if it is the wanted one and whole."""
+def _load(plan: Plan, fingerprint: str) -> Assembly | None:
+    """The assembly at the target, if it has this fingerprint and is complete."""
     folder, stack = Path(plan.out), plan.names.stack
     try:
-        if json.loads((folder / _MARK).read_text())["fingerprint"] != wanted:
+        if json.loads((folder / _MARK).read_text())["fingerprint"] != fingerprint:
             return None
         file = folder / f"{stack}.template.json"
         template = json.loads(file.read_text())
@@ -133,20 +133,20 @@ def _load(plan: Plan, wanted: str) -> Assembly | None:
 
 
 def _refuse_foreign(target: Path) -> None:
-    """What stands at target is replaced as a whole: it must be an assembly, or nothing."""
+    """Raises RefusedError unless target is an assembly of rtp's, empty or missing: it is replaced as a whole."""
     if target.exists() and not (target / _MARK).exists() and (not target.is_dir() or any(target.iterdir())):
         raise RefusedError(
-            f"{target} is not empty and not an assembly of rtp's.",
+            f"{target} is not empty and is not an assembly of rtp's.",
             hint="Name another folder with --out, or empty this one.",
             code="not-an-assembly",
         )
 
 
-def _build(plan: Plan, wanted: str, log: Path, *, exchange: bool) -> None:
-    """Build beside the target and swap, so that an interrupted synthesis leaves the old assembly or the new one.
+def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
+    """Build next to the target and swap, so that an interrupted synthesis leaves the old assembly or the new one.
 
-    log: the output of a synthesis that failed.
-    exchange: where only the code has changed, take the assembly in place and exchange that.
+    log: the file for the output of a synthesis that fails.
+    exchange: where only the code has changed, replace that in the current assembly.
     """
     target = Path(plan.out)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -159,14 +159,14 @@ def _build(plan: Plan, wanted: str, log: Path, *, exchange: bool) -> None:
         (fresh / _MARK).write_text(
             json.dumps(
                 {
-                    "fingerprint": wanted,
+                    "fingerprint": fingerprint,
                     "version": plan.version,
                     "code": code_change.fingerprint(Path(plan.code)),
                     "shape": _shape(plan),
                 }
             )
         )
-        for attempt in range(5):  # another synthesis of the same environment may put its own in between
+        for attempt in range(5):  # another synthesis of the same environment may write its own in between
             if target.exists():
                 target.rename(Path(scratch, f"old-{attempt}"))
             try:
@@ -178,7 +178,7 @@ def _build(plan: Plan, wanted: str, log: Path, *, exchange: bool) -> None:
 
 
 def _forget_killed(folder: Path) -> None:
-    """Remove what a synthesis left that was killed; one that is still at work is younger."""
+    """Remove the scratch folders of killed syntheses; those of running ones are younger."""
     for scratch in folder.glob(f"{_SCRATCH}*"):
         if scratch.stat().st_mtime < time.time() - 2 * child.TIMEOUT_S:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -190,7 +190,7 @@ def _shape(plan: Plan) -> str:
 
 
 def _exchanged(plan: Plan, fresh: Path) -> bool:
-    """Whether the assembly in place differs by its code alone, and now stands in fresh with the new code."""
+    """Write the current assembly with the new code to fresh. Returns False where more than its code differs."""
     old = Path(plan.out)
     if plan.published or not fastpath.enabled("code-exchange"):  # the names of published versions follow the code
         return False
