@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_used_is_named(env: Environment, tmp_path: Path)
 
 
 def test_the_account_must_be_known(env: Environment) -> None:
-    with pytest.raises(ConfigError, match="account of dev is not known"):
+    with pytest.raises(ConfigError, match="account of dev is unknown"):
         synth(replace(env, name="dev"))
 
 
