@@ -1,6 +1,6 @@
 """CloudWatch's filter patterns: terms, "phrases", -exclusions, ?alternatives, %regex% and { $.json = "tests" }.
 
-No pattern takes long on any message: the engine serves everybody from one thread.
+No pattern is slow on any message: the engine serves all requests from one thread.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.cursor import Cursor
 from rtp.local.filter_regex import compile_regex
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 1024  # AWS's own limits: of a pattern, and of the regular expressions in one
 MAX_REGEXES = 2
-_MAX_DEPTH = 50
 _TERM = re.compile(r'([-?]?)(?:"((?:[^"\\]|\\.)*)"|%([^%]+)%|([^\s"]+))')
 _JSON = re.compile(
     r"""\s*(?:(?P<path>\$(?:\.[\w@-]+|\[(?:\d+|"[^"]+")\])+)|(?P<op>&&|\|\||!=|<=|>=|[=<>()])|(?P<string>"(?:[^"\\]|\\.)*")
@@ -29,34 +29,38 @@ _JSON = re.compile(
 
 
 def compile_pattern(pattern: str) -> Callable[[str], bool]:
-    """A test of messages; an empty pattern lets everything through. Raises ValueError."""
+    """A test of messages; an empty pattern matches every message. Raises ValueError."""
     pattern = pattern.strip()
     if not pattern:
         return lambda _message: True
     if len(pattern) > MAX_LENGTH:
-        raise ValueError(f"Invalid filter pattern: it is longer than {MAX_LENGTH} characters")
+        raise _invalid(f"it is longer than {MAX_LENGTH} characters")
     if pattern.startswith("{"):
         if not pattern.endswith("}"):
-            raise ValueError("Invalid filter pattern: the brace is not closed")
+            raise _invalid("the brace is not closed")
         test = _JsonParser(pattern[1:-1]).parse()
         return lambda message: (body := _object(message)) is not None and test(body)
     return _terms(pattern)
 
 
+def _invalid(reason: str) -> ValueError:
+    return ValueError(f"Invalid filter pattern: {reason}")
+
+
 def _terms(pattern: str) -> Callable[[str], bool]:
-    wanted: list[Test] = []
-    unwanted: list[Test] = []
-    either: list[Test] = []
+    required: list[Test] = []
+    excluded: list[Test] = []
+    alternatives: list[Test] = []
     terms = _TERM.findall(pattern)
     _check_regexes(sum(bool(regex) for _, _, regex, _ in terms))
     for sign, phrase, regex, word in terms:
         text = re.sub(r"\\(.)", r"\1", phrase) if phrase else word
         test = _searcher(regex) if regex else _container(text)
-        (unwanted if sign == "-" else either if sign == "?" else wanted).append(test)
+        {"-": excluded, "?": alternatives}.get(sign, required).append(test)
     return lambda message: (
-        all(test(message) for test in wanted)
-        and not any(test(message) for test in unwanted)
-        and (not either or any(test(message) for test in either))
+        all(test(message) for test in required)
+        and not any(test(message) for test in excluded)
+        and (not alternatives or any(test(message) for test in alternatives))
     )
 
 
@@ -71,7 +75,7 @@ def _searcher(regex: str) -> Test:
 
 def _check_regexes(count: int) -> None:
     if count > MAX_REGEXES:
-        raise ValueError(f"Invalid filter pattern: it has more than {MAX_REGEXES} regular expressions")
+        raise _invalid(f"it has more than {MAX_REGEXES} regular expressions")
 
 
 def _object(message: str) -> Any:
@@ -85,51 +89,34 @@ def _object(message: str) -> Any:
 
 class _JsonParser:
     def __init__(self, text: str) -> None:
-        self._tokens: list[tuple[str, str]] = []
-        self._at = self._depth = 0
-        at, text = 0, text.strip()
-        while at < len(text):
-            match = _JSON.match(text, at)
-            if match is None or match.lastgroup is None:
-                raise ValueError(f"Invalid filter pattern: {text[at:]!r}")
-            self._tokens.append((match.lastgroup, match[match.lastgroup]))
-            at = match.end()
-        _check_regexes(sum(kind == "regex" for kind, _ in self._tokens))
+        self._cursor = Cursor(text, _JSON, _invalid)
+        _check_regexes(sum(token.kind == "regex" for token in self._cursor.rest()))
 
     def parse(self) -> Test:
         test = self._any()
-        if self._at < len(self._tokens):
-            raise ValueError(f"Invalid filter pattern: unexpected {self._tokens[self._at][1]!r}")
+        self._cursor.end()
         return test
 
     def _any(self) -> Test:
-        tests = [self._all()]
-        while self._take("||"):
-            tests.append(self._all())
+        tests = self._cursor.joined(self._all, "||")
         return lambda body: any(test(body) for test in tests)
 
     def _all(self) -> Test:
-        tests = [self._one()]
-        while self._take("&&"):
-            tests.append(self._one())
+        tests = self._cursor.joined(self._one, "&&")
         return lambda body: all(test(body) for test in tests)
 
     def _one(self) -> Test:
-        if self._take("("):
-            self._depth += 1
-            if self._depth > _MAX_DEPTH:
-                raise ValueError("Invalid filter pattern: it is nested too deeply")
-            test = self._any()
-            self._depth -= 1
-            if not self._take(")"):
-                raise ValueError("Invalid filter pattern: a parenthesis is not closed")
+        if self._cursor.take("("):
+            with self._cursor.nested():
+                test = self._any()
+            self._cursor.expect(")")
             return test
-        kind, path = self._next()
+        kind, path, _ = self._cursor.next()
         if kind != "path":
-            raise ValueError(f"Invalid filter pattern: {path!r} is not a selector")
+            self._cursor.fail(f"{path!r} is not a selector")
         steps = [name or int(number) for name, number in re.findall(r"\.([\w@-]+)|\[(\d+)\]", path)]
-        _, operator = self._next()
-        kind, value = self._next()
+        operator = self._cursor.next().text
+        kind, value, _ = self._cursor.next()
         if operator.upper() in ("IS", "NOT"):
             return self._state(steps, operator.upper(), value.upper())
         return _comparison(steps, operator, kind, value)
@@ -138,22 +125,10 @@ class _JsonParser:
     def _state(steps: list[str | int], operator: str, value: str) -> Test:
         if operator == "NOT" and value == "EXISTS":
             return lambda body: _at(body, steps) is _MISSING
-        wanted = {"TRUE": True, "FALSE": False, "NULL": None}
-        if operator != "IS" or value not in wanted:
-            raise ValueError(f"Invalid filter pattern: {operator} {value}")
-        return lambda body: _at(body, steps) is wanted[value]
-
-    def _next(self) -> tuple[str, str]:
-        if self._at >= len(self._tokens):
-            raise ValueError("Invalid filter pattern: it ends too early")
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _take(self, op: str) -> bool:
-        if self._at < len(self._tokens) and self._tokens[self._at] == ("op", op):
-            self._at += 1
-            return True
-        return False
+        states = {"TRUE": True, "FALSE": False, "NULL": None}
+        if operator != "IS" or value not in states:
+            raise _invalid(f"{operator} {value}")
+        return lambda body: _at(body, steps) is states[value]
 
 
 _MISSING = object()
@@ -162,8 +137,8 @@ _MISSING = object()
 def _at(body: Any, steps: list[str | int]) -> Any:
     for step in steps:
         try:
-            holds = list if isinstance(step, int) else dict
-            body = body[step] if isinstance(body, holds) else _MISSING  # type: ignore[index]
+            container = list if isinstance(step, int) else dict
+            body = body[step] if isinstance(body, container) else _MISSING  # type: ignore[index]
         except LookupError:
             return _MISSING
     return body
@@ -171,39 +146,39 @@ def _at(body: Any, steps: list[str | int]) -> Any:
 
 def _comparison(steps: list[str | int], operator: str, kind: str, text: str) -> Test:
     if operator in ("=", "!="):
-        same = _equality(kind, text)
+        is_equal = _equality(kind, text)
         if operator == "=":
-            return lambda body: (found := _at(body, steps)) is not _MISSING and same(found)
-        return lambda body: (found := _at(body, steps)) is not _MISSING and not same(found)
+            return lambda body: (value := _at(body, steps)) is not _MISSING and is_equal(value)
+        return lambda body: (value := _at(body, steps)) is not _MISSING and not is_equal(value)
     if operator not in ("<", "<=", ">", ">="):
-        raise ValueError(f"Invalid filter pattern: {operator!r} is not an operator")
+        raise _invalid(f"{operator!r} is not an operator")
     limit = float(text)
     tests: dict[str, Callable[[float], bool]] = {
-        "<": lambda found: found < limit,
-        "<=": lambda found: found <= limit,
-        ">": lambda found: found > limit,
-        ">=": lambda found: found >= limit,
+        "<": lambda value: value < limit,
+        "<=": lambda value: value <= limit,
+        ">": lambda value: value > limit,
+        ">=": lambda value: value >= limit,
     }
     test = tests[operator]
-    return lambda body: _is_number(found := _at(body, steps)) and test(found)
+    return lambda body: _is_number(value := _at(body, steps)) and test(value)
 
 
 def _equality(kind: str, text: str) -> Test:
     if kind == "regex":
         return _searcher(text[1:-1])
-    wanted = re.sub(r"\\(.)", r"\1", text[1:-1]) if kind == "string" else text
+    expected = re.sub(r"\\(.)", r"\1", text[1:-1]) if kind == "string" else text
     if kind == "word":
         try:
             number = float(text)
         except ValueError:
             pass
         else:
-            return lambda found: _is_number(found) and float(found) == number
-    if "*" in wanted:
-        pattern = re.sub(r"([\[?])", r"[\1]", wanted)
-        return lambda found: isinstance(found, str) and fnmatchcase(found, pattern)
-    return lambda found: isinstance(found, str) and found == wanted
+            return lambda value: _is_number(value) and float(value) == number
+    if "*" in expected:
+        pattern = re.sub(r"([\[?])", r"[\1]", expected)
+        return lambda value: isinstance(value, str) and fnmatchcase(value, pattern)
+    return lambda value: isinstance(value, str) and value == expected
 
 
-def _is_number(found: Any) -> bool:
-    return isinstance(found, int | float) and not isinstance(found, bool)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,7 +1,7 @@
-"""API Gateway's mapping templates: the part of Velocity that integrations are written in.
+"""API Gateway's mapping templates: the part of Velocity that integrations use.
 
-The engine's own renderer has no `#if`, no string methods, no `$context` to write to. What this one does not know it
-says (MappingError) rather than sending it on as text.
+The engine's own renderer has no `#if`, no string methods and no writable `$context`. This one raises MappingError for
+what it does not support, instead of rendering it as text.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from rtp.local.cursor import Cursor
 from rtp.local.regexes import compile_timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _TOKEN = re.compile(
-    r"""(?P<space>\s+)|(?P<text>'[^']*'|"[^"]*")|(?P<number>-?\d+)|(?P<word>true|false|null)(?![\w-])"""
-    r"""|(?P<operator>\|\||&&|==|!=|>=|<=|[<>!=(),])|(?P<reference>\$!?\{?[A-Za-z][\w-]*)"""
+    r"""\s*(?:(?P<string>'[^']*'|"[^"]*")|(?P<number>-?\d+)|(?P<word>true|false|null)(?![\w-])"""
+    r"""|(?P<op>\|\||&&|==|!=|>=|<=|[<>!=(),])|(?P<reference>\$!?\{?[A-Za-z][\w-]*))"""
 )
+_REFERENCE = re.compile(r"\$!?\{?[A-Za-z][\w-]*")
 _NAMES = "set|if|elseif|else|end"
 _DIRECTIVE = re.compile(rf"#(?:\{{({_NAMES})\}}|({_NAMES})(?![A-Za-z]))")
 _STEP = re.compile(r"\.([A-Za-z][\w-]*)")
@@ -46,7 +48,7 @@ _STRING: dict[str, Callable[..., Any]] = {
 
 
 class MappingError(ValueError):
-    """A template uses what is not known here."""
+    """A template uses something that is not supported here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,13 @@ class Input:
 
 
 def render(template: str, source: Input, context: dict[str, Any]) -> str:
-    """The text that template makes. `#set($context.…)` is written to context, where overrides are read from."""
+    """Render a template. `#set($context.…)` writes to context, from which overrides are read. Raises MappingError."""
     return _Renderer(template, source, context).run()
 
 
 class _Renderer:
     def __init__(self, template: str, source: Input, context: dict[str, Any]) -> None:
-        self._text = template
-        self._at = 0
+        self._cursor = Cursor(template, _TOKEN, MappingError)
         self._source = source
         self._variables: dict[str, Any] = {"context": context}
 
@@ -76,55 +77,53 @@ class _Renderer:
         return text
 
     def _block(self, *, live: bool) -> tuple[str, str]:
-        """Text up to the directive that ends this block, and which that is. What is not live changes nothing."""
-        made: list[str] = []
-        while self._at < len(self._text):
-            directive = _DIRECTIVE.match(self._text, self._at)
-            if directive:
-                self._at = directive.end()
+        """Render up to the directive that ends the block; its text and its name. live: whether `#set` has an effect."""
+        parts: list[str] = []
+        cursor = self._cursor
+        while cursor.at < len(cursor.text):
+            if directive := cursor.match(_DIRECTIVE):
                 name = directive[1] or directive[2]
                 if name in ("elseif", "else", "end"):
-                    return "".join(made), name
-                made.append(self._set(live=live) if name == "set" else self._if(live=live))
-            elif self._text[self._at] == "$" and (reference := _TOKEN.match(self._text, self._at)):
-                self._at = reference.end()
-                made.append(_shown(self._reference(reference[0])))
+                    return "".join(parts), name
+                parts.append(self._set(live=live) if name == "set" else self._if(live=live))
+            elif reference := cursor.match(_REFERENCE):
+                parts.append(_shown(self._reference(reference[0])))
             else:
-                made.append(self._text[self._at])
-                self._at += 1
-        return "".join(made), ""
+                parts.append(cursor.text[cursor.at])
+                cursor.at += 1
+        return "".join(parts), ""
 
     def _if(self, *, live: bool) -> str:
-        chosen, name, found = "", "if", False
+        chosen, name, is_chosen = "", "if", False
         while name != "end":
-            wanted = live and not found and (name == "else" or _true(self._condition()))
-            if not wanted and name != "else" and (found or not live):
+            is_next = live and not is_chosen and (name == "else" or _true(self._condition()))
+            if not is_next and name != "else" and (is_chosen or not live):
                 self._condition()
-            text, name = self._block(live=wanted)
+            text, name = self._block(live=is_next)
             if not name:
                 raise MappingError("#if without #end")
-            if wanted:
-                chosen, found = text, True
+            if is_next:
+                chosen, is_chosen = text, True
         return chosen
 
     def _condition(self) -> Any:
-        self._expect("(")
+        self._cursor.expect("(")
         value = self._either()
-        self._expect(")")
+        self._cursor.expect(")")
         return value
 
     def _set(self, *, live: bool) -> str:
-        self._expect("(")
-        target = self._next("reference")
+        self._cursor.expect("(")
+        kind, target, _ = self._cursor.next()
+        if kind != "reference":
+            raise MappingError(f"a reference was expected, not {target!r}")
         path = [target.lstrip("$!{")]
-        while step := _STEP.match(self._text, self._at):
+        while step := self._cursor.match(_STEP):
             path.append(step[1])
-            self._at = step.end()
-        self._expect("=")
+        self._cursor.expect("=")
         value = self._either()
-        self._expect(")")
-        if self._text.startswith("\n", self._at):  # Velocity takes the line feed with the directive
-            self._at += 1
+        self._cursor.expect(")")
+        self._cursor.literal("\n")  # which belongs to the directive
         if live and value is not None:
             place = self._variables
             for name in path[:-1]:
@@ -134,14 +133,14 @@ class _Renderer:
 
     def _either(self) -> Any:
         value = self._both()
-        while self._skip("||"):
+        while self._cursor.take("||"):
             other = self._both()
             value = _true(value) or _true(other)
         return value
 
     def _both(self) -> Any:
         value = self._compared()
-        while self._skip("&&"):
+        while self._cursor.take("&&"):
             other = self._compared()
             value = _true(value) and _true(other)
         return value
@@ -149,21 +148,21 @@ class _Renderer:
     def _compared(self) -> Any:
         value = self._primary()
         for operator, compare in _COMPARE.items():
-            if self._skip(operator):
+            if self._cursor.take(operator):
                 other = self._primary()
                 # Velocity compares what cannot be compared as false.
                 return compare(value, other) if operator in ("==", "!=") or type(value) is type(other) else False
         return value
 
     def _primary(self) -> Any:
-        if self._skip("!"):
+        if self._cursor.take("!"):
             return not _true(self._primary())
-        if self._skip("("):
+        if self._cursor.take("("):
             value = self._either()
-            self._expect(")")
+            self._cursor.expect(")")
             return value
-        kind, text = self._token()
-        if kind == "text":
+        kind, text, _ = self._cursor.next()
+        if kind == "string":
             return text[1:-1]
         if kind == "number":
             return int(text)
@@ -177,14 +176,11 @@ class _Renderer:
         """The value of a reference whose root has been read. Calls and properties follow it."""
         name = start.lstrip("$!{")
         value: Any = name if name in ("input", "util") else self._variables.get(name)
-        while step := _STEP.match(self._text, self._at):
-            self._at = step.end()
-            arguments = self._arguments() if self._text.startswith("(", self._at) else None
+        while step := self._cursor.match(_STEP):
+            arguments = self._arguments() if self._cursor.literal("(") else None
             value = self._step(name if value in ("input", "util") else "", value, step[1], arguments)
-        if "{" in start:
-            if not self._text.startswith("}", self._at):
-                raise MappingError(f"{start} is not closed")
-            self._at += 1
+        if "{" in start and not self._cursor.literal("}"):
+            raise MappingError(f"{start} is not closed")
         return value
 
     def _step(self, root: str, value: Any, name: str, arguments: list[Any] | None) -> Any:
@@ -193,7 +189,7 @@ class _Renderer:
         if root == "util":
             if name == "urlEncode" and arguments is not None:
                 return quote_plus(_shown(arguments[0]), safe="*").replace("~", "%7E")
-            raise MappingError(f"$util.{name} is not known")
+            raise MappingError(f"$util.{name} is not supported")
         if value is None:
             return None
         if arguments is None:
@@ -204,7 +200,7 @@ class _Renderer:
             return value.get(*arguments)
         if name == "toString":
             return _shown(value)
-        raise MappingError(f".{name}() is not known")
+        raise MappingError(f".{name}() is not supported")
 
     def _of_input(self, name: str, arguments: list[Any] | None) -> Any:
         if name == "body":
@@ -212,44 +208,17 @@ class _Renderer:
         if name == "params" and arguments:
             return self._source.params.get(str(arguments[0]), "")
         if name in ("path", "json") and arguments:
-            found = _at_path(self._source.body, str(arguments[0]))
-            return found if name == "path" else json.dumps(found)
-        raise MappingError(f"$input.{name} is not known")
+            value = _at_path(self._source.body, str(arguments[0]))
+            return value if name == "path" else json.dumps(value)
+        raise MappingError(f"$input.{name} is not supported")
 
     def _arguments(self) -> list[Any]:
-        self._expect("(")
-        found: list[Any] = []
-        while not self._skip(")"):
-            found.append(self._either())
-            self._skip(",")
-        return found
-
-    def _token(self) -> tuple[str, str]:
-        while match := _TOKEN.match(self._text, self._at):
-            self._at = match.end()
-            if match.lastgroup != "space":
-                return str(match.lastgroup), match[0]
-        raise MappingError(f"cannot read {self._text[self._at : self._at + 20]!r}")
-
-    def _next(self, kind: str) -> str:
-        found, text = self._token()
-        if found != kind:
-            raise MappingError(f"{text!r} where a {kind} belongs")
-        return text
-
-    def _skip(self, operator: str) -> bool:
-        before = self._at
-        try:
-            if self._token() == ("operator", operator):
-                return True
-        except MappingError:
-            pass
-        self._at = before
-        return False
-
-    def _expect(self, operator: str) -> None:
-        if not self._skip(operator):
-            raise MappingError(f"{operator} missing at {self._text[self._at : self._at + 20]!r}")
+        """The arguments of a call, after its parenthesis."""
+        arguments: list[Any] = []
+        while not self._cursor.take(")"):
+            arguments.append(self._either())
+            self._cursor.take(",")
+        return arguments
 
 
 def _true(value: Any) -> bool:
@@ -268,10 +237,10 @@ def _shown(value: Any) -> str:
 def _at_path(body: str, path: str) -> Any:
     """A JSON path of plain names; the whole text where it is not JSON."""
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except ValueError:
         return body if path == "$" else None
     for name in path.removeprefix("$").split("."):
         if name:
-            found = found.get(name) if isinstance(found, dict) else None
-    return found
+            value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -9,12 +9,14 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.cursor import Cursor
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.local.tracing.tree import Node, Trace
 
-    Test = Callable[["View"], bool]
+    Test = Callable[["Subject"], bool]
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.\-]*)
@@ -37,15 +39,12 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-_MAX_DEPTH = 50
-
-
 class FilterError(ValueError):
-    """The expression is not one."""
+    """An expression that X-Ray does not accept."""
 
 
-class View:
-    """What an expression is about: a whole trace, or one service in it."""
+class Subject:
+    """What an expression is evaluated for: a whole trace, or one service in it."""
 
     def __init__(self, trace: Trace, node: Node | None = None) -> None:
         self.trace = trace
@@ -87,54 +86,49 @@ def compile_filter(expression: str | None) -> Callable[[Trace], bool]:
     if not expression or not expression.strip():
         return lambda _trace: True
     test = _Parser(expression).parse()
-    return lambda trace: test(View(trace))
+    return lambda trace: test(Subject(trace))
 
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
-        self._at = self._depth = 0
+        self._cursor = Cursor(text, _TOKEN, FilterError)
+        self._cursor.rest()  # raises for a token that is none before anything is parsed
 
     def parse(self) -> Test:
         test = self._any()
-        if self._at < len(self._tokens):
-            raise FilterError(f"unexpected {self._tokens[self._at][1]!r}")
+        self._cursor.end()
         return test
 
     def _any(self) -> Test:
-        tests = [self._all()]
-        while self._word("OR"):
-            tests.append(self._all())
-        return tests[0] if len(tests) == 1 else lambda view: any(test(view) for test in tests)
+        tests = self._cursor.joined(self._all, "OR", "word")
+        return tests[0] if len(tests) == 1 else lambda subject: any(test(subject) for test in tests)
 
     def _all(self) -> Test:
         tests = [self._not()]
-        while self._word("AND") or self._peek() not in (None, ")", "}", "OR"):
+        while self._cursor.take("AND", "word") or self._term_follows():
             tests.append(self._not())
-        return tests[0] if len(tests) == 1 else lambda view: all(test(view) for test in tests)
+        return tests[0] if len(tests) == 1 else lambda subject: all(test(subject) for test in tests)
+
+    def _term_follows(self) -> bool:
+        """Whether another term follows: AND may be left out."""
+        token = self._cursor.peek()
+        return token is not None and token.text.upper() not in (")", "}", "OR")
 
     def _not(self) -> Test:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise FilterError("it is nested too deeply")
-        test = self._inverted()
-        self._depth -= 1
-        return test
-
-    def _inverted(self) -> Test:
-        if self._op("!"):
-            test = self._not()
-            return lambda view: not test(view)
-        if self._op("("):
-            test = self._any()
-            self._need(")")
-            return test
-        return self._term()
+        with self._cursor.nested():
+            if self._cursor.take("!"):
+                test = self._not()
+                return lambda subject: not test(subject)
+            if self._cursor.take("("):
+                test = self._any()
+                self._cursor.expect(")")
+                return test
+            return self._term()
 
     def _term(self) -> Test:
-        kind, text = self._next()
+        kind, text, _ = self._cursor.next()
         if kind != "word":
-            raise FilterError(f"a keyword was expected, not {text!r}")
+            self._cursor.fail(f"a keyword was expected, not {text!r}")
         name = text.lower()
         if name == "service":
             return self._service()
@@ -146,151 +140,107 @@ class _Parser:
             return self._flag(name)
         if name in _NUMBERS:
             compare, value = self._comparison(float)
-            return lambda view: (found := view.number(name)) is not None and compare(found, value)
+            return lambda subject: (number := subject.number(name)) is not None and compare(number, value)
         if name in _STRINGS:
             compare, value = self._comparison(str)
-            return lambda view: any(compare(found, value) for found in view.strings(name))
-        raise FilterError(f"unknown keyword {text!r}")
+            return lambda subject: any(compare(text, value) for text in subject.strings(name))
+        self._cursor.fail(f"unknown keyword {text!r}")
 
     def _flag(self, name: str) -> Test:
-        if self._peek() not in ("=", "!="):
-            return lambda view: view.flag(name)
-        same = self._next()[1] == "="
-        wanted = self._next()[1].lower() == "true"
-        return lambda view: (view.flag(name) == wanted) == same
+        if not (is_equal := self._cursor.take("=")) and not self._cursor.take("!="):
+            return lambda subject: subject.flag(name)
+        value = self._cursor.next().text.lower() == "true"
+        return lambda subject: (subject.flag(name) == value) == is_equal
 
     def _annotation(self, text: str) -> Test:
         key = text.partition(".")[2]
         if not key:
-            self._need("[")
-            key = _unquoted(self._next()[1])
-            self._need("]")
-        if self._peek() not in _COMPARE:
-            return lambda view: bool(view.annotations(key))
+            self._cursor.expect("[")
+            key = _unquoted(self._cursor.next().text)
+            self._cursor.expect("]")
+        token = self._cursor.peek()
+        if token is None or token.text.upper() not in _COMPARE:
+            return lambda subject: bool(subject.annotations(key))
         compare, value = self._comparison(None)
-        return lambda view: any(_safely(compare, found, value) for found in view.annotations(key))
+        return lambda subject: any(_safely(compare, each, value) for each in subject.annotations(key))
 
     def _service(self) -> Test:
         match = self._named()
         inner = self._inner()
-        return lambda view: any(match(n) and inner(View(view.trace, n)) for n in view.nodes)
+        return lambda subject: any(match(n) and inner(Subject(subject.trace, n)) for n in subject.nodes)
 
     def _edge(self) -> Test:
-        self._need("(")
+        self._cursor.expect("(")
         caller = self._node_match()
-        self._need(",")
+        self._cursor.expect(",")
         called = self._node_match()
-        self._need(")")
+        self._cursor.expect(")")
         inner = self._inner()
 
-        def test(view: View) -> bool:
-            callers = {n.name for n in view.nodes if caller(n)}
-            return any(n.parent in callers and called(n) and inner(View(view.trace, n)) for n in view.nodes)
+        def test(subject: Subject) -> bool:
+            callers = {n.name for n in subject.nodes if caller(n)}
+            return any(n.parent in callers and called(n) and inner(Subject(subject.trace, n)) for n in subject.nodes)
 
         return test
 
     def _named(self) -> Callable[[Node], bool]:
-        self._need("(")
-        if self._op(")"):
+        self._cursor.expect("(")
+        if self._cursor.take(")"):
             return lambda _node: True
         match = self._node_match()
-        self._need(")")
+        self._cursor.expect(")")
         return match
 
     def _node_match(self) -> Callable[[Node], bool]:
-        kind, text = self._next()
+        kind, text, _ = self._cursor.next()
         if kind == "string":
             name = _unquoted(text)
             return lambda node: node.name == name
         if text.lower() != "id":
-            raise FilterError(f"a service's name was expected, not {text!r}")
-        wanted: dict[str, str] = {}
-        self._need("(")
-        while not self._op(")"):
-            key = self._next()[1].lower()
-            self._need(":")
-            wanted[key] = _unquoted(self._next()[1])
-            self._op(",")
+            self._cursor.fail(f"a service's name was expected, not {text!r}")
+        properties: dict[str, str] = {}
+        self._cursor.expect("(")
+        while not self._cursor.take(")"):
+            key = self._cursor.next().text.lower()
+            self._cursor.expect(":")
+            properties[key] = _unquoted(self._cursor.next().text)
+            self._cursor.take(",")
         return lambda node: (
-            node.name == wanted.get("name", node.name)
-            and node.type == wanted.get("type", node.type)
-            and node.account == wanted.get("account.id", node.account)
+            node.name == properties.get("name", node.name)
+            and node.type == properties.get("type", node.type)
+            and node.account == properties.get("account.id", node.account)
         )
 
     def _inner(self) -> Test:
-        if not self._op("{"):
-            return lambda _view: True
+        if not self._cursor.take("{"):
+            return lambda _subject: True
         test = self._any()
-        self._need("}")
+        self._cursor.expect("}")
         return test
 
     def _comparison(self, convert: type | None) -> tuple[Callable[[Any, Any], bool], Any]:
-        _, name = self._next()
+        name = self._cursor.next().text
         compare = _COMPARE.get(name.upper())
         if compare is None:
-            raise FilterError(f"an operator was expected, not {name!r}")
-        kind, text = self._next()
+            self._cursor.fail(f"an operator was expected, not {name!r}")
+        kind, text, _ = self._cursor.next()
         value: Any = float(text) if kind == "number" else _unquoted(text)
         if kind == "word":
             if text.lower() not in ("true", "false"):
-                raise FilterError(f"a value was expected, not {text!r}")
+                self._cursor.fail(f"a value was expected, not {text!r}")
             value = text.lower() == "true"
         try:
             return compare, convert(value) if convert else value
         except ValueError as error:
             raise FilterError(f"a number was expected, not {text!r}") from error
 
-    def _peek(self) -> str | None:
-        if self._at >= len(self._tokens):
-            return None
-        kind, text = self._tokens[self._at]
-        return text.upper() if (kind == "word" and text.upper() in _COMPARE) or text.upper() in ("AND", "OR") else text
-
-    def _next(self) -> tuple[str, str]:
-        if self._at >= len(self._tokens):
-            raise FilterError("it ends too early")
-        self._at += 1
-        return self._tokens[self._at - 1]
-
-    def _word(self, word: str) -> bool:
-        return self._take("word", word)
-
-    def _op(self, op: str) -> bool:
-        return self._take("op", op)
-
-    def _take(self, kind: str, text: str) -> bool:
-        if self._at < len(self._tokens):
-            found_kind, found = self._tokens[self._at]
-            if found_kind == kind and found.upper() == text:
-                self._at += 1
-                return True
-        return False
-
-    def _need(self, op: str) -> None:
-        kind, text = self._next()
-        if kind != "op" or text != op:
-            raise FilterError(f"{op!r} was expected, not {text!r}")
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    found = []
-    at = 0
-    text = text.rstrip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None or match.lastgroup is None:
-            raise FilterError(f"unexpected {text[at:].strip()[:20]!r}")
-        found.append((match.lastgroup, match[match.lastgroup]))
-        at = match.end()
-    return found
-
 
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1]) if text[:1] in ("'", '"') else text
 
 
-def _safely(compare: Callable[[Any, Any], bool], found: Any, value: Any) -> bool:
+def _safely(compare: Callable[[Any, Any], bool], annotation: Any, value: Any) -> bool:
     try:
-        return compare(found, value)
+        return compare(annotation, value)
     except TypeError:  # a text is neither more nor less than a number
         return False
