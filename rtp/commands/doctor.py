@@ -80,12 +80,12 @@ def _engine(environment: Environment) -> op.Check:
     except RtpError as error:
         return op.failed("engine", error)
     if found.state == "killed":
-        return op.warn("engine", f"{found.loss}.", f"{losses.restart(found.saved)}.")
+        return op.warn("engine", found.loss, losses.restart(found.saved))
     if found.state == "elsewhere":
         text = "A process that is not visible here, for example in another container, serves this folder."
         return op.fail("engine", text, "Run `rtp local stop` where it was started.")
     if found.copied:
-        return op.warn("engine", f"Not running: {found.loss}.", f"{losses.restart(found.saved)}.")
+        return op.warn("engine", f"Not running. {found.loss}", losses.restart(found.saved))
     if found.engine is not None and not found.answers:
         return op.fail(
             "engine",

@@ -28,13 +28,13 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
-    """The engine as people and scripts see it, without its token and its key.
+    """The engine's state, without its token and its key.
 
-    state: running, stopped, killed, or elsewhere: served by a process that cannot be seen from here.
+    state: running, stopped, killed, or elsewhere: served by a process that is not visible from here.
     endpoint_url, port, pid: of the running engine; null where none runs. answers: whether it answers requests.
     folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
     copied: whether the folder was copied from one whose engine was running.
-    saved: when the last save was made, ISO 8601. loss: what its data lacks, in words; empty where nothing is lost.
+    saved: time of the last save, ISO 8601. loss: a sentence about what its data lacks; empty if nothing is lost.
     """
 
     state: str
@@ -63,10 +63,11 @@ def start(
     session: Session,
     *,
     port: Annotated[
-        int | None, typer.Option("--port", min=1, max=65535, help="This port; else the last one, 4566 or a free one.")
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port; by default the last one, 4566 or a free one."),
     ] = None,
 ) -> None:
-    """Start the engine, or find the one that runs."""
+    """Start the engine, unless it runs already."""
     root = session.environment.root
     running = engine.start(root, port=port)
     if running.loss:
@@ -77,9 +78,9 @@ def start(
 @app.command()
 @with_session
 def stop(session: Session) -> None:
-    """Stop the engine; its data stays for the next start.
+    """Stop the engine; its data is saved for the next start.
 
-    One that does not react is ended by force, and the next start goes back to its last save.
+    An engine that does not react is killed, and the next start restores its last save.
     """
     root = session.environment.root
     before = engine.status(root)
@@ -88,29 +89,29 @@ def stop(session: Session) -> None:
     if loss:
         session.out.warn(loss)
     elif not stopped:
-        session.out.say("the engine was not running")
-    lost = before.state == "killed" or bool(stopped and stopped.loss)
-    session.out.result(_report(engine.status(root), data_lost=lost, loss=loss), _render)
+        session.out.say("The engine was not running.")
+    data_lost = before.state == "killed" or bool(stopped and stopped.loss)
+    session.out.result(_report(engine.status(root), data_lost=data_lost, loss=loss), _render)
 
 
 @app.command()
 @with_session
 def status(session: Session) -> None:
-    """Show whether the engine runs and where; exit 1 when it was killed, does not answer or cannot be seen."""
-    found = engine.status(session.environment.root)
-    session.out.result(_report(found), _render)
-    if found.state in ("killed", "elsewhere") or (found.running and not found.answers):
+    """Show whether and where the engine runs. Exits 1 if it was killed, does not answer or is not visible from here."""
+    current = engine.status(session.environment.root)
+    session.out.result(_report(current), _render)
+    if current.state in ("killed", "elsewhere") or (current.running and not current.answers):
         raise typer.Exit(1)
 
 
 @app.command()
 @with_session
 def reset(session: Session, *, yes: Yes = False) -> None:
-    """Forget everything the engine holds; a running one goes on, empty."""
+    """Delete all data of the engine; a running engine keeps running, empty."""
     root = session.environment.root
-    session.out.confirm(f"Forget all data of the local engine in {engine.status(root).folder}?", yes=yes)
+    session.out.confirm(f"Delete all data of the local engine in {engine.status(root).folder}?", yes=yes)
     engine.reset(root)
-    session.out.say("all data is forgotten")
+    session.out.say("All data is deleted.")
     session.out.result(_report(engine.status(root)), _render)
 
 
@@ -119,10 +120,10 @@ def reset(session: Session, *, yes: Yes = False) -> None:
 def logs(
     session: Session,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until interrupted.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of the last lines first.")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines until interrupted.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Number of last lines to print first.")] = 50,
 ) -> None:
-    """Show what the engine itself logs, not the functions in it."""
+    """Show the log of the engine itself; `rtp logs` shows those of the functions."""
     if follow:
         end_with_reader()
     for text in _tail(engine.status(session.environment.root).log_file, lines, follow=follow):
@@ -132,7 +133,7 @@ def logs(
 @app.command()
 @with_session
 def env(session: Session) -> None:
-    """Print what other tools need to reach the engine, its access key included: eval "$(rtp local env)"."""
+    """Print the variables that other tools need to use the engine, access key included: eval "$(rtp local env)"."""
     running = engine.require(session.environment.root)
     region = session.environment.region
     variables = {
@@ -145,32 +146,30 @@ def env(session: Session) -> None:
     session.out.result(variables, _render_exports)
 
 
-def _report(found: engine.EngineStatus, *, data_lost: bool = False, loss: str = "") -> EngineReport:
-    running = found.engine
+def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str = "") -> EngineReport:
+    running = status.engine
     return EngineReport(
-        state=found.state,
+        state=status.state,
         endpoint_url=running.endpoint_url if running else None,
         port=running.port if running else None,
         pid=running.pid if running else None,
-        answers=found.answers,
-        folder=str(found.folder),
-        log_file=str(found.log_file),
+        answers=status.answers,
+        folder=str(status.folder),
+        log_file=str(status.log_file),
         data_lost=data_lost,
-        copied=found.copied,
-        saved=found.saved,
-        loss=loss or found.loss,
+        copied=status.copied,
+        saved=status.saved,
+        loss=loss or status.loss,
     )
 
 
 def _render(report: EngineReport) -> list[Element]:
     if report.state == "stopped" and report.copied:
-        return [advice(f"the engine is not running: {report.loss}"), advice(losses.restart(report.saved))]
+        return [advice(f"The engine is not running. {report.loss}"), advice(losses.restart(report.saved))]
     if report.state == "elsewhere":
-        return [
-            line("the engine runs elsewhere, such as in another container: a process that cannot be seen from here")
-        ]
+        return [line("The engine runs in a process that is not visible from here, such as in another container.")]
     if report.state == "stopped":
-        return [advice("the engine is stopped; start it with `rtp local start`")]
+        return [advice("The engine is stopped. Start it with `rtp local start`.")]
     if report.state == "killed":
         return [
             Line((bad("killed"),)),
@@ -184,7 +183,7 @@ def _render(report: EngineReport) -> list[Element]:
                 ("Endpoint", Line((name(str(report.endpoint_url)),))),
                 ("Process", report.pid),
                 ("Folder", report.folder),
-                ("Saved", losses.when(report.saved) if report.saved else "not yet; a stop saves"),
+                ("Saved", losses.when(report.saved) if report.saved else "not yet (a stop saves)"),
                 ("Log", report.log_file),
             )
         )
@@ -194,13 +193,13 @@ def _render(report: EngineReport) -> list[Element]:
 def _render_exports(variables: dict[str, str]) -> list[Element]:
     lines = [suggest.assignment(key, value) for key, value in variables.items()]
     if None in lines:
-        raise ConfigError("A value of the engine's cannot be given to a shell.", hint="`rtp local env --json` has it.")
+        raise ConfigError("A value cannot be pasted into a shell.", hint="Use `rtp local env --json`.")
     # Each ends with a semicolon: an eval without quotes reads them as one line.
     return ["unset AWS_PROFILE AWS_SESSION_TOKEN;", *(line(command(text), ";") for text in lines if text)]
 
 
 def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
-    """The last lines of a file, then new ones as they come; goes on with the new file after a rotation."""
+    """The last lines of a file, then new ones as they are written; follows a rotation to the new file."""
     if not path.exists() and not follow:
         return
     while not path.exists():
@@ -210,9 +209,9 @@ def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
         last = file.read().splitlines()
         yield from last[len(last) - min(count, len(last)) :]
         while follow:
-            fresh = file.readline()
-            if fresh:
-                yield fresh.rstrip("\n")
+            new = file.readline()
+            if new:
+                yield new.rstrip("\n")
             elif _rotated(file, path):
                 file.close()
                 file = path.open(errors="replace")

@@ -1,6 +1,6 @@
-"""Addresses that the engine hands out to be fetched or called back without a key: each is signed, as AWS's are.
+"""Addresses that the engine issues for downloads and callbacks without a key: each is signed, as AWS's are.
 
-What signs them is a secret of this process alone, so that an address works for its path, its time and this run.
+The signing secret belongs to this process, so an address is valid for its path, its time and this run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 CODE = ("/_ministack/lambda-code/", "/_ministack/lambda-layers/")
 RESPONSE = "/_ministack/cfn-response/"
 SIGNAL = "/_ministack/cfn-signal/"
-DOWNLOAD_S = 600  # as long as Lambda's are good for
-CALLBACK_S = 7200  # as long as CloudFormation's are good for
+DOWNLOAD_S = 600  # as on Lambda
+CALLBACK_S = 7200  # as on CloudFormation
 _TIME = "%Y%m%dT%H%M%SZ"
 _secret = secrets.token_bytes(32)
 
 
 def signed(method: str, url: str, seconds: int, *, now: datetime | None = None) -> str:
-    """The address with a signature for this method, in place of any query that it has."""
+    """The address with a signature for this method; a query that it has is replaced."""
     parts = urlsplit(url)
     date = (now or datetime.now(UTC)).strftime(_TIME)
     query = {
@@ -40,15 +40,15 @@ def signed(method: str, url: str, seconds: int, *, now: datetime | None = None) 
     return urlunsplit(parts._replace(query=urlencode(query)))
 
 
-def is_handed_out(path: str) -> bool:
-    """Whether the engine hands out addresses of this kind."""
+def is_issued(path: str) -> bool:
+    """Whether the engine issues addresses of this kind."""
     return path.startswith((*CODE, RESPONSE, SIGNAL))
 
 
 def admits(scope: Scope, is_signal_handle: Callable[[str], bool], *, now: datetime | None = None) -> bool:
-    """Whether this address was handed out, for this method, and is still good.
+    """Whether this address was issued for this method and has not expired.
 
-    is_signal_handle: whether a wait condition's handle, a random id that outlives a run, is one of the engine's.
+    is_signal_handle: whether the engine has this wait condition handle, a random id that stays valid over runs.
     """
     method, path = scope["method"], scope["path"]
     if path.startswith(SIGNAL):

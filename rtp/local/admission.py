@@ -1,4 +1,4 @@
-"""What the engine itself knows of a request: the keys that it has issued, its callbacks, and the APIs it serves."""
+"""What the engine knows about a request: the keys that it has issued, its callbacks, and the APIs that it serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATHS = (
     re.compile(r"/restapis/(?P<api>[^/]+)/(?P<stage>[^/]*)/_user_request_(?P<rest>/.*)?", re.DOTALL),
 )
 _HOST = re.compile(r"([a-z0-9]+)\.execute-api\.localhost")
-_PLAIN = ("127.0.0.1", "localhost")
+_ENGINE_HOSTS = ("127.0.0.1", "localhost")
 
 
 class Admission:
@@ -25,11 +25,11 @@ class Admission:
         self._app = ministack.app
 
     def refusal_of(self, access_key_id: str) -> str | None:
-        """Why a key of an IAM user or an STS session is refused; None: the engine has issued it, and it is good."""
+        """The error code for the key of an IAM user or an STS session; None if the engine issued it and it is valid."""
         from ministack.core import iam_evaluator
         from ministack.core.responses import _account_from_sts_session
 
-        # To MiniStack an empty key, `test` and every account's number are the account's owner.
+        # MiniStack takes an empty key, `test` and an account's number for the root user of the account.
         if iam_evaluator.is_root_access_key(access_key_id):
             return "InvalidClientTokenId"
         account = iam_evaluator.find_iam_access_key_account(access_key_id) or _account_from_sts_session(access_key_id)
@@ -39,17 +39,17 @@ class Admission:
         return "ExpiredToken" if credential.code.startswith("ExpiredToken") else "InvalidClientTokenId"
 
     def is_signal_handle(self, handle: str) -> bool:
-        """Whether a wait condition waits, or will wait, for signals to this handle."""
-        self._app._get_module("cloudformation")  # with what it has saved
+        """Whether a wait condition uses this handle."""
+        self._app._get_module("cloudformation")  # with its saved state
         from ministack.services.cloudformation import wait_conditions
 
         return bool(wait_conditions.has_handle(handle))
 
     def as_api_call(self, scope: Scope) -> Scope | None:
-        """The request as one that can reach nothing but an API that AWS would serve unsigned; None where it is none.
+        """The request, rewritten so that it reaches only an API that AWS serves unsigned; None if it is no such call.
 
-        It goes on under a plain name of the engine's, an API's own name rewritten to its path: other routes of the
-        engine look at the path alone, or at another name, and would take the request first.
+        The Host becomes the engine's, and an API's host name becomes a path: other routes of the engine match the path
+        alone, or another host name, and would handle the request first.
         """
         scope = _by_path(scope)
         call = next((match for pattern in _PATHS if (match := pattern.fullmatch(scope["path"]))), None)
@@ -58,7 +58,7 @@ class Admission:
         return scope
 
     def _wants_signature(self, scope: Scope, api: str, stage: str, path: str) -> bool:
-        """Whether the method is AWS_IAM's, or the one that posts to a WebSocket's clients."""
+        """Whether the method has AWS_IAM authorization, or posts to a WebSocket's clients."""
         from ministack.core.responses import request_scope
 
         if path.startswith("/@connections/"):
@@ -78,12 +78,12 @@ class Admission:
 def _by_path(scope: Scope) -> Scope:
     host = next(value.decode("latin-1").lower() for name, value in scope["headers"] if name.lower() == b"host")
     name, colon, port = host.partition(":")
-    if name in _PLAIN:
+    if name in _ENGINE_HOSTS:
         return scope
     api = _HOST.fullmatch(name)
     prefix = f"/_aws/execute-api/{api[1]}" if api else ""
-    plain = f"{_PLAIN[0]}{colon}{port}"
-    headers = [(key, plain.encode() if key.lower() == b"host" else value) for key, value in scope["headers"]]
+    host = f"{_ENGINE_HOSTS[0]}{colon}{port}"
+    headers = [(key, host.encode() if key.lower() == b"host" else value) for key, value in scope["headers"]]
     raw_path = scope.get("raw_path")
     raw = {"raw_path": prefix.encode() + raw_path} if raw_path else {}
     return {**scope, **raw, "path": prefix + scope["path"], "headers": headers}

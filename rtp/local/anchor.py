@@ -1,7 +1,7 @@
-"""A path to an open folder that leads there wherever the folder is moved to.
+"""A path to an open folder that stays valid when the folder is moved.
 
-Functions have the paths of their code and of their temporary files for as long as they run; a path by names would be
-wrong as soon as the project, or a folder above it, is renamed.
+Functions keep the paths of their code and temporary files while they run; a path of names becomes invalid as soon as
+the project, or a folder above it, is renamed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 def anchored(descriptor: int) -> Path:
     """A path to the folder that a descriptor of this process has open, for this process and its children.
 
-    Linux leads there through the process, macOS by the inode; elsewhere it is the path of now, which a move breaks.
+    On Linux through /proc, on macOS by the inode; elsewhere the current path, which a move invalidates.
     """
     status = os.fstat(descriptor)
     for path in (f"/proc/{os.getpid()}/fd/{descriptor}", f"/.vol/{status.st_dev}/{status.st_ino}"):
@@ -23,7 +23,7 @@ def anchored(descriptor: int) -> Path:
 
 
 def _leads_to(path: str, folder: os.stat_result) -> bool:
-    """Whether a child process finds the folder there: what a process may see of itself, its children may not."""
+    """Whether a child process finds the folder there: a process may see paths of its own that its children may not."""
     child = os.fork()
     if not child:
         try:

@@ -1,8 +1,8 @@
-"""The door of the engine: only programs that have this run's key or token get in, and web pages never do.
+"""Access control of the engine: it admits requests with this run's key or token, and never those of web pages.
 
-The engine runs code that it is given, as its owner. So neither a page in a browser may reach it (a rebound name, its
-own origin) nor another user of this machine: every request is signed with a key of the engine's, except for what AWS
-serves unsigned too (APIs, which stand behind their own keys), addresses with a signature of their own, and health.
+The engine runs the code that it receives, as its owner. So neither a page in a browser may reach it (by a rebound name,
+or from its own origin) nor another user of this machine: every request must be signed with a key of the engine, except
+for those that AWS serves unsigned too (APIs, which have their own keys), signed addresses, and health.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ HOSTS = ("127.0.0.1", "localhost")
 ADMIN = ("/_ministack", "/_localstack", "/_rtp")
 OPEN = ("/_ministack/health", "/_localstack/health", "/_ministack/ready", "/health")
 _DRAINED_BYTES = 100_000_000  # of a refused request; a function's code is up to 70 MB
-_REFUSED = "Admin paths need the header {} with this run's token."
-_NOT_GOOD = "This address was not handed out by this run of the engine, or its time is over."
+_ADMIN_REFUSED = "Admin paths need the header {} with this run's token."
+_INVALID_ADDRESS = "This run of the engine did not issue this address, or it has expired."
 
 
 class Inside(Protocol):
-    """What the engine behind the door knows of a request; see Admission."""
+    """What the engine knows about a request; see Admission."""
 
     def refusal_of(self, access_key_id: str) -> str | None: ...  # noqa: D102
 
@@ -36,7 +36,7 @@ class Inside(Protocol):
 
 
 class Door:
-    """ASGI middleware that answers 403 to whom it does not let in."""
+    """ASGI middleware that answers 403 to requests that it does not admit."""
 
     def __init__(self, app: App, inside: Inside, *, port: int, token: str, access_key_id: str) -> None:
         self._app = app
@@ -46,7 +46,7 @@ class Door:
         self._access_key_id = access_key_id.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it with a reason."""
+        """Forward the request, or refuse it with a reason."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -57,11 +57,11 @@ class Door:
                 await self._app(admitted, receive, send)
                 return
         else:
-            admitted = _plain(reason)
+            admitted = _forbidden(reason)
         await _refuse(scope, receive, send, admitted)
 
     def _foreign(self, headers: list[tuple[bytes, bytes]]) -> str | None:
-        """Why the request is a web page's, signed or not."""
+        """The reason to refuse a request of a web page, signed or not; None for other requests."""
         hosts = values(headers, b"host")
         if len(hosts) != 1 or not self._is_ours(hosts[0]):
             return "This Host is not the engine's."
@@ -79,14 +79,14 @@ class Door:
         return (port or "80") == str(self._port) and (name in HOSTS or name.endswith(".localhost"))
 
     def _admitted(self, scope: Scope) -> Scope | refusals.Answer:
-        """The request to pass on, or the answer instead."""
+        """The request to forward, or the response that refuses it."""
         path, is_http = scope["path"], scope["type"] == "http"
         if self._has_token(scope["headers"]) or (is_http and path in OPEN):
             return scope
-        if is_http and addresses.is_handed_out(path):
-            return scope if addresses.admits(scope, self._inside.is_signal_handle) else _plain(_NOT_GOOD)
+        if is_http and addresses.is_issued(path):
+            return scope if addresses.admits(scope, self._inside.is_signal_handle) else _forbidden(_INVALID_ADDRESS)
         if path.startswith(ADMIN):
-            return _plain(_REFUSED.format(TOKEN_HEADER))
+            return _forbidden(_ADMIN_REFUSED.format(TOKEN_HEADER))
         access_key_id = keys.of_request(scope)
         if access_key_id is None:
             return self._inside.as_api_call(scope) or refusals.answer(scope, "MissingAuthenticationToken")
@@ -105,7 +105,7 @@ def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in headers if key.lower() == name]
 
 
-def _plain(message: str) -> refusals.Answer:
+def _forbidden(message: str) -> refusals.Answer:
     return refusals.Answer(403, "application/json", json.dumps({"message": message}).encode())
 
 
@@ -114,7 +114,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, answer: refusals.A
         await receive()
         await send({"type": "websocket.close", "code": 1008})
         return
-    received = 0  # to a client that is still sending, an early answer is a broken connection
+    received = 0  # a client that is still sending would see an early response as a broken connection
     while (message := await receive())["type"] == "http.request" and message.get("more_body"):
         received += len(message.get("body", b""))
         if received > _DRAINED_BYTES:

@@ -1,4 +1,4 @@
-"""The embedded AWS engine of a project folder: start, find, stop and forget the one background process."""
+"""The embedded AWS engine of a project folder: start, find, stop and reset its background process."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ HEALTH_PATH = "/_ministack/health"
 class Engine:
     """A running engine.
 
-    loss: what its data lacks, in words, where its predecessor was killed or the folder was copied while that one ran.
-    data_lost: its predecessor was killed.
+    data_lost: the engine before it was killed. loss: a sentence about what its data lacks for that reason, or because
+    the folder was copied while its engine ran; empty where nothing is missing.
     """
 
     endpoint_url: str
@@ -42,12 +42,12 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """How the engine of a folder is.
+    """The state of a folder's engine.
 
-    killed: it died without saving, so the next start goes back to its last save.
-    elsewhere: a process that cannot be seen from here serves the folder.
-    copied: the folder was copied from one whose engine was running; it has no engine, and that one's last save.
-    saved: when the last save was made, ISO 8601. loss: what it lacks, in words, where it was killed or copied.
+    killed: it ended without saving, so the next start restores its last save.
+    elsewhere: a process that is not visible from here serves the folder.
+    copied: the folder is a copy of one whose engine was running; it has no engine, but that engine's last save.
+    saved: time of the last save, ISO 8601. loss: a sentence about what the save lacks, if killed or copied.
     """
 
     state: Literal["running", "stopped", "killed", "elsewhere"]
@@ -61,12 +61,12 @@ class EngineStatus:
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process runs."""
         return self.state == "running"
 
 
 def status(root: Path) -> EngineStatus:
-    """Look at the engine, changing nothing."""
+    """The state of the engine; changes nothing."""
     place = _place(root)
     occupant = place.occupant()
     copied = occupant.state == "copied"
@@ -86,9 +86,10 @@ def status(root: Path) -> EngineStatus:
 
 
 def require(root: Path) -> Engine:
-    """The running engine, or a NotFoundError that says what to do.
+    """The running engine. Raises NotFoundError with the fix where none runs.
 
-    What a killed one left is cleared, but for its Record: until a start, a stop or a reset, every command says so.
+    The files of a killed engine are removed except for its Record: every command reports the kill until a start, a stop
+    or a reset.
     """
     place = _place(root)
     occupant = place.occupant()
@@ -97,27 +98,27 @@ def require(root: Path) -> Engine:
         return _engine(place, running)
     if occupant.state == "killed":
         with place.lock():
-            if place.record() == occupant.record:  # nobody has started another meanwhile
+            if place.record() == occupant.record:  # no other engine has started meanwhile
                 saves.discard_run(place)
         saved = saves.saved_at(place)
         raise NotFoundError(losses.killed(saved), hint=losses.restart(saved), code="engine-killed")
     if occupant.state == "copied":
         saved = saves.saved_at(place, copied=True)
         raise NotFoundError(
-            f"the local engine is not running: {losses.copied(saved)}",
+            f"The local engine is not running. {losses.copied(saved)}",
             hint=losses.restart(saved),
             code="engine-stopped",
         )
     raise NotFoundError(
-        "the local engine is not running", hint="`rtp local start`, or `rtp deploy`", code="engine-stopped"
+        "The local engine is not running.", hint="Run `rtp local start` or `rtp deploy`.", code="engine-stopped"
     )
 
 
 def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] | None = None) -> Engine:
     """Start the engine, or return the one that runs already.
 
-    port: this one and no other; without it the last run's, 4566, or the next one that is free.
-    extra_env: switches of the engine's own, on top of the scrubbed environment.
+    port: the only port to use; without it the last run's, 4566, or the next free one.
+    extra_env: variables added to the scrubbed environment of the engine.
     """
     place = _place(root)
     launch.check_installed()
@@ -133,13 +134,13 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
         launch.launch(place, port, extra_env)
         record = place.record()
         if record is None:
-            raise RtpError("the local engine ended just after it had started", hint=f"see {place.log_file}")
+            raise RtpError("The local engine ended just after its start.", hint=f"See {place.log_file}.")
         loss = losses.of(before.state, saves.saved_at(place))
         return replace(_running(place, record, port), data_lost=before.state == "killed", loss=loss)
 
 
 def stop(root: Path, *, patience: Patience = PATIENCE) -> Stopped | None:
-    """Stop the engine and keep its data; None when none was running. What a killed or copied one left is cleared."""
+    """Stop the engine and keep its data; None if none was running. Removes the files of a killed or copied engine."""
     place = _place(root)
     if place.record() is None:
         return None
@@ -153,7 +154,7 @@ def stop(root: Path, *, patience: Patience = PATIENCE) -> Stopped | None:
 
 
 def taken_port(root: Path) -> int | None:
-    """The port that the next start would rather have, when another program has it; it then takes the next free one."""
+    """The port that the next start prefers, if another program has it; the start then takes the next free one."""
     port = _place(root).last_port() or DEFAULT_PORT
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,7 +167,7 @@ def taken_port(root: Path) -> int | None:
 
 
 def reset(root: Path) -> None:
-    """Forget all data; a running engine goes on, empty."""
+    """Delete all data; a running engine keeps running, empty."""
     place = _place(root)
     running = _served(place.occupant())
     if running is not None:
@@ -177,11 +178,11 @@ def reset(root: Path) -> None:
     with place.lock():
         saves.discard_run(place)
         saves.discard(place)
-        place.record_file.unlink(missing_ok=True)  # last: an interrupted reset is done again
+        place.record_file.unlink(missing_ok=True)  # last, so that an interrupted reset is repeated
 
 
 def _place(root: Path) -> Folder:
-    """The engine's folder; refused where it is not rtp's own."""
+    """The engine's folder. Raises RefusedError where it is not rtp's own."""
     place = folder(root)
     place.check()
     return place
@@ -190,13 +191,13 @@ def _place(root: Path) -> Folder:
 def _reset(engine: Engine) -> None:
     try:
         status = _call(engine, "POST", "/_ministack/reset", timeout=60)
-        why = f"answered {status}"
+        answer = f"answered {status}"
     except (OSError, http.client.HTTPException) as error:
-        status, why = 0, f"did not answer: {error}"
+        status, answer = 0, f"did not answer: {error}"
     if status != 200:
         raise RtpError(
-            f"the local engine (process {engine.pid}) {why}, and may hold data still",
-            hint=f"`rtp local stop`, then `rtp local reset`; its log is {engine.log_file}",
+            f"The local engine (process {engine.pid}) {answer}; its data may not be deleted.",
+            hint=f"Run `rtp local stop`, then `rtp local reset`. The log is {engine.log_file}.",
         )
 
 
@@ -210,34 +211,36 @@ def _running(place: Folder, record: Record, port: int | None) -> Engine:
     engine = _engine(place, record)
     if port is not None and port != record.port:
         raise RefusedError(
-            f"the local engine runs already, on port {record.port}",
-            hint=suggest.sentence("`rtp local stop`, then {}", suggest.command("rtp", "local", "start", port=port)),
+            f"The local engine already runs, on port {record.port}.",
+            hint=suggest.sentence(
+                "Run `rtp local stop`, then {}.", suggest.command("rtp", "local", "start", port=port)
+            ),
         )
     if not _answers(engine):
         raise RtpError(
-            f"the local engine (process {engine.pid}) runs but does not answer on port {engine.port}",
-            hint=f"`rtp local stop`, then `rtp local start`; its log is {engine.log_file}",
+            f"The local engine (process {engine.pid}) runs but does not answer on port {engine.port}.",
+            hint=f"Run `rtp local stop`, then `rtp local start`. The log is {engine.log_file}.",
         )
     return engine
 
 
 def _served(occupant: Occupant) -> Record | None:
-    """The record of the engine that runs in the folder; None when there is none. Refuses one that runs elsewhere."""
+    """The record of the engine that serves the folder; None if none does. Raises RefusedError if it runs elsewhere."""
     if occupant.state == "elsewhere":
         pid = f" {occupant.record.pid}" if occupant.record and occupant.record.pid else ""
         raise RefusedError(
-            f"the local engine of this folder is a process{pid} that cannot be seen from here",
-            hint="it runs in another container, on another machine or under another version of rtp: "
-            "run `rtp local stop` there",
+            f"The local engine of this folder is a process{pid} that is not visible from here.",
+            hint="It runs in another container, on another machine or under another version of rtp: "
+            "run `rtp local stop` there.",
             code="engine-elsewhere",
         )
     return occupant.record if occupant.state == "running" else None
 
 
 def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
-    """Clear what a killed engine left, or what was copied, but for the last save; needs the lock.
+    """Remove the files of a killed engine, or of a copied run, except for the last save; needs the lock.
 
-    Its functions end by themselves once it is gone.
+    The functions of a killed engine end by themselves.
     """
     if occupant.state in ("killed", "copied"):
         saves.discard_run(place, copied=occupant.state == "copied")
@@ -252,7 +255,7 @@ def _answers(engine: Engine) -> bool:
 
 
 def _call(engine: Engine, method: str, path: str, *, timeout: float) -> int:
-    """One request to the engine; the status of its answer."""
+    """Send one request to the engine; the status of its response."""
     connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=timeout)
     try:
         connection.request(method, path, headers={TOKEN_HEADER: engine.token, "Content-Length": "0"})

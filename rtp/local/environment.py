@@ -1,4 +1,4 @@
-"""The environment of the engine process, and so of every function it runs: an allow-list, never the user's own."""
+"""The environment of the engine process and of every function that it runs: an allow-list of the user's variables."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", fastpath.SWITCH, WITHOUT)
-OWN = Folder(Path())  # as the engine sees it
+OWN = Folder(Path())  # relative, as the engine works in it
 
 
 def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the engine sees of the user's environment, with its own switches added.
+    """The allowed variables of the user's environment, with those of the engine added.
 
-    Functions inherit it, so nothing of the user may be in it: no AWS_*, tokens, proxies, HOME. Paths are relative to
-    the engine's folder, which may be moved.
+    Functions inherit it, so it contains nothing private: no AWS_*, tokens, proxies, HOME. Paths are relative to the
+    engine's folder, which may be moved.
     """
     passed = {name: user[name] for name in PASSED if name in user}
     if site.ENABLE_USER_SITE and site.getuserbase():
@@ -50,7 +50,7 @@ def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) ->
 
 
 def settle(own: Path) -> None:
-    """Give this process, and so its functions, the folders for what is passing; `own` leads to the engine's folder."""
+    """Set HOME and TMPDIR of this process and its functions; `own` is a path to the engine's folder."""
     place = Folder(own)
     os.environ |= {"HOME": str(place.home), "TMPDIR": str(place.tmp)}
-    tempfile.tempdir = None  # found anew
+    tempfile.tempdir = None  # so that it is computed again

@@ -1,8 +1,8 @@
-"""The regular expressions of CloudWatch's filter patterns, matched in a time that grows with the text alone.
+"""The regular expressions of CloudWatch's filter patterns, matched in time linear in the text.
 
 AWS's dialect has no groups, so an expression is a list of alternatives, each a plain sequence of repeated characters.
-All positions in it are followed at once, as the bits of one number (the extended Shift-And algorithm), and each number
-met becomes a state of an automaton. Nothing is tried twice, so no expression is slow on any text.
+All its positions are tracked at once, as the bits of one number (the extended Shift-And algorithm), and each number
+becomes a state of an automaton. There is no backtracking, so no expression is slow on any text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MAX_POSITIONS = 2_000  # with every repetition written out
 MAX_TEXT = 1024 * 1024  # the longest log event that CloudWatch takes
-MAX_KNOWN = 50_000  # steps of the automaton that are remembered
+MAX_CACHED = 50_000  # transitions of the automaton that are cached
 OPERATORS = "^$?[]{}|\\*+."
 SYMBOLS = ":_#=@/;,- "
 _BOUNDS = re.compile(r"\{ *(\d*) *(?:(,) *(\d*) *)?\}")
@@ -27,7 +27,7 @@ _HEX = re.compile(r"[0-9A-Fa-f]{2}")
 
 @dataclass(frozen=True, slots=True)
 class Characters:
-    """A set of characters. beyond: whether those outside ASCII are in it; AWS's dialect cannot tell them apart."""
+    """A set of characters. beyond: whether it contains all those outside ASCII; AWS's dialect has no others."""
 
     ascii: frozenset[str]
     beyond: bool = False
@@ -67,12 +67,12 @@ class _Sequence:
 
 
 def compile_regex(regex: str) -> Callable[[str], bool]:
-    """Whether a text holds a match. Raises ValueError with the reason where CloudWatch does not take the expression."""
+    """A test whether a text contains a match. Raises ValueError where CloudWatch does not accept the expression."""
     start = _Automaton(_Parser(regex).sequences()).start
 
     def matches(text: str) -> bool:
         body = text[:MAX_TEXT]
-        if body.endswith("\n"):  # `$` is before it too
+        if body.endswith("\n"):  # `$` also matches before it
             state = reduce(operator.getitem, body[:-1], start)
             return state.matches_here or state["\n"].matches_here
         return reduce(operator.getitem, body, start).matches_here
@@ -86,34 +86,34 @@ class _Parser:
         self._at = 0
 
     def sequences(self) -> list[_Sequence]:
-        found = [_Sequence()]
+        sequences = [_Sequence()]
         positions = 0
         while self._at < len(self._text):
             char = self._text[self._at]
             if char == "|":
                 self._at += 1
-                found.append(_Sequence())
+                sequences.append(_Sequence())
             elif char == "^":
-                if found[-1].elements or found[-1].at_start:
+                if sequences[-1].elements or sequences[-1].at_start:
                     self._refuse("'^' belongs at the beginning")
                 self._at += 1
-                found[-1].at_start = True
+                sequences[-1].at_start = True
             elif char == "$":
                 self._at += 1
-                found[-1].at_end = True
+                sequences[-1].at_end = True
                 if self._text[self._at : self._at + 1] not in ("", "|"):
                     self._refuse("'$' belongs at the end")
             else:
                 elements = list(self._repeated(self._characters()))
                 positions += len(elements)
-                found[-1].elements += elements
+                sequences[-1].elements += elements
             if positions > MAX_POSITIONS:
                 self._refuse("it is too large")
-        return found
+        return sequences
 
     def _repeated(self, characters: Characters) -> Iterator[_Element]:
         low, high = self._bounds()
-        if self._text.startswith("?", self._at):  # reluctant: which match is found is not asked
+        if self._text.startswith("?", self._at):  # reluctant: only whether there is a match matters
             self._at += 1
         if self._text[self._at : self._at + 1] in ("?", "*", "+", "{") and self._text[self._at :]:
             self._refuse(f"{self._text[self._at]!r} has nothing to repeat")
@@ -128,7 +128,7 @@ class _Parser:
             yield _Element(characters, optional=number >= low)
 
     def _bounds(self) -> tuple[int, int | None]:
-        """How often at least and at most; 1 and 1 where nothing is said."""
+        """Minimum and maximum of repetitions; None: no maximum."""
         char = self._text[self._at : self._at + 1]
         if char and char in "?*+":
             self._at += 1
@@ -137,12 +137,12 @@ class _Parser:
             return 1, 1
         match = _BOUNDS.match(self._text, self._at)
         if match is None or len(match[0]) > 20 or not (match[1] or match[3]):
-            self._refuse("'{' wants one or two numbers and '}'")
+            self._refuse("'{' needs one or two numbers and '}'")
         self._at = match.end()
         low = int(match[1] or 0)
         high = low if match[2] is None else int(match[3]) if match[3] else None
         if high is not None and high < low:
-            self._refuse(f"{match[0]} has its numbers the wrong way round")
+            self._refuse(f"{match[0]} has its numbers in the wrong order")
         return low, high
 
     def _characters(self) -> Characters:
@@ -160,7 +160,7 @@ class _Parser:
     def _set(self) -> Characters:
         inverted = self._text.startswith("^", self._at)
         self._at += inverted
-        found = Characters(frozenset())
+        members = Characters(frozenset())
         first = True
         while first or not self._text.startswith("]", self._at):
             first = False
@@ -169,9 +169,9 @@ class _Parser:
             if follows.startswith("-") and follows != "-]" and len(follows) == 2:
                 self._at += 1
                 low = self._range(low, self._member())
-            found |= low
+            members |= low
         self._at += 1
-        return ~found if inverted else found
+        return ~members if inverted else members
 
     def _member(self) -> Characters:
         char = self._take()
@@ -186,7 +186,7 @@ class _Parser:
             self._refuse("a range is between two characters")
         first, last = ord(min(low.ascii)), ord(min(high.ascii))
         if last < first:
-            self._refuse(f"the range {chr(first)}-{chr(last)} is the wrong way round")
+            self._refuse(f"the range {chr(first)}-{chr(last)} is in the wrong order")
         return Characters(frozenset(map(chr, range(first, last + 1))))
 
     def _escaped(self) -> Characters:
@@ -196,7 +196,7 @@ class _Parser:
         if char == "x":
             code = _HEX.match(self._text, self._at)
             if code is None or int(code[0], 16) > 127:
-                self._refuse("\\x wants two digits of an ASCII character")
+                self._refuse("\\x needs the two digits of an ASCII character")
             self._at = code.end()
             return Characters(frozenset(chr(int(code[0], 16))))
         if char in OPERATORS or char in SYMBOLS:
@@ -227,7 +227,7 @@ def _instead(char: str) -> str:
 
 
 class _Automaton:
-    """States are made as texts lead to them. A position's bit is set when the text so far ends there."""
+    """States are created on demand. A position's bit is set if the text so far can end there."""
 
     def __init__(self, sequences: list[_Sequence]) -> None:
         self._masks: dict[Characters, int] = {}
@@ -239,7 +239,7 @@ class _Automaton:
             at = self._add(sequence, at)
         self._of_char: dict[str, int] = {}
         self._states: dict[int, _State] = {}
-        self._known = 0
+        self._cached = 0
         self._matched = _Matched(self, 0, matches_here=True)
         self.start = self._state(self._closed(self._begin))
 
@@ -265,22 +265,22 @@ class _Automaton:
         return at + 1
 
     def _closed(self, bits: int) -> int:
-        """With the optional positions that may be left out: each run is filled from its lowest set bit upwards."""
+        """Add the positions that skipping optional ones reaches: each run is filled from its lowest set bit upwards."""
         with_ends = bits | self._last
         return bits | (self._optional & (~(with_ends - self._before) ^ with_ends))
 
     def after(self, state: _State, char: str) -> _State:
-        """The state that a character leads to, which is remembered."""
+        """The next state after a character; cached."""
         mask = self._of_char.get(char)
         if mask is None:
             mask = sum(bits for characters, bits in self._masks.items() if char in characters)
             self._of_char[char] = mask
         bits = ((state.bits << 1) | (state.bits & self._repeated)) & mask
-        if self._known >= MAX_KNOWN:
-            self._forget()
-        self._known += 1
-        state[char] = found = self._state(self._closed(bits | self._again))
-        return found
+        if self._cached >= MAX_CACHED:
+            self._clear_cache()
+        self._cached += 1
+        state[char] = following = self._state(self._closed(bits | self._again))
+        return following
 
     def _state(self, bits: int) -> _State:
         if bits & self._final:
@@ -289,16 +289,16 @@ class _Automaton:
             self._states[bits] = _State(self, bits, matches_here=bool(bits & self._final_at_end))
         return self._states[bits]
 
-    def _forget(self) -> None:
+    def _clear_cache(self) -> None:
         for state in self._states.values():
             state.clear()
         self._states = {self.start.bits: self.start}
         self._of_char.clear()
-        self._known = 0
+        self._cached = 0
 
 
 class _State(dict[str, "_State"]):
-    """Where each character leads; what is missing is worked out when it is met."""
+    """The next state by character, computed when it is first needed."""
 
     __slots__ = ("_automaton", "bits", "matches_here")
 
@@ -313,7 +313,7 @@ class _State(dict[str, "_State"]):
 
 
 class _Matched(_State):
-    """A match has been found; what follows does not change that."""
+    """The state after a match: every character leads back to it."""
 
     __slots__ = ()
 

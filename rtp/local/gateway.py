@@ -1,4 +1,4 @@
-"""The layers that a request goes through before it reaches MiniStack."""
+"""The middleware in front of MiniStack."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def wrapped(
     access_key_id: str,
     has_xray: bool,
 ) -> App:
-    """The engine behind the door, with X-Ray where it has none. forget: forgets what is saved."""
+    """The engine behind access control and a time limit, with X-Ray if it has none. forget: deletes the save."""
     inner: App = Context(engine, telemetry, forget)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
@@ -39,17 +39,17 @@ def wrapped(
 
 
 class Context:
-    """Tells the engine whose trace a request belongs to, and forgets what the engine forgets."""
+    """Sets the trace that a request belongs to, and deletes telemetry and the save when the engine is reset."""
 
     def __init__(self, app: App, telemetry: Telemetry, forget: Callable[[], None]) -> None:
         self._app = app
         self._telemetry = telemetry
         self._forget = forget
-        # With AUTH=true the engine enforces policies, those that allow TLS alone too; loopback counts as that.
+        # With AUTH=true the engine enforces policies, also those that require TLS; loopback counts as TLS.
         self._auth = os.environ.get("AUTH", "").lower() == "true"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; a server's lifespan ends here, since the engine's is driven apart from it."""
+        """Serve one request. The server's lifespan ends here; MiniStack drives the engine's."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return

@@ -1,7 +1,7 @@
-"""The access key of one run of the engine, and whose key a request is signed with.
+"""The access key of one run of the engine, and the key that a request is signed with.
 
-The id alone lets a request in: it is as unguessable as a token (80 bits) and stands in files of mode 0600 only.
-The signature is not checked, because a proxy on this machine changes the Host, which is part of what is signed.
+The id alone admits a request: it is as hard to guess as a token (80 bits) and is stored in files of mode 0600 only.
+The signature is not checked, because a proxy on this machine changes the Host, which is part of the signed data.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from rtp.local.asgi import Scope
 
-# As long as AWS's ids, and distinct from them: AWS has no ids with this prefix, so a key of AWS never reaches the
-# engine by mistake, and one of the engine's in the user's environment is known to be meant for an engine.
+# As long as AWS's ids, but AWS has none with this prefix: a key of AWS never reaches the engine by mistake, and a key
+# of the engine in the user's environment is recognised.
 PREFIX = "LKIA"
 _ID_BYTES, _SECRET_BYTES = 10, 30
 _SIGNED = re.compile(r"Credential=([^/,\s]+)/")
@@ -35,19 +35,19 @@ class Keys(NamedTuple):
 
 
 def generate() -> Keys:
-    """A new key of the forms that AWS's have."""
+    """A new key in the form of AWS's keys."""
     access_key_id = PREFIX + base64.b32encode(secrets.token_bytes(_ID_BYTES)).decode()
     return Keys(access_key_id, secrets.token_urlsafe(_SECRET_BYTES))
 
 
 def of_environment(environ: Mapping[str, str]) -> Keys | None:
-    """The engine's key in the user's environment (`eval "$(rtp local env)"`); a key of AWS is none."""
+    """The engine's key in the user's environment (`eval "$(rtp local env)"`); None for a key of AWS."""
     access_key_id, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
     return Keys(access_key_id, secret) if access_key_id.startswith(PREFIX) and secret else None
 
 
 def of_request(scope: Scope) -> str | None:
-    """The access key id that a request names, as a header or in its query string; None when it is not signed."""
+    """The access key id in a request's header or query string; None if it is not signed, empty if it is malformed."""
     given = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"authorization"]
     if len(given) > 1:
         return ""

@@ -1,4 +1,4 @@
-"""Which key to use for an endpoint on this machine that is not this project's own engine."""
+"""The key for an endpoint on this machine that is not this project's own engine."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LISTENS = "0A"  # a socket's state in /proc/net/tcp
 
 
 def keys_for(url: str, root: Path, environ: Mapping[str, str]) -> Keys | None:
-    """The key of the engine at this address; None: it is not known to be an engine of rtp's.
+    """The key of the engine at this address; None if rtp knows of no engine there.
 
-    It is that of this user's engine on that port (where processes can be looked at: on Linux), else the one in the
-    environment, else that of this project's engine, which a proxy of this user's may stand before.
+    The key of this user's engine on that port (only on Linux, where processes can be inspected), else the one in the
+    environment, else that of this project's engine, which may be behind a proxy of this user.
     """
     port = urlsplit(url).port or 80
     record = _engine_on(port)
@@ -36,13 +36,13 @@ def keys_for(url: str, root: Path, environ: Mapping[str, str]) -> Keys | None:
 
 
 def _engine_on(port: int) -> Record | None:
-    """The record of this user's engine on a port; an engine works in the folder that its record lies in."""
+    """The record of this user's engine on a port; the working folder of an engine contains its record."""
     for entry in _PROC.glob("[0-9]*"):
         try:
             if entry.stat().st_uid != os.geteuid():
                 continue
             working = (entry / "cwd").readlink()
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended
             continue
         if working.parts[-2:] == (".rtp", "local"):
             record = _running(Folder(working))
@@ -57,7 +57,7 @@ def _running(place: Folder) -> Record | None:
 
 
 def _is_own_listener(port: int) -> bool:
-    """Whether a program of this user, or of root, listens there: another user's would learn the key from a request."""
+    """Whether a program of this user or of root listens there: another user's program would learn the key."""
     owners = set()
     for table in ("tcp", "tcp6"):
         try:

@@ -1,4 +1,4 @@
-"""Metrics of AWS's services and of functions, gathered here and handed to the engine's CloudWatch every few seconds."""
+"""Metrics of AWS's services and of functions, collected here and put to the engine's CloudWatch every few seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 MAX_VALUES = 150  # distinct values in one datum, PutMetricData's own limit
 MAX_DATA = 1000  # metrics in one call, likewise
-MEASUREMENTS = ("Seconds", "Milliseconds", "Microseconds", "None")  # the rest counts, and counts are exact
+MEASUREMENTS = ("Seconds", "Milliseconds", "Microseconds", "None")  # other units count, and counts are exact
 
 
 class Place(NamedTuple):
-    """Whose metrics they are."""
+    """The account and region that metrics belong to."""
 
     account: str
     region: str
@@ -32,7 +32,7 @@ class _Key(NamedTuple):
 
 
 class Metrics:
-    """Values since the last hand-over: equal ones are counted, so that a busy queue costs no more than a quiet one."""
+    """Values since the last put. Equal values are counted, so a busy queue costs no more than an idle one."""
 
     def __init__(self) -> None:
         self._values: dict[_Key, dict[float, int]] = {}
@@ -41,7 +41,7 @@ class Metrics:
     def record(
         self, place: Place, namespace: str, name: str, value: float, unit: str, dimensions: Mapping[str, str]
     ) -> None:
-        """Take one value; a measurement is kept within one per cent, so that like values are counted together."""
+        """Record one value. A measurement is rounded within one per cent, so that similar ones count as equal."""
         key = _Key(place, namespace, name, unit, tuple(sorted(dimensions.items())))
         exact = unit not in MEASUREMENTS or (value == int(value) and abs(value) < 1000)
         rounded = float(value) if exact else _near(value)
@@ -50,7 +50,7 @@ class Metrics:
             counts[rounded] = counts.get(rounded, 0) + 1
 
     def take(self) -> Iterator[tuple[Place, str, list[dict[str, Any]]]]:
-        """All values since the last time, as MetricData by place and namespace."""
+        """Remove and return all values, as MetricData by account, region and namespace."""
         with self._lock:
             taken, self._values = self._values, {}
         now = time.time()
@@ -73,7 +73,7 @@ class Metrics:
 
 
 def record_embedded(metrics: Metrics, place: Place, line: str) -> None:
-    """Take the metrics of a log line in the embedded metric format; any other line holds none."""
+    """Record the metrics of a log line in the embedded metric format; other lines have none."""
     if '"_aws"' not in line:
         return
     try:

@@ -1,4 +1,4 @@
-"""MiniStack in this process: imported with its patches, started with what it saved, stopped without losing anything."""
+"""MiniStack in this process: imported and patched, started from its last save, saved when it stops."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rtp.local.state import Folder
 
 log = logging.getLogger("rtp.engine")
-DRAIN_S = 5.0  # for invocations under way; what takes longer is cut off, and its messages come again
-RESET_S = 10.0  # for the functions to end; whatever keeps one, everything is saved
+DRAIN_S = 5.0  # for invocations under way; longer ones are interrupted, and their messages are delivered again
+RESET_S = 10.0  # for the functions to end; everything is saved even if one does not
 _TRACES = "traces.jsonl.gz"
 
 
@@ -37,7 +37,7 @@ class MiniStack:
         self.telemetry = Telemetry()
         self._place = place
         self._daemon = Daemon(self.telemetry.traces, port)
-        os.environ["GATEWAY_PORT"] = str(port)  # the engine and its functions read both
+        os.environ["GATEWAY_PORT"] = str(port)  # read by the engine and its functions
         os.environ["AWS_XRAY_DAEMON_ADDRESS"] = self._daemon.address
         os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"] = keys
         import ministack.app
@@ -50,10 +50,10 @@ class MiniStack:
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def start(self) -> None:
-        """Load what the last stop saved, and begin to keep time."""
+        """Load the last save, and start the periodic tasks."""
         self.telemetry.traces.load_later(self._place.live / _TRACES)
         self._daemon.start()
-        gc.disable()  # what is loaded stays; looking through it again and again takes longer than loading it
+        gc.disable()  # loaded objects stay; collecting repeatedly takes longer than the loading
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
         with deferred.postponed():
             await self._lifespan("startup")
@@ -63,7 +63,7 @@ class MiniStack:
         deferred.load_soon()
 
     async def drain(self) -> None:
-        """Begin no more batches, and let the invocations under way end while they can still reach the engine."""
+        """Start no more batches, and wait for the invocations under way while they can still reach the engine."""
         from ministack.core import lambda_runtime
         from ministack.services import lambda_svc
 
@@ -73,10 +73,10 @@ class MiniStack:
         while lambda_svc.executions_in_flight()[0] and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         log.info("ending the functions; %d still run", lambda_svc.executions_in_flight()[0])
-        await asyncio.to_thread(lambda_runtime.reset)  # their requests cannot be cancelled, only answered
+        await asyncio.to_thread(lambda_runtime.reset)  # requests of functions cannot be cancelled, only answered
 
     async def stop(self) -> bool:
-        """End the functions and save everything; False when something could not be saved."""
+        """End the functions and save everything; False if a part could not be saved."""
         from ministack.core import lambda_runtime
 
         log.info("saving")
@@ -101,6 +101,6 @@ class MiniStack:
         await asyncio.wait((answer, self._inner), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
-            self._inner.result()  # raises what it ended with
+            self._inner.result()  # raises the error that it ended with
         if answer.result()["type"] != f"lifespan.{event}.complete":
             raise RuntimeError(f"{event}: {answer.result()}")

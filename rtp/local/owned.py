@@ -1,7 +1,7 @@
-"""Folders that are rtp's own: made with a mark in them, and deleted only with it, through no link.
+"""Folders that are rtp's own: created with a mark in them, and deleted only with the mark and never through a link.
 
-A project may come from anywhere, with a `.rtp` in it that leads to somebody's files. So a link, another owner, or a
-folder without the mark is refused before anything is done; and a deletion looks again, through descriptors alone.
+A project may come from anywhere, with a `.rtp` that links to other files. So a link, another owner, or a folder without
+the mark is refused before anything is changed; a deletion checks again, through descriptors alone.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 def check(path: Path) -> None:
-    """Refuse a link, and what belongs to another user; what does not exist is fine."""
+    """Raises RefusedError for a link, and for another user's file; a missing file is accepted."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return
     if stat.S_ISLNK(status.st_mode):
         raise RefusedError(
-            f"{path} is a link to {path.readlink()}, and rtp writes and deletes only in folders of its own",
+            f"{path} is a link to {path.readlink()}. rtp writes and deletes only in its own folders.",
             hint=suggest.sentence(
-                "remove the link with {}; what it leads to stays",
+                "Remove the link with {}; its target stays.",
                 suggest.command("rm", values=[path]),
-                otherwise="remove the link; what it leads to stays",
+                otherwise="Remove the link; its target stays.",
             ),
             code="folder-is-link",
         )
     if status.st_uid != os.geteuid():
         raise RefusedError(
-            f"{path} belongs to another user, {_name(status.st_uid)}, and rtp works only in its own user's",
+            f"{path} belongs to another user, {_name(status.st_uid)}. rtp uses only folders of the user that runs it.",
             hint=suggest.sentence(
-                "run rtp as that user, or take it over with {}",
+                "Run rtp as that user, or become the owner with {}.",
                 suggest.command("sudo", "chown", "-R", "-h", values=[os.geteuid(), path]),
-                otherwise="run rtp as that user",
+                otherwise="Run rtp as that user.",
             ),
             code="folder-of-another-user",
         )
 
 
 def check_marked(folder: Path) -> None:
-    """Refuse a folder that rtp deletes in time, but did not make. An empty one is fine."""
+    """Raises RefusedError for a folder that rtp would delete but did not create; an empty one is accepted."""
     check(folder)
     try:
         names = {entry.name for entry in os.scandir(folder)}
@@ -64,16 +64,16 @@ def check_marked(folder: Path) -> None:
         raise _unmarked(folder)
     if folder.stat().st_dev != folder.parent.stat().st_dev:
         raise RefusedError(
-            f"{folder} is a mount, and rtp deletes only folders of its own",
+            f"{folder} is a mount. rtp deletes only its own folders.",
             hint=suggest.sentence(
-                "unmount it with {}", suggest.command("umount", values=[folder]), otherwise="unmount it"
+                "Unmount it with {}.", suggest.command("umount", values=[folder]), otherwise="Unmount it."
             ),
             code="folder-is-mount",
         )
 
 
 def open_below(root: Path, names: Iterable[str]) -> int:
-    """A descriptor of a folder below root that no link leads to. Raises OSError."""
+    """A descriptor of a folder below root; follows no link. Raises OSError."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     for name in names:
         above = descriptor
@@ -85,7 +85,7 @@ def open_below(root: Path, names: Iterable[str]) -> int:
 
 
 def make(folder: Path) -> None:
-    """Make a folder with the mark, for this user alone; one that is there already stays. Raises OSError."""
+    """Create a folder with the mark, for this user alone; an existing one stays. Raises OSError."""
     try:
         folder.mkdir(mode=0o700)
         is_new = True
@@ -101,11 +101,11 @@ def make(folder: Path) -> None:
 
 
 def remove(place: int, folder: Path) -> None:
-    """Remove a folder that rtp made; `place` is a descriptor of the one that it is in. What cannot go stays marked."""
+    """Remove a folder that rtp created, which stays marked if a part of it remains. place: descriptor of its parent."""
     try:
         descriptor = os.open(folder.name, _FOLDER, dir_fd=place)
     except OSError:
-        return  # it does not exist, or is a link or a file by now
+        return  # it does not exist, or has become a link or a file
     try:
         _clear(descriptor, place, folder)
     finally:
@@ -117,13 +117,13 @@ def _clear(descriptor: int, place: int, folder: Path) -> None:
     if names and MARK not in names:
         raise _unmarked(folder)
     for name in names - {MARK}:
-        with contextlib.suppress(OSError):  # it has gone meanwhile, or cannot go
+        with contextlib.suppress(OSError):  # it is gone already, or cannot be removed
             if stat.S_ISDIR(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
                 shutil.rmtree(name, dir_fd=descriptor, ignore_errors=True)
             else:
                 os.unlink(name, dir_fd=descriptor)
     if _names(descriptor) - {MARK}:
-        return  # a function that is about to end has written meanwhile; the next removal finds the mark
+        return  # a function that is ending has written; the next removal finds the mark
     with contextlib.suppress(FileNotFoundError):
         os.unlink(MARK, dir_fd=descriptor)
     try:
@@ -144,11 +144,11 @@ def _mark(descriptor: int) -> None:
 
 def _unmarked(folder: Path) -> RefusedError:
     return RefusedError(
-        f"{folder} was not made by rtp ({MARK} is not in it), and rtp deletes only folders of its own",
+        f"{folder} was not made by rtp ({MARK} is not in it). rtp deletes only its own folders.",
         hint=suggest.sentence(
-            "move it away, as with {}",
+            "Move it away, for example with {}.",
             suggest.command("mv", values=[folder, folder.with_name(f"{folder.name}.moved")]),
-            otherwise="move it away",
+            otherwise="Move it away.",
         ),
         code="folder-not-made-by-rtp",
     )

@@ -1,4 +1,4 @@
-"""Processes by pid and start time, because a pid alone may by now belong to someone else."""
+"""Processes by pid and start time, because the system reuses pids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def started(pid: int) -> str | None:
-    """When the process started, as an opaque string; None when there is none, or only a zombie."""
+    """When the process started, as an opaque string; None if there is none, or only a zombie."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -23,12 +23,12 @@ def started(pid: int) -> str | None:
 
 
 def alive(pid: int, start: str) -> bool:
-    """Whether exactly that process still runs."""
+    """Whether the process that started then still runs."""
     return pid > 0 and started(pid) == start
 
 
 def wait_gone(pid: int, start: str, timeout: float) -> bool:
-    """Wait until that process has ended; False when it has not within `timeout` seconds."""
+    """Wait for the process to end; False if it has not within `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while alive(pid, start):
         if time.monotonic() > deadline:
@@ -38,13 +38,13 @@ def wait_gone(pid: int, start: str, timeout: float) -> bool:
 
 
 def terminate(pid: int, start: str) -> None:
-    """Ask that process to end, also where it is stopped (Ctrl-Z); nothing happens when it has ended already."""
+    """Send SIGTERM to the process, also if it is suspended (Ctrl-Z). Does nothing if it has ended."""
     _send(pid, start, signal.SIGTERM, group=False)
     _send(pid, start, signal.SIGCONT, group=False)
 
 
 def kill_group(pid: int, start: str) -> None:
-    """End that process, the leader of its own group, and all its children at once."""
+    """Kill the process, the leader of its group, with all its children."""
     _send(pid, start, signal.SIGKILL, group=True)
 
 

@@ -1,4 +1,4 @@
-"""AWS's own answers to a request that is not signed, or signed with an unknown key, in the protocol of the request."""
+"""AWS's responses to a request that is unsigned, or signed with an unknown key, in the protocol of the request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rtp.local.asgi import Scope
 
-_SCOPE = re.compile(r"[^/,\s]+(?:/[^/,\s]+){1,2}/([^/,\s]+)/aws4_request")  # Version 4A names no region
+_SCOPE = re.compile(r"[^/,\s]+(?:/[^/,\s]+){1,2}/([^/,\s]+)/aws4_request")  # Version 4A has no region
 _DATED = re.compile(r"/\d{4}-\d{2}-\d{2}/")  # the paths of Lambda's API
 _S3 = ("s3", "s3express", "s3-object-lambda")
 _REST_XML = {"cloudfront": "/2020-05-31/", "route53": "/2013-04-01/"}  # and their paths
@@ -24,7 +24,7 @@ _MESSAGES = {
     "InvalidClientTokenId": "The security token included in the request is invalid.",
     "ExpiredToken": "The security token included in the request is expired",
 }
-# S3 has its own names for the same things.
+# S3 has its own codes.
 _OF_S3 = {
     "MissingAuthenticationToken": ("AccessDenied", "Access Denied"),
     "InvalidClientTokenId": ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
@@ -34,16 +34,16 @@ _OF_S3 = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent in place of what was asked for."""
+    """A response that refuses a request."""
 
     status: int
     content_type: str
     body: bytes
-    error_type: str = ""  # the header in which REST-JSON names the error
+    error_type: str = ""  # the header with the error code in REST-JSON
 
 
 def answer(scope: Scope, code: str) -> Answer:
-    """The answer of the service that the request is meant for.
+    """The response of the service that the request addresses.
 
     code: MissingAuthenticationToken, InvalidClientTokenId or ExpiredToken.
     """
@@ -54,8 +54,8 @@ def answer(scope: Scope, code: str) -> Answer:
     if "rpc-v2-cbor" in headers.get("smithy-protocol", ""):
         return Answer(403, "application/cbor", _cbor(body))
     if "x-amz-target" in headers:
-        asked = headers.get("content-type", "")
-        kind = asked if asked.startswith("application/x-amz-json-1.") else "application/x-amz-json-1.0"
+        requested = headers.get("content-type", "")
+        kind = requested if requested.startswith("application/x-amz-json-1.") else "application/x-amz-json-1.0"
         return Answer(403, kind, json.dumps(body).encode(), code)
     is_query = "Action" in query or headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     if service == "ec2":
@@ -66,19 +66,19 @@ def answer(scope: Scope, code: str) -> Answer:
     if service in _S3 or (not service and not _is_json(scope["path"], headers.get("host", ""))):
         own_code, message = _OF_S3[code]
         text = f"<Error><Code>{own_code}</Code><Message>{message}</Message>{_id()}</Error>"
-        # Without a signature it may be another service's after all, of those that read the header.
+        # Without a signature it may be for another service, which reads the header.
         return replace(_xml(text, "application/xml"), error_type="" if service else code)
     return Answer(403, "application/json", json.dumps({"message": _MESSAGES[code]}).encode(), code)
 
 
 def _service(headers: Mapping[str, str], query: Mapping[str, list[str]]) -> str:
-    """The service in the credential scope; "" when there is none."""
+    """The service in the credential scope; empty if there is none."""
     signed = [headers.get("authorization", ""), *query.get("X-Amz-Credential", ())]
-    return next((found[1] for text in signed if (found := _SCOPE.search(text))), "")
+    return next((scope[1] for text in signed if (scope := _SCOPE.search(text))), "")
 
 
 def _is_json(path: str, host: str) -> bool:
-    """Whether an unsigned request, which names no service, is one to a REST API or to Lambda; otherwise it is S3's."""
+    """Whether an unsigned request is for a REST API or for Lambda; otherwise it is for S3."""
     return path.startswith(_API_PATHS) or ".execute-api." in host or _DATED.match(path) is not None
 
 
@@ -102,6 +102,6 @@ def _ec2() -> Answer:
 def _cbor(texts: Mapping[str, str]) -> bytes:
     """A map of short texts in CBOR (RFC 8949)."""
     items = [part.encode() for item in texts.items() for part in item]
-    # A text's head is one byte up to 23 bytes of it, two up to 255.
+    # The head of a text has one byte for up to 23 bytes, two for up to 255.
     coded = [(bytes([0x60 + len(i)]) if len(i) < 24 else bytes([0x78, len(i)])) + i for i in items]
     return bytes([0xA0 + len(texts)]) + b"".join(coded)

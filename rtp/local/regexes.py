@@ -1,6 +1,6 @@
-"""Regular expressions that users write, matched with a time limit.
+"""Regular expressions of users, matched with a time limit.
 
-The standard library's matcher has none, and holds up every thread while it tries all ways to match `(a+)+$`.
+The standard library's matcher has none, and blocks every thread while it tries all ways to match `(a+)+$`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ _FLAGS = ("IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "ASCII")
 
 
 class TooSlowError(TimeoutError):
-    """A match was given up."""
+    """A match took longer than the limit."""
 
 
 class Pattern:
-    """A compiled expression, as `re.Pattern` is one. Raises TooSlowError where a match takes too long."""
+    """A compiled expression with the methods of `re.Pattern`. They raise TooSlowError if a match takes too long."""
 
-    def __init__(self, known: re.Pattern[Any]) -> None:
+    def __init__(self, compiled: re.Pattern[Any]) -> None:
         import regex
 
         flags = 0
-        for name in _FLAGS:  # the two modules number some of them differently
-            flags |= getattr(regex, name) if known.flags & getattr(re, name) else 0
+        for name in _FLAGS:  # the two modules number some flags differently
+            flags |= getattr(regex, name) if compiled.flags & getattr(re, name) else 0
         try:
-            self._timed: Any = regex.compile(known.pattern, flags)
+            self._timed: Any = regex.compile(compiled.pattern, flags)
         except regex.error as error:
-            raise re.error(str(error), known.pattern) from error
-        self.pattern, self.flags = known.pattern, known.flags
-        self.groups, self.groupindex = known.groups, known.groupindex
+            raise re.error(str(error), compiled.pattern) from error
+        self.pattern, self.flags = compiled.pattern, compiled.flags
+        self.groups, self.groupindex = compiled.groups, compiled.groupindex
 
     def search(self, *args: Any, **kwargs: Any) -> Any:
-        """As `re.Pattern.search`; and so on."""
+        """As `re.Pattern.search`; the others likewise."""
         return self._run("search", args, kwargs)
 
     def match(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
@@ -59,7 +59,7 @@ class Pattern:
         return self._run("subn", args, kwargs)
 
     def finditer(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As `re.Pattern.finditer`; the limit is for all matches together."""
+        """As `re.Pattern.finditer`; the limit applies to all matches together."""
         try:
             yield from self._run("finditer", args, kwargs)
         except TimeoutError:
@@ -67,7 +67,7 @@ class Pattern:
 
     def _run(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            # concurrent: other threads go on meanwhile
+            # concurrent: other threads run meanwhile
             return getattr(self._timed, method)(*args, **kwargs, timeout=LIMIT_S, concurrent=True)
         except TimeoutError:
             raise self._too_slow() from None
@@ -83,24 +83,24 @@ def compile_timed(pattern: str, flags: int = 0) -> Pattern:
 
 
 class Timed:
-    """Stands in the place of the module `re`: all of its functions that match, with the limit."""
+    """Replaces the module `re`: its matching functions have the limit."""
 
     compile = staticmethod(compile_timed)
 
     def __getattr__(self, name: str) -> Any:
-        """A function that matches, with the limit; else what `re` has."""
+        """A matching function with the limit, or another attribute of `re`."""
         return _function(name, _DATA[name]) if name in _DATA else getattr(re, name)
 
 
 _DATA = {"search": 1, "match": 1, "fullmatch": 1, "findall": 1, "finditer": 1, "split": 2, "sub": 3, "subn": 3}
-"""How many arguments of each function come after the pattern and before the flags."""
+"""Number of arguments of each function between the pattern and the flags."""
 
 
 @cache
 def _function(name: str, count: int) -> Callable[..., Any]:
     def call(pattern: Any, *args: Any, flags: int = 0, **kwargs: Any) -> Any:
         given = int(args[count]) if len(args) > count else int(flags)
-        known = pattern if isinstance(pattern, Pattern | re.Pattern) else compile_timed(pattern, given)
-        return getattr(known, name)(*args[:count], **kwargs)
+        compiled = pattern if isinstance(pattern, Pattern | re.Pattern) else compile_timed(pattern, given)
+        return getattr(compiled, name)(*args[:count], **kwargs)
 
     return call

@@ -1,4 +1,4 @@
-"""The engine's clockwork: every few seconds queues are measured, metrics handed over, and alarms looked at."""
+"""The engine's periodic tasks: every few seconds it measures queues, puts metrics and evaluates alarms."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("rtp.sampling")
 
-EVERY_S = 2.0
-UNCHANGED_EVERY_S = 30.0  # a value that stays the same is told again after so long; the shortest period is a minute
-COMPACT_EVERY_S = 60.0
-FINE_S = 120.0  # points older than this are merged by minute and value
-COARSE_S = 3600.0  # and older than this by minute, without percentiles
+INTERVAL_S = 2.0
+UNCHANGED_INTERVAL_S = 30.0  # an unchanged value is reported again then; the shortest period is a minute
+COMPACT_INTERVAL_S = 60.0
+FINE_S = 120.0  # older points are merged by minute and value
+COARSE_S = 3600.0  # points older than this are merged by minute, without percentiles
 KEEP_S = 24 * 3600.0
-POISON_RECEIVES = 3  # SQS leaves a message that was received more often out of the oldest one's age
+POISON_RECEIVES = 3  # SQS excludes a message that was received more often from ApproximateAgeOfOldestMessage
 
 
 class Clockwork:
-    """Runs on the server's event loop; one turn takes a few milliseconds."""
+    """Runs on the server's event loop; one round takes a few milliseconds."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._told: dict[tuple[Place, str, str], tuple[float, float]] = {}
+        self._reported: dict[tuple[Place, str, str], tuple[float, float]] = {}
         self._compacted = time.monotonic()
 
     async def run(self) -> None:
-        """Turn until cancelled; a turn that fails does not stop the clock."""
+        """Run rounds until cancelled; a round that fails does not end the loop."""
         while True:
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(INTERVAL_S)
             try:
-                await self.turn()
+                await self.run_once()
             except Exception:
-                log.exception("a turn of the clockwork failed")
+                log.exception("a round of the periodic tasks failed")
 
-    async def turn(self) -> None:
-        """Measure, hand over, evaluate."""
+    async def run_once(self) -> None:
+        """One round: measure, put metrics, evaluate alarms."""
         self._measure_queues()
         for place, namespace, data in self._metrics.take():
             await _put_metric_data(place, namespace, data)
         _evaluate_alarms()
-        if time.monotonic() - self._compacted >= COMPACT_EVERY_S:
+        if time.monotonic() - self._compacted >= COMPACT_INTERVAL_S:
             self._compacted = time.monotonic()
             _compact_all()
 
@@ -57,19 +57,19 @@ class Clockwork:
         for (account, region, _), queue in list(sqs._queues._data.items()):
             name = queue["attributes"].get("QueueArn", "").rpartition(":")[2]
             for metric, value, unit in measured(queue["messages"], time.time()):
-                self._notify(Place(account, region), name, metric, value, unit)
+                self._report(Place(account, region), name, metric, value, unit)
 
-    def _notify(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
+    def _report(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
         now = time.monotonic()
         key = (place, queue, metric)
-        last, at = self._told.get(key, (None, 0.0))
-        if value != last or now - at >= UNCHANGED_EVERY_S:
-            self._told[key] = (value, now)
+        last, at = self._reported.get(key, (None, 0.0))
+        if value != last or now - at >= UNCHANGED_INTERVAL_S:
+            self._reported[key] = (value, now)
             self._metrics.record(place, "AWS/SQS", metric, value, unit, {"QueueName": queue})
 
 
 def measured(messages: list[dict[str, Any]], now: float) -> list[tuple[str, float, str]]:
-    """What SQS measures of a queue: name, value and unit."""
+    """The metrics of a queue as SQS reports them: name, value and unit."""
     visible = in_flight = delayed = 0
     oldest = now
     for message in list(messages):
@@ -90,7 +90,7 @@ def measured(messages: list[dict[str, Any]], now: float) -> list[tuple[str, floa
 
 
 async def _put_metric_data(place: Place, namespace: str, data: list[dict[str, Any]]) -> None:
-    """Through the engine's own API, as anybody would."""
+    """Call PutMetricData of the engine's own API."""
     import ministack.app
     from ministack.core.responses import request_scope
 
@@ -123,7 +123,7 @@ def _compact_all() -> None:
 
 
 def compact(points: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
-    """Merge what is older, and forget what is a day old."""
+    """Merge older points, and drop those that are a day old."""
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     fine = []
     for point in points:
@@ -152,8 +152,8 @@ def _summed(*points: dict[str, Any]) -> dict[str, Any]:
         "Minimum": min(s["Minimum"] for s in sets),
         "Maximum": max(s["Maximum"] for s in sets),
     }
-    kept = {key: value for key, value in points[0].items() if key != "Count"}
-    return {**kept, "Value": total / count if count else 0.0, "_stat": summed}
+    common = {key: value for key, value in points[0].items() if key != "Count"}
+    return {**common, "Value": total / count if count else 0.0, "_stat": summed}
 
 
 def _statistics(point: dict[str, Any]) -> dict[str, float]:

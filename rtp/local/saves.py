@@ -1,8 +1,8 @@
-"""The last complete save, and the state of the running engine: two folders that change places when a save is complete.
+"""The last complete save and the data of the running engine: two folders that are exchanged when a save is complete.
 
-`data` is the last complete save, and nothing writes into it. An engine works in `live`, which starts as a copy of it by
-hard links. A stop writes everything into `live`, down to the disk; only then does `live` take the place of `data`.
-Whenever this is interrupted, the save before it is still there.
+`data` is the last complete save and never written to. An engine works in `live`, which starts as a copy of `data` by
+hard links. A stop writes everything to `live` and flushes it to the disk; only then does `live` replace `data`.
+If this is interrupted, the previous save is still there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from rtp.local.state import Folder
 
-_COMPLETE = "saved"  # a file with the time of the save; written last, so that only a complete save has it
+_COMPLETE = "saved"  # a file with the time of the save, written last: only a complete save has it
 _REPLACED_AS_A_WHOLE = {".json", ".zip", ".gz"}
-_FLUSHED_AT_ONCE = 16  # file systems commit what is flushed side by side together
+_FLUSH_CONCURRENCY = 16  # file systems commit concurrent flushes together
 
 
 def saved_at(place: Folder, *, copied: bool = False) -> str | None:
-    """When the save was made that the next engine starts with, ISO 8601; None when there is none."""
+    """Time of the save that the next engine starts with, ISO 8601; None if there is none."""
     for folder in (place.data, place.previous) if copied else (place.live, place.data, place.previous):
         with contextlib.suppress(OSError):
             return (folder / _COMPLETE).read_text().strip()
@@ -37,7 +37,7 @@ def saved_at(place: Folder, *, copied: bool = False) -> str | None:
 
 
 def start(place: Folder) -> None:
-    """Make `live` from the last complete save; only for the process that serves the folder."""
+    """Create `live` from the last complete save; only for the process that serves the folder."""
     recover(place)
     place.remove(place.live)
     if place.data.exists():
@@ -47,7 +47,7 @@ def start(place: Folder) -> None:
 
 
 def complete(place: Folder) -> None:
-    """Let `live`, with everything written, take the place of `data`. Raises OSError: then `data` is as it was."""
+    """Replace `data` with `live`, in which everything is written. Raises OSError and leaves `data` as it was."""
     _flush(place.live)
     write_private(place.live / _COMPLETE, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
     _flush_all([place.live / _COMPLETE, place.live])
@@ -55,7 +55,7 @@ def complete(place: Folder) -> None:
 
 
 def recover(place: Folder) -> None:
-    """Finish or undo the exchange of the folders that an engine was killed in; needs the lock or to be serving."""
+    """Finish or undo an exchange of the folders that a kill interrupted; needs the lock or the serving lock."""
     if (place.live / _COMPLETE).exists():
         _exchange(place)
     elif place.previous.exists() and not place.data.exists():
@@ -64,9 +64,9 @@ def recover(place: Folder) -> None:
 
 
 def discard_run(place: Folder, *, copied: bool = False) -> None:
-    """Remove what an engine left that did not end well; the last complete save stays. Needs the lock.
+    """Remove the files of an engine that was killed; the last complete save stays. Needs the lock.
 
-    copied: the folder was copied while its engine was running, so that a save in `live` may be copied by half.
+    copied: the folder was copied while its engine was running, so a save in `live` may be incomplete.
     """
     if copied:
         place.remove(place.live)
@@ -91,7 +91,7 @@ def _exchange(place: Folder) -> None:
 
 
 def _link(source: str, target: str) -> str:
-    """Link a file that is only ever replaced as a whole, as all of S3's are; copy others, or where links cannot be."""
+    """Link a file that is only replaced as a whole, as all files of S3 are; copy others, and where linking fails."""
     path = Path(source)
     if path.suffix in _REPLACED_AS_A_WHOLE or ("s3" in path.parts and path.suffix != ".tmp"):
         with contextlib.suppress(OSError):
@@ -101,7 +101,7 @@ def _link(source: str, target: str) -> str:
 
 
 def _flush(folder: Path) -> None:
-    """Bring every new file to the disk; one with a second link is part of the save before, and there already."""
+    """Flush every new file to the disk; one with a second link belongs to the previous save and is flushed already."""
     paths = []
     for parent, _, names in os.walk(folder):
         files = [Path(parent, name) for name in names]
@@ -111,7 +111,7 @@ def _flush(folder: Path) -> None:
 
 
 def _flush_all(paths: Iterable[Path]) -> None:
-    with ThreadPoolExecutor(_FLUSHED_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_FLUSH_CONCURRENCY) as pool:
         for _ in pool.map(_flush_one, paths):
             pass
 

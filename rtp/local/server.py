@@ -1,8 +1,8 @@
 """The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
-`python -m rtp.local.server FOLDER_FD PORT READY_FD` goes into the background and writes one word to READY_FD:
-ready, port-taken or busy. SIGTERM saves all data and ends it, whatever a request is doing. It works in the folder that
-it was handed, not at a path: the folder may be moved meanwhile, and something else may get its old name.
+`python -m rtp.local.server FOLDER_FD PORT READY_FD` forks into the background and writes to READY_FD: ready,
+port-taken, busy or the patches that do not apply. SIGTERM saves all data and ends the process, whatever a request is
+doing. It works in the folder of the descriptor, not at a path: the folder may be moved, and its old name reused.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("rtp.engine")
 PORTS_TRIED = 100
 LOG_BYTES = 5_000_000
-GRACE_S = 2.0  # for requests under way when a stop is asked for
-DRAIN_LIMIT_S = 15.0  # for the functions and the server to end; then everything is saved all the same
-END_LIMIT_S = 5.0  # for the threads to end once everything is saved
+GRACE_S = 2.0  # for requests under way at a stop
+DRAIN_LIMIT_S = 15.0  # for the functions and the server to end; then everything is saved anyway
+END_LIMIT_S = 5.0  # for threads to end after the save
 
 
 def main(argv: list[str]) -> int:
-    """Detach, then serve until a stop is requested."""
+    """Fork into the background, then serve until a stop is requested."""
     folder, port, ready = map(int, argv)
     if os.fork():
         return 0
@@ -53,10 +53,10 @@ def main(argv: list[str]) -> int:
     place = Folder(Path())
     serving = place.serve()
     if serving is None:
-        return _say(ready, "busy")
+        return _answer(ready, "busy")
     listener = _bind(port, place.last_port())
     if listener is None:
-        return _say(ready, "port-taken")
+        return _answer(ready, "port-taken")
     for leftover in (place.tmp, place.home):
         place.remove(leftover)
     saves.start(place)
@@ -80,7 +80,7 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         engine = MiniStack(place, port, key)
     except PatchError as error:
         log.error("a patch does not apply: %s", error)
-        _say(ready, PATCH_FAILURE + json.dumps(error.reasons))
+        _answer(ready, PATCH_FAILURE + json.dumps(error.reasons))
         return
     await engine.start()
     app = wrapped(
@@ -92,9 +92,9 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         access_key_id=key.access_key_id,
         has_xray=engine.has_xray,
     )
-    listener.listen(1024)  # from here on clients connect, and are answered once the loop below runs
+    listener.listen(1024)  # clients can connect from here on; the loop below answers them
     place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, *place.identity(), *key))
-    _say(ready, "ready")
+    _answer(ready, "ready")
 
     async def drained() -> None:
         await stop_requested.wait()
@@ -106,7 +106,7 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         await _until(stop_requested, asyncio.create_task(_listen(app, listener, drained)))
     stopping.report(place, "saving")
     try:
-        if await engine.stop():  # else the next command finds an engine that did not end well, and its save before
+        if await engine.stop():  # else the next command finds a killed engine with its previous save
             place.record_file.unlink(missing_ok=True)
         place.remove(place.tmp)
     finally:
@@ -114,12 +114,12 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
 
 
 def _install_signal_handlers(stop_requested: asyncio.Event, watch: Watch) -> None:
-    """Let SIGTERM be heard also while something holds the loop, where asyncio's own handlers would wait for it."""
+    """Handle SIGTERM also while a request blocks the event loop, which asyncio's own handlers would wait for."""
     loop = asyncio.get_running_loop()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         watch.hurry()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: it is ending already
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is ending
             loop.call_soon_threadsafe(stop_requested.set)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,7 +127,7 @@ def _install_signal_handlers(stop_requested: asyncio.Event, watch: Watch) -> Non
 
 
 async def _until(stop_requested: asyncio.Event, serving: asyncio.Task[None]) -> None:
-    """Serve until the end; once a stop is asked for, what does not end in time is left behind."""
+    """Serve until a stop is requested; requests that do not end in time are abandoned."""
     waiting = asyncio.create_task(stop_requested.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait({serving}, timeout=2 * DRAIN_LIMIT_S)
@@ -135,7 +135,7 @@ async def _until(stop_requested: asyncio.Event, serving: asyncio.Task[None]) -> 
     if serving.done():
         serving.result()
     else:
-        log.warning("requests are still served; saving all the same")
+        log.warning("requests are still being served; saving anyway")
 
 
 async def _listen(app: App, listener: socket.socket, until: object) -> None:
@@ -148,12 +148,12 @@ async def _listen(app: App, listener: socket.socket, until: object) -> None:
     config.accesslog = None
     config.graceful_timeout = GRACE_S
     config.keep_alive_timeout = 75
-    with contextlib.suppress(asyncio.CancelledError):  # hypercorn's way to say that the grace was over
+    with contextlib.suppress(asyncio.CancelledError):  # hypercorn raises it when the grace period is over
         await hypercorn.asyncio.serve(app, config, shutdown_trigger=until)  # type: ignore[arg-type]
 
 
 def _bind(port: int, last: int | None) -> socket.socket | None:
-    """A bound socket: exactly `port` when one is asked for, else the first free one."""
+    """A bound socket: on `port` if it is not 0, else on the first free port; None if the port is taken."""
     nearby = range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED)
     for candidate in [port] if port else [*([last] if last else []), *nearby, 0]:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -170,14 +170,18 @@ def _bind(port: int, last: int | None) -> socket.socket | None:
 
 def _log_to(place: Folder) -> None:
     handler = logging.handlers.RotatingFileHandler(place.log_file, maxBytes=LOG_BYTES, backupCount=1, delay=True)
-    handler.baseFilename = str(place.log_file)  # it has made that absolute, which a move would make wrong
+    handler.baseFilename = str(
+        place.log_file
+    )  # the handler made it absolute; a move of the folder would invalidate that
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(name)s] %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def _say(descriptor: int, word: str) -> int:
-    with contextlib.suppress(BrokenPipeError):  # who started the engine has been interrupted; it goes on
-        os.write(descriptor, word.encode())
+def _answer(descriptor: int, text: str) -> int:
+    with contextlib.suppress(
+        BrokenPipeError
+    ):  # the command that started the engine was interrupted; the engine keeps running
+        os.write(descriptor, text.encode())
     os.close(descriptor)
     return 0
 

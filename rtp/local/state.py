@@ -1,4 +1,4 @@
-"""The engine's state folder, `<root>/.rtp/local/`: what lies where, who runs, and who may start."""
+"""The engine's state folder, `<root>/.rtp/local/`: its files, which process serves it, and the lock for a start."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PORT = 4566
-_ENDING_S = 5.0  # a process that is being killed may hold its lock a little longer than it can be seen
+_ENDING_S = 5.0  # a killed process may hold its lock a moment longer than it is visible
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Who serves this folder; written when the engine is ready, removed once it has stopped with its data saved.
+    """The process that serves this folder; written when the engine is ready, removed once it has saved and stopped.
 
-    device, inode: the folder that it serves. A copy of the folder has a copy of the record, but other numbers.
+    device, inode: of the folder that it serves. A copy of the folder contains the record, but has other numbers.
     """
 
     pid: int
@@ -42,11 +42,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """Which engine a folder has.
+    """The engine of a folder.
 
-    running: its process serves this very folder. killed: it did, and died without saving.
-    copied: the record was copied with the folder, from one whose engine was running; this folder has none.
-    elsewhere: a process serves this folder that cannot be seen from here, such as one in another container.
+    running: its process serves this folder. killed: it did, and ended without saving.
+    copied: the record was copied with the folder while its engine was running; this folder has no engine.
+    elsewhere: a process that is not visible from here serves this folder, such as one in another container.
     """
 
     state: Literal["stopped", "running", "killed", "copied", "elsewhere"]
@@ -61,52 +61,52 @@ class Folder:
 
     @property
     def record_file(self) -> Path:
-        """JSON of the Record; its presence without a live process means that the engine was killed."""
+        """JSON of the Record. If it exists and no process runs, the engine was killed."""
         return self.path / "engine.json"
 
     @property
     def port_file(self) -> Path:
-        """Port of the last run, preferred by the next one: stored queue URLs hold it."""
+        """Port of the last run, preferred by the next one because stored queue URLs contain it."""
         return self.path / "port"
 
     @property
     def log_file(self) -> Path:
-        """What the engine logs, rotated."""
+        """The engine's log, rotated."""
         return self.path / "engine.log"
 
     @property
     def stderr_file(self) -> Path:
-        """What the process says outside its log, such as a crash at import."""
+        """What the process writes outside its log, such as a crash at import."""
         return self.path / "stderr.log"
 
     @property
     def stopping_file(self) -> Path:
-        """How far the engine is that was asked to stop: draining or saving."""
+        """The phase of a stop that the engine reports: draining or saving."""
         return self.path / "stopping"
 
     @property
     def serving_file(self) -> Path:
-        """Locked by the process that serves the folder for as long as it lives; it holds the folder's identity."""
+        """Locked by the process that serves the folder while it lives; contains the folder's identity."""
         return self.path / "serving"
 
     @property
     def lock_file(self) -> Path:
-        """Locked by whoever starts, stops or clears the engine."""
+        """Locked by the command that starts, stops or clears the engine."""
         return self.path / "lock"
 
     @property
     def data(self) -> Path:
-        """The last complete save; nothing writes into it."""
+        """The last complete save; never written to."""
         return self.path / "data"
 
     @property
     def live(self) -> Path:
-        """What the running engine works in; a stop makes it the save."""
+        """Data of the running engine; a stop turns it into the save."""
         return self.path / "live"
 
     @property
     def previous(self) -> Path:
-        """The save before, while the new one takes its place."""
+        """The previous save, while the new one replaces it."""
         return self.path / "data.old"
 
     @property
@@ -120,7 +120,7 @@ class Folder:
         return self.path / "home"
 
     def check(self) -> None:
-        """Refuse a folder that is not rtp's own: a link, another user's, or made by somebody else. Changes nothing."""
+        """Raises RefusedError for a folder that is not rtp's own: a link, another user's, or unmarked."""
         log = self.log_file
         run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
         files = (*run, self.stderr_file)
@@ -131,18 +131,18 @@ class Folder:
                 owned.check_marked(folder)
         except OSError as error:
             raise ConfigError(
-                f"the local engine's folder {self.path} cannot be read: {error.strerror}",
-                hint="give yourself access to the folder and to everything in it",
+                f"The local engine's folder {self.path} cannot be read: {error.strerror}.",
+                hint="Give yourself access to the folder and to everything in it.",
                 code="folder-not-readable",
             ) from error
 
     def open(self) -> int:
-        """A descriptor of the folder, for `os.close`; through no link from the project's folder on. Raises OSError."""
+        """A descriptor of the folder, for `os.close`; follows no link below the project's folder. Raises OSError."""
         above = self.path.parents[1] if len(self.path.parts) > 1 else self.path
         return owned.open_below(above, self.path.relative_to(above).parts)
 
     def create(self) -> None:
-        """Make the folder, for this user alone."""
+        """Create the folder, readable by this user alone. Raises ConfigError."""
         try:
             if not self.path.parent.exists():
                 self.path.parent.mkdir(parents=True, mode=0o700)
@@ -157,33 +157,33 @@ class Folder:
                 file.touch(mode=0o600)
         except OSError as error:
             raise ConfigError(
-                f"the local engine cannot write {self.path}: {error.strerror}",
-                hint="make the folder writable, or run rtp from a folder that is",
+                f"The local engine cannot write {self.path}: {error.strerror}.",
+                hint="Make the folder writable, or run rtp from a folder that is.",
                 code="folder-not-writable",
             ) from error
 
     def record(self) -> Record | None:
-        """The Record, or None when there is none; a damaged one counts as a process that is gone."""
+        """The Record, or None if there is none; a damaged one stands for a process that has ended."""
         try:
             return Record(**json.loads(self.record_file.read_text()))
         except FileNotFoundError:
             return None
         except PermissionError as error:
             raise ConfigError(
-                f"the local engine's files in {self.path} cannot be read: {error.strerror}",
-                hint="it was started by another user: let that one run `rtp local stop`, then delete the folder",
+                f"The local engine's files in {self.path} cannot be read: {error.strerror}.",
+                hint="Another user started it: have that user run `rtp local stop`, then delete the folder.",
                 code="folder-not-readable",
             ) from error
         except (ValueError, TypeError, NotADirectoryError):
             return _UNREADABLE if self.record_file.is_file() else None
 
     def identity(self) -> tuple[int, int]:
-        """Device and inode: the same after a move within a file system, others in a copy."""
+        """Device and inode: unchanged by a move within a file system, different in a copy."""
         status = self.path.stat()
         return status.st_dev, status.st_ino
 
     def occupant(self) -> Occupant:
-        """The engine of this very folder, whatever a record says that was copied here."""
+        """The engine of this folder; a record that was copied here is not taken for one."""
         record = self.record()
         if record is None:
             return Occupant("stopped")
@@ -199,17 +199,19 @@ class Folder:
         return Occupant("killed", record) if self.record() == record else self.occupant()
 
     def _is_served(self) -> bool:
-        """Whether a process holds the lock of the one that serves; a pid alone may belong to another by now."""
+        """Whether a process holds the serving lock; a pid alone may have been reused."""
         try:
             with self.serving_file.open() as file:
-                return not try_lock(file.fileno(), fcntl.LOCK_SH)  # shared, so that two that look see no engine
+                return not try_lock(
+                    file.fileno(), fcntl.LOCK_SH
+                )  # shared: two commands that check at once must not see an engine
         except FileNotFoundError:
             return False
 
     def serve(self, timeout: float = _ENDING_S) -> TextIO | None:
-        """Take the lock of the process that serves, until the file is closed; None when another process has it."""
+        """Take the serving lock until the file is closed; None if another process has it."""
         file = self.serving_file.open("a")
-        deadline = time.monotonic() + timeout  # somebody who looks whether it is free has it for a moment
+        deadline = time.monotonic() + timeout  # a command that checks it holds it for a moment
         while not try_lock(file.fileno()):
             if time.monotonic() > deadline:
                 file.close()
@@ -221,9 +223,9 @@ class Folder:
         return file
 
     def unshare(self) -> None:
-        """Give a copy that was made of hard links files of its own; needs the lock, and no engine that runs here."""
+        """Replace hard links by files, in a copy made of links; needs the lock, and that no engine runs here."""
         if is_shared(self.serving_file) and self.serving_file.read_text() != self._identity_text():
-            self.serving_file.unlink()  # the original's engine holds its lock
+            self.serving_file.unlink()  # the engine of the original holds its lock
         for file in (self.stderr_file, self.log_file, self.log_file.with_name(f"{self.log_file.name}.1")):
             if is_shared(file):
                 write_private(file, file.read_text(errors="replace"))
@@ -232,7 +234,7 @@ class Folder:
         return "{} {}\n".format(*self.identity())
 
     def write_record(self, record: Record) -> None:
-        """Write the Record whole or not at all, readable by this user alone."""
+        """Write the Record atomically, readable by this user alone."""
         write_private(self.port_file, f"{record.port}\n")
         write_private(self.record_file, json.dumps(asdict(record)))
 
@@ -244,7 +246,7 @@ class Folder:
             return None
 
     def remove(self, folder: Path) -> None:
-        """Remove one of the folders above with everything in it, if rtp made it."""
+        """Remove one of the folders above with everything in it, if it has rtp's mark."""
         try:
             descriptor = self.open()
         except OSError:
@@ -256,20 +258,20 @@ class Folder:
 
     @contextlib.contextmanager
     def lock(self, timeout: float = 60) -> Iterator[None]:
-        """Hold the right to start, stop or clear this engine; another rtp that has it is waited for."""
+        """Hold the lock that a start, a stop and a clearing need. Raises WaitTimeoutError after `timeout` seconds."""
         with self.lock_file.open("a") as file:
             deadline = time.monotonic() + timeout
             while not try_lock(file.fileno()):
                 if time.monotonic() > deadline:
                     raise WaitTimeoutError(
-                        f"another rtp has been starting or stopping the local engine for {timeout:g} s",
-                        hint="try again, or end the other rtp",
+                        f"Another rtp has been starting or stopping the local engine for {timeout:g} s.",
+                        hint="Try again, or end the other rtp.",
                     )
                 time.sleep(0.05)
             yield
 
 
-# Stands for a damaged one, and for one of an older rtp, whose engine lets in everybody.
+# Stands for a damaged record, and for one of an older rtp, whose engine accepts any key.
 _UNREADABLE = Record(0, "", 0, "", device=0, inode=0, access_key_id="", secret_access_key="")
 
 
@@ -287,7 +289,7 @@ def is_shared(path: Path) -> bool:
 
 
 def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
-    """Lock an open file until it is closed; False when another process has it."""
+    """Lock an open file until it is closed; False if another process has the lock."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -296,7 +298,7 @@ def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file in one step, mode 0600."""
+    """Replace a file atomically, mode 0600."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with os.fdopen(os.open(draft, flags, 0o600), "w") as file:

@@ -1,4 +1,4 @@
-"""Ending an engine: it is asked first, and ended by force where it does not react; its last save stays in any case."""
+"""Stopping an engine: it gets a signal, and is killed if it does not react. Its last save stays in any case."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from rtp.text import suggest
 if TYPE_CHECKING:
     from rtp.local.state import Folder, Record
 
-Phase = Literal["asked", "draining", "saving", "saved"]
+Phase = Literal["signalled", "draining", "saving", "saved"]
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How many seconds each phase of a stop may last. An engine that is stuck does not get out of the first one."""
+    """Limits of the phases of a stop, in seconds. A stuck engine does not leave the first phase."""
 
-    asked: float = 30.0
+    signalled: float = 30.0
     draining: float = 60.0
-    saving: float = 600.0  # of many records; what is cut short here is lost
+    saving: float = 600.0  # many records take long, and a save that is interrupted is lost
     saved: float = 10.0
 
 
@@ -37,22 +37,22 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """An engine that was stopped. loss: what its data lacks, in words, where it had to be ended by force."""
+    """An engine that was stopped. loss: a sentence about what is lost, if it was killed; else empty."""
 
     loss: str = ""
 
 
 def end(place: Folder, record: Record, patience: Patience = PATIENCE) -> Stopped:
-    """Stop the engine that serves the folder; needs the lock. Raises RtpError where it could not save its data."""
+    """Stop the engine that serves the folder; needs the lock. Raises RtpError if it could not save its data."""
     place.stopping_file.unlink(missing_ok=True)
     process.terminate(record.pid, record.started)
-    forced = _outlasted(place, record, patience)
-    if forced is not None:
+    exceeded = _exceeded(place, record, patience)
+    if exceeded is not None:
         process.kill_group(record.pid, record.started)
         if not process.wait_gone(record.pid, record.started, _KILLED_S):
             raise WaitTimeoutError(
-                f"the local engine (process {record.pid}) does not end though it has been killed",
-                hint=suggest.sentence("see what holds it: {}", suggest.command("ps", "-p", values=[record.pid])),
+                f"The local engine (process {record.pid}) still runs after a kill.",
+                hint=suggest.sentence("See its state with {}.", suggest.command("ps", "-p", values=[record.pid])),
             )
     place.stopping_file.unlink(missing_ok=True)
     if place.record() is None:
@@ -60,16 +60,16 @@ def end(place: Folder, record: Record, patience: Patience = PATIENCE) -> Stopped
     saves.discard_run(place)
     place.record_file.unlink(missing_ok=True)
     saved = saves.saved_at(place)
-    if forced is None:
+    if exceeded is None:
         raise RtpError(
-            f"the local engine could not save its data: {losses.killed(saved)}",
-            hint=f"{losses.restart(saved)}; the reason is in {place.log_file}",
+            losses.unsaved(saved),
+            hint=f"{losses.restart(saved)} The reason is in {place.log_file}.",
         )
-    return Stopped(losses.forced(forced == "saving", saved))
+    return Stopped(losses.forced(exceeded == "saving", saved))
 
 
-def _outlasted(place: Folder, record: Record, patience: Patience) -> Phase | None:
-    """Wait for the end; the phase that lasted too long, or None."""
+def _exceeded(place: Folder, record: Record, patience: Patience) -> Phase | None:
+    """Wait for the process to end; the phase that exceeded its limit, or None."""
     phase, since = _phase(place), time.monotonic()
     while process.alive(record.pid, record.started):
         now, current = time.monotonic(), _phase(place)
@@ -84,20 +84,20 @@ def _outlasted(place: Folder, record: Record, patience: Patience) -> Phase | Non
 def _phase(place: Folder) -> Phase:
     if not place.record_file.exists():
         return "saved"
-    said = ""
+    reported = ""
     with contextlib.suppress(FileNotFoundError):
-        said = place.stopping_file.read_text()
-    return "saving" if said == "saving" else "draining" if said == "draining" else "asked"
+        reported = place.stopping_file.read_text()
+    return "saving" if reported == "saving" else "draining" if reported == "draining" else "signalled"
 
 
 def report(place: Folder, phase: Phase) -> None:
-    """Say how far the stop is; by the engine."""
-    with contextlib.suppress(OSError):  # a full disk must not keep it from trying
+    """Report the phase of the stop; called by the engine."""
+    with contextlib.suppress(OSError):  # a full disk must not prevent the stop
         write_private(place.stopping_file, phase)
 
 
 def end_soon(seconds: float) -> None:
-    """End this process by then, also where one of its threads never does; by the engine, once everything is saved."""
+    """End this process after `seconds` even if a thread never ends; called by the engine once everything is saved."""
     ending = threading.Timer(seconds, os._exit, (0,))
     ending.daemon = True
     ending.start()

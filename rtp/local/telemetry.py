@@ -1,4 +1,4 @@
-"""What the patches report to: traces and metrics of one engine."""
+"""Traces and metrics of one engine, to which the patches report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Telemetry:
     metrics: Metrics = field(default_factory=Metrics)
 
     def clear(self) -> None:
-        """Forget everything, as the engine does when it is reset."""
+        """Delete everything, as a reset of the engine does."""
         self.traces.clear()
         for _ in self.metrics.take():
             pass

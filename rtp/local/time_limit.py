@@ -1,4 +1,4 @@
-"""A time limit for every request: what waits too long for its answer is answered 503 and ended."""
+"""A time limit for every request: one that takes too long is answered 503 and cancelled."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rtp.local.asgi import App, Receive, Scope, Send
 
 log = logging.getLogger("rtp.time-limit")
-LIMIT_S = 120.0  # SQS holds a request for 20 s at most, and nothing else takes a tenth of this
+LIMIT_S = 120.0  # SQS holds a request for 20 s at most; other requests take less than a tenth of this
 INVOCATION_LIMIT_S = 960.0  # a function may run for 900 s
 _TOO_LONG = (TooSlowError, StuckError, AbandonedError)
 
 
 class TimeLimit:
-    """ASGI middleware. An answer that has begun may take as long as its reader; what is being received counts anew."""
+    """ASGI middleware. A response that has begun is not limited; each part of a request restarts the limit."""
 
     def __init__(self, app: App, *, limit_s: float = LIMIT_S, invocation_limit_s: float = INVOCATION_LIMIT_S) -> None:
         self._app = app
@@ -32,7 +32,7 @@ class TimeLimit:
         self._invocation_limit_s = invocation_limit_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer it where that takes too long."""
+        """Forward the request, and answer 503 if that takes too long."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +46,7 @@ class TimeLimit:
         except _TOO_LONG as error:
             log.warning("%s %s: %s", scope["method"], scope["path"], error)
             if request.begun:
-                raise RuntimeError(str(error)) from error  # the server cuts the answer off
+                raise RuntimeError(str(error)) from error  # the server closes the connection
             await request.refuse(str(error))
         finally:
             request.timer.cancel()
@@ -83,11 +83,11 @@ class _Request:
         self.timer.cancel()
         await self._send(message)
 
-    async def refuse(self, why: str) -> None:
+    async def refuse(self, reason: str) -> None:
         if self.begun:
             return
         self.begun = True
-        kind, body = _body(self._scope, why)
+        kind, body = _body(self._scope, reason)
         headers = [
             (b"content-type", kind),
             (b"content-length", str(len(body)).encode()),
@@ -97,13 +97,13 @@ class _Request:
         await self._send({"type": "http.response.body", "body": body})
 
     def _expire(self) -> None:
-        left = self._waits_since + self.limit_s - self._loop.time()
-        if left > 0:
-            self.timer = self._loop.call_later(left, self._expire)
+        remaining = self._waits_since + self.limit_s - self._loop.time()
+        if remaining > 0:
+            self.timer = self._loop.call_later(remaining, self._expire)
             return
         log.warning("%s %s: no answer within %g s", self._scope["method"], self._scope["path"], self.limit_s)
         self.timed_out = True
-        # At once: what the request waits for may not end by being cancelled, such as a thread.
+        # Before the cancellation, which a thread that the request waits for would not react to.
         self.refusal = self._loop.create_task(self.refuse(f"No answer within {self.limit_s:g} s."))
         self.task.cancel()
 
@@ -121,11 +121,11 @@ def invokes(scope: Scope) -> bool:
     return any(target.endswith(".StartSyncExecution") for target in values(scope["headers"], b"x-amz-target"))
 
 
-def _body(scope: Scope, why: str) -> tuple[bytes, bytes]:
-    """The error as the protocol of the request has it: JSON, or XML for S3 and the query protocol."""
+def _body(scope: Scope, reason: str) -> tuple[bytes, bytes]:
+    """The error in the protocol of the request: JSON, or XML for S3 and the query protocol."""
     headers = scope["headers"]
     is_json = values(headers, b"x-amz-target") or any("json" in kind for kind in values(headers, b"content-type"))
     if is_json or invokes(scope) or scope["path"].startswith("/20"):  # REST APIs begin with their date
-        return b"application/json", json.dumps({"__type": "ServiceUnavailable", "message": why}).encode()
-    error = f"<Error><Code>ServiceUnavailable</Code><Message>{escape(why)}</Message></Error>"
+        return b"application/json", json.dumps({"__type": "ServiceUnavailable", "message": reason}).encode()
+    error = f"<Error><Code>ServiceUnavailable</Code><Message>{escape(reason)}</Message></Error>"
     return b"text/xml", f"<ErrorResponse>{error}</ErrorResponse>".encode()

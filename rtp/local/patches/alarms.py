@@ -1,4 +1,4 @@
-"""Alarms: each looks at its own metric, period by period, and says so when there is nothing to look at."""
+"""Alarms: each evaluates its own metric, period by period, and treats missing data as it is set to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rtp.local.telemetry import Telemetry
 
-SPEED = "RTP_LOCAL_ALARM_SPEED"  # divides every period, so that a test need not wait for minutes
+SPEED = "RTP_LOCAL_ALARM_SPEED"  # divides every period, so that tests do not wait for minutes
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "GreaterThanOrEqualToThreshold": operator.ge,
     "GreaterThanThreshold": operator.gt,
@@ -53,11 +53,11 @@ PATCH = Patch(
 
 
 def evaluate(alarm: dict[str, Any]) -> None:
-    """Look at the alarm's metric now, and tell its actions when the state changes."""
+    """Evaluate the alarm's metric now, and run its actions when the state changes."""
     from ministack.services import cloudwatch
 
     compare = _COMPARE.get(alarm.get("ComparisonOperator", ""))
-    if compare is None or not alarm.get("MetricName"):  # metric math and anomaly detection stay as they are set
+    if compare is None or not alarm.get("MetricName"):  # metric math and anomaly detection keep the state that is set
         return
     values = _values(cloudwatch, alarm)
     threshold = float(alarm.get("Threshold") or 0)
@@ -100,31 +100,31 @@ def _values(cloudwatch: Any, alarm: dict[str, Any]) -> list[float | None]:
         index = max(int((now - point["Timestamp"]) / period), 0)
         if index < count:
             within[index].append(point)
-        elif index > count:  # points come in order of time, nearly
+        elif index > count:  # points are nearly in order of time
             break
     return [cloudwatch._stat_value(cloudwatch._calc_stats(part), statistic, part) if part else None for part in within]
 
 
 def new_state(alarm: dict[str, Any], breaching: list[bool | None]) -> str | None:
-    """ALARM, OK or INSUFFICIENT_DATA; None to leave it."""
+    """ALARM, OK or INSUFFICIENT_DATA; None to keep the state."""
     missing = alarm.get("TreatMissingData") or "missing"
     if missing in ("breaching", "notBreaching"):
         breaching = [missing == "breaching" if b is None else b for b in breaching]
-    known = [b for b in breaching if b is not None]
-    if not known:
+    present = [b for b in breaching if b is not None]
+    if not present:
         return None if missing == "ignore" else "INSUFFICIENT_DATA"
-    needed = min(int(alarm.get("DatapointsToAlarm") or alarm.get("EvaluationPeriods") or 1), len(known))
-    return "ALARM" if sum(known) >= needed else "OK"
+    needed = min(int(alarm.get("DatapointsToAlarm") or alarm.get("EvaluationPeriods") or 1), len(present))
+    return "ALARM" if sum(present) >= needed else "OK"
 
 
 def _reason(alarm: dict[str, Any], values: list[float | None], threshold: float, state: str) -> str:
-    known = [v for v in values if v is not None]
+    present = [v for v in values if v is not None]
     words = _WORDS[alarm["ComparisonOperator"]]
-    if not known:
+    if not present:
         treated = alarm.get("TreatMissingData") or "missing"
         return f"Threshold Crossed: no datapoints were received for {len(values)} period(s), treated as [{treated}]."
-    shown = ", ".join(f"{v:g}" for v in known)
+    shown = ", ".join(f"{v:g}" for v in present)
     relation = words if state == "ALARM" else f"not {words}"
-    noun = "datapoint" if len(known) == 1 else "datapoints"
-    verb = "was" if len(known) == 1 else "were"
-    return f"Threshold Crossed: {len(known)} {noun} [{shown}] {verb} {relation} the threshold ({threshold:g})."
+    noun = "datapoint" if len(present) == 1 else "datapoints"
+    verb = "was" if len(present) == 1 else "were"
+    return f"Threshold Crossed: {len(present)} {noun} [{shown}] {verb} {relation} the threshold ({threshold:g})."

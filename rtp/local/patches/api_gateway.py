@@ -40,8 +40,8 @@ class Call:
     trace: TraceHeader
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     segment_ids: tuple[str, str] = field(default_factory=services.new_ids)
-    request: dict[str, Any] = field(default_factory=dict)  # the engine's own, filled in as it finds its way
-    behind: tuple[str, float] | None = None  # the integration's service, and when it was called
+    request: dict[str, Any] = field(default_factory=dict)  # the engine's request, filled in while it is routed
+    integration: tuple[str, float] | None = None  # its service, and when it was called
     override: dict[str, Any] = field(default_factory=dict)  # `$context.responseOverride` of the last template
 
     @property
@@ -123,7 +123,7 @@ PATCH = Patch(
 
 
 class ApiGateway:
-    """What happens around each request to a deployed REST API."""
+    """Wraps each request to a deployed REST API."""
 
     handle: Any
     execute_one: Any
@@ -134,7 +134,7 @@ class ApiGateway:
         self._apigw = apigw
         self._telemetry = telemetry
 
-    async def serve(
+    async def serve(  # the engine's own parameters
         self,
         api_id: str,
         stage_name: str,
@@ -172,7 +172,7 @@ class ApiGateway:
         return status, answered, content
 
     async def execute(self, request: dict[str, Any], *args: Any) -> Any:
-        """Route and integrate; `request` is what gateway responses are made of."""
+        """Route the request and call the integration; gateway responses are made of `request`."""
         call = _call.get()
         if call is not None:
             request["request_id"] = call.request_id
@@ -186,20 +186,20 @@ class ApiGateway:
     def render(self, template: str, body_str: str, params_map: dict[str, Any], context: Any = None) -> str:
         """Render a mapping template with the request's `$context`."""
         call = _call.get()
-        known = (call.context() if call else {}) | (context or {})
+        variables = (call.context() if call else {}) | (context or {})
         # The engine lower-cases header names; templates name this one as it is sent.
         params = {**params_map, "X-Amzn-Trace-Id": params_map.get(header.NAME, "")}
-        made = mapping.render(template, mapping.Input(body_str, params), known)
+        text = mapping.render(template, mapping.Input(body_str, params), variables)
         if call is not None:
-            call.override = known.get("responseOverride") or {}
-        return made
+            call.override = variables.get("responseOverride") or {}
+        return text
 
     def event(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The function's event, with the id and the time that the caller sees."""
+        """The function's event, with the id and the time of the response."""
         event: dict[str, Any] = self.build_event(*args, **kwargs)
         call = _call.get()
         if call is not None:
-            call.behind = ("lambda", time.time())
+            call.integration = ("lambda", time.time())
             event["requestContext"] |= {
                 "requestId": call.request_id,
                 "extendedRequestId": call.request_id,
@@ -211,7 +211,7 @@ class ApiGateway:
         """Send to a queue."""
         call = _call.get()
         if call is not None:
-            call.behind = ("sqs", time.time())
+            call.integration = ("sqs", time.time())
         status, answered, content = await self.invoke_queue(*args, **kwargs)
         override = call.override if call is not None else {}
         return int(override.get("status", status)), {**answered, **override.get("header", {})}, content
@@ -233,7 +233,7 @@ class ApiGateway:
 
 
 def _segment(call: Call, status: int, content: bytes, ended: float) -> dict[str, Any]:
-    name, operation = _CALLS[call.behind[0]] if call.behind else ("", "")
+    name, operation = _CALLS[call.integration[0]] if call.integration else ("", "")
     return services.stage(
         call.trace,
         call.segment_ids,
@@ -256,8 +256,8 @@ def _segment(call: Call, status: int, content: bytes, ended: float) -> dict[str,
             "stage": call.stage_name,
             "request_id": call.request_id,
         },
-        {"name": name, "start": call.behind[1], "aws": {"operation": operation}, "status": status}
-        if call.behind
+        {"name": name, "start": call.integration[1], "aws": {"operation": operation}, "status": status}
+        if call.integration
         else {},
     )
 
@@ -267,18 +267,18 @@ def _access_log(call: Call, status: int, content: bytes, latency: float) -> None
     group = str(settings.get("destinationArn") or "").partition(":log-group:")[2].removesuffix(":*")
     if not group or not settings.get("format"):
         return
-    known = call.context() | {
+    variables = call.context() | {
         "status": str(status),
         "responseLength": str(len(content or b"")),
         "responseLatency": str(int(latency)),
-        "integrationLatency": str(int(latency)) if call.behind else "-",
+        "integrationLatency": str(int(latency)) if call.integration else "-",
     }
 
     def value(match: re.Match[str]) -> str:
-        found: Any = known
+        variable: Any = variables
         for part in match[1].split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        return found.replace('"', '\\"') if isinstance(found, str) else "-"
+            variable = variable.get(part) if isinstance(variable, dict) else None
+        return variable.replace('"', '\\"') if isinstance(variable, str) else "-"
 
     now = int(time.time() * 1000)
     function_logs.append(group, f"{call.api_id}_{call.stage_name}", [(now, _VARIABLE.sub(value, settings["format"]))])

@@ -11,7 +11,7 @@ from rtp.local.patches.patch import Patch, require
 if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
-_PLAIN = (str, int, float, bool, type(None), bytes)
+_IMMUTABLE = (str, int, float, bool, type(None), bytes)
 
 
 def install(_: Telemetry) -> None:
@@ -42,4 +42,4 @@ def copied(value: Any) -> Any:
         return {key: copied(inner) for key, inner in value.items()}
     if kind is list:
         return [copied(inner) for inner in value]
-    return value if kind in _PLAIN else copy.deepcopy(value)
+    return value if kind in _IMMUTABLE else copy.deepcopy(value)

@@ -1,4 +1,4 @@
-"""Queue to function: what is not confirmed is not deleted, and a message's trace goes on with it."""
+"""Queue to function: a message is deleted only if it is confirmed, and keeps its trace."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class EventSource:
         self._traces = telemetry.traces
 
     def run(self, esm: Any, func_rec: Any, event: Any, batch: Any, queue_url: str, queue_name: str) -> None:
-        """Hand a batch to its function, and delete what that has confirmed."""
+        """Invoke the function with a batch, and delete the messages that it has confirmed."""
         upstream = [self._waited(record, esm["EventSourceArn"]) for record in event["Records"]]
-        # As on AWS, a batch belongs to many traces and gets one of its own that links to them.
+        # As on AWS, a batch gets a new trace with links to those of its messages.
         header.current.set(header.new())
         invocations.links.set(tuple(trace for trace in upstream if trace))
         result = self._lambda._execute_function(func_rec, event)
@@ -69,7 +69,7 @@ class EventSource:
         self._sqs._delete_messages_for_esm(queue_url, handles)
 
     def _waited(self, record: dict[str, Any], arn: str) -> TraceHeader | None:
-        """Write the queue's segment at the first receipt; what the function does comes below it."""
+        """Write the queue's segment at the first receipt; the function's segments become its children."""
         attributes = record["attributes"]
         trace = header.parse(attributes.get("AWSTraceHeader"))
         if trace is None or not trace.recorded:
@@ -87,7 +87,7 @@ class EventSource:
 
 
 def _failures(esm: dict[str, Any], body: Any, ids: set[str]) -> set[str] | None:
-    """Messages that the function did not confirm; None when its answer fails the whole batch, as AWS has it."""
+    """Ids of the messages that the function did not confirm; None if its response fails the whole batch, as on AWS."""
     if "ReportBatchItemFailures" not in (esm.get("FunctionResponseTypes") or ()) or body in (None, "", {}):
         return set()
     if isinstance(body, str):

@@ -1,4 +1,4 @@
-"""Paths inside the engine's folder stay as they are given, so that they are right while the folder is moved."""
+"""Paths inside the engine's folder stay relative, so that they remain valid when the folder is moved."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ PATCH = Patch(
 
 
 def resolver(own: str) -> Any:
-    """`os.path.realpath`, but for paths that are relative or below `own` and lead through no link."""
+    """`os.path.realpath` that keeps paths which are relative or below `own` and contain no link."""
 
     def realpath(path: Any, *, strict: bool = False) -> Any:
-        plain = os.path.normpath(path)
-        if not plain.startswith(os.sep):
-            prefix, rest = "", plain
-        elif plain.startswith(own + os.sep):
-            prefix, rest = own, plain[len(own) + 1 :]
+        normal = os.path.normpath(path)
+        if not normal.startswith(os.sep):
+            prefix, rest = "", normal
+        elif normal.startswith(own + os.sep):
+            prefix, rest = own, normal[len(own) + 1 :]
         else:
             return os.path.realpath(path, strict=strict)
-        if rest.split(os.sep, 1)[0] == ".." or _leads_through_a_link(prefix, rest):
+        if rest.split(os.sep, 1)[0] == ".." or _contains_a_link(prefix, rest):
             return os.path.realpath(path, strict=strict)
-        return plain
+        return normal
 
     return realpath
 
 
-def _leads_through_a_link(prefix: str, rest: str) -> bool:
-    """Whether a part of `rest` is a link; `prefix` is not looked at."""
+def _contains_a_link(prefix: str, rest: str) -> bool:
+    """Whether a part of `rest` is a link; `prefix` is not checked."""
     path = prefix and prefix + os.sep
     for name in Path(rest).parts:
         path += name
@@ -66,6 +66,6 @@ def _leads_through_a_link(prefix: str, rest: str) -> bool:
             if stat.S_ISLNK(os.lstat(path).st_mode):
                 return True
         except OSError:
-            return False  # what does not exist leads nowhere
+            return False  # a missing file is no link
         path += os.sep
     return False

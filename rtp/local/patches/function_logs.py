@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from rtp.local.telemetry import Telemetry
 
-MAX_EVENTS = 200_000  # in a stream; the oldest tenth goes when there are more
+MAX_EVENTS = 200_000  # in a stream; beyond it the oldest tenth is dropped
 MAX_PAGE = 10_000
-# Of one page, which may then be short or empty, as on AWS: others want to be served too.
+# Limits of one page, which may then be short or empty, as on AWS: other requests wait meanwhile.
 MAX_SCANNED = 20_000
 MAX_SCAN_S = 0.25
 _ROUNDING_MS = 2
 _RUN = secrets.token_hex(14)
 _TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
 _ids = itertools.count()
-_Found = tuple[dict[str, Any], str]  # an event, and its stream
+_StreamEvent = tuple[dict[str, Any], str]  # an event, and its stream
 
 
 def install(_: Telemetry) -> None:
@@ -63,7 +63,7 @@ PATCH = Patch(
 def emit(
     func: Any, request_id: str, log_text: str, error: bool, duration_ms: int, *, log_source: str | None = None
 ) -> None:
-    """Write an invocation's lines as Lambda does."""
+    """Write the lines of an invocation as Lambda does."""
     from ministack.services import lambda_svc
 
     del error, log_source
@@ -90,14 +90,14 @@ def emit(
 
 
 class Slots:
-    """As on AWS, a stream has one invocation at a time, so that what is printed in between is known to be its own."""
+    """As on AWS, a stream has one invocation at a time: lines between its START and END belong to it."""
 
     def __init__(self) -> None:
         self._ends: dict[str, list[int]] = {}  # per group, when the last invocation of each of its streams ended
         self._lock = threading.Lock()
 
     def take(self, group: str, start: int, end: int) -> tuple[int, int]:
-        """The first stream that was free all the time, and the start: rounding may let it begin before the last end."""
+        """The first stream that was free all the time, and the start, which rounding may put before the last end."""
         with self._lock:
             ends = self._ends.setdefault(group, [])
             slot = next((n for n, ended in enumerate(ends) if ended <= start + _ROUNDING_MS), len(ends))
@@ -112,7 +112,7 @@ _slots = Slots()
 
 
 def append(group_name: str, stream_name: str, lines: Sequence[tuple[int, str]]) -> None:
-    """Add lines to a stream, made when it is missing, in the account and region at hand."""
+    """Append lines to a stream of the current account and region; creates it if it is missing."""
     from ministack.services import cloudwatch_logs as logs
 
     now = int(time.time() * 1000)
@@ -165,26 +165,26 @@ def filter_events(data: dict[str, Any]) -> Any:
         return error_response_json("InvalidParameterException", str(error), 400)
     limit = min(int(data.get("limit") or MAX_PAGE), MAX_PAGE)
     begin = max(int(data.get("startTime") or 0), at)
-    found: list[dict[str, Any]] = []
-    seen = 0  # at the timestamp `at`
+    matched: list[dict[str, Any]] = []
+    read = 0  # events at the timestamp `at`
     between = _between(logs, group, data, begin, data.get("endTime"))
     deadline = time.monotonic() + MAX_SCAN_S
     for scanned, (event, stream) in enumerate(between):
         if event["timestamp"] != at:
-            at, seen, skip = event["timestamp"], 0, 0
-        seen += 1
-        if seen <= skip:
+            at, read, skip = event["timestamp"], 0, 0
+        read += 1
+        if read <= skip:
             continue
         late = scanned > skip and time.monotonic() > deadline
-        if len(found) == limit or scanned == MAX_SCANNED + skip or late:
-            return json_response({"events": found, "searchedLogStreams": [], "nextToken": f"{at}:{seen - 1}"})
+        if len(matched) == limit or scanned == MAX_SCANNED + skip or late:
+            return json_response({"events": matched, "searchedLogStreams": [], "nextToken": f"{at}:{read - 1}"})
         if matches(event["message"]):
-            found.append({**event, "logStreamName": stream})
-    return json_response({"events": found, "searchedLogStreams": []})
+            matched.append({**event, "logStreamName": stream})
+    return json_response({"events": matched, "searchedLogStreams": []})
 
 
-def _between(logs: Any, group: Any, data: dict[str, Any], begin: int, end: int | None) -> Iterator[_Found]:
-    """Events of the wanted streams in order of time."""
+def _between(logs: Any, group: Any, data: dict[str, Any], begin: int, end: int | None) -> Iterator[_StreamEvent]:
+    """Events of the requested streams in order of time."""
     names = data.get("logStreamNames")
     prefix = data.get("logStreamNamePrefix") or ""
     parts = []
@@ -195,7 +195,7 @@ def _between(logs: Any, group: Any, data: dict[str, Any], begin: int, end: int |
                 low = bisect_left(events, begin, key=_timestamp)
                 high = len(events) if end is None else bisect_right(events, int(end), key=_timestamp)
                 parts.append(zip(events[low:high], itertools.repeat(name)))
-    return heapq.merge(*parts, key=lambda found: _timestamp(found[0]))
+    return heapq.merge(*parts, key=lambda stream_event: _timestamp(stream_event[0]))
 
 
 def _timestamp(event: dict[str, Any]) -> int:
@@ -208,7 +208,7 @@ def _read_token(token: str | None) -> tuple[int, int]:
 
 
 def _time_of(line: str, before: int, start: int, end: int) -> int:
-    """When a JSON line says it was written, if that can be; else when the line before it was."""
+    """The time in a JSON line if it lies within the invocation; else that of the line before it."""
     match = _TIME.search(line) if line.startswith("{") else None
     if match is None:
         return before

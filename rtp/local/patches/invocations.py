@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rtp.local.tracing.header import TraceHeader
 
 links: ContextVar[tuple[TraceHeader, ...]] = ContextVar("rtp_links", default=())
-"""The traces of a batch's messages, while the batch is handed to its function."""
+"""The traces of a batch's messages, while its function is invoked."""
 
 _inside: ContextVar[TraceHeader | None] = ContextVar("rtp_inside", default=None)
 
@@ -54,7 +54,7 @@ def inside() -> TraceHeader | None:
 
 
 class Invocations:
-    """What happens around each invocation, whoever asked for it and whatever runs it."""
+    """Wraps each invocation, whatever its source."""
 
     dispatch_one: Any
     acquire_one: Any
@@ -63,7 +63,7 @@ class Invocations:
         self._telemetry = telemetry
 
     def dispatch(self, func: Any, config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:
-        """Run the function inside its segments, then count it."""
+        """Run the function within its segments, then record its metrics."""
         trace = self._trace(config)
         ids = services.new_ids()
         token = _inside.set(trace.child(ids[1]) if trace else None)
@@ -83,7 +83,7 @@ class Invocations:
         return result
 
     def acquire(self, func: Any, config: dict[str, Any]) -> Any:
-        """Count what is throttled."""
+        """Count throttled invocations."""
         slot, limit = self.acquire_one(func, config)
         if slot is None:
             self._record(config, "Throttles", 1, "Count")
@@ -91,7 +91,7 @@ class Invocations:
 
     @staticmethod
     def _trace(config: dict[str, Any]) -> TraceHeader | None:
-        """The caller's trace; else a new one where the function is traced."""
+        """The caller's trace, or a new one if the function is traced; else None."""
         given = header.current.get()
         if given is None and (config.get("TracingConfig") or {}).get("Mode") == "Active":
             return header.new()
@@ -123,5 +123,5 @@ def _trace_of_invocation(config: dict[str, Any], inbound_trace_header: str | Non
 
 
 def _no_metrics(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
-    """Counted in `Invocations.dispatch`, where every kind of invocation comes by."""
+    """Do nothing: `Invocations.dispatch` records every kind of invocation."""
     del function_name, duration_ms, error, throttle

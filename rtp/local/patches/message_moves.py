@@ -1,4 +1,4 @@
-"""Message move tasks of dead-letter queues, which the engine refuses as unknown actions."""
+"""Message move tasks of DLQs, which the engine refuses as unknown actions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ PATCH = Patch(
 
 @dataclass(slots=True)
 class Task:
-    """One redrive, as ListMessageMoveTasks tells it."""
+    """One redrive, as ListMessageMoveTasks returns it."""
 
     source: Queue
     source_arn: str
@@ -112,8 +112,8 @@ class Moves:
         """ListMessageMoveTasks."""
         arn = data.get("SourceArn", "")
         self._existing(arn)
-        found = [task.answer() for task in reversed(self._tasks) if task.source_arn == arn]
-        return {"Results": found[: min(int(data.get("MaxResults") or 1), 10)]}
+        answers = [task.answer() for task in reversed(self._tasks) if task.source_arn == arn]
+        return {"Results": answers[: min(int(data.get("MaxResults") or 1), 10)]}
 
     def cancel(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
         """CancelMessageMoveTask."""
@@ -125,8 +125,8 @@ class Moves:
 
     def sources(self, data: dict[str, Any], url: str) -> dict[str, Any]:
         """ListDeadLetterSourceQueues."""
-        dead_letter_queue = self._sqs._get_q(data.get("QueueUrl") or url)
-        urls = self._sources_of(dead_letter_queue["attributes"]["QueueArn"])
+        dlq = self._sqs._get_q(data.get("QueueUrl") or url)
+        urls = self._sources_of(dlq["attributes"]["QueueArn"])
         return {"queueUrls": [self._sqs._externalize_url(url) for url in urls]}
 
     def _run(self, task: Task) -> None:
@@ -141,7 +141,7 @@ class Moves:
         task.status = {"RUNNING": "COMPLETED", "CANCELLING": "CANCELLED"}.get(task.status, task.status)
 
     def _move_one(self, task: Task) -> bool:
-        """Move the first visible message; False when there is none, or nowhere to put it."""
+        """Move the first visible message; False if there is none, or no destination."""
         now = time.time()
         with queues.LOCK:
             for index, message in enumerate(task.source["messages"]):
@@ -153,7 +153,7 @@ class Moves:
                     task.failure = "CouldNotDetermineMessageSource"
                     return False
                 queues.drop(task.source, [index])
-                destination["messages"].append(_afresh(message, now))
+                destination["messages"].append(_renewed(message, now))
                 task.moved += 1
                 self._sqs.esm_wake.set()
                 return True
@@ -166,16 +166,16 @@ class Moves:
         return queue
 
     def _sources_of(self, arn: str) -> list[str]:
-        found = []
+        urls = []
         for url, queue in self._sqs._queues.items():
             policy = json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
             if policy.get("deadLetterTargetArn") == arn:
-                found.append(url)
-        return found
+                urls.append(url)
+        return urls
 
 
-def _afresh(message: dict[str, Any], now: float) -> dict[str, Any]:
-    """To SQS a redriven message is a new one: its own id, its own age, no receipts."""
+def _renewed(message: dict[str, Any], now: float) -> dict[str, Any]:
+    """A redriven message is a new one, as on SQS: another id, age 0, no receipts."""
     system = {k: v for k, v in (message.get("sys") or {}).items() if k != "DeadLetterQueueSourceArn"}
     return {
         **message,

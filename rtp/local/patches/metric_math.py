@@ -1,4 +1,4 @@
-"""Alarms over metric math: CloudFormation takes them, so that a template made for AWS can be deployed here."""
+"""Alarms over metric math: CloudFormation accepts them, so that a template for AWS can be deployed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rtp.local.telemetry import Telemetry
 
-_OWN = ("MetricName", "Namespace")  # what an alarm over one metric has and one over metric math has not
+_OWN = ("MetricName", "Namespace")  # properties of an alarm over one metric
 
 
 def install(_: Telemetry) -> None:

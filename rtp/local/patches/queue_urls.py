@@ -1,4 +1,4 @@
-"""A queue keeps the URL that it was made with, whatever port the engine has got since."""
+"""A queue keeps the URL that it was created with, whatever port the engine has now."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def install(_: Telemetry) -> None:
     require(sqs, "_queue_name_to_url", "get_region")
 
     def url_of(account_id: str, name: str) -> str:
-        known = sqs._queue_name_to_url.get_scoped(account_id, sqs.get_region(), name)
-        return str(known or made(account_id, name))
+        stored = sqs._queue_name_to_url.get_scoped(account_id, sqs.get_region(), name)
+        return str(stored or original(account_id, name))
 
-    made = replace(sqs, "_queue_url_for_account", url_of, "account_id name")
+    original = replace(sqs, "_queue_url_for_account", url_of, "account_id name")
 
 
 PATCH = Patch(

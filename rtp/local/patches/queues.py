@@ -1,4 +1,4 @@
-"""Queues: no message is lost between the server and the pollers, and a long queue is not read from end to end."""
+"""Queues: no message is lost between the server and the pollers, and a long queue is not read as a whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtp.local.patches.patch import Patch, replace, require
 if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
-EXPIRY_EVERY_S = 1.0
+EXPIRY_INTERVAL_S = 1.0
 _MAX_BATCH_BYTES = 1_048_576
 
 Queue = dict[str, Any]
@@ -59,7 +59,7 @@ PATCH = Patch(
 
 
 class Queues:
-    """The engine's queue operations on lists that only ever change in place, each change under one lock."""
+    """The engine's queue operations on lists that change only in place, each change under one lock."""
 
     collect_fifo: Any
     send_one: Any
@@ -70,16 +70,18 @@ class Queues:
         self._expired: dict[str, float] = {}
 
     def collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
-        """Receive; a message that was received too often goes to the dead-letter queue when its turn comes."""
+        """Receive messages; one that was received too often moves to the DLQ instead."""
         with LOCK:
-            found = self.collect_fifo(q, max_n, vis_timeout) if q["is_fifo"] else self._collect(q, max_n, vis_timeout)
-        self.count(q, "NumberOfMessagesReceived", len(found))
-        return list(found)
+            messages = (
+                self.collect_fifo(q, max_n, vis_timeout) if q["is_fifo"] else self._collect(q, max_n, vis_timeout)
+            )
+        self.count(q, "NumberOfMessagesReceived", len(messages))
+        return list(messages)
 
     def sweep(self, q: Queue) -> None:
-        """Only a FIFO queue is swept as a whole."""
-        limit, dead_letter_queue = self.redrive_target(q) if q["is_fifo"] else (0, None)
-        if dead_letter_queue is None or not limit:
+        """Move messages to the DLQ; only a FIFO queue is read as a whole for that."""
+        limit, dlq = self.redrive_target(q) if q["is_fifo"] else (0, None)
+        if dlq is None or not limit:
             return
         now = time.time()
         with LOCK:
@@ -89,13 +91,13 @@ class Queues:
                 if message["receive_count"] >= limit and message["visible_at"] <= now
             ]
             for index in dead:
-                _move_to_dlq(q["messages"][index], dead_letter_queue, q, now)
+                _move_to_dlq(q["messages"][index], dlq, q, now)
             drop(q, dead)
 
     def expire(self, q: Queue) -> None:
-        """Drop what is older than the retention period, at most once a second."""
+        """Drop messages older than the retention period, at most once a second."""
         name, now = _arn(q), time.time()
-        if now - self._expired.get(name, 0) < EXPIRY_EVERY_S:
+        if now - self._expired.get(name, 0) < EXPIRY_INTERVAL_S:
             return
         self._expired[name] = now
         oldest = now - float(q["attributes"].get("MessageRetentionPeriod") or 345_600)
@@ -103,7 +105,7 @@ class Queues:
             drop(q, [i for i, m in enumerate(q["messages"]) if _enqueued(m, now) <= oldest])
 
     def remove(self, q: Queue, handles: set[str]) -> int:
-        """Delete the messages that have these receipt handles; how many there were."""
+        """Delete the messages with these receipt handles; their number."""
         hits: list[int] = []
         with LOCK:
             for index, message in enumerate(q["messages"]):
@@ -116,12 +118,12 @@ class Queues:
         return len(hits)
 
     def delete_for_poller(self, queue_url: str, receipt_handles: set[str]) -> None:
-        """What the poller deletes after a batch."""
+        """Delete messages of a batch, for the poller."""
         if receipt_handles:
             self.remove(self._sqs._get_q(queue_url), receipt_handles)
 
     def delete(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
-        """DeleteMessage. As on AWS, a message that is gone already can be deleted again."""
+        """DeleteMessage. As on AWS, a deleted message can be deleted again."""
         q = self._sqs._get_q(data.get("QueueUrl", qurl), "sqs:DeleteMessage")
         handle = data.get("ReceiptHandle", "")
         if not handle:
@@ -145,7 +147,7 @@ class Queues:
         return answer
 
     def send_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
-        """SendMessageBatch. The engine's own forgets each entry's system attributes, and so its trace."""
+        """SendMessageBatch, with the system attributes of each entry, and so its trace."""
         url = data.get("QueueUrl", qurl)
         self._sqs._get_q(url, "sqs:SendMessage")
         entries = data.get("Entries", [])
@@ -165,7 +167,7 @@ class Queues:
             self._metrics.record(Place(account, region), "AWS/SQS", metric, value, "Count", {"QueueName": name})
 
     def redrive_target(self, q: Queue) -> tuple[int, Queue | None]:
-        """maxReceiveCount, and the dead-letter queue when there is one."""
+        """maxReceiveCount, and the DLQ if there is one."""
         try:
             policy = json.loads(q["attributes"].get("RedrivePolicy") or "{}")
             return int(policy["maxReceiveCount"]), self._sqs._queue_by_arn(policy["deadLetterTargetArn"])
@@ -173,29 +175,29 @@ class Queues:
             return 0, None
 
     def _collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
-        limit, dead_letter_queue = self.redrive_target(q)
+        limit, dlq = self.redrive_target(q)
         now = time.time()
-        found: list[Message] = []
+        messages: list[Message] = []
         dead: list[int] = []
         for index, message in enumerate(q["messages"]):
             if message.get("visible_at", 0) > now:
                 continue
             self._sqs._ensure_msg_fields(message)
-            if dead_letter_queue is not None and limit and message["receive_count"] >= limit:
+            if dlq is not None and limit and message["receive_count"] >= limit:
                 dead.append(index)
-                _move_to_dlq(message, dead_letter_queue, q, now)
+                _move_to_dlq(message, dlq, q, now)
                 continue
             message["receipt_handle"] = str(uuid.uuid4())
             message["visible_at"] = now + vis_timeout
             message["receive_count"] += 1
             message["first_receive_at"] = message.get("first_receive_at") or now
-            found.append(message)
-            if len(found) == max_n:
+            messages.append(message)
+            if len(messages) == max_n:
                 break
         if dead:
             drop(q, dead)
             self._sqs.esm_wake.set()
-        return found
+        return messages
 
     def _each(self, entries: list[dict[str, Any]], act: Any) -> dict[str, Any]:
         done, failed = [], []
@@ -215,12 +217,12 @@ def drop(q: Queue, indices: list[int]) -> None:
         del q["messages"][index]
 
 
-def _move_to_dlq(message: Message, dead_letter_queue: Queue, source: Queue, now: float) -> None:
+def _move_to_dlq(message: Message, dlq: Queue, source: Queue, now: float) -> None:
     system = {"DeadLetterQueueSourceArn": _arn(source), **message.get("sys", {})}
     moved = {**message, "receipt_handle": None, "visible_at": now, "sys": system}
-    if dead_letter_queue.get("is_fifo"):
+    if dlq.get("is_fifo"):
         moved["enqueued_at"] = now  # a standard queue keeps the original one
-    dead_letter_queue["messages"].append(moved)
+    dlq["messages"].append(moved)
 
 
 def _enqueued(message: Message, now: float) -> float:

@@ -1,4 +1,4 @@
-"""Request validators that a template declares: made, and given to the methods that name them."""
+"""Request validators that a template declares: created, and used by the methods that name them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _validators(apigw: Any) -> Handler:
         status, _, body = apigw._create_request_validator(props.get("RestApiId", ""), data)
         if status >= 400:
             raise ValueError(f"{_VALIDATOR} create failed: {body!r}")
-        made = str(json.loads(body)["id"])
-        return made, {"RequestValidatorId": made}
+        validator_id = str(json.loads(body)["id"])
+        return validator_id, {"RequestValidatorId": validator_id}
 
     def update(id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
         delete(id, old)
@@ -65,21 +65,21 @@ def _validators(apigw: Any) -> Handler:
 
 
 def _methods(apigw: Any, handler: Handler) -> Handler:
-    def told(props: dict[str, Any]) -> None:
+    def set_validator(props: dict[str, Any]) -> None:
         resource = apigw._resources.get(props.get("RestApiId", ""), {}).get(props.get("ResourceId", ""), {})
         method = resource.get("resourceMethods", {}).get(props.get("HttpMethod", "ANY"))
         if method is not None:
             method["requestValidatorId"] = props.get("RequestValidatorId")
 
     def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-        made = handler["create"](logical_id, props, stack_name)
-        told(props)
-        return made
+        result = handler["create"](logical_id, props, stack_name)
+        set_validator(props)
+        return result
 
     def update(id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> Any:
-        made = handler["update"](id, old, new, stack_name)
-        told(new)
-        return made
+        result = handler["update"](id, old, new, stack_name)
+        set_validator(new)
+        return result
 
     return {"create": create, "update": update, "delete": handler["delete"]}
 

@@ -1,4 +1,4 @@
-"""Saving: quick, and only what there is."""
+"""Saving: fast, and only services that have state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 log = logging.getLogger("rtp.saving")
-failed: list[str] = []  # services whose state was not written: half a state is worse than none
+failed: list[str] = []  # services whose state could not be written: half a state is worse than none
 
 
 def install(_: Telemetry) -> None:
@@ -43,7 +43,7 @@ PATCH = Patch(
 
 
 def save_all(services: Mapping[str, Callable[[], Any]]) -> None:
-    """Write every service's state; one that gives none has not been used, and what is saved of it stands."""
+    """Write every service's state; one without state has not been used, and its saved state stays."""
     for service, state_of in services.items():
         try:
             data = state_of()
@@ -56,7 +56,7 @@ def save_all(services: Mapping[str, Callable[[], Any]]) -> None:
 
 
 def save(service: str, data: dict[str, Any]) -> None:
-    """Write one service's state, whole or not at all; nothing is written of nothing."""
+    """Write one service's state atomically; an empty state leaves no file."""
     from ministack.core import persistence
 
     path = Path(persistence.STATE_DIR) / f"{service}.json"
@@ -77,7 +77,7 @@ def save(service: str, data: dict[str, Any]) -> None:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a state holds nothing: no resources, whatever the names of its parts."""
+    """Whether a state has no resources, whatever its parts are called."""
     scoped = getattr(value, "_data", None)  # the engine's dictionaries by account and region
     if scoped is not None:
         return not scoped

@@ -28,14 +28,14 @@ def install(_: Telemetry) -> None:
         raise MismatchError(f"{_BUCKET} is not created, updated and deleted")
 
     def create(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
-        made = handler["create"](logical_id, props, stack_name)
-        tag(made[0], props)
-        return made
+        result = handler["create"](logical_id, props, stack_name)
+        tag(result[0], props)
+        return result
 
     def update(id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str) -> Any:
-        made = handler["update"](id, old, new, stack_name)
-        tag(made[0], new)
-        return made
+        result = handler["update"](id, old, new, stack_name)
+        tag(result[0], new)
+        return result
 
     def tag(name: str, props: dict[str, Any]) -> None:
         s3._bucket_tags.pop(name, None)

@@ -1,4 +1,4 @@
-"""Statements of a batch are parsed once, and equal texts are cut into tokens once."""
+"""Statements of a batch are parsed once, and equal texts are tokenised once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtp.local.patches.patch import Patch, replace
 if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
-_TEXTS = 64  # whose tokens are kept
+_TEXTS = 64  # whose tokens are cached
 
 Parse = Callable[[str, list[Any]], dict[str, Any]]
 
@@ -41,17 +41,17 @@ PATCH = Patch(
 
 
 def once(parse: Parse) -> Parse:
-    """As `parse`, but the very statement that was parsed last is handed out once more as it is."""
+    """As `parse`, but the same statement object is parsed only once if it follows itself; per thread."""
     last = threading.local()
 
     def parsed(statement: str, parameters: list[Any]) -> dict[str, Any]:
-        kept = getattr(last, "kept", None)
-        last.kept = None
-        if kept is not None and kept[0] is statement and kept[1] is parameters:
-            found: dict[str, Any] = kept[2]
-            return found
-        made = parse(statement, parameters)
-        last.kept = (statement, parameters, made)
-        return made
+        cached = getattr(last, "cached", None)
+        last.cached = None
+        if cached is not None and cached[0] is statement and cached[1] is parameters:
+            repeated: dict[str, Any] = cached[2]
+            return repeated
+        result = parse(statement, parameters)
+        last.cached = (statement, parameters, result)
+        return result
 
     return parsed

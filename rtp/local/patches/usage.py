@@ -1,4 +1,4 @@
-"""GetUsage of a usage plan, which the engine enforces but neither tells nor keeps over a stop."""
+"""GetUsage of a usage plan: the engine enforces the quota, but neither reports nor saves the usage."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def _usage(apigw: Any, plan_id: str, plan: dict[str, Any], query: dict[str, str]
     days = (date.fromisoformat(last) - date.fromisoformat(first)).days + 1
     quota = plan.get("quota") or {}
     limit = int(quota.get("limit") or 0)
-    wanted = query.get("keyId")
-    keys = [key for key in apigw._usage_plan_keys.get(plan_id) or {} if wanted in (None, key)]
+    key_id = query.get("keyId")
+    keys = [key for key in apigw._usage_plan_keys.get(plan_id) or {} if key_id in (None, key)]
     today = date.fromisoformat(last) >= date.today() - timedelta(days=1)
     values = {}
     for key in keys:

@@ -1,4 +1,4 @@
-"""Function workers: they end with the engine, and every log line is there when the invocation ends."""
+"""Function workers: they end with the engine, and an invocation has all its log lines when it ends."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def install(_: Telemetry) -> None:
     require(lambda_runtime.Worker, "invoke", "_read_stderr")
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     if script.count(_BEFORE) != 1:
-        raise MismatchError("the Python worker ends an invocation in another way")
+        raise MismatchError("the script of the Python worker has another end of an invocation")
     replace(
         lambda_runtime.Worker,
         "_drain_stderr_bounded",

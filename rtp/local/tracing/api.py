@@ -1,4 +1,4 @@
-"""The X-Ray API on the engine's port, for what the engine itself lacks."""
+"""The X-Ray API on the engine's port, which MiniStack lacks."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ _DEFAULT_RULE = {
 
 
 class RequestError(Exception):
-    """A call that X-Ray refuses."""
+    """A request that X-Ray refuses."""
 
 
 class XRayApi:
-    """ASGI middleware that answers X-Ray's calls and passes on everything else."""
+    """ASGI middleware that answers X-Ray's requests and forwards all others."""
 
     def __init__(self, app: App, store: TraceStore) -> None:
         self._app = app
@@ -61,14 +61,14 @@ class XRayApi:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer an X-Ray call; no bucket can have such a name, so nothing else is hidden."""
+        """Answer an X-Ray request; its paths are no valid bucket names, so no other request is hidden."""
         call = self._calls.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if call is None:
             await self._app(scope, receive, send)
             return
         try:
             request = json.loads(await _body(receive) or b"{}")
-            status, answer = 200, await asyncio.to_thread(call, request)  # summaries of many traces take a while
+            status, answer = 200, await asyncio.to_thread(call, request)  # summaries of many traces are slow
         except (RequestError, FilterError, ValueError) as error:
             status, answer = 400, {"__type": "InvalidRequestException", "Message": str(error)}
         await _answer(send, status, answer)
@@ -83,19 +83,19 @@ class XRayApi:
         return {"UnprocessedTraceSegments": unprocessed}
 
     def _traces(self, request: dict[str, Any]) -> Answer:
-        wanted = request.get("TraceIds") or []
-        if len(wanted) > MAX_TRACE_IDS:
+        trace_ids = request.get("TraceIds") or []
+        if len(trace_ids) > MAX_TRACE_IDS:
             raise RequestError(f"At most {MAX_TRACE_IDS} trace ids are allowed.")
-        found, unprocessed = [], []
-        for trace_id in wanted:
+        traces, unprocessed = [], []
+        for trace_id in trace_ids:
             if header.parse(f"Root={trace_id}") is None:
                 raise RequestError(f"{trace_id} is not a trace id.")
             trace = self._store.get(trace_id)
             if trace is None:
                 unprocessed.append(trace_id)
             else:
-                found.append(_whole(trace))
-        return {"Traces": found, "UnprocessedTraceIds": unprocessed}
+                traces.append(_whole(trace))
+        return {"Traces": traces, "UnprocessedTraceIds": unprocessed}
 
     def _summaries(self, request: dict[str, Any]) -> Answer:
         start, end = float(request["StartTime"]), float(request["EndTime"])
@@ -122,7 +122,7 @@ class XRayApi:
 
 
 def summary(trace: Trace) -> Answer:
-    """A trace as GetTraceSummaries tells it."""
+    """A trace as GetTraceSummaries returns it."""
     http = trace.entry.http
     return {
         "Id": trace.id,
@@ -146,8 +146,8 @@ def summary(trace: Trace) -> Answer:
             if key in http
         },
         "Annotations": {
-            key: [{"AnnotationValue": _value(value), "ServiceIds": [_service(node)]} for value, node in found]
-            for key, found in trace.annotations.items()
+            key: [{"AnnotationValue": _value(value), "ServiceIds": [_service(node)]} for value, node in values]
+            for key, values in trace.annotations.items()
         },
         "Users": [{"UserName": n.user, "ServiceIds": [_service(n)]} for n in trace.nodes if n.user],
         "ServiceIds": list({(node.name, node.type): _service(node) for node in trace.nodes}.values()),
@@ -190,7 +190,7 @@ def _read_token(token: str | None) -> float | None:
     try:
         return float(base64.urlsafe_b64decode(token)) if token else None
     except ValueError as error:
-        raise RequestError("The NextToken is not one of mine.") from error
+        raise RequestError("The NextToken is invalid.") from error
 
 
 async def _body(receive: Receive) -> bytes:

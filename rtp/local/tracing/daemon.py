@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rtp.local.tracing.store import TraceStore
 
 log = logging.getLogger("rtp.xray")
-_BUFFER_BYTES = 4 * 1024 * 1024  # a burst of invocations sends faster than it is read
+_BUFFER_BYTES = 4 * 1024 * 1024  # a burst of invocations sends faster than the daemon reads
 
 
 class Daemon:
-    """Listens on a loopback UDP port, the engine's own number when that is free."""
+    """Listens on a loopback UDP port, on the engine's port number if that is free."""
 
     def __init__(self, store: TraceStore, preferred_port: int) -> None:
         self._store = store
@@ -35,7 +35,7 @@ class Daemon:
         return "{}:{}".format(*self._socket.getsockname())
 
     def start(self) -> None:
-        """Listen in a thread of its own: a busy event loop must not lose packets."""
+        """Listen in a thread: a busy event loop would lose packets."""
         threading.Thread(target=self._listen, daemon=True, name="rtp-xray").start()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The X-Amzn-Trace-Id header, and the trace that the work at hand belongs to."""
+"""The X-Amzn-Trace-Id header, and the trace of the current request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TraceHeader:
     sampled: bool | None = None
 
     def __str__(self) -> str:
-        """As it stands in the header."""
+        """The value of the header."""
         parts = [f"Root={self.root}"]
         if self.parent:
             parts.append(f"Parent={self.parent}")
@@ -32,16 +32,16 @@ class TraceHeader:
 
     @property
     def recorded(self) -> bool:
-        """Whether segments are written: locally always, unless the caller said no."""
+        """Whether segments are written: always, unless the caller has decided otherwise."""
         return self.sampled is not False
 
     def child(self, parent: str) -> TraceHeader:
-        """What a service hands on: the same trace, itself as the parent, and a decision."""
+        """The header that a service sends: the same trace, its own segment as the parent, and a decision."""
         return TraceHeader(self.root, parent, self.recorded)
 
 
 def parse(text: str | None) -> TraceHeader | None:
-    """Read a header; None when there is none or when it names no trace."""
+    """Parse a header; None if there is none, or if it has no trace."""
     fields = dict(part.strip().partition("=")[::2] for part in (text or "").split(";"))
     root = fields.get("Root", "").lower()
     if not _ROOT.fullmatch(root):
@@ -52,7 +52,7 @@ def parse(text: str | None) -> TraceHeader | None:
 
 
 def new() -> TraceHeader:
-    """The beginning of a trace."""
+    """The header of a new trace."""
     return TraceHeader(f"1-{int(time.time()):08x}-{secrets.token_hex(12)}", None, True)
 
 
@@ -62,4 +62,4 @@ def new_id() -> str:
 
 
 current: ContextVar[TraceHeader | None] = ContextVar("rtp_trace", default=None)
-"""The caller's header, of the request or invocation that is being served; background threads inherit it."""
+"""The header of the request or invocation that is being served; background threads inherit it."""

@@ -23,7 +23,7 @@ def stage(
     aws: Document,
     call: Document,
 ) -> Document:
-    """API Gateway: the stage, and its call of what is behind it. ids: of the two.
+    """API Gateway: the stage and its call of the integration. ids: of the two.
 
     call: name, aws and status of the integration.
     """
@@ -60,7 +60,7 @@ def invocation(
     fault: bool,
     links: Iterable[TraceHeader] = (),
 ) -> list[Document]:
-    """Lambda: the service, and the function in it, whose subsegments come from the function itself."""
+    """Lambda: the service, and the function in it, which sends its own subsegments."""
     service_id, function_id = ids
     name = arn.split(":")[6]
     aws = {"function_arn": arn, "request_id": request_id, "account_id": arn.split(":")[4], "resource_names": [name]}
@@ -82,7 +82,7 @@ def invocation(
 
 
 def wait(trace: TraceHeader, segment_id: str, arn: str, message_id: str, times: tuple[float, float]) -> Document:
-    """SQS: a message between its sending and its first receipt."""
+    """SQS: a message from its sending to its first receipt."""
     _, _, _, region, account, name = arn.split(":", 5)
     segment = _segment(trace, segment_id, name, "AWS::SQS::Queue", *times)
     return segment | {
@@ -92,7 +92,7 @@ def wait(trace: TraceHeader, segment_id: str, arn: str, message_id: str, times: 
 
 
 def flags(status: int) -> Document:
-    """How X-Ray marks an HTTP status."""
+    """X-Ray's flags of an HTTP status."""
     if status >= 500:
         return {"fault": True}
     if status == 429:

@@ -1,4 +1,4 @@
-"""Segments in memory, by trace; the oldest traces go when there are too many."""
+"""Segments in memory, by trace; the oldest traces are dropped when there are too many."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_BUILT = 200
 
 
 class InvalidSegmentError(ValueError):
-    """A document that X-Ray would not take."""
+    """A document that X-Ray does not accept."""
 
 
 @dataclass(slots=True)
@@ -33,11 +33,11 @@ class _Entry:
 
 
 class TraceStore:
-    """What PutTraceSegments and the daemon bring in, and what the queries read. Safe to use from any thread."""
+    """Segments from PutTraceSegments and the daemon, for the queries. Thread-safe."""
 
     def __init__(self, *, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: dict[str, _Entry] = {}
-        self._built: dict[str, Trace] = {}  # the last ones that were asked for
+        self._built: dict[str, Trace] = {}  # those that were requested last
         self._bytes = 0
         self._max_traces = max_traces
         self._max_bytes = max_bytes
@@ -46,7 +46,7 @@ class TraceStore:
         self._loaded.set()
 
     def put(self, document: str) -> None:
-        """Take one segment or independent subsegment as JSON. Raises InvalidSegmentError."""
+        """Store one segment or separate subsegment in JSON. Raises InvalidSegmentError."""
         if len(document) > MAX_DOCUMENT_BYTES:
             raise InvalidSegmentError("The segment document is larger than 64 kB.")
         try:
@@ -56,11 +56,11 @@ class TraceStore:
         self._insert(body, document)
 
     def add(self, body: dict[str, Any]) -> None:
-        """Take a segment that the engine itself wrote."""
+        """Store a segment that the engine itself wrote."""
         self._insert(body, json.dumps(body, separators=(",", ":")))
 
     def get(self, trace_id: str) -> Trace | None:
-        """One trace, put together."""
+        """One trace, assembled."""
         self._loaded.wait()
         with self._lock:
             entry = self._entries.get(trace_id)
@@ -74,14 +74,14 @@ class TraceStore:
             return trace
 
     def between(self, start: float, end: float) -> list[str]:
-        """Ids of the traces that began in this time, newest first."""
+        """Ids of the traces that began between two times (epoch s), newest first."""
         self._loaded.wait()
         with self._lock:
-            found = [(entry.start, key) for key, entry in self._entries.items() if start <= entry.start <= end]
-        return [key for _, key in sorted(found, reverse=True)]
+            matches = [(entry.start, key) for key, entry in self._entries.items() if start <= entry.start <= end]
+        return [key for _, key in sorted(matches, reverse=True)]
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         with self._lock:
             self._entries.clear()
             self._built.clear()
@@ -90,14 +90,14 @@ class TraceStore:
     def save(self, path: Path) -> None:
         """Write all documents, for `load`."""
         self._loaded.wait()
-        draft = path.with_name(f"{path.name}.new")  # the file itself may have a second link, in the save before
+        draft = path.with_name(f"{path.name}.new")  # the file may have a second link, in the previous save
         with self._lock, gzip.open(draft, "wt", compresslevel=1) as file:
             for entry in self._entries.values():
                 file.writelines(f"{document}\n" for document in entry.documents.values())
         draft.replace(path)
 
     def load(self, path: Path) -> None:
-        """Read what `save` wrote; nothing when there is nothing."""
+        """Read what `save` wrote, if the file exists."""
         if not path.exists():
             return
         with gzip.open(path, "rt") as file:
@@ -142,12 +142,12 @@ def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:
 def _identity(body: Any) -> tuple[str, str, float]:
     if not isinstance(body, dict):
         raise InvalidSegmentError("The segment document is not an object.")
-    found = header.parse(f"Root={body.get('trace_id', '')}")
-    if found is None:
+    trace = header.parse(f"Root={body.get('trace_id', '')}")
+    if trace is None:
         raise InvalidSegmentError("The trace_id is missing or malformed.")
     segment_id, start = body.get("id"), body.get("start_time")
     if not isinstance(segment_id, str) or not isinstance(body.get("name"), str):
         raise InvalidSegmentError("The id or the name is missing.")
     if not isinstance(start, int | float) or isinstance(start, bool):
         raise InvalidSegmentError("The start_time is missing.")
-    return found.root, segment_id, float(start)
+    return trace.root, segment_id, float(start)

@@ -1,4 +1,4 @@
-"""One trace put together: subsegments that were sent on their own go into their parents, and a summary is taken."""
+"""One trace, assembled: subsegments that were sent separately are put into their parents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A service in a trace: one segment, or a call to a service that writes no segment of its own."""
+    """A service in a trace: one segment, or a call to a service that writes no segment."""
 
     name: str
     type: str
@@ -28,7 +28,7 @@ class Node:
 
     @property
     def response_time(self) -> float:
-        """Seconds from start to end; 0 while it goes on."""
+        """Seconds from start to end; 0 while in progress."""
         return max((self.end or self.start) - self.start, 0.0)
 
 
@@ -46,18 +46,18 @@ class Trace:
 
     @cached_property
     def duration(self) -> float:
-        """Seconds from the first beginning to the last end."""
+        """Seconds from the first start to the last end."""
         ends = [s.get("end_time") or s["start_time"] for s in self.segments]
         return float(max(ends) - self.start)
 
     @cached_property
     def partial(self) -> bool:
-        """Whether a segment has not ended."""
+        """Whether a segment is still in progress."""
         return any(s.get("in_progress") or "end_time" not in s for s in self.segments)
 
     @cached_property
     def entry(self) -> Node:
-        """The service that the trace begins with."""
+        """The first service of the trace."""
         ids = {entity["id"] for entity, _ in self._entities}
         roots = [s for s in self.segments if s.get("parent_id") not in ids]
         first = min(roots or self.segments, key=lambda s: float(s["start_time"]))
@@ -65,7 +65,7 @@ class Trace:
 
     @cached_property
     def nodes(self) -> list[Node]:
-        """Every service in it: those of the segments first, then those that are only called."""
+        """Every service: those of the segments first, then those that are only called."""
         owners: dict[str, str] = {}
         annotations: dict[str, dict[str, Any]] = {}
         calls: list[tuple[Document, str]] = []
@@ -88,12 +88,12 @@ class Trace:
 
     @cached_property
     def annotations(self) -> dict[str, list[tuple[Any, Node]]]:
-        """Every annotation, with the services that carry it."""
-        found: dict[str, list[tuple[Any, Node]]] = {}
+        """The values of every annotation, with the services that have it."""
+        values: dict[str, list[tuple[Any, Node]]] = {}
         for node in self.nodes:
             for key, value in node.annotations.items():
-                found.setdefault(key, []).append((value, node))
-        return found
+                values.setdefault(key, []).append((value, node))
+        return values
 
 
 def _node(entity: Document, parent: str | None, annotations: dict[str, Any] | None = None) -> Node:
@@ -116,28 +116,28 @@ def _node(entity: Document, parent: str | None, annotations: dict[str, Any] | No
 
 def walk(entity: Document) -> list[Document]:
     """A segment or subsegment and everything below it, parents before children."""
-    found = [entity]
-    for above in found:
-        found += above.get("subsegments") or ()
-    return found
+    entities = [entity]
+    for parent in entities:
+        entities += parent.get("subsegments") or ()
+    return entities
 
 
 def _assembled(documents: list[Document]) -> list[Document]:
-    """Segments in order of their start, with the subsegments that came alone put below their parents."""
+    """Segments in order of their start, with the separately sent subsegments in their parents."""
     places = {entity["id"]: (entity, document) for document in documents for entity in walk(document)}
-    alone = [d for d in documents if d.get("type") == "subsegment" and _has_home(d, places)]
-    for document in alone:
+    separate = [d for d in documents if d.get("type") == "subsegment" and _has_parent(d, places)]
+    for document in separate:
         parent, _ = places[document["parent_id"]]
         parent.setdefault("subsegments", []).append(document)
-    inside = {id(document) for document in alone}
-    for document in alone:
+    inside = {id(document) for document in separate}
+    for document in separate:
         for key in ("trace_id", "parent_id", "type"):
             del document[key]
     return sorted((d for d in documents if id(d) not in inside), key=lambda d: float(d["start_time"]))
 
 
-def _has_home(document: Document, places: dict[str, tuple[Document, Document]]) -> bool:
-    """Whether its parent is there, and is not below the document itself."""
+def _has_parent(document: Document, places: dict[str, tuple[Document, Document]]) -> bool:
+    """Whether its parent exists and is not one of its own descendants."""
     above: Document | None = document
     for _ in places:
         _, above = places.get((above or {}).get("parent_id", ""), (None, None))

@@ -75,7 +75,7 @@ def test_one_that_is_frozen_is_ended_and_goes_back_to_its_last_save(held: Lab, p
     # When
     done = project.rtp("local", "stop", "--json")
     # Then
-    assert "did not react and was killed; what it took in since its last save, of 20" in done.stderr
+    assert "did not react and was killed: the data since its last save, of 20" in done.stderr
     assert done.json["state"] == "stopped" and done.json["data_lost"] and done.json["saved"]
     assert not process.alive(held.engine.pid, started)
     assert objects(project) == {"key": b"saved"}

@@ -122,7 +122,7 @@ def test_what_belongs_to_another_user_is_refused_with_the_fix(place: Folder, par
     with pytest.raises(RefusedError, match="another user") as caught:
         place.check()
     assert caught.value.code == "folder-of-another-user"
-    assert "run rtp as that user" in caught.value.hint
+    assert "Run rtp as that user" in caught.value.hint
 
 
 def test_a_folder_without_the_mark_is_refused_and_stays(place: Folder) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SHORT = Patience(asked=1, draining=1, saving=1, saved=1)
+SHORT = Patience(signalled=1, draining=1, saving=1, saved=1)
 IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 SAVING = "signal.signal(signal.SIGTERM, lambda *_: (place / 'stopping').write_text('saving'))"
 SAVED = "signal.signal(signal.SIGTERM, lambda *_: (place / 'engine.json').unlink())"
@@ -96,5 +96,5 @@ def test_one_that_dies_without_saving_is_told(place: Folder, start: Start) -> No
 
 def test_what_an_earlier_stop_left_is_not_taken_for_this_one_s(place: Folder, start: Start) -> None:
     place.stopping_file.write_text("saving")
-    stopped = stopping.end(place, start(IGNORES), Patience(asked=1, saving=3600))
+    stopped = stopping.end(place, start(IGNORES), Patience(signalled=1, saving=3600))
     assert "did not react" in stopped.loss
