@@ -54,7 +54,7 @@ class Lab:
             connection.close()
 
     def signature(self, service: str, access_key_id: str = "") -> dict[str, str]:
-        """The header of a request with this key, or the engine's own; what it says is signed is not checked."""
+        """The header of a request with this key, or the engine's own; the signature is not checked."""
         scope = f"{access_key_id or self.engine.keys.access_key_id}/20270115/{REGION}/{service}/aws4_request"
         return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"}
 
@@ -95,8 +95,8 @@ class Lab:
         url, arn = self.queue(VisibilityTimeout=str(visibility), RedrivePolicy=policy)
         return url, arn, dlq_url, dlq_arn
 
-    def feed(self, function: str, queue_arn: str) -> None:
-        """Let a queue feed a function, with partial batch responses."""
+    def add_event_source(self, function: str, queue_arn: str) -> None:
+        """Make a queue the event source of a function, with partial batch responses."""
         self.call(
             "lambda",
             "create_event_source_mapping",

@@ -52,7 +52,7 @@ def test_a_function_can_call_aws_and_has_no_key_that_can_be_guessed(lab: Lab) ->
     assert given == lab.engine.keys
 
 
-def test_keys_that_the_engine_issues_are_good_while_they_are(lab: Lab) -> None:
+def test_keys_that_the_engine_issues_are_admitted_until_they_expire(lab: Lab) -> None:
     from botocore.exceptions import ClientError
 
     # Given a user with a key, and a session of a role
@@ -70,7 +70,7 @@ def test_keys_that_the_engine_issues_are_good_while_they_are(lab: Lab) -> None:
         client(lab, "s3", key["AccessKeyId"]).list_buckets()
 
 
-def test_a_presigned_url_is_good_with_the_engine_s_key_alone(lab: Lab) -> None:
+def test_a_presigned_url_is_valid_with_the_engine_s_key_alone(lab: Lab) -> None:
     lab.call("s3", "create_bucket", Bucket=f"{lab.name}-presigned")
     lab.call("s3", "put_object", Bucket=f"{lab.name}-presigned", Key="key", Body=b"shared")
     params = {"Bucket": f"{lab.name}-presigned", "Key": "key"}

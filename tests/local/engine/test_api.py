@@ -23,7 +23,7 @@ def test_a_request_has_one_id(lab: Lab) -> None:
     assert json.loads(body)["requestId"] == answered["x-amzn-requestid"]
 
 
-def test_templates_know_the_request(lab: Lab) -> None:
+def test_templates_have_the_request_s_context(lab: Lab) -> None:
     # Given
     url, arn = lab.queue()
     template = (

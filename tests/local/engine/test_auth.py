@@ -28,7 +28,7 @@ def strict(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab(AUTH="true")
 
 
-def test_a_bucket_that_wants_tls_takes_what_comes_over_loopback(strict: Lab) -> None:
+def test_a_bucket_that_requires_tls_accepts_requests_over_loopback(strict: Lab) -> None:
     bucket = f"{strict.name}-tls"
     arns = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     insecure = {"Bool": {"aws:SecureTransport": "false"}}
@@ -56,7 +56,7 @@ def test_a_function_may_do_what_its_role_allows_and_nothing_else(strict: Lab) ->
     assert strict.request("GET", "/", headers=strict.signature("s3", f"ASIA{worked_out}"))[0] == 403
 
 
-def test_the_door_and_x_ray_are_the_same(strict: Lab) -> None:
+def test_access_control_and_x_ray_work_as_without_policies(strict: Lab) -> None:
     assert strict.request("POST", "/_ministack/reset")[0] == 403
     with pytest.raises(AwsError, match="trace id"):
         strict.call("xray", "batch_get_traces", TraceIds=["x"])

@@ -65,8 +65,8 @@ def test_from_start_to_stop(rtp: Callable[..., Run]) -> None:
     assert len(exported["AWS_SECRET_ACCESS_KEY"]) == 40
     unquoted = 'eval $(printf "%s\\n" "$SETTINGS"); printf "%s" "$AWS_REGION"'
     settings = os.environ | {"SETTINGS": rtp("local", "env").stdout, "AWS_PROFILE": "of the operator"}
-    told = subprocess.run(["/bin/sh", "-c", unquoted], env=settings, capture_output=True, text=True, check=True)
-    assert told.stdout == "us-east-1"
+    evaluated = subprocess.run(["/bin/sh", "-c", unquoted], env=settings, capture_output=True, text=True, check=True)
+    assert evaluated.stdout == "us-east-1"
     # Its log
     assert "Running on" in rtp("local", "logs").stdout
     entry = json.loads(rtp("local", "logs", "-n", "1", "--json").stdout)
@@ -85,14 +85,14 @@ def test_reset_asks_first(rtp: Callable[..., Run]) -> None:
     assert as_json(rtp("local", "reset", "--yes", "--json"))["state"] == "running"
 
 
-def test_without_an_engine_the_way_to_one_is_named(rtp: Callable[..., Run]) -> None:
+def test_without_an_engine_the_error_names_the_command_that_starts_one(rtp: Callable[..., Run]) -> None:
     run = rtp("local", "env")
     assert run.returncode == 4
     assert "rtp local start" in run.stderr
     assert run.stdout == ""
 
 
-def test_a_killed_engine_is_told_until_it_is_started_again(rtp: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_killed_engine_is_reported_until_it_is_started_again(rtp: Callable[..., Run], tmp_path: Path) -> None:
     # Given
     pid = as_json(rtp("local", "start", "--json"))["pid"]
     record = folder(tmp_path).record()
@@ -103,7 +103,7 @@ def test_a_killed_engine_is_told_until_it_is_started_again(rtp: Callable[..., Ru
     for _ in range(2):
         status = rtp("local", "status", "--json")
         assert (status.returncode, json.loads(status.stdout)["state"]) == (1, "killed")
-    # And whoever needs the engine hears what was lost
+    # And a command that needs the engine reports what was lost
     for _ in range(2):
         needed = rtp("local", "env", "--json")
         assert needed.returncode == 4

@@ -21,7 +21,7 @@ def own(lab: Lab, name: str = "127.0.0.1") -> str:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "bucket.s3.localhost"])
-def test_its_own_names_are_let_in(lab: Lab, host: str) -> None:
+def test_the_engine_s_own_host_names_are_admitted(lab: Lab, host: str) -> None:
     assert lab.request(*LIST_BUCKETS, headers={"Host": own(lab, host), **lab.signature("s3")})[0] != 403
 
 

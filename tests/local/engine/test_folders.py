@@ -146,7 +146,7 @@ def test_a_backup_put_in_the_folder_s_place_has_no_engine(shop: Path) -> None:
     assert buckets(moved) == {"original"}
 
 
-def test_a_pid_that_belongs_to_another_process_by_now_is_no_engine(shop: Path) -> None:
+def test_a_reused_pid_is_no_engine(shop: Path) -> None:
     # Given a killed engine, whose pid and start time some other process has, as after a restored snapshot
     running = engine.start(shop)
     place = folder(shop)
@@ -168,7 +168,7 @@ def test_a_pid_that_belongs_to_another_process_by_now_is_no_engine(shop: Path) -
         other.wait()
 
 
-def test_an_engine_that_cannot_be_seen_is_left_alone(shop: Path) -> None:
+def test_an_engine_that_is_not_visible_is_not_touched(shop: Path) -> None:
     # Given one whose process has no pid here, as of another container that has the folder too
     running = engine.start(shop)
     place = folder(shop)
@@ -255,7 +255,7 @@ def test_a_folder_that_is_moved_while_its_engine_runs_loses_nothing(
     for file in precious:
         file.parent.mkdir(parents=True)
         file.write_text("not the engine's")
-    # Then all goes on
+    # Then everything works
     assert engine.require(moved).pid == running.pid
     assert engine.status(moved).folder == folder(moved).path
     assert invoke(running, warm) == WORKS
@@ -278,7 +278,7 @@ def test_a_folder_that_is_moved_while_its_engine_runs_loses_nothing(
     assert {file.read_text() for file in precious} == {"not the engine's"}
 
 
-def test_what_is_written_while_the_folder_is_moved_to_and_fro_is_there(shop: Path) -> None:
+def test_objects_written_while_the_folder_is_moved_are_kept(shop: Path) -> None:
     # Given
     running = engine.start(shop)
     cloud = aws(running)
@@ -309,7 +309,7 @@ def test_what_is_written_while_the_folder_is_moved_to_and_fro_is_there(shop: Pat
     assert len(listed) == 150
 
 
-def test_the_log_goes_on_in_a_moved_folder(shop: Path) -> None:
+def test_the_log_continues_in_a_moved_folder(shop: Path) -> None:
     # Given an engine whose log is about to be rotated
     running = engine.start(shop)
     moved = move_project(shop)
@@ -341,7 +341,7 @@ def theirs(tmp_path: Path) -> Path:
     for name in ("tmp", "home", "data", "live", "local/tmp", "local/home", "local/data"):
         (made / name).mkdir(parents=True)
         (made / name / "precious").write_text("precious")
-    (made / "engine.json").write_text("{")  # as of an engine that was killed, so that what it left is to be cleared
+    (made / "engine.json").write_text("{")  # as of a killed engine, whose files are to be removed
     return made
 
 
@@ -351,7 +351,7 @@ def content(folder: Path) -> dict[Path, str]:
 
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("part", [".rtp", ".rtp/local", ".rtp/local/data", ".rtp/local/tmp", ".rtp/local/home"])
-def test_nothing_is_deleted_where_a_link_leads(shop: Path, theirs: Path, part: str, act: str) -> None:
+def test_nothing_is_deleted_through_a_link(shop: Path, theirs: Path, part: str, act: str) -> None:
     # Given a project that somebody sent, with a link where the engine's folder is
     before = content(theirs)
     (shop / part).parent.mkdir(parents=True, exist_ok=True)
@@ -366,7 +366,7 @@ def test_nothing_is_deleted_where_a_link_leads(shop: Path, theirs: Path, part: s
 
 
 @pytest.mark.parametrize("part", ["tmp", "home", "live", "data"])
-def test_what_a_killed_engine_left_is_not_cleared_through_a_link(shop: Path, theirs: Path, part: str) -> None:
+def test_the_files_of_a_killed_engine_are_not_removed_through_a_link(shop: Path, theirs: Path, part: str) -> None:
     # Given
     engine.start(shop)
     engine.stop(shop)

@@ -1,4 +1,4 @@
-"""No request holds up the others: not by its pattern, whoever evaluates it, and not by what nobody has thought of."""
+"""No request blocks the others: not by its pattern, whatever evaluates it, and not by anything else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log_line(lab: Lab, message: str) -> str:
 
 
 def others_are_served_beside(lab: Lab, request: Callable[[], Any]) -> Any:
-    """Do a request, and others while it is done and after it; what it gave. Where they are held up, they time out."""
+    """Send a request, and others during it and after it; its result. Others that are blocked time out."""
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(request)
         while not held.done():
@@ -94,7 +94,7 @@ def test_a_filter_pattern_with_groups_is_refused_as_aws_refuses_it(lab: Lab) -> 
 
 
 @pytest.mark.parametrize(("last", "found"), [("[bc]", 0), (".$", 1)])
-def test_a_filter_pattern_that_aws_takes_is_matched_in_no_time(lab: Lab, last: str, found: int) -> None:
+def test_a_filter_pattern_that_aws_accepts_does_not_delay_other_requests(lab: Lab, last: str, found: int) -> None:
     group = log_line(lab, LINE)
 
     def request() -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_an_insights_query_fails_alone(lab: Lab) -> None:
     assert found is None or found["results"] == []
 
 
-def test_a_state_machine_s_expression_holds_up_no_thread(lab: Lab, wait_for: Callable[..., Any]) -> None:
+def test_a_state_machine_s_expression_blocks_no_thread(lab: Lab, wait_for: Callable[..., Any]) -> None:
     run = others_are_served_beside(lab, lambda: start_slow_match(lab))
 
     # It fails, and whoever asks is answered all the while

@@ -77,7 +77,7 @@ def refused_call(lab: Lab, call: str, access_key_id: str | None) -> tuple[int, s
 
 @pytest.mark.parametrize("access_key_id", KEYS)
 @pytest.mark.parametrize("call", ["rest-json", "rest-xml"])
-def test_no_guessed_key_is_let_in(lab: Lab, call: str, access_key_id: str) -> None:
+def test_no_guessed_key_is_admitted(lab: Lab, call: str, access_key_id: str) -> None:
     assert refused_call(lab, call, access_key_id) == (403, CALLS[call][3])
 
 
@@ -112,7 +112,7 @@ def test_a_part_of_a_signature_is_refused(lab: Lab, access_key_id: str) -> None:
         assert send(lab, "GET", f"/?{query}")[0] == 403, query
 
 
-# What the engine serves beside AWS's APIs, or would take for a request that AWS serves to everybody.
+# Routes of the engine other than AWS's APIs, and some that it would take for a request that AWS serves unsigned.
 ROUTES = [
     ("GET", "/", ""),
     ("HEAD", "/bucket/key", ""),
@@ -179,7 +179,7 @@ def test_no_route_is_opened_by_an_api_s_name(lab: Lab) -> None:
     lab.call("sqs", "send_message", QueueUrl=url, MessageBody="peeked at")
     base = lab.api({"events": lab.to_queue(lab.queue("behind")[1])})
     host = f"{base.split('/')[3]}.execute-api.localhost"
-    # When it is asked for under the API's name
+    # When it is requested under the API's name
     for method, path in [(m, p) for m, p, h in ROUTES if not h and m != "OPTIONS"]:
         status, body = send(lab, method, path, host=host)
         # Then the API answers, which has no such path
@@ -192,7 +192,7 @@ def test_no_route_is_opened_by_an_api_s_name(lab: Lab) -> None:
         assert (status, json.loads(body)) == (202, {"message": "accepted"})
 
 
-def test_an_api_is_open_but_for_what_it_wants_signed(lab: Lab) -> None:
+def test_an_api_is_open_except_for_methods_that_require_a_signature(lab: Lab) -> None:
     base = lab.api({"open": lab.to_queue(lab.queue("open")[1]), "signed": lab.to_queue(lab.queue("signed")[1])})
     api = base.split("/")[3]
     resources = lab.call("apigateway", "get_resources", restApiId=api)["items"]
@@ -219,7 +219,7 @@ def test_a_websocket_is_refused(lab: Lab, host: str) -> None:
     assert send(lab, "GET", "/mqtt", {**UPGRADE, "Sec-WebSocket-Protocol": "mqtt"}, host=host)[0] == 403
 
 
-def test_a_websocket_api_is_open_but_for_one_that_wants_a_signature(lab: Lab) -> None:
+def test_a_websocket_api_is_open_unless_it_requires_a_signature(lab: Lab) -> None:
     answers = {}
     for authorization in ("NONE", "AWS_IAM"):
         selection = {"ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}

@@ -79,7 +79,7 @@ def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
     assert second.keys != first.keys
 
 
-def test_a_kill_is_noticed_and_what_was_not_saved_goes_together(root: Path) -> None:
+def test_a_kill_is_noticed_and_unsaved_data_is_discarded_as_a_whole(root: Path) -> None:
     # Given
     first = engine.start(root)
     aws(first).call("s3", "create_bucket", Bucket="gone")
@@ -96,7 +96,7 @@ def test_a_kill_is_noticed_and_what_was_not_saved_goes_together(root: Path) -> N
     assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
 
 
-def test_a_kill_goes_back_to_the_last_save(root: Path) -> None:
+def test_a_start_after_a_kill_restores_the_last_save(root: Path) -> None:
     # Given a save, and changes of every kind since
     first = engine.start(root)
     url = aws(first).call("sqs", "create_queue", QueueName="jobs")["QueueUrl"]
@@ -126,7 +126,7 @@ def test_a_kill_goes_back_to_the_last_save(root: Path) -> None:
     assert [message["Body"] for message in received["Messages"]] == ["saved"]
 
 
-def test_a_reset_forgets_the_last_save_too(root: Path) -> None:
+def test_a_reset_deletes_the_last_save_too(root: Path) -> None:
     # Given
     aws(engine.start(root)).call("s3", "create_bucket", Bucket="saved")
     engine.stop(root)
@@ -209,7 +209,7 @@ def test_only_this_user_can_read_the_state(root: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}, files
 
 
-def test_starts_at_once_give_one_engine(root: Path) -> None:
+def test_concurrent_starts_give_one_engine(root: Path) -> None:
     # When
     code = f"from pathlib import Path; from rtp.local import engine; print(engine.start(Path({str(root)!r})).pid)"
     starts = [
@@ -244,7 +244,7 @@ def test_a_running_engine_does_not_move_to_another_port(root: Path) -> None:
         engine.start(root, port=1)
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_writable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".rtp").write_text("a file, where the folder should be")
     with pytest.raises(ConfigError) as caught:
         engine.start(tmp_path)
@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert engine.status(tmp_path).state == "stopped"
 
 
-def test_reset_forgets_everything_and_goes_on(root: Path) -> None:
+def test_a_reset_deletes_everything_and_the_engine_keeps_running(root: Path) -> None:
     # Given
     running = engine.start(root)
     aws(running).call("sqs", "create_queue", QueueName="gone")
@@ -265,7 +265,7 @@ def test_reset_forgets_everything_and_goes_on(root: Path) -> None:
     assert aws(running).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"] == []
 
 
-def test_an_interrupted_start_leaves_an_engine_that_is_found(root: Path) -> None:
+def test_an_engine_of_an_interrupted_start_is_found(root: Path) -> None:
     # Given somebody who starts it and is gone before it is ready
     code = (
         "import os, subprocess\nfrom pathlib import Path\nfrom rtp.local import engine\n"
@@ -280,7 +280,7 @@ def test_an_interrupted_start_leaves_an_engine_that_is_found(root: Path) -> None
     assert engine.start(root).pid == engine.require(root).pid
 
 
-def test_what_cannot_be_saved_is_not_half_there(root: Path) -> None:
+def test_a_state_that_cannot_be_saved_leaves_no_partial_file(root: Path) -> None:
     # Given
     running = engine.start(root)
     aws(running).call("s3", "create_bucket", Bucket="half")
@@ -295,7 +295,7 @@ def test_what_cannot_be_saved_is_not_half_there(root: Path) -> None:
     assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
 
 
-def test_a_long_invocation_holds_nobody_up(root: Path) -> None:
+def test_a_long_invocation_blocks_no_other_request(root: Path) -> None:
     # Given
     running = engine.start(root)
     made = make_slow_function(aws(running))

@@ -42,7 +42,7 @@ def test_every_line_is_there_when_the_invocation_ends(lab: Lab) -> None:
     assert len({event["eventId"] for event in lines(lab)}) == len(found)
 
 
-def test_a_line_has_the_time_that_it_names(lab: Lab) -> None:
+def test_a_log_line_has_the_time_that_it_contains(lab: Lab) -> None:
     function = lab.function(LOGGING)
     lab.invoke(function, {"lines": 4, "id": "a", "pause": 0.1})
     times = [event["timestamp"] for event in lines(lab) if event["message"].startswith("{")]

@@ -52,7 +52,9 @@ def test_the_key_in_the_environment_goes_through_a_proxy(project: Project, engin
 
 
 @pytest.mark.parametrize("environ", [{}, OF_AWS])
-def test_without_it_the_error_says_where_it_is(project: Project, proxied: Proxy, environ: dict[str, str]) -> None:
+def test_without_the_key_the_error_says_where_to_get_it(
+    project: Project, proxied: Proxy, environ: dict[str, str]
+) -> None:
     far(project, proxied.url)
     done = project.rtp("status", "--env", "far", "--json", env=environ, ok=False)
     assert done.code == CREDENTIALS, done
@@ -66,7 +68,7 @@ def test_a_proxy_before_the_project_s_own_engine_needs_nothing(engine_root: Path
     assert Project(engine_root).rtp("status", "--endpoint-url", proxied.url, ok=False).code == NOT_DEPLOYED
 
 
-def test_what_another_user_listens_with_never_gets_the_project_s_key(engine: Engine, engine_root: Path) -> None:
+def test_another_user_s_listener_never_gets_the_project_s_key(engine: Engine, engine_root: Path) -> None:
     if os.getuid() != 0:
         pytest.skip("there is no other user to try it as")
     read, write = os.pipe()

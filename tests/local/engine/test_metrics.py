@@ -48,7 +48,7 @@ def total(lab: Lab, namespace: str, metric: str, statistic: str = "Sum", **dimen
     return points[0][statistic] if points else None
 
 
-def test_functions_are_measured_whoever_calls_them(lab: Lab, wait_for: Callable[..., Any]) -> None:
+def test_functions_are_measured_whatever_invokes_them(lab: Lab, wait_for: Callable[..., Any]) -> None:
     # Given
     function = lab.function(MEASURING)
     _, queue_arn = lab.queue()
@@ -134,7 +134,7 @@ def test_an_alarm_reaches_its_subscriber_and_recovers(fast: Lab, wait_for: Calla
     # Given a queue with an alarm, another one that is as full, and a subscriber
     watched, _ = fast.queue("watched")
     other, _ = fast.queue("other")
-    told, told_arn = fast.queue("told")
+    told, told_arn = fast.queue("notified")
     topic = fast.call("sns", "create_topic", Name=fast.name)["TopicArn"]
     fast.call("sns", "subscribe", TopicArn=topic, Protocol="sqs", Endpoint=told_arn)
     policy = {
@@ -150,7 +150,7 @@ def test_an_alarm_reaches_its_subscriber_and_recovers(fast: Lab, wait_for: Calla
     }
     fast.call("sqs", "set_queue_attributes", QueueUrl=told, Attributes={"Policy": json.dumps(policy)})
     name = alarm(fast, f"{fast.name}-watched", topic)
-    quiet = alarm(fast, f"{fast.name}-told", topic)
+    quiet = alarm(fast, f"{fast.name}-notified", topic)
     assert wait_for(lambda: state(fast, name) == "OK")
 
     def news() -> list[str]:
@@ -166,13 +166,13 @@ def test_an_alarm_reaches_its_subscriber_and_recovers(fast: Lab, wait_for: Calla
     news()
     # When the watched one does
     fast.call("sqs", "send_message", QueueUrl=watched, MessageBody="x")
-    # Then it is told
+    # Then it is notified
     assert wait_for(lambda: "ALARM" in news())
     reason = fast.call("cloudwatch", "describe_alarms", AlarmNames=[name])["MetricAlarms"][0]["StateReason"]
     assert reason == "Threshold Crossed: 1 datapoint [1] was greater than or equal to the threshold (1)."
     # When it is empty again
     fast.call("sqs", "purge_queue", QueueUrl=watched)
-    # Then that is told too
+    # Then it is notified of that too
     assert wait_for(lambda: "OK" in news(), 15)
     history = fast.call("cloudwatch", "describe_alarm_history", AlarmName=name)["AlarmHistoryItems"]
     assert [h["HistorySummary"] for h in history].count("Alarm updated from OK to ALARM") == 1

@@ -85,7 +85,7 @@ def a_malformed_answer_deletes_messages(lab: Lab) -> bool:
     """event_source: an unknown identifier confirms the whole batch."""
     code = "def handler(event, context):\n    return {'batchItemFailures': [{'itemIdentifier': 'unknown'}]}\n"
     url, arn = lab.queue("source", VisibilityTimeout="30")
-    lab.feed(lab.function(code, name=f"wrong-{lab.name}"), arn)
+    lab.add_event_source(lab.function(code, name=f"wrong-{lab.name}"), arn)
     lab.call("sqs", "send_message", QueueUrl=url, MessageBody="x")
     deadline = time.monotonic() + 3
     while sum(lab.depth(url)) and time.monotonic() < deadline:
@@ -298,7 +298,7 @@ def test_event_sources_find_their_queues_after_a_move_to_another_port(
     lab = make_lab(RTP_LOCAL_WITHOUT=without)
     code = "def handler(event, context):\n    return {'batchItemFailures': []}\n"
     url, arn = lab.queue("moved", VisibilityTimeout="30")
-    lab.feed(lab.function(code), arn)
+    lab.add_event_source(lab.function(code), arn)
     root = lab.engine.log_file.parents[2]
     engines.stop(root)
     with contextlib.ExitStack() as taken:

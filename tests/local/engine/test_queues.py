@@ -1,4 +1,4 @@
-"""Queues on the engine: what is not confirmed comes again, nothing is lost, dead letters can be moved back."""
+"""Queues on the engine: unconfirmed messages are delivered again, none is lost, DLQ messages can be moved back."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def handler(event, context):
 def test_a_malformed_answer_fails_the_whole_batch(lab: Lab, wait_for: Callable[..., Any], failures: list[Any]) -> None:
     # Given
     url, arn, dlq_url, _ = lab.queue_with_dlq(receives=1)
-    lab.feed(lab.function(ANSWERING), arn)
+    lab.add_event_source(lab.function(ANSWERING), arn)
     # When
     lab.call("sqs", "send_message", QueueUrl=url, MessageBody=json.dumps({"failures": failures}))
-    # Then nothing was deleted: it is a dead letter
+    # Then nothing was deleted: the message is in the DLQ
     assert wait_for(lambda: lab.depth(dlq_url) == (1, 0))
 
 
@@ -47,7 +47,7 @@ def test_the_same_event_goes_to_the_dead_letter_queue_after_its_attempts(
 ) -> None:
     # Given
     url, arn, dlq_url, _ = lab.queue_with_dlq(receives=2)
-    lab.feed(lab.function(ANSWERING), arn)
+    lab.add_event_source(lab.function(ANSWERING), arn)
     # When
     for body in ({"fail": True}, {}, {}):
         lab.call("sqs", "send_message", QueueUrl=url, MessageBody=json.dumps(body))
@@ -59,10 +59,10 @@ def test_the_same_event_goes_to_the_dead_letter_queue_after_its_attempts(
     assert attributes["DeadLetterQueueSourceArn"] == arn
 
 
-def test_no_message_is_lost_while_pollers_and_senders_meet(lab: Lab, wait_for: Callable[..., Any]) -> None:
+def test_no_message_is_lost_between_pollers_and_senders(lab: Lab, wait_for: Callable[..., Any]) -> None:
     # Given
     url, arn, dlq_url, _ = lab.queue_with_dlq(receives=1, visibility=30)
-    lab.feed(lab.function(ANSWERING), arn)
+    lab.add_event_source(lab.function(ANSWERING), arn)
     count = 4 * 100
 
     def send(offset: int) -> None:
@@ -108,7 +108,7 @@ def test_a_long_queue_is_emptied_from_its_front(lab: Lab) -> None:
     assert lab.depth(url) == (2800, 0)
 
 
-def test_dead_letters_are_moved_back_at_a_rate(lab: Lab, wait_for: Callable[..., Any]) -> None:
+def test_dlq_messages_are_moved_back_at_a_rate(lab: Lab, wait_for: Callable[..., Any]) -> None:
     # Given
     url, arn, dlq_url, dlq_arn = lab.queue_with_dlq(receives=1, visibility=0)
     for n in range(20):
@@ -124,7 +124,7 @@ def test_dead_letters_are_moved_back_at_a_rate(lab: Lab, wait_for: Callable[...,
         lab.call("sqs", "start_message_move_task", SourceArn=dlq_arn)
     time.sleep(0.5)
     stopped = client.cancel_message_move_task(TaskHandle=handle)["ApproximateNumberOfMessagesMoved"]
-    # Then it was moving slowly, and it ends when told so
+    # Then it moves slowly, and ends when it is cancelled
     assert 1 <= stopped < 20
     assert wait_for(lambda: client.list_message_move_tasks(SourceArn=dlq_arn)["Results"][0]["Status"] == "CANCELLED")
     # When

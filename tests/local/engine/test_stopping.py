@@ -26,7 +26,7 @@ EVERYTHING = {"key": b"changed after the save", "later": b"after the save"}
 
 
 @pytest.fixture
-def held(project: Project) -> Iterator[Lab]:
+def stuck(project: Project) -> Iterator[Lab]:
     """An engine whose regular expressions have no limit of their own, with one save; its folder is the project's."""
     first = Lab(engine.start(project.root))
     first.call("s3", "create_bucket", Bucket="kept")
@@ -67,29 +67,29 @@ def wait_until_frozen(lab: Lab) -> bool:
     return False
 
 
-def test_one_that_is_frozen_is_ended_and_goes_back_to_its_last_save(held: Lab, project: Project) -> None:
+def test_a_frozen_engine_is_killed_and_its_last_save_stays(stuck: Lab, project: Project) -> None:
     # Given a match in a thread, which no signal reaches and which lets no other thread run
-    start_slow_match(held)
-    assert wait_until_frozen(held)
-    started = process.started(held.engine.pid) or ""
+    start_slow_match(stuck)
+    assert wait_until_frozen(stuck)
+    started = process.started(stuck.engine.pid) or ""
     # When
     done = project.rtp("local", "stop", "--json")
     # Then
     assert "did not react and was killed: the data since its last save, of 20" in done.stderr
     assert done.json["state"] == "stopped" and done.json["data_lost"] and done.json["saved"]
-    assert not process.alive(held.engine.pid, started)
+    assert not process.alive(stuck.engine.pid, started)
     assert objects(project) == {"key": b"saved"}
 
 
-def test_one_whose_loop_is_held_saves_everything(held: Lab, project: Project) -> None:
+def test_an_engine_whose_loop_is_blocked_saves_everything(stuck: Lab, project: Project) -> None:
     # Given a request that holds the loop
-    url = f"{held.engine.endpoint_url}{checked_api(held)}"
+    url = f"{stuck.engine.endpoint_url}{checked_api(stuck)}"
     body = f'{{"x": "{SLOW_TEXT}"}}'.encode()
     code = (
         f"import urllib.request as u; u.urlopen(u.Request({url!r}, {body!r}, {{'Content-Type': 'application/json'}}))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as request:
-        assert wait_until_frozen(held)
+        assert wait_until_frozen(stuck)
         # When
         stopped = engine.stop(project.root)
         request.kill()
@@ -98,8 +98,8 @@ def test_one_whose_loop_is_held_saves_everything(held: Lab, project: Project) ->
     assert objects(project) == EVERYTHING
 
 
-def test_one_that_is_suspended_saves_everything(held: Lab, project: Project) -> None:
-    os.kill(held.engine.pid, signal.SIGSTOP)
+def test_a_suspended_engine_saves_everything(stuck: Lab, project: Project) -> None:
+    os.kill(stuck.engine.pid, signal.SIGSTOP)
     stopped = engine.stop(project.root)
     assert stopped is not None and stopped.loss == ""
     assert objects(project) == EVERYTHING

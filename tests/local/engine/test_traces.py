@@ -73,7 +73,7 @@ def pipeline(lab: Lab) -> Callable[[str, str, str], str]:
     """Posts a body to a path of a pipeline with a function and a queue; the trace id."""
     function = lab.function(TRACED, TracingConfig={"Mode": "Active"})
     _, queue_arn = lab.queue()
-    lab.feed(function, queue_arn)
+    lab.add_event_source(function, queue_arn)
     base = lab.api({"process": lab.to_function(function), "events": lab.to_queue(queue_arn)})
 
     def post(path: str, body: str, sampled: str = ";Sampled=1") -> str:

@@ -29,6 +29,6 @@ subprocess.run(["cat", path / "file"], check=True)
 @pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="needs a system whose processes have paths to open files"
 )
-def test_the_path_leads_to_the_folder_wherever_it_is_moved(tmp_path: Path) -> None:
+def test_the_path_stays_valid_when_the_folder_is_moved(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", MOVED, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout == "here here"

@@ -77,7 +77,7 @@ def test_aws_s_examples(regex: str, text: str) -> None:
         ("a{1000}" * 3, "too large"),
     ],
 )
-def test_what_cloudwatch_does_not_take_is_refused_with_the_reason(regex: str, why: str) -> None:
+def test_expressions_that_cloudwatch_refuses_are_refused_with_the_reason(regex: str, why: str) -> None:
     with pytest.raises(ValueError, match=f"^Invalid filter pattern: .*{why}"):
         compile_regex(regex)
 

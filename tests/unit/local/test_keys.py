@@ -25,7 +25,7 @@ def no_handle(_: str) -> bool:
     return False
 
 
-def test_every_key_is_another_and_none_can_be_taken_for_one_of_aws() -> None:
+def test_every_key_is_different_and_none_looks_like_one_of_aws() -> None:
     many = [keys.generate() for _ in range(100)]
     assert len({key.access_key_id for key in many}) == len({key.secret_access_key for key in many}) == 100
     assert {(len(k.access_key_id), len(k.secret_access_key), k.access_key_id[:4]) for k in many} == {(20, 40, "LKIA")}
@@ -63,9 +63,7 @@ def test_the_engine_s_key_in_the_environment_is_taken_with_its_secret() -> None:
         ("Bearer token", "", None),
     ],
 )
-def test_the_key_of_a_request_is_the_one_that_the_engine_goes_by(
-    authorization: str, query: str, key: str | None
-) -> None:
+def test_the_key_of_a_request_is_the_one_that_the_engine_uses(authorization: str, query: str, key: str | None) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     assert keys.of_request(request(url=f"{CODE}?{query}", **headers)) == key
 
@@ -76,7 +74,7 @@ def test_two_signatures_are_none() -> None:
     assert keys.of_request(twice) == ""
 
 
-def test_an_address_is_good_for_its_method_its_path_and_its_time() -> None:
+def test_an_address_is_valid_for_its_method_its_path_and_its_time() -> None:
     code, callback = addresses.signed("GET", CODE, 600, now=NOW), addresses.signed("PUT", RESPONSE, 7200, now=NOW)
     assert addresses.admits(request("GET", code), no_handle, now=NOW)
     assert addresses.admits(request("PUT", callback), no_handle, now=NOW + timedelta(seconds=7199))
@@ -90,7 +88,7 @@ def test_an_address_is_good_for_its_method_its_path_and_its_time() -> None:
     assert not addresses.admits(request("GET", CODE), no_handle, now=NOW)
 
 
-def test_an_address_is_signed_anew_and_not_twice() -> None:
+def test_a_signed_address_gets_a_new_signature_instead_of_a_second() -> None:
     assert addresses.signed("GET", addresses.signed("GET", CODE, 1), 600, now=NOW) == addresses.signed(
         "GET", CODE, 600, now=NOW
     )

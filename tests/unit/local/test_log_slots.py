@@ -17,7 +17,7 @@ def test_at_the_same_time_each_has_its_own() -> None:
     assert [slots.take("g", start, end)[0] for start, end in ((0, 100), (10, 50), (20, 30), (60, 80))] == [0, 1, 2, 1]
 
 
-def test_groups_know_nothing_of_each_other() -> None:
+def test_groups_are_independent() -> None:
     slots = Slots()
 
     assert [slots.take(group, 0, 100)[0] for group in ("a", "b")] == [0, 0]

@@ -45,7 +45,7 @@ def test_it_renders(template: str, text: str) -> None:
     assert made(template, {"requestId": "r"}) == text
 
 
-def test_what_is_set_in_the_context_is_seen_outside() -> None:
+def test_values_set_in_the_context_are_visible_to_the_caller() -> None:
     context: dict[str, Any] = {"requestId": "r"}
     made(
         "#set($context.responseOverride.status = 413)#if(false)#set($context.responseOverride.status = 1)#end", context
@@ -57,7 +57,7 @@ def test_what_is_set_in_the_context_is_seen_outside() -> None:
     "template",
     ["#if(true)open", "#end", "#if true", "$input.other", "$util.base64Encode('x')", "#set($x 1)", "${input.body"],
 )
-def test_what_it_does_not_know_it_says(template: str) -> None:
+def test_unsupported_templates_are_errors(template: str) -> None:
     with pytest.raises(MappingError):
         made(template)
 

@@ -28,7 +28,7 @@ def test_equal_values_are_counted_and_taken_once() -> None:
     assert taken(metrics) == []
 
 
-def test_many_values_are_split_as_put_metric_data_wants_it() -> None:
+def test_many_values_are_split_at_the_limit_of_put_metric_data() -> None:
     metrics = Metrics()
     for value in range(MAX_VALUES * 2 + 1):
         metrics.record(HERE, "N", "M", value, "Count", {})
@@ -36,7 +36,7 @@ def test_many_values_are_split_as_put_metric_data_wants_it() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 0.001, 1.23456, 999.9, 123456])
-def test_a_measurement_is_kept_within_a_per_cent_and_a_count_exactly(value: float) -> None:
+def test_a_measurement_is_rounded_within_a_per_cent_and_a_count_is_exact(value: float) -> None:
     metrics = Metrics()
     metrics.record(HERE, "N", "M", value, "Milliseconds", {})
     metrics.record(HERE, "N", "C", value, "Count", {})
@@ -45,7 +45,7 @@ def test_a_measurement_is_kept_within_a_per_cent_and_a_count_exactly(value: floa
     assert counted == [value]
 
 
-def test_like_measurements_are_counted_together() -> None:
+def test_similar_measurements_are_counted_together() -> None:
     metrics = Metrics()
     for n in range(1000):
         metrics.record(HERE, "N", "M", 10 + n / 100, "Milliseconds", {})
@@ -92,7 +92,7 @@ def test_embedded_metrics_are_recorded_by_every_set_of_dimensions() -> None:
         embedded(Processed=True, Time="x"),
     ],
 )
-def test_other_lines_hold_none(line: str) -> None:
+def test_other_lines_have_no_metrics(line: str) -> None:
     metrics = Metrics()
     record_embedded(metrics, HERE, line)
     assert taken(metrics) == []
@@ -134,7 +134,7 @@ def test_a_queue_is_measured() -> None:
     }
 
 
-def test_old_points_are_merged_and_very_old_ones_go() -> None:
+def test_old_points_are_merged_and_very_old_ones_dropped() -> None:
     now = 200_000.0
     old = [{"Timestamp": now - 2000 + n / 10, "Value": 1.0, "Unit": "Count"} for n in range(100)]
     new = [{"Timestamp": now - n, "Value": 1.0, "Unit": "Count"} for n in range(10)]
@@ -145,7 +145,7 @@ def test_old_points_are_merged_and_very_old_ones_go() -> None:
     assert compact(kept, now) == kept
 
 
-def test_an_hour_later_only_their_sums_are_left() -> None:
+def test_after_an_hour_only_sums_remain() -> None:
     now = 200_000.0
     points = [{"Timestamp": now - 7200 + n / 10, "Value": float(n), "Unit": "Count"} for n in range(100)]
     kept = compact(compact(points, now - 6000), now)

@@ -95,7 +95,9 @@ def test_a_dangling_link_is_refused_too(place: Folder, tmp_path: Path, part: str
 
 
 @pytest.mark.parametrize("part", [".rtp", "local", "data", "live", "tmp", "home"])
-def test_nothing_is_deleted_through_a_link_that_came_after_the_check(place: Folder, theirs: Path, part: str) -> None:
+def test_nothing_is_deleted_through_a_link_that_was_made_after_the_check(
+    place: Folder, theirs: Path, part: str
+) -> None:
     before = files(theirs)
     instead(PARTS[part](place), theirs)
     for folder in (place.data, place.live, place.tmp, place.home):
@@ -103,7 +105,7 @@ def test_nothing_is_deleted_through_a_link_that_came_after_the_check(place: Fold
     assert files(theirs) == before
 
 
-def test_a_link_inside_a_folder_goes_and_its_target_stays(place: Folder, theirs: Path) -> None:
+def test_a_link_inside_a_folder_is_removed_and_its_target_stays(place: Folder, theirs: Path) -> None:
     before = files(theirs)
     (place.tmp / "link").symlink_to(theirs)
     (place.tmp / "below").mkdir()
@@ -115,7 +117,7 @@ def test_a_link_inside_a_folder_goes_and_its_target_stays(place: Folder, theirs:
 
 @AS_ROOT
 @pytest.mark.parametrize("part", [".rtp", "local", "data", "tmp", "home", "log", "lock"])
-def test_what_belongs_to_another_user_is_refused_with_the_fix(place: Folder, part: str) -> None:
+def test_files_of_another_user_are_refused_with_the_fix(place: Folder, part: str) -> None:
     path = PARTS[part](place)
     path.touch() if part == "log" else None
     os.chown(path, OTHER, OTHER)
@@ -147,7 +149,7 @@ def test_a_folder_without_the_mark_is_refused_and_stays(place: Folder) -> None:
             aside.rename(folder)
 
 
-def test_what_could_not_be_removed_keeps_the_mark(place: Folder) -> None:
+def test_a_folder_that_could_not_be_removed_keeps_the_mark(place: Folder) -> None:
     # Given a function that writes on while its folder is removed
     ended = threading.Event()
 
@@ -174,7 +176,7 @@ def test_what_could_not_be_removed_keeps_the_mark(place: Folder) -> None:
         writer.join()
 
 
-def test_an_empty_folder_without_the_mark_is_taken(place: Folder) -> None:
+def test_an_empty_folder_without_the_mark_is_accepted(place: Folder) -> None:
     place.remove(place.tmp)
     place.tmp.mkdir()
     place.check()

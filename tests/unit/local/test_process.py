@@ -19,7 +19,7 @@ ctypes.CDLL(None).pthread_exit(None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_a_process_whose_first_thread_alone_has_ended_is_not_gone() -> None:
+def test_a_process_whose_first_thread_has_ended_still_runs() -> None:
     with subprocess.Popen([sys.executable, "-c", LEADER_ENDS], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         child.stdout.readline()

@@ -16,7 +16,7 @@ from rtp.local.regexes import Timed, TooSlowError, compile_timed
 SLOW = ("^(a|aa)+$", "a" * 80 + "!")
 
 
-def test_a_match_that_takes_too_long_is_given_up() -> None:
+def test_a_match_that_takes_too_long_is_interrupted() -> None:
     pattern, text = SLOW
     timed = compile_timed(pattern)
     with pytest.raises(TooSlowError, match="takes too long"):
@@ -27,7 +27,7 @@ def test_a_match_that_takes_too_long_is_given_up() -> None:
         list(timed.finditer(text))
 
 
-def test_others_go_on_meanwhile() -> None:
+def test_other_threads_run_during_a_match() -> None:
     # Given a match in a thread, which holds up every other one where it is the standard library's
     def match() -> None:
         with pytest.raises(TooSlowError):
@@ -46,7 +46,7 @@ def test_others_go_on_meanwhile() -> None:
     assert seen > 10
 
 
-def test_it_stands_in_the_place_of_re() -> None:
+def test_it_replaces_the_module_re() -> None:
     timed = Timed()
     calls: list[tuple[Any, ...]] = [
         ("search", "b+", "abbb"),

@@ -78,7 +78,7 @@ def test_a_file_that_is_written_in_place_is_no_link(place: Folder) -> None:
     assert (place.data / "state" / "key.pem").read_text() == "first"
 
 
-def test_without_a_complete_save_the_one_before_stands(place: Folder) -> None:
+def test_without_a_complete_save_the_previous_one_stays(place: Folder) -> None:
     # Given an engine that died at work
     saved(place, "first")
     saves.start(place)
@@ -141,7 +141,7 @@ while code:
 """
 
 
-def test_a_kill_at_any_step_of_a_save_leaves_a_whole_one(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_of_a_save_leaves_a_complete_save(tmp_path: Path) -> None:
     # When a process is killed before each change that a save makes, until it comes to its end
     argv = [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path)]
     rows = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -153,7 +153,7 @@ def test_a_kill_at_any_step_of_a_save_leaves_a_whole_one(tmp_path: Path) -> None
     assert first > 5 and len(rows) > first + 3
 
 
-def test_a_copy_made_during_a_save_is_not_taken_for_a_whole_one(place: Folder) -> None:
+def test_a_copy_made_during_a_save_is_not_a_complete_save(place: Folder) -> None:
     # Given a copy with a mark of completeness, whose other files were copied before they were written
     saved(place, "first")
     saves.start(place)

@@ -27,7 +27,7 @@ def place(tmp_path: Path) -> Folder:
     return made
 
 
-def test_nothing_of_the_user_is_passed_on() -> None:
+def test_the_engine_gets_no_private_variables() -> None:
     # Given
     user = {
         "PATH": "/bin",
@@ -89,7 +89,7 @@ def test_a_live_process_that_does_not_serve_is_no_engine(place: Folder) -> None:
     assert place.occupant().state == "killed"
 
 
-def test_hard_links_are_parted_from_the_original(place: Folder, tmp_path: Path) -> None:
+def test_hard_links_are_replaced_by_files(place: Folder, tmp_path: Path) -> None:
     # Given a copy made of hard links, while the original is served
     serving = place.serve()
     place.log_file.write_text("logged\n")
@@ -111,7 +111,7 @@ def test_hard_links_are_parted_from_the_original(place: Folder, tmp_path: Path) 
     own.close()
 
 
-def test_the_lock_is_waited_for_but_not_for_ever(place: Folder) -> None:
+def test_waiting_for_the_lock_has_a_limit(place: Folder) -> None:
     held, free = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -136,7 +136,7 @@ def test_a_process_is_known_by_its_start_too() -> None:
     assert start is not None
     assert process.alive(child.pid, start)
     assert not process.alive(child.pid, "another time")
-    # What is not it is left alone
+    # Another process gets no signal
     process.kill_group(child.pid, "another time")
     time.sleep(0.1)
     assert child.poll() is None

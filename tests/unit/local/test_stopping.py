@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def start(place: Folder) -> Iterator[Start]:
-    """Starts a process that stands in the place of the engine's, and does this with SIGTERM."""
+    """Starts a process in place of the engine's, which reacts like this to SIGTERM."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(what: str) -> Record:
@@ -67,7 +67,7 @@ def start(place: Folder) -> Iterator[Start]:
 @pytest.mark.parametrize(
     ("what", "said"), [(IGNORES, "did not react and was killed"), (SAVING, "did not finish saving and was killed")]
 )
-def test_one_that_does_not_end_is_killed_and_its_last_save_stays(
+def test_an_engine_that_does_not_end_is_killed_and_its_last_save_stays(
     place: Folder, start: Start, what: str, said: str
 ) -> None:
     record = start(what)
@@ -79,14 +79,14 @@ def test_one_that_does_not_end_is_killed_and_its_last_save_stays(
     assert not place.live.exists() and not place.stopping_file.exists()
 
 
-def test_one_that_has_saved_all_and_does_not_end_loses_nothing(place: Folder, start: Start) -> None:
+def test_an_engine_that_has_saved_and_does_not_end_loses_nothing(place: Folder, start: Start) -> None:
     record = start(SAVED)
     assert stopping.end(place, record, SHORT).loss == ""
     assert not process.alive(record.pid, record.started)
     assert place.occupant().state == "stopped"
 
 
-def test_one_that_dies_without_saving_is_told(place: Folder, start: Start) -> None:
+def test_an_engine_that_ends_without_saving_is_an_error(place: Folder, start: Start) -> None:
     record = start(DIES)
     with pytest.raises(RtpError, match=r"could not save its data: .* since its last save"):
         stopping.end(place, record, SHORT)
@@ -94,7 +94,7 @@ def test_one_that_dies_without_saving_is_told(place: Folder, start: Start) -> No
     assert place.occupant().state == "stopped"
 
 
-def test_what_an_earlier_stop_left_is_not_taken_for_this_one_s(place: Folder, start: Start) -> None:
+def test_the_phase_of_an_earlier_stop_is_ignored(place: Folder, start: Start) -> None:
     place.stopping_file.write_text("saving")
     stopped = stopping.end(place, start(IGNORES), Patience(signalled=1, saving=3600))
     assert "did not react" in stopped.loss

@@ -1,4 +1,4 @@
-"""What holds the event loop is broken off, and the loop goes on."""
+"""A callback that blocks the event loop is interrupted, and the loop continues."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def main():
     asyncio.get_running_loop().call_soon(catastrophic)  # a callback that is no request
     await asyncio.sleep(0.1)
     await asyncio.sleep(2.5)  # idle time is nobody's
-    seen.append("goes on")
+    seen.append("continues")
 
 with Watch(limit_s=0.5, wait_limit_s=3):
     asyncio.run(main())
@@ -65,9 +65,9 @@ def run(*holds: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_catastrophic_expression_a_loop_and_a_deadlock_are_broken_off() -> None:
-    assert run("catastrophic", "loops", "waits") == ["StuckError"] * 3 + ["reported", "goes on"]
+def test_a_catastrophic_expression_a_loop_and_a_deadlock_are_interrupted() -> None:
+    assert run("catastrophic", "loops", "waits") == ["StuckError"] * 3 + ["reported", "continues"]
 
 
-def test_what_swallows_the_first_is_broken_off_by_the_second() -> None:
-    assert run("swallows") == ["AbandonedError", "reported", "goes on"]
+def test_a_callback_that_swallows_the_first_interrupt_gets_a_second() -> None:
+    assert run("swallows") == ["AbandonedError", "reported", "continues"]

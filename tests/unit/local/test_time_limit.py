@@ -50,7 +50,7 @@ async def waits_forever(_scope: Scope, _receive: Receive, _send: Send) -> None:
     await asyncio.Event().wait()
 
 
-def test_a_request_that_waits_for_ever_is_answered_and_ended() -> None:
+def test_a_request_that_waits_for_ever_is_answered_and_cancelled() -> None:
     ended: list[str] = []
 
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -73,8 +73,8 @@ def test_the_error_has_the_shape_of_the_protocol() -> None:
         assert json.loads(serve(waits_forever, request)[1]["body"])["__type"] == "ServiceUnavailable"
 
 
-def test_the_answer_does_not_wait_for_what_cannot_be_cancelled() -> None:
-    # Given what waits for a thread, and goes on waiting when it is cancelled
+def test_the_response_does_not_wait_for_a_thread() -> None:
+    # Given a request that waits for a thread, and still waits when it is cancelled
     sent_before_the_end: list[int] = []
     sent: list[Any] = []
     release = threading.Event()
@@ -126,11 +126,11 @@ def test_invocations_have_their_own_limit() -> None:
         (scope("/bucket/invocations"), False),
     ],
 )
-def test_what_waits_for_a_function_is_known(request_: Scope, expected: bool) -> None:
+def test_requests_that_wait_for_a_function_are_recognised(request_: Scope, expected: bool) -> None:
     assert invokes(request_) is expected
 
 
-def test_an_answer_that_has_begun_may_take_its_time() -> None:
+def test_a_response_that_has_begun_has_no_limit() -> None:
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(4 * SHORT)
@@ -139,7 +139,7 @@ def test_an_answer_that_has_begun_may_take_its_time() -> None:
     assert [m.get("body") for m in serve(app, scope())] == [None, b"late"]
 
 
-def test_what_is_still_being_sent_counts_anew() -> None:
+def test_each_part_of_a_request_restarts_the_limit() -> None:
     async def app(_scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(8):
             await asyncio.sleep(SHORT / 2)
@@ -150,7 +150,7 @@ def test_what_is_still_being_sent_counts_anew() -> None:
 
 
 @pytest.mark.parametrize("error", [TooSlowError("slow"), AbandonedError("held")])
-def test_what_was_broken_off_is_answered(error: BaseException) -> None:
+def test_an_interrupted_request_is_answered(error: BaseException) -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise error
 

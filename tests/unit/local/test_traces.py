@@ -42,7 +42,7 @@ def test_a_header_is_read(text: str | None, expected: header.TraceHeader | None)
     assert header.parse(text) == expected
 
 
-def test_a_header_goes_round() -> None:
+def test_a_header_is_written_as_it_was_read() -> None:
     child = header.new().child(header.new_id())
     assert header.parse(str(child)) == child
 
@@ -77,7 +77,7 @@ def test_subsegments_find_their_parents_in_any_order(order: tuple[int, ...]) -> 
     assert summary(trace)["Annotations"]["event_id"][0]["AnnotationValue"] == {"StringValue": "7"}
 
 
-def test_a_subsegment_without_a_parent_stands_alone() -> None:
+def test_a_subsegment_without_a_parent_is_a_root() -> None:
     store = TraceStore()
     store.put(json.dumps(PARTS[3]))
     trace = store.get(ROOT)
@@ -85,7 +85,7 @@ def test_a_subsegment_without_a_parent_stands_alone() -> None:
     assert [s["name"] for s in trace.segments] == ["inner"]
 
 
-def test_a_circle_is_no_tree_and_does_no_harm() -> None:
+def test_a_circle_of_parents_is_no_tree_and_no_error() -> None:
     store = TraceStore()
     store.put(json.dumps(document("a" * 16, "one", "b" * 16, type="subsegment")))
     store.put(json.dumps(document("b" * 16, "two", "a" * 16, type="subsegment")))
@@ -113,7 +113,7 @@ def test_what_is_not_a_segment_is_refused(text: str) -> None:
         TraceStore().put(text)
 
 
-def test_the_oldest_traces_make_room() -> None:
+def test_the_oldest_traces_are_dropped() -> None:
     store = TraceStore(max_traces=10)
     for n in range(25):
         store.add({**document("a" * 16, "x", start_time=float(n)), "trace_id": f"1-00000000-{n:024x}"})
@@ -122,14 +122,14 @@ def test_the_oldest_traces_make_room() -> None:
     assert store.get(f"1-00000000-{0:024x}") is None
 
 
-def test_too_many_bytes_make_room_too() -> None:
+def test_too_many_bytes_drop_the_oldest_traces_too() -> None:
     store = TraceStore(max_bytes=3000)
     for n in range(25):
         store.add({**document("a" * 16, "x" * 500), "trace_id": f"1-00000000-{n:024x}"})
     assert len(store.between(0, 100)) < 6
 
 
-def test_saved_traces_come_back(tmp_path: Path) -> None:
+def test_saved_traces_are_loaded(tmp_path: Path) -> None:
     store, other = TraceStore(), TraceStore()
     for part in PARTS:
         store.add(part)
