@@ -157,8 +157,8 @@ class Lab:
 ACCESS_LOG = '{"id": "$context.requestId", "status": "$context.status", "path": "$context.resourcePath"}'
 
 
-def eventually(look: Callable[[], _T], timeout: float = 10) -> _T:
-    """The first thing that is not empty."""
+def eventually(look: Callable[[], _T], timeout: float = 30) -> _T:
+    """Call `look` until it returns something true, for at most `timeout` seconds; its last result."""
     deadline = time.monotonic() + timeout
     while True:
         found = look()
