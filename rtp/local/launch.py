@@ -26,7 +26,7 @@ PATCH_FAILURE = "patch "  # the server's answer where patches do not apply; thei
 
 
 def check_installed() -> None:
-    """Raises ConfigError where a package of the extra `local` is missing."""
+    """Raises ConfigError if a package of the extra `local` is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn", "regex")):
         raise ConfigError(
             "The local engine is not installed.", hint="Run `pip install 'rtp[local]'`.", code="engine-missing"
@@ -34,7 +34,7 @@ def check_installed() -> None:
 
 
 def launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:
-    """Start the server and wait until it is ready. Raises RtpError where it is not."""
+    """Start the server and wait until it is ready. Raises RtpError if it does not start."""
     read, write = os.pipe()
     folder = place.open()
     argv = [sys.executable, "-m", "rtp.local.server", str(folder), str(port or 0), str(write)]

@@ -123,7 +123,7 @@ class _Renderer:
         self._cursor.expect("=")
         value = self._either()
         self._cursor.expect(")")
-        self._cursor.literal("\n")  # which belongs to the directive
+        self._cursor.literal("\n")  # in Velocity the line feed belongs to the directive
         if live and value is not None:
             place = self._variables
             for name in path[:-1]:

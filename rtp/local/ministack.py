@@ -28,7 +28,7 @@ _TRACES = "traces.jsonl.gz"
 
 
 class MiniStack:
-    """The engine's inside. Its lifespan is driven here: a server skips the end of it while a client stays connected.
+    """MiniStack, with its ASGI lifespan: a server would skip the shutdown while a client stays connected.
 
     Raises PatchError where a patch does not apply.
     """

@@ -92,7 +92,7 @@ def compile_filter(expression: str | None) -> Callable[[Trace], bool]:
 class _Parser:
     def __init__(self, text: str) -> None:
         self._cursor = Cursor(text, _TOKEN, FilterError)
-        self._cursor.rest()  # raises for a token that is none before anything is parsed
+        self._cursor.rest()  # unreadable text is an error before anything is parsed
 
     def parse(self) -> Test:
         test = self._any()
