@@ -1,0 +1,19 @@
+"""CONTRIBUTING.md names files that exist, or that a recipe creates."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_every_path_on_the_page_exists_unless_it_is_new() -> None:
+    paths = re.findall(r"`((?:rtp|tests|docs|bench)/[\w./-]*)`( \(new\))?", PAGE)
+    assert [path for path, new in paths if (ROOT / path).exists() == bool(new)] == []
+
+
+def test_every_name_in_the_table_of_places_is_in_its_file() -> None:
+    for name, path in re.findall(r"`(\w+)` in (?:`)(rtp/[\w./-]+\.py)`", PAGE):
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text(encoding="utf-8")), (name, path)
