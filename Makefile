@@ -16,9 +16,9 @@ demo: $(READY)
 test: lint types docs-check
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not reliability"
 
-# The inner loop: everything that needs neither the engine nor a synthesis.
+# The inner loop, half a minute on two free cores: what needs neither engine nor synthesis and is not marked slow.
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 tests/test_architecture.py tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/test_architecture.py tests/unit
 
 lint: $(READY)
 	$(BIN)/ruff check .

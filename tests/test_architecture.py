@@ -318,6 +318,7 @@ for name in names:
     return {name: set(what) for name, what in rows}
 
 
+@pytest.mark.slow
 def test_importing_a_module_loads_nothing_heavy(loaded: dict[str, set[str]]) -> None:
     # simplejson is a few milliseconds and what every answer is written with; the runtime does without.
     wrong = {

@@ -48,6 +48,7 @@ def test_the_switch_turns_all_of_them_off(monkeypatch: pytest.MonkeyPatch) -> No
         fastpath.enabled("other")
 
 
+@pytest.mark.slow
 def test_chosen_tests_pass_on_the_slow_paths() -> None:
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHOSEN]
     environ = os.environ | {fastpath.SWITCH: "1"}

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,6 +26,7 @@ def test_worker(number):
 """
 
 
+@pytest.mark.slow
 def test_a_group_stays_in_one_worker(tmp_path: Path) -> None:
     (tmp_path / "test_group.py").write_text(_MODULE)
     command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir"]

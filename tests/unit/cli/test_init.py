@@ -48,6 +48,7 @@ def test_the_project_is_named_after_its_folder(folder: str, project: str) -> Non
     assert project_name(folder) == project
 
 
+@pytest.mark.slow
 def test_the_scaffolded_test_passes_unchanged(tmp_path: Path) -> None:
     write(tmp_path)
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]

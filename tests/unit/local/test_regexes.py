@@ -16,6 +16,7 @@ from rtp.local.regexes import Timed, TooSlowError, compile_timed
 SLOW = ("^(a|aa)+$", "a" * 80 + "!")
 
 
+@pytest.mark.slow
 def test_a_match_that_takes_too_long_is_interrupted() -> None:
     pattern, text = SLOW
     timed = compile_timed(pattern)

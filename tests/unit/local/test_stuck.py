@@ -7,6 +7,10 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import asyncio, json, re, sys, threading, time
 from rtp.local.stuck import AbandonedError, StuckError, Watch
