@@ -98,7 +98,7 @@ def main() -> int:
     with deployed() as (root, aws, daemon):
         from rtp.aws import stacks
 
-        outputs = stacks.outputs(aws, STACK)
+        outputs = stacks.deployed(aws, STACK, stacks.describe(aws, STACK)).outputs
         env = environment(aws, outputs, root, daemon)
         cold = cold_starts(env)
         batches = per_batch(env, root)

@@ -74,7 +74,6 @@ ONLY_IN: dict[str, set[str]] = {
     "botocore": {"aws", "runtime"},
     "aws_cdk": {"infra"},
     "constructs": {"infra"},
-    "cdk_nag": {"infra"},
     "ministack": {"local"},
     "hypercorn": {"local"},
     "regex": {"local"},
@@ -309,7 +308,7 @@ for name in names:
     os.waitpid(child, 0)
 """
     # Constructs subclass aws_cdk's; a module that imported one of them would be caught loading it.
-    constructs = {i.module for i in imports() if i.target.split(".")[0] in ("aws_cdk", "constructs", "cdk_nag")}
+    constructs = {i.module for i in imports() if i.target.split(".")[0] in ("aws_cdk", "constructs")}
     names = [m for m in modules() if m != "rtp.__main__" and m not in constructs]
     argv = [sys.executable, "-c", script, json.dumps(names), json.dumps(sorted(HEAVY))]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)

@@ -22,16 +22,12 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 class Change:
     """What happens to one resource.
 
-    action: Add, Modify, Remove, Import or Dynamic. replacement: True, False or Conditional.
+    replacement: True, False or Conditional; empty where CloudFormation says nothing of it.
     """
 
-    action: str
     logical_id: str
-    physical_id: str
     resource_type: str
     replacement: str = ""
-    policy_action: str = ""
-    properties: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +143,8 @@ def _template(aws: Aws, body: str) -> dict[str, str]:
 
 
 def _change(c: dict[str, Any]) -> Change:
-    properties = {
-        d["Target"].get("Name") or d["Target"].get("Attribute", "") for d in c.get("Details", ()) if "Target" in d
-    }
     return Change(
-        action=c.get("Action", ""),
         logical_id=c.get("LogicalResourceId", ""),
-        physical_id=c.get("PhysicalResourceId", ""),
         resource_type=c.get("ResourceType", ""),
         replacement=c.get("Replacement", ""),
-        policy_action=c.get("PolicyAction", ""),
-        properties=tuple(sorted(properties)),
     )

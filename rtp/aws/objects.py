@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws.failures import translated
@@ -14,15 +13,6 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _ABSENT = ("NoSuchKey", "404", "NotFound")
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An object in a listing. modified: epoch ms."""
-
-    key: str
-    size: int
-    modified: int
 
 
 def get(aws: Aws, bucket: str, key: str) -> bytes:
@@ -38,8 +28,8 @@ def get(aws: Aws, bucket: str, key: str) -> bytes:
         return content
 
 
-def listed(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[Listed]:
-    """The objects under a prefix, in key order, from just after a key on."""
+def keys(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[str]:
+    """List the keys of the objects under a prefix, in order, from just after a key on."""
     more = {"StartAfter": after} if after else {}
-    for found in aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **more):
-        yield Listed(found["Key"], int(found["Size"]), round(found["LastModified"].timestamp() * 1000))
+    for item in aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **more):
+        yield item["Key"]

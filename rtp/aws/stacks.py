@@ -40,7 +40,6 @@ class Stack:
 class Event:
     """One stack event. Times are aware datetimes."""
 
-    id: str
     stack_id: str
     time: datetime
     logical_id: str
@@ -70,11 +69,6 @@ def describe(aws: Aws, stack: str) -> Stack | None:
         raise
     described = _stack(found[0]) if found else None
     return None if described is None or described.state.gone else described
-
-
-def outputs(aws: Aws, name: str) -> dict[str, str]:
-    """The stack's outputs by key. Raises NotFoundError when it is not deployed."""
-    return deployed(aws, name, describe(aws, name)).outputs
 
 
 def deployed(aws: Aws, name: str, stack: Stack | None) -> Stack:
@@ -146,7 +140,6 @@ def refusals(aws: Aws, stack: str) -> list[Event]:
     ]
     return [
         Event(
-            id=e["EventId"],
             stack_id=e.get("StackId", ""),
             time=e["Timestamp"],
             logical_id=e.get("LogicalResourceId", ""),
@@ -220,7 +213,6 @@ def _stack(d: dict[str, Any]) -> Stack:
 
 def _event(e: dict[str, Any]) -> Event:
     return Event(
-        id=e["EventId"],
         stack_id=e.get("StackId", ""),
         time=e["Timestamp"],
         logical_id=e["LogicalResourceId"],

@@ -28,7 +28,6 @@ class Plan:
     reserved_concurrency: int | None
     settings: Settings
     out: str
-    nag: bool = False
 
     @property
     def names(self) -> Names:

@@ -46,8 +46,8 @@ class Processing(Construct):
         self.worker = self._function("Worker", self._worker())
         self.functions = (self.processor, self.worker)
         self.aliases = {f: self._alias(f) for f in self.functions} if plan.published else {}
-        self.asynchronous_failures = self._asynchronous_failures()
-        self.event_source = self._event_source()
+        self._asynchronous_failures()
+        self._event_source()
 
     def called(self, made: lambda_.Function) -> lambda_.IFunction:
         """What callers of a function call: its alias, or the function itself."""

@@ -128,7 +128,7 @@ class Template:
 def synthesise(plan: Plan) -> Template:
     """Run the CDK app as rtp does, with cdk-nag and the CDK's own check of templates."""
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "rtp.infra.app"],
+        [sys.executable, "-P", "-m", "tests.infra.checked_app"],
         input=plan.dumps(),
         capture_output=True,
         text=True,
@@ -167,7 +167,6 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
             "reserved_concurrency": None,
             "settings": Settings(),
             "out": str(folder / name),
-            "nag": True,
         }
         return Plan(**{**given, **changes})
 

@@ -57,10 +57,10 @@ SKIPPED = {
 }
 
 _UNACKNOWLEDGED = """
-from rtp.infra import acknowledgements
+from rtp.infra import acknowledgements, app
 acknowledgements.nag = lambda plan: iter(())
-from rtp.infra.app import main
-main()
+from tests.infra.checked_app import build
+app.main(build)
 """
 
 

@@ -108,7 +108,8 @@ class Project:
         """The deployed stack's outputs."""
         from rtp.aws import stacks
 
-        return stacks.outputs(self.aws, "realtime-processor-local")
+        stack = "realtime-processor-local"
+        return stacks.deployed(self.aws, stack, stacks.describe(self.aws, stack)).outputs
 
 
 @pytest.fixture(scope="session")

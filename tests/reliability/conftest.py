@@ -179,7 +179,7 @@ class Rig:
 
     def raw_keys(self) -> set[str]:
         """Return the keys of all raw objects."""
-        return {listed.key for listed in objects.listed(self.aws, self.outputs[Output.BUCKET], "raw/")}
+        return set(objects.keys(self.aws, self.outputs[Output.BUCKET], "raw/"))
 
     def faults(self, **switches: str) -> None:
         """Set exactly these fault switches (FAULT_…) for the worker, from its next start."""

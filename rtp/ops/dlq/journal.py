@@ -37,7 +37,6 @@ class Entry:
 
     message_id: str
     identity: Identity
-    type: str
     outgoing: Outgoing
     sent_id: str = ""
     deleted: bool = False
@@ -150,7 +149,7 @@ def _read(path: Path) -> Journal:
             attributes = {name: _from_text(value) for name, value in line["attributes"].items()}
             outgoing = Outgoing(line["body"], attributes, line["trace_header"])
             identity = Identity(line["id"], int(line["timestamp"]))
-            journal.entries[message_id] = Entry(message_id, identity, line["type"], outgoing)
+            journal.entries[message_id] = Entry(message_id, identity, outgoing)
         elif message_id in journal.entries:
             entry = journal.entries[message_id]
             entry.sent_id = line.get("sent_id", entry.sent_id)

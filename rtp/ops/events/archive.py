@@ -34,7 +34,6 @@ class RawEvent:
     id: str
     timestamp: int
     type: str
-    source: str
     received_at: int
     body: str
     key: str
@@ -63,7 +62,7 @@ def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]
     """The deliveries that were archived between two times (epoch ms), by object in time order."""
     first, last = _hour(since), _hour(until)
     # A key begins with its hour, so what lies before the first one is skipped by the listing itself.
-    keys: Iterator[str] = (o.key for o in objects.listed(aws, bucket, wire.RAW_PREFIX, after=first))
+    keys: Iterator[str] = objects.keys(aws, bucket, wire.RAW_PREFIX, after=first)
     keys = takewhile(lambda key: key[: len(last)] <= last, keys)
     for events in pool.map(lambda key: read(aws, bucket, key), keys, threads=_AHEAD, ahead=_AHEAD):
         yield from _within(events, since, until)
@@ -94,11 +93,11 @@ def _event(line: bytes, key: str) -> RawEvent | None:
     try:
         value = json.loads(line)
         identity = Identity(str(value["id"]), int(value["timestamp"]))
-        body, source, received_at = str(value["body"]), str(value.get("source", "")), int(value["received_at"])
+        body, received_at = str(value["body"]), int(value["received_at"])
     except (ValueError, KeyError, TypeError):
         return None
     try:
         kind = parse(body, identity).type
     except InvalidEventError as error:
         kind = error.type
-    return RawEvent(identity.id, identity.timestamp, kind, source, received_at, body, key)
+    return RawEvent(identity.id, identity.timestamp, kind, received_at, body, key)

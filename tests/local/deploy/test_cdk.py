@@ -61,7 +61,7 @@ def _shape(aws: Aws) -> tuple[set[str], set[str]]:
 
     return (
         {f"{r.logical_id} {r.resource_type}" for r in stacks.resources(aws, bootstrap.STACK)},
-        set(stacks.outputs(aws, bootstrap.STACK)),
+        set(stacks.deployed(aws, bootstrap.STACK, stacks.describe(aws, bootstrap.STACK)).outputs),
     )
 
 

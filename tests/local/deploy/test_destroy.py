@@ -32,7 +32,7 @@ def of(lines: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def test_destroy_says_before_and_proves_after(project: Project) -> None:
     # Given a pipeline with records, objects in versions, and messages that nobody will process
     project.rtp("deploy")
-    aws, outputs = project.aws, stacks.outputs(project.aws, STACK)
+    aws, outputs = project.aws, project.outputs
     project.rtp("send", "--type", "x", "--data", "{}", "--wait")
     for _ in range(3):
         aws.call("s3", "put_object", Bucket=outputs[Output.BUCKET], Key="raw/k", Body=b"x")
@@ -84,7 +84,7 @@ def test_what_is_left_that_should_be_gone_is_an_error(project: Project) -> None:
 def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
     # Given a record, and a template that is, as those for AWS, too large for a request
     project.rtp("deploy")
-    aws, outputs = project.aws, stacks.outputs(project.aws, STACK)
+    aws, outputs = project.aws, project.outputs
     project.rtp("send", "--type", "x", "--data", "{}", "--wait")
     large = {**stacks.template(aws, STACK), "Metadata": {"Large": "x" * 51_200}}
     changesets.update_now(aws, STACK, json.dumps(large))
@@ -170,7 +170,7 @@ def _everything(aws: Aws) -> set[str]:
 def test_many_objects_are_emptied_in_parallel(project: Project) -> None:
     # Given more objects than one call deletes
     project.rtp("deploy")
-    aws, bucket = project.aws, stacks.outputs(project.aws, STACK)[Output.BUCKET]
+    aws, bucket = project.aws, project.outputs[Output.BUCKET]
     client = aws.client("s3")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: client.put_object(Bucket=bucket, Key=f"raw/{number}", Body=b""), range(1100)))

@@ -271,7 +271,7 @@ def test_who_must_be_asked(tmp_path: Path) -> None:
     assert "more than before" in asked(dev, template(), template(R=role))
     assert "Storage/Table would be deleted" in asked(dev, template(T=TABLE), template())
     # What only CloudFormation knows: that the table is replaced
-    replaced = Change("Modify", "T", "t", "AWS::DynamoDB::Table", "True")
+    replaced = Change("T", "AWS::DynamoDB::Table", "True")
     renamed = {**TABLE, "Properties": {"TableName": "u"}}
     assert "Storage/Table would be replaced" in asked(dev, template(T=TABLE), template(T=renamed), replaced)
     # One that is replaced without a difference in the template, as a consequence of another
@@ -280,7 +280,7 @@ def test_who_must_be_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("replacement", ["Conditional", "False", ""])
 def test_what_may_be_replaced_is_marked_and_not_asked_about(tmp_path: Path, replacement: str) -> None:
-    change = Change("Modify", "T", "t", "AWS::DynamoDB::Table", replacement)
+    change = Change("T", "AWS::DynamoDB::Table", replacement)
     renamed = {**TABLE, "Properties": {"TableName": "u"}}
     plan = approval.plan(STACK, template(T=TABLE), template(T=renamed), PATHS, change_set(change), create=False)
     assert [(c.action, c.maybe) for c in plan.changes] == [("modify", replacement == "Conditional")]
