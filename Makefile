@@ -16,7 +16,7 @@ demo: $(READY)
 test: lint types docs-check
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not reliability"
 
-# The inner loop, half a minute on two free cores: what needs neither engine nor synthesis and is not marked slow.
+# The inner loop, 40 seconds on two free cores: what needs neither engine nor synthesis and is not marked slow.
 unit: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not slow" tests/test_architecture.py tests/unit
 
