@@ -121,7 +121,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=1,
             le=900000,
-            description="the alarm fires when the average duration is at least this twice in a row, in ms",
+            description="the alarm fires when the slowest 5 % of runs take at least this for three minutes, in ms",
         ),
     ] = 20_000
     alarm_throttles: Annotated[

@@ -16,13 +16,13 @@ FIVE_MINUTES = Duration.minutes(5)
 ONE_MINUTE = Duration.minutes(1)
 
 
-def of_functions(plan: Plan, metric: str, statistic: str) -> cloudwatch.IMetric:
+def of_functions(plan: Plan, metric: str, statistic: str, period: Duration = FIVE_MINUTES) -> cloudwatch.IMetric:
     """Both functions as one series: their sum, or for anything but Sum the worse of the two.
 
     The local engine has no metric math: there it is the processor alone, and what the worker does wrong is seen by
     `worker-failures`, `queue-age` and `dlq-messages`.
     """
-    processor = of_function(plan.names.processor, metric, statistic)
+    processor = of_function(plan.names.processor, metric, statistic, period)
     if plan.local:
         return processor
     both = (
@@ -31,22 +31,33 @@ def of_functions(plan: Plan, metric: str, statistic: str) -> cloudwatch.IMetric:
     return cloudwatch.MathExpression(
         expression=both,
         label=f"{metric} of both functions",
-        period=FIVE_MINUTES,
+        period=period,
         using_metrics={
             "processor": processor,
-            "worker": of_function(plan.names.worker, metric, statistic),
+            "worker": of_function(plan.names.worker, metric, statistic, period),
         },
     )
 
 
-def of_function(name: str, metric: str, statistic: str) -> cloudwatch.Metric:
+def of_function(name: str, metric: str, statistic: str, period: Duration = FIVE_MINUTES) -> cloudwatch.Metric:
     """Of one function."""
     return cloudwatch.Metric(
         namespace="AWS/Lambda",
         metric_name=metric,
         dimensions_map={"FunctionName": name},
         statistic=statistic,
-        period=FIVE_MINUTES,
+        period=period,
+    )
+
+
+def of_version(name: str, alias: str, version: str, metric: str, statistic: str) -> cloudwatch.Metric:
+    """One version of a function, while an alias shifts traffic to it; a point a minute."""
+    return cloudwatch.Metric(
+        namespace="AWS/Lambda",
+        metric_name=metric,
+        dimensions_map={"FunctionName": name, "Resource": f"{name}:{alias}", "ExecutedVersion": version},
+        statistic=statistic,
+        period=ONE_MINUTE,
     )
 
 

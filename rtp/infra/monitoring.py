@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -27,7 +27,7 @@ class Monitoring(Construct):
         super().__init__(scope, id)
         self._plan = plan
         self.topic = self._topic(storage)
-        self._notify = actions.SnsAction(self.topic)
+        self.notify = actions.SnsAction(self.topic)
         self.alarms = self._alarms()
         cloudwatch.CfnDashboard(self, "Dashboard", dashboard_name=plan.names.dashboard, dashboard_body=body(plan))
 
@@ -54,7 +54,8 @@ class Monitoring(Construct):
     def _alarms(self) -> dict[Alarm, cloudwatch.Alarm]:
         plan, names, limits = self._plan, self._plan.names, self._plan.settings
         errors = metrics.of_functions(plan, "Errors", "Sum")
-        duration = metrics.of_functions(plan, "Duration", "Average")
+        # Three minutes: it has to fire while an update is watched, for five minutes.
+        duration = metrics.of_functions(plan, "Duration", "p95", metrics.ONE_MINUTE)
         throttles = metrics.of_functions(plan, "Throttles", "Sum")
         dead = metrics.of_queue(names.dlq, "ApproximateNumberOfMessagesVisible")
         age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
@@ -66,7 +67,7 @@ class Monitoring(Construct):
                 Alarm.LAMBDA_ERRORS, errors, limits.alarm_errors, f"Functions crash or time out. {logs}"
             ),
             Alarm.LAMBDA_DURATION: self._alarm(
-                Alarm.LAMBDA_DURATION, duration, limits.alarm_duration_ms, f"Functions are slow. {status}", periods=2
+                Alarm.LAMBDA_DURATION, duration, limits.alarm_duration_ms, f"Functions are slow. {status}", periods=3
             ),
             Alarm.LAMBDA_THROTTLES: self._alarm(
                 Alarm.LAMBDA_THROTTLES, throttles, limits.alarm_throttles, f"Functions are throttled. {status}"
@@ -90,17 +91,27 @@ class Monitoring(Construct):
     def _alarm(
         self, alarm: Alarm, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1
     ) -> cloudwatch.Alarm:
-        made = cloudwatch.Alarm(
+        return notifying(
             self,
             alarm.name.title().replace("_", ""),
+            self.notify,
             alarm_name=self._plan.names.alarm(alarm),
             alarm_description=description,
             metric=metric,
             threshold=threshold,
             evaluation_periods=periods,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
-        made.add_alarm_action(self._notify)
-        made.add_ok_action(self._notify)
-        return made
+
+
+def notifying(scope: Construct, id: str, notify: actions.SnsAction, **properties: Any) -> cloudwatch.Alarm:
+    """An alarm that fires at its threshold and above, stays quiet without data, and notifies of both changes."""
+    alarm = cloudwatch.Alarm(
+        scope,
+        id,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        **properties,
+    )
+    alarm.add_alarm_action(notify)
+    alarm.add_ok_action(notify)
+    return alarm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from aws_cdk import aws_codedeploy as codedeploy
@@ -9,11 +10,15 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from rtp.contract import ROLLBACK_ALARMS
+from rtp.infra import metrics
+from rtp.infra.monitoring import notifying
+from rtp.infra.processing import ALIAS
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_lambda as lambda_
 
-    from rtp.contract import Alarm
+    from rtp.infra.monitoring import Monitoring
     from rtp.infra.plan import Plan
     from rtp.infra.processing import Processing
 
@@ -21,7 +26,11 @@ CONFIGURATIONS = {"canary-10-5m": "CANARY_10_PERCENT_5_MINUTES", "linear-10-1m":
 
 
 class Rollout(Construct):
-    """A CodeDeploy application with a deployment group for each function's alias."""
+    """A CodeDeploy application with a deployment group for each function's alias.
+
+    While the new version has a tenth of the traffic, the alarms of a whole function see little of it: each function has
+    two alarms of its newest version alone, which decide within three minutes.
+    """
 
     def __init__(
         self,
@@ -30,7 +39,7 @@ class Rollout(Construct):
         *,
         plan: Plan,
         processing: Processing,
-        alarms: dict[Alarm, cloudwatch.Alarm],
+        monitoring: Monitoring,
     ) -> None:
         super().__init__(scope, id)
         names = plan.names
@@ -64,6 +73,7 @@ class Rollout(Construct):
             },
         )
         configuration = getattr(codedeploy.LambdaDeploymentConfig, CONFIGURATIONS[plan.settings.rollout])
+        [monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS]
         for made, alias in aliases.items():
             codedeploy.LambdaDeploymentGroup(
                 self,
@@ -71,9 +81,34 @@ class Rollout(Construct):
                 application=application,
                 alias=alias,
                 deployment_config=configuration,
-                alarms=[alarms[trigger] for trigger in ROLLBACK_ALARMS],
+                alarms=[
+                    *(monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS),
+                    *self._of_version(made, plan, monitoring),
+                ],
                 auto_rollback=codedeploy.AutoRollbackConfig(
                     failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
                 ),
                 role=role.without_policy_updates(),
             )
+
+    def _of_version(self, made: lambda_.Function, plan: Plan, monitoring: Monitoring) -> list[cloudwatch.Alarm]:
+        """Errors and duration of the function's newest version."""
+        limits, name, version = plan.settings, made.node.id, made.current_version.version
+        function = plan.names.worker if name == "Worker" else plan.names.processor
+
+        def alarm(kind: str, metric: str, statistic: str, threshold: float, periods: int) -> cloudwatch.Alarm:
+            return notifying(
+                self,
+                f"{name}{kind.title()}",
+                monitoring.notify,
+                alarm_name=f"{function}-rollout-{kind}",
+                alarm_description="The newest version is worse than allowed; its rollout is rolled back.",
+                metric=metrics.of_version(function, ALIAS, version, metric, statistic),
+                threshold=threshold,
+                evaluation_periods=periods,
+            )
+
+        return [
+            alarm("errors", "Errors", "Sum", math.ceil(limits.alarm_errors / 5), 1),  # the rate of `alarm_errors`
+            alarm("duration", "Duration", "p95", limits.alarm_duration_ms, 2),
+        ]

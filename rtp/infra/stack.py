@@ -40,7 +40,7 @@ class RtpStack(Stack):
         ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processor)
         monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage)
         if plan.shifted:
-            Rollout(self, "Rollout", plan=plan, processing=processing, alarms=monitoring.alarms)
+            Rollout(self, "Rollout", plan=plan, processing=processing, monitoring=monitoring)
         if plan.emptied:
             Cleanup(self, "Cleanup", plan=plan, storage=storage, processing=processing)
         for name, value in plan.tags.items():

@@ -26,7 +26,7 @@ TRIGGERS = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, 
 def every_alarm_reaches_the_topic(t: Template) -> bool:
     """A3-1, B20, B21: from the alarm to its action, the topic's policy and the policy of the topic's key."""
     alarms = t.of("CloudWatch::Alarm")
-    return len(alarms) == len(Alarm) and all(
+    return len(alarms) == len(Alarm) + len(_rollout_alarms(t)) and all(
         alarm["AlarmActions"]
         and alarm["OKActions"] == alarm["AlarmActions"]
         and alarm.get("ActionsEnabled") is not False
@@ -38,7 +38,7 @@ def every_alarm_reaches_the_topic(t: Template) -> bool:
 def all_alarms_exist(t: Template) -> bool:
     """The eight alarms have the names that the commands look up."""
     names = {alarm["AlarmName"] for alarm in t.of("CloudWatch::Alarm").values()}
-    return names == {t.plan.names.alarm(alarm) for alarm in Alarm}
+    return names == {t.plan.names.alarm(alarm) for alarm in Alarm} | _rollout_alarms(t)
 
 
 def queues_are_watched_by_their_maximum(t: Template) -> bool:
@@ -88,9 +88,32 @@ def missing_data_is_not_an_alarm(t: Template) -> bool:
     )
 
 
-def slowness_alarms_after_two_periods(t: Template) -> bool:
-    """Two periods of five minutes in a row."""
-    return bool(t.alarm("lambda-duration")["EvaluationPeriods"] == 2)
+def an_alarm_that_rolls_back_fires_in_time(t: Template) -> bool:
+    """The least time that a bad version is watched is five minutes: a canary's, and that of a protected deploy.
+
+    CloudWatch evaluates every minute over the last period, so that a sum reaches its threshold as soon as the events
+    are there; what needs several periods in a row takes all of them. A minute more for the metric to arrive.
+    """
+    alarms = [t.alarm(alarm) for alarm in TRIGGERS]
+    alarms += [a for a in t.of("CloudWatch::Alarm").values() if a["AlarmName"] in _rollout_alarms(t)]
+    return all(_seconds_to_fire(alarm) + 60 <= 300 for alarm in alarms)
+
+
+def the_newest_version_is_watched_alone(t: Template) -> bool:
+    """While it has a tenth of the traffic, its metrics are those of a function, an alias and a version."""
+    for name in _rollout_alarms(t):
+        alarm = t.one("CloudWatch::Alarm", AlarmName=name)
+        dimensions = {d["Name"]: d["Value"] for d in alarm["Dimensions"]}
+        function = t.plan.names.worker if name.startswith(t.plan.names.worker) else t.plan.names.processor
+        version = dimensions["ExecutedVersion"]["Fn::GetAtt"][0]
+        of_alias = t.resource(version)["Properties"]["FunctionName"]["Ref"]
+        if (
+            (dimensions["FunctionName"], dimensions["Resource"]) != (function, f"{function}:live")
+            or t.resource(of_alias)["Properties"]["FunctionName"] != function
+            or alarm["Period"] != 60
+        ):
+            return False
+    return True
 
 
 def the_dashboard_has_every_alarm_and_only_this_environment(t: Template) -> bool:
@@ -115,14 +138,30 @@ def a_rollout_is_rolled_back_by_alarms(t: Template) -> bool:
         return not groups
     triggers = {t.plan.names.alarm(alarm) for alarm in TRIGGERS}
     named = {id: alarm["AlarmName"] for id, alarm in t.of("CloudWatch::Alarm").items()}
-    return len(groups) == 2 and all(
-        {named[a["Name"]["Ref"]] for a in g["AlarmConfiguration"]["Alarms"]} == triggers
-        and g["AlarmConfiguration"]["Enabled"] is True
+    watched = [{named[a["Name"]["Ref"]] for a in g["AlarmConfiguration"]["Alarms"]} for g in groups]
+    own = [{n for n in _rollout_alarms(t) if n.startswith(f)} for f in (t.plan.names.processor, t.plan.names.worker)]
+    return sorted(map(sorted, watched)) == sorted(sorted(triggers | names) for names in own) and all(
+        g["AlarmConfiguration"]["Enabled"] is True
         and set(g["AutoRollbackConfiguration"]["Events"])
         == {"DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_REQUEST", "DEPLOYMENT_STOP_ON_ALARM"}
         and all("CodeDeployLambdaAliasUpdate" in r.get("UpdatePolicy", {}) for r in _aliases(t))
         for g in groups
     )
+
+
+def _rollout_alarms(t: Template) -> set[str]:
+    """Names of the alarms of the newest versions."""
+    functions = (t.plan.names.processor, t.plan.names.worker) if t.plan.shifted else ()
+    return {f"{function}-rollout-{kind}" for function in functions for kind in ("errors", "duration")}
+
+
+def _seconds_to_fire(alarm: dict[str, Any]) -> int:
+    """The least time from the first bad minute until an alarm can fire."""
+    metrics = [m["MetricStat"] for m in alarm.get("Metrics", ()) if "MetricStat" in m] or [alarm]
+    statistic, period = metrics[0].get("Stat") or metrics[0].get("Statistic"), metrics[0]["Period"]
+    if statistic == "Sum" and alarm["EvaluationPeriods"] == 1:
+        return 60
+    return int(period * alarm["EvaluationPeriods"])
 
 
 def _may_publish(t: Template, action: dict[str, Any]) -> bool:
@@ -198,7 +237,17 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
     (the_api_is_watched, "dev", lambda t: t.alarm("api-5xx").update(MetricName="4XXError")),
     (both_functions_are_watched, "dev", lambda t: t.alarm("lambda-errors")["Metrics"].pop()),
     (missing_data_is_not_an_alarm, "dev", lambda t: t.alarm("api-5xx").update(TreatMissingData="missing")),
-    (slowness_alarms_after_two_periods, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=1)),
+    (an_alarm_that_rolls_back_fires_in_time, "dev", lambda t: t.alarm("lambda-duration").update(EvaluationPeriods=5)),
+    (
+        an_alarm_that_rolls_back_fires_in_time,
+        "odd",
+        lambda t: t.one("CloudWatch::Alarm", AlarmName="acme-odd-worker-rollout-duration").update(Period=300),
+    ),
+    (
+        the_newest_version_is_watched_alone,
+        "odd",
+        lambda t: t.one("CloudWatch::Alarm", AlarmName="acme-odd-worker-rollout-errors")["Dimensions"].pop(),
+    ),
     (
         the_dashboard_has_every_alarm_and_only_this_environment,
         "dev",
