@@ -73,7 +73,7 @@ class Rollout(Construct):
             },
         )
         configuration = getattr(codedeploy.LambdaDeploymentConfig, CONFIGURATIONS[plan.settings.rollout])
-        [monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS]
+        triggers = [monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS]
         for made, alias in aliases.items():
             codedeploy.LambdaDeploymentGroup(
                 self,
@@ -81,10 +81,7 @@ class Rollout(Construct):
                 application=application,
                 alias=alias,
                 deployment_config=configuration,
-                alarms=[
-                    *(monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS),
-                    *self._of_version(made, plan, monitoring),
-                ],
+                alarms=[*triggers, *self._of_version(made, plan, monitoring)],
                 auto_rollback=codedeploy.AutoRollbackConfig(
                     failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
                 ),
