@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-_FURTHER = ("1h", "1d", "7d")  # what to try when nothing was found
+_LONGER = ("1h", "1d", "7d")  # windows to suggest when no line matches
 
 
 class Format(StrEnum):
-    """How lines are written."""
+    """Output format of log lines."""
 
     SHORT = "short"
     DETAILED = "detailed"
@@ -39,28 +39,28 @@ class Format(StrEnum):
 def logs(
     session: Session,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", "--tail", "-t", help="Go on with what comes.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", "--tail", "-t", help="Keep printing new lines.")] = False,
     since: Since = None,
     until: Until = None,
     pattern: Annotated[
-        str | None, typer.Option("--filter", help="CloudWatch's filter pattern, decided by the service.")
+        str | None, typer.Option("--filter", help="CloudWatch filter pattern, applied by the service.")
     ] = None,
     grep: Annotated[str | None, typer.Option("--grep", help="Only lines that match this regular expression.")] = None,
-    level: Annotated[str | None, typer.Option("--level", help="This level and above, such as WARNING.")] = None,
-    event_id: Annotated[str | None, typer.Option("--id", help="Only this event.")] = None,
-    request_id: Annotated[str | None, typer.Option("--request-id", help="Only this request of a function.")] = None,
-    trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only this trace.")] = None,
+    level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None,
+    request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None,
+    trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only lines of this trace.")] = None,
     function: Annotated[
-        list[str] | None, typer.Option("--function", "-n", help="processor or worker; both unless given.")
+        list[str] | None, typer.Option("--function", "-n", help="processor or worker (default: both).")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How to write them.")] = Format.SHORT,
+    form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.SHORT,
 ) -> None:
     """Show or follow the logs of both functions.
 
-    They come merged in time order. What only machines read is left out of the short format.
+    Lines are merged in time order. The short format omits metrics and platform lines.
     """
     if follow and until is not None:
-        raise UsageError("--until ends what --follow goes on with.", hint="Leave one of them out.")
+        raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
     out = session.out
     out.json = out.json or form is Format.JSON
     start = times.parse_when(since) if since else op.since_of(id=event_id, request_id=request_id, trace_id=trace_id)
@@ -83,15 +83,15 @@ def logs(
             out.say(line(dim("following; Ctrl-C ends")))
         _write(session, op.follow(session.aws, session.outputs_to_read, query, notify=out.warn), form)
         return
-    # The names of the functions are known without asking for the stack, which matters only where nothing is found.
+    # The functions' names follow from the configuration; the stack is only looked up when no line matches.
     with out.gathered():
         count = _write(session, op.read(session.guarded, _functions(session), query), form)
     if not count:
         _ = session.outputs_to_read
         if not out.json:
-            further = next((t for t in _FURTHER if times.parse_when(t) < start), "EARLIER")
-            earlier = suggest.sentence("; look further back with {}", suggest.option("since", further))
-            out.say(line(dim(f"no such lines since {times.stamp(start)}{earlier}")))
+            longer = next((t for t in _LONGER if times.parse_when(t) < start), "EARLIER")
+            earlier = suggest.sentence("; to search further back, use {}", suggest.option("since", longer))
+            out.say(line(dim(f"no matching lines since {times.stamp(start)}{earlier}")))
 
 
 def _functions(session: Session) -> dict[str, str]:
@@ -100,13 +100,13 @@ def _functions(session: Session) -> dict[str, str]:
 
 
 def _write(session: Session, events: Iterator[op.LogEvent], form: Format) -> int:
-    """Write events as they come; how many there were."""
+    """Print events as they arrive; returns their number."""
     out, count = session.out, 0
-    look = render_logs.detailed(out.width) if form is Format.DETAILED else render_logs.short(out.width)
+    render = render_logs.detailed(out.width) if form is Format.DETAILED else render_logs.short(out.width)
     for event in events:
         count += 1
         if form is Format.RAW and not out.json:
             out.verbatim(event.raw.rstrip("\n") + "\n")
         else:
-            out.event("log", event, look)
+            out.event("log", event, render)
     return count

@@ -28,11 +28,11 @@ def outputs(
 
     # Whoever has the key can send events, so reading it is refused where sending is.
     outputs = session.outputs if show_secrets else session.outputs_to_read
-    found = api.reachable(outputs, session.aws)
+    shown = api.reachable(outputs, session.aws)
     if show_secrets:
-        found["ApiKey"] = api.key(session.aws, found).value
-    session.out.result(found, _render)
+        shown["ApiKey"] = api.key(session.aws, shown).value
+    session.out.result(shown, _render)
 
 
-def _render(found: dict[str, str]) -> list[Element]:
-    return [Fields(list(found.items()))]
+def _render(outputs: dict[str, str]) -> list[Element]:
+    return [Fields(list(outputs.items()))]

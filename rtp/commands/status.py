@@ -27,18 +27,21 @@ app = new_app()
 def status(
     session: Session,
     *,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, in place.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless all is well; for monitors.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh the display until Ctrl-C.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 unless the pipeline is healthy; for monitoring.")
+    ] = False,
     interval: Annotated[
-        float | None, typer.Option("--interval", min=0.5, metavar="S", help="Between two looks; 2, or 10 on AWS.")
+        float | None,
+        typer.Option("--interval", min=0.5, metavar="S", help="Seconds between refreshes (default: 2; 10 on AWS)."),
     ] = None,
 ) -> None:
     """Show the state of the stack, endpoints, queues and alarms.
 
-    What is wrong comes first; a part that cannot be read is named.
+    Problems come first. A part that cannot be read is listed as not read.
     """
     if watch and check:
-        raise UsageError("--watch never ends, so --check has no answer.", hint="Leave one of them out.")
+        raise UsageError("--watch and --check exclude each other: --watch never ends.", hint="Leave one of them out.")
     if watch:
         end_with_reader()
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
@@ -58,7 +61,7 @@ def _watch(session: Session, interval: float) -> None:
             except CredentialsError:
                 raise
             except AwsError as error:
-                _show(session, live, [*last, line(warn("trying again: "), error.message)])
+                _show(session, live, [*last, line(warn("retrying: "), error.message)])
             else:
                 last = _render(found)
                 if session.out.json:

@@ -1,4 +1,4 @@
-"""How a log line looks: in one row for the eye, in detail, or as it is. Pure."""
+"""Render log lines: short, in one row, or detailed. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rtp.ops.telemetry.logevent import LogEvent
 
-    Look = Callable[[LogEvent], list[Element] | None]
+    Renderer = Callable[[LogEvent], list[Element] | None]
 
 _LEVELS = {
     "TRACE": Text("TRACE ", Style.DIM),
@@ -25,19 +25,19 @@ _LEVELS = {
     "CRITICAL": Text("CRIT  ", Style.BAD),
 }
 _LOUD = ("WARNING", "ERROR", "CRITICAL")
-_SILENT = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps that say nothing to an operator
+_HIDDEN = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps of no use to an operator
 _PREFIX = 29  # columns of time, level and function
-_INDENT = 13  # under the level, clear of the time
+_INDENT = 13  # aligns with the level
 _FRAMES = 8
-# Where Lambda, or the engine, unpacks the function's code.
+# The folder into which Lambda, or the engine, unpacks the function's code.
 _ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
 
 
-def short(width: int) -> Look:
-    """One row a line, errors with their stack; what only machines read is left out."""
+def short(width: int) -> Renderer:
+    """Renderer of one row per line, with the stack of errors; metrics and routine platform lines are omitted."""
 
-    def look(event: LogEvent) -> list[Element] | None:
-        if event.kind == "metrics" or (event.step in _SILENT and event.kind == "platform" and event.level == "INFO"):
+    def render(event: LogEvent) -> list[Element] | None:
+        if event.kind == "metrics" or (event.step in _HIDDEN and event.kind == "platform" and event.level == "INFO"):
             return None
         head, *rest = message(event).split("\n")
         below: list[Element] = [line(r, indent=_INDENT) for r in rest]
@@ -52,33 +52,33 @@ def short(width: int) -> Look:
             row.append(dim("  …" + tail[-8:]))
         return [Line(tuple(row)), *below, *(_stack(event, most=_FRAMES) if event.stack else ())]
 
-    return look
+    return render
 
 
-def detailed(width: int) -> Look:
-    """One row a line, and below it all that the line says beside its message."""
+def detailed(width: int) -> Renderer:
+    """Renderer of one row per line, with all other fields below."""
 
-    def look(event: LogEvent) -> list[Element] | None:
+    def render(event: LogEvent) -> list[Element] | None:
         head, *rest = message(event).split("\n")
         elements: list[Element] = [Line((*_prefix(event), Text(head, _message_style(event))))]
         elements += [line(r, indent=_INDENT) for r in rest]
-        known = {
+        ids = {
             "event": event.id,
             "type": event.event_type,
             "step": event.step,
             "request": event.request_id,
             "trace": event.trace_id,
         }
-        pairs = [f"{k}={v}" for k, v in known.items() if v]
+        pairs = [f"{k}={v}" for k, v in ids.items() if v]
         pairs += [f"{k}={_value(v)}" for k, v in event.fields.items()]
         elements += [line(dim(row), indent=_INDENT) for row in wrapped(pairs, width - _INDENT)]
         return [*elements, *_stack(event, most=None)]
 
-    return look
+    return render
 
 
 def wrapped(words: Iterable[str], width: int) -> list[str]:
-    """Words in rows of at most `width`, two spaces apart; a longer word has a row of its own."""
+    """Rows of at most `width` characters, words two spaces apart; a longer word gets its own row."""
     rows: list[str] = []
     for word in words:
         if rows and len(rows[-1]) + 2 + len(word) <= width:
@@ -89,17 +89,17 @@ def wrapped(words: Iterable[str], width: int) -> list[str]:
 
 
 def message(event: LogEvent) -> str:
-    """What the line says, an error with its type."""
-    said, fields = event.message, event.fields
+    """The line's message; of an error also its type."""
+    text, fields = event.message, event.fields
     if fields and event.kind != "platform":
         kind, error = fields.get("error_type") or fields.get("errorType"), fields.get("error")
-        said = f"{said}: {error}" if isinstance(error, str) and error not in said else said
-        said = f"{kind}: {said}" if isinstance(kind, str) and kind not in said else said
-    return said
+        text = f"{text}: {error}" if isinstance(error, str) and error not in text else text
+        text = f"{kind}: {text}" if isinstance(kind, str) and kind not in text else text
+    return text
 
 
 def frames(event: LogEvent) -> list[str]:
-    """The rows of its stack trace, outermost first, with paths as they are in the project."""
+    """The rows of the stack trace, outermost first, with paths relative to the project."""
     return [_ASSET.sub("", row) for row in (event.stack or "").split("\n") if row.strip()]
 
 
@@ -124,8 +124,9 @@ def _stack(event: LogEvent, *, most: int | None) -> list[Element]:
     rows = frames(event)
     if most is not None:
         own = [row for row in rows if not row.startswith("rtp/runtime/")] or rows
-        left = len(own) - most
-        rows = own if left < 2 else [f"… {left} more above (--format detailed)", *own[-most:]]  # the cause is innermost
+        omitted = len(own) - most
+        # The cause is innermost.
+        rows = own if omitted < 2 else [f"… {omitted} more above (--format detailed)", *own[-most:]]
     return [Block("\n".join(rows), Style.DIM, indent=_INDENT)] if rows else []
 
 

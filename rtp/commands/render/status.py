@@ -1,4 +1,4 @@
-"""How a pipeline's status looks: what is wrong first, then the numbers. Pure, and no taller than a small terminal."""
+"""Render a pipeline's status: problems first, then numbers, in few enough rows for a small terminal. Pure."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from rtp.ops.telemetry.status import Status
     from rtp.ops.telemetry.statusparts import LastHour, Queue
 
-_GROUPS = 3  # of errors in the dead-letter queue; `rtp dlq inspect` has them all
+_GROUPS = 3  # errors of dead events that are shown; `rtp dlq inspect` shows all
 
 
 def elements(status: Status, *, now: int) -> list[Element]:
-    """The whole of it."""
-    found: list[Element] = [_head(status), _deployed(status, now)]
-    found += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
-    found.append("")
-    found.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
-    found += ["", _queues(status)]
+    """The elements of the whole status."""
+    rows: list[Element] = [_head(status), _deployed(status, now)]
+    rows += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
+    rows.append("")
+    rows.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
+    rows += ["", _queues(status)]
     dead = status.dead_by_error
-    found += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
+    rows += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
-        found.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
-    found += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
-    found += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
-    return found
+        rows.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
+    rows += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
+    rows += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
+    return rows
 
 
 def _head(status: Status) -> Line:
@@ -101,8 +101,8 @@ def _numbers(status: Status) -> list[tuple[str, Cell]]:
         states = [f.state or "?" for f in status.functions]
         enabled = [s.state for s in status.event_sources] or ["missing"]
         fine = set(states) <= {"Active", "Inactive"} and enabled == ["Enabled"]
-        said = f"{', '.join(dict.fromkeys(states))}; event source {', '.join(enabled)}"
-        pairs.append(("functions", Text(said, Style.PLAIN if fine else Style.WARN)))
+        text = f"{', '.join(dict.fromkeys(states))}; event source {', '.join(enabled)}"
+        pairs.append(("functions", Text(text, Style.PLAIN if fine else Style.WARN)))
     if status.last_hour is not None:
         pairs += _hour(status.last_hour)
     if status.quota is not None:

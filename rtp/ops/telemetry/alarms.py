@@ -1,4 +1,4 @@
-"""The pipeline's alarms, and how they came to be so."""
+"""The pipeline's alarms and the history of their states."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ class Alarms:
 
 def current(aws: Aws, names: Names) -> list[Alarm]:
     """The pipeline's alarms, firing ones first."""
-    # By their names: a prefix would also find those of an environment that is named like this one and more.
-    found = service.alarms(aws, [names.alarm(alarm) for alarm in contract.Alarm])
-    return sorted(found, key=lambda a: (_ORDER.get(a.state, 1), a.name))
+    # By name: a prefix would also match the alarms of an environment whose name begins with this one's.
+    alarms = service.alarms(aws, [names.alarm(alarm) for alarm in contract.Alarm])
+    return sorted(alarms, key=lambda a: (_ORDER.get(a.state, 1), a.name))
 
 
 def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
-    """The alarms and at most `limit` of their changes since a time in epoch ms."""
-    found = current(aws, names)
-    histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit) for a in found})
+    """The alarms and at most `limit` of their state changes since a time in epoch ms."""
+    alarms = current(aws, names)
+    histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit) for a in alarms})
     turns: list[Turn] = []
     for history in histories.values():
         if isinstance(history, Exception):
             raise history
         turns += history
     turns.sort(key=lambda t: t.at, reverse=True)
-    return Alarms(found, turns[:limit])
+    return Alarms(alarms, turns[:limit])
 
 
 def _history(aws: Aws, alarm: str, since: int, limit: int) -> list[Turn]:
-    found = []
+    turns = []
     for turn in service.history(aws, alarm, since_ms=since):
-        found.append(turn)
-        if len(found) == limit:
+        turns.append(turn)
+        if len(turns) == limit:
             break
-    return found
+    return turns

@@ -1,4 +1,4 @@
-"""What a line leaves unsaid: prints and tracebacks between a request's START and END belong to that request. Pure."""
+"""Assigns prints and tracebacks between a request's START and END to that request. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rtp.ops.telemetry.logevent import LogEvent
 
-STREAMS = 2_000  # a stream is one running copy of a function; so many are remembered
+STREAMS = 2_000  # log streams that are remembered; each is one instance of a function
 
 
 class Context:
-    """The request each log stream is in. Lambda gives a stream one request at a time.
+    """The current request of each log stream. Lambda gives a stream one request at a time.
 
-    The processor's request has one event, so any line tells; the worker's has many: only Lambda's own lines do.
+    A request of the processor has one event, so every line that names a request counts. A request of the worker has
+    many events, so only Lambda's own lines count.
     """
 
     def __init__(self) -> None:
         self._requests: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def of(self, event: LogEvent, stream: str) -> LogEvent:
-        """The event, with its stream's request where it names none itself."""
+        """The event, with the request of its stream where it names none."""
         key = (event.function, stream)
         if event.request_id is None:
             request_id = self._requests.get(key)

@@ -1,4 +1,4 @@
-"""One line of a log, understood: what every reader of logs works with."""
+"""The type of one parsed log line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kind = Literal["rtp", "platform", "metrics", "text"]
 LEVELS = {"TRACE": 5, "DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _ALIASES = {"WARN": "WARNING", "FATAL": "CRITICAL", "NOTICE": "INFO"}
 _OURS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{3}Z", re.ASCII)
-_NEAR_MS = 900_000  # Lambda's longest run
+_NEAR_MS = 900_000  # the longest run of a Lambda function
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class LogEvent:
     """One line of a log.
 
     timestamp: when it was written, ISO 8601. level: DEBUG, INFO, WARNING, ERROR or CRITICAL; empty where it has none.
-    function: `processor` or `worker`. id: the event's; null where the line is of none. step: of the processing.
+    function: `processor` or `worker`. id: id of the event; null where the line belongs to none. step: processing step.
     kind: who wrote it: `rtp` the functions, `platform` Lambda, `metrics` an embedded metric, `text` anything else.
-    stack: a stack trace, several lines. fields: whatever else the line held.
+    stack: a stack trace, several lines. fields: everything else in the line.
     at: when CloudWatch received the line, own_at: its own time, both epoch ms. raw: the line as it was written.
     """
 
@@ -48,12 +48,12 @@ class LogEvent:
 
     @property
     def when(self) -> int:
-        """The timestamp, epoch ms."""
+        """`timestamp` in epoch ms."""
         return self.at if self.own_at is None else self.own_at
 
 
 def level_name(value: object) -> str | None:
-    """A level's one name, or None for what is not a level."""
+    """The canonical name of a level; None for anything else."""
     if not isinstance(value, str):
         return None
     name = value.strip().upper()
@@ -62,11 +62,14 @@ def level_name(value: object) -> str | None:
 
 
 def own_time(value: object, at: int) -> tuple[str, int]:
-    """The line's own time, as ISO 8601 and epoch ms, where it is near CloudWatch's, which an engine may round."""
+    """The line's own time, or CloudWatch's (which an engine may round) where it is missing or far off.
+
+    Returned as ISO 8601 and epoch ms.
+    """
     if isinstance(value, str) and 20 <= len(value) <= 35 and value[10] == "T":
         ours = _OURS.fullmatch(value) is not None
         try:
-            # Lines come by the minute, and reading a whole time takes three times as long.
+            # Many lines share a minute, and parsing the whole time takes three times as long.
             own = _minute(value[:16]) + int(value[17:19]) * 1000 + int(value[20:23]) if ours else _ms(value)
         except (ValueError, OverflowError):
             own = -1

@@ -1,4 +1,4 @@
-"""Which lines a query wants: a pattern for the service where it can decide, and a test for each line here."""
+"""The filters of a log query: a pattern for CloudWatch where it can decide, and a test of each line here."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from rtp.errors import UsageError
 from rtp.ops.telemetry.logevent import LEVELS, LogEvent, level_name
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")  # written the same in any JSON, and safe in a pattern
+_VERBATIM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")  # has one spelling in JSON, and is safe in a pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogQuery:
-    """Which lines. Times in epoch ms, both included; every filter that is given must hold.
+    """Which lines to read. A line must match every filter. Times in epoch ms, both inclusive.
 
-    functions: `processor`, `worker` or a function's full name; none means both. pattern: CloudWatch's filter pattern.
-    grep: regular expression over the line. level: the least one.
+    functions: `processor`, `worker` or full names of functions; empty means both. pattern: CloudWatch filter pattern.
+    grep: regular expression. level: minimum level.
     """
 
     since: int
@@ -31,51 +31,51 @@ class LogQuery:
 
 
 class Filter:
-    """A query's filters. Raises UsageError on a level or an expression that is none."""
+    """The filters of a query. Raises UsageError for an invalid level or regular expression."""
 
     def __init__(self, query: LogQuery) -> None:
         self._query = query
-        self._least = _least(query.level)
+        self._minimum = _minimum_level(query.level)
         self._grep = _compiled(query.grep)
-        self._everything = not (query.level or query.grep or query.id or query.request_id or query.trace_id)
-        # Not the request's id: a print within a request does not name it.
-        self._plain_ids = [i for i in (query.id, query.trace_id) if i and _PLAIN.fullmatch(i)]
+        self._matches_all = not (query.level or query.grep or query.id or query.request_id or query.trace_id)
+        # Without the request id: a print within a request does not contain it.
+        self._verbatim_ids = [i for i in (query.id, query.trace_id) if i and _VERBATIM.fullmatch(i)]
 
     @property
     def pattern(self) -> str | None:
-        """CloudWatch's filter pattern: the operator's own, or the ids, so that few lines travel."""
+        """CloudWatch filter pattern: the operator's, or one of the ids, so that few lines are transferred."""
         if self._query.pattern:
             return self._query.pattern
-        return " ".join(f'"{i}"' for i in self._plain_ids) or None
+        return " ".join(f'"{i}"' for i in self._verbatim_ids) or None
 
-    def may(self, raw: str) -> bool:
-        """Whether a line is worth understanding; False is final."""
-        return not self._plain_ids or all(i in raw for i in self._plain_ids)
+    def may_match(self, raw: str) -> bool:
+        """Whether an unparsed line can match; False is final."""
+        return not self._verbatim_ids or all(i in raw for i in self._verbatim_ids)
 
-    def wants(self, event: LogEvent) -> bool:
-        """Whether all filters hold."""
+    def matches(self, event: LogEvent) -> bool:
+        """Whether a parsed line matches every filter."""
         query = self._query
-        return self._everything or (
-            LEVELS.get(event.level, 0) >= self._least
-            and _is(query.id, event.id, event)
-            and _is(query.request_id, event.request_id, event)
-            and _is(query.trace_id, event.trace_id, event)
+        return self._matches_all or (
+            LEVELS.get(event.level, 0) >= self._minimum
+            and _has_id(query.id, event.id, event)
+            and _has_id(query.request_id, event.request_id, event)
+            and _has_id(query.trace_id, event.trace_id, event)
             and (self._grep is None or bool(self._grep.search(event.raw) or self._grep.search(event.message)))
         )
 
 
-def _is(wanted: str | None, own: str | None, event: LogEvent) -> bool:
-    if wanted is None or own == wanted:
+def _has_id(expected: str | None, actual: str | None, event: LogEvent) -> bool:
+    if expected is None or actual == expected:
         return True
-    return own is None and event.kind != "metrics" and wanted in event.raw
+    return actual is None and event.kind != "metrics" and expected in event.raw
 
 
-def _least(level: str | None) -> int:
+def _minimum_level(level: str | None) -> int:
     if level is None:
         return 0
     name = level_name(level)
     if name is None:
-        raise UsageError(f"{level!r} is not a level.", hint=f"One of {', '.join(LEVELS)}.")
+        raise UsageError(f"{level!r} is not a log level.", hint=f"Use one of {', '.join(LEVELS)}.")
     return LEVELS[name]
 
 
@@ -86,5 +86,6 @@ def _compiled(expression: str | None) -> re.Pattern[str] | None:
         return re.compile(expression)
     except re.error as error:
         raise UsageError(
-            f"--grep: {error} in {expression!r}.", hint="It takes a regular expression; quote \\ and ( ."
+            f"--grep is not a regular expression: {error} in {expression!r}.",
+            hint="Escape special characters with a backslash.",
         ) from None

@@ -1,4 +1,4 @@
-"""A line of a function's log -> LogEvent, whoever wrote it: rtp, Lambda, a print, a traceback, a metric. Pure."""
+"""Parses a log line of a function into a LogEvent: of rtp, of Lambda, a print, a traceback, a metric. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rtp.ops.telemetry import textlines
 from rtp.ops.telemetry.logevent import LogEvent, level_name, own_time
 from rtp.text import json_values, times
 
-# Numbers keep their digits; NaN and its kind, which no JSON may hold, become text.
+# Numbers keep their digits; NaN and Infinity, which are not JSON, become text.
 _JSON = json.JSONDecoder(parse_float=Decimal, parse_constant=str)
-_DEEP = 100  # nesting that no honest line has, and that would break who writes it again
-_TEXT_BYTES = 262_144  # CloudWatch's own limit of a line
+_MAX_DEPTH = 100  # deeper nesting would break the JSON encoder
+_TEXT_BYTES = 262_144  # CloudWatch's limit for a line
 
 
 def parse(raw: str, *, at: int, function: str) -> LogEvent:
-    """What a line says. Never fails: what is not understood is text."""
+    """Parse a line. Never fails: an unknown format is parsed as text."""
     stripped = raw.strip()
     if stripped.startswith("{") and stripped.endswith("}"):
         document = _document(stripped)
@@ -32,8 +32,8 @@ def _document(text: str) -> dict[str, Any] | None:
         value = _JSON.decode(text)
     except (ValueError, RecursionError):
         return None
-    # Depth takes at least as many characters; most lines need not be measured.
-    if not isinstance(value, dict) or (text.count("{") + text.count("[") > _DEEP and _depth(value) > _DEEP):
+    # A depth needs at least as many brackets, so most lines need no measuring.
+    if not isinstance(value, dict) or (text.count("{") + text.count("[") > _MAX_DEPTH and _depth(value) > _MAX_DEPTH):
         return None
     return value
 
@@ -65,7 +65,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
     step = _take(rest, "step")
     stack = _stack(_take(rest, "stack", "stack_trace", "stackTrace", "exception", "exc_info"))
     rest.pop("timestamp", None)
-    known = message is not None or step is not None
+    has_message = message is not None or step is not None
     error_type = rest.get("errorType") or rest.get("error_type")
     text = _text(message) if message is not None else _text(step) if step is not None else raw.strip()
     return LogEvent(
@@ -78,9 +78,9 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
         trace_id=_id(trace_id),
         event_type=_id(event_type),
         step=_id(step),
-        kind="rtp" if known and (step is not None or event_id is not None or level is not None) else "text",
+        kind="rtp" if has_message and (step is not None or event_id is not None or level is not None) else "text",
         stack=stack,
-        fields=rest if known else document,
+        fields=rest if has_message else document,
         at=at,
         own_at=own,
         raw=raw,
@@ -95,14 +95,14 @@ def _metrics(document: dict[str, Any], raw: str, at: int, function: str) -> LogE
             name = metric.get("Name") if isinstance(metric, dict) else None
             if isinstance(name, str) and name in document:
                 values[name] = document[name]
-    said = ", ".join(f"{name} {_number(value)}" for name, value in values.items())
+    text = ", ".join(f"{name} {_number(value)}" for name, value in values.items())
     rest = {k: v for k, v in document.items() if k != "_aws"}
     request_id, trace_id = _take(rest, "request_id", "requestId"), _take(rest, "trace_id")
     return LogEvent(
         timestamp=times.iso(at),
         level="INFO",
         function=function,
-        message=said or "metrics",
+        message=text or "metrics",
         id=_id(_take(rest, "event_id")),
         request_id=_id(request_id),
         trace_id=_id(trace_id),
@@ -157,12 +157,12 @@ def _stack(value: Any) -> str | None:
 
 
 def _take(document: dict[str, Any], name: str, *others: str) -> Any:
-    found = document.pop(name, None)
+    value = document.pop(name, None)
     for other in others:
-        if found is not None:
+        if value is not None:
             break
-        found = document.pop(other, None)
-    return found
+        value = document.pop(other, None)
+    return value
 
 
 def _id(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Both functions' logs as one stream in time order: read what is there, or follow what comes."""
+"""Both functions' logs as one stream in time order: the existing lines, or new ones as they arrive."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 
 
 def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogEvent]:
-    """The lines that are there, merged in time order. Lazy: holds two pages a function, however many there are."""
-    groups, wanted = _groups(outputs, query.functions), Filter(query)
+    """Existing lines, merged in time order. Lazy: holds at most two pages per function."""
+    groups, filters = _groups(outputs, query.functions), Filter(query)
 
     def events() -> Iterator[LogEvent]:
         context = Context()
-        ahead = {role: Prefetch(_asked(aws, group, query, wanted.pattern)) for role, group in groups.items()}
+        ahead = {role: Prefetch(_pages(aws, group, query, filters.pattern)) for role, group in groups.items()}
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
-                event = _understood(role, line, context, wanted)
+                event = _parsed(role, line, context, filters)
                 if event is not None:
                     yield event
         finally:
@@ -53,7 +53,7 @@ def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogE
 
 
 def since_of(*, id: str | None, request_id: str | None, trace_id: str | None, now: int | None = None) -> int:
-    """From when to read for something that carries its own time, a day back for what does not; else ten minutes."""
+    """Where to start, epoch ms: a minute before the time in an id, a day ago for other ids, else 10 minutes ago."""
     now = times.now_ms() if now is None else now
     if id is not None and (created := wire.uuid7_timestamp(id)) is not None:
         return created - 60_000
@@ -73,14 +73,14 @@ def follow(
     now: Callable[[], int] = times.now_ms,
     clock: Clock = SYSTEM,
 ) -> Iterator[LogEvent]:
-    """As `read`, then whatever comes, until the caller stops. `tell` hears of trouble that is being waited out."""
-    groups, wanted = _groups(outputs, query.functions), Filter(query)
+    """As `read`, then new lines as they arrive, without end. notify: called about outages and missing log groups."""
+    groups, filters = _groups(outputs, query.functions), Filter(query)
     pace = FollowPace(0.3, 1.5, notify) if aws.local else FollowPace(1.0, 5.0, notify)
     missing: set[str] = set()
 
     def tail(group: str) -> Tail:
         def fetch(since: int) -> Prefetch[Page]:
-            return Prefetch(_present(aws, group, since, None, wanted.pattern, missing=missing))
+            return Prefetch(_existing_pages(aws, group, since, None, filters.pattern, missing=missing))
 
         return Tail(fetch, since=query.since, now=now)
 
@@ -92,10 +92,10 @@ def follow(
             try:
                 merged = heapq.merge(*(_of(role, tail.poll()) for role, tail in tails.items()), key=_moment)
                 for role, line in merged:
-                    # Only now, as it is handed on, does it count as shown: a poll may break off at any line.
-                    if tails[role].fresh(line):
+                    # A line counts as shown only when it is yielded, since a poll may fail at any line.
+                    if tails[role].is_new(line):
                         has_news = True
-                        event = _understood(role, line, context, wanted)
+                        event = _parsed(role, line, context, filters)
                         if event is not None:
                             yield event
             except AwsError as error:
@@ -110,23 +110,23 @@ def follow(
 
 
 def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str, str]:
-    """Log groups by role. Raises UsageError on a function that the stack has not."""
+    """Log groups by role. Raises UsageError for a function that the stack does not have."""
     names = {"processor": outputs[Output.PROCESSOR], "worker": outputs[Output.WORKER]}
-    for wanted in functions:
-        if wanted not in names and wanted not in names.values():
-            raise UsageError(f"There is no function {wanted!r}.", hint="Use processor or worker.")
+    for function in functions:
+        if function not in names and function not in names.values():
+            raise UsageError(f"There is no function {function!r}.", hint="Use processor or worker.")
     chosen = {r: n for r, n in names.items() if not functions or r in functions or n in functions}
     return {role: f"/aws/lambda/{name}" for role, name in chosen.items()}
 
 
-def _asked(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterator[Page]:
-    """A group's pages that a query can be answered from."""
+def _pages(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterator[Page]:
+    """The pages of a log group that a query needs."""
     if query.request_id is None:
-        yield from _present(aws, group, query.since, query.until, pattern)
+        yield from _existing_pages(aws, group, query.since, query.until, pattern)
         return
-    # Few lines name the request, but those show which stream it was in, and when: all of that is its own.
+    # The few lines that name the request show its streams and times; every line there belongs to the request.
     spans: dict[str, tuple[int, int]] = {}
-    for page in _present(aws, group, query.since, query.until, f'"{query.request_id}"'):
+    for page in _existing_pages(aws, group, query.since, query.until, f'"{query.request_id}"'):
         for line in page.lines:
             first, last = spans.get(line.stream, (line.at, line.at))
             spans[line.stream] = (min(first, line.at), max(last, line.at))
@@ -134,10 +134,10 @@ def _asked(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterat
         yield from logs.pages(aws, group, since=first, until=last, pattern=pattern, stream=stream)
 
 
-def _present(
+def _existing_pages(
     aws: Aws, group: str, since: int, until: int | None, pattern: str | None, *, missing: set[str] | None = None
 ) -> Iterator[Page]:
-    """A group's pages; none, and its name in `missing`, where it does not exist (yet)."""
+    """The pages of a log group; of one that does not exist none, and its name is added to `missing`."""
     try:
         yield from logs.pages(aws, group, since=since, until=until, pattern=pattern)
     except NotFoundError:
@@ -154,9 +154,9 @@ def _moment(entry: tuple[str, LogLine]) -> int:
     return entry[1].at
 
 
-def _understood(role: str, line: LogLine, context: Context, wanted: Filter) -> LogEvent | None:
-    """What a line says, where it is wanted."""
-    if not wanted.may(line.message):
+def _parsed(role: str, line: LogLine, context: Context, filters: Filter) -> LogEvent | None:
+    """The parsed line, where it matches."""
+    if not filters.may_match(line.message):
         return None
     event = context.of(parse(line.message, at=line.at, function=role), line.stream)
-    return event if wanted.wants(event) else None
+    return event if filters.matches(event) else None

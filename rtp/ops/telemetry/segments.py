@@ -1,4 +1,4 @@
-"""X-Ray's segment documents -> one tree a trace. Pure; nothing in the documents is trusted."""
+"""Builds a tree from the segment documents of a trace. Pure; nothing in the documents is trusted."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from rtp.text import times
 
-DEEPEST = 60  # levels of subsegments that are read; an honest trace has five
-MOST = 20_000  # segments of one trace that are read
+DEEPEST = 60  # levels of subsegments that are read; a real trace has five
+MOST = 20_000  # segments that are read per trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of work, and what it called.
+    """A timed operation and its calls.
 
-    id: the segment's. origin: the AWS type of the service; empty where it has none. start: ISO 8601.
+    id: id of the segment. origin: AWS type of the service; may be empty. start: ISO 8601.
     end: ISO 8601; null while it is in progress. offset_ms: from the trace's start.
-    duration_ms: null while it is in progress. error: a client's mistake (4xx). fault: a failure of the service (5xx).
+    duration_ms: null while it is in progress. error: client error (4xx). fault: service error (5xx).
     throttle: the request was throttled. namespace: `aws` or `remote` for a call; else empty.
-    request_id: of the function's request; null for others. annotations, http, aws, metadata: as X-Ray has them.
-    exceptions: what it raised. segments: what it called.
+    request_id: id of the function's request; null for other segments.
+    annotations, http, aws, metadata: as in X-Ray.
+    exceptions: exceptions it raised. segments: its calls.
     """
 
     id: str
@@ -63,11 +64,11 @@ class Segment:
 class Trace:
     """A whole trace.
 
-    id: the trace's. start: ISO 8601. duration_ms: from its start to the end of its last segment.
-    error: whether a client made a mistake (4xx). fault: whether the service failed (5xx).
-    throttle: whether a request was throttled. partial: whether something in it is in progress.
-    event_id: the first event's; null without one. event_ids: those of all events in it.
-    segments: of the services, each with what it called.
+    id: id of the trace. start: ISO 8601. duration_ms: from its start to the end of its last segment.
+    error: whether there was a client error (4xx). fault: whether there was a service error (5xx).
+    throttle: whether a request was throttled. partial: whether a segment is in progress.
+    event_id: id of the first event; null without one. event_ids: ids of all events in the trace.
+    segments: segments of the services, each with its calls.
     """
 
     id: str
@@ -83,22 +84,22 @@ class Trace:
 
     @property
     def start_ms(self) -> int:
-        """Epoch ms."""
+        """`start` in epoch ms."""
         return times.parse_when(self.start)
 
     def walk(self) -> list[tuple[int, Segment]]:
-        """Every segment with its depth, in the order in which a tree is drawn."""
-        found: list[tuple[int, Segment]] = []
+        """Every segment with its depth, in depth-first order."""
+        walked: list[tuple[int, Segment]] = []
         waiting = [(0, s) for s in reversed(self.segments)]
         while waiting:
             depth, segment = waiting.pop()
-            found.append((depth, segment))
+            walked.append((depth, segment))
             waiting.extend((depth + 1, child) for child in reversed(segment.segments))
-        return found
+        return walked
 
 
 def trace(trace_id: str, documents: list[str]) -> Trace:
-    """The tree of a trace's documents. What cannot be read is left out; what has no parent here is a root."""
+    """Build a trace from its documents. Unreadable ones are skipped; segments without a parent here are roots."""
     nodes: dict[str, _Node] = {}
     for text in documents:
         document = _loaded(text)
@@ -125,7 +126,7 @@ def trace(trace_id: str, documents: list[str]) -> Trace:
 
 
 class _Node:
-    """A segment on its way into the tree."""
+    """A segment while the tree is built."""
 
     def __init__(self, segment_id: str, document: dict[str, Any], parent: str | None) -> None:
         self.id = segment_id
@@ -149,8 +150,8 @@ def _collect(document: dict[str, Any], parent: str | None, nodes: dict[str, _Nod
     segment_id = str(document.get("id") or f"?{len(nodes)}")
     if depth > DEEPEST or len(nodes) >= MOST or not _seconds(document.get("start_time")):
         return
-    known = nodes.get(segment_id)
-    if known is None or known.end is None:  # the finished document replaces the one sent while it ran
+    earlier = nodes.get(segment_id)
+    if earlier is None or earlier.end is None:  # the final document replaces the one of a running segment
         nodes[segment_id] = _Node(segment_id, document, parent or _text(document.get("parent_id")) or None)
     for child in _list(document.get("subsegments")):
         if isinstance(child, dict):
@@ -158,13 +159,13 @@ def _collect(document: dict[str, Any], parent: str | None, nodes: dict[str, _Nod
 
 
 def _link(nodes: dict[str, _Node]) -> list[_Node]:
-    """Give every node to its parent; the roots. A node whose ancestors lead back to itself is a root."""
+    """Attach every node to its parent and return the roots. A node that is its own ancestor is a root."""
     roots = []
     for segment_id, node in nodes.items():
         parent = node.parent
-        seen = {segment_id}
-        while parent is not None and parent in nodes and parent not in seen and len(seen) <= DEEPEST * 2:
-            seen.add(parent)
+        visited = {segment_id}
+        while parent is not None and parent in nodes and parent not in visited and len(visited) <= DEEPEST * 2:
+            visited.add(parent)
             parent = nodes[parent].parent
         circular = parent is not None and parent in nodes
         if node.parent is None or node.parent not in nodes or circular:
@@ -203,7 +204,7 @@ def _segment(node: _Node, zero: float) -> Segment:
 
 
 def _problems(cause: Any) -> tuple[Problem, ...]:
-    found = cause.get("exceptions") if isinstance(cause, dict) else None
+    exceptions = cause.get("exceptions") if isinstance(cause, dict) else None
     return tuple(
         Problem(
             type=_text(e.get("type")) or "Exception",
@@ -211,7 +212,7 @@ def _problems(cause: Any) -> tuple[Problem, ...]:
             stack=tuple(_frame(f) for f in _list(e.get("stack")) if isinstance(f, dict)),
             remote=bool(e.get("remote")),
         )
-        for e in _list(found)
+        for e in _list(exceptions)
         if isinstance(e, dict)
     )
 

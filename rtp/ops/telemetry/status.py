@@ -1,4 +1,4 @@
-"""How a deployed pipeline is: every part is asked side by side, and one that cannot be read is named, not hidden."""
+"""The status of a deployed pipeline. Parts are read concurrently; one that cannot be read is reported as such."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
 
-# Without these nobody can say that all is well.
+# A pipeline is healthy only if these could be read.
 _VITAL = ("queue", "dlq", "alarms", "event source", "functions")
 
 
@@ -45,7 +45,7 @@ class Unread:
 class Status:
     """The pipeline at one moment. What could not be read is null or empty, and listed in `unread`.
 
-    functions: both. event_sources: what hands the queue's messages to the worker.
+    functions: both. event_sources: the mappings that pass the queue's messages to the worker.
     queues: the queue and the DLQ, by name. dead_by_error: dead records of the last 14 days, by cause.
     alarms: firing ones first. last_hour: sums. quota: of the API key. healthy: whether `problems` is empty.
     problems: what is wrong, one text each. unread: parts that could not be read. at: when this was read, ISO 8601.
@@ -68,44 +68,43 @@ class Status:
 
 
 def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Status:
-    """Everything there is to say. Raises NotFoundError when nothing is deployed."""
+    """Read the status. Raises NotFoundError when nothing is deployed."""
     now = times.now_ms() if now is None else now
     names = environment.names
-    found = stacks.describe(aws, names.stack)
-    if found is None or found.state.in_review:
+    described = stacks.describe(aws, names.stack)
+    if described is None or described.state.in_review:
         raise NotFoundError(
             f"{names.stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed"
         )
-    outputs = found.outputs
-    answers = pool.gather(_questions(aws, environment, outputs, now))
-    good: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
+    outputs = described.outputs
+    answers = pool.gather(_calls(aws, environment, outputs, now))
+    values: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
-    queues: dict[str, Queue] = {part: good[part] for part in ("queue", "dlq") if part in good}
-    stack = parts.stack(found, by=good.get("last deploy"))
-    owner = ownership.foreign(aws, found, environment)
+    queues: dict[str, Queue] = {part: values[part] for part in ("queue", "dlq") if part in values}
+    stack = parts.stack(described, by=values.get("last deploy"))
+    owner = ownership.foreign(aws, described, environment)
     problems = [ownership.said(environment, owner)] if owner is not None else []
-    problems += parts.problems(
-        stack=stack,
-        settings=environment.settings,
+    readable = parts.Parts(
         queues=queues,
-        sources=good.get("event source"),
-        functions=good.get("functions"),
-        alarms=good.get("alarms", []),
-        quota=good.get("quota"),
-        intake=good.get("intake", ""),
+        event_sources=values.get("event source"),
+        functions=values.get("functions"),
+        alarms=values.get("alarms", []),
+        quota=values.get("quota"),
+        intake=values.get("intake", ""),
     )
-    problems += [f"{u.part} could not be read, so nobody knows: {u.message}" for u in unread if u.part in _VITAL]
+    problems += parts.problems(stack, environment.settings, readable)
+    problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part in _VITAL]
     return Status(
         env=environment.name,
         stack=stack,
         endpoints=_endpoints(aws, outputs),
-        functions=good.get("functions", []),
-        event_sources=good.get("event source", []),
+        functions=readable.functions or [],
+        event_sources=readable.event_sources or [],
         queues=queues,
-        dead_by_error=good.get("dead records", []),
-        alarms=good.get("alarms", []),
-        last_hour=good.get("metrics"),
-        quota=good.get("quota"),
+        dead_by_error=values.get("dead records", []),
+        alarms=readable.alarms,
+        last_hour=values.get("metrics"),
+        quota=readable.quota,
         healthy=not problems,
         problems=problems,
         unread=unread,
@@ -113,18 +112,16 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
     )
 
 
-def _questions(
-    aws: Aws, environment: Environment, outputs: Mapping[str, str], now: int
-) -> dict[str, Callable[[], object]]:
-    """What to ask, by the part's name; of a stack without outputs only what its name tells."""
+def _calls(aws: Aws, environment: Environment, outputs: Mapping[str, str], now: int) -> dict[str, Callable[[], object]]:
+    """The calls by name of the part; of a stack without outputs only those that need just its name."""
     names, shards = environment.names, environment.settings.index_shards
-    asked: dict[str, Callable[[], object]] = {"alarms": partial(alarms.current, aws, names)}
-    asked["metrics"] = partial(parts.last_hour, aws, names, now=now)
+    calls: dict[str, Callable[[], object]] = {"alarms": partial(alarms.current, aws, names)}
+    calls["metrics"] = partial(parts.last_hour, aws, names, now=now)
     if not aws.local:
-        asked["last deploy"] = partial(parts.deployer, aws, names.stack)
+        calls["last deploy"] = partial(parts.deployer, aws, names.stack)
     if Output.DLQ_URL in outputs:
         workers = (outputs[Output.PROCESSOR], outputs[Output.WORKER])
-        asked |= {
+        calls |= {
             "queue": partial(parts.queue, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
             "dlq": partial(parts.queue, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
             "dead records": partial(parts.dead_by_error, aws, outputs[Output.TABLE], shards=shards, now=now),
@@ -133,7 +130,7 @@ def _questions(
             "functions": lambda: [functions.function(aws, name) for name in workers],
             "quota": partial(usage.quota, aws, outputs[Output.USAGE_PLAN_ID], outputs[Output.API_KEY_ID]),
         }
-    return asked
+    return calls
 
 
 def _endpoints(aws: Aws, outputs: Mapping[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The parts of a status, each read by one function, and what of them is a problem."""
+"""The parts of a status, each read by one function, and the problems in them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtp.runtime import wire
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from rtp.aws import Aws
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rtp.settings import Settings
 
 HOUR_S = 3600
-DEAD_WINDOW_MS = 14 * 86_400_000  # as long as the dead-letter queue keeps a message
+DEAD_WINDOW_MS = 14 * 86_400_000  # how long the DLQ keeps a message
 DEAD_MOST = 1_000
 _LOW_QUOTA = 0.05
 _WORDS = (
@@ -45,9 +45,9 @@ _WORDS = (
 class Stack:
     """The stack and its last deploy.
 
-    project, environment: whose it is, by its tags; null without such a tag. state: CloudFormation's status.
+    project, environment: from the stack's tags; null without the tag. state: CloudFormation's status.
     created: when, ISO 8601; null where it is not known. deployed: when last, ISO 8601; null where it is not known.
-    deployed_by: who, by CloudTrail; null where it is not known.
+    deployed_by: who deployed last, from CloudTrail; null where it is not known.
     version: the version of rtp that deployed it; null where it is not known.
     """
 
@@ -80,7 +80,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """How many events died of one cause.
+    """Dead events with the same error.
 
     error: type and message, without numbers and ids. count: dead records.
     """
@@ -114,6 +114,18 @@ class LastHour:
     throttles: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What could be read of the other parts; None, or empty, where it could not. intake: what is wrong with it."""
+
+    queues: Mapping[str, Queue]
+    event_sources: list[EventSource] | None
+    functions: list[Function] | None
+    alarms: list[Alarm]
+    quota: Quota | None
+    intake: str
+
+
 def stack(described: stacks.Stack, *, by: str | None) -> Stack:
     """The stack, and who deployed it last."""
     return Stack(
@@ -130,36 +142,36 @@ def stack(described: stacks.Stack, *, by: str | None) -> Stack:
 
 
 def deployer(aws: Aws, name: str) -> str | None:
-    """Who deployed last; None where CloudTrail does not know."""
+    """Who deployed last, from CloudTrail; None where it has no such event."""
     return trail.deployer(aws, name)
 
 
 def queue(aws: Aws, url: str, name: str, *, now: int) -> Queue:
-    """Depth and age. SQS tells the age as a metric alone, a minute or two late."""
+    """Depth and age. SQS reports the age as a metric only, one or two minutes late."""
     depth = queues.depth(aws, url)
     oldest: int | None = 0
     if depth.total:
         series = Series("AWS/SQS", "ApproximateAgeOfOldestMessage", (("QueueName", name),), "Maximum")
         until = now // 60_000 * 60 + 60
-        found = metrics.values(aws, [series], since_s=until - 600, until_s=until, period_s=60)[0]
-        # SQS leaves out what was received three times, as dead messages are by looking at them: no age is no age of 0.
-        oldest = (int(found[-1]) or None) if found else None
+        ages = metrics.values(aws, [series], since_s=until - 600, until_s=until, period_s=60)[0]
+        # SQS ignores messages that were received three times, as those of the DLQ are by inspecting it: 0 is unknown.
+        oldest = (int(ages[-1]) or None) if ages else None
     return Queue(name, depth.total, depth.visible, depth.in_flight, depth.delayed, oldest)
 
 
 def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorCount]:
-    """What the newest dead records died of, the most frequent first."""
-    found = records.by_status(
+    """The errors of the newest dead records, the most frequent first."""
+    dead = records.by_status(
         aws, table, "dead", shards=shards, since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST
     )
-    counted = Counter(_cause(r.get("error")) for r in found)
+    counted = Counter(_cause(r.get("error")) for r in dead)
     return [ErrorCount(error, count) for error, count in counted.most_common()]
 
 
 def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
-    """What came in the last 60 minutes, and how it went."""
+    """Requests, events and errors of the last 60 minutes."""
     gateway, events = (("ApiName", names.api),), (("env", names.env), ("project", names.project))
-    wanted = [
+    series = [
         *(Series("AWS/ApiGateway", n, gateway, "Sum") for n in ("Count", "4XXError", "5XXError")),
         *(Series("AWS/ApiGateway", "Latency", gateway, p) for p in ("p50", "p95")),
         *(
@@ -173,10 +185,10 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
         ),
     ]
     since = now // 60_000 * 60 - HOUR_S + 60
-    found = metrics.values(aws, wanted, since_s=since, until_s=since + HOUR_S, period_s=HOUR_S)
-    sums = [round(sum(values)) for values in found]
-    # CloudWatch counts the hour from its start; an engine may cut it at the full hour: then the worse half is told.
-    p50, p95 = (max(values) if values else None for values in found[3:5])
+    results = metrics.values(aws, series, since_s=since, until_s=since + HOUR_S, period_s=HOUR_S)
+    sums = [round(sum(values)) for values in results]
+    # CloudWatch counts from the period's start; an engine may split it at the full hour: then the worse half counts.
+    p50, p95 = (max(values) if values else None for values in results[3:5])
     return LastHour(
         requests=sums[0],
         errors_4xx=sums[1],
@@ -193,47 +205,40 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
     )
 
 
-def problems(
-    *,
-    stack: Stack,
-    settings: Settings,
-    queues: Mapping[str, Queue],
-    sources: Iterable[EventSource] | None,
-    functions: Iterable[Function] | None,
-    alarms: Iterable[Alarm],
-    quota: Quota | None,
-    intake: str = "",
-) -> list[str]:
-    """What is wrong, the cause before its effects, each with the command that tells more."""
-    found = []
+def problems(stack: Stack, settings: Settings, parts: Parts) -> list[str]:
+    """What is wrong, causes before effects, with the command to continue with."""
+    problems = []
     state = StackState.of(stack.state)
     if not state.usable:
-        found.append(f"the stack is {state}" + ("" if state.busy else "; `rtp deploy` explains and fixes it"))
-    for function in functions or ():
+        problems.append(f"the stack is {state}" + ("" if state.busy else "; `rtp deploy` explains and fixes it"))
+    for function in parts.functions or ():
         if function.state not in ("Active", "Inactive", ""):
-            found.append(f"{function.name} is {function.state}: {function.reason}".rstrip(": "))
+            problems.append(f"{function.name} is {function.state}: {function.reason}".rstrip(": "))
         if function.update == "Failed":
-            found.append(f"the last update of {function.name} failed: {function.reason}".rstrip(": "))
-    if sources is not None:
-        states = [s.state for s in sources]
+            problems.append(f"the last update of {function.name} failed: {function.reason}".rstrip(": "))
+    if parts.event_sources is not None:
+        states = [s.state for s in parts.event_sources]
         if "Enabled" not in states:
-            found.append(f"the queue is not drained: its event source is {states[0] if states else 'missing'}")
-    if intake:
-        found.append(intake)
-    dlq = queues.get("dlq")
+            problems.append(f"the queue is not consumed: its event source is {states[0] if states else 'missing'}")
+    if parts.intake:
+        problems.append(parts.intake)
+    dlq = parts.queues.get("dlq")
     if dlq is not None and dlq.depth >= settings.alarm_dlq_messages:
-        found.append(f"{dlq.depth:,} dead in the DLQ; see `rtp dlq inspect`")
-    waiting = queues.get("queue")
-    if waiting is not None and (waiting.oldest_s or 0) >= settings.alarm_queue_age_s:
-        found.append(f"the oldest message waits for {times.span((waiting.oldest_s or 0) * 1000)}")
-    found += [f"alarm {a.name.removeprefix(stack.name + '-')}: {brief(a.reason)}" for a in alarms if a.state == "ALARM"]
+        problems.append(f"{dlq.depth:,} messages in the DLQ; see `rtp dlq inspect`")
+    queue = parts.queues.get("queue")
+    if queue is not None and (queue.oldest_s or 0) >= settings.alarm_queue_age_s:
+        problems.append(f"the oldest message has been waiting for {times.span((queue.oldest_s or 0) * 1000)}")
+    problems += [
+        f"alarm {a.name.removeprefix(stack.name + '-')}: {brief(a.reason)}" for a in parts.alarms if a.state == "ALARM"
+    ]
+    quota = parts.quota
     if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:
-        found.append(f"{quota.left:,} of {quota.limit:,} requests are left of the {quota.period.lower()}'s quota")
-    return found
+        problems.append(f"{quota.left:,} of {quota.limit:,} requests are left of the quota per {quota.period.lower()}")
+    return problems
 
 
 def brief(reason: str) -> str:
-    """CloudWatch's reason for a state, as short as it can be said."""
+    """CloudWatch's reason for a state, abbreviated."""
     for long, short in _WORDS:
         reason = reason.replace(long, short)
     return re.sub(r"([≥<]) \(([^()]+)\)", r"\1 \2", reason).strip().rstrip(".")
@@ -242,8 +247,8 @@ def brief(reason: str) -> str:
 def _cause(error: Any) -> str:
     if not isinstance(error, dict):
         return "unknown"
-    said = error.get("signature") or ": ".join(str(error[k]) for k in ("type", "message") if error.get(k))
-    return str(said or "unknown")
+    text = error.get("signature") or ": ".join(str(error[k]) for k in ("type", "message") if error.get(k))
+    return str(text or "unknown")
 
 
 def _iso(moment: datetime | None) -> str | None:

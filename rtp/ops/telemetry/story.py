@@ -1,4 +1,4 @@
-"""All that is known of one event: its record, attempts, log lines, traces, and its message in the dead-letter queue."""
+"""Everything about one event: its record, attempts, log lines, traces, and its message in the dead-letter queue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
 
 MOST_LINES = 500
-_BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and reports come late
+_BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and Lambda reports late
 _LONGEST_ID = 2048  # bytes of a DynamoDB key
 
 
@@ -55,7 +55,7 @@ class StoryDocument:
 
 @dataclass(slots=True)
 class Story:
-    """What was found. gaps: what could not be read, and why; the rest of the story stands all the same."""
+    """What was found about an event. gaps: parts that could not be read, and why."""
 
     id: str
     records: list[dict[str, Any]] = field(default_factory=list)  # newest last
@@ -66,14 +66,14 @@ class Story:
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """The newest record; an id used with several timestamps has several."""
+        """The newest record; an id that was used with several timestamps has several."""
         return self.records[-1] if self.records else None
 
     @property
     def attempts(self) -> list[dict[str, Any]]:
-        """Those of the newest record."""
-        found = (self.record or {}).get("attempts")
-        return found if isinstance(found, list) else []
+        """The attempts of the newest record."""
+        attempts = (self.record or {}).get("attempts")
+        return attempts if isinstance(attempts, list) else []
 
     @property
     def trace(self) -> Trace | None:
@@ -81,7 +81,7 @@ class Story:
         return self.traces[-1] if self.traces else None
 
     @property
-    def known(self) -> bool:
+    def exists(self) -> bool:
         """Whether anything was found."""
         return bool(self.records or self.lines or self.traces or self.dlq_message)
 
@@ -100,11 +100,11 @@ class Story:
 
 
 def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:
-    """Read everything side by side. Raises NotFoundError where there is no sign of the event."""
+    """Read all parts concurrently. Raises NotFoundError where nothing names the event."""
     _check(event_id)
     story = Story(event_id)
-    found = records.by_id(aws, outputs[Output.TABLE], event_id)
-    since, until = _window(event_id, found)
+    stored = records.by_id(aws, outputs[Output.TABLE], event_id)
+    since, until = _window(event_id, stored)
 
     def read_lines() -> None:
         query = logs.LogQuery(since=since, until=until, id=event_id)
@@ -112,24 +112,24 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
         story.lines = list(islice(lines, MOST_LINES))
 
     def read_traces() -> None:
-        known = traces.trace_ids(found)
-        story.traces = traces.for_event(aws, stack, event_id, known=known, since=since, until=until)
+        trace_ids = traces.trace_ids(stored)
+        story.traces = traces.for_event(aws, stack, event_id, trace_ids=trace_ids, since=since, until=until)
 
-    def read_letter() -> None:
-        if found and all(has_ended(r) and r["status"] == "processed" for r in found):
-            return  # looking into a queue disturbs it; there is no need to
-        look = inspect.inspect(aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop)
-        story.dlq_message = look.messages[0] if look.messages else None
+    def read_dlq_message() -> None:
+        if stored and all(has_ended(r) and r["status"] == "processed" for r in stored):
+            return  # inspecting a queue hides its messages for a moment, and there is no need to
+        inspection = inspect.inspect(aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop)
+        story.dlq_message = inspection.messages[0] if inspection.messages else None
 
     def read_records() -> None:
-        story.records = whole(aws, outputs[Output.BUCKET], found)
+        story.records = whole(aws, outputs[Output.BUCKET], stored)
 
     aws.connect("logs", "xray", "sqs", "s3")
     parts: dict[str, Callable[[], None]] = {
         "records": read_records,
         "log lines": read_lines,
         "traces": read_traces,
-        "the dead-letter queue": read_letter,
+        "the dead-letter queue": read_dlq_message,
     }
     for name, error in pool.gather(parts).items():
         if isinstance(error, RtpError):
@@ -137,8 +137,8 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
         elif error is not None:
             raise error
     if not story.records:
-        story.records = found
-    if not story.known:
+        story.records = stored
+    if not story.exists:
         raise _nothing(aws, outputs, event_id, story.gaps)
     return story
 
@@ -149,28 +149,28 @@ def _check(event_id: str) -> None:
     except UnicodeEncodeError:
         size = 0
     if not 0 < size <= _LONGEST_ID:
-        raise UsageError("That cannot be the id of an event.", hint="An id has 1 to 128 characters; see `rtp records`.")
+        raise UsageError("This cannot be the id of an event.", hint="An id has 1 to 128 characters; see `rtp records`.")
 
 
-def _window(event_id: str, found: list[dict[str, Any]]) -> tuple[int, int]:
-    """From when to when there may be log lines: the times of the attempts; an event's own timestamp may be anything."""
+def _window(event_id: str, stored: list[dict[str, Any]]) -> tuple[int, int]:
+    """Start and end of the log lines, from the attempts: an event's own timestamp may be any time. Epoch ms."""
     now = times.now_ms()
-    moments = [int(a["at"]) for r in found for a in r.get("attempts") or () if a.get("at")]
-    moments += [int(r[name]) for r in found for name in ("accepted_at", "attempted_at", "processed_at") if r.get(name)]
+    moments = [int(a["at"]) for r in stored for a in r.get("attempts") or () if a.get("at")]
+    moments += [int(r[name]) for r in stored for name in ("accepted_at", "attempted_at", "processed_at") if r.get(name)]
     if not moments:
         return min(now, logs.since_of(id=event_id, request_id=None, trace_id=None)), now
-    going_on = not all(has_ended(r) for r in found)
-    return min(moments) - _BEFORE_MS, now if going_on else min(now, max(moments) + _AFTER_MS)
+    is_running = not all(has_ended(r) for r in stored)
+    return min(moments) - _BEFORE_MS, now if is_running else min(now, max(moments) + _AFTER_MS)
 
 
 def _nothing(aws: Aws, outputs: dict[str, str], event_id: str, gaps: list[str]) -> NotFoundError:
     waiting = queues.depth(aws, outputs[Output.QUEUE_URL]).total
-    hint = "`rtp records` lists what is stored."
+    hint = "`rtp records` lists the stored events."
     if waiting:
-        hint = f"{waiting:,} messages wait in the queue, and it may be one of them: repeat the command in a moment."
+        hint = f"{waiting:,} messages are in the queue; the event may be one of them: repeat the command in a moment."
     unread = f" (not read: {'; '.join(gaps)})" if gaps else ""
     return NotFoundError(
-        f"There is no sign of an event {event_id}: no record, no log line, no trace, no dead message{unread}.",
+        f"Event {event_id} was not found: no record, log line, trace or DLQ message has this id{unread}.",
         hint=hint,
         code="no-event",
     )

@@ -1,4 +1,4 @@
-"""New lines of one log group, poll after poll: late ones included, none twice, in bounded memory. No IO, no clock."""
+"""New lines of one log group by repeated polls: late ones included, none twice, in bounded memory. No IO, no clock."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ if TYPE_CHECKING:
     from rtp.aws.logs import LogLine, Page
     from rtp.ops.work.background import Prefetch
 
-OVERLAP_MS = 10_000  # read again at each poll: lines reach CloudWatch a few seconds late as a rule
-LATE_MS = 300_000  # read again now and then: how late a line may be and still be found
-SWEEP_MS = 15_000  # how often
-MOST = 20_000  # lines read again at most; on a busy group the sweep reaches less far back
+OVERLAP_MS = 10_000  # every poll reads this far back: lines usually reach CloudWatch a few seconds late
+LATE_MS = 300_000  # a sweep reads this far back: how late a line may be and still be shown
+SWEEP_MS = 15_000  # time between sweeps
+MOST = 20_000  # lines that a sweep reads; on a busy group it reaches less far back
 
 
 class Tail:
-    """What of a log group has been shown, and from when to read next.
+    """Which lines of a log group were shown, and where to read next.
 
-    fetch: the group's pages from a time on, epoch ms. A poll that fails midway costs nothing: the next one starts where
-    it did. Times are the service's own where it tells them, so that this machine's clock may be wrong.
+    fetch: returns the group's pages from a time on, epoch ms. After a poll that failed, the next one starts at the same
+    time. Uses the service's clock where it is reported, so this machine's may be wrong.
     """
 
     def __init__(self, fetch: Callable[[int], Prefetch[Page]], *, since: int, now: Callable[[], int]) -> None:
         self._fetch = fetch
         self._now = now
-        self._horizon = since  # from here on every line shown is remembered
+        self._horizon = since  # ids of shown lines are remembered from here on
         self._polled: int | None = None  # when the last complete poll began
         self._swept = 0
         self._seen = Seen()
 
     def poll(self) -> Iterator[LogLine]:
-        """Lines that are perhaps new, oldest first; `fresh` decides when one is about to be shown."""
+        """Lines that may be new, oldest first; call `is_new` before showing one."""
         sweep = self._polled is None or self._now() - self._swept >= SWEEP_MS
         start = self._horizon if sweep or self._polled is None else max(self._horizon, self._polled - OVERLAP_MS)
-        return self._lines(self._fetch(start), sweep=sweep)  # it fetches from now on, not from the first line asked for
+        return self._lines(self._fetch(start), sweep=sweep)  # begins to fetch now, before the first line is read
 
-    def fresh(self, line: LogLine) -> bool:
-        """Whether a line has not been shown; it counts as shown from now on."""
+    def is_new(self, line: LogLine) -> bool:
+        """Whether a line was not shown yet; it counts as shown from now on."""
         return self._seen.add(line.at, line.event_id)
 
     def _lines(self, pages: Prefetch[Page], *, sweep: bool) -> Iterator[LogLine]:
-        asked = self._now()
+        started = self._now()
         began: int | None = None
         try:
             for page in pages:
@@ -50,8 +50,8 @@ class Tail:
                 yield from page.lines
         finally:
             pages.close()
-        self._polled = asked if began is None else began
-        self._swept = asked if sweep else self._swept
+        self._polled = started if began is None else began
+        self._swept = started if sweep else self._swept
         self._forget()
 
     def _forget(self) -> None:
@@ -62,7 +62,7 @@ class Tail:
 
 
 class Seen:
-    """Ids by the second of their line."""
+    """Ids of shown lines, by second."""
 
     def __init__(self) -> None:
         self._seconds: dict[int, set[int]] = {}
@@ -71,14 +71,14 @@ class Seen:
         return sum(map(len, self._seconds.values()))
 
     def add(self, at: int, event_id: str) -> bool:
-        """Remember an id; False when it was known."""
+        """Add an id; returns whether it is new."""
         ids = self._seconds.setdefault(at // 1000, set())
         before = len(ids)
         ids.add(hash(event_id))
         return len(ids) > before
 
     def reach(self, most: int) -> int:
-        """The earliest time, epoch ms, from which on at most so many ids are known."""
+        """The earliest time, epoch ms, since which at most `most` ids were added."""
         total = 0
         for second in sorted(self._seconds, reverse=True):
             total += len(self._seconds[second])
@@ -87,6 +87,6 @@ class Seen:
         return 0
 
     def forget(self, before: int) -> None:
-        """Drop whole seconds that end before a time, epoch ms."""
+        """Remove the ids of seconds that end before a time, epoch ms."""
         for second in [s for s in self._seconds if (s + 1) * 1000 <= before]:
             del self._seconds[second]

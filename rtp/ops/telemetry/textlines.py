@@ -1,4 +1,4 @@
-"""Lines that are not JSON: Lambda's START, END and REPORT, tracebacks, time-outs, prints. Pure."""
+"""Parses lines that are not JSON: Lambda's START, END and REPORT, tracebacks, timeouts, prints. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _TRACEBACK = re.compile(r"Traceback \(most recent call last\):|Unable to import 
 
 
 def parse(raw: str, *, at: int, function: str) -> LogEvent:
-    """What a line of text says."""
-    # Lambda ends the inner lines of a traceback with \r, and indents them with no-break spaces.
+    """Parse a line of text."""
+    # Lambda separates the lines of a traceback by \r, and indents them with no-break spaces.
     text = raw.replace("\r\n", "\n").rstrip("\r\n").replace("\r", "\n").replace("\xa0", " ")
     request = _REQUEST.search(text)
     trace = _TRACE.search(text)
@@ -67,22 +67,21 @@ _REPORT_PART = re.compile(
 
 
 def _platform_text(text: str) -> tuple[str, bool]:
-    """A platform line made short, and whether it tells of a failure."""
+    """A platform line, abbreviated, and whether it reports a failure."""
     first = text.split("\n", 1)[0]
     if not first.startswith(("REPORT ", "INIT_REPORT ", "RESTORE_REPORT ")):
         return " ".join(_NOISE.sub("", first).split()), False
-    found = {label: value.strip() for label, value in _REPORT_PART.findall(first)}
-    said = [first.split(" ", 1)[0]]
-    said += [found[k] for k in ("Status", "Error Type", "Duration") if k in found]
-    said += [f"init {found[k]}" for k in ("Init Duration", "Restore Duration") if k in found]
-    said += (
-        [found["Max Memory Used"]] if found.get("Max Memory Used", "0 MB") != "0 MB" else []
-    )  # an engine may not know
-    return " ".join(said), "Status" in found and found["Status"].lower() != "success"
+    values = {label: value.strip() for label, value in _REPORT_PART.findall(first)}
+    words = [first.split(" ", 1)[0]]
+    words += [values[k] for k in ("Status", "Error Type", "Duration") if k in values]
+    words += [f"init {values[k]}" for k in ("Init Duration", "Restore Duration") if k in values]
+    if values.get("Max Memory Used", "0 MB") != "0 MB":  # an engine may not know it
+        words.append(values["Max Memory Used"])
+    return " ".join(words), "Status" in values and values["Status"].lower() != "success"
 
 
 def _split_stack(message: str) -> tuple[str, str | None]:
-    """The message, and the stack trace below it where there is one."""
+    """The message, and the stack trace below it, if any."""
     head, _, tail = message.partition("\n")
     if tail and ("Traceback (most recent call last)" in message or re.search(r'^\s+File "', tail, re.MULTILINE)):
         if head.startswith("Traceback "):

@@ -1,4 +1,4 @@
-"""Traces of this stack: a list of them, one as a tree, those of an event, and the log lines that belong in one."""
+"""Traces of this stack: a list, one as a tree, and those of an event."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ __all__ = ["Problem", "Segment", "Summary", "Trace", "TraceQuery", "Traces"]
 
 _ID = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 DAY_MS = 86_400_000
-LATE_MS = 120_000  # how late a trace may be told of and still be followed
-PARTIAL_MS = 15_000  # a trace that is not complete by then is told as it is
+LATE_MS = 120_000  # how late X-Ray may report a trace that is still shown by `follow`
+PARTIAL_MS = 15_000  # after this time an incomplete trace is shown as it is
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A trace in a list.
 
-    id: the trace's. start: ISO 8601. duration_ms: from its start to its end. error: a client's mistake (4xx).
-    fault: a failure of the pipeline (5xx). throttle: a request was throttled.
+    id: id of the trace. start: ISO 8601. duration_ms: from its start to its end. error: client error (4xx).
+    fault: error of the pipeline (5xx). throttle: a request was throttled.
     method, path, http_status: of the API request; null without one. entry: the service at which it begins.
-    partial: something in it is in progress.
+    partial: a segment is in progress.
     """
 
     id: str
@@ -69,7 +69,7 @@ class Traces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceQuery:
-    """Which traces. Times in epoch ms. slow_ms: at least so long. expression: X-Ray's filter expression, on top."""
+    """Which traces. Times in epoch ms. slow_ms: minimum duration. expression: further X-Ray filter expression."""
 
     since: int
     until: int
@@ -80,13 +80,13 @@ class TraceQuery:
 
 
 def find(aws: Aws, stack: str, query: TraceQuery) -> Traces:
-    """The newest traces of this stack. A long time takes several calls, which stop once there are enough."""
-    found: list[Summary] = []
+    """The newest traces of this stack. A long window takes several calls, which end as soon as there are enough."""
+    summaries: list[Summary] = []
     for window in _windows(aws, stack, query):
-        found += sorted(window, key=lambda s: (s.start, s.id), reverse=True)  # X-Ray gives them in no order
-        if len(found) > query.limit:
+        summaries += sorted(window, key=lambda s: (s.start, s.id), reverse=True)  # X-Ray returns them unordered
+        if len(summaries) > query.limit:
             break
-    return Traces(found[: query.limit], more=len(found) > query.limit)
+    return Traces(summaries[: query.limit], more=len(summaries) > query.limit)
 
 
 def follow(
@@ -98,7 +98,7 @@ def follow(
     now: Callable[[], int] = times.now_ms,
     clock: Clock = SYSTEM,
 ) -> Iterator[Summary]:
-    """Traces as they end, each once, oldest first; those since `query.since` to begin with. Until the caller stops."""
+    """Traces since `query.since`, then new ones as they end, each once, oldest first, without end."""
     pace = FollowPace(0.5, 2.0, notify) if aws.local else FollowPace(2.0, 10.0, notify)
     shown: dict[str, int] = {}  # trace id -> start, epoch ms
     since = query.since
@@ -122,33 +122,33 @@ def follow(
 
 
 def get(aws: Aws, trace_id: str) -> Trace:
-    """One trace. Raises NotFoundError where X-Ray has none of that id."""
-    found = traces.whole(aws, [trace_id])
-    if not found:
+    """One trace. Raises NotFoundError where X-Ray has none with this id."""
+    documents = traces.whole(aws, [trace_id])
+    if not documents:
         raise NotFoundError(
             f"X-Ray has no trace {trace_id}.",
-            hint="A trace is kept for 30 days and appears some seconds after its event; `rtp traces` lists them.",
+            hint="X-Ray shows a trace some seconds after its event and keeps it for 30 days; `rtp traces` lists them.",
             code="no-trace",
         )
-    return _tree(found[0])
+    return _tree(documents[0])
 
 
 def resolve(aws: Aws, outputs: Mapping[str, str], stack: str, text: str) -> Trace:
-    """The trace of a trace id, or the newest one of an event id. Raises NotFoundError."""
+    """The trace with this id, or the newest trace of the event with this id. Raises NotFoundError."""
     if is_trace_id(text):
         return get(aws, text)
     if not 0 < len(text) <= wire.MAX_NAME:
-        raise UsageError("That is neither a trace's id nor an event's.", hint="`rtp traces` lists both.")
-    known = trace_ids(records.by_id(aws, outputs[Output.TABLE], text))
-    found = for_event(aws, stack, text, known=known)
-    if not found:
+        raise UsageError("This is neither the id of a trace nor of an event.", hint="`rtp traces` lists both.")
+    ids = trace_ids(records.by_id(aws, outputs[Output.TABLE], text))
+    candidates = for_event(aws, stack, text, trace_ids=ids)
+    if not candidates:
         raise NotFoundError(
-            f"There is no trace of an event {text}.",
-            hint=suggest.sentence("{} shows what is known of it. ", suggest.command("rtp", "show", values=(text,)))
+            f"X-Ray has no trace of event {text}.",
+            hint=suggest.sentence("{} shows its record and log lines. ", suggest.command("rtp", "show", values=(text,)))
             + "A trace appears some seconds after its event.",
             code="no-trace",
         )
-    return found[-1]
+    return candidates[-1]
 
 
 def for_event(
@@ -156,30 +156,30 @@ def for_event(
     stack: str,
     event_id: str,
     *,
-    known: Iterable[str] = (),
+    trace_ids: Iterable[str] = (),
     since: int | None = None,
     until: int | None = None,
 ) -> list[Trace]:
-    """An event's traces, oldest first: those of the `known` ids, or where none is known or kept, a search by event id.
+    """An event's traces, oldest first: those of `trace_ids`, or those found by event id where X-Ray has none.
 
-    since and until bound the search, epoch ms; by default the last 24 hours.
+    since, until: limits of that search, epoch ms; by default the last 24 hours.
     """
-    found = traces.whole(aws, known)
-    if not found:
+    documents = traces.whole(aws, trace_ids)
+    if not documents:
         until = times.now_ms() if until is None else until
         query = TraceQuery(
             since=until - DAY_MS if since is None else since,
             until=until,
             expression=f"annotation.event_id = {quoted(event_id)}",
         )
-        found = traces.whole(aws, [s.id for s in find(aws, stack, query).traces])
-    return sorted((_tree(t) for t in found), key=lambda t: t.start)
+        documents = traces.whole(aws, [s.id for s in find(aws, stack, query).traces])
+    return sorted((_tree(t) for t in documents), key=lambda t: t.start)
 
 
-def trace_ids(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Trace ids that records and their attempts name, oldest first."""
+def trace_ids(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The trace ids in records and their attempts, oldest first."""
     ids: dict[str, None] = {}
-    for record in found:
+    for record in records:
         attempts = record.get("attempts")
         for attempt in attempts if isinstance(attempts, list) else ():
             ids[str(attempt.get("trace_id") or "")] = None
@@ -188,12 +188,12 @@ def trace_ids(found: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def is_trace_id(text: str) -> bool:
-    """Whether it has the form of X-Ray's trace ids."""
+    """Whether the text has the form of an X-Ray trace id."""
     return _ID.fullmatch(text) is not None
 
 
 def quoted(text: str) -> str:
-    """A string in a filter expression."""
+    """The text as a string of a filter expression."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -207,10 +207,10 @@ def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[list[Summary]]
     if query.expression:
         terms.append(f"({query.expression})")
     expression = " AND ".join(terms)
-    known: set[str] = set()  # on the edge of two windows a trace is told of twice
+    previous: set[str] = set()  # a trace at the edge of two windows is in both
     for window in traces.windows(aws, since=query.since, until=query.until, expression=expression):
-        yield [_summary(raw) for raw in window if raw["Id"] not in known]
-        known = {raw["Id"] for raw in window}
+        yield [_summary(raw) for raw in window if raw["Id"] not in previous]
+        previous = {raw["Id"] for raw in window}
 
 
 def _summary(raw: Mapping[str, Any]) -> Summary:
@@ -238,15 +238,15 @@ def _summary(raw: Mapping[str, Any]) -> Summary:
 
 
 def _annotation(raw: Mapping[str, Any], key: str) -> str | None:
-    for found in (raw.get("Annotations") or {}).get(key) or ():
-        values = found.get("AnnotationValue") or {}
+    for annotation in (raw.get("Annotations") or {}).get(key) or ():
+        values = annotation.get("AnnotationValue") or {}
         for value in values.values():
             return str(value)
     return None
 
 
 def _seconds_of(trace_id: str) -> float:
-    """The time in a trace id itself, epoch s."""
+    """The time in a trace id, epoch s."""
     return float(int(trace_id[2:10], 16)) if is_trace_id(trace_id) else 0.0
 
 

@@ -1,4 +1,4 @@
-"""A trace as rows, each where it belongs: segments, what they raised, and the log lines written meanwhile. Pure."""
+"""A trace as rows: segments, their exceptions, and log lines below them. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from rtp.ops.telemetry.logevent import LogEvent
     from rtp.ops.telemetry.segments import Problem, Segment, Trace
 
-_FRACTION_MS = 0.5  # of a log line's time, which has whole milliseconds, on average
+_FRACTION_MS = 0.5  # the average that a log line's time in whole milliseconds omits
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: a segment with what it raised, or a log line within one. Exactly one of segment and log is given."""
+    """One row: a segment with its exceptions, or a log line. Exactly one of segment and log is set."""
 
     depth: int
     offset_ms: float
@@ -30,24 +30,24 @@ class Row:
 
 
 def rows(trace: Trace, logs: Sequence[LogEvent] = ()) -> list[Row]:
-    """Rows in the order in which they are drawn: what a segment called and what was logged meanwhile, by time."""
+    """Rows in depth-first order; the calls and log lines of a segment by time."""
     start = trace.start_ms
     walked = trace.walk()
     placed: dict[str, list[LogEvent]] = {}
     for log in logs:
         placed.setdefault(_home(walked, log, start), []).append(log)
-    found: list[Row] = []
+    rows: list[Row] = []
     waiting = _inside(0, trace.segments, placed.get("", ()), start)
     while waiting:
         row = waiting.pop()
-        found.append(row)
+        rows.append(row)
         if row.segment is not None:
             waiting += _inside(row.depth + 1, row.segment.segments, placed.pop(row.segment.id, ()), start)
-    return found
+    return rows
 
 
 def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int) -> tuple[int, int]:
-    """Column and length of a bar: at least one column wide, never outside of `width`. Unended bars reach the end."""
+    """Column and length of a bar: at least one column, within `width`. Without a duration it reaches the end."""
     if width <= 0:
         return 0, 0
     if total_ms <= 0:
@@ -60,18 +60,18 @@ def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int
 
 
 def _inside(depth: int, segments: Sequence[Segment], logs: Sequence[LogEvent], start: int) -> list[Row]:
-    """The rows directly within a segment, the last one first."""
-    found = [Row(depth, s.offset_ms, segment=s) for s in segments]
-    # A line's time has lost its fraction: one written just after a call began in the same millisecond goes below it.
-    found += [Row(depth, _offset(log, start) + _FRACTION_MS, log=log) for log in logs]
-    return sorted(found, key=lambda row: row.offset_ms, reverse=True)
+    """The rows directly below a segment, the last one first."""
+    rows = [Row(depth, s.offset_ms, segment=s) for s in segments]
+    # A line's time lacks its fraction: one of the same millisecond as the start of a call goes below the call.
+    rows += [Row(depth, _offset(log, start) + _FRACTION_MS, log=log) for log in logs]
+    return sorted(rows, key=lambda row: row.offset_ms, reverse=True)
 
 
 def _home(walked: list[tuple[int, Segment]], log: LogEvent, start: int) -> str:
-    """Id of the innermost segment of the line's function that ran at its time, not of a call to AWS; none: empty."""
+    """Id of the innermost segment of the line's function at its time, without calls of AWS; empty if there is none."""
     offset = _offset(log, start)
     first, best, best_depth = "", "", -1
-    services: list[tuple[int, str]] = []  # depth and name of the services that the walk is within
+    services: list[tuple[int, str]] = []  # depth and name of the enclosing services
     for depth, segment in walked:
         while services and depth <= services[-1][0]:
             services.pop()

@@ -182,7 +182,7 @@ def _stored_lately(pipeline: Pipeline) -> bool:
         (["send", "-", "--via", "pigeon"], GOOD, 2, "--via"),
         (["send", "-", "-e", "nowhere"], GOOD, 3, "no environment 'nowhere'"),
         (["show"], "", 2, "Missing argument"),
-        (["show", "nobody"], "", 4, "no sign of an event nobody"),
+        (["show", "nobody"], "", 4, "Event nobody was not found"),
         (["records", "--status", "lost"], "", 2, "is not a status"),
         (["records", "--since", "1h", "--until", "2h"], "", 2, "The window would begin"),
         (["dlq", "inspect", "--grep", "("], "", 2, "--grep"),

@@ -97,7 +97,7 @@ def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
     done = deployed.rtp("logs", "--grep", "never-written-anywhere")
 
     assert done.stdout == ""
-    assert "look further back with `--since=" in done.stderr
+    assert "search further back, use `--since=" in done.stderr
 
 
 @pytest.mark.parametrize(

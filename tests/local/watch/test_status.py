@@ -42,7 +42,7 @@ def test_check_fails_while_something_is_wrong(deployed: Project) -> None:
     done = deployed.rtp("status", "--check", ok=False)
 
     assert done.code == ExitCode.FAILED
-    assert re.search(r"✗ \d+ dead in the DLQ; see `rtp dlq inspect`", done.stdout)
+    assert re.search(r"✗ \d+ messages in the DLQ; see `rtp dlq inspect`", done.stdout)
 
 
 @pytest.mark.usefixtures("story")

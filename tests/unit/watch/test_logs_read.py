@@ -152,7 +152,7 @@ def test_a_bad_expression_or_level_is_told_before_anything_is_read() -> None:
 
     with pytest.raises(UsageError, match="--grep"):
         logs.read(cast("Aws", fake), OUTPUTS, logs.LogQuery(since=0, grep="("))
-    with pytest.raises(UsageError, match="'LOUD' is not a level"):
+    with pytest.raises(UsageError, match="'LOUD' is not a log level"):
         logs.read(cast("Aws", fake), OUTPUTS, logs.LogQuery(since=0, level="LOUD"))
     assert fake.calls == []
 

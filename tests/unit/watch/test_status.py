@@ -160,7 +160,7 @@ def test_only_this_environments_alarms_are_asked_for() -> None:
     ("changes", "problem"),
     [
         ({"describe_stacks": {"Stacks": [stack(StackStatus="UPDATE_ROLLBACK_FAILED")]}}, "UPDATE_ROLLBACK_FAILED"),
-        ({"get_queue_attributes": dlq(3)}, "3 dead in the DLQ; see `rtp dlq inspect`"),
+        ({"get_queue_attributes": dlq(3)}, "3 messages in the DLQ; see `rtp dlq inspect`"),
         ({"list_event_source_mappings": [{"State": "Disabled"}]}, "event source is Disabled"),
         ({"list_event_source_mappings": []}, "event source is missing"),
         ({"get_function_configuration": {"State": "Failed", "StateReason": "no key"}}, "is Failed: no key"),
@@ -242,7 +242,7 @@ def test_the_age_of_the_oldest_message_is_the_newest_that_is_told() -> None:
     )
 
     assert found.queues["queue"].oldest_s == 400
-    assert any("waits for 6m40s" in p for p in found.problems)
+    assert any("has been waiting for 6m40s" in p for p in found.problems)
 
 
 def test_no_age_of_messages_that_are_there_is_no_age_of_nothing() -> None:
