@@ -48,7 +48,7 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
     return found
 
 
-def by_status(
+def by_status(  # one parameter for each condition of the query
     aws: Aws, table: str, status: str, *, shard: int, since: int, until: int, limit: int, kind: str | None = None
 ) -> list[dict[str, Any]]:
     """One shard's newest `limit` records of a status between two times (epoch ms), newest first.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.render import logs as render_logs
 from rtp.commands.session import Session
@@ -34,49 +34,63 @@ class Format(StrEnum):
     JSON = "json"
 
 
+@option_group
+class LogOptions:
+    """Which lines to print."""
+
+    since: Since = None
+    until: Until = None
+    pattern: Annotated[
+        str | None, typer.Option("--filter", metavar="TEXT", help="CloudWatch filter pattern, applied by the service.")
+    ] = None
+    grep: Annotated[
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match this regular expression.")
+    ] = None
+    level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None
+    event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None
+    request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None
+    trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only lines of this trace.")] = None
+    function: Annotated[
+        list[str] | None, typer.Option("--function", "-n", help="processor or worker (default: both).")
+    ] = None
+
+    def query(self) -> op.LogQuery:
+        """The query. Raises UsageError."""
+        default = op.since_of(id=self.event_id, request_id=self.request_id, trace_id=self.trace_id)
+        query = op.LogQuery(
+            since=times.parse_when(self.since) if self.since else default,
+            until=times.parse_when(self.until) if self.until else None,
+            functions=tuple(self.function or ()),
+            pattern=self.pattern,
+            grep=self.grep,
+            level=self.level,
+            id=self.event_id,
+            request_id=self.request_id,
+            trace_id=self.trace_id,
+        )
+        if query.until is not None and query.until < query.since:
+            raise times.backwards(query.since, query.until)
+        return query
+
+
 @app.command()
 @with_session
 def logs(
     session: Session,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", "--tail", "-t", help="Keep printing new lines.")] = False,
-    since: Since = None,
-    until: Until = None,
-    pattern: Annotated[
-        str | None, typer.Option("--filter", help="CloudWatch filter pattern, applied by the service.")
-    ] = None,
-    grep: Annotated[str | None, typer.Option("--grep", help="Only lines that match this regular expression.")] = None,
-    level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None,
-    event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None,
-    request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None,
-    trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only lines of this trace.")] = None,
-    function: Annotated[
-        list[str] | None, typer.Option("--function", "-n", help="processor or worker (default: both).")
-    ] = None,
+    options: LogOptions,
     form: Annotated[Format, typer.Option("--format", help="Output format.")] = Format.SHORT,
 ) -> None:
     """Show or follow the logs of both functions.
 
     Lines are merged in time order. The short format omits metrics and platform lines.
     """
-    if follow and until is not None:
+    if follow and options.until is not None:
         raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
     out = session.out
     out.json = out.json or form is Format.JSON
-    start = times.parse_when(since) if since else op.since_of(id=event_id, request_id=request_id, trace_id=trace_id)
-    query = op.LogQuery(
-        since=start,
-        until=times.parse_when(until) if until else None,
-        functions=tuple(function or ()),
-        pattern=pattern,
-        grep=grep,
-        level=level,
-        id=event_id,
-        request_id=request_id,
-        trace_id=trace_id,
-    )
-    if query.until is not None and query.until < query.since:
-        raise times.backwards(query.since, query.until)
+    query = options.query()
     if follow:
         end_with_reader()
         if out.animated:
@@ -89,9 +103,9 @@ def logs(
     if not count:
         _ = session.outputs_to_read
         if not out.json:
-            longer = next((t for t in _LONGER if times.parse_when(t) < start), "EARLIER")
+            longer = next((t for t in _LONGER if times.parse_when(t) < query.since), "EARLIER")
             earlier = suggest.sentence("; to search further back, use {}", suggest.option("since", longer))
-            out.say(line(dim(f"no matching lines since {times.stamp(start)}{earlier}")))
+            out.say(line(dim(f"no matching lines since {times.stamp(query.since)}{earlier}")))
 
 
 def _functions(session: Session) -> dict[str, str]:

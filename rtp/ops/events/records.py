@@ -68,7 +68,7 @@ def find(
     return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest], more)
 
 
-def by_status(
+def by_status(  # one parameter for each condition of the query
     aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int, kind: str | None = None
 ) -> list[dict[str, Any]]:
     """The newest `limit` records of a status and type between two times (epoch ms), newest first, of all shards."""

@@ -1,4 +1,4 @@
-"""Doing something again and again, with pauses in between, until it succeeds or the time is up."""
+"""Repeating something with pauses in between, until it succeeds or the time is up."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def every(
     stop: Stop | None = None,
     clock: Clock = SYSTEM,
 ) -> Iterator[float]:
-    """Yield the seconds that are left, first at once and then after each pause.
+    """Yield the remaining seconds, at once and after each pause.
 
     Ends when `timeout_s` has passed, when there are no more pauses, or when `stop.drain` is set. The last pause is cut
-    short, so that the last turn comes at the deadline.
+    short, so that the last iteration is at the deadline.
     """
     source = repeat(pauses) if isinstance(pauses, int | float) else iter(pauses)
     deadline = inf if timeout_s is None else clock.monotonic() + timeout_s
     while stop is None or not stop.drain.is_set():
         yield max(0.0, deadline - clock.monotonic())
         left = deadline - clock.monotonic()
-        pause = next(source, None)  # only now, so that the turn can have changed it
+        pause = next(source, None)  # only now, so that the loop's body can reset the pauses
         if pause is None or left <= 0:
             return
         if stop is None:

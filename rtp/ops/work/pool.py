@@ -1,4 +1,4 @@
-"""Work on many things at once: in order, as each is ready, by name, or beside other work."""
+"""Concurrent work: `map` in order, `each` as ready, `gather` by name, `tasks` during a block."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Start(Protocol):
 
 @contextmanager
 def tasks(threads: int) -> Iterator[Start]:
-    """Start functions beside the block: `task = start(function, argument)`, later `task.result()`.
+    """Start functions that run during the block: `task = start(function, argument)`, later `task.result()`.
 
     The block ends when all have ended; after an error in it, those that have not begun are dropped.
     """
@@ -59,9 +59,9 @@ def tasks(threads: int) -> Iterator[Start]:
 def map(
     function: Callable[[_In], _Out], elements: Iterable[_In], *, threads: int, ahead: int | None = None
 ) -> Iterator[_Out]:
-    """Results in the order of the elements. Lazy: work begins with the first result that is asked for.
+    """Results in the order of the elements. Lazy: nothing starts before the first result is read.
 
-    ahead: how many results may be under way or waiting; all of them by default. An error drops what has not begun.
+    ahead: number of elements that may be started before their results are read (default: all). An error drops the rest.
     """
     executor = ThreadPoolExecutor(max(1, threads))
     try:
@@ -102,11 +102,10 @@ def each(
     weigh: Callable[[_In], int] = lambda _: 1,
     clock: Clock = SYSTEM,
 ) -> Iterator[_Out]:  # 8 parameters: the last four have defaults that most callers keep
-    """What `work` returns for each element, as it is ready. rate: elements, by weight, begun in a second.
+    """What `work` returns for each element, as it is ready. rate: elements per second, by weight.
 
-    An element that was begun is always answered for: by `work`, or by `abandon` when `stop.abort` comes first.
-    An error in `work` stops the others, and is raised when they have ended. A caller that leaves the loop early sets
-    `stop.drain` and waits for what has begun.
+    Every element that was started has a result: from `work`, or from `abandon` when `stop.abort` is set first.
+    An error in `work` drains the others, and is raised when they have ended. Leaving the loop early does the same.
     """
     run = _Run(elements, work, _Rate(rate, weigh, clock), stop, clock)
     workers = [background.start(run.thread) for _ in range(threads)]

@@ -51,7 +51,7 @@ def test_both_functions_come_in_one_stream(deployed: Project) -> None:
     assert stamps == sorted(stamps)
 
 
-def test_each_filter_leaves_what_it_should(deployed: Project, story: Story) -> None:
+def test_each_filter_selects_its_lines(deployed: Project, story: Story) -> None:
     def found(*options: str) -> list[dict[str, object]]:
         return deployed.rtp("logs", "--json", *options).lines
 
@@ -93,7 +93,7 @@ def test_formats(deployed: Project, story: Story) -> None:
     assert as_json == deployed.rtp(*asked, "--json").stdout
 
 
-def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
+def test_no_matching_line_is_reported_with_the_next_step(deployed: Project) -> None:
     done = deployed.rtp("logs", "--grep", "never-written-anywhere")
 
     assert done.stdout == ""
@@ -104,7 +104,7 @@ def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
     ("options", "said"),
     [
         (("--grep", "("), "--grep"),
-        (("--level", "LOUD"), "not a level"),
+        (("--level", "LOUD"), "not a log level"),
         (("--function", "other"), "no function"),
         (("--since", "yesterday-ish"), "not a time"),
         (("--since", "5m", "--until", "10m"), "end earlier"),
@@ -112,7 +112,7 @@ def test_nothing_found_is_said_with_the_way_on(deployed: Project) -> None:
         (("--format", "xml"), "xml"),
     ],
 )
-def test_bad_options_are_told_with_the_mend(deployed: Project, options: tuple[str, ...], said: str) -> None:
+def test_invalid_options_are_reported_with_the_fix(deployed: Project, options: tuple[str, ...], said: str) -> None:
     done = deployed.rtp("logs", *options, ok=False)
 
     assert done.code == ExitCode.USAGE
@@ -120,14 +120,14 @@ def test_bad_options_are_told_with_the_mend(deployed: Project, options: tuple[st
     assert done.stdout == ""
 
 
-def test_without_an_engine_the_mend_is_told(project: Project) -> None:
+def test_a_missing_engine_is_reported_with_the_fix(project: Project) -> None:
     done = project.rtp("logs", ok=False)
 
     assert done.code == ExitCode.NOT_FOUND
     assert "rtp deploy" in done.stderr
 
 
-def test_hostile_lines_reach_a_script_whole_and_a_terminal_tame(deployed: Project) -> None:
+def test_hostile_lines_reach_a_script_unchanged_and_a_terminal_escaped(deployed: Project) -> None:
     mark = f"hostile-{time.time_ns()}"
     sound = [p for p in PAYLOADS if "\ud800" not in p]
     put(deployed, [f"{mark} {p}" for p in sound])
@@ -145,7 +145,7 @@ def test_hostile_lines_reach_a_script_whole_and_a_terminal_tame(deployed: Projec
         assert not re.search(r"\r(?!\n)", text)
 
 
-def test_following_shows_what_comes_once_and_ends_on_ctrl_c(deployed: Project) -> None:
+def test_following_shows_new_lines_once_and_ends_on_ctrl_c(deployed: Project) -> None:
     # Given a follower / When events go both ways
     tail = deployed.start("logs", "--follow", "--since", "1m", "--json")
     sent = send_many(deployed, 5) + send_many(deployed, 5, "--via", "events")
@@ -162,7 +162,7 @@ def test_following_shows_what_comes_once_and_ends_on_ctrl_c(deployed: Project) -
 
 
 @pytest.mark.usefixtures("story")
-def test_following_waits_for_a_reader_that_has_gone(deployed: Project) -> None:
+def test_following_ends_with_its_reader(deployed: Project) -> None:
     """`rtp logs -f | head -1` ends by itself."""
     tail = deployed.start("logs", "-f", "--since", "10m")
     assert tail.stdout is not None
@@ -203,7 +203,7 @@ def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> 
     assert found[2]["level"] == "ERROR"
 
 
-def test_the_cli_says_what_is_wrong_with_a_pattern(deployed: Project) -> None:
+def test_an_invalid_pattern_is_reported(deployed: Project) -> None:
     done = deployed.rtp("logs", "--filter", "%(a+)+$%", ok=False)
     assert done.code == 2
     assert "does not take the filter pattern '%(a+)+$%'" in done.stderr

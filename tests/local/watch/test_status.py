@@ -38,7 +38,7 @@ def test_status_has_the_promised_shape_and_reads_every_part(deployed: Project) -
 
 
 @pytest.mark.usefixtures("story")
-def test_check_fails_while_something_is_wrong(deployed: Project) -> None:
+def test_check_fails_while_there_is_a_problem(deployed: Project) -> None:
     done = deployed.rtp("status", "--check", ok=False)
 
     assert done.code == ExitCode.FAILED
@@ -64,11 +64,11 @@ def test_watch_as_json_is_a_stream(deployed: Project) -> None:
     assert all(s["type"] == "status" and s["env"] == "local" for s in seen)
 
 
-def test_watch_and_check_do_not_go_together(deployed: Project) -> None:
+def test_watch_and_check_exclude_each_other(deployed: Project) -> None:
     assert deployed.rtp("status", "--watch", "--check", ok=False).code == ExitCode.USAGE
 
 
-def test_what_is_not_deployed_is_told_with_the_mend(project: Project) -> None:
+def test_a_missing_stack_is_reported_with_the_fix(project: Project) -> None:
     for command in ("status", "alarms", "traces", "logs"):
         done = project.rtp(command, "--json", ok=False)
         assert done.code == ExitCode.NOT_FOUND
@@ -76,7 +76,7 @@ def test_what_is_not_deployed_is_told_with_the_mend(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("story")
-def test_alarms_tell_states_reasons_and_changes(deployed: Project) -> None:
+def test_alarms_show_states_reasons_and_changes(deployed: Project) -> None:
     # Given a message in the dead-letter queue / When its alarm has fired
     def fired() -> Any:
         answer = deployed.rtp("alarms", "--json").json

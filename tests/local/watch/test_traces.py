@@ -41,14 +41,14 @@ def test_filters(deployed: Project, story: Story) -> None:
     assert ids("--filter-expression", f'annotation.event_id = "{story.good.id}"') == {story.good.trace_id}
 
 
-def test_a_bad_expression_is_told_with_the_mend(deployed: Project) -> None:
+def test_an_invalid_expression_is_reported_with_the_fix(deployed: Project) -> None:
     done = deployed.rtp("traces", "--filter-expression", "nonsense (", ok=False)
 
     assert done.code == ExitCode.USAGE
     assert "--filter-expression" in done.stderr
 
 
-def test_a_trace_goes_from_the_api_through_the_queue_to_every_attempt(deployed: Project, story: Story) -> None:
+def test_a_trace_has_the_api_the_queue_and_every_attempt(deployed: Project, story: Story) -> None:
     def look() -> dict[str, Any]:
         seen: dict[str, Any] = deployed.rtp("traces", "show", story.dead.trace_id, "--json").json
         return seen if "realtime-processor-local-worker" in names(seen["segments"]) else {}
@@ -74,7 +74,7 @@ def test_an_event_id_leads_to_the_same_trace(deployed: Project, story: Story) ->
     assert by_event["id"] == story.good.trace_id
 
 
-def test_the_waterfall_adapts_and_has_exceptions_and_lines_in_place(deployed: Project, story: Story) -> None:
+def test_the_waterfall_fits_and_shows_exceptions_and_lines_in_place(deployed: Project, story: Story) -> None:
     for columns in (60, 80, 160):
         text = re.sub(
             r"\x1b\[[0-9;]*m", "", on_terminal(deployed, "traces", "show", story.dead.id, columns=columns).text
@@ -86,7 +86,7 @@ def test_the_waterfall_adapts_and_has_exceptions_and_lines_in_place(deployed: Pr
         assert "· " in text
 
 
-def test_the_page_stands_alone(deployed: Project, story: Story, tmp_path: Path) -> None:
+def test_the_page_is_self_contained(deployed: Project, story: Story, tmp_path: Path) -> None:
     file = tmp_path / "trace.html"
 
     done = deployed.rtp("traces", "show", story.dead.id, "--html", file)
@@ -98,7 +98,7 @@ def test_the_page_stands_alone(deployed: Project, story: Story, tmp_path: Path) 
     assert not re.search(r"(src|href)=|<script", page)
 
 
-def test_a_page_that_cannot_be_written_is_told(deployed: Project, story: Story, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_reported(deployed: Project, story: Story, tmp_path: Path) -> None:
     done = deployed.rtp("traces", "show", story.good.id, "--html", tmp_path / "no" / "x.html", ok=False)
 
     assert done.code == ExitCode.FAILED
@@ -110,19 +110,19 @@ def test_a_page_that_cannot_be_written_is_told(deployed: Project, story: Story, 
         assert f"{tmp_path} cannot be written: Is a directory" in done.stderr
 
 
-def test_what_is_not_there_is_not_found(deployed: Project) -> None:
+def test_an_unknown_id_is_not_found(deployed: Project) -> None:
     for unknown in ("1-00000000-000000000000000000000000", "no-such-event"):
         done = deployed.rtp("traces", "show", unknown, ok=False)
         assert done.code == ExitCode.NOT_FOUND
         assert unknown in done.stderr
 
 
-def test_what_can_be_no_id_is_told(deployed: Project) -> None:
+def test_an_impossible_id_is_reported(deployed: Project) -> None:
     for impossible in ("", "x" * 4000):
         assert deployed.rtp("traces", "show", impossible, ok=False).code == ExitCode.USAGE
 
 
-def test_options_before_show_are_not_taken_for_nothing(deployed: Project) -> None:
+def test_options_before_show_are_refused(deployed: Project) -> None:
     assert deployed.rtp("traces", "--env", "prod", "show", "x", ok=False).code == ExitCode.USAGE
 
 

@@ -21,7 +21,7 @@ def test_everything_is_done_once() -> None:
     assert sorted(done) == sorted([*range(500), *(-n for n in range(500))])
 
 
-def test_elements_are_taken_as_they_are_needed() -> None:
+def test_elements_are_taken_as_needed() -> None:
     taken: list[int] = []
     stop = Stop()
 
@@ -45,7 +45,7 @@ def test_a_rate_is_kept() -> None:
     assert time.monotonic() - begun >= 10 / 50
 
 
-def test_stopping_soon_finishes_what_is_under_way() -> None:
+def test_drain_finishes_what_has_begun() -> None:
     stop, begun = Stop(), []
 
     def work(n: int) -> list[int]:
@@ -61,7 +61,7 @@ def test_stopping_soon_finishes_what_is_under_way() -> None:
     assert len(done) < 100
 
 
-def test_stopping_now_answers_for_what_is_under_way() -> None:
+def test_abort_abandons_what_has_begun() -> None:
     stop, entered, leave = Stop(), threading.Barrier(3), threading.Event()
 
     def work(n: int) -> list[str]:

@@ -46,7 +46,7 @@ def test_both_ways_read_the_same_pages(slow: str, by_rtp: bool, monkeypatch: pyt
     assert ("unknown" in aws.call("logs", "filter_log_events", logGroupName="g")) == by_rtp
 
 
-def test_errors_are_still_botocores() -> None:
+def test_errors_are_those_of_botocore() -> None:
     missing = {"__type": "ResourceNotFoundException", "message": "The specified log group does not exist."}
     with pytest.raises(NotFoundError, match="no log group g"):
         list(logs.pages(answering(400, missing), "g", since=0))

@@ -61,14 +61,14 @@ def test_rtps_own_line() -> None:
         ("2027-01-15T08:00:0١.000Z", "2027-01-15T08:00:00.000Z"),
     ],
 )
-def test_the_lines_own_time_counts_where_it_is_one(own: str, seen: str) -> None:
+def test_a_valid_time_in_the_line_counts(own: str, seen: str) -> None:
     event = line(json.dumps({"level": "INFO", "message": "m", "timestamp": own}))
 
     assert event.timestamp == seen
     assert times.iso(event.when) == seen
 
 
-def test_a_time_of_its_own_that_cannot_be_is_not_believed() -> None:
+def test_an_impossible_time_in_the_line_is_ignored() -> None:
     assert line('{"message": "m", "level": "INFO", "timestamp": "1999-01-01T00:00:00.000Z"}').timestamp == (
         "2027-01-15T08:00:00.000Z"
     )
@@ -119,7 +119,7 @@ def test_foreign_lines(raw: str, kind: str, level: str, message: str) -> None:
         assert event.trace_id == "1-69000000-0123456789abcdef01234567"
 
 
-def test_lambdas_traceback_has_its_lines_again() -> None:
+def test_the_lines_of_a_traceback_of_lambda_are_separated() -> None:
     raw = (
         "[ERROR] ValueError: no total\rTraceback (most recent call last):\r"
         '\xa0\xa0File "/var/task/processors.py", line 7, in enrich\r\xa0\xa0\xa0\xa0raise ValueError("no total")\n'
@@ -184,7 +184,7 @@ def test_metrics_in_embedded_format() -> None:
     assert (event.kind, event.message) == ("metrics", "EventsProcessed 3, ProcessingTime 1.5+2")
 
 
-def test_json_of_somebody_else_is_shown_as_it_is() -> None:
+def test_unknown_json_is_shown_unchanged() -> None:
     event = line('{"total": 3.10}')
 
     assert (event.kind, event.message, event.fields) == ("text", '{"total": 3.10}', {"total": Decimal("3.10")})
@@ -219,7 +219,7 @@ KNOWN = (
 
 
 @given(st.one_of(st.text(), st.dictionaries(st.sampled_from(KNOWN), values_of_json).map(lambda d: json.dumps(d))))
-def test_no_line_breaks_the_reader_and_every_line_can_be_written_as_json(raw: str) -> None:
+def test_every_line_is_parsed_and_can_be_written_as_json(raw: str) -> None:
     event = line(raw)
 
     document = json.loads(json_values.dumps(event))

@@ -77,7 +77,7 @@ def test_a_long_stack_is_cut_above_and_whole_in_detail() -> None:
         "INIT_START Runtime Version: python:3.13",
     ],
 )
-def test_what_only_machines_read_is_left_out_and_there_in_detail(raw: str) -> None:
+def test_metrics_and_platform_lines_are_shown_in_detail_only(raw: str) -> None:
     assert shown(raw) == ""
     assert shown(raw, detailed=True) != ""
 
@@ -94,7 +94,7 @@ def test_details_are_wrapped_into_the_width() -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("detailed", [False, True])
-def test_hostile_text_is_shown_and_does_nothing(payload: str, detailed: bool) -> None:
+def test_hostile_text_is_shown_without_effect(payload: str, detailed: bool) -> None:
     for raw in (
         payload,
         own(message=payload, event_id=payload, error=payload, error_type=payload, stack=payload, extra=payload),

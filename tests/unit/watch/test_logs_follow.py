@@ -20,9 +20,9 @@ class Over(Exception):
     """The fake time is over."""
 
 
-def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None = None, **query: Any) -> list[str]:
+def follow(fake: FakeLogs, *, until: int, since: int = 0, notices: list[str] | None = None, **query: Any) -> list[str]:
     """Messages that a follower of `until` fake milliseconds sees, with the moment at which it sees each."""
-    seen: list[str] = []
+    shown: list[str] = []
 
     def sleep(seconds: float) -> None:
         if fake.clock.ms >= START + until:
@@ -33,17 +33,17 @@ def follow(fake: FakeLogs, *, until: int, since: int = 0, told: list[str] | None
         cast("Aws", fake),
         OUTPUTS,
         logs.LogQuery(since=START + since, **query),
-        notify=(told if told is not None else []).append,
+        notify=(notices if notices is not None else []).append,
         now=fake.clock.now,
         clock=Clock(sleep=sleep),
     )
     with pytest.raises(Over):
         for event in events:
-            seen.append(event.message)
-    return seen
+            shown.append(event.message)
+    return shown
 
 
-def test_what_was_there_comes_first_then_what_comes() -> None:
+def test_existing_lines_come_before_new_ones() -> None:
     fake = FakeLogs(Time())
     for n in range(-5, 30):
         fake.put(WORKER if n % 2 else PROCESSOR, n * 1_000, f"line {n}")
@@ -53,19 +53,19 @@ def test_what_was_there_comes_first_then_what_comes() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("kind", ["aws", "engine"])
-def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
+def test_late_lines_are_shown_once(seed: int, kind: str) -> None:
     """Up to LATE_MS late, from two functions, through throttling, with small pages, on a clock that is wrong."""
     rng = random.Random(seed)  # noqa: S311 - a dice for a test
     clock = Time(skew=rng.choice([0, -300_000, 300_000]) if kind == "aws" else 0)
     aws = kind == "aws"
     fake = FakeLogs(clock, page=rng.choice([1, 3, 50]) if aws else 10_000, tokens=aws, with_ids=aws, dated=aws)
-    wanted = []
+    expected = []
     for n in range(150):
         late = rng.choice([0, 0, 0, 500, 4_000, 9_000, 60_000, tail.LATE_MS - 40_000])
         fake.put(rng.choice([PROCESSOR, WORKER]), rng.randrange(0, 240_000), f"line {n}", late=late)
-        wanted.append(f"line {n}")
+        expected.append(f"line {n}")
 
-    seen: list[str] = []
+    shown: list[str] = []
 
     def sleep(seconds: float) -> None:
         if clock.ms >= START + 600_000:
@@ -79,12 +79,12 @@ def test_late_lines_are_neither_lost_nor_doubled(seed: int, kind: str) -> None:
     )
     with pytest.raises(Over):
         for event in events:
-            seen.append(event.message)
+            shown.append(event.message)
 
-    assert sorted(seen) == sorted(wanted)
+    assert sorted(shown) == sorted(expected)
 
 
-def test_a_poll_that_breaks_off_in_the_middle_loses_nothing() -> None:
+def test_a_poll_that_fails_midway_loses_no_line() -> None:
     fake = FakeLogs(Time(START + 10_000), page=2)
     for n in range(12):
         fake.put(WORKER if n % 2 else PROCESSOR, n * 10, f"line {n}")
@@ -99,12 +99,12 @@ def test_a_poll_that_breaks_off_in_the_middle_loses_nothing() -> None:
 
     fake.call = call  # type: ignore[method-assign]
 
-    seen = follow(fake, until=20_000)
+    shown = follow(fake, until=20_000)
 
-    assert sorted(seen) == sorted(f"line {n}" for n in range(12))
+    assert sorted(shown) == sorted(f"line {n}" for n in range(12))
 
 
-def test_equal_lines_of_one_millisecond_are_all_shown_and_shown_once() -> None:
+def test_equal_lines_of_one_millisecond_are_each_shown_once() -> None:
     fake = FakeLogs(Time(), with_ids=False, page=10_000)
     for _ in range(3):
         fake.put(WORKER, 1_000, "the same")
@@ -113,54 +113,54 @@ def test_equal_lines_of_one_millisecond_are_all_shown_and_shown_once() -> None:
     assert follow(fake, until=30_000) == ["the same"] * 4
 
 
-def test_throttling_is_told_once_waited_out_longer_each_time_and_its_end_is_told() -> None:
+def test_throttling_and_its_end_are_reported_once_and_the_pauses_grow() -> None:
     fake = FakeLogs(Time())
     fake.failures = [throttled() for _ in range(12)]
     fake.put(WORKER, 500, "after all")
-    told: list[str] = []
+    notices: list[str] = []
 
-    seen = follow(fake, until=120_000, told=told)
+    shown = follow(fake, until=120_000, notices=notices)
 
-    assert seen == ["after all"]
-    assert len(told) == 2
-    assert "throttled" in told[0]
-    assert "nothing was missed" in told[1]
+    assert shown == ["after all"]
+    assert len(notices) == 2
+    assert "throttled" in notices[0]
+    assert "nothing was missed" in notices[1]
     assert max(fake.clock.slept) == 30.0
 
 
-def test_an_idle_tail_asks_seldom_and_a_busy_one_often() -> None:
+def test_an_idle_tail_polls_less_often_than_a_busy_one() -> None:
     idle, busy = FakeLogs(Time()), FakeLogs(Time())
     for n in range(120):
         busy.put(WORKER, n * 500, f"line {n}")
 
     follow(idle, until=60_000)
-    seen = follow(busy, until=60_000)
+    shown = follow(busy, until=60_000)
 
-    assert seen == [f"line {n}" for n in range(120)]
+    assert shown == [f"line {n}" for n in range(120)]
     assert len(idle.calls) / 2 < 20
     assert max(idle.clock.slept) <= 5.0
     assert max(busy.clock.slept[:-2]) <= 1.3
 
 
-def test_memory_and_what_is_read_again_are_bounded_on_a_busy_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_overlap_are_bounded_on_a_busy_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "MOST", 300)
     clock = Time()
     fake = FakeLogs(clock, page=10_000)
     for n in range(6_000):
         fake.put(WORKER, n * 20, f"line {n}")
 
-    seen = follow(fake, until=130_000)
+    shown = follow(fake, until=130_000)
 
-    assert len(seen) == len(set(seen)) == 6_000
+    assert len(shown) == len(set(shown)) == 6_000
     again = [START + 130_000 - call["startTime"] for call in fake.calls[-20:] if call["logGroupName"] == WORKER]
     assert max(again) < 40_000
 
 
-def test_a_group_that_is_made_later_is_waited_for() -> None:
+def test_a_log_group_that_is_created_later_is_waited_for() -> None:
     fake = FakeLogs(Time())
     lines = fake.groups.pop(WORKER)
-    told: list[str] = []
-    seen: list[str] = []
+    notices: list[str] = []
+    shown: list[str] = []
 
     def sleep(seconds: float) -> None:
         fake.clock.sleep(seconds)
@@ -175,18 +175,18 @@ def test_a_group_that_is_made_later_is_waited_for() -> None:
             cast("Aws", fake),
             OUTPUTS,
             logs.LogQuery(since=START),
-            notify=told.append,
+            notify=notices.append,
             now=fake.clock.now,
             clock=Clock(sleep=sleep),
         ):
-            seen.append(event.message)
+            shown.append(event.message)
 
-    assert seen == ["hello"]
-    assert told == [f"{WORKER} does not exist yet; waiting for it."]
+    assert shown == ["hello"]
+    assert notices == [f"{WORKER} does not exist yet; waiting for it."]
 
 
 @pytest.mark.parametrize("error", [CredentialsError("expired"), AwsError("no", code="access-denied")])
-def test_what_waiting_does_not_mend_ends_the_tail(error: AwsError) -> None:
+def test_an_error_that_does_not_pass_ends_the_tail(error: AwsError) -> None:
     fake = FakeLogs(Time())
     fake.failures = [error]
 
@@ -198,7 +198,7 @@ def test_what_waiting_does_not_mend_ends_the_tail(error: AwsError) -> None:
         next(events)
 
 
-def test_after_a_long_sleep_of_the_machine_nothing_is_missing() -> None:
+def test_no_line_is_missing_after_the_machine_slept() -> None:
     """A laptop lid closed for two hours: the next poll reads on from where the last one was."""
     fake = FakeLogs(Time(), page=10_000)
     for n in range(100):
@@ -210,11 +210,11 @@ def test_after_a_long_sleep_of_the_machine_nothing_is_missing() -> None:
             raise Over
         fake.clock.sleep(next(naps, seconds) if fake.clock.ms > START + 60_000 else seconds)
 
-    seen = []
+    shown = []
     with pytest.raises(Over):
         for event in logs.follow(
             cast("Aws", fake), OUTPUTS, logs.LogQuery(since=START), now=fake.clock.now, clock=Clock(sleep=sleep)
         ):
-            seen.append(event.message)
+            shown.append(event.message)
 
-    assert seen == [f"line {n}" for n in range(100)]
+    assert shown == [f"line {n}" for n in range(100)]

@@ -24,7 +24,7 @@ def rtp_line(**fields: Any) -> str:
     return json.dumps({"timestamp": "x", "level": "INFO", "step": "s", "message": "m", **fields})
 
 
-def test_both_functions_come_as_one_stream_in_time_order() -> None:
+def test_the_lines_of_both_functions_are_merged_in_time_order() -> None:
     fake = FakeLogs(Time(START + 60_000))
     for n in range(20):
         fake.put(PROCESSOR if n % 3 else WORKER, n * 10, f"line {n}")
@@ -61,7 +61,7 @@ def test_reading_is_lazy() -> None:
     assert sum(call["logGroupName"] == WORKER for call in fake.calls) <= 4
 
 
-def test_only_the_asked_function_is_read() -> None:
+def test_only_the_requested_function_is_read() -> None:
     fake = FakeLogs(Time(START + 60_000))
     fake.put(PROCESSOR, 0, "one")
     fake.put(WORKER, 1, "two")
@@ -72,7 +72,7 @@ def test_only_the_asked_function_is_read() -> None:
         read(fake, functions=("foo",))
 
 
-def test_until_is_the_end() -> None:
+def test_no_line_after_until_is_read() -> None:
     fake = FakeLogs(Time(START + 60_000))
     for n in range(5):
         fake.put(WORKER, n, f"line {n}")
@@ -94,7 +94,7 @@ def test_until_is_the_end() -> None:
         ({"pattern": "careful"}, ["careful"]),
     ],
 )
-def test_every_filter_that_is_given_holds(query: dict[str, Any], wanted: list[str]) -> None:
+def test_a_line_must_match_every_filter(query: dict[str, Any], wanted: list[str]) -> None:
     fake = FakeLogs(Time(START + 60_000))
     fake.put(WORKER, 0, rtp_line(event_id="evt-1", message="about evt-1"))
     fake.put(WORKER, 1, rtp_line(event_id="evt-10", message="about another"))
@@ -105,7 +105,7 @@ def test_every_filter_that_is_given_holds(query: dict[str, Any], wanted: list[st
     assert [e.message for e in read(fake, **query)] == wanted
 
 
-def test_an_id_that_json_may_write_in_several_ways_is_not_left_to_the_service() -> None:
+def test_an_id_with_several_spellings_in_json_is_filtered_here() -> None:
     fake = FakeLogs(Time(START + 60_000))
     fake.put(WORKER, 0, rtp_line(event_id='naïve "id"', message="found"))
 
@@ -113,7 +113,7 @@ def test_an_id_that_json_may_write_in_several_ways_is_not_left_to_the_service() 
     assert all("filterPattern" not in call for call in fake.calls)
 
 
-def test_a_print_belongs_to_the_request_it_was_written_in() -> None:
+def test_a_print_belongs_to_the_request_that_wrote_it() -> None:
     request = "11111111-2222-3333-4444-555555555555"
     fake = FakeLogs(Time(START + 60_000), page=100)
     fake.put(WORKER, 0, "print before", stream="a")
@@ -139,7 +139,7 @@ def test_a_group_that_does_not_exist_has_no_lines() -> None:
     assert [e.message for e in read(fake)] == ["here"]
 
 
-def test_any_other_refusal_ends_the_reading() -> None:
+def test_any_other_error_ends_the_reading() -> None:
     fake = FakeLogs(Time(START + 60_000))
     fake.failures = [AwsError("no", code="access-denied")] * 2
 
@@ -147,7 +147,7 @@ def test_any_other_refusal_ends_the_reading() -> None:
         read(fake)
 
 
-def test_a_bad_expression_or_level_is_told_before_anything_is_read() -> None:
+def test_an_invalid_expression_or_level_is_reported_before_anything_is_read() -> None:
     fake = FakeLogs(Time())
 
     with pytest.raises(UsageError, match="--grep"):
@@ -157,7 +157,7 @@ def test_a_bad_expression_or_level_is_told_before_anything_is_read() -> None:
     assert fake.calls == []
 
 
-def test_what_carries_its_time_is_looked_for_from_there() -> None:
+def test_reading_starts_at_the_time_in_the_id() -> None:
     def since(**given: str) -> int:
         return START - logs.since_of(
             **{"id": None, "request_id": None, "trace_id": None, "now": START, **given}  # type: ignore[arg-type]

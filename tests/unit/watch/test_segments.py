@@ -14,14 +14,14 @@ from rtp.text import json_values
 from tests.unit.watch import documents as d
 
 
-def names(found: Any) -> Any:
-    return [(s.name, names(s.segments)) for s in found]
+def names(tree: Any) -> Any:
+    return [(s.name, names(s.segments)) for s in tree]
 
 
 def test_documents_in_any_order_become_one_tree() -> None:
-    found = trace(d.ID, d.documents())
+    tree = trace(d.ID, d.documents())
 
-    assert names(found.segments) == [
+    assert names(tree.segments) == [
         (
             "shop-dev-api/prod",
             [
@@ -46,8 +46,8 @@ def test_documents_in_any_order_become_one_tree() -> None:
             ],
         )
     ]
-    assert (found.duration_ms, found.fault, found.error, found.partial) == (500.0, True, False, True)
-    assert (found.event_id, found.start) == (d.EVENT, "2026-11-23T15:40:15.000Z")
+    assert (tree.duration_ms, tree.fault, tree.error, tree.partial) == (500.0, True, False, True)
+    assert (tree.event_id, tree.start) == (d.EVENT, "2026-11-23T15:40:15.000Z")
 
 
 def test_the_json_of_a_segment_is_pinned() -> None:
@@ -70,30 +70,30 @@ def test_exceptions_keep_type_message_and_frames() -> None:
     assert [(p.type, p.message, p.stack) for p in problems] == [("ValueError", "no total", ("p.py:7 in f",))]
 
 
-def test_the_finished_document_replaces_the_one_sent_while_it_ran() -> None:
+def test_the_final_document_replaces_the_one_of_the_running_segment() -> None:
     running = d.segment("api", 0, None)
     done = d.segment("api", 0, 2)
 
     for order in ([running, done], [done, running]):
-        found = trace(d.ID, [json.dumps(o) for o in order])
-        assert (found.partial, found.segments[0].duration_ms) == (False, 2000.0)
+        tree = trace(d.ID, [json.dumps(o) for o in order])
+        assert (tree.partial, tree.segments[0].duration_ms) == (False, 2000.0)
 
 
 def test_a_segment_whose_parent_is_not_here_is_a_root() -> None:
-    found = trace(d.ID, [json.dumps(d.segment("lost", 1, 2, parent_id="ffffffffffffffff"))])
+    tree = trace(d.ID, [json.dumps(d.segment("lost", 1, 2, parent_id="ffffffffffffffff"))])
 
-    assert names(found.segments) == [("lost", [])]
+    assert names(tree.segments) == [("lost", [])]
 
 
-def test_segments_that_are_each_others_parents_are_shown_once() -> None:
+def test_segments_that_are_parents_of_each_other_are_shown_once() -> None:
     one, two = d.segment("one", 0, 1), d.segment("two", 0, 1)
     one["parent_id"], two["parent_id"] = two["id"], one["id"]
     own = d.segment("own", 0, 1)
     own["parent_id"] = own["id"]
 
-    found = trace(d.ID, [json.dumps(x) for x in (one, two, own)])
+    tree = trace(d.ID, [json.dumps(x) for x in (one, two, own)])
 
-    assert sorted(s.name for _, s in found.walk()) == ["one", "own", "two"]
+    assert sorted(s.name for _, s in tree.walk()) == ["one", "own", "two"]
 
 
 def test_a_document_that_is_too_deep_is_cut() -> None:
@@ -101,9 +101,9 @@ def test_a_document_that_is_too_deep_is_cut() -> None:
     for _ in range(300):
         text = json.dumps(d.segment("level", 0, 1))[:-1] + f', "subsegments": [{text}]}}'
 
-    found = trace(d.ID, [text.replace('"level"', '"l"')])
+    tree = trace(d.ID, [text.replace('"level"', '"l"')])
 
-    assert len(found.walk()) < 100
+    assert len(tree.walk()) < 100
 
 
 def test_a_trace_with_very_many_segments_is_read_in_part() -> None:
@@ -115,9 +115,9 @@ def test_a_trace_with_very_many_segments_is_read_in_part() -> None:
 
 
 def test_no_documents_are_an_empty_trace() -> None:
-    found = trace(d.ID, ["", "null", "[]", "{", '{"start_time": true}'])
+    tree = trace(d.ID, ["", "null", "[]", "{", '{"start_time": true}'])
 
-    assert (found.segments, found.duration_ms) == ((), 0.0)
+    assert (tree.segments, tree.duration_ms) == ((), 0.0)
 
 
 anything = st.recursive(
@@ -132,14 +132,14 @@ KEYS = (
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), anything, max_size=8), max_size=4))
-def test_nothing_in_a_document_breaks_the_tree(made: list[dict[str, Any]]) -> None:
-    based = [{"id": "a", "start_time": 1.5, "end_time": 2.5} | m for m in made]
+def test_nothing_in_a_document_breaks_the_tree(document: list[dict[str, Any]]) -> None:
+    based = [{"id": "a", "start_time": 1.5, "end_time": 2.5} | m for m in document]
 
     assert json_values.dumps(trace(d.ID, [json.dumps(b) for b in based]))
 
 
 @pytest.mark.parametrize("cause", ["0123456789abcdef", {"exceptions": "x"}, {"exceptions": [1, {}]}, [], 7])
 def test_a_cause_of_any_shape_is_read(cause: Any) -> None:
-    found = trace(d.ID, [json.dumps(d.segment("s", 0, 1, cause=cause))])
+    tree = trace(d.ID, [json.dumps(d.segment("s", 0, 1, cause=cause))])
 
-    assert len(found.segments) == 1
+    assert len(tree.segments) == 1

@@ -116,7 +116,7 @@ def dlq(depth: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     }
 
 
-def test_a_pipeline_at_rest_is_healthy() -> None:
+def test_an_idle_pipeline_is_healthy() -> None:
     found = read(FakeAws())
 
     assert (found.healthy, found.problems, found.unread) == (True, [], [])
@@ -129,7 +129,7 @@ def test_a_pipeline_at_rest_is_healthy() -> None:
     assert len(found.alarms) == len(Alarm)
 
 
-def test_an_intake_that_is_closed_is_a_problem_with_the_command_that_opens_it() -> None:
+def test_a_closed_intake_is_a_problem_that_names_the_command_to_open_it() -> None:
     # Given a stage whose throttle is 0, as a killed drain leaves it
     stage = {"methodSettings": {"*/*": {"throttlingRateLimit": 0.0, "throttlingBurstLimit": 0}}}
     found = read(FakeAws(get_stage=stage))
@@ -146,7 +146,7 @@ def test_the_json_is_pinned() -> None:
     assert {"name", "state", "reason", "since"} <= document["alarms"][0].keys()
 
 
-def test_only_this_environments_alarms_are_asked_for() -> None:
+def test_only_the_alarms_of_this_environment_are_requested() -> None:
     """`shop-dev-2` begins like `shop-dev`."""
     fake = FakeAws()
 
@@ -171,7 +171,7 @@ def test_only_this_environments_alarms_are_asked_for() -> None:
         ({"list_event_source_mappings": AwsError("lambda: denied")}, "event source could not be read"),
     ],
 )
-def test_what_is_wrong_is_a_problem_and_stands_on_top(changes: dict[str, Any], problem: str) -> None:
+def test_problems_are_shown_first(changes: dict[str, Any], problem: str) -> None:
     found = read(FakeAws(**changes))
 
     assert not found.healthy
@@ -188,7 +188,7 @@ def test_what_is_wrong_is_a_problem_and_stands_on_top(changes: dict[str, Any], p
         ("get_metric_data", "metrics"),
     ],
 )
-def test_a_part_that_is_denied_is_named_and_sinks_nothing(operation: str, part: str) -> None:
+def test_a_denied_part_is_reported_and_the_others_are_shown(operation: str, part: str) -> None:
     found = read(FakeAws(**{operation: AwsError("not allowed", code="access-denied")}))
 
     assert found.healthy
@@ -211,7 +211,7 @@ class Meeting(FakeAws):
         return super().call(_service, operation, **params)
 
 
-def test_parts_are_read_side_by_side() -> None:
+def test_parts_are_read_concurrently() -> None:
     assert read(Meeting(9)).healthy
 
 
@@ -233,7 +233,7 @@ def test_dead_records_are_counted_by_cause() -> None:
     assert "died of ValueError: no total (6)" in drawn(found)
 
 
-def test_the_age_of_the_oldest_message_is_the_newest_that_is_told() -> None:
+def test_the_age_of_the_oldest_message_is_the_newest_value() -> None:
     def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"Id": q["Id"], "Values": [10.0, 400.0]} for q in params["MetricDataQueries"]]
 
@@ -245,7 +245,7 @@ def test_the_age_of_the_oldest_message_is_the_newest_that_is_told() -> None:
     assert any("has been waiting for 6m40s" in p for p in found.problems)
 
 
-def test_no_age_of_messages_that_are_there_is_no_age_of_nothing() -> None:
+def test_an_age_of_zero_with_messages_in_the_queue_is_unknown() -> None:
     def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"Id": q["Id"], "Values": [0.0]} for q in params["MetricDataQueries"]]
 
@@ -256,7 +256,7 @@ def test_no_age_of_messages_that_are_there_is_no_age_of_nothing() -> None:
     assert found.queues["dlq"].oldest_s is None
 
 
-def test_a_stack_that_never_got_up_is_told_without_its_outputs() -> None:
+def test_a_stack_that_never_worked_is_shown_without_outputs() -> None:
     found = read(FakeAws(describe_stacks={"Stacks": [stack(StackStatus="ROLLBACK_COMPLETE", Outputs=[])]}))
 
     assert not found.healthy
@@ -270,7 +270,7 @@ def test_nothing_deployed_is_not_found() -> None:
         read(FakeAws(describe_stacks=gone))
 
 
-def test_an_emulator_is_not_asked_who_deployed() -> None:
+def test_the_deployer_is_not_read_from_an_emulator() -> None:
     fake = FakeAws()
     fake.local = True
 
@@ -278,14 +278,14 @@ def test_an_emulator_is_not_asked_who_deployed() -> None:
     assert "lookup_events" not in [o for o, _ in fake.asked]
 
 
-def test_a_key_that_was_not_used_today_has_all_its_quota() -> None:
+def test_an_unused_key_has_its_whole_quota() -> None:
     found = read(FakeAws(get_usage={"startDate": "2027-01-15", "items": {}}))
 
     assert found.quota is not None
     assert (found.quota.used, found.quota.left) == (0, 10_000)
 
 
-def test_it_fits_a_small_terminal() -> None:
+def test_the_status_fits_a_small_terminal() -> None:
     text = drawn(read(FakeAws(get_queue_attributes=dlq(3))))
 
     assert len(text.splitlines()) <= 24
@@ -299,7 +299,7 @@ def test_hostile_names_and_reasons_do_nothing_to_the_terminal() -> None:
         assert not {c for c in drawn(found) if c < " " and c != "\n"}
 
 
-def test_alarms_come_firing_first_with_their_changes_newest_first() -> None:
+def test_firing_alarms_come_first_and_the_newest_changes() -> None:
     def history(params: dict[str, Any]) -> list[dict[str, Any]]:
         data = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "ALARM", "stateReason": "8 > 1"}}
         same = {"oldState": {"stateValue": "OK"}, "newState": {"stateValue": "OK"}}

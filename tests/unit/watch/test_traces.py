@@ -86,7 +86,7 @@ def test_the_json_of_a_trace_in_a_list_is_pinned() -> None:
     assert (one["method"], one["path"], one["http_status"]) == ("POST", "/prod/process", 202)
 
 
-def test_only_this_stacks_traces_are_asked_for_with_every_filter() -> None:
+def test_only_traces_of_this_stack_that_match_every_filter_are_requested() -> None:
     fake = FakeXRay([])
 
     find(fake, errors=True, slow_ms=1500, expression='annotation.event_type = "a"')
@@ -97,7 +97,7 @@ def test_only_this_stacks_traces_are_asked_for_with_every_filter() -> None:
     )
 
 
-def test_a_long_time_is_asked_for_in_pieces_until_there_are_enough() -> None:
+def test_a_long_window_is_read_in_pieces_until_there_are_enough() -> None:
     ids = [f"1-{int(d.START_S) - n * 3600:08x}-{n:024x}" for n in range(48)]
     fake = FakeXRay([summary(i, start_s=d.START_S - n * 3600) for n, i in enumerate(ids)])
 
@@ -109,7 +109,7 @@ def test_a_long_time_is_asked_for_in_pieces_until_there_are_enough() -> None:
     assert all(a["EndTime"] - a["StartTime"] <= 6 * 3600 for a in fake.asked)
 
 
-def test_a_whole_trace_by_its_id() -> None:
+def test_a_trace_is_read_by_its_id() -> None:
     found = traces.get(cast("Aws", FakeXRay([], {d.ID: d.documents()})), d.ID)
 
     assert (found.id, len(found.walk())) == (d.ID, 8)
@@ -140,19 +140,19 @@ def test_an_event_without_a_record_is_searched_by_its_annotation() -> None:
     assert any('annotation.event_id = "odd \\"id\\""' in a.get("FilterExpression", "") for a in fake.asked)
 
 
-def test_following_tells_each_trace_once_when_it_is_complete_through_throttling() -> None:
+def test_following_shows_each_complete_trace_once_despite_throttling() -> None:
     class Over(Exception):
         pass
 
     running = "1-6b045e01-000000000000000000000001"
     fake = FakeXRay([summary(), summary(running, IsPartial=True)])
     clock = [NOW - 59_000]
-    told: list[str] = []
-    seen: list[str] = []
+    notices: list[str] = []
+    shown: list[str] = []
 
     def sleep(seconds: float) -> None:
         clock[0] += round(seconds * 1000)
-        if clock[0] > NOW - 57_000 and not told:
+        if clock[0] > NOW - 57_000 and not notices:
             fake.failures = [AwsError("throttled", code="throttled")]
         if clock[0] > NOW - 40_000:
             raise Over
@@ -160,12 +160,12 @@ def test_following_tells_each_trace_once_when_it_is_complete_through_throttling(
     query = traces.TraceQuery(since=d.START_MS, until=NOW)
     with pytest.raises(Over):
         for s in traces.follow(
-            cast("Aws", fake), "shop-dev", query, notify=told.append, now=lambda: clock[0], clock=Clock(sleep=sleep)
+            cast("Aws", fake), "shop-dev", query, notify=notices.append, now=lambda: clock[0], clock=Clock(sleep=sleep)
         ):
-            seen.append(s.id)
+            shown.append(s.id)
 
-    assert seen == [d.ID, running]  # the second at last as it is
-    assert len(told) == 2
+    assert shown == [d.ID, running]  # the second at last as it is
+    assert len(notices) == 2
 
 
 def test_an_endpoint_without_x_ray_says_so() -> None:

@@ -45,13 +45,13 @@ def drawn(width: int, **options: str) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_lines_stand_under_the_innermost_work_of_their_function_in_order_of_time() -> None:
-    found = [
+def test_lines_are_below_the_innermost_segment_of_their_function_in_time_order() -> None:
+    result = [
         (row.depth, row.segment.name if row.segment else row.log.message if row.log else "")
         for row in rows(trace(d.ID, d.documents()), d.logs())
     ]
 
-    assert found == [
+    assert result == [
         (0, "shop-dev-api/prod"),
         (1, "shop-dev-processor"),
         (2, "shop-dev-processor"),
@@ -67,14 +67,14 @@ def test_lines_stand_under_the_innermost_work_of_their_function_in_order_of_time
     ]
 
 
-def test_lines_of_a_trace_without_their_function_are_shown_all_the_same() -> None:
-    found = rows(trace(d.ID, []), d.logs())
+def test_lines_without_a_segment_of_their_function_are_shown_too() -> None:
+    result = rows(trace(d.ID, []), d.logs())
 
-    assert [row.log.message for row in found if row.log] == ["received", "no total", "REPORT 180 ms 70 MB", "again"]
+    assert [row.log.message for row in result if row.log] == ["received", "no total", "REPORT 180 ms 70 MB", "again"]
 
 
 @given(st.floats(0, 1e7), st.none() | st.floats(0, 1e7), st.floats(0, 1e7), st.integers(1, 300))
-def test_a_bar_is_seen_and_stays_within_its_columns(
+def test_a_bar_is_visible_and_within_its_columns(
     offset: float, duration: float | None, total: float, width: int
 ) -> None:
     first, length = bar(offset, duration, total, width)
@@ -102,7 +102,7 @@ def test_the_waterfall_at_80_columns() -> None:
     assert seen == SEEN.strip("\n").split("\n")
 
 
-def test_a_failure_is_told_once_with_its_frames() -> None:
+def test_an_exception_is_shown_once_with_its_frames() -> None:
     text = "\n".join(drawn(80))
 
     assert text.count("✗ ValueError: no total") == 1
@@ -114,10 +114,10 @@ def test_hostile_text_reaches_neither_the_terminal_nor_the_page() -> None:
     for payload in PAYLOADS:
         document = d.segment("x", 0, 1, name=payload, annotations={"event_id": payload}, metadata={payload: payload})
         document["cause"] = {"exceptions": [{"type": payload, "message": payload, "stack": [{"path": payload}]}]}
-        found = trace(payload, [json.dumps(document)])
+        result = trace(payload, [json.dumps(document)])
         out = io.StringIO()
-        Output(stdout=out).show(waterfall(found, d.logs(), width=80))
-        html = page(found, d.logs())
+        Output(stdout=out).show(waterfall(result, d.logs(), width=80))
+        html = page(result, d.logs())
 
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", out.getvalue())
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)

@@ -1,7 +1,7 @@
-"""Noticing that files of a project were saved.
+"""Reports which files of a project were saved.
 
-The file system says when to look; a comparison of times and sizes says what has changed. So a save by rename, a folder
-that is deleted and created again, caches, and files that are written with the same contents need no rules of their own.
+File system events only say when to compare the files' times and sizes; the comparison finds the changes. It needs no
+special cases for saves by rename, caches, or folders that are deleted and created again.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-_QUIET_MS = 50  # an editor saves in several steps
-_RESCAN_MS = 1_000  # also without a word from the file system: some say nothing, and polling knows whole seconds only
+_QUIET_MS = 50  # an editor writes a file in several steps
+_RESCAN_MS = 1_000  # compare also without an event: some file systems send none, and polling ignores fractions
 _SKIPPED = frozenset({"__pycache__", ".git", ".venv", ".rtp", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
 Files = dict[str, tuple[int, int]]  # name -> time of the last write in ns, and size
 
 
 def changes(paths: Callable[[], Iterable[Path]], *, force_polling: bool | None = None) -> Iterator[tuple[str, ...]]:
-    """Names of the files that were saved, created or deleted, each time some were, without end.
+    """Yield the names of files that were saved, created or deleted, without end.
 
-    paths: files and folders; called again after each change, since a save may change what belongs to the project.
-    force_polling: compare the files' times now and then; None where watchfiles finds that it has to.
+    paths: returns files and folders; called before each comparison, since a save of rtp.toml may change them.
+    force_polling: do not use file system events; None leaves that to watchfiles.
     """
     before, folders = _scan(paths())
     while True:
@@ -43,20 +43,20 @@ def changes(paths: Callable[[], Iterable[Path]], *, force_polling: bool | None =
                     if existing != folders:
                         folders = existing
                         break
-        except FileNotFoundError:  # a folder went before it was watched
+        except FileNotFoundError:  # a folder was deleted before it was watched
             folders = _scan(paths())[1]
-        except OSError:  # such as a system that has no more watches to give
+        except OSError:  # such as no free inotify watches
             if force_polling:
                 raise
             force_polling = True
 
 
 def _scan(paths: Iterable[Path]) -> tuple[Files, frozenset[str]]:
-    """The files at or below the paths, and the folders to watch: those of the files, and the ones around the paths."""
+    """The files at or below the paths, and the folders to watch: those with the files, and the parents of the paths."""
     files: Files = {}
     folders: set[str] = set()
     for path in paths:
-        # A file that is replaced by a rename, or does not exist yet, is noticed in its folder only.
+        # Replacing a file by rename, or creating it, is an event of its folder.
         folders.update(str(_existing(p.parent)) for p in (path, path.resolve()))
         if not path.is_dir():
             _add(files, str(path))
@@ -83,9 +83,9 @@ def _existing(folder: Path) -> Path:
 
 @contextmanager
 def _signals(folders: Iterable[str], *, force_polling: bool | None) -> Iterator[Iterable[object]]:
-    """Something each time that a file in these folders may have changed.
+    """Yields an element each time that a file in these folders may have changed.
 
-    watchfiles waits in a thread: in the main one it would answer every signal of the system with a KeyboardInterrupt.
+    watchfiles runs in a thread: in the main thread it would turn every OS signal into a KeyboardInterrupt.
     """
     from watchfiles import watch
 
@@ -99,7 +99,7 @@ def _signals(folders: Iterable[str], *, force_polling: bool | None) -> Iterator[
             rust_timeout=_RESCAN_MS,
             yield_on_timeout=True,
             force_polling=force_polling,
-            recursive=False,  # the project's folder may hold a lot that does not belong to the project
+            recursive=False,  # the project folder may contain a lot else, such as a virtual environment
             ignore_permission_denied=True,
         )
     )
