@@ -25,7 +25,7 @@ def end_with_reader() -> None:
 
 def _watch(descriptor: int) -> None:
     poll = select.poll()
-    poll.register(descriptor, 0)  # errors are always told: a pipe whose other end is closed
+    poll.register(descriptor, 0)  # poll always reports errors, such as a pipe whose other end is closed
     poll.poll()
     os.kill(os.getpid(), signal.SIGPIPE)
 

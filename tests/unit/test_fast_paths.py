@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 CHOSEN = (
     "tests/unit/cli/test_output.py",
     "tests/unit/watch/test_logs_read.py",
-    "tests/unit/watch/test_loglook.py",
+    "tests/unit/watch/test_render_logs.py",
     "tests/unit/watch/test_fast_pages.py",
 )
 

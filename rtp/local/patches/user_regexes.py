@@ -49,8 +49,8 @@ PATCH = Patch(
     name="user_regexes",
     aws="A pattern of a user's fails its own request alone.",
     engine=(
-        "One pattern in a model, rule, query or state machine holds up the whole process: `(a+)+$` on forty "
-        "letters takes longer than anybody waits."
+        "One pattern in a model, rule, query or state machine holds up the whole process: `(a+)+$` on "
+        "forty letters takes longer than anybody waits."
     ),
     test="tests/local/engine/test_held_up.py::test_what_no_patch_covers_is_interrupted",
     install=install,

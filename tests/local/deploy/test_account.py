@@ -92,7 +92,7 @@ GUARDED = [
 
 
 @pytest.mark.parametrize("command", GUARDED, ids=lambda c: c[0])
-def test_another_account_than_the_environments_is_refused(
+def test_an_account_that_is_not_the_environment_s_is_refused(
     project: Project, cloud: Cloud, command: tuple[str, ...]
 ) -> None:
     # Given an environment that names its account, and credentials of another
@@ -113,13 +113,13 @@ def test_expired_credentials_are_one_clear_message(project: Project, cloud: Clou
     assert error["code"] == "credentials" and "expired" in error["message"] and "aws sso login" in error["hint"]
 
 
-def test_no_bootstrap_is_said_before_anything_else_is_done(project: Project, cloud: Cloud) -> None:
+def test_a_missing_bootstrap_is_reported_before_anything_else(project: Project, cloud: Cloud) -> None:
     done = rtp(project, cloud, "deploy", "--yes", "--env", "dev")
     assert done.code == 3 and "rtp bootstrap" in done.stderr
     assert set(cloud.asked) == {"GetCallerIdentity", "GetParameter"}
 
 
-def test_a_stray_endpoint_variable_does_not_lead_a_cloud_environment_astray(project: Project, cloud: Cloud) -> None:
+def test_a_cloud_environment_refuses_an_endpoint_variable(project: Project, cloud: Cloud) -> None:
     done = project.rtp("deploy", "--yes", "--env", "dev", env={**KEYS, "AWS_ENDPOINT_URL": cloud.url}, ok=False)
     assert done.code == 3 and "AWS_ENDPOINT_URL" in done.stderr and cloud.asked == []
 
@@ -141,12 +141,12 @@ def test_a_profile_that_leads_elsewhere_is_refused(project: Project, cloud: Clou
     assert "GetCallerIdentity" in cloud.asked
 
 
-def test_the_local_environment_takes_no_foreign_endpoint(project: Project, cloud: Cloud) -> None:
+def test_the_local_environment_refuses_an_endpoint_on_another_machine(project: Project, cloud: Cloud) -> None:
     done = project.rtp("deploy", "--yes", "--endpoint-url", cloud.url, env=KEYS, ok=False)
     assert done.code == 3 and "only an endpoint on this machine" in done.stderr and cloud.asked == []
 
 
-def test_without_credentials_the_mend_is_said(project: Project, cloud: Cloud) -> None:
+def test_missing_credentials_are_an_error_with_the_fix(project: Project, cloud: Cloud) -> None:
     nothing = {
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": "/dev/null",
@@ -156,7 +156,7 @@ def test_without_credentials_the_mend_is_said(project: Project, cloud: Cloud) ->
     assert done.code == 3 and "No AWS credentials" in done.stderr
 
 
-def test_doctor_of_an_account_says_what_is_missing(project: Project, cloud: Cloud) -> None:
+def test_doctor_reports_what_an_account_lacks(project: Project, cloud: Cloud) -> None:
     done = rtp(project, cloud, "doctor", "--env", "dev", "--json")
     checks = {check["name"]: check for check in done.json["checks"]}
     assert done.code == 1

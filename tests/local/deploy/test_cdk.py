@@ -65,7 +65,7 @@ def _shape(aws: Aws) -> tuple[set[str], set[str]]:
     )
 
 
-def test_a_deploy_where_nothing_is_bootstrapped_says_so(engine: Engine, tmp_path: Path) -> None:
+def test_a_deploy_without_a_bootstrap_is_an_error(engine: Engine, tmp_path: Path) -> None:
     region = "ap-south-1"
     environment = config.resolve(config.Overrides(region=region), cwd=tmp_path, environ={})
     built = synth.synth(environment)

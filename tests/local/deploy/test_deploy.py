@@ -134,7 +134,7 @@ def test_a_dry_run_of_a_first_deploy_leaves_no_stack(project: Project) -> None:
     assert stacks.describe(project.aws, STACK) is None
 
 
-def test_diff_is_quiet_before_and_after_and_speaks_in_between(pipeline: Project) -> None:
+def test_diff_shows_a_change_until_it_is_deployed(pipeline: Project) -> None:
     # Given what is deployed is what there is / Then there is no difference
     assert pipeline.rtp("diff", "--fail", "--json").json["changes"] == []
     # When a setting changes
@@ -151,7 +151,7 @@ def test_diff_is_quiet_before_and_after_and_speaks_in_between(pipeline: Project)
     assert pipeline.rtp("diff", "--security-only", "--fail", "--json").json["widens"] == []
 
 
-def test_what_was_changed_by_hand_is_seen_and_functions_are_put_back(pipeline: Project) -> None:
+def test_manual_changes_are_reported_and_functions_are_restored(pipeline: Project) -> None:
     # Given somebody gave the worker another timeout
     name = f"{STACK}-worker"
     pipeline.aws.call("lambda", "update_function_configuration", FunctionName=name, Timeout=7)
@@ -166,7 +166,7 @@ def test_what_was_changed_by_hand_is_seen_and_functions_are_put_back(pipeline: P
     assert found["Timeout"] == 30
 
 
-def test_an_event_source_that_a_killed_destroy_had_stopped_runs_again(pipeline: Project) -> None:
+def test_a_deploy_enables_an_event_source_that_a_killed_destroy_disabled(pipeline: Project) -> None:
     # Given a worker that nothing feeds, though the templates are equal
     queue_arn = f"arn:aws:sqs:us-east-1:000000000000:{STACK}-queue"
     (source,) = functions.event_sources(pipeline.aws, queue_arn)
@@ -178,7 +178,7 @@ def test_an_event_source_that_a_killed_destroy_had_stopped_runs_again(pipeline: 
     assert "event source" not in pipeline.rtp("deploy").stderr
 
 
-def test_a_function_that_was_deleted_by_hand_is_explained(pipeline: Project) -> None:
+def test_a_deploy_over_a_manually_deleted_function_is_an_error_with_the_fix(pipeline: Project) -> None:
     # Given somebody deleted the worker
     name = f"{STACK}-worker"
     found = pipeline.aws.call("lambda", "get_function", FunctionName=name)["Configuration"]
@@ -189,7 +189,7 @@ def test_a_function_that_was_deleted_by_hand_is_explained(pipeline: Project) -> 
     pipeline.rtp("destroy", "--yes", ok=False)
 
 
-def test_widening_asks_and_nobody_there_is_a_no(pipeline: Project) -> None:
+def test_widened_permissions_need_consent_and_are_refused_without_a_terminal(pipeline: Project) -> None:
     # Given a deployed role that allows less than the template
     def narrow(resources: dict[str, Any]) -> None:
         for resource in resources.values():
@@ -210,7 +210,7 @@ def test_widening_asks_and_nobody_there_is_a_no(pipeline: Project) -> None:
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "updated"
 
 
-def test_replacing_what_holds_data_asks(pipeline: Project) -> None:
+def test_replacing_a_resource_with_data_needs_consent(pipeline: Project) -> None:
     # Given a queue that was deployed under another name
     def rename(resources: dict[str, Any]) -> None:
         for resource in resources.values():
@@ -234,7 +234,7 @@ def test_the_outputs_file_has_the_shape_of_the_cdks(pipeline: Project, tmp_path:
     assert written == {STACK: pipeline.rtp("outputs", "--json").json}
 
 
-def test_the_outputs_go_through_a_link_and_into_a_device(pipeline: Project, tmp_path: Path) -> None:
+def test_the_outputs_file_may_be_a_link_or_a_device(pipeline: Project, tmp_path: Path) -> None:
     # Given a link to a file, and a full device of this test's own, which root could replace
     (tmp_path / "there").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "there" / "out.json")
@@ -258,12 +258,12 @@ def test_the_outputs_go_through_a_link_and_into_a_device(pipeline: Project, tmp_
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["full", "link", "out.json", "there"]
 
 
-def test_an_outputs_file_that_cannot_be_written_is_said(pipeline: Project, tmp_path: Path) -> None:
+def test_an_outputs_file_that_cannot_be_written_is_an_error(pipeline: Project, tmp_path: Path) -> None:
     done = pipeline.rtp("deploy", "-O", tmp_path / "missing" / "out.json", ok=False)
     assert done.code == 1 and "cannot be written" in done.stderr and "Nothing was changed" in done.stderr
 
 
-def test_a_smoke_event_goes_through(pipeline: Project) -> None:
+def test_a_smoke_event_is_processed(pipeline: Project) -> None:
     (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "4}"))
     lines = pipeline.rtp("deploy", "--smoke", "--json").lines
     (smoke,) = [line for line in lines if line["type"] == "smoke"]

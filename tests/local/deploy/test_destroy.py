@@ -29,7 +29,7 @@ def of(lines: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     return next(line for line in lines if line["type"] == kind)
 
 
-def test_destroy_says_before_and_proves_after(project: Project) -> None:
+def test_destroy_shows_its_plan_and_proves_the_deletion(project: Project) -> None:
     # Given a pipeline with records, objects in versions, and messages that nobody will process
     project.rtp("deploy")
     aws, outputs = project.aws, project.outputs
@@ -69,7 +69,7 @@ def test_destroy_says_before_and_proves_after(project: Project) -> None:
     assert again.code == 4 and "not deployed" in again.stderr
 
 
-def test_what_is_left_that_should_be_gone_is_an_error(project: Project) -> None:
+def test_an_unexpected_leftover_is_an_error(project: Project) -> None:
     # Given something with the stack's tags that is not of the stack
     project.rtp("deploy")
     tags = [{"Key": "Project", "Value": "realtime-processor"}, {"Key": "Environment", "Value": "local"}]
@@ -113,7 +113,7 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     assert buckets.count(aws, outputs[Output.BUCKET])
 
 
-def test_a_protected_environment_wants_its_name(project: Project) -> None:
+def test_destroying_a_protected_environment_needs_its_name(project: Project) -> None:
     # Given a protected environment
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
     project.rtp("deploy", "--yes")
@@ -179,7 +179,7 @@ def test_many_objects_are_emptied_in_parallel(project: Project) -> None:
     assert {line["bucket"]: line["objects"] for line in lines if line["type"] == "emptied"}[bucket] >= 1100
 
 
-def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
+def test_doctor_reports_no_problem_on_this_machine(project: Project) -> None:
     shutil.rmtree(project.root / ".rtp")
     (project.root / "rtp.toml").write_text("")
     found = project.rtp("doctor", "--json").json
@@ -189,7 +189,7 @@ def test_doctor_finds_nothing_wrong_here(project: Project) -> None:
     assert not (project.root / ".rtp").exists()
 
 
-def test_doctor_tells_of_a_port_that_is_taken(project: Project) -> None:
+def test_doctor_reports_a_port_in_use(project: Project) -> None:
     # Given another program on the port that the engine had the last time
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -201,7 +201,7 @@ def test_doctor_tells_of_a_port_that_is_taken(project: Project) -> None:
     assert engine["verdict"] == "ok" and f"another port than {port}" in engine["detail"]
 
 
-def test_doctor_says_what_is_wrong_and_the_mend(project: Project, tmp_path: Path) -> None:
+def test_doctor_reports_problems_with_their_fixes(project: Project, tmp_path: Path) -> None:
     # Given broken processors, and an accidental cdk on PATH
     (project.root / "rtp.toml").write_text('[processors]\npath = "p.py"\n')
     (project.root / "p.py").write_text("def broken(:\n")
@@ -219,7 +219,7 @@ def test_doctor_says_what_is_wrong_and_the_mend(project: Project, tmp_path: Path
     assert all(checks[name]["fix"] for name in ("processors", "cdk on PATH"))
 
 
-def test_doctor_tells_a_broken_configuration_too(project: Project) -> None:
+def test_doctor_reports_an_invalid_configuration(project: Project) -> None:
     (project.root / "rtp.toml").write_text("[defaults]\nmemory = 5\n")
     done = project.rtp("doctor", ok=False)
     assert done.code == 1 and "unknown key 'memory'" in done.stdout

@@ -207,7 +207,7 @@ def test_a_drain_that_takes_too_long_opens_the_intake_and_deletes_nothing(lastin
     assert lasting.rtp("destroy", "--timeout", "1", ok=False).code == 2
 
 
-def test_what_a_killed_drain_leaves_closed_is_told_and_opened_by_a_deploy(lasting: Project) -> None:
+def test_an_intake_that_a_killed_drain_left_closed_is_reported_and_opened_by_a_deploy(lasting: Project) -> None:
     # Given a drain that was killed
     client = Clients(lasting, "events", "order", 0)
     with draining(lasting, client) as child:
@@ -228,7 +228,7 @@ def test_what_a_killed_drain_leaves_closed_is_told_and_opened_by_a_deploy(lastin
     processed_again(lasting, client)
 
 
-def test_the_command_says_what_became_of_the_events_that_came_meanwhile(drained: Project) -> None:
+def test_destroy_reports_the_events_that_arrived_during_the_drain(drained: Project) -> None:
     # Given clients that send all the time, an event that is rejected, one that SQS holds back, and one whose
     # asynchronous invocation fails at first
     outputs, aws = drained.outputs, drained.aws

@@ -157,7 +157,7 @@ def test_protecting_a_live_environment_keeps_every_object(far: Distant) -> None:
     assert (has_emptier(aws), objects(aws)) == (False, before)
 
 
-def test_an_older_emptier_is_replaced_before_it_could_do_harm(far: Distant) -> None:
+def test_an_older_emptier_is_replaced_before_a_rollback(far: Distant) -> None:
     # Given an environment that an older rtp has deployed
     aws, before = far.project.aws, objects(far.project.aws)
     guarded = stacks.template(aws, STACK)

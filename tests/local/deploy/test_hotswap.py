@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("deploy")
 
 
-def test_a_hotswap_changes_both_functions_and_the_next_deploy_puts_things_right(pipeline: Project) -> None:
+def test_a_hotswap_changes_both_functions_and_the_next_deploy_restores_the_template(pipeline: Project) -> None:
     # Given new code
     before, template = code(pipeline), stacks.template(pipeline.aws, STACK)
     (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "20}"))
@@ -44,7 +44,7 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_puts_things_right(
     assert pipeline.rtp("diff", "--fail", "--json").json["diverged"] == []
 
 
-def test_an_update_of_something_else_puts_the_code_right_too(pipeline: Project) -> None:
+def test_an_update_of_something_else_restores_the_code(pipeline: Project) -> None:
     # Given a hotswap, the old code saved again, and another setting
     before = code(pipeline)
     (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "21}"))
@@ -56,7 +56,7 @@ def test_an_update_of_something_else_puts_the_code_right_too(pipeline: Project) 
     assert "updated" in done.stderr and code(pipeline) == before
 
 
-def test_more_than_code_is_a_deploy(pipeline: Project) -> None:
+def test_a_hotswap_of_more_than_code_is_a_deploy(pipeline: Project) -> None:
     (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 640\n")
     lines = pipeline.rtp("deploy", "--hotswap", "--json").lines
     assert "More than code has changed" in next(line for line in lines if line["type"] == "warning")["message"]

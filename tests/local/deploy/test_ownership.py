@@ -114,7 +114,7 @@ READS: list[tuple[tuple[str, ...], int]] = [
 ]
 
 
-def test_another_projects_stack_is_left_alone(pipeline: Project, other: Project) -> None:
+def test_another_project_s_stack_is_not_changed(pipeline: Project, other: Project) -> None:
     # Given a pipeline with a processed event and a dead message, and a project whose names make the same stack name
     aws, outputs = pipeline.aws, pipeline.outputs
     event = {"id": "one", "timestamp": int(time.time() * 1000), "type": "n", "data": {}}
@@ -142,7 +142,7 @@ def test_another_projects_stack_is_left_alone(pipeline: Project, other: Project)
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "unchanged"
 
 
-def test_who_only_reads_is_told_whose_it_is(pipeline: Project, other: Project) -> None:
+def test_commands_that_read_warn_with_the_owner(pipeline: Project, other: Project) -> None:
     pipeline.rtp("send", "-", stdin=json.dumps({"id": "one", "timestamp": 1, "type": "n", "data": {}}), ok=False)
     for args, expected in READS:
         done = other.rtp(*args, *HERE, ok=False)
@@ -243,7 +243,7 @@ def created(aws: Aws, template: dict[str, Any], tags: dict[str, str], **more: An
     return settled(aws)
 
 
-def test_another_projects_wreck_is_not_cleared_away(project: Project) -> None:
+def test_another_project_s_failed_stack_is_not_deleted(project: Project) -> None:
     project.rtp("local", "start")
     aws = project.aws
     # Given stacks that never worked: another project's, one of no project, and one that is only prepared

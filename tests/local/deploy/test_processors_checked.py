@@ -115,7 +115,7 @@ def test_nothing_of_the_operator_reaches_the_processors(tmp_path: Path, monkeypa
     assert check(tmp_path) is None
 
 
-def test_what_can_be_imported_is_fine_whatever_it_prints(tmp_path: Path) -> None:
+def test_processors_that_print_during_the_import_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "processors.py").write_text(f"{START}print('talk')\n{DECLARED}")
     assert check(tmp_path) is None
 

@@ -19,7 +19,7 @@ def test_outputs_are_a_flat_object_with_every_promised_key(deployed: Project) ->
     assert "ApiKey" not in found
 
 
-def test_an_unchanged_deploy_says_so(deployed: Project) -> None:
+def test_an_unchanged_deploy_is_reported_as_unchanged(deployed: Project) -> None:
     # Given a deployed pipeline / When it is deployed again, and once more
     deployed.rtp("deploy", "--yes")
     lines = deployed.rtp("deploy", "--yes", "--json").lines

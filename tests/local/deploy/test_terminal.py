@@ -75,7 +75,7 @@ def test_a_deploy_shows_what_it_does_and_ends_with_a_summary(pipeline: Project) 
     assert re.fullmatch(rf"updated {STACK}, 2 resources in \d+\.\d s", text.splitlines()[-1])
 
 
-def test_consent_is_asked_for_and_a_no_changes_nothing(pipeline: Project) -> None:
+def test_a_refused_consent_changes_nothing(pipeline: Project) -> None:
     # Given a deploy that would replace a queue
     by_hand(pipeline, _renamed)
     before = stacks.template(pipeline.aws, STACK)
@@ -90,7 +90,7 @@ def test_consent_is_asked_for_and_a_no_changes_nothing(pipeline: Project) -> Non
     assert code == 0 and f"updated {STACK}" in text
 
 
-def test_ctrl_c_at_a_question_changes_nothing_and_says_so(pipeline: Project) -> None:
+def test_ctrl_c_at_a_question_changes_nothing(pipeline: Project) -> None:
     code, text = converse(pipeline, "destroy", interrupt="[y/N]")
     assert code == 130 and f"{STACK} was not deleted" in text and "Traceback" not in text
     assert pipeline.rtp("deploy", "--json").lines[-1]["status"] == "unchanged"

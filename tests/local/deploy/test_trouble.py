@@ -88,7 +88,7 @@ def test_a_failure_under_json_is_a_result_with_its_cause_and_an_error(project: P
     assert stacks.describe(project.aws, STACK) is None
 
 
-def test_stacks_left_by_a_failure_without_rollback_are_brought_to_an_end_first(project: Project) -> None:
+def test_a_stack_left_by_a_failure_without_rollback_is_repaired_first(project: Project) -> None:
     # Given a stack whose creation failed and was left as it is
     project.rtp("local", "start")
     assert create(project.aws, HANGING, DisableRollback=True) == "CREATE_FAILED"
@@ -114,7 +114,7 @@ def test_stacks_left_by_a_failure_without_rollback_are_brought_to_an_end_first(p
     assert project.rtp("diff", "--fail").code == 0
 
 
-def test_a_rollback_that_got_stuck_is_explained_and_mended_on_consent(project: Project) -> None:
+def test_a_failed_rollback_is_explained_and_repaired_with_consent(project: Project) -> None:
     # Given a stack with a custom resource whose function refuses every update
     project.rtp("local", "start")
     aws = project.aws
@@ -134,7 +134,7 @@ def test_a_rollback_that_got_stuck_is_explained_and_mended_on_consent(project: P
 PROTECTED = "[env.local]\nprotected = true\n"
 
 
-def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away_in_spite_of_its_protection(
+def test_a_protected_stack_whose_first_deploy_failed_is_deleted_despite_its_protection(
     project: Project,
 ) -> None:
     (project.root / "rtp.toml").write_text(PROTECTED)
@@ -143,7 +143,7 @@ def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away_in_spite_of
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "created"
 
 
-def test_what_is_not_applied_leaves_termination_protection_as_it_was(project: Project) -> None:
+def test_a_change_set_that_is_not_applied_leaves_termination_protection_unchanged(project: Project) -> None:
     # Given a protected environment that was never deployed
     (project.root / "rtp.toml").write_text(PROTECTED)
     # When a first deploy is only shown, or refused / Then no stack is left
@@ -213,7 +213,7 @@ def refusing(aws: Aws, answer: str) -> None:
     )
 
 
-def test_an_update_of_somebody_else_is_waited_for(project: Project) -> None:
+def test_a_deploy_waits_for_another_update(project: Project) -> None:
     # Given a stack that is being updated
     project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
@@ -221,7 +221,7 @@ def test_an_update_of_somebody_else_is_waited_for(project: Project) -> None:
     changesets.update_now(project.aws, STACK, json.dumps(changed))
     # When deployed meanwhile / Then it is waited for
     child = project.start("deploy", "--yes")
-    with told(child) as said:
+    with stderr_lines(child) as said:
         _until(said, "UPDATE_IN_PROGRESS already; waiting")
         # And goes on when the update has failed
         fail(handle(project.aws, STACK))
@@ -230,12 +230,12 @@ def test_an_update_of_somebody_else_is_waited_for(project: Project) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_says_where_things_stand_and_the_next_deploy_converges(
+def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
     project: Project, number: signal.Signals, code: int
 ) -> None:
     # Given a deploy that is publishing
     child = project.start("deploy", "--yes")
-    with told(child) as said:
+    with stderr_lines(child) as said:
         _until(said, "publishing")
         time.sleep(0.2)
         # When it is interrupted
@@ -250,14 +250,14 @@ def test_an_interrupt_says_where_things_stand_and_the_next_deploy_converges(
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] in ("created", "unchanged")
 
 
-def test_an_interrupt_while_cloudformation_works_says_that_it_goes_on(project: Project) -> None:
+def test_an_interrupt_during_an_update_reports_that_cloudformation_continues(project: Project) -> None:
     # Given a deploy that waits for CloudFormation
     project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
     changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
     child = project.start("deploy", "--yes")
-    with told(child) as said:
+    with stderr_lines(child) as said:
         _until(said, "waiting")
         # When it is interrupted / Then it says that CloudFormation goes on, and with which command rtp does
         child.send_signal(signal.SIGINT)
@@ -270,14 +270,14 @@ def test_an_interrupt_while_cloudformation_works_says_that_it_goes_on(project: P
 
 def test_a_killed_deploy_leaves_no_lock_and_the_next_one_converges(project: Project) -> None:
     child = project.start("deploy", "--yes")
-    with told(child) as said:
+    with stderr_lines(child) as said:
         _until(said, "publishing")
         child.kill()
         child.wait(15)
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] in ("created", "unchanged")
 
 
-def test_an_alarm_takes_an_update_back(project: Project) -> None:
+def test_an_alarm_rolls_an_update_back(project: Project) -> None:
     # Given a deployed pipeline whose worker-failures alarm will ring right after the next update
     (project.root / "rtp.toml").write_text(SETTINGS)
     (project.root / "processors.py").write_text(PROCESSORS)
@@ -308,8 +308,8 @@ def test_an_alarm_takes_an_update_back(project: Project) -> None:
 
 
 @contextmanager
-def told(child: subprocess.Popen[str]) -> Iterator[Queue[str]]:
-    """What a child says on stderr, as it says it."""
+def stderr_lines(child: subprocess.Popen[str]) -> Iterator[Queue[str]]:
+    """Yield the lines of a child's stderr as they arrive."""
     assert child.stderr is not None and child.stdout is not None
     try:
         yield _lines(child.stderr)

@@ -73,7 +73,7 @@ GUARDED = emptying("rtp.runtime.emptier.guarded_handler")
 OLD = emptying("rtp.runtime.emptier.handler")  # of rtp 0.1.0
 
 
-def test_removing_what_deletes_data_is_a_loss() -> None:
+def test_removing_a_custom_resource_that_may_delete_data_is_a_loss() -> None:
     # Given what empties the buckets at every Delete / When an update removes it / Then objects would be lost
     lost = {c.logical_id for c in compare(OLD, template(), {}) if c.loses_data}
     assert lost == {"Emptied"}
@@ -85,7 +85,7 @@ def test_removing_what_deletes_data_is_a_loss() -> None:
     assert not any(c.loses_data for c in compare(GUARDED, template(), {}))
 
 
-def test_replacing_what_deletes_data_is_a_loss_unless_it_is_retained() -> None:
+def test_replacing_a_custom_resource_that_may_delete_data_is_a_loss_unless_retained() -> None:
     # Given one that becomes a resource of another type, as which CloudFormation makes a new one and deletes the old
     for old, loses in ((OLD, True), (GUARDED, False)):
         new = template(**{**old["Resources"], "Emptied": TABLE})
@@ -95,7 +95,7 @@ def test_replacing_what_deletes_data_is_a_loss_unless_it_is_retained() -> None:
     assert not any(c.loses_data for c in compare(kept, template(), {}))
 
 
-def test_a_new_version_of_what_deletes_data_is_no_loss() -> None:
+def test_updating_a_custom_resource_that_may_delete_data_is_no_loss() -> None:
     assert not any(c.loses_data for c in compare(OLD, GUARDED, {}))
 
 
@@ -109,7 +109,7 @@ def test_a_table_whose_replacement_is_retained_in_one_template_only_is_a_loss() 
         assert change.loses_data
 
 
-def test_the_database_of_the_cdk_knows_what_is_replaced() -> None:
+def test_replacements_come_from_the_cdk_s_database() -> None:
     assert replaces("AWS::DynamoDB::Table", "KeySchema") == "yes"
     assert replaces("AWS::SQS::Queue", "QueueName") == "yes"
     assert replaces("AWS::Lambda::Function", "Timeout") == "no"
@@ -129,7 +129,7 @@ def test_outputs_are_compared_by_value() -> None:
     assert compare_outputs(old, new) == ()
 
 
-def test_values_are_read_plainly() -> None:
+def test_values_are_shown_as_short_text() -> None:
     paths = {"Tbl": "Storage/Table"}
     assert to_text({"Fn::GetAtt": ["Tbl", "Arn"]}, paths) == "Storage/Table.Arn"
     assert (

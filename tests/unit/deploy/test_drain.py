@@ -205,7 +205,7 @@ def drained(world: World, *, pace: Pace = PACE, timeout_s: float = 900.0) -> Dra
             return result
 
 
-def test_a_count_that_is_zero_once_is_no_empty_queue() -> None:
+def test_one_count_of_zero_does_not_mean_an_empty_queue() -> None:
     # Given counts that are 0 for a moment now and then, as SQS's lagging ones are, until 300 s have gone by
     world = World(depths=lambda now: 0 if now > 300 or int(now) % 50 < 15 else 3)
     # When the queue is drained
@@ -216,12 +216,12 @@ def test_a_count_that_is_zero_once_is_no_empty_queue() -> None:
     assert world.switched == [False]
 
 
-def test_aws_is_given_as_long_as_it_documents() -> None:
+def test_on_aws_the_counts_must_be_zero_for_the_documented_time() -> None:
     """`at least 1 minute` (GetQueueAttributes), `several minutes` (confirming that a queue is empty)."""
     assert AWS.calm_s >= 120 and AWS.receive_s == 20
 
 
-def test_a_message_that_the_last_receive_finds_is_processed_first() -> None:
+def test_a_message_of_the_last_receive_is_processed_before_the_deletion() -> None:
     # Given counts of 0 though there is a message
     world = World(messages=[message("late", 1)])
     # When the queue is drained
@@ -232,7 +232,7 @@ def test_a_message_that_the_last_receive_finds_is_processed_first() -> None:
     assert world.time >= 2 * PACE.calm_s
 
 
-def test_a_message_whose_last_attempt_the_look_was_gets_another() -> None:
+def test_a_message_whose_last_attempt_was_the_last_receive_gets_another() -> None:
     # Given a message that SQS would move to the dead-letter queue at its next receive
     world = World(messages=[message("spent", 3), message("fresh", 1)])
     drained(world)
@@ -241,7 +241,7 @@ def test_a_message_whose_last_attempt_the_look_was_gets_another() -> None:
     assert [entry["ReceiptHandle"] for entry in world.given_back] == ["receipt of fresh"]
 
 
-def test_a_message_in_flight_after_the_event_source_stopped_is_waited_for() -> None:
+def test_the_drain_waits_for_messages_in_flight_after_the_event_source_is_disabled() -> None:
     # Given a message that is counted only once the event source has stopped
     world = World()
     world.depths = lambda _: int(world.switched == [False])
@@ -249,7 +249,7 @@ def test_a_message_in_flight_after_the_event_source_stopped_is_waited_for() -> N
     assert world.switched == [False, True, False]
 
 
-def test_requests_from_before_the_closing_are_waited_for() -> None:
+def test_the_drain_waits_for_requests_from_before_the_intake_was_closed() -> None:
     # Given an empty queue, and a processor that may run for 30 s and queue its event then
     world = World()
     quick = Pace(poll_s=1.0, calm_s=2.0, receive_s=1, closing=Observation(1, 0.0, 0.0))
@@ -258,7 +258,7 @@ def test_requests_from_before_the_closing_are_waited_for() -> None:
     assert world.time >= 29
 
 
-def test_the_time_limit_says_what_is_left() -> None:
+def test_the_timeout_names_what_is_left() -> None:
     world = World(depths=lambda _: 7)
     with pytest.raises(WaitTimeoutError) as caught:
         drained(world, timeout_s=30)
@@ -266,7 +266,7 @@ def test_the_time_limit_says_what_is_left() -> None:
     assert "--timeout" in caught.value.hint and caught.value.exit_code == 6
 
 
-def test_an_event_without_an_end_is_waited_for() -> None:
+def test_the_drain_waits_for_events_that_are_still_processed() -> None:
     # Given an asynchronous invocation that failed, so that Lambda will try it again though no queue holds it
     world = World(raw=["a"], table={"a": {"status": "failed"}})
     with pytest.raises(WaitTimeoutError, match="1 event without an end yet: a"):
@@ -285,7 +285,7 @@ def test_an_event_without_a_record_stops_the_deletion() -> None:
     assert caught.value.code == "no-record"
 
 
-def test_the_account_counts_what_was_asked_of_the_services() -> None:
+def test_the_accounting_counts_requests_events_and_records() -> None:
     world = World(raw=["a", "b", "a"], table={"a": {}, "b": {"status": "dead"}}, requests=5)
     world.dlq = lambda now: 2 if now > 10 else 1
     done = drained(world)
@@ -295,7 +295,7 @@ def test_the_account_counts_what_was_asked_of_the_services() -> None:
     assert done.unchecked == ()
 
 
-def test_the_summary_says_no_more_than_was_found_out() -> None:
+def test_the_summary_has_only_what_was_read() -> None:
     full = Drained(37, 412, 412, {"dead": 2, "processed": 410}, 3, 2, 181.0, 240.0)
     assert drawn(full) == (
         "drained: the queue stayed empty for 181 s, and a last receive found nothing "
@@ -316,7 +316,7 @@ def drawn(found: Drained) -> str:
     return " ".join(said.getvalue().split())
 
 
-def test_what_could_not_be_asked_is_not_claimed() -> None:
+def test_an_unreadable_count_is_reported_as_not_checked() -> None:
     world = World(raw=["a"], table={"a": {}}, denied=frozenset({"filter_log_events", "list_objects_v2"}))
     done = drained(world)
     assert (done.accepted, done.received, done.recorded) == (None, None, None)
@@ -376,7 +376,7 @@ def test_a_drain_that_takes_over_from_a_killed_one_opens_it_as_it_was_before_tha
     assert world.settings == {"*/*": limits(1000.0, 2000)} and not world.variables
 
 
-def test_a_drain_whose_intake_another_one_took_over_leaves_it_alone() -> None:
+def test_a_drain_does_not_open_an_intake_that_another_drain_took_over() -> None:
     world = World()
     first, second = Intake(world.aws(), OUTPUTS), Intake(world.aws(), OUTPUTS)
     list(first.close())
@@ -403,7 +403,7 @@ def test_a_deploy_opens_what_a_killed_drain_left_closed() -> None:
         assert not list(reopened(world.aws(), OUTPUTS, Settings()))
 
 
-def test_a_throttle_that_a_deploy_has_changed_is_not_put_back() -> None:
+def test_a_throttle_that_a_deploy_has_changed_is_not_restored() -> None:
     # Given an intake that was closed, and an update of the stage since
     world = World()
     list(Intake(world.aws(), OUTPUTS).close())
@@ -412,7 +412,7 @@ def test_a_throttle_that_a_deploy_has_changed_is_not_put_back() -> None:
     assert world.settings == {"*/*": limits(5.0, 6)} and not world.variables
 
 
-def test_a_deploy_without_the_right_to_look_goes_on() -> None:
+def test_a_deploy_without_permission_to_read_the_intake_continues() -> None:
     assert not list(reopened(World(denied=frozenset({"get_stage"})).aws(), OUTPUTS, Settings()))
 
 
@@ -439,12 +439,12 @@ def observe(answers: list[Answer | EndpointError]) -> tuple[list[str], int]:
     return [warning.message for warning in said], asked
 
 
-def test_the_closing_counts_once_the_api_refuses_again_and_again() -> None:
+def test_the_intake_is_closed_once_the_api_refuses_several_requests_in_a_row() -> None:
     # One refusal alone may be another limit, or one of the gateway's servers
     assert observe([answer(400), answer(429, 1), answer(400), answer(429, 1)]) == ([], 6)
 
 
-def test_an_api_that_still_takes_requests_stops_the_drain() -> None:
+def test_an_api_that_still_accepts_requests_stops_the_drain() -> None:
     with pytest.raises(WaitTimeoutError, match="still takes requests 20 s after"):
         observe([answer(429, 1), answer(400)])
 
@@ -457,6 +457,6 @@ def test_an_api_that_still_takes_requests_stops_the_drain() -> None:
         (EndpointError("Nothing answered at https://x."), "Nothing answered at https://x."),
     ],
 )
-def test_a_closing_that_cannot_be_observed_is_waited_for_and_said(found: Answer | EndpointError, why: str) -> None:
+def test_a_closing_that_cannot_be_observed_is_reported_after_a_minute(found: Answer | EndpointError, why: str) -> None:
     (said,), _ = observe([found])
     assert "could not be confirmed 20 s after" in said and why in said

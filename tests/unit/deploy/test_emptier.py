@@ -62,7 +62,7 @@ def check(account: Any, old: dict[str, Any], new: dict[str, Any], *, working: bo
     emptier.check_removal(Target(account, ENV), stack(status), old, new)
 
 
-def test_a_deploy_that_would_remove_an_old_emptier_is_refused_with_the_way_there() -> None:
+def test_a_deploy_that_would_remove_an_old_emptier_is_refused_with_the_fix() -> None:
     # Given an environment that was deployed by an older rtp / When a deploy would remove what empties the buckets
     with pytest.raises(RefusedError) as caught:
         check(aws(OLD_HANDLER), OLD, template())
@@ -72,13 +72,13 @@ def test_a_deploy_that_would_remove_an_old_emptier_is_refused_with_the_way_there
     assert "protected = false" in caught.value.hint and "[env.dev]" in caught.value.hint
 
 
-def test_one_that_would_make_it_anew_under_another_name_is_refused_too() -> None:
+def test_a_deploy_that_would_replace_an_old_emptier_is_refused() -> None:
     new = template(Elsewhere=GUARDED["Resources"]["Emptied"], Emptier=GUARDED["Resources"]["Emptier"])
     with pytest.raises(RefusedError):
         check(aws(OLD_HANDLER), OLD, new)
 
 
-def test_an_ordinary_deploy_and_one_that_removes_a_guarded_emptier_go_on() -> None:
+def test_a_deploy_that_removes_a_guarded_emptier_or_none_is_allowed() -> None:
     account = aws(OLD_HANDLER)
     check(account, OLD, GUARDED)
     check(account, template(T=TABLE), template())
@@ -86,7 +86,7 @@ def test_an_ordinary_deploy_and_one_that_removes_a_guarded_emptier_go_on() -> No
     check(aws(NEW_HANDLER), GUARDED, template())
 
 
-def test_what_runs_counts_more_than_what_the_template_says() -> None:
+def test_the_deployed_function_counts_more_than_the_template() -> None:
     # Given a stack whose rollback left the function out, so that an old one runs under a new template
     with pytest.raises(RefusedError):
         check(aws(OLD_HANDLER), GUARDED, template())
@@ -94,7 +94,7 @@ def test_what_runs_counts_more_than_what_the_template_says() -> None:
     check(aws(None), OLD, template())
 
 
-def test_without_the_right_to_look_the_template_decides() -> None:
+def test_without_permission_to_read_the_function_the_template_decides() -> None:
     denied = AwsError("AccessDenied", code="access-denied")
     check(aws(denied), GUARDED, template())
     with pytest.raises(RefusedError):
@@ -104,7 +104,7 @@ def test_without_the_right_to_look_the_template_decides() -> None:
         check(aws(denied), GUARDED, template(), working=False)
 
 
-def test_an_unfinished_update_is_judged_by_what_it_has_made() -> None:
+def test_an_unfinished_update_is_judged_by_its_resources() -> None:
     # Given an update that was left half-way and has added an old emptier, of which the earlier template knows nothing
     with pytest.raises(RefusedError):
         check(aws(OLD_HANDLER), template(T=TABLE), template(T=TABLE), working=False)
@@ -152,7 +152,7 @@ def test_before_a_rollback_nothing_else_is_changed(account: Any, built: Assembly
     assert not [name for name in account.operations() if name.startswith("update_")]
 
 
-def test_the_removal_of_a_foreign_custom_resource_is_asked_about() -> None:
+def test_the_removal_of_a_foreign_custom_resource_needs_consent() -> None:
     # Given a stack with a custom resource that somebody has added, of which nothing is known
     old = template(Theirs={"Type": "Custom::Theirs", "Properties": {"ServiceToken": "arn"}})
     # When a deploy would remove it / Then that is a question
@@ -161,7 +161,7 @@ def test_the_removal_of_a_foreign_custom_resource_is_asked_about() -> None:
     assert "Theirs" in question.about[0] and "may delete data" in question.about[0]
 
 
-def test_data_that_the_template_does_not_have_cannot_be_kept() -> None:
+def test_data_that_is_not_in_the_template_cannot_be_kept() -> None:
     # Given an unfinished update that has added a bucket and what empties it
     def of(name: str, kind: str) -> Resource:
         return resource(name, name, kind)

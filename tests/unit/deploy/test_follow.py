@@ -15,7 +15,7 @@ from tests.clocks import FakeClock
 from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud
 
 
-def test_events_of_earlier_operations_are_not_told_again() -> None:
+def test_events_of_earlier_operations_are_not_reported() -> None:
     # Given a stack with a past
     cloud = Cloud()
     cloud.event("Queue", "CREATE_FAILED", "long ago")
@@ -56,7 +56,7 @@ def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
     assert [f.logical_id for f in follower.outcome.failures] == ["Queue"]
 
 
-def test_updates_of_what_does_not_change_are_left_out() -> None:
+def test_updates_without_a_change_are_left_out() -> None:
     cloud = Cloud()
     follower = Follower(cloud.aws(), STACK_ID, frozenset({"Fn"}), clock=FakeClock().clock)  # type: ignore[arg-type]
     for logical_id in ("Fn", "Topic"):
@@ -116,7 +116,7 @@ def test_the_first_cause_is_not_a_consequence_and_names_our_code() -> None:
     )
 
 
-def test_a_failing_custom_resource_brings_the_log_of_its_function() -> None:
+def test_the_cause_of_a_failing_custom_resource_has_its_log_lines() -> None:
     # Given a custom resource behind a function of the stack
     cloud = Cloud()
     cloud.event("Emptied", "DELETE_FAILED", "Received response status [FAILED]", "Custom::EmptyBuckets")
@@ -134,7 +134,7 @@ def test_a_failing_custom_resource_brings_the_log_of_its_function() -> None:
     assert cause.logs == ("AccessDenied in /aws/lambda/shop-dev-emptier",)
 
 
-def test_a_refusal_before_the_start_is_a_cause_too() -> None:
+def test_a_refusal_before_the_start_is_a_cause() -> None:
     cloud = Cloud()
     cloud.event(STACK, "ROLLBACK_COMPLETE", "Validation failed")
     refusal = {

@@ -53,13 +53,13 @@ def test_the_name_of_another_stack_is_refused_though_nobody_asked_for_one(tmp_pa
     assert caught.value.exit_code == 5
 
 
-def test_no_configuration_is_worth_a_word(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_a_warning(tmp_path: Path) -> None:
     found = doctor.config(environment(tmp_path))
     assert (found.verdict, found.fix) == ("warn", "rtp init")
     assert doctor.config(environment(tmp_path, file=tmp_path / "rtp.toml")).verdict == "ok"
 
 
-def test_expired_credentials_say_how_to_sign_in(tmp_path: Path) -> None:
+def test_expired_credentials_are_an_error_with_the_way_to_sign_in(tmp_path: Path) -> None:
     with stubbed("sts") as (aws, stubs):
         stubs["sts"].add_client_error("get_caller_identity", "ExpiredToken", "expired", 403)
         with pytest.raises(CredentialsError, match="expired") as caught:
@@ -67,7 +67,7 @@ def test_expired_credentials_say_how_to_sign_in(tmp_path: Path) -> None:
     assert "aws sso login" in caught.value.hint
 
 
-def test_no_bootstrap_is_said_before_anything_is_published() -> None:
+def test_a_missing_bootstrap_is_reported_before_anything_is_published() -> None:
     with stubbed("ssm", "sts") as (aws, stubs):
         stubs["ssm"].add_client_error("get_parameter", "ParameterNotFound")
         stubs["sts"].add_response("get_caller_identity", STS)
@@ -77,7 +77,7 @@ def test_no_bootstrap_is_said_before_anything_is_published() -> None:
 
 
 @pytest.mark.parametrize(("found", "fine"), [("5", False), ("6", True), ("32", True)])
-def test_an_old_bootstrap_is_not_new_enough(found: str, fine: bool) -> None:
+def test_an_old_bootstrap_is_refused(found: str, fine: bool) -> None:
     answer = {"Parameter": {"Name": bootstrap.PARAMETER, "Value": found}}
     with stubbed("ssm", "sts") as (aws, stubs):
         stubs["ssm"].add_response("get_parameter", answer, {"Name": bootstrap.PARAMETER})
@@ -90,7 +90,7 @@ def test_an_old_bootstrap_is_not_new_enough(found: str, fine: bool) -> None:
                 bootstrap.check(aws)
 
 
-def test_who_may_not_look_at_the_bootstrap_lets_the_cdk_find_out() -> None:
+def test_without_permission_to_read_the_bootstrap_the_cdk_checks_it() -> None:
     with stubbed("ssm") as (aws, stubs):
         stubs["ssm"].add_client_error("get_parameter", "AccessDeniedException", "no", 400)
         bootstrap.check(aws)
@@ -113,7 +113,7 @@ def limited(limit: int, unreserved: int, own: int | None) -> Any:
         (0, 10, 10, None, 0),
     ],
 )
-def test_what_is_reserved_leaves_the_others_enough(
+def test_reserved_concurrency_leaves_enough_for_other_functions(
     tmp_path: Path, asked: int | None, limit: int, unreserved: int, own: int | None, expected: int | None
 ) -> None:
     # Given an account's limit / When asked what to reserve
@@ -128,7 +128,7 @@ def test_what_is_reserved_leaves_the_others_enough(
     assert bool(found.warning) == (expected is None)
 
 
-def test_asking_for_more_than_there_is_is_an_error_before_the_deploy(tmp_path: Path) -> None:
+def test_reserving_more_than_the_account_has_is_an_error_before_the_deploy(tmp_path: Path) -> None:
     settings, _ = limited(10, 10, None)
     env = environment(tmp_path, settings=Settings(reserved_concurrency=5))
     with stubbed("lambda") as (aws, stubs):
@@ -139,12 +139,12 @@ def test_asking_for_more_than_there_is_is_an_error_before_the_deploy(tmp_path: P
     assert "[env.prod]" in caught.value.hint
 
 
-def test_an_unprotected_environment_that_says_nothing_asks_nothing(tmp_path: Path) -> None:
+def test_an_unprotected_environment_without_a_reservation_does_not_read_the_limit(tmp_path: Path) -> None:
     with stubbed() as (aws, _):
         assert limits.reservation(aws, environment(tmp_path, protected=False)).concurrency is None
 
 
-def test_a_second_deploy_is_told_who_is_at_it(tmp_path: Path) -> None:
+def test_a_second_deploy_is_refused_with_the_holder_of_the_lock(tmp_path: Path) -> None:
     # Given a deploy under way
     with lock.held(tmp_path, "dev", "deploy"):
         # When another begins / Then it is told by whom, and since when
@@ -190,7 +190,7 @@ def test_the_logging_role_of_api_gateway() -> None:
 
 
 @pytest.mark.parametrize(("skew", "verdict"), [(0, "ok"), (60, "warn"), (-60, "warn"), (600, "fail")])
-def test_the_clock_is_held_against_the_date_of_aws(skew: int, verdict: str) -> None:
+def test_the_clock_is_compared_with_the_date_of_aws(skew: int, verdict: str) -> None:
     date = "Thu, 01 Jan 2026 00:00:00 GMT"
     answer = {**STS, "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
     with stubbed("sts") as (aws, stubs):
@@ -199,14 +199,14 @@ def test_the_clock_is_held_against_the_date_of_aws(skew: int, verdict: str) -> N
     assert check.verdict == verdict
 
 
-def test_a_protected_environment_without_an_account_is_worth_a_word(tmp_path: Path) -> None:
+def test_a_protected_environment_without_an_account_is_a_warning(tmp_path: Path) -> None:
     with stubbed("sts") as (aws, stubs):
         stubs["sts"].add_response("get_caller_identity", STS)
         check = doctor_account.credentials(aws, environment(tmp_path))
     assert check.verdict == "warn" and f'account = "{ACCOUNT}"' in check.fix
 
 
-def test_what_may_not_be_looked_at_is_no_failure() -> None:
+def test_a_denied_look_up_is_not_a_failure() -> None:
     with stubbed("ssm") as (aws, stubs):
         stubs["ssm"].add_client_error("get_parameter", "AccessDeniedException", "no", 400)
         stubs["ssm"].add_client_error("get_parameter", "AccessDeniedException", "no", 400)
@@ -222,7 +222,7 @@ def test_what_may_not_be_looked_at_is_no_failure() -> None:
         ("UPDATE_IN_PROGRESS", "warn"),
     ],
 )
-def test_a_stuck_stack_is_told_before_the_deploy(tmp_path: Path, status: str, verdict: str) -> None:
+def test_doctor_reports_a_stuck_stack(tmp_path: Path, status: str, verdict: str) -> None:
     from datetime import UTC, datetime
 
     stack = {"StackName": "s", "StackStatus": status, "CreationTime": datetime.now(UTC)}
@@ -246,7 +246,7 @@ def test_a_foreign_cdk_on_the_path(
     assert doctor.foreign_cdk().verdict == verdict
 
 
-def test_a_denied_limit_is_a_warning_and_not_the_end(tmp_path: Path) -> None:
+def test_a_denied_limit_is_a_warning(tmp_path: Path) -> None:
     with stubbed("lambda") as (aws, stubs):
         stubs["lambda"].add_client_error("get_account_settings", "AccessDeniedException", "no", 403)
         found = limits.reservation(aws, environment(tmp_path))

@@ -77,12 +77,12 @@ def test_both_tags_must_be_exactly_ours(
         ownership.check(aws, found, env, taken=Owner("third", "dev"))
 
 
-def test_no_stack_is_nobodys(tmp_path: Path) -> None:
+def test_no_stack_has_no_owner(tmp_path: Path) -> None:
     aws: Any = FakeAws()
     ownership.check(aws, None, environment(tmp_path))
 
 
-def test_a_hostile_tag_stays_one_line(tmp_path: Path) -> None:
+def test_a_hostile_tag_is_shown_on_one_line(tmp_path: Path) -> None:
     said = ownership.said(environment(tmp_path), Owner("\x1b[2Jshop\nok", None))
     assert said.isprintable() and "no tag Environment" in said
 
@@ -97,7 +97,7 @@ def test_a_hostile_tag_stays_one_line(tmp_path: Path) -> None:
         ([tags("shop", "dev"), tags("shop-de", "v")], OTHER),
     ],
 )
-def test_a_stack_in_review_is_whose_change_set_is_in_it(
+def test_a_stack_in_review_belongs_to_the_owner_of_its_change_set(
     tmp_path: Path, prepared: list[list[dict[str, str]]], owner: Owner | None
 ) -> None:
     # Given a stack of which only change sets have been prepared, which has no tags of its own yet
@@ -144,7 +144,7 @@ CHANGES: list[tuple[Callable[[Cloud], None], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("change", "kind", "code"), CHANGES)
-def test_a_destroy_looks_again_after_its_prompt(
+def test_a_destroy_checks_the_owner_again_after_its_prompt(
     tmp_path: Path, change: Callable[[Cloud], None], kind: type[Exception], code: str
 ) -> None:
     # Given a stack with a full bucket, and something that happens to it while the question stands
@@ -159,7 +159,7 @@ def test_a_destroy_looks_again_after_its_prompt(
     assert cloud.left("b") == 10 and "delete_stack" not in aws.operations()
 
 
-def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_path: Path) -> None:
+def test_a_destroy_checks_the_owner_again_after_waiting_for_another_operation(tmp_path: Path) -> None:
     # Given a stack that is being deleted by somebody, and is another project's as soon as that has ended
     cloud = Cloud(status="DELETE_IN_PROGRESS", buckets={"b": 10})
     looks = iter([tags("shop", "dev"), tags("shop", "dev"), tags("shop-de", "v")])
@@ -176,7 +176,7 @@ def test_a_destroy_looks_again_after_it_has_waited_for_another_operation(tmp_pat
     assert caught.value.code == "foreign-stack" and "delete_stack" not in aws.operations()
 
 
-def test_what_deletes_looks_again_before_each_try(tmp_path: Path) -> None:
+def test_every_deletion_checks_the_owner_again_before_each_try(tmp_path: Path) -> None:
     # Given a stack whose bucket was filled again, so that its first deletion fails
     failed = [("B", "DELETE_FAILED", "not empty"), (STACK, "DELETE_FAILED", "no")]
     cloud = Cloud(buckets={"b": 10})
@@ -198,7 +198,7 @@ def test_what_deletes_looks_again_before_each_try(tmp_path: Path) -> None:
     assert cloud.left("b") == 0 and aws.operations().count("delete_objects") == 1
 
 
-def test_a_wreck_that_changed_hands_is_not_deleted_without_a_question_either(tmp_path: Path) -> None:
+def test_a_failed_stack_whose_owner_changed_is_not_deleted(tmp_path: Path) -> None:
     # Given a first deploy that failed and was left, and is another's once it is rolled back
     cloud = Cloud(status="CREATE_FAILED", plan=[[(STACK, "ROLLBACK_COMPLETE", "")], *GONE])
     aws: Any = cloud.aws()
@@ -236,7 +236,7 @@ class Slow(Terminal):
 @pytest.mark.parametrize(("change", "kind", "code"), CHANGES)
 @pytest.mark.parametrize("protected", [False, True])
 @pytest.mark.parametrize("impact", [Impact.MANY, Impact.LASTING])
-def test_events_do_not_move_where_the_stack_changed_hands_during_the_prompt(
+def test_no_event_is_moved_if_the_owner_changed_during_the_prompt(
     tmp_path: Path, impact: Impact, protected: bool, change: Callable[[Cloud], None], kind: type[Exception], code: str
 ) -> None:
     # Given a person who answers after the stack has changed
@@ -261,7 +261,7 @@ def test_readers_of_anothers_stack_warn_and_those_that_act_refuse(tmp_path: Path
         _ = session.outputs
 
 
-def test_another_projects_wreck_is_refused_and_not_reported_as_not_deployed(tmp_path: Path) -> None:
+def test_another_projects_failed_stack_is_refused_and_not_reported_as_not_deployed(tmp_path: Path) -> None:
     cloud = Cloud(status="ROLLBACK_COMPLETE", tags=tags("shop-de", "v"))
     session = Session(Overrides(), Output())
     session.__dict__.update(environment=environment(tmp_path), aws=cloud.aws())
@@ -324,7 +324,7 @@ TABLE = "arn:aws:dynamodb:us-east-1:111122223333:table/shop-dev-table"
 DATA = "arn:aws:s3:::shop-dev-111122223333-us-east-1"
 
 
-def test_what_another_project_kept_under_the_same_names_is_not_called_ours(tmp_path: Path) -> None:
+def test_data_that_another_project_kept_under_the_same_names_is_not_listed_as_ours(tmp_path: Path) -> None:
     # Given no stack, and a table, a bucket and a log group of its names: another project's, and then nobody's
     for own, named in ((tags("shop-de", "v"), False), ([], True)):
         account = Account({TABLE: own, DATA: own, GROUP + WORKER: own})
@@ -363,7 +363,7 @@ def test_the_proof_lists_no_other_projects_log_groups(tmp_path: Path) -> None:
         ([], True, [], [WORKER]),  # whose it is cannot be found out
     ],
 )
-def test_a_log_group_that_came_back_is_deleted_only_where_it_is_ours(
+def test_a_recreated_log_group_is_deleted_only_if_it_is_ours(
     tmp_path: Path, own: list[dict[str, str]], denied: bool, deleted: list[str], left: list[str]
 ) -> None:
     account = Account({GROUP + WORKER: own}, denied=denied)

@@ -57,7 +57,7 @@ def assembly(tmp_path: Path, body: dict[str, Any], key: str = "new.zip") -> Asse
     return Assembly(tmp_path, tmp_path / "t.json", body, cached=False)
 
 
-def test_code_alone_is_code_alone() -> None:
+def test_a_change_of_code_alone_is_recognised() -> None:
     assert publish.only_code(compare(template(), template("new.zip"), {}))
     assert not publish.only_code(())
     assert not publish.only_code(compare(template(), template("new.zip", T=TABLE), {}))
@@ -113,7 +113,7 @@ def _large(key: str) -> dict[str, Any]:
     return template(key, Big={"Type": "X", "Properties": {"Text": "x" * 60_000}})
 
 
-def test_a_template_too_large_for_a_request_goes_by_the_bucket_of_the_cdk(tmp_path: Path) -> None:
+def test_a_template_too_large_for_a_request_is_uploaded_to_the_cdk_s_bucket(tmp_path: Path) -> None:
     # Given a template of more bytes than CloudFormation takes in a request
     new = _large("new.zip")
     body = json.dumps(new, separators=(",", ":"))
@@ -150,7 +150,7 @@ def test_a_template_that_fits_in_a_request_needs_no_bucket() -> None:
     assert told["TemplateBody"] == body
 
 
-def test_the_cdk_is_told_what_to_watch(tmp_path: Path) -> None:
+def test_the_cdk_gets_the_alarms_to_watch(tmp_path: Path) -> None:
     # Given alarms that may roll the update back
     said: list[list[str]] = []
 
@@ -198,7 +198,7 @@ def test_watched_alarms_are_named_in_the_partition_of_their_region(region: str, 
     assert alarm_watch.arn(aws, "a") == f"arn:{partition}:cloudwatch:{region}:111122223333:alarm:a"
 
 
-def test_triggers_of_an_earlier_update_are_taken_away(tmp_path: Path) -> None:
+def test_triggers_of_an_earlier_update_are_removed(tmp_path: Path) -> None:
     aws: Any = FakeAws()
     target = Target(aws, environment(tmp_path))
     before = replace(stack(), has_triggers=True)
@@ -256,7 +256,7 @@ def asked(env: Environment, old: dict[str, Any], new: dict[str, Any], *changes: 
     return "\n".join([found[0].text, *found[0].about]) if found else ""
 
 
-def test_who_must_be_asked(tmp_path: Path) -> None:
+def test_changes_that_need_consent(tmp_path: Path) -> None:
     dev = environment(tmp_path)
     # A change of code asks nobody, but a protected environment is always asked
     assert asked(dev, template(), template("new.zip")) == ""
@@ -279,7 +279,7 @@ def test_who_must_be_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replacement", ["Conditional", "False", ""])
-def test_what_may_be_replaced_is_marked_and_not_asked_about(tmp_path: Path, replacement: str) -> None:
+def test_a_possible_replacement_is_marked_and_needs_no_consent(tmp_path: Path, replacement: str) -> None:
     change = Change("T", "AWS::DynamoDB::Table", replacement)
     renamed = {**TABLE, "Properties": {"TableName": "u"}}
     plan = approval.plan(STACK, template(T=TABLE), template(T=renamed), PATHS, change_set(change), create=False)

@@ -39,13 +39,13 @@ def test_fewer_actions_and_narrower_resources_widen_nothing() -> None:
     assert said(role(wide), role(READ)) == []
 
 
-def test_a_condition_that_goes_widens_and_one_that_comes_does_not() -> None:
+def test_removing_a_condition_widens_and_adding_one_does_not() -> None:
     conditioned = {**READ, "Condition": {"StringEquals": {"aws:SourceAccount": "1"}}}
     assert said(role(conditioned), role(READ)) == ["allows s3:GetObject on arn:b/raw/*"]
     assert said(role(READ), role(conditioned)) == []
 
 
-def test_a_deny_that_goes_widens() -> None:
+def test_removing_a_deny_widens() -> None:
     deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*", "Condition": {"Bool": {"x": "false"}}}
     policy = {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": [deny]}}}
     empty = {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": []}}}
@@ -54,7 +54,7 @@ def test_a_deny_that_goes_widens() -> None:
     assert said(empty, policy) == []
 
 
-def test_who_may_take_a_role_is_trust() -> None:
+def test_a_change_of_the_principals_of_a_role_widens() -> None:
     def trusting(service: str) -> dict[str, Any]:
         statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
         return role(AssumeRolePolicyDocument={"Statement": [statement]})
@@ -90,14 +90,14 @@ def test_managed_policies_key_policies_and_permissions() -> None:
         ("AWS::ApiGateway::Method", "ApiKeyRequired", True, False, "API key"),
     ],
 )
-def test_guards_that_are_lifted(kind: str, prop: str, before: Any, after: Any, words: str) -> None:
+def test_removed_protections_widen(kind: str, prop: str, before: Any, after: Any, words: str) -> None:
     old = {"Type": kind, "Properties": {prop: before}}
     new = {"Type": kind, "Properties": {} if after is None else {prop: after}}
     assert words in said(old, new)[0]
     assert said(new, old) == []
 
 
-def test_a_resource_that_is_no_longer_kept() -> None:
+def test_a_resource_that_is_no_longer_retained() -> None:
     table = {"Type": "AWS::DynamoDB::Table", "Properties": {}}
     assert said({**table, "DeletionPolicy": "Retain"}, {**table, "DeletionPolicy": "Delete"}) == [
         "is no longer kept when the stack is deleted"
@@ -113,7 +113,7 @@ statements = st.builds(
 
 
 @given(st.lists(statements, max_size=3), st.lists(statements, max_size=3))
-def test_adding_statements_widens_or_is_covered_and_taking_some_away_never_widens(
+def test_adding_statements_widens_or_is_covered_and_removing_some_never_widens(
     base: list[Statement], extra: list[Statement]
 ) -> None:
     assert said(role(*base, *extra), role(*base)) == []

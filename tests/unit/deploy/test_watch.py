@@ -107,7 +107,7 @@ def test_a_package_that_is_deleted_and_created_again_is_watched_on(watched: Watc
     watched.until(module)
 
 
-def test_caches_and_what_stands_around_the_project_are_no_changes(watched: Watched, tmp_path: Path) -> None:
+def test_caches_and_files_outside_the_project_are_no_changes(watched: Watched, tmp_path: Path) -> None:
     cache = watched.package / "__pycache__"
     cache.mkdir()
     (cache / "x.pyc").write_text("x")

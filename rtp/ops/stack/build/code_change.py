@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TEXTS = ("*.template.json", "*.assets.json", "*.metadata.json", "manifest.json")
 
 
-def recoded(old: Path, new: Path, *, stack: str, was: str, code: Path) -> bool:
+def exchange_code(old: Path, new: Path, *, stack: str, was: str, code: Path) -> bool:
     """Write the assembly in `old` to `new`, with another zip of code. Returns False where that is not possible.
 
     was: fingerprint of the code in `old`.

@@ -97,8 +97,8 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     requirements = requirements_of(environment)
     given = variables(environment)
     contents = (part for name, file in entries for part in (name, file.read_bytes()))
-    wanted = layer.fingerprint(layer.Platform.here(), requirements)
-    digest = archive.digest([sys.version, _CHILD, json.dumps(given, sort_keys=True), wanted, *contents])
+    layer_print = layer.fingerprint(layer.Platform.here(), requirements)
+    digest = archive.digest([sys.version, _CHILD, json.dumps(given, sort_keys=True), layer_print, *contents])
     if memo is not None and _remembered(memo) == digest:
         return None
     doubt = _imported(environment, sources, entries, requirements)

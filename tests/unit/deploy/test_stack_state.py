@@ -59,7 +59,7 @@ def test_after_a_deploy(tmp_path: Path, error: BaseException, stage: Stage, expe
     assert expected in said and bool(said) == bool(expected)
 
 
-def test_a_deploy_that_was_clearing_away_a_stack_says_what_it_deleted(tmp_path: Path) -> None:
+def test_a_deploy_interrupted_while_it_deletes_a_failed_stack_reports_what_it_deleted(tmp_path: Path) -> None:
     said = after_deploy(tmp_path, KeyboardInterrupt(), Operation(objects_deleted=1200))
     assert "1,200 object versions" in said and "was not deleted" in said
 
@@ -96,7 +96,7 @@ def test_after_a_destroy(tmp_path: Path, error: BaseException, operation: Operat
     assert expected in said and bool(said) == bool(expected)
 
 
-def test_an_event_source_that_could_not_be_switched_on_again_is_told(tmp_path: Path) -> None:
+def test_an_event_source_that_could_not_be_enabled_again_is_reported(tmp_path: Path) -> None:
     said = after_destroy(tmp_path, UNREACHABLE, Operation(event_source_off=True))
     assert "may be disabled" in said and "rtp deploy" in said
 
@@ -113,7 +113,7 @@ def test_an_event_source_that_could_not_be_switched_on_again_is_told(tmp_path: P
         (IntakeState.CLOSED, True, "`rtp deploy` opens the intake and enables the event source"),
     ],
 )
-def test_what_became_of_the_intake_is_told_also_after_a_timeout(
+def test_the_state_of_the_intake_is_reported_after_a_timeout(
     tmp_path: Path, state: IntakeState, stopped: bool, expected: str
 ) -> None:
     error = WaitTimeoutError("not drained")
@@ -130,7 +130,7 @@ def test_what_became_of_the_intake_is_told_also_after_a_timeout(
         ({"describe_stack_events": UNREACHABLE}, Stage.RUNNING),
     ],
 )
-def test_an_update_is_under_way_once_cloudformation_has_taken_it_on(
+def test_an_update_is_running_once_cloudformation_has_accepted_it(
     tmp_path: Path, answers: dict[str, Exception], stage: Stage
 ) -> None:
     # Given an AWS that fails at one call, after the first look at the events

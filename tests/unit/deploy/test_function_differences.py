@@ -44,11 +44,11 @@ def built(tmp_path: Path) -> Assembly:
     return Assembly(tmp_path, tmp_path / "t.json", template(), cached=True)
 
 
-def test_what_runs_as_deployed_is_no_stray(built: Assembly, tmp_path: Path) -> None:
+def test_a_function_as_deployed_has_no_difference(built: Assembly, tmp_path: Path) -> None:
     assert hotswap.diverged(running(tmp_path), template(), built, PATHS) == ()
 
 
-def test_other_code_is_told_with_what_becomes_of_it(built: Assembly, tmp_path: Path) -> None:
+def test_other_code_is_reported_with_what_the_deploy_does(built: Assembly, tmp_path: Path) -> None:
     # Given the source as it was deployed, and a function that was hotswapped since
     (stray,) = hotswap.diverged(running(tmp_path, CodeSha256=sha256(b"other")), template(), built, PATHS)
     assert (stray.function, stray.what) == (WORKER, "code")
@@ -56,23 +56,23 @@ def test_other_code_is_told_with_what_becomes_of_it(built: Assembly, tmp_path: P
     assert "a deploy puts it back" in stray.said
 
 
-def test_other_limits_are_told(built: Assembly, tmp_path: Path) -> None:
+def test_other_limits_are_reported(built: Assembly, tmp_path: Path) -> None:
     (stray,) = hotswap.diverged(running(tmp_path, Timeout=7), template(), built, PATHS)
     assert stray.what == "limits"
 
 
-def test_what_a_deploy_changes_anyhow_is_no_stray(built: Assembly, tmp_path: Path) -> None:
+def test_differences_that_a_deploy_changes_anyway_are_not_reported(built: Assembly, tmp_path: Path) -> None:
     old = template(Code={"S3Key": "old.zip"}, Timeout=7)
     assert hotswap.diverged(running(tmp_path, Timeout=7, CodeSha256=sha256(b"old")), old, built, PATHS) == ()
     assert hotswap.diverged(running(tmp_path), {}, built, PATHS) == ()
 
 
-def test_a_function_that_is_gone_is_told(built: Assembly) -> None:
+def test_a_deleted_function_is_reported(built: Assembly) -> None:
     (stray,) = hotswap.diverged({WORKER: None}, template(), built, PATHS)
     assert stray.what == "gone" and "rtp destroy" in stray.said
 
 
-def test_who_may_not_look_is_told_nothing(built: Assembly, tmp_path: Path) -> None:
+def test_without_permission_to_read_nothing_is_reported(built: Assembly, tmp_path: Path) -> None:
     def denied(**_: Any) -> Any:
         raise AwsError("no", code="access-denied")
 

@@ -34,7 +34,7 @@ def target(aws: Any) -> Target:
     return Target(aws, Environment(name="dev", project="shop", root=Path()), STACK_ID)
 
 
-def test_a_bucket_that_was_there_before_the_stack_is_not_emptied() -> None:
+def test_a_bucket_from_before_the_stack_is_not_emptied() -> None:
     # Given a stack whose bucket could not be created, since one of the name was kept
     cloud = Cloud(buckets={"kept": 10}, plan=[*GONE])
     aws: Any = cloud.aws()
@@ -91,7 +91,7 @@ def test_a_deletion_that_does_not_begin_leaves_the_stack_protected(
     assert (removal.operation.deletion_begun, removal.operation.stage) == (begun, stage)
 
 
-def test_an_error_ends_the_emptying_of_the_other_buckets_too_and_what_went_is_known() -> None:
+def test_an_error_stops_the_emptying_of_all_buckets_and_the_deleted_count_is_reported() -> None:
     # Given a bucket of a million objects, and one that may not be listed
     cloud = Cloud(protected=True, buckets={"large": 1_000_000})
     listed = threading.Event()
@@ -116,7 +116,7 @@ def test_an_error_ends_the_emptying_of_the_other_buckets_too_and_what_went_is_kn
     assert "delete_stack" not in aws.operations()
 
 
-def test_whoever_breaks_off_waits_for_no_more_than_what_is_under_way() -> None:
+def test_an_interrupt_waits_only_for_running_calls() -> None:
     # Given a small bucket, and one of a million objects
     cloud = Cloud(buckets={"small": 1, "large": 1_000_000})
 
@@ -135,7 +135,7 @@ def test_whoever_breaks_off_waits_for_no_more_than_what_is_under_way() -> None:
 
 @pytest.mark.parametrize("failing", ["delete_objects", "delete_stack", "update_event_source_mapping"])
 @pytest.mark.parametrize("failure", [AwsError("no", code="access-denied"), KeyboardInterrupt()])
-def test_a_destroy_that_deletes_nothing_leaves_the_stack_protected_and_at_work(
+def test_a_destroy_that_deletes_nothing_leaves_the_stack_protected_and_its_event_source_enabled(
     tmp_path: Path, failing: str, failure: BaseException
 ) -> None:
     # Given a protected stack with a full bucket and an event source, and an AWS that fails at one call

@@ -67,7 +67,7 @@ def destroyed(root: Path, aws: Any) -> NotFoundError:
     return caught.value
 
 
-def test_data_that_outlived_their_stack_were_kept_on_purpose(tmp_path: Path) -> None:
+def test_data_that_outlived_its_stack_was_kept_on_purpose(tmp_path: Path) -> None:
     # Given a table, two buckets and a key with the tags of a stack that is gone / When it is destroyed again
     error = destroyed(tmp_path, cloud(KEPT))
     # Then each is named, and why it is there
@@ -77,12 +77,12 @@ def test_data_that_outlived_their_stack_were_kept_on_purpose(tmp_path: Path) -> 
     assert "deployed" in error.hint and "nothing uses it" not in error.hint
 
 
-def test_a_key_that_waits_for_its_end_was_not_kept(tmp_path: Path) -> None:
+def test_a_key_in_its_waiting_period_was_not_kept(tmp_path: Path) -> None:
     error = destroyed(tmp_path, cloud([KEPT[3]], key="PendingDeletion"))
     assert "key" not in error.message and error.hint == "There is nothing to destroy."
 
 
-def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path: Path) -> None:
+def test_data_from_before_a_failed_deploy_is_expected(tmp_path: Path) -> None:
     # Given a stack without resources, since its table's name was taken by data kept before
     found = proof.prove(Target(cloud(KEPT), environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
     # Then they are left, as they should be
@@ -92,7 +92,7 @@ def test_data_from_before_a_deploy_that_failed_over_them_are_no_mistake(tmp_path
     }
 
 
-def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_path: Path) -> None:
+def test_a_log_group_from_before_a_failed_deploy_is_not_deleted(tmp_path: Path) -> None:
     # Given a log group that an earlier stack has retained, and a stack that could not create it
     name = "/aws/lambda/shop-dev-worker"
     aws = cloud([])
@@ -107,14 +107,14 @@ def test_a_log_group_from_before_a_deploy_that_failed_over_it_is_left_alone(tmp_
         assert [item.name for item in found.left if item.kind == "log group"] == ([] if gone else [name])
 
 
-def test_what_carries_the_tags_without_any_such_data_is_a_mistake(tmp_path: Path) -> None:
+def test_a_resource_with_our_tags_that_is_no_kept_data_is_unexpected(tmp_path: Path) -> None:
     stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
     target = Target(cloud([stray]), environment(tmp_path))
     assert not proof.prove(target, [], frozenset(), keep_data=False, api_id="").clean
 
 
 @pytest.mark.parametrize(("drain", "hints"), [(False, 1), (True, 0)])
-def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: int) -> None:
+def test_the_plan_says_how_to_save_messages_that_would_be_lost(tmp_path: Path, drain: bool, hints: int) -> None:
     # Given messages in both queues
     env = environment(tmp_path)
     rows = [resource(n, f"https://sqs/1/{n}", resource_types.QUEUE) for n in (env.names.queue, env.names.dlq)]
@@ -128,7 +128,7 @@ def test_what_is_lost_says_how_it_is_saved(tmp_path: Path, drain: bool, hints: i
     assert (first in said and "go to the DLQ, which is deleted with the stack" in said) is drain
 
 
-def test_a_plan_that_keeps_data_says_what_that_prevents(tmp_path: Path) -> None:
+def test_a_plan_that_keeps_data_says_that_the_next_deploy_fails(tmp_path: Path) -> None:
     env = environment(tmp_path)
     rows = [resource("Table", env.names.table, resource_types.TABLE)]
     kept = inventory.plan(Target(cloud([]), env), rows, {}, frozenset({"Table"}))

@@ -82,7 +82,7 @@ def test_a_stack_that_never_worked_is_deleted_on_consent(status: str) -> None:
     assert "delete_stack" in aws.operations()
 
 
-def test_what_the_template_retains_is_not_emptied_and_a_protected_name_is_typed() -> None:
+def test_retained_buckets_are_not_emptied_and_a_protected_name_is_typed() -> None:
     # Given a protected environment whose deletion failed, with objects in a bucket that is retained and in another
     template = {"Resources": {"Data": {"Type": "AWS::S3::Bucket", "DeletionPolicy": "RetainExceptOnCreate"}}}
     cloud = Cloud(
@@ -109,7 +109,7 @@ def test_what_the_template_retains_is_not_emptied_and_a_protected_name_is_typed(
     assert aws.operations().index("delete_objects") < aws.operations().index("update_termination_protection")
 
 
-def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
+def test_yes_does_not_replace_a_typed_name() -> None:
     said = io.StringIO()
     progress = Progress(Output(stderr=said, stdin=io.StringIO()))
     question = Question("Delete it?", ("It holds a table.",), typed=STACK)
@@ -123,7 +123,7 @@ def test_a_name_that_is_to_be_typed_is_not_given_by_a_yes() -> None:
         progress.ask(question, yes=True, confirm="shop-prod")
 
 
-def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away() -> None:
+def test_a_protected_stack_whose_first_deploy_failed_is_deleted() -> None:
     cloud = Cloud(status="ROLLBACK_COMPLETE", protected=True, plan=[[(STACK, "DELETE_COMPLETE", "")]])
     operator = Operator()
     fix(cloud, operator, protected=True)
@@ -131,7 +131,7 @@ def test_a_protected_stack_whose_first_deploy_failed_is_cleared_away() -> None:
     assert cloud.status == "DELETE_COMPLETE" and operator.asked[0].typed == ""
 
 
-def test_a_creation_that_left_data_when_it_was_rolled_back_is_asked_about_again() -> None:
+def test_data_left_by_a_rolled_back_creation_needs_consent_again() -> None:
     # Given a creation that was left half-way, and whose rollback cannot delete a bucket with something in it
     cloud = Cloud(
         status="CREATE_FAILED",
@@ -154,7 +154,7 @@ def test_without_consent_nothing_is_done() -> None:
     assert set(aws.operations()) <= {"list_stack_resources", "describe_stacks", "get_template"}
 
 
-def test_a_rollback_that_got_stuck_is_tried_again() -> None:
+def test_a_failed_rollback_is_continued() -> None:
     # Given an update whose rollback could not put the queue back
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[[(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
     cloud.event("Queue", "UPDATE_FAILED", "AccessDenied")
@@ -167,7 +167,7 @@ def test_a_rollback_that_got_stuck_is_tried_again() -> None:
     assert [p for name, p in aws.asked if name == "continue_update_rollback"] == [{"StackName": STACK_ID}]
 
 
-def test_a_rollback_that_fails_again_may_leave_resources_out() -> None:
+def test_a_rollback_that_fails_again_may_skip_resources() -> None:
     # Given one that fails a second time
     again = [("Queue", "UPDATE_FAILED", "AccessDenied"), (STACK, "UPDATE_ROLLBACK_FAILED", "")]
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[again, [(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
@@ -181,7 +181,7 @@ def test_a_rollback_that_fails_again_may_leave_resources_out() -> None:
     assert calls[1] == {"StackName": STACK_ID, "ResourcesToSkip": ["Queue"]}
 
 
-def test_one_that_cannot_be_mended_says_what_to_do_by_hand() -> None:
+def test_a_rollback_that_cannot_be_repaired_is_an_error_with_the_manual_fix() -> None:
     again = [("Queue", "UPDATE_FAILED", "AccessDenied"), (STACK, "UPDATE_ROLLBACK_FAILED", "")]
     cloud = Cloud(status="UPDATE_ROLLBACK_FAILED", plan=[list(again), list(again)])
     with pytest.raises(RtpError, match="still UPDATE_ROLLBACK_FAILED") as caught:
@@ -189,7 +189,7 @@ def test_one_that_cannot_be_mended_says_what_to_do_by_hand() -> None:
     assert "Queue" in caught.value.hint
 
 
-def test_a_stack_left_by_no_rollback_is_rolled_back_first_unless_the_deploy_goes_on_without() -> None:
+def test_a_stack_paused_by_no_rollback_is_rolled_back_first_unless_the_deploy_has_no_rollback() -> None:
     # Given a paused update
     cloud = Cloud(status="UPDATE_FAILED", plan=[[(STACK, "UPDATE_ROLLBACK_COMPLETE", "")]])
     # When the next deploy would roll back
@@ -213,7 +213,7 @@ def test_a_paused_creation_is_deleted_after_its_rollback() -> None:
     assert PREPARED not in steps
 
 
-def test_the_rollback_of_a_creation_is_asked_about_with_what_it_would_delete() -> None:
+def test_the_rollback_of_a_creation_needs_consent_with_what_it_would_delete() -> None:
     # Given a creation that was left half-way and has taken events
     cloud = Cloud(status="CREATE_FAILED", resources=[bucket("Data"), QUEUE], buckets={"Data": 7})
     for protected in (False, True):
@@ -226,7 +226,7 @@ def test_the_rollback_of_a_creation_is_asked_about_with_what_it_would_delete() -
         assert question.typed == (STACK if protected else "")
 
 
-def test_an_operation_under_way_is_waited_for() -> None:
+def test_a_deploy_waits_for_a_running_operation() -> None:
     # Given an update that ends at the second look
     cloud = Cloud(status="UPDATE_IN_PROGRESS")
     looks = iter(["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE", "UPDATE_COMPLETE"])
@@ -241,7 +241,7 @@ def test_an_operation_under_way_is_waited_for() -> None:
     assert isinstance(steps[0], Warn) and "waiting" in steps[0].message
 
 
-def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformation_goes_on() -> None:
+def test_an_interrupt_before_the_wait_reports_that_cloudformation_continues() -> None:
     cloud, operation, env = Cloud(status="UPDATE_IN_PROGRESS"), Operation(), Environment(name="dev", root=Path())
     aws: Any = cloud.aws()
     found = stack(cloud.status)
@@ -250,6 +250,6 @@ def test_whoever_breaks_off_before_the_wait_has_begun_is_told_that_cloudformatio
     assert isinstance(next(steps), Warn) and operation.may_be_running
 
 
-def test_a_working_stack_is_left_alone() -> None:
+def test_a_working_stack_is_not_repaired() -> None:
     aws, steps = fix(Cloud(status="UPDATE_COMPLETE"), Operator(0))
     assert steps == [] and aws.asked == []
