@@ -198,6 +198,8 @@ def _exchanged(plan: Plan, fresh: Path) -> bool:
         mark = json.loads((old / _MARK).read_text())
         if mark["shape"] != _shape(plan):
             return False
-        return code_change.exchange_code(old, fresh, stack=plan.names.stack, was=str(mark["code"]), code=Path(plan.code))
+        return code_change.exchange_code(
+            old, fresh, stack=plan.names.stack, was=str(mark["code"]), code=Path(plan.code)
+        )
     except (OSError, ValueError, KeyError):
         return False
