@@ -126,7 +126,7 @@ def checked_tag(value: str, where: str, what: str) -> str:
     """A value of a tag, in the characters that every service takes. Raises ConfigError."""
     wrong = next((c for c in value if unicodedata.category(c)[0] not in "LNZ" and c not in "_.:/=+-@"), "")
     if wrong or not value.strip() or len(value) > _TAG_CHARACTERS:
-        why = f"{wrong!r} cannot stand in a tag" if wrong else f"a tag has 1 to {_TAG_CHARACTERS} characters"
+        why = f"{wrong!r} cannot be in a tag" if wrong else f"a tag has 1 to {_TAG_CHARACTERS} characters"
         raise ConfigError(
             f"{where}: {what} = {value[:60]!r}: {why}.", hint="AWS allows letters, digits, spaces and _ . : / = + - @"
         )

@@ -194,7 +194,7 @@ def about(setting: Setting) -> str:
 
 
 def _value(default: Any) -> Any:
-    """A default's value; that of a table is made anew for each struct."""
+    """Return the value of a default; a table gets a new one for each struct."""
     return {} if isinstance(default, msgspec._core.Factory) else default
 
 
