@@ -32,17 +32,15 @@ def records(
     ] = 50,
 ) -> None:
     """List stored records by status, type and time."""
-    result = op.find(
-        session.aws,
-        session.outputs_to_read,
-        shards=session.environment.settings.index_shards,
+    query = op.RecordQuery(
         statuses=tuple(status or ()),
         kind=kind,
         since=times.parse_when(since or "24h"),
         until=times.parse_when(until or "now"),
         limit=limit,
-        contents=session.out.json,
     )
+    shards = session.environment.settings.index_shards
+    result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=session.out.json)
     session.out.result(result, _render)
 
 

@@ -1,7 +1,7 @@
-"""Look into a queue without taking anything out.
+"""Read a queue's messages without consuming them.
 
-SQS has no way to look but to receive: what is looked at is hidden for a moment and comes back at once afterwards,
-also when the look is broken off. Everything here is approximate, as SQS's own numbers are.
+SQS has no other way to read than to receive, which hides a message for a while. The messages are made visible again at
+the end, also after an interrupt. Which messages are read is approximate, as SQS's own counts are.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from rtp.aws.queues import Message
     from rtp.ops.work.pool import Stop
 
-HIDDEN_S = 15  # for so long nobody else sees a message, should this process be killed; more in a deep queue
-MOST_HIDDEN_S = 600
-_A_SECOND = 100  # messages that even a slow connection brings
-_CONCURRENCY = 4  # receives side by side
+_HIDDEN_S = 15  # should this process be killed, other receivers see the messages after this time
+MAX_HIDDEN_S = 600
+_RECEIVED_PER_SECOND = 100  # messages, even over a slow connection
+_CONCURRENCY = 4
 
 
 def hidden_s(count: int, rate: float | None = None) -> int:
-    """For how long to hide so many messages, s, that all are met before the first one shows itself again."""
-    return min(MOST_HIDDEN_S, HIDDEN_S + count // _A_SECOND + (int(count / rate) if rate else 0))
+    """How long to hide each message, s, so that `count` messages are received before the first one reappears."""
+    return min(MAX_HIDDEN_S, _HIDDEN_S + count // _RECEIVED_PER_SECOND + (int(count / rate) if rate else 0))
 
 
 @contextmanager
-def returned(aws: Aws, url: str) -> Iterator[dict[str, str]]:
-    """Receipts by message id; whatever is in it at the end, however that comes, is given back to the queue."""
+def _released(aws: Aws, url: str) -> Iterator[dict[str, str]]:
+    """A dict of receipts by message id; the messages that are in it at the end are made visible again."""
     receipts: dict[str, str] = {}
     try:
         yield receipts
@@ -49,23 +49,26 @@ def peek(
     enough: Callable[[list[Message]], bool] = lambda _: False,
     notify: Callable[[int], None] = lambda _: None,
 ) -> list[Message]:
-    """Up to about `limit` messages, each once. enough: asked with each round's new ones whether to end early."""
-    found: dict[str, Message] = {}
-    # A receive that waits asks all of SQS's servers, and an empty answer is then the end; an emulator has but one.
+    """Read up to about `limit` messages, each once.
+
+    enough: called with the new messages of each round; true ends the reading. notify: called with the number read.
+    """
+    messages: dict[str, Message] = {}
+    # A receive that waits asks all of SQS's servers, so an empty answer means the end; an emulator has one server.
     wait_s = 0 if aws.local else 1
 
     def receive(_: int) -> list[Message]:
         return queues.receive(aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
 
-    with returned(aws, url) as receipts:
-        while len(found) < limit and not stop.drain.is_set():
-            count = _CONCURRENCY if found else 1
-            came = [m for messages in pool.map(receive, range(count), threads=count) for m in messages]
-            new = [m for m in came if m.message_id not in found]
-            # A message seen a second time was hidden too briefly: its newest receipt is the one that counts.
-            receipts.update({m.message_id: m.receipt for m in came})
-            found.update({m.message_id: m for m in new})
-            notify(len(found))
+    with _released(aws, url) as receipts:
+        while len(messages) < limit and not stop.drain.is_set():
+            count = _CONCURRENCY if messages else 1
+            received = [m for answer in pool.map(receive, range(count), threads=count) for m in answer]
+            new = [m for m in received if m.message_id not in messages]
+            # A message that was received twice was hidden too briefly. Its newest receipt is the valid one.
+            receipts.update({m.message_id: m.receipt for m in received})
+            messages.update({m.message_id: m for m in new})
+            notify(len(messages))
             if not new or enough(new):
                 break
-    return list(found.values())
+    return list(messages.values())

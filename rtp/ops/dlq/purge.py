@@ -81,10 +81,10 @@ def _run(
             writer.taken(selected)
             receipts = {dlq_message.message.receipt: dlq_message.message_id for dlq_message in selected}
             failed = set(queues.delete(target.aws, target.dlq_url, list(receipts)))
-            gone = [message_id for receipt, message_id in receipts.items() if receipt not in failed]
-            writer.deleted(gone)
-            sweep.drop(gone)
-            deleted, not_deleted = deleted + len(gone), not_deleted + len(failed)
+            removed = [message_id for receipt, message_id in receipts.items() if receipt not in failed]
+            writer.deleted(removed)
+            sweep.drop(removed)
+            deleted, not_deleted = deleted + len(removed), not_deleted + len(failed)
             yield Deleted(deleted)
         if request.limit is not None and deleted >= request.limit:
             break

@@ -1,6 +1,6 @@
-"""The archive of raw events: one line a delivery, as it came.
+"""Read the raw archive, which has a line with the unchanged text of every delivery.
 
-`raw/yyyy/mm/dd/hh/NAME.ndjson.gz`, by the hour it was written in (UTC); a record's raw_key is `KEY#LINE`.
+Its objects are `raw/yyyy/mm/dd/hh/NAME.ndjson.gz`, by the hour of writing (UTC). A record's raw_key is `KEY#LINE`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_AHEAD = 8  # objects read at once
+_AHEAD = 8  # objects read in advance
 
 
 @dataclass(frozen=True, slots=True)
 class RawEvent:
-    """An archived delivery. body: the event's text as it came; received_at: epoch ms; key: `KEY#LINE`."""
+    """An archived delivery. body: the event's unchanged text; received_at: epoch ms; key: `KEY#LINE`."""
 
     id: str
     timestamp: int
@@ -45,23 +45,23 @@ class RawEvent:
 
 
 def at(aws: Aws, bucket: str, raw_key: str) -> RawEvent | None:
-    """The delivery that a record's raw_key names; None where the object or the line is not there."""
+    """The delivery that a record's raw_key names; None where the object or the line does not exist."""
     key, _, number = raw_key.rpartition("#")
     if not key or not number.isdecimal():
         return None
     try:
-        found = read(aws, bucket, key)
+        events = read(aws, bucket, key)
     except RtpError as error:
         if error.code == "no-object":
             return None
         raise
-    return next((event for event in found if event.key == raw_key), None)
+    return next((event for event in events if event.key == raw_key), None)
 
 
 def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]:
-    """The deliveries that were archived between two times (epoch ms), by object in time order."""
+    """The deliveries that were archived between two times (epoch ms), by object in order of time."""
     first, last = _hour(since), _hour(until)
-    # A key begins with its hour, so what lies before the first one is skipped by the listing itself.
+    # A key begins with its hour, so S3 leaves out the objects of earlier hours.
     keys: Iterator[str] = objects.keys(aws, bucket, wire.RAW_PREFIX, after=first)
     keys = takewhile(lambda key: key[: len(last)] <= last, keys)
     for events in pool.map(lambda key: read(aws, bucket, key), keys, threads=_AHEAD, ahead=_AHEAD):
@@ -69,13 +69,13 @@ def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]
 
 
 def read(aws: Aws, bucket: str, key: str) -> list[RawEvent]:
-    """Every delivery in one object; lines that are none are left out."""
+    """Every delivery in one object; invalid lines are skipped. Raises RtpError for a damaged object."""
     content = objects.get(aws, bucket, key)
     try:
         text = gzip.decompress(content) if key.endswith(".gz") else content
     except (OSError, EOFError, zlib.error):
         raise RtpError(
-            f"The archived object {key} is damaged.", hint="Leave it out with --since and --until."
+            f"The archived object {key} is damaged.", hint="Use --since and --until to leave it out."
         ) from None
     events = (_event(line, f"{key}#{number}") for number, line in enumerate(text.split(b"\n")))
     return [event for event in events if event is not None]
@@ -97,7 +97,7 @@ def _event(line: bytes, key: str) -> RawEvent | None:
     except (ValueError, KeyError, TypeError):
         return None
     try:
-        kind = parse(body, identity).type
+        event_type = parse(body, identity).type
     except InvalidEventError as error:
-        kind = error.type
-    return RawEvent(identity.id, identity.timestamp, kind, received_at, body, key)
+        event_type = error.type
+    return RawEvent(identity.id, identity.timestamp, event_type, received_at, body, key)

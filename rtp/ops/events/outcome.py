@@ -47,7 +47,7 @@ def poll(
     has_ended: Callable[[Record], bool] = has_ended,
     clock: Clock = SYSTEM,
 ) -> Iterator[tuple[Record, bool]]:
-    """The records that each poll finds, and whether their events have ended; those are not asked for again.
+    """The records that each poll reads, and whether their events have ended; those are not read again.
 
     Ends when all events have ended, at the timeout, or when stopped.
     """

@@ -1,8 +1,8 @@
-"""Stored records: the newest of them, and what one holds whole."""
+"""Find stored records, and read the values that S3 stores for them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
@@ -13,12 +13,13 @@ from rtp.runtime import wire
 from rtp.text import json_values, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rtp.aws import Aws
+    from rtp.ops.events.outcome import Record
 
-_SPILLED = ("data", "result")  # kept in S3 under `<name>_key` where an item cannot hold them
-_INNER = ("status_shard", "lease")  # the index's and the runtime's own; they say nothing of the event
+_IN_S3 = ("data", "result")  # stored in S3, under the key in `<name>_key`, where they are too large for an item
+_INTERNAL = ("status_shard", "lease")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,76 +33,85 @@ class Records:
     more: bool
 
 
-def find(
-    aws: Aws,
-    outputs: dict[str, str],
-    *,
-    shards: int,
-    statuses: tuple[str, ...],
-    kind: str | None,
-    since: int,
-    until: int,
-    limit: int,
-    contents: bool = True,
-) -> Records:
-    """The newest `limit` records of these statuses (all where empty) and this type, between two times in epoch ms.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordQuery:
+    """Which records to list. statuses: all where empty; kind: event type; since, until: epoch ms."""
 
-    contents: fetch what is kept in S3 for its size.
+    statuses: tuple[str, ...] = ()
+    kind: str | None = None
+    since: int
+    until: int
+    limit: int
+
+
+def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: int, contents: bool = True) -> Records:
+    """Find the newest records that match. shards: of the status index; contents: read values from S3 too.
+
+    Raises UsageError for an unknown status and for a time range that ends before it begins.
     """
-    for status in statuses:
+    for status in query.statuses:
         if status not in wire.STATUSES:
-            raise UsageError(f"{status!r} is not a status.", hint=f"One of {', '.join(wire.STATUSES)}.")
-    if until < since:
-        raise times.backwards(since, until)
-    wanted = tuple(dict.fromkeys(statuses)) or wire.STATUSES
+            raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join(wire.STATUSES)}.")
+    if query.until < query.since:
+        raise times.backwards(query.since, query.until)
+    statuses = tuple(dict.fromkeys(query.statuses)) or wire.STATUSES
+    one_more = replace(query, limit=query.limit + 1)
 
-    def of(status: str) -> list[dict[str, Any]]:
-        return by_status(
-            aws, outputs[Output.TABLE], status, shards=shards, since=since, until=until, limit=limit + 1, kind=kind
+    def read(status: str) -> list[Record]:
+        return by_status(aws, outputs[Output.TABLE], status, one_more, shards=shards)
+
+    found = pool.map(read, statuses, threads=len(statuses))
+    # A record whose status changes meanwhile may be read under both statuses; the one read last is newer.
+    by_key = {(str(r["id"]), int(r["timestamp"])): r for of_status in found for r in of_status}
+    ordered = sorted(by_key.values(), key=_newest_first)
+    newest, more = ordered[: query.limit], len(ordered) > query.limit
+    return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [public(r) for r in newest], more)
+
+
+def by_status(aws: Aws, table: str, status: str, query: RecordQuery, *, shards: int) -> list[Record]:
+    """The newest records of one status, from all shards. The statuses of the query are not used."""
+
+    def read(shard: int) -> list[Record]:
+        return records.by_status(
+            aws,
+            table,
+            status,
+            shard=shard,
+            since=query.since,
+            until=query.until,
+            limit=query.limit,
+            kind=query.kind,
         )
 
-    found = pool.map(of, wanted, threads=len(wanted))
-    # A record that changes its status meanwhile may be met under both; the later state is read last.
-    rows = {(str(r["id"]), int(r["timestamp"])): r for rows in found for r in rows}
-    ordered = sorted(rows.values(), key=lambda r: (-int(r["timestamp"]), str(r["id"])))
-    newest, more = ordered[:limit], len(ordered) > limit
-    return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [outer(r) for r in newest], more)
-
-
-def by_status(  # one parameter for each condition of the query
-    aws: Aws, table: str, status: str, *, shards: int, since: int, until: int, limit: int, kind: str | None = None
-) -> list[dict[str, Any]]:
-    """The newest `limit` records of a status and type between two times (epoch ms), newest first, of all shards."""
-
-    def read(shard: int) -> list[dict[str, Any]]:
-        return records.by_status(aws, table, status, shard=shard, since=since, until=until, limit=limit, kind=kind)
-
     aws.connect("dynamodb")
-    rows = [row for rows in pool.map(read, range(shards), threads=min(16, shards)) for row in rows]
-    rows.sort(key=lambda r: (-int(r["timestamp"]), str(r["id"])))
-    return rows[:limit]
+    found = pool.map(read, range(shards), threads=min(16, shards))
+    return sorted((record for of_shard in found for record in of_shard), key=_newest_first)[: query.limit]
 
 
-def whole(aws: Aws, bucket: str, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Records with the values that are kept in S3 for their size, as if they stood in the record."""
-    rows = [outer(r) for r in found]
-    missing = [(row, name) for row in rows for name in _SPILLED if f"{name}_key" in row]
-    if missing:
+def _newest_first(record: Record) -> tuple[int, str]:
+    return -int(record["timestamp"]), str(record["id"])
+
+
+def whole(aws: Aws, bucket: str, items: Iterable[Record]) -> list[Record]:
+    """The records with the values that S3 stores for their size, as if they were in the items."""
+    rows = [public(item) for item in items]
+    in_s3 = [(row, name) for row in rows for name in _IN_S3 if f"{name}_key" in row]
+    if in_s3:
         aws.connect("s3")
-        keys = [str(row[f"{name}_key"]) for row, name in missing]
+        keys = [str(row[f"{name}_key"]) for row, name in in_s3]
         values = pool.map(lambda key: _value(aws, bucket, key), keys, threads=min(16, len(keys)))
-        for (row, name), value in zip(missing, values, strict=True):
+        for (row, name), value in zip(in_s3, values, strict=True):
             row[name] = value
     return rows
 
 
-def outer(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without what is nobody's business but the runtime's."""
-    return {name: value for name, value in record.items() if name not in _INNER}
+def public(record: Record) -> Record:
+    """A record without the attributes that only the index and the runtime use."""
+    return {name: value for name, value in record.items() if name not in _INTERNAL}
 
 
 def _value(aws: Aws, bucket: str, key: str) -> Any:
     try:
         return json_values.loads(objects.get(aws, bucket, key))
     except NotFoundError:
-        return None  # somebody deleted it; the pointer in the record says where it was
+        return None  # the object was deleted; the record still has its key

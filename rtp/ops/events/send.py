@@ -1,4 +1,4 @@
-"""Send events through the stack's own API, or straight to its queue, and say what became of each."""
+"""Send events through the stack's API or to its queue, and return the result of each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
-_TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is tried until its time is over
-_WORTH_REPEATING = (429, 500, 502, 503, 504)
+_TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is retried until the timeout
+_RETRYABLE = (429, 500, 502, 503, 504)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
-_USED_UP = ("quota", "limit exceeded")  # of the day; in the stack's words and in API Gateway's own
+_USED_UP = ("quota", "limit exceeded")  # in the message of a 429: the stack's own, and API Gateway's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def send(
 
 
 class ToApi:
-    """Sends one event by HTTP, again and again where that is worth it."""
+    """Sends one event by HTTP, and retries temporary errors."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class ToApi:
         self._jitter = jitter
 
     def __call__(self, event: Event) -> list[Sent]:
-        """The one outcome."""
+        """Send an event. Returns its one result."""
         trace = trace_id()
         body = event.body.encode()
         deadline = self._clock.monotonic() + self._timeout_s
@@ -112,24 +112,24 @@ class ToApi:
             delay = self._delay(answer, attempt, next(backoff), deadline)
             if delay is None or self._clock.wait(self._stop.drain, delay):
                 break
-        if _hopeless(answer):
+        if _fails_for_all(answer):
             self._stop.drain.set()
         if isinstance(answer, EndpointError):
             return [_failed(event, trace, "NoAnswer", answer.message)]
         return [self._outcome(event, trace, answer, first=attempt == 1)]
 
     def _delay(self, answer: api.Answer | EndpointError, attempt: int, pause: float, deadline: float) -> float | None:
-        """Seconds until the next try, or None where there is to be none."""
-        asked = 0.0
+        """Seconds until the next try; None: no further try."""
+        retry_after = 0.0
         if isinstance(answer, EndpointError):
-            most = _TRIES["connection"]
-        elif _hopeless(answer) or answer.status not in _WORTH_REPEATING:
+            tries = _TRIES["connection"]
+        elif _fails_for_all(answer) or answer.status not in _RETRYABLE:
             return None
         else:
-            most = _TRIES["throttled" if answer.status == 429 else "server"]
-            asked = answer.retry_after or 0.0
-        delay = max(asked, pause)
-        return None if attempt >= most or self._clock.monotonic() + delay > deadline else delay
+            tries = _TRIES["throttled" if answer.status == 429 else "server"]
+            retry_after = answer.retry_after or 0.0
+        delay = max(retry_after, pause)
+        return None if attempt >= tries or self._clock.monotonic() + delay > deadline else delay
 
     def _outcome(self, event: Event, trace: str, answer: api.Answer, *, first: bool) -> Sent:
         return Sent(
@@ -143,12 +143,12 @@ class ToApi:
             line=event.line,
             error=None if answer.status in (200, 202) else _error(answer),
             result=answer.body.get("result"),
-            repeat=answer.replayed and first,  # a later try may have met what an earlier one did
+            repeat=answer.replayed and first,  # a retry may get the answer that the first try has stored
         )
 
 
 class ToQueue:
-    """Sends up to ten events by one SQS call."""
+    """Sends up to ten events in one SQS call."""
 
     def __init__(self, aws: Aws, url: str, clock: Callable[[], float] = time.perf_counter) -> None:
         self._aws = aws
@@ -156,25 +156,24 @@ class ToQueue:
         self._clock = clock
 
     def __call__(self, events: list[Event]) -> Iterator[Sent]:
-        """An outcome each."""
+        """Send events. Yields the result of each."""
         traces = [trace_id() for _ in events]
-        begun = self._clock()
+        started = self._clock()
         receipts = queues.send(
             self._aws,
             self._url,
             [queues.Outgoing(e.body, {}, trace_header(t)) for e, t in zip(events, traces, strict=True)],
         )
-        latency = (self._clock() - begun) * 1000
+        latency = (self._clock() - started) * 1000
         for event, trace, receipt in zip(events, traces, receipts, strict=True):
             if receipt.error:
                 yield _failed(event, trace, "SqsError", receipt.error)
             else:
-                known = (event.id, event.timestamp, "accepted", 200, trace, latency)
-                yield Sent(*known, kind=event.type, line=event.line)
+                yield Sent(event.id, event.timestamp, "accepted", 200, trace, latency, kind=event.type, line=event.line)
 
 
-def _hopeless(answer: api.Answer | EndpointError) -> bool:
-    """Whether no other event would fare better."""
+def _fails_for_all(answer: api.Answer | EndpointError) -> bool:
+    """Whether every other event would get the same answer."""
     if isinstance(answer, EndpointError):
         return True
     used_up = answer.status == 429 and any(words in answer.message.lower() for words in _USED_UP)
@@ -191,9 +190,9 @@ def _unanswered(event: Event) -> Sent:
 
 
 def _error(answer: api.Answer) -> dict[str, str]:
-    given = answer.body.get("error")
-    if isinstance(given, dict):
-        return {"type": str(given.get("type", "")), "message": str(given.get("message", ""))}
+    error = answer.body.get("error")
+    if isinstance(error, dict):
+        return {"type": str(error.get("type", "")), "message": str(error.get("message", ""))}
     errors = answer.body.get("errors")
     message = answer.message
     if isinstance(errors, list):

@@ -161,9 +161,8 @@ def queue(aws: Aws, url: str, name: str, *, now: int) -> Queue:
 
 def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorCount]:
     """The errors of the newest dead records, the most frequent first."""
-    dead = records.by_status(
-        aws, table, "dead", shards=shards, since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST
-    )
+    query = records.RecordQuery(since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST)
+    dead = records.by_status(aws, table, "dead", query, shards=shards)
     counted = Counter(_cause(r.get("error")) for r in dead)
     return [ErrorCount(error, count) for error, count in counted.most_common()]
 
