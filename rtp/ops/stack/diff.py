@@ -100,8 +100,8 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         paths = assembly.construct_paths(built.path, stack)
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
         diverged = hotswap.diverged(running.result(), old, built, paths)
-    wanted = assembly.manifest(built.path, stack).tags
-    tags = found.tags if found else wanted
+    expected = assembly.manifest(built.path, stack).tags
+    tags = found.tags if found else expected
     new = built.template
     return Diff(
         stack,
@@ -110,7 +110,9 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         widenings(old, new, paths),
         compare_outputs(old, new),
         tuple(
-            PropertyChange(k, tags.get(k), wanted.get(k)) for k in {**tags, **wanted} if tags.get(k) != wanted.get(k)
+            PropertyChange(k, tags.get(k), expected.get(k))
+            for k in {**tags, **expected}
+            if tags.get(k) != expected.get(k)
         ),
         wrong,
         diverged,
