@@ -1,4 +1,4 @@
-"""The only boto3 outside the runtime: cached clients, and one call that turns AWS's errors into rtp's."""
+"""AWS: cached botocore clients, and calls whose errors are rtp's own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rtp.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EMULATOR_KEYS = ("test", "test")  # for an emulator that is not rtp's engine and takes any
+EMULATOR_KEYS = ("test", "test")  # for an emulator that is not rtp's engine and accepts any
 
 
 class Aws:
-    """AWS, or an engine that speaks its protocol, in one region with one identity.
+    """AWS, or an emulator of it, in one region with one identity.
 
-    local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then left out,
-    so that the two never mix. keys: the access key id and secret that it takes.
+    local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then ignored, so that the
+    two never mix. keys: the access key id and secret that the emulator accepts.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Aws:
         self._account: str | None = None
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
-        """One API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises AwsError and its children."""
+        """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
         with translated(self, service, operation):
             answer: dict[str, Any] = getattr(self.client(service), operation)(**params)
             return answer
 
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
-        """Every element under `key` of every page of a paginated call. Raises AwsError and its children."""
+        """Yield every element under `key` of every page of a paginated call. Raises AwsError or a subclass."""
         with translated(self, service, operation):
             paginator = self.client(service).get_paginator(operation)
         pages = iter(paginator.paginate(**params))
@@ -87,7 +87,7 @@ class Aws:
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 2 if self.local else 4},
             connect_timeout=3 if self.local else 10,
-            read_timeout=30,  # SQS answers a receive that waits within 20 s
+            read_timeout=30,  # a receive call of SQS waits up to 20 s
             max_pool_connections=50,
             user_agent_extra=f"rtp/{__version__}",
             s3={"addressing_style": "path"} if self.endpoint_url else None,
@@ -118,7 +118,7 @@ class Aws:
         )
 
     def environment(self) -> dict[str, str]:
-        """AWS variables for a child process, such as the CDK CLI, that is to act as this Aws does."""
+        """AWS variables for a child process, such as the CDK CLI, so that it uses the same endpoint and identity."""
         env = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         if self.endpoint_url:
             env["AWS_ENDPOINT_URL"] = self.endpoint_url
@@ -137,15 +137,14 @@ class Aws:
 
 
 def _refuse_foreign_endpoint(session: Any) -> None:
-    """A profile may send all calls, or those of a service, elsewhere; then this would not be the account it seems."""
+    """Refuse a profile that redirects all calls, or those of one service, away from AWS. Raises ConfigError."""
     profile = session.get_scoped_config()
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
-    elsewhere = profile.get("endpoint_url") or next(
-        (told["endpoint_url"] for told in services.values() if isinstance(told, dict) and "endpoint_url" in told), None
-    )
+    sections = [section for section in services.values() if isinstance(section, dict)]
+    elsewhere = profile.get("endpoint_url") or next((s["endpoint_url"] for s in sections if "endpoint_url" in s), None)
     if elsewhere and not session.get_config_variable("ignore_configured_endpoint_urls"):
         raise ConfigError(
             f"The profile {session.profile or 'default'} sends calls to {elsewhere}, so this would not be AWS.",
-            hint="Take endpoint_url out of the profile, set AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true, "
+            hint="Remove endpoint_url from the profile, set AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true, "
             "or give the environment an endpoint_url in rtp.toml.",
         )

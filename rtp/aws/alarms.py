@@ -1,4 +1,4 @@
-"""CloudWatch alarms: how they are, and how they came to be so."""
+"""CloudWatch alarms: their states, and the history of those."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class StateChange:
     """A change of an alarm's state.
 
     alarm: its name. at: when. before: the state it left. after: the state it took. reason: why, as CloudWatch says it.
@@ -46,7 +46,7 @@ class Turn:
 
 
 def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
-    """The alarms of these names, as far as they exist."""
+    """The alarms of these names, without those that do not exist."""
     return [
         Alarm(
             name=str(a["AlarmName"]),
@@ -64,9 +64,9 @@ def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
     ]
 
 
-def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[Turn]:
-    """An alarm's changes of state, newest first; without its creation, which is none."""
-    found = aws.pages(
+def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[StateChange]:
+    """An alarm's changes of state since a time (epoch ms), newest first. Its creation is left out."""
+    items = aws.pages(
         "cloudwatch",
         "describe_alarm_history",
         "AlarmHistoryItems",
@@ -75,17 +75,17 @@ def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[Turn]:
         StartDate=since_ms / 1000,
         ScanBy="TimestampDescending",
     )
-    for item in found:
-        turn = _turn(str(item.get("AlarmName", alarm)), item["Timestamp"], str(item.get("HistoryData")))
-        if turn.before != turn.after:
-            yield turn
+    for item in items:
+        change = _change(str(item.get("AlarmName", alarm)), item["Timestamp"], str(item.get("HistoryData")))
+        if change.before != change.after:
+            yield change
 
 
-def _turn(alarm: str, at: datetime, data: str) -> Turn:
+def _change(alarm: str, at: datetime, data: str) -> StateChange:
     try:
         document = json.loads(data)
         before, after = document.get("oldState") or {}, document.get("newState") or {}
         states = str(before.get("stateValue", "")), str(after.get("stateValue", ""))
-        return Turn(alarm, at, *states, str(after.get("stateReason", "")))
+        return StateChange(alarm, at, *states, str(after.get("stateReason", "")))
     except (ValueError, AttributeError):
-        return Turn(alarm, at, "", "?", "")
+        return StateChange(alarm, at, "", "?", "")

@@ -1,4 +1,4 @@
-"""The stack's own REST API: where it is, its key, and requests to it over kept-alive connections."""
+"""The stack's own REST API: its URL, its key, and requests to it over persistent connections."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-ANSWER_S = 35.0  # the API itself gives up after 29 s
-CONNECT_S = 5.0
+_READ_SECONDS = 35.0  # the API itself times out after 29 s
+_CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the API said. body: the JSON object, or {} where it was none. retry_after: seconds, when it said so.
+    """A response of the API. body: its JSON object; {} where it has none. retry_after: seconds, from the header.
 
-    replayed: it is the stored answer to an earlier request with the same id.
+    replayed: the response is the stored one to an earlier request with the same id.
     """
 
     status: int
@@ -37,26 +37,26 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """The API's own words."""
+        """The message in the body; the HTTP status where it has none."""
         return str(self.body.get("message") or f"HTTP {self.status}")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key. Its value stands in no repr, and so in no log and no traceback."""
+    """An API key. Its value is in no repr, so that no log and no traceback shows it."""
 
     value: str = field(repr=False)
 
 
 def url(outputs: Mapping[str, str], aws: Aws) -> str:
-    """The API's URL, ending in a slash; on an emulator the one that works through its port."""
+    """The API's URL, ending in a slash. On an emulator it is the one at the emulator's own port."""
     if aws.endpoint_url is None:
         return outputs[Output.API_URL].rstrip("/") + "/"
     return f"{aws.endpoint_url.rstrip('/')}/_aws/execute-api/{outputs[Output.API_ID]}/{outputs[Output.API_STAGE]}/"
 
 
 def reachable(outputs: Mapping[str, str], aws: Aws) -> dict[str, str]:
-    """The outputs with URLs that answer from here; an emulator's own name other hosts, or a port of the past."""
+    """The outputs, with URLs that work from here: an emulator's name other hosts, or an earlier port."""
     if aws.endpoint_url is None or Output.API_ID not in outputs:
         return dict(outputs)
     host = urlsplit(aws.endpoint_url).netloc
@@ -69,15 +69,15 @@ def reachable(outputs: Mapping[str, str], aws: Aws) -> dict[str, str]:
 
 
 def key(aws: Aws, outputs: Mapping[str, str]) -> Key:
-    """The stack's own API key, with its value. Raises NotFoundError when somebody deleted it."""
-    found = aws.call("apigateway", "get_api_key", apiKey=outputs[Output.API_KEY_ID], includeValue=True)
-    if not found.get("value"):
+    """The value of the stack's API key. Raises NotFoundError where the key has none."""
+    answer = aws.call("apigateway", "get_api_key", apiKey=outputs[Output.API_KEY_ID], includeValue=True)
+    if not answer.get("value"):
         raise NotFoundError(f"API key {outputs[Output.API_KEY_ID]} has no value.", hint="Run `rtp deploy`.")
-    return Key(found["value"])
+    return Key(answer["value"])
 
 
 class Client:
-    """Requests to one API, from any number of threads."""
+    """Sends requests to one API. Any number of threads may use it."""
 
     def __init__(
         self, base: str, key: Key, *, connections: int, local: bool, clock: Callable[[], float] = time.perf_counter
@@ -88,7 +88,7 @@ class Client:
         self._pool = _pool(base, connections, local=local)
 
     def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
-        """POST a JSON body. Raises EndpointError when nothing answers; any HTTP status is an Answer."""
+        """POST a JSON body. Returns an Answer for any HTTP status. Raises EndpointError where there is no response."""
         import urllib3
 
         headers = {
@@ -123,7 +123,7 @@ def _pool(base: str, connections: int, *, local: bool) -> Any:
         "maxsize": connections,
         "block": False,
         "retries": False,
-        "timeout": urllib3.Timeout(connect=CONNECT_S, read=ANSWER_S),
+        "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
     }
     scheme = base.split(":")[0]
     proxy = None if local else urllib.request.getproxies().get(scheme)

@@ -1,4 +1,4 @@
-"""S3 buckets as a whole: emptying versioned ones, which CloudFormation does not delete full, and filling the CDK's."""
+"""S3 buckets: emptying versioned ones, which CloudFormation refuses to delete while full, and uploads to the CDK's."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_BATCH = 1000  # what DeleteObjects takes
-_GONE = ("NoSuchBucket", "404")
+_BATCH = 1000  # the most keys that DeleteObjects accepts
+_NO_SUCH_BUCKET = ("NoSuchBucket", "404")
 
 
 def versions(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
-    """Every version and delete marker, in batches that `delete` takes; none for a bucket that does not exist."""
+    """Yield every version and delete marker, in batches for `delete`. A missing bucket has none."""
     try:
         yield from (batch for batch in _listed(aws, bucket) if batch)
     except AwsError as error:
-        if error.service_code not in _GONE:
+        if error.service_code not in _NO_SUCH_BUCKET:
             raise
 
 
 def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None]) -> None:
-    """Delete versions. deleted: called with how many S3 deleted. Raises RtpError when S3 refuses a single one."""
+    """Delete versions. deleted: called with how many S3 deleted. Raises RtpError when S3 refuses to delete one."""
     answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
     refused = answer.get("Errors", ())
     deleted(len(batch) - len(refused))
@@ -42,22 +42,22 @@ def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable
 
 
 def count(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
-    """How many versions and delete markers there are, counted up to `limit`; None for a bucket that does not exist."""
-    seen = 0
+    """Count versions and delete markers, up to `limit`. None for a bucket that does not exist."""
+    counted = 0
     try:
         for batch in _listed(aws, bucket):
-            seen += len(batch)
-            if seen >= limit:
+            counted += len(batch)
+            if counted >= limit:
                 return limit
     except AwsError as error:
-        if error.service_code in _GONE:
+        if error.service_code in _NO_SUCH_BUCKET:
             return None
         raise
-    return seen
+    return counted
 
 
 def exists(aws: Aws, bucket: str, key: str) -> bool:
-    """Whether there is such an object."""
+    """Whether the object exists."""
     try:
         aws.call("s3", "head_object", Bucket=bucket, Key=key)
     except AwsError as error:
@@ -74,12 +74,12 @@ def put(aws: Aws, bucket: str, key: str, file: Path) -> None:
 
 
 def of_cdk(aws: Aws) -> str:
-    """Name of the bucket of the CDK's bootstrap, which holds what all stacks of the account and region need."""
+    """Name of the CDK's bootstrap bucket, which all stacks of the account and region share."""
     return f"cdk-hnb659fds-assets-{aws.account}-{aws.region}"
 
 
 def publish(aws: Aws, body: bytes, suffix: str) -> str:
-    """Put something into the CDK's bucket, named by its contents as the CDK does; its URL, for CloudFormation."""
+    """Upload to the CDK's bucket, under a hash of the contents as the CDK does. Returns the URL for CloudFormation."""
     bucket, key = of_cdk(aws), hashlib.sha256(body).hexdigest() + suffix
     aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body)
     return f"{aws.client('s3').meta.endpoint_url}/{bucket}/{key}"
@@ -89,8 +89,8 @@ def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
     token: dict[str, str] = {}
     while True:
         page = aws.call("s3", "list_object_versions", Bucket=bucket, MaxKeys=_BATCH, **token)
-        found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        yield [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in found]
+        versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in versions]
         if not page.get("IsTruncated"):
             return
         token = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}

@@ -1,4 +1,4 @@
-"""CloudFormation change sets: what an update would do, and doing it."""
+"""CloudFormation change sets, and updates without one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_INLINE_BYTES = 51_200  # the largest template that CloudFormation takes in a request
-_NOT_FOUND = ("ChangeSetNotFound", "ChangeSetNotFoundException")
-NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+_INLINE_BYTES = 51_200  # the largest template that CloudFormation accepts in a request
+_NO_SUCH_CHANGE_SET = ("ChangeSetNotFound", "ChangeSetNotFoundException")
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one resource.
-
-    replacement: True, False or Conditional; empty where CloudFormation says nothing of it.
-    """
+    """What the change set does to one resource. replacement: True, False, Conditional, or empty."""
 
     logical_id: str
     resource_type: str
@@ -53,18 +50,18 @@ class ChangeSet:
     @property
     def empty(self) -> bool:
         """Whether CloudFormation found nothing to change."""
-        return self.failed and any(text in self.reason for text in NO_CHANGES)
+        return self.failed and any(text in self.reason for text in _NO_CHANGES)
 
 
 def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
-    """The change set with all its changes, or None when there is none of this name."""
+    """The change set with all its changes; None where there is none of this name."""
     changes: list[Change] = []
     token: dict[str, str] = {}
     while True:
         try:
             page = aws.call("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name, **token)
         except AwsError as error:
-            if error.service_code in _NOT_FOUND:
+            if error.service_code in _NO_SUCH_CHANGE_SET:
                 return None
             raise
         changes += [_change(c["ResourceChange"]) for c in page.get("Changes", ()) if "ResourceChange" in c]
@@ -75,23 +72,23 @@ def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
 
 
 def tags(aws: Aws, stack: str) -> Iterator[dict[str, str]]:
-    """The tags that each of a stack's change sets would give it."""
+    """Yield the tags that each of a stack's change sets would give it."""
     for summary in aws.pages("cloudformation", "list_change_sets", "Summaries", StackName=stack):
         try:
-            found = aws.call(
+            answer = aws.call(
                 "cloudformation", "describe_change_set", StackName=stack, ChangeSetName=summary["ChangeSetId"]
             )
         except AwsError as error:
-            if error.service_code in _NOT_FOUND:  # deleted since it was listed
+            if error.service_code in _NO_SUCH_CHANGE_SET:  # deleted since it was listed
                 continue
             raise
-        yield {t["Key"]: t["Value"] for t in found.get("Tags", ())}
+        yield {t["Key"]: t["Value"] for t in answer.get("Tags", ())}
 
 
 def create(
     aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str] | None, capabilities: Sequence[str]
 ) -> None:
-    """Begin to prepare an update of a stack to a template; role and parameters stay, and tags where None are given."""
+    """Start to prepare an update of a stack to a template. Keeps role and parameters; the tags where None are given."""
     extra = {} if tags is None else {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
     aws.call(
         "cloudformation",
@@ -106,7 +103,7 @@ def create(
 
 
 def update_now(aws: Aws, stack: str, body: str) -> None:
-    """Start to update a stack to a template at once; its role, parameters and tags stay as they are."""
+    """Start an update of a stack to a template, without a change set. Keeps role, parameters and tags."""
     aws.call(
         "cloudformation",
         "update_stack",
@@ -117,7 +114,7 @@ def update_now(aws: Aws, stack: str, body: str) -> None:
 
 
 def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = True) -> None:
-    """Start applying it. token makes a repeated call harmless; rollback False leaves a failed stack as it is."""
+    """Start to apply it. token: makes a repeated call harmless. rollback: False leaves a failed stack as it is."""
     extra = {} if rollback else {"DisableRollback": True}
     aws.call(
         "cloudformation",
@@ -130,12 +127,12 @@ def execute(aws: Aws, change_set: ChangeSet, *, token: str, rollback: bool = Tru
 
 
 def delete(aws: Aws, change_set: ChangeSet) -> None:
-    """Forget it."""
+    """Delete it."""
     aws.call("cloudformation", "delete_change_set", StackName=change_set.stack_id, ChangeSetName=change_set.id)
 
 
 def _template(aws: Aws, body: str) -> dict[str, str]:
-    """The template as a parameter: as it is, or by way of the CDK's bucket where it is too large for a request."""
+    """The template as a parameter: inline, or uploaded to the CDK's bucket where it is too large for a request."""
     data = body.encode()
     if len(data) <= _INLINE_BYTES:
         return {"TemplateBody": body}

@@ -1,4 +1,4 @@
-"""botocore's exceptions as rtp's, each with the fix. One ordered table, asked in one place."""
+"""Translates botocore's exceptions into rtp's, each with a fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
-_WRONG = (
+_INVALID = (
     "InvalidClientTokenId",
     "UnrecognizedClientException",
     "SignatureDoesNotMatch",
@@ -46,7 +46,7 @@ _THROTTLED = (
 
 @contextmanager
 def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
-    """Within it, a botocore error leaves as an RtpError that names the call and the fix."""
+    """Translate a botocore error that is raised in the block into an RtpError that names the call and the fix."""
     try:
         yield
     except RtpError:
@@ -65,10 +65,10 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
     sign_in = suggest.command("aws", "sso", "login", profile=aws.profile or None)
     if isinstance(error, b.ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if aws.local and code in _WRONG:
+        if aws.local and code in _INVALID:
             return CredentialsError(
                 f"The local engine at {aws.endpoint_url} does not accept this access key ({code}).",
-                hint="If the engine is another project's or another user's, take over its key: "
+                hint="If the engine is another project's or another user's, use its key: "
                 '`eval "$(rtp local env)"` in its folder. If it was restarted meanwhile, run the command again.',
                 service_code=code,
             )
@@ -107,7 +107,7 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
     if isinstance(error, b.ConnectionError | b.HTTPClientError | b.IncompleteReadError):
         hint = "See `rtp local status`." if aws.local else "Check the network and the region."
         return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
-    if type(error).__name__ == "ResponseParserError":  # a proxy's page, or no AWS at all
+    if type(error).__name__ == "ResponseParserError":  # the page of a proxy, or another server
         return EndpointError(
             f"What answered at {where} does not speak AWS's protocol ({service} {operation}).",
             hint="Check the proxy and the endpoint.",
@@ -121,12 +121,12 @@ def _client_error(code: str, error: Exception, who: str, service: str, operation
     message = str(getattr(error, "response", {}).get("Error", {}).get("Message") or error)
     if code == "RequestTimeTooSkewed" or any(words in message for words in _SKEWED):
         return CredentialsError(
-            "This machine's clock is too far off for AWS to accept what it signs.",
+            "This machine's clock differs too much from AWS's time: AWS rejects its signatures.",
             hint="Set the clock, for instance with NTP.",
             code="clock",
             service_code=code,
         )
-    if code in _WRONG:
+    if code in _INVALID:
         return CredentialsError(
             f"AWS does not accept the credentials of {who} ({code}).",
             hint="Check --profile and the AWS_* variables.",
@@ -142,7 +142,7 @@ def _client_error(code: str, error: Exception, who: str, service: str, operation
     if code in _THROTTLED:
         return AwsError(
             f"{service} {operation} was throttled by AWS, repeatedly.",
-            hint="Wait a little and repeat the command.",
+            hint="Wait a minute, then repeat the command.",
             code="throttled",
             service_code=code,
         )

@@ -1,4 +1,4 @@
-"""Lambda: the state of a function and of what feeds it."""
+"""Lambda: functions and their event sources, as they are."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class EventSource:
 
 
 def function(aws: Aws, name: str) -> Function:
-    """How a function is."""
-    found = aws.call("lambda", "get_function_configuration", FunctionName=name)
+    """A function by its name. Raises AwsError where there is none."""
+    answer = aws.call("lambda", "get_function_configuration", FunctionName=name)
     return Function(
-        name=str(found.get("FunctionName", name)),
-        state=str(found.get("State", "")),
-        update=str(found.get("LastUpdateStatus", "")),
-        reason=str(found.get("LastUpdateStatusReason") or found.get("StateReason") or ""),
-        runtime=str(found.get("Runtime", "")),
-        memory_mb=int(found.get("MemorySize", 0)),
-        timeout_s=int(found.get("Timeout", 0)),
-        changed=str(found.get("LastModified", "")),
-        code_sha256=str(found.get("CodeSha256", "")),
+        name=str(answer.get("FunctionName", name)),
+        state=str(answer.get("State", "")),
+        update=str(answer.get("LastUpdateStatus", "")),
+        reason=str(answer.get("LastUpdateStatusReason") or answer.get("StateReason") or ""),
+        runtime=str(answer.get("Runtime", "")),
+        memory_mb=int(answer.get("MemorySize", 0)),
+        timeout_s=int(answer.get("Timeout", 0)),
+        changed=str(answer.get("LastModified", "")),
+        code_sha256=str(answer.get("CodeSha256", "")),
     )
 
 
 def handler(aws: Aws, name: str) -> str | None:
-    """The handler that Lambda calls, or None when there is no function of this name."""
+    """The handler that Lambda calls; None where there is no function of this name."""
     try:
         return str(aws.call("lambda", "get_function_configuration", FunctionName=name).get("Handler", ""))
     except AwsError as error:
@@ -74,15 +74,17 @@ def handler(aws: Aws, name: str) -> str | None:
 
 
 def event_sources(aws: Aws, queue_arn: str) -> list[EventSource]:
-    """What a queue feeds, whatever version or alias of a function that is."""
+    """The event sources of a queue, whatever version or alias of a function they call."""
     return [
         EventSource(
-            id=str(found.get("UUID", "")),
-            state=str(found.get("State", "")),
-            reason=str(found.get("StateTransitionReason", "")),
-            last_result=str(found.get("LastProcessingResult", "")),
-            batch_size=int(found.get("BatchSize", 0)),
-            max_concurrency=(found.get("ScalingConfig") or {}).get("MaximumConcurrency"),
+            id=str(mapping.get("UUID", "")),
+            state=str(mapping.get("State", "")),
+            reason=str(mapping.get("StateTransitionReason", "")),
+            last_result=str(mapping.get("LastProcessingResult", "")),
+            batch_size=int(mapping.get("BatchSize", 0)),
+            max_concurrency=(mapping.get("ScalingConfig") or {}).get("MaximumConcurrency"),
         )
-        for found in aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings", EventSourceArn=queue_arn)
+        for mapping in aws.pages(
+            "lambda", "list_event_source_mappings", "EventSourceMappings", EventSourceArn=queue_arn
+        )
     ]

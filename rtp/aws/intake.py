@@ -1,8 +1,8 @@
-"""API Gateway: closing a stage by a throttle of 0, with a mark on it that says who did so and what applied before.
+"""API Gateway: closes a stage by a throttle of 0, with a mark that says who closed it and which limits applied before.
 
-A rate and burst of 0 leave no token to take, so every request gets 429. The mark is two stage variables, written by the
-same call as the throttle: whoever finds the stage closed can open it again, also after the closing process was killed.
-CloudFormation neither sees nor changes either, unless the template's own settings of the stage change.
+With a rate and burst of 0 every request gets 429. The mark is two stage variables, written by the same call as the
+throttle, so that anyone can open the stage again, also after the process that closed it was killed.
+CloudFormation does not see the throttle and the mark, and does not change them unless the template's settings change.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from rtp.errors import AwsError
 if TYPE_CHECKING:
     from rtp.aws import Aws
 
-ALL = "*/*"  # the settings of every method that has none of its own
+ALL = "*/*"  # the settings of all methods without their own
 _MARK, _BEFORE = "rtp_intake_closed", "rtp_intake_before"
-_LATEST = 253_402_300_799_000  # epoch ms of the last time that can be written as a date
+_LATEST = 253_402_300_799_000  # epoch ms of the last moment of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Limits of one method, or of all; None where the stage has none. method: GetStage's key, such as `*/*`."""
+    """Limits of one method, or of all. method: GetStage's key, such as `*/*`. rate, burst: None where not set."""
 
     method: str
     rate: float | None
@@ -33,13 +33,13 @@ class Throttle:
 
     @property
     def closed(self) -> bool:
-        """Whether it lets nothing through."""
+        """Whether it refuses every request."""
         return self.rate == 0 and self.burst == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Who closed the stage. token: of that one run; since: epoch ms."""
+    """Who closed the stage. token: identifies the run that did. since: epoch ms."""
 
     token: str
     user: str
@@ -50,7 +50,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage's throttles now. before: those that applied when it was marked; server_ms: the service's clock."""
+    """A stage. throttles: the current ones. before: those that applied when it was marked. server_ms: AWS's clock."""
 
     throttles: tuple[Throttle, ...]
     mark: Mark | None
@@ -59,33 +59,33 @@ class Stage:
 
     @property
     def closed(self) -> bool:
-        """Whether requests to methods without settings of their own are all refused."""
+        """Whether all requests are refused, save to methods that have their own settings."""
         return any(t.closed for t in self.throttles if t.method == ALL)
 
 
 def read(aws: Aws, api_id: str, name: str) -> Stage | None:
-    """The stage as it is; None where there is no such stage or API."""
+    """The stage; None where the stage or the API does not exist."""
     try:
-        found = aws.call("apigateway", "get_stage", restApiId=api_id, stageName=name)
+        answer = aws.call("apigateway", "get_stage", restApiId=api_id, stageName=name)
     except AwsError as error:
         if error.service_code == "NotFoundException":
             return None
         raise
-    settings: dict[str, dict[str, Any]] = found.get("methodSettings") or {}
+    settings: dict[str, dict[str, Any]] = answer.get("methodSettings") or {}
     throttles = [
         Throttle(method, *_numbers(one.get("throttlingRateLimit"), one.get("throttlingBurstLimit")))
         for method, one in settings.items()
     ]
     if ALL not in settings:
         throttles.append(Throttle(ALL, None, None))
-    variables = found.get("variables") or {}
-    return Stage(tuple(throttles), *_decoded(variables), server_ms(found))
+    variables = answer.get("variables") or {}
+    return Stage(tuple(throttles), *_decoded(variables), server_ms(answer))
 
 
 def close(aws: Aws, api_id: str, name: str, stage: Stage, mark: Mark) -> None:
-    """Refuse every request from now on. A stage that is marked already keeps the note of what applied before that."""
+    """Refuse every request from now on. A stage that is marked already keeps its note of the limits before that."""
     before = stage.before or stage.throttles
-    patch = [op for t in stage.throttles for op in _limits(t.method, "0", "0")]
+    patch = [step for t in stage.throttles for step in _limits(t.method, "0", "0")]
     patch += [
         _replace(f"/variables/{_MARK}", _encoded(asdict(mark))),
         _replace(f"/variables/{_BEFORE}", _encoded([[t.method, t.rate, t.burst] for t in before])),
@@ -94,16 +94,16 @@ def close(aws: Aws, api_id: str, name: str, stage: Stage, mark: Mark) -> None:
 
 
 def open_again(aws: Aws, api_id: str, name: str, stage: Stage, default: Throttle | None = None) -> None:
-    """Give what is closed the limits that applied before, and take the mark away.
+    """Restore the limits that applied before the stage was closed, and remove the mark.
 
-    default: for all methods, where nobody noted what applied before, or where that was closed too. What somebody has
-    set meanwhile stays.
+    default: the limits of all methods, where the earlier ones are not known or were 0 too. A method that somebody has
+    opened meanwhile keeps its limits.
     """
     shut = {t.method for t in stage.throttles if t.closed}
     before = stage.before
     if default is not None and not any(t.method == ALL and not t.closed for t in before):
         before = (default, *(t for t in before if t.method != ALL))
-    patch = [op for t in before if t.method in shut for op in _restored(t)]
+    patch = [step for t in before if t.method in shut for step in _restored(t)]
     variables = (_MARK, _BEFORE) if stage.mark is not None or stage.before else ()
     patch += [{"op": "remove", "path": f"/variables/{variable}"} for variable in variables]
     if patch:
@@ -122,7 +122,7 @@ def _limits(method: str, rate: str, burst: str) -> list[dict[str, str]]:
 
 
 def _path(method: str) -> str:
-    """Of a method's settings in a patch: the resource is one segment of it, with its slashes as `~1`."""
+    """Path of a method's settings in a patch. The resource is one segment of it, with its slashes as `~1`."""
     resource, _, verb = method.rpartition("/")
     if resource != "*" and not resource.startswith("~1"):
         resource = f"~1{resource.removeprefix('/').replace('/', '~1')}"
@@ -134,16 +134,16 @@ def _replace(path: str, value: str) -> dict[str, str]:
 
 
 def _encoded(value: Any) -> str:
-    """A stage variable takes neither quotes nor braces nor `*`."""
+    """Encode a value for a stage variable, which allows no quotes, no braces and no `*`."""
     return base64.urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).decode()
 
 
 def _decoded(variables: dict[str, str]) -> tuple[Mark | None, tuple[Throttle, ...]]:
-    """The mark and what applied before; neither where somebody has changed them beyond reading."""
+    """The mark and the limits before it; None and nothing where they cannot be read."""
     try:
-        found, earlier = (json.loads(base64.urlsafe_b64decode(variables[name])) for name in (_MARK, _BEFORE))
-        pid, since = int(found["pid"]), int(found["since"])
-        mark = Mark(str(found["token"]), str(found["user"]), str(found["host"]), pid, max(0, min(since, _LATEST)))
+        holder, earlier = (json.loads(base64.urlsafe_b64decode(variables[name])) for name in (_MARK, _BEFORE))
+        pid, since = int(holder["pid"]), int(holder["since"])
+        mark = Mark(str(holder["token"]), str(holder["user"]), str(holder["host"]), pid, max(0, min(since, _LATEST)))
         before = tuple(Throttle(str(method), *_numbers(rate, burst)) for method, rate, burst in earlier)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None, ()

@@ -30,11 +30,11 @@ _NO_SUCH_RESOURCE = (
 
 def lookup(aws: Aws, resource_type: str, physical_id: str) -> Existence | None:
     """Whether a resource exists; None for types that come and go with another resource."""
-    ask = resource_types.of(resource_type).lookup
-    if ask is None or not physical_id:
+    check = resource_types.of(resource_type).lookup
+    if check is None or not physical_id:
         return None
     try:
-        return ask(aws, physical_id)
+        return check(aws, physical_id)
     except AwsError as error:
         if error.service_code in _NO_SUCH_RESOURCE:
             return Existence(False)
@@ -44,20 +44,20 @@ def lookup(aws: Aws, resource_type: str, physical_id: str) -> Existence | None:
 def tagged(aws: Aws, tags: dict[str, str]) -> Iterator[str]:
     """ARNs of the resources that carry all these tags. The service lists deleted resources for some time."""
     filters = [{"Key": k, "Values": [v]} for k, v in tags.items()]
-    for found in aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters):
-        yield found["ResourceARN"]
+    pages = aws.pages("resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters)
+    yield from (mapping["ResourceARN"] for mapping in pages)
 
 
 def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Tags by ARN, of at most a hundred resources; without those that have none."""
+    """Tags by ARN, of at most a hundred resources. Resources without tags are left out."""
     if not arns:
         return {}
-    found = aws.call("resourcegroupstaggingapi", "get_resources", ResourceARNList=list(arns))
-    return {
-        f["ResourceARN"]: {t["Key"]: t["Value"] for t in f.get("Tags", ())} for f in found["ResourceTagMappingList"]
-    }
+    mappings = aws.call("resourcegroupstaggingapi", "get_resources", ResourceARNList=list(arns))[
+        "ResourceTagMappingList"
+    ]
+    return {m["ResourceARN"]: {t["Key"]: t["Value"] for t in m.get("Tags", ())} for m in mappings}
 
 
 def item_count(aws: Aws, table: str) -> int:
-    """Items of a table, as DynamoDB counts them every few hours; an emulator counts at once."""
+    """Number of items of a table. DynamoDB counts them every few hours, an emulator at each call."""
     return int(aws.call("dynamodb", "describe_table", TableName=table)["Table"].get("ItemCount", 0))

@@ -1,4 +1,4 @@
-"""DynamoDB: a lease that one operator at a time holds, kept in the table of records under a key no event can have."""
+"""DynamoDB: a lease for one operator at a time, an item of the records' table with a key that no event can have."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rtp.errors import AwsError
 if TYPE_CHECKING:
     from rtp.aws import Aws
 
-_TIMESTAMP = "-1"  # an event's is never negative
+_TIMESTAMP = "-1"  # the timestamp of an event is never negative
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease. until: epoch ms; since: epoch ms."""
+    """Who holds a lease. token: identifies the run. since, until: epoch ms."""
 
     token: str
     user: str
@@ -27,7 +27,7 @@ class Holder:
 
 
 def take(aws: Aws, table: str, name: str, holder: Holder, *, now: int, instead_of: str = "") -> bool:
-    """Take a lease that is free, over, our own, or held under the token `instead_of`; or renew it."""
+    """Acquire or renew a lease that is free, expired, ours, or held under the token `instead_of`; False for others."""
     try:
         aws.call(
             "dynamodb",
@@ -59,19 +59,19 @@ def take(aws: Aws, table: str, name: str, holder: Holder, *, now: int, instead_o
 
 
 def holder(aws: Aws, table: str, name: str) -> Holder | None:
-    """Who holds a lease, or held it last without giving it back."""
-    found = aws.call("dynamodb", "get_item", TableName=table, Key=_key(name), ConsistentRead=True).get("Item")
-    if not found:
+    """Who holds a lease, or held it last and did not release it; None where nobody does."""
+    item = aws.call("dynamodb", "get_item", TableName=table, Key=_key(name), ConsistentRead=True).get("Item")
+    if not item:
         return None
-    text = {key: str(found.get(key, {}).get("S", "")) for key in ("holder", "user", "host", "what")}
-    number = {key: int(found.get(key, {}).get("N", 0)) for key in ("pid", "since", "until")}
+    text = {key: str(item.get(key, {}).get("S", "")) for key in ("holder", "user", "host", "what")}
+    number = {key: int(item.get(key, {}).get("N", 0)) for key in ("pid", "since", "until")}
     return Holder(
         text["holder"], text["user"], text["host"], number["pid"], text["what"], number["since"], number["until"]
     )
 
 
 def give_back(aws: Aws, table: str, name: str, token: str) -> None:
-    """End a lease that is still ours."""
+    """Release a lease, unless another run holds it by now."""
     try:
         aws.call(
             "dynamodb",

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: a log group's lines, page by page."""
+"""CloudWatch Logs: log groups, and their lines page by page."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-PAGE = 10_000  # FilterLogEvents' own limit
+PAGE = 10_000  # the most lines that FilterLogEvents returns
 FIRST_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One log event as CloudWatch keeps it. at: epoch ms. event_id: unique within its group."""
+    """One log event. at: epoch ms. event_id: unique within its group."""
 
     at: int
     message: str
@@ -32,7 +32,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer. server_ms: the service's own clock, epoch ms, where it says; ours may be wrong."""
+    """One response. server_ms: AWS's clock, epoch ms; None where the response has no date."""
 
     lines: list[LogLine]
     server_ms: int | None
@@ -48,12 +48,12 @@ def pages(
     stream: str | None = None,
     limit: int = PAGE,
 ) -> Iterator[Page]:
-    """A group's lines between two times (epoch ms, both included), oldest first; pages may be empty.
+    """Yield a group's lines between two times (epoch ms, both included), oldest first. Pages may be empty.
 
-    pattern: CloudWatch's filter pattern. stream: only this one.
-    Raises NotFoundError where the group does not exist, UsageError where the pattern is none, else AwsError.
+    pattern: a filter pattern of CloudWatch. stream: only lines of this stream.
+    Raises NotFoundError where the group does not exist, UsageError for an invalid pattern, otherwise AwsError.
     """
-    # A short first page shows its first lines while the rest still travels.
+    # A short first page arrives sooner, so that its lines are shown while the rest is read.
     params: dict[str, Any] = {"logGroupName": group, "startTime": max(0, since), "limit": min(FIRST_PAGE, limit)}
     if until is not None:
         params["endTime"] = until
@@ -61,26 +61,26 @@ def pages(
         params["logStreamNames"] = [stream]
     if pattern:
         params["filterPattern"] = pattern
-    known: set[str] = set()  # lines of the last millisecond of a page that had to be asked for again
+    repeated: set[str] = set()  # ids of lines that the next page returns once more
     if fastpath.enabled("log-pages"):
         _parse_fast(aws.client("logs"))
     while True:
         answer = _call(aws, group, params)
         lines = _lines(answer.get("events") or ())
-        yield Page([line for line in lines if line.event_id not in known] if known else lines, server_ms(answer))
+        yield Page([line for line in lines if line.event_id not in repeated] if repeated else lines, server_ms(answer))
         token, full = answer.get("nextToken"), len(lines) >= params["limit"]
         if not token and not full:
             return
         if token and params["limit"] == limit:
             params["nextToken"] = token
             continue
-        # A token belongs to the size of its page, and an engine may cut a full page without one: go on from the last
-        # millisecond, leaving out what was seen of it.
+        # A token is valid for one page size only, and an engine may return a full page without one. So continue at the
+        # last millisecond, and drop the lines of it that were yielded already.
         if lines:
             last = lines[-1].at
             stuck = last == params["startTime"] and params["limit"] == limit
             params["startTime"] = last + 1 if stuck else last
-            known = set() if stuck else {line.event_id for line in lines if line.at == last}
+            repeated = set() if stuck else {line.event_id for line in lines if line.at == last}
         params["limit"] = limit
 
 
@@ -112,7 +112,7 @@ def _lines(events: Iterable[dict[str, Any]]) -> list[LogLine]:
         moment, message, stream = event["timestamp"], event.get("message", ""), event.get("logStreamName", "")
         event_id = event.get("eventId")
         if event_id is None:
-            # An engine may give none. The n-th equal line of a stream's millisecond is the same one at each reading.
+            # An engine may give no id. The n-th equal line in a millisecond of a stream is the same at each reading.
             if moment != at:
                 at, same = moment, Counter()
             same[stream, message] += 1
@@ -131,17 +131,17 @@ def _call(aws: Aws, group: str, params: dict[str, Any]) -> dict[str, Any]:
             ) from error
         if error.service_code == "InvalidParameterException" and "filterPattern" in params:
             raise UsageError(
-                f"CloudWatch does not take the filter pattern {params['filterPattern']!r}: {error.message}",
-                hint="Its regular expressions have no groups; --grep takes any, and is decided on this machine.",
+                f"CloudWatch does not accept the filter pattern {params['filterPattern']!r}: {error.message}",
+                hint="Its regular expressions have no groups; --grep accepts any, and filters on this machine.",
                 code="filter-pattern",
             ) from error
         raise
 
 
 def _parse_fast(client: Any) -> None:
-    """Have a client's answers read as JSON at once: botocore walks each line's members, which takes ten times as long.
+    """Parse a client's responses as JSON directly: botocore's own parser takes ten times as long.
 
-    It asks who is registered before it parses. Were that to change, it would parse by itself, as ever.
+    botocore calls the handlers of this event before it parses. If that changes, it parses as usual.
     """
     client.meta.events.register(
         "before-parse.cloudwatch-logs.FilterLogEvents", _parse, unique_id="rtp-filter-log-events"
@@ -155,7 +155,7 @@ def _parse(response_dict: dict[str, Any], customized_response_dict: dict[str, An
 
 
 def server_ms(answer: dict[str, Any]) -> int | None:
-    """The service's own clock when it answered, epoch ms, cut to the second; None where it does not say."""
+    """AWS's clock in a response, epoch ms, truncated to the second; None where the response has no date."""
     date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     try:
         return int(parsedate_to_datetime(date).timestamp() * 1000) if date else None

@@ -1,4 +1,4 @@
-"""CloudWatch metrics: several at once, over one stretch of time."""
+"""CloudWatch metrics: the values of several series over one period of time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A metric and what to take of it. statistic: Sum, Maximum, Average, p95."""
+    """A metric and one statistic of it, such as Sum, Maximum, Average or p95."""
 
     namespace: str
     name: str
@@ -22,8 +22,8 @@ class Series:
 
 
 def values(aws: Aws, series: Sequence[Series], *, since_s: int, until_s: int, period_s: int) -> list[list[float]]:
-    """Per series, its value in each period that has one, oldest first. Times in epoch s. At most 500 series."""
-    found: dict[str, list[float]] = {f"m{n}": [] for n in range(len(series))}
+    """For each series its value in each period that has one, oldest first. Times are epoch s. At most 500 series."""
+    by_id: dict[str, list[float]] = {f"m{n}": [] for n in range(len(series))}
     queries = [_query(f"m{n}", one, period_s) for n, one in enumerate(series)]
     pages = aws.pages(
         "cloudwatch",
@@ -35,8 +35,8 @@ def values(aws: Aws, series: Sequence[Series], *, since_s: int, until_s: int, pe
         ScanBy="TimestampAscending",
     )
     for result in pages:
-        found[result["Id"]] += [float(v) for v in result.get("Values", ())]
-    return list(found.values())
+        by_id[result["Id"]] += [float(v) for v in result.get("Values", ())]
+    return list(by_id.values())
 
 
 def _query(query_id: str, series: Series, period_s: int) -> dict[str, Any]:

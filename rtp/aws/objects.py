@@ -1,4 +1,4 @@
-"""S3: small objects by key, and listing a prefix."""
+"""S3: small objects, and the keys under a prefix."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_ABSENT = ("NoSuchKey", "404", "NotFound")
+_NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
 
 
 def get(aws: Aws, bucket: str, key: str) -> bytes:
-    """An object's bytes. Raises NotFoundError where there is none."""
+    """The contents of an object. Raises NotFoundError where it does not exist."""
     try:
         answer = aws.call("s3", "get_object", Bucket=bucket, Key=key)
     except AwsError as error:
-        if error.service_code in _ABSENT:
+        if error.service_code in _NO_SUCH_OBJECT:
             raise NotFoundError(f"There is no object {key} in {bucket}.", code="no-object") from None
         raise
     with translated(aws, "s3", "get_object"):
@@ -29,7 +29,7 @@ def get(aws: Aws, bucket: str, key: str) -> bytes:
 
 
 def keys(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[str]:
-    """List the keys of the objects under a prefix, in order, from just after a key on."""
-    more = {"StartAfter": after} if after else {}
-    for item in aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **more):
-        yield item["Key"]
+    """Yield the keys under a prefix, in order, beginning just after the key `after`."""
+    start = {"StartAfter": after} if after else {}
+    for entry in aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **start):
+        yield str(entry["Key"])

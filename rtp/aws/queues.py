@@ -1,4 +1,4 @@
-"""SQS: depth, receiving without consuming, sending and deleting in batches."""
+"""SQS: depth, receiving, and sending and deleting in batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Attributes = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many messages a queue says it has; SQS calls these numbers approximate."""
+    """How many messages a queue holds. SQS's numbers are approximate."""
 
     visible: int
     in_flight: int
@@ -29,13 +29,13 @@ class Depth:
 
     @property
     def total(self) -> int:
-        """All that have not been deleted."""
+        """All messages that are not deleted."""
         return self.visible + self.in_flight + self.delayed
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A received message. attributes: as SQS has them, so that they can be sent again unchanged. sent_at: epoch ms."""
+    """A received message. attributes: in SQS's form, so that they can be sent again unchanged. sent_at: epoch ms."""
 
     message_id: str
     receipt: str = field(repr=False)
@@ -46,7 +46,7 @@ class Message:
     trace_header: str = ""
 
     def text(self, attribute: str) -> str:
-        """A string attribute's value, or nothing."""
+        """Value of a string attribute; empty where it is missing."""
         return str(self.attributes.get(attribute, {}).get("StringValue", ""))
 
 
@@ -60,7 +60,7 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """Bytes that count against SQS's limits."""
+        """Size in bytes, as SQS counts it against its limits."""
         return len(wire.message_body(self.body).encode("utf-8", "surrogatepass")) + sum(
             len(name) + sum(len(v) for v in value.values() if isinstance(v, str | bytes))
             for name, value in self.attributes.items()
@@ -69,7 +69,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one Outgoing: the message id SQS gave it, or why SQS did not take it."""
+    """The result for one Outgoing: its message id, or the error with which SQS rejected it."""
 
     message_id: str = ""
     error: str = ""
@@ -81,25 +81,25 @@ def attribute(value: str) -> dict[str, Any]:
 
 
 def depth(aws: Aws, url: str) -> Depth:
-    """How many messages are in a queue, approximately."""
+    """The depth of a queue."""
     names = (
         "ApproximateNumberOfMessages",
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesDelayed",
     )
-    found = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return Depth(*(int(found.get(name, 0)) for name in names))
+    attributes = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))["Attributes"]
+    return Depth(*(int(attributes.get(name, 0)) for name in names))
 
 
 def max_receives(aws: Aws, url: str) -> int | None:
-    """After how many receives SQS moves a message to the dead-letter queue; None where it does not."""
-    found = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = found.get("Attributes", {}).get("RedrivePolicy")
+    """The number of receives after which SQS moves a message to the dead-letter queue; None where it never does."""
+    answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    policy = answer.get("Attributes", {}).get("RedrivePolicy")
     return int(json.loads(policy)["maxReceiveCount"]) if policy else None
 
 
 def receive(aws: Aws, url: str, *, visibility_s: int, wait_s: int = 0, most: int = BATCH) -> list[Message]:
-    """Up to `most` messages, hidden from everybody else for `visibility_s`."""
+    """Receive up to `most` messages, then invisible to others for `visibility_s`. wait_s: for the first message."""
     answer = aws.call(
         "sqs",
         "receive_message",
@@ -114,9 +114,9 @@ def receive(aws: Aws, url: str, *, visibility_s: int, wait_s: int = 0, most: int
 
 
 def change_visibility(aws: Aws, url: str, receipts: Sequence[str], seconds: int) -> None:
-    """Hide received messages for so long from now; 0 gives them back at once.
+    """Make received messages invisible for `seconds` from now; 0 makes them visible at once.
 
-    Every batch is tried; what SQS no longer knows is visible or gone already. Raises the last error of a whole call.
+    Tries every batch, and ignores messages that are visible or deleted by now. Raises the last error of a whole call.
     """
     failure: RtpError | None = None
     for some in _by_tens(receipts):
@@ -133,16 +133,16 @@ def change_visibility(aws: Aws, url: str, receipts: Sequence[str], seconds: int)
 
 def delete(aws: Aws, url: str, receipts: Sequence[str]) -> list[str]:
     """Delete received messages. Returns the receipts of those that SQS did not delete."""
-    kept: list[str] = []
+    failed: list[str] = []
     for some in _by_tens(receipts):
         entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(some)]
         answer = aws.call("sqs", "delete_message_batch", QueueUrl=url, Entries=entries)
-        kept += [some[int(f["Id"])] for f in answer.get("Failed", ())]
-    return kept
+        failed += [some[int(f["Id"])] for f in answer.get("Failed", ())]
+    return failed
 
 
 def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
-    """Send messages in as few calls as their sizes allow; one Receipt for each, in their order."""
+    """Send messages in as few calls as their sizes allow. Returns a Receipt for each, in their order."""
     receipts: list[Receipt] = []
     for some in _batches(messages):
         entries = [_entry(n, message) for n, message in enumerate(some)]
@@ -155,7 +155,9 @@ def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
             continue
         outcome = {e["Id"]: Receipt(message_id=e["MessageId"]) for e in answer.get("Successful", ())}
         outcome |= {e["Id"]: Receipt(error=f"{e['Code']}: {e.get('Message', '')}") for e in answer.get("Failed", ())}
-        receipts += [outcome.get(str(n), Receipt(error="SQS said nothing of it")) for n in range(len(some))]
+        receipts += [
+            outcome.get(str(n), Receipt(error="the response of SQS does not mention it")) for n in range(len(some))
+        ]
     return receipts
 
 
@@ -170,13 +172,13 @@ def _entry(number: int, message: Outgoing) -> dict[str, Any]:
     return entry
 
 
-def _message(found: dict[str, Any]) -> Message:
-    system = found.get("Attributes", {})
+def _message(m: dict[str, Any]) -> Message:
+    system = m.get("Attributes", {})
     return Message(
-        message_id=found["MessageId"],
-        receipt=found["ReceiptHandle"],
-        body=found["Body"],
-        attributes={k: _sendable(v) for k, v in found.get("MessageAttributes", {}).items()},
+        message_id=m["MessageId"],
+        receipt=m["ReceiptHandle"],
+        body=m["Body"],
+        attributes={k: _sendable(v) for k, v in m.get("MessageAttributes", {}).items()},
         sent_at=int(system.get("SentTimestamp", 0)),
         receive_count=int(system.get("ApproximateReceiveCount", 0)),
         trace_header=system.get(wire.TRACE_HEADER, ""),

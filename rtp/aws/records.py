@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_KEYS = 100  # of one BatchGetItem
-_PAGE = 1000  # items of one query's page; a page ends at 1 MB in any case
+_BATCH = 100  # the most keys that BatchGetItem accepts
+_PAGE = 1000  # items of one page of a query; a page ends at 1 MB in any case
 
 
 def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
-    """Every record of an event id, oldest first; an id used with several timestamps has several."""
-    found = aws.pages(
+    """Every record of an event id, oldest first. An id that was used with several timestamps has several records."""
+    items = aws.pages(
         "dynamodb",
         "query",
         "Items",
@@ -28,36 +29,42 @@ def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
         ExpressionAttributeValues={":id": {"S": event_id}},
         ConsistentRead=True,
     )
-    return [item(i) for i in found]
+    return [item(i) for i in items]
 
 
 def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
-    """The records of these (id, timestamp) pairs as they are this moment, in any order, without what is missing."""
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(keys), _KEYS):
-        wanted: Any = {
-            table: {
-                "Keys": [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _KEYS]],
-                "ConsistentRead": True,
-            }
-        }
-        while wanted:
-            answer = aws.call("dynamodb", "batch_get_item", RequestItems=wanted)
-            found += [item(i) for i in answer["Responses"].get(table, ())]
-            wanted = answer.get("UnprocessedKeys")
-    return found
+    """The current records of these (id, timestamp) pairs, in any order, without those that do not exist."""
+    records: list[dict[str, Any]] = []
+    for start in range(0, len(keys), _BATCH):
+        batch = [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _BATCH]]
+        requested: Any = {table: {"Keys": batch, "ConsistentRead": True}}
+        while requested:
+            answer = aws.call("dynamodb", "batch_get_item", RequestItems=requested)
+            records += [item(i) for i in answer["Responses"].get(table, ())]
+            requested = answer.get("UnprocessedKeys")
+    return records
 
 
-def by_status(  # one parameter for each condition of the query
-    aws: Aws, table: str, status: str, *, shard: int, since: int, until: int, limit: int, kind: str | None = None
-) -> list[dict[str, Any]]:
-    """One shard's newest `limit` records of a status between two times (epoch ms), newest first.
+@dataclass(frozen=True, slots=True)
+class StatusQuery:
+    """The newest `limit` records of a status between two times (epoch ms). type: of this event type only."""
 
-    kind: only this type. DynamoDB leaves the others out of its pages, and pages are read until there are enough.
+    status: str
+    since: int
+    until: int
+    limit: int
+    type: str | None = None
+
+
+def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
+    """The records of one shard of the status index that a query selects, newest first.
+
+    DynamoDB filters by type after it has read a page, so pages are read until there are enough records.
     """
-    names = {"#t": "timestamp"} | ({"#k": "type"} if kind is not None else {})
-    values = {":a": {"N": str(since)}, ":b": {"N": str(until)}} | ({":k": {"S": kind}} if kind is not None else {})
-    only = {"FilterExpression": "#k = :k"} if kind is not None else {}
+    names = {"#t": "timestamp"} | ({"#k": "type"} if query.type is not None else {})
+    values = {":a": {"N": str(query.since)}, ":b": {"N": str(query.until)}}
+    values |= {":k": {"S": query.type}} if query.type is not None else {}
+    type_filter = {"FilterExpression": "#k = :k"} if query.type is not None else {}
     items = aws.pages(
         "dynamodb",
         "query",
@@ -66,14 +73,14 @@ def by_status(  # one parameter for each condition of the query
         IndexName=STATUS_INDEX,
         KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
         ExpressionAttributeNames=names,
-        ExpressionAttributeValues={":s": {"S": f"{status}#{shard}"}, **values},
+        ExpressionAttributeValues={":s": {"S": f"{query.status}#{shard}"}, **values},
         ScanIndexForward=False,
-        Limit=_PAGE if kind is not None else min(limit, _PAGE),
-        **only,
+        Limit=_PAGE if type_filter else min(query.limit, _PAGE),
+        **type_filter,
     )
-    return [item(i) for i in islice(items, limit)]
+    return [item(i) for i in islice(items, query.limit)]
 
 
-def item(found: dict[str, Any]) -> dict[str, Any]:
-    """A DynamoDB item as plain values: int where a number is whole, an exact Decimal otherwise."""
-    return {name: attributes.unpack(value) for name, value in found.items()}
+def item(attributes_by_name: dict[str, Any]) -> dict[str, Any]:
+    """A DynamoDB item as plain values: int where a number is whole, otherwise an exact Decimal."""
+    return {name: attributes.unpack(value) for name, value in attributes_by_name.items()}

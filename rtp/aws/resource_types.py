@@ -1,4 +1,4 @@
-"""What rtp knows of each CloudFormation type that its templates use. The only place that names the types."""
+"""The CloudFormation types that rtp's templates use, and the facts about each. The only place that names them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _ENCRYPTION = "changes the encryption"
 
 @dataclass(frozen=True, slots=True)
 class ResourceType:
-    """One type. name: what people call it.
+    """One type. name: for people.
 
     lookup: how its own service says whether one exists; None where it comes and goes with a resource of type `part_of`.
     holds_data: what it contains is lost when it is deleted or replaced.
     kept_with_data: `--keep-data` keeps it: data, the key that encrypts it, what protects it, and what would delete it.
     emptied_first: CloudFormation does not delete one that is not empty.
-    recreated: its service creates it again by itself, when something is written to it after its deletion.
+    recreated: its service creates it again when something is written to it after its deletion.
     guards: property -> what its loss or change means for the security of the resource.
     """
 
@@ -51,7 +51,7 @@ class ResourceType:
 
     @property
     def calls_function(self) -> bool:
-        """Whether CloudFormation calls somebody's function when such a resource is removed or replaced."""
+        """Whether CloudFormation calls a Lambda function when such a resource is removed or replaced."""
         return self.type.startswith("Custom::") or self.type == "AWS::CloudFormation::CustomResource"
 
     @property
@@ -61,18 +61,18 @@ class ResourceType:
 
 
 def of(resource_type: str) -> ResourceType:
-    """A type; of one that no template of rtp uses, nothing but its name is known."""
+    """The facts about a type. Of a type that no template of rtp uses, it has the name only."""
     return TYPES.get(resource_type) or ResourceType(resource_type, resource_type)
 
 
 def of_kept_data(arn: str) -> ResourceType | None:
-    """The type of the data that an ARN names, where `--keep-data` keeps such data."""
+    """The type of the resource of an ARN, where it is data that `--keep-data` keeps; otherwise None."""
     return _KEPT_DATA.get(arn.split(":")[2])
 
 
 TYPES = {
-    known.type: known
-    for known in (
+    entry.type: entry
+    for entry in (
         ResourceType("AWS::ApiGateway::ApiKey", "API key", lookups.by("apigateway", "get_api_key", "apiKey")),
         ResourceType("AWS::ApiGateway::Deployment", "API deployment", part_of=_API),
         ResourceType("AWS::ApiGateway::GatewayResponse", "API response", part_of=_API),
@@ -173,4 +173,4 @@ TYPES = {
         ResourceType(EMPTIER_TYPE, "bucket emptying", part_of=FUNCTION, kept_with_data=True),
     )
 }
-_KEPT_DATA = {known.service: known for known in TYPES.values() if known.holds_data and known.kept_with_data}
+_KEPT_DATA = {entry.service: entry for entry in TYPES.values() if entry.holds_data and entry.kept_with_data}

@@ -38,7 +38,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One stack event. Times are aware datetimes."""
+    """One event of a stack or of one of its resources. time: aware."""
 
     stack_id: str
     time: datetime
@@ -62,13 +62,13 @@ class Resource:
 def describe(aws: Aws, stack: str) -> Stack | None:
     """A stack by its name or id; None where there is none, or where it is deleted."""
     try:
-        found = aws.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"]
+        descriptions = aws.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"]
     except AwsError as error:
         if _missing(error):
             return None
         raise
-    described = _stack(found[0]) if found else None
-    return None if described is None or described.state.gone else described
+    described = _stack(descriptions[0]) if descriptions else None
+    return None if described is None or described.state.deleted else described
 
 
 def deployed(aws: Aws, name: str, stack: Stack | None) -> Stack:
@@ -84,15 +84,15 @@ def template_of(aws: Aws, stack: Stack | None) -> dict[str, Any]:
 
 
 def template(aws: Aws, stack: str) -> dict[str, Any]:
-    """The template as it was deployed."""
+    """The template that was deployed last."""
     body = aws.call("cloudformation", "get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]
     parsed: dict[str, Any] = json.loads(body or "{}") if isinstance(body, str) else dict(body)
     return parsed
 
 
 def resources(aws: Aws, stack: str) -> list[Resource]:
-    """What the stack holds; without what it has deleted."""
-    found = aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
+    """The stack's resources, without those that it has deleted."""
+    summaries = aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack)
     every = [
         Resource(
             r["LogicalResourceId"],
@@ -100,30 +100,30 @@ def resources(aws: Aws, stack: str) -> list[Resource]:
             r["ResourceType"],
             ResourceStatus(r["ResourceStatus"]),
         )
-        for r in found
+        for r in summaries
     ]
     return [resource for resource in every if not resource.status.deleted]
 
 
 def last_event(aws: Aws, stack: str) -> str | None:
-    """Id of the newest event; None for an unknown stack or one without any."""
+    """Id of the newest event; None for an unknown stack, and for one without events."""
     try:
-        found = aws.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
+        events = aws.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
     except AwsError as error:
         if _missing(error):
             return None
         raise
-    return found[0]["EventId"] if found else None
+    return events[0]["EventId"] if events else None
 
 
-def events_since(aws: Aws, stack: str, seen: set[str]) -> list[Event]:
-    """Events whose ids are not in `seen`, oldest first; their ids are added to it. Empty for an unknown stack."""
+def events_since(aws: Aws, stack: str, known_ids: set[str]) -> list[Event]:
+    """Events whose ids are not in `known_ids`, oldest first, and add their ids to it. Empty for an unknown stack."""
     new: list[Event] = []
     try:
         for e in aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack):
-            if e["EventId"] in seen:
+            if e["EventId"] in known_ids:
                 break
-            seen.add(e["EventId"])
+            known_ids.add(e["EventId"])
             new.append(_event(e))
     except AwsError as error:
         if not _missing(error):
@@ -132,8 +132,8 @@ def events_since(aws: Aws, stack: str, seen: set[str]) -> list[Event]:
 
 
 def refusals(aws: Aws, stack: str) -> list[Event]:
-    """What CloudFormation found wrong before it began with the last operation, such as a name that is taken."""
-    found = [
+    """Errors that CloudFormation found before it started the last operation, such as a name that is in use."""
+    errors = [
         e
         for e in aws.pages("cloudformation", "describe_events", "OperationEvents", StackName=stack)
         if e.get("EventType") == "VALIDATION_ERROR" and e.get("ValidationStatus") == "FAILED"
@@ -148,8 +148,8 @@ def refusals(aws: Aws, stack: str) -> list[Event]:
             status=ResourceStatus(e.get("ValidationName", "VALIDATION_FAILED")),
             reason=e.get("ValidationStatusReason", ""),
         )
-        for e in found
-        if e.get("OperationId") == found[0].get("OperationId")
+        for e in errors
+        if e.get("OperationId") == errors[0].get("OperationId")
     ]
 
 
@@ -182,13 +182,13 @@ def protect(aws: Aws, stack: str, *, on: bool) -> None:
 
 
 def continue_rollback(aws: Aws, stack: str, *, skip: tuple[str, ...] = ()) -> None:
-    """Go on with an update's rollback that got stuck, leaving out the resources to skip."""
+    """Start to continue a failed rollback of an update, without the resources to skip."""
     extra = {"ResourcesToSkip": list(skip)} if skip else {}
     aws.call("cloudformation", "continue_update_rollback", StackName=stack, **extra)
 
 
 def roll_back(aws: Aws, stack: str) -> None:
-    """Take a stack that failed without rollback back to its last good state."""
+    """Start the rollback of an operation that failed and was left as it was."""
     aws.call("cloudformation", "rollback_stack", StackName=stack)
 
 

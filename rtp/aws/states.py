@@ -10,10 +10,10 @@ class StackState:
     """One status of a stack, and what follows from it. `str()` is the status itself.
 
     busy: an operation is running. usable: no operation is running, and the stack can be updated.
-    succeeded: the last operation has done what was asked. rolled_back: it was undone, or is being undone.
-    failed: the last operation ended half-way. paused: it did so without a rollback, which can still be asked for.
+    succeeded: the last operation did what was requested. rolled_back: it was undone, or is being undone.
+    failed: the last operation ended half-way. paused: without a rollback, which can still be started.
     stuck: an update's rollback failed, and can be continued. delete_only: nothing but a deletion is accepted.
-    in_review: there are only change sets. never_worked: no deploy has ever succeeded. gone: it is deleted.
+    in_review: there are only change sets. never_worked: no deploy has ever succeeded. deleted: it no longer exists.
     """
 
     status: str
@@ -27,7 +27,7 @@ class StackState:
     delete_only: bool = False
     in_review: bool = False
     never_worked: bool = False
-    gone: bool = False
+    deleted: bool = False
 
     def __str__(self) -> str:
         return self.status
@@ -51,7 +51,7 @@ STACK_STATES = {
         StackState("ROLLBACK_COMPLETE", rolled_back=True, delete_only=True, never_worked=True),
         StackState("DELETE_IN_PROGRESS", busy=True),
         StackState("DELETE_FAILED", failed=True, delete_only=True),
-        StackState("DELETE_COMPLETE", succeeded=True, gone=True),
+        StackState("DELETE_COMPLETE", succeeded=True, deleted=True),
         StackState("UPDATE_IN_PROGRESS", busy=True),
         StackState("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", busy=True),
         StackState("UPDATE_FAILED", failed=True, paused=True),
@@ -67,11 +67,11 @@ STACK_STATES = {
         StackState("IMPORT_ROLLBACK_COMPLETE", usable=True, rolled_back=True),
     )
 }
-GONE = STACK_STATES["DELETE_COMPLETE"]
+DELETED = STACK_STATES["DELETE_COMPLETE"]
 
 
 class ResourceStatus(str):
-    """The status of a resource, as text, with what it says."""
+    """The status of a resource: text, with properties that say what it means."""
 
     __slots__ = ()
 
@@ -82,22 +82,22 @@ class ResourceStatus(str):
 
     @property
     def complete(self) -> bool:
-        """The resource is as it should be; after a deletion, it is gone."""
+        """The operation on the resource has succeeded."""
         return self.endswith("_COMPLETE")
 
     @property
     def failed(self) -> bool:
-        """CloudFormation could not do what was asked."""
+        """The operation on the resource failed."""
         return self.endswith("_FAILED")
 
     @property
     def never_created(self) -> bool:
-        """It could not be created. Where its name exists all the same, it is not the stack's."""
+        """It could not be created. A resource of its name that exists all the same is not the stack's."""
         return self == "CREATE_FAILED"
 
     @property
     def not_restored(self) -> bool:
-        """An update, or the rollback of one, could not bring it to where it should be, or delete it."""
+        """An update, or the rollback of one, could not change or delete it."""
         return self in ("UPDATE_FAILED", "DELETE_FAILED")
 
     @property
@@ -107,5 +107,5 @@ class ResourceStatus(str):
 
     @property
     def deleted(self) -> bool:
-        """It is gone."""
+        """It is deleted."""
         return self == "DELETE_COMPLETE"

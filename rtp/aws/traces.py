@@ -1,4 +1,4 @@
-"""X-Ray: summaries of traces in a time, and whole traces by id."""
+"""X-Ray: summaries of the traces of a period, and whole traces by id."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-WINDOW_MS = 6 * 3_600_000  # the longest time that one GetTraceSummaries takes
+_WINDOW_MS = 6 * 3_600_000  # the longest period that GetTraceSummaries accepts
 _OWN_ERRORS = ("InvalidRequestException", "ThrottledException", "ThrottlingException")
-BATCH = 5  # the most ids that one BatchGetTraces takes
+BATCH = 5  # the most ids that BatchGetTraces accepts
 
 
 def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[list[dict[str, Any]]]:
-    """GetTraceSummaries' summaries between two times in epoch ms, one window of at most 6 h at a time, newest first."""
+    """Yield trace summaries between two times (epoch ms): a list for each window of at most 6 h, newest first."""
     end = until
     while end > since:
-        start = max(since, end - WINDOW_MS)
+        start = max(since, end - _WINDOW_MS)
         yield list(
             _pages(
                 aws,
@@ -36,14 +36,14 @@ def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[li
 
 
 def whole(aws: Aws, trace_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """BatchGetTraces' traces, in the order of the ids; those that X-Ray does not have are left out."""
+    """Traces by their ids, in that order, without those that X-Ray does not have."""
     ids = list(dict.fromkeys(trace_ids))
-    found: dict[str, dict[str, Any]] = {}
+    by_id: dict[str, dict[str, Any]] = {}
     for first in range(0, len(ids), BATCH):
         for trace in _pages(aws, "batch_get_traces", "Traces", TraceIds=ids[first : first + BATCH]):
-            known = found.setdefault(str(trace["Id"]), {**trace, "Segments": []})
-            known["Segments"].extend(trace.get("Segments") or ())
-    return [found[i] for i in ids if i in found]
+            whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
+            whole_trace["Segments"].extend(trace.get("Segments") or ())
+    return [by_id[i] for i in ids if i in by_id]
 
 
 def _pages(aws: Aws, operation: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""CloudTrail: who did it."""
+"""CloudTrail: who deployed a stack."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _DEPLOYS = ("CreateStack", "UpdateStack", "ExecuteChangeSet", "CreateChangeSet")
-MOST = 50
+_MOST = 50  # events that are read
 
 
 def deployer(aws: Aws, stack: str) -> str | None:
-    """The user name of the last who changed a stack, as far as CloudTrail still knows (90 days)."""
-    found = aws.pages(
+    """Name of the user who changed a stack last; None where CloudTrail has no such event of the last 90 days."""
+    events = aws.pages(
         "cloudtrail",
         "lookup_events",
         "Events",
         LookupAttributes=[{"AttributeKey": "ResourceName", "AttributeValue": stack}],
-        PaginationConfig={"MaxItems": MOST},
+        PaginationConfig={"MaxItems": _MOST},
     )
-    for event in found:  # newest first
+    for event in events:  # newest first
         if event.get("EventName") in _DEPLOYS and event.get("Username"):
             return str(event["Username"])
     return None

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """The account's concurrent executions: all of them, and those that no function has reserved."""
+    """Limits of concurrent executions: of the account, and of the part that no function has reserved."""
 
     limit: int
     unreserved: int
 
 
 def describe(aws: Aws, name: str) -> Function | None:
-    """The function, or None when there is none of this name."""
+    """The function; None where there is none of this name."""
     try:
         return functions.function(aws, name)
     except AwsError as error:
@@ -34,7 +34,7 @@ def describe(aws: Aws, name: str) -> Function | None:
 
 
 def update_code(aws: Aws, name: str, archive: Path) -> None:
-    """Start to replace the code by that of a zip."""
+    """Start to replace a function's code with a zip."""
     aws.call("lambda", "update_function_code", FunctionName=name, ZipFile=archive.read_bytes())
 
 
@@ -55,20 +55,20 @@ def is_updating(aws: Aws, name: str) -> bool:
 
 
 def concurrency(aws: Aws) -> Concurrency:
-    """The account's limit in this region."""
-    found = aws.call("lambda", "get_account_settings")["AccountLimit"]
-    return Concurrency(int(found["ConcurrentExecutions"]), int(found["UnreservedConcurrentExecutions"]))
+    """The account's limits in this region."""
+    limits = aws.call("lambda", "get_account_settings")["AccountLimit"]
+    return Concurrency(int(limits["ConcurrentExecutions"]), int(limits["UnreservedConcurrentExecutions"]))
 
 
 def reserved(aws: Aws, name: str) -> int | None:
-    """What the function has reserved; None for nothing, or when there is no such function."""
+    """A function's reserved concurrency; None where it has none, or does not exist."""
     try:
-        found = aws.call("lambda", "get_function_concurrency", FunctionName=name)
+        answer = aws.call("lambda", "get_function_concurrency", FunctionName=name)
     except AwsError as error:
         if error.service_code == "ResourceNotFoundException":
             return None
         raise
-    return found.get("ReservedConcurrentExecutions")
+    return answer.get("ReservedConcurrentExecutions")
 
 
 def switch_event_source(aws: Aws, mapping: str, *, on: bool) -> None:

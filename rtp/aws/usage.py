@@ -1,4 +1,4 @@
-"""API Gateway usage plans: what a key may still send today."""
+"""API Gateway usage plans: the quota of a key, and its use."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class Quota:
 
 
 def quota(aws: Aws, plan: str, key: str) -> Quota | None:
-    """What is left of a key's quota; None for a plan without one. Raises AwsError where usage is not told."""
+    """A key's quota in a usage plan; None for a plan without one. Raises AwsError where no usage is reported."""
     limits = aws.call("apigateway", "get_usage_plan", usagePlanId=plan).get("quota") or {}
     if not limits.get("limit"):
         return None
     limit, period = int(limits["limit"]), str(limits.get("period", "DAY"))
     today = time.strftime("%Y-%m-%d", time.gmtime())
-    told = aws.call("apigateway", "get_usage", usagePlanId=plan, keyId=key, startDate=today, endDate=today)
-    if "startDate" not in told:
-        raise AwsError(f"{aws.endpoint_url or 'API Gateway'} does not tell the usage of a plan.", code="no-usage")
-    days = (told.get("items") or {}).get(key)
-    if not days:  # a key that has not been used today is not listed
+    usage = aws.call("apigateway", "get_usage", usagePlanId=plan, keyId=key, startDate=today, endDate=today)
+    if "startDate" not in usage:
+        raise AwsError(f"{aws.endpoint_url or 'API Gateway'} does not report the usage of a plan.", code="no-usage")
+    days = (usage.get("items") or {}).get(key)
+    if not days:  # a key without requests today is not listed
         return Quota(limit, 0, limit, period)
-    used, left = int(days[-1][0]), int(days[-1][1])
-    return Quota(limit, used, left, period)
+    used, remaining = int(days[-1][0]), int(days[-1][1])
+    return Quota(limit, used, remaining, period)

@@ -1,7 +1,6 @@
-"""What the security scanners find and rtp means: each with its reason, on the construct that it is about.
+"""Findings of the security scanners that rtp accepts: each with its reason, on the construct that it concerns.
 
-cdk-nag reads them while the app is built, checkov from the template's metadata. tests/infra pins the list: whatever is
-added here is seen in review.
+cdk-nag reads them while the app is built, checkov from the template's metadata. A test in tests/infra pins the list.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """One rule on one construct. path is below the stack; `{Construct/Path}` in a nag rule is that one's logical id."""
+    """One rule on one construct. path: below the stack. `{Construct/Path}` in a nag rule stands for its logical id."""
 
     path: str
     rule: str
     reason: str
 
 
-_ARCHIVE = "Functions read and write under the two prefixes of the bucket alone; keys below them are made per event."
+_ARCHIVE = "Functions read and write under two prefixes of the bucket only; each event has its own keys below them."
 _NO_RESOURCES = "X-Ray has no resource-level permissions."
 _MACHINES = "Clients are machines with an API key and a usage plan; there are no end users to authorise."
-_NEVER_ASYNC = "A dead-letter queue of the function is for asynchronous calls, and this one"
+_NEVER_ASYNC = "A dead-letter queue of a function is for asynchronous calls, and this function"
 
 _FUNCTIONS = ("Processing/Processor", "Processing/Worker")
 _METHODS = ("Ingest/Api/Default/process/POST", "Ingest/Api/Default/events/POST")
@@ -60,36 +59,36 @@ def nag(plan: Plan) -> Iterator[Accepted]:
     yield Accepted(
         "Processing/Processor",
         "Serverless-LambdaDLQ",
-        f"{_NEVER_ASYNC} has an on-failure destination, which tells more, to the same queue.",
+        f"{_NEVER_ASYNC} has an on-failure destination, which sends more details to the same queue.",
     )
     yield Accepted(
         "Processing/Worker",
         "Serverless-LambdaDLQ",
-        f"{_NEVER_ASYNC} is called by the queue's poller alone: the queue has the dead-letter queue.",
+        f"{_NEVER_ASYNC} is called by the queue's poller only: the dead-letter queue belongs to the queue.",
     )
     yield Accepted(
         "Processing/QueueToWorker",
         "Serverless-LambdaEventSourceMappingDestination",
-        "Lambda has no such destination for SQS: the queue's redrive policy is that.",
+        "Lambda has no such destination for SQS: the queue's redrive policy takes its place.",
     )
     if plan.settings.alarm_emails:
         yield Accepted(
             "Monitoring/Topic",
             "Serverless-SNSRedrivePolicy",
-            "SNS retries e-mail by itself; a mail that cannot be delivered is worth nothing in a queue.",
+            "SNS retries e-mail by itself; a queue of undeliverable mails would have no use.",
         )
     if plan.emptied:
         for bucket in ("Bucket", "AccessLogs"):
             yield Accepted(
                 "Cleanup/EmptierRole",
                 f"AwsSolutions-IAM5[Resource::<{{Storage/{bucket}}}.Arn>/*]",
-                "It empties the whole bucket before the bucket is deleted, and unprotected environments alone have it.",
+                "It empties the whole bucket before the bucket is deleted, and only unprotected environments have it.",
             )
         yield from _traced("Cleanup/EmptierRole")
         yield Accepted(
             "Cleanup/Emptier",
             "Serverless-LambdaDLQ",
-            f"{_NEVER_ASYNC} answers CloudFormation by itself, success or failure.",
+            f"{_NEVER_ASYNC} reports success and failure to CloudFormation by itself.",
         )
     if plan.shifted:
         yield Accepted(
@@ -99,7 +98,7 @@ def nag(plan: Plan) -> Iterator[Accepted]:
             yield Accepted(
                 "Rollout/Role",
                 f"AwsSolutions-IAM5[Resource::<{{{function}}}.Arn>:*]",
-                "Aliases and versions of this function, whose numbers are not known before they are published.",
+                "Aliases and versions of this function; version numbers are not known before they are published.",
             )
 
 
@@ -108,20 +107,24 @@ def checkov(plan: Plan) -> Iterator[Accepted]:
     functions = [*_FUNCTIONS, *(["Cleanup/Emptier"] if plan.emptied else [])]
     for function in functions:
         yield Accepted(function, "CKV_AWS_116", "Its failures go to the pipeline's own dead-letter queue, see cdk-nag.")
-        yield Accepted(function, "CKV_AWS_117", "It talks to AWS alone, over TLS; a VPC would add a NAT and a failure.")
+        yield Accepted(
+            function,
+            "CKV_AWS_117",
+            "It calls AWS only, over TLS; a VPC would add a NAT gateway and a point of failure.",
+        )
         if function != "Processing/Processor" or plan.reserved_concurrency is None:
             yield Accepted(
                 function,
                 "CKV_AWS_115",
-                "Reserved concurrency fails in accounts with the limit of new ones, and on a worker costs attempts; "
-                "the event source's maximum holds the worker.",
+                "Reserved concurrency fails in accounts with the limit of new ones, and costs a worker attempts; "
+                "the event source's maximum concurrency limits the worker.",
             )
     yield Accepted("Storage/AccessLogs", "CKV_AWS_18", "It is the bucket of the access logs.")
     yield Accepted("Ingest/Api/DeploymentStage.prod", "CKV_AWS_120", "Its methods are POST: there is nothing to cache.")
 
 
 def acknowledge(stack: Stack, plan: Plan) -> None:
-    """Attach all of them."""
+    """Attach all accepted findings to their constructs."""
     for accepted in nag(plan):
         Validations.of(_find(stack, accepted.path)).acknowledge(
             Acknowledgment(id=_resolved(stack, accepted.rule), reason=accepted.reason)
@@ -134,10 +137,10 @@ def acknowledge(stack: Stack, plan: Plan) -> None:
 
 
 def _find(stack: Stack, path: str) -> IConstruct:
-    found: IConstruct = stack
+    construct: IConstruct = stack
     for name in path.split("/"):
-        found = found.node.find_child(name)
-    return found
+        construct = construct.node.find_child(name)
+    return construct
 
 
 def _resource(construct: IConstruct) -> CfnResource:

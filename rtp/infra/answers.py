@@ -1,6 +1,6 @@
-"""What POST /events says to SQS and what the API answers by itself: mapping templates and gateway responses, as data.
+"""Mapping templates of POST /events, and the responses that the API gives by itself, as data.
 
-The templates are Velocity as API Gateway runs it. They stand on one line each: a line feed would be sent.
+The templates are in API Gateway's dialect of Velocity. Each is one line, because a line feed would be sent.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
     return f"{prefix}.Name={name}{prefix}.Value.DataType=String{prefix}.Value.StringValue={value}"
 
 
-# urlEncode writes a byte that is no letter or digit as %XX, so counting those as one counts the body's bytes. A body
-# over the limit is sent without its text: SQS refuses that, and REFUSED below tells it from other refusals.
+# urlEncode writes a byte that is no letter or digit as %XX; counted as one character each, they give the body's bytes.
+# A body over the limit is sent without its text: SQS refuses that, and REFUSED below recognises this refusal.
 # U+FFFE and U+FFFF, which SQS may refuse, are escaped as the functions do (wire.message_body).
-# A trace header that SQS would not take is left out rather than costing the event.
+# A trace header that SQS would reject is left out, so that the event is not lost.
 TO_QUEUE = "".join(
     (
         "#set($form = $util.urlEncode($input.body))",
@@ -42,9 +42,9 @@ TO_QUEUE = "".join(
     )
 )
 
-# SQS does not repeat what it was sent, so the answer cannot name an id that came in the body.
+# The response of SQS does not repeat the body, so this response cannot contain an id of the body.
 ACCEPTED = (
-    '{"message": "accepted; an event that brought no id of its own is known by this one", '
+    '{"message": "accepted; an event without an id of its own has this one", '
     '"id": "$context.requestId", "timestamp": $context.requestTimeEpoch}'
 )
 
@@ -58,7 +58,7 @@ def _override(status: int, message: str) -> str:
     return f"#set($context.responseOverride.status = {status}){body}"
 
 
-# SQS says 400 for what the client did wrong and for what is wrong with the queue or the key: its code tells them apart.
+# SQS responds 400 to a client's errors and to a problem of the queue or the key alike: its error code tells them apart.
 REFUSED = "".join(
     (
         "#set($reply = $input.path('$').toString())",
@@ -77,16 +77,16 @@ REFUSED = "".join(
 
 @dataclass(frozen=True, slots=True)
 class GatewayAnswer:
-    """An answer that API Gateway gives without asking anyone. Plain substitution, no Velocity."""
+    """A response that API Gateway gives by itself. Its body has plain substitutions, no Velocity."""
 
     type: str
-    status: int | None  # None: whatever API Gateway says by itself
+    status: int | None  # None: the one that API Gateway chooses
     body: dict[str, object]
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
-        """The body, with `messageString` unquoted: it comes with its own quotation marks."""
+        """The body, with `messageString` unquoted: its value has quotation marks."""
         text = json.dumps({**self.body, "request_id": "$context.requestId"})
         return text.replace('"$context.error.messageString"', "$context.error.messageString")
 
@@ -109,7 +109,7 @@ GATEWAY_ANSWERS = (
     GatewayAnswer("BAD_REQUEST_PARAMETERS", 400, {**_OWN_WORDS, "errors": []}),
     GatewayAnswer("INVALID_API_KEY", 403, {"message": "the x-api-key header is missing or wrong"}),
     GatewayAnswer("ACCESS_DENIED", 403, {"message": "access denied"}),
-    # What API Gateway calls this answer is a request for a path or method that the API does not have.
+    # API Gateway uses this response for a path or method that the API does not have.
     GatewayAnswer("MISSING_AUTHENTICATION_TOKEN", 404, {"message": "there are POST /process and POST /events"}),
     GatewayAnswer("REQUEST_TOO_LARGE", 413, {"message": f"the body is larger than {wire.MAX_BODY_BYTES} bytes"}),
     GatewayAnswer("UNSUPPORTED_MEDIA_TYPE", 415, {"message": "the content type must be application/json"}),
@@ -126,7 +126,7 @@ GATEWAY_ANSWERS = (
     ),
 )
 
-# Ids, sizes and times alone: no body, no header, and the key by its id, never its value.
+# Only ids, sizes and times: no body, no header, and the id of the key, never its value.
 ACCESS_LOG = json.dumps(
     {
         name: f"$context.{variable}"

@@ -1,6 +1,6 @@
-"""The CDK app: a Plan on stdin, a cloud assembly in its folder.
+"""The CDK app: reads a Plan from stdin and writes a cloud assembly to the plan's folder.
 
-Runs in a child interpreter (`python -m rtp.infra.app`), since importing aws_cdk starts Node.
+Runs in a child interpreter (`python -m rtp.infra.app`), because importing aws_cdk starts Node.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from aws_cdk import App
 
 FAILED = 3
-"""Exit status when the last line on stderr is the cause, in words for the user."""
+"""Exit status where the last line on stderr is the cause, as a text for the user."""
 
-# cdk.json is read by the CDK CLI only, and rtp runs the app itself: the flags are given here.
+# Only the CDK CLI reads cdk.json, and rtp runs the app itself, so the feature flags are set here.
 FLAGS = {
     "@aws-cdk/aws-apigateway:disableCloudWatchRole": True,
     "@aws-cdk/aws-apigateway:requestValidatorUniqueId": True,
@@ -55,7 +55,7 @@ def main(build: Callable[[Plan], None] = build) -> None:
     """Build, and on failure say why in one line."""
     try:
         build(Plan.loads(sys.stdin.read()))
-    except Exception as error:  # a traceback through jsii says nothing to a user; the log has all of it
+    except Exception as error:  # a traceback through jsii does not help a user; the log has it
         import traceback
 
         traceback.print_exc()

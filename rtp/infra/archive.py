@@ -1,4 +1,4 @@
-"""Zip files whose bytes depend on their contents alone, so that the same sources are the same Lambda asset."""
+"""Zip files whose bytes depend on their contents only, so that the same sources give the same Lambda asset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Entry = tuple[str, Path]
 
 
 def tree(folder: Path, prefix: str = "") -> Iterator[Entry]:
-    """Every file under folder, without caches, as (prefix + relative path, file)."""
+    """Yield every file under a folder, without caches, as (prefix + relative path, file)."""
     for base, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED_FOLDERS)
         for name in sorted(files):
@@ -31,7 +31,7 @@ def tree(folder: Path, prefix: str = "") -> Iterator[Entry]:
 
 
 def write(target: Path, entries: Iterable[Entry]) -> Path:
-    """Write entries, sorted by name, to target in one step; only the executable bit of a file's mode is kept."""
+    """Replace target by a zip of the entries, sorted by name. Of a file's mode it has only the executable bit."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -40,7 +40,7 @@ def write(target: Path, entries: Iterable[Entry]) -> Path:
                 info = zipfile.ZipInfo(name, _EPOCH)
                 executable = file.stat().st_mode & 0o100
                 info.external_attr = (0o100755 if executable else 0o100644) << 16
-                info.create_system = 3  # Unix, wherever it was written
+                info.create_system = 3  # Unix, on every system
                 info.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(info, file.read_bytes())
         Path(scratch).replace(target)
@@ -50,7 +50,7 @@ def write(target: Path, entries: Iterable[Entry]) -> Path:
 
 
 def keep(target: Path, entries: Iterable[Entry], most: int = 10) -> Path:
-    """Write target, and forget all but the newest of the files that have its kind of name: `kind-digest.zip`."""
+    """Write target, named `kind-digest.zip`, and delete all but the `most` newest files of its kind."""
     write(target, entries)
     kind = target.name.split("-", 1)[0]
     others = sorted(target.parent.glob(f"{kind}-*{target.suffix}"), key=lambda file: file.stat().st_mtime, reverse=True)
@@ -68,7 +68,7 @@ def copy(entries: Iterable[Entry], target: Path) -> None:
 
 
 def digest(parts: Iterable[bytes | str]) -> str:
-    """SHA-256 over parts, each with its length, so that no two lists of parts look alike."""
+    """SHA-256 of the parts, each with its length, so that different lists of parts have different digests."""
     sha = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part

@@ -1,4 +1,4 @@
-"""The Lambda code asset: rtp's version, rtp.runtime and the user's processors, checked before they are packed."""
+"""The Lambda code asset: rtp's version, rtp.runtime and the user's processors, which are checked first."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from rtp.infra.packing import Sources
 
 _PACKAGE = Path(rtp.__file__).parent
-# What a module at the root of the asset would hide from the runtime.
+# A module of such a name at the root of the asset would hide one that the runtime imports.
 _RESERVED = frozenset({"rtp", "boto3", "botocore", "aws_xray_sdk", "wrapt", *sys.stdlib_module_names})
 _USUAL = "processors"  # the module that a source folder is expected to have
 
 
 def code(folder: Path, entries: list[archive.Entry]) -> Path:
-    """Pack the code asset into folder, named after its contents; an existing one is used as it is."""
+    """Pack the code asset into a folder, named by its contents; an existing one is reused."""
     name = archive.digest(part for path, file in entries for part in (path, file.read_bytes()))[:16]
     target = folder / f"code-{name}.zip"
     return target if target.exists() else archive.keep(target, entries)
 
 
 def entries(selection: Selection) -> list[archive.Entry]:
-    """Files of the code asset, sorted, as (path in the zip, file)."""
+    """The files of the code asset, sorted, as (path in the zip, file)."""
     runtime = [("rtp/__init__.py", _PACKAGE / "__init__.py"), *archive.tree(_PACKAGE / "runtime", "rtp/runtime/")]
     return sorted([*runtime, *selection.entries])
 
 
 def module(sources: Sources | None) -> str:
-    """Name that the runtime imports the processors by; empty without any. Raises ConfigError for a folder without."""
+    """Module name by which the runtime imports the processors; empty without any. Raises ConfigError."""
     if sources is None:
         return ""
     if sources.is_folder:
@@ -45,9 +45,9 @@ def module(sources: Sources | None) -> str:
 
 
 def check(sources: Sources | None) -> Selection:
-    """Choose what is packed of the user's code, and refuse what could not be imported in Lambda.
+    """Select the files of the user's code, and check that Lambda could import them. Runs none of them.
 
-    Nothing is executed. Raises ConfigError for processors that are missing, misnamed or not Python.
+    Raises ConfigError for processors that are missing, misnamed or not Python.
     """
     if sources is None:
         return Selection()
@@ -55,17 +55,17 @@ def check(sources: Sources | None) -> Selection:
     if not path.exists():
         raise ConfigError(
             f"The processors {path} do not exist.",
-            hint="Fix `path` under [processors] in rtp.toml, or make some with `rtp init`.",
+            hint="Fix `path` under [processors] in rtp.toml, or create processors with `rtp init`.",
             code="processors",
         )
     if path.is_file() and path.suffix != ".py":
         raise ConfigError(
-            f"{path} is not a Python file.", hint="Name a .py file, a package or a source folder.", code="processors"
+            f"{path} is not a Python file.", hint="Give a .py file, a package or a source folder.", code="processors"
         )
     name = module(sources)
     if not name.isidentifier() or iskeyword(name) or name in _RESERVED:
         raise ConfigError(
-            f"Processors cannot be imported as {name!r}.",
+            f"The processors cannot be imported as {name!r}.",
             hint="Rename it to, say, processors.py.",
             code="processors",
         )
@@ -87,7 +87,7 @@ def _module_in(folder: Path) -> str:
         return found[0]
     what = f"has {len(found)} modules ({', '.join(found[:5])})" if found else "has no Python module"
     raise ConfigError(
-        f"{folder} {what}, and none is called {_USUAL}.",
+        f"{folder} {what}, and none is named {_USUAL}.",
         hint=f"Name the file or package that declares the processors as `path`, or call it {_USUAL}.py.",
         code="processors",
     )

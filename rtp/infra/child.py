@@ -1,4 +1,4 @@
-"""Running the CDK app in an interpreter of its own, and telling its first cause when it fails."""
+"""Runs the CDK app in a child interpreter, and reports its first cause where it fails."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ TIMEOUT_S = 300
 
 
 def run(plan: Plan, scratch: Path, log: Path) -> None:
-    """Run the CDK app with its temporary files in scratch; on failure its whole output is kept in log."""
-    # -P: a module in the user's folder must not shadow the standard library.
+    """Run the CDK app. scratch: for its temporary files. log: for its output, where it fails. Raises RtpError."""
+    # -P: a module in the user's folder must not hide one of the standard library.
     argv = [sys.executable, "-P", "-m", "rtp.infra.app"]
     try:
         done = subprocess.run(
@@ -29,12 +29,12 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
             input=plan.dumps(),
             capture_output=True,
             text=True,
-            env={**_environment(), "TMPDIR": str(scratch)},  # jsii leaves megabytes where it is killed
+            env={**_environment(), "TMPDIR": str(scratch)},  # jsii leaves megabytes there when it is killed
             timeout=TIMEOUT_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise RtpError(f"The synthesis gave no answer within {TIMEOUT_S} s.", code="synth") from None
+        raise RtpError(f"The synthesis did not end within {TIMEOUT_S} s.", code="synth") from None
     if done.returncode == 0:
         log.unlink(missing_ok=True)
         return
@@ -48,16 +48,16 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The user's, without what would steer the CDK past the plan, and without AWS: a synthesis asks it nothing."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
-    # Its own check of templates takes a second; ours are checked by cfn-lint and more in tests/infra.
-    return {**kept, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
+    """The user's environment, without the variables of AWS, the CDK and jsii, which could override the plan."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
+    # The CDK's check of templates takes a second; tests/infra checks rtp's templates with cfn-lint and more.
+    return {**inherited, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
 
 
 def _cause(status: int, stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     if status < 0:
-        return f"it was ended by signal {-status}"
+        return f"signal {-status} ended it"
     if not lines:
-        return f"it ended with status {status} and said nothing"
+        return f"it ended with status {status} and no output"
     return lines[-1] if status == FAILED else f"it ended with status {status}: {lines[-1]}"

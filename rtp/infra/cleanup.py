@@ -1,4 +1,4 @@
-"""What an unprotected stack needs so that deleting it anywhere, the console too, leaves nothing behind."""
+"""Empties the buckets of an unprotected stack, so that a deletion from anywhere, also the console, leaves nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _TIMEOUT_S = 900
 class Cleanup(Construct):
     """Empties the buckets while the whole stack is deleted, once nothing can write to them any more.
 
-    The function deletes nothing unless CloudFormation says that all of this stack goes, and only in buckets that carry
-    the tag with the stack's id. A protected environment's template has neither function nor tags.
-    CloudFormation deletes what depends on a resource before the resource. So the functions, and the policy that lets
-    S3 deliver access logs, depend on the emptying; and the emptying depends on the buckets.
-    CDK's own auto_delete_objects has neither that order nor a log group that goes with the stack.
+    The function deletes objects only while CloudFormation deletes the whole stack, and only in buckets with the tag
+    that contains the stack's id. A protected environment's template has neither the function nor the tags.
+    CloudFormation deletes the resources that depend on another one before that one. So the functions, and the policy
+    that lets S3 deliver access logs, depend on the emptying; and the emptying depends on the buckets.
+    The CDK's auto_delete_objects has neither that order nor a log group that is deleted with the stack.
     """
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage, processing: Processing) -> None:
@@ -59,8 +59,8 @@ class Cleanup(Construct):
             service_timeout=Duration.seconds(_TIMEOUT_S + 60),
             properties={"Buckets": [bucket.bucket_name for bucket in buckets], "Tag": EMPTY_TAG},
         )
-        for made in processing.functions:
-            made.node.add_dependency(emptied)
+        for each in processing.functions:
+            each.node.add_dependency(emptied)
         if storage.access_logs.policy is not None:
             storage.access_logs.policy.node.add_dependency(emptied)
 

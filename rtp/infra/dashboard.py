@@ -1,4 +1,4 @@
-"""The dashboard's body. Written as CloudWatch has it: a widget per question that someone woken at night asks."""
+"""The dashboard's body, in CloudWatch's own form: the alarms, and a graph for each question of an on-call engineer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Series = list[Any]
 
 
 def body(plan: Plan) -> str:
-    """JSON of the dashboard."""
+    """The dashboard's body as JSON."""
     names = plan.names
     processor, worker = ("FunctionName", names.processor), ("FunctionName", names.worker)
     api, queue, dlq = ("ApiName", names.api), ("QueueName", names.queue), ("QueueName", names.dlq)

@@ -1,4 +1,4 @@
-"""The event as API Gateway's body model (JSON Schema draft 4). The runtime checks the same again, in better words."""
+"""The event as API Gateway's model of the body (JSON Schema draft 4). The runtime checks it too, with better errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVENT: dict[str, Any] = {
         "id": _NAME,
         "timestamp": {"type": "integer", "minimum": 0, "maximum": wire.MAX_TIMESTAMP},
     },
-    # Without a timestamp an event is known by a UUIDv7, which carries one, or by the request that brought it.
+    # Without a timestamp an event is identified by a UUIDv7, which contains one, or by the id of its request.
     "anyOf": [
         {"required": ["timestamp"]},
         {"not": {"required": ["id"]}},

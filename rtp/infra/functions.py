@@ -1,4 +1,4 @@
-"""One Lambda function as rtp makes them: its own role with exact statements, its own log group, X-Ray, encryption."""
+"""A Lambda function as rtp creates it: with its own role and log group, X-Ray tracing and encryption."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Archite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """What sets one function apart from the others."""
+    """The properties in which the functions differ. about: its description."""
 
     name: str
     about: str
@@ -42,9 +42,9 @@ class Purpose:
 def function(
     scope: Construct, id: str, *, plan: Plan, key: kms.IKey, code: lambda_.Code, purpose: Purpose
 ) -> lambda_.Function:
-    """The function, with `{id}Role` and `{id}Logs` beside it."""
+    """Create a function, and its role `{id}Role` and log group `{id}Logs` in the same scope."""
     group = log_group(scope, f"{id}Logs", plan=plan, key=key, name=plan.names.log_group(purpose.name))
-    # Inline in the role, so that no function and no event source can exist before its permissions do.
+    # Inline in the role, so that neither function nor event source can exist before the permissions.
     role = iam.Role(
         scope,
         f"{id}Role",
@@ -64,7 +64,7 @@ def function(
         layers=list(purpose.layers),
         memory_size=purpose.memory_mb,
         timeout=Duration.seconds(purpose.timeout_s),
-        # The L2s would add their own, wider statements to it.
+        # The L2 constructs would add wider statements to it.
         role=role.without_policy_updates(),
         log_group=group,
         tracing=lambda_.Tracing.ACTIVE,
@@ -73,7 +73,7 @@ def function(
         reserved_concurrent_executions=purpose.reserved_concurrency,
         recursive_loop=lambda_.RecursiveLoop.TERMINATE,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if plan.snap_started else None,
-        # Old versions are what a rollback goes back to; they go with the function.
+        # A rollback needs the old versions. They are deleted with the function.
         current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
     )
 
@@ -83,7 +83,7 @@ def _telemetry(group: logs.LogGroup) -> list[iam.PolicyStatement]:
         iam.PolicyStatement(
             sid="Logs", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[group.log_group_arn]
         ),
-        # X-Ray knows no resources.
+        # X-Ray has no resource-level permissions.
         iam.PolicyStatement(
             sid="Traces", actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"]
         ),

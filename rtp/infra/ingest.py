@@ -1,4 +1,4 @@
-"""The REST API: POST /process to the processor, POST /events straight to the queue, behind a key and a usage plan."""
+"""The REST API: POST /process calls the processor, POST /events sends to the queue; with a key and a usage plan."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RETRY_AFTER = "method.response.header.Retry-After"
 
 
 class Ingest(Construct):
-    """Regional API with one stage, whose answers are JSON whatever goes wrong."""
+    """A regional API with one stage. All its responses are JSON, also its errors."""
 
     def __init__(
         self, scope: Construct, id: str, *, plan: Plan, storage: Storage, processor: lambda_.IFunction
@@ -53,7 +53,7 @@ class Ingest(Construct):
             rest_api_name=names.api,
             description=f"Events of {names.stack}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
-            cloud_watch_role=False,  # the account's, never a stack's: `rtp doctor` looks after it
+            cloud_watch_role=False,  # it belongs to the account, not to a stack: `rtp doctor` checks it
             api_key_source_type=apigateway.ApiKeySourceType.HEADER,
             deploy_options=apigateway.StageOptions(
                 stage_name=API_STAGE,
@@ -67,8 +67,8 @@ class Ingest(Construct):
                 access_log_format=apigateway.AccessLogFormat.custom(answers.ACCESS_LOG),
             ),
         )
-        api.node.try_remove_child("Endpoint")  # an output that says the same as our own
-        # API Gateway makes this group by itself at the first error, unencrypted and for ever, unless it is there.
+        api.node.try_remove_child("Endpoint")  # an output with the same value as our own
+        # Where this group is missing, API Gateway creates it at the first error: unencrypted and without an expiry.
         execution_log = log_group(
             self,
             "ExecutionLog",
@@ -93,7 +93,7 @@ class Ingest(Construct):
         model = self.api.add_model(
             "Event", content_type=_JSON, model_name="Event", schema=apigateway.JsonSchema(title="Event")
         )
-        # The L2 takes a tree of its own classes; the resource takes the schema that the tests read too.
+        # The L2 construct needs a tree of its own classes; the L1 resource accepts the schema that the tests read too.
         cast("apigateway.CfnModel", model.node.default_child).schema = EVENT
         cast("apigateway.Deployment", self.api.latest_deployment).add_to_logical_id({"event": EVENT})
         return model
@@ -163,7 +163,7 @@ class Ingest(Construct):
 
 
 def _integration_responses() -> list[apigateway.IntegrationResponse]:
-    """By SQS's status. The one without a pattern is for all that the others do not match: it must never be a 2xx."""
+    """Responses by the status of SQS. The one without a pattern covers all other statuses, so it must not be a 2xx."""
     return [
         apigateway.IntegrationResponse(
             status_code="202", selection_pattern=r"2\d{2}", response_templates={_JSON: answers.ACCEPTED}

@@ -1,4 +1,4 @@
-"""Packages that this very interpreter has, as a source for the layer: no download, no network."""
+"""The packages of this interpreter as a source for the layer, without any download."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 
 
 def files(requirements: str) -> list[Entry] | None:
-    """Files of all packages that pinned requirements name, in whatever version is installed here.
+    """Files of all packages that pinned requirements name, in the version that is installed here.
 
-    As (path below site-packages, file). None when one of them is not installed, or not in a way that can be copied.
+    As (path below site-packages, file). None where a package is not installed, or cannot be copied.
     """
     found: list[Entry] = []
     for name in _PIN.findall(requirements):

@@ -1,4 +1,4 @@
-"""The Lambda layer: what rtp.runtime needs and what the user's requirements name, for the platform that runs them."""
+"""The Lambda layer: the packages of rtp.runtime and of the user's requirements, for the platform that runs them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from rtp.infra.requirements import Requirements
 
 PYTHON = "3.14"
-"""The newest Python that Lambda has; the stack's runtime and the layer's wheels."""
+"""Newest Python of Lambda: of the functions, and of the layer's wheels."""
 
 _OWN = Path(__file__).with_name("layer-requirements.txt")
 # Amazon Linux 2023, on which Python 3.12 and newer run, has glibc 2.34.
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
 _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy")
-# What Lambda's Python runtimes have without a layer.
+# Packages of Lambda's Python runtimes, available without a layer.
 _OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _MOST_BYTES = 250 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """Where the layer's packages will run: arguments for uv that select their wheels."""
+    """The platform that the layer's packages run on. arguments: for uv, to select the wheels."""
 
     name: str
     arguments: tuple[str, ...]
@@ -40,26 +40,26 @@ class Platform:
 
     @classmethod
     def aws(cls, architecture: str) -> Platform:
-        """Lambda, for `arm64` or `x86_64`; wheels only, since a source build would be for this machine."""
+        """Lambda, for `arm64` or `x86_64`. Wheels only, because a source would be built for this machine."""
         arguments = ("--python-version", PYTHON, "--python-platform", _PLATFORMS[architecture])
         return cls(f"lambda-{PYTHON}-{architecture}", (*arguments, "--only-binary", ":all:"))
 
     @classmethod
     def here(cls) -> Platform:
-        """The interpreter that runs rtp, which is also the one that runs functions on the local engine."""
+        """The interpreter that runs rtp, which also runs the functions on the local engine."""
         return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable), local=True)
 
 
-def build(folder: Path, platform: Platform, requirements: Requirements | None, *, anew: bool = False) -> Path:
-    """The layer's zip, made once per platform and content of the requirements and then kept in folder.
+def build(folder: Path, platform: Platform, requirements: Requirements | None, *, refresh: bool = False) -> Path:
+    """The layer's zip, built once per platform and contents of the requirements, and then cached in a folder.
 
-    anew: resolve the user's requirements again, for what they leave open may have newer versions.
+    refresh: resolve the user's requirements again, because packages without a pinned version may have newer ones.
     """
     is_installed = platform.local and requirements is not None and _is_satisfied_here(requirements)
     if is_installed:
         requirements = None  # the functions of the local engine run in this interpreter
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
-    if target.exists() and not (anew and requirements is not None):
+    if target.exists() and not (refresh and requirements is not None):
         return target
     if platform.local and requirements is None and (ours := installed.files(_OWN.read_text())) is not None:
         return archive.keep(target, [(f"python/{path}", file) for path, file in ours])
@@ -87,7 +87,7 @@ class Here(NamedTuple):
 
 
 def here(folder: Path, requirements: Requirements | None) -> Here:
-    """What a function has on Lambda, for this interpreter. Raises ConfigError where a package has no build for it."""
+    """The packages that a function has on Lambda, for this interpreter. Raises ConfigError where one has no build."""
     if requirements is None:
         return Here((), provided())
     if _is_satisfied_here(requirements):
@@ -98,55 +98,55 @@ def here(folder: Path, requirements: Requirements | None) -> Here:
         scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".unpack-"))
         with zipfile.ZipFile(built) as packed:
             packed.extractall(scratch)
-        with contextlib.suppress(OSError):  # another rtp was faster
+        with contextlib.suppress(OSError):  # another process has unpacked it
             scratch.rename(unpacked)
     return Here((unpacked / "python",), provided())
 
 
 def provided() -> frozenset[str]:
-    """Top-level names that every function has: what Lambda brings, and what rtp.runtime needs."""
+    """Top-level names that every function has: those of Lambda's runtime, and those that rtp.runtime needs."""
     return installed.top_levels((*_OF_LAMBDA, *installed.names(_OWN.read_text())))
 
 
 def fingerprint(platform: Platform, requirements: Requirements | None) -> str:
-    """Changes when the platform does, or anything that the requirements say or name on this machine."""
+    """A digest of the platform, and of the requirements with the files on this machine that they name."""
     contents = [] if requirements is None else [b"requirements", *requirements.contents()]
     return archive.digest([platform.name, *platform.arguments, _OWN.read_bytes(), *contents])
 
 
 def _is_satisfied_here(requirements: Requirements) -> bool:
-    """Whether this interpreter has already all that is asked for; asked without the network."""
+    """Whether this interpreter has all the required packages already. Checked without the network."""
     if requirements.is_lock or requirements.is_uv_lock:
         return False
     chosen = [part for name in requirements.extras for part in ("--extra", name)]
     chosen += [part for name in requirements.groups for part in ("--group", name)]
     command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *chosen)
     try:
-        said = uv.run(*command, "--requirement", str(requirements.file), cwd=requirements.file.parent)
+        output = uv.run(*command, "--requirement", str(requirements.file), cwd=requirements.file.parent)
     except uv.UvError:
         return False
-    return "Would make no changes" in said
+    return "Would make no changes" in output
 
 
 def _check(packages: Path, requirements: Requirements | None, platform: Platform) -> None:
-    """Refuse what Lambda would refuse, or what would get in the way of the code asset."""
+    """Raises ConfigError for packages that Lambda would refuse, or that would hide the code asset."""
     if (packages / "rtp").exists():
         raise ConfigError(
-            f"{requirements.file if requirements else _OWN} brings rtp itself, which every function has already.",
-            hint="Take rtp out of the functions' requirements.",
+            f"{requirements.file if requirements else _OWN} installs rtp itself, which every function has already.",
+            hint="Remove rtp from the functions' requirements.",
             code="requirements",
         )
     size = sum(file.stat().st_size for _, file in archive.tree(packages))
     if size > _MOST_BYTES and not platform.local:
         raise ConfigError(
-            f"The layer has {size / 1e6:.0f} MB unpacked; Lambda takes {_MOST_BYTES / 1e6:.0f} MB with the code.",
-            hint=f"Take what the functions do not need out of {requirements.file if requirements else _OWN}.",
+            f"The layer has {size / 1e6:.0f} MB unpacked; Lambda accepts {_MOST_BYTES / 1e6:.0f} MB with the code.",
+            hint=f"Remove packages that the functions do not need from {requirements.file if requirements else _OWN}.",
             code="requirements",
         )
 
 
 def _install_own(target: Path, platform: Platform) -> None:
-    """What rtp.runtime itself needs, by its pins and their hashes."""
+    """Install the packages of rtp.runtime, pinned and with hashes."""
     if not has_any(_OWN):
         return
     try:
@@ -160,7 +160,7 @@ def _install_own(target: Path, platform: Platform) -> None:
 
 
 def _install_users(target: Path, platform: Platform, requirements: Requirements, scratch: Path) -> None:
-    """What the user's requirements name, held to the versions that rtp itself ships."""
+    """Install the user's requirements, constrained to the versions that rtp ships."""
     try:
         resolved = requirements.export(scratch, platform.arguments, _OWN)
         command = (*_INSTALL, "--target", str(target), *platform.arguments, "--requirement", str(resolved))

@@ -1,4 +1,4 @@
-"""Log groups of our own: one that a service makes by itself never expires and outlives the stack."""
+"""Log groups of the stack. One that a service creates by itself never expires, and outlives the stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def log_group(scope: Construct, id: str, *, plan: Plan, key: kms.IKey, name: str) -> logs.LogGroup:
-    """An encrypted log group with the environment's retention; kept with a protected environment's data."""
+    """An encrypted log group with the environment's retention; retained where the environment is protected."""
     group = logs.LogGroup(
         scope,
         id,
@@ -23,6 +23,6 @@ def log_group(scope: Construct, id: str, *, plan: Plan, key: kms.IKey, name: str
         encryption_key=key,
         removal_policy=RemovalPolicy.RETAIN if plan.protected else RemovalPolicy.DESTROY,
     )
-    # RetentionDays names its members in words; the resource itself takes the number that rtp.toml has.
+    # The members of RetentionDays are words; the L1 resource accepts the number from rtp.toml.
     cast("logs.CfnLogGroup", group.node.default_child).retention_in_days = plan.settings.log_retention_days
     return group

@@ -1,4 +1,4 @@
-"""The metrics that alarms watch and the dashboard draws."""
+"""The metrics that the alarms watch."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ONE_MINUTE = Duration.minutes(1)
 def of_functions(plan: Plan, metric: str, statistic: str, period: Duration = FIVE_MINUTES) -> cloudwatch.IMetric:
     """Both functions as one series: their sum, or for anything but Sum the worse of the two.
 
-    The local engine has no metric math: there it is the processor alone, and what the worker does wrong is seen by
-    `worker-failures`, `queue-age` and `dlq-messages`.
+    The local engine has no metric math: the series is that of the processor there, and the alarms `worker-failures`,
+    `queue-age` and `dlq-messages` cover the worker.
     """
     processor = of_function(plan.names.processor, metric, statistic, period)
     if plan.local:
@@ -62,7 +62,7 @@ def of_version(name: str, alias: str, version: str, metric: str, statistic: str)
 
 
 def of_api(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
-    """Of the API."""
+    """A metric of the API."""
     return cloudwatch.Metric(
         namespace="AWS/ApiGateway",
         metric_name=metric,
@@ -73,7 +73,7 @@ def of_api(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric
 
 
 def of_queue(name: str, metric: str) -> cloudwatch.Metric:
-    """Of a queue, at its worst."""
+    """The maximum of a metric of a queue."""
     return cloudwatch.Metric(
         namespace="AWS/SQS",
         metric_name=metric,
@@ -84,7 +84,7 @@ def of_queue(name: str, metric: str) -> cloudwatch.Metric:
 
 
 def of_events(plan: Plan, metric: str, statistic: str = "Sum") -> cloudwatch.Metric:
-    """What the runtime counts by itself: a batch that fails in part is no error to Lambda."""
+    """A metric of the runtime. Lambda counts no error where a batch fails in part, so the runtime counts events."""
     return cloudwatch.Metric(
         namespace=wire.METRIC_NAMESPACE,
         metric_name=metric,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Monitoring(Construct):
-    """Eight alarms, all told to one topic when they fire and when they are over, and one dashboard."""
+    """Eight alarms, which notify one topic when they fire and when they are OK again, and one dashboard."""
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage) -> None:
         super().__init__(scope, id)
@@ -34,7 +34,7 @@ class Monitoring(Construct):
     def _topic(self, storage: Storage) -> sns.Topic:
         plan = self._plan
         topic = sns.Topic(self, "Topic", topic_name=plan.names.topic, master_key=storage.key, enforce_ssl=True)
-        # A topic with any policy of its own has lost the default one: without this no alarm can publish.
+        # A policy replaces the topic's default one, so it must let the alarms publish.
         topic.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="Alarms",
@@ -82,7 +82,7 @@ class Monitoring(Construct):
             Alarm.QUEUE_AGE: self._alarm(
                 Alarm.QUEUE_AGE, age, limits.alarm_queue_age_s, f"Events wait too long. {status}"
             ),
-            # Lambda counts no error when a batch fails in part: the runtime counts for itself.
+            # Lambda counts no error where a batch fails in part, so the runtime counts failed attempts.
             Alarm.WORKER_FAILURES: self._alarm(
                 Alarm.WORKER_FAILURES, failed_attempts, limits.alarm_worker_failures, f"Attempts fail. {logs}"
             ),

@@ -1,4 +1,4 @@
-"""What one synthesis is told: the environment and the packed assets. Crosses to the child interpreter as JSON."""
+"""The input of one synthesis: the environment and the packed assets. It is sent to the child interpreter as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtp.settings import Settings  # noqa: TC001 (msgspec reads the type when it
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One environment of one account and region, ready to be built. Paths are absolute."""
+    """One environment in one account and region, ready to be built. Paths are absolute."""
 
     project: str
     env: str
@@ -36,12 +36,12 @@ class Plan:
 
     @property
     def published(self) -> bool:
-        """Whether functions are called through an alias of a published version, so that a bad one can be taken back."""
+        """Whether functions are called through an alias of a published version, for a rollback of a bad one."""
         return not self.local and (self.protected or self.settings.snap_start or self.shifted)
 
     @property
     def shifted(self) -> bool:
-        """Whether CodeDeploy moves the traffic to a new version step by step."""
+        """Whether CodeDeploy shifts the traffic to a new version in steps."""
         return not self.local and self.settings.rollout != "all-at-once"
 
     @property
@@ -51,12 +51,12 @@ class Plan:
 
     @property
     def emptied(self) -> bool:
-        """Whether the stack empties its own buckets as it goes. The local engine's are emptied by `rtp destroy`."""
+        """Whether the stack empties its buckets when it is deleted. On the local engine `rtp destroy` empties them."""
         return not self.local and not self.protected
 
     @property
     def tags(self) -> dict[str, str]:
-        """On every resource that takes tags."""
+        """Tags of every resource that can have tags."""
         return {
             Tag.ENVIRONMENT: self.env,
             Tag.PROJECT: self.project,
@@ -65,7 +65,7 @@ class Plan:
         }
 
     def arn(self, service: str, resource: str) -> str:
-        """ARN of something in this account and region, for policies that must not make a cycle of references."""
+        """ARN of a resource of this account and region, for policies in which a reference would be circular."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     @property
@@ -74,10 +74,10 @@ class Plan:
         return partition(self.region)
 
     def dumps(self) -> str:
-        """As JSON."""
+        """Encode as JSON."""
         return msgspec.json.encode(self, order="sorted").decode()
 
     @classmethod
     def loads(cls, text: str) -> Plan:
-        """Back from JSON."""
+        """Decode from JSON."""
         return msgspec.json.decode(text, type=cls)

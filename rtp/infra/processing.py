@@ -1,4 +1,4 @@
-"""The two functions, from one code asset and one layer, and what calls the worker."""
+"""The two functions, from one code asset and one layer, and the event source of the worker."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from rtp.infra.plan import Plan
     from rtp.infra.storage import Storage
 
-API_TIMEOUT_S = 29  # API Gateway gives up on an integration after this
+API_TIMEOUT_S = 29  # the timeout of an integration of API Gateway
 ALIAS = "live"
 
 
 class Processing(Construct):
-    """`processor` answers the API, `worker` drains the queue.
+    """processor: answers the API. worker: processes the queue's messages. functions: both.
 
-    `functions` are the two; `aliases` stand for them where versions are published, and are called in their place.
+    aliases: function -> its alias, where versions are published; callers use it in place of the function.
     """
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage) -> None:
@@ -49,14 +49,14 @@ class Processing(Construct):
         self._asynchronous_failures()
         self._event_source()
 
-    def called(self, made: lambda_.Function) -> lambda_.IFunction:
-        """What callers of a function call: its alias, or the function itself."""
-        return self.aliases.get(made, made)
+    def called(self, function: lambda_.Function) -> lambda_.IFunction:
+        """The target for callers of a function: its alias, or the function itself."""
+        return self.aliases.get(function, function)
 
     def _processor(self) -> Purpose:
         plan = self._plan
-        kept_results = iam.PolicyStatement(
-            sid="KeptResults",  # of events that are sent again: too large for their records
+        stored_results = iam.PolicyStatement(
+            sid="KeptResults",  # results of repeated events, which are too large for their records
             actions=["s3:GetObject"],
             resources=[self._storage.bucket.arn_for_objects(f"{wire.PROCESSED_PREFIX}*")],
         )
@@ -66,7 +66,7 @@ class Processing(Construct):
             handler=PROCESSOR_HANDLER,
             timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
             memory_mb=plan.settings.memory_mb,
-            statements=[*self._statements("dynamodb:GetItem"), kept_results],
+            statements=[*self._statements("dynamodb:GetItem"), stored_results],
             environment=plan.settings.environment | self._environment(),
             layers=[self._layer],
             reserved_concurrency=plan.reserved_concurrency,
@@ -86,11 +86,11 @@ class Processing(Construct):
         )
         return Purpose(
             name=plan.names.worker,
-            about="Drains the queue",
+            about="Processes the queue's messages",
             handler=WORKER_HANDLER,
             timeout_s=plan.settings.timeout_s,
             memory_mb=plan.settings.memory_mb,
-            # A batch is written in a call, as statements that each have a condition.
+            # One call writes a batch, as PartiQL statements that each have a condition.
             statements=[*self._statements("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"), receive],
             environment=plan.settings.environment | self._environment(),
             layers=[self._layer],
@@ -135,11 +135,11 @@ class Processing(Construct):
             **function_environment(settings),
         }
 
-    def _alias(self, made: lambda_.Function) -> lambda_.Alias:
-        return lambda_.Alias(self, f"{made.node.id}Alias", alias_name=ALIAS, version=made.current_version)
+    def _alias(self, target: lambda_.Function) -> lambda_.Alias:
+        return lambda_.Alias(self, f"{target.node.id}Alias", alias_name=ALIAS, version=target.current_version)
 
     def _asynchronous_failures(self) -> lambda_.CfnEventInvokeConfig:
-        """An asynchronous call of the processor that fails for good ends where every other dead event does."""
+        """Sends asynchronous calls of the processor that fail permanently to the dead-letter queue."""
         config = lambda_.CfnEventInvokeConfig(
             self,
             "ProcessorInvokeConfig",
@@ -152,7 +152,7 @@ class Processing(Construct):
             ),
         )
         if self._plan.published:
-            config.node.add_dependency(self.called(self.processor))  # it names the alias, which is no reference
+            config.node.add_dependency(self.called(self.processor))  # it refers to the alias by name only
         return config
 
     def _event_source(self) -> lambda_.EventSourceMapping:
@@ -163,7 +163,7 @@ class Processing(Construct):
             target=self.called(self.worker),
             event_source_arn=self._storage.queue.queue_arn,
             batch_size=settings.batch_size,
-            # The limit stands here and not on the function: a throttled function burns a message's attempts.
+            # The limit is here and not on the function, because a throttled function costs a message an attempt.
             max_concurrency=settings.worker_concurrency,
             report_batch_item_failures=True,
         )

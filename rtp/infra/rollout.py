@@ -1,4 +1,4 @@
-"""How a new version takes the traffic: CodeDeploy moves the aliases step by step, and back when an alarm fires."""
+"""Rollout of a new version: CodeDeploy shifts the aliases in steps, and back when an alarm fires."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Rollout(Construct):
                             ],
                             resources=[
                                 arn
-                                for made in processing.functions
-                                for arn in (made.function_arn, f"{made.function_arn}:*")
+                                for function in processing.functions
+                                for arn in (function.function_arn, f"{function.function_arn}:*")
                             ],
                         ),
-                        # DescribeAlarms knows no resources.
+                        # DescribeAlarms has no resource-level permissions.
                         iam.PolicyStatement(sid="Alarms", actions=["cloudwatch:DescribeAlarms"], resources=["*"]),
                     ]
                 )
@@ -74,33 +74,33 @@ class Rollout(Construct):
         )
         configuration = getattr(codedeploy.LambdaDeploymentConfig, CONFIGURATIONS[plan.settings.rollout])
         triggers = [monitoring.alarms[trigger] for trigger in ROLLBACK_ALARMS]
-        for made, alias in aliases.items():
+        for function, alias in aliases.items():
             codedeploy.LambdaDeploymentGroup(
                 self,
-                f"{made.node.id}Group",
+                f"{function.node.id}Group",
                 application=application,
                 alias=alias,
                 deployment_config=configuration,
-                alarms=[*triggers, *self._of_version(made, plan, monitoring)],
+                alarms=[*triggers, *self._of_version(function, plan, monitoring)],
                 auto_rollback=codedeploy.AutoRollbackConfig(
                     failed_deployment=True, stopped_deployment=True, deployment_in_alarm=True
                 ),
                 role=role.without_policy_updates(),
             )
 
-    def _of_version(self, made: lambda_.Function, plan: Plan, monitoring: Monitoring) -> list[cloudwatch.Alarm]:
+    def _of_version(self, function: lambda_.Function, plan: Plan, monitoring: Monitoring) -> list[cloudwatch.Alarm]:
         """Errors and duration of the function's newest version."""
-        limits, name, version = plan.settings, made.node.id, made.current_version.version
-        function = plan.names.worker if name == "Worker" else plan.names.processor
+        limits, name, version = plan.settings, function.node.id, function.current_version.version
+        function_name = plan.names.worker if name == "Worker" else plan.names.processor
 
         def alarm(kind: str, metric: str, statistic: str, threshold: float, periods: int) -> cloudwatch.Alarm:
             return notifying(
                 self,
                 f"{name}{kind.title()}",
                 monitoring.notify,
-                alarm_name=f"{function}-rollout-{kind}",
+                alarm_name=f"{function_name}-rollout-{kind}",
                 alarm_description="The newest version is worse than allowed; its rollout is rolled back.",
-                metric=metrics.of_version(function, ALIAS, version, metric, statistic),
+                metric=metrics.of_version(function_name, ALIAS, version, metric, statistic),
                 threshold=threshold,
                 evaluation_periods=periods,
             )

@@ -1,4 +1,4 @@
-"""The stack: puts the constructs together, tags them, and says where everything is."""
+"""The stack: its constructs, tags and outputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RtpStack(Stack):
-    """One environment."""
+    """The stack of one environment."""
 
     def __init__(self, scope: Construct, *, plan: Plan) -> None:
         super().__init__(

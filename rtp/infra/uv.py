@@ -1,4 +1,4 @@
-"""uv as a child process: its environment, and the one sentence that says why it failed."""
+"""Runs uv as a child process, and reports the cause where it fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 600
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
-# pip's names for what uv calls otherwise; uv does not read pip's settings.
+# pip's settings and the variables of uv for them; uv does not read pip's settings.
 _PIP_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -28,7 +28,7 @@ _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"
 
 
 class UvError(Exception):
-    """uv failed; `cause` says why in one line, without anybody's password."""
+    """uv failed. cause: in one line, without passwords."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
@@ -53,7 +53,7 @@ def run(*arguments: str, cwd: Path | None = None) -> str:
             stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired:
-        raise UvError(f"no answer within {_TIMEOUT_S} s") from None
+        raise UvError(f"no result within {_TIMEOUT_S} s") from None
     if done.returncode:
         raise UvError(_cause(done.stderr))
     return done.stderr
@@ -71,7 +71,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _pip_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Pip's settings by their long names: its files, later ones first in rank, then its variables."""
+    """Pip's settings by their long names. Later files override earlier ones, and pip's variables override files."""
     settings: dict[str, str] = {}
     for file in _pip_files(environ):
         parser = configparser.RawConfigParser()
@@ -114,7 +114,7 @@ def _uv_configurations(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _usable(name: str, value: str) -> str:
-    """A setting's value for uv: several in one line, without local places that do not exist, which pip passes over."""
+    """A setting's value for uv, several values in one line. Missing local folders are left out, as pip ignores them."""
     if name in ("cert", "proxy"):
         return value.strip()
     if name == "no-index":
@@ -129,7 +129,7 @@ def _usable(name: str, value: str) -> str:
 
 
 def _cause(stderr: str) -> str:
-    """The sentence that says why, out of uv's explanation."""
+    """The cause, from uv's explanation."""
     lines = [line.strip(" ╰─▶├│^\t") for line in stderr.splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved ")))
     because = text.find("Because ")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
+from rtp.aws.records import StatusQuery
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
 from rtp.ops.work import pool
@@ -72,16 +73,8 @@ def by_status(aws: Aws, table: str, status: str, query: RecordQuery, *, shards: 
     """The newest records of one status, from all shards. The statuses of the query are not used."""
 
     def read(shard: int) -> list[Record]:
-        return records.by_status(
-            aws,
-            table,
-            status,
-            shard=shard,
-            since=query.since,
-            until=query.until,
-            limit=query.limit,
-            kind=query.kind,
-        )
+        of_status = StatusQuery(status, query.since, query.until, query.limit, query.kind)
+        return records.by_status(aws, table, of_status, shard=shard)
 
     aws.connect("dynamodb")
     found = pool.map(read, range(shards), threads=min(16, shards))

@@ -12,7 +12,7 @@ from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
-    from rtp.aws.alarms import Alarm, Turn
+    from rtp.aws.alarms import Alarm, StateChange
     from rtp.contract import Names
 
 _ORDER = {"ALARM": 0, "INSUFFICIENT_DATA": 1, "OK": 2}
@@ -26,7 +26,7 @@ class Alarms:
     """
 
     alarms: list[Alarm]
-    history: list[Turn]
+    history: list[StateChange]
 
 
 def current(aws: Aws, names: Names) -> list[Alarm]:
@@ -40,7 +40,7 @@ def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
     """The alarms and at most `limit` of their state changes since a time in epoch ms."""
     alarms = current(aws, names)
     histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit) for a in alarms})
-    turns: list[Turn] = []
+    turns: list[StateChange] = []
     for history in histories.values():
         if isinstance(history, Exception):
             raise history
@@ -49,7 +49,7 @@ def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
     return Alarms(alarms, turns[:limit])
 
 
-def _history(aws: Aws, alarm: str, since: int, limit: int) -> list[Turn]:
+def _history(aws: Aws, alarm: str, since: int, limit: int) -> list[StateChange]:
     turns = []
     for turn in service.history(aws, alarm, since_ms=since):
         turns.append(turn)

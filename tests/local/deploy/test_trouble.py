@@ -222,7 +222,7 @@ def test_a_deploy_waits_for_another_update(project: Project) -> None:
     # When deployed meanwhile / Then it is waited for
     child = project.start("deploy", "--yes")
     with stderr_lines(child) as said:
-        _until(said, "UPDATE_IN_PROGRESS already; waiting")
+        _until(said, "UPDATE_IN_PROGRESS; waiting")
         # And goes on when the update has failed
         fail(handle(project.aws, STACK))
         assert child.wait(60) == 0

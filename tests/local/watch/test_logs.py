@@ -206,5 +206,5 @@ def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> 
 def test_an_invalid_pattern_is_reported(deployed: Project) -> None:
     done = deployed.rtp("logs", "--filter", "%(a+)+$%", ok=False)
     assert done.code == 2
-    assert "does not take the filter pattern '%(a+)+$%'" in done.stderr
+    assert "does not accept the filter pattern '%(a+)+$%'" in done.stderr
     assert "no groups" in done.stderr and "--grep" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtp.aws.states import GONE, STACK_STATES, ResourceStatus, StackState
+from rtp.aws.states import DELETED, STACK_STATES, ResourceStatus, StackState
 from rtp.runtime import emptier
 
 
@@ -41,7 +41,7 @@ def test_a_state_follows_its_status(status: str) -> None:
 @pytest.mark.parametrize("status", STATUSES)
 def test_each_state_has_one_way_on(status: str) -> None:
     state = StackState.of(status)
-    ways = [state.busy, state.usable, state.paused, state.stuck, state.delete_only, state.in_review, state.gone]
+    ways = [state.busy, state.usable, state.paused, state.stuck, state.delete_only, state.in_review, state.deleted]
     # From a failed rollback of an import, CloudFormation offers no way that rtp could take
     assert sum(ways) == (0 if status == "IMPORT_ROLLBACK_FAILED" else 1)
 
@@ -62,7 +62,7 @@ def test_the_facts_of_single_statuses() -> None:
     assert with_fact("paused") == {"CREATE_FAILED", "UPDATE_FAILED"}
     assert with_fact("stuck") == {"UPDATE_ROLLBACK_FAILED"}
     assert with_fact("delete_only") == {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"}
-    assert with_fact("gone") == {str(GONE)} == {"DELETE_COMPLETE"}
+    assert with_fact("deleted") == {str(DELETED)} == {"DELETE_COMPLETE"}
     assert with_fact("never_worked") == {
         "REVIEW_IN_PROGRESS",
         "CREATE_IN_PROGRESS",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
-from rtp.aws.states import GONE, StackState
+from rtp.aws.states import DELETED, StackState
 from rtp.ops.work.clock import SYSTEM, Backoff, Clock
 from rtp.ops.work.polling import every
 
@@ -96,7 +96,7 @@ class Follower:
         """As `events`, for an operation that runs already and may have ended."""
         for _ in every(self._pauses(), clock=self.clock):
             stack = stacks.describe(self.aws, self.stack_id)
-            state = stack.state if stack else GONE
+            state = stack.state if stack else DELETED
             for event in stacks.events_since(self.aws, self.stack_id, self._seen):
                 if self._count(event):
                     yield event

@@ -96,7 +96,7 @@ def _plan(
         local=env.local,
         version=rtp.__version__,
         code=str(assets.code(env.state / "assets", assets.entries(selection)).absolute()),
-        layer=str(layer.build(env.state / "layers", platform, requirements, anew=force).absolute()),
+        layer=str(layer.build(env.state / "layers", platform, requirements, refresh=force).absolute()),
         processors=assets.module(sources),
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
