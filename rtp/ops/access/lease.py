@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,11 +29,21 @@ RENEW_S = 10.0
 
 
 @contextmanager
-def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], bool] | None = None) -> Iterator[None]:
+def held(
+    aws: Aws,
+    table: str,
+    what: str,
+    stop: Stop,
+    *,
+    alive: Callable[[int], bool] | None = None,
+    renew_s: float = RENEW_S,
+) -> Iterator[None]:
     """Hold the lease of the dead-letter queue while `what` runs. Raises RefusedError that says who holds it.
 
-    Where the lease is lost in spite of renewals, `stop.drain` is set: running work ends, and no new work starts.
+    Where the lease is lost in spite of renewals, `stop.drain` is set: running work ends, no new work starts, and
+    RefusedError says at the end of the block that the work is not complete.
     """
+    was_lost = threading.Event()
     mine = _mine(what)
     _take(aws, table, mine, alive or _alive)
 
@@ -42,12 +53,15 @@ def held(aws: Aws, table: str, what: str, stop: Stop, *, alive: Callable[[int], 
         except RtpError:
             return True  # the lease outlasts two misses
         if not renewed:
+            was_lost.set()
             stop.drain.set()
         return renewed
 
     try:
-        with repeating(renew, RENEW_S):
+        with repeating(renew, renew_s):
             yield
+        if was_lost.is_set():
+            raise _lost(aws, table, what)
     finally:
         leases.give_back(aws, table, NAME, mine.token)
 
@@ -81,6 +95,17 @@ def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> N
         f"The dead-letter queue is in use by {who}; nothing was changed.",
         hint="Wait until that has ended, then repeat the command.",
         code="locked",
+    )
+
+
+def _lost(aws: Aws, table: str, what: str) -> RefusedError:
+    holder = leases.holder(aws, table, NAME)
+    who = described(holder) if holder is not None else "another operator"
+    return RefusedError(
+        suggest.sentence("{} stopped before its end: ", suggest.command("rtp", *what.split()))
+        + f"the lease of the dead-letter queue went to {who}.",
+        hint="Repeat the command when the other has ended; every message that was removed is in the journal.",
+        code="lease-lost",
     )
 
 

@@ -114,6 +114,20 @@ def test_a_second_operator_is_refused_and_sees_who_holds_the_lease() -> None:
         pass
 
 
+def test_a_lost_lease_stops_the_work_and_is_an_error_at_its_end() -> None:
+    # Given an operator whose lease another one has taken
+    aws, stop = FakeAws(), Stop()
+    with pytest.raises(RefusedError, match="`rtp dlq redrive` stopped before its end") as caught:  # noqa: SIM117
+        with lease.held(aws, TABLE, "dlq redrive", stop, renew_s=0.01):
+            other = lease.held(aws, TABLE, "dlq purge", Stop(), alive=lambda _: False)
+            other.__enter__()
+            # When it is renewed / Then the work is told to end
+            assert stop.drain.wait(10)
+    # Then the error names who has it now
+    assert caught.value.code == "lease-lost"
+    assert "`rtp dlq purge` of " in caught.value.message
+
+
 def test_the_lease_of_a_killed_process_of_this_machine_is_taken() -> None:
     aws = FakeAws()
     killed, stop = lease.held(aws, TABLE, "dlq redrive", Stop()), Stop()
