@@ -72,7 +72,7 @@ def _render(found: op.Diff) -> list[Element]:
     if found.diverged:
         elements += [
             Heading("Changed outside CloudFormation"),
-            *(line(bad("≠"), " ", advice(s.said)) for s in found.diverged),
+            *(line(bad("≠"), " ", advice(d.description)) for d in found.diverged),
         ]
     if found.drift:
         elements.append(Heading("Drift (actual → expected)"))
@@ -86,7 +86,7 @@ def _foreign(found: op.Diff, environment: Environment) -> list[Element]:
     """Before all changes: a deploy would not make them."""
     if found.foreign is None:
         return []
-    said = ownership.said(environment, found.foreign)
+    said = ownership.describe(environment, found.foreign)
     return [line(bad("! "), f"{said}. ", advice("A deploy is refused; `rtp deploy --take-over` would change:"))]
 
 

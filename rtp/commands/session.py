@@ -71,7 +71,7 @@ class Session:
 
         owner = ownership.foreign(self.guarded, self._stack, self.environment)
         if owner is not None:
-            self.out.warn(f"{ownership.said(self.environment, owner)}.")
+            self.out.warn(f"{ownership.describe(self.environment, owner)}.")
         return stacks.deployed(self.guarded, self.environment.names.stack, self._stack).outputs
 
     def recheck(self) -> None:

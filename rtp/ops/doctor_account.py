@@ -1,4 +1,4 @@
-"""Checks of an account and region: what there would stop a deploy."""
+"""Checks of an account and region: what there would prevent a deploy."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
 
 
 def credentials(aws: Aws, environment: Environment) -> Check:
-    """They must be valid and of the environment's account."""
+    """The credentials must be valid and belong to the environment's account."""
     try:
         found = guard.account(aws, environment)
     except RtpError as error:
         return failed("credentials", error)
     if environment.local:
-        return ok("credentials", "none are needed")
+        return ok("credentials", "not needed")
     if environment.account is None and environment.protected:
         return warn(
             "credentials",
@@ -51,17 +51,17 @@ def credentials(aws: Aws, environment: Environment) -> Check:
 
 
 def clock(aws: Aws, now: Callable[[], float] = time.time) -> Check:
-    """AWS refuses requests whose time is far off."""
+    """The clock of this machine: AWS refuses requests whose time is wrong by minutes."""
     aws_ms = account.clock_ms(aws)
     if aws_ms is None:
-        return ok("clock", "AWS did not say its time")
+        return ok("clock", "AWS sent no date")
     skew = now() - aws_ms / 1000
-    said = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
+    detail = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} AWS"
     if abs(skew) > _MUCH_SKEW_S:
-        return fail("clock", said, "Set this machine's clock, for instance with NTP.")
+        return fail("clock", detail, "Set this machine's clock, for instance with NTP.")
     if abs(skew) > _SKEW_S:
-        return warn("clock", said, "Set this machine's clock, for instance with NTP.")
-    return ok("clock", "right")
+        return warn("clock", detail, "Set this machine's clock, for instance with NTP.")
+    return ok("clock", "correct")
 
 
 def prepared(aws: Aws) -> Check:
@@ -75,7 +75,7 @@ def prepared(aws: Aws) -> Check:
 
 
 def logging_role(aws: Aws) -> Check:
-    """API Gateway writes no logs, and creates no stage that should, without an account-wide role."""
+    """The account-wide role that API Gateway needs to write logs, and to create a stage with logs."""
     try:
         role = account.api_logging_role(aws)
     except RtpError as error:
@@ -91,13 +91,13 @@ def logging_role(aws: Aws) -> Check:
 
 
 def concurrency(aws: Aws, environment: Environment) -> Check:
-    """What the processor reserves must leave enough to the others."""
+    """The API function's reserved concurrency must leave enough to other functions."""
     try:
         found = limits.reservation(aws, environment)
     except RtpError as error:
         return failed("concurrency", error)
     if found.warning:
-        return warn("concurrency", found.warning, "Have the account's limit raised in Service Quotas.")
+        return warn("concurrency", found.warning, "Request a higher limit in Service Quotas.")
     return ok("concurrency", f"reserves {found.concurrency}" if found.concurrency else "reserves nothing")
 
 
@@ -112,7 +112,7 @@ def stack(aws: Aws, environment: Environment) -> Check:
     if found is None:
         return ok("stack", f"{name} is not deployed yet")
     if owner is not None:
-        return fail("stack", f"{ownership.said(environment, owner)}.", ownership.FIX)
+        return fail("stack", f"{ownership.describe(environment, owner)}.", ownership.FIX)
     if found.state.busy:
         return warn("stack", f"{name} is {found.state}.", "`rtp deploy` waits for it.")
     if found.state.failed or found.state.delete_only:
@@ -122,5 +122,5 @@ def stack(aws: Aws, environment: Environment) -> Check:
 
 def _unknown(name: str, error: RtpError) -> Check | None:
     if isinstance(error, AwsError) and error.code == "access-denied":
-        return warn(name, "These credentials may not look.", error.hint)
+        return warn(name, "These credentials have no permission for this check.", error.hint)
     return None

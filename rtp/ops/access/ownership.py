@@ -1,4 +1,4 @@
-"""Whose stack it is. Two projects can have one stack name (shop + eu-dev, shop-eu + dev); its tags tell them apart."""
+"""Whose stack it is. Two projects can have the same stack name (shop + eu-dev, shop-eu + dev); its tags decide."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ NOBODY = Owner(None, None)
 
 
 def named(tags: Mapping[str, str]) -> Owner:
-    """Whom these tags name."""
+    """The owner that these tags name."""
     return Owner(tags.get(Tag.PROJECT), tags.get(Tag.ENVIRONMENT))
 
 
 def own(environment: Environment) -> Owner:
-    """Whom the tags of this environment's stack and resources name."""
+    """The owner in the tags of this environment's stack and resources."""
     return Owner(environment.project, environment.name)
 
 
@@ -68,36 +68,36 @@ def foreign(aws: Aws, stack: Stack | None, environment: Environment) -> Owner | 
     return owner
 
 
-def said(environment: Environment, owner: Owner) -> str:
-    """Whose the stack is, and who we are. Without a full stop."""
+def describe(environment: Environment, owner: Owner) -> str:
+    """The owner of the stack and the current project, without a full stop."""
     stack = environment.names.stack
     if owner == NOBODY:
-        made = f"The stack {stack} was not made by rtp: it has no tags Project and Environment"
-        return f"{made}; this is {own(environment)}"
+        text = f"The stack {stack} was not created by rtp: it has no tags Project and Environment"
+        return f"{text}; this is {own(environment)}"
     return f"The stack {stack} belongs to {owner}; this is {own(environment)}"
 
 
 def take_over(environment: Environment, owner: Owner) -> Question:
-    """What is asked before a deploy makes another's stack its own."""
+    """The question before a deploy takes over another project's stack."""
     about = (
-        f"{said(environment, owner)}.",
-        "Taken over, it runs this project's code and gets this project's tags; its former owner can deploy it no more.",
+        f"{describe(environment, owner)}.",
+        "After that it runs this project's code and has this project's tags; its former owner can no longer deploy it.",
     )
     return Question(f"Take over {environment.names.stack}?", about, environment.names.stack)
 
 
-def check(aws: Aws, stack: Stack | None, environment: Environment, *, taken: Owner | None = None) -> None:
+def check(aws: Aws, stack: Stack | None, environment: Environment, *, former_owner: Owner | None = None) -> None:
     """Raises RefusedError where a stack is another's. None, no stack at all, passes.
 
     Everything that acts on a stack calls this, with the description that it then acts on.
-    taken: the former owner whose stack this deploy was allowed to take over.
+    former_owner: whose stack this deploy was allowed to take over.
     """
     owner = foreign(aws, stack, environment)
-    if owner is not None and owner != taken:
+    if owner is not None and owner != former_owner:
         raise _refusal(environment, owner, "Nothing was changed.")
 
 
-def recheck(aws: Aws, environment: Environment, stack_id: str, *, taken: Owner | None = None) -> None:
+def recheck(aws: Aws, environment: Environment, stack_id: str, *, former_owner: Owner | None = None) -> None:
     """As `check`, once more before what cannot be undone: during a prompt the stack may have changed hands.
 
     Raises also where it is gone, and where another stack has its name now.
@@ -111,7 +111,7 @@ def recheck(aws: Aws, environment: Environment, stack_id: str, *, taken: Owner |
             code="not-deployed",
         )
     owner = foreign(aws, stack, environment)
-    if owner is not None and owner != taken:
+    if owner is not None and owner != former_owner:
         raise _refusal(environment, owner, "It changed hands during this command, which stopped there.")
     if stack.id != stack_id:
         raise RefusedError(
@@ -137,4 +137,4 @@ def of_others(aws: Aws, environment: Environment, arns: Mapping[str, str]) -> di
 
 
 def _refusal(environment: Environment, owner: Owner, end: str) -> RefusedError:
-    return RefusedError(f"{said(environment, owner)}. {end}", hint=FIX, code="foreign-stack")
+    return RefusedError(f"{describe(environment, owner)}. {end}", hint=FIX, code="foreign-stack")

@@ -66,7 +66,7 @@ def _described(target: Target, options: Options, operation: Operation) -> tuple[
     if owner is not None and target.former_owner is None and options.take_over:
         target = replace(target, former_owner=owner)
         operation.ask(ownership.take_over(target.environment, owner), target)
-    ownership.check(target.aws, stack, target.environment, taken=target.former_owner)
+    ownership.check(target.aws, stack, target.environment, former_owner=target.former_owner)
     return target, stack
 
 
@@ -85,7 +85,7 @@ def _bring(
 ) -> Iterator[Step]:
     """Bring the stack from its template to the new one, the shortest way.
 
-    Where the two are the same, restore what was changed past CloudFormation; where only code differs, exchange that.
+    Where the two are the same, restore what was changed outside CloudFormation; where only code differs, update that.
     """
     dry_run, old = options.dry_run, stacks.template_of(target.aws, stack)
     manifest = assembly.manifest(built.path, target.name)
@@ -94,7 +94,7 @@ def _bring(
         yield from emptier.check_removal(target, stack, old, built.template, dry_run=dry_run)
     if dry_run and working:
         diverged = hotswap.diverged(hotswap.running(target), old, built, target.paths)
-        yield from (Warn(d.said) for d in diverged)
+        yield from (Warn(d.description) for d in diverged)
     if stack is not None and working and old == built.template and assembly.matches(manifest, stack):
         restored = [] if dry_run else list(hotswap.put_back(target, built))
         if options.hotswap and restored:

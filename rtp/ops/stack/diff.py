@@ -1,4 +1,4 @@
-"""What a deploy would change, from the two templates alone; and what was changed by hand."""
+"""What a deploy would change, from the two templates; and what was changed outside CloudFormation."""
 
 from __future__ import annotations
 

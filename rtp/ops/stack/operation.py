@@ -41,7 +41,7 @@ class Target:
 
     def recheck(self) -> None:
         """Raises NotFoundError or RefusedError where the stack is gone, replaced or another project's by now."""
-        ownership.recheck(self.aws, self.environment, self.stack_id, taken=self.former_owner)
+        ownership.recheck(self.aws, self.environment, self.stack_id, former_owner=self.former_owner)
 
 
 class Stage(StrEnum):

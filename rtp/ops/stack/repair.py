@@ -51,7 +51,7 @@ def repair(
 def _roll_back(target: Target, operation: Operation, stack: Stack, before_rollback: Prepare) -> Iterator[Step]:
     about = [
         f"{target.name} is {stack.state}: a deploy without rollback failed and was left as it was.",
-        "A rollback restores what was deployed before it; `--no-rollback` would go on from here instead.",
+        "A rollback restores what was deployed before it; `--no-rollback` would continue from here instead.",
     ]
     typed = ""
     if stack.state.never_worked:
@@ -59,7 +59,7 @@ def _roll_back(target: Target, operation: Operation, stack: Stack, before_rollba
         contents = inventory.holding(target.aws, stacks.resources(target.aws, target.stack_id))
         goes = [_item(item) for resource, item in contents if resource.logical_id not in keep]
         if goes:
-            about += ["It was the first deploy, so these would be deleted with what they hold:", *goes]
+            about += ["It was the first deploy, so these would be deleted with their contents:", *goes]
             typed = target.name if target.environment.protected else ""
     operation.ask(Question("Roll it back first?", tuple(about), typed), target)
     if not stack.state.never_worked:
@@ -88,20 +88,20 @@ def _delete(target: Target, operation: Operation, stack: Stack, *, asked: bool) 
 
 
 def _deletion(target: Target, state: StackState, resources: list[Resource], keep: frozenset[str]) -> Question:
-    """What goes and what stays; where a protected environment's data are in it, asked as a destroy asks."""
+    """What is deleted and kept. Data of a protected environment need the typed name, as for a destroy."""
     contents = inventory.holding(target.aws, resources)
     goes = [_item(item) for resource, item in contents if resource.logical_id not in keep]
     stays = [_item(item) for resource, item in contents if resource.logical_id in keep]
     count = sum(r.logical_id not in keep for r in resources)
     about = [
         f"{target.name} is {state}: {_history(state)}. CloudFormation cannot update such a stack.",
-        f"{many(count, 'resource')} would be deleted with it{', and what these hold:' if goes else '.'}",
+        f"{many(count, 'resource')} would be deleted with it{', and the contents of:' if goes else '.'}",
         *goes,
     ]
     if stays:
         about += ["Its template retains these, and a new stack cannot use their names while they exist:", *stays]
     typed = target.environment.protected and bool(goes or (stays and not state.never_worked))
-    return Question("Delete it and deploy anew?", tuple(about), target.name if typed else "")
+    return Question("Delete it and deploy again?", tuple(about), target.name if typed else "")
 
 
 def _history(state: StackState) -> str:

@@ -1,4 +1,4 @@
-"""What a deploy or destroy tells while it runs; under --json each is a line with its `type`."""
+"""What a deploy or destroy yields while it runs; under --json each is a line with its `type`."""
 
 from __future__ import annotations
 

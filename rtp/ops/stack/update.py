@@ -44,7 +44,7 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
     aws, environment, change_set = target.aws, target.environment, update.change_set
     before = stacks.describe(aws, change_set.stack_id)
     try:  # another project may have created it since it was described, and the change set would then update that
-        ownership.check(aws, before, environment, taken=target.former_owner)
+        ownership.check(aws, before, environment, former_owner=target.former_owner)
     except RefusedError:
         _discard(target, update)
         raise

@@ -83,7 +83,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
     queues: dict[str, Queue] = {part: values[part] for part in ("queue", "dlq") if part in values}
     stack = parts.stack(described, by=values.get("last deploy"))
     owner = ownership.foreign(aws, described, environment)
-    problems = [ownership.said(environment, owner)] if owner is not None else []
+    problems = [ownership.describe(environment, owner)] if owner is not None else []
     readable = parts.Parts(
         queues=queues,
         event_sources=values.get("event source"),

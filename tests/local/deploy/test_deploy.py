@@ -161,7 +161,7 @@ def test_manual_changes_are_reported_and_functions_are_restored(pipeline: Projec
     assert pipeline.rtp("diff", "--drift", "--fail", ok=False).code == 1
     # When deployed, though the templates are equal / Then it is put back, and said
     done = pipeline.rtp("deploy")
-    assert "put back" in done.stderr
+    assert "restored" in done.stderr
     found = pipeline.aws.call("lambda", "get_function_configuration", FunctionName=name)
     assert found["Timeout"] == 30
 
@@ -172,7 +172,7 @@ def test_a_deploy_enables_an_event_source_that_a_killed_destroy_disabled(pipelin
     (source,) = functions.event_sources(pipeline.aws, queue_arn)
     update.event_source(pipeline.aws, source.id, on=False)
     # When it is deployed / Then it is said and set going
-    assert "event source stood still" in pipeline.rtp("deploy").stderr
+    assert "event source was disabled" in pipeline.rtp("deploy").stderr
     (source,) = functions.event_sources(pipeline.aws, queue_arn)
     assert source.state == "Enabled"
     assert "event source" not in pipeline.rtp("deploy").stderr

@@ -40,7 +40,7 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_restores_the_templ
     # When it is deployed
     done = pipeline.rtp("deploy")
     # Then the functions run the old code again, and the operator is told
-    assert code(pipeline) == before and "put back" in done.stderr
+    assert code(pipeline) == before and "restored" in done.stderr
     assert pipeline.rtp("diff", "--fail", "--json").json["diverged"] == []
 
 

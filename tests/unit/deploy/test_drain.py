@@ -269,18 +269,18 @@ def test_the_timeout_names_what_is_left() -> None:
 def test_the_drain_waits_for_events_that_are_still_processed() -> None:
     # Given an asynchronous invocation that failed, so that Lambda will try it again though no queue holds it
     world = World(raw=["a"], table={"a": {"status": "failed"}})
-    with pytest.raises(WaitTimeoutError, match="1 event without an end yet: a"):
+    with pytest.raises(WaitTimeoutError, match="1 event still being processed: a"):
         drained(world)
     # And one that is being processed for the last time, whose record says dead already
     lease = int(datetime.now(UTC).timestamp() * 1000) + 3_600_000
     world = World(raw=["a"], table={"a": {"status": "dead", "lease_until": lease}})
-    with pytest.raises(WaitTimeoutError, match="without an end yet"):
+    with pytest.raises(WaitTimeoutError, match="still being processed"):
         drained(world)
 
 
 def test_an_event_without_a_record_stops_the_deletion() -> None:
     world = World(raw=["a", "b"], table={"a": {}})
-    with pytest.raises(RtpError, match="1 event that came while the queue was drained has no record: b") as caught:
+    with pytest.raises(RtpError, match="1 event received during the drain has no record: b") as caught:
         drained(world)
     assert caught.value.code == "no-record"
 
@@ -372,7 +372,7 @@ def test_a_drain_that_takes_over_from_a_killed_one_opens_it_as_it_was_before_tha
     (warning,) = door.close()
     door.open_again()
     # Then that is said, and the limits are those from before both
-    assert "takes that over" in warning.message
+    assert "takes over" in warning.message
     assert world.settings == {"*/*": limits(1000.0, 2000)} and not world.variables
 
 

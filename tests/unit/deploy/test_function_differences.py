@@ -52,8 +52,8 @@ def test_other_code_is_reported_with_what_the_deploy_does(built: Assembly, tmp_p
     # Given the source as it was deployed, and a function that was hotswapped since
     (stray,) = hotswap.diverged(running(tmp_path, CodeSha256=sha256(b"other")), template(), built, PATHS)
     assert (stray.function, stray.what) == (WORKER, "code")
-    assert stray.said.startswith("Processing/Worker runs other code than was deployed")
-    assert "a deploy puts it back" in stray.said
+    assert stray.description.startswith("Processing/Worker runs other code than was deployed")
+    assert "a deploy restores it" in stray.description
 
 
 def test_other_limits_are_reported(built: Assembly, tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_differences_that_a_deploy_changes_anyway_are_not_reported(built: Assemb
 
 def test_a_deleted_function_is_reported(built: Assembly) -> None:
     (stray,) = hotswap.diverged({WORKER: None}, template(), built, PATHS)
-    assert stray.what == "gone" and "rtp destroy" in stray.said
+    assert stray.what == "gone" and "rtp destroy" in stray.description
 
 
 def test_without_permission_to_read_nothing_is_reported(built: Assembly, tmp_path: Path) -> None:

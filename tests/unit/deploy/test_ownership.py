@@ -72,9 +72,9 @@ def test_both_tags_must_be_exactly_ours(
         assert value is None or repr(value) in caught.value.message
     assert aws.asked == []
     # And only the owner whose stack may be taken over passes
-    ownership.check(aws, found, env, taken=owner)
+    ownership.check(aws, found, env, former_owner=owner)
     with pytest.raises(RefusedError):
-        ownership.check(aws, found, env, taken=Owner("third", "dev"))
+        ownership.check(aws, found, env, former_owner=Owner("third", "dev"))
 
 
 def test_no_stack_has_no_owner(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_no_stack_has_no_owner(tmp_path: Path) -> None:
 
 
 def test_a_hostile_tag_is_shown_on_one_line(tmp_path: Path) -> None:
-    said = ownership.said(environment(tmp_path), Owner("\x1b[2Jshop\nok", None))
+    said = ownership.describe(environment(tmp_path), Owner("\x1b[2Jshop\nok", None))
     assert said.isprintable() and "no tag Environment" in said
 
 

@@ -113,28 +113,28 @@ def _steps(
 def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:
     """The error of a failed operation. operation: created, updated, deleted."""
     cause = outcome.cause
-    said = f"{stack} was not {operation}"
+    text = f"{stack} was not {operation}"
     if cause is not None:
         where = f" ({cause.source})" if cause.source else ""
-        said += f": {cause.path or cause.logical_id}{where} failed: {cause.reason}"
+        text += f": {cause.path or cause.logical_id}{where} failed: {cause.reason}"
     elif outcome.reason:
-        said += f": {outcome.reason}"
+        text += f": {outcome.reason}"
     hint = _next_step(outcome.state)
     if cause is not None and "already exists" in cause.reason:
-        hint = "It was kept by an earlier `rtp destroy`, or belongs to something else: delete or rename it. " + hint
-    return DeployFailedError(f"{said}{'' if said.endswith('.') else '.'} It is now {outcome.state}.", hint=hint)
+        hint = "An earlier `rtp destroy` kept it, or it belongs to something else: delete or rename it. " + hint
+    return DeployFailedError(f"{text}{'' if text.endswith('.') else '.'} It is now {outcome.state}.", hint=hint)
 
 
 def _next_step(state: StackState) -> str:
     """What to do about a failed operation that has left a stack in this state."""
     if state.paused:
-        return "Left as it is. Fix the cause, then run `rtp deploy --no-rollback` to go on from here."
+        return "The stack was left as it is. Fix the cause, then run `rtp deploy --no-rollback` to continue from here."
     if state.stuck:
-        return "Run `rtp deploy`; it says what is stuck and gets it going with your consent."
+        return "Run `rtp deploy`, which shows what is stuck and repairs it with your consent."
     if state.never_worked and state.delete_only:
         if state.failed:
-            return "Run `rtp deploy`; it clears the failed stack away first, with your consent."
-        return "Fix the cause, then run `rtp deploy`; it clears the failed stack away first."
+            return "Run `rtp deploy`, which first deletes the failed stack with your consent."
+        return "Fix the cause, then run `rtp deploy`, which first deletes the failed stack."
     if state.usable and state.rolled_back:
         return "The last good version runs again. Fix the cause, then run `rtp deploy`."
     return "Run `rtp status`, then repeat the command."

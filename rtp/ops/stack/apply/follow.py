@@ -75,7 +75,7 @@ class Follower:
 
     @property
     def outcome(self) -> Outcome:
-        """How the operation ended; to be asked for once it has."""
+        """How the operation ended. Read it after the last event."""
         return Outcome(self._state, self.done, self._reason, tuple(self._failures))
 
     def events(self) -> Iterator[Event | None]:

@@ -1,4 +1,4 @@
-"""Getting from an assembly to a prepared change set: by the CDK CLI, or by two calls where only code has changed."""
+"""From an assembly to a prepared change set: by the CDK CLI, or by two calls where only code has changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPA
 
 @dataclass(frozen=True, slots=True)
 class Triggers:
-    """ARNs of alarms on which CloudFormation rolls back, or `none` to forget earlier ones; until so long afterwards."""
+    """ARNs of the alarms that roll back, or `none` to remove earlier ones; minutes for which they are watched."""
 
     alarms: tuple[str, ...] = ()
     minutes: int = 0
@@ -70,7 +70,7 @@ def _archive(built: Assembly, keys: set[str]) -> Path:
     for key, _, file in _files(built.path):
         if key in keys:
             return file
-    raise RtpError(f"{built.path} does not hold the functions' code.", hint="Run `rtp synth`, then deploy again.")
+    raise RtpError(f"{built.path} does not contain the functions' code.", hint="Run `rtp synth`, then deploy again.")
 
 
 def code_of(built: Assembly, function: str) -> Path:

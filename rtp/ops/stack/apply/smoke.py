@@ -1,4 +1,4 @@
-"""One event through the freshly deployed pipeline, from its API to its record."""
+"""Sends one event through the deployed pipeline, from its API to its record."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ _TRIES, _PAUSE_S = 10, 3.0
 
 
 def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
-    """Send it and wait for its record. Raises RtpError when it was not processed."""
-    sent = known(_asker(aws, outputs))
-    status, why = sent.status, (sent.error or {}).get("message", "")
-    if status == "queued":  # processing it failed once; the queue tries again
+    """Send the event and wait for its record. Raises RtpError where it was not processed."""
+    sent = answered(_asker(aws, outputs))
+    status, reason = sent.status, (sent.error or {}).get("message", "")
+    if status == "queued":  # the first attempt failed; the queue retries
         for record in outcome.wait(
             aws, outputs[Output.TABLE], [Identity(sent.id, sent.timestamp)], timeout_s=_TIMEOUT_S, stop=Stop()
         ):
             status = str(record["status"])
-            why = str((record.get("error") or {}).get("message", ""))
+            reason = str((record.get("error") or {}).get("message", ""))
     if status != "processed":
         raise RtpError(
-            f"The deploy is done, but the smoke event {sent.id} ended {status}{f': {why}' if why else ''}.",
+            f"The deploy is done, but the smoke event {sent.id} ended as {status}{f': {reason}' if reason else ''}.",
             hint=suggest.sentence("See {}.", suggest.command("rtp", "show", values=(sent.id,))),
             code="smoke-failed",
         )
     return Smoke(sent.id, status, sent.latency_ms)
 
 
-def known(ask: Callable[[], Sent], clock: Clock = SYSTEM) -> Sent:
-    """The answer to an event, asked again while the gateway does not know its new key or stage, which takes seconds."""
+def answered(ask: Callable[[], Sent], clock: Clock = SYSTEM) -> Sent:
+    """Send an event, again while the gateway does not know its new key or stage yet, which takes seconds."""
     return poll(ask, lambda sent: sent.http_status not in (403, 404), repeat(_PAUSE_S, _TRIES - 1), clock=clock)
 
 

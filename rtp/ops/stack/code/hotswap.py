@@ -1,4 +1,4 @@
-"""Changing the functions' code past CloudFormation, and putting back what was changed by hand."""
+"""Changes the functions' code without CloudFormation, and restores what was changed outside it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.operation import Target
 
-_SAID = {
-    "code": "runs other code than was deployed (a hotswap, or a change by hand)",
-    "limits": "has another timeout or memory than was deployed (a change by hand)",
-    "gone": "is gone though the stack says that it is there: it was deleted by hand",
+_DESCRIPTIONS = {
+    "code": "runs other code than was deployed (a hotswap, or a manual change)",
+    "limits": "has another timeout or memory than was deployed (a manual change)",
+    "gone": "was deleted outside CloudFormation",
 }
 
 
@@ -41,10 +41,10 @@ class Divergence:
     what: str
 
     @property
-    def said(self) -> str:
-        """In words, with what becomes of it."""
-        fix = "`rtp destroy`, then `rtp deploy` make it anew" if self.what == "gone" else "a deploy puts it back"
-        return f"{self.path or self.function} {_SAID[self.what]}; {fix}."
+    def description(self) -> str:
+        """A sentence with the fix."""
+        fix = "`rtp destroy`, then `rtp deploy` create it again" if self.what == "gone" else "a deploy restores it"
+        return f"{self.path or self.function} {_DESCRIPTIONS[self.what]}; {fix}."
 
 
 def running(target: Target) -> dict[str, Function | None]:
@@ -60,22 +60,22 @@ def running(target: Target) -> dict[str, Function | None]:
 def diverged(
     found: Mapping[str, Function | None], old: Mapping[str, Any], built: Assembly, paths: Mapping[str, str]
 ) -> tuple[Divergence, ...]:
-    """What of the running functions is not as the stack's template `old` says, where `built` is to change nothing."""
-    strays = []
-    for logical_id, wanted in _expected(built.template, found).items():
+    """The running functions that differ from the stack's template `old`, where `built` changes nothing."""
+    divergences = []
+    for logical_id, properties in _expected(built.template, found).items():
         was = old.get("Resources", {}).get(logical_id, {}).get("Properties")
         if was is None:
             continue
-        name, path = str(wanted["FunctionName"]), paths.get(logical_id, "")
+        name, path = str(properties["FunctionName"]), paths.get(logical_id, "")
         function = found[name]
         if function is None:
-            strays.append(Divergence(name, path, "gone"))
+            divergences.append(Divergence(name, path, "gone"))
             continue
-        if was.get("Code") == wanted["Code"] and _other_code(function, built, wanted) is not None:
-            strays.append(Divergence(name, path, "code"))
-        if _limits(was) == _limits(wanted) != (function.timeout_s, function.memory_mb):
-            strays.append(Divergence(name, path, "limits"))
-    return tuple(strays)
+        if was.get("Code") == properties["Code"] and _other_code(function, built, properties) is not None:
+            divergences.append(Divergence(name, path, "code"))
+        if _limits(was) == _limits(properties) != (function.timeout_s, function.memory_mb):
+            divergences.append(Divergence(name, path, "limits"))
+    return tuple(divergences)
 
 
 def swap(target: Target, archive: Path) -> None:
@@ -102,41 +102,43 @@ def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
 
 
 def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
-    """Have the worker fed where its event source stands still.
+    """Enable the worker's event source where it is disabled.
 
-    CloudFormation knows nothing of that. A destroy that was killed leaves it so, and so does a hand in the console.
+    CloudFormation does not know of that: a killed destroy leaves it disabled, and so does somebody in the console.
     """
     try:
-        still = [s for s in functions.event_sources(aws, queue_arn) if s.state in ("Disabled", "Disabling")]
+        disabled = [s for s in functions.event_sources(aws, queue_arn) if s.state in ("Disabled", "Disabling")]
     except AwsError as error:
-        if error.code == "access-denied":  # a deploy needs no such right, the CDK's roles do its work
+        if error.code == "access-denied":  # a deploy works without this permission, by the CDK's roles
             return
         raise
-    for source in still:
+    for source in disabled:
         update.event_source(aws, source.id, on=True)
-    if still:
-        yield Warn("The worker's event source stood still (a killed destroy, or a change by hand); it runs again.")
+    if disabled:
+        yield Warn(
+            "The worker's event source was disabled (a killed destroy, or a manual change); it is enabled again."
+        )
 
 
-def _repaired(aws: Aws, built: Assembly, path: str, wanted: dict[str, Any]) -> list[str]:
-    name = wanted["FunctionName"]
+def _repaired(aws: Aws, built: Assembly, path: str, properties: dict[str, Any]) -> list[str]:
+    name = properties["FunctionName"]
     found = updates.describe(aws, name)
     if found is None:
         raise NotFoundError(
-            f"{name} is gone, though the stack says that it is there: it was deleted by hand.",
+            f"{name} was deleted outside CloudFormation: its stack still has it.",
             hint="Run `rtp destroy`, then `rtp deploy`.",
             code="changed-by-hand",
         )
-    said = []
-    archive = _other_code(found, built, wanted)
+    warnings = []
+    archive = _other_code(found, built, properties)
     if archive is not None:
         update.code(aws, name, archive)
-        said.append(f"{path} ran other code than was deployed (a hotswap, or a change by hand); it is put back.")
-    limits = _limits(wanted)
+        warnings.append(f"{path} ran other code than was deployed (a hotswap, or a manual change); it is restored.")
+    limits = _limits(properties)
     if (found.timeout_s, found.memory_mb) != limits:
         update.limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
-        said.append(f"Timeout or memory of {path} had been changed by hand; they are put back.")
-    return said
+        warnings.append(f"Timeout or memory of {path} were changed outside CloudFormation; they are restored.")
+    return warnings
 
 
 def _names(target: Target) -> tuple[str, str]:
@@ -152,14 +154,14 @@ def _expected(template: Mapping[str, Any], names: Collection[str]) -> dict[str, 
     }
 
 
-def _other_code(found: Function, built: Assembly, wanted: Mapping[str, Any]) -> Path | None:
-    """The archive that the function should run and does not."""
-    archive = built.path / f"asset.{wanted['Code']['S3Key']}"
+def _other_code(found: Function, built: Assembly, properties: Mapping[str, Any]) -> Path | None:
+    """The archive that the function should run, where it runs another."""
+    archive = built.path / f"asset.{properties['Code']['S3Key']}"
     return archive if archive.is_file() and found.code_sha256 != _sha256(archive) else None
 
 
 def _limits(properties: Mapping[str, Any]) -> tuple[int, int]:
-    """Timeout and memory; Lambda's own where none are given."""
+    """Timeout and memory, with Lambda's defaults."""
     return properties.get("Timeout", 3), properties.get("MemorySize", 128)
 
 

@@ -1,4 +1,4 @@
-"""What a prepared change set would do, and whether somebody must agree to it."""
+"""What a prepared change set would do, and which questions must be answered before it is applied."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def questions(plan: Plan, environment: Environment) -> list[Question]:
     replaced = [c.path or c.logical_id for c in holding if c.action == "replace"]
     removed = [c.path or c.logical_id for c in holding if c.action == "remove"]
     if replaced:
-        about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. What it holds would be lost.")
+        about.append(f"{', '.join(replaced)} would be replaced by a new, empty one. Its data would be lost.")
     if removed:
-        about.append(f"{', '.join(removed)} would be deleted with all it holds.")
+        about.append(f"{', '.join(removed)} would be deleted with its data.")
     if calling:
-        about.append(f"{', '.join(calling)} would go, and its function be called, which may delete data.")
+        about.append(f"{', '.join(calling)} would be removed; that calls its function, which may delete data.")
     if not about and update and not environment.protected:
         return []
     return [Question(f"{'Update' if update else 'Create'} {plan.stack} ({environment.name})?", tuple(about))]
@@ -85,10 +85,10 @@ def _merged(
     by_id = {c.logical_id: c for c in change_set.changes}
     merged = []
     for change in changes:
-        known = by_id.pop(change.logical_id, None)
-        if known is not None and known.replacement == "True" and change.action == "modify":
+        reported = by_id.pop(change.logical_id, None)
+        if reported is not None and reported.replacement == "True" and change.action == "modify":
             change = as_replaced(change, old, new)
-        elif known is not None and known.replacement == "Conditional":
+        elif reported is not None and reported.replacement == "Conditional":
             change = replace(change, maybe=True)
         merged.append(change)
     merged += [

@@ -60,25 +60,27 @@ def compare(
     paths: logical id -> construct path. replaces: (type, property) -> yes, maybe or no.
     """
     before, after = dict(old.get("Resources", {})), dict(new.get("Resources", {}))
-    found = []
+    changes = []
     for logical_id, resource in after.items():
         path = paths.get(logical_id, "")
         was = before.pop(logical_id, None)
         if was is None:
-            found.append(ResourceChange("add", logical_id, resource["Type"], path))
+            changes.append(ResourceChange("add", logical_id, resource["Type"], path))
         elif _meaningful(was) != _meaningful(resource):
-            found.append(_modified(logical_id, path, old, new, replaces))
+            changes.append(_modified(logical_id, path, old, new, replaces))
     for logical_id, was in before.items():
-        lost = _at_risk(was, old) and was.get("DeletionPolicy") not in KEEPS
-        found.append(ResourceChange("remove", logical_id, was["Type"], paths.get(logical_id, ""), loses_data=lost))
-    return tuple(found)
+        loses_data = _at_risk(was, old) and was.get("DeletionPolicy") not in KEEPS
+        changes.append(
+            ResourceChange("remove", logical_id, was["Type"], paths.get(logical_id, ""), loses_data=loses_data)
+        )
+    return tuple(changes)
 
 
 def as_replaced(change: ResourceChange, old: Mapping[str, Any], new: Mapping[str, Any]) -> ResourceChange:
     """A modification that turned out to be a replacement. The data is kept only where both templates retain it."""
     was, now = (t.get("Resources", {}).get(change.logical_id, {}) for t in (old, new))
-    lost = _at_risk(was, old) and not all(r.get("UpdateReplacePolicy") in KEEPS for r in (was, now))
-    return replace(change, action="replace", maybe=False, loses_data=lost)
+    loses_data = _at_risk(was, old) and not all(r.get("UpdateReplacePolicy") in KEEPS for r in (was, now))
+    return replace(change, action="replace", maybe=False, loses_data=loses_data)
 
 
 def is_guarded(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
@@ -144,7 +146,7 @@ def _modified(
 
 
 def _at_risk(resource: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
-    """Whether data may go with the resource: with what it holds, or by what its function then does."""
+    """Whether data may be lost with the resource: its own, or what its function deletes."""
     known = resource_types.of(resource.get("Type", ""))
     return known.holds_data or (known.calls_function and not is_guarded(resource, template))
 

@@ -12,7 +12,7 @@ from rtp.infra import toolchain
 
 
 def replaces(resource_type: str, prop: str) -> str:
-    """Whether a change of this property makes CloudFormation create the resource anew: yes, maybe or no."""
+    """Whether a change of this property makes CloudFormation replace the resource: yes, maybe or no."""
     return _database().get(resource_type, {}).get(prop, "no")
 
 

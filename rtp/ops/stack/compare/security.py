@@ -154,20 +154,20 @@ def _covered(some: frozenset[str], by: frozenset[str]) -> bool:
 
 
 def _phrase(verb: str, label: str, s: _Statement) -> str:
-    said = [verb]
+    parts = [verb]
     if label == "trust":
-        said.append(f"{_listed(s.principals) or 'anyone'} to take this role")
+        parts.append(f"{_listed(s.principals) or 'anyone'} to take this role")
     else:
-        said += [_listed(s.actions) or s.exotic]
+        parts += [_listed(s.actions) or s.exotic]
         if s.resources and s.resources != {"*"}:
-            said.append(f"on {_listed(s.resources)}")
+            parts.append(f"on {_listed(s.resources)}")
         elif s.resources:
-            said.append("on everything")
+            parts.append("on everything")
         if s.principals:
-            said.append(f"to {'everyone' if '*' in s.principals else _listed(s.principals)}")
+            parts.append(f"to {'everyone' if '*' in s.principals else _listed(s.principals)}")
     if s.conditions:
-        said.append(f"when {_listed(s.conditions)}")
-    return " ".join(said)
+        parts.append(f"when {_listed(s.conditions)}")
+    return " ".join(parts)
 
 
 def _listed(values: frozenset[str]) -> str:

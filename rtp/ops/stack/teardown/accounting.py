@@ -1,7 +1,7 @@
-"""What became of the events that came while a queue was drained, asked of the services that know.
+"""What became of the events that were received during a drain, as the services report it.
 
 The API's access log says how many requests were accepted, the archive of raw events which events the functions
-received, the table whether each has its record, and the dead-letter queue what died without one.
+received, the table whether each has its record, and the dead-letter queue which have none.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 FINISHED = ("processed", "dead")
 _ACCEPTED = '{ $.status = "2*" }'
-_MOST_DEAD = 1_000  # messages of the dead-letter queue that are looked at
+_MAX_DEAD = 1_000  # messages of the dead-letter queue that are read
 
 
 @dataclass(slots=True)
 class Account:
-    """What was found out. received: distinct events; unfinished, missing: those whose record says so, or is not there.
+    """What became of the events. received: distinct events; unfinished, missing: ids without an end, without a record.
 
-    dlq_new: how many more messages the dead-letter queue holds than before. None where a service could not be asked;
-    unchecked: what could not be found out, and why.
+    dlq_new: how many more messages the dead-letter queue holds than before. None where a service did not
+    answer; unchecked: what could not be checked, and why.
     """
 
     accepted: int | None = None
@@ -51,7 +51,7 @@ class Account:
 class Dead:
     """The dead-letter queue at one moment. depth: None where it could not be read.
 
-    unrecorded: event ids by message id, of messages without a record; None where it holds too many to be looked at.
+    unrecorded: event ids by message id, of messages without a record; None where it holds too many to read.
     """
 
     depth: int | None = None
@@ -59,12 +59,12 @@ class Dead:
 
 
 def dead(aws: Aws, outputs: Mapping[str, str]) -> Dead:
-    """Look into the dead-letter queue; nothing is taken out of it. Raises AwsError."""
+    """Read the dead-letter queue without removing messages. Raises AwsError."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
     depth = queues.depth(aws, url).total
     if not depth:
         return Dead(0, {})
-    if depth > _MOST_DEAD:
+    if depth > _MAX_DEAD:
         return Dead(depth)
     messages = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop())
     return Dead(depth, {d.message_id: d.id for d in dlq.joined(aws, table, messages) if not d.runs})
@@ -73,43 +73,43 @@ def dead(aws: Aws, outputs: Mapping[str, str]) -> Dead:
 def account(
     aws: Aws, outputs: Mapping[str, str], access_log: str, *, since: int, lead_ms: int, before: Dead, now: int
 ) -> Account:
-    """What became of the events since then (epoch ms). before: the dead-letter queue when that began.
+    """What became of the events since `since` (epoch ms). before: the dead-letter queue at that time.
 
-    lead_ms: events received so much earlier may have been unfinished then, so their records are looked at too.
+    lead_ms: events that were received this much earlier may have been unfinished, so their records are checked too.
     """
-    made = Account()
+    result = Account()
 
-    def ask(what: str, question: Callable[[], None]) -> None:
+    def check(what: str, question: Callable[[], None]) -> None:
         try:
             question()
         except RtpError as error:
-            made.unchecked.append(f"{what}: {error.message}")
+            result.unchecked.append(f"{what}: {error.message}")
 
     def requests() -> None:
-        made.accepted = accepted(aws, access_log, since)
+        result.accepted = accepted(aws, access_log, since)
 
     def events() -> None:
         early, late = received(aws, outputs[Output.BUCKET], since, lead_ms, until=now)
-        _look_up(aws, outputs[Output.TABLE], early, late, made, now)
+        _check_records(aws, outputs[Output.TABLE], early, late, result, now)
 
     def dead_letter_queue() -> None:
-        _compare(before, dead(aws, outputs), made)
+        _compare(before, dead(aws, outputs), result)
 
-    ask("accepted requests", requests)
-    ask("records of received events", events)
-    ask("the dead-letter queue", dead_letter_queue)
-    return made
+    check("accepted requests", requests)
+    check("records of received events", events)
+    check("the dead-letter queue", dead_letter_queue)
+    return result
 
 
 def accepted(aws: Aws, access_log: str, since: int) -> int:
-    """Requests that the API answered with a 2xx since then, by its access log."""
+    """Requests since `since` that the API answered with a 2xx, by its access log."""
     return sum(len(page.lines) for page in logs.pages(aws, access_log, since=since, pattern=_ACCEPTED))
 
 
 def received(
     aws: Aws, bucket: str, since: int, lead_ms: int, *, until: int
 ) -> tuple[Collection[Identity], Collection[Identity]]:
-    """The events that the functions received within lead_ms before a time, and since then, by the archive."""
+    """The events that the functions received within lead_ms before `since`, and after it, by the archive."""
     early: dict[Identity, None] = {}
     late: dict[Identity, None] = {}
     for event in archive.between(aws, bucket, since - lead_ms, until + 60_000):  # a function's clock may be ahead
@@ -117,32 +117,32 @@ def received(
     return early, late
 
 
-def _look_up(
-    aws: Aws, table: str, early: Collection[Identity], late: Collection[Identity], made: Account, now: int
+def _check_records(
+    aws: Aws, table: str, early: Collection[Identity], late: Collection[Identity], result: Account, now: int
 ) -> None:
     keys = [(i.id, i.timestamp) for i in dict.fromkeys([*early, *late])]
-    found = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
-    made.received = len(late)
-    made.missing = [i.id for i in late if (i.id, i.timestamp) not in found]
-    made.by_status = dict(Counter(str(found[key]["status"]) for i in late if (key := (i.id, i.timestamp)) in found))
-    made.unfinished = [
+    stored = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(aws, table, keys)}
+    result.received = len(late)
+    result.missing = [i.id for i in late if (i.id, i.timestamp) not in stored]
+    result.by_status = dict(Counter(str(stored[key]["status"]) for i in late if (key := (i.id, i.timestamp)) in stored))
+    result.unfinished = [
         str(record["id"])
-        for record in found.values()
-        # Whatever its status, a record whose lease lies ahead is being worked on.
+        for record in stored.values()
+        # A record whose lease has not ended is being processed, whatever its status.
         if record["status"] not in FINISHED or int(record.get("lease_until", 0)) > now
     ]
 
 
-def _compare(before: Dead, after: Dead, made: Account) -> None:
-    made.dlq = after.depth
+def _compare(before: Dead, after: Dead, result: Account) -> None:
+    result.dlq = after.depth
     if before.depth is None or after.depth is None:
-        made.unchecked.append("how many messages the dead-letter queue held before: it could not be read")
+        result.unchecked.append("how many messages the dead-letter queue held before the drain: it could not be read")
         return
-    made.dlq_new = max(0, after.depth - before.depth)
-    if not made.dlq_new:
+    result.dlq_new = max(0, after.depth - before.depth)
+    if not result.dlq_new:
         return
     if before.unrecorded is None or after.unrecorded is None:
-        why = f"more than {_MOST_DEAD:,} messages"
-        made.unchecked.append(f"whether what came into the dead-letter queue has a record: it holds {why}")
+        why = f"more than {_MAX_DEAD:,} messages"
+        result.unchecked.append(f"whether the new messages in the dead-letter queue have records: it holds {why}")
         return
-    made.missing += [event for message, event in after.unrecorded.items() if message not in before.unrecorded]
+    result.missing += [event for message, event in after.unrecorded.items() if message not in before.unrecorded]

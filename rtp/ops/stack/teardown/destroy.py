@@ -1,4 +1,4 @@
-"""Destroying: say what goes and what stays, stop what fills the buckets, empty, delete, and prove what is gone."""
+"""Destroys a stack: shows what is deleted and kept, stops the event source, empties, deletes, and verifies."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """A stack as it was described, what it consists of, and the logical ids that survive it."""
+    """A stack as it was described, with its resources and template, and the logical ids that are kept."""
 
     stack: Stack
     resources: list[Resource]
@@ -79,7 +79,7 @@ def destroy(
                 yield Result("destroyed", name, operation.elapsed_s)
                 return
             ownership.check(aws, stack, environment)
-            target = replace(target, stack_id=stack.id)  # another, where it was deployed anew meanwhile
+            target = replace(target, stack_id=stack.id)  # another one, where it was deployed again meanwhile
         yield from _destroy(target, stack, options, operation)
 
 
@@ -99,7 +99,7 @@ def _destroy(target: Target, stack: Stack, options: Options, operation: Operatio
     if not outcome.good:
         yield Result("failed", target.name, operation.elapsed_s, outcome.done, outcome.cause)
         raise _failure(target.name, outcome)
-    yield Phase("proving what is gone")
+    yield Phase("verifying what is gone")
     api_id = contents.stack.outputs.get(Output.API_ID, "")
     proven = proof.prove(target, resources, keep, keep_data=options.keep_data, api_id=api_id)
     yield proven
@@ -122,7 +122,7 @@ def _question(target: Target) -> Question:
 def _delete(
     target: Target, contents: _Contents, options: Options, operation: Operation
 ) -> Generator[Step, None, Outcome]:
-    """Drain where that was asked for, keep what is kept, empty the buckets and delete the stack."""
+    """Drain if requested, retain what is kept, empty the buckets and delete the stack."""
     outputs = contents.stack.outputs
     intake = Intake(target.aws, outputs)
     switch = partial(_switch, target.aws, contents.event_sources, operation)
@@ -182,7 +182,7 @@ def _absent(target: Target) -> RtpError:
     for note in dict.fromkeys(i.note for i in orphans):
         names = ", ".join(f"{i.kind} {i.name}" for i in orphans if i.note == note)
         text += f" Still there{f', {note}' if note else ''}: {names}."
-    hint = "Delete what is still there by hand if nobody needs it." if orphans else "There is nothing to destroy."
+    hint = "If nobody needs it, delete it by hand." if orphans else "There is nothing to destroy."
     if any(i.note for i in orphans):
         hint = "No pipeline of this name can be deployed while that exists. Delete by hand what nobody needs."
     return NotFoundError(text, hint=hint, code="not-deployed")
@@ -193,6 +193,6 @@ def _failure(stack: str, outcome: Outcome) -> RtpError:
     reason = f": {cause.path or cause.logical_id}: {cause.reason}" if cause else ""
     return RtpError(
         f"{stack} was not deleted ({outcome.state}){reason}{'' if reason.endswith('.') else '.'}",
-        hint="Fix the cause, then run `rtp destroy` again; it goes on from here.",
+        hint="Fix the cause, then run `rtp destroy` again; it continues from here.",
         code="destroy-failed",
     )

@@ -1,7 +1,7 @@
-"""Draining before a deletion: close the intake, let the queue run empty, make sure that it is, account for the events.
+"""Drains a queue before a deletion: close the intake, wait until the queue is empty, account for the events.
 
-SQS's counts are approximate and lag: AWS documents that they may take at least a minute to be right once nothing is
-sent any more, and that a queue is empty when they have been 0 for several minutes. So one zero proves nothing.
+SQS's counts are approximate and lag. AWS documents that they need at least a minute to settle after the last send, and
+that a queue is empty once they have been 0 for several minutes: a single zero proves nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 900.0
 _INTEGRATION_S = 30.0  # API Gateway gives up on a request after 29 s
-_START_S = 10.0  # how long a function may take to start, which its own timeout does not count
-_HIDDEN_S = 30  # of a message that the last receive finds, should this process be killed then
+_START_S = 10.0  # a function's start, which its timeout does not include
+_HIDDEN_S = 30  # until a message that the last receive finds is visible again, should this process be killed
 _NAMED = 5
 
 
@@ -47,7 +47,7 @@ class Switch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between two looks, for how long the counts must stay 0, and for how long the last receive waits."""
+    """Seconds between two polls, for which the counts must stay 0, and for which the last receive waits."""
 
     poll_s: float
     calm_s: float
@@ -110,29 +110,29 @@ class Drain:
         return self.outputs[Output.QUEUE_URL]
 
     def _calm(self, pace: Pace) -> Iterator[Step]:
-        """Until the counts have been 0 for long enough, and no request from before the closing can be under way."""
+        """Wait until the counts have been 0 for long enough and no request from before the closing can still run."""
         request_s = self._request_s()
         for _ in every(pace.poll_s, clock=self.clock):
             depth, now = queues.depth(self.aws, self._queue), self.clock.monotonic()
             if depth.total:
                 self._empty = None
-                said = f"the queue holds {_described(depth)}"
+                reason = f"the queue holds {_described(depth)}"
             else:
                 self._empty = now if self._empty is None else self._empty
-                left = max(pace.calm_s - (now - self._empty), request_s - (now - self._closed))
-                if left <= 0:
+                remaining = max(pace.calm_s - (now - self._empty), request_s - (now - self._closed))
+                if remaining <= 0:
                     self.intake.check()
                     return
-                said = f"the queue is empty; it has to stay so for another {left:.0f} s"
-            self._in_time(said)
-            yield Waiting(said)
+                reason = f"the queue is empty; it must stay empty for another {remaining:.0f} s"
+            self._in_time(reason)
+            yield Waiting(reason)
 
     def _account(self, pace: Pace, before: Dead) -> Generator[Step, None, Account | None]:
-        """With the event source disabled: the account of all events; None when there is a message after all."""
+        """With the event source disabled, account for all events; None where the queue still holds a message."""
         while True:
-            found = queues.receive(self.aws, self._queue, visibility_s=_HIDDEN_S, wait_s=pace.receive_s)
-            if found:
-                self._give_back(found)
+            messages = queues.receive(self.aws, self._queue, visibility_s=_HIDDEN_S, wait_s=pace.receive_s)
+            if messages:
+                self._give_back(messages)
                 return None
             if queues.depth(self.aws, self._queue).total:
                 return None
@@ -150,41 +150,41 @@ class Drain:
             if not account.unfinished:
                 self.intake.check()
                 return account
-            said = f"{many(len(account.unfinished), 'event')} without an end yet: {_some(account.unfinished)}"
-            self._in_time(said)
-            yield Waiting(said)
+            reason = f"{many(len(account.unfinished), 'event')} still being processed: {_some(account.unfinished)}"
+            self._in_time(reason)
+            yield Waiting(reason)
             self.clock.sleep(pace.poll_s)
 
-    def _give_back(self, found: list[Message]) -> None:
-        """Let the worker have these messages. One whose last attempt was this look gets into the queue anew."""
+    def _give_back(self, messages: list[Message]) -> None:
+        """Return messages to the queue. One that has no receive left is sent again as a copy."""
         limit = queues.max_receives(self.aws, self._queue)
-        spent = [m for m in found if limit is not None and m.receive_count >= limit]
+        spent = [m for m in messages if limit is not None and m.receive_count >= limit]
         copies = [queues.Outgoing(m.body, m.attributes, m.trace_header) for m in spent]
         receipts = queues.send(self.aws, self._queue, copies)
         sent = [m.receipt for m, receipt in zip(spent, receipts, strict=True) if receipt.message_id]
         if sent:
             queues.delete(self.aws, self._queue, sent)
-        rest = [m.receipt for m in found if m.receipt not in sent]
+        rest = [m.receipt for m in messages if m.receipt not in sent]
         if rest:
             queues.change_visibility(self.aws, self._queue, rest, 0)
 
     def _request_s(self) -> float:
-        """How long a request that came before the intake was closed may still run, and queue its event at its end."""
+        """How long a request from before the closing may still run, and queue its event at its end."""
         timeout_s = functions.function(self.aws, self.outputs[Output.PROCESSOR]).timeout_s
         return min(_INTEGRATION_S, timeout_s + _START_S)
 
     def _dead(self) -> Dead:
         try:
             return accounting.dead(self.aws, self.outputs)
-        except RtpError:  # the account says why
+        except RtpError:  # the account reports it as not checked
             return Dead()
 
-    def _in_time(self, said: str) -> None:
+    def _in_time(self, reason: str) -> None:
         took = self.clock.monotonic() - self._began
         if took > self.timeout_s:
             raise WaitTimeoutError(
-                f"The queue is not drained after {took:.0f} s: {said}. Nothing was deleted.",
-                hint="Repeat the command with a longer --timeout, or without --drain to delete what is not processed.",
+                f"The queue is not drained after {took:.0f} s: {reason}. Nothing was deleted.",
+                hint="Repeat the command with a longer --timeout, or without --drain to delete unprocessed events.",
             )
 
     def _drained(self, account: Account) -> Drained:
@@ -214,8 +214,8 @@ def _some(ids: list[str]) -> str:
 
 def _missing(ids: list[str]) -> RtpError:
     return RtpError(
-        f"{many(len(ids), 'event')} that came while the queue was drained {'has' if len(ids) == 1 else 'have'} no "
+        f"{many(len(ids), 'event')} received during the drain {'has' if len(ids) == 1 else 'have'} no "
         f"record: {_some(ids)}. Nothing was deleted.",
-        hint="See `rtp dlq inspect` and `rtp logs`; without --drain the command deletes them all the same.",
+        hint="See `rtp dlq inspect` and `rtp logs`. Without --drain the stack is deleted anyway.",
         code="no-record",
     )

@@ -1,4 +1,4 @@
-"""Deleting a stack with what CloudFormation will not delete by itself: the contents of its buckets."""
+"""Deletes a stack with what CloudFormation does not delete: the contents of its buckets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closing the API's intake for a drain, and opening it again: by the drain that closed it, or by a later deploy."""
+"""Closes the API's intake for a drain and opens it again, after the drain or in a later deploy."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from rtp.ops.work.clock import Clock
     from rtp.settings import Settings
 
-PROBE = b"{}"  # no event: while the API is open it is answered 400, and nothing is queued
-_QUOTA_PAUSE_S = 10.0  # a 429 that asks for a longer pause is the key's quota, which says nothing of the stage
-_NAME = 40  # characters of a user or host in the mark: a stage variable has no room for more
+PROBE = b"{}"  # not an event: an open API answers 400 and queues nothing
+_QUOTA_PAUSE_S = 10.0  # a 429 with a longer Retry-After is about the key's quota, not about the stage
+_NAME = 40  # characters of a user or host in the mark, which is a stage variable of limited length
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Intake:
     )
 
     def close(self) -> Iterator[Warn]:
-        """Have every request refused. Does nothing where the API is gone."""
+        """Make the API refuse every request. Does nothing where the API is gone."""
         self.since = times.now_ms()
         stage = self._stage()
         if stage is None:
@@ -62,13 +62,13 @@ class Intake:
         if stage.server_ms is not None and not stage.server_ms <= self.since < stage.server_ms + 2000:
             self.since = stage.server_ms  # our own clock is wrong
         if stage.mark is not None:
-            yield Warn(f"The API's intake {closed_by(stage.mark)}; this drain takes that over.")
+            yield Warn(f"The API's intake {closed_by(stage.mark)}; this drain takes over.")
         self.state = IntakeState.CLOSED
         self._mark = Mark(self._mark.token, self._mark.user, self._mark.host, self._mark.pid, self.since)
         intake.close(self.aws, *self._place, stage, self._mark)
 
     def check(self) -> None:
-        """Raises RefusedError when somebody else has opened the intake, or taken it over."""
+        """Raises RefusedError where somebody else has opened the intake or taken it over."""
         if self.state is not IntakeState.CLOSED:
             return
         stage = self._stage()
@@ -81,7 +81,7 @@ class Intake:
             )
 
     def open_again(self) -> None:
-        """Restore the limits that applied before, unless somebody else did or has the intake now."""
+        """Restore the previous limits, unless somebody else has done so or holds the intake now."""
         if self.state is not IntakeState.CLOSED:
             return
         stage = self._stage()
@@ -93,33 +93,33 @@ class Intake:
 
     def observe(
         self,
-        wanted: Observation,
+        observation: Observation,
         *,
         ask: Callable[[], Answer] | None = None,
         clock: Clock = SYSTEM,
     ) -> Iterator[Warn]:
-        """Return once the API refuses everything: a change of a stage takes API Gateway some seconds to apply.
+        """Wait until the API refuses all requests: API Gateway takes some seconds to apply a change of a stage.
 
-        Where that cannot be seen from here, the time it takes is waited for, and said so. Raises WaitTimeoutError
-        when the API still takes requests after that time.
+        Warns where that cannot be confirmed from here in time. Raises WaitTimeoutError where the API still accepts
+        requests after that time.
         """
         if self.state is not IntakeState.CLOSED:
             return
         ask = ask or self._ask
-        began, refused, seen = clock.monotonic(), 0, ""
-        while refused < wanted.times and clock.monotonic() - began < wanted.within_s:
+        began, refusals, last_verdict = clock.monotonic(), 0, ""
+        while refusals < observation.times and clock.monotonic() - began < observation.within_s:
             verdict = _verdict(ask)
-            refused = refused + 1 if verdict == "refused" else 0
-            seen = verdict
-            clock.sleep(wanted.pause_s)
-        if refused >= wanted.times:
+            refusals = refusals + 1 if verdict == "refused" else 0
+            last_verdict = verdict
+            clock.sleep(observation.pause_s)
+        if refusals >= observation.times:
             return
         waited = f"{clock.monotonic() - began:.0f} s after its throttle was set to 0"
-        if seen == "taken":
+        if last_verdict == "taken":
             raise WaitTimeoutError(
                 f"The API still takes requests {waited}; nothing was deleted.", hint="Repeat the command."
             )
-        yield Warn(f"That the API refuses requests could not be confirmed {waited}: {seen}.")
+        yield Warn(f"That the API refuses requests could not be confirmed {waited}: {last_verdict}.")
 
     @property
     def _place(self) -> tuple[str, str]:
@@ -132,14 +132,14 @@ class Intake:
         return stage.mark is not None and stage.mark.token == self._mark.token
 
     def _ask(self) -> Answer:
-        """One request over a connection of its own: another one may end at another of the gateway's servers."""
+        """Send one request over a new connection, which may reach another of the gateway's servers."""
         key = api.key(self.aws, self.outputs)
         client = api.Client(api.url(self.outputs, self.aws), key, connections=1, local=self.aws.local)
         return client.post("events", PROBE, trace_header=trace_header(trace_id()))
 
 
 def reopened(aws: Aws, outputs: Mapping[str, str], settings: Settings) -> Iterator[Warn]:
-    """Open an intake that is closed, of which CloudFormation knows nothing. A killed drain leaves it so."""
+    """Open an intake that a killed drain has left closed; CloudFormation does not know of it."""
     try:
         stage = intake.read(aws, outputs[Output.API_ID], outputs[Output.API_STAGE])
         if stage is None or not (stage.closed or stage.mark):
@@ -147,7 +147,7 @@ def reopened(aws: Aws, outputs: Mapping[str, str], settings: Settings) -> Iterat
         default = Throttle(intake.ALL, float(settings.throttle_rate), settings.throttle_burst)
         intake.open_again(aws, outputs[Output.API_ID], outputs[Output.API_STAGE], stage, default)
     except AwsError as error:
-        if error.code == "access-denied":  # a deploy needs no such right, the CDK's roles do its work
+        if error.code == "access-denied":  # a deploy works without this permission, by the CDK's roles
             return
         raise
     if stage.closed:
@@ -156,7 +156,7 @@ def reopened(aws: Aws, outputs: Mapping[str, str], settings: Settings) -> Iterat
 
 
 def noticed(aws: Aws, outputs: Mapping[str, str]) -> str:
-    """What is to be said of an intake that is closed; empty where it is open. Raises AwsError."""
+    """A sentence about a closed intake; empty where it is open. Raises AwsError."""
     stage = intake.read(aws, outputs[Output.API_ID], outputs[Output.API_STAGE])
     if stage is None or not stage.closed:
         return ""
@@ -171,7 +171,7 @@ def closed_by(mark: Mark) -> str:
 
 
 def _verdict(ask: Callable[[], Answer]) -> str:
-    """`refused`, `taken`, or in words why neither can be said."""
+    """`refused`, `taken`, or the reason why neither is certain."""
     try:
         answer = ask()
     except (EndpointError, NotFoundError) as error:

@@ -1,4 +1,4 @@
-"""What a stack holds, and from that the plan of a destroy: what goes and what stays."""
+"""What a stack holds, and the plan of a destroy: what is deleted and what is kept."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plan(
     *,
     drain: bool = False,
 ) -> Plan:
-    """Look at everything that holds something. keep: logical ids that stay. drain: the queue is worked off first."""
+    """Count what the resources hold. keep: logical ids that are kept. drain: the queue is drained first."""
     goes, stays, lost = [], [], []
     drained: Item | None = None
     processed = target.environment.names.queue if drain else None
@@ -88,7 +88,7 @@ def plan(
 
 
 def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:
-    """Everything that can hold something, with what it does hold as the note."""
+    """Every resource that can hold data, with its contents as the note."""
     found = [r for r in resources if resource_types.of(r.resource_type).holds_data]
     connect(aws)
     notes = pool.map(lambda r: _holds(aws, r), found, threads=_THREADS)
@@ -112,7 +112,7 @@ def _retained(template: Mapping[str, Any], logical_id: str) -> bool:
 
 
 def _holds(aws: Aws, resource: Resource) -> str:
-    """What is in it, in words; empty for nothing."""
+    """The contents in words; empty where there are none."""
     try:
         if resource.resource_type == TABLE:
             count = inventory.item_count(aws, resource.physical_id)
@@ -122,15 +122,15 @@ def _holds(aws: Aws, resource: Resource) -> str:
             return f"{objects:,}{' or more' if objects >= _MANY else ''} object versions" if objects else ""
         if resource.resource_type == QUEUE:
             depth = queues.depth(aws, resource.physical_id)
-            at_work = f", {depth.in_flight:,} of them being processed" if depth.in_flight else ""
-            return f"{many(depth.total, 'message')}{at_work}" if depth.total else ""
-    except AwsError:  # it is gone already, or may not be looked into; the deletion will tell
+            in_flight = f", {depth.in_flight:,} of them being processed" if depth.in_flight else ""
+            return f"{many(depth.total, 'message')}{in_flight}" if depth.total else ""
+    except AwsError:  # it is gone, or may not be read; the deletion reports that
         return ""
     return ""
 
 
 def bootstrap(aws: Aws) -> list[Item]:
-    """The CDK's own bucket, which all stacks of the account and region share, and what was published for this one."""
+    """The CDK's own bucket with the published assets, which all stacks of the account and region share."""
     bucket = buckets.of_cdk(aws)
     try:
         objects = buckets.count(aws, bucket, limit=1000)
@@ -138,8 +138,8 @@ def bootstrap(aws: Aws) -> list[Item]:
         return []
     if objects is None:
         return []
-    few = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
-    return [Item("bucket", bucket, f"{few} of {BOOTSTRAP}, which all stacks of this account and region share")]
+    count = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
+    return [Item("bucket", bucket, f"{count} of {BOOTSTRAP}, which all stacks of this account and region share")]
 
 
 def connect(aws: Aws) -> None:

@@ -1,4 +1,4 @@
-"""What a destroy has left: each resource asked of its own service, and a search by name and tag."""
+"""What a destroy has left, by each resource's own service and a search by name and tag."""
 
 from __future__ import annotations
 
@@ -63,39 +63,39 @@ def prove(
     connect(aws)
     states = list(pool.map(lambda r: services.lookup(aws, r.resource_type, r.physical_id), resources, threads=_THREADS))
     left, gone = [], 0
-    back: list[str] = []  # log groups that a function's last lines have made anew
+    recreated: list[str] = []  # log groups that a function's last lines have created again
     for resource, state in zip(resources, states, strict=True):
         if state is None or not state.exists:
             gone += 1
             continue
-        known_type = resource_types.of(resource.resource_type)
-        kind = known_type.name
+        resource_type = resource_types.of(resource.resource_type)
+        kind = resource_type.name
         if state.ends:
             left.append(Left(kind, resource.physical_id, True, f"will be deleted on {state.ends}"))
         elif resource.logical_id in keep:
             left.append(Left(kind, resource.physical_id, True, "kept"))
-        elif resource.status.never_created and (known_type.kept_with_data or known_type.recreated):
+        elif resource.status.never_created and (resource_type.kept_with_data or resource_type.recreated):
             left.append(Left(kind, resource.physical_id, True, _kept_by(environment)))
-        elif known_type.recreated:
-            back.append(resource.physical_id)
+        elif resource_type.recreated:
+            recreated.append(resource.physical_id)
         else:
             left.append(Left(kind, resource.physical_id, False, "should be gone"))
-    for name, others in ownership.of_others(aws, environment, {n: _log_group_arn(aws, n) for n in back}).items():
+    for name, others in ownership.of_others(aws, environment, {n: _log_group_arn(aws, n) for n in recreated}).items():
         if others is None:
-            left.append(Left("log group", name, True, "made anew; not deleted, since its tags could not be read"))
+            left.append(Left("log group", name, True, "created again; not deleted, because its tags could not be read"))
             continue
         if not others:
             logs.delete_group(aws, name)
         gone += 1
-    known = {r.physical_id for r in resources}
-    lenient = keep_data or environment.protected  # then an earlier life may have left something on purpose
-    strays = {n: _log_group_arn(aws, n) for n in _strays(aws, environment, api_id) if n not in known}
+    checked = {r.physical_id for r in resources}
+    lenient = keep_data or environment.protected  # then an earlier stack may have kept something on purpose
+    orphan_groups = {n: _log_group_arn(aws, n) for n in _orphan_groups(aws, environment, api_id) if n not in checked}
     left += [
         Left("log group", name, lenient, "not of the stack")
-        for name, others in ownership.of_others(aws, environment, strays).items()
+        for name, others in ownership.of_others(aws, environment, orphan_groups).items()
         if not others
     ]
-    arns = _tagged(aws, environment, known)
+    arns = _tagged(aws, environment, checked)
     own = (environment.names.table, environment.names.bucket(aws.account, aws.region))
     earlier = _kept_by(environment) if any(_last(arn) in own for arn in arns) else ""
     left += [_by_tag(aws, arn, lenient, earlier) for arn in arns]
@@ -104,10 +104,10 @@ def prove(
 
 
 def orphans(target: Target) -> tuple[Item, ...]:
-    """What an environment without a stack has left: by its own names, and its data by their tags.
+    """What an earlier stack of the environment has left: resources of its names, and data with its tags.
 
-    What carries the stack's tags was the stack's, and outlived it on purpose: its note says so.
-    What has one of the names and another project's tags is that project's, and is left out.
+    Data with the stack's tags was kept on purpose, as its note says. A resource that has one of the names and another
+    project's tags is that project's and is left out.
     """
     aws, environment = target.aws, target.environment
     names = environment.names
@@ -118,9 +118,9 @@ def orphans(target: Target) -> tuple[Item, ...]:
     ]
     states = [services.lookup(aws, kind, name) for kind, name in named]
     existing = [each for each, state in zip(named, states, strict=True) if state is not None and state.exists]
-    there = {name: Item(resource_types.of(kind).name, name) for kind, name in existing}
+    items = {name: Item(resource_types.of(kind).name, name) for kind, name in existing}
     arns = {name: _arn(aws, kind, name) for kind, name in existing}
-    found = {n: there[n] for n, others in ownership.of_others(aws, environment, arns).items() if not others}
+    found = {n: items[n] for n, others in ownership.of_others(aws, environment, arns).items() if not others}
     for arn in _tagged(aws, environment, set()):
         data, name = resource_types.of_kept_data(arn), _last(arn)
         if data is None:
@@ -140,7 +140,7 @@ def _last(arn: str) -> str:
     return arn.rpartition(":")[2].rpartition("/")[2]
 
 
-def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
+def _orphan_groups(aws: Aws, environment: Environment, api_id: str) -> list[str]:
     names = environment.names
     whole = [*(names.log_group(f) for f in (names.processor, names.worker)), names.access_log_group]
     # Another project's group may begin with the whole name of one of ours: shop-dev-worker, and shop-dev-worker-eu-api.
@@ -151,8 +151,8 @@ def _strays(aws: Aws, environment: Environment, api_id: str) -> list[str]:
     return found + [name for prefix in prefixes for name in logs.groups(aws, prefix)]
 
 
-def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
-    """ARNs by tag that are none of the resources which were looked at one by one."""
+def _tagged(aws: Aws, environment: Environment, checked: set[str]) -> list[str]:
+    """ARNs with the stack's tags, without the resources that were checked one by one."""
     tags = {
         Tag.PROJECT.value: environment.project,
         Tag.ENVIRONMENT.value: environment.name,
@@ -164,7 +164,7 @@ def _tagged(aws: Aws, environment: Environment, known: set[str]) -> list[str]:
         if error.code == "access-denied":
             return []
         raise
-    ends = {k.rpartition("/")[2].rpartition(":")[2] for k in known}
+    ends = {k.rpartition("/")[2].rpartition(":")[2] for k in checked}
     return [arn for arn in found if not any(part in ends for part in arn.replace("/", ":").split(":")[5:])]
 
 
@@ -182,7 +182,7 @@ def _log_group_arn(aws: Aws, name: str) -> str:
 
 
 def _by_tag(aws: Aws, arn: str, lenient: bool, earlier: str) -> Left:
-    """earlier: why the data of an earlier life are still there; empty where none are."""
+    """earlier: why data of an earlier stack still exist; empty where none do."""
     if ":kms:" in arn:
         state = services.lookup(aws, KEY, arn)
         if state is not None and state.ends:
