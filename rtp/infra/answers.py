@@ -58,7 +58,7 @@ def _override(status: int, message: str) -> str:
     return f"#set($context.responseOverride.status = {status}){body}"
 
 
-# SQS responds 400 to a client's errors and to a problem of the queue or the key alike: its error code tells them apart.
+# SQS responds 400 to a client's errors and to a problem of the queue or the key alike: only its error code differs.
 REFUSED = "".join(
     (
         "#set($reply = $input.path('$').toString())",
