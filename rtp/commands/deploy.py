@@ -37,7 +37,7 @@ _PROTECTED_WATCH = "5m"
 
 @app.command()
 @with_session
-def deploy(
+def deploy(  # noqa: PLR0913 - a parameter for each option
     session: Session,
     *,
     yes: Yes = False,

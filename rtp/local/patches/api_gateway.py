@@ -134,7 +134,7 @@ class ApiGateway:
         self._apigw = apigw
         self._telemetry = telemetry
 
-    async def serve(  # the engine's own parameters
+    async def serve(  # noqa: PLR0913 - the parameters of the function that it replaces
         self,
         api_id: str,
         stage_name: str,

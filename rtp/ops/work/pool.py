@@ -91,7 +91,7 @@ def gather(functions: Mapping[str, Callable[[], _Out]]) -> dict[str, _Out | Exce
     return {name: by_name[name] for name in functions}
 
 
-def each(
+def each(  # noqa: PLR0913 - each is a decision of the caller, and most have a default
     elements: Iterable[_In],
     work: Callable[[_In], Iterable[_Out]],
     *,
