@@ -101,7 +101,7 @@ def each(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     rate: float | None = None,
     weigh: Callable[[_In], int] = lambda _: 1,
     clock: Clock = SYSTEM,
-) -> Iterator[_Out]:  # 8 parameters: the last four have defaults that most callers keep
+) -> Iterator[_Out]:
     """What `work` returns for each element, as it is ready. rate: elements per second, by weight.
 
     Every element that was started has a result: from `work`, or from `abandon` when `stop.abort` is set first.
