@@ -35,6 +35,7 @@ class ResourceType:
     holds_data: what it contains is lost when it is deleted or replaced.
     kept_with_data: `--keep-data` keeps it: data, the key that encrypts it, what protects it, and what would delete it.
     emptied_first: CloudFormation does not delete one that is not empty.
+    has_protection: its service does not delete one that is protected by a setting of its own.
     recreated: its service creates it again when something is written to it after its deletion.
     guards: property -> what its loss or change means for the security of the resource.
     """
@@ -46,6 +47,7 @@ class ResourceType:
     holds_data: bool = False
     kept_with_data: bool = False
     emptied_first: bool = False
+    has_protection: bool = False
     recreated: bool = False
     guards: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,6 +108,7 @@ TYPES = {
             lookups.by("dynamodb", "describe_table", "TableName"),
             holds_data=True,
             kept_with_data=True,
+            has_protection=True,
             guards={
                 "SSESpecification": _ENCRYPTION,
                 "DeletionProtectionEnabled": "lifts the protection from deletion",

@@ -21,7 +21,7 @@ def log_group(scope: Construct, id: str, *, plan: Plan, key: kms.IKey, name: str
         id,
         log_group_name=name,
         encryption_key=key,
-        removal_policy=RemovalPolicy.RETAIN if plan.protected else RemovalPolicy.DESTROY,
+        removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if plan.protected else RemovalPolicy.DESTROY,
     )
     # The members of RetentionDays are words; the L1 resource accepts the number from rtp.toml.
     cast("logs.CfnLogGroup", group.node.default_child).retention_in_days = plan.settings.log_retention_days

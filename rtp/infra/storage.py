@@ -28,7 +28,7 @@ class Storage(Construct):
     def __init__(self, scope: Construct, id: str, *, plan: Plan) -> None:
         super().__init__(scope, id)
         self._plan = plan
-        self._removal = RemovalPolicy.RETAIN if plan.protected else RemovalPolicy.DESTROY
+        self._removal = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE if plan.protected else RemovalPolicy.DESTROY
         self.key = self._key()
         self.access_logs = self._access_logs()
         self.bucket = self._bucket()
@@ -155,7 +155,6 @@ class Storage(Construct):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            deletion_protection=plan.protected,
             removal_policy=self._removal,
         )
         table.add_global_secondary_index(

@@ -27,16 +27,19 @@ HOLDS_DATA = [known.type.removeprefix("AWS::") for known in TYPES.values() if kn
 
 
 def data_is_retained_where_protected(t: Template) -> bool:
-    """B22: bucket, table, queues, logs and key of a protected environment are retained."""
-    policy = "Retain" if t.plan.protected else "Delete"
-    return (
-        all(
-            (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == (policy, policy)
-            for kind in HOLDS_DATA
-            for r in _resources(t, kind)
-        )
-        and t.one("DynamoDB::Table")["DeletionProtectionEnabled"] is t.plan.protected
+    """B22: bucket, table, queues, logs and key of a protected environment are retained, but for a failed creation.
+
+    What a first deploy that fails would leave has names that block the next one.
+    """
+    policies = ("RetainExceptOnCreate", "Retain") if t.plan.protected else ("Delete", "Delete")
+    return all(
+        (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == policies for kind in HOLDS_DATA for r in _resources(t, kind)
     )
+
+
+def a_first_deploy_can_be_rolled_back(t: Template) -> bool:
+    """No deletion protection in the template: a rollback's own deletion would fail. rtp switches it on afterwards."""
+    return "DeletionProtectionEnabled" not in t.one("DynamoDB::Table")
 
 
 def nothing_else_is_retained(t: Template) -> bool:
@@ -168,7 +171,12 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
     (
         data_is_retained_where_protected,
         "prod",
-        lambda t: t.one("DynamoDB::Table").update(DeletionProtectionEnabled=False),
+        lambda t: _resources(t, "DynamoDB::Table")[0].update(DeletionPolicy="Retain"),
+    ),
+    (
+        a_first_deploy_can_be_rolled_back,
+        "prod",
+        lambda t: t.one("DynamoDB::Table").update(DeletionProtectionEnabled=True),
     ),
     (nothing_else_is_retained, "dev", lambda t: _resources(t, "SNS::Topic")[0].update(DeletionPolicy="Retain")),
     (

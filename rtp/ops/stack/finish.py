@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import api, stacks
 from rtp.contract import Output, queue_arn
 from rtp.ops import files
-from rtp.ops.stack.apply import smoke
+from rtp.ops.stack.apply import protection, smoke
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.steps import Outputs, Phase, Result
 from rtp.ops.stack.teardown import intake
@@ -32,6 +32,7 @@ def finish(target: Target, options: Options, operation: Operation, status: str, 
     if Output.KEY_ARN in outputs and not options.dry_run:
         yield from hotswap.ensure_enabled(aws, queue_arn(outputs, environment.names.queue))
         yield from intake.reopened(aws, outputs, environment.settings)
+        yield from protection.ensure(aws, outputs[Output.TABLE], on=environment.protected)
     if options.outputs_file is not None:
         text = json.dumps({target.name: outputs}, indent=2) + "\n"  # as the CDK CLI writes it
         files.write(options.outputs_file, text, private=False, hint="The deploy itself is done.")

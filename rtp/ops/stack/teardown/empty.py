@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import buckets, resource_types, stacks
 from rtp.errors import RtpError
-from rtp.ops.stack.apply import causes, execute
+from rtp.ops.stack.apply import causes, execute, protection
 from rtp.ops.stack.apply.follow import Follower
 from rtp.ops.stack.steps import Emptied, Phase
 from rtp.ops.work import pool
@@ -40,13 +40,18 @@ def remove(
         for r in resources
         if resource_types.of(r.resource_type).emptied_first and r.logical_id not in keep and not r.status.never_created
     ]
+    guarded = [
+        r.physical_id
+        for r in resources
+        if resource_types.of(r.resource_type).has_protection and r.logical_id not in keep and not r.status.never_created
+    ]
     expected = frozenset(r.logical_id for r in resources)
     for _ in range(_TRIES):
         target.recheck()
         yield from _empty(target, operation, names)
         yield Phase("deleting")
         follower = Follower(target.aws, target.stack_id, expected)
-        _begin(target, operation, protected=protected and not operation.deletion_begun)
+        _begin(target, operation, guarded, protected=protected and not operation.deletion_begun)
         outcome = yield from execute.follow(follower, operation, target.paths)
         if outcome.good:
             operation.deleted = True
@@ -56,9 +61,14 @@ def remove(
     return replace(outcome, cause=causes.first(target, outcome.failures, {}, began_ms=0))
 
 
-def _begin(target: Target, operation: Operation, *, protected: bool) -> None:
-    """Have CloudFormation delete the stack; where it refuses, termination protection is restored."""
+def _begin(target: Target, operation: Operation, guarded: list[str], *, protected: bool) -> None:
+    """Have CloudFormation delete the stack; where it refuses, the protection of stack and tables is restored.
+
+    guarded: names of tables that are deleted with the stack.
+    """
+    lifted: list[str] = []
     try:
+        lifted = protection.lift(target.aws, guarded)
         if protected:
             stacks.protect(target.aws, target.stack_id, on=False)
         with operation.requesting():
@@ -68,6 +78,10 @@ def _begin(target: Target, operation: Operation, *, protected: bool) -> None:
         if protected:
             with suppress(RtpError):  # a stack that is being deleted after all takes no protection
                 stacks.protect(target.aws, target.stack_id, on=True)
+        if not operation.deletion_begun:
+            for name in lifted:
+                with suppress(RtpError):
+                    protection.switch(target.aws, name, on=True)
         raise
     operation.deletion_begun = True
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import changesets, resource_types
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.stack.apply import execute
+from rtp.ops.stack.compare.changes import KEEPS
 from rtp.ops.stack.steps import Phase
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def in_template(target: Target, operation: Operation, template: dict[str, Any], 
     changed = copy.deepcopy(template)
     for logical_id in keep:
         resource = changed["Resources"][logical_id]
-        if resource.get("DeletionPolicy") != "Retain":
+        if resource.get("DeletionPolicy") not in KEEPS:
             resource["DeletionPolicy"] = "Retain"
             # CloudFormation makes no update for a policy alone.
             resource["Metadata"] = {**resource.get("Metadata", {}), "rtp:kept": "true"}
