@@ -12,7 +12,7 @@ from rtp.ops import doctor, scaffold, settings
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary
 from rtp.ops.stack import diff, steps
-from rtp.ops.stack.build import bootstrap
+from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
 from rtp.ops.telemetry import alarms, logevent, segments, status, story, traces
@@ -39,6 +39,7 @@ PRINTED = {
     "config": Printed((settings.Listing,)),
     "synth": Printed((synth.Synthesised,), note="--stdout prints the template itself, without a version"),
     "diff": Printed((diff.Diff, diff.SecurityDiff), note="the second with --security-only"),
+    "processors": Printed((contents.Contents,)),
     "bootstrap": Printed((bootstrap.Bootstrap,)),
     "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),

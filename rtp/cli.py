@@ -33,6 +33,7 @@ COMMANDS = {
     "config": _Entry(_PIPELINE, "Show the settings of an environment and the source of each."),
     "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
     "diff": _Entry(_PIPELINE, "Show what a deploy would change."),
+    "processors": _Entry(_PIPELINE, "Show what the functions get: processors, packed files, packages and variables."),
     "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),

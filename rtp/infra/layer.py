@@ -27,7 +27,8 @@ _PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_3
 _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy")
 # Packages of Lambda's Python runtimes, available without a layer.
 _OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
-_MOST_BYTES = 250 * 1024 * 1024
+MAX_BYTES = 250 * 1024 * 1024
+"""What Lambda takes of code and layers together, unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def build(folder: Path, platform: Platform, requirements: Requirements | None, *
         for leftover in (".lock", "bin", "CACHEDIR.TAG", ".gitignore"):
             path = packages / leftover
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        _check(packages, requirements, platform)
+        _check(packages, requirements)
         return archive.keep(target, archive.tree(packages, "python/"))
 
 
@@ -114,6 +115,16 @@ def fingerprint(platform: Platform, requirements: Requirements | None) -> str:
     return archive.digest([platform.name, *platform.arguments, _OWN.read_bytes(), *contents])
 
 
+def sizes(layer_zip: Path) -> dict[str, int]:
+    """Bytes of each package of a layer, unpacked, by its folder or module."""
+    found: dict[str, int] = {}
+    with zipfile.ZipFile(layer_zip) as packed:
+        for info in packed.infolist():
+            name = info.filename.removeprefix("python/").partition("/")[0]
+            found[name] = found.get(name, 0) + info.file_size
+    return found
+
+
 def _is_satisfied_here(requirements: Requirements) -> bool:
     """Whether this interpreter has all the required packages already. Checked without the network."""
     if requirements.is_lock or requirements.is_uv_lock:
@@ -128,19 +139,12 @@ def _is_satisfied_here(requirements: Requirements) -> bool:
     return "Would make no changes" in output
 
 
-def _check(packages: Path, requirements: Requirements | None, platform: Platform) -> None:
-    """Raises ConfigError for packages that Lambda would refuse, or that would hide the code asset."""
+def _check(packages: Path, requirements: Requirements | None) -> None:
+    """Raises ConfigError for packages that would hide the code asset."""
     if (packages / "rtp").exists():
         raise ConfigError(
             f"{requirements.file if requirements else _OWN} installs rtp itself, which every function has already.",
             hint="Remove rtp from the functions' requirements.",
-            code="requirements",
-        )
-    size = sum(file.stat().st_size for _, file in archive.tree(packages))
-    if size > _MOST_BYTES and not platform.local:
-        raise ConfigError(
-            f"The layer has {size / 1e6:.0f} MB unpacked; Lambda accepts {_MOST_BYTES / 1e6:.0f} MB with the code.",
-            hint=f"Remove packages that the functions do not need from {requirements.file if requirements else _OWN}.",
             code="requirements",
         )
 

@@ -10,6 +10,7 @@ import pytest
 from rtp.errors import ConfigError
 from rtp.infra import installed, layer
 from rtp.infra.requirements import Requirements
+from rtp.ops.stack.build import contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,3 +108,17 @@ def test_the_pins_have_hashes_and_no_index() -> None:
     assert {"aws-xray-sdk", "wrapt"} <= {pin.split("==")[0] for pin in pins}
     assert "://" not in text
     assert text.count("--hash=sha256:") >= len(pins)
+
+
+def test_more_than_lambda_takes_is_refused_with_the_largest_parts(tmp_path: Path) -> None:
+    # Given a layer of 300 MB unpacked
+    target = tmp_path / "layer.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for number in range(30):
+            packed.writestr(f"python/pandas/{number}.so", bytes(10_000_000))
+        packed.writestr("python/six.py", b"x")
+    # When / Then
+    with pytest.raises(ConfigError, match="300 MB unpacked; Lambda takes 262 MB") as refused:
+        contents.check_size([], target)
+    assert "pandas 300 MB" in refused.value.hint
+    assert refused.value.code == "too-large"

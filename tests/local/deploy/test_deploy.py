@@ -185,7 +185,11 @@ def test_a_deploy_over_a_manually_deleted_function_is_an_error_with_the_fix(pipe
     pipeline.aws.call("lambda", "delete_function", FunctionName=name)
     # When it is deployed / Then the operator hears what is gone and what to do
     done = pipeline.rtp("deploy", ok=False)
-    assert done.code == 4 and f"{found['FunctionName']} is gone" in done.stderr and "rtp destroy" in done.stderr
+    assert (
+        done.code == 4
+        and f"{found['FunctionName']} was deleted outside" in done.stderr
+        and "rtp destroy" in done.stderr
+    )
     pipeline.rtp("destroy", "--yes", ok=False)
 
 

@@ -110,3 +110,25 @@ def test_another_value_of_a_variable_is_a_change(project: Project) -> None:
     (project.root / "rtp.toml").write_text(text)
     project.rtp("deploy", "--yes")
     assert result(project, '{"amount": 1}')["partner"] == "https://other.example"
+
+
+def test_the_contents_of_the_functions_are_listed(project: Project) -> None:
+    contents = project.rtp("processors", "--json").json
+    (declared,) = contents["processors"]
+    assert (declared["type"], declared["function"], declared["is_async"]) == ("invoice.paid", "paid", False)
+    assert declared["where"].startswith(f"{project.root / 'processors.py'}:")
+    packed = {file["path"] for file in contents["files"]}
+    assert packed == {
+        "processors.py",
+        "money.py",
+        "shop/__init__.py",
+        "shop/rates.py",
+        "shop/linked/rates.json",
+        "data/home.txt",
+    }
+    assert "msgspec" in {package["name"] for package in contents["packages"]}
+    assert contents["environment"]["OTHER"] == "x"
+    assert contents["unchecked"] == ""
+    # And for people
+    text = project.rtp("processors").stdout
+    assert "invoice.paid" in text and "shop/linked/rates.json" in text and "PARTNER_URL" in text

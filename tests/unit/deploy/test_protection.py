@@ -18,7 +18,7 @@ class Tables:
     def __init__(self, *, protected: bool, busy: int = 0, denied: bool = False) -> None:
         self.protected, self.busy, self.denied = protected, busy, denied
 
-    def aws(self) -> FakeAws:
+    def aws(self) -> Any:
         return FakeAws({"describe_table": self.describe, "update_table": self.update})
 
     def describe(self, **_: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, layer, toolchain
 from rtp.infra.plan import Plan
-from rtp.ops.stack.build import code_change, processors
+from rtp.ops.stack.build import code_change, contents, processors
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -86,6 +86,10 @@ def _plan(
     platform = layer.Platform.here() if env.embedded else layer.Platform.aws(env.settings.architecture)
     requirements = processors.requirements_of(env)
     limit = env.settings.reserved_concurrency
+    entries = assets.entries(selection)
+    built = layer.build(env.state / "layers", platform, requirements, refresh=force)
+    if not env.local:
+        contents.check_size(entries, built)
     return Plan(
         project=env.project,
         env=env.name,
@@ -95,8 +99,8 @@ def _plan(
         protected=env.protected,
         local=env.local,
         version=rtp.__version__,
-        code=str(assets.code(env.state / "assets", assets.entries(selection)).absolute()),
-        layer=str(layer.build(env.state / "layers", platform, requirements, refresh=force).absolute()),
+        code=str(assets.code(env.state / "assets", entries).absolute()),
+        layer=str(built.absolute()),
         processors=assets.module(sources),
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,

@@ -1,0 +1,50 @@
+"""rtp processors."""
+
+from __future__ import annotations
+
+from rtp.commands.options import new_app, with_session
+from rtp.commands.session import Session
+from rtp.ops.stack.build import contents as op
+from rtp.text.elements import Column, Element, Fields, Heading, Table, dim, line, name, warn
+
+app = new_app()
+_FILES = 20  # that are listed; --json has them all
+
+
+@app.command()
+@with_session
+def processors(session: Session) -> None:
+    """Show what the functions get: processors, packed files, packages and variables.
+
+    Packs and imports your code as a deploy does; nothing is deployed.
+    """
+    session.out.result(op.contents(session.environment), _render)
+
+
+def _render(contents: op.Contents) -> list[Element]:
+    elements: list[Element] = []
+    if contents.processors:
+        columns = [Column("TYPE"), Column("FUNCTION"), Column("MODEL"), Column("WHERE")]
+        rows = [
+            (name(p.type), f"async {p.function}" if p.is_async else p.function, p.model or "-", dim(p.where))
+            for p in contents.processors
+        ]
+        elements.append(Table(columns, rows))
+    else:
+        elements.append(line("no processors: every event is stored unchanged"))
+    if contents.unchecked:
+        elements.append(line(warn(contents.unchecked)))
+    largest = sorted(contents.files, key=lambda file: -file.bytes)
+    elements += [Heading("Packed"), *(line(f"{f.bytes:>12,}  ", name(f.path), indent=2) for f in largest[:_FILES])]
+    if len(largest) > _FILES:
+        elements.append(line(dim(f"and {len(largest) - _FILES} smaller files"), indent=2))
+    elements += [line(warn(note), indent=2) for note in contents.left_out]
+    size = f"{_mb(contents.code_bytes + contents.layer_bytes)} of {_mb(contents.limit_bytes)} unpacked"
+    packages = ", ".join(f"{p.name} {p.version}" for p in contents.packages)
+    pairs = [("layer", packages), ("size", size)]
+    pairs += [(key, value) for key, value in contents.environment.items()]
+    return [*elements, "", Fields(pairs)]
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
