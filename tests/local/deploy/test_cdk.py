@@ -71,7 +71,7 @@ def test_a_deploy_without_a_bootstrap_is_an_error(engine: Engine, tmp_path: Path
     built = synth.synth(environment)
     there = Aws(region=region, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
     argv = ["deploy", environment.names.stack, "--app", str(built.path), "--method", "prepare-change-set"]
-    with pytest.raises(ConfigError, match="not prepared") as caught:
+    with pytest.raises(ConfigError, match="not bootstrapped") as caught:
         cdk.run(argv, aws=there, home=tmp_path / "home", folder=tmp_path)
     assert caught.value.hint == "Run `rtp bootstrap`."
 

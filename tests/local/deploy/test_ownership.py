@@ -174,13 +174,13 @@ def test_a_renamed_project_takes_its_stack_over(pipeline: Project, other: Projec
     try:
         # When nothing but the name is typed wrongly / Then nothing is changed
         exit_code, text = converse(
-            other, "deploy", "--take-over", "--yes", *HERE, answers={f"Type {STACK} to go on": "yes"}
+            other, "deploy", "--take-over", "--yes", *HERE, answers={f"Type {STACK} to continue": "yes"}
         )
         assert exit_code == 5 and OWNED in text and "nothing was changed" in text
         assert code(pipeline) == before
         # When it is typed, also with --hotswap, which would leave the tags
         exit_code, text = converse(
-            other, "deploy", "--take-over", "--hotswap", "--yes", *HERE, answers={f"Type {STACK} to go on": STACK}
+            other, "deploy", "--take-over", "--hotswap", "--yes", *HERE, answers={f"Type {STACK} to continue": STACK}
         )
         # Then the stack runs the other code, has the other tags, and is the same one
         assert exit_code == 0, text
