@@ -345,4 +345,4 @@ def test_synth_prints_the_template_or_writes_it(pipeline: Project, tmp_path: Pat
 
 def test_bootstrap_of_an_engine_is_done_once(pipeline: Project) -> None:
     found = pipeline.rtp("bootstrap", "--json").json
-    assert found["account"] == "000000000000" and found["version"] >= 6 and found["changed"] is False
+    assert found["account"] == "000000000000" and found["bootstrap_version"] >= 6 and found["changed"] is False
