@@ -210,7 +210,7 @@ def test_a_deploy_whose_stack_changes_hands_during_its_prompt_applies_nothing(pi
 
     by_hand(pipeline, narrow)
     aws = pipeline.aws
-    tags = seen(aws)["stack"]["Tags"]
+    tags = [{"Key": key, "Value": value} for key, value in seen(aws)["stack"]["tags"].items()]
     retag = partial(
         aws.call, "cloudformation", "update_stack", StackName=STACK, UsePreviousTemplate=True,
         Capabilities=["CAPABILITY_NAMED_IAM"],
