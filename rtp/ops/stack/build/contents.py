@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError
 from rtp.infra import assets, layer
 from rtp.ops.stack.build import processors
-from rtp.ops.stack.build.importing import Declared, imported, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.config import Environment
+    from rtp.ops.stack.build.importing import Declared
 
 _DISTRIBUTION = re.compile(r"python/([^/]+?)-([^/-]+)\.dist-info/METADATA")
 
@@ -70,11 +70,7 @@ def contents(environment: Environment) -> Contents:
     declared: list[Declared] = []
     doubt = None
     if sources is not None:
-        doubt = processors.check(environment)
-        packages, unbuilt = processors.available(environment, requirements)
-        result = imported(sources, entries, packages, processors.variables(environment))
-        if result.problems and not unbuilt:  # it was fine a moment ago
-            raise refusal(result.problems[0])
+        result, doubt = processors.examine(environment, sources, entries, requirements)
         declared = list(result.processors)
     code_bytes, layer_bytes = sum(file.stat().st_size for _, file in entries), sum(layer.sizes(built).values())
     return Contents(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import RtpError
 from rtp.infra import archive, assets, layer, packing
 from rtp.infra.requirements import Requirements
-from rtp.ops.stack.build.importing import VERSION, imported, refusal
+from rtp.ops.stack.build.importing import VERSION, Imported, imported, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     digest = archive.digest([VERSION, json.dumps(given, sort_keys=True), layer_print, *contents])
     if memo is not None and _remembered(memo) == digest:
         return None
-    doubt = _doubt(environment, sources, entries, requirements)
+    _, doubt = examine(environment, sources, entries, requirements)
     if memo is not None and doubt is None:
         with contextlib.suppress(OSError):  # without a memo it is checked again next time
             memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -90,26 +90,27 @@ def _remembered(memo: Path) -> str:
         return ""
 
 
-def _doubt(
+def examine(
     environment: Environment, sources: Sources, entries: list[archive.Entry], requirements: Requirements | None
-) -> Doubt | None:
-    packages, unbuilt = available(environment, requirements)
+) -> tuple[Imported, Doubt | None]:
+    """Import the packed files once: what they declare, and what could not be checked. Raises ConfigError."""
+    packages, unbuilt = _available(environment, requirements)
     result = imported(sources, entries, packages, variables(environment))
     if not result.problems and not result.processors:
         text = f"{sources.path.name} declares no processors; every event is stored unchanged"
-        return Doubt(text, "Declare one with @processor from rtp.runtime.")
+        return result, Doubt(text, "Declare one with @processor from rtp.runtime.")
     if not result.problems:
-        return None
+        return result, None
     missing = _MISSING.search(result.problems[0])
     if missing is not None and unbuilt and missing[1] != assets.module(sources):
-        return Doubt(
+        return result, Doubt(
             f"The processors were not checked: {missing[1]} cannot be had for this interpreter ({unbuilt}).",
             "Check the requirements, or use an interpreter for which the packages have builds.",
         )
     raise _fault(result.problems, missing[1] if missing else "", sources)
 
 
-def available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, str]:
+def _available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, str]:
     """The packages that an import on this machine can use; with the reason where those of the user cannot be had."""
     try:
         return layer.here(environment.state / "layers", requirements), ""
