@@ -29,7 +29,7 @@ _PIPELINE, _EVENTS, _REPAIR, _LOCAL = "Pipeline", "Events", "Repair", "Local"
 
 # Name -> panel and help, in the order of `rtp --help`. A command is the `app` of rtp/commands/<name>.py.
 COMMANDS = {
-    "init": _Entry(_PIPELINE, "Create a project: rtp.toml, processors, payloads and a test."),
+    "init": _Entry(_PIPELINE, "Create a project: rtp.toml, processors, payloads, a test and a CI workflow."),
     "config": _Entry(_PIPELINE, "Show the settings of an environment and the source of each."),
     "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
     "diff": _Entry(_PIPELINE, "Show what a deploy would change."),

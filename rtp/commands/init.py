@@ -22,7 +22,7 @@ def init(
     json: Json = False,
     query: Query = None,
 ) -> None:
-    """Create a project: rtp.toml, processors, payloads and a test."""
+    """Create a project: rtp.toml, processors, payloads, a test and a CI workflow."""
     from rtp.terminal.output import Output
 
     Output(json=json, query=query).result(scaffold.write(folder), lambda files: _render(files, folder))

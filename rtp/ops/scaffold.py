@@ -44,7 +44,7 @@ from rtp.runtime import Event, Reject, processor
 
 
 @processor("order.created")
-def price(event: Event) -> dict:
+def price(event: Event) -> dict[str, int]:
     """The return value is stored as the result in the event's record.
 
     Reject is final: the event goes to the dead-letter queue with this reason.
@@ -80,14 +80,47 @@ from rtp.runtime import Reject
 from rtp.runtime.testing import event
 
 
-def test_a_total_becomes_cents():
+def test_a_total_becomes_cents() -> None:
     assert price(event("order.created", {"total": 12.50})) == {"total_cents": 1250}
 
 
-def test_a_negative_total_is_rejected():
+def test_a_negative_total_is_rejected() -> None:
     with pytest.raises(Reject, match="negative total"):
         price(event("order.created", {"total": -1}))
 '''
+
+TOOLS = """\
+[tool.mypy]
+strict = true
+
+[tool.pyright]
+typeCheckingMode = "strict"
+"""
+
+CI = """\
+# Checks every commit: types, tests, what would be deployed, and the pipeline on the embedded engine.
+# Needs no AWS account.
+name: ci
+on: [push, pull_request]
+permissions:
+  contents: read
+jobs:
+  check:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v5
+      - uses: actions/setup-python@v6
+        with:
+          python-version: "3.13"
+      - run: pip install 'realtime-processor[local]' mypy pyright pytest
+      - run: mypy .            # strict, as set in pyproject.toml; a new project passes
+      - run: pyright           # the same
+      - run: pytest
+      - run: rtp processors
+      - run: rtp deploy --env local --yes
+      - run: rtp send --env local --wait payloads/order.json
+      - run: rtp destroy --env local --yes
+"""
 
 FILES = {
     "rtp.toml": CONFIG,
@@ -96,6 +129,8 @@ FILES = {
     "payloads/rejected.json": REJECTED,
     "tests/test_processors.py": TEST,
     "conftest.py": '"""With this file here, pytest finds processors.py."""\n',
+    "pyproject.toml": TOOLS,
+    ".github/workflows/ci.yml": CI,
     ".gitignore": ".rtp/\n__pycache__/\n",
 }
 

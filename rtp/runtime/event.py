@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from rtp.runtime import jsontext, wire
 from rtp.runtime.jsontext import JsonError, Problem
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # a type checker has it; the standard one takes a default from Python 3.13
+
+    Data = TypeVar("Data", default=dict[str, Any])
+else:
+    from typing import TypeVar
+
+    Data = TypeVar("Data")
 
 _FIELDS = ("type", "data", "id", "timestamp")
 
@@ -30,15 +39,16 @@ class InvalidEventError(ValueError):
 
 
 @dataclass(slots=True, kw_only=True)
-class Event:
+class Event(Generic[Data]):
     """An event as a processor gets it.
 
-    `data` has exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model.
+    `data` has exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model, and the
+    event an `Event[Model]` to a type checker.
     `attempt` counts from 1. `timestamp` is epoch ms.
     """
 
     type: str
-    data: Any
+    data: Data
     id: str = ""
     timestamp: int = 0
     source: str = "api"
@@ -93,7 +103,7 @@ class Emitted(NamedTuple):
         return wire.message_body(jsontext.dumps(event))
 
 
-def parse(body: str | bytes, fallback: Identity) -> Event:
+def parse(body: str | bytes, fallback: Identity) -> Event[Any]:
     """Parse the text of an event. Raises InvalidEventError. fallback: the identity of an event without an id."""
     try:
         value = jsontext.loads(body)

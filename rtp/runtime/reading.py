@@ -23,7 +23,7 @@ class Reading(NamedTuple):
     An invalid text still has an event, with the identity and type that could be read, for its dead record.
     """
 
-    event: Event
+    event: Event[Any]
     processor: Processor | None = None
     data: Any = None
     invalid: InvalidEventError | None = None
@@ -35,7 +35,8 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
         event = events.parse(text, fallback)
     except InvalidEventError as error:
         identity = error.identity
-        return Reading(Event(id=identity.id, timestamp=identity.timestamp, type=error.type, data=None), invalid=error)
+        unread = Event[Any](id=identity.id, timestamp=identity.timestamp, type=error.type, data=None)
+        return Reading(unread, invalid=error)
     processor = registry.get(event.type)
     if processor is None or processor.data is None:
         return Reading(event, processor, event.data)
@@ -47,8 +48,8 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
         return Reading(event, Processor(event.type, _raise(error)), event.data)
 
 
-def _raise(error: Exception) -> Callable[[Event], Any]:
-    def fail(_event: Event) -> Any:
+def _raise(error: Exception) -> Callable[[Event[Any]], Any]:
+    def fail(_event: Event[Any]) -> Any:
         raise error
 
     return fail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from rtp.runtime import jsontext, wire
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.runtime.event import Emitted, Event
+
+Function = TypeVar("Function", bound="Callable[[Event[Any]], Any]")
 
 
 class Reject(Exception):
@@ -32,7 +34,7 @@ class Processor(NamedTuple):
     """One registered function. `data` is the model that the event's data must match, or None."""
 
     type: str
-    function: Callable[[Event], Any]
+    function: Callable[[Event[Any]], Any]
     data: Any = None
 
     @property
@@ -46,11 +48,11 @@ class Processor(NamedTuple):
         code = inspect.unwrap(self.function).__code__
         return f"{code.co_filename}:{code.co_firstlineno}"
 
-    def call(self, event: Event) -> Answer:
+    def call(self, event: Event[Any]) -> Answer:
         """Call a function that is not async. Raises its exceptions, and JsonError if the result is not JSON."""
         return _answer(event, self.function(event))
 
-    async def call_async(self, event: Event) -> Answer:
+    async def call_async(self, event: Event[Any]) -> Answer:
         """Call an async function; see `call`."""
         return _answer(event, await self.function(event))
 
@@ -85,7 +87,7 @@ class Registry:
     def __contains__(self, type: object) -> bool:
         return type in self._by_type
 
-    def _fail(self, _event: Event) -> Any:
+    def _fail(self, _event: Event[Any]) -> Any:
         raise self.failure or ProcessorError("the processors could not be loaded")
 
     def __iter__(self) -> Iterator[Processor]:
@@ -96,15 +98,15 @@ REGISTRY = Registry()
 """Where `@processor` registers; the user's module is imported once per function instance."""
 
 
-def processor(type: str, *, data: Any = None) -> Callable[[Callable[[Event], Any]], Callable[[Event], Any]]:
+def processor(type: str, *, data: Any = None) -> Callable[[Function], Function]:
     """Register a function, async or not, for events of a type.
 
     The function gets the Event and returns JSON, or None to store the event as is. `data` may be a dataclass, a msgspec
     Struct or a JSON Schema (a dict): other data is refused with 400 and its paths, and `event.data` is an instance of
-    the class.
+    the class. The function is returned unchanged, with its own type.
     """
 
-    def register(function: Callable[[Event], Any]) -> Callable[[Event], Any]:
+    def register(function: Function) -> Function:
         REGISTRY.add(Processor(type, function, data))
         return function
 

@@ -35,7 +35,7 @@ class Result:
     """
 
     outcome: str
-    event: Event | None = None
+    event: Event[Any] | None = None
     processor: Processor | None = None
     result: Any = None
     emitted: tuple[Emitted, ...] = ()
@@ -43,7 +43,7 @@ class Result:
     problems: tuple[jsontext.Problem, ...] = field(default=())
 
 
-def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, attempt: int = 1) -> Event:
+def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, attempt: int = 1) -> Event[Any]:
     """Create an event as its processor gets it: exact numbers, and an instance of the model if there is one.
 
     Raises the error with which the API would refuse it.
@@ -85,7 +85,7 @@ def run_event(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) ->
     return Result(judge(None).kind, event, reading.processor, answer.result, answer.emitted)
 
 
-def _call(processor: Processor, event: Event) -> Answer:
+def _call(processor: Processor, event: Event[Any]) -> Answer:
     if not processor.is_async:
         return processor.call(event)
     import asyncio

@@ -96,7 +96,7 @@ def test_any_text_is_an_event_or_refused(text: str | bytes) -> None:
 
 def test_emitted_ids_are_the_same_on_every_attempt_and_otherwise_different() -> None:
     def ids(attempt: int) -> list[str]:
-        source = Event(type="t", data={}, id="a", timestamp=5, attempt=attempt)
+        source = Event[Any](type="t", data={}, id="a", timestamp=5, attempt=attempt)
         return [source.emit("u", {"n": 1}), source.emit("u", {"n": 1}), source.emit("v", {"n": 1})]
 
     assert ids(1) == ids(2)
@@ -104,7 +104,7 @@ def test_emitted_ids_are_the_same_on_every_attempt_and_otherwise_different() -> 
 
 
 def test_an_emitted_event_is_a_valid_event() -> None:
-    source = Event(type="t", data={}, id="a", timestamp=5)
+    source = Event[Any](type="t", data={}, id="a", timestamp=5)
     source.emit("u", {"price": 0.1})
 
     emitted_event = parse(source.emitted[0].body)
