@@ -71,7 +71,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
     "rich": {"terminal"},
     "boto3": {"aws", "runtime"},
-    "botocore": {"aws", "runtime"},
+    "botocore": {"aws", "runtime", "local.weather"},
     "aws_cdk": {"infra"},
     "constructs": {"infra"},
     "ministack": {"local"},

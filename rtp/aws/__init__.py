@@ -85,7 +85,7 @@ class Aws:
         if self._session is None:
             self._session = self._make_session()
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 2 if self.local else 4},
+            retries={"mode": "standard", "total_max_attempts": 4},
             connect_timeout=3 if self.local else 10,
             read_timeout=30,  # a receive call of SQS waits up to 20 s
             max_pool_connections=50,

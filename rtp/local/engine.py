@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rtp.local.weather.choice import Weather
+
 HEALTH_PATH = "/_ministack/health"
 
 
@@ -27,7 +29,7 @@ class Engine:
     """A running engine.
 
     data_lost: the engine before it was killed. loss: a sentence about what its data lacks for that reason, or because
-    the folder was copied while its engine ran; empty where nothing is missing.
+    the folder was copied while its engine ran; empty where nothing is missing. weather: see rtp.local.weather.
     """
 
     endpoint_url: str
@@ -38,6 +40,7 @@ class Engine:
     log_file: Path
     data_lost: bool = False
     loss: str = ""
+    weather: Weather | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,17 @@ def require(root: Path) -> Engine:
     )
 
 
-def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] | None = None) -> Engine:
+def start(
+    root: Path,
+    *,
+    port: int | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    weather: Weather | None = None,
+) -> Engine:
     """Start the engine, or return the one that runs already.
 
     port: the only port to use; without it the last run's, 4566, or the next free one.
-    extra_env: variables added to the scrubbed environment of the engine.
+    extra_env: variables added to the scrubbed environment of the engine. weather: of a new engine.
     """
     place = _place(root)
     launch.check_installed()
@@ -131,7 +140,7 @@ def start(root: Path, *, port: int | None = None, extra_env: Mapping[str, str] |
         _clear_leftovers(place, before)
         place.create()
         place.unshare()
-        launch.launch(place, port, extra_env)
+        launch.launch(place, port, extra_env, weather)
         record = place.record()
         if record is None:
             raise RtpError("The local engine ended just after its start.", hint=f"See {place.log_file}.")
@@ -204,7 +213,7 @@ def _reset(engine: Engine) -> None:
 def _engine(place: Folder, record: Record) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
     keys = Keys(record.access_key_id, record.secret_access_key)
-    return Engine(url, record.port, record.pid, record.token, keys, place.log_file)
+    return Engine(url, record.port, record.pid, record.token, keys, place.log_file, weather=record.weather)
 
 
 def _running(place: Folder, record: Record, port: int | None) -> Engine:

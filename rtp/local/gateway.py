@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from rtp.local.asgi import App, Receive, Scope, Send
     from rtp.local.telemetry import Telemetry
+    from rtp.local.weather.choice import Weather
 
 RESET_PATH = "/_ministack/reset"
 
 
-def wrapped(
+def wrapped(  # noqa: PLR0913 - each a part of the engine
     engine: App,
     telemetry: Telemetry,
     forget: Callable[[], None],
@@ -30,11 +31,21 @@ def wrapped(
     token: str,
     access_key_id: str,
     has_xray: bool,
+    weather: Weather | None = None,
 ) -> App:
-    """The engine behind access control and a time limit, with X-Ray if it has none. forget: deletes the save."""
+    """The engine behind access control and a time limit, with X-Ray if it has none. forget: deletes the save.
+
+    weather: makes the engine answer as AWS does on a bad day.
+    """
     inner: App = Context(engine, telemetry, forget)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
+    if weather is not None:
+        from rtp.local.weather import connection
+        from rtp.local.weather.edge import Edge
+
+        connection.install()
+        inner = Edge(inner, weather)
     return TimeLimit(Door(inner, Admission(), port=port, token=token, access_key_id=access_key_id))
 
 

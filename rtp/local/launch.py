@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rtp.local.state import Folder
+    from rtp.local.weather.choice import Weather
 
 START_TIMEOUT_S = 60.0
 PATCH_FAILURE = "patch "  # the server's answer where patches do not apply; their names and reasons follow as JSON
@@ -33,11 +35,13 @@ def check_installed() -> None:
         )
 
 
-def launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None) -> None:
+def launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None, weather: Weather | None) -> None:
     """Start the server and wait until it is ready. Raises RtpError if it does not start."""
     read, write = os.pipe()
     folder = place.open()
     argv = [sys.executable, "-m", "rtp.local.server", str(folder), str(port or 0), str(write)]
+    if weather is not None:
+        argv.append(json.dumps(asdict(weather)))
     try:
         with place.stderr_file.open("wb") as errors:
             subprocess.run(

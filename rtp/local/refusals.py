@@ -52,7 +52,7 @@ def answer(scope: Scope, code: str) -> Answer:
     service = _service(headers, query)
     body = {"__type": code, "message": _MESSAGES[code]}
     if "rpc-v2-cbor" in headers.get("smithy-protocol", ""):
-        return Answer(403, "application/cbor", _cbor(body))
+        return Answer(403, "application/cbor", cbor(body))
     if "x-amz-target" in headers:
         requested = headers.get("content-type", "")
         kind = requested if requested.startswith("application/x-amz-json-1.") else "application/x-amz-json-1.0"
@@ -99,7 +99,7 @@ def _ec2() -> Answer:
     return _xml(f"<Response><Errors>{error}</Errors><RequestID>{uuid.uuid4()}</RequestID></Response>", status=401)
 
 
-def _cbor(texts: Mapping[str, str]) -> bytes:
+def cbor(texts: Mapping[str, str]) -> bytes:
     """A map of short texts in CBOR (RFC 8949)."""
     items = [part.encode() for item in texts.items() for part in item]
     # The head of a text has one byte for up to 23 bytes, two for up to 255.

@@ -1,6 +1,6 @@
 """The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
-`python -m rtp.local.server FOLDER_FD PORT READY_FD` forks into the background and writes to READY_FD: ready,
+`python -m rtp.local.server FOLDER_FD PORT READY_FD [WEATHER]` forks into the background and writes to READY_FD: ready,
 port-taken, busy or the patches that do not apply. SIGTERM saves all data and ends the process, whatever a request is
 doing. It works in the folder of the descriptor, not at a path: the folder may be moved, and its old name reused.
 """
@@ -25,6 +25,7 @@ from rtp.local import environment, keys, process, saves, stopping
 from rtp.local.anchor import anchored
 from rtp.local.launch import PATCH_FAILURE
 from rtp.local.state import DEFAULT_PORT, Folder, Record
+from rtp.local.weather.choice import Weather
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +43,8 @@ END_LIMIT_S = 5.0  # for threads to end after the save
 
 def main(argv: list[str]) -> int:
     """Fork into the background, then serve until a stop is requested."""
-    folder, port, ready = map(int, argv)
+    folder, port, ready = map(int, argv[:3])
+    weather = Weather(**json.loads(argv[3])) if argv[3:] else None
     if os.fork():
         return 0
     os.setsid()
@@ -62,12 +64,12 @@ def main(argv: list[str]) -> int:
     saves.start(place)
     environment.settle(anchored(folder))
     _log_to(place)
-    asyncio.run(_serve(place, listener, ready))
+    asyncio.run(_serve(place, listener, ready, weather))
     serving.close()
     return 0
 
 
-async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
+async def _serve(place: Folder, listener: socket.socket, ready: int, weather: Weather | None) -> None:
     from rtp.local.gateway import wrapped
     from rtp.local.ministack import MiniStack
     from rtp.local.patches.install import PatchError
@@ -91,9 +93,11 @@ async def _serve(place: Folder, listener: socket.socket, ready: int) -> None:
         token=token,
         access_key_id=key.access_key_id,
         has_xray=engine.has_xray,
+        weather=weather,
     )
     listener.listen(1024)  # clients can connect from here on; the loop below answers them
-    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", port, token, *place.identity(), *key))
+    me = os.getpid(), process.started(os.getpid()) or ""
+    place.write_record(Record(*me, port, token, *place.identity(), *key, weather))
     _answer(ready, "ready")
 
     async def drained() -> None:

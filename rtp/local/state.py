@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import ConfigError, WaitTimeoutError
 from rtp.local import owned, process
+from rtp.local.weather.choice import Weather
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ class Record:
     """The process that serves this folder; written when the engine is ready, removed once it has saved and stopped.
 
     device, inode: of the folder that it serves. A copy of the folder contains the record, but has other numbers.
+    weather: None if it answers as MiniStack does.
     """
 
     pid: int
@@ -38,6 +40,7 @@ class Record:
     inode: int
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
+    weather: Weather | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,9 @@ class Folder:
     def record(self) -> Record | None:
         """The Record, or None if there is none; a damaged one stands for a process that has ended."""
         try:
-            return Record(**json.loads(self.record_file.read_text()))
+            content = json.loads(self.record_file.read_text())
+            weather = content.pop("weather", None)
+            return Record(**content, weather=Weather(**weather) if weather else None)
         except FileNotFoundError:
             return None
         except PermissionError as error:

@@ -1,0 +1,34 @@
+"""Every effect, in the order in which a call meets them."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from rtp.errors import UsageError
+from rtp.local.weather.effects.throttling import Throttling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtp.local.weather.effect import Effect
+
+EFFECTS: tuple[type[Effect], ...] = (Throttling,)
+
+
+def chosen(names: Iterable[str]) -> list[type[Effect]]:
+    """The effects with these names; all that are not optional if there are none."""
+    selected = set(names)
+    return [kind for kind in EFFECTS if (kind.name in selected if selected else not kind.is_optional)]
+
+
+def check(names: Iterable[str]) -> None:
+    """Raises UsageError for an unknown effect."""
+    known = [kind.name for kind in EFFECTS]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"There is no effect {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}",
+                hint=f"Effects: {', '.join(known)}.",
+            )

@@ -1,0 +1,33 @@
+"""Which weather an engine has: a seed, and the effects by name."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """The same seed gives the same choices to the same calls. effects: names; all that are not optional if empty."""
+
+    seed: int
+    effects: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, seed: int | None, effects: Iterable[str] = ()) -> Self:
+        """A weather with checked names. seed: None for a new one. Raises UsageError for an unknown effect."""
+        from rtp.local.weather import catalogue
+
+        names = tuple(dict.fromkeys(effects))
+        catalogue.check(names)
+        return cls(secrets.randbelow(10_000) if seed is None else seed, names)
+
+    def __str__(self) -> str:
+        """For people, such as `seed 7: throttling, resets`."""
+        return f"seed {self.seed}: {', '.join(self.effects) or 'all effects'}"

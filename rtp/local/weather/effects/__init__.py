@@ -1,0 +1,1 @@
+"""The effects, one kind of behaviour a module."""
