@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from docs import shapes
 from rtp.commands import local, synth
-from rtp.ops import doctor, scaffold, settings
+from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary
 from rtp.ops.stack import diff, steps
@@ -40,6 +40,9 @@ PRINTED = {
     "synth": Printed((synth.Synthesised,), note="--stdout prints the template itself, without a version"),
     "diff": Printed((diff.Diff, diff.SecurityDiff), note="the second with --security-only"),
     "processors": Printed((contents.Contents,)),
+    "secrets set": Printed((secrets.Change,)),
+    "secrets list": Printed((secrets.Secrets,)),
+    "secrets delete": Printed((secrets.Change,)),
     "bootstrap": Printed((bootstrap.Bootstrap,)),
     "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),

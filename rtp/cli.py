@@ -33,7 +33,10 @@ COMMANDS = {
     "config": _Entry(_PIPELINE, "Show the settings of an environment and the source of each."),
     "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
     "diff": _Entry(_PIPELINE, "Show what a deploy would change."),
-    "processors": _Entry(_PIPELINE, "Show what the functions get: processors, packed files, packages and variables."),
+    "processors": _Entry(
+        _PIPELINE, "Show what the functions get: processors, packed files, packages, variables and secrets."
+    ),
+    "secrets": _Entry(_PIPELINE, "Set, list and delete the secrets of the functions."),
     "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from rtp import configfile
+import msgspec
+
+from rtp import configfile, secret_sources
 from rtp.configfile import PLACE_KEYS, Document, Processors
-from rtp.contract import Names
+from rtp.contract import FunctionEnv, Names
 from rtp.errors import ConfigError, UsageError
 from rtp.settings import Settings
 
@@ -169,8 +171,21 @@ def explain(
         settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
         **{k: v for k, v in values.items() if k in PLACE_KEYS},
     )
+    environment = _with_sources(environment, where)
     _check_whole(environment, where)
     return Resolved(environment, origins)
+
+
+def _with_sources(environment: Environment, where: str) -> Environment:
+    """The environment with a source for each secret."""
+    secrets = secret_sources.resolved(
+        environment.settings.secrets,
+        project=environment.project,
+        env=environment.name,
+        local=environment.local,
+        where=where,
+    )
+    return replace(environment, settings=msgspec.structs.replace(environment.settings, secrets=secrets))
 
 
 def _merge(values: dict[str, Any], origins: dict[str, str], checked: Mapping[str, Any], origin: str) -> None:
@@ -223,7 +238,7 @@ def _check_whole(environment: Environment, where: str) -> None:
         )
     if settings.backoff_base_s > settings.backoff_cap_s:
         raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
-    _check_variables(settings.environment, where)
+    _check_variables(settings.environment, settings.secrets, where)
     bucket = environment.names.bucket("0" * 12, environment.region)
     if len(bucket) > 63:
         raise ConfigError(
@@ -234,7 +249,7 @@ def _check_whole(environment: Environment, where: str) -> None:
     _check_endpoint(environment, where)
 
 
-def _check_variables(variables: Mapping[str, str], where: str) -> None:
+def _check_variables(variables: Mapping[str, str], secrets: Mapping[str, str], where: str) -> None:
     """What Lambda refuses, or what would change how rtp or Lambda itself works."""
     for name in variables:
         if name in _OF_LAMBDA or name.startswith(("AWS_", "RTP_")):
@@ -242,10 +257,19 @@ def _check_variables(variables: Mapping[str, str], where: str) -> None:
             raise ConfigError(
                 f"{where}: environment: {name} belongs to {owner}.", hint="Choose another name for your variable."
             )
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in variables.items())
+    both = sorted(variables.keys() & secrets.keys())
+    if both:
+        raise ConfigError(
+            f"{where}: {both[0]} is in environment and in secrets.",
+            hint="Keep it in secrets: everybody who may read the stack can read a variable.",
+        )
+    sources = secret_sources.encoded(secrets)
+    given = {**variables, FunctionEnv.SECRETS: sources} if sources else variables
+    size = sum(len(name.encode()) + len(value.encode()) for name, value in given.items())
     if size > MAX_VARIABLES_BYTES:
         raise ConfigError(
-            f"{where}: environment has {size:,} bytes; rtp leaves {MAX_VARIABLES_BYTES:,} of Lambda's 4,096.",
+            f"{where}: environment, with the sources of secrets, has {size:,} bytes; "
+            f"rtp leaves {MAX_VARIABLES_BYTES:,} of Lambda's 4,096.",
             hint="Keep long values in a file of your package.",
         )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from rtp import settings
+from rtp import secret_sources, settings
 from rtp.errors import ConfigError
 from rtp.settings import Settings
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
 _TAG_CHARACTERS = 256  # of a tag's value
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
-_PROBLEM = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
+_PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
@@ -98,18 +98,24 @@ def load(file: Path) -> Document:
 
 def section(content: object, where: str, label: str) -> dict[str, Any]:
     """Check `[defaults]` or an `[env.*]` and return the keys that it sets. Raises ConfigError."""
-    checked = convert(content, Section, where, label)
-    return {key: value for key in Section.__struct_fields__ if (value := getattr(checked, key)) is not UNSET}
+    checked = convert(secret_sources.as_table(content), Section, where, label, written=content)
+    values = {key: value for key in Section.__struct_fields__ if (value := getattr(checked, key)) is not UNSET}
+    secret_sources.check(values.get("secrets", {}), where, label)
+    return values
 
 
-def convert(content: object, struct: type[Struct], where: str, label: str = "") -> Any:
-    """Convert a table to a struct. Raises ConfigError with the file, table, key and the allowed values."""
+def convert(content: object, struct: type[Struct], where: str, label: str = "", *, written: object = None) -> Any:
+    """Convert a table to a struct. Raises ConfigError with the file, table, key and the allowed values.
+
+    written: the table as the file has it, where that is another one.
+    """
     if not isinstance(content, dict):
         raise ConfigError(f"{where}: {label} must be a table.")
     try:
         return msgspec.convert(content, struct)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error), content, struct, where, label) from None
+        shown = written if isinstance(written, dict) else content
+        raise _refusal(str(error), shown, struct, where, label) from None
 
 
 def checked_name(name: str, where: str, what: str) -> str:

@@ -163,6 +163,7 @@ class FunctionEnv(StrEnum):
     QUEUE_URL = "RTP_QUEUE_URL"
     DLQ_URL = "RTP_DLQ_URL"
     PROCESSORS = "RTP_PROCESSORS"  # module or package name in the asset; empty: none
+    SECRETS = "RTP_SECRETS"  # source of each secret, as JSON; missing: none. rtp/runtime/secrets.py reads it
 
 
 _PARTITIONS = {

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from rtp import secret_sources
+
 Architecture = Literal["arm64", "x86_64"]
 Rollout = Literal["all-at-once", "canary-10-5m", "linear-10-1m"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -52,6 +54,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             extra={"allowed": 'a table of texts such as { PARTNER_URL = "https://…" }'},
         ),
     ] = msgspec.field(default_factory=dict)
+    secrets: Annotated[
+        dict[VariableName, str],
+        Meta(
+            description="secrets that the functions may read; lists and tables are merged name by name",
+            extra={"allowed": f"a list of names, or a table of sources: {secret_sources.FORMS}"},
+        ),
+    ] = msgspec.field(default_factory=dict)
+    secrets_key: (
+        Annotated[
+            str,
+            Meta(
+                pattern=secret_sources.KEY,
+                description="KMS key under which `rtp secrets set` encrypts; unset: aws/ssm",
+                extra={"allowed": "the ARN, id or alias of a KMS key, in quotes"},
+            ),
+        ]
+        | None
+    ) = None
     log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log", extra=FUNCTIONS)] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
 

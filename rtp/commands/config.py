@@ -46,4 +46,6 @@ def _written(value: object, file: Path | None) -> str:
         return "-"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {each}" for key, each in value.items()) or "-"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

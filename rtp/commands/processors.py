@@ -14,7 +14,7 @@ _FILES = 20  # that are listed; --json has them all
 @app.command()
 @with_session
 def processors(session: Session) -> None:
-    """Show what the functions get: processors, packed files, packages and variables.
+    """Show what the functions get: processors, packed files, packages, variables and secrets.
 
     Packs and imports your code as a deploy does; nothing is deployed.
     """
@@ -42,8 +42,11 @@ def _render(contents: op.Contents) -> list[Element]:
     size = f"{_mb(contents.code_bytes + contents.layer_bytes)} of {_mb(contents.limit_bytes)} unpacked"
     packages = ", ".join(f"{p.name} {p.version}" for p in contents.packages)
     pairs = [("layer", packages), ("size", size)]
-    pairs += [(key, value) for key, value in contents.environment.items()]
-    return [*elements, "", Fields(pairs)]
+    elements += ["", Fields(pairs)]
+    for title, values in (("Variables", contents.environment), ("Secrets", contents.secrets)):
+        if values:
+            elements += [Heading(title), Fields(list(values.items()), indent=2)]
+    return elements
 
 
 def _mb(size: int) -> str:

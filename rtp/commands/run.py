@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,10 +11,14 @@ from rtp.commands.event_source import EventSource
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
+from rtp.ops import envfile
 from rtp.ops.events import run as op
 from rtp.ops.stack.build import processors
 from rtp.text import json_values
 from rtp.text.elements import Block, Element, Heading, Style, Text, bad, dim, line, name
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
 
 app = new_app()
 
@@ -38,10 +43,23 @@ def run(
     attempt: Annotated[
         int, typer.Option("--attempt", min=1, metavar="N", help="Value of event.attempt for the processor.")
     ] = 1,
+    var: Annotated[
+        list[str] | None,
+        typer.Option("--var", metavar="NAME=VALUE", help="An environment variable for the processor; repeatable."),
+    ] = None,
+    secrets_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--secrets-file",
+            metavar="FILE",
+            help="Values of secrets, as NAME=VALUE lines. Default: .env.local, if any.",
+        ),
+    ] = None,
 ) -> None:
     """Run one event through the processors in this process.
 
-    Nothing is stored or sent. Start it under a debugger, or put breakpoint() into the processor.
+    Nothing is stored or sent, and secrets are not fetched. Start it under a debugger, or put breakpoint() into the
+    processor.
     """
     events = source.payload()
     if len(events) != 1:
@@ -50,10 +68,25 @@ def run(
         )
     (event,) = events
     sources, variables = processors.sources_of(session.environment), processors.variables(session.environment)
-    result = op.run(sources, variables, event.body, attempt=attempt)
+    variables |= dict(_assigned(text) for text in var or ())
+    secrets = _secrets(session.environment, secrets_file)
+    result = op.run(sources, variables, event.body, secrets=secrets, attempt=attempt)
     session.out.result(result, _render)
     if result.outcome != "processed":
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _assigned(text: str) -> tuple[str, str]:
+    name, mark, value = text.partition("=")
+    if not name or not mark:
+        raise UsageError(f"--var takes NAME=VALUE, not {text!r}.")
+    return name, value
+
+
+def _secrets(environment: Environment, file: Path | None) -> dict[str, str]:
+    """The declared secrets that the file has; those without a value fail where they are used."""
+    values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
+    return {name: values[name] for name in environment.settings.secrets if name in values}
 
 
 def _render(result: op.Run) -> list[Element]:

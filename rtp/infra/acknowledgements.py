@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Acknowledgment, CfnResource, Stack, Validations
 
+from rtp.infra import secrets
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -71,6 +73,10 @@ def nag(plan: Plan) -> Iterator[Accepted]:
         "Serverless-LambdaEventSourceMappingDestination",
         "Lambda has no such destination for SQS: the queue's redrive policy takes its place.",
     )
+    if plan.settings.secrets and plan.settings.secrets_key and secrets.alias_of(plan.settings.secrets_key):
+        for function in _FUNCTIONS:
+            rule = f"AwsSolutions-IAM5[Resource::{secrets.key_arn(plan, plan.settings.secrets_key)}]"
+            yield Accepted(f"{function}Role", rule, "A condition limits it to the key with the alias of `secrets_key`.")
     if plan.settings.alarm_emails:
         yield Accepted(
             "Monitoring/Topic",

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
+from rtp.infra import secrets
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
 from rtp.runtime import wire
 from rtp.settings import function_environment
@@ -120,6 +121,7 @@ class Processing(Construct):
             iam.PolicyStatement(
                 sid="Key", actions=["kms:Decrypt", "kms:GenerateDataKey"], resources=[storage.key.key_arn]
             ),
+            *secrets.statements(self._plan),
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -133,6 +135,7 @@ class Processing(Construct):
             FunctionEnv.DLQ_URL: storage.dlq.queue_url,
             FunctionEnv.PROCESSORS: plan.processors,
             **function_environment(settings),
+            **secrets.variables(plan),
         }
 
     def _alias(self, target: lambda_.Function) -> lambda_.Alias:

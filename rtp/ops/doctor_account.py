@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import account, stacks
 from rtp.errors import AwsError, RtpError
+from rtp.ops import secrets
 from rtp.ops.access import guard, ownership
 from rtp.ops.doctor import Check, fail, failed, ok, warn
 from rtp.ops.stack.build import bootstrap, limits
@@ -23,12 +24,13 @@ _SKEW_S, _MUCH_SKEW_S = 30, 240  # AWS refuses requests that are 5 minutes off
 def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
     """Checks of the account and region; credentials must work."""
     if environment.local:
-        return [lambda: stack(aws, environment)]
+        return [lambda: stack(aws, environment), lambda: secret_values(aws, environment)]
     return [
         lambda: prepared(aws),
         lambda: logging_role(aws),
         lambda: concurrency(aws, environment),
         lambda: stack(aws, environment),
+        lambda: secret_values(aws, environment),
         lambda: clock(aws),
     ]
 
@@ -118,6 +120,24 @@ def stack(aws: Aws, environment: Environment) -> Check:
     if found.state.failed or found.state.delete_only:
         return warn("stack", f"{name} is {found.state}.", "`rtp deploy` explains it and fixes it with your consent.")
     return ok("stack", f"{name} is {found.state}")
+
+
+def secret_values(aws: Aws, environment: Environment) -> Check:
+    """Each declared secret must have a value; `.env.local` is read at a deploy to the local engine."""
+    if not environment.settings.secrets:
+        return ok("secrets", "none are declared")
+    try:
+        states = secrets.declared_states(aws, environment)
+    except RtpError as error:
+        return _unknown("secrets", error) or failed("secrets", error)
+    missing = [secret.name for secret in states if secret.state == "missing"]
+    if missing:
+        fix = secrets.how_to_set(missing, local=environment.local)
+        return warn("secrets", f"no value for {', '.join(missing)}", fix)
+    notes = [f"{secret.name}: {secret.note}" for secret in states if secret.note]
+    if notes:
+        return warn("secrets", "; ".join(notes), "See `rtp secrets list`.")
+    return ok("secrets", f"{len(states)} set")
 
 
 def _unknown(name: str, error: RtpError) -> Check | None:

@@ -25,6 +25,8 @@ path = "processors.py"
 
 [defaults]
 region = "us-east-1"
+# environment = { PARTNER_URL = "https://partner.example" }    # variables of the functions
+# secrets = ["PARTNER_TOKEN"]                                  # set one with: rtp secrets set PARTNER_TOKEN
 
 [env.dev]
 # account = "111122223333"             # deploys are refused with credentials of another account
@@ -131,7 +133,7 @@ FILES = {
     "conftest.py": '"""With this file here, pytest finds processors.py."""\n',
     "pyproject.toml": TOOLS,
     ".github/workflows/ci.yml": CI,
-    ".gitignore": ".rtp/\n__pycache__/\n",
+    ".gitignore": ".rtp/\n.env*\n__pycache__/\n",
 }
 
 

@@ -2,5 +2,6 @@
 
 from rtp.runtime.event import Event
 from rtp.runtime.registry import Reject, processor
+from rtp.runtime.secrets import SecretError, secret
 
-__all__ = ["Event", "Reject", "processor"]
+__all__ = ["Event", "Reject", "SecretError", "processor", "secret"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from rtp.runtime.masking import masked
+
 MAX_MESSAGE = 500
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 _VARIABLE = re.compile(
@@ -40,5 +42,5 @@ def info(type: str, message: str) -> ErrorInfo:
 
 
 def sanitised(text: str) -> str:
-    """One line of at most 500 characters without control or direction characters; SQS accepts it as an attribute."""
-    return _UNSAFE.sub(" ", text[: 4 * MAX_MESSAGE])[:MAX_MESSAGE]
+    """One line of at most 500 characters without control characters and secrets; SQS accepts it as an attribute."""
+    return _UNSAFE.sub(" ", masked(text)[: 4 * MAX_MESSAGE])[:MAX_MESSAGE]

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime.errors import sanitised
+from rtp.runtime.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,7 @@ def write(level: str, step: str, message: str, fields: dict[str, Any]) -> None:
         line.update(current)
     line.update({name: value for name, value in fields.items() if value not in (None, "")})
     line["step"] = step
-    line["message"] = message[:_MAX_TEXT]
+    line["message"] = masked(message)[:_MAX_TEXT]
     emit(line)
 
 
@@ -121,8 +122,9 @@ def together() -> Iterator[None]:
 
 
 def _put(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    stream = getattr(sys.stdout, "unmasked", sys.stdout)  # identifiers and metrics stay as they are
+    stream.write(text)
+    stream.flush()
 
 
 class _Handler(logging.Handler):

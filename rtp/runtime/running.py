@@ -15,9 +15,10 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import logs
+from rtp.runtime import logs, secrets
 from rtp.runtime.delivery import Attempt, Claimed
 from rtp.runtime.errors import OutOfTimeError
+from rtp.runtime.registry import Reject
 
 if TYPE_CHECKING:
     import asyncio
@@ -98,7 +99,9 @@ def _attempt(future: Future[Answer], claimed: Claimed) -> Attempt:
     if future.cancelled():
         return Attempt(claimed, error=OutOfTimeError("the processor was cancelled"))
     if (failure := future.exception()) is not None:
-        return Attempt(claimed, error=failure)
+        if not isinstance(failure, Reject):
+            secrets.attempt_failed()
+        return Attempt(claimed, error=failure, is_outage=isinstance(failure, secrets.SecretError))
     return Attempt(claimed, *future.result())
 
 

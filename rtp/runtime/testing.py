@@ -9,12 +9,15 @@ def test_total():
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import jsontext
+from rtp.runtime import secrets as secret_values
 from rtp.runtime.event import Identity
 from rtp.runtime.jsontext import JsonError
 from rtp.runtime.reading import read
@@ -22,6 +25,8 @@ from rtp.runtime.registry import REGISTRY
 from rtp.runtime.verdict import judge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rtp.runtime.event import Emitted, Event
     from rtp.runtime.reading import Reading
     from rtp.runtime.registry import Answer, Processor, Registry
@@ -41,6 +46,27 @@ class Result:
     emitted: tuple[Emitted, ...] = ()
     error: Exception | None = None
     problems: tuple[jsontext.Problem, ...] = field(default=())
+
+
+@contextmanager
+def given(*, variables: Mapping[str, str] | None = None, secrets: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Give processors environment variables and secrets for a block, or as a decorator for a test.
+
+    with given(variables={"PARTNER_URL": "https://partner.example"}, secrets={"PARTNER_TOKEN": "t"}):
+        run("order.created", {"total": 12.5})
+    """
+    before = {name: os.environ.get(name) for name in variables or {}}
+    os.environ.update(variables or {})
+    secrets_before = secret_values.give({**(secret_values.given() or {}), **(secrets or {})})
+    try:
+        yield
+    finally:
+        secret_values.give(secrets_before)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, attempt: int = 1) -> Event[Any]:

@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from rtp.runtime import masking
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -122,6 +124,8 @@ class Trace:
         if error is not None:
             (root.add_error_flag if rejected else root.add_fault_flag)()
         root.close()
+        if masking.active():
+            _mask(root)
         _streaming().stream(root, _emitter().send_entity)
         _emitter().send_entity(root)
 
@@ -161,6 +165,16 @@ def _record(span: Any, error: BaseException) -> None:
         span.add_exception(error, frames)
     except (AttributeError, TypeError):  # an exception without attributes; the SDK sets one to mark it
         span.add_fault_flag()
+
+
+def _mask(entity: Any) -> None:
+    """Hide secrets in the messages of exceptions, also those of AWS calls, which the SDK records itself."""
+    if isinstance(entity.cause, dict):
+        for exception in entity.cause.get("exceptions", ()):
+            if isinstance(getattr(exception, "message", None), str):
+                exception.message = masking.masked(exception.message)
+    for subsegment in entity.subsegments:
+        _mask(subsegment)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
-from rtp.terminal import documents, draw, queries
+from rtp.terminal import documents, draw, hidden, queries
 from rtp.text import json_values, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
@@ -161,6 +161,10 @@ class Output:
             given = self._ask(f"{question} Type {name} to continue: ").strip()
         if given != name:
             raise RefusedError(f"{given!r} is not {name!r}; nothing was changed.")
+
+    def secret(self, prompt: str) -> str:
+        """Ask for a value without echo; without a terminal read all of stdin. Raises UsageError, RefusedError."""
+        return hidden.read(printable(prompt), stdin=self._stdin, stderr=self._stderr)
 
     def _ask(self, prompt: str) -> str:
         self._write(self._stderr, printable(prompt))

@@ -34,7 +34,7 @@ _BYTES = 4000  # a terminal in line mode cuts input at 4,096
 
 _WHERE = {"env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
 _HERE = ("local", "init", "demo")  # commands that act on the folder, whatever the environment
-_WORDS = re.compile(r"rtp (dlq [a-z]+|traces show|[a-z]+)(?![^ ])")  # the command up to its options
+_WORDS = re.compile(r"rtp (dlq [a-z]+|secrets [a-z]+|traces show|[a-z]+)(?![^ ])")  # the command up to its options
 _QUOTED = re.compile(r"`([^`]*)`")
 
 

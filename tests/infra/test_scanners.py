@@ -46,6 +46,7 @@ OF_ROLLOUT = {
     "AwsSolutions-IAM5[Resource::<Processor.Arn>:*]": ["Rollout/Role"],
     "AwsSolutions-IAM5[Resource::<Worker.Arn>:*]": ["Rollout/Role"],
     "AwsSolutions-IAM5[Resource::*]": [*_ROLES, "Rollout/Role"],
+    "AwsSolutions-IAM5[Resource::arn:aws:kms:us-east-1:111122223333:key/*]": _ROLES,  # limited by a condition
     "Serverless-SNSRedrivePolicy": ["Monitoring/Topic/oncall@example.com"],
 }
 SKIPPED = {

@@ -36,6 +36,15 @@ _RECEIVE = (
     ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"],
     ["Queue"],
 )
+FUNCTIONS = ("Processor", "Worker")
+SECRETS = {  # of the functions in the environment that declares some
+    "Parameters": (["ssm:GetParameter"], ["arn:aws:ssm:us-east-1:111122223333:parameter/acme/odd/TOKEN"]),
+    "Secrets": (
+        ["secretsmanager:GetSecretValue"],
+        ["arn:aws:secretsmanager:us-east-1:111122223333:secret:team/db-??????"],
+    ),
+    "SecretsKey": (["kms:Decrypt"], ["arn:aws:kms:us-east-1:111122223333:key/*"]),
+}
 # Role -> its exact permissions.
 ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
     "Processor": {**_FUNCTION, "KeptResults": (["s3:GetObject"], ["Bucket/processed/*"])},
@@ -68,13 +77,15 @@ def roles_have_exactly_their_permissions(t: Template) -> bool:
     names = {"Processor", "Worker", "ToQueue"} | ({"Emptier"} if t.plan.emptied else set())
     names |= {""} if t.plan.shifted else set()
     actual = {_short(id).removesuffix("Role"): _statements(role) for id, role in t.of("IAM::Role").items()}
+    secrets = SECRETS if t.plan.settings.secrets else {}
     return (
         not t.of("IAM::Policy")
         and not any("ManagedPolicyArns" in role for role in t.of("IAM::Role").values())
         and actual
         == {
             name: {
-                sid: (actions, [r.format(name) for r in resources]) for sid, (actions, resources) in ROLES[name].items()
+                sid: (actions, [r.format(name) for r in resources])
+                for sid, (actions, resources) in (ROLES[name] | (secrets if name in FUNCTIONS else {})).items()
             }
             for name in names
         }
@@ -249,6 +260,14 @@ def _clear(t: Template, kind: str) -> None:
     for policy in t.of(kind).values():
         statements = policy["PolicyDocument"]["Statement"]
         statements[:] = [s for s in statements if s["Effect"] != "Deny"]
+
+
+def test_the_key_of_secrets_is_used_through_their_services_alone(odd: Template) -> None:
+    statement = next(s for s in _policy(odd, "Worker") if s["Sid"] == "SecretsKey")
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["secretsmanager.us-east-1.amazonaws.com", "ssm.us-east-1.amazonaws.com"]},
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/team"},
+    }
 
 
 MUTANTS: list[tuple[Rule, Change]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +38,11 @@ def _lifecycle(index: int) -> Callable[[Template], Any]:
     return lambda t: t.bucket["LifecycleConfiguration"]["Rules"][index]
 
 
+def _statement(t: Template, sid: str) -> dict[str, Any]:
+    (role,) = (role for id, role in t.of("IAM::Role").items() if "WorkerRole" in id)
+    return next(s for s in role["Policies"][0]["PolicyDocument"]["Statement"] if s["Sid"] == sid)
+
+
 def _source(t: Template) -> dict[str, Any]:
     return t.one("Lambda::EventSourceMapping")
 
@@ -51,6 +57,10 @@ WHERE: dict[str, Callable[[Template], Any]] = {
     "environment": lambda t: {
         name: value for name, value in t.worker["Environment"]["Variables"].items() if not name.startswith("RTP_")
     },
+    "secrets": lambda t: json.loads(_variable("RTP_SECRETS")(t)),
+    "secrets_key": lambda t: _statement(t, "SecretsKey")["Condition"]["ForAnyValue:StringEquals"][
+        "kms:ResourceAliases"
+    ],
     "log_level": _variable("RTP_LOG_LEVEL"),
     "log_retention_days": lambda t: min(group["RetentionInDays"] for group in t.of("Logs::LogGroup").values()),
     "throttle_rate": _stage("ThrottlingRateLimit"),

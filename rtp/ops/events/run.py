@@ -63,15 +63,25 @@ class Run:
     error: Failure | None
 
 
-def run(sources: Sources | None, variables: Mapping[str, str], text: str, *, attempt: int = 1) -> Run:
+def run(
+    sources: Sources | None,
+    variables: Mapping[str, str],
+    text: str,
+    *,
+    secrets: Mapping[str, str],
+    attempt: int = 1,
+) -> Run:
     """Run an event's JSON text through the same checks and processor as in Lambda. Raises ConfigError.
 
-    variables: the function's environment variables, which are set in this process.
+    variables: the function's environment variables, which are set in this process. secrets: values by name, which no
+    part of the result shows.
     """
     from rtp.infra import assets
     from rtp.runtime import loading, testing
+    from rtp.runtime import secrets as runtime_secrets
 
     os.environ.update(variables)
+    runtime_secrets.give(secrets)
     if sources is not None:
         sys.meta_path.insert(0, Unpacked(sources, assets.check(sources)))
         name = assets.module(sources)
@@ -95,13 +105,14 @@ def run(sources: Sources | None, variables: Mapping[str, str], text: str, *, att
 
 
 def _failure(error: Exception | None, outcome: str) -> Failure | None:
+    from rtp.runtime.masking import masked
+
     if error is None or outcome == "invalid":
         return None
     if outcome == "rejected":
-        return Failure(type(error).__name__, str(error))
+        return Failure(type(error).__name__, masked(str(error)))
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_globals.get("__name__", "").startswith("rtp.runtime."):
         frames = frames.tb_next
-    return Failure(
-        type(error).__name__, str(error), "".join(traceback.format_exception(error.with_traceback(frames))).rstrip()
-    )
+    stack = "".join(traceback.format_exception(error.with_traceback(frames))).rstrip()
+    return Failure(type(error).__name__, masked(str(error)), masked(stack))

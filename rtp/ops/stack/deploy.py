@@ -45,6 +45,7 @@ def deploy(
         prepared = prepare(environment, connect)
         aws, built = prepared.aws, prepared.assembly
         yield Note(guard.where(aws, environment))
+        yield from (Note(text) for text in prepared.notes)
         yield from (Warn(text) for text in prepared.warnings)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.infra import packing
+from rtp.ops import envfile, secrets
 from rtp.ops.access import guard
 from rtp.ops.stack.build import bootstrap, limits, processors
 from rtp.ops.stack.build.synth import synth
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Where to deploy, what, and what the operator should know about it."""
+    """Where to deploy, what, and what the operator should know about it. notes: what was done on the way."""
 
     aws: Aws
     assembly: Assembly
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
@@ -42,7 +44,7 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
         if environment.local and not environment.protected and environment.settings.reserved_concurrency is None:
             assembly = synth(environment, account=LOCAL_ACCOUNT)
         else:
-            aws = connected.result()
+            aws = connected.result().aws
             reserve = limits.reservation(aws, environment)
             if reserve.warning:
                 warnings.append(reserve.warning)
@@ -51,14 +53,25 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
         warnings += packing.select(sources).notes if sources is not None else []
         if doubt := checked.result():
             warnings.append(doubt.message)
-        return Prepared(connected.result(), assembly, tuple(warnings))
+        done = connected.result()
+        return Prepared(done.aws, assembly, (*warnings, *done.warnings), done.notes)
 
 
-def _connected(environment: Environment, connect: Callable[[], Aws]) -> Aws:
+@dataclass(frozen=True, slots=True)
+class _Connected:
+    aws: Aws
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _connected(environment: Environment, connect: Callable[[], Aws]) -> _Connected:
+    """Connect to AWS or the engine and check what a deploy needs there. Raises RtpError."""
     aws = connect()
     guard.account(aws, environment)
     if environment.local:
         bootstrap.ensure_on_engine(aws)
     else:
         bootstrap.check(aws)
-    return aws
+    seeded = secrets.seed(aws, environment)
+    notes = (f"set from {envfile.LOCAL}: {', '.join(seeded)}",) if seeded else ()
+    return _Connected(aws, tuple(secrets.require(aws, environment)), notes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import api, functions, stacks, usage
 from rtp.contract import Output, queue_arn
 from rtp.errors import NotFoundError, RtpError
+from rtp.ops import secrets
 from rtp.ops.access import ownership
 from rtp.ops.stack.teardown import intake
 from rtp.ops.telemetry import alarms
@@ -93,6 +94,11 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
         intake=values.get("intake", ""),
     )
     problems += parts.problems(stack, environment.settings, readable)
+    problems += [
+        f"the secret {s.name} has no value; `rtp secrets list` says how to set it"
+        for s in values.get("secrets", ())
+        if s.state == "missing"
+    ]
     problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part in _VITAL]
     return Status(
         env=environment.name,
@@ -119,6 +125,8 @@ def _calls(aws: Aws, environment: Environment, outputs: Mapping[str, str], now: 
     calls["metrics"] = partial(parts.last_hour, aws, names, now=now)
     if not aws.local:
         calls["last deploy"] = partial(parts.deployer, aws, names.stack)
+    if environment.settings.secrets:
+        calls["secrets"] = partial(secrets.declared_states, aws, environment)
     if Output.DLQ_URL in outputs:
         workers = (outputs[Output.PROCESSOR], outputs[Output.WORKER])
         calls |= {

@@ -268,3 +268,16 @@ def test_a_question_on_a_terminal_defaults_to_no(typed: str, is_confirmed: bool)
     else:
         with pytest.raises(RefusedError):
             output.confirm("Delete it?", yes=False)
+
+
+@pytest.mark.parametrize(("typed", "value"), [("v\n", "v"), ("two\nlines\n", "two\nlines"), (" v \r\n", " v "), ("", "")])
+def test_a_value_from_stdin_is_taken_whole_without_its_last_newline(typed: str, value: str) -> None:
+    shown = io.StringIO()
+    assert Output(stdin=io.StringIO(typed), stderr=shown).secret("Value: ") == value
+    assert shown.getvalue() == ""
+
+
+def test_a_value_from_stdin_that_is_no_text_is_an_error() -> None:
+    stdin = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        Output(stdin=stdin).secret("Value: ")

@@ -97,6 +97,7 @@ class Cloud:
                 "list_object_versions": self.versions,
                 "delete_objects": self._delete_objects,
                 "get_queue_attributes": lambda **_: {"Attributes": {}},
+                "describe_parameters": lambda **_: {},
                 "execute_change_set": self._next,
                 **more,
             },

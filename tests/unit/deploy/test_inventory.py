@@ -49,6 +49,7 @@ def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled") -> Any:
             "head_bucket": known("Bucket"),
             "describe_key": known("KeyId"),
             "describe_log_groups": lambda **_: {},
+            "describe_parameters": lambda **_: {},
             "list_object_versions": lambda **_: {},
             "get_queue_attributes": lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(depth)}},
             "get_resources": lambda **_: {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]},

@@ -290,6 +290,7 @@ class Account:
                 "delete_log_group": lambda *, logGroupName: self.deleted.append(logGroupName),
                 "list_object_versions": self._not_to_be_read,
                 "get_resources": self._resources,
+                "describe_parameters": lambda **_: {},
             },
             local=True,
         )

@@ -44,7 +44,7 @@ class Contents:
     files: the user's files in the zip. left_out: one sentence for each file left out that may be missed.
     packages: distributions in the layer. code_bytes: size of the zip's content, with rtp's own.
     layer_bytes: size of the layer's content. limit_bytes: what Lambda allows for both.
-    environment: variables that rtp.toml gives the functions.
+    environment: variables that rtp.toml gives the functions. secrets: source of each secret that they may read.
     unchecked: why the processors could not be imported in full; empty where they were.
     """
 
@@ -57,6 +57,7 @@ class Contents:
     layer_bytes: int
     limit_bytes: int
     environment: dict[str, str]
+    secrets: dict[str, str]
     unchecked: str
 
 
@@ -83,6 +84,7 @@ def contents(environment: Environment) -> Contents:
         layer_bytes=layer_bytes,
         limit_bytes=layer.MAX_BYTES,
         environment=environment.settings.environment,
+        secrets=environment.settings.secrets,
         unchecked=doubt.message if doubt is not None else "",
     )
 

@@ -39,7 +39,9 @@ class Installed:
 sys.path[:0] = [given["code"], *given["packages"]]
 sys.meta_path.append(Installed)
 from pathlib import Path
+from rtp.runtime import secrets
 from rtp.runtime.loading import check
+secrets.give({name: "dummy-value-of-the-check" for name in given["secrets"]})
 found = check(Path(given["module"]))
 print()
 print(json.dumps([found.problems, [
@@ -74,14 +76,23 @@ class Imported:
     problems: tuple[str, ...]
 
 
-def imported(sources: Sources, entries: list[archive.Entry], packages: Here, variables: Mapping[str, str]) -> Imported:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the module has when it is imported. secrets: names; their values are made up."""
+
+    packages: Here
+    variables: Mapping[str, str]
+    secrets: tuple[str, ...] = ()
+
+
+def imported(sources: Sources, entries: list[archive.Entry], given: Given) -> Imported:
     """Import the user's module out of the packed files. Raises ConfigError where that ends or blocks the child."""
     with tempfile.TemporaryDirectory(prefix="rtp-check-") as scratch:
         code = Path(scratch, "code").resolve()
         archive.copy(entries, code)
         name = assets.module(sources)
         module = code / name if (code / name).is_dir() else code / f"{name}.py"
-        problems, declared = _run(code, module, packages, variables, Path(scratch))
+        problems, declared = _run(code, module, given, Path(scratch))
 
     def as_written(text: str) -> str:
         return text.replace(f"{code}{os.sep}", f"{sources.root}{os.sep}")
@@ -95,14 +106,13 @@ def refusal(what: str, fix: str = "Fix it; nothing was deployed.") -> ConfigErro
     return ConfigError(f"The processors do not work: {what}.", hint=fix, code="processors")
 
 
-def _run(
-    code: Path, module: Path, packages: Here, variables: Mapping[str, str], scratch: Path
-) -> tuple[list[str], list[list[Any]]]:
+def _run(code: Path, module: Path, given: Given, scratch: Path) -> tuple[list[str], list[list[Any]]]:
     argument = {
         "code": str(code),
         "module": str(module),
-        "packages": [str(path) for path in packages.paths],
-        "allowed": sorted(packages.allowed),
+        "packages": [str(path) for path in given.packages.paths],
+        "allowed": sorted(given.packages.allowed),
+        "secrets": given.secrets,
         "site": [path for path in sys.path if path and Path(path).name.endswith("-packages")],
     }
     argv = [sys.executable, "-I", "-S", "-B", "-c", _CHILD, json.dumps(argument)]
@@ -114,7 +124,7 @@ def _run(
         "AWS_SECRET_ACCESS_KEY": "check",
         "AWS_EC2_METADATA_DISABLED": "true",
         "RTP_CHECK": "1",
-        **variables,
+        **given.variables,
     }
     try:
         done = subprocess.run(

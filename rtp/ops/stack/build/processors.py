@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import RtpError
 from rtp.infra import archive, assets, layer, packing
 from rtp.infra.requirements import Requirements
-from rtp.ops.stack.build.importing import VERSION, Imported, imported, refusal
+from rtp.ops.stack.build.importing import VERSION, Given, Imported, imported, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,9 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     given = variables(environment)
     contents = (part for name, file in entries for part in (name, file.read_bytes()))
     layer_print = layer.fingerprint(layer.Platform.here(), requirements)
-    digest = archive.digest([VERSION, json.dumps(given, sort_keys=True), layer_print, *contents])
+    digest = archive.digest(
+        [VERSION, json.dumps(given, sort_keys=True), *environment.settings.secrets, layer_print, *contents]
+    )
     if memo is not None and _remembered(memo) == digest:
         return None
     _, doubt = examine(environment, sources, entries, requirements)
@@ -95,7 +97,7 @@ def examine(
 ) -> tuple[Imported, Doubt | None]:
     """Import the packed files once: what they declare, and what could not be checked. Raises ConfigError."""
     packages, unbuilt = _available(environment, requirements)
-    result = imported(sources, entries, packages, variables(environment))
+    result = imported(sources, entries, Given(packages, variables(environment), tuple(environment.settings.secrets)))
     if not result.problems and not result.processors:
         text = f"{sources.path.name} declares no processors; every event is stored unchanged"
         return result, Doubt(text, "Declare one with @processor from rtp.runtime.")

@@ -17,7 +17,7 @@ from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import update
 from rtp.ops.stack.operation import Target
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
-from rtp.ops.stack.teardown import inventory, proof, retain
+from rtp.ops.stack.teardown import inventory, proof, retain, secrets
 from rtp.ops.stack.teardown.drain import TIMEOUT_S, Drain
 from rtp.ops.stack.teardown.empty import remove
 from rtp.ops.stack.teardown.intake import Intake, noticed
@@ -91,7 +91,10 @@ def _destroy(target: Target, stack: Stack, options: Options, operation: Operatio
     if options.keep_data:
         retain.check(stack, resources, keep)
     plan = inventory.plan(target, resources, template, keep, drain=options.drain)
-    yield plan
+    own = secrets.of(target.aws, target.environment, keep_data=options.keep_data)
+    yield replace(plan, goes=plan.goes + own.goes, stays=own.stays + plan.stays)
+    if own.unchecked:
+        yield Warn(own.unchecked)
     if not options.drain:
         yield from _closed_before(target.aws, contents.stack.outputs)
     operation.ask(_question(target), target)
@@ -99,9 +102,11 @@ def _destroy(target: Target, stack: Stack, options: Options, operation: Operatio
     if not outcome.good:
         yield Result("failed", target.name, operation.elapsed_s, outcome.done, outcome.cause)
         raise _failure(target.name, outcome)
+    gone, left = secrets.delete(target.aws, own)
     yield Phase("verifying what is gone")
     api_id = contents.stack.outputs.get(Output.API_ID, "")
-    proven = proof.prove(target, resources, keep, keep_data=options.keep_data, api_id=api_id)
+    proven = proof.prove(target, resources, keep, keep_data=options.keep_data, api_id=api_id, known=own.names)
+    proven = replace(proven, gone=proven.gone + gone, left=proven.left + left)
     yield proven
     yield Result("destroyed" if proven.clean else "failed", target.name, operation.elapsed_s, proven.gone)
     if not proven.clean:
@@ -182,7 +187,12 @@ def _absent(target: Target) -> RtpError:
     for note in dict.fromkeys(i.note for i in orphans):
         names = ", ".join(f"{i.kind} {i.name}" for i in orphans if i.note == note)
         text += f" Still there{f', {note}' if note else ''}: {names}."
+    own = secrets.of(target.aws, target.environment, keep_data=False)
+    if own.names:
+        text += f" Its secrets still have values: {', '.join(own.names)}."
     hint = "If nobody needs it, delete it by hand." if orphans else "There is nothing to destroy."
+    if own.names and not orphans:
+        hint = "`rtp secrets list` shows the secrets, `rtp secrets delete` deletes one."
     if any(i.note for i in orphans):
         hint = "No pipeline of this name can be deployed while that exists. Delete by hand what nobody needs."
     return NotFoundError(text, hint=hint, code="not-deployed")

@@ -56,9 +56,18 @@ class Proof:
 
 
 def prove(
-    target: Target, resources: Sequence[Resource], keep: frozenset[str], *, keep_data: bool, api_id: str
+    target: Target,
+    resources: Sequence[Resource],
+    keep: frozenset[str],
+    *,
+    keep_data: bool,
+    api_id: str,
+    known: Sequence[str] = (),
 ) -> Proof:
-    """Ask every resource's own service, and search by name and tag. Log groups that came back are deleted."""
+    """Ask every resource's own service, and search by name and tag. Log groups that came back are deleted.
+
+    known: names of what is accounted for elsewhere, such as secrets.
+    """
     aws, environment = target.aws, target.environment
     connect(aws)
     states = list(pool.map(lambda r: services.lookup(aws, r.resource_type, r.physical_id), resources, threads=_THREADS))
@@ -87,7 +96,7 @@ def prove(
         if not others:
             logs.delete_group(aws, name)
         gone += 1
-    checked = {r.physical_id for r in resources}
+    checked = {*(r.physical_id for r in resources), *known}
     lenient = keep_data or environment.protected  # then an earlier stack may have kept something on purpose
     orphan_groups = {n: _log_group_arn(aws, n) for n in _orphan_groups(aws, environment, api_id) if n not in checked}
     left += [
