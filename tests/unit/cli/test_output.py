@@ -270,7 +270,9 @@ def test_a_question_on_a_terminal_defaults_to_no(typed: str, is_confirmed: bool)
             output.confirm("Delete it?", yes=False)
 
 
-@pytest.mark.parametrize(("typed", "value"), [("v\n", "v"), ("two\nlines\n", "two\nlines"), (" v \r\n", " v "), ("", "")])
+@pytest.mark.parametrize(
+    ("typed", "value"), [("v\n", "v"), ("two\nlines\n", "two\nlines"), (" v \r\n", " v "), ("", "")]
+)
 def test_a_value_from_stdin_is_taken_whole_without_its_last_newline(typed: str, value: str) -> None:
     shown = io.StringIO()
     assert Output(stdin=io.StringIO(typed), stderr=shown).secret("Value: ") == value
