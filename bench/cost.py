@@ -17,7 +17,7 @@ LOG_GB = 0.50
 TRACE = 5e-6
 
 MEMORY_GB = 0.5
-SAMPLED = 0.05  # of the traces
+SAMPLED = 0.05  # of the requests, by X-Ray's default rule, and of the worker's invocations, by Lambda
 MILLION = 1_000_000
 
 
@@ -35,6 +35,11 @@ class Load:
     puts: float  # to S3, per event
     log_kb: float  # per event
 
+    @property
+    def traces(self) -> float:
+        """The traces that are recorded per event: of requests, and of invocations for batches."""
+        return SAMPLED * ((1 if self.api else 0) + (1 / self.batch if self.queued else 0))
+
     def cost(self) -> dict[str, float]:
         """Return the dollars per million events, by service."""
         invocations = MILLION / self.batch
@@ -45,7 +50,7 @@ class Load:
             "Lambda": invocations * (LAMBDA_REQUEST + self.seconds * MEMORY_GB * LAMBDA_GB_S),
             "DynamoDB": MILLION * self.writes * math.ceil(self.item_kb) * WRITE_UNIT,
             "S3": MILLION * self.puts * S3_PUT,
-            "logs, traces": MILLION * (self.log_kb / 1e6 * LOG_GB + SAMPLED * TRACE),
+            "logs, traces": MILLION * (self.log_kb / 1e6 * LOG_GB + self.traces * TRACE),
         }
 
 

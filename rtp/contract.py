@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -94,6 +95,12 @@ class Names:
     def access_log_group(self) -> str:
         """CloudWatch log group of the API's access log."""
         return f"/aws/apigateway/{self.api}"
+
+    @property
+    def sampling_rule(self) -> str:
+        """X-Ray sampling rule: of the stack's name at most 32 characters, the longest that X-Ray takes."""
+        digest = hashlib.sha256(self.stack.encode()).hexdigest()[:8]
+        return self.stack if len(self.stack) <= 32 else f"{self.stack[:23]}-{digest}"
 
     def alarm(self, alarm: Alarm) -> str:
         """CloudWatch alarm."""

@@ -74,6 +74,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ) = None
     log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log", extra=FUNCTIONS)] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
+    trace_percent: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=100,
+                description=(
+                    "percentage of the API's requests that X-Ray traces, after the first of each second; unset: as the "
+                    "account's sampling rules say; 0: traces only what a client decides to trace"
+                ),
+            ),
+        ]
+        | None
+    ) = None
 
     throttle_rate: Annotated[
         int, Meta(ge=1, le=10000, description="throttle of the API's stage in requests per second")

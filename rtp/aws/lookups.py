@@ -48,6 +48,13 @@ def key(aws: Aws, key_id: str) -> Existence:
     return Existence(True, ends.date().isoformat() if ends else "soon")
 
 
+def sampling_rule(aws: Aws, rule: str) -> Existence:
+    """X-Ray lists its rules, and has no call for one. rule: its ARN or name."""
+    records = aws.pages("xray", "get_sampling_rules", "SamplingRuleRecords")
+    rules = (record.get("SamplingRule") or {} for record in records)
+    return Existence(any(rule in (one.get("RuleARN"), one.get("RuleName")) for one in rules))
+
+
 def log_group(aws: Aws, name: str) -> Existence:
     """CloudWatch Logs finds groups by prefix alone."""
     return Existence(name in logs.groups(aws, name))

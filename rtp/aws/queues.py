@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 BATCH = wire.MAX_BATCH_ENTRIES
+_LINEAGE = re.compile(r"(^|;)\s*Lineage=[^;]*")
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -168,7 +170,9 @@ def _entry(number: int, message: Outgoing) -> dict[str, Any]:
         "MessageAttributes": message.attributes,
     }
     if message.trace_header:
-        entry["MessageSystemAttributes"] = {wire.TRACE_HEADER: attribute(message.trace_header)}
+        # Lambda stops a loop after sixteen hops, which it counts in the lineage; a command begins a new count.
+        trace_header = _LINEAGE.sub("", message.trace_header).strip(";")
+        entry["MessageSystemAttributes"] = {wire.TRACE_HEADER: attribute(trace_header)}
     return entry
 
 

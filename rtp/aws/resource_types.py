@@ -173,6 +173,7 @@ TYPES = {
             guards={"KmsMasterKeyId": _ENCRYPTION},
         ),
         ResourceType("AWS::SQS::QueuePolicy", "queue policy", part_of=QUEUE),
+        ResourceType("AWS::XRay::SamplingRule", "sampling rule", lookups.sampling_rule),
         ResourceType(EMPTIER_TYPE, "bucket emptying", part_of=FUNCTION, kept_with_data=True),
     )
 }

@@ -67,7 +67,8 @@ def function(
         # The L2 constructs would add wider statements to it.
         role=role.without_policy_updates(),
         log_group=group,
-        tracing=lambda_.Tracing.ACTIVE,
+        # Lambda's own rate, where no caller has decided, cannot be set: one a second and 5 % of the others.
+        tracing=lambda_.Tracing.ACTIVE if plan.traced else lambda_.Tracing.PASS_THROUGH,
         environment=dict(purpose.environment),
         environment_encryption=key,
         reserved_concurrent_executions=purpose.reserved_concurrency,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from aws_cdk import Fn
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_xray as xray
 from constructs import Construct
 
 from rtp.contract import API_STAGE
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rtp.infra.storage import Storage
 
 _JSON = "application/json"
+_PRIORITY = 1000  # of the sampling rule; the lowest number decides, and the account's default rule has 10,000
 _RETRY_AFTER = "method.response.header.Retry-After"
 
 
@@ -43,6 +45,8 @@ class Ingest(Construct):
         self._method("process", apigateway.LambdaIntegration(processor, proxy=True, allow_test_invoke=False))
         self._method("events", self._to_queue(), responses=_method_responses())
         self.key, self.usage_plan = self._key()
+        if plan.sampled:
+            self._sampling_rule()
 
     def _api(self) -> apigateway.RestApi:
         plan, names = self._plan, self._plan.names
@@ -59,7 +63,7 @@ class Ingest(Construct):
                 stage_name=API_STAGE,
                 throttling_rate_limit=plan.settings.throttle_rate,
                 throttling_burst_limit=plan.settings.throttle_burst,
-                tracing_enabled=True,
+                tracing_enabled=plan.traced,
                 metrics_enabled=True,
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,  # it would write whole bodies to the log
@@ -160,6 +164,28 @@ class Ingest(Construct):
         )
         usage_plan.add_api_key(key)
         return key, usage_plan
+
+    def _sampling_rule(self) -> None:
+        """X-Ray's sampling rule for the stage: its decision holds for the functions too."""
+        names = self._plan.names
+        percent = self._plan.settings.trace_percent or 0
+        xray.CfnSamplingRule(
+            self,
+            "Sampling",
+            sampling_rule=xray.CfnSamplingRule.SamplingRuleProperty(
+                rule_name=names.sampling_rule,
+                priority=_PRIORITY,
+                reservoir_size=1,
+                fixed_rate=percent / 100,
+                service_name=f"{names.api}/{API_STAGE}",
+                service_type="AWS::ApiGateway::Stage",
+                host="*",
+                http_method="*",
+                url_path="*",
+                resource_arn="*",
+                version=1,
+            ),
+        )
 
 
 def _integration_responses() -> list[apigateway.IntegrationResponse]:

@@ -50,6 +50,16 @@ class Plan:
         return not self.local and self.settings.snap_start
 
     @property
+    def traced(self) -> bool:
+        """Whether API and functions begin traces by themselves. Otherwise only a caller's decision begins one."""
+        return self.settings.trace_percent != 0
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the stack has a sampling rule of its own. The local engine records every trace."""
+        return not self.local and self.settings.trace_percent is not None and self.traced
+
+    @property
     def emptied(self) -> bool:
         """Whether the stack empties its buckets when it is deleted. On the local engine `rtp destroy` empties them."""
         return not self.local and not self.protected

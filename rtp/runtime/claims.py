@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class Origin(NamedTuple):
-    """How a delivery arrived, as the record has it. replay: the run that asks for the event to be processed again."""
+    """How a delivery arrived, as the record has it. replay: the run that asks for the event to be processed again.
+
+    invocation_trace_id: of the invocation's trace, where the message has one of its own (`trace_id`).
+    """
 
     source: str
     request_id: str = ""
@@ -19,6 +22,7 @@ class Origin(NamedTuple):
     raw_key: str = ""
     message_id: str = ""
     replay: str = ""
+    invocation_trace_id: str = ""
 
 
 class ClaimRequest(NamedTuple):

@@ -77,6 +77,7 @@ class Received(NamedTuple):
             raw_key=raw_key,
             message_id=delivery.message_id,
             replay=delivery.replay,
+            invocation_trace_id=self.trace.invocation_id,
         )
 
     def log(self, write: Callable[..., None], step: str, message: str, **fields: Any) -> None:

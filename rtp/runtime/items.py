@@ -122,7 +122,7 @@ def millis(seconds: float) -> dict[str, str]:
 def _arrival(event: Event, origin: Origin) -> Attributes:
     """Return the attributes that every delivery writes, except the data."""
     sets: Attributes = {"type": {"S": event.type}, "source": {"S": origin.source}}
-    for name in ("request_id", "trace_id", "raw_key", "message_id"):
+    for name in ("request_id", "trace_id", "invocation_trace_id", "raw_key", "message_id"):
         if text := getattr(origin, name):
             sets[name] = {"S": text}
     if origin.replay:
@@ -149,7 +149,7 @@ def _attempts(ending: Ending, now: float) -> dict[str, Any]:
         "outcome": verdict.outcome,
         "duration_ms": max(0, int((now - verdict.started) * 1000)),
     }
-    for name in ("request_id", "trace_id"):
+    for name in ("request_id", "trace_id", "invocation_trace_id"):
         if text := getattr(ending.origin, name):
             attempt[name] = text
     if verdict.error is not None:

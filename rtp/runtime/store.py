@@ -50,8 +50,9 @@ class Store:
         """Claim the event for a delivery."""
         now = self._clock()
         sets = self._items.claimed(request)
-        # A request has no message: the id of an earlier delivery's message must not stay on the record.
-        removes = [name for name in ("data" if "data_key" in sets else "data_key", "message_id") if name not in sets]
+        # A request has no message: what the record has of an earlier delivery's message must not stay.
+        leftovers = ("data" if "data_key" in sets else "data_key", "message_id", "invocation_trace_id")
+        removes = [name for name in leftovers if name not in sets]
         values = {
             ":processed": {"S": "processed"},
             ":now": items.millis(now),

@@ -1,23 +1,25 @@
 """X-Ray. No other module imports its SDK.
 
-An event from the queue continues the trace that its message carries (AWSTraceHeader): its segment is a separate
-document of that trace. Any other event is a subsegment of the function's invocation. The SDK is imported for the
-first sampled event, because most cold starts have none.
+An event's part of a trace is a subsegment of the function's invocation. That of a message is also written as a segment
+of the trace that the message carries (AWSTraceHeader): AWS documents only the former, and accepts the latter. Each has
+a link to the other. The SDK is imported for the first sampled event, because most cold starts have none.
 """
 
 from __future__ import annotations
 
 import os
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import masking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from rtp.runtime.documents import Copy
 
 INVOCATION = "_X_AMZN_TRACE_ID"
 _MAX_FRAMES = 10
@@ -32,52 +34,93 @@ def prepare() -> None:
 
 
 def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
-    """Begin an event's part of a trace: the trace in `header` if there is one, else the invocation's."""
+    """Begin an event's part of a trace: that of the message with this `header`, if it names one, and the invocation's.
+
+    A message's trace without a decision (`Sampled`) is recorded if the invocation is.
+    """
+    invocation = parse(os.environ.get(INVOCATION, ""))
     message = parse(header or "")
-    of_message = "Root" in message
-    parts = message if of_message else parse(os.environ.get(INVOCATION, ""))
-    if (
-        not _enabled()
-        or parts.get("Sampled") == "0"
-        or not parts.get("Root")
-        or not (of_message or parts.get("Parent"))
-    ):
-        return Trace(parts.get("Root", ""), header or os.environ.get(INVOCATION, ""))
+    if "Root" not in message:
+        message = {}
+    decision = invocation.get("Sampled")
+    is_enabled = _enabled()
+    is_recorded = is_enabled and decision == "1" and "Root" in invocation and "Parent" in invocation
+    is_continued = is_enabled and bool(message) and (_decision(message) or decision) == "1"
+    parts = message or invocation
+    invocation_id = invocation.get("Root", "") if message else ""
+    if not is_recorded and not is_continued:
+        return Trace(parts.get("Root", ""), _onward(parts, invocation), invocation_id)
     _patch()
     from aws_xray_sdk.core.models.facade_segment import FacadeSegment
     from aws_xray_sdk.core.models.segment import Segment
     from aws_xray_sdk.core.models.subsegment import Subsegment
+    from aws_xray_sdk.core.models.trace_header import TraceHeader
+
+    from rtp.runtime import documents
 
     root: Any
-    if of_message:
-        root = Segment(name, traceid=parts["Root"], parent_id=parts.get("Parent"))
-        root.origin = "AWS::Lambda::Function"
+    if is_recorded:
+        top = FacadeSegment("facade", invocation["Parent"], invocation["Root"], sampled=True)
+        root = Subsegment("event", "local", top)
+        top.add_subsegment(root)
     else:
-        facade = FacadeSegment("facade", parts["Parent"], parts["Root"], sampled=True)
-        root = Subsegment("event", "local", facade)
-        facade.add_subsegment(root)
-    # Lambda counts the hops of a loop in the lineage and stops it after sixteen, so the lineage has to be passed on.
-    lineage = parts.get("Lineage") or parse(os.environ.get(INVOCATION, "")).get("Lineage")
-    onward = f"Root={parts['Root']};Parent={root.id};Sampled=1" + (f";Lineage={lineage}" if lineage else "")
-    trace = Trace(parts["Root"], onward, root)
+        root = top = Segment(name, traceid=message["Root"], parent_id=message.get("Parent"))
+        root.origin = documents.FUNCTION
+    if "Lineage" in invocation:  # of the calls that a processor makes
+        top.save_origin_trace_header(TraceHeader(data={"Lineage": invocation["Lineage"]}))
+    copy = None
+    if is_recorded and message:
+        copy = documents.Copy(name, message, os.urandom(8).hex() if is_continued else "")
+    parent = root.id if copy is None else copy.id
+    trace = Trace(parts["Root"], _onward(parts, invocation, parent), invocation_id, root, copy)
     trace.annotate(event_id=event_id, event_type=event_type)
     return trace
 
 
-def parse(header: str) -> dict[str, str]:
+@lru_cache(maxsize=32)
+def parse(header: str) -> Mapping[str, str]:
     """Parse a trace header into its parts: Root, Parent, Sampled, …."""
     return dict(part.strip().split("=", 1) for part in header.split(";") if "=" in part)
 
 
+def _decision(parts: Mapping[str, str]) -> str:
+    """Return whether the trace is recorded, "0" or "1"; empty where the sender left it to others."""
+    sampled = parts.get("Sampled", "")
+    return sampled if sampled in ("0", "1") else ""
+
+
+def _onward(parts: Mapping[str, str], invocation: Mapping[str, str], parent: str = "") -> str:
+    """Return the header of messages that the event causes. parent: id of the event's segment, if it has one.
+
+    Lambda counts the hops of a loop in the lineage of its invocations, and stops the loop after sixteen. A message's
+    own lineage is that of its sender.
+    """
+    fields = {
+        "Root": parts.get("Root"),
+        "Parent": parent or parts.get("Parent"),
+        "Sampled": "1" if parent else _decision(parts),
+        "Lineage": invocation.get("Lineage"),
+    }
+    return ";".join(f"{name}={value}" for name, value in fields.items() if value) if fields["Root"] else ""
+
+
 class Trace:
-    """One event's part of a trace. Without a daemon, or if it is not sampled, it has only an id."""
+    """One event's part of a trace. Without a daemon, or if it is not sampled, it has only ids.
 
-    __slots__ = ("_root", "header", "id")
+    id: of the message's trace, or of the invocation's without one. invocation_id: of the invocation's trace, where that
+    is another. header: for messages that the event causes.
+    """
 
-    def __init__(self, id: str, header: str, root: Any = None) -> None:
+    __slots__ = ("_copy", "_root", "header", "id", "invocation_id")
+
+    def __init__(
+        self, id: str, header: str, invocation_id: str = "", root: Any = None, copy: Copy | None = None
+    ) -> None:
         self.id = id
         self.header = header
+        self.invocation_id = invocation_id if invocation_id != id else ""
         self._root = root
+        self._copy = copy
 
     def annotate(self, **annotations: str) -> None:
         """Add annotations, by which traces can be searched."""
@@ -124,10 +167,12 @@ class Trace:
         if error is not None:
             (root.add_error_flag if rejected else root.add_fault_flag)()
         root.close()
-        if masking.active():
-            _mask(root)
-        _streaming().stream(root, _emitter().send_entity)
-        _emitter().send_entity(root)
+        from rtp.runtime import documents
+
+        with suppress(Exception):  # a processor that hangs may change its span meanwhile; no event fails by its trace
+            if masking.active():
+                _mask(root)
+            documents.send(root, self._copy, _emitter())
 
     def _add(self, name: str, namespace: str) -> Any:
         from aws_xray_sdk.core.models.subsegment import Subsegment
@@ -149,14 +194,6 @@ def _emitter() -> Any:
     from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
 
     return UDPEmitter(os.environ["AWS_XRAY_DAEMON_ADDRESS"])
-
-
-@cache
-def _streaming() -> Any:
-    """Return what sends the subsegments of a large trace one by one: a UDP packet has at most 64 KB."""
-    from aws_xray_sdk.core.streaming.default_streaming import DefaultStreaming
-
-    return DefaultStreaming()
 
 
 def _record(span: Any, error: BaseException) -> None:

@@ -33,6 +33,7 @@ ODD = Settings(
     secrets_key="alias/team",
     log_level="DEBUG",
     log_retention_days=400,
+    trace_percent=25,
     throttle_rate=1001,
     throttle_burst=2001,
     key_rate=101,

@@ -97,10 +97,17 @@ def the_account_settings_are_not_changed(t: Template) -> bool:
 
 
 def requests_are_traced(t: Template) -> bool:
-    """X-Ray sees the API and both functions."""
+    """X-Ray sees the API and both functions. A percentage that is set is a sampling rule of the stage."""
     functions = t.of("Lambda::Function").values()
-    return t.one("ApiGateway::Stage")["TracingEnabled"] is True and all(
-        f["TracingConfig"] == {"Mode": "Active"} for f in functions
+    rules = [rule["SamplingRule"] for rule in t.of("XRay::SamplingRule").values()]
+    percent = None if t.plan.local else t.plan.settings.trace_percent
+    matches = [(rule["ServiceName"], rule["ServiceType"], round(rule["FixedRate"] * 100)) for rule in rules]
+    stage = (f"{t.plan.names.api}/prod", "AWS::ApiGateway::Stage", percent)
+    return (
+        t.one("ApiGateway::Stage")["TracingEnabled"] is True
+        and all(f["TracingConfig"] == {"Mode": "Active"} for f in functions)
+        and matches == ([] if percent is None else [stage])
+        and all(len(rule["RuleName"]) <= 32 for rule in rules)
     )
 
 

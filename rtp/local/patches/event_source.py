@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.patches import invocations
@@ -54,7 +55,7 @@ class EventSource:
         """Invoke the function with a batch, and delete the messages that it has confirmed."""
         upstream = [self._waited(record, esm["EventSourceArn"]) for record in event["Records"]]
         # As on AWS, a batch gets a new trace with links to those of its messages.
-        header.current.set(header.new())
+        header.current.set(replace_fields(header.new(), sampled=None))
         invocations.links.set(tuple(trace for trace in upstream if trace))
         result = self._lambda._execute_function(func_rec, event)
         failed = None if result.get("error") else _failures(esm, result.get("body"), {m["id"] for m in batch})

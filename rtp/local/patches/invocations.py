@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.metrics import Place, record_embedded
@@ -91,11 +92,12 @@ class Invocations:
 
     @staticmethod
     def _trace(config: dict[str, Any]) -> TraceHeader | None:
-        """The caller's trace, or a new one if the function is traced; else None."""
+        """The caller's trace, or a new one if the function is traced; None without either."""
         given = header.current.get()
-        if given is None and (config.get("TracingConfig") or {}).get("Mode") == "Active":
-            return header.new()
-        return given
+        if (config.get("TracingConfig") or {}).get("Mode") == "Active":
+            return given or header.new()
+        # PassThrough: only what the caller has decided to record.
+        return given and replace_fields(given, sampled=given.sampled is True)
 
     def _count(self, config: dict[str, Any], result: dict[str, Any], *, fault: bool, duration_ms: float) -> None:
         self._record(config, "Invocations", 1, "Count")

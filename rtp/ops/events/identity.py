@@ -23,6 +23,6 @@ def trace_id(ms: int | None = None) -> str:
     return f"1-{created_ms // 1000:08x}-{secrets.token_hex(12)}"
 
 
-def trace_header(trace: str) -> str:
-    """The X-Amzn-Trace-Id header that starts a sampled trace under this id."""
-    return f"Root={trace};Sampled=1"
+def trace_header(trace: str, *, sampled: bool = False) -> str:
+    """The X-Amzn-Trace-Id header that starts a trace under this id. Without `sampled` the receiver decides on it."""
+    return f"Root={trace};Sampled=1" if sampled else f"Root={trace}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from rtp.aws import api, queues
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TRIES = {"connection": 5, "server": 6, "throttled": 10_000}  # a throttled event is retried until the timeout
 _RETRYABLE = (429, 500, 502, 503, 504)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
+_SAMPLED = 10  # events of one command that are traced whatever the sampling rules decide
 _USED_UP = ("quota", "limit exceeded")  # in the message of a 429: the stack's own, and API Gateway's
 
 
@@ -95,10 +96,12 @@ class ToApi:
         self._stop = stop
         self._clock = clock
         self._jitter = jitter
+        self._sent = count()
 
     def __call__(self, event: Event) -> list[Sent]:
         """Send an event. Returns its one result."""
         trace = trace_id()
+        header = trace_header(trace, sampled=next(self._sent) < _SAMPLED)
         body = event.body.encode()
         deadline = self._clock.monotonic() + self._timeout_s
         backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=0.5, random=self._jitter)
@@ -106,7 +109,7 @@ class ToApi:
         while True:
             attempt += 1
             try:
-                answer: api.Answer | EndpointError = self._post(self._path, body, trace_header=trace_header(trace))
+                answer: api.Answer | EndpointError = self._post(self._path, body, trace_header=header)
             except EndpointError as error:
                 answer = error
             delay = self._delay(answer, attempt, next(backoff), deadline)
@@ -154,15 +157,17 @@ class ToQueue:
         self._aws = aws
         self._url = url
         self._clock = clock
+        self._sent = count()
 
     def __call__(self, events: list[Event]) -> Iterator[Sent]:
         """Send events. Yields the result of each."""
         traces = [trace_id() for _ in events]
+        headers = [trace_header(trace, sampled=next(self._sent) < _SAMPLED) for trace in traces]
         started = self._clock()
         receipts = queues.send(
             self._aws,
             self._url,
-            [queues.Outgoing(e.body, {}, trace_header(t)) for e, t in zip(events, traces, strict=True)],
+            [queues.Outgoing(e.body, {}, h) for e, h in zip(events, headers, strict=True)],
         )
         latency = (self._clock() - started) * 1000
         for event, trace, receipt in zip(events, traces, receipts, strict=True):

@@ -28,6 +28,7 @@ LIMITS = {
     "usage_plan": 255,
     "api_key": 255,
     "dashboard": 255,
+    "sampling_rule": 32,
     "access_log_group": 512,
 }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.runtime import Event, Reject, logs, tracing
+from rtp.runtime.documents import send_document
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import message, world
 
@@ -160,18 +161,50 @@ def documents(daemon: socket.socket, header: str, *ids: str, **env: str) -> list
             return sent
 
 
-def test_an_event_s_segment_continues_the_trace_of_its_message(daemon: socket.socket) -> None:
-    (segment,) = documents(daemon, HEADER, "e1")
+INVOCATION = "Root=1-67891233-abcdef012345678912345678;Parent=463ac35c9f6413ad;Sampled=1;Lineage=1:abc:0"
+SPANS = [("S3", "aws"), ("DynamoDB", "aws"), ("processor t", "local"), ("S3", "aws"), ("DynamoDB", "aws")]
 
-    assert segment["trace_id"] == HEADER[5:40]
-    assert segment["parent_id"] == "53995c3f42cd8ad8"
-    assert segment["name"] == "worker"
-    assert segment["annotations"] == {"event_id": "e1", "event_type": "t"}
-    spans = [(span["name"], span.get("namespace")) for span in segment["subsegments"]]
-    assert spans == [("S3", "aws"), ("DynamoDB", "aws"), ("processor t", "local"), ("S3", "aws"), ("DynamoDB", "aws")]
-    assert segment["subsegments"][1]["aws"] == {"operation": "UpdateItem", "table_name": "table"}
-    for span in segment["subsegments"]:
-        assert segment["start_time"] <= span["start_time"] <= span["end_time"] <= segment["end_time"]
+
+def test_an_event_is_in_its_invocation_s_trace_and_in_its_message_s(daemon: socket.socket) -> None:
+    # AWS documents the first, accepts the second, and links the two itself since November 2022
+    subsegment, segment = documents(daemon, HEADER, "e1", **{tracing.INVOCATION: INVOCATION})
+
+    assert (subsegment["type"], subsegment["name"]) == ("subsegment", "event")
+    assert (subsegment["trace_id"], subsegment["parent_id"]) == (INVOCATION[5:40], "463ac35c9f6413ad")
+    assert (segment["trace_id"], segment["parent_id"], segment["name"]) == (HEADER[5:40], "53995c3f42cd8ad8", "worker")
+    assert (segment["origin"], "type" in segment) == ("AWS::Lambda::Function", False)
+    for one in (subsegment, segment):
+        assert one["annotations"] == {"event_id": "e1", "event_type": "t"}
+        assert [(span["name"], span.get("namespace")) for span in one["subsegments"]] == SPANS
+        assert one["subsegments"][1]["aws"] == {"operation": "UpdateItem", "table_name": "table"}
+        for span in one["subsegments"]:
+            assert one["start_time"] <= span["start_time"] <= span["end_time"] <= one["end_time"]
+            assert not {"trace_id", "parent_id"} & set(span)
+    links = [(link["trace_id"], link["id"]) for one in (subsegment, segment) for link in one["links"]]
+    assert links == [(segment["trace_id"], segment["id"]), (subsegment["trace_id"], subsegment["id"])]
+
+
+@pytest.mark.parametrize(
+    ("message", "invocation", "traces"),
+    [
+        ("", "1", {INVOCATION[5:40], HEADER[5:40]}),  # nothing is decided: the invocation's own decision
+        ("", "0", set()),
+        ("?", "0", set()),
+        ("0", "1", {INVOCATION[5:40]}),
+        ("1", "0", {HEADER[5:40]}),
+        ("0", "0", set()),
+    ],
+)
+def test_a_message_without_a_decision_is_traced_if_its_invocation_is(
+    daemon: socket.socket, message: str, invocation: str, traces: set[str]
+) -> None:
+    header = HEADER[:40] + (f";Sampled={message}" if message else "")
+    current = INVOCATION.replace("Sampled=1", f"Sampled={invocation}")
+
+    sent = documents(daemon, header, "e1", **{tracing.INVOCATION: current})
+
+    assert {document["trace_id"] for document in sent} == traces
+    assert all("parent_id" in document or document["trace_id"] == HEADER[5:40] for document in sent)
 
 
 def test_an_aws_call_of_a_processor_is_in_its_span(daemon: socket.socket) -> None:
@@ -182,15 +215,50 @@ def test_an_aws_call_of_a_processor_is_in_its_span(daemon: socket.socket) -> Non
     assert (call["name"], call["namespace"], call["aws"]["operation"]) == ("dynamodb", "aws", "ListTables")
 
 
-def test_the_lineage_by_which_lambda_counts_a_loop_is_passed_on() -> None:
-    script = "from rtp.runtime import tracing; print(tracing.begin(None, name='x').header)"
+@pytest.mark.parametrize("sampled", ["0", "1"])
+def test_lambda_s_own_lineage_is_passed_on_and_never_the_message_s(sampled: str) -> None:
+    # Lambda counts the hops of a loop in it
+    script = """
+import sys
+from rtp.runtime import tracing
+for header in sys.argv[1:]:
+    trace = tracing.begin(header, name="x")
+    print(trace.header)
+print(getattr(trace._root, "parent_segment", None) and trace._root.parent_segment.get_origin_trace_header().data)
+"""
     env = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9", "LAMBDA_TASK_ROOT": "/var/task"}
-    env[tracing.INVOCATION] = f"{HEADER};Lineage=1:abc:0"
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True, timeout=60
-    )
+    env[tracing.INVOCATION] = INVOCATION.replace("Sampled=1", f"Sampled={sampled}")
+    argv = [sys.executable, "-c", script, "", f"{HEADER};Lineage=9:message:9", f"{HEADER[:40]};Lineage=9:message:9"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=60)
 
-    assert done.stdout.strip().endswith(";Lineage=1:abc:0")
+    *headers, of_calls = done.stdout.splitlines()
+    assert len(headers) == 3
+    for header in headers:
+        assert header.endswith(";Lineage=1:abc:0")
+        assert "message" not in header
+    assert of_calls == ("{'Lineage': '1:abc:0'}" if sampled == "1" else "None")
+
+
+def test_a_trace_that_is_too_large_for_a_packet_is_sent_in_parts() -> None:
+    class Packets:
+        """In place of the SDK's emitter: the documents that were sent."""
+
+        def __init__(self) -> None:
+            self.sent: list[dict[str, Any]] = []
+
+        def send_entity(self, entity: Any) -> None:
+            text = entity.serialize()
+            assert len(text) < 65_000
+            self.sent.append(json.loads(text))
+
+    children = [{"id": f"{n:016x}", "name": "call", "metadata": {"default": {"text": "x" * 9_000}}} for n in range(9)]
+    emitter = Packets()
+
+    send_document({"trace_id": HEADER[5:40], "id": "a" * 16, "name": "worker", "subsegments": children}, emitter)
+
+    assert [document.get("parent_id") for document in emitter.sent] == [None, *["a" * 16] * 9]
+    assert {document["trace_id"] for document in emitter.sent} == {HEADER[5:40]}
+    assert all(document.get("type") == "subsegment" for document in emitter.sent[1:])
 
 
 def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_is_an_error(daemon: socket.socket) -> None:
@@ -209,6 +277,19 @@ def test_without_a_header_the_event_is_part_of_the_invocation(daemon: socket.soc
 
     assert (subsegment["type"], subsegment["name"]) == ("subsegment", "event")
     assert (subsegment["trace_id"], subsegment["parent_id"]) == (HEADER[5:40], "53995c3f42cd8ad8")
+
+
+def test_a_record_names_the_message_s_trace_and_the_invocation_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(tracing.INVOCATION, INVOCATION)
+    here = world()
+    here.processor("t", lambda _: None)
+
+    here.deliver(message(fakes.event(), trace=HEADER), message(fakes.event("alone")))
+
+    record, alone = here.dynamo.record("e1"), here.dynamo.record("alone")
+    for one in (record, record["attempts"][-1]):
+        assert (one["trace_id"], one["invocation_trace_id"]) == (HEADER[5:40], INVOCATION[5:40])
+    assert (alone["trace_id"], "invocation_trace_id" in alone) == (INVOCATION[5:40], False)
 
 
 def test_an_event_that_is_not_sampled_sends_nothing_and_has_its_trace_id(daemon: socket.socket) -> None:
