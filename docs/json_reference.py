@@ -15,7 +15,7 @@ from rtp.ops.stack import diff, steps
 from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
-from rtp.ops.telemetry import alarms, logevent, segments, status, story, traces
+from rtp.ops.telemetry import alarms, logevent, segments, status, story, trace_list
 from rtp.terminal.documents import ErrorDocument
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ PRINTED = {
     "show": Printed((story.StoryDocument,)),
     "records": Printed((records.Records,)),
     "logs": Printed(lines={"log": logevent.LogEvent}, note="--format json is the same"),
-    "traces": Printed((traces.Traces,), {"trace": traces.Summary}, note="the stream with --follow"),
+    "traces": Printed((trace_list.Traces,), {"trace": trace_list.Summary}, note="the stream with --follow"),
     "traces show": Printed((segments.Trace,)),
     "dlq inspect": Printed((inspect.Inspection,)),
     "dlq redrive": Printed((redrive.Report,)),

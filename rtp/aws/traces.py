@@ -1,7 +1,9 @@
-"""X-Ray: summaries of the traces of a period, and whole traces by id."""
+"""X-Ray: summaries of the traces of a period, whole traces by id, and where X-Ray stores segments."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import AwsError, UsageError
@@ -13,11 +15,42 @@ if TYPE_CHECKING:
 
 _WINDOW_MS = 6 * 3_600_000  # the longest period that GetTraceSummaries accepts
 _OWN_ERRORS = ("InvalidRequestException", "ThrottledException", "ThrottlingException")
+_ID = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
+_DEFAULT_PERCENT = 1.0
 BATCH = 5  # the most ids that BatchGetTraces accepts
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where X-Ray stores segments. percent: of the traces, those that X-Ray indexes; None where it indexes all.
+
+    With CloudWatch's Transaction Search it stores spans in the log group `aws/spans`, and indexes 1 % by default.
+    """
+
+    percent: float | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether X-Ray itself has only a part of the traces."""
+        return self.percent is not None and self.percent < 100
+
+
+def destination(aws: Aws) -> Destination:
+    """Where the account's segments are stored in this region. Raises AwsError."""
+    answer = aws.call("xray", "get_trace_segment_destination")
+    if answer.get("Destination") != "CloudWatchLogs":
+        return Destination()
+    rules = aws.call("xray", "get_indexing_rules").get("IndexingRules") or []
+    shares = [(rule.get("Rule") or {}).get("Probabilistic") or {} for rule in rules]
+    actual = [share.get("ActualSamplingPercentage", share.get("DesiredSamplingPercentage")) for share in shares]
+    return Destination(next((float(share) for share in actual if share is not None), _DEFAULT_PERCENT))
+
+
 def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield trace summaries between two times (epoch ms): a list for each window of at most 6 h, newest first."""
+    """Yield the summaries of traces that changed between two times (epoch ms), in windows of at most 6 h, newest first.
+
+    A trace's own time is its beginning; an event that is redriven or retried continues its old trace.
+    """
     end = until
     while end > since:
         start = max(since, end - _WINDOW_MS)
@@ -28,6 +61,7 @@ def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[li
                 "TraceSummaries",
                 StartTime=start / 1000,
                 EndTime=end / 1000,
+                TimeRangeType="Event",
                 FilterExpression=expression,
                 Sampling=False,
             )
@@ -44,6 +78,16 @@ def whole(aws: Aws, trace_ids: Iterable[str]) -> list[dict[str, Any]]:
             whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
             whole_trace["Segments"].extend(trace.get("Segments") or ())
     return [by_id[i] for i in ids if i in by_id]
+
+
+def is_trace_id(text: str) -> bool:
+    """Whether the text has the form of an X-Ray trace id."""
+    return _ID.fullmatch(text) is not None
+
+
+def quoted(text: str) -> str:
+    """The text as a string of a filter expression."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _pages(aws: Aws, operation: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:

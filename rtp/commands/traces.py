@@ -16,7 +16,7 @@ from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
 from rtp.errors import UsageError
-from rtp.ops.telemetry import tracelogs
+from rtp.ops.telemetry import trace_list, tracelogs
 from rtp.ops.telemetry import traces as op
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
@@ -45,9 +45,9 @@ class TraceOptions:
         typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of traces, the newest first."),
     ] = 50
 
-    def query(self, *, follow: bool) -> op.TraceQuery:
+    def query(self, *, follow: bool) -> trace_list.TraceQuery:
         """The query; `follow` starts now. Raises UsageError."""
-        query = op.TraceQuery(
+        query = trace_list.TraceQuery(
             since=times.parse_when(self.since or ("now" if follow else times.DEFAULT_WINDOW)),
             until=times.parse_when(self.until or "now"),
             errors=self.errors,
@@ -71,7 +71,7 @@ def traces(
 ) -> None:
     """List traces, or show one.
 
-    Lists this stack's traces, the newest first.
+    Lists this stack's traces, the latest changed first.
     """
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:
@@ -86,13 +86,15 @@ def traces(
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        for summary in op.follow(session.aws, stack, query, notify=out.warn):
+        for summary in trace_list.follow(session.aws, stack, query, notify=out.warn):
             out.event("trace", summary, lambda s: _row(s, stack))
         return
-    result = op.find(session.aws, stack, query)
-    out.result(result, lambda traces: _list(traces, query.since, stack, out.width))
+    result = trace_list.find(session.aws, stack, query)
+    out.result(result, lambda found: _list(found, query.since, stack, out.width))
     if result.more and not out.json:
         out.say(line(dim(f"there are more than {query.limit}; raise --limit or narrow the time")))
+    if isinstance(result.note, str) and not out.json:
+        out.say(line(dim(result.note)))
 
 
 @app.command()
@@ -107,16 +109,20 @@ def show(
     page.check(html)
     out, stack, block = session.out, session.environment.names.stack, session.out.glyph("█", "=")
     trace = op.resolve(session.aws, session.outputs_to_read, stack, trace_id)
-    lines = tracelogs.of(session.aws, session.outputs_to_read, trace) if html or not out.json else []
+    lines, more = tracelogs.TraceLines([])
+    if html or not out.json:
+        lines, more = tracelogs.of(session.aws, session.outputs_to_read, trace)
     with page.written(out, html, lambda: render_trace_page.page(trace, lines)):
         out.result(trace, lambda t: render_trace.waterfall(t, lines, width=out.width, block=block, stack=stack))
+    if more and not out.json:
+        out.say(line(dim("there are more log lines; `rtp logs --trace-id` has them all")))
 
 
-def _list(result: op.Traces, since: int, stack: str, width: int) -> list[Element]:
+def _list(result: trace_list.Traces, since: int, stack: str, width: int) -> list[Element]:
     wide = width >= _WIDE
     rows: list[list[Cell]] = [
         [
-            times.stamp(times.parse_when(s.start))[0 if wide else 11 :],
+            (times.stamp if wide else times.recent)(times.parse_when(s.start)),
             times.span(s.duration_ms),
             _outcome(s),
             _request(s, stack),
@@ -136,7 +142,7 @@ def _list(result: op.Traces, since: int, stack: str, width: int) -> list[Element
     return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
 
 
-def _row(s: op.Summary, stack: str) -> Element:
+def _row(s: trace_list.Summary, stack: str) -> Element:
     """A line of --follow."""
     how = _outcome(s)
     return line(
@@ -149,11 +155,11 @@ def _row(s: op.Summary, stack: str) -> Element:
     )
 
 
-def _outcome(s: op.Summary) -> Text:
+def _outcome(s: trace_list.Summary) -> Text:
     return render_trace.outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
 
 
-def _request(s: op.Summary, stack: str) -> str:
+def _request(s: trace_list.Summary, stack: str) -> str:
     if s.method and s.path:
         return f"{s.method} {s.path.removeprefix('/' + API_STAGE)} {s.http_status or ''}".strip()
     return (s.entry or "").removeprefix(f"{stack}-")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rtp.aws import account, stacks
+from rtp.aws import account, stacks, traces
 from rtp.errors import AwsError, RtpError
 from rtp.ops import secrets
 from rtp.ops.access import guard, ownership
 from rtp.ops.doctor import Check, fail, failed, ok, warn
 from rtp.ops.stack.build import bootstrap, limits
+from rtp.ops.telemetry import transaction_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
         lambda: prepared(aws),
         lambda: logging_role(aws),
         lambda: concurrency(aws, environment),
+        lambda: tracing(aws),
         lambda: stack(aws, environment),
         lambda: secret_values(aws, environment),
         lambda: clock(aws),
@@ -101,6 +103,18 @@ def concurrency(aws: Aws, environment: Environment) -> Check:
     if found.warning:
         return warn("concurrency", found.warning, "Request a higher limit in Service Quotas.")
     return ok("concurrency", f"reserves {found.concurrency}" if found.concurrency else "reserves nothing")
+
+
+def tracing(aws: Aws) -> Check:
+    """Where X-Ray stores traces: with Transaction Search it indexes a part of them only."""
+    try:
+        destination = traces.destination(aws)
+    except RtpError as error:
+        return _unknown("traces", error) or failed("traces", error)
+    if destination.is_partial:
+        kept = f"X-Ray indexes {destination.percent:g} % of them (Transaction Search)"
+        return ok("traces", f"{kept}; rtp reads the others from {transaction_search.GROUP}")
+    return ok("traces", "all of those that are sampled are in X-Ray")
 
 
 def stack(aws: Aws, environment: Environment) -> Check:

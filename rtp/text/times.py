@@ -72,16 +72,34 @@ def iso(ms: int | float) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def clock(ms: int | float) -> str:
-    """Format epoch ms as `12:00:00.123` in local time."""
+def clock(ms: int | float, *, now: int | None = None) -> str:
+    """Format epoch ms as `12:00:00.123` in local time, and as `01-31 12:00:00.123` where that is not today."""
     minute, rest = divmod(int(ms), 60_000)
-    return f"{_minute(minute)}:{rest // 1000:02d}.{rest % 1000:03d}"
+    today = _day((now_ms() if now is None else now) // 60_000)
+    return f"{_minute(minute, today)}:{rest // 1000:02d}.{rest % 1000:03d}"
+
+
+def recent(ms: int | float, *, now: int | None = None) -> str:
+    """Format epoch ms as `12:00:00` today, else with its date as `01-31 12:00:00`, in local time."""
+    return clock(ms, now=now)[:-4]
 
 
 @lru_cache(maxsize=64)
-def _minute(minute: int) -> str:
-    """Format a minute since the epoch as `12:00`. Cached: the lines of a log share minutes, and time zones are slow."""
-    return datetime.fromtimestamp(minute * 60).astimezone().strftime("%H:%M")
+def _minute(minute: int, today: str) -> str:
+    """Format a minute since the epoch as `12:00`, with its date where that is not `today`; with the year where needed.
+
+    Cached: the lines of a log share minutes, and time zones are slow.
+    """
+    day, time = _day(minute), datetime.fromtimestamp(minute * 60).astimezone().strftime("%H:%M")
+    if day == today:
+        return time
+    return f"{day[5:] if day[:4] == today[:4] else day} {time}"
+
+
+@lru_cache(maxsize=64)
+def _day(minute: int) -> str:
+    """The local date of a minute since the epoch, as `2026-01-31`."""
+    return datetime.fromtimestamp(minute * 60).astimezone().strftime("%Y-%m-%d")
 
 
 def stamp(ms: int | float) -> str:

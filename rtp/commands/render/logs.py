@@ -26,8 +26,8 @@ _LEVELS = {
 }
 _LOUD = ("WARNING", "ERROR", "CRITICAL")
 _HIDDEN = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps of no use to an operator
-_PREFIX = 29  # columns of time, level and function
-_INDENT = 13  # aligns with the level
+_AFTER_TIME = 17  # columns of the level, the function and the spaces around them
+_INDENT = 13  # aligns with the level of a line of today
 _FRAMES = 8
 # The folder into which Lambda, or the engine, unpacks the function's code.
 _ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
@@ -43,7 +43,7 @@ def short(width: int) -> Renderer:
         below: list[Element] = [line(r, indent=_INDENT) for r in rest]
         row = [*_prefix(event), Text(head, _message_style(event))]
         tail = event.id or ""
-        used = _PREFIX + len(head)
+        used = len(row[0].text) + _AFTER_TIME - 1 + len(head)
         if tail and used + 2 + len(tail) <= width:
             row.append(dim("  " + tail))
         elif tail and event.level in _LOUD:

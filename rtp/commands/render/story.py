@@ -123,7 +123,8 @@ def _attempts(event: Story) -> Table:
 def _how(event: Story, width: int, block: str, stack: str) -> list[Element]:
     """The newest trace with its log lines in place, then the other log lines."""
     trace = event.trace
-    inside = [e for e in event.lines if trace is not None and e.trace_id in (None, trace.id)]
+    ids = {None, trace.id, *(t.id for t in trace.linked)} if trace is not None else set()
+    inside = [e for e in event.lines if e.trace_id in ids]
     rest = [e for e in event.lines if e not in inside] if trace is not None else event.lines
     elements: list[Element] = []
     if trace is not None:

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from rtp.ops.telemetry.story import Story
 
 _STATUS = {"processed": "good", "dead": "bad", "failed": "warn", "processing": "warn", "rejected": "bad"}
-_FACTS = ("timestamp", "source", "accepted_at", "processed_at", "request_id", "trace_id", "raw_key", "message_id")
+_FACTS = (
+    "timestamp",
+    "source",
+    "accepted_at",
+    "processed_at",
+    "request_id",
+    "trace_id",
+    "invocation_trace_id",
+    "raw_key",
+    "message_id",
+)
 _MOMENTS = ("timestamp", "accepted_at", "processed_at")
 
 
@@ -31,7 +41,8 @@ def page(story: Story) -> str:
         )
     shown = set()
     for trace in reversed(story.traces):
-        inside = [e for e in story.lines if e.trace_id == trace.id]
+        ids = {trace.id, *(linked.id for linked in trace.linked)}
+        inside = [e for e in story.lines if e.trace_id in ids]
         shown |= {id(e) for e in inside}
         parts.append(_section(f"Trace {trace.id}", waterfall(trace, inside)))
     rest = [log_line(e) for e in story.lines if id(e) not in shown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.commands.render.logs import frames, message
-from rtp.ops.telemetry.waterfall import Row, bar, rows
+from rtp.ops.telemetry.waterfall import Row, bar, rows, split
 from rtp.text import times
 from rtp.text.elements import Element, Heading, Line, Style, Text, bad, dim, line, name
 
@@ -23,13 +23,27 @@ _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 def waterfall(
     trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str = "█", stack: str = ""
 ) -> list[Element]:
-    """Render a trace in `width` columns. block: character of the bars; stack: prefix to leave out of resource names."""
+    """Render a trace in `width` columns, and its linked traces below it.
+
+    block: character of the bars; stack: prefix to leave out of resource names.
+    """
+    own, others = split(trace, logs)
+    elements = [*_head(trace), *_waterfall(trace, own, width=width, block=block, stack=stack)]
+    for linked, lines in others:
+        elements += [Heading(f"Linked trace {linked.id}")]
+        elements += _waterfall(linked, lines, width=width, block=block, stack=stack)[1:]
+    if not logs:
+        elements.append(line(dim("no log lines of this trace")))
+    return elements
+
+
+def _waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str, stack: str) -> list[Element]:
     shown = rows(trace, logs)
     raised = {p.message for row in shown for p in row.problems}
     labels = [len(_label(row, stack)) for row in shown if row.segment]
     label_width = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
     bar_width = width - label_width - _TIME - 2
-    elements: list[Element] = [*_head(trace), Heading("Waterfall")]
+    elements: list[Element] = [Heading("Waterfall")]
     bar_width = bar_width if bar_width >= 8 else 0
     for row in shown:
         if row.log is not None:
@@ -38,8 +52,6 @@ def waterfall(
             elements += _segment(row, row.segment, _label(row, stack), trace, label_width, bar_width, block)
     if not trace.segments:
         elements.append(line(dim("no segments")))
-    if not logs:
-        elements.append(line(dim("no log lines of this trace")))
     return elements
 
 
@@ -62,6 +74,10 @@ def _head(trace: Trace) -> list[Element]:
         more = len(trace.event_ids) - 3
         shown = ", ".join(trace.event_ids[:3]) + (f" and {more} more" if more > 0 else "")
         elements.append(line(dim("event "), shown))
+    shown_below = {linked.id for linked in trace.linked}
+    if others := [link for link in trace.links if link not in shown_below]:
+        more = len(others) - 3
+        elements.append(line(dim("linked "), ", ".join(others[:3]) + (f" and {more} more" if more > 0 else "")))
     return elements
 
 

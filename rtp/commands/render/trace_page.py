@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops.telemetry.waterfall import Row, rows
+from rtp.ops.telemetry.waterfall import Row, rows, split
 from rtp.text import json_values, times
 from rtp.text.sanitize import printable
 
@@ -39,7 +39,7 @@ summary:hover{background:var(--soft)}
 pre{margin:.3rem 0;padding:.5rem;background:var(--soft);border-radius:4px;overflow-x:auto;white-space:pre-wrap;
 overflow-wrap:anywhere;font:12px/1.45 ui-monospace,monospace}
 .problem{color:var(--bad);font-weight:600;margin:.3rem 0 0;overflow-wrap:anywhere}
-.log{grid-template-columns:7.5rem 5rem 1fr;font:12px/1.45 ui-monospace,monospace;color:var(--dim);padding:.1rem .3rem}
+.log{grid-template-columns:13rem 5rem 1fr;font:12px/1.45 ui-monospace,monospace;color:var(--dim);padding:.1rem .3rem}
 .log.WARNING .text{color:var(--warn)}.log.ERROR .text,.log.CRITICAL .text{color:var(--bad)}
 .text{white-space:pre-wrap;overflow-wrap:anywhere}
 h2{font-size:1rem;margin:1.6rem 0 .4rem}
@@ -55,7 +55,8 @@ _BAR = 1000  # units across
 
 def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
     """Make the page."""
-    how = "fault" if trace.fault else "error" if trace.error else "throttle" if trace.throttle else "ok"
+    running = "running" if trace.partial else "ok"
+    how = "fault" if trace.fault else "error" if trace.error else "throttle" if trace.throttle else running
     events = f" · event {text(', '.join(trace.event_ids[:20]))}" if trace.event_ids else ""
     about = f"{text(trace.start)} · {text(times.span(trace.duration_ms))} · {how}{events}"
     return document(f"trace {trace.id}", trace.id, about, waterfall(trace, logs))
@@ -83,8 +84,12 @@ def document(title: str, heading: str, about: str, body: str) -> str:
 
 
 def waterfall(trace: Trace, logs: Sequence[LogEvent]) -> str:
-    """The trace's rows as HTML."""
-    return "\n".join(_row(row, trace) for row in rows(trace, logs)) or "<p>no segments</p>"
+    """The trace's rows as HTML, then those of its linked traces, which get the log lines of their time."""
+    own, others = split(trace, logs)
+    body = "\n".join(_row(row, trace) for row in rows(trace, own)) or "<p>no segments</p>"
+    for linked, lines in others:
+        body += f"\n<h2>Linked trace {text(linked.id)}</h2>\n" + "\n".join(_row(r, linked) for r in rows(linked, lines))
+    return body
 
 
 def log_line(log: LogEvent) -> str:
@@ -144,9 +149,9 @@ def _problem(problem: Problem) -> str:
 
 def _log(log: LogEvent, depth: int) -> str:
     message = log.message if not log.stack else f"{log.message}\n{log.stack}"
-    level = re.sub(r"\W", "", log.level)
+    level, when = re.sub(r"\W", "", log.level), log.timestamp.replace("T", " ")
     return (
-        f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{text(log.timestamp[11:])}</span>'
+        f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{text(when)}</span>'
         f'<span>{text(log.level)}</span><span class="text">{text(message)}</span></div>'
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Answer = dict[str, Any]
 
 PAGE = 500  # summaries in one answer
+TIME_RANGE_TYPES = ("TraceId", "Event", "Service")
 MAX_TRACE_IDS = 5  # of one BatchGetTraces, as on AWS
 MAX_RANGE_S = 24 * 3600 + 60
 _DEFAULT_RULE = {
@@ -55,6 +56,8 @@ class XRayApi:
             "/Traces": self._traces,
             "/TelemetryRecords": lambda _: {},
             "/GetSamplingRules": lambda _: {"SamplingRuleRecords": [{"SamplingRule": _DEFAULT_RULE}]},
+            "/GetTraceSegmentDestination": lambda _: {"Destination": "XRay", "Status": "ACTIVE"},
+            "/GetIndexingRules": lambda _: {"IndexingRules": []},
             "/SamplingTargets": lambda _: {"SamplingTargetDocuments": [], "UnprocessedStatistics": []},
             "/Groups": lambda _: {"Groups": []},
             "/EncryptionConfig": lambda _: {"EncryptionConfig": {"Status": "ACTIVE", "Type": "NONE"}},
@@ -103,31 +106,34 @@ class XRayApi:
             raise RequestError("EndTime is before StartTime.")
         if end - start > MAX_RANGE_S:
             raise RequestError("The time range is longer than 24 hours.")
+        kind = request.get("TimeRangeType") or "TraceId"
+        if kind not in TIME_RANGE_TYPES:
+            raise RequestError(f"TimeRangeType is none of {', '.join(TIME_RANGE_TYPES)}.")
         passes = compile_filter(request.get("FilterExpression"))
         after = _read_token(request.get("NextToken"))
         summaries: list[Answer] = []
         scanned = 0
         last = None
-        for trace_id in self._store.between(start, after or end):
+        for matched, trace_id in self._store.between(start, after or end, kind):
             trace = self._store.get(trace_id)
             if trace is None:
                 continue
-            if len(summaries) >= PAGE and trace.start != last:
-                return {**_page(summaries, scanned), "NextToken": _token(trace.start)}
+            if len(summaries) >= PAGE and matched != last:
+                return {**_page(summaries, scanned), "NextToken": _token(matched)}
             scanned += 1
             if passes(trace):
-                last = trace.start
-                summaries.append(summary(trace))
+                last = matched
+                summaries.append(summary(trace, matched))
         return _page(summaries, scanned)
 
 
-def summary(trace: Trace) -> Answer:
-    """A trace as GetTraceSummaries returns it."""
+def summary(trace: Trace, matched: float | None = None) -> Answer:
+    """A trace as GetTraceSummaries returns it. matched: the time by which it was found."""
     http = trace.entry.http
     return {
         "Id": trace.id,
         "StartTime": trace.start,
-        "MatchedEventTime": trace.start,
+        "MatchedEventTime": trace.start if matched is None else matched,
         "Duration": round(trace.duration, 6),
         "ResponseTime": round(trace.entry.response_time, 6),
         "HasFault": any(node.fault for node in trace.nodes),

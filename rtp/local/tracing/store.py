@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,11 @@ class InvalidSegmentError(ValueError):
 
 @dataclass(slots=True)
 class _Entry:
+    """One trace. Epoch s: start of its first segment, end of its last one, and when a document came last."""
+
     start: float
+    end: float
+    updated: float
     documents: dict[str, str] = field(default_factory=dict)  # segment id -> JSON
 
 
@@ -45,19 +50,22 @@ class TraceStore:
         self._loaded = threading.Event()
         self._loaded.set()
 
-    def put(self, document: str) -> None:
-        """Store one segment or separate subsegment in JSON. Raises InvalidSegmentError."""
+    def put(self, document: str, *, received: float | None = None) -> None:
+        """Store one segment or separate subsegment in JSON. Raises InvalidSegmentError.
+
+        received: epoch s; by default now, and 0 where that is not known.
+        """
         if len(document) > MAX_DOCUMENT_BYTES:
             raise InvalidSegmentError("The segment document is larger than 64 kB.")
         try:
             body = json.loads(document)
         except ValueError as error:
             raise InvalidSegmentError("The segment document is not JSON.") from error
-        self._insert(body, document)
+        self._insert(body, document, time.time() if received is None else received)
 
     def add(self, body: dict[str, Any]) -> None:
         """Store a segment that the engine itself wrote."""
-        self._insert(body, json.dumps(body, separators=(",", ":")))
+        self._insert(body, json.dumps(body, separators=(",", ":")), time.time())
 
     def get(self, trace_id: str) -> Trace | None:
         """One trace, assembled."""
@@ -73,12 +81,17 @@ class TraceStore:
                     del self._built[next(iter(self._built))]
             return trace
 
-    def between(self, start: float, end: float) -> list[str]:
-        """Ids of the traces that began between two times (epoch s), newest first."""
+    def between(self, start: float, end: float, kind: str = "TraceId") -> list[tuple[float, str]]:
+        """Times and ids of the traces that match a time between two times (epoch s), newest first.
+
+        kind: which time, as GetTraceSummaries names it: `TraceId` the start, `Event` the latest change, `Service` the
+        end of the last segment.
+        """
         self._loaded.wait()
+        name = {"TraceId": "start", "Event": "updated", "Service": "end"}[kind]
         with self._lock:
-            matches = [(entry.start, key) for key, entry in self._entries.items() if start <= entry.start <= end]
-        return [key for _, key in sorted(matches, reverse=True)]
+            matches = [(float(getattr(entry, name)), key) for key, entry in self._entries.items()]
+        return sorted(((at, key) for at, key in matches if start <= at <= end), reverse=True)
 
     def clear(self) -> None:
         """Delete everything."""
@@ -103,7 +116,7 @@ class TraceStore:
         with gzip.open(path, "rt") as file:
             for line in file:
                 with contextlib.suppress(InvalidSegmentError):
-                    self.put(line.rstrip("\n"))
+                    self.put(line.rstrip("\n"), received=0)
 
     def load_later(self, path: Path) -> None:
         """As `load`, in the background; queries wait for it."""
@@ -117,13 +130,16 @@ class TraceStore:
 
         threading.Thread(target=load, daemon=True, name="rtp-load-traces").start()
 
-    def _insert(self, body: Any, document: str) -> None:
+    def _insert(self, body: Any, document: str, received: float) -> None:
         trace_id, segment_id, start = _identity(body)
+        ended = body.get("end_time")
+        end = float(ended) if isinstance(ended, int | float) and not isinstance(ended, bool) else start
         with self._lock:
             entry = self._entries.get(trace_id)
             if entry is None:
-                entry = self._entries[trace_id] = _Entry(start)
-            entry.start = min(entry.start, start)
+                entry = self._entries[trace_id] = _Entry(start, end, 0)
+            entry.start, entry.end = min(entry.start, start), max(entry.end, end)
+            entry.updated = max(entry.updated, received or end)
             self._built.pop(trace_id, None)
             self._bytes += len(document) - len(entry.documents.get(segment_id, ""))
             entry.documents[segment_id] = document

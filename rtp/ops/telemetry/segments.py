@@ -11,6 +11,7 @@ from rtp.text import times
 
 DEEPEST = 60  # levels of subsegments that are read; a real trace has five
 MOST = 20_000  # segments that are read per trace
+_LINKS = 100  # that are read per segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Segment:
     duration_ms: null while it is in progress. error: client error (4xx). fault: service error (5xx).
     throttle: the request was throttled. namespace: `aws` or `remote` for a call; else empty.
     request_id: id of the function's request; null for other segments.
-    annotations, http, aws, metadata: as in X-Ray.
+    annotations, http, aws, metadata: as in X-Ray. links: ids of the traces that X-Ray links it with.
     exceptions: exceptions it raised. segments: its calls.
     """
 
@@ -56,6 +57,7 @@ class Segment:
     http: dict[str, Any] = field(default_factory=dict)
     aws: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
     exceptions: tuple[Problem, ...] = ()
     segments: tuple[Segment, ...] = ()
 
@@ -69,6 +71,8 @@ class Trace:
     throttle: whether a request was throttled. partial: whether a segment is in progress.
     event_id: id of the first event; null without one. event_ids: ids of all events in the trace.
     segments: segments of the services, each with its calls.
+    links: ids of the traces that it is linked with, such as those of the invocations for its messages.
+    linked: those of them that have the part of this trace's events which it does not have itself.
     """
 
     id: str
@@ -81,6 +85,8 @@ class Trace:
     event_id: str | None
     event_ids: tuple[str, ...]
     segments: tuple[Segment, ...]
+    links: tuple[str, ...] = ()
+    linked: tuple[Trace, ...] = ()
 
     @property
     def start_ms(self) -> int:
@@ -122,6 +128,7 @@ def trace(trace_id: str, documents: list[str]) -> Trace:
         event_id=events[0] if events else None,
         event_ids=events,
         segments=segments,
+        links=tuple(dict.fromkeys(i for n in every for i in _links(n.document) if i != trace_id)),
     )
 
 
@@ -198,6 +205,7 @@ def _segment(node: _Node, zero: float) -> Segment:
         http=_dict(document.get("http")),
         aws=aws,
         metadata=_dict(document.get("metadata")),
+        links=tuple(_links(document)),
         exceptions=_problems(document.get("cause")),
         segments=tuple(_segment(child, zero) for child in node.children),
     )
@@ -215,6 +223,12 @@ def _problems(cause: Any) -> tuple[Problem, ...]:
         for e in _list(exceptions)
         if isinstance(e, dict)
     )
+
+
+def _links(document: dict[str, Any]) -> list[str]:
+    """Ids of the traces in a document's links; X-Ray has no more than 20 of a segment and 100 of a trace."""
+    links = [_text(link.get("trace_id")) for link in _list(document.get("links"))[:_LINKS] if isinstance(link, dict)]
+    return [link for link in links if link]
 
 
 def _frame(frame: dict[str, Any]) -> str:

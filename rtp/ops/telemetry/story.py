@@ -13,7 +13,7 @@ from rtp.ops.dlq import inspect
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.events.outcome import has_ended
 from rtp.ops.events.records import whole
-from rtp.ops.telemetry import logs, traces
+from rtp.ops.telemetry import logs, traces, transaction_search
 from rtp.ops.work import pool
 from rtp.text import times
 from rtp.text.json_values import OMITTED, Omitted
@@ -110,10 +110,13 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
         query = logs.LogQuery(since=since, until=until, id=event_id)
         lines = (e for e in logs.read(aws, outputs, query) if e.kind != "metrics")
         story.lines = list(islice(lines, MOST_LINES))
+        if next(lines, None) is not None:
+            story.gaps.append(f"log lines: there are more than {MOST_LINES}; `rtp logs --id` has them all")
 
     def read_traces() -> None:
-        trace_ids = traces.trace_ids(stored)
-        story.traces = traces.for_event(aws, stack, event_id, trace_ids=trace_ids, since=since, until=until)
+        story.traces = traces.for_event(aws, stack, event_id, records=stored, since=since, until=until)
+        if not story.traces and (partial := transaction_search.why_partial(aws)):
+            story.gaps.append(f"traces: {partial} Its spans are not in {transaction_search.GROUP} either.")
 
     def read_dlq_message() -> None:
         if stored and all(has_ended(r) and r["status"] == "processed" for r in stored):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.ops.telemetry import logs
 
@@ -18,18 +18,36 @@ MOST = 2_000  # lines
 REQUESTS = 10
 
 
-def of(aws: Aws, outputs: Mapping[str, str], trace: Trace) -> list[LogEvent]:
-    """The lines in time order, each once."""
+class TraceLines(NamedTuple):
+    """Log lines in time order, each once. more: whether there are more than were read."""
+
+    lines: list[LogEvent]
+    more: bool = False
+
+
+def of(aws: Aws, outputs: Mapping[str, str], trace: Trace) -> TraceLines:
+    """The log lines of a trace and of its linked traces."""
+    lines: dict[tuple[str, int, str], LogEvent] = {}
+    more = False
+    for one in (trace, *trace.linked):
+        more |= _read(aws, outputs, one, lines)
+    return TraceLines(sorted(lines.values(), key=lambda e: (e.timestamp, e.at)), more)
+
+
+def _read(aws: Aws, outputs: Mapping[str, str], trace: Trace, lines: dict[tuple[str, int, str], LogEvent]) -> bool:
+    """Add the lines of a trace; returns whether there are more."""
     since = trace.start_ms - BEFORE_MS
     until = trace.start_ms + int(trace.duration_ms) + AFTER_MS
-    requests = dict.fromkeys(s.request_id for _, s in trace.walk() if s.request_id and "Lambda" in s.origin)
+    requests = list(dict.fromkeys(s.request_id for _, s in trace.walk() if s.request_id and "Lambda" in s.origin))
     queries = [logs.LogQuery(since=since, until=until, trace_id=trace.id)]
-    queries += [logs.LogQuery(since=since, until=until, request_id=r) for r in list(requests)[:REQUESTS]]
-    lines: dict[tuple[str, int, str], LogEvent] = {}
+    queries += [logs.LogQuery(since=since, until=until, request_id=r) for r in requests[:REQUESTS]]
     for query in queries:
         for event in logs.read(aws, outputs, query):
-            if event.kind != "metrics" and (event.trace_id in (None, trace.id)):
-                lines.setdefault((event.function, event.at, event.raw), event)
+            # An invocation's trace has the events of a batch, whose lines name the traces of their messages.
+            is_own = event.trace_id in (None, trace.id) or event.id in trace.event_ids
+            if event.kind == "metrics" or not is_own:
+                continue
             if len(lines) >= MOST:
-                break
-    return sorted(lines.values(), key=lambda e: (e.timestamp, e.at))
+                return True
+            lines.setdefault((event.function, event.at, event.raw), event)
+    return len(requests) > REQUESTS

@@ -1,136 +1,40 @@
-"""Traces of this stack: a list, one as a tree, and those of an event."""
+"""One trace as a tree, and the traces of an event: its message's and those of its invocations."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, replace
-from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rtp.aws import records, traces
-from rtp.contract import API_STAGE, Output
-from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops.telemetry.segments import Problem, Segment, Trace, trace
-from rtp.ops.work.clock import SYSTEM
-from rtp.ops.work.polling import FollowPace, every
+from rtp.aws.traces import is_trace_id, quoted
+from rtp.contract import Output
+from rtp.errors import NotFoundError, UsageError
+from rtp.ops.telemetry import linking, trace_list, transaction_search
+from rtp.ops.telemetry.segments import trace
 from rtp.runtime import wire
 from rtp.text import suggest, times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from rtp.aws import Aws
-    from rtp.ops.work.clock import Clock
+    from rtp.ops.telemetry.segments import Trace
 
-__all__ = ["Problem", "Segment", "Summary", "Trace", "TraceQuery", "Traces"]
-
-_ID = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 DAY_MS = 86_400_000
-LATE_MS = 120_000  # how late X-Ray may report a trace that is still shown by `follow`
-PARTIAL_MS = 15_000  # after this time an incomplete trace is shown as it is
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """A trace in a list.
-
-    id: id of the trace. start: ISO 8601. duration_ms: from its start to its end. error: client error (4xx).
-    fault: error of the pipeline (5xx). throttle: a request was throttled.
-    method, path, http_status: of the API request; null without one. entry: the service at which it begins.
-    partial: a segment is in progress.
-    """
-
-    id: str
-    start: str
-    duration_ms: float
-    error: bool
-    fault: bool
-    throttle: bool
-    event_id: str | None
-    event_type: str | None
-    method: str | None
-    path: str | None
-    http_status: int | None
-    entry: str | None
-    partial: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """Traces of the stack.
-
-    traces: newest first. more: whether there are more than the limit.
-    """
-
-    traces: list[Summary]
-    more: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceQuery:
-    """Which traces. Times in epoch ms. slow_ms: minimum duration. expression: further X-Ray filter expression."""
-
-    since: int
-    until: int
-    errors: bool = False
-    slow_ms: int | None = None
-    expression: str | None = None
-    limit: int = 50
-
-
-def find(aws: Aws, stack: str, query: TraceQuery) -> Traces:
-    """The newest traces of this stack. A long window takes several calls, which end as soon as there are enough."""
-    summaries: list[Summary] = []
-    for window in _windows(aws, stack, query):
-        summaries += sorted(window, key=lambda s: (s.start, s.id), reverse=True)  # X-Ray returns them unordered
-        if len(summaries) > query.limit:
-            break
-    return Traces(summaries[: query.limit], more=len(summaries) > query.limit)
-
-
-def follow(
-    aws: Aws,
-    stack: str,
-    query: TraceQuery,
-    *,
-    notify: Callable[[str], None] = lambda _: None,
-    now: Callable[[], int] = times.now_ms,
-    clock: Clock = SYSTEM,
-) -> Iterator[Summary]:
-    """Traces since `query.since`, then new ones as they end, each once, oldest first, without end."""
-    pace = FollowPace(0.5, 2.0, notify) if aws.local else FollowPace(2.0, 10.0, notify)
-    shown: dict[str, int] = {}  # trace id -> start, epoch ms
-    since = query.since
-    for _ in every(pace, clock=clock):
-        moment = now()
-        try:
-            windows = _windows(aws, stack, replace(query, since=since, until=moment))
-            summaries = sorted((s for window in windows for s in window), key=lambda s: s.start)
-        except AwsError as error:
-            pace.failed(error)
-            continue
-        before = len(shown)
-        for summary in summaries:
-            started = times.parse_when(summary.start)
-            if summary.id not in shown and (not summary.partial or moment - started > PARTIAL_MS):
-                shown[summary.id] = started
-                yield summary
-        pace.succeeded(has_news=len(shown) > before)
-        since = max(query.since, moment - LATE_MS)
-        shown = {i: at for i, at in shown.items() if at >= since - LATE_MS}
+_MOST_LINKED = 20  # linked traces that are read to find an event's parts
 
 
 def get(aws: Aws, trace_id: str) -> Trace:
-    """One trace. Raises NotFoundError where X-Ray has none with this id."""
-    documents = traces.whole(aws, [trace_id])
-    if not documents:
+    """Read a trace; where it has no event of its own, with the traces that it is linked with. Raises NotFoundError."""
+    trees = _read(aws, [trace_id])
+    if not trees:
         raise NotFoundError(
             f"X-Ray has no trace {trace_id}.",
-            hint="X-Ray shows a trace some seconds after its event and keeps it for 30 days; `rtp traces` lists them.",
+            hint="X-Ray shows a trace some seconds after its event and keeps it for 30 days; `rtp traces` lists them."
+            + _why_missing(aws),
             code="no-trace",
         )
-    return _tree(documents[0])
+    return trees[0] if trees[0].event_ids else linking.with_linked(trees[0], _linked(aws, trees))
 
 
 def resolve(aws: Aws, outputs: Mapping[str, str], stack: str, text: str) -> Trace:
@@ -139,13 +43,13 @@ def resolve(aws: Aws, outputs: Mapping[str, str], stack: str, text: str) -> Trac
         return get(aws, text)
     if not 0 < len(text) <= wire.MAX_NAME:
         raise UsageError("This is neither the id of a trace nor of an event.", hint="`rtp traces` lists both.")
-    ids = trace_ids(records.by_id(aws, outputs[Output.TABLE], text))
-    candidates = for_event(aws, stack, text, trace_ids=ids)
+    candidates = for_event(aws, stack, text, records=records.by_id(aws, outputs[Output.TABLE], text))
     if not candidates:
         raise NotFoundError(
             f"X-Ray has no trace of event {text}.",
             hint=suggest.sentence("{} shows its record and log lines. ", suggest.command("rtp", "show", values=(text,)))
-            + "A trace appears some seconds after its event.",
+            + "A trace appears some seconds after its event, if it was sampled."
+            + _why_missing(aws),
             code="no-trace",
         )
     return candidates[-1]
@@ -156,99 +60,66 @@ def for_event(
     stack: str,
     event_id: str,
     *,
-    trace_ids: Iterable[str] = (),
+    records: Iterable[Mapping[str, Any]] = (),
     since: int | None = None,
     until: int | None = None,
 ) -> list[Trace]:
-    """An event's traces, oldest first: those of `trace_ids`, or those found by event id where X-Ray has none.
+    """An event's traces, oldest first: those of its records and their links, or those that have its id.
 
     since, until: limits of that search, epoch ms; by default the last 24 hours.
     """
-    documents = traces.whole(aws, trace_ids)
-    if not documents:
+    message_of = pairs(records)
+    trees = _read(aws, [*dict.fromkeys([*message_of.values(), *message_of])])
+    if not trees:
         until = times.now_ms() if until is None else until
-        query = TraceQuery(
+        query = trace_list.TraceQuery(
             since=until - DAY_MS if since is None else since,
             until=until,
             expression=f"annotation.event_id = {quoted(event_id)}",
         )
-        documents = traces.whole(aws, [s.id for s in find(aws, stack, query).traces])
-    return sorted((_tree(t) for t in documents), key=lambda t: t.start)
+        trees = _read(aws, [s.id for s in trace_list.find(aws, stack, query).traces])
+        if not trees and transaction_search.why_partial(aws):
+            trees = transaction_search.of_event(aws, event_id, since=query.since, until=query.until)
+    trees += [t for t in _linked(aws, trees) if event_id in t.event_ids]
+    return linking.joined(event_id, trees, {i: m for i, m in message_of.items() if i != m})
 
 
-def trace_ids(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The trace ids in records and their attempts, oldest first."""
-    ids: dict[str, None] = {}
+def pairs(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Id of each trace in records and their attempts -> id of the message's trace, oldest first.
+
+    An event that came without a message has the invocation's trace alone, which is its own.
+    """
+    message_of: dict[str, str] = {}
     for record in records:
         attempts = record.get("attempts")
-        for attempt in attempts if isinstance(attempts, list) else ():
-            ids[str(attempt.get("trace_id") or "")] = None
-        ids[str(record.get("trace_id") or "")] = None
-    return [i for i in ids if is_trace_id(i)]
+        for one in (*(attempts if isinstance(attempts, list) else ()), record):
+            message = str(one.get("trace_id") or "")
+            if is_trace_id(message):
+                message_of.setdefault(message, message)
+                invocation = str(one.get("invocation_trace_id") or "")
+                if is_trace_id(invocation):
+                    message_of[invocation] = message
+    return message_of
 
 
-def is_trace_id(text: str) -> bool:
-    """Whether the text has the form of an X-Ray trace id."""
-    return _ID.fullmatch(text) is not None
+def _read(aws: Aws, trace_ids: list[str]) -> list[Trace]:
+    """Traces by id: X-Ray's, and of those that it does not index the ones that their spans make."""
+    documents = {
+        str(raw["Id"]): [str(s.get("Document") or "") for s in raw["Segments"]] for raw in traces.whole(aws, trace_ids)
+    }
+    missing = [i for i in trace_ids if i not in documents]
+    if missing and transaction_search.why_partial(aws):
+        documents |= transaction_search.whole(aws, missing)
+    return [trace(i, documents[i]) for i in trace_ids if i in documents]
 
 
-def quoted(text: str) -> str:
-    """The text as a string of a filter expression."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _linked(aws: Aws, trees: list[Trace]) -> list[Trace]:
+    """The traces that these are linked with, without themselves."""
+    known = {t.id for t in trees}
+    links = dict.fromkeys(link for t in trees for link in t.links if is_trace_id(link) and link not in known)
+    return _read(aws, list(islice(links, _MOST_LINKED)))
 
 
-def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[list[Summary]]:
-    services = (f"{stack}-processor", f"{stack}-worker", f"{stack}-api/{API_STAGE}")
-    terms = ["(" + " OR ".join(f"service({quoted(name)})" for name in services) + ")"]
-    if query.errors:
-        terms.append("(error = true OR fault = true)")
-    if query.slow_ms is not None:
-        terms.append(f"duration >= {query.slow_ms / 1000:g}")
-    if query.expression:
-        terms.append(f"({query.expression})")
-    expression = " AND ".join(terms)
-    previous: set[str] = set()  # a trace at the edge of two windows is in both
-    for window in traces.windows(aws, since=query.since, until=query.until, expression=expression):
-        yield [_summary(raw) for raw in window if raw["Id"] not in previous]
-        previous = {raw["Id"] for raw in window}
-
-
-def _summary(raw: Mapping[str, Any]) -> Summary:
-    http = raw.get("Http") or {}
-    entry = raw.get("EntryPoint") or {}
-    url = urlsplit(str(http.get("HttpURL") or ""))
-    started = raw.get("StartTime") or raw.get("MatchedEventTime")
-    seconds = started.timestamp() if isinstance(started, datetime) else _seconds_of(str(raw["Id"]))
-    status = http.get("HttpStatus")
-    return Summary(
-        id=str(raw["Id"]),
-        start=times.iso(seconds * 1000),
-        duration_ms=round(float(raw.get("Duration") or 0) * 1000, 3),
-        error=bool(raw.get("HasError")),
-        fault=bool(raw.get("HasFault")),
-        throttle=bool(raw.get("HasThrottle")),
-        event_id=_annotation(raw, "event_id"),
-        event_type=_annotation(raw, "event_type"),
-        method=http.get("HttpMethod") or None,
-        path=url.path or None,
-        http_status=int(status) if status else None,
-        entry=str(entry.get("Name") or "") or None,
-        partial=bool(raw.get("IsPartial")),
-    )
-
-
-def _annotation(raw: Mapping[str, Any], key: str) -> str | None:
-    for annotation in (raw.get("Annotations") or {}).get(key) or ():
-        values = annotation.get("AnnotationValue") or {}
-        for value in values.values():
-            return str(value)
-    return None
-
-
-def _seconds_of(trace_id: str) -> float:
-    """The time in a trace id, epoch s."""
-    return float(int(trace_id[2:10], 16)) if is_trace_id(trace_id) else 0.0
-
-
-def _tree(raw: Mapping[str, Any]) -> Trace:
-    return trace(str(raw["Id"]), [str(s.get("Document") or "") for s in raw["Segments"]])
+def _why_missing(aws: Aws) -> str:
+    partial = transaction_search.why_partial(aws)
+    return f" {partial}{transaction_search.READS}" if partial else ""

@@ -46,6 +46,24 @@ def rows(trace: Trace, logs: Sequence[LogEvent] = ()) -> list[Row]:
     return rows
 
 
+def split(trace: Trace, logs: Sequence[LogEvent]) -> tuple[list[LogEvent], list[tuple[Trace, list[LogEvent]]]]:
+    """The log lines of a trace itself, and its linked traces, each with its own.
+
+    A line belongs to the linked trace whose requests it names, or the only one with a segment of its function.
+    """
+    own, others = list(logs), []
+    here = {segment.name for _, segment in trace.walk()}
+    for linked in trace.linked:
+        requests = {s.request_id for _, s in linked.walk() if s.request_id}
+        names = {segment.name for _, segment in linked.walk()} - here
+        theirs = [
+            log for log in own if log.request_id in requests or any(name.endswith(f"-{log.function}") for name in names)
+        ]
+        own = [log for log in own if log not in theirs]
+        others.append((linked, theirs))
+    return own, others
+
+
 def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int) -> tuple[int, int]:
     """Column and length of a bar: at least one column, within `width`. Without a duration it reaches the end."""
     if width <= 0:

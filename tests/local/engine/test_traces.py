@@ -133,6 +133,33 @@ def test_an_invocation_for_a_batch_links_to_its_messages(
     assert {d["origin"] for d in wait_for(linked)} == {"AWS::Lambda", "AWS::Lambda::Function"}
 
 
+def test_a_function_without_active_tracing_records_no_batch_by_itself(lab: Lab, wait_for: Callable[..., Any]) -> None:
+    # Given a function that passes traces through, and a message without a trace
+    code = "import os\ndef handler(event, context):\n    print(os.environ.get('_X_AMZN_TRACE_ID'))\n"
+    function = lab.function(code, TracingConfig={"Mode": "PassThrough"})
+    url, queue_arn = lab.queue()
+    lab.add_event_source(function, queue_arn)
+    # When
+    lab.aws.client("sqs").send_message(QueueUrl=url, MessageBody="alone")
+    group = f"/aws/lambda/{function.rpartition(':')[2]}"
+    groups = {"logGroupNamePrefix": group}
+    lines = wait_for(
+        lambda: (
+            lab.call("logs", "describe_log_groups", **groups)["logGroups"]
+            and [
+                e["message"]
+                for e in lab.call("logs", "filter_log_events", logGroupName=group)["events"]
+                if "Root=" in e["message"]
+            ]
+        )
+    )
+    # Then
+    trace = header.parse(lines[0])
+    assert trace is not None
+    assert trace.sampled is False
+    assert trace_of(lab, trace.root) == []
+
+
 def test_what_the_caller_does_not_sample_is_not_recorded(lab: Lab, pipeline: Callable[..., str]) -> None:
     root = pipeline("process", "{}", sampled=";Sampled=0")
     time.sleep(0.2)

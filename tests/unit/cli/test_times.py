@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import UsageError
-from rtp.text.times import brief, iso, parse_duration, parse_when, span
+from rtp.text.times import brief, clock, iso, parse_duration, parse_when, recent, span
 
 NOW = 1_769_860_800_000
 
@@ -70,3 +70,14 @@ def test_a_recent_time_is_shown_without_its_date() -> None:
     assert brief(now - 60_000, now=now) == "11:59:00"
     assert brief(now - 40 * 86_400_000, now=now).startswith("02-19 1")
     assert brief(now - 400 * 86_400_000, now=now).startswith("2025-02-")
+
+
+def test_a_time_that_is_not_of_today_has_its_date() -> None:
+    noon = int(datetime(2026, 6, 15, 12).astimezone().timestamp() * 1000)  # of the machine's own time zone
+    day = 86_400_000
+
+    assert clock(noon + 7, now=noon) == "12:00:00.007"
+    assert clock(noon - 13 * 3_600_000, now=noon) == "06-14 23:00:00.000"
+    assert clock(noon - day, now=noon) == "06-14 12:00:00.000"
+    assert clock(noon - 200 * day, now=noon)[:10] == "2025-11-27"
+    assert (recent(noon, now=noon), recent(noon - day, now=noon)) == ("12:00:00", "06-14 12:00:00")

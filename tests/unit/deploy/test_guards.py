@@ -179,6 +179,22 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) ->
 # doctor's checks of an account, each with its fix
 
 
+def test_doctor_says_where_x_ray_stores_traces() -> None:
+    with stubbed("xray") as (aws, stubs):
+        stubs["xray"].add_response("get_trace_segment_destination", {"Destination": "XRay", "Status": "ACTIVE"})
+        assert "in X-Ray" in doctor_account.tracing(aws).detail
+    share = {"Name": "Default", "Rule": {"Probabilistic": {"DesiredSamplingPercentage": 1.0}}}
+    with stubbed("xray") as (aws, stubs):
+        stubs["xray"].add_response("get_trace_segment_destination", {"Destination": "CloudWatchLogs"})
+        stubs["xray"].add_response("get_indexing_rules", {"IndexingRules": [share]})
+        check = doctor_account.tracing(aws)
+        assert check.verdict == "ok"
+        assert "1 %" in check.detail and "aws/spans" in check.detail
+    with stubbed("xray") as (aws, stubs):
+        stubs["xray"].add_client_error("get_trace_segment_destination", "AccessDeniedException", "no")
+        assert doctor_account.tracing(aws).verdict == "warn"
+
+
 def test_the_logging_role_of_api_gateway() -> None:
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {"cloudwatchRoleArn": "arn:aws:iam::1:role/logs"})

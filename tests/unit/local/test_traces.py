@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -118,7 +119,7 @@ def test_the_oldest_traces_are_dropped() -> None:
     for n in range(25):
         store.add({**document("a" * 16, "x", start_time=float(n)), "trace_id": f"1-00000000-{n:024x}"})
     assert len(store.between(0, 100)) == 10
-    assert store.between(0, 100)[0] == f"1-00000000-{24:024x}"
+    assert store.between(0, 100)[0][1] == f"1-00000000-{24:024x}"
     assert store.get(f"1-00000000-{0:024x}") is None
 
 
@@ -127,6 +128,23 @@ def test_too_many_bytes_drop_the_oldest_traces_too() -> None:
     for n in range(25):
         store.add({**document("a" * 16, "x" * 500), "trace_id": f"1-00000000-{n:024x}"})
     assert len(store.between(0, 100)) < 6
+
+
+def test_traces_are_found_by_their_start_their_latest_change_or_their_end(tmp_path: Path) -> None:
+    # Given a trace of long ago that a redrive has continued, also after the engine was restarted
+    old = {**document("a" * 16, "api", start_time=1000.0), "end_time": 1001.0, "trace_id": ROOT}
+    again = {**document("b" * 16, "worker", start_time=9000.0), "end_time": 9005.0, "trace_id": ROOT}
+    store, loaded = TraceStore(), TraceStore()
+    for part in (old, again):
+        store.put(json.dumps(part))
+    store.save(tmp_path / "traces")
+    loaded.load(tmp_path / "traces")
+
+    now = time.time()
+    assert [len(store.between(a, b)) for a, b in ((999, 1001), (8999, 9006))] == [1, 0]
+    assert store.between(8999, 9006, "Service") == [(9005.0, ROOT)]
+    assert [key for _, key in store.between(now - 60, now + 60, "Event")] == [ROOT]
+    assert loaded.between(8999, 9006, "Event") == [(9005.0, ROOT)]
 
 
 def test_saved_traces_are_loaded(tmp_path: Path) -> None:

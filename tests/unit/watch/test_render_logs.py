@@ -12,9 +12,10 @@ import pytest
 from rtp.commands.render import logs as render_logs
 from rtp.ops.telemetry.loglines import parse
 from rtp.terminal.output import Output
+from rtp.text import times
 from tests.unit.watch.hostile import PAYLOADS
 
-AT = 1_800_000_000_000
+AT = times.now_ms()
 ID = "01a20910-a6c9-7b0e-9789-605eeaa13111"
 
 
