@@ -21,6 +21,7 @@ LOG_GROUP = "AWS::Logs::LogGroup"
 PERMISSION = "AWS::Lambda::Permission"
 QUEUE = "AWS::SQS::Queue"
 TABLE = "AWS::DynamoDB::Table"
+VERSION = "AWS::Lambda::Version"
 _API, _USAGE_PLAN, _TOPIC = "AWS::ApiGateway::RestApi", "AWS::ApiGateway::UsagePlan", "AWS::SNS::Topic"
 _CODEDEPLOY = "AWS::CodeDeploy::Application"
 
@@ -135,7 +136,7 @@ TYPES = {
         ),
         ResourceType("AWS::Lambda::LayerVersion", "layer", lookups.by("lambda", "get_layer_version_by_arn", "Arn")),
         ResourceType(PERMISSION, "permission", part_of=FUNCTION),
-        ResourceType("AWS::Lambda::Version", "function version", part_of=FUNCTION),
+        ResourceType(VERSION, "function version", part_of=FUNCTION),
         ResourceType(
             LOG_GROUP,
             "log group",

@@ -74,8 +74,10 @@ def function(
         reserved_concurrent_executions=purpose.reserved_concurrency,
         recursive_loop=lambda_.RecursiveLoop.TERMINATE,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if plan.snap_started else None,
-        # A rollback needs the old versions. They are deleted with the function.
-        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+        # A rollback needs the old versions; deploys delete those of older releases, and Lambda all with the function.
+        # One that a failed update has published goes: Lambda publishes no second version of the same code, and the
+        # next try would fail.
+        current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
     )
 
 

@@ -50,6 +50,14 @@ def nothing_else_is_retained(t: Template) -> bool:
     )
 
 
+def versions_outlive_an_update_and_not_a_failed_one(t: Template) -> bool:
+    """A rollback needs old versions; one that a failed update published would fail the next try of the same code."""
+    return all(
+        (r["DeletionPolicy"], r["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+        for r in _resources(t, "Lambda::Version")
+    )
+
+
 def an_unprotected_key_has_the_shortest_waiting_period(t: Template) -> bool:
     """B22: seven days is the shortest waiting period of KMS."""
     return t.plan.protected or t.one("KMS::Key")["PendingWindowInDays"] == 7
@@ -183,6 +191,11 @@ MUTANTS: list[tuple[Rule, str, Change]] = [
         nothing_else_is_retained,
         "prod",
         lambda t: _resources(t, "Lambda::LayerVersion")[0].update(DeletionPolicy="Retain"),
+    ),
+    (
+        versions_outlive_an_update_and_not_a_failed_one,
+        "prod",
+        lambda t: _resources(t, "Lambda::Version")[0].update(DeletionPolicy="Retain"),
     ),
     (an_unprotected_key_has_the_shortest_waiting_period, "dev", lambda t: t.one("KMS::Key").pop("PendingWindowInDays")),
     (every_log_group_is_in_the_template, "dev", lambda t: t.body["Resources"].pop(next(iter(t.of("Logs::LogGroup"))))),

@@ -81,7 +81,12 @@ def _head(event: Story) -> list[Element]:
     return elements + _dlq_message(dlq_message)
 
 
-_DETAILS = (("source", "source"), ("trace", "trace_id"), ("raw", "raw_key"))
+_DETAILS = (
+    ("source", "source"),
+    ("trace", "trace_id"),
+    ("invocation", "invocation_trace_id"),
+    ("raw", "raw_key"),
+)
 
 
 def _dlq_message(dlq_message: DlqMessage | None) -> list[Element]:

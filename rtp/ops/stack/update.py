@@ -9,7 +9,7 @@ from rtp.aws import changesets, stacks
 from rtp.errors import RefusedError
 from rtp.ops.access import ownership
 from rtp.ops.stack.apply import alarm_watch, execute, rollback
-from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.code import hotswap, versions
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.finish import finish
 from rtp.ops.stack.steps import Phase, Result
@@ -70,6 +70,8 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         yield from rollback.already_firing(target)
     # An alarm that has fired before the update says nothing about it.
     watched = alarm_watch.quiet(aws, environment.names)[0] if watching and environment.local else ()
+    if not new:
+        yield from versions.make_room(target, update.old, update.built.template)
     yield Phase("creating" if new else "updating")
     began_ms = times.now_ms()
     outcome = yield from execute.apply(
@@ -90,6 +92,7 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         target.recheck()
     if not new and hotswap.diverged(hotswap.running(target), update.built.template, update.built, target.paths):
         yield from hotswap.put_back(target, update.built)  # an update touches only what its templates differ in
+    yield from versions.prune(target, update.built.template)
     yield from finish(target, options, operation, verb, outcome.done)
 
 

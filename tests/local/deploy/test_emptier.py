@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import time
 import zipfile
@@ -77,12 +76,7 @@ def far(shared: Distant) -> Distant:
     return shared
 
 
-_NUMBERS = itertools.count(2)
-
-
 def protect(project: Project, on: bool) -> None:
-    if on:  # Lambda publishes no second version of the same code
-        (project.root / "processors.py").write_text(PROCESSORS.replace("1}", f"{next(_NUMBERS)}}}"))
     (project.root / "rtp.toml").write_text(f"{SETTINGS}[env.dev]\nprotected = {str(on).lower()}\n")
 
 
