@@ -8,6 +8,7 @@ from rtp.local.patches import (
     callbacks,
     copies,
     credentials,
+    custom_resources,
     deferred,
     downloads,
     event_source,
@@ -22,6 +23,7 @@ from rtp.local.patches import (
     saving,
     send_trace,
     stack_buckets,
+    stack_cleanup,
     statements,
     usage,
     user_regexes,
@@ -55,5 +57,7 @@ WITH_CLOUDFORMATION = (
     callbacks.PATCH,
     metric_math.PATCH,
     stack_buckets.PATCH,
+    custom_resources.PATCH,
+    stack_cleanup.PATCH,
 )
 PATCHES = (*AT_START, *WITH_CLOUDFORMATION)

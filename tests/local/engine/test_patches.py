@@ -252,6 +252,54 @@ def a_custom_resource_cannot_answer(lab: Lab) -> bool:
     return status() != "CREATE_COMPLETE"
 
 
+ANSWER = """import json, urllib.request as u
+def handler(event, context):
+    body = {k: event[k] for k in ("StackId", "RequestId", "LogicalResourceId")}
+    body |= {"Status": "FAILED" if event["RequestType"] == "Create" else "SUCCESS", "PhysicalResourceId": "mine"}
+    data = json.dumps(body).encode()
+    u.urlopen(u.Request(event["ResponseURL"], data, {"Content-Type": ""}, method="PUT"))
+"""
+
+
+def settled(lab: Lab, stack: str) -> list[tuple[str, str, str]]:
+    """The events of a stack once no operation runs: logical id, physical id and status, oldest first."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        status = lab.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"][0]["StackStatus"]
+        if not status.endswith("_IN_PROGRESS"):
+            break
+        time.sleep(0.1)
+    events = lab.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
+    return [(e["LogicalResourceId"], e.get("PhysicalResourceId", ""), e["ResourceStatus"]) for e in events[::-1]]
+
+
+def a_failed_custom_resource_is_not_deleted(lab: Lab) -> bool:
+    """custom_resources: the rollback of a stack sends no Delete to a resource whose creation failed."""
+    function = lab.function(ANSWER, name=f"failing-{lab.name}")
+    thing = {"Type": "Custom::Thing", "Properties": {"ServiceToken": function, "ServiceTimeout": "5"}}
+    stack = f"failing-{lab.name}"
+    template = json.dumps({"Resources": {"Thing": thing}})
+    lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=template)
+    return ("Thing", "mine", "DELETE_COMPLETE") not in settled(lab, stack)
+
+
+def an_update_has_no_cleanup_phase(lab: Lab) -> bool:
+    """stack_cleanup: what an update removes is deleted before the update is complete."""
+    stack, queue = f"cleaned-{lab.name}", {"Type": "AWS::SQS::Queue"}
+    both, one = (json.dumps({"Resources": dict.fromkeys(names, queue)}) for names in (("A", "B"), ("A",)))
+    lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=both)
+    settled(lab, stack)
+    lab.call("cloudformation", "update_stack", StackName=stack, TemplateBody=one)
+    statuses = [(logical_id, status) for logical_id, _, status in settled(lab, stack)]
+    cleanup = [
+        (stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
+        ("B", "DELETE_IN_PROGRESS"),
+        ("B", "DELETE_COMPLETE"),
+        (stack, "UPDATE_COMPLETE"),
+    ]
+    return statuses[-4:] != cleanup
+
+
 FAULTS = [
     a_silent_function_is_waited_for,
     a_batch_loses_its_traces,
@@ -269,6 +317,8 @@ FAULTS = [
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,
     a_custom_resource_cannot_answer,
+    a_failed_custom_resource_is_not_deleted,
+    an_update_has_no_cleanup_phase,
 ]
 
 
