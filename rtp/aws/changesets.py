@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import buckets
+from rtp.aws import buckets, stacks
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
@@ -102,12 +102,13 @@ def create(
     )
 
 
-def update_now(aws: Aws, stack: str, body: str) -> None:
+def update_now(aws: Aws, stack: str, body: str, *, token: str = "") -> None:
     """Start an update of a stack to a template, without a change set. Keeps role, parameters and tags."""
     aws.call(
         "cloudformation",
         "update_stack",
         StackName=stack,
+        ClientRequestToken=token or stacks.new_token(),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
         **_template(aws, body),
     )

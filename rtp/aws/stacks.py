@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a stack or of one of its resources. time: aware."""
+    """One event of a stack or of one of its resources. time: aware. token: that its operation was started with."""
 
     stack_id: str
     time: datetime
@@ -47,6 +48,7 @@ class Event:
     resource_type: str
     status: ResourceStatus
     reason: str
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,14 @@ def create(aws: Aws, stack: str, body: str, parameters: Mapping[str, str]) -> No
     )
 
 
-def delete(aws: Aws, stack: str) -> None:
-    """Start the deletion."""
-    aws.call("cloudformation", "delete_stack", StackName=stack)
+def new_token() -> str:
+    """A ClientRequestToken: it makes a repeated call harmless, and is in every event of the operation."""
+    return f"rtp-{uuid.uuid4()}"
+
+
+def delete(aws: Aws, stack: str, *, token: str = "") -> None:
+    """Start the deletion. token: see new_token."""
+    aws.call("cloudformation", "delete_stack", StackName=stack, ClientRequestToken=token or new_token())
 
 
 def protect(aws: Aws, stack: str, *, on: bool) -> None:
@@ -181,15 +188,15 @@ def protect(aws: Aws, stack: str, *, on: bool) -> None:
     aws.call("cloudformation", "update_termination_protection", StackName=stack, EnableTerminationProtection=on)
 
 
-def continue_rollback(aws: Aws, stack: str, *, skip: tuple[str, ...] = ()) -> None:
-    """Start to continue a failed rollback of an update, without the resources to skip."""
+def continue_rollback(aws: Aws, stack: str, *, token: str, skip: tuple[str, ...] = ()) -> None:
+    """Start to continue a failed rollback of an update, without the resources to skip. token: see new_token."""
     extra = {"ResourcesToSkip": list(skip)} if skip else {}
-    aws.call("cloudformation", "continue_update_rollback", StackName=stack, **extra)
+    aws.call("cloudformation", "continue_update_rollback", StackName=stack, ClientRequestToken=token, **extra)
 
 
-def roll_back(aws: Aws, stack: str) -> None:
-    """Start the rollback of an operation that failed and was left as it was."""
-    aws.call("cloudformation", "rollback_stack", StackName=stack)
+def roll_back(aws: Aws, stack: str, *, token: str) -> None:
+    """Start the rollback of an operation that failed and was left as it was. token: see new_token."""
+    aws.call("cloudformation", "rollback_stack", StackName=stack, ClientRequestToken=token)
 
 
 def _missing(error: AwsError) -> bool:
@@ -220,4 +227,5 @@ def _event(e: dict[str, Any]) -> Event:
         resource_type=e.get("ResourceType", ""),
         status=ResourceStatus(e.get("ResourceStatus", "")),
         reason=e.get("ResourceStatusReason", ""),
+        token=e.get("ClientRequestToken", ""),
     )

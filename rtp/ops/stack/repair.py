@@ -65,7 +65,7 @@ def _roll_back(target: Target, operation: Operation, stack: Stack, before_rollba
     if not stack.state.never_worked:
         yield from before_rollback(stack)
     yield Phase("rolling back")
-    yield from execute.run(target, operation, lambda: stacks.roll_back(target.aws, target.stack_id))
+    yield from execute.run(target, operation, lambda token: stacks.roll_back(target.aws, target.stack_id, token=token))
 
 
 def _delete(target: Target, operation: Operation, stack: Stack, *, asked: bool) -> Iterator[Step]:
@@ -138,7 +138,9 @@ def _continue(target: Target, operation: Operation, stack: Stack, before_rollbac
 
 def _once_more(target: Target, operation: Operation, skip: tuple[str, ...] = ()) -> Iterator[Step]:
     yield Phase("rolling back")
-    yield from execute.run(target, operation, lambda: stacks.continue_rollback(target.aws, target.stack_id, skip=skip))
+    yield from execute.run(
+        target, operation, lambda token: stacks.continue_rollback(target.aws, target.stack_id, token=token, skip=skip)
+    )
 
 
 def _stuck(target: Target) -> StackState | None:

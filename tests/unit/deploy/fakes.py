@@ -80,6 +80,7 @@ class Cloud:
     id: str = STACK_ID
     tags: list[dict[str, str]] = field(default_factory=lambda: tags("shop", "dev"))
     buckets: dict[str, int] = field(default_factory=dict)  # object versions in each, at first
+    token: str = ""  # of the operation that runs
     _deleted: list[tuple[str, int]] = field(default_factory=list)
 
     def aws(self, **more: Answer) -> FakeAws:
@@ -117,20 +118,22 @@ class Cloud:
                 "ResourceType": "AWS::CloudFormation::Stack" if own else kind,
                 "ResourceStatus": status,
                 "ResourceStatusReason": reason,
+                "ClientRequestToken": self.token,
             }
         )
         if own:
             self.status = status
 
-    def _next(self, **_: Any) -> dict[str, Any]:
+    def _next(self, *, ClientRequestToken: str = "", **_: Any) -> dict[str, Any]:
+        self.token = ClientRequestToken
         for event in self.plan.pop(0):
             self.event(*event)
         return {}
 
-    def _delete(self, **_: Any) -> dict[str, Any]:
+    def _delete(self, **params: Any) -> dict[str, Any]:
         if self.protected:
             raise AwsError(f"Stack [{STACK}] cannot be deleted while TerminationProtection is enabled")
-        return self._next()
+        return self._next(**params)
 
     def _protect(self, *, EnableTerminationProtection: bool, **_: Any) -> dict[str, Any]:
         self.protected = EnableTerminationProtection

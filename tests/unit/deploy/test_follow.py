@@ -31,6 +31,25 @@ def test_events_of_earlier_operations_are_not_reported() -> None:
     assert (outcome.good, outcome.done, outcome.failures) == (True, 1, ())
 
 
+def test_late_events_of_an_earlier_operation_are_not_the_end() -> None:
+    # Given a follower of an operation, and events of the one before it that arrive only now
+    cloud = Cloud(status="UPDATE_IN_PROGRESS")
+    follower = Follower(cloud.aws(), STACK_ID, token="new", clock=FakeClock().clock)  # type: ignore[arg-type]
+    cloud.token = "old"
+    cloud.event("Table", "CREATE_COMPLETE")
+    cloud.event(STACK, "CREATE_COMPLETE")
+    # When the operation's own events follow, the last of them after somebody has cancelled it
+    for cloud.token, logical_id, status in (
+        ("new", STACK, "UPDATE_IN_PROGRESS"),
+        ("new", "Queue", "UPDATE_COMPLETE"),
+        ("console", STACK, "UPDATE_ROLLBACK_COMPLETE"),
+    ):
+        cloud.event(logical_id, status)
+    reported = [e.logical_id for e in follower.events() if e is not None]
+    # Then only those count
+    assert (reported, str(follower.outcome.state)) == (["Queue"], "UPDATE_ROLLBACK_COMPLETE")
+
+
 def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
     # Given a stack whose creation fails, and whose rollback begins only at the third look
     cloud = Cloud(status="CREATE_IN_PROGRESS")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import changesets
+from rtp.aws import changesets, stacks
 from rtp.errors import RtpError
 from rtp.ops.stack.apply import causes
 from rtp.ops.stack.apply.follow import Follower
@@ -18,7 +17,6 @@ from rtp.text import times
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
-    from rtp.aws import stacks
     from rtp.aws.changesets import ChangeSet
     from rtp.aws.states import StackState
     from rtp.ops.stack.apply.follow import Outcome
@@ -48,8 +46,8 @@ def apply(
     """
     began_ms = times.now_ms()
 
-    def start() -> None:
-        changesets.execute(target.aws, change_set, token=f"rtp-{uuid.uuid4()}", rollback=rollback)
+    def start(token: str) -> None:
+        changesets.execute(target.aws, change_set, token=token, rollback=rollback)
 
     outcome = yield from run(target, operation, start, expected)
     if outcome.good:
@@ -58,12 +56,13 @@ def apply(
 
 
 def run(
-    target: Target, operation: Operation, start: Callable[[], None], expected: frozenset[str] = frozenset()
+    target: Target, operation: Operation, start: Callable[[str], None], expected: frozenset[str] = frozenset()
 ) -> Generator[Event | Tick, None, Outcome]:
-    """Have CloudFormation start an operation with one call, and follow it to its end."""
-    follower = Follower(target.aws, target.stack_id, expected)
+    """Have CloudFormation start an operation with one call, and follow it to its end. start: takes the call's token."""
+    token = stacks.new_token()
+    follower = Follower(target.aws, target.stack_id, expected, token)
     with operation.requesting():
-        start()
+        start(token)
     return (yield from follow(follower, operation, target.paths))
 
 

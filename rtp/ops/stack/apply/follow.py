@@ -45,13 +45,17 @@ class Follower:
     """Reads the events of a stack operation. Make it before the operation starts, so that none is missed or repeated.
 
     stack_id: the stack's id; a name would not find a deleted stack.
+    token: the operation's ClientRequestToken. Events before the first one with it are late ones of earlier operations,
+    whose end is not this one's; empty for an operation of somebody else.
     expected: logical ids that change; empty where any may.
     """
 
     aws: Aws
     stack_id: str
     expected: frozenset[str] = frozenset()
+    token: str = ""
     clock: Clock = SYSTEM
+    _has_begun: bool = False
     _state: StackState = _RUNNING
     _reason: str = ""
     _failures: list[Event] = field(default_factory=list)
@@ -115,6 +119,9 @@ class Follower:
 
     def _count(self, event: Event) -> bool:
         """Count it, and say whether to report it: an emulator also emits updates of resources that did not change."""
+        self._has_begun |= event.token == self.token
+        if self.token and not self._has_begun:
+            return False
         if event.physical_id == self.stack_id:
             if not event.status.busy:
                 self._state = StackState.of(event.status)

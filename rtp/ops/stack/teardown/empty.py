@@ -50,8 +50,9 @@ def remove(
         target.recheck()
         yield from _empty(target, operation, names)
         yield Phase("deleting")
-        follower = Follower(target.aws, target.stack_id, expected)
-        _begin(target, operation, guarded, protected=protected and not operation.deletion_begun)
+        token = stacks.new_token()
+        follower = Follower(target.aws, target.stack_id, expected, token)
+        _begin(target, operation, guarded, token=token, protected=protected and not operation.deletion_begun)
         outcome = yield from execute.follow(follower, operation, target.paths)
         if outcome.good:
             operation.deleted = True
@@ -61,7 +62,7 @@ def remove(
     return replace(outcome, cause=causes.first(target, outcome.failures, {}, began_ms=0))
 
 
-def _begin(target: Target, operation: Operation, guarded: list[str], *, protected: bool) -> None:
+def _begin(target: Target, operation: Operation, guarded: list[str], *, token: str, protected: bool) -> None:
     """Have CloudFormation delete the stack; where it refuses, the protection of stack and tables is restored.
 
     guarded: names of tables that are deleted with the stack.
@@ -72,7 +73,7 @@ def _begin(target: Target, operation: Operation, guarded: list[str], *, protecte
         if protected:
             stacks.protect(target.aws, target.stack_id, on=False)
         with operation.requesting():
-            stacks.delete(target.aws, target.stack_id)
+            stacks.delete(target.aws, target.stack_id, token=token)
     except BaseException:
         operation.deletion_begun |= operation.may_be_running
         if protected:

@@ -50,7 +50,7 @@ def in_template(target: Target, operation: Operation, template: dict[str, Any], 
     yield Phase("keeping the data")
     body = json.dumps(changed, separators=(",", ":"))
     outcome = yield from execute.run(
-        target, operation, lambda: changesets.update_now(target.aws, target.stack_id, body)
+        target, operation, lambda token: changesets.update_now(target.aws, target.stack_id, body, token=token)
     )
     if not outcome.good:
         raise RtpError(
