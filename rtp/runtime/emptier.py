@@ -10,6 +10,7 @@ It responds to every request, because CloudFormation waits an hour for a respons
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,11 @@ MARGIN_MS = 20_000  # for the response, before Lambda ends the call
 # A stack has these statuses only while all of it is deleted: on request, or because its creation failed.
 # A repeated deletion after DELETE_FAILED has the status DELETE_IN_PROGRESS again.
 DELETED_WHOLE = ("DELETE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+# DescribeStacks is eventually consistent, and CloudFormation sends Delete only during an operation. So a status other
+# than those, and than that of a running update or import, is the one before the operation, and is asked for again.
+UPDATES = ("UPDATE_", "IMPORT_")
+STALE_S = 30.0
+PAUSE_S = 1.0
 ATTEMPTS = 8  # of a call that is throttled or fails temporarily; botocore waits up to 20 s between two
 
 
@@ -33,7 +39,12 @@ def _client(service: str) -> Any:
     return client(service, config=config)
 
 
-def guarded_handler(event: dict[str, Any], context: Any, client: Callable[[str], Any] = _client) -> None:
+def guarded_handler(
+    event: dict[str, Any],
+    context: Any,
+    client: Callable[[str], Any] = _client,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
     """Handle Create, Update and Delete of the resource; only the Delete of a whole stack deletes objects.
 
     A deploy recognises the emptier of rtp 0.1.0, which emptied the buckets at every Delete, by its handler's name.
@@ -41,17 +52,19 @@ def guarded_handler(event: dict[str, Any], context: Any, client: Callable[[str],
     failure = ""
     if event["RequestType"] == "Delete":
         try:
-            _empty_all(event, context, client)
+            _empty_all(event, context, client, sleep)
         except Exception as error:
             failure = f"{type(error).__name__}: {error}"[:1000]
             _log("ERROR", failure)
     _answer(event, failure)
 
 
-def _empty_all(event: dict[str, Any], context: Any, client: Callable[[str], Any]) -> None:
+def _empty_all(
+    event: dict[str, Any], context: Any, client: Callable[[str], Any], sleep: Callable[[float], None]
+) -> None:
     stack_id, properties = event["StackId"], event.get("ResourceProperties", {})
     try:
-        status = stack_status(client("cloudformation"), stack_id)
+        status = current_status(client("cloudformation"), stack_id, sleep)
     except Exception as error:
         _log("ERROR", f"nothing was deleted, because the stack's status is unknown: {type(error).__name__}: {error}")
         return
@@ -69,6 +82,17 @@ def _empty_all(event: dict[str, Any], context: Any, client: Callable[[str], Any]
             _log("WARNING", f"nothing was deleted from {bucket}, which does not have the tag of this stack")
             continue
         _log("INFO", f"{empty(s3, bucket, context.get_remaining_time_in_millis)} versions deleted from {bucket}")
+
+
+def current_status(cloudformation: Any, stack_id: str, sleep: Callable[[float], None]) -> str:
+    """As `stack_status`, asked again while the answer can only be older than the request to delete."""
+    status = stack_status(cloudformation, stack_id)
+    for _ in range(int(STALE_S / PAUSE_S)):
+        if status in DELETED_WHOLE or (status.startswith(UPDATES) and status.endswith("_IN_PROGRESS")):
+            break
+        sleep(PAUSE_S)
+        status = stack_status(cloudformation, stack_id)
+    return status
 
 
 def stack_status(cloudformation: Any, stack_id: str) -> str:

@@ -100,16 +100,17 @@ class Bucket:
 
 
 class Stack:
-    """A CloudFormation client that returns one status of a stack, or raises an error."""
+    """A CloudFormation client that returns one status of a stack, or raises an error. stale: statuses before that."""
 
-    def __init__(self, status: str | Exception, *, stack_id: str = STACK_ID) -> None:
-        self.status, self.stack_id = status, stack_id
+    def __init__(self, status: str | Exception, *, stack_id: str = STACK_ID, stale: tuple[str, ...] = ()) -> None:
+        self.status, self.stack_id, self.stale = status, stack_id, list(stale)
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:
         assert StackName == STACK_ID  # by id: a later stack may have the name
         if isinstance(self.status, Exception):
             raise self.status
-        stack = {"StackName": "shop-dev", "StackId": self.stack_id, "StackStatus": self.status}
+        status = self.stale.pop(0) if self.stale else self.status
+        stack = {"StackName": "shop-dev", "StackId": self.stack_id, "StackStatus": status}
         return {"Stacks": [stack] if self.status else []}
 
 
@@ -160,7 +161,8 @@ def delete(
         "PhysicalResourceId": "p",
         "ResourceProperties": {"Buckets": ["b"], "Tag": TAG, **properties},
     }
-    emptier.guarded_handler(event, context or Context(), {"cloudformation": stack, "s3": s3}.__getitem__)
+    clients = {"cloudformation": stack, "s3": s3}.__getitem__
+    emptier.guarded_handler(event, context or Context(), clients, sleep=lambda _: None)
     (answer,) = answers[1]
     return answer["Status"], answer["Reason"], answer["PhysicalResourceId"]
 
@@ -173,6 +175,22 @@ def test_it_empties_only_while_the_whole_stack_is_deleted(status: str, is_emptie
     # Then the objects are deleted only if the whole stack is, and the response is SUCCESS for any status
     assert len(s3.objects) == (0 if is_emptied else 3)
     assert answer == ("SUCCESS", "done", "p")
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "left"),
+    [
+        ("CREATE_COMPLETE", "DELETE_IN_PROGRESS", 0),
+        ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", 0),
+        ("UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", 3),
+    ],
+)
+def test_a_status_from_before_the_operation_is_asked_for_again(
+    before: str, status: str, left: int, answers: Answers
+) -> None:
+    s3, stack = Bucket(3), Stack(status, stale=(before, before))
+    assert delete(answers, stack, s3)[0] == "SUCCESS"
+    assert (len(s3.objects), stack.stale) == (left, [])
 
 
 @pytest.mark.parametrize(
