@@ -6,14 +6,42 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rtp.errors import UsageError
+from rtp.local.weather.effects.api_keys import ApiKeys
+from rtp.local.weather.effects.custom_resources import RepeatedRequests
+from rtp.local.weather.effects.event_sources import EventSourceStates
+from rtp.local.weather.effects.functions import FailedUpdates, FunctionStates
+from rtp.local.weather.effects.log_events import LogEvents
+from rtp.local.weather.effects.metrics import AlarmStates, Metrics
+from rtp.local.weather.effects.permissions import Permissions
+from rtp.local.weather.effects.stacks import ChangeSets, StackEvents, StackReads
+from rtp.local.weather.effects.tables import TableStates
+from rtp.local.weather.effects.tag_search import TagSearch
 from rtp.local.weather.effects.throttling import Throttling
+from rtp.local.weather.effects.traces import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rtp.local.weather.effect import Effect
 
-EFFECTS: tuple[type[Effect], ...] = (Throttling,)
+EFFECTS: tuple[type[Effect], ...] = (
+    Throttling,
+    EventSourceStates,
+    FunctionStates,
+    FailedUpdates,
+    TableStates,
+    ApiKeys,
+    Permissions,
+    StackReads,
+    StackEvents,
+    ChangeSets,
+    RepeatedRequests,
+    TagSearch,
+    LogEvents,
+    Traces,
+    Metrics,
+    AlarmStates,
+)
 
 
 def chosen(names: Iterable[str]) -> list[type[Effect]]:
