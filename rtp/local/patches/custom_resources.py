@@ -189,16 +189,16 @@ def deliver(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Invoke a function as an asynchronous invocation does: again after an error, and at times without one."""
-    left = deliveries(event)
+    remaining = deliveries(event)
     pauses = iter(RETRY_PAUSES_S)
-    while left:
+    while remaining:
         try:
             error = function(event).get("error")
         except Exception as raised:
             log.warning("the function of %s cannot be invoked: %s", event["LogicalResourceId"], raised)
             error = raised
         if not error:
-            left -= 1
+            remaining -= 1
             continue
         pause = next(pauses, None)
         if pause is None:

@@ -1,4 +1,4 @@
-"""The end of an update: the new version works, and only then is what it has replaced or removed deleted."""
+"""An update deletes what it has replaced or removed at its end, in a phase of its own."""
 
 from __future__ import annotations
 

@@ -50,6 +50,13 @@ def test_late_events_of_an_earlier_operation_are_not_the_end() -> None:
     assert (reported, str(follower.outcome.state)) == (["Queue"], "UPDATE_ROLLBACK_COMPLETE")
 
 
+def test_an_operation_without_events_ends_with_the_state_of_the_stack() -> None:
+    cloud, clock = Cloud(status="UPDATE_COMPLETE"), FakeClock()
+    follower = Follower(cloud.aws(), STACK_ID, token="new", clock=clock.clock)  # type: ignore[arg-type]
+    assert not any(follower.events())
+    assert (str(follower.outcome.state), clock.now > 30) == ("UPDATE_COMPLETE", True)
+
+
 def test_a_failure_that_a_rollback_follows_is_not_the_end() -> None:
     # Given a stack whose creation fails, and whose rollback begins only at the third look
     cloud = Cloud(status="CREATE_IN_PROGRESS")

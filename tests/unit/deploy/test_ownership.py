@@ -182,7 +182,8 @@ def test_every_deletion_checks_the_owner_again_before_each_try(tmp_path: Path) -
     cloud = Cloud(buckets={"b": 10})
     cloud.plan = [[]]
 
-    def delete(**_: Any) -> Any:
+    def delete(*, ClientRequestToken: str, **_: Any) -> Any:
+        cloud.token = ClientRequestToken
         cloud.event(failed[0][0], failed[0][1], failed[0][2], kind=BUCKET)
         cloud.event(*failed[1])
         taken(cloud)

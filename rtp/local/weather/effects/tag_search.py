@@ -34,7 +34,7 @@ class TagSearch(Effect):
         self._known: dict[str, Resource] = {}
         self._gone: dict[str, tuple[Resource, float]] = {}
         self._new: dict[str, float] = {}
-        self._is_new_known = False
+        self._has_looked = False
 
     async def before(self, call: Call) -> Response | None:
         """Look at what exists, before the call changes or lists it."""
@@ -62,17 +62,17 @@ class TagSearch(Effect):
                 self._gone[arn] = resource, self.now() + delays.TAGS_OF_DELETED.draw(self.random)
         for arn in current:
             self._gone.pop(arn, None)
-            if arn not in self._known and self._is_new_known:
+            if arn not in self._known and self._has_looked:
                 self._new[arn] = self.now() + delays.TAGS_OF_NEW.draw(self.random)
-        self._known, self._is_new_known = current, True
+        self._known, self._has_looked = current, True
 
 
 def matches(resource: Resource, params: dict[str, Any]) -> bool:
     """Whether a search with these parameters finds the resource."""
     tags = {tag["Key"]: tag["Value"] for tag in resource.get("Tags", ())}
-    for wanted in params.get("TagFilters") or ():
-        values = wanted.get("Values") or ()
-        if wanted["Key"] not in tags or (values and tags[wanted["Key"]] not in values):
+    for searched in params.get("TagFilters") or ():
+        values = searched.get("Values") or ()
+        if searched["Key"] not in tags or (values and tags[searched["Key"]] not in values):
             return False
     arn = str(resource["ResourceARN"])
     service, kind = arn.split(":")[2], arn.split(":", 5)[5].replace("/", ":").split(":")[0]
@@ -83,13 +83,13 @@ def matches(resource: Resource, params: dict[str, Any]) -> bool:
 
 async def _resources(call: Call) -> list[Resource]:
     """Everything with tags, from the engine itself."""
-    found: list[Resource] = []
+    resources: list[Resource] = []
     token = ""
     while True:
         body = json.dumps({"PaginationToken": token, "ResourcesPerPage": 100} if token else {}).encode()
-        kept = [(n, v) for n, v in call.scope["headers"] if n.lower() in (b"host", b"authorization", b"x-amz-date")]
+        own = [(n, v) for n, v in call.scope["headers"] if n.lower() in (b"host", b"authorization", b"x-amz-date")]
         headers = [
-            *kept,
+            *own,
             (b"content-type", b"application/x-amz-json-1.1"),
             (b"x-amz-target", _TARGET),
             (b"content-length", str(len(body)).encode()),
@@ -97,8 +97,8 @@ async def _resources(call: Call) -> list[Resource]:
         scope = {**call.scope, "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "headers": headers}
         response = await call.engine(scope, body)
         if not response.ok:
-            return found
-        found += response.document.get("ResourceTagMappingList", [])
+            return resources
+        resources += response.document.get("ResourceTagMappingList", [])
         token = response.document.get("PaginationToken") or ""
         if not token:
-            return found
+            return resources

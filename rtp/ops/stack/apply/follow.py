@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rtp.aws.stacks import Event
     from rtp.ops.stack.steps import Cause
 
+_BEGIN_S = 60.0  # an operation without an event after this time is judged by the stack's state
 _RUNNING = StackState("", busy=True)  # until the end of the operation is seen
 
 
@@ -84,6 +85,7 @@ class Follower:
 
     def events(self) -> Iterator[Event | None]:
         """Events as they happen, oldest first, until the operation has ended; None after a poll without a new one."""
+        deadline = self.clock.monotonic() + _BEGIN_S
         for _ in every(self._pauses(), clock=self.clock):
             new = stacks.events_since(self.aws, self.stack_id, self._seen)
             for event in new:
@@ -93,14 +95,15 @@ class Follower:
                 yield None
             if self._state.failed and not self._settled():
                 self._state = _RUNNING
+            if self.token and not self._has_begun and self.clock.monotonic() >= deadline:
+                self._state = self._described()
             if not self._state.busy:
                 return
 
     def joined(self) -> Iterator[Event | None]:
         """As `events`, for an operation that runs already and may have ended."""
         for _ in every(self._pauses(), clock=self.clock):
-            stack = stacks.describe(self.aws, self.stack_id)
-            state = stack.state if stack else DELETED
+            state = self._described()
             for event in stacks.events_since(self.aws, self.stack_id, self._seen):
                 if self._count(event):
                     yield event
@@ -113,6 +116,10 @@ class Follower:
         """Whether a failed stack stays as it is; a rollback may be about to begin."""
         stack = stacks.describe(self.aws, self.stack_id)
         return stack is None or stack.state == self._state
+
+    def _described(self) -> StackState:
+        stack = stacks.describe(self.aws, self.stack_id)
+        return stack.state if stack else DELETED
 
     def _pauses(self) -> Backoff:
         return Backoff(0.03, 0.5, factor=1.3) if self.aws.local else Backoff(1.0, 3.0, factor=1.3)

@@ -61,8 +61,8 @@ def test_the_latest_events_of_a_stack_are_missing() -> None:
 def test_a_change_set_is_worked_out_later() -> None:
     sky = Sky(ChangeSets)
     ready = b"<Status>CREATE_COMPLETE</Status><ExecutionStatus>AVAILABLE</ExecutionStatus><Changes><m/></Changes>"
-    change_set = {"StackName": "shop", "ChangeSetName": "c"}
-    by_id = {"StackName": STACK_ID, "ChangeSetName": "arn:aws:cloudformation:us-east-1:1:changeSet/c/1"}
+    change_set: dict[str, Any] = {"StackName": "shop", "ChangeSetName": "c"}
+    by_id: dict[str, Any] = {"StackName": STACK_ID, "ChangeSetName": "arn:aws:cloudformation:us-east-1:1:changeSet/c/1"}
     sky.call("cloudformation", "CreateChangeSet", **change_set)
     pending = sky.call("cloudformation", "DescribeChangeSet", ready, **by_id).body
     assert pending == (
@@ -80,10 +80,10 @@ def test_the_tag_search_remembers_and_learns_late() -> None:
     def search(*names: str) -> list[str]:
         resources = [resource(name) for name in names]
         answer = {"ResourceTagMappingList": resources}
-        found = sky.call(
+        response = sky.call(
             "resourcegroupstaggingapi", "GetResources", answer, TagFilters=[{"Key": "Project", "Values": ["shop"]}]
         )
-        return [r["ResourceARN"].rpartition(":")[2] for r in found.document["ResourceTagMappingList"]]
+        return [r["ResourceARN"].rpartition(":")[2] for r in response.document["ResourceTagMappingList"]]
 
     # Given a queue that exists / Then it is found
     assert search("a") == ["a"]
@@ -185,10 +185,10 @@ def test_a_custom_resource_is_invoked_again_after_an_error() -> None:
     custom_resources.deliver(function, {"RequestId": "r", "LogicalResourceId": "l"}, pauses.append)
     assert (events, pauses) == (["r"] * 3, list(custom_resources.RETRY_PAUSES_S))
 
-    def broken(_event: dict[str, Any]) -> dict[str, Any]:
+    def deleted(_event: dict[str, Any]) -> dict[str, Any]:
         raise RuntimeError("deleted")
 
-    custom_resources.deliver(broken, {"RequestId": "r", "LogicalResourceId": "l"}, pauses.append)
+    custom_resources.deliver(deleted, {"RequestId": "r", "LogicalResourceId": "l"}, pauses.append)
 
 
 def at(seconds: float) -> str:

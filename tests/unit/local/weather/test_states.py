@@ -109,11 +109,11 @@ def test_a_table_that_is_deleted_has_no_items_and_exists() -> None:
 
 
 def test_a_new_api_key_is_refused_for_a_while() -> None:
-    class Known(ApiKeys):
+    class KeyDates(ApiKeys):
         def created(self, value: str) -> float | None:
             return 1_000_000.0 if value == "new" else None
 
-    sky = Sky(Known)
+    sky = Sky(KeyDates)
     refused = sky.call("execute-api", "POST /events", headers={"x-api-key": "new"})
     assert (refused.status, refused.document, code(refused)) == (403, {"message": "Forbidden"}, "ForbiddenException")
     assert sky.call("execute-api", "POST /events", headers={"x-api-key": "unknown"}).ok  # the engine's to refuse
@@ -122,14 +122,14 @@ def test_a_new_api_key_is_refused_for_a_while() -> None:
 
 
 def test_a_new_role_has_no_permission_for_a_while() -> None:
-    class Known(Permissions):
+    class RoleDates(Permissions):
         def role(self, access_key_id: str) -> str:
             return "worker" if access_key_id.startswith("ASIA") else ""
 
         def created(self, role: str) -> float | None:
             return 1_000_000.0 if role == "worker" else None
 
-    sky = Sky(Known)
+    sky = Sky(RoleDates)
     signed = {"authorization": "AWS4-HMAC-SHA256 Credential=ASIA1/20270115/us-east-1/dynamodb/aws4_request"}
     assert code(sky.call("dynamodb", "GetItem", headers=signed)) == "AccessDeniedException"
     assert sky.call(
