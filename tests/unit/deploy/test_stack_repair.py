@@ -164,7 +164,8 @@ def test_a_failed_rollback_is_continued() -> None:
     # Then the operator saw which resource and why, and the rollback went on with it, once it could do no harm
     assert PREPARED in steps
     assert operator.asked[0].about[1] == "  Storage/Queue: AccessDenied"
-    assert [p for name, p in aws.asked if name == "continue_update_rollback"] == [{"StackName": STACK_ID}]
+    (asked,) = (params for name, params in aws.asked if name == "continue_update_rollback")
+    assert (asked["StackName"], "ResourcesToSkip" in asked) == (STACK_ID, False)
 
 
 def test_a_rollback_that_fails_again_may_skip_resources() -> None:
@@ -177,7 +178,7 @@ def test_a_rollback_that_fails_again_may_skip_resources() -> None:
     aws, _ = fix(cloud, operator)
     # Then it was asked for once more, and the queue left out
     assert len(operator.asked) == 2
-    calls = [p for name, p in aws.asked if name == "continue_update_rollback"]
+    assert calls[1]["ResourcesToSkip"] == ["Queue"]
     assert calls[1] == {"StackName": STACK_ID, "ResourcesToSkip": ["Queue"]}
 
 
