@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability bench docs docs-check lock clean
+.PHONY: demo test unit lint types reliability bench release docs docs-check lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -33,6 +33,10 @@ reliability: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# The wheel and the sdist in dist/, each installed and used with every interpreter and installer that is present.
+release: $(READY)
+	$(BIN)/python -m checks.install --dist dist
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate

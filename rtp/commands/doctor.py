@@ -11,6 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
+from rtp.text import installing, suggest
 from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _engine(environment: Environment) -> op.Check:
     if not environment.embedded:
         return op.ok("engine", f"not needed for {environment.name}")
     if find_spec("ministack") is None or find_spec("hypercorn") is None:
-        return op.fail("engine", "The local engine is not installed.", "Run `pip install 'rtp[local]'`.")
+        fix = suggest.sentence("Run {}.", installing.with_extra("local"))
+        return op.fail("engine", "The local engine is not installed.", fix)
     try:
         found = engine.status(environment.root)
     except RtpError as error:

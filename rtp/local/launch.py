@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError, RtpError, WaitTimeoutError
 from rtp.local import environment
 from rtp.local.patches.patch import WITHOUT
+from rtp.text import installing, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,9 @@ def check_installed() -> None:
     """Raises ConfigError if a package of the extra `local` is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("ministack", "hypercorn", "regex")):
         raise ConfigError(
-            "The local engine is not installed.", hint="Run `pip install 'rtp[local]'`.", code="engine-missing"
+            "The local engine is not installed.",
+            hint=suggest.sentence("Run {}.", installing.with_extra("local")),
+            code="engine-missing",
         )
 
 
@@ -95,7 +98,7 @@ def _patch_failure(reasons: dict[str, str]) -> ConfigError:
     details = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     return ConfigError(
         f"Patches of the local engine do not apply to MiniStack {version('ministack')}: {details}.",
-        hint="Run `pip install 'rtp[local]'` for the version that they are written for. "
-        f"With {WITHOUT}={names} in the environment the engine starts without them.",
+        hint=suggest.sentence("Run {} for the version that they are written for. ", installing.with_extra("local"))
+        + f"With {WITHOUT}={names} in the environment the engine starts without them.",
         code="engine-patch",
     )

@@ -18,6 +18,7 @@ from rtp.errors import RtpError
 from rtp.infra import toolchain
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
+from rtp.text import installing, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,9 +127,9 @@ def node() -> Check:
         return failed("node", error)
     major = re.match(r"v(\d+)", version or "")
     if major is None:
-        return fail("node", "The Node that rtp installs does not run.", "Reinstall: pip install --force-reinstall rtp")
+        return fail("node", "The Node that rtp installs does not run.", _reinstall())
     if int(major[1]) < 22:
-        return warn("node", f"{version} is out of support.", "Reinstall: pip install --force-reinstall rtp")
+        return warn("node", f"{version} is out of support.", _reinstall())
     return ok("node", f"{version} from its wheel")
 
 
@@ -146,7 +147,7 @@ def cdk(environment: Environment) -> Check:
         return fail(
             "cdk",
             f"CDK CLI {cli} reads assemblies up to schema {reads}; aws-cdk-lib {library} writes {writes}.",
-            "Reinstall both in the versions that rtp requires: pip install --force-reinstall rtp",
+            suggest.sentence("Install both in the versions that rtp requires: {}.", installing.again()),
         )
     schema = f", reads schema {reads}" if reads else ""
     return ok("cdk", f"CLI {cli}{schema}; aws-cdk-lib {library}{f' writes {writes}' if writes else ''}")
@@ -157,7 +158,8 @@ def foreign_cdk() -> Check:
     path = shutil.which("cdk")
     if path is None:
         return ok("cdk on PATH", "none, and none is needed")
-    version = (_output([path, "--version"]) or "does not run").split()[0]
+    output = _output([path, "--version"])
+    version = output.split()[0] if output else "does not run"
     if version == _ACCIDENT:
         return warn(
             "cdk on PATH",
@@ -176,7 +178,7 @@ def uv() -> Check:
     except (ImportError, FileNotFoundError):
         version = None
     if version is None:
-        return fail("uv", "uv does not run.", "Reinstall: pip install --force-reinstall rtp")
+        return fail("uv", "uv does not run.", _reinstall())
     return ok("uv", version.removeprefix("uv "))
 
 
@@ -213,6 +215,10 @@ def user_code(environment: Environment) -> Check:
     if doubt:
         return warn("processors", doubt.message, doubt.fix)
     return ok("processors", environment.processors.name)
+
+
+def _reinstall() -> str:
+    return suggest.sentence("Install rtp again: {}.", installing.again())
 
 
 def _output(argv: list[str]) -> str | None:

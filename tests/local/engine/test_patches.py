@@ -488,7 +488,7 @@ def test_a_patch_that_does_not_apply_stops_the_start(tmp_path: Path, make_lab: C
         make_lab(**environ)
     assert (caught.value.exit_code, caught.value.code) == (3, "engine-patch")
     assert "queues: ministack.services.sqs._collect_msgs takes (queue)" in caught.value.message
-    assert "pip install 'rtp[local]'" in str(caught.value.hint)
+    assert "pip install 'realtime-processor[local]'" in str(caught.value.hint)
     # And without it the engine starts
     lab = make_lab(**environ, RTP_LOCAL_WITHOUT="queues")
     assert lab.queue()[0]

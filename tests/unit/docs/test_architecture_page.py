@@ -40,5 +40,5 @@ def test_the_glossary_has_20_to_25_terms_each_once() -> None:
 
 
 def test_every_path_on_the_page_exists() -> None:
-    paths = re.findall(r"`((?:rtp|tests|docs|bench)/[\w./-]*)`", PAGE)
+    paths = re.findall(r"`((?:rtp|tests|docs|bench|checks)/[\w./-]*)`", PAGE)
     assert [path for path in paths if not (ROOT / path).exists()] == []

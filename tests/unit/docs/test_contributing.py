@@ -10,7 +10,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_every_path_on_the_page_exists_unless_it_is_new() -> None:
-    paths = re.findall(r"`((?:rtp|tests|docs|bench)/[\w./-]*)`( \(new\))?", PAGE)
+    paths = re.findall(r"`((?:rtp|tests|docs|bench|checks)/[\w./-]*)`( \(new\))?", PAGE)
     assert [path for path, new in paths if (ROOT / path).exists() == bool(new)] == []
 
 

@@ -59,7 +59,7 @@ def tokens(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def modules() -> list[Path]:
-    return [*(ROOT / "rtp").rglob("*.py"), *(ROOT / "bench").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
+    return [path for folder in ("rtp", "bench", "checks", "docs") for path in (ROOT / folder).rglob("*.py")]
 
 
 def pages() -> list[Path]:

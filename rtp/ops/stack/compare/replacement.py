@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rtp.errors import ConfigError
 from rtp.infra import toolchain
+from rtp.text import installing, suggest
 
 
 def replaces(resource_type: str, prop: str) -> str:
@@ -25,7 +26,7 @@ def _database() -> dict[str, dict[str, str]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"The CDK CLI's database of resources cannot be read: {error}.",
-            hint="Reinstall rtp: pip install --force-reinstall rtp",
+            hint=suggest.sentence("Install rtp again: {}.", installing.again()),
             code="toolchain",
         ) from None
     return {
