@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from docs import shapes
 from rtp.commands import local, synth
 from rtp.ops import doctor, scaffold, secrets, settings
+from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary
 from rtp.ops.stack import diff, steps
@@ -67,7 +68,7 @@ PRINTED = {
     "local logs": Printed(lines={"engine-log": local.LogLine}),
     "local env": Printed((dict[str, str],), note="environment variables by name"),
     "run": Printed((run.Run,)),
-    "doctor": Printed((doctor.Report,)),
+    "doctor": Printed((doctor.Report, policy.PolicyDocument), note="the second with --policy"),
 }
 
 _INTRODUCTION = """\

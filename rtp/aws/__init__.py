@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rtp import __version__
+from rtp.aws import recording
 from rtp.aws.failures import translated
 from rtp.errors import ConfigError
 
@@ -84,6 +85,7 @@ class Aws:
 
         if self._session is None:
             self._session = self._make_session()
+            recording.attach(self._session)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 4},
             connect_timeout=3 if self.local else 10,

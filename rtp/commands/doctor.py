@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
+from rtp.ops.access.calls import Role
 from rtp.text import installing, suggest
 from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
 
@@ -24,11 +25,22 @@ _STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FA
 
 @app.command()
 @with_session
-def doctor(session: Session) -> None:
+def doctor(
+    session: Session,
+    *,
+    policy: Annotated[
+        Role | None,
+        typer.Option("--policy", metavar="ROLE", help="Print the IAM policy of a role: reader, operator or deployer."),
+    ] = None,
+) -> None:
     """Check what would stop a deploy, and how to fix it.
 
     Checks this machine, the project, the account and the region. Changes nothing; exits with 1 if a check fails.
+    --policy prints which AWS calls the commands of a role need, on the resources of the environment.
     """
+    if policy is not None:
+        _policy(session, policy)
+        return
     try:
         environment = session.environment
     except ConfigError as error:
@@ -40,6 +52,17 @@ def doctor(session: Session) -> None:
     session.out.result(report, _render)
     if not report.healthy:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _policy(session: Session, role: Role) -> None:
+    """Print a role's policy: the document that AWS takes, or with --json rtp's own, which contains it."""
+    from rtp.ops.access import policy
+
+    document = policy.document(role, session.environment)
+    if session.out.json:
+        session.out.document(document)
+    else:
+        session.out.template(document.policy)
 
 
 def _of_endpoint(session: Session) -> list[op.Check]:

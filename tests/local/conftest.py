@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.aws import recording
 from rtp.local import engine as engines
-from tests import json_documents
+from tests import json_documents, recorded_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,18 +57,20 @@ class Project:
         ok: bool = True,
     ) -> Finished:
         """Run `rtp ARGS` to its end. ok: fail the test when it does not exit with 0."""
+        calls = self.root.parent / f"calls-{uuid.uuid4().hex}"
         done = subprocess.run(
             self.argv(*args),
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             cwd=self.root,
-            env=self.environ(env),
+            env={recording.VARIABLE: str(calls)} | self.environ(env),
             timeout=timeout,
             check=False,
         )
         finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert not ok or finished.code == 0, f"rtp {args}: {finished.code}\n{finished.stdout}\n{finished.stderr}"
         assert "Traceback" not in finished.stderr, finished.stderr
+        recorded_calls.check([str(each) for each in args], calls)
         json_documents.check([str(each) for each in args], finished.stdout)
         return finished
 

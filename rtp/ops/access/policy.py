@@ -1,0 +1,118 @@
+"""The IAM policy of a role: what its commands call, limited to the resources of one environment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtp import contract, secret_sources
+from rtp.ops.access.calls import CALLS, Resource, Role
+from rtp.secret_sources import SECRETS_MANAGER, SSM
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDocument:
+    """A role's policy.
+
+    role: reader, operator or deployer. policy: the IAM policy document, as `aws iam put-role-policy` takes it.
+    """
+
+    env: str
+    role: str
+    policy: dict[str, Any]
+
+
+def document(role: Role, environment: Environment) -> PolicyDocument:
+    """The policy with which the commands of a role work on one environment.
+
+    Where rtp.toml has no account, the resources are those of the environment's names in any account.
+    """
+    return PolicyDocument(environment.name, role.value, _policy(role, environment))
+
+
+def _policy(role: Role, environment: Environment) -> dict[str, Any]:
+    arns = _arns(environment)
+    actions: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    key_actions: set[str] = set()
+    for call in CALLS.values():
+        if role.includes(call.role):
+            actions[arns[call.resource]].update(call.actions)
+            key_actions.update(call.key)
+    statements = [_statement(allowed, resources) for resources, allowed in actions.items() if allowed and resources]
+    statements.append(_statement(key_actions, arns[Resource.KEY]) | {"Condition": _of_the_key(environment)})
+    if role is Role.DEPLOYER:
+        statements.append(_statement({"sts:AssumeRole"}, (_cdk_roles(environment),)))
+    return {"Version": "2012-10-17", "Statement": sorted(statements, key=lambda each: str(each["Action"][0]))}
+
+
+def _statement(actions: set[str], resources: tuple[str, ...]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": sorted(actions), "Resource": list(resources)}
+
+
+def _of_the_key(environment: Environment) -> dict[str, Any]:
+    return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": environment.names.key_alias}}
+
+
+def _cdk_roles(environment: Environment) -> str:
+    """The roles of `cdk bootstrap`, with which the CDK CLI publishes assets and CloudFormation deploys."""
+    account, region = environment.account or "*", environment.region
+    return f"arn:{contract.partition(region)}:iam::{account}:role/cdk-*-{account}-{region}"
+
+
+def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
+    """The ARNs of each kind of resource. Names that AWS generates begin with the stack's name."""
+    names, region, account = environment.names, environment.region, environment.account or "*"
+    partition = contract.partition(region)
+
+    def arn(service: str, resource: str, *, regional: bool = True) -> str:
+        return f"arn:{partition}:{service}:{region if regional else ''}:{account}:{resource}"
+
+    def gateway(*paths: str) -> tuple[str, ...]:
+        return tuple(f"arn:{partition}:apigateway:{region}::/{path}" for path in paths)
+
+    bucket = f"arn:{partition}:s3:::{names.bucket(account, region)}"
+    buckets = f"arn:{partition}:s3:::{names.stack}-*"
+    table = arn("dynamodb", f"table/{names.table}")
+    functions = (names.processor, names.worker, names.emptier)
+    groups = (f"/aws/lambda/{names.stack}-*", names.access_log_group)
+    return {
+        Resource.ANY: ("*",),
+        Resource.ACCOUNT: gateway("account"),
+        Resource.ALARMS: (arn("cloudwatch", f"alarm:{names.stack}-*"),),
+        Resource.API: gateway("restapis/*"),
+        Resource.API_KEYS: gateway("apikeys/*"),
+        Resource.APPLICATION: (arn("codedeploy", f"application:{names.stack}-*"),),
+        Resource.BOOTSTRAP: (arn("ssm", "parameter/cdk-bootstrap/*"),),
+        Resource.BUCKET: (bucket,),
+        Resource.BUCKETS: (buckets,),
+        Resource.DASHBOARD: (arn("cloudwatch", f"dashboard/{names.dashboard}", regional=False),),
+        Resource.EVENT_SOURCES: (arn("lambda", "event-source-mapping:*"),),
+        Resource.FUNCTIONS: tuple(arn("lambda", f"function:{name}*") for name in functions),
+        Resource.KEY: (arn("kms", "key/*"),),
+        Resource.LAYERS: (arn("lambda", "layer:*:*"),),
+        Resource.LOG_GROUPS: tuple(arn("logs", f"log-group:{group}:*") for group in groups),
+        Resource.OBJECTS: (f"{bucket}/*",),
+        Resource.OBJECTS_OF_BUCKETS: (f"{buckets}/*",),
+        Resource.PARAMETERS: (arn("ssm", f"parameter/{names.project}/{names.env}/*"), *_secrets(environment, SSM)),
+        Resource.QUEUES: (arn("sqs", names.queue), arn("sqs", names.dlq)),
+        Resource.ROLES: (arn("iam", f"role/{names.stack}-*", regional=False),),
+        Resource.SECRETS: _secrets(environment, SECRETS_MANAGER),
+        Resource.SPANS: (arn("logs", "log-group:aws/spans:*"),),
+        Resource.STACK: (arn("cloudformation", f"stack/{names.stack}/*"),),
+        Resource.TABLE: (table,),
+        Resource.TABLE_AND_INDEXES: (table, f"{table}/index/*"),
+        Resource.TOPIC: (arn("sns", names.topic),),
+        Resource.USAGE_PLANS: gateway("usageplans/*"),
+    }
+
+
+def _secrets(environment: Environment, service: str) -> tuple[str, ...]:
+    """The ARNs of the secrets that rtp.toml names, of one service."""
+    region, account = environment.region, environment.account or "*"
+    sources = [secret_sources.parse(text) for text in environment.settings.secrets.values()]
+    partition = contract.partition(region)
+    return tuple(sorted({s.arn(partition, region, account) for s in sources if s.service == service}))

@@ -1,0 +1,165 @@
+"""The policies of `rtp doctor --policy` against the operations in the code and against AWS's own list of actions."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib.resources
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtp import cli
+from rtp.config import Environment, resolve
+from rtp.ops.access import policy
+from rtp.ops.access.calls import CALLS, ROLES, Role
+
+RTP = Path(__file__).parents[3] / "rtp"
+CONFIG = """
+project = "shop"
+[env.prod]
+account = "111122223333"
+region = "eu-west-1"
+secrets = { TOKEN = "secretsmanager:partner", KEY = "ssm:/other/key" }
+"""
+# Called where rtp itself does on the engine what the CDK CLI does on AWS.
+ON_THE_ENGINE = {"create_stack", "update_stack", "create_change_set", "put_object", "head_object"}
+
+OPTIONAL = {"cloudwatch:GetMetricData"}  # takes a resource only for metrics that are kept elsewhere
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    (tmp_path / "rtp.toml").write_text(CONFIG)
+    return resolve(cwd=tmp_path, environ={"RTP_ENV": "prod"})
+
+
+@cache
+def aws_actions() -> dict[str, dict[str, list[str]]]:
+    """Service -> action in lower case -> patterns of the ARNs that it takes; none: it takes no resource."""
+    file = importlib.resources.files("cfnlint.data.AdditionalSpecs") / "Policies.json"
+    services: dict[str, Any] = json.loads(file.read_text())
+    used = {action.partition(":")[0] for call in CALLS.values() for action in (*call.actions, *call.key)} | {"sts"}
+    return {
+        service: {
+            action: [arn for name in entry.get("Resources", ()) for arn in _formats(spec, name)]
+            for action, entry in spec["Actions"].items()
+        }
+        for service, spec in services.items()
+        if service in used
+    }
+
+
+def _formats(spec: dict[str, Any], resource: str) -> list[str]:
+    resources = {name.lower(): entry for name, entry in spec["Resources"].items()}
+    return list(resources.get(resource.lower(), {}).get("ARNFormats", ()))
+
+
+def operations_in_the_code() -> set[str]:
+    """Every operation that rtp/aws and rtp/ops name in a call, as Python spells it."""
+    named = set()
+    for file in [*(RTP / "aws").glob("*.py"), *(RTP / "ops").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                if len(texts) >= 2 and texts[0] in services() and is_operation(texts[1]):
+                    named.add(f"{texts[0]}:{texts[1]}")
+    return named
+
+
+def is_operation(text: str) -> bool:
+    return re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", text) is not None
+
+
+@cache
+def services() -> frozenset[str]:
+    from botocore.session import Session
+
+    return frozenset(Session().get_available_services())
+
+
+def test_every_operation_in_the_code_has_an_entry() -> None:
+    from botocore import xform_name
+
+    entries = {f"{service}:{xform_name(name)}" for service, _, name in (each.partition(":") for each in CALLS)}
+    missing = {each for each in operations_in_the_code() - entries if each.partition(":")[2] not in ON_THE_ENGINE}
+    assert not missing
+
+
+def test_every_entry_is_an_operation_of_the_service() -> None:
+    from botocore.session import Session
+
+    session = Session()
+    for each in CALLS:
+        service, _, operation = each.partition(":")
+        assert operation in session.get_service_model(service).operation_names, each
+
+
+def test_every_command_that_calls_aws_has_a_role() -> None:
+    local = {"init", "config", "synth", "processors", "bootstrap", "local", "run", "demo"}
+    assert {each.split()[0] for each in ROLES} == set(cli.COMMANDS) - local
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_action_exists_and_takes_the_resources_that_it_is_given(role: Role, environment: Environment) -> None:
+    for statement in policy.document(role, environment).policy["Statement"]:
+        for action in statement["Action"]:
+            service, _, name = action.partition(":")
+            known = aws_actions()[service]
+            assert name.lower() in known, action
+            formats = known[name.lower()]
+            for resource in statement["Resource"]:
+                assert (resource == "*") == (not formats or action in OPTIONAL), (action, resource)
+                assert resource == "*" or any(_fits(resource, each) for each in formats), (action, resource, formats)
+
+
+def _fits(arn: str, pattern: str) -> bool:
+    regex = re.sub(r"\\\$\\\{\w+\\\}", ".*", re.escape(pattern)).replace(r"\.\*", ".*")
+    return re.fullmatch(regex, arn) is not None
+
+
+def allows(role: Role, environment: Environment, action: str, resource: str) -> bool:
+    statements = policy.document(role, environment).policy["Statement"]
+    return any(
+        action in statement["Action"] and any(fnmatch.fnmatchcase(resource, each) for each in statement["Resource"])
+        for statement in statements
+    )
+
+
+def test_each_role_may_do_what_its_commands_need_and_no_more(environment: Environment) -> None:
+    dlq = "arn:aws:sqs:eu-west-1:111122223333:shop-prod-dlq"
+    stack = "arn:aws:cloudformation:eu-west-1:111122223333:stack/shop-prod/1"
+    assert [allows(role, environment, "sqs:ReceiveMessage", dlq) for role in Role] == [True, True, True]
+    assert [allows(role, environment, "sqs:DeleteMessage", dlq) for role in Role] == [False, True, True]
+    assert [allows(role, environment, "cloudformation:DeleteStack", stack) for role in Role] == [False, False, True]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nothing_of_another_environment_can_be_changed(role: Role, environment: Environment) -> None:
+    others = [
+        ("sqs:DeleteMessage", "arn:aws:sqs:eu-west-1:111122223333:shop-dev-dlq"),
+        ("cloudformation:DeleteStack", "arn:aws:cloudformation:eu-west-1:111122223333:stack/shop-dev/1"),
+        ("lambda:UpdateFunctionCode", "arn:aws:lambda:eu-west-1:111122223333:function:shop-prod-eu-worker"),
+        ("dynamodb:PutItem", "arn:aws:dynamodb:eu-west-1:444455556666:table/shop-prod-table"),
+        ("s3:GetObject", "arn:aws:s3:::shop-prod-eu-111122223333-eu-west-1/raw/x"),
+    ]
+    assert not [each for each in others if allows(role, environment, *each)]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_policy_is_small_enough_to_be_attached(role: Role, environment: Environment) -> None:
+    text = json.dumps(policy.document(role, environment).policy, separators=(",", ":"))
+    assert len(text) <= (10_240 if role is Role.DEPLOYER else 6_144)  # inline in a role; a managed policy
+
+
+def test_the_command_prints_the_document_as_aws_takes_it(environment: Environment) -> None:
+    argv = [sys.executable, "-m", "rtp", "doctor", "--env", "prod", "--policy", "reader"]
+    done = subprocess.run(argv, cwd=environment.root, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == policy.document(Role.READER, environment).policy
+    assert set(json.loads(done.stdout)) == {"Version", "Statement"}
