@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from rtp import __version__
+from rtp.aws.logs import server_ms
 from rtp.contract import Output
 from rtp.errors import EndpointError, NotFoundError
 from rtp.runtime import wire
-from rtp.text import json_values
+from rtp.text import json_values, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _READ_SECONDS = 35.0  # the API itself times out after 29 s
 _CONNECT_SECONDS = 5.0
+_NEW_KEY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key. Its value is in no repr, so that no log and no traceback shows it."""
+    """An API key. Its value is in no repr, so that no log and no traceback shows it.
+
+    is_new: API Gateway may not know it yet, and answer 403.
+    """
 
     value: str = field(repr=False)
+    is_new: bool = False
 
 
 def url(outputs: Mapping[str, str], aws: Aws) -> str:
@@ -73,7 +79,9 @@ def key(aws: Aws, outputs: Mapping[str, str]) -> Key:
     answer = aws.call("apigateway", "get_api_key", apiKey=outputs[Output.API_KEY_ID], includeValue=True)
     if not answer.get("value"):
         raise NotFoundError(f"API key {outputs[Output.API_KEY_ID]} has no value.", hint="Run `rtp deploy`.")
-    return Key(answer["value"])
+    created = answer.get("createdDate")
+    now_ms = server_ms(answer) or times.now_ms()
+    return Key(answer["value"], is_new=created is not None and now_ms - times.ms(created) < _NEW_KEY_SECONDS * 1000)
 
 
 class Client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,8 +69,8 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
     Throttled and unanswered requests are retried; an event's id keeps it from running twice.
     """
     events = source.payload().repeated(options.count)
-    request = options.request(events)
     out, aws, outputs = session.out, session.aws, session.outputs
+    request = replace(options.request(events), notify=out.warn)
     summary, interruption = conduct(
         out, lambda stop: batch.send_all(aws, outputs, events, request, stop=stop), render_sent.progress
     )

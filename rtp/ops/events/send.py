@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from dataclasses import dataclass
 from itertools import count, islice
@@ -31,11 +32,16 @@ _SAMPLED = 10  # events of one command that are traced whatever the sampling rul
 _USED_UP = ("quota", "limit exceeded")  # in the message of a 429: the stack's own, and API Gateway's
 
 
+def _silent(_sentence: str) -> None:
+    """Say nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
     """How to send events. concurrency: requests at once; rate: events per second.
 
     wait: whether to wait for outcomes too. timeout_s: longest time to retry one event, and longest wait.
+    notify: takes a sentence about what a send waits for.
     """
 
     via: Via = Via.API
@@ -43,6 +49,7 @@ class SendRequest:
     rate: float | None = None
     wait: bool = False
     timeout_s: float = 60.0
+    notify: Callable[[str], None] = _silent
 
 
 def send(
@@ -68,7 +75,13 @@ def send(
     client = api.Client(api.url(outputs, aws), key, connections=request.concurrency, local=aws.local)
     return pool.each(
         events,
-        ToApi(client.post, request.via, timeout_s=request.timeout_s, stop=stop),
+        ToApi(
+            client.post,
+            request.via,
+            timeout_s=request.timeout_s,
+            stop=stop,
+            new_key=NewKey(request.notify) if key.is_new else None,
+        ),
         threads=request.concurrency,
         stop=stop,
         abandon=lambda event: [_unanswered(event)],
@@ -76,8 +89,30 @@ def send(
     )
 
 
+class NewKey:
+    """An API key that API Gateway may not know yet, which takes up to a minute. Says once that a send waits for it."""
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+        self._lock = threading.Lock()
+        self._is_known = self._is_reported = False
+
+    def refused(self) -> bool:
+        """Whether a 403 is temporary: no answer has shown that the key is known."""
+        with self._lock:
+            is_first = not (self._is_known or self._is_reported)
+            self._is_reported = True
+        if is_first:
+            self._notify("The API key is new and API Gateway does not know it yet; trying again.")
+        return not self._is_known
+
+    def accepted(self) -> None:
+        """The key is known from now on."""
+        self._is_known = True
+
+
 class ToApi:
-    """Sends one event by HTTP, and retries temporary errors."""
+    """Sends one event by HTTP, and retries temporary errors. new_key: set if the key may not be known yet."""
 
     def __init__(
         self,
@@ -86,6 +121,7 @@ class ToApi:
         *,
         timeout_s: float,
         stop: Stop,
+        new_key: NewKey | None = None,
         clock: Clock = SYSTEM,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -94,6 +130,7 @@ class ToApi:
         self._statuses = {200: "processed", 202: "queued" if via is Via.API else "accepted", 422: "rejected"}
         self._timeout_s = timeout_s
         self._stop = stop
+        self._new_key = new_key
         self._clock = clock
         self._jitter = jitter
         self._sent = count()
@@ -109,7 +146,10 @@ class ToApi:
         while True:
             attempt += 1
             try:
-                answer: api.Answer | EndpointError = self._post(self._path, body, trace_header=header)
+                response = self._post(self._path, body, trace_header=header)
+                if self._new_key is not None and response.status != 403:
+                    self._new_key.accepted()
+                answer: api.Answer | EndpointError = response
             except EndpointError as error:
                 answer = error
             delay = self._delay(answer, attempt, next(backoff), deadline)
@@ -126,6 +166,8 @@ class ToApi:
         retry_after = 0.0
         if isinstance(answer, EndpointError):
             tries = _TRIES["connection"]
+        elif answer.status == 403 and self._new_key is not None and self._new_key.refused():
+            tries = _TRIES["throttled"]
         elif _fails_for_all(answer) or answer.status not in _RETRYABLE:
             return None
         else:

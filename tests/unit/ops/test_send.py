@@ -11,7 +11,7 @@ import pytest
 from rtp.aws.api import Answer, Key
 from rtp.errors import EndpointError
 from rtp.ops.events.payload import Event
-from rtp.ops.events.send import ToApi, ToQueue
+from rtp.ops.events.send import NewKey, ToApi, ToQueue
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.events.summary import Summary
 from rtp.ops.work.pool import Stop
@@ -48,18 +48,39 @@ def answer(status: int, **body: Any) -> Answer:
     return Answer(status, body, 12.0)
 
 
-def send(*answers: Answer | EndpointError, via: Via = Via.API, stop: Stop | None = None) -> tuple[Sent, Service]:
+def send(
+    *answers: Answer | EndpointError, via: Via = Via.API, stop: Stop | None = None, new_key: NewKey | None = None
+) -> tuple[Sent, Service]:
     service = Service(list(answers))
     work = ToApi(
         service.post,
         via,
         timeout_s=60,
         stop=stop or Stop(),
+        new_key=new_key,
         clock=service.time.clock,
         jitter=lambda: 1.0,
     )
     (sent,) = work(EVENT)
     return sent, service
+
+
+def test_a_new_key_is_waited_for_until_the_gateway_knows_it() -> None:
+    # Given a key that API Gateway does not know yet / When an event is sent
+    sentences: list[str] = []
+    key, refused = NewKey(sentences.append), answer(403, message="Forbidden")
+    sent, service = send(refused, refused, answer(200), new_key=key)
+    # Then it is sent again, and the wait is said once
+    assert (sent.status, len(service.pauses), len(sentences)) == ("processed", 2, 1)
+    assert "API key is new" in sentences[0]
+    # And once the key is known a 403 is final, as it is for an old key
+    assert [send(refused, new_key=k)[0].http_status for k in (key, None)] == [403, 403]
+
+
+def test_a_new_key_is_not_waited_for_without_end() -> None:
+    stop = Stop()
+    sent, service = send(*[answer(403)] * 100, stop=stop, new_key=NewKey(lambda _: None))
+    assert sent.http_status == 403 and sum(service.pauses) <= 60 and stop.drain.is_set()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,13 @@ def smoke(aws: Aws, outputs: dict[str, str]) -> Smoke:
 
 def answered(ask: Callable[[], Sent], clock: Clock = SYSTEM) -> Sent:
     """Send an event, again while the gateway does not know its new key or stage yet, which takes seconds."""
-    return poll(ask, lambda sent: sent.http_status not in (403, 404), repeat(_PAUSE_S, _TRIES - 1), clock=clock)
+    return poll(
+        ask,
+        lambda sent: sent.http_status not in (403, 404),
+        repeat(_PAUSE_S, _TRIES - 1),
+        timeout_s=_TIMEOUT_S,
+        clock=clock,
+    )
 
 
 def _asker(aws: Aws, outputs: dict[str, str]) -> Callable[[], Sent]:
