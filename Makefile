@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability bench release docs docs-check lock clean
+.PHONY: demo test unit lint types reliability bench aws-check release docs docs-check lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -33,6 +33,11 @@ reliability: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench
+
+# On an AWS account, for about 40 minutes and less than one US dollar: what docs/verified.md lists. It asks first.
+aws-check: $(READY)
+	@test -n "$(REGION)" || { echo "usage: make aws-check PROFILE=NAME REGION=NAME" >&2; exit 2; }
+	@$(BIN)/python -m checks.aws --region "$(REGION)" $(if $(PROFILE),--profile "$(PROFILE)")
 
 # The wheel and the sdist in dist/, each installed and used with every interpreter and installer that is present.
 release: $(READY)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
+from checks.aws import results
 from docs import json_reference, tables
 from rtp import cli, settings
 
@@ -107,6 +108,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "patches.md": tables.patches,
     "fast-paths.md": tables.fast_paths,
     "json.md": json_reference.page,
+    "verified.md": results.page,
 }
 
 
