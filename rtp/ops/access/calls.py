@@ -96,6 +96,7 @@ CALLS = {
     "cloudformation:ListChangeSets": Call(_READ, ("cloudformation:ListChangeSets",), Resource.STACK),
     "cloudformation:ListStackResources": Call(_READ, ("cloudformation:ListStackResources",), Resource.STACK),
     "cloudformation:RollbackStack": Call(_DEPLOY, ("cloudformation:RollbackStack",), Resource.STACK),
+    "cloudformation:UpdateStack": Call(_DEPLOY, ("cloudformation:UpdateStack",), Resource.STACK),
     "cloudformation:UpdateTerminationProtection": Call(
         _DEPLOY, ("cloudformation:UpdateTerminationProtection",), Resource.STACK
     ),
