@@ -87,9 +87,13 @@ def ensure_on_engine(aws: Aws) -> Bootstrap:
         stacks.delete(aws, STACK)
         _settled(aws, lambda now: now is None)
     stacks.create(aws, STACK, template().read_text(encoding="utf-8"), _PARAMETERS)
-    stack = _settled(aws, lambda now: now is None or not now.state.busy)
+    # A stack that was just created may not be described yet; one whose creation failed remains.
+    stack = _settled(aws, lambda now: now is not None and not now.state.busy)
     if stack is None or not stack.state.succeeded:
-        raise RtpError("The local engine could not be prepared for deploys.", hint="Run `rtp local reset`.")
+        state = f"is {stack.state}" if stack else f"did not appear within {_TIMEOUT_S:g} s"
+        raise RtpError(
+            f"The local engine could not be prepared for deploys: {STACK} {state}.", hint="Run `rtp local reset`."
+        )
     return _on_engine(aws, stack, changed=True)
 
 
