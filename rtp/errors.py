@@ -95,6 +95,11 @@ class AwsError(RtpError):
         super().__init__(message, hint=hint, code=code)
         self.service_code = service_code
 
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may succeed later, without a change: the network, a throttle, a fault of AWS's own."""
+        return self.code in ("throttled", "unavailable")
+
 
 class CredentialsError(AwsError):
     """No credentials, wrong ones, or expired ones."""
@@ -107,3 +112,8 @@ class EndpointError(AwsError):
     """Nothing answers at the endpoint."""
 
     default_code = "endpoint"
+
+    @property
+    def passes(self) -> bool:
+        """The network may work again later."""
+        return True

@@ -6,12 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rtp import __version__
-from rtp.aws import recording
+from rtp.aws import recording, sign_in
 from rtp.aws.failures import translated
-from rtp.errors import ConfigError
+from rtp.errors import ConfigError, CredentialsError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EMULATOR_KEYS = ("test", "test")  # for an emulator that is not rtp's engine and accepts any
 
@@ -21,6 +21,7 @@ class Aws:
 
     local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then ignored, so that the
     two never mix. keys: the access key id and secret that the emulator accepts.
+    prompt: asks the operator for an MFA code; None where nobody can be asked.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Aws:
         profile: str | None = None,
         local: bool = False,
         keys: tuple[str, str] | None = None,
+        prompt: Callable[[str], str] | None = None,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
@@ -41,6 +43,8 @@ class Aws:
         self._lock = threading.Lock()
         self._session: Any = None
         self._account: str | None = None
+        self._prompt = prompt
+        self._at_least_s = 0.0
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
@@ -66,6 +70,59 @@ class Aws:
         if self._account is None:
             self._account = str(self.call("sts", "get_caller_identity")["Account"])
         return self._account
+
+    def sign_in(self, *, at_least_s: float) -> None:
+        """Resolve the credentials now, so that the operator is asked before a long operation and not during it.
+
+        at_least_s: how long temporary ones must last; shorter ones are replaced, where the role allows it.
+        Raises CredentialsError.
+        """
+        if self.local:
+            return
+        with translated(self, "sts", "assume_role"):
+            if sign_in.ends_within(self._shared_session(), at_least_s):
+                self._at_least_s = at_least_s
+                with self._lock:
+                    self._clients, self._session = {}, None
+                sign_in.variables(self._shared_session())
+                self._at_least_s = 0.0
+
+    def _shared_session(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                self._session = self._make_session()
+            return self._session
+
+    def _mfa_code(self, question: str) -> str:
+        if self._prompt is None:
+            who = f"profile {self.profile}" if self.profile else "default profile"
+            raise CredentialsError(
+                f"The {who} needs an MFA code, and there is no terminal to ask for it on.",
+                hint=sign_in.no_terminal(self.profile),
+                code="mfa",
+            )
+        code = self._prompt(question).strip()
+        if not code:
+            raise RefusedError("No MFA code; nothing was changed.")
+        return code
+
+    def renew(self) -> None:
+        """Read the credentials again, for the calls from now on. Raises RefusedError where they are another account's.
+
+        For an operator who has signed in again in another terminal. Raises CredentialsError while nobody has.
+        """
+        with self._lock:
+            self._clients, self._session = {}, None
+        before, self._account = self._account, None
+        try:
+            if before is not None and self.account != before:
+                raise RefusedError(
+                    f"The credentials were account {before}'s, and are {self.account}'s now.",
+                    hint=f"Sign in to {before} again.",
+                    code="wrong-account",
+                )
+        finally:
+            self._account = before
 
     def connect(self, *services: str) -> None:
         """Make the clients of these services now. Making one takes long, and threads would wait for each other."""
@@ -110,6 +167,7 @@ class Aws:
             session = botocore.session.Session(profile=self.profile)
             if self.endpoint_url is None:
                 _refuse_foreign_endpoint(session)
+            sign_in.prepare(session, self._mfa_code, at_least_s=self._at_least_s)
             return session
         return botocore.session.Session(
             session_vars={
@@ -120,7 +178,10 @@ class Aws:
         )
 
     def environment(self) -> dict[str, str]:
-        """AWS variables for a child process, such as the CDK CLI, so that it uses the same endpoint and identity."""
+        """AWS variables for a child process, such as the CDK CLI, so that it uses the same endpoint and identity.
+
+        It gets the credentials themselves: it could not ask for an MFA code. Raises CredentialsError.
+        """
         env = {"AWS_REGION": self.region, "AWS_DEFAULT_REGION": self.region}
         if self.endpoint_url:
             env["AWS_ENDPOINT_URL"] = self.endpoint_url
@@ -133,8 +194,9 @@ class Aws:
                 "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
                 "AWS_EC2_METADATA_DISABLED": "true",
             }
-        elif self.profile:
-            env["AWS_PROFILE"] = self.profile
+        else:
+            with translated(self, "sts", "assume_role"):
+                env |= sign_in.variables(self._shared_session())
         return env
 
 

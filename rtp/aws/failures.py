@@ -37,11 +37,16 @@ _DENIED = (
 _THROTTLED = (
     "Throttling",
     "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "PriorRequestNotComplete",
     "TooManyRequestsException",
     "RequestLimitExceeded",
     "ProvisionedThroughputExceededException",
     "SlowDown",
 )
+_SERVER_FAULT = 500  # HTTP status
 
 
 @contextmanager
@@ -132,6 +137,13 @@ def _client_error(code: str, error: Exception, who: str, service: str, operation
             hint="Check --profile and the AWS_* variables.",
             service_code=code,
         )
+    if "MultiFactorAuthentication failed" in message:
+        return CredentialsError(
+            f"AWS does not accept this MFA code for {who}.",
+            hint="Repeat the command with the next code of the device; each is valid once.",
+            code="mfa",
+            service_code=code,
+        )
     if code in _DENIED:
         return AwsError(
             f"{service} {operation}: {message}",
@@ -144,6 +156,13 @@ def _client_error(code: str, error: Exception, who: str, service: str, operation
             f"{service} {operation} was throttled by AWS, repeatedly.",
             hint="Wait a minute, then repeat the command.",
             code="throttled",
+            service_code=code,
+        )
+    if int(getattr(error, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= _SERVER_FAULT:
+        return AwsError(
+            f"{service} {operation}: AWS failed to answer, repeatedly: {message}",
+            hint="Repeat the command; see the AWS Health Dashboard if it goes on.",
+            code="unavailable",
             service_code=code,
         )
     return AwsError(f"{service} {operation}: {message}", service_code=code)

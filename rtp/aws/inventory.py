@@ -29,7 +29,7 @@ _NO_SUCH_RESOURCE = (
 
 
 def lookup(aws: Aws, resource_type: str, physical_id: str) -> Existence | None:
-    """Whether a resource exists; None for types that come and go with another resource."""
+    """Whether a resource exists; None for types that come and go with another resource. Raises AwsError."""
     check = resource_types.of(resource_type).lookup
     if check is None or not physical_id:
         return None

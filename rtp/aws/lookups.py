@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import logs
+from rtp.aws import logs, stacks
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -37,6 +37,21 @@ def by(service: str, operation: str, parameter: str) -> Lookup:
 def alarm(aws: Aws, name: str) -> Existence:
     """CloudWatch answers an unknown name with an empty list."""
     return Existence(bool(aws.call("cloudwatch", "describe_alarms", AlarmNames=[name]).get("MetricAlarms")))
+
+
+def queue(aws: Aws, url_or_arn: str) -> Existence:
+    """SQS answers for a deleted queue for up to a minute; one that was found by its tags has an ARN and no URL."""
+    if url_or_arn.startswith("arn:"):
+        account, name = url_or_arn.split(":")[4:6]
+        aws.call("sqs", "get_queue_url", QueueName=name, QueueOwnerAWSAccountId=account)
+    else:
+        aws.call("sqs", "get_queue_attributes", QueueUrl=url_or_arn)
+    return Existence(True)
+
+
+def stack(aws: Aws, stack_id: str) -> Existence:
+    """CloudFormation describes a deleted stack for 90 days, by its id."""
+    return Existence(stacks.describe(aws, stack_id) is not None)
 
 
 def key(aws: Aws, key_id: str) -> Existence:

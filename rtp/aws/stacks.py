@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws.states import ResourceStatus, StackState
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rtp.aws import Aws
+
+_DELETED_STACKS = 2_000  # summaries that are read
+_FORMER_STACKS = 10  # of one name, whose resources are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,21 @@ def resources(aws: Aws, stack: str) -> list[Resource]:
     return [resource for resource in every if not resource.status.deleted]
 
 
+def retained(aws: Aws, name: str) -> frozenset[str]:
+    """Physical ids of what deleted stacks of this name have kept, as far as CloudFormation still lists those stacks.
+
+    It lists deleted stacks for 90 days, newest first; of these, the newest 2,000 of the region are searched.
+    """
+    listed = aws.pages("cloudformation", "list_stacks", "StackSummaries", StackStatusFilter=["DELETE_COMPLETE"])
+    ids = [s["StackId"] for s in islice(listed, _DELETED_STACKS) if s["StackName"] == name]
+    return frozenset(
+        r["PhysicalResourceId"]
+        for stack_id in ids[:_FORMER_STACKS]
+        for r in aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack_id)
+        if r["ResourceStatus"] == "DELETE_SKIPPED" and r.get("PhysicalResourceId")
+    )
+
+
 def last_event(aws: Aws, stack: str) -> str | None:
     """Id of the newest event; None for an unknown stack, and for one without events."""
     try:
@@ -119,18 +138,21 @@ def last_event(aws: Aws, stack: str) -> str | None:
 
 
 def events_since(aws: Aws, stack: str, known_ids: set[str]) -> list[Event]:
-    """Events whose ids are not in `known_ids`, oldest first, and add their ids to it. Empty for an unknown stack."""
-    new: list[Event] = []
+    """Events whose ids are not in `known_ids`, oldest first, and add their ids to it. Empty for an unknown stack.
+
+    After an error, none of their ids is added, so that the next call returns them all.
+    """
+    new: dict[str, Event] = {}
     try:
         for e in aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack):
             if e["EventId"] in known_ids:
                 break
-            known_ids.add(e["EventId"])
-            new.append(_event(e))
+            new[e["EventId"]] = _event(e)
     except AwsError as error:
         if not _missing(error):
             raise
-    return new[::-1]
+    known_ids.update(new)
+    return list(new.values())[::-1]
 
 
 def refusals(aws: Aws, stack: str) -> list[Event]:

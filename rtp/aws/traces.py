@@ -96,6 +96,10 @@ def _pages(aws: Aws, operation: str, key: str, **params: Any) -> Iterator[dict[s
     except AwsError as error:
         if error.service_code == "InvalidRequestException":
             raise UsageError(f"X-Ray: {error.message.partition(': ')[2]}", hint="Check --filter-expression.") from error
-        if aws.endpoint_url and error.service_code not in _OWN_ERRORS and error.code == AwsError.default_code:
+        if (
+            aws.endpoint_url
+            and error.service_code not in _OWN_ERRORS
+            and error.code in (AwsError.default_code, "unavailable")
+        ):
             raise AwsError(f"The endpoint {aws.endpoint_url} has no X-Ray.", code="no-xray") from error
         raise

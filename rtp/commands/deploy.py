@@ -20,7 +20,7 @@ from rtp.ops.stack import deploy as op
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.compare.approval import Plan
 from rtp.ops.stack.operation import Operation
-from rtp.ops.stack.options import Options
+from rtp.ops.stack.options import SESSION_S, Options
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result
 from rtp.text import times
 from rtp.text.elements import dim, good, line, name
@@ -116,6 +116,8 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
 def _once(session: Session, environment: Environment, options: Options, *, yes: bool, confirm: str | None) -> None:
     progress = Progress(session.out)
     operation = Operation(lambda question: progress.ask(question, yes=yes, confirm=confirm))
+    if not environment.local:
+        session.start().sign_in(at_least_s=SESSION_S)
     with stack_state.after_deploy(session.out, environment, operation):
         progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
 

@@ -13,6 +13,7 @@ from rtp.commands.session import Session
 from rtp.errors import UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack.operation import Operation
+from rtp.ops.stack.options import SESSION_S
 from rtp.ops.stack.teardown import destroy as op
 from rtp.ops.stack.teardown.drain import TIMEOUT_S
 from rtp.ops.stack.teardown.inventory import Plan
@@ -57,7 +58,9 @@ def destroy(
     guard.named(environment, confirm)
     progress = Progress(out)
     # The stack's name is consent enough, also where it need not be typed.
-    operation = Operation(lambda question: progress.ask(question, yes=yes or confirm is not None, confirm=confirm))
+    operation = Operation(
+        lambda question: progress.ask(question, yes=yes or confirm is not None, confirm=confirm), command="rtp destroy"
+    )
     options = op.Options(keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
 
     def show(step: Step | Plan | Proof) -> None:
@@ -67,6 +70,7 @@ def destroy(
         else:
             progress.show(step)
 
+    session.aws.sign_in(at_least_s=SESSION_S)
     with stack_state.after_destroy(out, environment, operation):
         progress.follow(op.destroy(session.aws, environment, options, operation), show)
 
@@ -106,10 +110,20 @@ def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> Element:
 
 
 def _proof(proof: Proof) -> list[Element]:
-    elements: list[Element] = [
-        line(good("gone"), f": {many(proof.gone, 'resource')}, each verified with its own service")
-    ]
+    gone = proof.gone
+    parts = f", {gone.with_parent:,} with the {_joined(gone.parents)} that they are part of" if gone.with_parent else ""
+    asked = f"{gone.asked:,} by the answers of their own services"
+    elements: list[Element] = [line(good("gone"), f": {many(gone.proven, 'resource')}: {asked}{parts}")]
+    if gone.not_asked:
+        elements.append(line(strong("not known whether it is gone:")))
+        elements += [_item(i.kind, i.name, i.why) for i in gone.not_asked]
     if proof.left:
         elements.append(line(strong("still there:")))
         elements += [_item(i.kind, i.name, i.why, wrong=not i.expected) for i in proof.left]
     return elements
+
+
+def _joined(kinds: tuple[str, ...]) -> str:
+    """`function, topic or key`."""
+    *others, last = kinds
+    return f"{', '.join(others)} or {last}" if others else last

@@ -108,6 +108,7 @@ class Session:
             profile=environment.profile,
             local=environment.local,
             keys=keys,
+            prompt=self.out.code if self.out.can_ask_code else None,
         )
 
     def _engine(self, *, start: bool) -> Engine:

@@ -17,7 +17,7 @@ from rtp.text import times
 from rtp.text.elements import Element, dim, line, warn
 
 if TYPE_CHECKING:
-    from rtp.terminal.output import Live
+    from rtp.terminal.live import Live
 
 app = new_app()
 

@@ -10,6 +10,7 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
+from rtp.errors import ConfigError, CredentialsError, EndpointError
 from rtp.ops.stack.build import synth as op
 from rtp.text.elements import Element, dim, line, name
 
@@ -40,13 +41,25 @@ def synth(
     Writes it with its assets to a folder that the CDK CLI can deploy.
     """
     environment = session.environment
-    account = None if environment.local or environment.account else session.aws.account
+    account = None if environment.local or environment.account else _account(session)
     built = op.synth(environment, out=out, account=account)
     if stdout:
         session.out.template(built.template)
         return
     written = Synthesised(built.path, built.template_file, len(built.template.get("Resources", ())))
     session.out.result(written, _render)
+
+
+def _account(session: Session) -> str:
+    """The account of the credentials. Raises RtpError, whose hint says how to do without them."""
+    try:
+        return session.aws.account
+    except (CredentialsError, EndpointError, ConfigError) as error:
+        name = session.environment.name
+        error.hint = (
+            f"{error.hint} Or set `account` under [env.{name}] in rtp.toml: then rtp synth needs no credentials."
+        ).lstrip()
+        raise
 
 
 def _render(written: Synthesised) -> list[Element]:

@@ -7,12 +7,13 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.terminal import documents, draw, hidden, queries
+from rtp.terminal.live import Live
 from rtp.text import json_values, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
@@ -139,6 +140,16 @@ class Output:
     def interactive(self) -> bool:
         """Whether a person can be asked."""
         return not self.json and self._stdin.isatty() and self._stderr.isatty()
+
+    @property
+    def can_ask_code(self) -> bool:
+        """Whether a person can be asked for an MFA code; also with --json."""
+        return self._stdin.isatty() and self._stderr.isatty()
+
+    def code(self, question: str) -> str:
+        """Ask for an MFA code without echo, in place of a region that is redrawn. Raises RefusedError without one."""
+        with self._live.paused() if self._live is not None else nullcontext():
+            return hidden.read(printable(question), stdin=self._stdin, stderr=self._stderr)
 
     def confirm(self, question: str, *, yes: bool, default: bool = False) -> None:
         """Ask for consent. Raises RefusedError without it, and if nobody can be asked and --yes is missing."""
@@ -318,27 +329,3 @@ class Output:
             )
             self._consoles[id(stream)] = console
         return console
-
-
-class Live:
-    """A region of the terminal that is redrawn in place."""
-
-    def __init__(self, region: Any, output: Output) -> None:
-        self._region = region
-        self._output = output
-
-    @property
-    def visible(self) -> bool:
-        """Whether it is shown; otherwise print plain lines instead."""
-        return self._region is not None
-
-    def update(self, elements: Elements) -> None:
-        """Redraw the region."""
-        if self._region is not None:
-            from rich.console import Group
-
-            width = self._region.console.width
-            items = [row for element in self._output._listed(elements) for row in draw.unbroken(element, width)]
-            self._region.update(
-                Group(*(draw.renderable(v, first=i == 0, tty=True) for i, v in enumerate(items))), refresh=True
-            )

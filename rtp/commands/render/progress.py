@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from rtp.ops.access.question import Question
-    from rtp.terminal.output import Live, Output
+    from rtp.terminal.live import Live
+    from rtp.terminal.output import Output
     from rtp.text.elements import Element, Line
 
 _Step = TypeVar("_Step")

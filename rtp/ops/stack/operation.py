@@ -69,6 +69,7 @@ def _no_consent(question: Question) -> None:
 class Operation:
     """One run of a deploy or destroy. It outlives the run, so that a run that was broken off can be reported.
 
+    command: waits for an operation of this run that goes on without it, and goes on from there.
     consent: asked before anything that needs it; raises RefusedError to stop the run.
     deletion_begun: CloudFormation was asked to delete the stack and has not refused; deleted: it has done so.
     objects_deleted: object versions that are out of the stack's buckets.
@@ -76,6 +77,7 @@ class Operation:
     """
 
     consent: Callable[[Question], None] = _no_consent
+    command: str = "rtp deploy"
     stage: Stage = Stage.IDLE
     deletion_begun: bool = False
     deleted: bool = False

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SESSION_S = 1_800.0  # how long credentials must last when a deploy or destroy begins
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the operator chose.

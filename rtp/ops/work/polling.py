@@ -6,7 +6,6 @@ from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from rtp.errors import EndpointError
 from rtp.ops.work.clock import SYSTEM, Backoff
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ class FollowPace:
 
     def failed(self, error: AwsError) -> None:
         """The last read failed. Raises the error unless it is one that passes by itself."""
-        if not (isinstance(error, EndpointError) or error.code == "throttled"):
+        if not error.passes:
             raise error
         if not self._is_failing:
             self._notify(f"{error.message} Trying again.")

@@ -60,6 +60,10 @@ def test_destroy_shows_its_plan_and_proves_the_deletion(project: Project) -> Non
     # And everything is gone but the key, which waits, and the CDK's own bucket
     assert result["status"] == "destroyed"
     assert [i["expected"] for i in proof["left"]] == [True] * len(proof["left"])
+    # And the proof accounts for every resource, but the key
+    gone = proof["gone"]
+    assert gone["not_asked"] == [] and gone["with_parent"] > 0 and {"REST API", "function"} <= set(gone["parents"])
+    assert gone["asked"] + gone["with_parent"] == plan["resources"] - 1
     assert "will be deleted on" in next(i["why"] for i in proof["left"] if i["kind"] == "key")
     assert stacks.describe(aws, STACK) is None
     assert buckets.count(aws, outputs[Output.BUCKET]) is None
@@ -94,7 +98,7 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     # Then the data is there, under its key, and the rest is gone
     assert lines[-1]["status"] == "destroyed"
     kept = {i["kind"] for i in of(lines, "proof")["left"] if i["why"] == "kept"}
-    assert kept == {"table", "bucket", "key"}
+    assert kept == {"table", "bucket", "bucket policy", "key", "key alias"}
     assert aws.call("dynamodb", "scan", TableName=outputs[Output.TABLE])["Count"] == 1
     assert buckets.count(aws, outputs[Output.BUCKET])
     assert aws.call("kms", "describe_key", KeyId=outputs[Output.KEY_ARN])["KeyMetadata"]["KeyState"] == "Enabled"

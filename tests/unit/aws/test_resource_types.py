@@ -32,16 +32,32 @@ def test_what_holds_data_is_known_by_its_own_service() -> None:
 @pytest.mark.parametrize(
     ("arn", "name"),
     [
-        ("arn:aws:dynamodb:us-east-1:111122223333:table/t", "table"),
-        ("arn:aws:s3:::b", "bucket"),
-        ("arn:aws-cn:kms:cn-north-1:111122223333:key/k", "key"),
-        ("arn:aws:sqs:us-east-1:111122223333:q", None),  # a queue's messages are not kept
-        ("arn:aws:lambda:us-east-1:111122223333:function:f", None),
+        ("dynamodb:us-east-1:111122223333:table/t", ("table", "t")),
+        ("s3:::b", ("bucket", "b")),
+        ("kms:cn-north-1:111122223333:key/k", ("key", "k")),
+        ("sqs:us-east-1:111122223333:q", ("queue", "arn:aws:sqs:us-east-1:111122223333:q")),
+        ("sns:us-east-1:111122223333:t", ("topic", "arn:aws:sns:us-east-1:111122223333:t")),
+        ("lambda:us-east-1:111122223333:function:f", ("function", "f")),
+        ("lambda:us-east-1:111122223333:function:f:live", ("function", "f")),
+        ("lambda:us-east-1:111122223333:event-source-mapping:u", ("event source", "u")),
+        ("logs:us-east-1:111122223333:log-group:/aws/lambda/f", ("log group", "/aws/lambda/f")),
+        ("logs:us-east-1:111122223333:log-group:/aws/lambda/f:*", ("log group", "/aws/lambda/f")),
+        ("cloudwatch:us-east-1:111122223333:alarm:a", ("alarm", "a")),
+        ("cloudwatch::111122223333:dashboard/d", ("dashboard", "d")),
+        ("apigateway:us-east-1::/restapis/x/stages/prod", ("REST API", "x")),
+        ("apigateway:us-east-1::/apikeys/k", ("API key", "k")),
+        ("apigateway:us-east-1::/usageplans/p", ("usage plan", "p")),
+        ("codedeploy:us-east-1:111122223333:application:s", ("CodeDeploy application", "s")),
+        ("codedeploy:us-east-1:111122223333:deploymentgroup:s/g", ("CodeDeploy application", "s")),
+        ("iam::111122223333:role/path/r", ("role", "r")),
+        ("cloudformation:us-east-1:1:stack/s/1", ("stack", "arn:aws:cloudformation:us-east-1:1:stack/s/1")),
+        ("glue:us-east-1:111122223333:database/d", None),
     ],
 )
-def test_data_that_is_kept_is_known_by_its_arn(arn: str, name: str | None) -> None:
-    known = resource_types.of_kept_data(arn)
-    assert (known.name if known else None) == name
+def test_what_an_arn_names_is_known_and_can_be_asked(arn: str, name: tuple[str, str] | None) -> None:
+    known = resource_types.of_arn(f"arn:aws:{arn}")
+    assert (known and (known[0].name, known[1])) == name
+    assert known is None or known[0].lookup is not None
 
 
 @pytest.mark.parametrize(("name", "calls"), [("Custom::Theirs", True), ("AWS::EC2::VPC", False)])
@@ -67,6 +83,13 @@ def test_a_key_that_waits_for_its_deletion_has_a_date() -> None:
         {"describe_key": lambda **_: {"KeyMetadata": {"KeyState": "PendingDeletion", "DeletionDate": date}}}
     )
     assert inventory.lookup(aws, resource_types.KEY, "k") == Existence(True, "2026-01-02")
+
+
+def test_a_queue_that_was_found_by_its_tags_is_looked_up_by_its_name() -> None:
+    asked: dict[str, Any] = {}
+    aws: Any = FakeAws({"get_queue_url": lambda **given: asked.update(given)})
+    assert inventory.lookup(aws, resource_types.QUEUE, "arn:aws:sqs:us-east-1:1:q") == Existence(True)
+    assert asked == {"QueueName": "q", "QueueOwnerAWSAccountId": "1"}
 
 
 def test_an_alarm_and_a_log_group_are_looked_for_in_lists() -> None:

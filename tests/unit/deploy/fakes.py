@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from rtp.aws.stacks import Resource, Stack
 from rtp.aws.states import ResourceStatus, StackState
 from rtp.errors import AwsError
 
 STACK = "shop-dev"
+
+
+def absent(**_: Any) -> Any:
+    """A service's answer where there is no resource of a name."""
+    raise AwsError("no", service_code="404")
+
+
+_T = TypeVar("_T")
 STACK_ID = f"arn:aws:cloudformation:us-east-1:111122223333:stack/{STACK}/1"
 Answer = Callable[..., Any]
+NOTHING: dict[str, Answer] = {  # an account in which nothing exists
+    "describe_stacks": lambda **_: {"Stacks": []},
+    "list_stacks": lambda **_: {},
+    "describe_log_groups": lambda **_: {},
+    "describe_alarms": lambda **_: {},
+    "describe_parameters": lambda **_: {},
+    "list_object_versions": absent,
+    "describe_table": absent,
+    "head_bucket": absent,
+    "describe_key": absent,
+    "get_queue_url": absent,
+    "get_queue_attributes": absent,
+    "get_function_configuration": absent,
+    "get_dashboard": absent,
+    "get_topic_attributes": absent,
+    "get_resources": lambda **_: {"ResourceTagMappingList": []},
+}
 
 
 def tags(project: str, environment: str) -> list[dict[str, str]]:
@@ -33,6 +58,16 @@ def stack(
 def resource(logical_id: str, physical_id: str, resource_type: str, status: str = "CREATE_COMPLETE") -> Resource:
     """A resource of the stack."""
     return Resource(logical_id, physical_id, resource_type, ResourceStatus(status))
+
+
+def finished(steps: Generator[Any, None, _T]) -> _T:
+    """What a generator of steps returns at its end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
 
 
 @dataclass
@@ -58,6 +93,10 @@ class FakeAws:
 
     def connect(self, *_services: str) -> None:
         """As Aws.connect."""
+
+    def renew(self) -> None:
+        """As Aws.renew."""
+        self.asked.append(("renew", {}))
 
     def client(self, service: str) -> Any:
         return SimpleNamespace(meta=SimpleNamespace(endpoint_url=f"https://{service}.{self.region}.amazonaws.com"))

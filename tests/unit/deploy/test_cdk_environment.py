@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rtp.aws import Aws
 from rtp.ops.stack.build.cdk import passed_on
 
@@ -17,13 +19,10 @@ USER = {
 }
 
 
-def test_the_default_credentials_are_the_users_but_endpoints_are_rtps() -> None:
-    assert set(USER) - set(passed_on(USER, Aws(region="us-east-1"))) == {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}
-
-
-def test_a_profile_is_not_overruled_by_keys_of_another_account() -> None:
-    passed = passed_on(USER, Aws(region="us-east-1", profile="prod"))
-    assert set(passed) == {"PATH", "AWS_PROFILE", "AWS_CA_BUNDLE"}
+@pytest.mark.parametrize("profile", [None, "prod"])
+def test_credentials_and_endpoints_are_rtps_and_the_rest_is_the_users(profile: str | None) -> None:
+    passed = passed_on(USER, Aws(region="us-east-1", profile=profile))
+    assert set(passed) == {"PATH", "AWS_CA_BUNDLE"}
 
 
 def test_an_engine_sees_nothing_of_the_users() -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from rtp.aws import stacks
 from rtp.aws.states import StackState
 from rtp.config import Environment
+from rtp.errors import AwsError, CredentialsError, EndpointError, RefusedError
 from rtp.ops.stack.apply import causes, execute
 from rtp.ops.stack.apply.follow import Follower, Outcome
 from rtp.ops.stack.operation import Operation, Target
-from rtp.ops.stack.steps import Event, Tick
+from rtp.ops.stack.steps import Event, Tick, Warn
 from tests.clocks import FakeClock
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud
+from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_events_of_earlier_operations_are_not_reported() -> None:
@@ -24,7 +31,7 @@ def test_events_of_earlier_operations_are_not_reported() -> None:
     # When something new happens
     cloud.event("Table", "CREATE_COMPLETE")
     cloud.event(STACK, "CREATE_COMPLETE")
-    told = [e.logical_id for e in follower.events() if e is not None]
+    told = [e.logical_id for e in follower.events() if isinstance(e, stacks.Event)]
     # Then only that is told
     assert told == ["Table"]
     outcome = follower.outcome
@@ -45,7 +52,7 @@ def test_late_events_of_an_earlier_operation_are_not_the_end() -> None:
         ("console", STACK, "UPDATE_ROLLBACK_COMPLETE"),
     ):
         cloud.event(logical_id, status)
-    reported = [e.logical_id for e in follower.events() if e is not None]
+    reported = [e.logical_id for e in follower.events() if isinstance(e, stacks.Event)]
     # Then only those count
     assert (reported, str(follower.outcome.state)) == (["Queue"], "UPDATE_ROLLBACK_COMPLETE")
 
@@ -89,7 +96,7 @@ def test_updates_without_a_change_are_left_out() -> None:
         cloud.event(logical_id, "UPDATE_COMPLETE")
     cloud.event("OldVersion", "DELETE_COMPLETE")
     cloud.event(STACK, "UPDATE_COMPLETE")
-    assert [e.logical_id for e in follower.events() if e] == ["Fn", "OldVersion"]
+    assert [e.logical_id for e in follower.events() if isinstance(e, stacks.Event)] == ["Fn", "OldVersion"]
     assert (follower.done, follower.total) == (2, 2)
 
 
@@ -188,3 +195,125 @@ def test_the_error_names_cause_state_and_next_command() -> None:
         "It is now ROLLBACK_COMPLETE."
     )
     assert "delete or rename it" in error.hint and "rtp deploy" in error.hint
+
+
+class Unreachable:
+    """DescribeStackEvents that fails with each of these errors in turn, and then answers."""
+
+    def __init__(
+        self, cloud: Cloud, errors: list[AwsError], *, then: tuple[str, str] = (STACK, "UPDATE_COMPLETE")
+    ) -> None:
+        self.cloud, self.errors, self.then = cloud, errors, then
+        self.aws = cloud.aws(describe_stack_events=self._events)
+        self.clock = FakeClock()
+        self.begun = False
+
+    def _events(self, **_: Any) -> dict[str, Any]:
+        if self.begun and self.errors:
+            raise self.errors.pop(0)
+        if self.begun and self.then is not None and self.cloud.status != self.then[1]:
+            self.cloud.event("Fn", "UPDATE_COMPLETE")
+            self.cloud.event(*self.then)
+        return {"StackEvents": self.cloud.events[::-1]}
+
+    def steps(self, operation: Operation | None = None) -> Iterator[Any]:
+        follower = Follower(self.aws, STACK_ID, clock=self.clock.clock)  # type: ignore[arg-type]
+        self.begun = True
+        return execute.follow(follower, operation or Operation(), {})
+
+
+OUTAGE = EndpointError("Nothing answered.")
+PASSING = [
+    OUTAGE,
+    AwsError("slow down", code="throttled"),
+    AwsError("500", code="unavailable"),
+    CredentialsError("expired"),
+]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda e: e.code)
+def test_a_deploy_is_followed_through_an_outage(error: AwsError) -> None:
+    # Given a connection that fails six times while CloudFormation works
+    cloud = Unreachable(Cloud(), [error] * 6)
+    # When the update is followed
+    steps = list(cloud.steps())
+    # Then that is said once, and its end; no event is missed, and the pauses grow
+    warnings = [s.message for s in steps if isinstance(s, Warn)]
+    assert len(warnings) == 2 and warnings[0].startswith(error.message)
+    assert "CloudFormation goes on meanwhile; trying again for up to 15 minutes." in warnings[0]
+    assert warnings[1] == "Following again; no event was missed."
+    assert [s.logical_id for s in steps if isinstance(s, Event)] == ["Fn"]
+    assert cloud.clock.pauses == sorted(cloud.clock.pauses) and cloud.clock.pauses[-1] > 15
+    # And new credentials are read where they had expired
+    assert cloud.aws.operations().count("renew") == (6 if isinstance(error, CredentialsError) else 0)
+
+
+def test_an_outage_that_does_not_end_says_that_the_deployment_continues_and_how_to_join_it() -> None:
+    operation = Operation(command="rtp destroy")
+    cloud = Unreachable(Cloud(), [CredentialsError("Expired.", hint="Sign in again.")] * 100)
+    with pytest.raises(CredentialsError) as caught:
+        list(cloud.steps(operation))
+    assert caught.value.message == "Expired. CloudFormation continues without rtp."
+    assert caught.value.hint == "Sign in again. `rtp destroy` waits for its end and goes on from there."
+    assert 900 <= cloud.clock.now < 960 and operation.may_be_running
+
+
+def test_a_denied_call_ends_the_following_at_once() -> None:
+    cloud = Unreachable(Cloud(), [AwsError("denied", code="access-denied")])
+    with pytest.raises(AwsError, match="denied CloudFormation continues"):
+        list(cloud.steps())
+    assert cloud.clock.now == 0
+
+
+def test_credentials_of_another_account_do_not_go_on() -> None:
+    cloud = Unreachable(Cloud(), [CredentialsError("expired")] * 2)
+
+    class Other(FakeAws):
+        def renew(self) -> None:
+            raise RefusedError("another account")
+
+    cloud.aws = Other(cloud.aws.answers, local=True)
+    with pytest.raises(RefusedError):
+        list(cloud.steps())
+
+
+def test_an_outage_between_a_failure_and_its_rollback_is_no_end() -> None:
+    # Given a creation that fails, and a stack that cannot be described when it is to be seen whether a rollback follows
+    cloud = Cloud(status="CREATE_IN_PROGRESS")
+    unreachable = Unreachable(cloud, [], then=(STACK, "CREATE_FAILED"))
+    answers: list[Any] = [OUTAGE, OUTAGE, "ROLLBACK_IN_PROGRESS"]
+
+    def describe(**_: Any) -> dict[str, Any]:
+        answer = answers.pop(0) if answers else cloud.status
+        if isinstance(answer, AwsError):
+            raise answer
+        if answer == "ROLLBACK_IN_PROGRESS":
+            cloud.event(STACK, "ROLLBACK_COMPLETE")
+            unreachable.then = (STACK, "ROLLBACK_COMPLETE")
+        return {"Stacks": [cloud.description() | {"StackStatus": answer}]}
+
+    unreachable.aws.answers["describe_stacks"] = describe
+    list(unreachable.steps())
+    assert cloud.status == "ROLLBACK_COMPLETE" and answers == []
+
+
+def test_events_of_a_page_that_was_read_before_an_error_are_not_lost() -> None:
+    cloud = Cloud()
+    cloud.event("A", "CREATE_COMPLETE")
+    cloud.event("B", "CREATE_COMPLETE")
+    known: set[str] = set()
+
+    class Pages:
+        broken = True
+
+        def pages(self, *_: Any, **__: Any) -> Iterator[Any]:
+            yield cloud.events[1]
+            if self.broken:
+                raise OUTAGE
+            yield cloud.events[0]
+
+    aws: Any = Pages()
+    with pytest.raises(EndpointError):
+        stacks.events_since(aws, STACK_ID, known)
+    Pages.broken = False
+    assert [e.logical_id for e in stacks.events_since(aws, STACK_ID, known)] == ["A", "B"]

@@ -15,13 +15,17 @@ from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.teardown import inventory, proof
 from rtp.ops.stack.teardown.destroy import Options, destroy
 from rtp.terminal.output import Output
-from tests.unit.deploy.fakes import FakeAws, resource
+from tests.clocks import FakeClock
+from tests.unit.deploy.fakes import NOTHING, STACK, STACK_ID, FakeAws, finished, resource
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rtp.aws.stacks import Resource
+
 BUCKET = "shop-dev-111122223333-us-east-1"
 ARN = "arn:aws:{}:us-east-1:111122223333:{}"
+FORMER = [{"StackName": "other", "StackId": "x"}, {"StackName": STACK, "StackId": STACK_ID}]
 KEPT = [
     ARN.format("dynamodb", "table/shop-dev-table"),
     f"arn:aws:s3:::{BUCKET}",
@@ -30,9 +34,11 @@ KEPT = [
 ]
 
 
-def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled") -> Any:
-    """An account in which data with these ARNs are left, and nothing else."""
+def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled", kept: bool = True) -> Any:
+    """An account in which data with these ARNs are left, and nothing else. kept: whether a deleted stack kept them."""
     names = {arn.rpartition(":")[2].rpartition("/")[2] for arn in arns}
+
+    skipped = [{"PhysicalResourceId": name, "ResourceStatus": "DELETE_SKIPPED"} for name in names if kept]
 
     def known(field: str) -> Any:
         def answer(**given: Any) -> Any:
@@ -44,18 +50,24 @@ def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled") -> Any:
 
     return FakeAws(
         {
-            "describe_stacks": lambda **_: {"Stacks": []},
+            **NOTHING,
             "describe_table": known("TableName"),
             "head_bucket": known("Bucket"),
             "describe_key": known("KeyId"),
-            "describe_log_groups": lambda **_: {},
-            "describe_parameters": lambda **_: {},
+            "list_stacks": lambda **_: {"StackSummaries": FORMER},
+            "list_stack_resources": lambda **_: {"StackResourceSummaries": skipped},
             "list_object_versions": lambda **_: {},
             "get_queue_attributes": lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(depth)}},
             "get_resources": lambda **_: {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]},
         },
         local=True,
     )
+
+
+def proven(aws: Any, root: Path, rows: list[Resource] | None = None) -> proof.Proof:
+    """The proof of a destroy, on a clock that only pauses move."""
+    target = Target(aws, environment(root))
+    return finished(proof.prove(target, rows or [], frozenset(), keep_data=False, api_id="", clock=FakeClock().clock))
 
 
 def environment(root: Path) -> Environment:
@@ -85,7 +97,7 @@ def test_a_key_in_its_waiting_period_was_not_kept(tmp_path: Path) -> None:
 
 def test_data_from_before_a_failed_deploy_is_expected(tmp_path: Path) -> None:
     # Given a stack without resources, since its table's name was taken by data kept before
-    found = proof.prove(Target(cloud(KEPT), environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    found = proven(cloud(KEPT), tmp_path)
     # Then they are left, as they should be
     assert found.clean
     assert {(i.kind, i.why) for i in found.left if i.name in (BUCKET, "shop-dev-table", "k-1")} == {
@@ -103,15 +115,22 @@ def test_a_log_group_from_before_a_failed_deploy_is_not_deleted(tmp_path: Path) 
     for status, gone in (("CREATE_FAILED", []), ("CREATE_COMPLETE", [name])):
         # When it is destroyed / Then the logs are still there, and only those that the stack had made are not
         rows = [resource("Logs", name, "AWS::Logs::LogGroup", status)]
-        found = proof.prove(Target(aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
+        found = proven(aws, tmp_path, rows)
         assert deleted == gone
         assert [item.name for item in found.left if item.kind == "log group"] == ([] if gone else [name])
 
 
 def test_a_resource_with_our_tags_that_is_no_kept_data_is_unexpected(tmp_path: Path) -> None:
     stray = "arn:aws:s3:::shop-dev-accesslogs-x1"
-    target = Target(cloud([stray]), environment(tmp_path))
-    assert not proof.prove(target, [], frozenset(), keep_data=False, api_id="").clean
+    assert not proven(cloud([stray], kept=False), tmp_path).clean
+
+
+def test_data_is_called_kept_only_where_cloudformation_knows_that(tmp_path: Path) -> None:
+    # Given data with the names of a stack of which CloudFormation knows nothing any more
+    error = destroyed(tmp_path, cloud(KEPT, kept=False))
+    # Then it is listed, without a claim about how it came to stay
+    assert f"Still there, of an earlier stack: table shop-dev-table, bucket {BUCKET}" in error.message
+    assert "kept by" not in error.message
 
 
 @pytest.mark.parametrize(("drain", "hints"), [(False, 1), (True, 0)])

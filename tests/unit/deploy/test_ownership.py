@@ -22,7 +22,7 @@ from rtp.ops.stack.teardown import proof
 from rtp.ops.stack.teardown.destroy import Options, destroy
 from rtp.ops.stack.teardown.empty import remove
 from rtp.terminal.output import Output
-from tests.unit.deploy.fakes import STACK, STACK_ID, Cloud, FakeAws, resource, stack, tags
+from tests.unit.deploy.fakes import NOTHING, STACK, STACK_ID, Cloud, FakeAws, finished, resource, stack, tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,7 +284,7 @@ class Account:
         self.deleted: list[str] = []
         self.aws: Any = FakeAws(
             {
-                "describe_stacks": lambda **_: {"Stacks": []},
+                **NOTHING,
                 "describe_table": lambda *, TableName: self._known(TableName),
                 "head_bucket": lambda *, Bucket: self._known(Bucket),
                 "describe_log_groups": self._groups,
@@ -348,11 +348,15 @@ def test_the_proof_lists_no_other_projects_log_groups(tmp_path: Path) -> None:
             GROUP + WORKER: tags("shop-de", "v"),
         }
     )
-    found = proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    found = finished(
+        proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    )
     assert found.clean and found.left == ()
     # When ours has no tags, as functions make it / Then it is listed
     account.arns[GROUP + WORKER] = []
-    found = proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    found = finished(
+        proof.prove(Target(account.aws, environment(tmp_path)), [], frozenset(), keep_data=False, api_id="")
+    )
     assert [i.name for i in found.left] == [WORKER] and not found.clean
 
 
@@ -370,6 +374,8 @@ def test_a_recreated_log_group_is_deleted_only_if_it_is_ours(
 ) -> None:
     account = Account({GROUP + WORKER: own}, denied=denied)
     rows = [resource("Logs", WORKER, resource_types.LOG_GROUP, "DELETE_COMPLETE")]
-    found = proof.prove(Target(account.aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
+    found = finished(
+        proof.prove(Target(account.aws, environment(tmp_path)), rows, frozenset(), keep_data=False, api_id="")
+    )
     assert account.deleted == deleted
     assert [i.name for i in found.left] == left and found.clean

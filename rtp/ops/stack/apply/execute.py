@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtp.aws import changesets, stacks
-from rtp.errors import RtpError
+from rtp.errors import AwsError, RtpError
 from rtp.ops.stack.apply import causes
-from rtp.ops.stack.apply.follow import Follower
+from rtp.ops.stack.apply.follow import Follower, Outage
 from rtp.ops.stack.operation import Stage
 from rtp.ops.stack.steps import Event, Phase, Tick, Warn
 from rtp.text import times
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rtp.ops.stack.apply.follow import Outcome
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.steps import Step
+
+
+_E = TypeVar("_E")
 
 
 class DeployFailedError(RtpError):
@@ -38,7 +41,7 @@ def apply(
     template: Mapping[str, Any],
     expected: frozenset[str] = frozenset(),
     rollback: bool = True,
-) -> Generator[Event | Tick, None, Outcome]:
+) -> Generator[Event | Tick | Warn, None, Outcome]:
     """Execute a change set and follow it to its end; a failure has its cause, where one is found.
 
     template: the one that the change set applies. expected: logical ids that change by themselves, and not as a mere
@@ -57,7 +60,7 @@ def apply(
 
 def run(
     target: Target, operation: Operation, start: Callable[[str], None], expected: frozenset[str] = frozenset()
-) -> Generator[Event | Tick, None, Outcome]:
+) -> Generator[Event | Tick | Warn, None, Outcome]:
     """Have CloudFormation start an operation with one call, and follow it to its end. start: takes the call's token."""
     token = stacks.new_token()
     follower = Follower(target.aws, target.stack_id, expected, token)
@@ -68,10 +71,10 @@ def run(
 
 def follow(
     follower: Follower, operation: Operation, paths: Mapping[str, str]
-) -> Generator[Event | Tick, None, Outcome]:
+) -> Generator[Event | Tick | Warn, None, Outcome]:
     """Follow an operation that this run has started."""
     operation.stage = Stage.RUNNING
-    yield from _steps(follower, follower.events(), paths)
+    yield from _steps(follower, follower.events(), operation, paths)
     operation.stage = Stage.DONE
     return follower.outcome
 
@@ -82,18 +85,20 @@ def wait_out(target: Target, operation: Operation, state: StackState) -> Generat
     yield Warn(f"{target.name} is {state}; waiting for that operation to end.")
     yield Phase("waiting")
     follower = Follower(target.aws, target.stack_id)
-    yield from _steps(follower, follower.joined(), target.paths)
+    yield from _steps(follower, follower.joined(), operation, target.paths)
     operation.stage = Stage.IDLE
 
 
 def _steps(
-    follower: Follower, events: Iterable[stacks.Event | None], paths: Mapping[str, str]
-) -> Iterator[Event | Tick]:
+    follower: Follower, events: Iterable[stacks.Event | Outage | None], operation: Operation, paths: Mapping[str, str]
+) -> Iterator[Event | Tick | Warn]:
     began = time.monotonic()
-    for event in events:
+    for event in _with_way_on(events, operation):
         elapsed = round(time.monotonic() - began, 2)
         if event is None:
             yield Tick(follower.done, follower.total, elapsed)
+        elif isinstance(event, Outage):
+            yield Warn(event.message)
         else:
             yield Event(
                 event.time,
@@ -107,6 +112,19 @@ def _steps(
                 follower.total,
                 elapsed,
             )
+
+
+def _with_way_on(events: Iterable[_E], operation: Operation) -> Iterator[_E]:
+    """The same events; an error that ends them says that the operation continues, and how to join it."""
+    try:
+        yield from events
+    except AwsError as error:
+        raise type(error)(
+            f"{error.message} CloudFormation continues without rtp.",
+            hint=f"{error.hint} `{operation.command}` waits for its end and goes on from there.".lstrip(),
+            code=error.code,
+            service_code=error.service_code,
+        ) from error
 
 
 def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _GRACE_S = 5.0
+# rtp passes the credentials themselves.
+_IDENTITY = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_ROLE_",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 _KEY_CACHE = Path("cache", "accounts_partitions.json")
 
 
@@ -54,9 +65,7 @@ def run(
 
 def passed_on(user: Mapping[str, str], aws: Aws) -> dict[str, str]:
     """The user's environment variables without those that change the CDK's endpoints or credentials."""
-    excluded = ["AWS_ENDPOINT_URL"]
-    if aws.profile is not None:
-        excluded += ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+    excluded = ["AWS_ENDPOINT_URL", *_IDENTITY]
     if aws.local:
         excluded.append("AWS_")
     return {k: v for k, v in user.items() if not k.startswith(tuple(excluded))}

@@ -68,7 +68,8 @@ def destroy(
         yield Note(guard.where(aws, environment))
         stack = stacks.describe(aws, name)
         if stack is None:
-            raise _absent(Target(aws, environment))
+            yield from _absent(Target(aws, environment))
+            return
         ownership.check(aws, stack, environment)
         paths = assembly.construct_paths(environment.state / "cdk" / environment.name, name)
         target = Target(aws, environment, stack.id, paths)
@@ -105,10 +106,12 @@ def _destroy(target: Target, stack: Stack, options: Options, operation: Operatio
     gone, left = secrets.delete(target.aws, own)
     yield Phase("verifying what is gone")
     api_id = contents.stack.outputs.get(Output.API_ID, "")
-    proven = proof.prove(target, resources, keep, keep_data=options.keep_data, api_id=api_id, known=own.names)
-    proven = replace(proven, gone=proven.gone + gone, left=proven.left + left)
+    proven = yield from proof.prove(
+        target, resources, keep, keep_data=options.keep_data, api_id=api_id, known=own.names
+    )
+    proven = replace(proven, gone=replace(proven.gone, asked=proven.gone.asked + gone), left=proven.left + left)
     yield proven
-    yield Result("destroyed" if proven.clean else "failed", target.name, operation.elapsed_s, proven.gone)
+    yield Result("destroyed" if proven.clean else "failed", target.name, operation.elapsed_s, proven.gone.proven)
     if not proven.clean:
         wrong = [item.name for item in proven.left if not item.expected]
         raise RtpError(
@@ -180,22 +183,26 @@ def _closed_before(aws: Aws, outputs: Mapping[str, str]) -> Iterator[Warn]:
                 yield Warn(f"{text[:1].upper()}{text[1:]}.")
 
 
-def _absent(target: Target) -> RtpError:
-    """There is no stack; but perhaps resources of an earlier one."""
-    orphans = proof.orphans(target)
+def _absent(target: Target) -> Iterator[Step]:
+    """There is no stack; but perhaps resources of an earlier one. Raises NotFoundError, which names them."""
+    yield Phase("looking for resources of an earlier stack")
+    own = secrets.of(target.aws, target.environment, keep_data=False)
+    orphans, not_asked = yield from proof.orphans(target, known=own.names)
     text = f"{target.name} is not deployed in {target.aws.region}."
     for note in dict.fromkeys(i.note for i in orphans):
         names = ", ".join(f"{i.kind} {i.name}" for i in orphans if i.note == note)
         text += f" Still there{f', {note}' if note else ''}: {names}."
-    own = secrets.of(target.aws, target.environment, keep_data=False)
+    for why in dict.fromkeys(n.why for n in not_asked):
+        names = ", ".join(f"{n.kind} {n.name}" for n in not_asked if n.why == why)
+        text += f" Not known of {names}: {why.rstrip('.')}."
     if own.names:
         text += f" Its secrets still have values: {', '.join(own.names)}."
-    hint = "If nobody needs it, delete it by hand." if orphans else "There is nothing to destroy."
-    if own.names and not orphans:
+    hint = "There is nothing to destroy." if not not_asked else "Nothing else of it exists."
+    if own.names:
         hint = "`rtp secrets list` shows the secrets, `rtp secrets delete` deletes one."
-    if any(i.note for i in orphans):
+    if orphans:
         hint = "No pipeline of this name can be deployed while that exists. Delete by hand what nobody needs."
-    return NotFoundError(text, hint=hint, code="not-deployed")
+    raise NotFoundError(text, hint=hint, code="not-deployed")
 
 
 def _failure(stack: str, outcome: Outcome) -> RtpError:

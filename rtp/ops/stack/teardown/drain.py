@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rtp.aws import functions, queues
 from rtp.contract import Output, queue_arn
-from rtp.errors import RtpError, WaitTimeoutError
+from rtp.errors import AwsError, RtpError, WaitTimeoutError
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.steps import Drained, Phase, Waiting
 from rtp.ops.stack.teardown import accounting
@@ -113,8 +113,11 @@ class Drain:
         """Wait until the counts have been 0 for long enough and no request from before the closing can still run."""
         request_s = self._request_s()
         for _ in every(pace.poll_s, clock=self.clock):
-            depth, now = queues.depth(self.aws, self._queue), self.clock.monotonic()
-            if depth.total:
+            depth, now = self._depth(), self.clock.monotonic()
+            if isinstance(depth, AwsError):
+                self._empty = None
+                reason = f"{depth.message} Asking again"
+            elif depth.total:
                 self._empty = None
                 reason = f"the queue holds {_described(depth)}"
             else:
@@ -126,6 +129,15 @@ class Drain:
                 reason = f"the queue is empty; it must stay empty for another {remaining:.0f} s"
             self._in_time(reason)
             yield Waiting(reason)
+
+    def _depth(self) -> Depth | AwsError:
+        """The queue's counts, or the error of a call that may succeed later."""
+        try:
+            return queues.depth(self.aws, self._queue)
+        except AwsError as error:
+            if not error.passes:
+                raise
+            return error
 
     def _account(self, pace: Pace, before: Dead) -> Generator[Step, None, Account | None]:
         """With the event source disabled, account for all events; None where the queue still holds a message."""
