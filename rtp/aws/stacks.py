@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _DELETED_STACKS = 2_000  # summaries that are read
-_FORMER_STACKS = 10  # of one name, whose resources are read
+_FORMER_STACKS = 10  # of one name, whose events are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ def retained(aws: Aws, name: str) -> frozenset[str]:
     listed = aws.pages("cloudformation", "list_stacks", "StackSummaries", StackStatusFilter=["DELETE_COMPLETE"])
     ids = [s["StackId"] for s in islice(listed, _DELETED_STACKS) if s["StackName"] == name]
     return frozenset(
-        r["PhysicalResourceId"]
+        e["PhysicalResourceId"]
         for stack_id in ids[:_FORMER_STACKS]
-        for r in aws.pages("cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=stack_id)
-        if r["ResourceStatus"] == "DELETE_SKIPPED" and r.get("PhysicalResourceId")
+        for e in aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack_id)
+        if e.get("ResourceStatus") == "DELETE_SKIPPED" and e.get("PhysicalResourceId")
     )
 
 

@@ -55,7 +55,7 @@ def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled", kept: bool =
             "head_bucket": known("Bucket"),
             "describe_key": known("KeyId"),
             "list_stacks": lambda **_: {"StackSummaries": FORMER},
-            "list_stack_resources": lambda **_: {"StackResourceSummaries": skipped},
+            "describe_stack_events": lambda **_: {"StackEvents": skipped},
             "list_object_versions": lambda **_: {},
             "get_queue_attributes": lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(depth)}},
             "get_resources": lambda **_: {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]},
