@@ -95,6 +95,7 @@ CALLS = {
     "cloudformation:GetTemplate": Call(_READ, ("cloudformation:GetTemplate",), Resource.STACK),
     "cloudformation:ListChangeSets": Call(_READ, ("cloudformation:ListChangeSets",), Resource.STACK),
     "cloudformation:ListStackResources": Call(_READ, ("cloudformation:ListStackResources",), Resource.STACK),
+    "cloudformation:ListStacks": Call(_DEPLOY, ("cloudformation:ListStacks",), Resource.ANY),
     "cloudformation:RollbackStack": Call(_DEPLOY, ("cloudformation:RollbackStack",), Resource.STACK),
     "cloudformation:UpdateStack": Call(_DEPLOY, ("cloudformation:UpdateStack",), Resource.STACK),
     "cloudformation:UpdateTerminationProtection": Call(
@@ -150,6 +151,7 @@ CALLS = {
     "sqs:ChangeMessageVisibilityBatch": Call(_READ, ("sqs:ChangeMessageVisibility",), Resource.QUEUES),
     "sqs:DeleteMessageBatch": Call(_OPERATE, ("sqs:DeleteMessage",), Resource.QUEUES),
     "sqs:GetQueueAttributes": Call(_READ, ("sqs:GetQueueAttributes",), Resource.QUEUES),
+    "sqs:GetQueueUrl": Call(_READ, ("sqs:GetQueueUrl",), Resource.QUEUES),
     "sqs:ReceiveMessage": Call(_READ, ("sqs:ReceiveMessage",), Resource.QUEUES, _DECRYPT),
     "sqs:SendMessageBatch": Call(_OPERATE, ("sqs:SendMessage",), Resource.QUEUES, _ENCRYPT),
     "ssm:DeleteParameter": Call(_DEPLOY, ("ssm:DeleteParameter",), Resource.PARAMETERS),
