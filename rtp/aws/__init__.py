@@ -79,7 +79,7 @@ class Aws:
         """
         if self.local:
             return
-        with translated(self, "sts", "assume_role"):
+        with translated(self, "sts", "credentials"):
             if sign_in.ends_within(self._shared_session(), at_least_s):
                 self._at_least_s = at_least_s
                 with self._lock:
@@ -195,7 +195,7 @@ class Aws:
                 "AWS_EC2_METADATA_DISABLED": "true",
             }
         else:
-            with translated(self, "sts", "assume_role"):
+            with translated(self, "sts", "credentials"):
                 env |= sign_in.variables(self._shared_session())
         return env
 
