@@ -26,7 +26,7 @@ _DESTROYS = 4
 # Upper bounds in US dollars: an event by the dearest entry, with its retries; and what exists for an hour (a key, a
 # dozen alarms, a dashboard, custom metrics).
 _EVENT_USD, _HOUR_USD = 0.0001, 0.02
-_QUICK = ("secrets", "deploy", "model", "destroy")
+_QUICK = ("secrets", "deploy", "model")
 PLAN = """\
 This check deploys the throw-away pipeline {stack} in account {account}, region {region}: about 70 resources, among
 them an API, two functions, a table, a bucket, two queues, a KMS key, alarms and a dashboard.
@@ -142,7 +142,11 @@ def _agreed(target: Throwaway) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write("error: there is no terminal to ask on\n  fix: Give --yes.\n")
         return False
-    return input("Type the account id to go on: ").strip() == target.account
+    try:
+        return input("Type the account id to go on: ").strip() == target.account
+    except (EOFError, KeyboardInterrupt):
+        sys.stdout.write("\n")
+        return False
 
 
 def _say(text: str) -> None:

@@ -18,4 +18,4 @@ def test_the_check_runs_against_the_engine_and_leaves_nothing(tmp_path: Path) ->
     assert report is not None
     assert (report.place, report.gone, report.cost_usd) == ("engine", True, 0)
     outcomes = {result.step: result.outcome for result in report.results}
-    assert (outcomes["deploy"], outcomes["destroy"], outcomes["pin"]) == ("passed", "passed", "not run")
+    assert (outcomes["deploy"], outcomes["model"], outcomes["pin"]) == ("passed", "passed", "not run")
