@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from rtp import configfile, secret_sources
-from rtp.configfile import PLACE_KEYS, Document, Processors
+from rtp.configfile import PLACE_KEYS, Document, Processors, RequirementsTable
 from rtp.contract import FunctionEnv, Names
 from rtp.errors import ConfigError, UsageError
 from rtp.settings import Settings
@@ -33,7 +33,7 @@ class Environment:
     """One resolved environment: where it is, how it is protected, and the settings of its pipeline.
 
     root: folder of rtp.toml, or the working folder without one; it contains `.rtp/`. processors: a file, package
-    or source folder.
+    or source folder. requirement_extras, requirement_groups: of the project whose file `requirements` is.
     endpoint_url: None for AWS and for the embedded engine, which has its own record of its URL.
     """
 
@@ -51,6 +51,8 @@ class Environment:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     requirements: Path | None = None
+    requirement_extras: tuple[str, ...] = ()
+    requirement_groups: tuple[str, ...] = ()
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -79,6 +81,7 @@ class Environment:
 MAX_VARIABLES_BYTES = 3_000  # rtp's own variables take up to 1,096, most of them two queue URLs
 # Names that Lambda sets; those that begin with AWS_ it keeps for itself.
 _OF_LAMBDA = frozenset({"_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "PATH", "PYTHONPATH"})
+_PROJECT_FILES = ("pyproject.toml", "uv.lock")
 # Keys of `[processors]` and the fields that hold them.
 _PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "include": "include", "exclude": "exclude"}
 
@@ -158,6 +161,7 @@ def explain(
         for key, field_name in _PROCESSORS_KEYS.items()
         if getattr(processors, key) not in (None, ())
     }
+    requirements = _requirements(processors, where)
     environment = Environment(
         name=name,
         root=file.parent if file else cwd,
@@ -165,7 +169,9 @@ def explain(
         project=configfile.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
         owner=configfile.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
         processors=_path(file, processors.path, "path", where),
-        requirements=_path(file, processors.requirements, "requirements", where),
+        requirements=_path(file, requirements.file, "requirements", where) if requirements else None,
+        requirement_extras=_names(requirements.extra) if requirements else (),
+        requirement_groups=_names(requirements.group) if requirements else (),
         include=processors.include,
         exclude=processors.exclude,
         settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
@@ -212,6 +218,23 @@ def _chosen(overrides: Overrides, environ: Mapping[str, str], document: Document
     if environ.get("RTP_ENV"):
         return environ["RTP_ENV"], "RTP_ENV"
     return (document.default_env, f"{FILE} default_env") if document.default_env else ("local", "default")
+
+
+def _requirements(processors: Processors, where: str) -> RequirementsTable | None:
+    """`requirements` of [processors]. Raises ConfigError for an extra or group of a file that has none."""
+    given = processors.requirements
+    if given is None or isinstance(given, str):
+        return None if given is None else RequirementsTable(file=given)
+    if (given.extra or given.group) and Path(given.file).name not in _PROJECT_FILES:
+        raise ConfigError(
+            f"{where}: [processors] requirements: {given.file} has no extras and no groups.",
+            hint=f"Name {' or '.join(_PROJECT_FILES)}, or leave `extra` and `group` out.",
+        )
+    return given
+
+
+def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
 
 
 def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | None:

@@ -23,7 +23,7 @@ REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
 _TAG_CHARACTERS = 256  # of a tag's value
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`$", re.DOTALL)
 
 
 def _text(description: str, allowed: str = "text in quotes", pattern: str | None = None) -> Meta:
@@ -44,11 +44,31 @@ class Place(Struct, frozen=True, kw_only=True):
     ] = False
 
 
+Names = str | tuple[str, ...]
+
+
+class RequirementsTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`requirements` as a table: a project's file, and its extras and dependency groups."""
+
+    file: str
+    extra: Names = ()
+    group: Names = ()
+
+
 class Processors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[processors]`. Paths are relative to the folder of rtp.toml."""
 
     path: Annotated[str, _text("processors: a file, a package or a source folder")] | None = None
-    requirements: Annotated[str, _text("requirements file of packages to add to the Lambda layer")] | None = None
+    requirements: (
+        Annotated[
+            str | RequirementsTable,
+            _text(
+                "file of packages to add to the Lambda layer",
+                'a path in quotes, or { file = "pyproject.toml", extra = "name", group = "name" }',
+            ),
+        ]
+        | None
+    ) = None
     include: Annotated[tuple[str, ...], _text("globs of files to pack as well, from the processors' folder")] = ()
     exclude: Annotated[tuple[str, ...], _text("globs of files to leave out of the zip")] = ()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sys
 import tempfile
+import threading
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +18,7 @@ from rtp.infra import archive, installed, uv
 from rtp.infra.requirements import has_any
 
 if TYPE_CHECKING:
+    from rtp.config import Environment
     from rtp.infra.requirements import Requirements
 
 PYTHON = "3.14"
@@ -27,6 +30,8 @@ _PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_3
 _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy")
 # Packages of Lambda's Python runtimes, available without a layer.
 _OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+_DISTRIBUTION = re.compile(r"python/([^/]+?)-([^/-]+)\.dist-info/METADATA")
+_building = threading.Lock()
 MAX_BYTES = 250 * 1024 * 1024
 """What Lambda takes of code and layers together, unpacked."""
 
@@ -51,14 +56,24 @@ class Platform:
         return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable), local=True)
 
 
+def platform_of(environment: Environment) -> Platform:
+    """The platform of an environment's functions."""
+    return Platform.here() if environment.embedded else Platform.aws(environment.settings.architecture)
+
+
 def build(folder: Path, platform: Platform, requirements: Requirements | None, *, refresh: bool = False) -> Path:
     """The layer's zip, built once per platform and contents of the requirements, and then cached in a folder.
 
     refresh: resolve the user's requirements again, because packages without a pinned version may have newer ones.
+    Threads that want the same layer wait for the first of them.
     """
-    is_installed = platform.local and requirements is not None and _is_satisfied_here(requirements)
-    if is_installed:
+    if platform.local and requirements is not None and _is_satisfied_here(requirements):
         requirements = None  # the functions of the local engine run in this interpreter
+    with _building:
+        return _build(folder, platform, requirements, refresh=refresh)
+
+
+def _build(folder: Path, platform: Platform, requirements: Requirements | None, *, refresh: bool) -> Path:
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
     if target.exists() and not (refresh and requirements is not None):
         return target
@@ -87,10 +102,15 @@ class Here(NamedTuple):
     allowed: frozenset[str]
 
 
-def here(folder: Path, requirements: Requirements | None) -> Here:
-    """The packages that a function has on Lambda, for this interpreter. Raises ConfigError where one has no build."""
+def here(folder: Path, requirements: Requirements | None, lock: Path | None = None) -> Here:
+    """The packages that a function has, for this interpreter. Raises ConfigError where one has no build.
+
+    lock: the layer for Lambda, whose versions are taken; None for the local engine, which takes what is installed.
+    """
     if requirements is None:
         return Here((), provided())
+    if lock is not None:
+        requirements = replace(requirements, pins=_pins(lock))
     if _is_satisfied_here(requirements):
         return Here((), provided() | installed.top_levels(requirements.names()))
     built = build(folder, Platform.here(), requirements)
@@ -102,6 +122,20 @@ def here(folder: Path, requirements: Requirements | None) -> Here:
         with contextlib.suppress(OSError):  # another process has unpacked it
             scratch.rename(unpacked)
     return Here((unpacked / "python",), provided())
+
+
+def distributions(layer_zip: Path) -> list[tuple[str, str]]:
+    """Name, as installed, and version of each distribution in a layer, sorted."""
+    with zipfile.ZipFile(layer_zip) as packed:
+        found = (_DISTRIBUTION.fullmatch(name) for name in packed.namelist())
+        return sorted(((each[1], each[2]) for each in found if each), key=lambda one: one[0].lower())
+
+
+def _pins(layer_zip: Path) -> tuple[str, ...]:
+    """The user's packages in a layer, in the version that each has there."""
+    own = set(installed.names(_OWN.read_text()))
+    pairs = distributions(layer_zip)
+    return tuple(f"{name}=={version}" for name, version in pairs if re.sub(r"[-_.]+", "-", name).lower() not in own)
 
 
 def provided() -> frozenset[str]:
@@ -129,11 +163,13 @@ def _is_satisfied_here(requirements: Requirements) -> bool:
     """Whether this interpreter has all the required packages already. Checked without the network."""
     if requirements.is_lock or requirements.is_uv_lock:
         return False
-    chosen = [part for name in requirements.extras for part in ("--extra", name)]
-    chosen += [part for name in requirements.groups for part in ("--group", name)]
-    command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *chosen)
     try:
-        output = uv.run(*command, "--requirement", str(requirements.file), cwd=requirements.file.parent)
+        with tempfile.TemporaryDirectory() as scratch:
+            command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *requirements.choices)
+            constraints = requirements.constraints(Path(scratch))
+            output = uv.run(
+                *command, *constraints, "--requirement", str(requirements.file), cwd=requirements.file.parent
+            )
     except uv.UvError:
         return False
     return "Would make no changes" in output

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from rtp.errors import ConfigError
 from rtp.infra import archive, uv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _INCLUDE = re.compile(r"^(?:-r|--requirement|-c|--constraint)(?:\s+|\s*=\s*|(?=\S))(.+)$")
@@ -29,11 +30,15 @@ _PURE = "-none-any.whl"
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What `[processors]` names: a file, and extras and dependency groups where the file is a project's."""
+    """What `[processors]` names: a file, and extras and dependency groups where the file is a project's.
+
+    pins: versions that are taken where the file leaves a choice, as `name==version`.
+    """
 
     file: Path
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
 
     @property
     def is_lock(self) -> bool:
@@ -52,7 +57,7 @@ class Requirements:
 
     def contents(self) -> Iterator[bytes]:
         """All that decides what is installed: the texts, and the bytes of the local files and folders they name."""
-        for choice in (*self.extras, "", *self.groups):
+        for choice in (*self.extras, "", *self.groups, "", *self.pins):
             yield choice.encode()
         if self.file.suffix in (".toml", ".lock"):
             yield _read(self.file)
@@ -60,8 +65,29 @@ class Requirements:
             yield from _contents(self.file, self.file.parent, [])
 
     def names(self) -> list[str]:
-        """Names, with extras, of the distributions that a requirements file and those it includes ask for."""
-        return list(_names(self.file, []))
+        """Names, with extras, of the distributions that the file and those it includes ask for."""
+        if not self.is_project:
+            return list(_names(self.file, []))
+        project = tomllib.loads(_read(self.file).decode(errors="replace"))
+        tables = project.get("project", {})
+        lists = [tables.get("dependencies", [])]
+        lists += [tables.get("optional-dependencies", {}).get(name, []) for name in self.extras]
+        lists += [_grouped(project.get("dependency-groups", {}), name, []) for name in self.groups]
+        return [asked[0] for each in lists for text in each if (asked := _ASKED.match(text))]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Arguments of uv for the extras and groups."""
+        extras = [part for name in self.extras for part in ("--extra", name)]
+        return (*extras, *(part for name in self.groups for part in ("--group", name)))
+
+    def constraints(self, scratch: Path) -> tuple[str, ...]:
+        """Arguments of uv for the pins, which it reads from a file in scratch."""
+        if not self.pins:
+            return ()
+        file = scratch / "pins.txt"
+        file.write_text("\n".join(self.pins) + "\n")
+        return ("--constraint", str(file))
 
     def export(self, scratch: Path, arguments: Sequence[str], constraints: Path) -> Path:
         """Resolve to a flat list below scratch, local folders built as wheels. Raises uv.UvError and ConfigError."""
@@ -78,21 +104,23 @@ class Requirements:
         return listed
 
     def _compile(self, target: Path, arguments: Sequence[str], constraints: Path) -> None:
-        chosen = [part for name in self.extras for part in ("--extra", name)]
-        chosen += [part for name in self.groups for part in ("--group", name)]
         output = ("--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links")
-        command = ("pip", "compile", "--quiet", *output, *arguments, *chosen, "--constraint", str(constraints))
+        limits = ("--constraint", str(constraints), *self.constraints(target.parent))
+        command = ("pip", "compile", "--quiet", *output, *arguments, *self.choices, *limits)
         uv.run(*command, "--output-file", str(target), str(self.file), cwd=self.file.parent)
 
     def _export_uv_lock(self, target: Path) -> None:
-        chosen = [part for name in self.extras for part in ("--extra", name)]
-        chosen += [part for name in self.groups for part in ("--group", name)]
         output = ("--no-header", "--no-annotate", "--no-emit-project", "--no-default-groups", "--no-editable")
-        command = ("export", "--quiet", "--frozen", "--format", "requirements.txt", *output, *chosen)
+        command = ("export", "--quiet", "--frozen", "--format", "requirements.txt", *output, *self.choices)
         uv.run(*command, "--output-file", str(target), cwd=self.file.parent)
 
     def _as_wheel(self, line: str, wheels: Path, *, pure: bool) -> str:
-        """A line that names a local folder or file, with the wheel built from it in its place; others unchanged."""
+        """A line that names a local folder or file, with the wheel built from it in its place; others unchanged.
+
+        A relative folder of links becomes absolute: uv reads the list in another folder.
+        """
+        if line.startswith("--find-links") and (links := _local(line, self.file.parent)) is not None:
+            return f"--find-links {links.resolve().as_uri()}"
         if line.startswith(("-", " ")) and not line.startswith(("-e", "--editable")):
             return line
         path = _local(line, self.file.parent)
@@ -150,6 +178,17 @@ def _names(file: Path, seen: list[Path]) -> Iterator[str]:
             yield found[0]
 
 
+def _grouped(groups: Mapping[str, Any], name: str, seen: list[str]) -> list[str]:
+    """Requirements of a dependency group and of those that it includes (PEP 735)."""
+    if name in seen:
+        return []
+    seen.append(name)
+    texts: list[str] = []
+    for each in groups.get(name, []):
+        texts += [each] if isinstance(each, str) else _grouped(groups, str(each.get("include-group", "")), seen)
+    return texts
+
+
 def _bytes_of(path: Path) -> Iterable[bytes]:
     if path.is_file():
         return [path.read_bytes()]
@@ -166,22 +205,26 @@ def _lines(text: str) -> Iterator[str]:
 
 def _local(line: str, base: Path) -> Path | None:
     """The file or folder on this machine that a line names; None where it names something else."""
-    text = line
-    for form in (_OPTION, _DIRECT):
-        if found := form.match(text):
-            text = found[1]
+    option = _OPTION.match(line)
+    text = option[1] if option else line
+    if direct := _DIRECT.match(text):
+        text = direct[1]
     text = _EXTRAS.sub("", _unquoted(_expanded(re.split(r"\s+;\s|\s+--hash", text)[0].strip())))
     if text.startswith("file:"):
         text = unquote(urlsplit(text).path)
     elif "://" in text or not text or text.startswith("-"):
         return None
-    elif not any(mark in text for mark in ("/", os.sep)) and not text.startswith(".") and not text.endswith(".whl"):
+    elif option is None and not _is_written_as_path(text):
         return None  # a package's name, even where a folder of that name is
     path = base / text
     try:
         return path if path.exists() else None
     except OSError:  # too long, or with characters that no path has
         return None
+
+
+def _is_written_as_path(text: str) -> bool:
+    return any(mark in text for mark in ("/", os.sep)) or text.startswith(".") or text.endswith(".whl")
 
 
 def _expanded(text: str) -> str:

@@ -57,6 +57,11 @@ def listing(resolved: Resolved) -> Listing:
         for key, description in about.items()
     ]
     rows += [
+        Setting(f"requirements.{kind}", list(names), resolved.origins["requirements"], f"{kind}s of that project")
+        for kind, names in (("extra", environment.requirement_extras), ("group", environment.requirement_groups))
+        if names
+    ]
+    rows += [
         Setting(s.name, getattr(environment.settings, s.name), resolved.origins.get(s.name, "default"), s.description)
         for s in table(Settings).values()
     ]

@@ -122,3 +122,58 @@ def test_more_than_lambda_takes_is_refused_with_the_largest_parts(tmp_path: Path
         contents.check_size([], target)
     assert "pandas 300 MB" in refused.value.hint
     assert refused.value.code == "too-large"
+
+
+PROJECT = """\
+[project]
+name = "shop"
+version = "1"
+dependencies = ["rtp-a>=1", "rtp-b[fast] ; python_version > '3'"]
+[project.optional-dependencies]
+data = ["rtp-c"]
+other = ["rtp-d"]
+[dependency-groups]
+worker = ["rtp-e", { include-group = "shared" }]
+shared = ["rtp-f @ https://example.com/f.whl", { include-group = "worker" }]
+"""
+
+
+def test_a_project_asks_for_its_dependencies_and_the_chosen_extras_and_groups(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text(PROJECT)
+    asked = [name.strip() for name in Requirements(file, ("data",), ("worker",)).names()]
+    assert asked == ["rtp-a", "rtp-b[fast]", "rtp-c", "rtp-e", "rtp-f"]
+    prints = {layer.fingerprint(HERE, Requirements(file, *choice)) for choice in [(), (("data",),), ((), ("worker",))]}
+    assert len(prints) == 3
+
+
+def test_the_check_takes_the_versions_of_the_layer(tmp_path: Path) -> None:
+    # Given a package of which a newer version has come out since the layer for Lambda was resolved
+    for version in ("1.0", "2.0"):
+        _wheel(tmp_path / "wheels", version)
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("--no-index\n--find-links wheels\nrtp-made-up\n")
+    lock = tmp_path / "layer.zip"
+    with zipfile.ZipFile(lock, "w") as packed:
+        packed.writestr("python/rtp_made_up-1.0.dist-info/METADATA", "")
+        packed.writestr("python/wrapt-0.0.1.dist-info/METADATA", "")  # rtp's own are pinned already
+    # When the check looks for the packages on this machine
+    locked = layer.here(tmp_path / "layers", Requirements(requirements), lock)
+    free = layer.here(tmp_path / "layers", Requirements(requirements))
+    # Then it takes the version that Lambda gets, and the local engine the newest
+    assert (locked.paths[0] / "rtp_made_up.py").read_text() == "VERSION = '1.0'\n"
+    assert (free.paths[0] / "rtp_made_up.py").read_text() == "VERSION = '2.0'\n"
+    # And a version without a build for this machine is not replaced by another one
+    (tmp_path / "wheels" / "rtp_made_up-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(ConfigError, match=r"rtp-made-up==1\.0"):
+        layer.here(tmp_path / "other", Requirements(requirements), lock)
+
+
+def _wheel(folder: Path, version: str) -> None:
+    folder.mkdir(exist_ok=True)
+    info = f"rtp_made_up-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"rtp_made_up-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("rtp_made_up.py", f"VERSION = '{version}'\n")
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: rtp-made-up\nVersion: {version}\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")

@@ -9,6 +9,7 @@ import pytest
 from rtp import configfile, settings
 from rtp.config import Environment, Overrides, explain, resolve
 from rtp.errors import ConfigError, UsageError
+from rtp.ops.settings import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,10 @@ def test_the_file_is_found_in_a_parent_and_paths_are_relative_to_it(tmp_path: Pa
         ("[env.prod]\nalarm_emails = ['a@b.c', 1]", "a list of e-mail addresses"),
         ("[env.prod]\nlog_retention_days = 2", "must be one of 1, 3, 5"),
         ("[env.prod]\nprofile = 3", "profile = 3: must be text in quotes"),
+        ("[processors]\nrequirements = 1", "requirements = 1: must be a path in quotes, or { file ="),
+        ("[processors]\nrequirements = { file = 'pyproject.toml', extras = ['x'] }", "must be a path in quotes, or {"),
+        ("[processors]\nrequirements = { extra = 'x' }", "must be a path in quotes, or { file ="),
+        ("[processors]\nrequirements = { file = 'r.txt', extra = 'x' }", "r.txt has no extras and no groups"),
         ("[processors]\npath = ['a.py']", "path = ['a.py']: must be text in quotes"),
         ("[env.prod]\nqueue_retention_days = 10\ndlq_retention_days = 4", "more than dlq_retention_days"),
         ("[env.local]\nendpoint_url = 'http://example.com:4566'", "only an endpoint on this machine"),
@@ -139,3 +144,14 @@ def test_every_setting_has_a_description_and_an_allowed_default(name: str) -> No
     if setting.default is not None:
         value = list(setting.default) if isinstance(setting.default, tuple) else setting.default
         assert configfile.section({name: value}, "rtp.toml", "[defaults]") == {name: setting.default}
+
+
+def test_requirements_may_name_extras_and_groups_of_a_project(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    toml = '[processors]\nrequirements = { file = "pyproject.toml", extra = "data", group = ["a", "b"] }'
+    found = read(tmp_path, toml)
+    assert found.requirements == (tmp_path / "pyproject.toml").resolve()
+    assert (found.requirement_extras, found.requirement_groups) == (("data",), ("a", "b"))
+    listed = {s.key: s for s in listing(explain(cwd=tmp_path, environ={})).settings}
+    assert listed["requirements.extra"].value == ["data"]
+    assert listed["requirements.group"].origin == "rtp.toml [processors]"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
 
     from rtp.config import Environment
     from rtp.ops.stack.build.importing import Declared
-
-_DISTRIBUTION = re.compile(r"python/([^/]+?)-([^/-]+)\.dist-info/METADATA")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +62,7 @@ def contents(environment: Environment) -> Contents:
     sources, requirements = processors.sources_of(environment), processors.requirements_of(environment)
     selection = assets.check(sources)
     entries = assets.entries(selection)
-    platform = layer.Platform.here() if environment.embedded else layer.Platform.aws(environment.settings.architecture)
-    built = layer.build(environment.state / "layers", platform, requirements)
+    built = layer.build(environment.state / "layers", layer.platform_of(environment), requirements)
     declared: list[Declared] = []
     doubt = None
     if sources is not None:
@@ -79,7 +74,7 @@ def contents(environment: Environment) -> Contents:
         processors=declared,
         files=[PackedFile(path, file.stat().st_size) for path, file in selection.entries],
         left_out=selection.notes,
-        packages=_packages(built),
+        packages=[Package(*pair) for pair in layer.distributions(built)],
         code_bytes=code_bytes,
         layer_bytes=layer_bytes,
         limit_bytes=layer.MAX_BYTES,
@@ -106,9 +101,3 @@ def check_size(code: list[tuple[str, Path]], layer_zip: Path) -> None:
 
 def _mb(size: int) -> str:
     return f"{size / 1e6:,.0f} MB"
-
-
-def _packages(layer_zip: Path) -> list[Package]:
-    with zipfile.ZipFile(layer_zip) as archive:
-        found = (_DISTRIBUTION.fullmatch(name) for name in archive.namelist())
-        return sorted((Package(f[1], f[2]) for f in found if f), key=lambda package: package.name.lower())

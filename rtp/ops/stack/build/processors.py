@@ -42,7 +42,9 @@ def sources_of(environment: Environment) -> Sources | None:
 
 def requirements_of(environment: Environment) -> Requirements | None:
     """The user's packages, as rtp.toml names them."""
-    return None if environment.requirements is None else Requirements(environment.requirements)
+    if environment.requirements is None:
+        return None
+    return Requirements(environment.requirements, environment.requirement_extras, environment.requirement_groups)
 
 
 def variables(environment: Environment) -> dict[str, str]:
@@ -71,7 +73,7 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     requirements = requirements_of(environment)
     given = variables(environment)
     contents = (part for name, file in entries for part in (name, file.read_bytes()))
-    layer_print = layer.fingerprint(layer.Platform.here(), requirements)
+    layer_print = layer.fingerprint(layer.platform_of(environment), requirements)
     digest = archive.digest(
         [VERSION, json.dumps(given, sort_keys=True), *environment.settings.secrets, layer_print, *contents]
     )
@@ -113,9 +115,15 @@ def examine(
 
 
 def _available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, str]:
-    """The packages that an import on this machine can use; with the reason where those of the user cannot be had."""
+    """The packages that an import on this machine can use, in the versions that Lambda gets.
+
+    With the reason where those of the user cannot be had.
+    """
+    folder, lock = environment.state / "layers", None
     try:
-        return layer.here(environment.state / "layers", requirements), ""
+        if requirements is not None and not environment.embedded:
+            lock = layer.build(folder, layer.platform_of(environment), requirements)
+        return layer.here(folder, requirements, lock), ""
     except RtpError as error:
         return layer.Here((), layer.provided()), error.message
 

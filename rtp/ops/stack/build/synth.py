@@ -83,7 +83,7 @@ def _plan(
         )
     sources = processors.sources_of(env)
     selection = assets.check(sources)
-    platform = layer.Platform.here() if env.embedded else layer.Platform.aws(env.settings.architecture)
+    platform = layer.platform_of(env)
     requirements = processors.requirements_of(env)
     limit = env.settings.reserved_concurrency
     entries = assets.entries(selection)
