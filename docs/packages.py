@@ -42,7 +42,7 @@ _INTRODUCTION = """\
 # Packages that the layer can hold
 
 What a deploy resolves for Lambda: Python {python} on Amazon Linux 2023 (glibc 2.34), wheels only, each package alone in
-`[processors] requirements`. Written by `python -m docs.packages`, which resolves and installs each one; tried on {day}.
+`[processors] requirements`. Written by `python -m docs.packages`, which resolves and installs each one, on {day}.
 The size is that of the package with all that it requires, unpacked, without rtp's own; Lambda takes 250 MB of code and
 layers together.
 
@@ -59,7 +59,8 @@ class Tried(NamedTuple):
     reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.version}, {self.size / 1e6:,.0f} MB" if self.version else f"no: {self.reason}"
+        size = f"{self.size / 1e6:,.0f} MB" if self.size >= 1e6 else "under 1 MB"
+        return f"{self.version}, {size}" if self.version else f"no: {self.reason}"
 
 
 def tried(package: str, architecture: str) -> Tried:

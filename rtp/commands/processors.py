@@ -30,7 +30,7 @@ def _render(contents: op.Contents) -> list[Element]:
             for p in contents.processors
         ]
         elements.append(Table(columns, rows))
-    else:
+    elif not contents.unchecked:
         elements.append(line("no processors: every event is stored unchanged"))
     if contents.unchecked:
         elements.append(line(warn(contents.unchecked)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.errors import ConfigError
 from rtp.infra import archive, installed, uv
-from rtp.infra.requirements import has_any
+from rtp.infra.requirements import has_any, normalised
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -96,32 +96,60 @@ class Here(NamedTuple):
     """Where an interpreter on this machine finds the layer's packages.
 
     paths: folders of their own; allowed: top-level names that it takes from rtp's own site-packages.
+    unbuilt: packages of Lambda's layer, as `name==version`, that have no build for this interpreter.
     """
 
     paths: tuple[Path, ...]
     allowed: frozenset[str]
+    unbuilt: tuple[str, ...] = ()
 
 
 def here(folder: Path, requirements: Requirements | None, lock: Path | None = None) -> Here:
-    """The packages that a function has, for this interpreter. Raises ConfigError where one has no build.
+    """The packages that a function has, for this interpreter. Raises ConfigError where they do not resolve.
 
-    lock: the layer for Lambda, whose versions are taken; None for the local engine, which takes what is installed.
+    lock: the layer for Lambda, whose versions are taken as far as they have builds for this interpreter; None for the
+    local engine, which takes what is installed.
     """
     if requirements is None:
         return Here((), provided())
     if lock is not None:
         requirements = replace(requirements, pins=_pins(lock))
-    if _is_satisfied_here(requirements):
-        return Here((), provided() | installed.top_levels(requirements.names()))
-    built = build(folder, Platform.here(), requirements)
+    unbuilt: tuple[str, ...] = ()
+    while not _is_satisfied_here(requirements):
+        try:
+            return Here((_unpacked(build(folder, Platform.here(), requirements)),), provided(), unbuilt)
+        except ConfigError as error:
+            lacking = tuple(pin for pin in requirements.pins if _blames(error.message, pin))
+            if not lacking:
+                raise
+        unbuilt += lacking
+        requirements = requirements.leaving_out(lacking)
+    return Here((), provided() | installed.top_levels(requirements.names()), unbuilt)
+
+
+def _unpacked(built: Path) -> Path:
+    """The folder of a layer's packages, unpacked once."""
     unpacked = built.with_suffix("")
     if not unpacked.is_dir():
-        scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".unpack-"))
+        scratch = Path(tempfile.mkdtemp(dir=built.parent, prefix=".unpack-"))
         with zipfile.ZipFile(built) as packed:
             packed.extractall(scratch)
         with contextlib.suppress(OSError):  # another process has unpacked it
             scratch.rename(unpacked)
-    return Here((unpacked / "python",), provided())
+    return unpacked / "python"
+
+
+def _blames(cause: str, pin: str) -> bool:
+    """Whether uv's explanation says of a pinned version that it has no build, or needs another Python."""
+    name, _, version = pin.partition("==")
+    named = rf"(?<![\w.-]){re.escape(normalised(name))}=={re.escape(version)}"
+    wrong = (rf"{named} (depends on Python|has no (wheels|usable|source))", rf"there is no version of {named}")
+    return any(re.search(pattern, cause) for pattern in wrong)
+
+
+def provides(layer_zip: Path, module: str) -> bool:
+    """Whether a layer has a module or package of this top-level name."""
+    return any(name.partition(".")[0] == module for name in sizes(layer_zip))
 
 
 def distributions(layer_zip: Path) -> list[tuple[str, str]]:
@@ -135,7 +163,7 @@ def _pins(layer_zip: Path) -> tuple[str, ...]:
     """The user's packages in a layer, in the version that each has there."""
     own = set(installed.names(_OWN.read_text()))
     pairs = distributions(layer_zip)
-    return tuple(f"{name}=={version}" for name, version in pairs if re.sub(r"[-_.]+", "-", name).lower() not in own)
+    return tuple(f"{name}=={version}" for name, version in pairs if normalised(name) not in own)
 
 
 def provided() -> frozenset[str]:

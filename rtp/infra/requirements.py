@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -32,13 +32,15 @@ _PURE = "-none-any.whl"
 class Requirements:
     """What `[processors]` names: a file, and extras and dependency groups where the file is a project's.
 
-    pins: versions that are taken where the file leaves a choice, as `name==version`.
+    pins: versions that are taken where the file leaves a choice, as `name==version`. without: names of packages that
+    are left out, whoever asks for them.
     """
 
     file: Path
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def is_lock(self) -> bool:
@@ -57,7 +59,7 @@ class Requirements:
 
     def contents(self) -> Iterator[bytes]:
         """All that decides what is installed: the texts, and the bytes of the local files and folders they name."""
-        for choice in (*self.extras, "", *self.groups, "", *self.pins):
+        for choice in (*self.extras, "", *self.groups, "", *self.pins, "", *self.without):
             yield choice.encode()
         if self.file.suffix in (".toml", ".lock"):
             yield _read(self.file)
@@ -66,6 +68,10 @@ class Requirements:
 
     def names(self) -> list[str]:
         """Names, with extras, of the distributions that the file and those it includes ask for."""
+        out = {normalised(name) for name in self.without}
+        return [name for name in self._asked() if normalised(name.partition("[")[0].strip()) not in out]
+
+    def _asked(self) -> list[str]:
         if not self.is_project:
             return list(_names(self.file, []))
         project = tomllib.loads(_read(self.file).decode(errors="replace"))
@@ -75,6 +81,12 @@ class Requirements:
         lists += [_grouped(project.get("dependency-groups", {}), name, []) for name in self.groups]
         return [asked[0] for each in lists for text in each if (asked := _ASKED.match(text))]
 
+    def leaving_out(self, pins: tuple[str, ...]) -> Requirements:
+        """The same without these pinned packages."""
+        names = tuple(pin.partition("==")[0] for pin in pins)
+        rest = tuple(pin for pin in self.pins if pin not in pins)
+        return replace(self, pins=rest, without=(*self.without, *names))
+
     @property
     def choices(self) -> tuple[str, ...]:
         """Arguments of uv for the extras and groups."""
@@ -82,12 +94,15 @@ class Requirements:
         return (*extras, *(part for name in self.groups for part in ("--group", name)))
 
     def constraints(self, scratch: Path) -> tuple[str, ...]:
-        """Arguments of uv for the pins, which it reads from a file in scratch."""
-        if not self.pins:
-            return ()
-        file = scratch / "pins.txt"
-        file.write_text("\n".join(self.pins) + "\n")
-        return ("--constraint", str(file))
+        """Arguments of uv for the pins and for what is left out, which it reads from files in scratch."""
+        nowhere = tuple(f"{name} ; python_version < '3'" for name in self.without)
+        arguments: list[str] = []
+        for option, lines in (("--constraint", self.pins), ("--override", nowhere)):
+            if lines:
+                file = scratch / f"{option.strip('-')}.txt"
+                file.write_text("\n".join(lines) + "\n")
+                arguments += [option, str(file)]
+        return tuple(arguments)
 
     def export(self, scratch: Path, arguments: Sequence[str], constraints: Path) -> Path:
         """Resolve to a flat list below scratch, local folders built as wheels. Raises uv.UvError and ConfigError."""
@@ -120,7 +135,7 @@ class Requirements:
         A relative folder of links becomes absolute: uv reads the list in another folder.
         """
         if line.startswith("--find-links") and (links := _local(line, self.file.parent)) is not None:
-            return f"--find-links {links.resolve().as_uri()}"
+            return f"{line.split(maxsplit=1)[0]} {links.resolve().as_uri()}"
         if line.startswith(("-", " ")) and not line.startswith(("-e", "--editable")):
             return line
         path = _local(line, self.file.parent)
@@ -130,6 +145,11 @@ class Requirements:
         if path.is_dir():
             path = _build(path, wheels, pure=pure)
         return f"{path.as_uri()}" + (f" ; {marker}" if marker else "")
+
+
+def normalised(name: str) -> str:
+    """A distribution's name as indexes spell it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def has_any(file: Path) -> bool:

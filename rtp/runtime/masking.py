@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 from typing import Any, TextIO
-from urllib.parse import quote, quote_plus
 
 MASK = "***"
 MIN_CHARACTERS = 4  # a shorter value would hide too much of every text
@@ -90,5 +89,7 @@ def _parts(value: str) -> list[str]:
 
 
 def _spellings(text: str) -> set[str]:
+    from urllib.parse import quote, quote_plus  # most cold starts have no secret
+
     as_json = (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     return {text, *as_json, repr(text)[1:-1], quote(text, safe=""), quote(text), quote_plus(text)}

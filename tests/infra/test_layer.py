@@ -165,8 +165,8 @@ def test_the_check_takes_the_versions_of_the_layer(tmp_path: Path) -> None:
     assert (free.paths[0] / "rtp_made_up.py").read_text() == "VERSION = '2.0'\n"
     # And a version without a build for this machine is not replaced by another one
     (tmp_path / "wheels" / "rtp_made_up-1.0-py3-none-any.whl").unlink()
-    with pytest.raises(ConfigError, match=r"rtp-made-up==1\.0"):
-        layer.here(tmp_path / "other", Requirements(requirements), lock)
+    unbuilt = layer.here(tmp_path / "other", Requirements(requirements), lock)
+    assert (unbuilt.unbuilt, unbuilt.paths) == (("rtp_made_up==1.0",), ())
 
 
 def _wheel(folder: Path, version: str) -> None:
@@ -177,3 +177,18 @@ def _wheel(folder: Path, version: str) -> None:
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: rtp-made-up\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.parametrize(
+    ("cause", "blamed"),
+    [
+        ("current Python does not satisfy Python>=3.12 and numpy==2.5.5 depends on Python>=3.12, we can", True),
+        ("Because numpy==2.5.5 has no wheels with a matching Python ABI tag (e.g., `cp311`)", True),
+        ("Because there is no version of numpy==2.5.5 and you require numpy", True),
+        ("Because pandas==3.0 depends on numpy==2.5.5 and numpy==2.5.5 cannot be used", False),
+        ("Because not-numpy==2.5.5 depends on Python>=3.12", False),
+        ("numpy==2.5.50 depends on Python>=3.12", False),
+    ],
+)
+def test_the_package_that_lacks_a_build_is_read_from_uv_s_explanation(cause: str, blamed: bool) -> None:
+    assert layer._blames(cause, "numpy==2.5.5") is blamed

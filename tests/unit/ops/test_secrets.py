@@ -9,6 +9,7 @@ import pytest
 
 from rtp.config import Environment
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError, UsageError
+from rtp.ops import doctor_account
 from rtp.ops import secrets as op
 from rtp.ops.stack.teardown import secrets as teardown
 from rtp.settings import Settings
@@ -204,6 +205,18 @@ def test_without_permission_to_look_a_deploy_goes_on_with_a_warning(tmp_path: Pa
     aws: Any = account(describe_parameters=denied)
     assert op.require(aws, environment(tmp_path)) == ["Whether the secrets are set could not be checked: no permission"]
     assert op.require(FakeAws(), environment(tmp_path, {})) == []  # type: ignore[arg-type]
+
+
+def test_doctor_names_what_is_missing(tmp_path: Path) -> None:
+    env = environment(tmp_path, {"TOKEN": OWN, "OTHER": "ssm:/shop/dev/OTHER"})
+    check = doctor_account.secret_values(account({"/shop/dev/OTHER": {}}), env)  # type: ignore[arg-type]
+    assert (check.verdict, check.detail) == ("warn", "no value for TOKEN")
+    assert check.fix == "Run `rtp secrets set TOKEN`."
+    both: Any = account({"/shop/dev/TOKEN": {}, "/shop/dev/OTHER": {"Type": "String"}})
+    assert "OTHER: it is not encrypted" in doctor_account.secret_values(both, env).detail
+    assert doctor_account.secret_values(FakeAws(), environment(tmp_path, {})).verdict == "ok"  # type: ignore[arg-type]
+    refused: Any = account(describe_parameters=denied)
+    assert doctor_account.secret_values(refused, env).verdict == "warn"
 
 
 # destroy

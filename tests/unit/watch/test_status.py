@@ -17,6 +17,7 @@ from rtp.config import Environment
 from rtp.contract import Alarm, Output
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.telemetry import alarms, status
+from rtp.settings import Settings
 from rtp.terminal.output import Output as Out
 from rtp.text import json_values
 from tests.unit.watch.hostile import PAYLOADS
@@ -114,6 +115,15 @@ def dlq(depth: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda p: {
         "Attributes": {"ApproximateNumberOfMessages": str(depth) if p["QueueUrl"] == OUTPUTS[Output.DLQ_URL] else "0"}
     }
+
+
+def test_a_secret_without_a_value_is_a_problem() -> None:
+    settings = Settings(secrets={"TOKEN": "ssm:/shop/dev/TOKEN", "OTHER": "ssm:/shop/dev/OTHER"})
+    stored = [{"Name": "/shop/dev/OTHER", "Type": "SecureString"}]
+
+    found = read(FakeAws(describe_parameters=stored), replace(ENV, settings=settings))
+
+    assert found.problems == ["the secret TOKEN has no value; `rtp secrets list` says how to set it"]
 
 
 def test_an_idle_pipeline_is_healthy() -> None:

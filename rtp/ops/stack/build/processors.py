@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def examine(
     environment: Environment, sources: Sources, entries: list[archive.Entry], requirements: Requirements | None
 ) -> tuple[Imported, Doubt | None]:
     """Import the packed files once: what they declare, and what could not be checked. Raises ConfigError."""
-    packages, unbuilt = _available(environment, requirements)
+    packages, lock, reason = _available(environment, requirements)
     result = imported(sources, entries, Given(packages, variables(environment), tuple(environment.settings.secrets)))
     if not result.problems and not result.processors:
         text = f"{sources.path.name} declares no processors; every event is stored unchanged"
@@ -106,26 +107,30 @@ def examine(
     if not result.problems:
         return result, None
     missing = _MISSING.search(result.problems[0])
-    if missing is not None and unbuilt and missing[1] != assets.module(sources):
+    is_packed = missing is not None and missing[1] == assets.module(sources)
+    if missing is not None and reason and not is_packed and (lock is None or layer.provides(lock, missing[1])):
         return result, Doubt(
-            f"The processors were not checked: {missing[1]} cannot be had for this interpreter ({unbuilt}).",
+            f"The processors were not checked: {missing[1]} cannot be had for this interpreter ({reason}).",
             "Check the requirements, or use an interpreter for which the packages have builds.",
         )
     raise _fault(result.problems, missing[1] if missing else "", sources)
 
 
-def _available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, str]:
+def _available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, Path | None, str]:
     """The packages that an import on this machine can use, in the versions that Lambda gets.
 
-    With the reason where those of the user cannot be had.
+    With the layer for Lambda, and the reason where not all of the user's packages can be had.
     """
     folder, lock = environment.state / "layers", None
     try:
         if requirements is not None and not environment.embedded:
             lock = layer.build(folder, layer.platform_of(environment), requirements)
-        return layer.here(folder, requirements, lock), ""
+        packages = layer.here(folder, requirements, lock)
     except RtpError as error:
-        return layer.Here((), layer.provided()), error.message
+        return layer.Here((), layer.provided()), lock, error.message
+    version = ".".join(map(str, sys.version_info[:2]))
+    reason = f"no build of {', '.join(packages.unbuilt)} for Python {version}" if packages.unbuilt else ""
+    return packages, lock, reason
 
 
 def _fault(problems: Sequence[str], missing: str, sources: Sources) -> RtpError:
