@@ -154,6 +154,9 @@ def test_missing_credentials_are_an_error_with_the_fix(project: Project, cloud: 
     }
     done = project.rtp("deploy", "--yes", "-e", "dev", "--endpoint-url", cloud.url, env=nothing, ok=False)
     assert done.code == 3 and "No AWS credentials" in done.stderr
+    # And a synthesis needs none where the account is named, which its error says
+    done = project.rtp("synth", "-e", "dev", env=nothing, ok=False)
+    assert done.code == 3 and "Or set `account` under [env.dev] in rtp.toml" in done.stderr
 
 
 def test_doctor_reports_what_an_account_lacks(project: Project, cloud: Cloud) -> None:
