@@ -1,9 +1,19 @@
-"""docs/patches.md and docs/fast-paths.md, from the patches and the fast paths themselves."""
+"""docs/patches.md, docs/fast-paths.md and the effects in docs/local.md, from what they describe."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
 from rtp.fastpath import FAST_PATHS
 from rtp.local.patches.catalogue import PATCHES
+from rtp.local.weather.catalogue import EFFECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EFFECTS_BEGIN, _EFFECTS_END = "<!-- effects -->", "<!-- end of effects -->"
 
 _PATCHES = """# Patches of the local engine
 
@@ -48,7 +58,21 @@ def fast_paths() -> str:
     )
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
+def local() -> str:
+    """docs/local.md with the table of the weather's effects between its marks; the rest is written by hand."""
+    page = (Path(__file__).parent / "local.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(_EFFECTS_BEGIN)
+    _, _, after = rest.partition(_EFFECTS_END)
+    rows = [(f"`{kind.name}`", kind.summary, _links(kind.source)) for kind in EFFECTS]
+    head = "| effect | what AWS does | documented |\n| --- | --- | --- |\n"
+    return f"{before}{_EFFECTS_BEGIN}\n{head}{_table(rows)}{_EFFECTS_END}{after}"
+
+
+def _links(addresses: str) -> str:
+    return ", ".join(f"[{urlsplit(url).path.rstrip('/').rpartition('/')[2]}]({url})" for url in addresses.split())
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 

@@ -47,6 +47,8 @@ class Environment:
     profile: str | None = None
     endpoint_url: str | None = None
     protected: bool = False
+    weather: bool | int = False
+    weather_effects: tuple[str, ...] = ()
     processors: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -152,6 +154,7 @@ def explain(
         if override is not None:
             values[key] = override
             origins[key] = f"--{key.replace('_', '-')}"
+    _merge_weather(values, origins, environ)
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
     processors = configfile.convert(document.processors, Processors, where, "[processors]")
@@ -202,6 +205,20 @@ def _merge(values: dict[str, Any], origins: dict[str, str], checked: Mapping[str
             values[key], origins[key] = before | value, f"{origins[key]}, {origin}"
         else:
             values[key], origins[key] = value, origin
+
+
+def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]) -> None:
+    """Let RTP_WEATHER and RTP_WEATHER_EFFECTS go before the file's values. Raises ConfigError."""
+    text = environ.get("RTP_WEATHER")
+    if text:
+        named = {"true": True, "false": False}
+        if text not in named and not (text.isascii() and text.isdigit() and int(text) <= configfile.MAX_SEED):
+            raise ConfigError(f"RTP_WEATHER={text!r} is not true, false or a seed such as 7.")
+        values["weather"] = named[text] if text in named else int(text)
+        origins["weather"] = "RTP_WEATHER"
+    if environ.get("RTP_WEATHER_EFFECTS"):
+        values["weather_effects"] = tuple(filter(None, environ["RTP_WEATHER_EFFECTS"].split(",")))
+        origins["weather_effects"] = "RTP_WEATHER_EFFECTS"
 
 
 def find(cwd: Path) -> Path | None:
@@ -268,6 +285,11 @@ def _check_whole(environment: Environment, where: str) -> None:
             f"{where}: the bucket's name {environment.names.stack}-<account>-{environment.region} is "
             f"{len(bucket)} characters; S3 takes 63.",
             hint="Shorten the project's or the environment's name.",
+        )
+    if environment.weather is not False and not environment.embedded and environment.file:
+        raise ConfigError(
+            f"{where}: weather is the local engine's; the environment {environment.name} has none.",
+            hint="Set weather in [env.local].",
         )
     _check_endpoint(environment, where)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
 _TAG_CHARACTERS = 256  # of a tag's value
+MAX_SEED = 2**31 - 1  # of the weather
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`$", re.DOTALL)
@@ -42,6 +43,15 @@ class Place(Struct, frozen=True, kw_only=True):
     protected: Annotated[
         bool, Meta(description="whether changes need a typed confirmation, data is retained and hotswap is refused")
     ] = False
+    weather: Annotated[
+        bool | Annotated[int, Meta(ge=0, le=MAX_SEED)],
+        _text(
+            "whether the local engine answers as AWS does on a bad day; a number is the seed", "true, false or a seed"
+        ),
+    ] = False
+    weather_effects: Annotated[
+        tuple[str, ...], _text("effects of the weather; empty: all of them", "a list of effects, see docs/local.md")
+    ] = ()
 
 
 Names = str | tuple[str, ...]

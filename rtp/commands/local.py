@@ -10,8 +10,10 @@ import typer
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
-from rtp.errors import ConfigError
+from rtp.configfile import MAX_SEED
+from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.local import engine, losses
+from rtp.local.weather.choice import Weather
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import suggest
 from rtp.text.elements import Element, Fields, Line, advice, bad, command, good, line, name, warn
@@ -35,6 +37,7 @@ class EngineReport:
     folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
     copied: whether the folder was copied from one whose engine was running.
     saved: time of the last save, ISO 8601. loss: a sentence about what its data lacks; empty if nothing is lost.
+    weather: how a running engine behaves as AWS does on a bad day; null if it answers at once.
     """
 
     state: str
@@ -48,6 +51,7 @@ class EngineReport:
     copied: bool = False
     saved: str | None = None
     loss: str = ""
+    weather: Weather | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,14 @@ class LogLine:
     """One line of the engine's own log."""
 
     message: str
+
+
+def _effects_that_begin_with(incomplete: str) -> list[str]:
+    """Completions of the last name of a list."""
+    from rtp.local.weather.catalogue import EFFECTS
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{kind.name}" for kind in EFFECTS if kind.name.startswith(last)]
 
 
 @app.command()
@@ -66,10 +78,34 @@ def start(
         int | None,
         typer.Option("--port", min=1, max=65535, help="Port; by default the last one, 4566 or a free one."),
     ] = None,
+    weather: Annotated[
+        bool | None,
+        typer.Option(
+            "--weather/--no-weather",
+            help="Answer as AWS does on a bad day: throttling, lost connections, late and partial answers.",
+            show_default=False,
+        ),
+    ] = None,
+    effects: Annotated[
+        str | None,
+        typer.Option(
+            "--weather-effects",
+            metavar="NAME,NAME",
+            help="Only these effects of the weather; implies --weather. docs/local.md lists them.",
+            autocompletion=_effects_that_begin_with,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Argument(metavar="SEED", min=0, max=MAX_SEED, help="Seed of --weather; without it a new one is drawn."),
+    ] = None,
 ) -> None:
     """Start the engine, unless it runs already."""
     root = session.environment.root
-    running = engine.start(root, port=port)
+    chosen = _weather(session, weather, effects, seed)
+    running = engine.start(root, port=port, weather=chosen)
+    if weather is not None or effects is not None:
+        _check_weather(running, chosen, seed)
     if running.loss:
         session.out.warn(running.loss)
     session.out.result(_report(engine.status(root), data_lost=running.data_lost, loss=running.loss), _render)
@@ -146,6 +182,38 @@ def env(session: Session) -> None:
     session.out.result(variables, _render_exports)
 
 
+def _weather(session: Session, weather: bool | None, effects: str | None, seed: int | None) -> Weather | None:
+    """The weather by the options, else by rtp.toml. Raises UsageError."""
+    if weather is False and effects is not None:
+        raise UsageError("--weather-effects and --no-weather exclude each other.")
+    if not weather and effects is None:
+        if seed is not None:
+            raise UsageError(
+                f"{seed} is the seed of a weather, but --weather is not given.",
+                hint=suggest.sentence("Run {}.", suggest.command("rtp", "local", "start", "--weather", values=[seed])),
+            )
+        return session.weather if weather is None else None
+    names = session.environment.weather_effects if effects is None else effects.replace(" ", "").strip(",").split(",")
+    return Weather.of(seed, names)
+
+
+def _check_weather(running: engine.Engine, chosen: Weather | None, seed: int | None) -> None:
+    """Raises RefusedError if the engine ran already, with other weather than the options ask for."""
+    actual = running.weather
+    same_effects = (actual and actual.effects) == (chosen and chosen.effects)
+    if same_effects and (seed is None or actual == chosen):
+        return
+    raise RefusedError(
+        f"The local engine already runs, {_described(actual)}.",
+        hint="Run `rtp local stop` first.",
+        code="other-weather",
+    )
+
+
+def _described(weather: Weather | None) -> str:
+    return f"with weather of {weather}" if weather else "without weather"
+
+
 def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str = "") -> EngineReport:
     running = status.engine
     return EngineReport(
@@ -160,6 +228,7 @@ def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str =
         copied=status.copied,
         saved=status.saved,
         loss=loss or status.loss,
+        weather=running.weather if running else None,
     )
 
 
@@ -182,6 +251,7 @@ def _render(report: EngineReport) -> list[Element]:
                 ("State", Line((good("running"),) if report.answers else (warn("running, but does not answer"),))),
                 ("Endpoint", Line((name(str(report.endpoint_url)),))),
                 ("Process", report.pid),
+                *([("Weather", str(report.weather))] if report.weather else []),
                 ("Folder", report.folder),
                 ("Saved", losses.when(report.saved) if report.saved else "not yet (a stop saves)"),
                 ("Log", report.log_file),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rtp.aws.stacks import Stack
     from rtp.config import Environment, Overrides
     from rtp.local.engine import Engine
+    from rtp.local.weather.choice import Weather
     from rtp.terminal.output import Output
 
 
@@ -88,6 +89,17 @@ class Session:
 
         return stacks.describe(self.guarded, self.environment.names.stack)
 
+    @property
+    def weather(self) -> Weather | None:
+        """The weather that the local engine is to have, by rtp.toml. Raises UsageError for an unknown effect."""
+        from rtp.local.weather.choice import Weather
+
+        environment = self.environment
+        if environment.weather is False:
+            return None
+        seed = None if environment.weather is True else environment.weather
+        return Weather.of(seed, environment.weather_effects)
+
     def _connect(self, *, start: bool) -> Aws:
         from rtp.aws import Aws
 
@@ -115,7 +127,7 @@ class Session:
         from rtp.local import engine
 
         root = self.environment.root
-        running = engine.start(root) if start else engine.require(root)
+        running = engine.start(root, weather=self.weather) if start else engine.require(root)
         if running.loss:
             self.out.warn(running.loss)
         return running

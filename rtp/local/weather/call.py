@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qsl, urlencode
 
 from rtp.local.weather import errors
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rtp.local.asgi import Scope
     from rtp.local.weather.faults import Budget
 
+_SIGNED_BODY = b"x-amz-content-sha256"
 Protocol = Literal["json", "query", "rest-json", "rest-xml", "cbor", "http"]
 """json: X-Amz-Target. query: Action=. cbor: RPC v2, as CloudWatch. http: a deployed API (`execute-api`)."""
 
@@ -104,15 +106,32 @@ class Call:
 
     async def again(self, **params: Any) -> Response:
         """The engine's answer to the call with other parameters (None removes one). JSON bodies alone."""
-        document = {**self._json_body(), **params}
-        body = json.dumps({name: value for name, value in document.items() if value is not None}).encode()
-        kept = without(tuple(self.scope["headers"]), b"content-length", b"content-md5", b"x-amz-content-sha256")
-        headers = [*kept, (b"content-length", str(len(body)).encode())]
-        return await self.engine({**self.scope, "headers": headers}, body)
+        document = json.loads(self.body or b"{}") | params
+        return await self.with_body(
+            json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+        )
 
-    def _json_body(self) -> dict[str, Any]:
-        parsed: dict[str, Any] = json.loads(self.body or b"{}")
-        return parsed
+    async def other(self, operation: str, **params: Any) -> Response:
+        """The engine's answer to another operation of the same service. Services with X-Amz-Target alone."""
+        target = f"{self.headers['x-amz-target'].rpartition('.')[0]}.{operation}".encode()
+        headers = [*without(tuple(self.scope["headers"]), b"x-amz-target"), (b"x-amz-target", target)]
+        return await self.with_body(json.dumps(params).encode(), {**self.scope, "headers": headers})
+
+    async def with_query(self, **params: str) -> Response:
+        """The engine's answer to the call with these parameters in the address."""
+        query = dict(parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)) | params
+        return await self.engine({**self.scope, "query_string": urlencode(query).encode()}, self.body)
+
+    async def with_body(self, body: bytes, scope: Scope | None = None) -> Response:
+        """The engine's answer to the call with another body."""
+        scope = self.scope if scope is None else scope
+        headers = [
+            (name, value)
+            for name, value in without(tuple(scope["headers"]), b"content-length", b"content-md5", _SIGNED_BODY)
+            if not name.lower().startswith((b"x-amz-checksum-", b"x-amz-sdk-checksum-"))
+        ]
+        headers.append((b"content-length", str(len(body)).encode()))
+        return await self.engine({**scope, "headers": headers}, body)
 
     def answer(self, document: Mapping[str, Any]) -> Response:
         """A success with a JSON body."""

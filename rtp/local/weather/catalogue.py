@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import UsageError
 from rtp.local.weather.effects.api_keys import ApiKeys
+from rtp.local.weather.effects.clocks import Clocks
+from rtp.local.weather.effects.connections import Resets
+from rtp.local.weather.effects.counts import QueueCounts
+from rtp.local.weather.effects.credentials import ExpiredCredentials
 from rtp.local.weather.effects.custom_resources import RepeatedRequests
+from rtp.local.weather.effects.deliveries import Duplicates, Order
 from rtp.local.weather.effects.event_sources import EventSourceStates
+from rtp.local.weather.effects.failures import ServerErrors
 from rtp.local.weather.effects.functions import FailedUpdates, FunctionStates
 from rtp.local.weather.effects.log_events import LogEvents
 from rtp.local.weather.effects.metrics import AlarmStates, Metrics
+from rtp.local.weather.effects.pages import SmallPages
+from rtp.local.weather.effects.partial_batches import PartialBatches
 from rtp.local.weather.effects.permissions import Permissions
+from rtp.local.weather.effects.reads import LaggingReads
+from rtp.local.weather.effects.receives import ShortReceives
 from rtp.local.weather.effects.stacks import ChangeSets, StackEvents, StackReads
 from rtp.local.weather.effects.tables import TableStates
 from rtp.local.weather.effects.tag_search import TagSearch
@@ -25,7 +35,18 @@ if TYPE_CHECKING:
     from rtp.local.weather.effect import Effect
 
 EFFECTS: tuple[type[Effect], ...] = (
+    Clocks,
     Throttling,
+    ServerErrors,
+    Resets,
+    ExpiredCredentials,
+    SmallPages,
+    QueueCounts,
+    LaggingReads,
+    PartialBatches,
+    ShortReceives,
+    Order,
+    Duplicates,
     EventSourceStates,
     FunctionStates,
     FailedUpdates,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_SEED = 2**31 - 1
+_DRAWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """The same seed gives the same choices to the same calls. effects: names; all that are not optional if empty."""
+    """How an engine differs from one that answers at once.
+
+    seed: the same one gives the same choices to the same calls. effects: names; empty for all that are not optional.
+    """
 
     seed: int
     effects: tuple[str, ...] = ()
@@ -26,7 +29,7 @@ class Weather:
 
         names = tuple(dict.fromkeys(effects))
         catalogue.check(names)
-        return cls(secrets.randbelow(10_000) if seed is None else seed, names)
+        return cls(secrets.randbelow(_DRAWN) if seed is None else seed, names)
 
     def __str__(self) -> str:
         """For people, such as `seed 7: throttling, resets`."""

@@ -1,0 +1,45 @@
+"""Clocks that differ: AWS's is up to four minutes before or behind this machine's, which signatures tolerate."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+
+from rtp.local.weather.effect import Effect
+
+if TYPE_CHECKING:
+    from rtp.local.weather.call import Call, Response
+
+OFFSET_S = 240
+_TIME = re.compile(rb"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?=Z|\+00:00)")
+
+
+class Clocks(Effect):
+    """Moves the times that AWS itself gives: the Date of every answer, and the times of CloudFormation.
+
+    CloudWatch Logs keeps its Date, since the functions' own clock is this machine's.
+    """
+
+    name = "clocks"
+    summary = "AWS's clock is 4 minutes off: the Date of every answer, and the times in CloudFormation's answers."
+    source = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html"
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._offset = self.random.choice((-OFFSET_S, OFFSET_S))
+
+    async def after(self, call: Call, response: Response) -> Response:
+        """Move the times of an answer."""
+        if call.service in ("", "logs", "execute-api"):
+            return response
+        moved = response.with_headers(date=formatdate(self.now() + self._offset, usegmt=True))
+        if call.service != "cloudformation" or call.operation == "GetTemplate":
+            return moved
+        return moved.with_body(_TIME.sub(lambda match: _moved(match.group(), self._offset), moved.body))
+
+
+def _moved(text: bytes, seconds: int) -> bytes:
+    later = datetime.fromisoformat(text.decode()) + timedelta(seconds=seconds)
+    return later.isoformat(timespec="milliseconds" if b"." in text else "seconds").encode()
