@@ -27,9 +27,12 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# The long programme: every fault of the reliability suite at full size.
+# The long programme: every fault of the reliability suite at full size, then the local suite in AWS's weather.
+SEEDS ?= 1 2 3
 reliability: $(READY)
 	$(BIN)/pytest -m reliability
+	for seed in $(SEEDS); do RTP_TEST_WEATHER=$$seed $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
+	  tests/local/events tests/local/watch || exit 1; done
 
 bench: $(READY)
 	$(BIN)/python -m bench

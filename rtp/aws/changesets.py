@@ -96,6 +96,7 @@ def create(
         StackName=stack,
         ChangeSetName=name,
         ChangeSetType="UPDATE",
+        ClientToken=stacks.new_token(),  # botocore may repeat a call whose answer was lost
         Capabilities=list(capabilities),
         **_template(aws, body),
         **extra,

@@ -189,6 +189,7 @@ def create(aws: Aws, stack: str, body: str, parameters: Mapping[str, str]) -> No
         "cloudformation",
         "create_stack",
         StackName=stack,
+        ClientRequestToken=new_token(),
         TemplateBody=body,
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM"],

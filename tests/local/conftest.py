@@ -14,6 +14,7 @@ import pytest
 
 from rtp.aws import recording
 from rtp.local import engine as engines
+from rtp.local.weather.choice import Weather
 from tests import json_documents, recorded_calls
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rtp.aws import Aws
+
+
+def suite_weather() -> Weather | None:
+    """The weather of every engine of these tests, by the seed in RTP_TEST_WEATHER; None without it."""
+    seed = os.environ.get("RTP_TEST_WEATHER")
+    return Weather(int(seed)) if seed else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,9 @@ class Project:
     def environ(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """This process's environment without what would lead rtp elsewhere."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "RTP_"))}
+        weather = suite_weather()
+        if weather is not None:
+            clean["RTP_WEATHER"] = str(weather.seed)
         return clean | {"NO_COLOR": "1"} | dict(extra or {})
 
     @property
@@ -125,7 +135,7 @@ def engine_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(engine_root: Path) -> Iterator[engines.Engine]:
     """A running engine on a free port."""
-    running = engines.start(engine_root)
+    running = engines.start(engine_root, weather=suite_weather())
     yield running
     engines.stop(engine_root)
 

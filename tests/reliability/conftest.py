@@ -20,13 +20,14 @@ from rtp.aws import objects, records
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.ops.events.identity import uuid7
-from tests.local.conftest import Project
+from tests.local.conftest import Project, suite_weather
 from tests.local.events.conftest import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
+    from rtp.local.weather.choice import Weather
 
 FAULTY = Path(__file__).with_name("faulty.py")
 SETTINGS = """\
@@ -137,8 +138,13 @@ class Rig:
             entries.append({"Id": str(len(entries) % 10), "MessageBody": json.dumps(event)})
         for start in range(0, len(entries), 10):
             chunk = entries[start : start + 10]
-            answer = self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=chunk)
-            assert not answer.get("Failed")
+            while chunk:
+                answer = self.aws.call(
+                    "sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=chunk
+                )
+                failed = {entry["Id"] for entry in answer.get("Failed", ()) if not entry["SenderFault"]}
+                assert len(failed) == len(answer.get("Failed", ()))
+                chunk = [entry for entry in chunk if entry["Id"] in failed]
 
     def depth(self) -> int:
         """Count the messages in the queue: visible, in flight and delayed."""
@@ -236,8 +242,14 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def pipeline(root: Path, engine_env: Mapping[str, str] | None = None, *, timeout_s: int = 2) -> Iterator[Rig]:
-    """Deploy a pipeline by the CLI. engine_env: switches of the engine.
+def pipeline(
+    root: Path,
+    engine_env: Mapping[str, str] | None = None,
+    *,
+    timeout_s: int = 2,
+    weather: Weather | None = None,
+) -> Iterator[Rig]:
+    """Deploy a pipeline by the CLI. engine_env: switches of the engine. weather: its weather.
 
     A killed worker's messages become visible after six times the timeout, so tests that kill use a short one.
     """
@@ -247,8 +259,8 @@ def pipeline(root: Path, engine_env: Mapping[str, str] | None = None, *, timeout
     (root / "processors" / "faulty.py").write_text(FAULTY.read_text())
     project = Project(root)
     try:
-        if engine_env:
-            engines.start(root, extra_env=engine_env)
+        if engine_env or weather:
+            engines.start(root, extra_env=engine_env, weather=weather or suite_weather())
         project.rtp("deploy", "--yes")
         yield Rig(project)
     finally:

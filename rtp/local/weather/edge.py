@@ -12,6 +12,7 @@ from rtp.local.weather.call import Call, Response
 from rtp.local.weather.catalogue import chosen
 from rtp.local.weather.faults import Budget
 from rtp.local.weather.operations import identify
+from rtp.local.weather.tokens import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -29,6 +30,7 @@ class Edge:
         self._app = app
         self._effects = [kind(weather.seed) for kind in chosen(weather.effects)]
         self._budget = Budget()
+        self._tokens = Tokens()
         for effect in self._effects:
             effect.install()
         log.info("weather of seed %d: %s", weather.seed, ", ".join(effect.name for effect in self._effects))
@@ -59,10 +61,10 @@ class Edge:
                 log.info("%s: %s %s", effect.name, call.service, call.operation)
                 break
         if response is None:
-            response = await call.send()
+            response = await self._tokens.send(call)
         for effect in reversed(self._effects):
             changed = await effect.after(call, response)
-            if changed is not response:
+            if changed is not response and effect.is_logged:
                 log.info("%s: %s %s", effect.name, call.service, call.operation)
             response = changed
         return response

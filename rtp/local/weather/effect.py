@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 class Effect:
     """One way in which AWS differs from an engine that answers at once; see the package's docstring.
 
-    name: in `--weather-effects`. summary: one sentence for people. source: the address of AWS's documentation.
+    name: in `--weather-effects`. summary: one sentence for people. source: the addresses of AWS's documentation.
+    is_optional: part of the weather only if named. is_logged: False where every answer is changed.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     source: ClassVar[str]
     is_optional: ClassVar[bool] = False
+    is_logged: ClassVar[bool] = True
 
     def __init__(self, seed: int, now: Callable[[], float] = time.time) -> None:
         self.random = random.Random(f"{seed}:{self.name}")  # noqa: S311 - repeatable, not secret

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rtp.local.weather.call import Call, Response
 
-_CHANCE = 0.4
+_CHANCE = 0.25
 _EMPTY = 0.2
-_SIZES = (1, 1, 2, 10)
+_SIZES = (1, 2, 5, 20)
 _REMEMBERED = 200  # lists that are given out page by page
 _MEMBER = re.compile(rb"<member>.*?</member>", re.DOTALL)
 _XML = {"DescribeStackEvents": b"StackEvents", "ListStackResources": b"StackResourceSummaries"}
@@ -139,9 +139,11 @@ def _paginators(service: str) -> Mapping[str, _Paging]:
         model = Loader().load_service_model(service, "paginators-1")
     except (UnknownServiceError, ValueError):
         return {}
-    rows = (
+    rows = [
         (name, row["input_token"], row["output_token"], row["result_key"]) for name, row in model["pagination"].items()
-    )
+    ]
+    # Of several lists the first is the one with elements.
+    rows = [(*row, keys[0] if isinstance(keys, list) else keys) for *row, keys in rows]
     return {
         name: _Paging(given, returned, elements)
         for name, given, returned, elements in rows

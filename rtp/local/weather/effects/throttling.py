@@ -9,7 +9,7 @@ from rtp.local.weather.effect import Effect
 if TYPE_CHECKING:
     from rtp.local.weather.call import Call, Response
 
-_CHANCE = 0.08
+_CHANCE = 0.05
 _RATE = "Rate exceeded"
 # Code, message, status, and Retry-After in seconds where the service sends it.
 _OF_SERVICE: dict[str, tuple[str, str, int, str]] = {
