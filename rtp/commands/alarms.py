@@ -52,7 +52,9 @@ def _render(found: op.Alarms, stack: str) -> list[Element]:
         for t in found.history
     ]
     columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))
-    return [*elements, Heading("Changes"), Table(columns, rows, empty="none in this time")]
+    elements += [Heading("Changes"), Table(columns, rows, empty="none in this time")]
+    more = f"there are more than these {len(rows):,}; raise --limit or narrow --since"
+    return [*elements, line(dim(more))] if found.more else elements
 
 
 def _change(before: str, after: str) -> Line:

@@ -122,7 +122,7 @@ def _list(result: trace_list.Traces, since: int, stack: str, width: int) -> list
     wide = width >= _WIDE
     rows: list[list[Cell]] = [
         [
-            (times.stamp if wide else times.recent)(times.parse_when(s.start)),
+            (times.stamp if wide else times.recent)(times.parse_when(s.updated)),
             times.span(s.duration_ms),
             _outcome(s),
             _request(s, stack),
@@ -132,7 +132,7 @@ def _list(result: trace_list.Traces, since: int, stack: str, width: int) -> list
         for s in result.traces
     ]
     columns: list[Column | str] = [
-        "TIME",
+        "CHANGED",
         Column("TOOK", right=True),
         "OUTCOME",
         "REQUEST",
@@ -146,7 +146,7 @@ def _row(s: trace_list.Summary, stack: str) -> Element:
     """A line of --follow."""
     how = _outcome(s)
     return line(
-        dim(times.clock(times.parse_when(s.start)) + " "),
+        dim(times.clock(times.parse_when(s.updated)) + " "),
         times.span(s.duration_ms).rjust(8) + "  ",
         Text(how.text.ljust(7) + " ", how.style),
         _request(s, stack).ljust(17) + " ",

@@ -23,15 +23,33 @@ class Copy(NamedTuple):
 
 def send(root: Any, copy: Copy | None, emitter: Any) -> None:
     """Send what the SDK's entity `root` recorded, and its copy in the message's trace, by the SDK's emitter."""
-    for document in _documents(root, copy):
-        send_document(document, emitter)
-
-
-def _documents(root: Any, copy: Copy | None) -> list[dict[str, Any]]:
-    """Return the event's subsegment of the invocation, or its segment, and the copy in the message's trace."""
     document = root.to_dict()
-    if "subsegments" in document:
-        document["subsegments"] = [_embedded(child, root.end_time) for child in document["subsegments"]]
+    calls = [json.dumps(_embedded(one, root.end_time), default=str) for one in document.pop("subsegments", ())]
+    for each in _documents(document, copy):
+        _send(each, calls, emitter)
+
+
+def send_document(document: dict[str, Any], emitter: Any) -> None:
+    """Send a document with its subsegments."""
+    calls = [json.dumps(one, default=str) for one in document.pop("subsegments", ())]
+    _send(document, calls, emitter)
+
+
+def _send(document: dict[str, Any], calls: list[str], emitter: Any) -> None:
+    """Send a document with subsegments, which are JSON already; by themselves where together they are too large."""
+    head = json.dumps(document, default=str)
+    text = f'{head[:-1]}, "subsegments": [{", ".join(calls)}]}}' if calls else head
+    if len(text) <= _MAX_DOCUMENT or not calls:
+        emitter.send_entity(_Serialized(text))
+        return
+    emitter.send_entity(_Serialized(head))
+    above = {"type": "subsegment", "trace_id": document["trace_id"], "parent_id": document["id"]}
+    for call in calls:
+        send_document({**json.loads(call), **above}, emitter)
+
+
+def _documents(document: dict[str, Any], copy: Copy | None) -> list[dict[str, Any]]:
+    """Return the event's subsegment of the invocation, or its segment, and the copy in the message's trace."""
     if copy is None:
         return [document]
     message = copy.message
@@ -42,7 +60,7 @@ def _documents(root: Any, copy: Copy | None) -> list[dict[str, Any]]:
     above = {"parent_id": message["Parent"]} if "Parent" in message else {}
     other = {key: value for key, value in document.items() if key not in (*_OF_SEPARATE, "namespace")}
     other |= {"trace_id": message["Root"], "id": copy.id, "name": copy.name, "origin": FUNCTION, **above}
-    return [document, other | {"links": [_link(root.trace_id, root.id, "child")]}]
+    return [document, other | {"links": [_link(document["trace_id"], document["id"], "child")]}]
 
 
 def _embedded(child: dict[str, Any], end: float) -> dict[str, Any]:
@@ -67,14 +85,3 @@ class _Serialized:
 
     def serialize(self) -> str:
         return self._text
-
-
-def send_document(document: dict[str, Any], emitter: Any) -> None:
-    """Send a document to the daemon; the subsegments of a large one by themselves."""
-    text = json.dumps(document, default=str)
-    if len(text) > _MAX_DOCUMENT and (children := document.pop("subsegments", None)):
-        above = {"type": "subsegment", "trace_id": document["trace_id"], "parent_id": document["id"]}
-        for part in (document, *({**child, **above} for child in children)):
-            send_document(part, emitter)
-        return
-    emitter.send_entity(_Serialized(text))

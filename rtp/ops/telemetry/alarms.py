@@ -23,10 +23,12 @@ class Alarms:
     """The stack's alarms.
 
     alarms: firing ones first. history: changes of their states, newest first.
+    more: whether there are more changes than the limit.
     """
 
     alarms: list[Alarm]
     history: list[StateChange]
+    more: bool = False
 
 
 def current(aws: Aws, names: Names) -> list[Alarm]:
@@ -39,14 +41,14 @@ def current(aws: Aws, names: Names) -> list[Alarm]:
 def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
     """The alarms and at most `limit` of their state changes since a time in epoch ms."""
     alarms = current(aws, names)
-    histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit) for a in alarms})
+    histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit + 1) for a in alarms})
     turns: list[StateChange] = []
     for history in histories.values():
         if isinstance(history, Exception):
             raise history
         turns += history
     turns.sort(key=lambda t: t.at, reverse=True)
-    return Alarms(alarms, turns[:limit])
+    return Alarms(alarms, turns[:limit], more=len(turns) > limit)
 
 
 def _history(aws: Aws, alarm: str, since: int, limit: int) -> list[StateChange]:
