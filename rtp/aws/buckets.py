@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from rtp.errors import AwsError, RtpError
+from rtp.runtime import partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,9 +29,19 @@ def versions(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
 
 def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None]) -> None:
     """Delete versions. deleted: called with how many S3 deleted. Raises RtpError when S3 refuses to delete one."""
-    answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
-    refused = answer.get("Errors", ())
-    deleted(len(batch) - len(refused))
+    refused: list[dict[str, str]] = []
+    passing: list[dict[str, str]] = []
+
+    def remove(objects: list[dict[str, str]]) -> list[dict[str, str]]:
+        answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        errors = answer.get("Errors", ())
+        deleted(len(objects) - len(errors))
+        refused.extend(e for e in errors if e.get("Code") not in partial.PASSING)
+        passing[:] = [e for e in errors if e.get("Code") in partial.PASSING]
+        return [{"Key": e["Key"], "VersionId": e["VersionId"]} for e in passing]
+
+    partial.complete(remove, batch)
+    refused += passing
     if refused:
         first = refused[0]
         raise RtpError(

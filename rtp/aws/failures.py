@@ -63,6 +63,15 @@ def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
         raise restored from error
 
 
+def throttled(service: str, operation: str, what: str) -> AwsError:
+    """The error of a call that AWS accepted, leaving something out again and again. what: what is missing."""
+    return AwsError(
+        f"{service} {operation}: AWS left out {what}, repeatedly; it does so under load.",
+        hint="Wait a minute, then repeat the command.",
+        code="throttled",
+    )
+
+
 def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpError | None:
     from botocore import exceptions as b
 

@@ -30,6 +30,11 @@ class Function:
     changed: str
     code_sha256: str
 
+    @property
+    def is_changing(self) -> bool:
+        """Whether its creation or an update is under way, during which Lambda refuses another update."""
+        return self.state == "Pending" or self.update == "InProgress"
+
 
 @dataclass(frozen=True, slots=True)
 class EventSource:

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.logs import server_ms
 from rtp.errors import AwsError, RtpError
-from rtp.runtime import wire
+from rtp.runtime import partial, wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,11 +24,15 @@ Attributes = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How many messages a queue holds. SQS's numbers are approximate."""
+    """How many messages a queue holds. SQS's numbers are approximate. server_ms: SQS's clock, truncated to the second.
+
+    server_ms is None where the response has no date.
+    """
 
     visible: int
     in_flight: int
     delayed: int
+    server_ms: int | None = None
 
     @property
     def total(self) -> int:
@@ -89,8 +94,9 @@ def depth(aws: Aws, url: str) -> Depth:
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesDelayed",
     )
-    attributes = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))["Attributes"]
-    return Depth(*(int(attributes.get(name, 0)) for name in names))
+    answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))
+    visible, in_flight, delayed = (int(answer["Attributes"].get(name, 0)) for name in names)
+    return Depth(visible, in_flight, delayed, server_ms(answer))
 
 
 def max_receives(aws: Aws, url: str) -> int | None:
@@ -101,17 +107,25 @@ def max_receives(aws: Aws, url: str) -> int | None:
 
 
 def receive(aws: Aws, url: str, *, visibility_s: int, wait_s: int = 0, most: int = BATCH) -> list[Message]:
-    """Receive up to `most` messages, then invisible to others for `visibility_s`. wait_s: for the first message."""
-    answer = aws.call(
-        "sqs",
-        "receive_message",
-        QueueUrl=url,
-        MaxNumberOfMessages=most,
-        VisibilityTimeout=visibility_s,
-        WaitTimeSeconds=wait_s,
-        MessageSystemAttributeNames=["All"],
-        MessageAttributeNames=["All"],
-    )
+    """Receive up to `most` messages, then invisible to others for `visibility_s`. wait_s: for the first message.
+
+    Empty too where 120,000 messages are in flight: SQS answers a long poll so, and a short one with OverLimit.
+    """
+    try:
+        answer = aws.call(
+            "sqs",
+            "receive_message",
+            QueueUrl=url,
+            MaxNumberOfMessages=most,
+            VisibilityTimeout=visibility_s,
+            WaitTimeSeconds=wait_s,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+    except AwsError as error:
+        if error.service_code.endswith("OverLimit"):
+            return []
+        raise
     return [_message(m) for m in answer.get("Messages", ())]
 
 
@@ -121,12 +135,17 @@ def change_visibility(aws: Aws, url: str, receipts: Sequence[str], seconds: int)
     Tries every batch, and ignores messages that are visible or deleted by now. Raises the last error of a whole call.
     """
     failure: RtpError | None = None
-    for some in _by_tens(receipts):
+
+    def change(some: list[str]) -> list[str]:
         entries = [
             {"Id": str(n), "ReceiptHandle": receipt, "VisibilityTimeout": seconds} for n, receipt in enumerate(some)
         ]
+        answer = aws.call("sqs", "change_message_visibility_batch", QueueUrl=url, Entries=entries)
+        return [some[int(f["Id"])] for f in answer.get("Failed", ()) if partial.may_pass(f)]
+
+    for batch in _by_tens(receipts):
         try:
-            aws.call("sqs", "change_message_visibility_batch", QueueUrl=url, Entries=entries)
+            partial.complete(change, batch)
         except RtpError as error:
             failure = error
     if failure is not None:
@@ -135,32 +154,43 @@ def change_visibility(aws: Aws, url: str, receipts: Sequence[str], seconds: int)
 
 def delete(aws: Aws, url: str, receipts: Sequence[str]) -> list[str]:
     """Delete received messages. Returns the receipts of those that SQS did not delete."""
-    failed: list[str] = []
-    for some in _by_tens(receipts):
+    refused: list[str] = []
+
+    def remove(some: list[str]) -> list[str]:
         entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(some)]
-        answer = aws.call("sqs", "delete_message_batch", QueueUrl=url, Entries=entries)
-        failed += [some[int(f["Id"])] for f in answer.get("Failed", ())]
-    return failed
+        failed = aws.call("sqs", "delete_message_batch", QueueUrl=url, Entries=entries).get("Failed", ())
+        refused.extend(some[int(f["Id"])] for f in failed if not partial.may_pass(f))
+        return [some[int(f["Id"])] for f in failed if partial.may_pass(f)]
+
+    for batch in _by_tens(receipts):
+        left: list[str] = partial.complete(remove, batch)
+        refused += left
+    return refused
 
 
 def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
     """Send messages in as few calls as their sizes allow. Returns a Receipt for each, in their order."""
-    receipts: list[Receipt] = []
-    for some in _batches(messages):
-        entries = [_entry(n, message) for n, message in enumerate(some)]
+    receipts: dict[int, Receipt] = {}
+
+    def transmit(some: list[int]) -> list[int]:
+        """Send the messages of these numbers. Returns the numbers of those that SQS may take later."""
+        entries = [_entry(n, messages[n]) for n in some]
         try:
             answer = aws.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
         except AwsError as error:
             if error.service_code not in ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong"):
                 raise
-            receipts += [Receipt(error=error.message)] * len(some)
-            continue
-        outcome = {e["Id"]: Receipt(message_id=e["MessageId"]) for e in answer.get("Successful", ())}
-        outcome |= {e["Id"]: Receipt(error=f"{e['Code']}: {e.get('Message', '')}") for e in answer.get("Failed", ())}
-        receipts += [
-            outcome.get(str(n), Receipt(error="the response of SQS does not mention it")) for n in range(len(some))
-        ]
-    return receipts
+            receipts.update(dict.fromkeys(some, Receipt(error=error.message)))
+            return []
+        failed = {int(f["Id"]): f for f in answer.get("Failed", ())}
+        receipts.update({int(e["Id"]): Receipt(message_id=e["MessageId"]) for e in answer.get("Successful", ())})
+        receipts.update({n: Receipt(error=f"{f['Code']}: {f.get('Message', '')}") for n, f in failed.items()})
+        return [n for n, f in failed.items() if partial.may_pass(f)]
+
+    for batch in _batches(messages):
+        partial.complete(transmit, batch)
+    unanswered = Receipt(error="the response of SQS does not mention it")
+    return [receipts.get(n, unanswered) for n in range(len(messages))]
 
 
 def _entry(number: int, message: Outgoing) -> dict[str, Any]:
@@ -193,19 +223,20 @@ def _sendable(value: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in value.items() if k in ("DataType", "StringValue", "BinaryValue")}
 
 
-def _batches(messages: Sequence[Outgoing]) -> Iterator[list[Outgoing]]:
-    batch: list[Outgoing] = []
+def _batches(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
+    """The numbers of the messages, in batches that SQS takes."""
+    batch: list[int] = []
     size = 0
-    for message in messages:
+    for number, message in enumerate(messages):
         if batch and (len(batch) == BATCH or size + message.size > wire.MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(message)
+        batch.append(number)
         size += message.size
     if batch:
         yield batch
 
 
-def _by_tens(items: Sequence[str]) -> Iterator[Sequence[str]]:
+def _by_tens(items: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+        yield list(items[start : start + BATCH])

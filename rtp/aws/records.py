@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.failures import throttled
 from rtp.contract import STATUS_INDEX
-from rtp.runtime import attributes
+from rtp.runtime import attributes, partial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +38,15 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
     records: list[dict[str, Any]] = []
     for start in range(0, len(keys), _BATCH):
         batch = [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _BATCH]]
-        requested: Any = {table: {"Keys": batch, "ConsistentRead": True}}
-        while requested:
+
+        def read(requested: Any) -> Any:
             answer = aws.call("dynamodb", "batch_get_item", RequestItems=requested)
-            records += [item(i) for i in answer["Responses"].get(table, ())]
-            requested = answer.get("UnprocessedKeys")
+            records.extend(item(i) for i in answer["Responses"].get(table, ()))
+            return answer.get("UnprocessedKeys") or {}
+
+        left: Any = partial.complete(read, {table: {"Keys": batch, "ConsistentRead": True}})
+        if left:
+            raise throttled("dynamodb", "batch_get_item", f"{len(left[table]['Keys'])} records of {table}")
     return records
 
 

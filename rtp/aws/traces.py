@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import AwsError, UsageError
+from rtp.runtime import partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,9 +75,8 @@ def whole(aws: Aws, trace_ids: Iterable[str]) -> list[dict[str, Any]]:
     ids = list(dict.fromkeys(trace_ids))
     by_id: dict[str, dict[str, Any]] = {}
     for first in range(0, len(ids), BATCH):
-        for trace in _pages(aws, "batch_get_traces", "Traces", TraceIds=ids[first : first + BATCH]):
-            whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
-            whole_trace["Segments"].extend(trace.get("Segments") or ())
+        # X-Ray answers alike for a trace that it does not have and for one that it leaves out: asked for twice.
+        partial.complete(lambda some: _read(aws, some, by_id), ids[first : first + BATCH], calls=2)
     return [by_id[i] for i in ids if i in by_id]
 
 
@@ -88,6 +88,14 @@ def is_trace_id(text: str) -> bool:
 def quoted(text: str) -> str:
     """The text as a string of a filter expression."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _read(aws: Aws, trace_ids: list[str], by_id: dict[str, dict[str, Any]]) -> list[str]:
+    """Add traces with all their segments to `by_id`. Returns the ids of those that were left out."""
+    for trace in _pages(aws, "batch_get_traces", "Traces", TraceIds=trace_ids):
+        whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
+        whole_trace["Segments"].extend(trace.get("Segments") or ())
+    return [trace_id for trace_id in trace_ids if trace_id not in by_id]
 
 
 def _pages(aws: Aws, operation: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:

@@ -48,12 +48,6 @@ def update_handler(aws: Aws, name: str, handler: str) -> None:
     aws.call("lambda", "update_function_configuration", FunctionName=name, Handler=handler)
 
 
-def is_updating(aws: Aws, name: str) -> bool:
-    """Whether Lambda has yet to finish an update of the function; False when there is no such function."""
-    function = describe(aws, name)
-    return function is not None and function.update == "InProgress"
-
-
 def concurrency(aws: Aws) -> Concurrency:
     """The account's limits in this region."""
     limits = aws.call("lambda", "get_account_settings")["AccountLimit"]

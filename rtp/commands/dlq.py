@@ -23,6 +23,7 @@ from rtp.ops.dlq import edit, inspect, journal
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
+from rtp.ops.dlq.ending import BRIEF, Patience
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
@@ -61,12 +62,14 @@ def inspect_(
     holder = lease.current(session.aws, session.outputs[Output.TABLE])
     if holder is not None:
         out.warn(f"{lease.described(holder)} is moving messages; some of these may be gone in a moment")
-    inspection, interruption = _inspected(session, selected, limit)
+    patience = BRIEF if holder is None else Patience(0.0)  # what the holder's command hides, it hides on purpose
+    inspection, interruption = _inspected(session, selected, limit, patience)
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)
         out.say(line(dim(f"{many(len(inspection.messages), 'message')} written to {export}")))
     out.result(inspection, render_dlq.inspection)
     exit_if(interruption)
+    _exit_unseen(inspection.unseen)
 
 
 @app.command()
@@ -81,7 +84,11 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
     if options.dry_run:
         with interrupts.graceful() as interruption, session.out.live() as live:
             report = redriving.preview(
-                target, request, stop=interruption.stop, notify=lambda n: live.update(render_dlq.read(n))
+                target,
+                request,
+                stop=interruption.stop,
+                notify=lambda n: live.update(render_dlq.read(n)),
+                patience=replace(BRIEF, notify=remark(session.out)),
             )
     else:
         impact = Impact.SELECTED if selection.ids else Impact.MANY
@@ -114,9 +121,10 @@ def undo(
     question = f"Restore {many(len(journal_.entries), 'message')} of {journal_.run} to the dead-letter queue"
     consent.ask(session, question, approval, Impact.MANY)
     with interrupts.graceful(remark(session.out)) as interruption:
-        undone = undoing.undo(target, journal_, stop=interruption.stop)
+        undone = undoing.undo(target, journal_, stop=interruption.stop, notify=remark(session.out))
     session.out.result(undone, render_dlq.undone)
     exit_if(interruption)
+    _exit_unseen(undone.unseen)
 
 
 @app.command()
@@ -135,6 +143,7 @@ def purge(session: Session, *, selection: Selection, limit: Limit = None, approv
     exit_if(interruption)
     if purged.kept:
         raise typer.Exit(ExitCode.FAILED)
+    _exit_unseen(purged.unseen)
     if purged.missing:
         raise typer.Exit(ExitCode.NOT_FOUND)
 
@@ -156,7 +165,9 @@ def _described(session: Session, selection: Selection) -> str:
     return f"all DLQ messages (about {count:,})" if selection.every else f"selected DLQ messages (of about {count:,})"
 
 
-def _inspected(session: Session, filters: Filters, limit: int) -> tuple[Inspection, Interruption]:
+def _inspected(
+    session: Session, filters: Filters, limit: int, patience: Patience = BRIEF
+) -> tuple[Inspection, Interruption]:
     with interrupts.graceful() as interruption, session.out.live() as live:
         inspection = inspect.inspect(
             session.aws,
@@ -164,6 +175,7 @@ def _inspected(session: Session, filters: Filters, limit: int) -> tuple[Inspecti
             filters,
             limit=limit,
             stop=interruption.stop,
+            patience=replace(patience, notify=remark(session.out)),
             notify=lambda n: live.update(render_dlq.read(n)),
         )
     return inspection, interruption
@@ -187,5 +199,12 @@ def _exit_redrive(report: Report) -> None:
         raise typer.Exit(ExitCode.TIMED_OUT)
     if report.has_failures:
         raise typer.Exit(ExitCode.FAILED)
+    _exit_unseen(report.unseen)
     if report.missing:
         raise typer.Exit(ExitCode.NOT_FOUND)
+
+
+def _exit_unseen(unseen: int) -> None:
+    """The queue was not read to its end in time: as for every wait, the command can be repeated later."""
+    if unseen:
+        raise typer.Exit(ExitCode.TIMED_OUT)

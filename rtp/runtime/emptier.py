@@ -14,6 +14,8 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from rtp.runtime import partial
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -110,6 +112,15 @@ def is_marked(s3: Any, bucket: str, tag: str | None, stack_id: str) -> bool:
 def empty(s3: Any, bucket: str, remaining_ms: Any) -> int:
     """Delete every version and delete marker of bucket and return how many; 0 if there is no such bucket."""
     count = 0
+
+    def delete(objects: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Delete versions. Returns those that S3 may delete later; raises RuntimeError for others."""
+        errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors") or ()
+        for error in errors:
+            if error.get("Code") not in partial.PASSING:
+                raise RuntimeError(f"{bucket}: {error.get('Code')}: {error.get('Message')}")
+        return [{"Key": error["Key"], "VersionId": error["VersionId"]} for error in errors]
+
     try:
         for page in s3.get_paginator("list_object_versions").paginate(
             Bucket=bucket, PaginationConfig={"PageSize": PAGE}
@@ -120,9 +131,9 @@ def empty(s3: Any, bucket: str, remaining_ms: Any) -> int:
             if remaining_ms() < MARGIN_MS:
                 raise TimeoutError(f"{bucket} has too many objects for one call; empty it and delete the stack again")
             objects = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
-            errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors")
-            if errors:
-                raise RuntimeError(f"{bucket}: {errors[0].get('Code')}: {errors[0].get('Message')}")
+            left = partial.complete(delete, objects)
+            if left:
+                raise RuntimeError(f"{bucket}: S3 did not delete {len(left)} of its objects, repeatedly")
             count += len(objects)
     except s3.exceptions.NoSuchBucket:
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import wire
+from rtp.runtime import partial, wire
 from rtp.runtime.errors import sanitised
 
 if TYPE_CHECKING:
@@ -69,11 +69,20 @@ class Queues:
             self._send(batch)
 
     def _send(self, entries: list[dict[str, Any]]) -> None:
-        failed = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=entries).get("Failed")
-        if failed:
-            raise EmissionFailedError(
-                f"SQS did not accept {len(failed)} of {len(entries)} emitted events: {failed[0].get('Message', '')}"
-            )
+        failures: list[dict[str, Any]] = []
+
+        def transmit(some: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            """Send entries. Returns those that SQS may take later."""
+            failures[:] = self._sqs.send_message_batch(QueueUrl=self._queue_url, Entries=some).get("Failed") or ()
+            if not all(partial.may_pass(failure) for failure in failures):
+                return []  # no repetition helps, and the whole emission fails
+            ids = {failure["Id"] for failure in failures}
+            return [entry for entry in some if entry["Id"] in ids]
+
+        partial.complete(transmit, entries, calls=partial.CALLS_IN_FUNCTION)
+        if failures:
+            reason = failures[0].get("Message", "")
+            raise EmissionFailedError(f"SQS did not accept {len(failures)} of {len(entries)} emitted events: {reason}")
 
 
 class EmissionFailedError(Exception):

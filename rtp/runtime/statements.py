@@ -3,13 +3,15 @@
 DynamoDB accepts conditions in a batch only as PartiQL statements, each of which succeeds or fails separately and costs
 as much as a single write.
 
-A statement that failed, for any reason, is reported as False: the caller then makes the single write, whose error has
-the reason. All statements are False if the role or an emulator has no PartiQL.
+A statement that is throttled is repeated. One that failed, for any reason, is reported as False: the caller then makes
+the single write, whose error has the reason. All statements are False if the role or an emulator has no PartiQL.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from rtp.runtime import partial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,15 +42,22 @@ def update(dynamodb: Any, table: str, changes: Sequence[tuple[Attributes, Attrib
 
 
 def _execute(dynamodb: Any, statements: list[tuple[str, list[Any]]]) -> list[bool]:
-    done: list[bool] = []
-    for start in range(0, len(statements), MAX_STATEMENTS):
-        some = statements[start : start + MAX_STATEMENTS]
-        calls = [{"Statement": text, "Parameters": values} for text, values in some]
+    calls = [{"Statement": text, "Parameters": values} for text, values in statements]
+    written = [False] * len(calls)
+
+    def write(numbers: list[int]) -> list[int]:
+        """Execute the statements of these numbers. Returns the numbers of those that were throttled."""
+        responses = dynamodb.batch_execute_statement(Statements=[calls[n] for n in numbers])["Responses"]
+        for number, response in zip(numbers, responses, strict=True):
+            written[number] = "Error" not in response
+        codes = [response.get("Error", {}).get("Code", "") for response in responses]
+        return [number for number, code in zip(numbers, codes, strict=True) if code in partial.PASSING]
+
+    for start in range(0, len(calls), MAX_STATEMENTS):
+        numbers = list(range(start, min(start + MAX_STATEMENTS, len(calls))))
         try:
-            responses = dynamodb.batch_execute_statement(Statements=calls)["Responses"]
+            partial.complete(write, numbers, calls=partial.CALLS_IN_FUNCTION)
         except dynamodb.exceptions.ClientError as refused:
             if refused.response["Error"]["Code"] not in _NO_PARTIQL:
                 raise
-            responses = [{"Error": refused.response["Error"]}] * len(calls)
-        done += ["Error" not in response for response in responses]
-    return done
+    return written

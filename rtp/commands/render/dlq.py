@@ -65,12 +65,14 @@ def inspection(result: Inspection) -> list[Element]:
     """Counts by cause, then the messages; a single message with its body."""
     messages = result.messages
     if not messages:
-        state = "is empty" if not result.depth else f"has about {many(result.depth, 'message')}, none of which match"
-        return [line(name(result.queue), f" {state}")]
+        state = f"has about {many(result.depth, 'message')}, " if result.depth else "is empty"
+        if result.depth:
+            state += "none of which match" if result.depth > result.unseen else "none of which could be received"
+        return [line(name(result.queue), f" {state}"), *_unseen(result.unseen)]
     oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in messages))
     part = f"{len(messages):,} of " if len(messages) != result.depth else ""
     count = f"{part}about {many(result.depth, 'message')}, the oldest from {oldest} ago"
-    elements: list[Element] = [line(name(result.queue), f"  {count}")]
+    elements: list[Element] = [line(name(result.queue), f"  {count}"), *_unseen(result.unseen)]
     if len(messages) == 1:
         return elements + _whole(messages[0])
     causes = [(group.count, group.error) for group in result.groups]
@@ -141,14 +143,14 @@ def redrive(report: Report) -> list[Element]:
         elements.append(line(bad("stopped: "), name(report.canary.id), f" {report.stopped or 'interrupted'}"))
         elements.append(line("any other messages were left in the dead-letter queue", indent=2))
     elif not report.redriven and not report.failed:
-        return _missing(report.missing) or [line("no messages to redrive")]
+        return [*(_missing(report.missing, report.unseen) or [line("no messages to redrive")]), *_unseen(report.unseen)]
     else:
         elements.append(line(good(f"{report.redriven:,} redriven"), f" {_types(report)}"))
     if report.outcomes and not report.stopped:
         counts = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(report.outcomes.items()))
         pending = warn(f"  {report.pending:,} pending") if report.pending else ""
         elements.append(line("outcomes: ", counts, pending))
-    elements += _reasons(report) + _missing(report.missing)
+    elements += _reasons(report) + _missing(report.missing, report.unseen) + _unseen(report.unseen)
     if report.kept:
         warning = warn(f"{report.kept:,} were sent but not deleted from the DLQ; ")
         elements.append(line(warning, "the next redrive sends them again, and no event runs twice"))
@@ -163,17 +165,30 @@ def redrive(report: Report) -> list[Element]:
 
 def _dry_run(report: Report) -> list[Element]:
     if not report.messages:
-        return _missing(report.missing) or [line("no messages would be redriven")]
+        nothing = _missing(report.missing, report.unseen) or [line("no messages would be redriven")]
+        return [*nothing, *_unseen(report.unseen)]
     rows = [(name(m.id), m.type, m.message_id) for m in report.messages[:_ROWS]]
     count = f"{many(len(report.messages), 'message')} would be redriven"
     elements: list[Element] = [line(count), Table(("ID", "TYPE", "MESSAGE"), rows)]
     if len(report.messages) > _ROWS:
         elements.append(dim(f"and {len(report.messages) - _ROWS:,} more"))
-    return elements + _missing(report.missing)
+    return elements + _missing(report.missing, report.unseen) + _unseen(report.unseen)
 
 
-def _missing(ids: list[str]) -> list[Element]:
-    elements: list[Element] = [line(bad(event_id), " is not in the dead-letter queue") for event_id in ids[:_ROWS]]
+def _unseen(count: int) -> list[Element]:
+    """What could not be received, and what to do about it."""
+    if not count:
+        return []
+    hidden = f"{many(count, 'message')} could not be received: hidden by another receiver, such as a command that was "
+    return [
+        line(warn("not seen: "), hidden + "killed or the console, or more than SQS gives out at once (120,000)"),
+        line(advice("repeat the command in a few minutes"), indent=2),
+    ]
+
+
+def _missing(ids: list[str], unseen: int) -> list[Element]:
+    where = "was not seen in" if unseen else "is not in"
+    elements: list[Element] = [line(bad(event_id), f" {where} the dead-letter queue") for event_id in ids[:_ROWS]]
     return [*elements, dim(f"and {len(ids) - _ROWS:,} more")] if len(ids) > _ROWS else elements
 
 
@@ -198,11 +213,13 @@ def _reasons(report: Report) -> list[Element]:
 def purged(result: Purged) -> list[Element]:
     """What was deleted, and the backup."""
     if not result.deleted:
-        return _missing(result.missing) or [line("no messages were deleted")]
+        nothing = _missing(result.missing, result.unseen) or [line("no messages were deleted")]
+        return [*nothing, *_unseen(result.unseen)]
     not_deleted = warn(f", {result.kept:,} not deleted by SQS") if result.kept else ""
     return [
-        *_missing(result.missing),
+        *_missing(result.missing, result.unseen),
         line(good(f"{result.deleted:,} deleted"), not_deleted),
+        *_unseen(result.unseen),
         line(dim("backup "), result.backup, advice("; `rtp dlq undo` restores the messages"), indent=2),
     ]
 
@@ -212,7 +229,11 @@ def undone(result: Undone) -> list[Element]:
     parts = [
         (result.processed, "processed meanwhile, not restored"),
         (result.dead, "dead again, in the dead-letter queue already"),
-        (result.elsewhere, "being processed now, or restored earlier"),
+        (result.earlier, "restored earlier"),
+        (
+            result.unseen,
+            "not found: hidden by another receiver or being processed; repeat the command in a few minutes",
+        ),
     ]
     first = line(good(f"{result.back:,} restored to the dead-letter queue"), dim(f"  {result.run}"))
     return [first, *(line(f"{n:,} {what}", indent=2) for n, what in parts if n)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from rtp.ops.dlq.messages import DlqMessage
 
@@ -48,6 +48,14 @@ class Filters:
     def select(self, dlq_messages: Iterable[DlqMessage]) -> list[DlqMessage]:
         """The messages that match, in the same order."""
         return [dlq_message for dlq_message in dlq_messages if self.match(dlq_message)]
+
+    def all_found(self, dlq_messages: Collection[DlqMessage]) -> bool:
+        """Whether the filter names messages or events, and these messages are all of them."""
+        ids = {dlq_message.id for dlq_message in dlq_messages}
+        message_ids = {dlq_message.message_id for dlq_message in dlq_messages}
+        if self.message_ids is not None:
+            return self.message_ids <= message_ids
+        return bool(self.ids) and not self.missing(ids)
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """The event ids that this filter names and that are not among `ids`."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq import peek
+from rtp.ops.dlq.ending import BRIEF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rtp.aws import Aws
+    from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
@@ -38,12 +40,14 @@ class Inspection:
 
     queue: its name. depth: messages in it, by SQS. messages: those that match the filters.
     groups: how many of them died of each cause, most frequent first.
+    unseen: messages that SQS counts and that could not be read, since another receiver hides them.
     """
 
     queue: str
     depth: int
     messages: list[DlqMessage]
     groups: list[Group]
+    unseen: int = 0
 
 
 def depth(aws: Aws, outputs: Mapping[str, str]) -> int:
@@ -58,9 +62,14 @@ def inspect(
     *,
     limit: int,
     stop: Stop,
+    patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
 ) -> Inspection:
-    """Read the DLQ until `limit` messages match or all were read. notify: called with the number of messages read."""
+    """Read the DLQ until `limit` messages match or all were read.
+
+    patience: with messages that another receiver hides; none is needed once all that the filters name are found.
+    notify: called with the number of messages read.
+    """
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
     count = depth(aws, outputs)
     matching: list[DlqMessage] = []
@@ -69,8 +78,17 @@ def inspect(
         matching.extend(filters.select(dlq.joined(aws, table, new)))
         return len(matching) >= limit
 
-    messages = peek.peek(aws, url, limit=count * 2 + 10, stop=stop, enough=enough, notify=notify)
+    peeked = peek.peek(
+        aws,
+        url,
+        limit=count * 2 + 10,
+        stop=stop,
+        enough=enough,
+        patience=replace(patience, is_enough=lambda: filters.all_found(matching)),
+        notify=notify,
+    )
     matching.sort(key=lambda dlq_message: (dlq_message.first_seen, dlq_message.message_id))
     shown = matching[:limit]
     groups = [Group(error, number) for error, number in dlq.grouped(shown)]
-    return Inspection(url.rsplit("/", 1)[-1], max(count, len(messages)), shown, groups)
+    depth_ = max(count, len(peeked.messages) + peeked.unseen)
+    return Inspection(url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen)

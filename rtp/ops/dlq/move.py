@@ -7,21 +7,20 @@ event's identity keeps a message that is in both queues from running twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.errors import RtpError
 from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
 from rtp.runtime import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    from rtp.aws.queues import Message
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
     from rtp.ops.dlq.messages import DlqMessage
@@ -63,15 +62,33 @@ class Mover:
         notify: Callable[[str], None] = lambda _: None,
         clock: Clock = SYSTEM,
     ) -> None:
-        """notify: called from a thread of the pool while messages that another receiver hides are waited for."""
+        """notify: called from a thread of the pool when messages that another receiver hides are waited for."""
         self._target = target
         self._selection = selection
         self._rate = selection.rate
         self._writer = writer
         self._stop = stop
-        self._sweep = Sweep(target.aws, target.dlq_url, stop=stop, rate=self._rate, notify=notify, clock=clock)
+        self._matching: list[DlqMessage] = []
+        self._sweep = Sweep(
+            target.aws,
+            target.dlq_url,
+            stop=stop,
+            rate=self._rate,
+            patience=Patience(
+                is_enough=lambda: selection.filters.all_found(self._matching), notify=notify, clock=clock
+            ),
+        )
         self._ready: list[DlqMessage] = []
-        self.died_again = 0  # messages that this run had sent and that were received from the DLQ again
+
+    @property
+    def died_again(self) -> int:
+        """Messages that this run had sent and that were received from the DLQ again."""
+        return sum(message.text(wire.REDRIVE) == self._writer.run for message in self._sweep.newer.values())
+
+    @property
+    def unseen(self) -> int:
+        """Messages that SQS counted in the DLQ and that could not be received."""
+        return self._sweep.unseen
 
     def move(self, limit: int | None = None) -> Iterator[Moved]:
         """Move up to `limit` more messages; None: all that are left."""
@@ -91,30 +108,25 @@ class Mover:
         self._sweep.release()
 
     def _batches(self, limit: int | None, size: int) -> Iterator[list[DlqMessage]]:
-        selected = self._selected()
+        """Matching messages as they are received. A batch is not filled up, since the next message may be hidden."""
         remaining = limit
-        while remaining is None or remaining > 0:
-            batch = list(islice(selected, size if remaining is None else min(size, remaining)))
-            if not batch:
-                return
+        while (remaining is None or remaining > 0) and (self._ready or self._refill()):
+            count = size if remaining is None else min(size, remaining)
+            batch, self._ready = self._ready[:count], self._ready[count:]
             remaining = None if remaining is None else remaining - len(batch)
             yield batch
 
-    def _selected(self) -> Iterator[DlqMessage]:
-        """Matching messages as they are received. The others stay hidden until the end, so that each is met once."""
-        while self._ready:
-            yield self._ready.pop(0)
+    def _refill(self) -> bool:
+        """Receive until a message matches; False at the end. The others stay hidden, so that each is met once."""
         for messages in self._sweep:
-            self._ready += self._selection.filters.select(self._without_own(messages))
-            while self._ready:
-                yield self._ready.pop(0)
-
-    def _without_own(self, messages: Sequence[Message]) -> list[DlqMessage]:
-        """Leave out messages that this run sent and that are in the DLQ again."""
-        own = [message for message in messages if message.text(wire.REDRIVE) == self._writer.run]
-        self.died_again += len(own)
-        others = [message for message in messages if message not in own]
-        return dlq.joined(self._target.aws, self._target.table, others)
+            own = [message for message in messages if message.text(wire.REDRIVE) == self._writer.run]
+            self._sweep.newer.update({message.message_id: message for message in own})  # sent within the first second
+            others = [message for message in messages if message not in own]
+            self._ready = self._selection.filters.select(dlq.joined(self._target.aws, self._target.table, others))
+            self._matching += self._ready
+            if self._ready:
+                return True
+        return False
 
     def _move(self, batch: list[DlqMessage]) -> list[Moved]:
         self._writer.taken(batch)
@@ -128,15 +140,15 @@ class Mover:
 
     def _delete(self, message_ids: Mapping[str, str]) -> set[str]:
         """Delete messages that were sent. Returns the ids of those that are still in the DLQ."""
-        receipts = self._sweep.receipts(message_ids)
+        receipts = self._sweep.claim(message_ids)
         try:
             failed = set(queues.delete(self._target.aws, self._target.dlq_url, list(receipts.values())))
         except RtpError:
-            return set(receipts)
-        not_deleted = {message_id for message_id, receipt in receipts.items() if receipt in failed}
+            failed = set(receipts.values())
+        not_deleted = {message_id: receipt for message_id, receipt in receipts.items() if receipt in failed}
+        self._sweep.unclaim(not_deleted)
         self._writer.deleted(message_id for message_id in receipts if message_id not in not_deleted)
-        self._sweep.drop(receipts.keys() - not_deleted)
-        return not_deleted
+        return set(not_deleted)
 
     def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
         return queues.Outgoing(

@@ -7,9 +7,11 @@ the end, also after an interrupt. Which messages are read is approximate, as SQS
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
+from rtp.ops.dlq.ending import BRIEF, MAX_HIDDEN_S, Ending
 from rtp.ops.work import pool
 
 if TYPE_CHECKING:
@@ -17,12 +19,20 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
+    from rtp.ops.dlq.ending import Patience
     from rtp.ops.work.pool import Stop
 
 _HIDDEN_S = 15  # should this process be killed, other receivers see the messages after this time
-MAX_HIDDEN_S = 600
 _RECEIVED_PER_SECOND = 100  # messages, even over a slow connection
 _CONCURRENCY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """The messages that were read, each once. unseen: those that SQS counted and that could not be received."""
+
+    messages: list[Message]
+    unseen: int = 0
 
 
 def hidden_s(count: int, rate: float | None = None) -> int:
@@ -47,19 +57,22 @@ def peek(
     limit: int,
     stop: Stop,
     enough: Callable[[list[Message]], bool] = lambda _: False,
+    patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
-) -> list[Message]:
+) -> Peeked:
     """Read up to about `limit` messages, each once.
 
     enough: called with the new messages of each round; true ends the reading. notify: called with the number read.
+    patience: with messages that another receiver hides.
     """
     messages: dict[str, Message] = {}
-    # A receive that waits asks all of SQS's servers, so an empty answer means the end; an emulator has one server.
+    # A receive that waits asks all of SQS's servers; an emulator has one server.
     wait_s = 0 if aws.local else 1
 
     def receive(_: int) -> list[Message]:
         return queues.receive(aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
 
+    ending = Ending(aws, url, patience, stop=stop)
     with _released(aws, url) as receipts:
         while len(messages) < limit and not stop.drain.is_set():
             count = _CONCURRENCY if messages else 1
@@ -69,6 +82,10 @@ def peek(
             receipts.update({m.message_id: m.receipt for m in received})
             messages.update({m.message_id: m for m in new})
             notify(len(messages))
-            if not new or enough(new):
+            if new:
+                ending.continued()
+                if enough(new):
+                    break
+            elif ending.reached(held=len(messages), seen=len(messages)):
                 break
-    return list(messages.values())
+    return Peeked(list(messages.values()), ending.unseen)

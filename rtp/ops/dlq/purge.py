@@ -9,14 +9,18 @@ from rtp.aws import queues
 from rtp.ops.access import lease
 from rtp.ops.dlq import journal
 from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.sweep import Sweep
+from rtp.ops.work.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
+    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 
@@ -40,7 +44,8 @@ class Purged:
     """What a purge deleted.
 
     deleted: messages deleted. kept: messages that SQS did not delete.
-    backup: file that `rtp dlq undo` restores them from. missing: ids given that are not in the queue.
+    backup: file that `rtp dlq undo` restores them from. missing: requested ids that were not found in the queue.
+    unseen: messages that SQS counts and that could not be received, since another receiver hides them.
     """
 
     run: str
@@ -48,10 +53,16 @@ class Purged:
     kept: int
     backup: str
     missing: list[str]
+    unseen: int = 0
 
 
 def purge(
-    target: Target, request: PurgeRequest, *, stop: Stop, notify: Callable[[str], None] = lambda _: None
+    target: Target,
+    request: PurgeRequest,
+    *,
+    stop: Stop,
+    notify: Callable[[str], None] = lambda _: None,
+    clock: Clock = SYSTEM,
 ) -> Generator[Deleted, None, Purged]:
     """Delete the matching messages of those that are in the DLQ now, under the lease.
 
@@ -61,33 +72,49 @@ def purge(
         journal.Writer(target, "purge", sync=True) as writer,
         lease.held(target.aws, target.table, "dlq purge", stop),
     ):
-        sweep = Sweep(target.aws, target.dlq_url, stop=stop, notify=notify)
+        matching: list[DlqMessage] = []
+        sweep = Sweep(
+            target.aws,
+            target.dlq_url,
+            stop=stop,
+            patience=Patience(is_enough=lambda: request.filters.all_found(matching), notify=notify, clock=clock),
+        )
         try:
-            return (yield from _run(target, request, writer, sweep, stop))
+            return (yield from _run(target, request, writer, sweep, matching, stop))
         finally:
             sweep.release()
 
 
 def _run(
-    target: Target, request: PurgeRequest, writer: Writer, sweep: Sweep, stop: Stop
+    target: Target, request: PurgeRequest, writer: Writer, sweep: Sweep, matching: list[DlqMessage], stop: Stop
 ) -> Generator[Deleted, None, Purged]:
+    """matching: filled with the messages that match."""
     deleted = not_deleted = 0
-    matching_ids: set[str] = set()
     for messages in sweep:
         selected = request.filters.select(dlq.joined(target.aws, target.table, messages))
-        matching_ids.update(dlq_message.id for dlq_message in selected)
+        matching += selected
         selected = selected if request.limit is None else selected[: request.limit - deleted]
         if selected:
             writer.taken(selected)
-            receipts = {dlq_message.message.receipt: dlq_message.message_id for dlq_message in selected}
-            failed = set(queues.delete(target.aws, target.dlq_url, list(receipts)))
-            removed = [message_id for receipt, message_id in receipts.items() if receipt not in failed]
+            receipts = sweep.claim(dlq_message.message_id for dlq_message in selected)
+            failed = set(_delete(target, sweep, receipts))
+            removed = [message_id for message_id in receipts if message_id not in failed]
             writer.deleted(removed)
-            sweep.drop(removed)
             deleted, not_deleted = deleted + len(removed), not_deleted + len(failed)
             yield Deleted(deleted)
         if request.limit is not None and deleted >= request.limit:
             break
     is_complete = request.limit is None and not stop.drain.is_set()
-    missing = request.filters.missing(matching_ids) if is_complete else []
-    return Purged(writer.run, deleted, not_deleted, str(writer.path) if deleted else "", missing)
+    missing = request.filters.missing(dlq_message.id for dlq_message in matching) if is_complete else []
+    return Purged(writer.run, deleted, not_deleted, str(writer.path) if deleted else "", missing, sweep.unseen)
+
+
+def _delete(target: Target, sweep: Sweep, receipts: dict[str, str]) -> list[str]:
+    """Delete messages that were claimed. Returns the ids of those that SQS did not delete."""
+    kept = dict(receipts)
+    try:
+        failed = set(queues.delete(target.aws, target.dlq_url, list(receipts.values())))
+        kept = {message_id: receipt for message_id, receipt in receipts.items() if receipt in failed}
+    finally:
+        sweep.unclaim(kept)
+    return list(kept)

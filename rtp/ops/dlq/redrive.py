@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 from rtp.ops.access import lease
 from rtp.ops.dlq import inspect, journal
+from rtp.ops.dlq.ending import BRIEF
 from rtp.ops.dlq.move import Mover, Selection
 from rtp.ops.events import outcome
+from rtp.ops.work.clock import SYSTEM
 from rtp.text.elements import cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
+    from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.move import Moved
     from rtp.ops.dlq.target import Target
     from rtp.ops.events.outcome import Record
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 
@@ -101,7 +105,8 @@ class Report:
     canary: the message that was redriven first; null without a canary.
     stopped: why only the canary was redriven; empty where all were. outcomes: how many events ended with each status.
     dead: records of the events that died again. pending: events without an outcome.
-    missing: requested ids that are not in the DLQ.
+    missing: requested ids that were not found in the DLQ.
+    unseen: messages that SQS counts in the DLQ and that could not be received, since another receiver hides them.
     """
 
     run: str | None
@@ -117,6 +122,7 @@ class Report:
     dead: list[Record] = field(default_factory=list)
     pending: int = 0
     missing: list[str] = field(default_factory=list)
+    unseen: int = 0
 
     @property
     def has_failures(self) -> bool:
@@ -142,9 +148,17 @@ class _Outcomes:
 
 
 def preview(
-    target: Target, request: RedriveRequest, *, stop: Stop, notify: Callable[[int], None] = lambda _: None
+    target: Target,
+    request: RedriveRequest,
+    *,
+    stop: Stop,
+    notify: Callable[[int], None] = lambda _: None,
+    patience: Patience = BRIEF,
 ) -> Report:
-    """Report what a redrive would move; change nothing. notify: called with the number of messages read."""
+    """Report what a redrive would move; change nothing.
+
+    notify: called with the number of messages read. patience: with messages that another receiver hides.
+    """
     inspection = inspect.inspect(
         target.aws,
         target.outputs,
@@ -152,14 +166,20 @@ def preview(
         limit=request.limit or inspect.UNLIMITED,
         stop=stop,
         notify=notify,
+        patience=patience,
     )
     messages = [_redriven(dlq_message) for dlq_message in inspection.messages]
     missing = [] if stop.drain.is_set() else request.filters.missing(message.id for message in messages)
-    return Report(run=None, dry_run=True, messages=messages, missing=missing)
+    return Report(run=None, dry_run=True, messages=messages, missing=missing, unseen=inspection.unseen)
 
 
 def redrive(
-    target: Target, request: RedriveRequest, *, stop: Stop, notify: Callable[[str], None] = lambda _: None
+    target: Target,
+    request: RedriveRequest,
+    *,
+    stop: Stop,
+    notify: Callable[[str], None] = lambda _: None,
+    clock: Clock = SYSTEM,
 ) -> Generator[Step, None, Report]:
     """Redrive under the lease. Returns the report, also of a run that `stop` ended.
 
@@ -171,7 +191,7 @@ def redrive(
         lease.held(target.aws, target.table, "dlq redrive", stop),
     ):
         selection = Selection(filters=request.filters, rate=request.rate, edited=request.edited)
-        mover = Mover(target, selection, writer, stop=stop, notify=notify)
+        mover = Mover(target, selection, writer, stop=stop, notify=notify, clock=clock)
         return (yield from _run(target, request, mover, writer.run, stop))
 
 
@@ -211,6 +231,7 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
         dead=outcomes.dead,
         pending=outcomes.pending,
         missing=request.filters.missing(m.message.id for m in moved) if is_complete else [],
+        unseen=mover.unseen,
     )
 
 

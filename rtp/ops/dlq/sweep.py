@@ -7,28 +7,23 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.ops.dlq import peek
-from rtp.ops.work.clock import SYSTEM
-from rtp.text import times
-from rtp.text.elements import many
+from rtp.ops.dlq.ending import MAX_HIDDEN_S, Ending, Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
-    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
-_POLL_SECONDS = 0.5
-_MAX_REPEATED = 100  # messages received again in a row, beyond the queue's count, after which the sweep ends
+_MAX_REPEATED = 100  # messages received again in a row, beyond those that are hidden, after which the end is considered
 
 
 class Sweep:
-    """Rounds of messages that were not received before. They stay hidden until they are dropped or released.
+    """Rounds of messages that were not received before. They stay hidden until they are claimed or released.
 
-    A sweep ends after as many messages as SQS counted at the start and, because that count lags by up to a minute,
-    whatever else had been sent by then. Messages that another receiver hides at the start, such as a run that was
-    killed, are awaited. Threads may share a sweep.
+    What was sent after the start is received and released, but in no round. Messages that another receiver hides, such
+    as a run that was killed, are waited for. Threads may share a sweep.
     """
 
     def __init__(
@@ -38,54 +33,57 @@ class Sweep:
         *,
         stop: Stop,
         rate: float | None = None,
-        patient: bool = True,
-        notify: Callable[[str], None] = lambda _: None,
-        clock: Clock = SYSTEM,
+        patience: Patience,
     ) -> None:
         """rate: messages per second that the caller handles; the slower, the longer they must stay hidden.
 
-        patient: whether to wait for messages that another receiver hides at the start.
+        patience: with messages that another receiver hides.
         """
-        self._aws, self._url = aws, url
-        self._stop, self._notify, self._clock = stop, notify, clock
-        depth = queues.depth(aws, url)
-        self._count, self._started_ms = depth.total, times.now_ms()
-        self._hidden_s = peek.hidden_s(self._count, rate)
-        self._patient_until = clock.monotonic() + peek.hidden_s(self._count) + 2 if patient and depth.in_flight else 0.0
-        self._has_notified = False
-        self._received: set[str] = set()
+        self._aws, self._url, self._stop = aws, url, stop
+        self._ending = Ending(aws, url, patience, stop=stop)
+        self._hidden_s = peek.hidden_s(self._ending.start, rate)
+        self._seen: set[str] = set()  # messages that were there at the start
         self._receipts: dict[str, str] = {}
         self._lock = threading.Lock()
+        self.newer: dict[str, Message] = {}  # by message id: what was sent after the start
+
+    @property
+    def unseen(self) -> int:
+        """Messages of the queue that SQS counted and that could not be received; 0 while the sweep runs."""
+        return self._ending.unseen
 
     def __iter__(self) -> Iterator[list[Message]]:
         """The rounds, none of them empty. A second iteration continues the first."""
         repeated = 0
         while not self._stop.drain.is_set():
-            is_uncounted = len(self._received) >= self._count
             received, new = self._receive()
-            if is_uncounted:
-                new = [m for m in new if m.sent_at <= self._started_ms]
-            if new:
+            newer = [m for m in new if m.sent_at > self._ending.started_ms]
+            self.newer.update({m.message_id: m for m in newer})
+            current = [m for m in new if m.sent_at <= self._ending.started_ms]
+            self._seen.update(m.message_id for m in current)
+            if current:
                 repeated = 0
-                yield new
+                self._ending.continued()
+                yield current
                 continue
-            repeated += len(received)
-            if is_uncounted or repeated > self._count + _MAX_REPEATED or not (received or self._wait_for_hidden()):
+            repeated += len(received) - len(new)
+            if received and not new and repeated <= len(self._receipts) + _MAX_REPEATED:
+                continue
+            if self._ending.reached(held=len(self._receipts), seen=len(self._seen), has_newer=bool(self.newer)):
                 return
 
-    def receipts(self, message_ids: Iterable[str]) -> dict[str, str]:
-        """The newest receipt of each of these messages, by message id."""
+    def claim(self, message_ids: Iterable[str]) -> dict[str, str]:
+        """The newest receipt of each of these messages, by message id, for the caller to delete or to `unclaim`."""
         with self._lock:
-            return {message_id: self._receipts[message_id] for message_id in message_ids}
+            return {message_id: self._receipts.pop(message_id) for message_id in message_ids}
 
-    def drop(self, message_ids: Iterable[str]) -> None:
-        """Forget messages that were deleted from the queue."""
+    def unclaim(self, receipts: dict[str, str]) -> None:
+        """Count messages that were claimed and not deleted as hidden by this sweep again."""
         with self._lock:
-            for message_id in message_ids:
-                self._receipts.pop(message_id, None)
+            self._receipts.update({i: receipt for i, receipt in receipts.items() if i not in self._receipts})
 
     def release(self) -> None:
-        """Make visible again what was received and not dropped."""
+        """Make visible again what was received and not claimed."""
         with self._lock:
             receipts = list(self._receipts.values())
             self._receipts.clear()
@@ -93,22 +91,11 @@ class Sweep:
 
     def _receive(self) -> tuple[list[Message], list[Message]]:
         """Receive messages. Returns all of them, and those that were not received before."""
-        # A receive that waits asks all of SQS's servers, so an empty answer means the end; an emulator has one server.
+        # A receive that waits asks all of SQS's servers; an emulator has one server.
         received = queues.receive(self._aws, self._url, visibility_s=self._hidden_s, wait_s=0 if self._aws.local else 1)
+        new = [m for m in received if m.message_id not in self._seen and m.message_id not in self.newer]
         with self._lock:
             self._receipts.update({m.message_id: m.receipt for m in received})
-        new = [m for m in received if m.message_id not in self._received]
-        self._received.update(m.message_id for m in new)
         if len(new) < len(received):  # hidden too briefly: they would be received again before the rest
-            self._hidden_s = min(peek.MAX_HIDDEN_S, self._hidden_s * 2)
+            self._hidden_s = min(MAX_HIDDEN_S, self._hidden_s * 2)
         return received, new
-
-    def _wait_for_hidden(self) -> bool:
-        """Wait for messages that another receiver hid at the start; False once they must have reappeared."""
-        if self._clock.monotonic() > self._patient_until:
-            return False
-        if not self._has_notified:
-            self._has_notified = True
-            missing = many(self._count - len(self._received), "message")
-            self._notify(f"waiting for {missing} hidden by another receiver")
-        return not self._clock.wait(self._stop.drain, _POLL_SECONDS)

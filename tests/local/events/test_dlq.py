@@ -38,6 +38,7 @@ def test_an_empty_queue_is_reported_as_empty(pipeline: Pipeline) -> None:
         "depth": 0,
         "messages": [],
         "groups": [],
+        "unseen": 0,
     }
 
 

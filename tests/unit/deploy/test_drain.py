@@ -56,6 +56,7 @@ class World:
     raw: list[str] = field(default_factory=list)
     table: dict[str, dict[str, Any]] = field(default_factory=dict)
     dlq: Callable[[float], int] = lambda _: 0
+    dlq_hidden: bool = False  # its messages cannot be received
     settings: dict[str, dict[str, Any]] = field(default_factory=lambda: {"*/*": limits(1000.0, 2000)})
     variables: dict[str, str] = field(default_factory=dict)
     requests: int = 0
@@ -128,7 +129,8 @@ class World:
 
     def _receive(self, *, QueueUrl: str, WaitTimeSeconds: int, **_: Any) -> Any:
         if QueueUrl.endswith("dlq"):
-            return {"Messages": []}
+            count = 0 if self.dlq_hidden else self.dlq(self.time)
+            return {"Messages": [message(json.dumps({"id": f"d{n}", "timestamp": NOW}), 4) for n in range(count)]}
         self.time += WaitTimeSeconds
         found, self.messages = self.messages, []
         return {"Messages": found}
@@ -286,13 +288,20 @@ def test_an_event_without_a_record_stops_the_deletion() -> None:
 
 
 def test_the_accounting_counts_requests_events_and_records() -> None:
-    world = World(raw=["a", "b", "a"], table={"a": {}, "b": {"status": "dead"}}, requests=5)
+    table: dict[str, dict[str, Any]] = {"a": {}, "b": {"status": "dead"}}
+    dead = {f"d{n}": {"status": "dead", "attempt_count": 4} for n in range(2)}
+    world = World(raw=["a", "b", "a"], table=table | dead, requests=5)
     world.dlq = lambda now: 2 if now > 10 else 1
     done = drained(world)
     assert (done.accepted, done.received, done.recorded) == (5, 2, 2)
     assert done.by_status == {"processed": 1, "dead": 1}
     assert (done.dlq, done.dlq_new) == (2, 1)
     assert done.unchecked == ()
+    # And messages that another receiver hides are not taken for ones that do not exist
+    world = World(raw=["a"], table={"a": {}}, dlq_hidden=True)
+    world.dlq = lambda now: 2 if now > 10 else 0
+    (unchecked,) = drained(world).unchecked
+    assert unchecked.endswith("have records: another receiver hides 2 of its messages")
 
 
 def test_the_summary_has_only_what_was_read() -> None:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rtp.aws import Aws
 from rtp.contract import Output
 from rtp.errors import AwsError
+from rtp.ops.work.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from threading import Event
 
 _Result = TypeVar("_Result")
 
@@ -53,6 +55,8 @@ class FakeAws(Aws):
     calls: Counter[str] = field(default_factory=Counter)
     fault: Callable[[str, str], None] = lambda _operation, _when: None
     refused: set[str] = field(default_factory=set)  # bodies that SQS does not take
+    blind: bool = False  # receives find nothing
+    in_flight_limit: int = 120_000
     uncounted: int = 0  # messages that SQS's approximate numbers do not show yet
 
     def __post_init__(self) -> None:
@@ -74,6 +78,20 @@ class FakeAws(Aws):
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         """All on one page."""
         yield from self.call(service, operation, **params).get(key, ())
+
+    @property
+    def clock(self) -> Clock:
+        """A clock that only pauses move, and that moves the fake's own."""
+
+        def sleep(seconds: float) -> None:
+            self.now += seconds
+
+        def wait(event: Event, seconds: float) -> bool:
+            if not event.is_set():
+                sleep(seconds)
+            return event.is_set()
+
+        return Clock(lambda: self.now, sleep, wait)
 
     def put(self, url: str, body: str, **attributes: str) -> str:
         """A message, straight into a queue."""
@@ -110,7 +128,12 @@ class FakeAws(Aws):
     def _receive_message(
         self, QueueUrl: str, MaxNumberOfMessages: int, VisibilityTimeout: int, **_: Any
     ) -> dict[str, Any]:
-        found = [m for m in self.queues[QueueUrl] if m.hidden_until <= self.now][:MaxNumberOfMessages]
+        if self.blind:
+            return {}
+        room = self.in_flight_limit - (len(self.queues[QueueUrl]) - self.visible(QueueUrl))
+        if room <= 0:
+            raise AwsError("sqs receive_message: too many in flight", service_code="OverLimit")
+        found = [m for m in self.queues[QueueUrl] if m.hidden_until <= self.now][: min(room, MaxNumberOfMessages)]
         for message in found:
             message.hidden_until = self.now + VisibilityTimeout
             message.receipt = f"r{next(self._number)}"
@@ -140,7 +163,9 @@ class FakeAws(Aws):
         done, failed = [], []
         for entry in Entries:
             if entry["MessageBody"] in self.refused:
-                failed.append({"Id": entry["Id"], "Code": "InternalError", "Message": "not today"})
+                failed.append(
+                    {"Id": entry["Id"], "Code": "InvalidMessageContents", "Message": "not today", "SenderFault": True}
+                )
                 continue
             message_id = self.put(QueueUrl, entry["MessageBody"])
             self.queues[QueueUrl][-1].attributes = entry["MessageAttributes"]
@@ -151,7 +176,11 @@ class FakeAws(Aws):
         receipts = {entry["ReceiptHandle"]: entry["Id"] for entry in Entries}
         gone = {m.receipt for m in self.queues[QueueUrl]} & set(receipts)
         self.queues[QueueUrl] = [m for m in self.queues[QueueUrl] if m.receipt not in gone]
-        failed = [{"Id": n, "Code": "ReceiptHandleIsInvalid"} for r, n in receipts.items() if r not in gone]
+        failed = [
+            {"Id": n, "Code": "ReceiptHandleIsInvalid", "SenderFault": True}
+            for r, n in receipts.items()
+            if r not in gone
+        ]
         return {"Failed": failed}
 
     def _batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:

@@ -230,7 +230,7 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
 
     found = json.loads(json_values.dumps(inspect(aws, OUTPUTS, Filters(), limit=10, stop=Stop())))
 
-    assert list(found) == ["queue", "depth", "messages", "groups"]
+    assert list(found) == ["queue", "depth", "messages", "groups", "unseen"]
     assert list(found["messages"][0]) == [
         "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id",
     ]  # fmt: skip

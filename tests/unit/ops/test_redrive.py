@@ -13,13 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rtp.aws import queues
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
+from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.move import Moved, Mover, Selection
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
-from rtp.ops.work.clock import Clock
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event, result
@@ -47,7 +48,7 @@ def mover(
     where = target(aws, place)
     with journal.Writer(where, "redrive") as writer:
         selection = Selection(filters=filters, rate=None, edited=edited or {})
-        moving = Mover(where, selection, writer, stop=Stop(), **{"clock": Clock(lambda: 0.0), **options})
+        moving = Mover(where, selection, writer, stop=Stop(), **{"clock": aws.clock, **options})
         try:
             yield moving
         finally:
@@ -61,7 +62,7 @@ def redrive(aws: FakeAws, place: Path, *, filters: Filters = ALL, limit: int | N
 
 def undone(aws: FakeAws, place: Path) -> undo.Undone:
     where = target(aws, place)
-    return undo.undo(where, undo.load(where, None), stop=Stop())
+    return undo.undo(where, undo.load(where, None), stop=Stop(), clock=aws.clock)
 
 
 def filled(count: int, kind: str = "order.created") -> FakeAws:
@@ -168,7 +169,7 @@ def test_a_message_that_sqs_refuses_stays_and_is_reported(tmp_path: Path) -> Non
 
     moved = redrive(aws, tmp_path)
 
-    assert [m.error for m in moved if m.error] == ["InternalError: not today"]
+    assert [m.error for m in moved if m.error] == ["InvalidMessageContents: not today"]
     assert aws.bodies(DLQ) == [event(3)]
     assert aws.visible(DLQ) == 1
 
@@ -241,19 +242,118 @@ def test_a_message_that_another_receiver_hides_is_awaited(tmp_path: Path) -> Non
     aws = filled(3)
     aws.queues[DLQ][0].hidden_until = aws.now + 20
     remarks: list[str] = []
-    clock = 0.0
 
-    def now() -> float:
-        nonlocal clock
-        clock += 1
-        aws.now += 5
-        return clock
-
-    with mover(aws, tmp_path, notify=remarks.append, clock=Clock(now)) as moving:
+    with mover(aws, tmp_path, notify=remarks.append) as moving:
         moved = list(moving.move())
 
-    assert len(moved) == 3
-    assert remarks == ["waiting for 1 message hidden by another receiver"]
+    assert (len(moved), moving.unseen) == (3, 0)
+    assert remarks == ["waiting up to 610 s for 1 message hidden by another receiver"]
+
+
+def test_what_a_killed_slow_redrive_hides_is_waited_for(tmp_path: Path) -> None:
+    # Given six of forty messages that a redrive at a slow rate hid for minutes before it was killed
+    aws = filled(40)
+    for message in aws.queues[DLQ][:6]:
+        message.hidden_until = aws.now + 400
+
+    # Then the next redrive moves them too
+    assert len(redrive(aws, tmp_path)) == 40
+    assert aws.bodies(DLQ) == []
+
+
+def test_messages_that_stay_hidden_are_reported_as_not_seen(tmp_path: Path) -> None:
+    aws = filled(5)
+    for message in aws.queues[DLQ][:2]:
+        message.hidden_until = aws.now + 40_000
+
+    with mover(aws, tmp_path) as moving:
+        assert len(list(moving.move())) == 3
+        assert moving.unseen == 2
+    done = purged(aws, tmp_path, filters=Filters(ids=("e0",)))
+    assert (done.deleted, done.unseen, done.missing) == (0, 2, ["e0"])
+
+
+def test_no_hidden_message_is_waited_for_once_everything_named_is_found(tmp_path: Path) -> None:
+    aws = filled(5)
+    aws.queues[DLQ][0].hidden_until = aws.now + 40_000
+    began = aws.now
+
+    done = purged(aws, tmp_path, filters=Filters(ids=("e3",)))
+
+    assert (done.deleted, done.unseen) == (1, 0)
+    assert aws.now - began < 60
+
+
+def test_the_end_is_no_single_empty_answer(tmp_path: Path) -> None:
+    # Given receives that find nothing although there is something, as SQS's may
+    aws, empty = filled(30), itertools.cycle([True, True, False])
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("receive_message", "before"):
+            aws.blind = next(empty)
+
+    aws.fault = fault
+    assert purged(aws, tmp_path).deleted == 30
+
+
+def test_a_queue_with_too_many_messages_in_flight_is_not_at_its_end(tmp_path: Path) -> None:
+    # Given SQS's limit of messages in flight, most of them received by this run
+    aws = filled(12)
+    aws.in_flight_limit = 10
+
+    with mover(aws, tmp_path, filters=Filters(types=("none",))) as moving:
+        assert list(moving.move()) == []
+        assert moving.unseen == 2
+    assert aws.visible(DLQ) == 12
+
+
+def test_undo_waits_for_what_a_killed_purge_still_hides_and_doubles_nothing(tmp_path: Path) -> None:
+    # Given a purge that was killed between its journal and its deletion
+    aws = filled(20)
+
+    def fault(operation: str, _when: str) -> None:
+        if operation == "delete_message_batch":
+            raise Killed
+
+    aws.fault = fault
+    with pytest.raises(Killed), contextlib.ExitStack() as stack:
+        stack.callback(setattr, aws, "fault", _dead)
+        purged(aws, tmp_path)
+    aws.items.clear()
+    aws.fault = lambda _operation, _when: None
+    # When it is undone at once / Then the messages that it hides are not taken for deleted ones
+    done = undone(aws, tmp_path)
+
+    assert (done.back, done.unseen) == (0, 0)
+    assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in range(20))
+
+
+def test_undo_restores_no_message_that_may_still_be_there(tmp_path: Path) -> None:
+    aws = filled(5)
+    purged_run(aws, tmp_path, deleted=False)
+    for message in aws.queues[DLQ][:2]:
+        message.hidden_until = aws.now + 40_000
+
+    done = undone(aws, tmp_path)
+
+    assert (done.back, done.unseen) == (0, 2)
+    aws.queues[DLQ] = aws.queues[DLQ][2:]
+    assert undone(aws, tmp_path).back == 2
+
+
+def purged_run(aws: FakeAws, place: Path, *, deleted: bool) -> None:
+    """The journal of a purge of the whole DLQ that was killed before its first message was deleted, or after all."""
+    where = target(aws, place)
+    with journal.Writer(where, "purge") as writer:
+        messages = [dlq.read(m) for m in queues.receive(aws, DLQ, visibility_s=0)]
+        writer.taken(messages)
+        if deleted:
+            writer.deleted(m.message_id for m in messages)
+
+
+def _dead(_operation: str, _when: str) -> None:
+    """A dead process makes no more calls."""
+    raise Killed
 
 
 def test_edited_events_are_sent_instead(tmp_path: Path) -> None:
@@ -320,7 +420,7 @@ def test_undo_restores_what_still_waits_and_leaves_other_events_alone(tmp_path: 
 
     done = undone(aws, tmp_path)
 
-    assert (done.back, done.processed, done.dead, done.elsewhere) == (3, 1, 0, 0)
+    assert (done.back, done.processed, done.dead, done.earlier, done.unseen) == (3, 1, 0, 0, 0)
     assert aws.bodies(QUEUE) == [event(50)]
     assert aws.visible(QUEUE) == 1
     assert sorted(aws.bodies(DLQ)) == sorted(event(n) for n in (1, 2, 3))
@@ -350,7 +450,7 @@ def test_undoing_twice_restores_nothing_twice(tmp_path: Path) -> None:
     undone(aws, tmp_path)
     done = undone(aws, tmp_path)
 
-    assert (done.back, done.elsewhere, len(aws.bodies(DLQ))) == (0, 3, 3)
+    assert (done.back, done.earlier, done.unseen, len(aws.bodies(DLQ))) == (0, 3, 0, 3)
 
 
 def test_undo_is_refused_on_another_stack(tmp_path: Path) -> None:
@@ -371,7 +471,7 @@ def test_undo_without_a_journal_is_not_found(tmp_path: Path) -> None:
 
 def purged(aws: FakeAws, place: Path, *, filters: Filters = ALL, limit: int | None = None) -> purge.Purged:
     request = PurgeRequest(filters=filters, limit=limit)
-    return result(purge.purge(target(aws, place), request, stop=Stop()))
+    return result(purge.purge(target(aws, place), request, stop=Stop(), clock=aws.clock))
 
 
 def test_a_purge_deletes_what_matches_and_can_be_undone(tmp_path: Path) -> None:

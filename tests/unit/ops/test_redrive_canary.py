@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def redriven(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Report:
     target = Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=place)
     request = RedriveRequest(filters=Filters(), timeout_s=timeout_s, **options)
-    return result(redrive(target, request, stop=Stop()))
+    return result(redrive(target, request, stop=Stop(), clock=aws.clock))
 
 
 def pipeline(aws: FakeAws, outcome: Callable[[int], str]) -> None:

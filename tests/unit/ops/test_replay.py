@@ -127,4 +127,4 @@ def test_events_that_the_queue_refuses_are_reported() -> None:
 
     done = replayed(aws)
 
-    assert (done.replayed, done.failed) == (1, [replay.Failure("e2", "InternalError: not today")])
+    assert (done.replayed, done.failed) == (1, [replay.Failure("e2", "InvalidMessageContents: not today")])

@@ -243,7 +243,7 @@ def test_ten_events_are_sent_to_the_queue_at_once_and_refused_ones_are_reported(
 
     assert aws.calls["send_message_batch"] == 1
     assert [s.status for s in sent] == ["accepted"] * 4 + ["failed"] + ["accepted"] * 5
-    assert sent[4].error == {"type": "SqsError", "message": "InternalError: not today"}
+    assert sent[4].error == {"type": "SqsError", "message": "InvalidMessageContents: not today"}
 
 
 def test_a_key_never_shows() -> None:

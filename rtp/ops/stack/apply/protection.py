@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.aws import tables
-from rtp.errors import AwsError, RtpError
+from rtp.errors import RtpError
 from rtp.ops.stack.steps import Warn
+from rtp.ops.work.busy import when_free
 from rtp.ops.work.clock import SYSTEM
-from rtp.ops.work.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,19 +37,13 @@ def switch(aws: Aws, table: str, *, on: bool, clock: Clock = SYSTEM) -> bool:
     """Switch the protection where it differs, waiting while the table is being changed. Returns whether it differed."""
     if tables.is_protected(aws, table) is on:
         return False
-
-    def attempt() -> AwsError | None:
-        try:
-            tables.protect(aws, table, on=on)
-        except AwsError as error:
-            if error.service_code == "ResourceInUseException":
-                return error
-            raise
-        return None
-
-    busy = poll(attempt, lambda error: error is None, _POLL_SECONDS, timeout_s=_TIMEOUT_S, clock=clock)
-    if busy is not None:
-        raise busy
+    when_free(
+        lambda: tables.protect(aws, table, on=on),
+        f"The table {table}",
+        _POLL_SECONDS,
+        timeout_s=_TIMEOUT_S,
+        clock=clock,
+    )
     return True
 
 

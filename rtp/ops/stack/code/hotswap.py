@@ -95,7 +95,13 @@ def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
     aws.connect("lambda")
 
     def repair(logical_id: str) -> list[str]:
-        return _repaired(aws, built, paths.get(logical_id, logical_id), expected[logical_id])
+        path = paths.get(logical_id, logical_id)
+        try:
+            return _repaired(aws, built, path, expected[logical_id])
+        except AwsError as error:
+            if error.code != "access-denied":  # a deploy works without these permissions, by the CDK's roles
+                raise
+            return [f"Whether {path} runs what was deployed was not checked or restored: {error.message}"]
 
     for warnings in pool.map(repair, expected, threads=len(expected)):
         yield from (Warn(w) for w in warnings)
@@ -107,7 +113,10 @@ def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
     CloudFormation does not know of that: a killed destroy leaves it disabled, and so does somebody in the console.
     """
     try:
-        disabled = [s for s in functions.event_sources(aws, queue_arn) if s.state in ("Disabled", "Disabling")]
+        sources = functions.event_sources(aws, queue_arn)
+        changing = [s for s in sources if s.state in ("Creating", "Enabling", "Updating")]
+        disabled = [s for s in sources if s.state in ("Disabled", "Disabling")]
+        disabled += [s for s in changing if update.settled(aws, s.id) == "Disabled"]
     except AwsError as error:
         if error.code == "access-denied":  # a deploy works without this permission, by the CDK's roles
             return

@@ -7,7 +7,7 @@ received, the table whether each has its record, and the dead-letter queue which
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import logs, queues, records
@@ -15,13 +15,16 @@ from rtp.contract import Output
 from rtp.errors import RtpError
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq import peek
+from rtp.ops.dlq.ending import BRIEF
 from rtp.ops.events import archive
+from rtp.ops.work.clock import SYSTEM
 from rtp.ops.work.pool import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from rtp.aws import Aws
+    from rtp.ops.work.clock import Clock
     from rtp.runtime.event import Identity
 
 FINISHED = ("processed", "dead")
@@ -51,31 +54,49 @@ class Account:
 class Dead:
     """The dead-letter queue at one moment. depth: None where it could not be read.
 
-    unrecorded: event ids by message id, of messages without a record; None where it holds too many to read.
+    unrecorded: event ids by message id, of messages without a record; None where not all could be read: `why`.
     """
 
     depth: int | None = None
     unrecorded: dict[str, str] | None = None
+    why: str = ""
 
 
-def dead(aws: Aws, outputs: Mapping[str, str]) -> Dead:
+def dead(aws: Aws, outputs: Mapping[str, str], clock: Clock = SYSTEM) -> Dead:
     """Read the dead-letter queue without removing messages. Raises AwsError."""
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
     depth = queues.depth(aws, url).total
     if not depth:
         return Dead(0, {})
     if depth > _MAX_DEAD:
-        return Dead(depth)
-    messages = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop())
-    return Dead(depth, {d.message_id: d.id for d in dlq.joined(aws, table, messages) if not d.runs})
+        return Dead(depth, why=f"it holds more than {_MAX_DEAD:,} messages")
+    peeked = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop(), patience=replace(BRIEF, clock=clock))
+    if peeked.unseen:
+        return Dead(depth, why=f"another receiver hides {peeked.unseen:,} of its messages")
+    return Dead(depth, {d.message_id: d.id for d in dlq.joined(aws, table, peeked.messages) if not d.runs})
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time of a drain, epoch ms. lead_ms: events received so long before `since` may have been unfinished then."""
+
+    since: int
+    lead_ms: int
+    now: int
 
 
 def account(
-    aws: Aws, outputs: Mapping[str, str], access_log: str, *, since: int, lead_ms: int, before: Dead, now: int
+    aws: Aws,
+    outputs: Mapping[str, str],
+    access_log: str,
+    window: Window,
+    *,
+    before: Dead,
+    clock: Clock = SYSTEM,
 ) -> Account:
-    """What became of the events since `since` (epoch ms). before: the dead-letter queue at that time.
+    """What became of the events of a drain. before: the dead-letter queue at its beginning.
 
-    lead_ms: events that were received this much earlier may have been unfinished, so their records are checked too.
+    The records of the events within `lead_ms` before it are checked too.
     """
     result = Account()
 
@@ -86,14 +107,14 @@ def account(
             result.unchecked.append(f"{what}: {error.message}")
 
     def requests() -> None:
-        result.accepted = accepted(aws, access_log, since)
+        result.accepted = accepted(aws, access_log, window.since)
 
     def events() -> None:
-        early, late = received(aws, outputs[Output.BUCKET], since, lead_ms, until=now)
-        _check_records(aws, outputs[Output.TABLE], early, late, result, now)
+        early, late = received(aws, outputs[Output.BUCKET], window.since, window.lead_ms, until=window.now)
+        _check_records(aws, outputs[Output.TABLE], early, late, result, window.now)
 
     def dead_letter_queue() -> None:
-        _compare(before, dead(aws, outputs), result)
+        _compare(before, dead(aws, outputs, clock), result)
 
     check("accepted requests", requests)
     check("records of received events", events)
@@ -142,7 +163,7 @@ def _compare(before: Dead, after: Dead, result: Account) -> None:
     if not result.dlq_new:
         return
     if before.unrecorded is None or after.unrecorded is None:
-        why = f"more than {_MAX_DEAD:,} messages"
-        result.unchecked.append(f"whether the new messages in the dead-letter queue have records: it holds {why}")
+        why = after.why or before.why
+        result.unchecked.append(f"whether the new messages in the dead-letter queue have records: {why}")
         return
     result.missing += [event for message, event in after.unrecorded.items() if message not in before.unrecorded]

@@ -15,7 +15,7 @@ from rtp.errors import AwsError, RtpError, WaitTimeoutError
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.steps import Drained, Phase, Waiting
 from rtp.ops.stack.teardown import accounting
-from rtp.ops.stack.teardown.accounting import Account, Dead
+from rtp.ops.stack.teardown.accounting import Account, Dead, Window
 from rtp.ops.stack.teardown.intake import Observation
 from rtp.ops.work.clock import SYSTEM, Clock
 from rtp.ops.work.polling import every
@@ -152,10 +152,9 @@ class Drain:
                 self.aws,
                 self.outputs,
                 self.names.access_log_group,
-                since=self.intake.since,
-                lead_ms=int(_INTEGRATION_S * 1000),
+                Window(self.intake.since, int(_INTEGRATION_S * 1000), self.now_ms()),
                 before=before,
-                now=self.now_ms(),
+                clock=self.clock,
             )
             if account.missing:
                 raise _missing(account.missing)
@@ -187,7 +186,7 @@ class Drain:
 
     def _dead(self) -> Dead:
         try:
-            return accounting.dead(self.aws, self.outputs)
+            return accounting.dead(self.aws, self.outputs, self.clock)
         except RtpError:  # the account reports it as not checked
             return Dead()
 

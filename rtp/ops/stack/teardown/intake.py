@@ -16,6 +16,7 @@ from rtp.ops.access.lock import user
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.stack.operation import IntakeState
 from rtp.ops.stack.steps import Warn
+from rtp.ops.work.busy import when_free
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PROBE = b"{}"  # not an event: an open API answers 400 and queues nothing
 _QUOTA_PAUSE_S = 10.0  # a 429 with a longer Retry-After is about the key's quota, not about the stage
+_STAGE_TIMEOUT_S = 60.0
 _NAME = 40  # characters of a user or host in the mark, which is a stage variable of limited length
 
 
@@ -65,7 +67,7 @@ class Intake:
             yield Warn(f"The API's intake {closed_by(stage.mark)}; this drain takes over.")
         self.state = IntakeState.CLOSED
         self._mark = Mark(self._mark.token, self._mark.user, self._mark.host, self._mark.pid, self.since)
-        intake.close(self.aws, *self._place, stage, self._mark)
+        _changed(self.aws, lambda: intake.close(self.aws, *self._place, stage, self._mark))
 
     def check(self) -> None:
         """Raises RefusedError where somebody else has opened the intake or taken it over."""
@@ -86,7 +88,7 @@ class Intake:
             return
         stage = self._stage()
         if stage is not None and self._is_ours(stage):
-            intake.open_again(self.aws, *self._place, stage)
+            _changed(self.aws, lambda: intake.open_again(self.aws, *self._place, stage))
         elif stage is not None and stage.closed:
             return  # by another drain, which opens it or deletes it
         self.state = IntakeState.REOPENED
@@ -145,7 +147,8 @@ def reopened(aws: Aws, outputs: Mapping[str, str], settings: Settings) -> Iterat
         if stage is None or not (stage.closed or stage.mark):
             return
         default = Throttle(intake.ALL, float(settings.throttle_rate), settings.throttle_burst)
-        intake.open_again(aws, outputs[Output.API_ID], outputs[Output.API_STAGE], stage, default)
+        place = (outputs[Output.API_ID], outputs[Output.API_STAGE])
+        _changed(aws, lambda: intake.open_again(aws, *place, stage, default))
     except AwsError as error:
         if error.code == "access-denied":  # a deploy works without this permission, by the CDK's roles
             return
@@ -168,6 +171,11 @@ def closed_by(mark: Mark) -> str:
     """Who closed it and when, to follow `the intake`."""
     who = f"{mark.user}@{mark.host} (process {mark.pid})"
     return f"was closed by `rtp destroy --drain` of {who} at {times.stamp(mark.since)}"
+
+
+def _changed(aws: Aws, change: Callable[[], None]) -> None:
+    """Change the stage, again while API Gateway refuses because of a concurrent change. Raises WaitTimeoutError."""
+    when_free(change, "The API's stage", 0.1 if aws.local else 2.0, timeout_s=_STAGE_TIMEOUT_S)
 
 
 def _verdict(ask: Callable[[], Answer]) -> str:
