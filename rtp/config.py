@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct, structs
 
-from rtp import configfile, secret_sources
-from rtp.configfile import PLACE_KEYS, Document, Processors, RequirementsTable
-from rtp.contract import FunctionEnv, Names
+from rtp import configfile, functionchecks, secret_sources
+from rtp.configfile import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
+from rtp.contract import Names
 from rtp.errors import ConfigError, UsageError
-from rtp.settings import Settings
+from rtp.settings import Settings, is_added
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,8 @@ class Environment:
 
     root: folder of rtp.toml, or the working folder without one; it contains `.rtp/`. processors: a file, package
     or source folder. requirement_extras, requirement_groups: of the project whose file `requirements` is.
+    or source folder.
+    extend: the file that adds resources. strict: whether findings about them stop a deploy.
     endpoint_url: None for AWS and for the embedded engine, which has its own record of its URL.
     """
 
@@ -49,12 +52,15 @@ class Environment:
     protected: bool = False
     weather: bool | int = False
     weather_effects: tuple[str, ...] = ()
+    enforce_iam: bool = False
     processors: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     requirements: Path | None = None
     requirement_extras: tuple[str, ...] = ()
     requirement_groups: tuple[str, ...] = ()
+    extend: Path | None = None
+    strict: bool = False
     settings: Settings = field(default_factory=Settings)
 
     @property
@@ -80,9 +86,6 @@ class Environment:
         return self.root / ".rtp"
 
 
-MAX_VARIABLES_BYTES = 3_000  # rtp's own variables take up to 1,096, most of them two queue URLs
-# Names that Lambda sets; those that begin with AWS_ it keeps for itself.
-_OF_LAMBDA = frozenset({"_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "PATH", "PYTHONPATH"})
 _PROJECT_FILES = ("pyproject.toml", "uv.lock")
 # Keys of `[processors]` and the fields that hold them.
 _PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "include": "include", "exclude": "exclude"}
@@ -147,8 +150,13 @@ def explain(
     tables = {"[defaults]": document.defaults} | {f"[env.{key}]": content for key, content in document.env.items()}
     for label, content in tables.items():  # other environments too, so that their mistakes are found early
         checked = configfile.section(content, where, label)
+        if "enforce_iam" in checked and label != "[env.local]":
+            raise ConfigError(
+                f"{where}: enforce_iam stands in {label}.",
+                hint="AWS always enforces permissions: move it to [env.local], which is the local engine's.",
+            )
         if label in ("[defaults]", f"[env.{name}]"):
-            _merge(values, origins, checked, f"{FILE} {label}")
+            _merge(values, origins, checked, content, f"{FILE} {label}")
     for key in ("profile", "region", "endpoint_url"):
         override = getattr(overrides, key)
         if override is not None:
@@ -158,6 +166,8 @@ def explain(
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
     processors = configfile.convert(document.processors, Processors, where, "[processors]")
+    infra = configfile.convert(document.infra, Infra, where, "[infra]")
+    origins |= {key: f"{FILE} [infra]" for key in ("extend", "strict") if getattr(infra, key)}
     origins |= {key: FILE for key in ("project", "owner") if getattr(document, key) is not None}
     origins |= {
         field_name: f"{FILE} [processors]"
@@ -171,10 +181,12 @@ def explain(
         file=file,
         project=configfile.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
         owner=configfile.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
-        processors=_path(file, processors.path, "path", where),
-        requirements=_path(file, requirements.file, "requirements", where) if requirements else None,
+        processors=_path(file, processors.path, "[processors] path", where),
+        requirements=_path(file, requirements.file, "[processors] requirements", where) if requirements else None,
         requirement_extras=_names(requirements.extra) if requirements else (),
         requirement_groups=_names(requirements.group) if requirements else (),
+        extend=_path(file, infra.extend, "[infra] extend", where),
+        strict=infra.strict,
         include=processors.include,
         exclude=processors.exclude,
         settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
@@ -197,14 +209,27 @@ def _with_sources(environment: Environment, where: str) -> Environment:
     return replace(environment, settings=msgspec.structs.replace(environment.settings, secrets=secrets))
 
 
-def _merge(values: dict[str, Any], origins: dict[str, str], checked: Mapping[str, Any], origin: str) -> None:
-    """Let a table's values go before those of the tables above it; tables within them are merged key by key."""
+def _merge(
+    values: dict[str, Any], origins: dict[str, str], checked: Mapping[str, Any], content: Mapping[str, Any], origin: str
+) -> None:
+    """Let a table's values go before those of the tables above it; tables within them are merged key by key.
+
+    Lists replace those above them, but for those that `is_added` names. content: the table as written.
+    """
     for key, value in checked.items():
         before = values.get(key)
-        if isinstance(value, dict) and before:
-            values[key], origins[key] = before | value, f"{origins[key]}, {origin}"
-        else:
+        if not before:
             values[key], origins[key] = value, origin
+            continue
+        merged = value
+        if isinstance(value, dict):
+            merged = before | value
+        elif isinstance(value, Struct):
+            merged = structs.replace(before, **{name: getattr(value, name) for name in content[key]})
+        elif is_added(key):
+            merged = before + value
+        is_whole = merged is value
+        values[key], origins[key] = merged, origin if is_whole else f"{origins[key]}, {origin}"
 
 
 def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]) -> None:
@@ -260,7 +285,7 @@ def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | 
     path: Path = (file.parent / value).resolve()
     if not path.exists():
         raise ConfigError(
-            f"{where}: [processors] {key} = {value!r}: {path} does not exist.",
+            f"{where}: {key} = {value!r}: {path} does not exist.",
             hint="Paths are relative to the folder of rtp.toml.",
         )
     return path
@@ -278,7 +303,7 @@ def _check_whole(environment: Environment, where: str) -> None:
         )
     if settings.backoff_base_s > settings.backoff_cap_s:
         raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
-    _check_variables(settings.environment, settings.secrets, where)
+    functionchecks.check(settings, environment.region, where)
     bucket = environment.names.bucket("0" * 12, environment.region)
     if len(bucket) > 63:
         raise ConfigError(
@@ -294,31 +319,6 @@ def _check_whole(environment: Environment, where: str) -> None:
     _check_endpoint(environment, where)
 
 
-def _check_variables(variables: Mapping[str, str], secrets: Mapping[str, str], where: str) -> None:
-    """What Lambda refuses, or what would change how rtp or Lambda itself works."""
-    for name in variables:
-        if name in _OF_LAMBDA or name.startswith(("AWS_", "RTP_")):
-            owner = "rtp" if name.startswith("RTP_") else "Lambda"
-            raise ConfigError(
-                f"{where}: environment: {name} belongs to {owner}.", hint="Choose another name for your variable."
-            )
-    both = sorted(variables.keys() & secrets.keys())
-    if both:
-        raise ConfigError(
-            f"{where}: {both[0]} is in environment and in secrets.",
-            hint="Keep it in secrets: everybody who may read the stack can read a variable.",
-        )
-    sources = secret_sources.encoded(secrets)
-    given = {**variables, FunctionEnv.SECRETS: sources} if sources else variables
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in given.items())
-    if size > MAX_VARIABLES_BYTES:
-        raise ConfigError(
-            f"{where}: environment, with the sources of secrets, has {size:,} bytes; "
-            f"rtp leaves {MAX_VARIABLES_BYTES:,} of Lambda's 4,096.",
-            hint="Keep long values in a file of your package.",
-        )
-
-
 def _check_endpoint(environment: Environment, where: str) -> None:
     url = environment.endpoint_url
     if url is None:
@@ -330,6 +330,11 @@ def _check_endpoint(environment: Environment, where: str) -> None:
         is_valid = False
     if not is_valid:
         raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
+    if environment.enforce_iam:
+        raise ConfigError(
+            f"{where}: enforce_iam and endpoint_url cannot be combined.",
+            hint="rtp cannot switch another emulator: start it with its own option, and leave enforce_iam out.",
+        )
     if environment.name == "local" and parts.hostname not in LOOPBACK:
         raise ConfigError(
             f"{where}: the environment local accepts only an endpoint on this machine, not {url}.",

@@ -24,7 +24,7 @@ _TAG_CHARACTERS = 256  # of a tag's value
 MAX_SEED = 2**31 - 1  # of the weather
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,19}")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$\.(?P<path>.*)`)?", re.DOTALL)
 
 
 def _text(description: str, allowed: str = "text in quotes", pattern: str | None = None) -> Meta:
@@ -52,6 +52,9 @@ class Place(Struct, frozen=True, kw_only=True):
     weather_effects: Annotated[
         tuple[str, ...], _text("effects of the weather; empty: all of them", "a list of effects, see docs/local.md")
     ] = ()
+    enforce_iam: Annotated[
+        bool, Meta(description="[env.local] alone: whether the local engine enforces the permissions of roles")
+    ] = False
 
 
 Names = str | tuple[str, ...]
@@ -83,6 +86,15 @@ class Processors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exclude: Annotated[tuple[str, ...], _text("globs of files to leave out of the zip")] = ()
 
 
+class Infra(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[infra]`. Paths are relative to the folder of rtp.toml."""
+
+    extend: Annotated[str, _text("Python file with extend(pipeline), which adds resources to the stack")] | None = None
+    strict: Annotated[bool, Meta(description="whether a finding of cdk-nag about these resources stops a deploy")] = (
+        False
+    )
+
+
 class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. Each table is checked on its own, so that an error names the table."""
 
@@ -92,6 +104,7 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     processors: Annotated[dict[str, Any], _text("where the processors are", "a table")] = msgspec.field(
         default_factory=dict
     )
+    infra: Annotated[dict[str, Any], _text("resources of your own", "a table")] = msgspec.field(default_factory=dict)
     defaults: Annotated[dict[str, Any], _text("settings of all environments", "a table")] = msgspec.field(
         default_factory=dict
     )
@@ -177,9 +190,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 def _refusal(problem: str, content: Mapping[str, Any], struct: type[Struct], where: str, label: str) -> ConfigError:
     """Turn an error of msgspec into one about the file."""
-    unknown = _UNKNOWN.match(problem)
+    unknown = _UNKNOWN.fullmatch(problem)
     prefix = f"{where}: {label} " if label else f"{where}: "
-    if unknown is not None:
+    if unknown is not None and unknown["path"] is None:
         key, keys = unknown.group(1), struct.__struct_fields__
         suggestion = nearest(key, keys)
         return ConfigError(
@@ -196,6 +209,8 @@ def _refusal(problem: str, content: Mapping[str, Any], struct: type[Struct], whe
         return ConfigError(f"{prefix}{problem}")
     if setting.allowed == "a table":
         return ConfigError(f"{prefix}{key} must be a table.")
+    if path and path["path"] != f".{key}" and settings.is_nested(key):
+        return ConfigError(f"{prefix}{key}: {path['what']}.", hint=f"{key} is {setting.allowed}.")
     return ConfigError(
         f"{prefix}{key} = {content.get(key)!r}: must be {setting.allowed}.", hint=settings.about(setting)
     )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from rtp import secret_sources
+from rtp.permissions import Permission  # noqa: TC001 (msgspec reads the type)
 
 Architecture = Literal["arm64", "x86_64"]
 Rollout = Literal["all-at-once", "canary-10-5m", "linear-10-1m"]
@@ -20,6 +21,15 @@ VariableName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]+$")]
 FUNCTIONS = {"functions": True}
 """Meta.extra of a setting that the functions read, from the environment variable RTP_<NAME>."""
 EmailAddress = Annotated[str, Meta(pattern="@")]
+SubnetId = Annotated[str, Meta(pattern="^subnet-[0-9a-f]{8,17}$")]
+SecurityGroupId = Annotated[str, Meta(pattern="^sg-[0-9a-f]{8,17}$")]
+
+
+class Vpc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The private network of the functions; without subnets they have none. Lambda takes 16 subnets and 5 groups."""
+
+    subnets: Annotated[tuple[SubnetId, ...], Meta(max_length=16)] = ()
+    security_groups: Annotated[tuple[SecurityGroupId, ...], Meta(max_length=5)] = ()
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +82,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
         | None
     ) = None
+    permissions: Annotated[
+        tuple[Permission, ...],
+        Meta(
+            description="what the roles of both functions allow besides what rtp needs; those of [env.NAME] are added "
+            "to those of [defaults]",
+            extra={
+                "allowed": 'a list of tables such as { actions = ["dynamodb:GetItem"], resources = ["arn:…"] }',
+                "added": True,
+                "nested": True,
+            },
+        ),
+    ] = ()
+    vpc: Annotated[
+        Vpc,
+        Meta(
+            description="the functions' subnets and security groups in your VPC; not used on the local engine",
+            extra={
+                "allowed": 'a table such as { subnets = ["subnet-…"], security_groups = ["sg-…"] }',
+                "nested": True,
+            },
+        ),
+    ] = Vpc()
+    layers: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=4,  # of Lambda's five, rtp's own is one
+            description="layer versions to add to both functions; not used on the local engine",
+            extra={"allowed": 'a list of at most 4 ARNs such as "arn:aws:lambda:{region}:111122223333:layer:ffmpeg:3"'},
+        ),
+    ] = ()
+    ephemeral_storage_mb: Annotated[int, Meta(ge=512, le=10240, description="size of /tmp of each function in MB")] = (
+        512
+    )
     log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log", extra=FUNCTIONS)] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
     trace_percent: (
@@ -221,9 +264,24 @@ def function_environment(settings: Settings) -> dict[str, str]:
     }
 
 
+def is_added(name: str) -> bool:
+    """Whether a list of `[env.NAME]` is added to that of `[defaults]`; others replace it."""
+    return _has(name, "added")
+
+
+def is_nested(name: str) -> bool:
+    """Whether a setting consists of tables with keys of their own."""
+    return _has(name, "nested")
+
+
+def _has(name: str, mark: str) -> bool:
+    hint = hints(Settings).get(name)
+    return hint is not None and bool((_meta(hint).extra or {}).get(mark))
+
+
 def about(setting: Setting) -> str:
     """Describe a setting in one line: meaning, allowed values, default."""
-    default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+    default = msgspec.to_builtins(setting.default)
     return f"{setting.name}: {setting.description}; {setting.allowed}; default {default!r}."
 
 

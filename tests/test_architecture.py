@@ -17,7 +17,9 @@ PACKAGE = ROOT / "rtp"
 
 # A part is a module or package directly below rtp/; each may import itself and these others. `text` is what any part
 # may use to read and write text: times, JSON, sanitised strings, commands to paste, and the shapes `terminal` draws.
-LEAVES = {"contract", "errors", "fastpath", "text", "secret_sources", "settings", "config", "configfile"}
+LEAVES = {
+    "contract", "errors", "fastpath", "text", "secret_sources", "settings", "config", "configfile", "permissions"
+}  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -25,15 +27,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "fastpath": set(),
     "secret_sources": {"errors"},
-    "settings": {"secret_sources"},
+    "settings": {"permissions", "secret_sources"},
+    "permissions": {"contract", "errors"},
+    "functionchecks": {"contract", "errors", "permissions", "secret_sources", "settings"},
     "text": {"errors"},
     "configfile": {"errors", "secret_sources", "settings"},
-    "config": {"configfile", "contract", "errors", "secret_sources", "settings"},
+    "config": {"configfile", "contract", "errors", "functionchecks", "secret_sources", "settings"},
     "terminal": {"errors", "fastpath", "text"},
     "cli": {"__init__", "errors", "terminal", "commands", "text"},
     # Of the runtime, aws knows the numbers of items and the message contract, infra the message contract alone.
     "aws": {"__init__", "contract", "errors", "fastpath", "text", "runtime"},
-    "infra": {"__init__", "config", "contract", "errors", "secret_sources", "settings", "text", "runtime"},
+    "infra": {
+        "__init__",
+        "config",
+        "contract",
+        "errors",
+        "permissions",
+        "secret_sources",
+        "settings",
+        "text",
+        "runtime",
+    },
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
     "commands": {"__init__", "aws", "local", "ops", "terminal", *LEAVES},
     "local": {"__init__", "errors", "fastpath", "text", "contract"},

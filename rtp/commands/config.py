@@ -39,13 +39,28 @@ def _render(listing: settings.Listing) -> list[Element]:
 
 
 def _written(value: object, file: Path | None) -> str:
-    """A value as in rtp.toml, paths relative to its folder; a dash if it is not set."""
+    """A value as in rtp.toml, paths relative to its folder; a dash if it is not set or empty."""
     if isinstance(value, Path):
         return str(value.relative_to(file.parent) if file and value.is_relative_to(file.parent) else value)
-    if value is None or value == () or value == []:
+    if _is_empty(value):
         return "-"
+    return ", ".join(map(_toml, value)) if isinstance(value, list | tuple) else _toml(value)
+
+
+def _is_empty(value: object) -> bool:
+    """Whether nothing is set: null, an empty list, or a table of those."""
+    if isinstance(value, dict):
+        return all(map(_is_empty, value.values()))
+    return value is None or value == () or value == []
+
+
+def _toml(value: object, *, quoted: bool = False) -> str:
+    """A value in the syntax of rtp.toml; texts are quoted within a table only."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return ", ".join(f"{key} = {each}" for key, each in value.items()) or "-"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+        shown = {key: v for key, v in value.items() if v not in ("", False, [], ())}
+        return f"{{ {', '.join(f'{key} = {_toml(v, quoted=True)}' for key, v in shown.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(v, quoted=True) for v in value)}]"
+    return f'"{value}"' if quoted and isinstance(value, str) else str(value)

@@ -17,6 +17,7 @@ from rtp.commands.session import Session
 from rtp.errors import RtpError, UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
+from rtp.ops.stack.build.synth import extension_paths
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.compare.approval import Plan
 from rtp.ops.stack.operation import Operation
@@ -159,7 +160,7 @@ def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began
 
 def _watched(environment: Environment) -> list[Path]:
     paths = (environment.file or environment.root / config.FILE, environment.processors, environment.requirements)
-    return [p for p in paths if p is not None]
+    return [p for p in (*paths, *extension_paths(environment)) if p is not None]
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -34,6 +34,7 @@ class EngineReport:
 
     state: running, stopped, killed, or elsewhere: served by a process that is not visible from here.
     endpoint_url, port, pid: of the running engine; null where none runs. answers: whether it answers requests.
+    enforces_iam: whether it enforces the permissions of roles; null where none runs.
     folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
     copied: whether the folder was copied from one whose engine was running.
     saved: time of the last save, ISO 8601. loss: a sentence about what its data lacks; empty if nothing is lost.
@@ -45,6 +46,7 @@ class EngineReport:
     port: int | None
     pid: int | None
     answers: bool
+    enforces_iam: bool | None
     folder: str
     log_file: str
     data_lost: bool = False
@@ -100,10 +102,13 @@ def start(
         typer.Argument(metavar="SEED", min=0, max=MAX_SEED, help="Seed of --weather; without it a new one is drawn."),
     ] = None,
 ) -> None:
-    """Start the engine, unless it runs already."""
+    """Start the engine, unless it runs already.
+
+    With `enforce_iam = true` under [env.local] it enforces permissions.
+    """
     root = session.environment.root
     chosen = _weather(session, weather, effects, seed)
-    running = engine.start(root, port=port, weather=chosen)
+    running = engine.start(root, port=port, weather=chosen, enforce_iam=session.environment.enforce_iam)
     if weather is not None or effects is not None:
         _check_weather(running, chosen, seed)
     if running.loss:
@@ -222,6 +227,7 @@ def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str =
         port=running.port if running else None,
         pid=running.pid if running else None,
         answers=status.answers,
+        enforces_iam=running.enforces_iam if running else None,
         folder=str(status.folder),
         log_file=str(status.log_file),
         data_lost=data_lost,
@@ -252,6 +258,7 @@ def _render(report: EngineReport) -> list[Element]:
                 ("Endpoint", Line((name(str(report.endpoint_url)),))),
                 ("Process", report.pid),
                 *([("Weather", str(report.weather))] if report.weather else []),
+                ("Permissions", "enforced" if report.enforces_iam else "not enforced"),
                 ("Folder", report.folder),
                 ("Saved", losses.when(report.saved) if report.saved else "not yet (a stop saves)"),
                 ("Log", report.log_file),

@@ -46,6 +46,11 @@ def _render(contents: op.Contents) -> list[Element]:
     for title, values in (("Variables", contents.environment), ("Secrets", contents.secrets)):
         if values:
             elements += [Heading(title), Fields(list(values.items()), indent=2)]
+    if contents.permissions:
+        elements.append(Heading("Permissions of both functions"))
+        for p in contents.permissions:
+            reason = dim(f"  {p.reason}") if p.reason else ""
+            elements.append(line(name(", ".join(p.actions)), f" on {', '.join(p.resources)}", reason, indent=2))
     return elements
 
 

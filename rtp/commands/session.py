@@ -127,7 +127,10 @@ class Session:
         from rtp.local import engine
 
         root = self.environment.root
-        running = engine.start(root, weather=self.weather) if start else engine.require(root)
+        if not start:
+            running = engine.require(root)
+        else:
+            running = engine.start(root, weather=self.weather, enforce_iam=self.environment.enforce_iam)
         if running.loss:
             self.out.warn(running.loss)
         return running

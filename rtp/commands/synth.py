@@ -43,6 +43,8 @@ def synth(
     environment = session.environment
     account = None if environment.local or environment.account else _account(session)
     built = op.synth(environment, out=out, account=account)
+    for finding in built.findings:
+        session.out.warn(f"{finding.path}: {finding.rule}: {finding.description}")
     if stdout:
         session.out.template(built.template)
         return

@@ -113,17 +113,25 @@ def checkov(plan: Plan) -> Iterator[Accepted]:
     functions = [*_FUNCTIONS, *(["Cleanup/Emptier"] if plan.emptied else [])]
     for function in functions:
         yield Accepted(function, "CKV_AWS_116", "Its failures go to the pipeline's own dead-letter queue, see cdk-nag.")
-        yield Accepted(
-            function,
-            "CKV_AWS_117",
-            "It calls AWS only, over TLS; a VPC would add a NAT gateway and a point of failure.",
-        )
+        if plan.vpc is None or function not in _FUNCTIONS:
+            yield Accepted(
+                function,
+                "CKV_AWS_117",
+                "It calls AWS only, over TLS; a VPC would add a NAT gateway and a point of failure.",
+            )
         if function != "Processing/Processor" or plan.reserved_concurrency is None:
             yield Accepted(
                 function,
                 "CKV_AWS_115",
                 "Reserved concurrency fails in accounts with the limit of new ones, and costs a worker attempts; "
                 "the event source's maximum concurrency limits the worker.",
+            )
+    if plan.vpc is not None:
+        for function in _FUNCTIONS:
+            yield Accepted(
+                f"{function}Role",
+                "CKV_AWS_111",
+                "Lambda requires the network permissions on every resource; the function's own code is denied them.",
             )
     yield Accepted("Storage/AccessLogs", "CKV_AWS_18", "It is the bucket of the access logs.")
     yield Accepted("Ingest/Api/DeploymentStage.prod", "CKV_AWS_120", "Its methods are POST: there is nothing to cache.")

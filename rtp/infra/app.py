@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from rtp.infra.extension import ExtensionError
 from rtp.infra.plan import Plan
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 FAILED = 3
 """Exit status where the last line on stderr is the cause, as a text for the user."""
+EXTENSION_FAILED = 4
+"""As FAILED, where the cause is in the user's own file."""
 
 # Only the CDK CLI reads cdk.json, and rtp runs the app itself, so the feature flags are set here.
 FLAGS = {
@@ -24,6 +27,7 @@ FLAGS = {
     "@aws-cdk/aws-apigateway:requestValidatorUniqueId": True,
     "@aws-cdk/aws-apigateway:usagePlanKeyOrderInsensitiveId": True,
     "@aws-cdk/aws-codedeploy:removeAlarmsFromDeploymentGroup": True,
+    "@aws-cdk/aws-events:eventsTargetQueueSameAccount": True,
     "@aws-cdk/aws-iam:standardizedServicePrincipals": True,
     "@aws-cdk/aws-kms:aliasNameRef": True,
     "@aws-cdk/aws-lambda:recognizeLayerVersion": True,
@@ -47,14 +51,24 @@ def assemble(plan: Plan) -> App:
 
 
 def build(plan: Plan) -> None:
-    """Write the cloud assembly of a plan."""
-    assemble(plan).synth()
+    """Write the cloud assembly of a plan. Raises ExtensionError where the user's extension fails."""
+    app = assemble(plan)
+    if not plan.extend:
+        app.synth()
+        return
+    from rtp.infra import extension, findings
+
+    extended = extension.extend(app.node.find_child(plan.names.stack), plan)  # type: ignore[arg-type]
+    extended.write(app, plan, findings.synthesise(app, plan, extended.paths))
 
 
 def main(build: Callable[[Plan], None] = build) -> None:
     """Build, and on failure say why in one line."""
     try:
         build(Plan.loads(sys.stdin.read()))
+    except ExtensionError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(EXTENSION_FAILED)
     except Exception as error:  # a traceback through jsii does not help a user; the log has it
         import traceback
 

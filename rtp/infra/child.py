@@ -7,9 +7,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from rtp.errors import RtpError
+from rtp.errors import ConfigError, RtpError
 from rtp.infra import toolchain
-from rtp.infra.app import FAILED
+from rtp.infra.app import EXTENSION_FAILED, FAILED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,7 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
             env={**_environment(), "TMPDIR": str(scratch)},  # jsii leaves megabytes there when it is killed
             timeout=TIMEOUT_S,
             check=False,
+            cwd=plan.root or None,  # paths in an extension are relative to the project's folder
         )
     except subprocess.TimeoutExpired:
         raise RtpError(f"The synthesis did not end within {TIMEOUT_S} s.", code="synth") from None
@@ -40,6 +41,12 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
         return
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"{done.stdout}\n{done.stderr}")
+    if done.returncode == EXTENSION_FAILED:
+        raise ConfigError(
+            f"{done.stderr.strip().splitlines()[-1]}.".replace("..", "."),
+            hint=f"Fix it; nothing was deployed. The whole output is in {log}.",
+            code="extension",
+        )
     raise RtpError(
         f"The synthesis failed: {_cause(done.returncode, done.stderr)}",
         hint=f"The whole output is in {log}.",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
     from rtp.infra.plan import Plan
+    from rtp.settings import Vpc
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
 ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Architecture.X86_64}
@@ -26,7 +27,10 @@ ARCHITECTURES = {"arm64": lambda_.Architecture.ARM_64, "x86_64": lambda_.Archite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """The properties in which the functions differ. about: its description."""
+    """The properties in which the functions differ. about: its description.
+
+    own: what rtp.toml allows it. vpc: its private network; None for none.
+    """
 
     name: str
     about: str
@@ -37,6 +41,9 @@ class Purpose:
     environment: Mapping[str, str] = field(default_factory=dict)
     layers: Sequence[lambda_.ILayerVersion] = ()
     reserved_concurrency: int | None = None
+    own: Sequence[iam.PolicyStatement] = ()
+    vpc: Vpc | None = None
+    ephemeral_storage_mb: int | None = None
 
 
 def function(
@@ -50,9 +57,9 @@ def function(
         f"{id}Role",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         description=f"What {purpose.name} may do",
-        inline_policies={"function": iam.PolicyDocument(statements=[*purpose.statements, *_telemetry(group)])},
+        inline_policies=_policies(purpose, group, plan),
     )
-    return lambda_.Function(
+    created = lambda_.Function(
         scope,
         id,
         function_name=purpose.name,
@@ -64,14 +71,12 @@ def function(
         layers=list(purpose.layers),
         memory_size=purpose.memory_mb,
         timeout=Duration.seconds(purpose.timeout_s),
-        # The L2 constructs would add wider statements to it.
-        role=role.without_policy_updates(),
+        role=role,
         log_group=group,
-        # Lambda's own rate, where no caller has decided, cannot be set: one a second and 5 % of the others.
-        tracing=lambda_.Tracing.ACTIVE if plan.traced else lambda_.Tracing.PASS_THROUGH,
         environment=dict(purpose.environment),
         environment_encryption=key,
         reserved_concurrent_executions=purpose.reserved_concurrency,
+        ephemeral_storage_size=Size.mebibytes(purpose.ephemeral_storage_mb) if purpose.ephemeral_storage_mb else None,
         recursive_loop=lambda_.RecursiveLoop.TERMINATE,
         snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if plan.snap_started else None,
         # A rollback needs the old versions; deploys delete those of older releases, and Lambda all with the function.
@@ -79,6 +84,48 @@ def function(
         # next try would fail.
         current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE),
     )
+    # Set below the L2 construct, which would give the role wider permissions for each.
+    resource = cast("lambda_.CfnFunction", created.node.default_child)
+    # Lambda's own rate, where no caller has decided, cannot be set: one a second and 5 % of the others.
+    mode = "Active" if plan.traced else "PassThrough"
+    resource.tracing_config = lambda_.CfnFunction.TracingConfigProperty(mode=mode)
+    if purpose.vpc is not None:
+        resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+            subnet_ids=list(purpose.vpc.subnets), security_group_ids=list(purpose.vpc.security_groups)
+        )
+    return created
+
+
+def _policies(purpose: Purpose, group: logs.LogGroup, plan: Plan) -> dict[str, iam.PolicyDocument]:
+    """The role's inline policies by name: what rtp needs, and apart from it what rtp.toml allows."""
+    needed = [*purpose.statements, *_telemetry(group), *(_network(purpose, plan) if purpose.vpc else ())]
+    policies = {"function": iam.PolicyDocument(statements=needed)}
+    if purpose.own:
+        policies["own"] = iam.PolicyDocument(statements=list(purpose.own))
+    return policies
+
+
+def _network(purpose: Purpose, plan: Plan) -> list[iam.PolicyStatement]:
+    """What Lambda itself does with the role to attach the function to a VPC, and the function's code must not do."""
+    actions = [
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    ]
+    return [
+        # Lambda refuses a function whose role does not allow them on every resource.
+        iam.PolicyStatement(sid="Network", actions=actions, resources=["*"]),
+        iam.PolicyStatement(
+            sid="NoNetworkFromCode",
+            effect=iam.Effect.DENY,
+            actions=actions,
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": plan.arn("lambda", f"function:{purpose.name}")}},
+        ),
+    ]
 
 
 def _telemetry(group: logs.LogGroup) -> list[iam.PolicyStatement]:

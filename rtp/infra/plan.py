@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import msgspec
 
 from rtp.contract import MANAGED_BY, Names, Tag, partition
-from rtp.settings import Settings  # noqa: TC001 (msgspec reads the type when it decodes)
+from rtp.permissions import Permission, filled, placeholder_values, resolved
+from rtp.settings import Settings, Vpc  # noqa: TC001 (msgspec reads the type when it decodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One environment in one account and region, ready to be built. Paths are absolute."""
+    """One environment in one account and region, ready to be built. Paths are absolute.
+
+    extend: the user's file that adds constructs; empty for none. root: the project's folder.
+    """
 
     project: str
     env: str
@@ -28,6 +32,8 @@ class Plan:
     reserved_concurrency: int | None
     settings: Settings
     out: str
+    extend: str = ""
+    root: str = ""
 
     @property
     def names(self) -> Names:
@@ -63,6 +69,25 @@ class Plan:
     def emptied(self) -> bool:
         """Whether the stack empties its buckets when it is deleted. On the local engine `rtp destroy` empties them."""
         return not self.local and not self.protected
+
+    @property
+    def permissions(self) -> list[Permission]:
+        """The permissions of rtp.toml for both functions, with the values of their placeholders."""
+        return [resolved(p, self._placeholders) for p in self.settings.permissions]
+
+    @property
+    def layers(self) -> list[str]:
+        """ARNs of the layers that rtp.toml adds. The local engine has none of an account's layers."""
+        return [] if self.local else [filled(arn, self._placeholders) for arn in self.settings.layers]
+
+    @property
+    def vpc(self) -> Vpc | None:
+        """The functions' private network. On the local engine they run on this machine."""
+        return self.settings.vpc if self.settings.vpc.subnets and not self.local else None
+
+    @property
+    def _placeholders(self) -> dict[str, str]:
+        return placeholder_values(self.project, self.env, self.account, self.region)
 
     @property
     def tags(self) -> dict[str, str]:

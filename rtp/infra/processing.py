@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -13,7 +13,7 @@ from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra import secrets
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
 from rtp.runtime import wire
-from rtp.settings import function_environment
+from rtp.settings import Settings, function_environment
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -43,6 +43,10 @@ class Processing(Construct):
             description=f"Dependencies of {plan.names.stack}",
             removal_policy=RemovalPolicy.DESTROY,
         )
+        self._layers = [
+            self._layer,
+            *(lambda_.LayerVersion.from_layer_version_arn(self, f"Layer{n}", a) for n, a in enumerate(plan.layers, 1)),
+        ]
         self.processor = self._function("Processor", self._processor())
         self.worker = self._function("Worker", self._worker())
         self.functions = (self.processor, self.worker)
@@ -66,11 +70,9 @@ class Processing(Construct):
             about="Answers POST /process",
             handler=PROCESSOR_HANDLER,
             timeout_s=min(plan.settings.timeout_s, API_TIMEOUT_S),
-            memory_mb=plan.settings.memory_mb,
             statements=[*self._statements("dynamodb:GetItem"), stored_results],
-            environment=plan.settings.environment | self._environment(),
-            layers=[self._layer],
             reserved_concurrency=plan.reserved_concurrency,
+            **self._common(),
         )
 
     def _worker(self) -> Purpose:
@@ -90,12 +92,27 @@ class Processing(Construct):
             about="Processes the queue's messages",
             handler=WORKER_HANDLER,
             timeout_s=plan.settings.timeout_s,
-            memory_mb=plan.settings.memory_mb,
             # One call writes a batch, as PartiQL statements that each have a condition.
             statements=[*self._statements("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"), receive],
-            environment=plan.settings.environment | self._environment(),
-            layers=[self._layer],
+            **self._common(),
         )
+
+    def _common(self) -> dict[str, Any]:
+        """The properties that both functions have alike."""
+        settings = self._plan.settings
+        own = [
+            iam.PolicyStatement(sid=f"Own{n}", actions=list(p.actions), resources=list(p.resources))
+            for n, p in enumerate(self._plan.permissions, 1)
+        ]
+        size = settings.ephemeral_storage_mb
+        return {
+            "memory_mb": settings.memory_mb,
+            "environment": settings.environment | self._environment(),
+            "layers": self._layers,
+            "own": own,
+            "vpc": self._plan.vpc,
+            "ephemeral_storage_mb": size if size != Settings().ephemeral_storage_mb else None,
+        }
 
     def _function(self, id: str, purpose: Purpose) -> lambda_.Function:
         return function(self, id, plan=self._plan, key=self._storage.key, code=self.code, purpose=purpose)

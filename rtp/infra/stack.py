@@ -34,11 +34,11 @@ class RtpStack(Stack):
             analytics_reporting=False,
             suppress_template_indentation=True,
         )
-        storage = Storage(self, "Storage", plan=plan)
-        processing = Processing(self, "Processing", plan=plan, storage=storage)
+        self.storage = storage = Storage(self, "Storage", plan=plan)
+        self.processing = processing = Processing(self, "Processing", plan=plan, storage=storage)
         processor = processing.called(processing.processor)
-        ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processor)
-        monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage)
+        self.ingest = ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processor)
+        self.monitoring = monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage)
         if plan.shifted:
             Rollout(self, "Rollout", plan=plan, processing=processing, monitoring=monitoring)
         if plan.emptied:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import NotFoundError, RefusedError, RtpError
-from rtp.local import launch, losses, saves, stopping
+from rtp.local import environment, launch, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
 from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
@@ -28,6 +28,7 @@ HEALTH_PATH = "/_ministack/health"
 class Engine:
     """A running engine.
 
+    enforces_iam: whether it enforces the permissions of roles.
     data_lost: the engine before it was killed. loss: a sentence about what its data lacks for that reason, or because
     the folder was copied while its engine ran; empty where nothing is missing. weather: see rtp.local.weather.
     """
@@ -38,6 +39,7 @@ class Engine:
     token: str = field(repr=False)
     keys: Keys
     log_file: Path
+    enforces_iam: bool = False
     data_lost: bool = False
     loss: str = ""
     weather: Weather | None = None
@@ -121,12 +123,14 @@ def start(
     root: Path,
     *,
     port: int | None = None,
+    enforce_iam: bool | None = None,
     extra_env: Mapping[str, str] | None = None,
     weather: Weather | None = None,
 ) -> Engine:
-    """Start the engine, or return the one that runs already.
+    """Start the engine, or return the one that runs already. Raises RefusedError where that one has other options.
 
     port: the only port to use; without it the last run's, 4566, or the next free one.
+    enforce_iam: whether permissions are enforced; None for either.
     extra_env: variables added to the scrubbed environment of the engine. weather: of a new engine.
     """
     place = _place(root)
@@ -136,11 +140,12 @@ def start(
         before = place.occupant()
         running = _served(before)
         if running is not None:
-            return _running(place, running, port)
+            return _running(place, running, port, enforce_iam=enforce_iam)
         _clear_leftovers(place, before)
         place.create()
         place.unshare()
-        launch.launch(place, port, extra_env, weather)
+        variables = {**(environment.ENFORCING if enforce_iam else {}), **(extra_env or {})}
+        launch.launch(place, port, variables, weather)
         record = place.record()
         if record is None:
             raise RtpError("The local engine ended just after its start.", hint=f"See {place.log_file}.")
@@ -213,11 +218,19 @@ def _reset(engine: Engine) -> None:
 def _engine(place: Folder, record: Record) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
     keys = Keys(record.access_key_id, record.secret_access_key)
-    return Engine(url, record.port, record.pid, record.token, keys, place.log_file, weather=record.weather)
+    place_and_key = url, record.port, record.pid, record.token, keys, place.log_file
+    return Engine(*place_and_key, enforces_iam=record.enforces_iam, weather=record.weather)
 
 
-def _running(place: Folder, record: Record, port: int | None) -> Engine:
+def _running(place: Folder, record: Record, port: int | None, *, enforce_iam: bool | None = None) -> Engine:
     engine = _engine(place, record)
+    if enforce_iam is not None and enforce_iam != record.enforces_iam:
+        enforces = "enforces permissions" if record.enforces_iam else "does not enforce permissions"
+        raise RefusedError(
+            f"The local engine already runs and {enforces}; enforce_iam = {str(enforce_iam).lower()} in rtp.toml.",
+            hint="Run `rtp local stop`, which keeps its data, then repeat the command.",
+            code="engine-iam",
+        )
     if port is not None and port != record.port:
         raise RefusedError(
             f"The local engine already runs, on port {record.port}.",

@@ -49,6 +49,15 @@ def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) ->
     }
 
 
+ENFORCING = {"AUTH": "true"}
+"""Variables that have MiniStack enforce the permissions of roles and the policies of resources."""
+
+
+def enforces_iam() -> bool:
+    """Whether this engine process enforces permissions."""
+    return os.environ.get("AUTH", "").lower() == "true"
+
+
 def settle(own: Path) -> None:
     """Set HOME and TMPDIR of this process and its functions; `own` is a path to the engine's folder."""
     place = Folder(own)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING
 
+from rtp.local import environment
 from rtp.local.admission import Admission
 from rtp.local.door import Door, values
 from rtp.local.time_limit import TimeLimit
@@ -57,7 +57,7 @@ class Context:
         self._telemetry = telemetry
         self._forget = forget
         # With AUTH=true the engine enforces policies, also those that require TLS; loopback counts as TLS.
-        self._auth = os.environ.get("AUTH", "").lower() == "true"
+        self._auth = environment.enforces_iam()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. The server's lifespan ends here; MiniStack drives the engine's."""

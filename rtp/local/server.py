@@ -97,7 +97,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int, weather: We
     )
     listener.listen(1024)  # clients can connect from here on; the loop below answers them
     me = os.getpid(), process.started(os.getpid()) or ""
-    place.write_record(Record(*me, port, token, *place.identity(), *key, weather))
+    enforces = environment.enforces_iam()
+    place.write_record(Record(*me, port, token, *place.identity(), *key, weather, enforces_iam=enforces))
     _answer(ready, "ready")
 
     async def drained() -> None:

@@ -30,6 +30,7 @@ class Record:
 
     device, inode: of the folder that it serves. A copy of the folder contains the record, but has other numbers.
     weather: None if it answers as MiniStack does.
+    enforces_iam: whether it enforces the permissions of roles.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class Record:
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
     weather: Weather | None = None
+    enforces_iam: bool = False
 
 
 @dataclass(frozen=True, slots=True)

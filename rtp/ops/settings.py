@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from rtp import configfile
 from rtp.settings import Settings, table
 
@@ -51,6 +53,7 @@ def listing(resolved: Resolved) -> Listing:
         **{s.name: s.description for s in table(configfile.Place).values()},
         "processors": code["path"].description,
         "requirements": code["requirements"].description,
+        **{s.name: s.description for s in table(configfile.Infra).values()},
     }
     rows = [
         Setting(key, getattr(environment, key), resolved.origins.get(key, "default"), description)
@@ -62,7 +65,12 @@ def listing(resolved: Resolved) -> Listing:
         if names
     ]
     rows += [
-        Setting(s.name, getattr(environment.settings, s.name), resolved.origins.get(s.name, "default"), s.description)
+        Setting(
+            s.name,
+            to_builtins(getattr(environment.settings, s.name)),
+            resolved.origins.get(s.name, "default"),
+            s.description,
+        )
         for s in table(Settings).values()
     ]
     return Listing(environment.name, environment.names.stack, environment.file, rows)

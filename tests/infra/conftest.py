@@ -17,7 +17,8 @@ import pytest
 
 from rtp.infra import toolchain
 from rtp.infra.plan import Plan
-from rtp.settings import Settings
+from rtp.permissions import Permission
+from rtp.settings import Settings, Vpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,15 @@ ODD = Settings(
     environment={"PARTNER_URL": "https://partner.example"},
     secrets={"TOKEN": "ssm:/acme/odd/TOKEN", "DB": "secretsmanager:team/db#password"},
     secrets_key="alias/team",
+    permissions=(
+        Permission(
+            actions=("dynamodb:GetItem", "dynamodb:Query"),
+            resources=("arn:aws:dynamodb:us-east-1:111122223333:table/prices",),
+        ),
+        Permission(actions=("ses:SendEmail",), resources=("*",), allow_wildcard=True, reason="The sender is checked."),
+    ),
+    vpc=Vpc(subnets=("subnet-0123abcd", "subnet-0123abce"), security_groups=("sg-0123abcd",)),
+    layers=("arn:aws:lambda:us-east-1:111122223333:layer:ffmpeg:3",),
     log_level="DEBUG",
     log_retention_days=400,
     trace_percent=25,
@@ -181,7 +191,9 @@ def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
     """Templates of the four environments."""
     plans = [
         plan("local", account="000000000000", local=True),
-        plan("dev", region="eu-west-1"),
+        plan(
+            "dev", region="eu-west-1", settings=Settings(ephemeral_storage_mb=1024)
+        ),  # SnapStart takes no more than 512
         plan("prod", protected=True, region="us-west-2", reserved_concurrency=100),
         plan("odd", project="acme", owner="Night", protected=True, reserved_concurrency=77, settings=ODD),
     ]

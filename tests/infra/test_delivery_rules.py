@@ -98,7 +98,7 @@ def handlers_can_run(t: Template) -> bool:
     functions = (t.processor, t.worker)
     return (
         [f["Handler"] for f in functions] == [PROCESSOR_HANDLER, WORKER_HANDLER]
-        and all(len(f["Layers"]) == 1 for f in functions)
+        and all(len(f["Layers"]) == 1 + len(t.plan.layers) for f in functions)
         and all(set(f["Environment"]["Variables"]) == VARIABLES | set(t.plan.settings.environment) for f in functions)
         and t.processor["Timeout"] <= 29
     )

@@ -32,6 +32,11 @@ _FUNCTION = {
     "Logs": (["logs:CreateLogStream", "logs:PutLogEvents"], ["{}Logs"]),
     "Traces": (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], ["*"]),
 }
+_NETWORK = [f"ec2:{a}" for a in ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets")] + [
+    f"ec2:{a}" for a in ("DeleteNetworkInterface", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses")
+]
+# What a function has besides, by a condition on the plan.
+_IN_VPC = {"Network": (_NETWORK, ["*"]), "not NoNetworkFromCode": (_NETWORK, ["*"])}
 _RECEIVE = (
     ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"],
     ["Queue"],
@@ -76,6 +81,8 @@ def roles_have_exactly_their_permissions(t: Template) -> bool:
     """A1, B20: each role has exactly these statements: no managed policy and no separate policy."""
     names = {"Processor", "Worker", "ToQueue"} | ({"Emptier"} if t.plan.emptied else set())
     names |= {""} if t.plan.shifted else set()
+    given = {f"Own{n}": (list(p.actions), list(p.resources)) for n, p in enumerate(t.plan.settings.permissions, 1)}
+    extra = {name: (_IN_VPC if t.plan.vpc else {}) | given for name in ("Processor", "Worker")}
     actual = {_short(id).removesuffix("Role"): _statements(role) for id, role in t.of("IAM::Role").items()}
     secrets = SECRETS if t.plan.settings.secrets else {}
     return (
@@ -85,7 +92,9 @@ def roles_have_exactly_their_permissions(t: Template) -> bool:
         == {
             name: {
                 sid: (actions, [r.format(name) for r in resources])
-                for sid, (actions, resources) in (ROLES[name] | (secrets if name in FUNCTIONS else {})).items()
+                for sid, (actions, resources) in (
+                    ROLES[name] | (secrets if name in FUNCTIONS else {}) | extra.get(name, {})
+                ).items()
             }
             for name in names
         }
@@ -210,8 +219,8 @@ def _statements(role: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
     statements = {}
     for policy in role["Policies"]:
         for s in policy["PolicyDocument"]["Statement"]:
-            assert s["Effect"] == "Allow"
-            statements[s["Sid"]] = (_list(s["Action"]), [_resource(r) for r in _list(s["Resource"])])
+            sid = s["Sid"] if s["Effect"] == "Allow" else f"not {s['Sid']}"
+            statements[sid] = (_list(s["Action"]), [_resource(r) for r in _list(s["Resource"])])
     return statements
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.settings import Settings, table
+from rtp.permissions import Permission
+from rtp.settings import Settings, Vpc, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,18 @@ def _source(t: Template) -> dict[str, Any]:
     return t.one("Lambda::EventSourceMapping")
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _own(t: Template) -> list[dict[str, Any]]:
+    """Statements of rtp.toml in the worker's role."""
+    (role,) = (r for id, r in t.of("IAM::Role").items() if "WorkerRole" in id)
+    policies = {p["PolicyName"]: p["PolicyDocument"]["Statement"] for p in role["Policies"]}
+    statements: list[dict[str, Any]] = policies["own"]
+    return statements
+
+
 # Setting -> its value in the template, in the form of rtp.toml.
 WHERE: dict[str, Callable[[Template], Any]] = {
     "memory_mb": lambda t: t.worker["MemorySize"] if t.worker["MemorySize"] == t.processor["MemorySize"] else None,
@@ -62,6 +75,20 @@ WHERE: dict[str, Callable[[Template], Any]] = {
     "secrets_key": lambda t: _statement(t, "SecretsKey")["Condition"]["ForAnyValue:StringEquals"][
         "kms:ResourceAliases"
     ],
+    "permissions": lambda t: tuple(
+        Permission(
+            actions=tuple(_list(s["Action"])),
+            resources=tuple(_list(s["Resource"])),
+            allow_wildcard=s["Resource"] == "*",
+            reason="The sender is checked." if s["Resource"] == "*" else "",
+        )
+        for s in _own(t)
+    ),
+    "vpc": lambda t: Vpc(
+        subnets=tuple(t.worker["VpcConfig"]["SubnetIds"]),
+        security_groups=tuple(t.worker["VpcConfig"]["SecurityGroupIds"]),
+    ),
+    "layers": lambda t: tuple(layer for layer in t.worker["Layers"] if isinstance(layer, str)),
     "log_level": _variable("RTP_LOG_LEVEL"),
     "log_retention_days": lambda t: min(group["RetentionInDays"] for group in t.of("Logs::LogGroup").values()),
     "throttle_rate": _stage("ThrottlingRateLimit"),
@@ -96,7 +123,12 @@ WHERE: dict[str, Callable[[Template], Any]] = {
 
 
 def test_every_setting_is_listed() -> None:
-    assert set(WHERE) == {*table()}
+    assert {*WHERE, "ephemeral_storage_mb"} == {*table()}
+
+
+def test_the_size_of_tmp_reaches_the_template(templates: dict[str, Template]) -> None:
+    dev = templates["dev"]
+    assert [f["EphemeralStorage"] for f in (dev.processor, dev.worker)] == [{"Size": 1024}] * 2
 
 
 @pytest.mark.parametrize("setting", WHERE)

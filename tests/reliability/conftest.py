@@ -248,12 +248,16 @@ def pipeline(
     *,
     timeout_s: int = 2,
     weather: Weather | None = None,
+    enforce_iam: bool = False,
 ) -> Iterator[Rig]:
     """Deploy a pipeline by the CLI. engine_env: switches of the engine. weather: its weather.
 
+    enforce_iam: the engine enforces permissions.
+
     A killed worker's messages become visible after six times the timeout, so tests that kill use a short one.
     """
-    (root / "rtp.toml").write_text(SETTINGS.replace("TIMEOUT", str(timeout_s)))
+    enforced = "[env.local]\nenforce_iam = true\n" if enforce_iam else ""
+    (root / "rtp.toml").write_text(SETTINGS.replace("TIMEOUT", str(timeout_s)) + enforced)
     (root / "processors").mkdir()
     (root / "processors" / "__init__.py").write_text(PROCESSORS)
     (root / "processors" / "faulty.py").write_text(FAULTY.read_text())

@@ -49,7 +49,7 @@ _NAMED = ["CAPABILITY_NAMED_IAM"]
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """A pipeline on an engine that enforces IAM."""
-    with pipeline(tmp_path_factory.mktemp("strict"), {"AUTH": "true"}) as rig:
+    with pipeline(tmp_path_factory.mktemp("strict"), enforce_iam=True) as rig:
         yield rig
 
 

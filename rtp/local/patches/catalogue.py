@@ -10,6 +10,7 @@ from rtp.local.patches import (
     credentials,
     custom_resources,
     deferred,
+    denials,
     downloads,
     event_source,
     folder_paths,
@@ -48,6 +49,7 @@ AT_START = (
     copies.PATCH,
     user_regexes.PATCH,
     credentials.PATCH,
+    denials.PATCH,
     downloads.PATCH,
     deferred.PATCH,
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.contract import LOCAL_ACCOUNT
+from rtp.errors import ConfigError
 from rtp.infra import packing
 from rtp.ops import envfile, secrets
 from rtp.ops.access import guard
@@ -51,6 +52,7 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
             assembly = synth(environment, account=aws.account, reserved_concurrency=reserve.concurrency)
         sources = processors.sources_of(environment)
         warnings += packing.select(sources).notes if sources is not None else []
+        warnings += _findings(environment, assembly)
         if doubt := checked.result():
             warnings.append(doubt.message)
         done = connected.result()
@@ -62,6 +64,18 @@ class _Connected:
     aws: Aws
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+
+
+def _findings(environment: Environment, assembly: Assembly) -> list[str]:
+    """What cdk-nag says about the constructs of `[infra] extend`, one line each. Raises ConfigError under `strict`."""
+    lines = [f"{f.path}: {f.rule}: {f.description}" for f in assembly.findings]
+    if lines and environment.strict:
+        raise ConfigError(
+            f"cdk-nag finds: {' '.join(lines)}",
+            hint="Fix or acknowledge each in the file of `[infra] extend`, or set strict = false.",
+            code="findings",
+        )
+    return lines
 
 
 def _connected(environment: Environment, connect: Callable[[], Aws]) -> _Connected:

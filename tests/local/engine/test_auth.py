@@ -50,7 +50,9 @@ def test_a_function_may_do_what_its_role_allows_and_nothing_else(strict: Lab) ->
     function = strict.function(CODE, name=f"{strict.name}-writer", Role=arn)
     # When, Then
     assert strict.invoke(function, {"bucket": bucket, "key": "raw/x"}) == "written"
-    assert "AccessDenied" in strict.invoke(function, {"bucket": bucket, "key": "other/x"})["errorMessage"]
+    refusal = strict.invoke(function, {"bucket": bucket, "key": "other/x"})["errorMessage"]
+    assert "AccessDenied" in refusal
+    assert f"perform: s3:PutObject on resource: arn:aws:s3:::{bucket}/other/x" in refusal
     # And its key cannot be worked out from names
     worked_out = hashlib.sha256(f"{function}:{arn}".encode()).hexdigest()[:16].upper()
     assert strict.request("GET", "/", headers=strict.signature("s3", f"ASIA{worked_out}"))[0] == 403

@@ -155,3 +155,77 @@ def test_requirements_may_name_extras_and_groups_of_a_project(tmp_path: Path) ->
     listed = {s.key: s for s in listing(explain(cwd=tmp_path, environ={})).settings}
     assert listed["requirements.extra"].value == ["data"]
     assert listed["requirements.group"].origin == "rtp.toml [processors]"
+
+
+PERMISSION = '{ actions = ["dynamodb:GetItem"], resources = ["arn:{partition}:dynamodb:{region}:{account}:table/x"] }'
+
+
+def test_permissions_of_an_environment_are_added_and_a_vpc_is_merged_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text(
+        f"[defaults]\npermissions = [{PERMISSION}]\n"
+        'vpc = { subnets = ["subnet-0123abcd"], security_groups = ["sg-0123abcd"] }\n'
+        'layers = ["arn:aws:lambda:us-east-1:111122223333:layer:a:1"]\n'
+        '[env.dev]\npermissions = [{ actions = ["s3:Get*"], resources = ["arn:aws:s3:::b/${aws:username}/*"] }]\n'
+        'vpc = { subnets = ["subnet-0123abce"] }\n'
+        'layers = ["arn:aws:lambda:{region}:111122223333:layer:b:2"]\n'
+    )
+    found = explain(Overrides(env="dev"), cwd=tmp_path, environ={})
+    settings = found.environment.settings
+    assert [p.actions for p in settings.permissions] == [("dynamodb:GetItem",), ("s3:Get*",)]
+    assert (settings.vpc.subnets, settings.vpc.security_groups) == (("subnet-0123abce",), ("sg-0123abcd",))
+    assert settings.layers == ("arn:aws:lambda:{region}:111122223333:layer:b:2",)
+    assert found.origins["permissions"] == found.origins["vpc"] == "rtp.toml [defaults], rtp.toml [env.dev]"
+    assert found.origins["layers"] == "rtp.toml [env.dev]"
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ('actions = ["GetItem"], resources = ["arn:aws:s3:::b"]', "'GetItem' is not an action of IAM"),
+        ('actions = ["*:*"], resources = ["arn:aws:s3:::b"]', "'*:*' is not an action of IAM"),
+        ('actions = [], resources = ["arn:aws:s3:::b"]', "actions is empty"),
+        ('actions = ["s3:GetObject"], resources = ["b"]', "'b' is not an ARN"),
+        ('actions = ["s3:GetObject"], resources = ["arn:aws:s3:::{bukket}"]', "unknown placeholder {bukket}"),
+        ('actions = ["s3:GetObject"], resources = ["arn:aws-cn:s3:::b"]', "of the partition aws-cn"),
+        ('actions = ["s3:GetObject"], resources = ["*"]', "* alone means every resource"),
+        ('actions = ["*"], resources = ["arn:aws:s3:::b"]', "* alone means every action"),
+        ('actions = ["ses:SendEmail"], resources = ["*"], allow_wildcard = true', "allow_wildcard needs a reason"),
+        ('actions = ["s3:GetObject"]', "missing required field `resources`"),
+        ('actions = ["s3:GetObject"], resource = ["x"]', "unknown field `resource`"),
+        ('actions = "s3:GetObject", resources = ["x"]', "Expected `array`"),
+    ],
+)
+def test_a_wrong_permission_is_refused_with_the_fix(tmp_path: Path, entry: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, f"[env.dev]\npermissions = [{{ {entry} }}]", env="dev")
+    assert text in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_wildcard_stands_with_its_reason(tmp_path: Path) -> None:
+    entry = 'actions = ["ses:SendEmail"], resources = ["*"], allow_wildcard = true, reason = "the sender is checked"'
+    found = read(tmp_path, f"[env.dev]\npermissions = [{{ {entry} }}]", env="dev")
+    assert found.settings.permissions[0].reason == "the sender is checked"
+
+
+@pytest.mark.parametrize(
+    ("toml", "text"),
+    [
+        ('vpc = { subnets = ["subnet-0123abcd"] }', "vpc has no security_groups"),
+        ('vpc = { subnets = ["x"], security_groups = ["sg-0123abcd"] }', "vpc: Expected `str` matching"),
+        ('layers = ["ffmpeg"]', "is not the ARN of a layer version"),
+        ('layers = ["arn:aws:lambda:eu-west-1:111122223333:layer:a:1"]', "is in eu-west-1"),
+        ('layers = ["a", "b", "c", "d", "e"]', "at most 4 ARNs"),
+        ("snap_start = true\nephemeral_storage_mb = 1024", "snap_start and ephemeral_storage_mb"),
+        ("enforce_iam = true", "enforce_iam stands in [env.dev]"),
+    ],
+)
+def test_a_wrong_network_layer_or_size_is_refused(tmp_path: Path, toml: str, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path, f"[env.dev]\n{toml}", env="dev")
+    assert text in caught.value.message
+
+
+def test_another_emulator_cannot_be_made_to_enforce_permissions(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be combined"):
+        read(tmp_path, "[env.local]\nenforce_iam = true\nendpoint_url = 'http://127.0.0.1:1'")

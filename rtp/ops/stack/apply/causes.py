@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Event
+    from rtp.config import Environment
     from rtp.ops.stack.operation import Target
 
 _CONSEQUENCE = ("Resource creation cancelled", "Resource update cancelled", "Resource deletion cancelled")
@@ -32,7 +33,7 @@ def first(target: Target, failures: Sequence[Event], template: Mapping[str, Any]
     return Cause(
         event.logical_id,
         path,
-        _source(path),
+        _source(path, target.environment),
         event.resource_type,
         event.status,
         _tidy(event.reason),
@@ -47,9 +48,12 @@ def _refusals(target: Target) -> list[Event]:
         return []
 
 
-def _source(path: str) -> str:
-    """The file of ours that holds the construct: `Storage/Table` is built by rtp/infra/storage.py."""
+def _source(path: str, environment: Environment) -> str:
+    """The file that holds the construct: `Storage/Table` is built by rtp/infra/storage.py, others by the extension."""
     part = path.split("/")[0].lower()
+    is_ours = part in ("storage", "processing", "ingest", "monitoring", "rollout", "cleanup")
+    if environment.extend is not None and path and (not is_ours or path.endswith("/DefaultPolicy")):
+        return environment.extend.name
     if not part.isidentifier() or importlib.util.find_spec(f"rtp.infra.{part}") is None:
         return "rtp/infra/stack.py" if path else ""
     return f"rtp/infra/{part}.py"

@@ -52,9 +52,10 @@ def with_cdk(
 
 
 def only_code(changes: Sequence[ResourceChange]) -> bool:
-    """Whether nothing but the functions' code differs."""
+    """Whether nothing but the code of rtp's own functions differs, not of those of `[infra] extend`."""
     return bool(changes) and all(
-        c.resource_type == resource_types.FUNCTION
+        c.path.partition("/")[0] in ("", "Processing", "Cleanup")
+        and c.resource_type == resource_types.FUNCTION
         and c.action == "modify"
         and all(p.path == "Code.S3Key" for p in c.properties)
         for c in changes

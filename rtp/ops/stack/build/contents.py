@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError
 from rtp.infra import assets, layer
 from rtp.ops.stack.build import processors
+from rtp.permissions import placeholder_values, resolved
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,19 @@ class Package:
 
 
 @dataclass(frozen=True, slots=True)
+class Granted:
+    """What rtp.toml allows functions. functions: their names. reason: why a wildcard is allowed; else empty.
+
+    actions, resources: as in IAM; `{account}` stays where rtp.toml names no account.
+    """
+
+    functions: list[str]
+    actions: list[str]
+    resources: list[str]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What the functions get.
 
@@ -41,6 +56,7 @@ class Contents:
     packages: distributions in the layer. code_bytes: size of the zip's content, with rtp's own.
     layer_bytes: size of the layer's content. limit_bytes: what Lambda allows for both.
     environment: variables that rtp.toml gives the functions. secrets: source of each secret that they may read.
+    permissions: what rtp.toml allows them, besides what rtp needs and `[infra] extend` grants.
     unchecked: why the processors could not be imported in full; empty where they were.
     """
 
@@ -54,6 +70,7 @@ class Contents:
     limit_bytes: int
     environment: dict[str, str]
     secrets: dict[str, str]
+    permissions: list[Granted]
     unchecked: str
 
 
@@ -80,8 +97,18 @@ def contents(environment: Environment) -> Contents:
         limit_bytes=layer.MAX_BYTES,
         environment=environment.settings.environment,
         secrets=environment.settings.secrets,
+        permissions=_permissions(environment),
         unchecked=doubt.message if doubt is not None else "",
     )
+
+
+def _permissions(environment: Environment) -> list[Granted]:
+    names = environment.names
+    account = environment.account or (LOCAL_ACCOUNT if environment.local else "{account}")
+    values = placeholder_values(environment.project, environment.name, account, environment.region)
+    granted = (resolved(permission, values) for permission in environment.settings.permissions)
+    functions = [names.processor, names.worker]
+    return [Granted(functions, list(g.actions), list(g.resources), g.reason) for g in granted]
 
 
 def check_size(code: list[tuple[str, Path]], layer_zip: Path) -> None:

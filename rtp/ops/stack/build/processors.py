@@ -113,6 +113,11 @@ def examine(
             f"The processors were not checked: {missing[1]} cannot be had for this interpreter ({reason}).",
             "Check the requirements, or use an interpreter for which the packages have builds.",
         )
+    if missing is not None and environment.settings.layers and not _is_beside(missing[1], sources):
+        return result, Doubt(
+            f"The processors were not checked: {missing[1]} is not packed; one of `layers` must have it.",
+            "Check that a layer has the module, or name its package in the requirements.",
+        )
     raise _fault(result.problems, missing[1] if missing else "", sources)
 
 
@@ -133,9 +138,13 @@ def _available(environment: Environment, requirements: Requirements | None) -> t
     return packages, lock, reason
 
 
+def _is_beside(module: str, sources: Sources) -> bool:
+    return (sources.root / module).exists() or (sources.root / f"{module}.py").exists()
+
+
 def _fault(problems: Sequence[str], missing: str, sources: Sources) -> RtpError:
     """The refusal, with the setting that would help where there is one."""
-    if missing and ((sources.root / missing).exists() or (sources.root / f"{missing}.py").exists()):
+    if missing and _is_beside(missing, sources):
         return refusal(problems[0], f"{missing} is not packed: name it under `include` of [processors] in rtp.toml.")
     if missing:
         listed = "name a file that lists its package under [processors] requirements in rtp.toml"

@@ -15,7 +15,7 @@ import rtp
 from rtp import fastpath
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
-from rtp.infra import archive, assets, child, layer, toolchain
+from rtp.infra import archive, assets, child, findings, inputs, layer, toolchain
 from rtp.infra.plan import Plan
 from rtp.ops.stack.build import code_change, contents, processors
 
@@ -27,6 +27,15 @@ _SCRATCH = ".synth-"
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """What cdk-nag says about a construct of `[infra] extend`. path: of the construct, below the stack."""
+
+    rule: str
+    path: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Assembly:
     """A cloud assembly: what `cdk deploy --app PATH` and rtp's own deploy read."""
 
@@ -34,6 +43,7 @@ class Assembly:
     template_file: Path
     template: dict[str, Any]
     cached: bool
+    findings: tuple[Finding, ...] = ()
 
 
 def synth(
@@ -105,6 +115,8 @@ def _plan(
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
         out=str(target),
+        extend=str(env.extend or ""),
+        root=str(env.root.resolve()) if env.extend else "",
     )
 
 
@@ -115,8 +127,11 @@ def _fingerprint(plan: Plan) -> str:
     """
     package = Path(rtp.__file__).parent
     sources = [*archive.tree(package / "infra", "infra/"), ("contract.py", package / "contract.py")]
-    texts = [part for name, file in sources for part in (name, file.read_bytes())]
-    placeless = replace(plan, code=Path(plan.code).name, layer=Path(plan.layer).name, out="")
+    texts: list[str | bytes] = [part for name, file in sources for part in (name, file.read_bytes())]
+    placeless = replace(plan, code=Path(plan.code).name, layer=Path(plan.layer).name, out="", root="")
+    if plan.extend:
+        placeless = replace(placeless, extend=os.path.relpath(plan.extend, plan.root))
+        texts.append(f"cdk-nag {findings.installed()}")
     return archive.digest([placeless.dumps(), toolchain.cdk_lib(), *texts])
 
 
@@ -124,7 +139,8 @@ def _load(plan: Plan, fingerprint: str) -> Assembly | None:
     """The assembly at the target, if it has this fingerprint and is complete."""
     folder, stack = Path(plan.out), plan.names.stack
     try:
-        if json.loads((folder / _MARK).read_text())["fingerprint"] != fingerprint:
+        mark = json.loads((folder / _MARK).read_text())
+        if mark["fingerprint"] != fingerprint or not inputs.unchanged(mark["inputs"], Path(plan.root)):
             return None
         file = folder / f"{stack}.template.json"
         template = json.loads(file.read_text())
@@ -133,7 +149,18 @@ def _load(plan: Plan, fingerprint: str) -> Assembly | None:
             return None
     except (OSError, ValueError, KeyError):
         return None
-    return Assembly(folder, file, template, cached=True)
+    return Assembly(folder, file, template, cached=True, findings=tuple(Finding(**f) for f in mark["findings"]))
+
+
+def extension_paths(env: Environment) -> list[Path]:
+    """The files and folders that the last synthesis of `[infra] extend` has read."""
+    if env.extend is None:
+        return []
+    try:
+        mark = json.loads((env.state / "cdk" / env.name / _MARK).read_text())
+        return [env.extend, *inputs.paths(mark["inputs"], env.root.resolve())]
+    except (OSError, ValueError, KeyError):
+        return [env.extend]
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -157,9 +184,12 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
     _forget_killed(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
         fresh = Path(scratch, "new")
-        if not exchange or not _exchanged(plan, fresh):
+        extension = _exchanged(plan, fresh) if exchange else None
+        if extension is None:
             shutil.rmtree(fresh, ignore_errors=True)
+            since_ns = time.time_ns()
             child.run(replace(plan, out=str(fresh)), Path(scratch), log)
+            extension = inputs.take(fresh, Path(plan.root), since_ns=since_ns)
         (fresh / _MARK).write_text(
             json.dumps(
                 {
@@ -167,6 +197,7 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
                     "version": plan.version,
                     "code": code_change.fingerprint(Path(plan.code)),
                     "shape": _shape(plan),
+                    **extension,
                 }
             )
         )
@@ -193,17 +224,21 @@ def _shape(plan: Plan) -> str:
     return _fingerprint(replace(plan, code=""))
 
 
-def _exchanged(plan: Plan, fresh: Path) -> bool:
-    """Write the current assembly with the new code to fresh. Returns False where more than its code differs."""
+def _exchanged(plan: Plan, fresh: Path) -> dict[str, Any] | None:
+    """Write the current assembly with the new code to fresh. Returns None where more than its code differs.
+
+    Returns the inputs and findings of the extension, which stay.
+    """
     old = Path(plan.out)
     if plan.published or not fastpath.enabled("code-exchange"):  # the names of published versions follow the code
-        return False
+        return None
     try:
         mark = json.loads((old / _MARK).read_text())
-        if mark["shape"] != _shape(plan):
-            return False
-        return code_change.exchange_code(
-            old, fresh, stack=plan.names.stack, was=str(mark["code"]), code=Path(plan.code)
-        )
+        if mark["shape"] != _shape(plan) or not inputs.unchanged(mark["inputs"], Path(plan.root)):
+            return None
+        was, code = str(mark["code"]), Path(plan.code)
+        if not code_change.exchange_code(old, fresh, stack=plan.names.stack, was=was, code=code):
+            return None
+        return {"inputs": mark["inputs"], "findings": mark["findings"]}
     except (OSError, ValueError, KeyError):
-        return False
+        return None
