@@ -326,7 +326,7 @@ for name in names:
     constructs = {i.module for i in imports() if i.target.split(".")[0] in ("aws_cdk", "constructs")}
     names = [m for m in modules() if m != "rtp.__main__" and m not in constructs]
     argv = [sys.executable, "-c", script, json.dumps(names), json.dumps(sorted(HEAVY))]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [name for name, _ in rows] == names, done.stderr
     return {name: set(what) for name, what in rows}
