@@ -103,6 +103,23 @@ def create(
     )
 
 
+def create_import(aws: Aws, stack: str, name: str, body: str, resources: Sequence[Mapping[str, Any]]) -> None:
+    """Start to prepare a new stack of existing resources. resources: as ResourcesToImport has them.
+
+    CloudFormation takes no tags and no outputs here.
+    """
+    aws.call(
+        "cloudformation",
+        "create_change_set",
+        StackName=stack,
+        ChangeSetName=name,
+        ChangeSetType="IMPORT",
+        ResourcesToImport=list(resources),
+        ClientToken=stacks.new_token(),
+        **_template(aws, body),
+    )
+
+
 def update_now(aws: Aws, stack: str, body: str, *, token: str = "") -> None:
     """Start an update of a stack to a template, without a change set. Keeps role, parameters and tags."""
     aws.call(

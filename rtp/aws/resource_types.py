@@ -18,6 +18,7 @@ ALARM = "AWS::CloudWatch::Alarm"
 API = "AWS::ApiGateway::RestApi"
 API_KEY = "AWS::ApiGateway::ApiKey"
 BUCKET = "AWS::S3::Bucket"
+BUCKET_POLICY = "AWS::S3::BucketPolicy"
 DASHBOARD = "AWS::CloudWatch::Dashboard"
 EVENT_SOURCE = "AWS::Lambda::EventSourceMapping"
 FUNCTION = "AWS::Lambda::Function"
@@ -205,7 +206,7 @@ TYPES = {
                 "BucketEncryption": _ENCRYPTION,
             },
         ),
-        ResourceType("AWS::S3::BucketPolicy", "bucket policy", part_of=BUCKET, kept_with_data=True),
+        ResourceType(BUCKET_POLICY, "bucket policy", part_of=BUCKET, kept_with_data=True),
         ResourceType("AWS::SNS::Subscription", "subscription", part_of=TOPIC),
         ResourceType(
             TOPIC,

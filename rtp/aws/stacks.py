@@ -40,6 +40,11 @@ class Stack:
     protected: bool = False
     has_triggers: bool = False
 
+    @property
+    def imported(self) -> bool:
+        """Whether it holds imported resources alone: no deploy has given it tags and outputs."""
+        return self.state.imported and not self.outputs
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -28,6 +28,7 @@ class StackState:
     in_review: bool = False
     never_worked: bool = False
     deleted: bool = False
+    imported: bool = False
 
     def __str__(self) -> str:
         return self.status
@@ -61,7 +62,7 @@ STACK_STATES = {
         StackState("UPDATE_ROLLBACK_FAILED", failed=True, rolled_back=True, stuck=True),
         StackState("UPDATE_ROLLBACK_COMPLETE", usable=True, rolled_back=True),
         StackState("IMPORT_IN_PROGRESS", busy=True),
-        StackState("IMPORT_COMPLETE", usable=True, succeeded=True),
+        StackState("IMPORT_COMPLETE", usable=True, succeeded=True, imported=True),
         StackState("IMPORT_ROLLBACK_IN_PROGRESS", busy=True, rolled_back=True),
         StackState("IMPORT_ROLLBACK_FAILED", failed=True, rolled_back=True),
         StackState("IMPORT_ROLLBACK_COMPLETE", usable=True, rolled_back=True),

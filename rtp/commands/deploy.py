@@ -72,6 +72,9 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
             metavar="TIME",
         ),
     ] = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take table, bucket and key that an earlier stack left into the new stack.")
+    ] = False,
     take_over: Annotated[
         bool,
         typer.Option(
@@ -95,6 +98,8 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
             f"{environment.name} is protected, so its code changes through CloudFormation only.",
             hint="Leave out --hotswap and --watch.",
         )
+    if adopt and (watch or hotswap):
+        raise UsageError("--adopt cannot be combined with --hotswap or --watch.", hint="Leave one of them out.")
     if dry_run and (watch or hotswap):
         raise UsageError("--dry-run cannot be combined with --hotswap or --watch.", hint="Leave one of them out.")
     options = Options(
@@ -105,6 +110,7 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         smoke=not environment.local if smoke is None else smoke,
         smoke_always=smoke is True,
         watch_alarms_s=_watch_s(watch_alarms, environment),
+        adopt=adopt,
         take_over=take_over,
     )
     if environment.file is None:

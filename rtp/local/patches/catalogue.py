@@ -5,6 +5,7 @@ from __future__ import annotations
 from rtp.local.patches import (
     alarms,
     api_gateway,
+    bucket_policies,
     callbacks,
     copies,
     credentials,
@@ -59,6 +60,7 @@ WITH_CLOUDFORMATION = (
     callbacks.PATCH,
     metric_math.PATCH,
     stack_buckets.PATCH,
+    bucket_policies.PATCH,
     custom_resources.PATCH,
     stack_cleanup.PATCH,
 )

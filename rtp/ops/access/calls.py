@@ -136,6 +136,7 @@ CALLS = {
     "logs:StopQuery": Call(_READ, ("logs:StopQuery",), Resource.ANY),
     "resourcegroupstaggingapi:GetResources": Call(_READ, ("tag:GetResources",), Resource.ANY),
     "s3:DeleteObjects": Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
+    "s3:GetBucketPolicy": Call(_DEPLOY, ("s3:GetBucketPolicy",), Resource.BUCKET),
     "s3:GetObject": Call(_READ, ("s3:GetObject",), Resource.OBJECTS, _DECRYPT),
     "s3:HeadBucket": Call(_READ, ("s3:ListBucket",), Resource.BUCKETS),
     "s3:ListObjectVersions": Call(_READ, ("s3:ListBucketVersions",), Resource.BUCKETS),

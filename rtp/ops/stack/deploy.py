@@ -9,7 +9,7 @@ from rtp.aws import stacks
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.stack import repair
-from rtp.ops.stack.apply import emptier, publish, rollback
+from rtp.ops.stack.apply import adopt, emptier, publish, rollback
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.compare.changes import compare
@@ -49,6 +49,9 @@ def deploy(
         yield from (Warn(text) for text in prepared.warnings)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
+        if options.adopt and (stack is None or stack.state.in_review):
+            yield from adopt.adopt(target, built, operation, dry_run=options.dry_run)
+            target, stack = _described(target, options, operation)
         if stack is not None and not (stack.state.usable or stack.state.in_review):
             if options.dry_run:  # the CDK CLI would delete a stack that never worked
                 yield Warn(f"{target.name} is {stack.state}; a deploy has to repair that first.")
@@ -64,6 +67,8 @@ def _described(target: Target, options: Options, operation: Operation) -> tuple[
     stack = stacks.describe(target.aws, target.name)
     target = replace(target, stack_id=stack.id if stack else "")
     owner = ownership.foreign(target.aws, stack, target.environment)
+    if owner == ownership.NOBODY and options.adopt and stack is not None and stack.imported:
+        target = replace(target, former_owner=owner)  # an import has no tags; the update that follows gives them
     if owner is not None and target.former_owner is None and options.take_over:
         target = replace(target, former_owner=owner)
         operation.ask(ownership.take_over(target.environment, owner), target)
@@ -114,7 +119,9 @@ def _bring(
             return
         yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
     yield Phase("publishing assets and preparing the change set")
-    triggers = rollback.triggers(target, stack if working else None, options.watch_alarms_s)
+    triggers = rollback.triggers(
+        target, stack if working and stack and not stack.imported else None, options.watch_alarms_s
+    )
     change_set = None
     if code_only and not triggers.alarms:
         change_set = publish.code_alone(target, built, changes, manifest.tags)

@@ -19,6 +19,7 @@ class Options:
     rollback: whether a failed operation is rolled back.
     smoke: send an event through afterwards; smoke_always: also where nothing had to be changed.
     watch_alarms_s: how long after an update an alarm rolls it back; 0 disables that.
+    adopt: data that an earlier stack left become part of a new one.
     take_over: another project's stack may become this one's, once its name is typed.
     """
 
@@ -29,4 +30,5 @@ class Options:
     smoke: bool = False
     smoke_always: bool = False
     watch_alarms_s: int = 0
+    adopt: bool = False
     take_over: bool = False

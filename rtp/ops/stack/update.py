@@ -52,7 +52,7 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         _discard(target, update)
         yield from finish(target, options, operation, "unchanged")
         return
-    new = before is None or before.state.in_review
+    new = before is None or before.state.in_review or before.imported
     plan = approval.plan(target.name, update.old, update.built.template, target.paths, change_set, create=new)
     yield plan
     if options.dry_run:

@@ -109,12 +109,25 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     assert outputs[Output.BUCKET] in again.stderr
     # When it is deployed again / Then the name that is taken is the cause, and why
     done = project.rtp("deploy", ok=False)
-    assert done.code == 1 and "already exists" in done.stderr and "rtp destroy" in done.stderr
+    assert done.code == 1 and "already exists" in done.stderr and "rtp deploy --adopt" in done.stderr
     # When what is left of that deploy is destroyed / Then the data are known for what they are
     lines = project.rtp("destroy", "--yes", "--json").lines
     assert f"{STACK}-table" in [i["name"] for i in of(lines, "proof")["left"] if i["expected"]]
     assert aws.call("dynamodb", "scan", TableName=outputs[Output.TABLE])["Count"] == 1
     assert buckets.count(aws, outputs[Output.BUCKET])
+    # When a deploy adopts them / Then the pipeline is whole, with the old record and under the old key
+    assert "table" in project.rtp("deploy", "--adopt", "--dry-run").stderr
+    project.rtp("deploy", "--adopt", "--yes")
+    assert project.outputs[Output.KEY_ARN] == outputs[Output.KEY_ARN]
+    assert len(project.rtp("records", "--json").json["records"]) == 1
+    project.rtp("send", "--type", "x", "--data", "{}", "--wait")
+    assert project.rtp("status", "--check").code == 0
+    # And it is deployed and destroyed as any other
+    assert project.rtp("deploy", "--yes", "--json").lines[-1]["type"] in ("result", "outputs")
+    # and only the bucket of access logs that the first one kept is still there
+    lines = project.rtp("destroy", "--yes", "--json", ok=False).lines
+    (left,) = [i["name"] for i in of(lines, "proof")["left"] if not i["expected"]]
+    assert "accesslogs" in left
 
 
 def test_destroying_a_protected_environment_needs_its_name(project: Project) -> None:

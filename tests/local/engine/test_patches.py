@@ -187,6 +187,31 @@ def a_stack_s_bucket_has_no_tags_and_is_deleted_full(lab: Lab) -> bool:
     return not tagged and not kept
 
 
+def a_bucket_s_policy_cannot_be_imported(lab: Lab) -> bool:
+    """bucket_policies: the change set is refused."""
+    name, type_ = f"policy-{lab.name}", "AWS::S3::BucketPolicy"
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": f"arn:aws:s3:::{name}"}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    lab.call("s3", "create_bucket", Bucket=name)
+    lab.call("s3", "put_bucket_policy", Bucket=name, Policy=json.dumps(document))
+    policy = {"Type": type_, "DeletionPolicy": "Retain", "Properties": {"Bucket": name, "PolicyDocument": document}}
+    imported = {"ResourceType": type_, "LogicalResourceId": "P", "ResourceIdentifier": {"Bucket": name}}
+    try:
+        lab.call(
+            "cloudformation",
+            "create_change_set",
+            StackName=name,
+            ChangeSetName="import",
+            ChangeSetType="IMPORT",
+            ResourcesToImport=[imported],
+            TemplateBody=json.dumps({"Resources": {"P": policy}}),
+        )
+    except AwsError:
+        return True
+    change_set = lab.call("cloudformation", "describe_change_set", StackName=name, ChangeSetName="import")
+    return bool(change_set["Status"] == "FAILED")
+
+
 def _stack(lab: Lab, name: str, resources: dict[str, Any]) -> str:
     """The state in which a new stack of these resources ends."""
     body = json.dumps({"Resources": resources})

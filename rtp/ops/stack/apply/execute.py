@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 
 _E = TypeVar("_E")
+_TAKEN = (
+    "An earlier stack left it, such as one destroyed with its data kept, or it belongs to something else. "
+    "`rtp deploy --adopt` takes table, bucket and key with their data into the new stack; or delete or rename it. "
+)
 
 
 class DeployFailedError(RtpError):
@@ -138,7 +142,7 @@ def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:
         text += f": {outcome.reason}"
     hint = _next_step(outcome.state)
     if cause is not None and "already exists" in cause.reason:
-        hint = "An earlier `rtp destroy` kept it, or it belongs to something else: delete or rename it. " + hint
+        hint = _TAKEN + hint
     return DeployFailedError(f"{text}{'' if text.endswith('.') else '.'} It is now {outcome.state}.", hint=hint)
 
 
