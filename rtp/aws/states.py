@@ -14,6 +14,7 @@ class StackState:
     failed: the last operation ended half-way. paused: without a rollback, which can still be started.
     stuck: an update's rollback failed, and can be continued. delete_only: nothing but a deletion is accepted.
     in_review: there are only change sets. never_worked: no deploy has ever succeeded. deleted: it no longer exists.
+    imported: its last operation was an import of resources.
     """
 
     status: str

@@ -96,10 +96,11 @@ def asynchronous_failures_move_to_the_dlq(t: Template) -> bool:
 def handlers_can_run(t: Template) -> bool:
     """A3-5: handlers that the runtime has, a layer, exactly the variables that it reads, and the API's time limit."""
     functions = (t.processor, t.worker)
+    variables = VARIABLES | set(t.plan.settings.environment) | ({"RTP_SECRETS"} if t.plan.settings.secrets else set())
     return (
         [f["Handler"] for f in functions] == [PROCESSOR_HANDLER, WORKER_HANDLER]
         and all(len(f["Layers"]) == 1 + len(t.plan.layers) for f in functions)
-        and all(set(f["Environment"]["Variables"]) == VARIABLES | set(t.plan.settings.environment) for f in functions)
+        and all(set(f["Environment"]["Variables"]) == variables for f in functions)
         and t.processor["Timeout"] <= 29
     )
 

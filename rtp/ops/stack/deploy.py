@@ -119,9 +119,8 @@ def _bring(
             return
         yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
     yield Phase("publishing assets and preparing the change set")
-    triggers = rollback.triggers(
-        target, stack if working and stack and not stack.imported else None, options.watch_alarms_s
-    )
+    has_alarms = working and stack is not None and not stack.imported
+    triggers = rollback.triggers(target, stack if has_alarms else None, options.watch_alarms_s)
     change_set = None
     if code_only and not triggers.alarms:
         change_set = publish.code_alone(target, built, changes, manifest.tags)
