@@ -155,7 +155,7 @@ def test_a_rate_is_kept(project: Project) -> None:
 def test_an_interrupted_run_still_has_its_summary(pipeline: Pipeline) -> None:
     kind = f"note.{uuid.uuid4().hex}"  # of this run alone
     run = pipeline.project.start("send", "--type", kind, "-d", "{}", "--count", "1000", "--rate", "40", "--json")
-    wait_for(lambda: _stored(pipeline, kind) or run.poll() is not None)
+    wait_for(lambda: _has_stored(pipeline, kind) or run.poll() is not None)
 
     run.send_signal(signal.SIGINT)
     stdout, stderr = run.communicate(timeout=60)
@@ -168,7 +168,7 @@ def test_an_interrupted_run_still_has_its_summary(pipeline: Pipeline) -> None:
     assert done["by_status"] == {"processed": done["sent"]}
 
 
-def _stored(pipeline: Pipeline, kind: str) -> bool:
+def _has_stored(pipeline: Pipeline, kind: str) -> bool:
     """Whether an event of the type was stored."""
     return bool(pipeline.project.rtp("records", "--type", kind, "--json").json["records"])
 
