@@ -237,9 +237,10 @@ def test_a_second_operator_is_refused_and_sees_who_holds_the_lease(pipeline: Pip
     wait_for(lambda: len(pipeline.dlq) < 20)
 
     second = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
-    looking = pipeline.project.rtp("dlq", "inspect")
+    looking = pipeline.project.rtp("dlq", "inspect", ok=False)
 
     assert second.code == 5
+    assert looking.code == 6, looking.stderr  # what the other one hides is not seen
     assert second.json["error"]["code"] == "locked"
     assert f"process {first.pid}" in second.json["error"]["message"]
     assert "dlq redrive" in looking.stderr
