@@ -105,3 +105,14 @@ def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
         if not page.get("IsTruncated"):
             return
         token = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+
+
+def has_policy(aws: Aws, bucket: str) -> bool:
+    """Whether a bucket has a policy. Raises AwsError."""
+    try:
+        aws.call("s3", "get_bucket_policy", Bucket=bucket)
+    except AwsError as error:
+        if error.service_code == "NoSuchBucketPolicy":
+            return False
+        raise
+    return True

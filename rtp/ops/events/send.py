@@ -95,20 +95,14 @@ class NewKey:
     def __init__(self, notify: Callable[[str], None]) -> None:
         self._notify = notify
         self._lock = threading.Lock()
-        self._is_known = self._is_reported = False
+        self._is_reported = False
 
-    def refused(self) -> bool:
-        """Whether a 403 is temporary: no answer has shown that the key is known."""
+    def refused(self) -> None:
+        """A request got 403, which is temporary: one host of API Gateway may know the key, and the next not yet."""
         with self._lock:
-            is_first = not (self._is_known or self._is_reported)
-            self._is_reported = True
+            is_first, self._is_reported = not self._is_reported, True
         if is_first:
             self._notify("The API key is new and API Gateway does not know it yet; trying again.")
-        return not self._is_known
-
-    def accepted(self) -> None:
-        """The key is known from now on."""
-        self._is_known = True
 
 
 class ToApi:
@@ -147,8 +141,6 @@ class ToApi:
             attempt += 1
             try:
                 response = self._post(self._path, body, trace_header=header)
-                if self._new_key is not None and response.status != 403:
-                    self._new_key.accepted()
                 answer: api.Answer | EndpointError = response
             except EndpointError as error:
                 answer = error
@@ -166,7 +158,8 @@ class ToApi:
         retry_after = 0.0
         if isinstance(answer, EndpointError):
             tries = _TRIES["connection"]
-        elif answer.status == 403 and self._new_key is not None and self._new_key.refused():
+        elif answer.status == 403 and self._new_key is not None:
+            self._new_key.refused()
             tries = _TRIES["throttled"]
         elif _fails_for_all(answer) or answer.status not in _RETRYABLE:
             return None

@@ -33,4 +33,3 @@ def test_every_command_of_the_workflows_runs(project: Project) -> None:
                 run.append(words)
     for role in ("reader", "operator", "deployer"):
         project.rtp("doctor", "--env", "prod", "--policy", role)
-    project.rtp("destroy", "--env", "prod", "--yes")

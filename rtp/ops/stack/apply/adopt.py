@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import changesets, inventory, keys, resource_types, stacks
+from rtp.aws import buckets, changesets, inventory, keys, resource_types, stacks
 from rtp.contract import partition
-from rtp.errors import AwsError, RefusedError, RtpError
+from rtp.errors import RefusedError, RtpError
 from rtp.ops.access import ownership
 from rtp.ops.access.question import Question
 from rtp.ops.stack.apply import execute
@@ -123,24 +123,14 @@ def _keys(target: Target, resources: Mapping[str, Any], found: list[Leftover]) -
 
 def _policies(target: Target, resources: Mapping[str, Any], found: list[Leftover]) -> list[Leftover]:
     """The policies of buckets that exist: S3 does not let a stack create a second one."""
-    buckets = {each.logical_id: each.identifier["BucketName"] for each in found if "BucketName" in each.identifier}
+    by_id = {each.logical_id: each.identifier["BucketName"] for each in found if "BucketName" in each.identifier}
     left = []
     for logical_id, resource in resources.items():
         if resource["Type"] == resource_types.BUCKET_POLICY:
-            bucket = next((buckets[each] for each in _refers_to(resource["Properties"]["Bucket"]) & buckets.keys()), "")
-            if bucket and _has_policy(target, bucket):
+            bucket = next((by_id[each] for each in _refers_to(resource["Properties"]["Bucket"]) & by_id.keys()), "")
+            if bucket and buckets.has_policy(target.aws, bucket):
                 left.append(Leftover(logical_id, resource_types.BUCKET_POLICY, {"Bucket": bucket}))
     return left
-
-
-def _has_policy(target: Target, bucket: str) -> bool:
-    try:
-        target.aws.call("s3", "get_bucket_policy", Bucket=bucket)
-    except AwsError as error:
-        if error.service_code == "NoSuchBucketPolicy":
-            return False
-        raise
-    return True
 
 
 def _refers_to(value: Any) -> set[str]:
