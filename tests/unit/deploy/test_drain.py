@@ -28,6 +28,7 @@ from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
 NAMES = Names("shop", "dev")
 OUTPUTS: dict[str, str] = {
@@ -98,6 +99,10 @@ class World:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+    def wait(self, _: Event, seconds: float) -> bool:
+        self.sleep(seconds)
+        return False
 
     def switch(self, *, on: bool) -> None:
         self.switched.append(on)
@@ -196,7 +201,7 @@ def drained(world: World, *, pace: Pace = PACE, timeout_s: float = 900.0) -> Dra
         world.switch,
         timeout_s,
         pace,
-        clock=Clock(lambda: world.time, world.sleep),
+        clock=Clock(lambda: world.time, world.sleep, world.wait),
     )
     steps = drain.steps()
     while True:
