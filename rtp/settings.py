@@ -117,6 +117,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     )
     log_level: Annotated[LogLevel, Meta(description="lowest level that the functions log", extra=FUNCTIONS)] = "INFO"
     log_retention_days: Annotated[LogRetentionDays, Meta(description="days until CloudWatch deletes log lines")] = 30
+    api_logs: Annotated[
+        bool,
+        Meta(description="whether API Gateway writes an access log and its errors; it needs a role of the account"),
+    ] = True
     trace_percent: (
         Annotated[
             int,

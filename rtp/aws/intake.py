@@ -50,12 +50,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage. throttles: the current ones. before: those that applied when it was marked. server_ms: AWS's clock."""
+    """A stage. throttles: the current ones. before: those that applied when it was marked. server_ms: AWS's clock.
+
+    is_logged: whether it writes logs; rtp's stages write the access log and the errors, or neither.
+    """
 
     throttles: tuple[Throttle, ...]
     mark: Mark | None
     before: tuple[Throttle, ...]
     server_ms: int | None
+    is_logged: bool
 
     @property
     def closed(self) -> bool:
@@ -79,7 +83,8 @@ def read(aws: Aws, api_id: str, name: str) -> Stage | None:
     if ALL not in settings:
         throttles.append(Throttle(ALL, None, None))
     variables = answer.get("variables") or {}
-    return Stage(tuple(throttles), *_decoded(variables), server_ms(answer))
+    is_logged = settings.get(ALL, {}).get("loggingLevel") != "OFF"
+    return Stage(tuple(throttles), *_decoded(variables), server_ms(answer), is_logged)
 
 
 def close(aws: Aws, api_id: str, name: str, stage: Stage, mark: Mark) -> None:

@@ -27,6 +27,7 @@ KEY_ALIAS = "AWS::KMS::Alias"
 LOG_GROUP = "AWS::Logs::LogGroup"
 PERMISSION = "AWS::Lambda::Permission"
 QUEUE = "AWS::SQS::Queue"
+STAGE = "AWS::ApiGateway::Stage"
 TABLE = "AWS::DynamoDB::Table"
 TOPIC = "AWS::SNS::Topic"
 USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
@@ -113,7 +114,7 @@ TYPES = {
             lookups.by("apigateway", "get_rest_api", "restApiId"),
             arn=r"apigateway:/restapis/([^/]+)(?:/.*)?",
         ),
-        ResourceType("AWS::ApiGateway::Stage", "API stage", part_of=API),
+        ResourceType(STAGE, "API stage", part_of=API),
         ResourceType(
             USAGE_PLAN,
             "usage plan",

@@ -81,6 +81,12 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
             "--take-over", help="Take over another project's stack, for example after a rename; its name must be typed."
         ),
     ] = False,
+    make_logging_role: Annotated[
+        bool,
+        typer.Option(
+            "--make-logging-role", help="Give API Gateway a role for its logs if the account has none in the region."
+        ),
+    ] = False,
     outputs_file: Annotated[
         Path | None,
         typer.Option("--outputs-file", "-O", help="Write the stack's outputs to this file, as JSON.", metavar="F"),
@@ -112,6 +118,7 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         watch_alarms_s=_watch_s(watch_alarms, environment),
         adopt=adopt,
         take_over=take_over,
+        make_logging_role=make_logging_role,
     )
     if environment.file is None:
         session.out.warn("no rtp.toml in this folder or a parent folder: this is the built-in pipeline")

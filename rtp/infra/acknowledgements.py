@@ -32,6 +32,7 @@ class Accepted:
 _ARCHIVE = "Functions read and write under two prefixes of the bucket only; each event has its own keys below them."
 _NO_RESOURCES = "X-Ray has no resource-level permissions."
 _MACHINES = "Clients are machines with an API key and a usage plan; there are no end users to authorise."
+_NO_LOGS = "`api_logs = false`: the operator's account has no role with which API Gateway writes logs."
 _NEVER_ASYNC = "A dead-letter queue of a function is for asynchronous calls, and this function"
 
 _FUNCTIONS = ("Processing/Processor", "Processing/Worker")
@@ -77,6 +78,9 @@ def nag(plan: Plan) -> Iterator[Accepted]:
         for function in _FUNCTIONS:
             rule = f"AwsSolutions-IAM5[Resource::{secrets.key_arn(plan, plan.settings.secrets_key)}]"
             yield Accepted(f"{function}Role", rule, "A condition limits it to the key with the alias of `secrets_key`.")
+    if not plan.settings.api_logs:
+        for rule in ("AwsSolutions-APIG1", "AwsSolutions-APIG6", "Serverless-APIGWAccessLogging"):
+            yield Accepted("Ingest/Api", rule, _NO_LOGS)
     if plan.settings.alarm_emails:
         yield Accepted(
             "Monitoring/Topic",
@@ -135,6 +139,8 @@ def checkov(plan: Plan) -> Iterator[Accepted]:
             )
     yield Accepted("Storage/AccessLogs", "CKV_AWS_18", "It is the bucket of the access logs.")
     yield Accepted("Ingest/Api/DeploymentStage.prod", "CKV_AWS_120", "Its methods are POST: there is nothing to cache.")
+    if not plan.settings.api_logs:
+        yield Accepted("Ingest/Api/DeploymentStage.prod", "CKV_AWS_76", _NO_LOGS)
 
 
 def acknowledge(stack: Stack, plan: Plan) -> None:

@@ -50,7 +50,9 @@ class Ingest(Construct):
 
     def _api(self) -> apigateway.RestApi:
         plan, names = self._plan, self._plan.names
+        # Without logs the groups stay, so that switching them off deletes no lines, and on again finds no other group.
         access_log = log_group(self, "AccessLog", plan=plan, key=self._storage.key, name=names.access_log_group)
+        level, logged = apigateway.MethodLoggingLevel, plan.settings.api_logs
         api = apigateway.RestApi(
             self,
             "Api",
@@ -65,10 +67,10 @@ class Ingest(Construct):
                 throttling_burst_limit=plan.settings.throttle_burst,
                 tracing_enabled=plan.traced,
                 metrics_enabled=True,
-                logging_level=apigateway.MethodLoggingLevel.ERROR,
+                logging_level=level.ERROR if logged else level.OFF,
                 data_trace_enabled=False,  # it would write whole bodies to the log
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
-                access_log_format=apigateway.AccessLogFormat.custom(answers.ACCESS_LOG),
+                access_log_destination=apigateway.LogGroupLogDestination(access_log) if logged else None,
+                access_log_format=apigateway.AccessLogFormat.custom(answers.ACCESS_LOG) if logged else None,
             ),
         )
         api.node.try_remove_child("Endpoint")  # an output with the same value as our own

@@ -28,7 +28,7 @@ def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
         return [lambda: stack(aws, environment), lambda: secret_values(aws, environment)]
     return [
         lambda: prepared(aws),
-        lambda: logging_role(aws),
+        lambda: logging_role(aws, environment),
         lambda: concurrency(aws, environment),
         lambda: tracing(aws),
         lambda: stack(aws, environment),
@@ -78,8 +78,10 @@ def prepared(aws: Aws) -> Check:
     return ok("bootstrap", f"version {found}")
 
 
-def logging_role(aws: Aws) -> Check:
+def logging_role(aws: Aws, environment: Environment) -> Check:
     """The account-wide role that API Gateway needs to write logs, and to create a stage with logs."""
+    if not environment.settings.api_logs:
+        return ok("api logging role", "not needed: api_logs is false")
     try:
         role = account.api_logging_role(aws)
     except RtpError as error:
@@ -89,8 +91,7 @@ def logging_role(aws: Aws) -> Check:
     return fail(
         "api logging role",
         "API Gateway has no role to write logs with in this account and region.",
-        "Create a role with AmazonAPIGatewayPushToCloudWatchLogs, then: "
-        "aws apigateway update-account --patch-operations op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN",
+        "`rtp deploy --make-logging-role` makes it, for all APIs of the account. Or set api_logs = false in rtp.toml.",
     )
 
 

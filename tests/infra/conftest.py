@@ -43,6 +43,7 @@ ODD = Settings(
     layers=("arn:aws:lambda:us-east-1:111122223333:layer:ffmpeg:3",),
     log_level="DEBUG",
     log_retention_days=400,
+    api_logs=False,
     trace_percent=25,
     throttle_rate=1001,
     throttle_burst=2001,

@@ -76,6 +76,11 @@ def a_key_is_required(t: Template) -> bool:
 def bodies_are_not_logged(t: Template) -> bool:
     """A3-7, B27: execution logs have errors alone; the access log has ids, sizes and times, and the key by its id."""
     stage = t.one("ApiGateway::Stage")
+    if not t.plan.settings.api_logs:
+        settings = stage["MethodSettings"]
+        return "AccessLogSetting" not in stage and all(
+            (s["DataTraceEnabled"], s["LoggingLevel"], s["MetricsEnabled"]) == (False, "OFF", True) for s in settings
+        )
     format = stage["AccessLogSetting"]["Format"]
     variables = set(re.findall(r"\$context\.([A-Za-z.]+)", format))
     return (

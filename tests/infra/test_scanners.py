@@ -49,7 +49,12 @@ OF_ROLLOUT = {
     "AwsSolutions-IAM5[Resource::arn:aws:kms:us-east-1:111122223333:key/*]": _ROLES,  # limited by a condition
     "Serverless-SNSRedrivePolicy": ["Monitoring/Topic/oncall@example.com"],
 }
+WITHOUT_API_LOGS = {
+    rule: ["Ingest/Api/DeploymentStage.prod"]
+    for rule in ("AwsSolutions-APIG1", "AwsSolutions-APIG6", "Serverless-APIGWAccessLogging")
+}
 SKIPPED = {
+    "CKV_AWS_76": {"ApiDeploymentStageprod"},  # without the API's logs
     "CKV_AWS_18": {"AccessLogs"},
     "CKV_AWS_111": {"ProcessorRole", "WorkerRole"},
     "CKV_AWS_115": {"Processor", "Worker", "Emptier"},
@@ -73,7 +78,9 @@ def test_cdk_nag_and_the_cdks_own_check_find_nothing(template: Template) -> None
     assert [r for r in template.report["pluginReports"] if r["violations"]] == []
 
 
-@pytest.mark.parametrize(("env", "accepted"), [("dev", EVERYWHERE | OF_CLEANUP), ("odd", EVERYWHERE | OF_ROLLOUT)])
+@pytest.mark.parametrize(
+    ("env", "accepted"), [("dev", EVERYWHERE | OF_CLEANUP), ("odd", EVERYWHERE | OF_ROLLOUT | WITHOUT_API_LOGS)]
+)
 def test_exactly_these_findings_are_accepted(
     env: str, accepted: dict[str, list[str]], templates: dict[str, Template], tmp_path: Path
 ) -> None:
@@ -124,6 +131,8 @@ def test_checkov_skips_only_reviewed_findings(template: Template) -> None:
             assert len(skip["comment"]) > 20
     vpc = template.plan.vpc is not None
     without = {"CKV_AWS_117"} if vpc and not template.plan.emptied else set() if vpc else {"CKV_AWS_111"}
+    if template.plan.settings.api_logs:
+        without = without | {"CKV_AWS_76"}
     assert skipped.keys() == SKIPPED.keys() - without
     assert all(where <= SKIPPED[rule] for rule, where in skipped.items())
 

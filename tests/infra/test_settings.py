@@ -66,6 +66,7 @@ WHERE: dict[str, Callable[[Template], Any]] = {
     "timeout_s": lambda t: t.worker["Timeout"],
     "architecture": lambda t: t.worker["Architectures"][0],
     "snap_start": lambda t: t.worker.get("SnapStart") == {"ApplyOn": "PublishedVersions"},
+    "api_logs": lambda t: "AccessLogSetting" in t.one("ApiGateway::Stage") or _stage("LoggingLevel")(t) != "OFF",
     "trace_percent": lambda t: round(t.one("XRay::SamplingRule")["SamplingRule"]["FixedRate"] * 100),
     "reserved_concurrency": lambda t: t.processor["ReservedConcurrentExecutions"],
     "environment": lambda t: {

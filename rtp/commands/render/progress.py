@@ -55,7 +55,7 @@ class Progress:
             if question.typed:
                 self._out.confirm_name(question.text, question.typed, given=confirm)
             else:
-                self._out.confirm(question.text, yes=yes)
+                self._out.confirm(question.text, yes=yes and question.answered_by_yes)
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -39,6 +39,7 @@ class Resource(StrEnum):
     FUNCTIONS = "functions"
     KEY = "key"
     LAYERS = "layers"
+    LOGGING_ROLE = "logging-role"  # of API Gateway, which the account's APIs share
     LOG_GROUPS = "log-groups"
     OBJECTS = "objects"
     OBJECTS_OF_BUCKETS = "objects-of-buckets"
@@ -73,6 +74,7 @@ CALLS = {
     "apigateway:GetStage": Call(_READ, ("apigateway:GET",), Resource.API),
     "apigateway:GetUsage": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLANS),
     "apigateway:GetUsagePlan": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLANS),
+    "apigateway:UpdateAccount": Call(_DEPLOY, ("apigateway:PATCH",), Resource.ACCOUNT),
     "apigateway:UpdateStage": Call(_DEPLOY, ("apigateway:PATCH",), Resource.API),
     "cloudformation:ContinueUpdateRollback": Call(_DEPLOY, ("cloudformation:ContinueUpdateRollback",), Resource.STACK),
     "cloudformation:DeleteChangeSet": Call(_DEPLOY, ("cloudformation:DeleteChangeSet",), Resource.STACK),
@@ -114,6 +116,9 @@ CALLS = {
     "dynamodb:PutItem": Call(_OPERATE, ("dynamodb:PutItem",), Resource.TABLE, _ENCRYPT),
     "dynamodb:Query": Call(_READ, ("dynamodb:Query",), Resource.TABLE_AND_INDEXES, _DECRYPT),
     "dynamodb:UpdateTable": Call(_DEPLOY, ("dynamodb:UpdateTable",), Resource.TABLE),
+    "iam:AttachRolePolicy": Call(_DEPLOY, ("iam:AttachRolePolicy",), Resource.LOGGING_ROLE),
+    # iam:PassRole is what UpdateAccount needs on the role that it gives to API Gateway.
+    "iam:CreateRole": Call(_DEPLOY, ("iam:CreateRole", "iam:PassRole"), Resource.LOGGING_ROLE),
     "iam:GetRole": Call(_READ, ("iam:GetRole",), Resource.ROLES),
     "kms:DescribeKey": Call(_READ, (), Resource.KEY, ("kms:DescribeKey",)),
     "lambda:DeleteFunction": Call(_DEPLOY, ("lambda:DeleteFunction",), Resource.FUNCTIONS),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp import contract, secret_sources
+from rtp.aws import account as aws_account
 from rtp.ops.access.calls import CALLS, Resource, Role
 from rtp.secret_sources import SECRETS_MANAGER, SSM
 
@@ -43,6 +44,9 @@ def _policy(role: Role, environment: Environment) -> dict[str, Any]:
             actions[arns[call.resource]].update(call.actions)
             key_actions.update(call.key)
     statements = [_statement(allowed, resources) for resources, allowed in actions.items() if allowed and resources]
+    for statement in statements:
+        if statement["Resource"] == list(arns[Resource.LOGGING_ROLE]):
+            statement["Condition"] = _of_the_logging_role(environment)
     statements.append(_statement(key_actions, arns[Resource.KEY]) | {"Condition": _of_the_key(environment)})
     if role is Role.DEPLOYER:
         statements.append(_statement({"sts:AssumeRole"}, (_cdk_roles(environment),)))
@@ -55,6 +59,12 @@ def _statement(actions: set[str], resources: tuple[str, ...]) -> dict[str, Any]:
 
 def _of_the_key(environment: Environment) -> dict[str, Any]:
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": environment.names.key_alias}}
+
+
+def _of_the_logging_role(environment: Environment) -> dict[str, Any]:
+    """Its policy is AWS's own and its user API Gateway, where the action has such a thing."""
+    policy = aws_account.api_logging_policy(environment.region)
+    return {"StringEqualsIfExists": {"iam:PolicyARN": policy, "iam:PassedToService": "apigateway.amazonaws.com"}}
 
 
 def _cdk_roles(environment: Environment) -> str:
@@ -94,6 +104,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.FUNCTIONS: tuple(arn("lambda", f"function:{name}*") for name in functions),
         Resource.KEY: (arn("kms", "key/*"),),
         Resource.LAYERS: (arn("lambda", "layer:*:*"),),
+        Resource.LOGGING_ROLE: (arn("iam", f"role/{aws_account.API_LOGGING_ROLE}", regional=False),),
         Resource.LOG_GROUPS: tuple(arn("logs", f"log-group:{group}:*") for group in groups),
         Resource.OBJECTS: (f"{bucket}/*",),
         Resource.OBJECTS_OF_BUCKETS: (f"{buckets}/*",),

@@ -9,7 +9,7 @@ from rtp.aws import stacks
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.stack import repair
-from rtp.ops.stack.apply import adopt, emptier, publish, rollback
+from rtp.ops.stack.apply import adopt, emptier, logging_role, publish, rollback
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.compare.changes import compare
@@ -118,6 +118,9 @@ def _bring(
             yield from finish(target, options, operation, "hotswapped", len(changes))
             return
         yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
+    yield from logging_role.ensure(
+        target, old, built.template, operation, make=options.make_logging_role, dry_run=dry_run
+    )
     yield Phase("publishing assets and preparing the change set")
     has_alarms = working and stack is not None and not stack.imported
     triggers = rollback.triggers(target, stack if has_alarms else None, options.watch_alarms_s)

@@ -21,6 +21,7 @@ class Options:
     watch_alarms_s: how long after an update an alarm rolls it back; 0 disables that.
     adopt: data that an earlier stack left become part of a new one.
     take_over: another project's stack may become this one's, once its name is typed.
+    make_logging_role: API Gateway gets a role for its logs where the account has none in the region.
     """
 
     dry_run: bool = False
@@ -32,3 +33,4 @@ class Options:
     watch_alarms_s: int = 0
     adopt: bool = False
     take_over: bool = False
+    make_logging_role: bool = False

@@ -67,6 +67,7 @@ class World:
     sent: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     denied: frozenset[str] = frozenset()
+    is_logged: bool = True
 
     def aws(self) -> Any:
         answers: dict[str, Callable[..., Any]] = {
@@ -108,7 +109,9 @@ class World:
         self.switched.append(on)
 
     def _stage(self, **_: Any) -> Any:
-        return {"methodSettings": json.loads(json.dumps(self.settings)), "variables": dict(self.variables)}
+        settings = json.loads(json.dumps(self.settings))
+        settings.get("*/*", {})["loggingLevel"] = "ERROR" if self.is_logged else "OFF"
+        return {"methodSettings": settings, "variables": dict(self.variables)}
 
     def _update(self, *, patchOperations: list[dict[str, str]], **_: Any) -> Any:
         for op in patchOperations:
@@ -338,6 +341,13 @@ def test_an_unreadable_count_is_reported_as_not_checked() -> None:
         "accepted requests: not allowed to filter_log_events",
         "records of received events: not allowed to list_objects_v2",
     )
+
+
+def test_requests_to_an_api_without_an_access_log_are_not_checked() -> None:
+    # Given api_logs = false, and the empty log group of a time before
+    done = drained(World(raw=["a"], table={"a": {}}, is_logged=False))
+    assert (done.accepted, done.received) == (None, 1)
+    assert done.unchecked == ("accepted requests: the API writes no access log (api_logs = false)",)
 
 
 def test_an_intake_that_somebody_opens_meanwhile_stops_the_deletion() -> None:

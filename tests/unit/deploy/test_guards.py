@@ -195,14 +195,17 @@ def test_doctor_says_where_x_ray_stores_traces() -> None:
         assert doctor_account.tracing(aws).verdict == "warn"
 
 
-def test_the_logging_role_of_api_gateway() -> None:
+def test_the_logging_role_of_api_gateway(tmp_path: Path) -> None:
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {"cloudwatchRoleArn": "arn:aws:iam::1:role/logs"})
-        assert doctor_account.logging_role(aws).verdict == "ok"
+        assert doctor_account.logging_role(aws, environment(tmp_path)).verdict == "ok"
     with stubbed("apigateway") as (aws, stubs):
         stubs["apigateway"].add_response("get_account", {})
-        check = doctor_account.logging_role(aws)
-    assert check.verdict == "fail" and "update-account" in check.fix
+        check = doctor_account.logging_role(aws, environment(tmp_path))
+    assert check.verdict == "fail" and "--make-logging-role" in check.fix and "api_logs = false" in check.fix
+    with stubbed("apigateway") as (aws, _):  # which is not asked
+        without = environment(tmp_path, settings=Settings(api_logs=False))
+        assert doctor_account.logging_role(aws, without).verdict == "ok"
 
 
 @pytest.mark.parametrize(("skew", "verdict"), [(0, "ok"), (60, "warn"), (-60, "warn"), (600, "fail")])

@@ -152,6 +152,21 @@ def test_nothing_of_another_environment_can_be_changed(role: Role, environment: 
     assert not [each for each in others if allows(role, environment, *each)]
 
 
+def test_a_deployer_makes_api_gateway_s_logging_role_and_no_other(environment: Environment) -> None:
+    roles = {name: f"arn:aws:iam::111122223333:role/{name}" for name in ("rtp-api-gateway-logs", "admin")}
+    for action in ("iam:CreateRole", "iam:AttachRolePolicy", "iam:PassRole"):
+        allowed = [allows(role, environment, action, roles["rtp-api-gateway-logs"]) for role in Role]
+        assert allowed == [False, False, True]
+        assert not allows(Role.DEPLOYER, environment, action, roles["admin"])
+    # And with AWS's policy alone, for API Gateway alone
+    statements = policy.document(Role.DEPLOYER, environment).policy["Statement"]
+    [condition] = [each["Condition"] for each in statements if "iam:PassRole" in each["Action"]]
+    assert condition["StringEqualsIfExists"] == {
+        "iam:PolicyARN": "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
+        "iam:PassedToService": "apigateway.amazonaws.com",
+    }
+
+
 @pytest.mark.parametrize("role", Role)
 def test_a_policy_is_small_enough_to_be_attached(role: Role, environment: Environment) -> None:
     text = json.dumps(policy.document(role, environment).policy, separators=(",", ":"))

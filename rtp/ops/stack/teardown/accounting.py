@@ -88,7 +88,7 @@ class Window:
 def account(
     aws: Aws,
     outputs: Mapping[str, str],
-    access_log: str,
+    access_log: str | None,
     window: Window,
     *,
     before: Dead,
@@ -97,6 +97,7 @@ def account(
     """What became of the events of a drain. before: the dead-letter queue at its beginning.
 
     The records of the events within `lead_ms` before it are checked too.
+    access_log: its log group; None where the API writes no access log.
     """
     result = Account()
 
@@ -107,6 +108,9 @@ def account(
             result.unchecked.append(f"{what}: {error.message}")
 
     def requests() -> None:
+        if access_log is None:
+            result.unchecked.append("accepted requests: the API writes no access log (api_logs = false)")
+            return
         result.accepted = accepted(aws, access_log, window.since)
 
     def events() -> None:

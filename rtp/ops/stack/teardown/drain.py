@@ -151,7 +151,7 @@ class Drain:
             account = accounting.account(
                 self.aws,
                 self.outputs,
-                self.names.access_log_group,
+                self.names.access_log_group if self.intake.is_logged else None,
                 Window(self.intake.since, int(_INTEGRATION_S * 1000), self.now_ms()),
                 before=before,
                 clock=self.clock,

@@ -45,12 +45,16 @@ class Observation:
 
 @dataclass(slots=True)
 class Intake:
-    """The intake of one stack during one drain. since: epoch ms, by the service's clock, when it began to close."""
+    """The intake of one stack during one drain. since: epoch ms, by the service's clock, when it began to close.
+
+    is_logged: whether the API writes an access log; known once the intake is closed.
+    """
 
     aws: Aws
     outputs: Mapping[str, str]
     state: IntakeState = IntakeState.UNTOUCHED
     since: int = 0
+    is_logged: bool = True
     _mark: Mark = field(
         default_factory=lambda: Mark(secrets.token_hex(8), user()[:_NAME], platform.node()[:_NAME], os.getpid(), 0)
     )
@@ -61,6 +65,7 @@ class Intake:
         stage = self._stage()
         if stage is None:
             return
+        self.is_logged = stage.is_logged
         if stage.server_ms is not None and not stage.server_ms <= self.since < stage.server_ms + 2000:
             self.since = stage.server_ms  # our own clock is wrong
         if stage.mark is not None:
