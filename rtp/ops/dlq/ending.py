@@ -91,7 +91,7 @@ class Ending:
             self._say(unseen)
         else:
             self._agreed += 1
-            if self._agreed == _AGREEING:
+            if self._agreed >= _AGREEING:  # a second reading may continue the first
                 return True
         is_exact = self._aws.local and not unseen and seen >= self.start
         return self._clock.wait(self._stop.drain, _LOCAL_PAUSE_S if is_exact else _PAUSE_S)

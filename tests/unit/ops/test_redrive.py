@@ -163,6 +163,15 @@ def test_a_missing_id_is_reported(tmp_path: Path) -> None:
     assert purged(filled(3), tmp_path, filters=Filters(ids=("nope",)), limit=1).missing == []
 
 
+def test_a_second_pass_over_a_queue_that_has_ended_ends_too(tmp_path: Path) -> None:
+    aws = filled(3)
+    with mover(aws, tmp_path, filters=Filters(ids=("nope",))) as moving:
+        assert list(moving.move(1)) == []
+        aws.calls.clear()
+        assert list(moving.move()) == []
+    assert aws.calls["get_queue_attributes"] <= 3
+
+
 def test_a_message_that_sqs_refuses_stays_and_is_reported(tmp_path: Path) -> None:
     aws = filled(12)
     aws.refused = {event(3)}
