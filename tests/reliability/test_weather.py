@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SEEDS = [(7, 60), *(pytest.param(seed, 2_000, marks=pytest.mark.reliability) for seed in (1, 2, 3, 4, 5))]
+SEEDS = [(7, 60), *((seed, 2_000) for seed in (1, 2, 3, 4, 5))]
 
 
+@pytest.mark.reliability
 @pytest.mark.xdist_group("weather")
 @pytest.mark.parametrize(("seed", "count"), SEEDS)
 def test_a_pipeline_lives_through_bad_weather(
