@@ -67,7 +67,7 @@ def _described(target: Target, options: Options, operation: Operation) -> tuple[
     stack = stacks.describe(target.aws, target.name)
     target = replace(target, stack_id=stack.id if stack else "")
     owner = ownership.foreign(target.aws, stack, target.environment)
-    if owner == ownership.NOBODY and options.adopt and stack is not None and stack.imported:
+    if owner == ownership.NOBODY and options.adopt and stack is not None and (stack.imported or stack.state.in_review):
         target = replace(target, former_owner=owner)  # an import has no tags; the update that follows gives them
     if owner is not None and target.former_owner is None and options.take_over:
         target = replace(target, former_owner=owner)

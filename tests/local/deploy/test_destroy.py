@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws import buckets, changesets, stacks
+from rtp.config import resolve
 from rtp.contract import Output
 from rtp.local.state import folder
+from rtp.ops.stack.apply import adopt
+from rtp.ops.stack.operation import Target
 from tests.local.deploy.conftest import STACK
 from tests.local.deploy.test_trouble import settled
 
@@ -117,6 +120,10 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
     assert buckets.count(aws, outputs[Output.BUCKET])
     # When a deploy adopts them / Then the pipeline is whole, with the old record and under the old key
     assert "table" in project.rtp("deploy", "--adopt", "--dry-run").stderr
+    # (also after a run that ended between the preparation of the import and its execution)
+    target = Target(aws, resolve(cwd=project.root, environ={}))
+    leftovers = adopt.leftovers(target, large)
+    adopt.prepared(target, adopt.import_template(large, leftovers), leftovers)
     project.rtp("deploy", "--adopt", "--yes")
     assert project.outputs[Output.KEY_ARN] == outputs[Output.KEY_ARN]
     assert len(project.rtp("records", "--json").json["records"]) == 1

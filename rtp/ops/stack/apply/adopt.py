@@ -11,9 +11,8 @@ from rtp.contract import partition
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.access import ownership
 from rtp.ops.access.question import Question
-from rtp.ops.stack.apply import execute
+from rtp.ops.stack.apply import execute, publish
 from rtp.ops.stack.steps import Note, Phase
-from rtp.ops.work.polling import poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,7 +64,7 @@ def adopt(target: Target, built: Assembly, operation: Operation, *, dry_run: boo
     operation.consent(Question(f"Adopt {len(found)} resources?", about))
     yield Phase("adopting")
     template = import_template(built.template, found)
-    change_set = _prepared(target, template, found)
+    change_set = prepared(target, template, found)
     imported = replace(target, stack_id=change_set.stack_id)
     ids = frozenset(leftover.logical_id for leftover in found)
     outcome = yield from execute.apply(imported, change_set, operation, template=template, expected=ids)
@@ -170,7 +169,7 @@ def _arn(target: Target, leftover: Leftover) -> str:
     return ""
 
 
-def _prepared(target: Target, template: Mapping[str, Any], found: list[Leftover]) -> ChangeSet:
+def prepared(target: Target, template: Mapping[str, Any], found: list[Leftover]) -> ChangeSet:
     """The prepared import. Raises RtpError where CloudFormation does not take it."""
     aws, stack = target.aws, target.name
     imports = [
@@ -181,12 +180,11 @@ def _prepared(target: Target, template: Mapping[str, Any], found: list[Leftover]
         }
         for each in found
     ]
+    earlier = changesets.describe(aws, stack, CHANGE_SET) if target.stack_id else None
+    if earlier is not None:  # of a run that ended before it was executed
+        changesets.delete(aws, earlier)
     changesets.create_import(aws, stack, CHANGE_SET, json.dumps(template, separators=(",", ":")), imports)
-    change_set = poll(
-        lambda: changesets.describe(aws, stack, CHANGE_SET),
-        lambda described: described is not None and not described.pending,
-        0.05 if aws.local else 1.0,
-    )
+    change_set = publish.settled(aws, stack, CHANGE_SET)
     if change_set is None or change_set.failed:
         reason = change_set.reason if change_set else "the change set is gone"
         stacks.delete(aws, change_set.stack_id if change_set else stack)

@@ -107,16 +107,21 @@ def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> Ch
     if earlier is not None:
         changesets.delete(aws, earlier)
     changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
-    change_set = poll(
-        lambda: changesets.describe(aws, stack, CHANGE_SET),
-        lambda found: found is None or not found.pending,
-        0.05 if aws.local else 1.0,
-    )
+    change_set = settled(aws, stack, CHANGE_SET)
     if change_set is None:
         raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
     if change_set.failed and not change_set.empty:
         raise RtpError(f"CloudFormation cannot change {stack}: {change_set.reason}", code="change-set")
     return change_set
+
+
+def settled(aws: Aws, stack: str, name: str) -> ChangeSet | None:
+    """A change set once CloudFormation has worked it out; None where there is none of this name any more."""
+    return poll(
+        lambda: changesets.describe(aws, stack, name),
+        lambda change_set: change_set is None or not change_set.pending,
+        0.05 if aws.local else 1.0,
+    )
 
 
 def _files(folder: Path) -> list[tuple[str, str, Path]]:
