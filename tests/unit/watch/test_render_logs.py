@@ -15,15 +15,14 @@ from rtp.terminal.output import Output
 from rtp.text import times
 from tests.unit.watch.hostile import PAYLOADS
 
-AT = times.now_ms()
 ID = "01a20910-a6c9-7b0e-9789-605eeaa13111"
 
 
 def shown(raw: str, *, width: int = 80, detailed: bool = False, function: str = "worker") -> str:
-    """The line as it is printed, without its time."""
+    """The line as it is printed, without its time. It is of this moment, since one of another day carries its date."""
     out = io.StringIO()
     look = (render_logs.detailed if detailed else render_logs.short)(width)
-    elements = look(parse(raw, at=AT, function=function))
+    elements = look(parse(raw, at=times.now_ms(), function=function))
     if elements is not None:
         Output(stdout=out).show(elements)
     return re.sub(r"^\d\d:\d\d:\d\d\.\d{3} ", "", out.getvalue())
