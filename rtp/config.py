@@ -247,8 +247,22 @@ def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Map
 
 
 def find(cwd: Path) -> Path | None:
-    """Find the nearest rtp.toml in a folder or its parents."""
-    return next((p / FILE for p in (cwd, *cwd.parents) if (p / FILE).is_file()), None)
+    """Find the nearest rtp.toml in a folder or its parents. Whatever has the name counts, so that a broken one is met.
+
+    Raises ConfigError for a folder that cannot be searched.
+    """
+    for folder in (cwd, *cwd.parents):
+        try:
+            os.lstat(folder / FILE)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ConfigError(
+                f"{folder / FILE} cannot be looked for: {error.strerror or error}.",
+                hint="Let this user search the folder; another folder's rtp.toml is not used instead.",
+            ) from None
+        return folder / FILE
+    return None
 
 
 def _chosen(overrides: Overrides, environ: Mapping[str, str], document: Document) -> tuple[str, str]:
@@ -283,10 +297,16 @@ def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | 
     if value is None or file is None:
         return None
     path: Path = (file.parent / value).resolve()
-    if not path.exists():
+    kind = configfile.kind_of(path)
+    if not kind:
         raise ConfigError(
             f"{where}: {key} = {value!r}: {path} does not exist.",
             hint="Paths are relative to the folder of rtp.toml.",
+        )
+    if kind not in ("file", "folder"):
+        raise ConfigError(
+            f"{where}: {key} = {value!r}: {path} is a {kind}.",
+            hint="Name a file or a folder; rtp reads it more than once.",
         )
     return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 import unicodedata
 from difflib import get_close_matches
@@ -128,15 +129,41 @@ PLACE_KEYS = frozenset(Place.__struct_fields__)
 
 
 def load(file: Path) -> Document:
-    """Read the file; its tables are not checked yet. Raises ConfigError."""
+    """Read the file, with or without a byte order mark; its tables are not checked yet. Raises ConfigError."""
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        kind = kind_of(file)
+        if kind != "file":
+            what = f"is a {kind} and no file" if kind else f"is a link to {file.readlink()}, which does not exist"
+            raise ConfigError(f"{file} {what}.", hint="Fix or remove it; no other rtp.toml is used in its place.")
+        document = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: {error}", hint="Fix the TOML syntax.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be read: {error.strerror or error}.", hint="Let this user read it, or fix the link."
+        ) from None
     checked: Document = convert(document, Document, str(file))
     return checked
+
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+
+
+def kind_of(path: Path) -> str:
+    """What a path leads to: file, folder, pipe, socket or device; empty where that does not exist. Raises OSError."""
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "special file")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 def section(content: object, where: str, label: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ def read(file: Path) -> dict[str, str]:
     lines. One without quotes ends at the line's end or at ` #`. The last of several lines with one name counts.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"{file} cannot be read: {why}.", hint="Fix the file, or remove it.") from None
@@ -54,8 +55,8 @@ def read(file: Path) -> dict[str, str]:
 
 
 def read_if_there(file: Path) -> dict[str, str]:
-    """As `read`; empty without the file."""
-    return read(file) if file.exists() else {}
+    """As `read`; empty without the file. A link that leads nowhere is an error."""
+    return read(file) if os.path.lexists(file) else {}
 
 
 def _closing(text: str, mark: str) -> int | None:

@@ -85,6 +85,8 @@ def of_data(data: str, kind: str | None) -> Payload:
 def of_file(path: Path) -> Payload:
     """Read the events of a file: one event, a JSON array, or one event per line. Raises UsageError."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe such as <(…) can be read only once
+            return of_stream(io.BytesIO(path.read_bytes()), str(path))
         return _read(lambda: path.open("rb"), str(path))
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder.", hint="Name a file with one event, a JSON array, or NDJSON.") from None

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +17,7 @@ from rtp.errors import ConfigError, UsageError
 from rtp.ops.settings import listing
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 
 def read(folder: Path, toml: str, *, env: str | None = None, **overrides: str) -> Environment:
@@ -229,3 +234,69 @@ def test_a_wrong_network_layer_or_size_is_refused(tmp_path: Path, toml: str, tex
 def test_another_emulator_cannot_be_made_to_enforce_permissions(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be combined"):
         read(tmp_path, "[env.local]\nenforce_iam = true\nendpoint_url = 'http://127.0.0.1:1'")
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_read(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_bytes(b'\xef\xbb\xbfproject = "shop"\r\n\r\n[defaults]\r\n\tmemory_mb = 1024\r\n')
+    found = resolve(cwd=tmp_path, environ={})
+    assert (found.project, found.settings.memory_mb) == ("shop", 1024)
+
+
+def a_dangling_link(file: Path) -> None:
+    file.symlink_to("../missing/rtp.toml")
+
+
+def a_link_to_itself(file: Path) -> None:
+    file.symlink_to(file)
+
+
+def a_pipe(file: Path) -> None:
+    os.mkfifo(file)
+
+
+def a_socket(file: Path) -> None:
+    with contextlib.chdir(file.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(file.name)  # the path of a socket has 108 characters at most
+
+
+def a_device(file: Path) -> None:
+    file.symlink_to("/dev/zero")
+
+
+def a_file_in_utf16(file: Path) -> None:
+    file.write_text('project = "shop"', encoding="utf-16")
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (a_dangling_link, "is a link to ../missing/rtp.toml, which does not exist"),
+        (a_link_to_itself, "cannot be read"),
+        (Path.mkdir, "is a folder and no file"),
+        (a_pipe, "is a pipe and no file"),
+        (a_socket, "is a socket and no file"),
+        (a_device, "is a device and no file"),
+        (a_file_in_utf16, "is not UTF-8 text"),
+    ],
+)
+def test_what_is_no_readable_file_is_an_error_and_never_another_project(
+    tmp_path: Path, make: Callable[[Path], None], text: str
+) -> None:
+    # Given a project with a folder in it that has an rtp.toml of its own, which cannot be read
+    (tmp_path / "rtp.toml").write_text('project = "parent"')
+    (tmp_path / "child").mkdir()
+    make(tmp_path / "child" / "rtp.toml")
+    # When a command runs there / Then it does not act on the project above
+    with pytest.raises(ConfigError, match=re.escape(text)) as caught:
+        resolve(cwd=tmp_path / "child", environ={})
+    assert str(tmp_path / "child" / "rtp.toml") in caught.value.message
+
+
+@pytest.mark.parametrize(("make", "kind"), [(a_pipe, "pipe"), (a_socket, "socket"), (a_device, "device")])
+@pytest.mark.parametrize("key", ["path", "requirements"])
+def test_a_path_that_is_neither_a_file_nor_a_folder_is_named(
+    tmp_path: Path, key: str, make: Callable[[Path], None], kind: str
+) -> None:
+    make(tmp_path / "x")
+    with pytest.raises(ConfigError, match=rf"\[processors\] {key} = 'x': \S+ is a {kind}"):
+        read(tmp_path, f'[processors]\n{key} = "x"\n')

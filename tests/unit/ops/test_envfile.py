@@ -68,3 +68,16 @@ def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"A=\xff")
     with pytest.raises(ConfigError, match="not UTF-8"):
         envfile.read(tmp_path / "binary")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    file = tmp_path / ".env.local"
+    file.write_bytes(b"\xef\xbb\xbfA=b\r\n")
+    assert envfile.read(file) == {"A": "b"}
+
+
+def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) -> None:
+    assert envfile.read_if_there(tmp_path / ".env.local") == {}
+    (tmp_path / ".env.local").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        envfile.read_if_there(tmp_path / ".env.local")
