@@ -94,7 +94,7 @@ class GatewayAnswer:
 _OWN_WORDS: dict[str, object] = {"message": "$context.error.messageString"}
 _AN_EVENT = (
     f"an event is an object of type (1 to {wire.MAX_NAME} characters), data (an object), and if it has one an id "
-    f"(1 to {wire.MAX_NAME} characters), with a timestamp (epoch ms) unless the id is a UUIDv7; nothing else"
+    f"(1 to {wire.MAX_NAME} characters), with a timestamp (epoch ms, not s) unless the id is a UUIDv7; nothing else"
 )
 _SAME_ID = "send it again with the same id and timestamp, it will not be doubled"
 

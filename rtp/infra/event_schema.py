@@ -18,7 +18,12 @@ EVENT: dict[str, Any] = {
         "type": _NAME,
         "data": {"type": "object"},
         "id": _NAME,
-        "timestamp": {"type": "integer", "minimum": 0, "maximum": wire.MAX_TIMESTAMP},
+        "timestamp": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": wire.MAX_TIMESTAMP,
+            "not": {"minimum": wire.SECONDS[0], "maximum": wire.SECONDS[1]},
+        },
     },
     # Without a timestamp an event is identified by a UUIDv7, which contains one, or by the id of its request.
     "anyOf": [

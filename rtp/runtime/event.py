@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 from rtp.runtime import jsontext, wire
@@ -18,6 +19,7 @@ else:
 
     Data = TypeVar("Data")
 
+_MS = "milliseconds since 1970"
 _FIELDS = ("type", "data", "id", "timestamp")
 
 
@@ -129,7 +131,7 @@ def _invalid(problems: tuple[Problem, ...], value: Any, fallback: Identity) -> I
 def _identity(fields: dict[str, Any], fallback: Identity) -> Identity | None:
     """The identity of an event with these fields; None when it has an id but no timestamp."""
     timestamp: int | None = fields.get("timestamp")
-    if type(timestamp) is not int or not 0 <= timestamp <= wire.MAX_TIMESTAMP:
+    if not _is_timestamp(timestamp):
         timestamp = None
     id = _text(fields.get("id"))
     if not id:
@@ -153,10 +155,23 @@ def _rules(value: Any) -> list[Problem]:
             problems.append(Problem(f"$.{name}", f"must be a string of 1 to {wire.MAX_NAME} characters"))
     if "data" in value and not isinstance(value["data"], dict):
         problems.append(Problem("$.data", "must be an object"))
-    timestamp = value.get("timestamp", 0)
-    if type(timestamp) is not int or not 0 <= timestamp <= wire.MAX_TIMESTAMP:
-        problems.append(Problem("$.timestamp", "must be an integer, milliseconds since 1970"))
+    if "timestamp" in value and not _is_timestamp(value["timestamp"]):
+        problems.append(Problem("$.timestamp", f"must be an integer, {_MS}{_other_unit(value['timestamp'])}"))
     return problems
+
+
+def _is_timestamp(value: Any) -> bool:
+    in_range = type(value) is int and 0 <= value <= wire.MAX_TIMESTAMP
+    return in_range and not wire.SECONDS[0] <= value <= wire.SECONDS[1]
+
+
+def _other_unit(value: Any) -> str:
+    """The milliseconds that a number of seconds, microseconds or nanoseconds probably means; empty for others."""
+    if type(value) is int or isinstance(value, Decimal):
+        for unit, in_second in (("seconds", 1), ("microseconds", 10**6), ("nanoseconds", 10**9)):
+            if wire.SECONDS[0] <= value / in_second <= wire.SECONDS[1]:
+                return f"; {value} looks like {unit}, which would be {int(value * 1000 / in_second)}"
+    return ""
 
 
 def _text(value: Any) -> str:

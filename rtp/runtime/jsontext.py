@@ -18,6 +18,7 @@ MAX_DEPTH = 64
 _MAX_DIGITS = 38
 _MAX_EXPONENT, _MIN_EXPONENT = 125, -130
 _MAX_PROBLEMS = 20
+_BYTE_ORDER_MARK = "\ufeff"  # RFC 8259: not to be written before JSON, and may be ignored
 
 
 class Problem(NamedTuple):
@@ -129,9 +130,9 @@ def _decoded(text: str | bytes) -> str:
     if isinstance(text, str):
         if not text.isascii() and not encodable(text):
             raise JsonError(Problem("$", "contains a lone surrogate, which is not Unicode text"))
-        return text
+        return text.removeprefix(_BYTE_ORDER_MARK)
     try:
-        return text.decode("utf-8")
+        return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise JsonError(Problem("$", f"not UTF-8 text: byte {error.start} cannot be decoded")) from None
 

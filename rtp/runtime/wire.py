@@ -31,6 +31,7 @@ REPLAYED_HEADER = "Idempotent-Replayed"  # the header's established name: the re
 MAX_BODY_BYTES = 256 * 1024  # of an event's JSON text
 MAX_NAME = 128  # characters of an event's id and of its type
 MAX_TIMESTAMP = 253_402_300_799_999  # epoch ms; the end of the year 9999
+SECONDS = (946_684_800, 4_102_444_800)  # epoch s of 2000 and 2100; no event has them as ms, days of early 1970
 MAX_DEPTH = 8  # emissions in a chain; AWS itself stops a loop of messages after 16
 
 # SQS's limits.

@@ -92,5 +92,6 @@ def escape(character: str) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Read JSON with fractions as Decimal, so that it can be written again unchanged. Raises ValueError."""
-    return simplejson.loads(text, use_decimal=True)
+    """Read JSON, after a byte order mark too, with fractions as Decimal to be written unchanged. Raises ValueError."""
+    plain = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(b"\xef\xbb\xbf")
+    return simplejson.loads(plain, use_decimal=True)

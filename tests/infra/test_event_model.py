@@ -19,7 +19,9 @@ _names = st.one_of(
     st.sampled_from(["x" * 128, "x" * 129, UUID7, UUID7.upper(), UUID7.replace("-7", "-4", 1), f"{UUID7}0", 1, None]),
 )
 _times = st.one_of(
-    st.integers(-1, 1), st.sampled_from([253_402_300_799_999, 253_402_300_800_000, "1", None, True, 1.5])
+    st.integers(-1, 1),
+    st.sampled_from([253_402_300_799_999, 253_402_300_800_000, "1", None, True, 1.5]),
+    st.sampled_from([946_684_799, 946_684_800, 1_764_100_000, 4_102_444_800, 4_102_444_801]),
 )
 _events: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {},

@@ -36,11 +36,13 @@ def post(deployed: Project) -> Callable[..., Answer]:
         "apigateway", "get_api_key", apiKey=deployed.outputs[Output.API_KEY_ID], includeValue=True
     )
 
-    def call(path: str, body: Any, **headers: str) -> Answer:
+    def call(path: str, body: Any, **headers: str | None) -> Answer:
         content = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         given = {"Content-Type": "application/json", "x-api-key": found["value"]}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        changed = {name.replace("_", "-"): value for name, value in headers.items()}
+        given = {name: value for name, value in (given | changed).items() if value is not None}
         request = urllib.request.Request(base + path, content, given, method="POST")  # noqa: S310 (loopback)
+        request.add_unredirected_header("Content-type", given.get("Content-Type", ""))  # urllib's own is a form's
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return Answer(answer.status, json.loads(answer.read()), dict(answer.headers))
@@ -74,6 +76,7 @@ def test_an_accepted_event_is_stored_as_it_came(post: Callable[..., Answer], dep
         {"type": "t", "data": {}, "id": "order-1"},
         {"type": "t", "data": {}, "more": 1},
         {"type": "t", "data": {}, "timestamp": "now"},
+        {"type": "t", "data": {}, "timestamp": 1_764_100_000},
         [],
         None,
         b"{not json",
@@ -120,8 +123,19 @@ def test_refusals_are_json_with_a_message(
     assert answer.headers["Content-Type"].startswith("application/json")
 
 
-def test_a_charset_is_no_other_content_type(post: Callable[..., Answer]) -> None:
-    assert post("events", EVENT, Content_Type="application/json; charset=utf-8").status == 202
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Type": "application/json; charset=utf-8"},
+        {"Content_Type": "application/json; charset=iso-8859-1"},
+        {"Content_Type": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_both_ways_in_take_the_same_bodies(post: Callable[..., Answer], headers: dict[str, Any], mark: bytes) -> None:
+    body = mark + json.dumps(EVENT).encode()
+    assert [post(path, body, **headers).status for path in ("process", "events")] == [200, 202]
 
 
 def test_an_event_with_a_malformed_trace_header_is_accepted(post: Callable[..., Answer]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, BinaryIO, cast
+import os
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given
@@ -13,9 +15,6 @@ from hypothesis import strategies as st
 from rtp.errors import UsageError
 from rtp.ops.events import payload
 from rtp.runtime.wire import uuid7_timestamp
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def of(text: str | bytes) -> payload.Payload:
@@ -213,3 +212,19 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         payload.of_file(tmp_path / "none.json")
     with pytest.raises(UsageError, match="is a folder"):
         payload.of_file(tmp_path)
+
+
+def test_a_pipe_is_read_once() -> None:
+    """As a shell gives one: `rtp send <(…)`."""
+    reader, writer = os.pipe()
+    os.write(writer, b'{"type": "a", "data": {}}\n{"type": "b", "data": {}}\n')
+    os.close(writer)
+    try:
+        assert [event.type for event in payload.of_file(Path(f"/dev/fd/{reader}"))] == ["a", "b"]
+    finally:
+        os.close(reader)
+
+
+def test_a_timestamp_in_seconds_is_refused_before_anything_is_sent() -> None:
+    refused = refusal('{"type": "a", "id": "x", "timestamp": 1764100000, "data": {}}')
+    assert "1764100000 looks like seconds, which would be 1764100000000" in refused.message

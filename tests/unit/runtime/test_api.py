@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from rtp.runtime import Event, Reject, api
 from rtp.runtime.wire import MAX_BODY_BYTES
 from tests.unit.runtime import fakes
-from tests.unit.runtime.fakes import NOW, Context, World, world
+from tests.unit.runtime.fakes import NOW, Context, World, message, world
 
 
 def request(body: Any, *, content_type: str | None = "application/json", **more: Any) -> dict[str, Any]:
@@ -236,11 +237,13 @@ def test_413_above_the_limit(extra: int, status: int) -> None:
         ("application/json", 200),
         ("application/json; charset=utf-8", 200),
         ('Application/JSON;charset="UTF-8"', 200),
-        ("application/json; charset=utf-16", 415),
+        ("application/json; charset=utf-16", 200),  # API Gateway reads no charset, and the body is UTF-8
+        ("application/json; charset=iso-8859-1", 200),
+        ("", 200),  # API Gateway takes a body without a type for JSON
+        (None, 200),
         ("text/plain", 415),
         ("application/xml", 415),
-        ("", 415),
-        (None, 415),
+        ("application/vnd.api+json", 415),
     ],
 )
 def test_415_for_a_content_type_that_is_not_json(content_type: str | None, status: int) -> None:
@@ -249,8 +252,28 @@ def test_415_for_a_content_type_that_is_not_json(content_type: str | None, statu
 
 def test_415_for_a_compressed_body() -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    packed = base64.b64encode(gzip.compress(json.dumps(fakes.event()).encode())).decode()
 
-    assert post(world(), fakes.event(), headers=headers)[0] == 415
+    status, answer = post(world(), packed, headers=headers, isBase64Encoded=True)
+
+    assert (status, answer["message"]) == (415, "the body must not be compressed")
+
+
+def test_a_byte_order_mark_before_the_event_is_no_part_of_it() -> None:
+    here = world()
+    body = "\ufeff" + json.dumps(fakes.event())
+
+    assert post(here, body)[0] == 200
+    here.deliver(message("\ufeff" + json.dumps(fakes.event(id="e2")), "m2"))
+
+    assert [here.dynamo.record(id)["status"] for id in ("e1", "e2")] == ["processed", "processed"]
+
+
+def test_a_timestamp_in_seconds_is_refused_with_the_milliseconds_that_it_means() -> None:
+    status, answer = post(world(), {**fakes.event(), "timestamp": 1_764_100_000})
+
+    assert status == 400
+    assert "1764100000 looks like seconds, which would be 1764100000000" in answer["errors"][0]["message"]
 
 
 def test_422_when_a_processor_rejects() -> None:

@@ -60,12 +60,34 @@ def test_identity(given: dict[str, Any], identity: Identity) -> None:
         ({"type": "t", "data": {}, "timestamp": 5.5}, ["$.timestamp"]),
         ({"type": "t", "data": {}, "timestamp": -1}, ["$.timestamp"]),
         ({"type": "t", "data": {}, "timestamp": 10**15}, ["$.timestamp"]),
+        ({"type": "t", "data": {}, "timestamp": 1_764_100_000}, ["$.timestamp"]),
         ({"type": "t", "data": {}, "id": "a"}, ["$.timestamp"]),
         ({"type": "t", "data": {}, "extra": 1, "b c": 2}, ["$.extra", '$["b c"]']),
     ],
 )
 def test_an_invalid_event_is_refused_with_its_paths(given: Any, paths: list[str]) -> None:
     assert [problem.path for problem in refused(given).problems] == paths
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "meant"),
+    [
+        ("1764100000", "seconds", "1764100000000"),
+        ("1764100000.25", "seconds", "1764100000250"),
+        ("1764100000123456", "microseconds", "1764100000123"),
+        ("1764100000123456789", "nanoseconds", "1764100000123"),
+    ],
+)
+def test_a_timestamp_in_another_unit_is_refused_with_the_milliseconds_that_it_means(
+    given: str, unit: str, meant: str
+) -> None:
+    (problem,) = refused(f'{{"type":"t","data":{{}},"timestamp":{given}}}').problems
+    assert f"; {given} looks like {unit}, which would be {meant}" in problem.message
+
+
+@pytest.mark.parametrize("given", ["946684799", "4102444801", "86400000", "253402300799999"])
+def test_a_time_long_ago_or_far_ahead_is_a_time(given: str) -> None:
+    assert parse(f'{{"type":"t","data":{{}},"timestamp":{given}}}').timestamp == int(given)
 
 
 @pytest.mark.parametrize(
