@@ -13,7 +13,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rtp.runtime.errors import sanitised
 from rtp.runtime.masking import masked
@@ -26,17 +26,30 @@ _MAX_STACK = 20  # frames
 _threshold = logging.INFO
 _buffer: ContextVar[list[str] | None] = ContextVar("rtp_log_lines", default=None)
 _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", default=None)
+_is_mid_line = False  # the last text that somebody else has printed does not end its line
 
 
 def install(level: str) -> None:
     """Set the level, and give the root logger the same format, so that processors can use `logging`."""
     set_level(level)
+    watch_streams()
     root = logging.getLogger()
     root.handlers[:] = [_Handler()]
     root.setLevel(_threshold)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     logging.getLogger("aws_xray_sdk").setLevel(logging.WARNING)
+
+
+def watch_streams() -> None:
+    """Note whether what processors print ends its line, so that rtp's next line begins a new one.
+
+    stdout and stderr are one log in Lambda.
+    """
+    if not isinstance(sys.stdout, _WatchedStream):
+        sys.stdout = _WatchedStream(sys.stdout)
+    if not isinstance(sys.stderr, _WatchedStream):
+        sys.stderr = _WatchedStream(sys.stderr)
 
 
 def set_level(level: str) -> None:
@@ -122,9 +135,36 @@ def together() -> Iterator[None]:
 
 
 def _put(text: str) -> None:
+    global _is_mid_line
+    if text and _is_mid_line:
+        text = f"\n{text}"
     stream = getattr(sys.stdout, "unmasked", sys.stdout)  # identifiers and metrics stay as they are
     stream.write(text)
     stream.flush()
+    if text:
+        _is_mid_line = False
+
+
+class _WatchedStream:
+    """A text stream that notes whether its last line is complete."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        global _is_mid_line
+        if text:
+            _is_mid_line = not text.endswith("\n")
+        return self._stream.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write each text."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Handler(logging.Handler):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.runtime import event as events
 from rtp.runtime import models
 from rtp.runtime.event import Event, InvalidEventError
-from rtp.runtime.registry import Processor
+from rtp.runtime.registry import Processor, exited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rtp.runtime.event import Identity
     from rtp.runtime.registry import Registry
 
@@ -45,11 +44,16 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
     except models.MismatchError as error:
         return Reading(event, processor, invalid=InvalidEventError(error.problems, event.identity, event.type))
     except Exception as error:  # raised by the model's own code: the attempt fails with it and is retried
-        return Reading(event, Processor(event.type, _raise(error)), event.data)
+        return Reading(event, _failing(processor, error), event.data)
+    except SystemExit as error:
+        return Reading(event, _failing(processor, exited(error)), event.data)
 
 
-def _raise(error: Exception) -> Callable[[Event[Any]], Any]:
+def _failing(processor: Processor, error: Exception) -> Processor:
+    """The processor, by name and place, that fails with the error of its model."""
+
+    @wraps(processor.function)
     def fail(_event: Event[Any]) -> Any:
         raise error
 
-    return fail
+    return Processor(processor.type, fail)

@@ -19,6 +19,10 @@ class Reject(Exception):
     """Refuses an event without retry: its message moves to the dead-letter queue with this reason."""
 
 
+class ExitedError(Exception):
+    """A processor or its model ended the way that a program does: by SystemExit, or by cancelling itself."""
+
+
 class ProcessorError(Exception):
     """A processor is declared wrongly, or its module cannot be imported; the message has the place."""
 
@@ -49,12 +53,28 @@ class Processor(NamedTuple):
         return f"{code.co_filename}:{code.co_firstlineno}"
 
     def call(self, event: Event[Any]) -> Answer:
-        """Call a function that is not async. Raises its exceptions, and JsonError if the result is not JSON."""
-        return _answer(event, self.function(event))
+        """Call a function that is not async. Raises its exceptions, and JsonError if the result is not JSON.
+
+        A SystemExit becomes an ExitedError: it ends the attempt, and not the process that runs other events.
+        """
+        try:
+            return _answer(event, self.function(event))
+        except SystemExit as error:
+            raise exited(error) from error
 
     async def call_async(self, event: Event[Any]) -> Answer:
-        """Call an async function; see `call`."""
-        return _answer(event, await self.function(event))
+        """Call an async function; see `call`. Raises CancelledError only where its task is cancelled from outside."""
+        import asyncio
+
+        try:
+            return _answer(event, await self.function(event))
+        except SystemExit as error:  # it would end the loop of all async processors
+            raise exited(error) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise exited(error) from error
 
 
 class Registry:
@@ -111,6 +131,11 @@ def processor(type: str, *, data: Any = None) -> Callable[[Function], Function]:
         return function
 
     return register
+
+
+def exited(error: BaseException) -> ExitedError:
+    """The failure of an attempt that was ended by an exception for whole programs."""
+    return ExitedError(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def _answer(event: Event, result: Any) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 
 from rtp.runtime import Event, Reject, loading, models, testing
 from rtp.runtime.registry import Processor, ProcessorError, Registry
+from tests.unit.runtime import fakes
+from tests.unit.runtime.fakes import message, world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,3 +216,59 @@ def test_running_an_event_without_aws(function: Any) -> None:
 
 def test_an_event_for_calling_a_processor_directly() -> None:
     assert double(testing.event("any", {"n": 1.5}))["n"] == 3
+
+
+@dataclasses.dataclass
+class Exits:
+    n: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n == 1:
+            raise RuntimeError("the model's own")
+        if self.n == 2:
+            sys.exit("bye")
+
+
+def exits(event: Event[Exits]) -> None:
+    if event.data.n:
+        sys.exit(3)
+
+
+async def exits_async(event: Event[Exits]) -> None:
+    if event.data.n:
+        sys.exit(3)
+
+
+async def cancels_itself(event: Event[Exits]) -> None:
+    if event.data.n:
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("processor", [exits, exits_async, cancels_itself])
+def test_what_ends_a_program_ends_one_attempt_alone(processor: Any) -> None:
+    """In a batch of the worker as in a test of a processor."""
+    here = world()
+    here.registry.add(Processor("t", processor, Exits))
+    bodies = {f"e{n}": message(fakes.event(f"e{n}", n=n), f"e{n}") for n in (0, 1, 2, 3)}
+
+    answer = here.deliver(*bodies.values())
+
+    assert set(fakes.failures(answer)) == {"e1", "e2", "e3"}
+    for n, (kind, text) in enumerate(
+        [
+            (None, ""),
+            ("RuntimeError", "the model's own"),
+            ("ExitedError", "SystemExit: bye"),
+            ("ExitedError", "CancelledError" if processor is cancels_itself else "SystemExit: 3"),
+        ]
+    ):
+        ran = testing.run("t", {"n": n}, registry=here.registry)
+        record = here.dynamo.record(f"e{n}")
+        assert ran.outcome == record["status"] == ("failed" if kind else "processed")
+        assert ran.processor is not None and (ran.processor.function.__name__, ran.processor.where) == (
+            processor.__name__,
+            Processor("t", processor).where,
+        )
+        if kind is not None:
+            assert (type(ran.error).__name__, str(ran.error)) == (kind, text)
+            assert (record["error"]["type"], record["error"]["message"]) == (kind, text)

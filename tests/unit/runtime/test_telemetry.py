@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -297,3 +298,51 @@ def test_an_event_that_is_not_sampled_sends_nothing_and_has_its_trace_id(daemon:
 
     assert documents(daemon, header, "e1") == []
     assert tracing.begin(header, name="x").id == HEADER[5:40]
+
+
+@contextmanager
+def one_log() -> Iterator[None]:
+    """As in Lambda, where stdout and stderr are one log."""
+    out, err = sys.stdout, sys.stderr
+    sys.stderr = out
+    logs.watch_streams()
+    yield
+    sys.stdout, sys.stderr = out, err
+
+
+def _prints(_: Event) -> None:
+    print("progress 100%", end="")  # noqa: T201 - what processors do
+
+
+def _draws_a_bar(_: Event) -> None:
+    sys.stderr.write("\r 50%")
+    sys.stderr.write("\r100%")
+
+
+def _prints_and_fails(_: Event) -> None:
+    print("about to fail...", end=" ")  # noqa: T201 - what processors do
+    raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize(
+    ("processor", "printed", "level", "message_text"),
+    [
+        (_prints, "progress 100%", "INFO", "event processed"),
+        (_draws_a_bar, "\r 50%\r100%", "INFO", "event processed"),
+        (_prints_and_fails, "about to fail... ", "WARNING", "boom"),
+    ],
+)
+def test_a_print_without_a_newline_does_not_swallow_the_next_line(
+    capsys: pytest.CaptureFixture[str], processor: Any, printed: str, level: str, message_text: str
+) -> None:
+    here = world()
+    here.processor("t", processor)
+    logs.set_level("INFO")
+
+    with one_log():
+        here.deliver(message(fakes.event(), "m1"))
+
+    read = capsys.readouterr().out.split("\n")
+    assert printed in read and "" not in read[:-1]
+    outcome = json.loads(read[read.index(printed) + 1])
+    assert (outcome["level"], outcome["event_id"], outcome["message"]) == (level, "e1", message_text)
