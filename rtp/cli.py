@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from io import IOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, TextIO
 
@@ -130,9 +131,23 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _silence(sys.stdout)
-        sys.stderr.write(f"error: {error.strerror}: {error.filename or 'standard output'}\n  fix: Free disk space.\n")
+        sys.stderr.write(f"error: {error.strerror}: {error.filename or _written(error)}\n  fix: Free disk space.\n")
         code = ExitCode.FAILED
     sys.exit(code)
+
+
+def _written(error: OSError) -> str:
+    """What was being written: Python names a file where opening it fails, and not where its disk is full."""
+    from traceback import walk_tb
+
+    for frame, _ in reversed(list(walk_tb(error.__traceback__))):
+        values = list(frame.f_locals.values())
+        names = [getattr(value, "name", None) for value in values if isinstance(value, IOBase)]
+        found = [n for n in names if isinstance(n, str) and not n.startswith("<")]
+        found += [str(value) for value in values if isinstance(value, Path)]
+        if found and sys.stdout not in values:
+            return found[0]
+    return "standard output"
 
 
 def _silence(stream: TextIO) -> None:

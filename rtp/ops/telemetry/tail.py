@@ -27,6 +27,7 @@ class Tail:
         self._fetch = fetch
         self._now = now
         self._horizon = since  # ids of shown lines are remembered from here on
+        self._age = max(0, now() - since)  # of the first line to show, by this machine's clock
         self._polled: int | None = None  # when the last complete poll began
         self._swept = 0
         self._seen = Seen()
@@ -50,6 +51,8 @@ class Tail:
                 yield from page.lines
         finally:
             pages.close()
+        if self._polled is None and began is not None and self._horizon > began:
+            self._horizon = began - self._age  # this machine's clock is ahead: nothing would be shown until then
         self._polled = started if began is None else began
         self._swept = started if sweep else self._swept
         self._forget()

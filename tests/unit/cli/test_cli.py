@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -176,3 +177,24 @@ def test_following_ends_when_its_reader_does_even_without_output(tmp_path: Path)
 )
 def test_a_hint_can_be_pasted_and_acts_on_the_same_environment(args: list[str], hint: str, shown: str | None) -> None:
     assert suggest.placed(hint, suggest.where(args)) == (hint if shown is None else shown)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full is Linux's /dev/full here")
+def test_a_full_disk_names_the_file_that_was_written() -> None:
+    full = Path("/dev/full")
+
+    def as_text() -> None:
+        full.write_text("x")
+
+    def by_descriptor(path: Path) -> None:
+        with os.fdopen(os.open(path, os.O_WRONLY), "wb") as file:
+            file.write(b"x")
+
+    def by_name() -> None:
+        with open("/dev/full", "w") as file:  # noqa: PTH123 - a name that is no Path
+            file.write("x")
+
+    for write in (as_text, lambda: by_descriptor(full), by_name):
+        with pytest.raises(OSError, match="No space left") as caught:
+            write()
+        assert cli._written(caught.value) == "/dev/full"

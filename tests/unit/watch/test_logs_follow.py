@@ -218,3 +218,14 @@ def test_no_line_is_missing_after_the_machine_slept() -> None:
             shown.append(event.message)
 
     assert shown == [f"line {n}" for n in range(100)]
+
+
+def test_a_clock_that_is_ahead_does_not_silence_the_follower() -> None:
+    # Given a machine whose clock is four minutes ahead, and a follower from 10 s ago on by that clock
+    fake = FakeLogs(Time(skew=240_000))
+    for n in range(-20, 30):
+        fake.put(WORKER, n * 1_000, f"line {n}")
+    # When it follows / Then it shows what is 10 s old, and what comes
+    shown = follow(fake, until=40_000, since=230_000)
+    assert shown[-30:] == [f"line {n}" for n in range(30)]
+    assert len(shown) in range(38, 42)  # the service's date has no milliseconds
