@@ -121,6 +121,11 @@ def test_a_mistake_is_reported_with_the_allowed_values(tmp_path: Path, toml: str
     assert "rtp.toml" in caught.value.message or "endpoint_url" in caught.value.message
 
 
+def test_a_queue_may_keep_messages_as_long_as_its_dlq(tmp_path: Path) -> None:
+    toml = "[env.prod]\nqueue_retention_days = 4\ndlq_retention_days = 4"
+    assert read(tmp_path, toml, env="prod").settings.queue_retention_days == 4
+
+
 def test_an_empty_name_does_not_select_the_default(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--env is empty"):
         resolve(Overrides(env=""), cwd=tmp_path, environ={})

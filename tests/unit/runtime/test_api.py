@@ -114,6 +114,32 @@ def test_a_repeated_request_is_queued_if_processing_does_not_end_in_time() -> No
     assert here.queued()[0]["DelaySeconds"] > 20  # until the lease ends
 
 
+@pytest.mark.parametrize("ends", ["lease", "record"])
+def test_a_repeated_request_waits_no_longer_for_a_delivery_that_was_killed(ends: str) -> None:
+    here = world()
+    pauses: list[float] = []
+    answers: list[int] = []
+
+    def slow(_: Event) -> None:
+        def later(seconds: float) -> None:
+            pauses.append(seconds)
+            here.time[0] += seconds
+            if ends == "record":
+                here.dynamo.items.clear()
+            else:  # it was killed, and its lease has run out since
+                (item,) = here.dynamo.items.values()
+                item["lease_until"] = {"N": str(int(here.time[0] * 1000) - 1)}
+
+        answer = api.answer(here.runtime, request(fakes.event()), Context(), sleep=later)
+        answers.append(answer["statusCode"])
+
+    here.processor("t", slow)
+    post(here, fakes.event())
+
+    assert answers == [202]
+    assert len(pauses) == 1
+
+
 def test_202_when_a_failure_can_be_queued() -> None:
     here = world()
     here.processor("t", fail)

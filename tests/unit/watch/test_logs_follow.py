@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from rtp.aws.logs import Page
 from rtp.errors import AwsError, CredentialsError, EndpointError
 from rtp.ops.telemetry import logs, tail
+from rtp.ops.work.background import Prefetch
 from rtp.ops.work.clock import Clock
 from tests.unit.watch.fakes import OUTPUTS, PROCESSOR, START, WORKER, FakeLogs, Time, throttled
 
@@ -229,3 +231,25 @@ def test_a_clock_that_is_ahead_does_not_silence_the_follower() -> None:
     shown = follow(fake, until=40_000, since=230_000)
     assert shown[-30:] == [f"line {n}" for n in range(30)]
     assert len(shown) in range(38, 42)  # the service's date has no milliseconds
+
+
+def test_a_sweep_reaches_back_as_soon_as_its_time_has_come() -> None:
+    # Given polls at these times after the first, of which each needs no more than the last seconds
+    clock, starts = [START], []
+
+    def fetch(start: int) -> Any:
+        starts.append(start - START)
+        return Prefetch(iter([Page([], None)]))
+
+    lines = tail.Tail(fetch, since=START - tail.LATE_MS, now=lambda: clock[0])
+    for moment in (0, 5_000, tail.SWEEP_MS - 1, tail.SWEEP_MS, tail.SWEEP_MS + 5_000):
+        clock[0] = START + moment
+        list(lines.poll())
+
+    assert starts == [
+        -tail.LATE_MS,
+        -tail.OVERLAP_MS,
+        5_000 - tail.OVERLAP_MS,
+        tail.SWEEP_MS - 1 - tail.LATE_MS,
+        tail.SWEEP_MS - tail.OVERLAP_MS,
+    ]

@@ -255,6 +255,31 @@ def test_the_age_of_the_oldest_message_is_the_newest_value() -> None:
     assert any("has been waiting for 6m40s" in p for p in found.problems)
 
 
+@pytest.mark.parametrize(("depth", "is_problem"), [(4, False), (5, True), (6, True)])
+def test_the_limits_of_the_alarms_are_those_of_the_problems(depth: int, is_problem: bool) -> None:
+    env = replace(ENV, settings=Settings(alarm_dlq_messages=5))
+    assert any("in the DLQ" in problem for problem in read(FakeAws(get_queue_attributes=dlq(depth)), env).problems) is (
+        is_problem
+    )
+
+
+@pytest.mark.parametrize(("age_s", "is_problem"), [(299, False), (300, True)])
+def test_a_message_that_waits_as_long_as_its_alarm_allows_is_a_problem(age_s: float, is_problem: bool) -> None:
+    def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"Id": q["Id"], "Values": [age_s]} for q in params["MetricDataQueries"]]
+
+    counts = {"Attributes": {"ApproximateNumberOfMessages": "1"}}
+    env = replace(ENV, settings=Settings(alarm_queue_age_s=300))
+    found = read(FakeAws(get_queue_attributes=counts, get_metric_data=metrics), env)
+    assert any("has been waiting" in problem for problem in found.problems) is is_problem
+
+
+@pytest.mark.parametrize(("used", "is_problem"), [(9_499, False), (9_500, True)])
+def test_a_quota_of_which_a_twentieth_is_left_is_a_problem(used: int, is_problem: bool) -> None:
+    usage = {"startDate": "x", "items": {OUTPUTS[Output.API_KEY_ID]: [[used, 10_000 - used]]}}
+    assert any("of the quota" in problem for problem in read(FakeAws(get_usage=usage)).problems) is is_problem
+
+
 def test_an_age_of_zero_with_messages_in_the_queue_is_unknown() -> None:
     def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"Id": q["Id"], "Values": [0.0]} for q in params["MetricDataQueries"]]

@@ -208,6 +208,20 @@ def test_following_shows_each_complete_trace_once_despite_throttling() -> None:
     assert len(notices) == 2
 
 
+def test_following_shows_a_complete_trace_at_once_and_an_incomplete_one_after_a_while() -> None:
+    # Given two traces that begin now, one of them still running
+    began = (NOW - 59_000) / 1000
+    running = "1-6b045e01-000000000000000000000001"
+    fake = FakeXRay([summary(start_s=began), summary(running, start_s=began, IsPartial=True)])
+    waits = trace_list.PARTIAL_MS
+
+    soon, _ = following(fake, lambda _now: None, until=NOW - 59_000 + waits - 3_000)
+    later, _ = following(fake, lambda _now: None, until=NOW - 59_000 + waits + 6_000)
+
+    assert [s.id for s in soon] == [d.ID]
+    assert [s.id for s in later] == [d.ID, running]
+
+
 def test_following_shows_a_trace_again_when_it_changes() -> None:
     # Given a trace that looks finished, and fails minutes later in the worker
     fake = FakeXRay([summary(HasFault=False)])

@@ -1,0 +1,133 @@
+"""The lease of the dead-letter queue: one operator at a time, and a dead one does not block its own machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rtp.aws import leases
+from rtp.aws.leases import Holder
+from rtp.errors import AwsError, RefusedError
+from rtp.ops.access import lease
+from rtp.ops.work.pool import Stop
+from rtp.text import times
+from tests.unit.ops.fakes import TABLE, FakeAws
+
+HERE = platform.node()
+
+
+def holder(**more: Any) -> Holder:
+    now = times.now_ms()
+    return replace(Holder("t1", "ann", HERE, 4711, "dlq purge", now - 90_000, now + 30_000), **more)
+
+
+def held_by(other: Holder) -> FakeAws:
+    aws = FakeAws()
+    assert leases.take(aws, TABLE, lease.NAME, other, now=times.now_ms())
+    return aws
+
+
+def take(aws: FakeAws, *, alive: bool) -> None:
+    with lease.held(aws, TABLE, "dlq redrive", Stop(), alive=lambda _pid: alive):
+        pass
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once() -> None:
+    take(held_by(holder()), alive=False)
+
+
+@pytest.mark.parametrize(("host", "alive"), [(HERE, True), ("elsewhere", False), ("elsewhere", True)])
+def test_a_lease_that_runs_is_respected(host: str, alive: bool) -> None:
+    """A process id means nothing on another machine."""
+    aws = held_by(holder(host=host))
+    with pytest.raises(RefusedError) as caught:
+        take(aws, alive=alive)
+    assert caught.value.code == "locked"
+    assert f"`rtp dlq purge` of ann@{host} (process 4711, for 1m30s)" in caught.value.message
+    assert leases.holder(aws, TABLE, lease.NAME) is not None
+
+
+def test_a_lease_that_has_run_out_is_taken() -> None:
+    take(held_by(holder(host="elsewhere", until=times.now_ms() - 1)), alive=True)
+
+
+def test_a_lease_is_given_back_also_after_a_failure() -> None:
+    aws = FakeAws()
+    with pytest.raises(ZeroDivisionError), lease.held(aws, TABLE, "dlq redrive", Stop()):
+        mine = lease.current(aws, TABLE)
+        assert mine is not None
+        assert (mine.host, mine.pid, mine.what) == (HERE, os.getpid(), "dlq redrive")
+        assert 0 < mine.until - times.now_ms() <= lease.LASTS_S * 1000
+        raise ZeroDivisionError
+    assert lease.current(aws, TABLE) is None
+    assert leases.holder(aws, TABLE, lease.NAME) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "is_current"),
+    [
+        (holder(host="elsewhere"), True),
+        (holder(host="elsewhere", until=times.now_ms() - 1), False),
+        (holder(pid=os.getpid()), True),
+    ],
+)
+def test_who_holds_it_now(other: Holder, is_current: bool) -> None:
+    assert lease.current(held_by(other), TABLE) == (other if is_current else None)
+
+
+def test_a_process_that_has_ended_holds_nothing() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert lease.current(held_by(holder(pid=ended.pid)), TABLE) is None
+
+
+def test_a_lease_that_another_took_ends_the_work_and_says_so() -> None:
+    # Given a machine that slept past the lease's end, and another operator since
+    aws, stop = FakeAws(), Stop()
+    with (
+        pytest.raises(RefusedError, match="`rtp dlq redrive` stopped before its end") as caught,
+        lease.held(aws, TABLE, "dlq redrive", stop, renew_s=0.01),
+    ):
+        mine = leases.holder(aws, TABLE, lease.NAME)
+        assert mine is not None
+        other = holder(token="t2", host="elsewhere")
+        assert leases.take(aws, TABLE, lease.NAME, other, now=times.now_ms(), instead_of=mine.token)
+        # Then the work is asked to end
+        assert stop.drain.wait(30)
+    assert caught.value.code == "lease-lost"
+    assert "ann@elsewhere" in caught.value.message
+    assert leases.holder(aws, TABLE, lease.NAME) == other
+
+
+def test_two_renewals_that_fail_do_not_end_the_work() -> None:
+    aws, stop = FakeAws(), Stop()
+    renewals = []
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("put_item", "before"):
+            renewals.append(operation)
+            if len(renewals) in (2, 3):
+                raise AwsError("dynamodb put_item: not now", service_code="ServiceUnavailable")
+
+    aws.fault = fault
+    with lease.held(aws, TABLE, "dlq redrive", stop, renew_s=0.01):
+        while len(renewals) < 5:
+            assert not stop.drain.wait(0.01)
+
+
+def test_any_other_refusal_of_the_table_is_an_error() -> None:
+    aws = FakeAws()
+
+    def fault(operation: str, _when: str) -> None:
+        if operation == "put_item":
+            raise AwsError("dynamodb put_item: no", service_code="AccessDeniedException")
+
+    aws.fault = fault
+    with pytest.raises(AwsError):
+        take(aws, alive=True)
