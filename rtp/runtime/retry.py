@@ -54,5 +54,5 @@ def outage_backoff(receives: int, *, rng: Callable[[], float] = _CHANCE) -> int:
 
 
 def _lease_seconds(lease_until: float, now: float) -> int:
-    """Return the seconds until a lease ends, rounded up; 0 without one."""
-    return min(wire.MAX_DELAY_SECONDS, int(max(0.0, lease_until - now)) + 1) if lease_until else 0
+    """Return the seconds until a lease ends, rounded up; less than 1 where it has ended, 0 without one."""
+    return min(wire.MAX_DELAY_SECONDS, int(lease_until - now) + 1) if lease_until else 0

@@ -111,6 +111,21 @@ def test_what_exists_after_the_last_question_is_left_behind(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("keep_data", "protected", "expected"),
+    [(False, False, False), (True, False, True), (False, True, True), (True, True, True)],
+)
+def test_a_bucket_of_an_earlier_stack_is_expected_where_data_is_kept(
+    tmp_path: Path, keep_data: bool, protected: bool, expected: bool
+) -> None:
+    aws = account(head_bucket=lambda **_: {}, get_resources=tagged("arn:aws:s3:::shop-dev-data-older"))
+    environment = Environment(name="dev", project="shop", root=tmp_path, protected=protected)
+    steps = proof.prove(
+        Target(aws, environment), [], frozenset(), keep_data=keep_data, api_id="", clock=FakeClock().clock
+    )
+    assert [(i.name, i.expected) for i in finished(steps).left] == [("arn:aws:s3:::shop-dev-data-older", expected)]
+
+
 def test_what_cannot_be_asked_is_a_note_and_no_failure(tmp_path: Path) -> None:
     # Given a role that may not be read, a database that rtp cannot ask about, and a function behind a dead network
     def denied(**_: Any) -> Any:

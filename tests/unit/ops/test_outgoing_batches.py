@@ -23,6 +23,7 @@ LIMIT = wire.MAX_BATCH_BYTES
         ([LIMIT // 2, LIMIT - LIMIT // 2 + 1], 2),
         ([LIMIT - 1, 1, 1], 2),
         ([LIMIT, LIMIT, 1], 3),
+        ([LIMIT, LIMIT // 2, LIMIT - LIMIT // 2], 2),
         ([LIMIT // 3] * 7, 3),
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtp.runtime import Event, Reject
+import pytest
+
+from rtp.runtime import Event, Reject, outcomes
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import Context, failures, message, world
 
@@ -152,3 +154,12 @@ def test_a_killed_last_asynchronous_attempt_leaves_a_dead_record() -> None:
     # Then the record is already dead during its third attempt, in case the function is killed
     assert statuses == ["dead"]
     assert here.dynamo.record("e1")["error"]["type"] == "RuntimeError"
+
+
+@pytest.mark.parametrize(
+    ("by", "message_id", "absorbed"),
+    [("m1", "m2", True), ("m1", "m1", False), ("m1", "", False), ("", "m1", False), ("", "", False)],
+)
+def test_only_another_message_of_the_event_stands_for_a_delivery(by: str, message_id: str, absorbed: bool) -> None:
+    """A request has no message that could be left out, and a delivery of the same message is repeated."""
+    assert outcomes.busy(5, by, message_id).is_done is absorbed
