@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from rtp.local.weather.call import Call, Response
 
 OFFSET_S = 230  # from 240 on the SDK for JavaScript corrects its clock, and retries every error once it has
+_UNMOVED = ("", "logs", "sqs", "apigateway", "execute-api")
 _TIME = re.compile(rb"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?=Z|\+00:00)")
 
 
 class Clocks(Effect):
-    """Moves the times that AWS itself gives: the Date of every answer, and the times of CloudFormation.
+    """Moves the Date of answers, and the times of CloudFormation.
 
-    CloudWatch Logs keeps its Date, since the functions' own clock is this machine's.
+    AWS has one clock for its dates and for the times in its data. Here the functions and the engine's services give
+    data the time of this machine, so a service whose Date is compared with such times keeps its Date.
     """
 
     name = "clocks"
     summary = (
-        "AWS's clock is nearly 4 minutes off: the Date of every answer, and the times in CloudFormation's answers."
+        "AWS's clock is nearly 4 minutes off: the Date of answers, except of SQS, CloudWatch Logs and API Gateway, and "
+        "the times in CloudFormation's answers."
     )
     source = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html"
 
@@ -36,7 +39,7 @@ class Clocks(Effect):
 
     async def after(self, call: Call, response: Response) -> Response:
         """Move the times of an answer."""
-        if call.service in ("", "logs", "execute-api"):
+        if call.service in _UNMOVED:
             return response
         moved = response.with_headers(date=formatdate(self.now() + self._offset, usegmt=True))
         if call.service != "cloudformation" or call.operation == "GetTemplate":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 from rtp.local.patches import custom_resources
 from rtp.local.weather.call import Response
+from rtp.local.weather.effects.clocks import Clocks
 from rtp.local.weather.effects.custom_resources import RepeatedRequests
 from rtp.local.weather.effects.log_events import LogEvents
 from rtp.local.weather.effects.metrics import AlarmStates, Metrics
@@ -201,3 +203,17 @@ def resource(name: str) -> dict[str, Any]:
 
 def segment(id: str, ended: float) -> dict[str, Any]:
     return {"Id": id, "Document": json.dumps({"id": id, "start_time": ended, "end_time": ended})}
+
+
+def test_a_service_keeps_its_date_where_it_is_compared_with_times_in_its_data() -> None:
+    # Given a message that was sent, and a key that was made, before the Date of a later answer by the engine's clock
+    sky = Sky(Clocks)
+    answered = Response(200, ((b"date", formatdate(sky.now, usegmt=True).encode()),), b"{}")
+
+    def moved(service: str, operation: str) -> bool:
+        return sky.call(service, operation, answered).header("date") != answered.header("date")
+
+    # Then that holds at the edge too, or a purge would take every message for one that was sent after its start
+    assert not any(moved(*each) for each in (("sqs", "GetQueueAttributes"), ("logs", "FilterLogEvents")))
+    assert not any(moved("apigateway", operation) for operation in ("GetApiKey", "GetStage"))
+    assert moved("sts", "GetCallerIdentity") and moved("dynamodb", "GetItem")
