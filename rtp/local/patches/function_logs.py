@@ -35,11 +35,14 @@ _StreamEvent = tuple[dict[str, Any], str]  # an event, and its stream
 
 def install(_: Telemetry) -> None:
     """Install the patch."""
-    from ministack.services import cloudwatch_logs, lambda_svc
+    from ministack.core import iam_evaluator
+    from ministack.services import cloudwatch_logs, iam, lambda_svc
 
     require(cloudwatch_logs, "_log_groups", "_append_log_events", "_log_events_lock", "_make_group_arn")
     require(cloudwatch_logs, "_resolve_log_group_name", "_fanout_to_subscription_filters")
-    require(lambda_svc, "_probe_peak_memory_mb")
+    require(lambda_svc, "_probe_peak_memory_mb", "_functions")
+    require(iam, "_roles")
+    require(iam_evaluator, "_gather_role_policies", "evaluate", "EvalContext")
     replace(lambda_svc, "_emit_lambda_logs", emit, "func request_id log_text error duration_ms log_source")
     replace(cloudwatch_logs, "_filter_log_events", filter_events, "data")
 
@@ -48,12 +51,13 @@ PATCH = Patch(
     name="function_logs",
     aws=(
         "Log events have an eventId and the time at which they were written, FilterLogEvents returns pages, and "
-        "JSON patterns are evaluated."
+        "JSON patterns are evaluated. Lambda makes a missing log group only if the function's role allows it."
     ),
     engine=(
         "Every invocation makes a log stream, so that reading a group becomes slower with each. Events of "
         "functions have no eventId. All lines of an invocation have the time of its end. FilterLogEvents returns "
-        "10,000 events at most and no token for the rest. JSON patterns match everything."
+        "10,000 events at most and no token for the rest. JSON patterns match everything. "
+        "The last lines of a function that is deleted make its log group again."
     ),
     test="tests/local/engine/test_patches.py::log_events_have_no_id",
     install=install,
@@ -64,7 +68,7 @@ def emit(
     func: Any, request_id: str, log_text: str, error: bool, duration_ms: int, *, log_source: str | None = None
 ) -> None:
     """Write the lines of an invocation as Lambda does."""
-    from ministack.services import lambda_svc
+    from ministack.services import cloudwatch_logs, lambda_svc
 
     del error, log_source
     config = func.get("config") or func
@@ -86,6 +90,10 @@ def emit(
         lines.append((_time_of(line, lines[-1][0], start, end), line))
     last = max(at for at, _ in lines)
     lines += [(max(last, end), f"END RequestId: {request_id}"), (max(last, end), report)]
+    if group not in cloudwatch_logs._log_groups:
+        if not _may_make_group(config, group):
+            return
+        _make_group(group)
     append(group, f"{time.strftime('%Y/%m/%d')}/[{version}]{_RUN}{slot:04x}", lines)
 
 
@@ -112,20 +120,16 @@ _slots = Slots()
 
 
 def append(group_name: str, stream_name: str, lines: Sequence[tuple[int, str]]) -> None:
-    """Append lines to a stream of the current account and region; creates it if it is missing."""
+    """Append lines to a stream of the current account and region, which is created if it is missing.
+
+    The lines are lost if there is no such group.
+    """
     from ministack.services import cloudwatch_logs as logs
 
     now = int(time.time() * 1000)
     group = logs._log_groups.get(group_name)
     if group is None:
-        group = logs._log_groups[group_name] = {
-            "arn": logs._make_group_arn(group_name),
-            "creationTime": now,
-            "retentionInDays": None,
-            "tags": {},
-            "subscriptionFilters": {},
-            "streams": {},
-        }
+        return
     stream = group["streams"].setdefault(
         stream_name,
         {
@@ -147,6 +151,46 @@ def append(group_name: str, stream_name: str, lines: Sequence[tuple[int, str]]) 
             del stream["events"][: MAX_EVENTS // 10]
     if group["subscriptionFilters"]:
         logs._fanout_to_subscription_filters(group_name, stream_name, events)
+
+
+def _may_make_group(config: dict[str, Any], group: str) -> bool:
+    """Whether Lambda makes a function's missing log group: while the function exists, with its role's permission.
+
+    A role that the engine does not have, such as that of a function without a stack, is taken to have it.
+    """
+    from ministack.core import iam_evaluator
+    from ministack.core.responses import get_account_id, get_region
+    from ministack.services import cloudwatch_logs, iam, lambda_svc
+
+    if config.get("FunctionName") not in lambda_svc._functions:
+        return False
+    role, account = str(config.get("Role", "")), get_account_id()
+    name = role.rpartition("/")[2]
+    if iam._roles.get_scoped(account, None, name) is None:
+        return True
+    context = iam_evaluator.EvalContext(
+        principal_arn=role,
+        principal_type="AssumedRole",
+        principal_account=account,
+        action="logs:CreateLogGroup",
+        resource_arn=cloudwatch_logs._make_group_arn(group),
+        region=get_region(),
+    )
+    policies = iam_evaluator._gather_role_policies(name, account)
+    return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")
+
+
+def _make_group(name: str) -> None:
+    from ministack.services import cloudwatch_logs as logs
+
+    logs._log_groups[name] = {
+        "arn": logs._make_group_arn(name),
+        "creationTime": int(time.time() * 1000),
+        "retentionInDays": None,
+        "tags": {},
+        "subscriptionFilters": {},
+        "streams": {},
+    }
 
 
 def filter_events(data: dict[str, Any]) -> Any:

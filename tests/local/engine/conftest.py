@@ -123,6 +123,7 @@ class Lab:
                 selectionPattern=r"2\d{2}",
                 responseTemplates={"application/json": answer},
             )
+        self.call("logs", "create_log_group", logGroupName=self.access_log)
         deployment = self.call("apigateway", "create_deployment", restApiId=api)["id"]
         stage = {"restApiId": api, "stageName": "prod"}
         self.call("apigateway", "create_stage", **stage, deploymentId=deployment, tracingEnabled=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ def handler(event, context):
         print(json.dumps({"timestamp": at, "level": "INFO", "n": n, "event_id": event["id"]}))
         time.sleep(event.get("pause", 0))
     sys.stderr.write("the last word, without a newline")
+"""
+
+LATE = """
+import boto3, os
+def handler(event, context):
+    sqs = boto3.client("sqs", endpoint_url=os.environ.get("AWS_ENDPOINT_URL"))
+    sqs.send_message(QueueUrl=event["running"], MessageBody="running")
+    sqs.receive_message(QueueUrl=event["go"], WaitTimeSeconds=20)
+    print("late")
 """
 
 
@@ -83,6 +93,46 @@ def test_the_api_writes_its_access_log(lab: Lab, wait_for: Callable[..., Any]) -
         "status": "202",
         "path": "/events",
     }
+
+
+def test_a_function_makes_its_log_group_only_with_the_permission_of_its_role(
+    lab: Lab, wait_for: Callable[..., Any]
+) -> None:
+    # Given functions that log, one whose role may not make log groups
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    roles = {}
+    for name, actions in (("maker", ["logs:*"]), ("writer", ["logs:CreateLogStream", "logs:PutLogEvents"])):
+        role = f"{lab.name}-{name}"
+        roles[name] = lab.call("iam", "create_role", RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        lab.call("iam", "put_role_policy", RoleName=role, PolicyName="p", PolicyDocument=policy)
+
+    def groups() -> set[str]:
+        listed = lab.call("logs", "describe_log_groups", logGroupNamePrefix=f"/aws/lambda/{lab.name}")["logGroups"]
+        return {group["logGroupName"].rpartition("-")[2] for group in listed}
+
+    # When both run without a log group
+    for name, arn in roles.items():
+        lab.invoke(lab.function(LOGGING, name=f"{lab.name}-{name}", Role=arn), {"lines": 1, "id": "a"})
+    # Then one has made its group
+    assert groups() == {"maker"}
+
+    # Given a function that reports that it runs, and goes on when it is told to
+    urls = {suffix: lab.queue(suffix)[0] for suffix in ("running", "go")}
+    late = f"{lab.name}-late"
+    lab.function(LATE, name=late, Role=roles["maker"])
+    lab.call("logs", "create_log_group", logGroupName=f"/aws/lambda/{late}")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(lab.invoke, late, urls)
+        assert wait_for(lambda: lab.call("sqs", "receive_message", QueueUrl=urls["running"]).get("Messages"))
+        # When it is deleted meanwhile, and its log group
+        lab.call("lambda", "delete_function", FunctionName=late)
+        lab.call("logs", "delete_log_group", logGroupName=f"/aws/lambda/{late}")
+        lab.call("sqs", "send_message", QueueUrl=urls["go"], MessageBody="go")
+        running.result()
+    # Then its last lines do not make the group again
+    assert groups() == {"maker"}
 
 
 def test_invocations_share_a_stream(lab: Lab) -> None:
