@@ -172,6 +172,45 @@ def test_a_write_is_seen_by_an_index_when_its_lag_has_passed() -> None:
     assert read(IndexName="i") == 1
 
 
+def test_a_write_by_partiql_is_seen_by_a_batch_of_reads_when_its_lag_has_passed() -> None:
+    now, items = [100.0], {"a": {"id": {"S": "a"}, "status": {"S": "new"}}}
+    keys = {"t": {"Keys": [{"id": {"S": "a"}}]}}
+
+    def engine(body: dict[str, Any]) -> dict[str, Any]:
+        if body["_operation"] == "DescribeTable":
+            return {"Table": {"KeySchema": [{"AttributeName": "id"}]}}
+        if body["_operation"] == "GetItem":
+            return {"Item": dict(items[body["Key"]["id"]["S"]])} if body["Key"]["id"]["S"] in items else {}
+        return {"Responses": {"t": list(items.values())}}
+
+    effect = LaggingReads(1, lambda: now[0])
+    effect.random.random = lambda: 0.0  # type: ignore[method-assign]
+    target = "DynamoDB_20120810."
+    # Given an item that a statement changes, one that another inserts, and a statement that is not valid
+    statements = [
+        {
+            "Statement": 'UPDATE "t" SET "status" = ? WHERE "id" = ? AND "status" = ?',
+            "Parameters": [{"S": "done"}, {"S": "a"}, {"S": "new"}],
+        },
+        {"Statement": "INSERT INTO \"t\" VALUE {'id': ?}", "Parameters": [{"S": "b"}]},
+        {"Statement": "UPDATE"},
+    ]
+    asyncio.run(effect.before(call("dynamodb", f"{target}BatchExecuteStatement", {"Statements": statements}, engine)))
+    items["a"]["status"] = {"S": "done"}
+    items["b"] = {"id": {"S": "b"}}
+
+    def read(**more: Any) -> list[str]:
+        requested = {"t": {**keys["t"], **more}}
+        batch = call("dynamodb", f"{target}BatchGetItem", {"RequestItems": requested}, engine)
+        response = asyncio.run(effect.after(batch, asyncio.run(batch.send())))
+        return [item.get("status", {}).get("S", "") for item in response.document["Responses"]["t"]]
+
+    # Then a read that need not be consistent shows what was there before
+    assert (read(), read(ConsistentRead=True)) == (["new"], ["done", ""])
+    now[0] += 3
+    assert read() == ["done", ""]
+
+
 def test_a_repeated_call_with_a_token_gets_its_first_answer() -> None:
     calls: list[bytes] = []
 
