@@ -15,7 +15,7 @@ from rtp.aws.alarms import Alarm
 from rtp.aws.changesets import Change, ChangeSet
 from rtp.config import Environment
 from rtp.contract import ROLLBACK_ALARMS
-from rtp.errors import AwsError
+from rtp.errors import AwsError, WaitTimeoutError
 from rtp.ops.stack.apply import alarm_watch, publish, rollback
 from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.compare import approval
@@ -93,6 +93,34 @@ def test_code_alone_is_published_and_prepared_without_the_cdk(tmp_path: Path) ->
     assert (put["Bucket"], put["Key"]) == ("cdk", "new.zip")
     assert json.loads(created["TemplateBody"]) == new
     assert created["Tags"] == [{"Key": "Owner", "Value": "me"}]
+
+
+def test_the_wait_for_a_change_set_ends_and_says_what_it_waits_for() -> None:
+    # Given a change set that CloudFormation never finishes
+    aws: Any = FakeAws({"describe_change_set": lambda **_: {**described(), "Status": "CREATE_IN_PROGRESS"}})
+    # When it is waited for / Then that has an end, and says so
+    expected = (
+        "preparing the change set rtp-deploy of shop-dev after 10 minutes .CREATE_IN_PROGRESS.; the stack was not"
+    )
+    with pytest.raises(WaitTimeoutError, match=expected):
+        publish.settled(aws, STACK, publish.CHANGE_SET, clock=FakeClock().clock)
+
+
+def test_an_earlier_change_set_is_deleted_once_cloudformation_has_prepared_it() -> None:
+    # Given one that an interrupted run has left, whose deletion CloudFormation refuses while it prepares it
+    statuses = ["CREATE_PENDING", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
+    deleted: list[str] = []
+
+    def describe(**_: Any) -> dict[str, Any]:
+        return {**described(), "Status": statuses[0] if len(statuses) == 1 else statuses.pop(0)}
+
+    def delete(**_: Any) -> dict[str, Any]:
+        deleted.append(statuses[0])
+        return {}
+
+    aws: Any = FakeAws({"describe_change_set": describe, "delete_change_set": delete}, local=True)
+    publish.remove(aws, STACK, publish.CHANGE_SET)
+    assert deleted == ["CREATE_COMPLETE"]
 
 
 def _absent(**_: Any) -> Any:

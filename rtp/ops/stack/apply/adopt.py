@@ -170,7 +170,7 @@ def _arn(target: Target, leftover: Leftover) -> str:
 
 
 def prepared(target: Target, template: Mapping[str, Any], found: list[Leftover]) -> ChangeSet:
-    """The prepared import. Raises RtpError where CloudFormation does not take it."""
+    """The prepared import. Raises RtpError where CloudFormation does not take it, WaitTimeoutError."""
     aws, stack = target.aws, target.name
     imports = [
         {
@@ -180,9 +180,8 @@ def prepared(target: Target, template: Mapping[str, Any], found: list[Leftover])
         }
         for each in found
     ]
-    earlier = changesets.describe(aws, stack, CHANGE_SET) if target.stack_id else None
-    if earlier is not None:  # of a run that ended before it was executed
-        changesets.delete(aws, earlier)
+    if target.stack_id:
+        publish.remove(aws, stack, CHANGE_SET)
     changesets.create_import(aws, stack, CHANGE_SET, json.dumps(template, separators=(",", ":")), imports)
     change_set = publish.settled(aws, stack, CHANGE_SET)
     if change_set is None or change_set.failed:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets, resource_types
-from rtp.errors import AwsError, RtpError
+from rtp.errors import AwsError, RtpError, WaitTimeoutError
 from rtp.ops.stack.build import cdk
+from rtp.ops.work.clock import SYSTEM
 from rtp.ops.work.polling import poll
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.compare.changes import ResourceChange
     from rtp.ops.stack.operation import Target
+    from rtp.ops.work.clock import Clock
 
 CHANGE_SET = "rtp-deploy"
+_TIMEOUT_S = 600.0  # CloudFormation needs seconds; with hooks of the account, minutes
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
@@ -102,10 +105,11 @@ def code_alone(
 
 
 def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> ChangeSet:
-    """A change set to a template whose assets are published. tags: None to leave the stack's as they are."""
-    earlier = changesets.describe(aws, stack, CHANGE_SET)
-    if earlier is not None:
-        changesets.delete(aws, earlier)
+    """A change set to a template whose assets are published. tags: None to leave the stack's as they are.
+
+    Raises RtpError where CloudFormation cannot prepare it, WaitTimeoutError where it does not end.
+    """
+    remove(aws, stack, CHANGE_SET)
     changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
     change_set = settled(aws, stack, CHANGE_SET)
     if change_set is None:
@@ -115,13 +119,33 @@ def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> Ch
     return change_set
 
 
-def settled(aws: Aws, stack: str, name: str) -> ChangeSet | None:
-    """A change set once CloudFormation has worked it out; None where there is none of this name any more."""
-    return poll(
+def remove(aws: Aws, stack: str, name: str) -> None:
+    """Delete the change set of this name that an earlier run has left. Raises WaitTimeoutError."""
+    earlier = settled(aws, stack, name)  # CloudFormation deletes none that it still prepares
+    if earlier is not None:
+        changesets.delete(aws, earlier)
+
+
+def settled(aws: Aws, stack: str, name: str, *, clock: Clock = SYSTEM) -> ChangeSet | None:
+    """A change set that CloudFormation has prepared, or failed to; None where there is none of this name.
+
+    Raises WaitTimeoutError after ten minutes.
+    """
+    change_set = poll(
         lambda: changesets.describe(aws, stack, name),
         lambda change_set: change_set is None or not change_set.pending,
         0.05 if aws.local else 1.0,
+        timeout_s=_TIMEOUT_S,
+        clock=clock,
     )
+    if change_set is not None and change_set.pending:
+        raise WaitTimeoutError(
+            f"CloudFormation is still preparing the change set {name} of {stack} after {_TIMEOUT_S / 60:.0f} minutes "
+            f"({change_set.status}); the stack was not changed.",
+            hint="Repeat the command. A hook that is active in the account may hold it up.",
+            code="change-set",
+        )
+    return change_set
 
 
 def _files(folder: Path) -> list[tuple[str, str, Path]]:
