@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtp.aws import stacks
 from rtp.ops import files
@@ -20,7 +20,7 @@ from rtp.ops.stack.steps import Note, Phase, Result, Warn
 from rtp.ops.stack.update import Update, carry_out
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Stack
@@ -49,7 +49,9 @@ def deploy(
         yield from (Warn(text) for text in prepared.warnings)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
-        if options.adopt and (stack is None or stack.state.in_review):
+        is_adopting = options.adopt and (stack is None or stack.state.in_review)
+        if is_adopting:
+            yield from _logging_role(target, {}, built, options, operation)  # it may refuse; the import changes things
             yield from adopt.adopt(target, built, operation, dry_run=options.dry_run)
             target, stack = _described(target, options, operation)
         if stack is not None and not (stack.state.usable or stack.state.in_review):
@@ -59,7 +61,7 @@ def deploy(
                 return
             yield from _repair(target, stack, built, options, operation)
             target, stack = _described(target, options, operation)
-        yield from _bring(target, stack, built, options, operation)
+        yield from _bring(target, stack, built, options, operation, is_checked=is_adopting)
 
 
 def _described(target: Target, options: Options, operation: Operation) -> tuple[Target, Stack | None]:
@@ -86,12 +88,27 @@ def _repair(target: Target, stack: Stack, built: Assembly, options: Options, ope
     )
 
 
+def _logging_role(
+    target: Target, old: Mapping[str, Any], built: Assembly, options: Options, operation: Operation
+) -> Iterator[Step]:
+    yield from logging_role.ensure(
+        target, old, built.template, operation, make=options.make_logging_role, dry_run=options.dry_run
+    )
+
+
 def _bring(
-    target: Target, stack: Stack | None, built: Assembly, options: Options, operation: Operation
+    target: Target,
+    stack: Stack | None,
+    built: Assembly,
+    options: Options,
+    operation: Operation,
+    *,
+    is_checked: bool,
 ) -> Iterator[Step]:
     """Bring the stack from its template to the new one, the shortest way.
 
     Where the two are the same, restore what was changed outside CloudFormation; where only code differs, update that.
+    is_checked: whether API Gateway's logging role was checked already.
     """
     dry_run, old = options.dry_run, stacks.template_of(target.aws, stack)
     manifest = assembly.manifest(built.path, target.name)
@@ -118,9 +135,8 @@ def _bring(
             yield from finish(target, options, operation, "hotswapped", len(changes))
             return
         yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
-    yield from logging_role.ensure(
-        target, old, built.template, operation, make=options.make_logging_role, dry_run=dry_run
-    )
+    if not is_checked:
+        yield from _logging_role(target, old, built, options, operation)
     yield Phase("publishing assets and preparing the change set")
     has_alarms = working and stack is not None and not stack.imported
     triggers = rollback.triggers(target, stack if has_alarms else None, options.watch_alarms_s)

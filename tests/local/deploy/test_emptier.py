@@ -202,3 +202,10 @@ def test_a_destroy_that_keeps_the_data_keeps_every_object(far: Distant) -> None:
     far.rtp("destroy", "--keep-data", "--yes")
     # Then the stack is gone and the objects are not
     assert (stacks.describe(aws, STACK), objects(aws)) == (None, before)
+    # When a deploy is to adopt them where API Gateway has no role to write logs with
+    no_role = {"op": "replace", "path": "/cloudwatchRoleArn", "value": ""}
+    aws.call("apigateway", "update_account", patchOperations=[no_role])
+    refused = far.rtp("deploy", "--adopt", "--yes", "--no-smoke", ok=False)
+    # Then that is refused before anything is imported
+    assert refused.code == 3 and "--make-logging-role" in refused.stderr
+    assert stacks.describe(aws, STACK) is None
