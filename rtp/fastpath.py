@@ -31,6 +31,12 @@ FAST_PATHS = {
         "The stack refers to the code by its fingerprint only, which is computed as the CDK does.",
         "tests/local/deploy/test_deploy.py::test_an_exchange_of_code_is_what_a_synthesis_would_have_written",
     ),
+    "engine-publish": FastPath(
+        "A deploy to the embedded engine uploads the assets and prepares the change set by rtp's own calls.",
+        "The CDK CLI does so, in Node, whose start takes more than half of such a deploy. On AWS it always does.",
+        "The calls are those of the CDK CLI: the same assets, template, tags and termination protection.",
+        "tests/local/deploy/test_deploy.py::test_a_deploy_to_the_engine_is_the_one_that_the_cdk_cli_prepares",
+    ),
     "log-pages": FastPath(
         "The body of FilterLogEvents is read as one JSON document.",
         "botocore reads it, member by member of each line, in ten times the time.",

@@ -86,16 +86,26 @@ def tags(aws: Aws, stack: str) -> Iterator[dict[str, str]]:
 
 
 def create(
-    aws: Aws, stack: str, name: str, body: str, *, tags: Mapping[str, str] | None, capabilities: Sequence[str]
+    aws: Aws,
+    stack: str,
+    name: str,
+    body: str,
+    *,
+    tags: Mapping[str, str] | None,
+    capabilities: Sequence[str],
+    new: bool = False,
 ) -> None:
-    """Start to prepare an update of a stack to a template. Keeps role and parameters; the tags where None are given."""
+    """Start to prepare an update of a stack to a template, or a new stack.
+
+    An update keeps role and parameters, and the tags where they are None.
+    """
     extra = {} if tags is None else {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
     aws.call(
         "cloudformation",
         "create_change_set",
         StackName=stack,
         ChangeSetName=name,
-        ChangeSetType="UPDATE",
+        ChangeSetType="CREATE" if new else "UPDATE",
         ClientToken=stacks.new_token(),  # botocore may repeat a call whose answer was lost
         Capabilities=list(capabilities),
         **_template(aws, body),

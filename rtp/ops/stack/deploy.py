@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rtp import fastpath
 from rtp.aws import stacks
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
@@ -143,6 +144,8 @@ def _bring(
     change_set = None
     if code_only and not triggers.alarms:
         change_set = publish.code_alone(target, built, changes, manifest.tags)
+    elif target.environment.embedded and fastpath.enabled("engine-publish"):
+        change_set = publish.on_engine(target, built, manifest, stack)
     if change_set is None:
         change_set = publish.with_cdk(target, built, triggers)
     protected = stack is not None and stack.protected

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import changesets, functions, stacks
+from rtp.aws import buckets, changesets, functions, stacks
 from rtp.contract import Output
 from rtp.ops.access import lock
 from rtp.ops.stack.code import update
@@ -69,6 +69,30 @@ def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     assert set(Output) <= set(outputs["outputs"])
     # And nobody was asked, since a first deploy to this machine puts nothing at risk
     project.rtp("destroy", "--yes")
+
+
+def test_a_deploy_to_the_engine_is_the_one_that_the_cdk_cli_prepares(project: Project) -> None:
+    # Given a protected pipeline that rtp has deployed by itself, and one that was deployed with the CDK CLI
+    (project.root / "rtp.toml").write_text('owner = "Night"\n[env.local]\nprotected = true\n')
+    found = []
+    for slow in ("0", "1"):
+        project.rtp("deploy", "--yes", "--json", env={"RTP_SLOW_PATHS": slow})
+        found.append(_deployed(project))
+        project.rtp("local", "stop")
+        shutil.rmtree(project.root / ".rtp" / "local")
+    # Then the two are the same
+    assert found[0] == found[1]
+    assert found[0]["EnableTerminationProtection"] and len(found[0]["assets"]) == 3
+
+
+def _deployed(project: Project) -> dict[str, Any]:
+    """What CloudFormation and the bucket of assets have of the deployed stack."""
+    aws = project.aws
+    (stack,) = aws.call("cloudformation", "describe_stacks", StackName=STACK)["Stacks"]
+    for each in ("StackId", "CreationTime", "LastUpdatedTime", "Outputs"):
+        stack.pop(each, None)
+    keys = [o["Key"] for o in aws.call("s3", "list_objects_v2", Bucket=buckets.of_cdk(aws))["Contents"]]
+    return {**stack, "template": template(project), "assets": keys}
 
 
 def test_a_change_of_code_updates_the_functions_and_nothing_else(pipeline: Project) -> None:

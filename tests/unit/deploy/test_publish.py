@@ -17,6 +17,7 @@ from rtp.config import Environment
 from rtp.contract import ROLLBACK_ALARMS
 from rtp.errors import AwsError, WaitTimeoutError
 from rtp.ops.stack.apply import alarm_watch, publish, rollback
+from rtp.ops.stack.build.assembly import Manifest
 from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.compare.changes import compare
@@ -121,6 +122,34 @@ def test_an_earlier_change_set_is_deleted_once_cloudformation_has_prepared_it() 
     aws: Any = FakeAws({"describe_change_set": describe, "delete_change_set": delete}, local=True)
     publish.remove(aws, STACK, publish.CHANGE_SET)
     assert deleted == ["CREATE_COMPLETE"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [("", "CREATE"), ("REVIEW_IN_PROGRESS", "CREATE"), ("UPDATE_COMPLETE", "UPDATE")]
+)
+def test_on_the_engine_all_is_published_and_prepared_without_the_cdk(tmp_path: Path, status: str, kind: str) -> None:
+    # Given an assembly of a protected environment, and no stack, one in review, or one that works
+    aws: Any = FakeAws(
+        {
+            "head_object": _absent,
+            "put_object": lambda **_: {},
+            "describe_change_set": described,
+            "delete_change_set": lambda **_: {},
+            "create_change_set": lambda **_: {},
+            "update_termination_protection": lambda **_: {},
+        },
+        local=True,
+    )
+    built = assembly(tmp_path, template("new.zip"))
+    before = stack(status) if status else None
+    # When it is prepared
+    publish.on_engine(Target(aws, environment(tmp_path)), built, Manifest({"Owner": "me"}, True), before)
+    # Then the asset was uploaded, and the change set creates or updates the stack, which is protected
+    asked = dict(aws.asked)
+    assert asked["put_object"]["Key"] == "new.zip"
+    assert asked["create_change_set"]["ChangeSetType"] == kind
+    assert asked["create_change_set"]["Tags"] == [{"Key": "Owner", "Value": "me"}]
+    assert asked["update_termination_protection"]["EnableTerminationProtection"] is True
 
 
 def _absent(**_: Any) -> Any:

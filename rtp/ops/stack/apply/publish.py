@@ -1,4 +1,4 @@
-"""From an assembly to a prepared change set: by the CDK CLI, or by two calls where only code has changed."""
+"""From an assembly to a prepared change set: by the CDK CLI, or by rtp itself where Node is not needed for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import buckets, changesets, resource_types
+from rtp.aws import buckets, changesets, resource_types, stacks
 from rtp.errors import AwsError, RtpError, WaitTimeoutError
 from rtp.ops.stack.build import cdk
 from rtp.ops.work.clock import SYSTEM
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.changesets import ChangeSet
+    from rtp.aws.stacks import Stack
+    from rtp.ops.stack.build.assembly import Manifest
     from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.compare.changes import ResourceChange
     from rtp.ops.stack.operation import Target
@@ -51,6 +53,22 @@ def with_cdk(
     change_set = changesets.describe(target.aws, stack, CHANGE_SET)
     if change_set is None:
         raise RtpError("The CDK CLI prepared no change set.", hint="Run `rtp deploy` again.", code="change-set")
+    return change_set
+
+
+def on_engine(target: Target, built: Assembly, manifest: Manifest, stack: Stack | None) -> ChangeSet:
+    """As `with_cdk` without triggers, and without Node, which takes most of a deploy to the embedded engine.
+
+    stack: as it is now; None for a new one.
+    """
+    aws = target.aws
+    _upload(aws, _files(built.path))
+    is_new = stack is None or stack.state.in_review
+    body = json.dumps(built.template, separators=(",", ":"))
+    change_set = prepared(aws, target.name, body, manifest.tags, new=is_new)
+    is_protected = stack is not None and stack.protected
+    if is_protected != manifest.termination_protection:
+        stacks.protect(aws, change_set.stack_id, on=manifest.termination_protection)
     return change_set
 
 
@@ -94,9 +112,7 @@ def code_alone(
     body = json.dumps(built.template, separators=(",", ":"))
     new_keys = {str(p.after) for c in changes for p in c.properties}
     try:
-        for key, bucket, file in _files(built.path):
-            if key in new_keys and not buckets.exists(target.aws, bucket, key):
-                buckets.put(target.aws, bucket, key, file)
+        _upload(target.aws, [each for each in _files(built.path) if each[0] in new_keys])
         return prepared(target.aws, target.name, body, tags)
     except AwsError as error:
         if error.code == "access-denied" or error.service_code == "NoSuchBucket":
@@ -104,13 +120,21 @@ def code_alone(
         raise
 
 
-def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None) -> ChangeSet:
-    """A change set to a template whose assets are published. tags: None to leave the stack's as they are.
+def _upload(aws: Aws, files: Sequence[tuple[str, str, Path]]) -> None:
+    """Upload those of the file assets that their buckets lack."""
+    for key, bucket, file in files:
+        if not buckets.exists(aws, bucket, key):
+            buckets.put(aws, bucket, key, file)
 
+
+def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None, *, new: bool = False) -> ChangeSet:
+    """A change set to a template whose assets are published.
+
+    tags: None to leave the stack's as they are. new: whether it creates the stack.
     Raises RtpError where CloudFormation cannot prepare it, WaitTimeoutError where it does not end.
     """
     remove(aws, stack, CHANGE_SET)
-    changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES)
+    changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES, new=new)
     change_set = settled(aws, stack, CHANGE_SET)
     if change_set is None:
         raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
