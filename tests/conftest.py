@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests import shells
+from tests import assemblies, shells
 
 HERE = Path(__file__).parent
 SHARING = (
@@ -38,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group))
     # The long ones first, so that no worker is left alone with one at the end; pytest's order is kept within.
     items.sort(key=lambda item: not item.path.is_relative_to(HERE / "local"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_assemblies(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One folder for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    assemblies.use((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "assemblies")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 from rtp.aws import recording
 from rtp.local import engine as engines
 from rtp.local.weather.choice import Weather
-from tests import json_documents, recorded_calls
+from tests import assemblies, forks, json_documents, recorded_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,20 +65,21 @@ class Project:
     ) -> Finished:
         """Run `rtp ARGS` to its end. ok: fail the test when it does not exit with 0."""
         calls = self.root.parent / f"calls-{uuid.uuid4().hex}"
-        done = subprocess.run(
-            self.argv(*args),
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
+        words = [str(each) for each in args]
+        assemblies.lend(self.root, words)
+        done = forks.run(
+            words,
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
             cwd=self.root,
-            env={recording.VARIABLE: str(calls)} | self.environ(env),
+            environ={recording.VARIABLE: str(calls)} | self.environ(env),
             timeout=timeout,
-            check=False,
         )
         finished = Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
         assert not ok or finished.code == 0, f"rtp {args}: {finished.code}\n{finished.stdout}\n{finished.stderr}"
         assert "Traceback" not in finished.stderr, finished.stderr
-        recorded_calls.check([str(each) for each in args], calls)
-        json_documents.check([str(each) for each in args], finished.stdout)
+        assemblies.take(self.root, words)
+        recorded_calls.check(words, calls)
+        json_documents.check(words, finished.stdout)
         return finished
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -138,14 +139,6 @@ def engine(engine_root: Path) -> Iterator[engines.Engine]:
     running = engines.start(engine_root, weather=suite_weather())
     yield running
     engines.stop(engine_root)
-
-
-@pytest.fixture(scope="session")
-def synthesised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a synthesis of the default settings leaves in `.rtp`, for projects that need not wait for their own."""
-    made = Project(tmp_path_factory.mktemp("synthesised"))
-    made.rtp("synth")
-    return made.root / ".rtp"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,6 @@ from tests.local.conftest import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PROCESSORS = """\
 from rtp.runtime import processor
@@ -39,13 +37,6 @@ def own_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     yield made
     made.rtp("destroy", "--yes", ok=False)
     engines.stop(made.root)
-
-
-@pytest.fixture
-def project(project: Project, synthesised: Path) -> Project:
-    """As everywhere, but the first synthesis need not be waited for."""
-    shutil.copytree(synthesised, project.root / ".rtp")
-    return project
 
 
 @pytest.fixture
