@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -146,10 +147,16 @@ def modules() -> dict[str, Path]:
     return found
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def imports() -> list[Import]:
     found = []
     for module, path in modules().items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Import):
                 found += [Import(module, alias.name, node.lineno) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
@@ -221,7 +228,7 @@ def test_aws_is_called_by_typed_functions_alone() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops.", "rtp.commands.")):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             name = ast.unparse(node.func)
@@ -240,8 +247,7 @@ def test_statuses_and_resource_types_are_named_in_aws_alone() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops.", "rtp.commands.")):
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _AWS_FACT.fullmatch(node.value):
                 wrong.append(f"{module}:{node.lineno} names {node.value}")
     assert wrong == []
@@ -266,7 +272,7 @@ def test_threads_pools_and_pauses_are_made_in_ops_work_alone() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops", "rtp.commands", "rtp.aws")) or module.startswith("rtp.ops.work"):
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             used: list[tuple[str, str]]
             if isinstance(node, ast.Import):
                 used = [(alias.name, "") for alias in node.names]
@@ -296,7 +302,7 @@ def test_third_parties_are_known_where_they_belong() -> None:
 def test_no_command_goes_through_a_shell_and_nothing_is_patched() -> None:
     wrong = []
     for path in [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.keyword) and node.arg == "shell":
                 wrong.append(f"{path.relative_to(ROOT)}:{node.value.lineno} gives shell=")
             if isinstance(node, ast.ImportFrom) and node.module == "unittest.mock":
@@ -304,43 +310,87 @@ def test_no_command_goes_through_a_shell_and_nothing_is_patched() -> None:
     assert wrong == []
 
 
-@pytest.fixture(scope="module")
-def loaded() -> dict[str, set[str]]:
-    """What importing each module alone loads, asked of a fork each of one bare child interpreter."""
-    script = """
-import importlib, json, os, sys
-names, heavy = json.loads(sys.argv[1]), set(json.loads(sys.argv[2]))
+# Imports each module of a list. Prints what each module imported while its own body ran, and which failed.
+OBSERVER = """
+import builtins, importlib, json, sys
+names, edges, failed, real = json.loads(sys.argv[1]), {}, {}, builtins.__import__
+
+def observed(name, globals=None, locals=None, fromlist=(), level=0):
+    module = real(name, globals, locals, fromlist, level)
+    frame = sys._getframe(1)
+    while frame and (frame.f_code.co_name != "<module>" or frame.f_code.co_filename == "<string>"):
+        frame = frame.f_back
+    package = (globals or {}).get("__package__") or ""
+    parents = package.split(".")[: len(package.split(".")) - level + 1] if level else []
+    base = ".".join([*parents, *filter(None, [name])])
+    if frame:
+        new = (each for each in (base, *(f"{base}.{each}" for each in fromlist or ())) if each in sys.modules)
+        edges.setdefault(frame.f_globals["__name__"], set()).update(new)
+    return module
+
+builtins.__import__ = observed
 for name in names:
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        try:
-            importlib.import_module(name)
-            print(json.dumps([name, sorted(heavy & {m.split('.')[0] for m in sys.modules})]), flush=True)
-        except BaseException as error:
-            print(json.dumps([name, ['failed: ' + repr(error)]]), flush=True)
-        os._exit(0)
-    os.waitpid(child, 0)
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed[name] = repr(error)
+print(json.dumps([{name: sorted(found) for name, found in edges.items()}, failed]))
 """
+# Imports each module of a list in a fork of its own, and prints which failed.
+ALONE = """
+import importlib, os, sys
+for name in sys.argv[1:]:
+    if os.fork() == 0:
+        importlib.import_module(name)
+        os._exit(0)
+    if os.wait()[1]:
+        print(name)
+"""
+
+
+@pytest.fixture(scope="module")
+def imported() -> dict[str, set[str]]:
+    """What each module, of rtp or another, imports in its own body; observed in one child interpreter."""
     # Constructs subclass aws_cdk's; a module that imported one of them would be caught loading it.
     constructs = {i.module for i in imports() if i.target.split(".")[0] in ("aws_cdk", "constructs")}
     names = [m for m in modules() if m != "rtp.__main__" and m not in constructs]
-    argv = [sys.executable, "-c", script, json.dumps(names), json.dumps(sorted(HEAVY))]
+    argv = [sys.executable, "-c", OBSERVER, json.dumps(names)]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [name for name, _ in rows] == names, done.stderr
-    return {name: set(what) for name, what in rows}
+    edges, failed = json.loads(done.stdout)
+    assert failed == {}
+    return {name: set(edges.get(name, ())) for name in {*edges, *names}}
+
+
+def loads(module: str, imported: dict[str, set[str]]) -> set[str]:
+    """All that the import of a module loads, with the packages that each is in."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += [*imported.get(name, ()), *([name.rpartition(".")[0]] if "." in name else [])]
+    return seen
 
 
 @pytest.mark.slow
-def test_importing_a_module_loads_nothing_heavy(loaded: dict[str, set[str]]) -> None:
+def test_importing_a_module_loads_nothing_heavy(imported: dict[str, set[str]]) -> None:
     # simplejson is a few milliseconds and what every answer is written with; the runtime does without.
-    wrong = {
-        name: extra
-        for name, what in loaded.items()
-        if (extra := sorted(what - (set() if name.startswith("rtp.runtime") else {"simplejson"})))
-    }
+    wrong = {}
+    for name in modules():
+        allowed = set() if name.startswith("rtp.runtime") else {"simplejson"}
+        heavy = HEAVY & {each.split(".")[0] for each in loads(name, imported)} - allowed
+        if name in imported and heavy:
+            wrong[name] = sorted(heavy)
     assert wrong == {}
+
+
+@pytest.mark.slow
+def test_modules_that_import_each_other_can_each_be_the_first(imported: dict[str, set[str]]) -> None:
+    circles = [n for n in imported if n.startswith("rtp") and any(n in loads(i, imported) for i in imported[n])]
+    argv = [sys.executable, "-c", ALONE, *sorted(circles)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout == "", done.stderr
 
 
 @pytest.mark.parametrize("argv", [["--version"], ["--help"], ["nonsense"]])
