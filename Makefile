@@ -14,7 +14,7 @@ demo: $(READY)
 	$(BIN)/rtp demo
 
 test: lint types docs-check
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not reliability"
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not reliability"
 
 # The inner loop, 40 seconds on two free cores: what needs neither engine nor synthesis and is not marked slow.
 unit: $(READY)

@@ -12,16 +12,24 @@ from hypothesis import settings
 from tests import assemblies, shells
 
 HERE = Path(__file__).parent
-SHARING = (
-    "infra",
-    "local/deploy",
-    "local/engine",
-    "local/events",
-    "local/guide",
-    "local/runtime",
-    "local/watch",
-    "reliability",
-)
+# Fixtures that take seconds to make and that tests share -> the group of the tests that use them; None: one group for
+# each module, whose tests then share one of their own. Tests that use none of them go to whichever worker is free.
+SHARED: dict[str, str | None] = {
+    "templates": "infra",
+    "deployed": "deployed",
+    "pipeline_project": "events",
+    "shared_rig": "reliability",
+    "own_pipeline": None,
+    "engine": None,
+    "make_lab": None,
+    "lasting": None,
+    "shared": None,
+    "strict": None,
+    "built": None,
+    "imported": None,
+}
+# The suites whose tests take longest come first, so that at the end no worker is left alone with a long one.
+FIRST = ("local/guide", "reliability", "local/deploy", "local/events", "local", "infra")
 
 
 settings.register_profile("suite", deadline=None)  # no test fails for being slow
@@ -33,12 +41,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        place = item.path.relative_to(HERE).as_posix()
-        group = next((name for name in SHARING if place.startswith(f"{name}/")), None)
-        if group is not None and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(group))
-    # The long ones first, so that no worker is left alone with one at the end; pytest's order is kept within.
-    items.sort(key=lambda item: not item.path.is_relative_to(HERE / "local"))
+        used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        if used and item.get_closest_marker("xdist_group") is None:
+            place = item.path.relative_to(HERE).with_suffix("").as_posix()
+            item.add_marker(pytest.mark.xdist_group(SHARED[used[0]] or place))
+    items.sort(key=_turn)  # within a suite pytest's order is kept
+
+
+def _turn(item: pytest.Item) -> int:
+    place = item.path.relative_to(HERE).as_posix()
+    return next((n for n, suite in enumerate(FIRST) if place.startswith(f"{suite}/")), len(FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     Rule = Callable[[Template], bool]
     Change = Callable[[Template], object]
 
-pytestmark = pytest.mark.xdist_group("infra")
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 # Alarms that indicate a bad version. Client errors and old dead events must not trigger a rollback.
 TRIGGERS = (Alarm.LAMBDA_ERRORS, Alarm.LAMBDA_DURATION, Alarm.LAMBDA_THROTTLES, Alarm.API_5XX, Alarm.WORKER_FAILURES)

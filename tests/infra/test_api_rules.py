@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Rule = Callable[[Template], bool]
     Change = Callable[[Template], object]
 
-pytestmark = pytest.mark.xdist_group("infra")
 PATHS = ("process", "events")
 
 

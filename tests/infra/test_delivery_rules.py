@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Rule = Callable[[Template], bool]
     Change = Callable[[Template], object]
 
-pytestmark = pytest.mark.xdist_group("infra")
 
 # What the functions read and Lambda does not set itself.
 VARIABLES = set(settings.VARIABLES.values()) - {"AWS_LAMBDA_FUNCTION_NAME"}

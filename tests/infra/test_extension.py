@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from rtp.infra.plan import Plan
 
-pytestmark = pytest.mark.xdist_group("infra")
 PAGE = Path(__file__).parents[2] / "docs" / "your-code.md"
 
 

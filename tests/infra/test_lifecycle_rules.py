@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Rule = Callable[[Template], bool]
     Change = Callable[[Template], object]
 
-pytestmark = pytest.mark.xdist_group("infra")
 HOLDS_DATA = [known.type.removeprefix("AWS::") for known in TYPES.values() if known.holds_data]
 
 

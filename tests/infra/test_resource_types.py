@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from rtp.aws import resource_types
 
 if TYPE_CHECKING:
     from tests.infra.conftest import Template
-
-pytestmark = pytest.mark.xdist_group("infra")
 
 
 def test_every_type_of_a_template_is_known(template: Template) -> None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rtp.infra.plan import Plan
     from tests.infra.conftest import Template
 
-pytestmark = pytest.mark.xdist_group("infra")
 
 # Rule -> the constructs it is accepted on. A change here is a review of its reason in acknowledgements.py.
 _ROLES = ["Processing/ProcessorRole", "Processing/WorkerRole"]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     Rule = Callable[[Template], bool]
     Change = Callable[[Template], object]
 
-pytestmark = pytest.mark.xdist_group("infra")
 TAGGED = (
     *("KMS::Key", "S3::Bucket", "DynamoDB::Table", "SQS::Queue", "SNS::Topic", "Logs::LogGroup", "IAM::Role"),
     *("Lambda::Function", "Lambda::EventSourceMapping", "CloudWatch::Alarm"),

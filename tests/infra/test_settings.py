@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from tests.infra.conftest import Template
 
-pytestmark = pytest.mark.xdist_group("infra")
 DAY_S = 86_400
 
 

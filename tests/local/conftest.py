@@ -84,6 +84,7 @@ class Project:
 
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Run `rtp ARGS` beside the test, for follow, watch and interrupts. The test ends it."""
+        assemblies.lend(self.root, [str(each) for each in args])
         return subprocess.Popen(
             self.argv(*args),
             stdin=subprocess.DEVNULL,

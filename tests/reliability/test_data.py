@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from tests.reliability.conftest import Rig
 
-pytestmark = pytest.mark.xdist_group("reliability")
 
 ACCEPTED = [
     "0.1",

@@ -37,9 +37,9 @@ SAFE: dict[tuple[str, ...], float] = {
     ("traces",): 0.3,
     ("records", "--limit", "1000", "--json"): 0.3,
     ("status", "--watch"): 1.0,
-    ("deploy", "--yes"): 3.0,
+    ("deploy", "--yes"): 1.5,
 }
-CYCLE: dict[tuple[str, ...], float] = {("destroy", "--yes"): 2.5, ("deploy", "--yes"): 4.0}
+CYCLE: dict[tuple[str, ...], float] = {("destroy", "--yes"): 2.5, ("deploy", "--yes"): 2.0}
 MOST = 5  # times the number of trials, if signals come too late
 ENDINGS = {0, 1, 4, 5}  # of a command that ended before its signal; it may fail on what the earlier ones left
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from rtp.local.engine import Engine
 
-pytestmark = pytest.mark.xdist_group("engine")
-
 
 @pytest.fixture
 def aws(engine: Engine) -> Aws:

@@ -9,8 +9,6 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from rtp.aws import buckets, changesets, functions, stacks
 from rtp.contract import Output
 from rtp.ops.access import lock
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.local.conftest import Project
-
-pytestmark = pytest.mark.xdist_group("deploy")
 
 
 def code(project: Project, function: str = "worker") -> str:
@@ -315,31 +311,24 @@ def test_a_smoke_event_that_fails_fails_the_command(pipeline: Project) -> None:
     assert done.code == 1 and "on fire" in done.stderr and "rtp show" in done.stderr
 
 
-def test_a_syntax_error_is_found_before_anything_is_deployed(project: Project) -> None:
-    # Given processors with a syntax error
-    (project.root / "rtp.toml").write_text(SETTINGS)
-    (project.root / "processors.py").write_text("def broken(:\n")
-    # When deployed / Then file and line are named, and there is no stack
-    done = project.rtp("deploy", ok=False)
-    assert done.code == 3 and "processors.py:1" in done.stderr and "nothing was deployed" in done.stderr
-    assert stacks.describe(project.aws, STACK) is None
+IMPORT = "from rtp.runtime import processor\n"
+# Source of processors.py -> what is said of it.
+UNUSABLE = {
+    "def broken(:\n": "processors.py:2",
+    '@processor("n")\ndef one(event): ...\n@processor("n")\ndef two(event): ...\n': "'n' has a processor already",
+    '@processor("n")\ndef none(): ...\n': "none",
+    "import no_such_package\n": "no_such_package",
+    "raise SystemExit(3)\n": "SystemExit",
+}
 
 
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ('@processor("n")\ndef one(event): ...\n@processor("n")\ndef two(event): ...\n', "'n' has a processor already"),
-        ('@processor("n")\ndef none(): ...\n', "none"),
-        ("import no_such_package\n", "no_such_package"),
-        ("raise SystemExit(3)\n", "SystemExit"),
-    ],
-)
-def test_processors_that_could_not_run_are_found_before(project: Project, source: str, said: str) -> None:
+def test_processors_that_could_not_run_are_found_before_anything_is_deployed(project: Project) -> None:
     (project.root / "rtp.toml").write_text(SETTINGS)
-    (project.root / "processors.py").write_text(f"from rtp.runtime import processor\n{source}")
-    done = project.rtp("deploy", ok=False)
-    assert done.code == 3 and said in done.stderr, done.stderr
-    assert stacks.describe(project.aws, STACK) is None
+    for source, said in UNUSABLE.items():
+        (project.root / "processors.py").write_text(f"{IMPORT}{source}")
+        done = project.rtp("deploy", ok=False)
+        assert done.code == 3 and said in done.stderr, done.stderr
+        assert stacks.describe(project.aws, STACK) is None
 
 
 def test_an_asset_folder_that_vanished_is_made_again(pipeline: Project) -> None:

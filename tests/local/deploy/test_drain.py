@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("drain")
 
 SETTINGS = """\
 [processors]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-pytestmark = pytest.mark.xdist_group("emptier")
 STACK = "realtime-processor-dev"
 BUCKET = f"{STACK}-000000000000-us-east-1"
 EMPTIER = f"{STACK}-emptier"

@@ -8,16 +8,12 @@ import time
 from queue import Empty, Queue
 from typing import IO, TYPE_CHECKING
 
-import pytest
-
 from rtp.aws import stacks
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK, reset
 from tests.local.deploy.test_deploy import code
 
 if TYPE_CHECKING:
     from tests.local.conftest import Project
-
-pytestmark = pytest.mark.xdist_group("deploy")
 
 
 def test_a_hotswap_changes_both_functions_and_the_next_deploy_restores_the_template(pipeline: Project) -> None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from rtp.ops.access.question import Question
 
-pytestmark = pytest.mark.xdist_group("deploy")
 
 OWNED = "project 'realtime-processor', environment 'local'"
 OURS = "project 'realtime', environment 'processor-local'"

@@ -15,8 +15,6 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from rtp.aws import stacks
 from tests.local.deploy.conftest import SETTINGS, STACK
 from tests.local.deploy.test_deploy import by_hand
@@ -24,7 +22,6 @@ from tests.local.deploy.test_deploy import by_hand
 if TYPE_CHECKING:
     from tests.local.conftest import Project
 
-pytestmark = pytest.mark.xdist_group("deploy")
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]")
 

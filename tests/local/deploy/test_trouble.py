@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from tests.local.conftest import Project
 
-pytestmark = pytest.mark.xdist_group("trouble")
 
 # A stack that fails after a second: nobody gives the signal that it waits for.
 HANGING: dict[str, Any] = {"Resources": waiting(1)}
@@ -233,8 +232,8 @@ def test_a_deploy_waits_for_another_update(project: Project) -> None:
 def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
     project: Project, number: signal.Signals, code: int
 ) -> None:
-    # Given a deploy that is publishing
-    child = project.start("deploy", "--yes")
+    # Given a deploy that is publishing, with the CDK CLI
+    child = project.start("deploy", "--yes", env={"RTP_SLOW_PATHS": "1"})
     with stderr_lines(child) as said:
         _until(said, "publishing")
         time.sleep(0.2)
@@ -269,7 +268,7 @@ def test_an_interrupt_during_an_update_reports_that_cloudformation_continues(pro
 
 
 def test_a_killed_deploy_leaves_no_lock_and_the_next_one_converges(project: Project) -> None:
-    child = project.start("deploy", "--yes")
+    child = project.start("deploy", "--yes", env={"RTP_SLOW_PATHS": "1"})
     with stderr_lines(child) as said:
         _until(said, "publishing")
         child.kill()

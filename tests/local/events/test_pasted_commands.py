@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.local.events.conftest import Pipeline
     from tests.shells import Shell
 
-pytestmark = pytest.mark.xdist_group("events")
 
 SAFE = (
     "second command", "substitution", "backticks", "single quote", "backslash", "long option", "dash",

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from tests.local.conftest import Project
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("events")
 
 GOOD = '{"type": "note", "data": {}}'
 

@@ -59,12 +59,9 @@ LOOKS = (
     ("dlq", "redrive", "--all", "--no-canary", "--yes", "--query", "redriven"),
     ("send", "--type", "boom", "--data", "nonsense"),
     ("show", "no-such-event"),
-    ("local", "status"),
     ("local", "status", "--json"),
     ("local", "start", "--json"),
     ("local", "logs", "-n", "1000"),
-    ("doctor", "--json"),
-    ("config", "--json"),
 )
 
 
