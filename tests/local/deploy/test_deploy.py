@@ -44,7 +44,6 @@ def by_hand(project: Project, change: Any) -> None:
 
 def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     # Given an empty folder / When it is deployed
-    shutil.rmtree(project.root / ".rtp")
     deployed = project.rtp("deploy", "--json")
     # Then it is said which pipeline that is
     assert "no rtp.toml in this folder or a parent folder: this is the built-in pipeline" in " ".join(

@@ -65,8 +65,15 @@ def test_the_whole_story(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("when", ["$ rtp deploy", "$ rtp logs"])
-@pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("when", "what"),
+    [
+        ("$ rtp deploy", signal.SIGINT),
+        ("$ rtp logs", signal.SIGTERM),
+        pytest.param("$ rtp logs", signal.SIGINT, marks=pytest.mark.reliability),
+        pytest.param("$ rtp deploy", signal.SIGTERM, marks=pytest.mark.reliability),
+    ],
+)
 def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, when: str, what: signal.Signals) -> None:
     with start(tmp_path) as story:
         assert story.stdout is not None

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from checks import install
 
+PACKAGES = Path(sysconfig.get_path("purelib"))
 
-def test_the_wheel_works_for_an_ordinary_user() -> None:
+
+def over_these_packages(wheel: Path, python: Path, folder: Path) -> Path:
+    """Install the wheel alone into an environment with the packages of this one. Returns the folder of its `rtp`."""
+    env = folder / "env"
+    subprocess.run([python, "-m", "venv", "--without-pip", env], check=True, timeout=120)
+    uv = [sys.executable, "-m", "uv", "pip", "install", "-q", "--no-deps", "--compile-bytecode"]
+    subprocess.run([*uv, "--python", env / "bin" / "python", wheel], check=True, timeout=120)
+    (site,) = (env / "lib").glob("python*/site-packages")
+    (site / "these.pth").write_text(f"{PACKAGES}\n")
+    return env / "bin"
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.reliability)])
+def test_the_wheel_works_for_an_ordinary_user(whole: bool) -> None:
+    """whole: with its dependencies installed, too."""
     with install.open_folder() as folder:
         # Given the artifacts, which hold the package and nothing that is not theirs
         wheel, sdist = install.build(folder / "dist")
@@ -25,7 +44,13 @@ def test_the_wheel_works_for_an_ordinary_user() -> None:
         name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         everybodys = (Path(folder, name) for folder in ("/usr/bin", "/usr/local/bin"))
         python = next((path for path in everybodys if path.exists()), Path(sys.executable).resolve())
-        bin_folder = install.install(wheel, "uv", python, folder)
+        if whole:
+            bin_folder, needed = install.install(wheel, "uv", python, folder), [python]
+        else:
+            bin_folder, needed = over_these_packages(wheel, python, folder), [python, PACKAGES / "rtp"]
         # Then it makes, deploys, uses and destroys a project, for a user whom the machine does not know
-        (folder / "user").mkdir()
-        install.use(bin_folder, folder / "user", {"HOME": "/nonexistent"}, uid=install.ordinary_uid(python))
+        for each in ("user", "temporary"):
+            (folder / each).mkdir()
+        (folder / "temporary").chmod(0o1777)
+        environ = {"HOME": "/nonexistent", "TMPDIR": str(folder / "temporary")}
+        install.use(bin_folder, folder / "user", environ, uid=install.ordinary_uid(*needed))
