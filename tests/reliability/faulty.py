@@ -2,7 +2,8 @@
 
 Part of the test pipeline's processors. Environment variables switch the faults on:
 
-FAULT_CRASH_AT   before_s3, after_s3, after_ddb or before_return: end the process there
+FAULT_CRASH_AT   before_s3, after_s3, after_ddb or before_return: end the process there; of several, separated by
+                 commas, each process takes the next one after a crash
 FAULT_AWS        on: 500, throttling, broken connections and slow answers of DynamoDB and S3
 FAULT_CHANCE     probability of each fault, 0..1
 FAULT_LOG        a file that gets a line for each fault
@@ -10,12 +11,16 @@ FAULT_LOG        a file that gets a line for each fault
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import random
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CONNECTION, SERVER, THROTTLED, SLOW = "connection", "server", "throttled", "slow"
 _THROTTLING = {
@@ -31,16 +36,18 @@ def install() -> None:
     """Install the faults of the environment for all clients created afterwards."""
     import botocore.handlers
 
-    if place := os.environ.get("FAULT_CRASH_AT"):
+    if places := os.environ.get("FAULT_CRASH_AT"):
+        place = _next(places.split(","))
+        crash = functools.partial(_crash, place)
         add = botocore.handlers.BUILTIN_HANDLERS.append
         if place == "before_s3":
-            add(("before-send.s3.PutObject", _crash))
+            add(("before-send.s3.PutObject", crash))
         elif place == "after_s3":
-            add(("response-received.s3.PutObject", _crash))
+            add(("response-received.s3.PutObject", crash))
         elif place == "after_ddb":
-            add(("response-received.dynamodb.*", _crash))
+            add(("response-received.dynamodb.*", crash))
         elif place == "before_return":
-            sys.stdout = _CrashAtEnd(sys.stdout)
+            sys.stdout = _CrashAtEnd(sys.stdout, crash)
     if os.environ.get("FAULT_AWS"):
         for service in ("dynamodb", "s3"):
             botocore.handlers.BUILTIN_HANDLERS.append((f"before-send.{service}.*", _fail))
@@ -55,9 +62,15 @@ def _log(what: str) -> None:
         log.write(f"{what}\n")
 
 
-def _crash(**_: Any) -> None:
+def _next(places: list[str]) -> str:
+    """The place at which this process crashes: another one after each crash."""
+    with open(os.environ["FAULT_LOG"]) as log:  # noqa: PTH123
+        return places[len(log.readlines()) % len(places)]
+
+
+def _crash(place: str, **_: Any) -> None:
     if _is_due():
-        _log("crash")
+        _log(place)
         os._exit(137)
 
 
@@ -88,12 +101,13 @@ class _Raw(io.BytesIO):
 class _CrashAtEnd:
     """Ends the process when the metrics are written, which is the end of an invocation."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, crash: Callable[[], None]) -> None:
         self._inner = inner
+        self._crash = crash
 
     def write(self, text: str) -> int:
         if '"_aws"' in text:
-            _crash()
+            self._crash()
         return int(self._inner.write(text))
 
     def __getattr__(self, name: str) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from tests.reliability.conftest import PROCESSORS, Rig, pipeline, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
 # Tests that share a pipeline run one after the other; the others run in parallel to them.
@@ -85,17 +85,23 @@ def test_clients_that_repeat_requests(rig: Rig, account: Callable[..., None], co
     account(rig.ledger(), sum(n % 3 for n in range(count)), "repeats")
 
 
+PLACES = ("before_s3", "after_s3", "after_ddb", "before_return")
+
+
 @shared
-@small_or_full(60, 1_000)
-@pytest.mark.parametrize("place", ["before_s3", "after_s3", "after_ddb", "before_return"])
-def test_a_crash_at_each_step(rig: Rig, account: Callable[..., None], tmp_path: Path, place: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("places", "count"), [(PLACES, 100), *(pytest.param((p,), 1_000, marks=pytest.mark.reliability) for p in PLACES)]
+)
+def test_a_crash_at_each_step(
+    rig: Rig, account: Callable[..., None], tmp_path: Path, places: tuple[str, ...], count: int
+) -> None:
     """C4. After a crash at any step, the next delivery completes the event; every record has its raw event."""
     log = tmp_path / "faults"
     log.touch()
-    rig.faults(FAULT_CRASH_AT=place, FAULT_CHANCE="0.3", FAULT_LOG=str(log))
+    rig.faults(FAULT_CRASH_AT=",".join(places), FAULT_CHANCE="0.3", FAULT_LOG=str(log))
     rig.send(rig.events(count))
 
-    crashes = _until_faults(rig, log, 2 if count < 100 else count // 20, seconds=90 + count / 2)
+    crashes = _until_faults(rig, log, 4 if count < 1_000 else count // 20, places, seconds=120 + count / 2)
     rig.faults()
     _redrive_exhausted(rig)
 
@@ -194,16 +200,20 @@ def _versions(rig: Rig) -> set[int]:
     return {record["result"]["version"] for record in rig.records() if "result" in record}
 
 
-def _until_faults(rig: Rig, log: Path, least: int, *, seconds: float) -> Callable[[], int]:
-    """Wait for `least` random faults, sending more events if needed. Returns a function that counts the faults."""
+def _until_faults(rig: Rig, log: Path, least: int, places: Collection[str], *, seconds: float) -> Callable[[], int]:
+    """Wait for `least` random faults, of which each place has one, sending more events if needed.
+
+    Returns a function that counts the faults.
+    """
 
     def count() -> int:
         return len(log.read_text().splitlines())
 
     def enough() -> bool:
-        if count() < least and rig.depth() == 0:
+        reached = count() >= least and set(places) <= set(log.read_text().splitlines())
+        if not reached and rig.depth() == 0:
             rig.send(rig.events(10))
-        return count() >= least
+        return reached
 
     wait_for(enough, seconds=seconds)
     return count
