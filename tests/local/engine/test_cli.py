@@ -7,14 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtp.local import process
 from rtp.local.state import folder
-from tests import json_documents
+from tests import forks, json_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,17 +27,10 @@ def rtp(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Runs rtp in a project folder of its own."""
 
     def run(*args: str) -> Run:
-        done = subprocess.run(
-            [sys.executable, "-m", "rtp", *args],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=120,
-        )
-        json_documents.check(args, done.stdout)
-        return done
+        done = forks.run(list(args), stdin=b"", cwd=tmp_path, environ=os.environ, timeout=120)
+        text = Run(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+        json_documents.check(args, text.stdout)
+        return text
 
     yield run
     run("local", "stop")
