@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _POLL_S = 2.0
 _ENDING_S = 1800
+_TEXT = 1_800  # characters in a variable of each function, with which the template is too large for a request
 PROCESSORS = '''\
 """Processors of the account check."""
 
@@ -98,6 +99,7 @@ class Throwaway:
             place |= {"account": self.account, **({"profile": self.profile} if self.profile else {})}
         values = {"max_receive_count": 2, "backoff_base_s": 0, "secrets": ["CHECK_TOKEN"], **place, **settings}
         lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        lines.append(f'environment = {{ CHECK_TEXT = "{"x" * _TEXT}" }}')
         head = [f'project = "{self.project}"', f'default_env = "{self.env}"', "[processors]", 'path = "processors.py"']
         (self.folder / "rtp.toml").write_text("\n".join([*head, f"[env.{self.env}]", *lines]) + "\n")
         (self.folder / "processors.py").write_text(processors)

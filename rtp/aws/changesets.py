@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
-_INLINE_BYTES = 51_200  # the largest template that CloudFormation accepts in a request
+INLINE_BYTES = 51_200  # the largest template that CloudFormation accepts in a request
 _NO_SUCH_CHANGE_SET = ("ChangeSetNotFound", "ChangeSetNotFoundException")
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
@@ -163,7 +163,7 @@ def delete(aws: Aws, change_set: ChangeSet) -> None:
 def _template(aws: Aws, body: str) -> dict[str, str]:
     """The template as a parameter: inline, or uploaded to the CDK's bucket where it is too large for a request."""
     data = body.encode()
-    if len(data) <= _INLINE_BYTES:
+    if len(data) <= INLINE_BYTES:
         return {"TemplateBody": body}
     return {"TemplateURL": buckets.publish(aws, data, ".json")}
 

@@ -61,6 +61,16 @@ def test_a_pipeline_lives_through_bad_weather(
         assert engines.status(rig.project.root).answers
 
 
+@pytest.mark.reliability
+def test_a_hotswap_whose_update_lambda_fails_later_is_an_error_with_lambda_s_reason(tmp_path: Path) -> None:
+    with pipeline(tmp_path, weather=Weather(1, ("function-update-fails",))) as rig:
+        code = tmp_path / "processors" / "__init__.py"
+        code.write_text(code.read_text().replace("VERSION = 1", "VERSION = 2"))
+        done = rig.project.rtp("deploy", "--hotswap", "--yes", ok=False)
+        assert done.code == 1
+        assert "Lambda could not update" in done.stderr and "because of an internal error" in done.stderr
+
+
 def _send(rig: Rig, folder: Path, count: int) -> set[str]:
     """Send events, half by the API and half to the queue. Returns the ids of those that fail."""
     events = rig.events(count, poison=0.1)

@@ -18,7 +18,7 @@ from tests.local.deploy.conftest import PROCESSORS, SETTINGS
 from tests.local.deploy.distant import Distant, distant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rtp.aws import Aws
 
@@ -105,12 +105,15 @@ def failing(template: dict[str, Any]) -> str:
     return json.dumps({**template, "Resources": {**resources, "Handle": handle, "Signal": signal}})
 
 
-def settled(aws: Aws) -> str:
+def ended(aws: Aws, start: Callable[[], object]) -> str:
+    """The stack's state after the update that `start` begins. Descriptions may be from before it for a while."""
+    before = stacks.describe(aws, STACK)
+    start()
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        found = stacks.describe(aws, STACK)
-        if found is None or not found.state.busy:
-            return str(found.state) if found else ""
+        stack = stacks.describe(aws, STACK)
+        if stack and before and stack.updated != before.updated and not stack.state.busy:
+            return str(stack.state)
         time.sleep(0.1)
     raise AssertionError("the stack has not settled")
 
@@ -144,8 +147,7 @@ def test_protecting_a_live_environment_keeps_every_object(far: Distant) -> None:
     assert (result["status"], has_emptier(aws), objects(aws)) == ("updated", False, before)
 
     # When an update that would add it again fails and is rolled back
-    changesets.update_now(aws, STACK, failing(unprotected))
-    assert settled(aws) == "UPDATE_ROLLBACK_COMPLETE"
+    assert ended(aws, lambda: changesets.update_now(aws, STACK, failing(unprotected))) == "UPDATE_ROLLBACK_COMPLETE"
     # Then nothing is missing
     assert (has_emptier(aws), objects(aws)) == (False, before)
 
@@ -155,8 +157,7 @@ def test_an_older_emptier_is_replaced_before_a_rollback(far: Distant) -> None:
     aws, before = far.project.aws, objects(far.project.aws)
     guarded = stacks.template(aws, STACK)
     old = as_by_an_older_rtp(aws, guarded)
-    changesets.update_now(aws, STACK, json.dumps(old))
-    assert settled(aws) == "UPDATE_COMPLETE"
+    assert ended(aws, lambda: changesets.update_now(aws, STACK, json.dumps(old))) == "UPDATE_COMPLETE"
     assert functions.handler(aws, EMPTIER) == OLD_HANDLER
 
     # When it is to become protected
@@ -178,15 +179,13 @@ def test_an_older_emptier_is_replaced_before_a_rollback(far: Distant) -> None:
     assert (has_emptier(aws), objects(aws)) == (False, before)
 
     # Given an update by the older rtp that added its function, failed, and was left as it is
-    aws.call(
-        "cloudformation",
-        "update_stack",
-        StackName=STACK,
-        TemplateURL=buckets.publish(aws, failing(old).encode(), ".json"),
-        DisableRollback=True,
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
-    assert settled(aws) == "UPDATE_FAILED"
+    update = {
+        "TemplateURL": buckets.publish(aws, failing(old).encode(), ".json"),
+        "DisableRollback": True,
+        "Capabilities": ["CAPABILITY_NAMED_IAM"],
+    }
+    outcome = ended(aws, lambda: aws.call("cloudformation", "update_stack", StackName=STACK, **update))
+    assert outcome == "UPDATE_FAILED"
     assert functions.handler(aws, EMPTIER) == OLD_HANDLER
     # When a deploy rolls it back first
     done = far.rtp("deploy", "--yes", "--no-smoke", "--watch-alarms", "0s")
