@@ -191,7 +191,7 @@ class Throwaway:
         """All records of an event id."""
         name = self.outputs[Output.TABLE]
         condition, values = "id = :id", {":id": {"S": id}}
-        found = self.aws.pages(
+        items = self.aws.pages(
             "dynamodb",
             "query",
             "Items",
@@ -200,7 +200,7 @@ class Throwaway:
             ExpressionAttributeValues=values,
             ConsistentRead=True,
         )
-        return [records.item(item) for item in found]
+        return [records.item(item) for item in items]
 
     def ended(self, id: str, *, seconds: float = 300) -> dict[str, Any]:
         """Wait until an event is processed or dead; returns its record. Raises CheckError."""

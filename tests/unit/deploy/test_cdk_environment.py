@@ -1,11 +1,19 @@
-"""What of the user's environment reaches the CDK CLI: never what leads it elsewhere than rtp goes."""
+"""What of the user's environment reaches the CDK CLI: never what leads it elsewhere than rtp goes; and its end."""
 
 from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rtp.aws import Aws
-from rtp.ops.stack.build.cdk import passed_on
+from rtp.errors import WaitTimeoutError
+from rtp.ops.stack.build.cdk import ended, passed_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USER = {
     "PATH": "/bin",
@@ -27,3 +35,19 @@ def test_credentials_and_endpoints_are_rtps_and_the_rest_is_the_users(profile: s
 
 def test_an_engine_sees_nothing_of_the_users() -> None:
     assert passed_on(USER, Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", local=True)) == {"PATH": "/bin"}
+
+
+def test_a_cdk_that_does_not_end_is_stopped(tmp_path: Path) -> None:
+    # Given a command that waits / When its time is up
+    program = "import time; print('waiting for the change set', flush=True); time.sleep(600)"
+    with pytest.raises(WaitTimeoutError, match="was stopped") as caught:
+        ended([sys.executable, "-c", program], dict(os.environ), tmp_path, timeout_s=2)
+    # Then it is stopped, and the operator knows that it was the wait that ended
+    assert caught.value.exit_code == 6
+
+
+def test_a_command_s_lines_and_exit_code_are_returned(tmp_path: Path) -> None:
+    lines: list[str] = []
+    program = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
+    code, output = ended([sys.executable, "-u", "-c", program], dict(os.environ), tmp_path, on_line=lines.append)
+    assert (code, output, lines) == (3, ["one", "two"], ["one", "two"])

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.errors import ConfigError, RtpError
+from rtp.errors import ConfigError, RtpError, WaitTimeoutError
 from rtp.infra import toolchain
+from rtp.ops.work import background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _GRACE_S = 5.0
+_TIMEOUT_S = 1800.0  # of one command; the upload of a large layer over a slow connection takes minutes
 # rtp passes the credentials themselves.
 _IDENTITY = (
     "AWS_PROFILE",
@@ -38,6 +40,8 @@ def run(
 ) -> str:
     """Run `cdk ARGUMENTS` with the credentials of `aws`; returns its output. Raises RtpError with its first error.
 
+    Raises WaitTimeoutError after half an hour: the CDK CLI waits for CloudFormation without an end.
+
     home: the folder for its cache. folder: its working folder, which must not contain a cdk.json of the user's.
     on_line: called with each line of output as it comes.
     """
@@ -46,21 +50,49 @@ def run(
         home.chmod(0o700)  # the CDK caches there which account an access key id belongs to
     environ = passed_on(os.environ, aws)
     environ |= toolchain.environment() | _compiled() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
-    lines: list[str] = []
     try:
-        with _child([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder) as child:
-            assert child.stdout is not None  # noqa: S101 - stdout=PIPE
-            for line in child.stdout:
-                lines.append(line.rstrip())
-                if on_line is not None:
-                    on_line(lines[-1])
-            child.wait()
+        code, lines = ended([*toolchain.cdk(), *arguments, "--ci", "--no-color"], environ, folder, on_line=on_line)
     finally:
         if aws.local:  # the engine's key is a secret, and changes at every start
             (home / _KEY_CACHE).unlink(missing_ok=True)
-    if child.returncode:
+    if code:
         raise _failure(arguments[0], lines)
     return "\n".join(lines)
+
+
+def ended(
+    argv: list[str],
+    environ: dict[str, str],
+    folder: Path,
+    *,
+    on_line: Callable[[str], None] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> tuple[int, list[str]]:
+    """Run a command to its end. Returns its exit code and its lines of output. Raises WaitTimeoutError."""
+    lines: list[str] = []
+    is_late = False
+
+    def stop() -> bool:
+        nonlocal is_late
+        is_late = True
+        _terminate(child)
+        return False
+
+    with _child(argv, environ, folder) as child, background.repeating(stop, timeout_s):
+        assert child.stdout is not None  # noqa: S101 - stdout=PIPE
+        for line in child.stdout:
+            lines.append(line.rstrip())
+            if on_line is not None:
+                on_line(lines[-1])
+        code = child.wait()
+    if is_late:
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "nothing")
+        raise WaitTimeoutError(
+            f"The CDK CLI had not ended after {timeout_s / 60:.0f} minutes and was stopped. Its last line: {last}",
+            hint="Repeat the command.",
+            code="cdk",
+        )
+    return code, lines
 
 
 def passed_on(user: Mapping[str, str], aws: Aws) -> dict[str, str]:
