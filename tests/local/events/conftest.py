@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
 
+_T = TypeVar("_T")
 SETTINGS = """\
 [processors]
 path = "processors.py"
@@ -178,6 +179,14 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 15) -> _T:
+    """What `look` returns once that is expected, or at the end: a read of an index may lag behind the writes."""
+    deadline = time.monotonic() + seconds
+    while (value := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return value
 
 
 def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:

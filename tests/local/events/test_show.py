@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtp.ops.events.identity import uuid7
-from tests.local.events.conftest import post, wait_for
+from tests.local.events.conftest import eventually, post, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,9 +92,14 @@ def test_data_of_any_shape_comes_back_equal(pipeline: Pipeline, values: list[obj
     # When they are sent and read back
     done = pipeline.project.rtp("send", "-", "--json", stdin="\n".join(map(json.dumps, events)), ok=False)
     assert done.json["by_status"] == {"processed": len(events)}, done.stdout
-    listed = pipeline.project.rtp("records", "--type", "note", "--limit", str(len(events)), "--json").json["records"]
+    options = ("--type", "note", "--limit", str(len(events)), "--json")
+
+    def listed() -> dict[str, Any]:
+        return {r["id"]: r["data"] for r in pipeline.project.rtp("records", *options).json["records"]}
+
     # Then nothing has changed
-    assert {r["id"]: r["data"] for r in listed} == {e["id"]: e["data"] for e in events}
+    expected = {str(e["id"]): e["data"] for e in events}
+    assert eventually(listed, expected) == expected
 
 
 HOSTILE = [
@@ -122,6 +127,7 @@ def test_hostile_text_never_controls_the_terminal(pipeline: Pipeline, tmp_path: 
     pipeline.project.rtp("send", "-", "--json", stdin=json.dumps(event))
     # When it is shown
     shown = pipeline.project.rtp("show", str(event["id"])).stdout
+    wait_for(lambda: "\\x1b[2J" in pipeline.project.rtp("records", "--limit", "3").stdout)
     listed = pipeline.project.rtp("records", "--limit", "3").stdout
     assert "more than these 3" in listed
     # Then no control character, no bidirectional mark, and no markup that took effect
@@ -175,7 +181,7 @@ def test_records_are_listed_by_status_type_and_time(pipeline: Pipeline) -> None:
         return [r["id"] for r in found]
 
     everything = [f"{kind}-{n}" for n in reversed(range(12))]
-    assert ids("--since", "2023-11-01T00:00:00Z") == everything
+    assert eventually(lambda: ids("--since", "2023-11-01T00:00:00Z"), everything) == everything
     assert ids("--since", "2023-11-01T00:00:00Z", "--limit", "5") == everything[:5]
     assert ids("--since", "1700000000004", "--until", "1700000000006") == everything[5:8]
     assert ids("--since", "2023-11-01T00:00:00Z", "--status", "dead") == []
