@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp import config
 from rtp.aws import Aws
+from rtp.config import environments
 from rtp.infra import toolchain
 from rtp.local import engine as engines
 from rtp.ops.stack.build import synth
@@ -101,7 +101,7 @@ class Cdk(Project):
     def synthesising(self, *args: str, codes: tuple[int, ...] = (0,)) -> float:
         """Run a command that runs the app; its assets are packed first, as an app does itself."""
         began = time.perf_counter()
-        environment = config.resolve(cwd=self.root, environ={})
+        environment = environments.resolve(cwd=self.root, environ={})
         plan = synth._plan(environment, self.root / "cdk.out", None, None, force=False)
         (self.root / "plan.json").write_text(plan.dumps())
         app = f"{sys.executable} -P -m rtp.infra.app < {self.root / 'plan.json'}"

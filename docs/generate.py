@@ -10,7 +10,8 @@ from typer.main import get_command
 
 from checks.aws import results
 from docs import json_reference, tables
-from rtp import cli, settings
+from rtp import cli
+from rtp.config import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
+from rtp.config.settings import Architecture
 from rtp.errors import RtpError
 from rtp.infra import layer
 from rtp.infra.requirements import Requirements
-from rtp.settings import Architecture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

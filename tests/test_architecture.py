@@ -18,22 +18,15 @@ PACKAGE = ROOT / "rtp"
 
 # A part is a module or package directly below rtp/; each may import itself and these others. `text` is what any part
 # may use to read and write text: times, JSON, sanitised strings, commands to paste, and the shapes `terminal` draws.
-LEAVES = {
-    "contract", "errors", "fastpath", "text", "secret_sources", "settings", "config", "configfile", "permissions"
-}  # fmt: skip
+LEAVES = {"contract", "errors", "fastpath", "text", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
     "contract": set(),
     "errors": set(),
     "fastpath": set(),
-    "secret_sources": {"errors"},
-    "settings": {"permissions", "secret_sources"},
-    "permissions": {"contract", "errors"},
-    "functionchecks": {"contract", "errors", "permissions", "secret_sources", "settings"},
     "text": {"errors"},
-    "configfile": {"errors", "secret_sources", "settings"},
-    "config": {"configfile", "contract", "errors", "functionchecks", "secret_sources", "settings"},
+    "config": {"contract", "errors"},
     "terminal": {"errors", "fastpath", "text"},
     "cli": {"__init__", "errors", "terminal", "commands", "text"},
     # Of the runtime, aws knows the numbers of items and the message contract, infra the message contract alone.
@@ -43,9 +36,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "contract",
         "errors",
-        "permissions",
-        "secret_sources",
-        "settings",
         "text",
         "runtime",
     },
@@ -54,6 +44,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local": {"__init__", "errors", "fastpath", "text", "contract"},
     "runtime": {"__init__"},
 }
+
+# The modules of config, from the bottom up: the declaration of every key, an environment ("": the package itself), the
+# reading of a file with its errors, and environments, which puts these together. The stack knows no file.
+CONFIG: dict[str, set[str]] = {
+    "permissions": set(),
+    "secret_sources": set(),
+    "settings": {"permissions", "secret_sources"},
+    "tables": {"settings"},
+    "": {"settings"},
+    "reading": {"secret_sources", "settings", "tables"},
+    "function_checks": {"permissions", "secret_sources", "settings"},
+    "checks": {"", "function_checks"},
+    "environments": {"", "checks", "reading", "secret_sources", "settings", "tables"},
+}
+CONFIG_OF_INFRA = {"", "permissions", "secret_sources", "settings"}
 
 # The rooms of ops, from the bottom up: each may import itself, the modules directly in ops/, and the rooms named here.
 # `stack.steps` is what a stack operation yields, `stack.operation` what it acts on and has begun; `stack` holds the
@@ -165,7 +170,9 @@ def imports() -> list[Import]:
                 # `from rtp import times` and `from rtp.runtime import wire` name modules;
                 # `from rtp.errors import RtpError` names something in one.
                 inner = base in ("rtp", "rtp.runtime")
-                found += [Import(module, f"{base}.{a.name}" if inner else base, node.lineno) for a in node.names]
+                found += [
+                    Import(module, f"{base}.{a.name}" if inner else base, node.lineno, (a.name,)) for a in node.names
+                ]
     return found
 
 
@@ -191,6 +198,21 @@ def test_the_message_contract_is_all_that_the_stack_imports_of_the_runtime() -> 
     of_wire = {found.target.split(".")[0] for found in imports() if found.module == "rtp.runtime.wire"}
     assert of_runtime == {"rtp.runtime.wire"}
     assert of_wire <= sys.stdlib_module_names
+
+
+def test_declaration_reading_and_environments_of_the_settings_are_apart() -> None:
+    known = modules()
+    wrong = []
+    for found in imports():
+        # `from rtp.config import Environment` needs the package alone, `from rtp.config import reading` a module of it.
+        names = {f"{found.target}.{name}" for name in found.names} & set(known) or {found.target}
+        for target in {name.removeprefix("rtp.config").removeprefix(".") for name in names if "rtp.config" in name}:
+            here = found.module.removeprefix("rtp.config").removeprefix(".")
+            allowed = CONFIG[here] if found.part == "config" else CONFIG_OF_INFRA if found.part == "infra" else CONFIG
+            if target not in allowed:
+                wrong.append(f"{found.module}:{found.line} imports {target}")
+    assert wrong == []
+    assert {m.removeprefix("rtp.config").removeprefix(".") for m in known if m.startswith("rtp.config")} == set(CONFIG)
 
 
 def room(module: str) -> str | None:

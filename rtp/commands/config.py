@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rtp import config as configuration
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
+from rtp.config import environments
 from rtp.ops import settings
 from rtp.text.elements import Column, Element, Fields, Heading, Line, Style, Table, Text, line, name
 
@@ -17,7 +17,7 @@ app = new_app()
 @with_session
 def config(session: Session) -> None:
     """Show the settings of an environment and the source of each."""
-    session.out.result(settings.listing(configuration.explain(session.overrides)), _render)
+    session.out.result(settings.listing(environments.explain(session.overrides)), _render)
 
 
 def _render(listing: settings.Listing) -> list[Element]:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp import config
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
+from rtp.config import FILE, environments
 from rtp.errors import RtpError, UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
@@ -149,7 +149,7 @@ def _watch(session: Session, *, yes: bool) -> None:
         began = time.monotonic()
         saved = ", ".join(_relative(Path(f), environment.root) for f in files[:3])
         try:
-            environment = config.resolve(session.overrides)
+            environment = environments.resolve(session.overrides)
             operation = Operation(lambda question: progress.ask(question, yes=yes))
             steps = op.deploy(environment, session.start, Options(hotswap=True), operation)
             with stack_state.after_deploy(out, environment, operation), closing(steps):
@@ -172,7 +172,7 @@ def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began
 
 
 def _watched(environment: Environment) -> list[Path]:
-    paths = (environment.file or environment.root / config.FILE, environment.processors, environment.requirements)
+    paths = (environment.file or environment.root / FILE, environment.processors, environment.requirements)
     return [p for p in (*paths, *extension_paths(environment)) if p is not None]
 
 

@@ -10,7 +10,7 @@ import typer
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
-from rtp.configfile import MAX_SEED
+from rtp.config.tables import MAX_SEED
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.local import engine, losses
 from rtp.local.weather.choice import Weather

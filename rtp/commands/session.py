@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rtp import config
+from rtp.config import environments
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Session:
     @cached_property
     def environment(self) -> Environment:
         """The environment the command works on. Raises ConfigError."""
-        return config.resolve(self.overrides)
+        return environments.resolve(self.overrides)
 
     @cached_property
     def aws(self) -> Aws:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from rtp.config.permissions import Permission, filled, placeholder_values, resolved
+from rtp.config.settings import Settings, Vpc  # noqa: TC001 (msgspec reads the type when it decodes)
 from rtp.contract import MANAGED_BY, Names, Tag, partition
-from rtp.permissions import Permission, filled, placeholder_values, resolved
-from rtp.settings import Settings, Vpc  # noqa: TC001 (msgspec reads the type when it decodes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from rtp.config.settings import Settings, function_environment
 from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra import secrets
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
 from rtp.runtime import wire
-from rtp.settings import Settings, function_environment
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan

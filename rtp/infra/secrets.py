@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
 
-from rtp import secret_sources
+from rtp.config import secret_sources
+from rtp.config.secret_sources import SECRETS_MANAGER, SSM
 from rtp.contract import FunctionEnv
-from rtp.secret_sources import SECRETS_MANAGER, SSM
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rtp import configfile, secret_sources
 from rtp.aws import secrets
+from rtp.config import reading, secret_sources
+from rtp.config.secret_sources import SSM, Source
 from rtp.contract import MANAGED_BY, Tag
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError, UsageError
 from rtp.ops import envfile
-from rtp.secret_sources import SSM, Source
 from rtp.text import suggest, times
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def _check_place(aws: Aws, environment: Environment, name: str, source: Source) 
 def _undeclared(environment: Environment, name: str) -> ConfigError:
     declared = environment.settings.secrets
     return ConfigError(
-        f"rtp.toml declares no secret {name!r} for {environment.name}.{configfile.nearest(name, declared)}",
+        f"rtp.toml declares no secret {name!r} for {environment.name}.{reading.nearest(name, declared)}",
         hint=f"Add it to `secrets` under [defaults] or [env.{environment.name}]"
         f"{'; declared: ' + ', '.join(declared) if declared else ''}.",
         code="unknown-secret",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
-from rtp import configfile
-from rtp.settings import Settings, table
+from rtp.config import tables
+from rtp.config.settings import Settings, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,14 +46,14 @@ class Listing:
 def listing(resolved: Resolved) -> Listing:
     """List every setting of a resolved environment, the place first."""
     environment = resolved.environment
-    document, code = table(configfile.Document), table(configfile.Processors)
+    document, code = table(tables.Document), table(tables.Processors)
     about = {
         "project": document["project"].description,
         "owner": document["owner"].description,
-        **{s.name: s.description for s in table(configfile.Place).values()},
+        **{s.name: s.description for s in table(tables.Place).values()},
         "processors": code["path"].description,
         "requirements": code["requirements"].description,
-        **{s.name: s.description for s in table(configfile.Infra).values()},
+        **{s.name: s.description for s in table(tables.Infra).values()},
     }
     rows = [
         Setting(key, getattr(environment, key), resolved.origins.get(key, "default"), description)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.config.permissions import Permission
+from rtp.config.settings import Settings, Vpc
 from rtp.infra import toolchain
 from rtp.infra.plan import Plan
-from rtp.permissions import Permission
-from rtp.settings import Settings, Vpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable

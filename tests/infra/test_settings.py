@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.permissions import Permission
-from rtp.settings import Settings, Vpc, table
+from rtp.config.permissions import Permission
+from rtp.config.settings import Settings, Vpc, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.config import Environment
+from rtp.config.settings import Settings
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.ops.stack.build import synth as module
 from rtp.ops.stack.build.synth import Assembly, synth
-from rtp.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

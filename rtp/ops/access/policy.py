@@ -6,10 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp import contract, secret_sources
+from rtp import contract
 from rtp.aws import account as aws_account
+from rtp.config import secret_sources
+from rtp.config.secret_sources import SECRETS_MANAGER, SSM
 from rtp.ops.access.calls import CALLS, Resource, Role
-from rtp.secret_sources import SECRETS_MANAGER, SSM
 
 if TYPE_CHECKING:
     from rtp.config import Environment

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.aws.functions import EventSource, Function
     from rtp.aws.usage import Quota
+    from rtp.config.settings import Settings
     from rtp.contract import Names
-    from rtp.settings import Settings
 
 HOUR_S = 3600
 DEAD_WINDOW_MS = 14 * 86_400_000  # how long the DLQ keeps a message

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp import config
 from rtp.aws import Aws
+from rtp.config import Overrides, environments
 from rtp.errors import ConfigError, RtpError
 from rtp.ops.stack.build import bootstrap, cdk, synth
 
@@ -27,7 +27,7 @@ def aws(engine: Engine) -> Aws:
 def test_bootstrap_of_an_account_is_the_cdks_own(aws: Aws, engine: Engine, tmp_path: Path) -> None:
     # Given an environment that is not this machine's, as far as bootstrap is concerned
     environment = replace(
-        config.resolve(config.Overrides(env="dev", region="eu-west-3"), cwd=tmp_path, environ={}),
+        environments.resolve(Overrides(env="dev", region="eu-west-3"), cwd=tmp_path, environ={}),
         endpoint_url="http://a.distant.engine:4566",
     )
     said: list[str] = []
@@ -65,7 +65,7 @@ def _shape(aws: Aws) -> tuple[set[str], set[str]]:
 
 def test_a_deploy_without_a_bootstrap_is_an_error(engine: Engine, tmp_path: Path) -> None:
     region = "ap-south-1"
-    environment = config.resolve(config.Overrides(region=region), cwd=tmp_path, environ={})
+    environment = environments.resolve(Overrides(region=region), cwd=tmp_path, environ={})
     built = synth.synth(environment)
     there = Aws(region=region, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
     argv = ["deploy", environment.names.stack, "--app", str(built.path), "--method", "prepare-change-set"]

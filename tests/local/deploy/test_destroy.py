@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets, stacks
-from rtp.config import resolve
+from rtp.config.environments import resolve
 from rtp.contract import Output
 from rtp.local.state import folder
 from rtp.ops.stack.apply import adopt

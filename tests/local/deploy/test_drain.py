@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rtp import config
 from rtp.aws import api, records, stacks
+from rtp.config import environments
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.ops.events.identity import uuid7
@@ -279,7 +279,7 @@ def test_every_event_that_was_accepted_has_its_record_before_anything_is_deleted
         if trial:
             drained.rtp("deploy", "--yes")
         name = drained.outputs[Output.TABLE]
-        environment = config.resolve(cwd=drained.root, environ={})
+        environment = environments.resolve(cwd=drained.root, environ={})
         steps = destroy.destroy(drained.aws, environment, destroy.Options(drain=True), Operation())
         seen: dict[str, str] = {}
         with (  # slow enough that the queue is empty now and then

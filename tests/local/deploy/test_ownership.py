@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws import Aws, changesets, stacks, updates
-from rtp.config import Overrides, resolve
+from rtp.config import Overrides
+from rtp.config.environments import resolve
 from rtp.contract import Output
 from rtp.errors import RefusedError
 from rtp.ops.stack.deploy import deploy

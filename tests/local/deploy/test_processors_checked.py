@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp import config
+from rtp.config import environments
 from rtp.errors import ConfigError
 from rtp.ops.stack.build import processors
 
@@ -22,7 +22,7 @@ DECLARED = "@processor('a')\ndef a(event):\n    return {}\n"
 def check(root: Path, *, path: str = "processors.py", settings: str = "", memo: Path | None = None) -> Doubt | None:
     """Check a project's processors; settings: further lines of its rtp.toml."""
     (root / "rtp.toml").write_text(f'[processors]\npath = "{path}"\n{settings}')
-    return processors.check(config.resolve(cwd=root, environ={}), memo=memo)
+    return processors.check(environments.resolve(cwd=root, environ={}), memo=memo)
 
 
 @pytest.mark.parametrize(

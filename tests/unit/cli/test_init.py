@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.config import DEFAULT_PROJECT, resolve
+from rtp.config import DEFAULT_PROJECT
+from rtp.config.environments import resolve
 from rtp.ops.scaffold import FILES, project_name, write
 
 if TYPE_CHECKING:

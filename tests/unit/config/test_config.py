@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp import configfile, settings
-from rtp.config import Environment, Overrides, explain, resolve
+from rtp.config import Environment, Overrides, reading, settings
+from rtp.config.environments import explain, resolve
 from rtp.errors import ConfigError, UsageError
 from rtp.ops.settings import listing
 
@@ -153,7 +153,7 @@ def test_every_setting_has_a_description_and_an_allowed_default(name: str) -> No
     assert setting.description in settings.about(setting)
     if setting.default is not None:
         value = list(setting.default) if isinstance(setting.default, tuple) else setting.default
-        assert configfile.section({name: value}, "rtp.toml", "[defaults]") == {name: setting.default}
+        assert reading.section({name: value}, "rtp.toml", "[defaults]") == {name: setting.default}
 
 
 def test_requirements_may_name_extras_and_groups_of_a_project(tmp_path: Path) -> None:

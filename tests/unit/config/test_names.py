@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rtp import config, configfile, contract
+from rtp import contract
+from rtp.config import environments, tables
 from rtp.contract import Alarm, Names
 from rtp.errors import ConfigError
 
@@ -39,7 +40,7 @@ def test_every_region_is_in_the_partition_that_botocore_knows_it_in() -> None:
     known = json.loads((Path(botocore.__file__).parent / "data" / "partitions.json").read_text())["partitions"]
     regions = {region: found["id"] for found in known for region in found["regions"] if "global" not in region}
     assert len(regions) > 30
-    assert all(re.fullmatch(configfile.REGION, region) for region in regions)
+    assert all(re.fullmatch(tables.REGION, region) for region in regions)
     assert {region: contract.partition(region) for region in regions} == regions
 
 
@@ -54,12 +55,12 @@ def test_the_longest_names_are_within_each_services_limit() -> None:
 @pytest.mark.parametrize("owner", ["DataTeam", "Équipe données", "a@b.example", "team/one:two=3 + 4_5-6", "x" * 256])
 def test_an_owner_that_every_service_takes_as_a_tag(tmp_path: Path, owner: str) -> None:
     (tmp_path / "rtp.toml").write_text(f'owner = "{owner}"\n')
-    assert config.resolve(cwd=tmp_path, environ={}).owner == owner
+    assert environments.resolve(cwd=tmp_path, environ={}).owner == owner
 
 
 @pytest.mark.parametrize("owner", ["Data & Co", "a, b", "x" * 257, "   ", "smile 😀", "tab\\tbed"])
 def test_an_owner_that_some_service_refuses_as_a_tag_is_refused(tmp_path: Path, owner: str) -> None:
     (tmp_path / "rtp.toml").write_text(f'owner = "{owner}"\n')
     with pytest.raises(ConfigError, match="owner = ") as refused:
-        config.resolve(cwd=tmp_path, environ={})
+        environments.resolve(cwd=tmp_path, environ={})
     assert "letters, digits" in refused.value.hint

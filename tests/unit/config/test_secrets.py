@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp import secret_sources
-from rtp.config import Overrides, explain
+from rtp.config import Overrides, secret_sources
+from rtp.config.environments import explain
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:

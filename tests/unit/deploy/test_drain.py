@@ -13,6 +13,7 @@ import pytest
 
 from rtp.aws.api import Answer
 from rtp.commands.render.progress import drained_views
+from rtp.config.settings import Settings
 from rtp.contract import Names
 from rtp.contract import Output as Outputs
 from rtp.errors import AwsError, EndpointError, RefusedError, RtpError, WaitTimeoutError
@@ -22,7 +23,6 @@ from rtp.ops.stack.teardown.drain import AWS, Drain, Pace
 from rtp.ops.stack.teardown.intake import Intake, Observation, noticed, reopened
 from rtp.ops.work.clock import Clock
 from rtp.runtime import attributes
-from rtp.settings import Settings
 from rtp.terminal.output import Output
 from tests.unit.deploy.fakes import FakeAws
 

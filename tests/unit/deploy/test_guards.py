@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config import Environment
+from rtp.config.settings import Settings
 from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
 from rtp.ops import doctor, doctor_account
 from rtp.ops.access import guard, lock
 from rtp.ops.stack.build import bootstrap, limits
-from rtp.settings import Settings
 from tests.unit.deploy.fakes import tags
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config import Environment
+from rtp.config.settings import Settings
 from rtp.errors import AwsError, ConfigError
 from rtp.ops.stack.build import limits
 from rtp.settings import Settings

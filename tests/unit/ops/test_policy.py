@@ -11,14 +11,17 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtp import cli
-from rtp.config import Environment, resolve
+from rtp.config.environments import resolve
 from rtp.ops.access import policy
 from rtp.ops.access.calls import CALLS, ROLES, Role
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
 
 RTP = Path(__file__).parents[3] / "rtp"
 CONFIG = """

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config import Environment
+from rtp.config.settings import Settings
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError, UsageError
 from rtp.ops import doctor_account
 from rtp.ops import secrets as op
 from rtp.ops.stack.teardown import secrets as teardown
-from rtp.settings import Settings
 from tests.unit.deploy.fakes import FakeAws
 from tests.unit.deploy.stubs import stubbed
 

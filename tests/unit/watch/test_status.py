@@ -14,10 +14,10 @@ import pytest
 
 from rtp.commands.render import status as render_status
 from rtp.config import Environment
+from rtp.config.settings import Settings
 from rtp.contract import Alarm, Output
 from rtp.errors import AwsError, NotFoundError
 from rtp.ops.telemetry import alarms, status
-from rtp.settings import Settings
 from rtp.terminal.output import Output as Out
 from rtp.text import json_values
 from tests.unit.watch.hostile import PAYLOADS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.config.permissions import placeholder_values, resolved
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError
 from rtp.infra import assets, layer
 from rtp.ops.stack.build import processors
-from rtp.permissions import placeholder_values, resolved
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.api import Answer
+    from rtp.config.settings import Settings
     from rtp.ops.work.clock import Clock
-    from rtp.settings import Settings
 
 PROBE = b"{}"  # not an event: an open API answers 400 and queues nothing
 _QUOTA_PAUSE_S = 10.0  # a 429 with a longer Retry-After is about the key's quota, not about the stage

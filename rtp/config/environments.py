@@ -4,113 +4,41 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct, structs
 
-from rtp import configfile, functionchecks, secret_sources
-from rtp.configfile import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
-from rtp.contract import Names
+from rtp.config import (
+    DEFAULT_OWNER,
+    DEFAULT_PROJECT,
+    FILE,
+    Environment,
+    Overrides,
+    Resolved,
+    checks,
+    reading,
+    secret_sources,
+    tables,
+)
+from rtp.config.settings import Settings, is_added
+from rtp.config.tables import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
 from rtp.errors import ConfigError, UsageError
-from rtp.settings import Settings, is_added
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE = "rtp.toml"
-DEFAULT_PROJECT = "realtime-processor"
-DEFAULT_OWNER = "DataTeam"
 BUILT_IN = ("local", "dev", "prod")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_REGION = re.compile(configfile.REGION)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
-    """One resolved environment: where it is, how it is protected, and the settings of its pipeline.
-
-    root: folder of rtp.toml, or the working folder without one; it contains `.rtp/`. processors: a file, package
-    or source folder. requirement_extras, requirement_groups: of the project whose file `requirements` is.
-    or source folder.
-    extend: the file that adds resources. strict: whether findings about them stop a deploy.
-    endpoint_url: None for AWS and for the embedded engine, which has its own record of its URL.
-    """
-
-    name: str
-    root: Path
-    file: Path | None = None
-    project: str = DEFAULT_PROJECT
-    owner: str = DEFAULT_OWNER
-    region: str = "us-east-1"
-    account: str | None = None
-    profile: str | None = None
-    endpoint_url: str | None = None
-    protected: bool = False
-    weather: bool | int = False
-    weather_effects: tuple[str, ...] = ()
-    enforce_iam: bool = False
-    processors: Path | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    requirements: Path | None = None
-    requirement_extras: tuple[str, ...] = ()
-    requirement_groups: tuple[str, ...] = ()
-    extend: Path | None = None
-    strict: bool = False
-    settings: Settings = field(default_factory=Settings)
-
-    @property
-    def names(self) -> Names:
-        """Physical names of this environment's resources."""
-        return Names(self.project, self.name)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the embedded engine serves this environment."""
-        return self.name == "local" and self.endpoint_url is None
-
-    @property
-    def local(self) -> bool:
-        """Whether this is an emulator on this machine, embedded or not; never an AWS account."""
-        return self.name == "local" or (
-            self.endpoint_url is not None and urlsplit(self.endpoint_url).hostname in LOOPBACK
-        )
-
-    @property
-    def state(self) -> Path:
-        """Folder of rtp's own files of this project, such as the local engine's data and synthesised templates."""
-        return self.root / ".rtp"
-
-
+_REGION = re.compile(tables.REGION)
 _PROJECT_FILES = ("pyproject.toml", "uv.lock")
 # Keys of `[processors]` and the fields that hold them.
 _PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "include": "include", "exclude": "exclude"}
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """Options of the command line that select or change an environment; None where not given."""
-
-    env: str | None = None
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """An environment and the origin of each value that is set, such as `rtp.toml [env.prod]`."""
-
-    environment: Environment
-    origins: dict[str, str]
-
-
 def resolve(
-    overrides: Overrides = Overrides(),
+    overrides: Overrides | None = None,
     *,
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
@@ -124,24 +52,25 @@ def resolve(
 
 
 def explain(
-    overrides: Overrides = Overrides(),
+    overrides: Overrides | None = None,
     *,
     cwd: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Resolved:
     """As `resolve`, with the origin of each value. Raises ConfigError."""
+    overrides = overrides or Overrides()
     environ = os.environ if environ is None else environ
     cwd = Path.cwd() if cwd is None else cwd
     file = find(cwd)
-    document = configfile.load(file) if file else Document()
+    document = reading.load(file) if file else Document()
     where = str(file) if file else FILE
     for section in document.env:
-        configfile.checked_name(section, where, "environment")
+        reading.checked_name(section, where, "environment")
     name, name_origin = _chosen(overrides, environ, document)
     names = sorted({*BUILT_IN, *document.env})
     if name not in names:
         raise ConfigError(
-            f"There is no environment {name!r} ({name_origin}).{configfile.nearest(name, names)}",
+            f"There is no environment {name!r} ({name_origin}).{reading.nearest(name, names)}",
             hint=f"Use one of {', '.join(names)}, or add [env.{name}] to {where}.",
             code="unknown-env",
         )
@@ -149,7 +78,7 @@ def explain(
     values: dict[str, Any] = {"protected": name == "prod"}
     tables = {"[defaults]": document.defaults} | {f"[env.{key}]": content for key, content in document.env.items()}
     for label, content in tables.items():  # other environments too, so that their mistakes are found early
-        checked = configfile.section(content, where, label)
+        checked = reading.section(content, where, label)
         if "enforce_iam" in checked and label != "[env.local]":
             raise ConfigError(
                 f"{where}: enforce_iam stands in {label}.",
@@ -165,8 +94,8 @@ def explain(
     _merge_weather(values, origins, environ)
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
-    processors = configfile.convert(document.processors, Processors, where, "[processors]")
-    infra = configfile.convert(document.infra, Infra, where, "[infra]")
+    processors = reading.convert(document.processors, Processors, where, "[processors]")
+    infra = reading.convert(document.infra, Infra, where, "[infra]")
     origins |= {key: f"{FILE} [infra]" for key in ("extend", "strict") if getattr(infra, key)}
     origins |= {key: FILE for key in ("project", "owner") if getattr(document, key) is not None}
     origins |= {
@@ -179,8 +108,8 @@ def explain(
         name=name,
         root=file.parent if file else cwd,
         file=file,
-        project=configfile.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
-        owner=configfile.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
+        project=reading.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
+        owner=reading.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
         processors=_path(file, processors.path, "[processors] path", where),
         requirements=_path(file, requirements.file, "[processors] requirements", where) if requirements else None,
         requirement_extras=_names(requirements.extra) if requirements else (),
@@ -193,7 +122,7 @@ def explain(
         **{k: v for k, v in values.items() if k in PLACE_KEYS},
     )
     environment = _with_sources(environment, where)
-    _check_whole(environment, where)
+    checks.check(environment, where)
     return Resolved(environment, origins)
 
 
@@ -237,7 +166,7 @@ def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Map
     text = environ.get("RTP_WEATHER")
     if text:
         named = {"true": True, "false": False}
-        if text not in named and not (text.isascii() and text.isdigit() and int(text) <= configfile.MAX_SEED):
+        if text not in named and not (text.isascii() and text.isdigit() and int(text) <= tables.MAX_SEED):
             raise ConfigError(f"RTP_WEATHER={text!r} is not true, false or a seed such as 7.")
         values["weather"] = named[text] if text in named else int(text)
         origins["weather"] = "RTP_WEATHER"
@@ -297,7 +226,7 @@ def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | 
     if value is None or file is None:
         return None
     path: Path = (file.parent / value).resolve()
-    kind = configfile.kind_of(path)
+    kind = reading.kind_of(path)
     if not kind:
         raise ConfigError(
             f"{where}: {key} = {value!r}: {path} does not exist.",
@@ -309,54 +238,3 @@ def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | 
             hint="Name a file or a folder; rtp reads it more than once.",
         )
     return path
-
-
-def _check_whole(environment: Environment, where: str) -> None:
-    """Check what depends on more than one key. Raises ConfigError."""
-    settings = environment.settings
-    if settings.queue_retention_days > settings.dlq_retention_days:
-        # SQS counts the DLQ's retention from the first enqueue: the message would expire before anybody sees it.
-        raise ConfigError(
-            f"{where}: queue_retention_days = {settings.queue_retention_days} is more than "
-            f"dlq_retention_days = {settings.dlq_retention_days}.",
-            hint="Set dlq_retention_days to at least queue_retention_days.",
-        )
-    if settings.backoff_base_s > settings.backoff_cap_s:
-        raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
-    functionchecks.check(settings, environment.region, where)
-    bucket = environment.names.bucket("0" * 12, environment.region)
-    if len(bucket) > 63:
-        raise ConfigError(
-            f"{where}: the bucket's name {environment.names.stack}-<account>-{environment.region} is "
-            f"{len(bucket)} characters; S3 takes 63.",
-            hint="Shorten the project's or the environment's name.",
-        )
-    if environment.weather is not False and not environment.embedded and environment.file:
-        raise ConfigError(
-            f"{where}: weather is the local engine's; the environment {environment.name} has none.",
-            hint="Set weather in [env.local].",
-        )
-    _check_endpoint(environment, where)
-
-
-def _check_endpoint(environment: Environment, where: str) -> None:
-    url = environment.endpoint_url
-    if url is None:
-        return
-    try:
-        parts = urlsplit(url)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
-    if environment.enforce_iam:
-        raise ConfigError(
-            f"{where}: enforce_iam and endpoint_url cannot be combined.",
-            hint="rtp cannot switch another emulator: start it with its own option, and leave enforce_iam out.",
-        )
-    if environment.name == "local" and parts.hostname not in LOOPBACK:
-        raise ConfigError(
-            f"{where}: the environment local accepts only an endpoint on this machine, not {url}.",
-            hint="Define another environment for that endpoint.",
-        )

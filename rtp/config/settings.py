@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from rtp import secret_sources
-from rtp.permissions import Permission  # noqa: TC001 (msgspec reads the type)
+from rtp.config import secret_sources
+from rtp.config.permissions import Permission  # noqa: TC001 (msgspec reads the type)
 
 Architecture = Literal["arm64", "x86_64"]
 Rollout = Literal["all-at-once", "canary-10-5m", "linear-10-1m"]

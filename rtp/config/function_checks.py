@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rtp import permissions, secret_sources
+from rtp.config import permissions, secret_sources
 from rtp.contract import FunctionEnv, partition
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rtp.settings import Settings
+    from rtp.config.settings import Settings
 
 MAX_VARIABLES_BYTES = 3_000  # rtp's own variables take up to 1,096, most of them two queue URLs
 # Names that Lambda sets; those that begin with AWS_ it keeps for itself.

@@ -1,0 +1,63 @@
+"""Checks of an environment that depend on more than one key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rtp.config import LOOPBACK, function_checks
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rtp.config import Environment
+
+
+def check(environment: Environment, where: str) -> None:
+    """Check an environment that is resolved. where: the file. Raises ConfigError."""
+    settings = environment.settings
+    if settings.queue_retention_days > settings.dlq_retention_days:
+        # SQS counts the DLQ's retention from the first enqueue: the message would expire before anybody sees it.
+        raise ConfigError(
+            f"{where}: queue_retention_days = {settings.queue_retention_days} is more than "
+            f"dlq_retention_days = {settings.dlq_retention_days}.",
+            hint="Set dlq_retention_days to at least queue_retention_days.",
+        )
+    if settings.backoff_base_s > settings.backoff_cap_s:
+        raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
+    function_checks.check(settings, environment.region, where)
+    bucket = environment.names.bucket("0" * 12, environment.region)
+    if len(bucket) > 63:
+        raise ConfigError(
+            f"{where}: the bucket's name {environment.names.stack}-<account>-{environment.region} is "
+            f"{len(bucket)} characters; S3 takes 63.",
+            hint="Shorten the project's or the environment's name.",
+        )
+    if environment.weather is not False and not environment.embedded and environment.file:
+        raise ConfigError(
+            f"{where}: weather is the local engine's; the environment {environment.name} has none.",
+            hint="Set weather in [env.local].",
+        )
+    _check_endpoint(environment, where)
+
+
+def _check_endpoint(environment: Environment, where: str) -> None:
+    url = environment.endpoint_url
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
+    if environment.enforce_iam:
+        raise ConfigError(
+            f"{where}: enforce_iam and endpoint_url cannot be combined.",
+            hint="rtp cannot switch another emulator: start it with its own option, and leave enforce_iam out.",
+        )
+    if environment.name == "local" and parts.hostname not in LOOPBACK:
+        raise ConfigError(
+            f"{where}: the environment local accepts only an endpoint on this machine, not {url}.",
+            hint="Define another environment for that endpoint.",
+        )
