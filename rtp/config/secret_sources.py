@@ -6,10 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rtp.contract import partition
 from rtp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 SSM, SECRETS_MANAGER = "ssm", "secretsmanager"
 FORMS = '"ssm:/path", "secretsmanager:name#key" or an ARN of one of the two'
@@ -83,6 +84,30 @@ def parse(text: str) -> Source:
     if source.service == SSM and source.name.lstrip("/").lower().startswith(_RESERVED):
         raise ValueError(f"{text!r}: SSM refuses names that begin with aws or ssm")
     return source
+
+
+def alias_of(key: str) -> str:
+    """The alias that names a KMS key; empty where its id or ARN does."""
+    name = key.rpartition(":")[2]
+    return name if name.startswith("alias/") else ""
+
+
+def key_arn(key: str, region: str, account: str) -> str:
+    """A KMS key's ARN for a policy; all keys where an alias names it, which `key_condition` then limits."""
+    place = key.rpartition(":")[0] if key.startswith("arn:") else f"arn:{partition(region)}:kms:{region}:{account}"
+    if alias_of(key):
+        return f"{place}:key/*"
+    return key if key.startswith("arn:") else f"{place}:key/{key}"
+
+
+def key_condition(key: str, services: Iterable[str], region: str) -> dict[str, dict[str, Any]]:
+    """The condition of a policy for a KMS key: used through these services alone, and the one with the alias."""
+    suffixes = ("amazonaws.com", "amazonaws.com.cn") if partition(region) == "aws-cn" else ("amazonaws.com",)
+    via = sorted(f"{service}.{region}.{suffix}" for service in services for suffix in suffixes)
+    condition: dict[str, dict[str, Any]] = {"StringEquals": {"kms:ViaService": via}}
+    if alias := alias_of(key):
+        condition["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": alias}
+    return condition
 
 
 def own(project: str, env: str, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Acknowledgment, CfnResource, Stack, Validations
 
-from rtp.infra import secrets
+from rtp.config import secret_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +74,10 @@ def nag(plan: Plan) -> Iterator[Accepted]:
         "Serverless-LambdaEventSourceMappingDestination",
         "Lambda has no such destination for SQS: the queue's redrive policy takes its place.",
     )
-    if plan.settings.secrets and plan.settings.secrets_key and secrets.alias_of(plan.settings.secrets_key):
+    if plan.settings.secrets and plan.settings.secrets_key and secret_sources.alias_of(plan.settings.secrets_key):
         for function in _FUNCTIONS:
-            rule = f"AwsSolutions-IAM5[Resource::{secrets.key_arn(plan, plan.settings.secrets_key)}]"
+            arn = secret_sources.key_arn(plan.settings.secrets_key, plan.region, plan.account)
+            rule = f"AwsSolutions-IAM5[Resource::{arn}]"
             yield Accepted(f"{function}Role", rule, "A condition limits it to the key with the alias of `secrets_key`.")
     if not plan.settings.api_logs:
         for rule in ("AwsSolutions-APIG1", "AwsSolutions-APIG6", "Serverless-APIGWAccessLogging"):

@@ -35,26 +35,10 @@ def statements(plan: Plan) -> list[iam.PolicyStatement]:
     return allowed
 
 
-def key_arn(plan: Plan, key: str) -> str:
-    """The key's ARN for a policy; all keys where an alias names it, which a condition then limits."""
-    if alias_of(key):
-        place = key.rpartition(":")[0] if key.startswith("arn:") else plan.arn("kms", "").rstrip(":")
-        return f"{place}:key/*"
-    return key if key.startswith("arn:") else plan.arn("kms", f"key/{key}")
-
-
-def alias_of(key: str) -> str:
-    """The alias that names the key; empty where its id or ARN does."""
-    name = key.rpartition(":")[2]
-    return name if name.startswith("alias/") else ""
-
-
 def _decrypt(plan: Plan, key: str, services: set[str]) -> iam.PolicyStatement:
-    conditions: dict[str, dict[str, object]] = {
-        "StringEquals": {"kms:ViaService": sorted(f"{service}.{plan.region}.amazonaws.com" for service in services)}
-    }
-    if alias := alias_of(key):
-        conditions["ForAnyValue:StringEquals"] = {"kms:ResourceAliases": alias}
     return iam.PolicyStatement(
-        sid="SecretsKey", actions=["kms:Decrypt"], resources=[key_arn(plan, key)], conditions=conditions
+        sid="SecretsKey",
+        actions=["kms:Decrypt"],
+        resources=[secret_sources.key_arn(key, plan.region, plan.account)],
+        conditions=secret_sources.key_condition(key, services, plan.region),
     )

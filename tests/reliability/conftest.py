@@ -51,7 +51,7 @@ PROCESSORS = '''\
 import time
 
 from processors import faulty
-from rtp.runtime import Event, Reject, processor
+from rtp.runtime import Event, Reject, processor, secret, secrets
 
 VERSION = 1
 
@@ -73,6 +73,12 @@ def poison(event: Event) -> dict:
 @processor("large")
 def large(event: Event) -> dict:
     return {"text": "é" * (event.data["bytes"] // 2)}
+
+
+@processor("secret")
+def read_secret(event: Event) -> dict:
+    secrets._declared.cache_clear()  # a value that was fetched before shows no permission
+    return {"characters": len(secret("TOKEN"))}
 
 
 @processor("slow")
@@ -252,11 +258,13 @@ def pipeline(
 ) -> Iterator[Rig]:
     """Deploy a pipeline by the CLI. engine_env: switches of the engine. weather: its weather.
 
-    enforce_iam: the engine enforces permissions.
+    enforce_iam: the engine enforces permissions, and there is a secret.
 
     A killed worker's messages become visible after six times the timeout, so tests that kill use a short one.
     """
-    enforced = "[env.local]\nenforce_iam = true\n" if enforce_iam else ""
+    enforced = '[env.local]\nenforce_iam = true\nsecrets = ["TOKEN"]\n' if enforce_iam else ""
+    if enforce_iam:
+        (root / ".env.local").write_text("TOKEN=12345\n")
     (root / "rtp.toml").write_text(SETTINGS.replace("TIMEOUT", str(timeout_s)) + enforced)
     (root / "processors").mkdir()
     (root / "processors" / "__init__.py").write_text(PROCESSORS)

@@ -121,8 +121,16 @@ def emptied(rig: Rig, folder: Path, *, without: str) -> str:
     return settled(rig.aws, env.names.stack)
 
 
-PROCESSOR = ("stores", "works", "queues failures", "moves rejected to the DLQ", "repeats a large response", "waits")
-WORKER = ("stores", "works", "moves rejected to the DLQ", "delays failures")
+PROCESSOR = (
+    "stores",
+    "works",
+    "reads secrets",
+    "queues failures",
+    "moves rejected to the DLQ",
+    "repeats a large response",
+    "waits",
+)
+WORKER = ("stores", "works", "reads secrets", "moves rejected to the DLQ", "delays failures")
 
 
 def processor_does(rig: Rig) -> set[str]:
@@ -133,6 +141,8 @@ def processor_does(rig: Rig) -> set[str]:
         done.add("stores")
     if post(rig, "work", n=1)[0] == 200:
         done.add("works")
+    if post(rig, "secret")[0] == 200:
+        done.add("reads secrets")
     if post(rig, "poison", n=2)[0] == 202:
         done.add("queues failures")
     rejected, _ = post(rig, "poison", n=1)
@@ -156,7 +166,7 @@ def processor_does(rig: Rig) -> set[str]:
 def worker_does(rig: Rig, seconds: float = 8) -> set[str]:
     """Return which of its duties the worker fulfils within the time, as soon as it fulfils all."""
     rig.begin()
-    kinds = {"stores": "stored", "works": "work"}
+    kinds = {"stores": "stored", "works": "work", "reads secrets": "secret"}
     sent = {name: rig.events(1, type=kind) for name, kind in kinds.items()}
     odd = {"id": uuid7(), "type": "poison", "data": {"n": 1}}
     even = {"id": uuid7(), "type": "poison", "data": {"n": 2}}

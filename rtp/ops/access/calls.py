@@ -46,6 +46,7 @@ class Resource(StrEnum):
     PARAMETERS = "parameters"  # of SSM, with the values of secrets
     QUEUES = "queues"
     ROLES = "roles"
+    RULES = "rules"  # of EventBridge, that an extension adds
     SECRETS = "secrets"  # of Secrets Manager, those that rtp.toml names
     SPANS = "spans"
     STACK = "stack"
@@ -56,12 +57,16 @@ class Resource(StrEnum):
 
 
 class Call(NamedTuple):
-    """What one operation needs. actions: of IAM. key: actions on the stack's KMS key that come with it."""
+    """What one operation needs. actions: of IAM. key: actions on the stack's KMS key that come with it.
+
+    secrets_key: actions on the KMS key of `secrets_key`, where rtp.toml names one.
+    """
 
     role: Role
     actions: tuple[str, ...]
     resource: Resource
     key: tuple[str, ...] = ()
+    secrets_key: tuple[str, ...] = ()
 
 
 _READ, _OPERATE, _DEPLOY = Role
@@ -116,6 +121,12 @@ CALLS = {
     "dynamodb:PutItem": Call(_OPERATE, ("dynamodb:PutItem",), Resource.TABLE, _ENCRYPT),
     "dynamodb:Query": Call(_READ, ("dynamodb:Query",), Resource.TABLE_AND_INDEXES, _DECRYPT),
     "dynamodb:UpdateTable": Call(_DEPLOY, ("dynamodb:UpdateTable",), Resource.TABLE),
+    "ec2:DescribeNatGateways": Call(_READ, ("ec2:DescribeNatGateways",), Resource.ANY),
+    "ec2:DescribeRouteTables": Call(_READ, ("ec2:DescribeRouteTables",), Resource.ANY),
+    "ec2:DescribeSecurityGroups": Call(_READ, ("ec2:DescribeSecurityGroups",), Resource.ANY),
+    "ec2:DescribeSubnets": Call(_READ, ("ec2:DescribeSubnets",), Resource.ANY),
+    "ec2:DescribeVpcEndpoints": Call(_READ, ("ec2:DescribeVpcEndpoints",), Resource.ANY),
+    "events:DescribeRule": Call(_READ, ("events:DescribeRule",), Resource.RULES),
     "iam:AttachRolePolicy": Call(_DEPLOY, ("iam:AttachRolePolicy",), Resource.LOGGING_ROLE),
     # iam:PassRole is what UpdateAccount needs on the role that it gives to API Gateway.
     "iam:CreateRole": Call(_DEPLOY, ("iam:CreateRole", "iam:PassRole"), Resource.LOGGING_ROLE),
@@ -147,12 +158,19 @@ CALLS = {
     "s3:ListObjectVersions": Call(_READ, ("s3:ListBucketVersions",), Resource.BUCKETS),
     "s3:ListObjectsV2": Call(_READ, ("s3:ListBucket",), Resource.BUCKET),
     "secretsmanager:CreateSecret": Call(
-        _DEPLOY, ("secretsmanager:CreateSecret", "secretsmanager:TagResource"), Resource.SECRETS
+        _DEPLOY,
+        ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+        Resource.SECRETS,
+        secrets_key=_ENCRYPT,
     ),
     "secretsmanager:DeleteSecret": Call(_DEPLOY, ("secretsmanager:DeleteSecret",), Resource.SECRETS),
     "secretsmanager:DescribeSecret": Call(_READ, ("secretsmanager:DescribeSecret",), Resource.SECRETS),
-    "secretsmanager:GetSecretValue": Call(_DEPLOY, ("secretsmanager:GetSecretValue",), Resource.SECRETS),
-    "secretsmanager:PutSecretValue": Call(_DEPLOY, ("secretsmanager:PutSecretValue",), Resource.SECRETS),
+    "secretsmanager:GetSecretValue": Call(
+        _DEPLOY, ("secretsmanager:GetSecretValue",), Resource.SECRETS, secrets_key=_DECRYPT
+    ),
+    "secretsmanager:PutSecretValue": Call(
+        _DEPLOY, ("secretsmanager:PutSecretValue",), Resource.SECRETS, secrets_key=_ENCRYPT
+    ),
     "sns:GetTopicAttributes": Call(_READ, ("sns:GetTopicAttributes",), Resource.TOPIC),
     "sqs:ChangeMessageVisibilityBatch": Call(_READ, ("sqs:ChangeMessageVisibility",), Resource.QUEUES),
     "sqs:DeleteMessageBatch": Call(_OPERATE, ("sqs:DeleteMessage",), Resource.QUEUES),
@@ -164,7 +182,13 @@ CALLS = {
     "ssm:DescribeParameters": Call(_READ, ("ssm:DescribeParameters",), Resource.ANY),
     "ssm:GetParameter": Call(_READ, ("ssm:GetParameter",), Resource.BOOTSTRAP),
     "ssm:ListTagsForResource": Call(_READ, ("ssm:ListTagsForResource",), Resource.PARAMETERS),
-    "ssm:PutParameter": Call(_DEPLOY, ("ssm:AddTagsToResource", "ssm:PutParameter"), Resource.PARAMETERS),
+    "ssm:PutParameter": Call(
+        _DEPLOY,
+        ("ssm:AddTagsToResource", "ssm:PutParameter"),
+        Resource.PARAMETERS,
+        # Encrypt for a standard parameter, GenerateDataKey for an advanced one, of more than 4 KB.
+        secrets_key=("kms:Encrypt", "kms:GenerateDataKey"),
+    ),
     "sts:GetCallerIdentity": Call(_READ, (), Resource.ANY),  # needs no permission
     "xray:BatchGetTraces": Call(_READ, ("xray:BatchGetTraces",), Resource.ANY),
     "xray:GetIndexingRules": Call(_READ, ("xray:GetIndexingRules",), Resource.ANY),

@@ -49,6 +49,7 @@ def _policy(role: Role, environment: Environment) -> dict[str, Any]:
         if statement["Resource"] == list(arns[Resource.LOGGING_ROLE]):
             statement["Condition"] = _of_the_logging_role(environment)
     statements.append(_statement(key_actions, arns[Resource.KEY]) | {"Condition": _of_the_key(environment)})
+    statements += _of_the_secrets_key(role, environment)
     if role is Role.DEPLOYER:
         statements.append(_statement({"sts:AssumeRole"}, (_cdk_roles(environment),)))
     return {"Version": "2012-10-17", "Statement": sorted(statements, key=lambda each: str(each["Action"][0]))}
@@ -60,6 +61,17 @@ def _statement(actions: set[str], resources: tuple[str, ...]) -> dict[str, Any]:
 
 def _of_the_key(environment: Environment) -> dict[str, Any]:
     return {"ForAnyValue:StringEquals": {"kms:ResourceAliases": environment.names.key_alias}}
+
+
+def _of_the_secrets_key(role: Role, environment: Environment) -> list[dict[str, Any]]:
+    """What encrypting secrets takes on the key of `secrets_key`; AWS's own keys need no permission."""
+    settings = environment.settings
+    actions = {action for call in CALLS.values() if role.includes(call.role) for action in call.secrets_key}
+    if not settings.secrets or settings.secrets_key is None or not actions:
+        return []
+    key, region = settings.secrets_key, environment.region
+    statement = _statement(actions, (secret_sources.key_arn(key, region, environment.account or "*"),))
+    return [statement | {"Condition": secret_sources.key_condition(key, (SSM, SECRETS_MANAGER), region)}]
 
 
 def _of_the_logging_role(environment: Environment) -> dict[str, Any]:
@@ -111,6 +123,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.OBJECTS_OF_BUCKETS: (f"{buckets}/*",),
         Resource.PARAMETERS: (arn("ssm", f"parameter/{names.project}/{names.env}/*"), *_secrets(environment, SSM)),
         Resource.QUEUES: (arn("sqs", names.queue), arn("sqs", names.dlq)),
+        Resource.RULES: (arn("events", f"rule/{names.stack}-*"), arn("events", f"rule/*/{names.stack}-*")),
         Resource.ROLES: (arn("iam", f"role/{names.stack}-*", regional=False),),
         Resource.SECRETS: _secrets(environment, SECRETS_MANAGER),
         Resource.SPANS: (arn("logs", "log-group:aws/spans:*"),),

@@ -30,6 +30,7 @@ project = "shop"
 account = "111122223333"
 region = "eu-west-1"
 secrets = { TOKEN = "secretsmanager:partner", KEY = "ssm:/other/key" }
+secrets_key = "alias/team"
 """
 # Called where rtp itself does on the engine what the CDK CLI does on AWS.
 ON_THE_ENGINE = {"create_stack", "update_stack", "create_change_set", "put_object", "head_object"}
@@ -168,6 +169,38 @@ def test_a_deployer_makes_api_gateway_s_logging_role_and_no_other(environment: E
         "iam:PolicyARN": "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs",
         "iam:PassedToService": "apigateway.amazonaws.com",
     }
+
+
+def test_a_deployer_may_use_the_key_of_secrets_key_for_secrets_alone(environment: Environment) -> None:
+    statements = {role: policy.document(role, environment).policy["Statement"] for role in Role}
+    of_key = {role: [s for s in each if "kms:Encrypt" in s["Action"]] for role, each in statements.items()}
+    assert of_key[Role.READER] == of_key[Role.OPERATOR] == []
+    (statement,) = of_key[Role.DEPLOYER]
+    assert statement["Action"] == ["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"]
+    assert statement["Resource"] == ["arn:aws:kms:eu-west-1:111122223333:key/*"]
+    assert statement["Condition"] == {
+        "StringEquals": {"kms:ViaService": ["secretsmanager.eu-west-1.amazonaws.com", "ssm.eu-west-1.amazonaws.com"]},
+        "ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/team"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "arn"),
+    [
+        ("mrk-" + "0" * 32, "arn:aws-cn:kms:cn-north-1:111122223333:key/mrk-" + "0" * 32),
+        ("arn:aws-cn:kms:cn-north-1:444455556666:key/k", "arn:aws-cn:kms:cn-north-1:444455556666:key/k"),
+        ("arn:aws-cn:kms:cn-north-1:444455556666:alias/k", "arn:aws-cn:kms:cn-north-1:444455556666:key/*"),
+    ],
+)
+def test_the_key_of_secrets_key_is_named_by_id_arn_or_alias(tmp_path: Path, key: str, arn: str) -> None:
+    text = CONFIG.replace("alias/team", key).replace("eu-west-1", "cn-north-1")
+    (tmp_path / "rtp.toml").write_text(text)
+    there = resolve(cwd=tmp_path, environ={"RTP_ENV": "prod"})
+    statements = policy.document(Role.DEPLOYER, there).policy["Statement"]
+    (statement,) = (each for each in statements if "kms:Encrypt" in each["Action"])
+    assert statement["Resource"] == [arn]
+    assert ("ForAnyValue:StringEquals" in statement["Condition"]) == ("alias/" in key)
+    assert "ssm.cn-north-1.amazonaws.com.cn" in statement["Condition"]["StringEquals"]["kms:ViaService"]
 
 
 @pytest.mark.parametrize("role", Role)
