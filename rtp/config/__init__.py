@@ -24,7 +24,6 @@ class Environment:
 
     root: folder of rtp.toml, or the working folder without one; it contains `.rtp/`. processors: a file, package
     or source folder. requirement_extras, requirement_groups: of the project whose file `requirements` is.
-    or source folder.
     extend: the file that adds resources. strict: whether findings about them stop a deploy.
     endpoint_url: None for AWS and for the embedded engine, which has its own record of its URL.
     """

@@ -81,7 +81,7 @@ def explain(
         checked = reading.section(content, where, label)
         if "enforce_iam" in checked and label != "[env.local]":
             raise ConfigError(
-                f"{where}: enforce_iam stands in {label}.",
+                f"{where}: enforce_iam is set in {label}.",
                 hint="AWS always enforces permissions: move it to [env.local], which is the local engine's.",
             )
         if label in ("[defaults]", f"[env.{name}]"):
@@ -143,7 +143,7 @@ def _merge(
 ) -> None:
     """Let a table's values go before those of the tables above it; tables within them are merged key by key.
 
-    Lists replace those above them, but for those that `is_added` names. content: the table as written.
+    Lists replace those above them, except those for which `is_added` holds. content: the table as written.
     """
     for key, value in checked.items():
         before = values.get(key)

@@ -79,5 +79,5 @@ def _check_layer(layer: str, region: str, where: str) -> None:
     if arn.groups() != (partition(region), region):
         raise ConfigError(
             f"{where}: layers: {layer!r} is in {arn[2]}, and the functions are in {region}.",
-            hint="Lambda takes layers of its own region alone: set layers under [env.NAME], or write {region}.",
+            hint="Lambda takes only layers of its own region: set layers under [env.NAME], or write {region}.",
         )

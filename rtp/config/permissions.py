@@ -24,7 +24,7 @@ PLACEHOLDERS = ("project", "env", "account", "region", "partition")
 
 
 class Permission(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of `permissions`. allow_wildcard: `*` alone may stand in it. reason: why."""
+    """One entry of `permissions`. allow_wildcard: it may contain `*` alone. reason: why it must."""
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
@@ -112,7 +112,7 @@ def _check_wildcard(permission: Permission, where: str) -> None:
         )
     if not permission.reason.strip():
         raise ConfigError(
-            f"{where}: allow_wildcard needs a reason.", hint='Add reason = "why this is needed" beside it.'
+            f"{where}: allow_wildcard needs a reason.", hint='Add reason = "why this is needed" to the entry.'
         )
 
 

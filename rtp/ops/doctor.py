@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.errors import RtpError
+from rtp.errors import AwsError, RtpError
 from rtp.infra import toolchain
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
@@ -86,6 +86,13 @@ def fail(name: str, detail: str, fix: str) -> Check:
 def failed(name: str, error: RtpError) -> Check:
     """A check that failed with the error of one of rtp's operations."""
     return fail(name, error.message, error.hint)
+
+
+def unknown(name: str, error: RtpError) -> Check | None:
+    """A check that these credentials may not make; None for another error."""
+    if isinstance(error, AwsError) and error.code == "access-denied":
+        return warn(name, "These credentials have no permission for this check.", error.hint)
+    return None
 
 
 def machine(environment: Environment) -> list[Callable[[], Check]]:

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from rtp.aws import account, stacks, traces
-from rtp.errors import AwsError, RtpError
-from rtp.ops import secrets
+from rtp.errors import RtpError
+from rtp.ops import doctor_network, secrets
 from rtp.ops.access import guard, ownership
-from rtp.ops.doctor import Check, fail, failed, ok, warn
+from rtp.ops.doctor import Check, fail, failed, ok, unknown, warn
 from rtp.ops.stack.build import bootstrap, limits
 from rtp.ops.telemetry import transaction_search
 
@@ -31,6 +31,7 @@ def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
         lambda: logging_role(aws, environment),
         lambda: concurrency(aws, environment),
         lambda: tracing(aws),
+        *([lambda: doctor_network.reachable(aws, environment)] if environment.settings.vpc.subnets else ()),
         lambda: stack(aws, environment),
         lambda: secret_values(aws, environment),
         lambda: clock(aws),
@@ -74,7 +75,7 @@ def prepared(aws: Aws) -> Check:
         bootstrap.check(aws)
         found = bootstrap.version(aws)
     except RtpError as error:
-        return _unknown("bootstrap", error) or failed("bootstrap", error)
+        return unknown("bootstrap", error) or failed("bootstrap", error)
     return ok("bootstrap", f"version {found}")
 
 
@@ -85,7 +86,7 @@ def logging_role(aws: Aws, environment: Environment) -> Check:
     try:
         role = account.api_logging_role(aws)
     except RtpError as error:
-        return _unknown("api logging role", error) or failed("api logging role", error)
+        return unknown("api logging role", error) or failed("api logging role", error)
     if role:
         return ok("api logging role", role)
     return fail(
@@ -111,7 +112,7 @@ def tracing(aws: Aws) -> Check:
     try:
         destination = traces.destination(aws)
     except RtpError as error:
-        return _unknown("traces", error) or failed("traces", error)
+        return unknown("traces", error) or failed("traces", error)
     if destination.is_partial:
         kept = f"X-Ray indexes {destination.percent:g} % of them (Transaction Search)"
         return ok("traces", f"{kept}; rtp reads the others from {transaction_search.GROUP}")
@@ -144,7 +145,7 @@ def secret_values(aws: Aws, environment: Environment) -> Check:
     try:
         states = secrets.declared_states(aws, environment)
     except RtpError as error:
-        return _unknown("secrets", error) or failed("secrets", error)
+        return unknown("secrets", error) or failed("secrets", error)
     missing = [secret.name for secret in states if secret.state == "missing"]
     if missing:
         fix = secrets.how_to_set(missing, local=environment.local)
@@ -153,9 +154,3 @@ def secret_values(aws: Aws, environment: Environment) -> Check:
     if notes:
         return warn("secrets", "; ".join(notes), "See `rtp secrets list`.")
     return ok("secrets", f"{len(states)} set")
-
-
-def _unknown(name: str, error: RtpError) -> Check | None:
-    if isinstance(error, AwsError) and error.code == "access-denied":
-        return warn(name, "These credentials have no permission for this check.", error.hint)
-    return None

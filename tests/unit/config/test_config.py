@@ -227,7 +227,7 @@ def test_a_wildcard_stands_with_its_reason(tmp_path: Path) -> None:
         ('layers = ["arn:aws:lambda:eu-west-1:111122223333:layer:a:1"]', "is in eu-west-1"),
         ('layers = ["a", "b", "c", "d", "e"]', "at most 4 ARNs"),
         ("snap_start = true\nephemeral_storage_mb = 1024", "snap_start and ephemeral_storage_mb"),
-        ("enforce_iam = true", "enforce_iam stands in [env.dev]"),
+        ("enforce_iam = true", "enforce_iam is set in [env.dev]"),
     ],
 )
 def test_a_wrong_network_layer_or_size_is_refused(tmp_path: Path, toml: str, text: str) -> None:
