@@ -70,6 +70,13 @@ def sampling_rule(aws: Aws, rule: str) -> Existence:
     return Existence(any(rule in (one.get("RuleARN"), one.get("RuleName")) for one in rules))
 
 
+def event_rule(aws: Aws, name: str) -> Existence:
+    """EventBridge knows a rule by its bus and name. name: `bus|rule` or `bus/rule`; of the default bus the rule's."""
+    bus, separator, rule = name.replace("|", "/").rpartition("/")
+    aws.call("events", "describe_rule", Name=rule, **({"EventBusName": bus} if separator else {}))
+    return Existence(True)
+
+
 def log_group(aws: Aws, name: str) -> Existence:
     """CloudWatch Logs finds groups by prefix alone."""
     return Existence(name in logs.groups(aws, name))

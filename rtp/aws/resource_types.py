@@ -1,4 +1,7 @@
-"""The CloudFormation types that rtp's templates use, and the facts about each. The only place that names them."""
+"""CloudFormation types and the facts about each: those of rtp's templates, and those that an extension may add.
+
+This module and added_types are the only place that names them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rtp.aws import lookups
+from rtp.aws import added_types, lookups
 from rtp.contract import EMPTIER_TYPE
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ TABLE = "AWS::DynamoDB::Table"
 TOPIC = "AWS::SNS::Topic"
 USAGE_PLAN = "AWS::ApiGateway::UsagePlan"
 VERSION = "AWS::Lambda::Version"
+_ROLE = "AWS::IAM::Role"
 _CODEDEPLOY = "AWS::CodeDeploy::Application"
 
 _ENCRYPTION = "changes the encryption"
@@ -70,15 +74,20 @@ class ResourceType:
 
 
 def of(resource_type: str) -> ResourceType:
-    """The facts about a type. Of a type that no template of rtp uses, it has the name only."""
-    known = STACK if resource_type == STACK.type else TYPES.get(resource_type)
+    """The facts about a type. Of one that is not known, it has the name only."""
+    known = STACK if resource_type == STACK.type else TYPES.get(resource_type) or ADDED.get(resource_type)
     return known or ResourceType(resource_type, resource_type)
+
+
+def is_known(resource_type: str) -> bool:
+    """Whether it is known if resources of this type hold data. A custom resource is what its function makes of it."""
+    return of(resource_type).name != resource_type or of(resource_type).calls_function
 
 
 def of_arn(arn: str) -> tuple[ResourceType, str] | None:
     """The type and the physical id of what an ARN names, or of the resource that it is part of; None where unknown."""
     _, _, service, _, _, resource = arn.split(":", 5)
-    for known in (*TYPES.values(), STACK):
+    for known in (*TYPES.values(), *ADDED.values(), STACK):
         match = re.fullmatch(known.arn, f"{service}:{resource}") if known.arn else None
         if match is not None:
             return known, match[1] if match.groups() else arn
@@ -149,9 +158,7 @@ TYPES = {
                 "DeletionProtectionEnabled": "lifts the protection from deletion",
             },
         ),
-        ResourceType(
-            "AWS::IAM::Role", "role", lookups.by("iam", "get_role", "RoleName"), arn=r"iam:role/(?:.*/)?([^/]+)"
-        ),
+        ResourceType(_ROLE, "role", lookups.by("iam", "get_role", "RoleName"), arn=r"iam:role/(?:.*/)?([^/]+)"),
         ResourceType(KEY_ALIAS, "key alias", lookups.by("kms", "describe_key", "KeyId"), kept_with_data=True),
         ResourceType(
             KEY,
@@ -230,4 +237,15 @@ TYPES = {
         ResourceType(EMPTIER_TYPE, "bucket emptying", part_of=FUNCTION, kept_with_data=True),
     )
 }
+_RULE = "AWS::Events::Rule"
+_PARTS = {"AWS::IAM::Policy": _ROLE, "AWS::Lambda::Url": FUNCTION, "Custom::S3BucketNotifications": BUCKET}
+ADDED = {
+    entry.type: entry
+    for entry in (
+        *(ResourceType(t, name, holds_data=True, kept_with_data=True) for t, name in added_types.DATA.items()),
+        *(ResourceType(t, name, part_of=_PARTS.get(t, "")) for t, name in added_types.OTHERS.items()),
+        ResourceType(_RULE, "event rule", lookups.event_rule, arn=r"events:rule/(.+)"),
+    )
+}
+"""Types that `[infra] extend` may add."""
 STACK = ResourceType("AWS::CloudFormation::Stack", "stack", lookups.stack, arn=r"cloudformation:stack/.*")

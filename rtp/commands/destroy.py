@@ -87,6 +87,9 @@ def plan_views(plan: Plan, *, dlq: str) -> list[Element]:
     count = many(plan.resources, "resource")
     elements: list[Element] = [line(strong(plan.stack), f": {count} will be deleted, with all contents")]
     elements += [_item(i.kind, i.name, i.note) for i in plan.goes]
+    if plan.unknown:
+        elements.append(line(strong("not known whether it holds data:")))
+        elements += [_item(i.kind, i.name, i.note) for i in plan.unknown]
     if plan.stays:
         elements += [line(strong("kept:")), *(_item(i.kind, i.name, i.note) for i in plan.stays)]
     if plan.blocks:
@@ -106,7 +109,7 @@ def plan_views(plan: Plan, *, dlq: str) -> list[Element]:
 
 def _item(kind: str, title: str, note: str, *, wrong: bool = False) -> Element:
     remark = bad(f"  {note}") if wrong else f"  {note}" if note else ""
-    return line(dim(f"{kind:<11}"), name(title), remark, indent=2)
+    return line(dim(f"{kind:<10} "), name(title), remark, indent=2)
 
 
 def _proof(proof: Proof) -> list[Element]:

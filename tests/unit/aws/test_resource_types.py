@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from rtp.aws import inventory, resource_types
 from rtp.aws.lookups import Existence
-from rtp.aws.resource_types import TYPES, ResourceType
+from rtp.aws.resource_types import ADDED, TYPES, ResourceType
 from rtp.errors import AwsError
 from tests.unit.deploy.fakes import FakeAws
 
@@ -27,6 +29,37 @@ def test_what_holds_data_is_known_by_its_own_service() -> None:
     data = {known.name for known in TYPES.values() if known.holds_data}
     assert data == {"table", "bucket", "queue", "key", "log group"}
     assert all(known.lookup for known in TYPES.values() if known.holds_data)
+
+
+def test_the_data_that_an_extension_adds_is_known() -> None:
+    # Given the types that cfn-lint calls stateful
+    file = importlib.resources.files("cfnlint.data.AdditionalSpecs") / "StatefulResources.json"
+    stateful = set(json.loads(file.read_text())["ResourceTypes"])
+    # Then each holds data; but what a nested stack or another account holds is not asked
+    unasked = {"AWS::CloudFormation::Stack", "AWS::Organizations::Account"}
+    assert {t for t in stateful - unasked if not resource_types.of(t).holds_data} == set()
+    assert {t for t, known in ADDED.items() if known.holds_data != known.kept_with_data} == set()
+    assert not set(ADDED) & set(TYPES)
+
+
+@pytest.mark.parametrize("known", ADDED.values(), ids=list(ADDED))
+def test_an_added_type_has_a_name_for_people(known: ResourceType) -> None:
+    assert known.name != known.type and len(known.name) <= 22
+    assert not known.part_of or TYPES[known.part_of].lookup is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("shop-dev-Rule-1", {"Name": "shop-dev-Rule-1"}),
+        ("bus|shop-dev-Rule-1", {"Name": "shop-dev-Rule-1", "EventBusName": "bus"}),
+        ("bus/shop-dev-Rule-1", {"Name": "shop-dev-Rule-1", "EventBusName": "bus"}),
+    ],
+)
+def test_a_rule_is_looked_up_on_its_bus(name: str, given: dict[str, str]) -> None:
+    aws: Any = FakeAws({"describe_rule": lambda **_: {}})
+    assert inventory.lookup(aws, "AWS::Events::Rule", name) == Existence(True)
+    assert aws.asked == [("describe_rule", given)]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +84,7 @@ def test_what_holds_data_is_known_by_its_own_service() -> None:
         ("codedeploy:us-east-1:111122223333:deploymentgroup:s/g", ("CodeDeploy application", "s")),
         ("iam::111122223333:role/path/r", ("role", "r")),
         ("cloudformation:us-east-1:1:stack/s/1", ("stack", "arn:aws:cloudformation:us-east-1:1:stack/s/1")),
+        ("events:us-east-1:111122223333:rule/bus/r", ("event rule", "bus/r")),
         ("glue:us-east-1:111122223333:database/d", None),
     ],
 )

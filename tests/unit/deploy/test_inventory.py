@@ -158,6 +158,48 @@ def test_a_plan_that_keeps_data_says_that_the_next_deploy_fails(tmp_path: Path) 
     assert ": 1 resource will be deleted" in drawn(gone, env)
 
 
+GLUE = "AWS::Glue::Database"
+OF_EXTENSION = {
+    "Rates": {"Type": resource_types.TABLE, "DeletionPolicy": "Delete"},
+    "Orders": {"Type": "AWS::RDS::DBInstance", "DeletionPolicy": "Snapshot"},
+    "Files": {"Type": "AWS::EFS::FileSystem"},
+    "Kept": {"Type": "AWS::Kinesis::Stream", "DeletionPolicy": "Retain"},
+    "Lake": {"Type": GLUE},
+    "Rule": {"Type": "AWS::Events::Rule"},
+    "Hook": {"Type": "Custom::Hook"},
+}
+
+
+def test_data_that_an_extension_added_is_shown_and_kept_like_rtp_s_own(tmp_path: Path) -> None:
+    # Given resources of `[infra] extend`
+    env, template = environment(tmp_path), {"Resources": OF_EXTENSION}
+    rows = [resource(id, id.lower(), entry["Type"]) for id, entry in OF_EXTENSION.items()]
+    # When all is destroyed / Then the data are listed, and the type that rtp does not know by name
+    keep = inventory.kept(template, keep_data=False)
+    plan = inventory.plan(Target(cloud([]), env), rows, template, keep)
+    goes = {item.name: (item.kind, item.note) for item in plan.goes}
+    assert goes == {
+        "rates": ("table", ""),
+        "orders": ("database", "a snapshot of it stays"),
+        "files": ("file system", ""),
+    }
+    assert ("stream", "kept") in {(item.kind, item.name) for item in plan.stays}
+    assert [(item.kind, item.name) for item in plan.unknown] == [(GLUE, "lake")]
+    assert f"not known whether it holds data: {GLUE} lake" in drawn(plan, env)
+    # When the data are kept / Then theirs too, the one with a snapshot itself
+    keep = inventory.kept(template, keep_data=True)
+    assert keep == {"Rates", "Orders", "Files", "Kept"}
+    plan = inventory.plan(Target(cloud([]), env), rows, template, keep)
+    assert plan.goes == () and {"rates", "orders", "files", "kept"} <= {item.name for item in plan.stays}
+    # And the proof lists what cannot be asked by name, and calls nothing gone of which it does not know
+    aws = cloud([])
+    aws.answers["describe_rule"] = NOTHING["describe_table"]
+    found = finished(proof.prove(Target(aws, env), rows, keep, keep_data=True, api_id="", clock=FakeClock().clock))
+    assert {(i.kind, i.name) for i in found.gone.not_asked} == {(GLUE, "lake"), ("Custom::Hook", "hook")}
+    left = {(i.kind, i.name, i.expected) for i in found.left}
+    assert {("database", "orders", True), ("file system", "files", True), ("stream", "kept", True)} <= left
+
+
 def drawn(plan: inventory.Plan, env: Environment) -> str:
     said = io.StringIO()
     Output(stderr=said).say(*plan_views(plan, dlq=env.names.dlq))

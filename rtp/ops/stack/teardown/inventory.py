@@ -9,7 +9,6 @@ from rtp.aws import buckets, inventory, queues, resource_types
 from rtp.aws.resource_types import BUCKET, KEY, QUEUE, TABLE
 from rtp.errors import AwsError
 from rtp.ops.stack.build.bootstrap import STACK as BOOTSTRAP
-from rtp.ops.stack.compare.changes import KEEPS
 from rtp.ops.work import pool
 from rtp.text.elements import many
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from rtp.ops.stack.operation import Target
 
 _THREADS = 16
+RETAINS = ("Retain", "RetainExceptOnCreate")
+"""Deletion policies with which a resource survives its stack."""
 _MANY = 10_000  # objects are counted up to here
 
 
@@ -43,6 +44,7 @@ class Plan:
 
     resources: how many resources the stack has. goes: what is deleted, of all that holds data or costs money.
     stays: what of it stays. lost: messages that nobody will process any more.
+    unknown: what is deleted of types that rtp does not know: it may hold data.
     drained: the queue that is drained first; null without --drain.
     blocks: whether what stays has names that the next deploy of this environment needs.
     """
@@ -52,6 +54,7 @@ class Plan:
     goes: tuple[Item, ...]
     stays: tuple[Item, ...]
     lost: tuple[Item, ...]
+    unknown: tuple[Item, ...] = ()
     blocks: bool = False
     drained: Item | None = None
 
@@ -72,6 +75,8 @@ def plan(
         if resource.logical_id in keep:
             why = "kept, as asked" if not _retained(template, resource.logical_id) else "retained by its template"
             stays.append(replace(item, note=why))
+        elif _policy(template, resource.logical_id) == "Snapshot":
+            goes.append(replace(item, note="a snapshot of it stays"))
         elif resource.resource_type == KEY:
             properties = template.get("Resources", {}).get(resource.logical_id, {}).get("Properties", {})
             days = properties.get("PendingWindowInDays", 30)
@@ -84,7 +89,25 @@ def plan(
                 lost.append(item)
     blocks = any(r.resource_type == TABLE and r.logical_id in keep for r in resources)
     stays += bootstrap(target.aws)
-    return Plan(target.name, len(resources), tuple(goes), tuple(stays), tuple(lost), blocks, drained)
+    return Plan(
+        target.name,
+        len(resources),
+        tuple(goes),
+        tuple(stays),
+        tuple(lost),
+        tuple(_unknown(resources, keep)),
+        blocks,
+        drained,
+    )
+
+
+def _unknown(resources: Sequence[Resource], keep: frozenset[str]) -> list[Item]:
+    """Resources of types that rtp does not know, which an extension has added."""
+    return [
+        Item(resource.resource_type, resource.physical_id or resource.logical_id)
+        for resource in resources
+        if not resource_types.is_known(resource.resource_type) and resource.logical_id not in keep
+    ]
 
 
 def holding(aws: Aws, resources: Sequence[Resource]) -> list[tuple[Resource, Item]]:
@@ -108,7 +131,11 @@ def kept(template: Mapping[str, Any], *, keep_data: bool) -> frozenset[str]:
 
 
 def _retained(template: Mapping[str, Any], logical_id: str) -> bool:
-    return template.get("Resources", {}).get(logical_id, {}).get("DeletionPolicy") in KEEPS
+    return _policy(template, logical_id) in RETAINS
+
+
+def _policy(template: Mapping[str, Any], logical_id: str) -> str:
+    return str(template.get("Resources", {}).get(logical_id, {}).get("DeletionPolicy", ""))
 
 
 def _holds(aws: Aws, resource: Resource) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import changesets, resource_types
 from rtp.errors import RefusedError, RtpError
 from rtp.ops.stack.apply import execute
-from rtp.ops.stack.compare.changes import KEEPS
 from rtp.ops.stack.steps import Phase
+from rtp.ops.stack.teardown.inventory import RETAINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def in_template(target: Target, operation: Operation, template: dict[str, Any], 
     changed = copy.deepcopy(template)
     for logical_id in keep:
         resource = changed["Resources"][logical_id]
-        if resource.get("DeletionPolicy") not in KEEPS:
+        if resource.get("DeletionPolicy") not in RETAINS:
             resource["DeletionPolicy"] = "Retain"
             # CloudFormation makes no update for a policy alone.
             resource["Metadata"] = {**resource.get("Metadata", {}), "rtp:kept": "true"}
