@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from rtp.infra.plan import Plan
 
 _REPORT = "validation-report.json"
+# Functions that the CDK itself adds once a stack, for its custom resources: nobody can change them.
+_OF_CDK = re.compile(r"(\w*[0-9a-f]{32}|Custom::\w+Provider|SingletonLambda\w+)(/|$)")
 
 
 def installed() -> str:
@@ -56,4 +59,5 @@ def synthesise(app: App, plan: Plan, paths: set[str]) -> list[dict[str, str]]:
         for violation in plugin["violations"]
         for construct in violation["violatingConstructs"]
         if construct["constructPath"] in paths
+        and not _OF_CDK.match(construct["constructPath"].removeprefix(f"{plan.names.stack}/"))
     ]

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops.events import outcome
+from rtp.ops.events.denied import missing_permission
 from rtp.text import json_values, suggest, times
 from rtp.text.elements import Element, Line, Style, Text, advice, bad, cause, dim, line, name, next_step, warn
 
@@ -63,6 +64,8 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
     error = (record or {}).get("error") if record else sent.error
     if error:
         elements.append(line(bad(str(error.get("type", ""))), f": {error.get('message', '')}", indent=2))
+        if permission := missing_permission(str(error.get("message", ""))):
+            elements.append(line(dim("fix     "), f"{permission}  in rtp.toml, then deploy", indent=2))
     result = (record or {}).get("result", sent.result)
     if result is not None:
         text = json_values.dumps(result)

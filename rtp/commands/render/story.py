@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.commands.render.logs import short
 from rtp.commands.render.trace import waterfall
+from rtp.ops.events.denied import missing_permission
 from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
     Block,
@@ -69,6 +70,7 @@ def _head(event: Story) -> list[Element]:
     error = record.get("error")
     if isinstance(error, dict):
         elements.append(line(bad(cause(error)), indent=2))
+        elements += _permission(error)
     pairs: list[tuple[str, Any]] = [("timestamp", f"{record['timestamp']}  {_moment(record['timestamp'])}")]
     for label, key in (("accepted", "accepted_at"), ("processed", "processed_at")):
         if record.get(key):
@@ -79,6 +81,12 @@ def _head(event: Story) -> list[Element]:
         others = ", ".join(str(r["timestamp"]) for r in event.records[:-1])
         elements.append(line(warn(f"{len(event.records) - 1} more events have this id"), f", at {others}", indent=2))
     return elements + _dlq_message(dlq_message)
+
+
+def _permission(error: dict[str, Any]) -> list[Element]:
+    missing = missing_permission(str(error.get("message", "")))
+    where = "under [defaults] or [env.NAME] in rtp.toml, then deploy"
+    return [line(dim("fix: "), f"{missing}  {where}", indent=2)] if missing else []
 
 
 _DETAILS = (

@@ -37,7 +37,7 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
 
     connect: gives AWS, and starts the embedded engine where the environment is on it. Raises RtpError.
     """
-    warnings = []
+    warnings = _ignored(environment)
     with pool.tasks(2) as start:
         memo = environment.state / "cdk" / "checked"
         checked = start(processors.check, environment, memo=memo)
@@ -57,6 +57,15 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
             warnings.append(doubt.message)
         done = connected.result()
         return Prepared(done.aws, assembly, (*warnings, *done.warnings), done.notes)
+
+
+def _ignored(environment: Environment) -> list[str]:
+    """A line for the settings that an engine on this machine does not have and the functions may need."""
+    settings = environment.settings
+    names = [name for name, is_set in (("vpc", settings.vpc.subnets), ("layers", settings.layers)) if is_set]
+    if not environment.local or not names:
+        return []
+    return [f"{' and '.join(names)} of rtp.toml: not used on the local engine, which runs functions on this machine."]
 
 
 @dataclass(frozen=True, slots=True)
