@@ -1,6 +1,6 @@
 """Whether functions in a VPC reach the services that they call, by routes, endpoints and security groups.
 
-It does not check network ACLs, policies of endpoints and name resolution, and follows no route but one to a NAT gateway.
+It does not check network ACLs, policies of endpoints and name resolution. Of routes it follows those to a NAT gateway.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ _TRACES = "xray"  # without it the daemon in the function drops the traces
 
 @dataclass(slots=True)
 class _Vpc:
-    """The functions' subnets and groups, and what their VPC has. nat: NAT gateway -> why it does not lead out; empty where it does."""
+    """The functions' subnets and groups, and what their VPC has.
+
+    nat: NAT gateway -> why it does not lead out; empty where it does. reasons: why a service is not reached.
+    """
 
     subnets: Sequence[Subnet]
     own_groups: Sequence[Group]
