@@ -35,6 +35,7 @@ def set_(
     """Set a secret. The value is asked for without echo, or read from standard input; it is never an argument.
 
     Functions use it at the next fetch, within six minutes, or at once after a failed attempt.
+    Starts the local engine if the environment uses it.
     """
     secret = words[0]
     if len(words) > 1 or not _NAME.fullmatch(secret):  # the value, which no error may repeat
@@ -45,11 +46,12 @@ def set_(
     environment, out = session.environment, session.out
     guard.named(environment, approval.confirm)
     op.declared_source(environment, secret)
-    guard.account(session.aws, environment)
+    aws = session.start()
+    guard.account(aws, environment)
     if environment.protected:
         out.confirm(f"Set {secret} of {environment.names.stack}?", yes=approval.yes or approval.confirm is not None)
     value = out.secret(f"Value of {secret} (not shown): ")
-    session.out.result(op.set_value(session.aws, environment, secret, value), _changed)
+    session.out.result(op.set_value(aws, environment, secret, value), _changed)
 
 
 @app.command("list")

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.config import Environment
 from rtp.errors import ConfigError
 from rtp.infra import child, inputs
+from rtp.ops.stack.build import synth
+from tests.unit.docs.test_your_code_page import FILES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.infra.plan import Plan
-
-PAGE = Path(__file__).parents[2] / "docs" / "your-code.md"
-
-
-def of_page(name: str) -> str:
-    """The code block of a file on the page."""
-    match = re.search(rf"```\w+\n(?:#|//) {re.escape(name)}\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert match
-    return match[1]
 
 
 def synthesised(plan: Plan, folder: Path) -> dict[str, Any]:
@@ -37,7 +32,7 @@ def test_the_page_s_resources_send_to_the_queue_and_have_the_stack_s_tags(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
     # Given the page's file, which imports a module beside it
-    (tmp_path / "infra.py").write_text("import beside\n" + of_page("infra.py"))
+    (tmp_path / "infra.py").write_text("import beside\n" + FILES["infra.py"])
     (tmp_path / "beside.py").write_text("")
     own = plan("dev", out=str(tmp_path / "out"), extend=str(tmp_path / "infra.py"), root=str(tmp_path))
     # When
@@ -82,3 +77,29 @@ def test_a_mistake_is_reported_with_file_and_line(
         child.run(own, tmp_path, tmp_path / "log")
     assert caught.value.message.startswith(text)
     assert "Traceback" not in caught.value.message
+
+
+def test_the_files_that_the_extension_has_read_are_watched_and_make_its_assembly_stale(tmp_path: Path) -> None:
+    # Given an extension that imports a module and reads a file
+    env = Environment(name="local", root=tmp_path, file=tmp_path / "rtp.toml", extend=tmp_path / "infra.py")
+    code = "import beside\nfrom pathlib import Path\n\n\ndef extend(pipeline):\n    Path('r.txt').read_text()\n"
+    for name, text in (("infra.py", code), ("beside.py", ""), ("r.txt", "1")):
+        (tmp_path / name).write_text(text)
+    # When it was synthesised
+    assert not synth.synth(env).cached
+    # Then `deploy --watch` sees each of the files, and a change of one is built
+    assert {p.name for p in synth.extension_paths(env)} == {"infra.py", "beside.py", "r.txt"}
+    assert synth.synth(env).cached
+    (tmp_path / "r.txt").write_text("2")
+    assert not synth.synth(env).cached
+
+
+def test_the_command_names_the_line_of_the_extension_that_failed(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text('project = "shop"\n[infra]\nextend = "infra.py"\n')
+    (tmp_path / "infra.py").write_text("from rates import table\n\n\ndef extend(pipeline):\n    table(pipeline)\n")
+    (tmp_path / "rates.py").write_text("def table(pipeline):\n    pipeline.tabel\n")
+    argv = [sys.executable, "-m", "rtp", "synth"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3, done.stderr
+    assert "error: rates.py:2: AttributeError: 'Pipeline' object has no attribute 'tabel'" in done.stderr
+    assert "Traceback" not in done.stderr

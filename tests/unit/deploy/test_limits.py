@@ -10,7 +10,6 @@ from rtp.config import Environment
 from rtp.config.settings import Settings
 from rtp.errors import AwsError, ConfigError
 from rtp.ops.stack.build import limits
-from rtp.settings import Settings
 from tests.unit.deploy.fakes import FakeAws
 
 if TYPE_CHECKING:

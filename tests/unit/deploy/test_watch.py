@@ -6,12 +6,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.commands.deploy import _watched
+from rtp.config import Environment
 from rtp.ops.stack.code import watch
 from rtp.ops.work import background
 
@@ -116,6 +119,28 @@ def test_caches_and_files_outside_the_project_are_no_changes(watched: Watched, t
     module = watched.package / "orders.py"
     module.write_text("new")
     assert watched.until(module) <= {str(module), str(watched.config)}
+
+
+def test_the_file_that_extends_the_stack_is_watched_too(tmp_path: Path) -> None:
+    # Given an environment with an extension that was not synthesised yet
+    extension = tmp_path / "infra.py"
+    extension.write_text("")
+    paths = _watched(Environment(name="local", root=tmp_path, file=tmp_path / "rtp.toml", extend=extension))
+    assert paths == [tmp_path / "rtp.toml", extension]
+    # When it is saved again and again / Then watching reports it
+    saves = threading.Event()
+
+    def save() -> None:
+        number = 0
+        while not saves.wait(0.2):
+            number += 1
+            extension.write_text(f"# {number}")
+
+    background.start(save)
+    try:
+        assert next(watch.changes(lambda: paths)) == (str(extension),)
+    finally:
+        saves.set()
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, 143)])
