@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "https://${PACKAGES_USER}:${PACKAGES_PASSWORD}@packages.example.com"
 USER, PASSWORD, TOKEN = "reader", "index-canary-71c2", "token-canary-9d4e"
-# A call that the page's permissions do not allow, beside the ones that they do.
+# A call that the page's permissions do not allow, in a processor of its own.
 DENIED = """
 
 @processor("test.denied")
