@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+import msgspec
 import pytest
 
 from rtp.config.permissions import Permission, check
@@ -31,7 +32,7 @@ DENIED = f"User: {ROLE} is not authorized to perform: dynamodb:GetItem on resour
 def test_the_statement_to_add_is_one_that_rtp_takes(text: str, action: str, resource: str) -> None:
     (entry,) = tomllib.loads(missing_permission(text))["permissions"]
     assert (entry["actions"], entry["resources"]) == ([action], [resource])
-    permission = Permission(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
+    permission = msgspec.convert(entry, Permission)
     check([permission], "us-east-1", "rtp.toml")
 
 
