@@ -7,9 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
+
 from rtp.aws import Aws, buckets
 from rtp.config import Environment
-from rtp.ops.stack.build.synth import synth
+from rtp.ops.stack.build.synth import Assembly, synth
 from tests.local.deploy.signals import fail, handle
 
 if TYPE_CHECKING:
@@ -20,9 +22,16 @@ if TYPE_CHECKING:
 REGION, ACCOUNT = "us-east-1", "000000000000"
 
 
-def test_deleting_the_stack_elsewhere_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Environment, Assembly]:
+    """An environment of an account, with its assembly."""
+    env = Environment(name="dev", root=tmp_path_factory.mktemp("made"), project=f"p{uuid4().hex[:8]}", region=REGION)
+    return env, synth(env, account=ACCOUNT)
+
+
+def test_deleting_the_stack_elsewhere_leaves_nothing(engine: Engine, made: tuple[Environment, Assembly]) -> None:
     # Given: a stack made for AWS, and versions in its bucket.
-    aws, env, template = _ready(engine, tmp_path)
+    aws, env, template = _ready(engine, *made)
     stack = env.names.stack
     aws.call("cloudformation", "create_stack", StackName=stack, TemplateURL=template)
     assert settled(aws, stack) == "CREATE_COMPLETE"
@@ -37,9 +46,9 @@ def test_deleting_the_stack_elsewhere_leaves_nothing(engine: Engine, tmp_path: P
     assert _left(aws, stack) == {"buckets": 0, "log groups": 0}
 
 
-def test_a_creation_that_fails_late_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+def test_a_creation_that_fails_late_leaves_nothing(engine: Engine, made: tuple[Environment, Assembly]) -> None:
     # Given: a stack made for AWS whose last resource waits for a signal, and versions in its bucket already.
-    aws, env, template = _ready(engine, tmp_path, waits=True)
+    aws, env, template = _ready(engine, *made, waits=True)
     stack = env.names.stack
     aws.call("cloudformation", "create_stack", StackName=stack, TemplateURL=template)
     url = handle(aws, stack)
@@ -53,11 +62,9 @@ def test_a_creation_that_fails_late_leaves_nothing(engine: Engine, tmp_path: Pat
     assert _left(aws, stack) == {"buckets": 0, "log groups": 0}
 
 
-def _ready(engine: Engine, folder: Path, *, waits: bool = False) -> tuple[Aws, Environment, str]:
+def _ready(engine: Engine, env: Environment, built: Assembly, *, waits: bool = False) -> tuple[Aws, Environment, str]:
     """The URL of a template made for AWS whose assets are published. waits: its last resource needs a signal."""
     aws = Aws(region=REGION, endpoint_url=engine.endpoint_url, local=True, keys=engine.keys)
-    env = Environment(name="dev", root=folder, project=f"p{uuid4().hex[:8]}", region=REGION)
-    built = synth(env, account=ACCOUNT)
     upload(aws, built.path, env.names.stack)
     template = {**built.template}
     template.pop("Rules", None)  # they ask for a bootstrapped account
