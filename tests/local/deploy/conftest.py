@@ -35,7 +35,6 @@ def own_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = Project(tmp_path_factory.mktemp("own"))
     reset(made)
     yield made
-    made.rtp("destroy", "--yes", ok=False)
     engines.stop(made.root)
 
 
