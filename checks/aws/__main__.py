@@ -80,6 +80,7 @@ def _run(target: Throwaway, options: argparse.Namespace) -> int:
         _say("interrupted: deleting what was created")
     except CheckError as error:
         results.append(Result("start", "failed", 0, str(error)))
+        _say(f"failed   start: {error}")
     with uninterrupted(_say, "deleting what was created"):
         gone = _cleaned_up(target)
         done = {result.step for result in results}

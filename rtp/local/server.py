@@ -44,7 +44,7 @@ END_LIMIT_S = 5.0  # for threads to end after the save
 def main(argv: list[str]) -> int:
     """Fork into the background, then serve until a stop is requested."""
     folder, port, ready = map(int, argv[:3])
-    weather = Weather(**json.loads(argv[3])) if argv[3:] else None
+    weather = Weather.from_json(json.loads(argv[3])) if argv[3:] else None
     if os.fork():
         return 0
     os.setsid()

@@ -172,7 +172,7 @@ class Folder:
         try:
             content = json.loads(self.record_file.read_text())
             weather = content.pop("weather", None)
-            return Record(**content, weather=Weather(**weather) if weather else None)
+            return Record(**content, weather=Weather.from_json(weather) if weather else None)
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -181,7 +181,7 @@ class Folder:
                 hint="Another user started it: have that user run `rtp local stop`, then delete the folder.",
                 code="folder-not-readable",
             ) from error
-        except (ValueError, TypeError, NotADirectoryError):
+        except (ValueError, TypeError, KeyError, NotADirectoryError):
             return _UNREADABLE if self.record_file.is_file() else None
 
     def identity(self) -> tuple[int, int]:

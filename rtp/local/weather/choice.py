@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _DRAWN = 10_000
 
@@ -30,6 +30,11 @@ class Weather:
         names = tuple(dict.fromkeys(effects))
         catalogue.check(names)
         return cls(secrets.randbelow(_DRAWN) if seed is None else seed, names)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The weather that `asdict` gave as JSON, which has lists for tuples."""
+        return cls(int(document["seed"]), tuple(document["effects"]))
 
     def __str__(self) -> str:
         """For people, such as `seed 7: throttling, resets`."""

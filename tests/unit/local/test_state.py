@@ -15,6 +15,7 @@ from rtp.errors import WaitTimeoutError
 from rtp.local import process
 from rtp.local.environment import scrubbed
 from rtp.local.state import Folder, Occupant, Record
+from rtp.local.weather.choice import Weather
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +147,15 @@ def test_a_process_is_known_by_its_start_too() -> None:
     child.wait()
     assert process.started(os.getpid()) is not None
     assert process.started(0) is None
+
+
+@pytest.mark.parametrize("effects", [(), ("resets", "throttling")])
+def test_the_weather_of_a_running_engine_equals_the_one_that_was_chosen(
+    place: Folder, effects: tuple[str, ...]
+) -> None:
+    # Given a record, which is JSON and has lists for tuples
+    chosen = Weather.of(1, effects)
+    place.write_record(Record(7, "then", 4566, "t", *place.identity(), "id", "secret", chosen))
+    # When it is read / Then `rtp local start --weather 1` finds the engine as it is to be
+    record = place.record()
+    assert record is not None and record.weather == chosen
