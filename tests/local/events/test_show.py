@@ -161,7 +161,7 @@ def test_every_accepted_event_is_found(pipeline: Pipeline) -> None:
         ids += [str(e["id"]) for e in events]
     # When each is asked for once it has come to its end
     wait_for(lambda: all(s in ("processed", "dead") for s in pipeline.statuses(ids).values()))
-    wait_for(lambda: len(pipeline.dlq) == 16)
+    wait_for(lambda: len(pipeline.dlq) == 16, seconds=180)  # longer than a killed worker's messages are hidden
     # Then each has a record, log lines, and its message where it is dead
     for event_id in ids[::5]:
         story = pipeline.project.rtp("show", event_id, "--json").json
