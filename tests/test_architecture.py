@@ -92,7 +92,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
     "rich": {"terminal"},
     "boto3": {"aws", "runtime"},
-    "botocore": {"aws", "runtime", "local.weather"},
+    "botocore": {"aws", "runtime", "local.models"},
     "aws_cdk": {"infra"},
     "constructs": {"infra"},
     "ministack": {"local"},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import secrets
 import time
 import uuid
 from contextvars import ContextVar
@@ -39,6 +41,7 @@ class Call:
     started: float
     trace: TraceHeader
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    extended_request_id: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(11)).decode())
     segment_ids: tuple[str, str] = field(default_factory=services.new_ids)
     request: dict[str, Any] = field(default_factory=dict)  # the engine's request, filled in while it is routed
     integration: tuple[str, float] | None = None  # its service, and when it was called
@@ -53,7 +56,7 @@ class Call:
         """`$context` of mapping templates and access logs."""
         return {
             "requestId": self.request_id,
-            "extendedRequestId": self.request_id,
+            "extendedRequestId": self.extended_request_id,
             "requestTimeEpoch": str(int(self.started * 1000)),
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(self.started)),
             "httpMethod": self.method,
@@ -167,6 +170,7 @@ class ApiGateway:
             api_id, stage_name, method, path, headers, body, query_params, account, region
         )
         answered.setdefault("x-amzn-requestid", call.request_id)
+        answered.setdefault("x-amz-apigw-id", call.extended_request_id)
         answered["X-Amzn-Trace-Id"] = str(call.trace.child("") if call.traced else call.trace)
         self._report(call, status, content)
         return status, answered, content
@@ -202,7 +206,7 @@ class ApiGateway:
             call.integration = ("lambda", time.time())
             event["requestContext"] |= {
                 "requestId": call.request_id,
-                "extendedRequestId": call.request_id,
+                "extendedRequestId": call.extended_request_id,
                 "requestTimeEpoch": int(call.started * 1000),
             }
         return event

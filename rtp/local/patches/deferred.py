@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.util
 import logging
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.patches.patch import Patch, replace, require
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 SERVICE = "cloudformation"
+# Of CloudFormation's modules in the MiniStack that the patches are written for; see `fingerprint`.
+FINGERPRINT = "d7feab616fbd9db5e34ea024b247d4a5d3961ad79ccbddbec79f7fb840fbca8c"
+# The finders of modules that an interpreter has; another one may change what it imports.
+_FINDERS = ("_frozen_importlib", "_frozen_importlib_external", "_distutils_hack", "six", "__editable__")
 _DELAY_S = 0.3  # the command that starts the engine sends its requests first
 _lock = threading.RLock()
 _on_load: list[Callable[[], object]] = []
@@ -49,6 +57,22 @@ PATCH = Patch(
     install=install,
     kind="speed",
 )
+
+
+def is_known() -> bool:
+    """Whether CloudFormation is the one that its patches are written for, so that they need no check at the start."""
+    finders = [str(getattr(finder, "__module__", "")) for finder in sys.meta_path]
+    return all(module.startswith(_FINDERS) for module in finders) and fingerprint() == FINGERPRINT
+
+
+def fingerprint() -> str:
+    """A digest of the files of CloudFormation's modules, without importing them; empty if there are none."""
+    spec = importlib.util.find_spec(f"ministack.services.{SERVICE}")
+    folders = spec.submodule_search_locations if spec is not None else None
+    digest = hashlib.sha256()
+    for file in sorted(file for folder in folders or () for file in Path(folder).glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest() if folders else ""
 
 
 def when_loaded(act: Callable[[], object]) -> None:

@@ -200,11 +200,13 @@ def filter_events(data: dict[str, Any]) -> Any:
 
     group = logs._log_groups.get(logs._resolve_log_group_name(data))
     if group is None:
-        name = logs._resolve_log_group_name(data)
-        return error_response_json("ResourceNotFoundException", f"The specified log group does not exist: {name}", 400)
+        return error_response_json("ResourceNotFoundException", "The specified log group does not exist.", 400)
+    try:
+        at, skip = _read_token(data.get("nextToken"))
+    except ValueError:
+        return error_response_json("InvalidParameterException", "The specified nextToken is invalid.", 400)
     try:
         matches = log_patterns.compile_pattern(data.get("filterPattern") or "")
-        at, skip = _read_token(data.get("nextToken"))
     except ValueError as error:
         return error_response_json("InvalidParameterException", str(error), 400)
     limit = min(int(data.get("limit") or MAX_PAGE), MAX_PAGE)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rtp.local.patches.patch import Patch
     from rtp.local.telemetry import Telemetry
 
+# What a patch raises that meets names, tables or texts of another engine where it checks none.
+_OTHER_ENGINE = (AttributeError, ImportError, LookupError, TypeError, ValueError)
 MADE_FOR = "1.5.33"  # the version of MiniStack that pyproject.toml pins
 
 
@@ -50,6 +52,8 @@ def install(patches: Iterable[Patch], telemetry: Telemetry, excluded: Collection
                 patch.install(telemetry)
             except MismatchError as error:
                 reasons[patch.name] = str(error)
+            except _OTHER_ENGINE as error:
+                reasons[patch.name] = f"{type(error).__name__}: {error}"
     if reasons:
         raise PatchError(reasons)
 
@@ -62,6 +66,6 @@ def _excluded() -> set[str]:
         raise PatchError(dict.fromkeys(sorted(unknown), f"{WITHOUT} names it, and there is no such patch"))
     if not fastpath.enabled("engine-patches"):
         excluded |= {patch.name for patch in PATCHES if patch.kind == "speed"}
-    if version("ministack") != MADE_FOR:
+    if version("ministack") != MADE_FOR or not deferred.is_known():
         excluded.add(deferred.PATCH.name)  # so that the patches of CloudFormation are checked at the start too
     return excluded

@@ -8,6 +8,7 @@ from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.metrics import Place, record_embedded
+from rtp.local.patches import function_errors
 from rtp.local.patches.patch import Patch, replace
 from rtp.local.tracing import header, services
 
@@ -68,6 +69,7 @@ class Invocations:
         trace = self._trace(config)
         ids = services.new_ids()
         token = _inside.set(trace.child(ids[1]) if trace else None)
+        function_errors.forget()
         try:
             result = self.dispatch_one(func, config, event, request_id, started)
         finally:
@@ -75,6 +77,8 @@ class Invocations:
         ended = time.time()
         arn = str(config.get("FunctionArn") or "")
         fault = bool(result.get("error"))
+        if fault and isinstance(result.get("body"), dict):
+            result = {**result, "body": function_errors.payload(result["body"], request_id)}
         if trace and trace.recorded and arn.count(":") >= 6:
             for segment in services.invocation(
                 trace, ids, arn, request_id, (started, ended), fault=fault, links=links.get()

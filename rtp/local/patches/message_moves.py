@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 import threading
 import time
 import uuid
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.message_limits import within
 from rtp.local.patches import queues
 from rtp.local.patches.patch import Patch, require
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 MAX_RATE = 500  # messages per second, as on AWS
+MAX_RESULTS = 10
 _STEP_S = 0.05
 
 
@@ -51,13 +55,18 @@ class Task:
     source: Queue
     source_arn: str
     destination_arn: str | None
-    rate: int
+    rate: int | None
     to_move: int
-    handle: str = field(default_factory=lambda: str(uuid.uuid4()))
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
     status: str = "RUNNING"
     moved: int = 0
     started: int = field(default_factory=lambda: int(time.time() * 1000))
     failure: str | None = None
+
+    @property
+    def handle(self) -> str:
+        """What cancels the task."""
+        return b64encode(json.dumps({"taskId": self.id, "sourceArn": self.source_arn}).encode()).decode()
 
     def answer(self) -> dict[str, Any]:
         """As an entry of ListMessageMoveTasks."""
@@ -67,8 +76,9 @@ class Task:
             "ApproximateNumberOfMessagesMoved": self.moved,
             "ApproximateNumberOfMessagesToMove": self.to_move,
             "StartedTimestamp": self.started,
-            "MaxNumberOfMessagesPerSecond": self.rate,
         }
+        if self.rate:
+            body["MaxNumberOfMessagesPerSecond"] = self.rate
         if self.status == "RUNNING":
             body["TaskHandle"] = self.handle
         if self.destination_arn:
@@ -88,19 +98,19 @@ class Moves:
     def start(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
         """StartMessageMoveTask."""
         arn = data.get("SourceArn", "")
-        source = self._existing(arn)
+        source = self._existing(arn, "SourceArn")
         if not self._sources_of(arn):
             raise self._sqs._Err("InvalidParameterValue", "Source queue must be configured as a Dead Letter Queue.")
         if any(task.source_arn == arn and task.status == "RUNNING" for task in self._tasks):
             raise self._sqs._Err(
-                "UnsupportedOperation", "There is already a task running. Only one active task is allowed per queue."
+                "InvalidParameterValue",
+                "There is already a task running. Only one active task is allowed for a source queue arn at a given "
+                "time.",
             )
         destination = data.get("DestinationArn")
         if destination:
-            self._existing(destination)
-        rate = int(data.get("MaxNumberOfMessagesPerSecond") or MAX_RATE)
-        if not 1 <= rate <= MAX_RATE:
-            raise self._sqs._Err("InvalidParameterValue", f"MaxNumberOfMessagesPerSecond must be 1 to {MAX_RATE}.")
+            self._existing(destination, "DestinationArn")
+        rate = self._number(data, "MaxNumberOfMessagesPerSecond", MAX_RATE)
         task = Task(source, arn, destination, rate, len(source["messages"]))
         self._tasks.append(task)
         from ministack.core.concurrency import spawn_background
@@ -111,14 +121,18 @@ class Moves:
     def tasks(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
         """ListMessageMoveTasks."""
         arn = data.get("SourceArn", "")
-        self._existing(arn)
-        answers = [task.answer() for task in reversed(self._tasks) if task.source_arn == arn]
-        return {"Results": answers[: min(int(data.get("MaxResults") or 1), 10)]}
+        self._existing(arn, "SourceArn")
+        most = self._number(data, "MaxResults", MAX_RESULTS) or 1
+        return {"Results": [task.answer() for task in reversed(self._tasks) if task.source_arn == arn][:most]}
 
     def cancel(self, data: dict[str, Any], _url: str) -> dict[str, Any]:
         """CancelMessageMoveTask."""
+        handle = str(data.get("TaskHandle") or "")
+        if not _is_handle(handle):
+            raise self._sqs._Err("InvalidParameterValue", "Value for parameter TaskHandle is invalid.")
+        self._existing(json.loads(b64decode(handle))["sourceArn"], "SourceArn")
         for task in self._tasks:
-            if task.handle == data.get("TaskHandle") and task.status == "RUNNING":
+            if task.handle == handle and task.status == "RUNNING":
                 task.status = "CANCELLING"
                 return {"ApproximateNumberOfMessagesMoved": task.moved}
         raise self._sqs._Err("ResourceNotFoundException", "Task does not exist.", 404)
@@ -132,7 +146,7 @@ class Moves:
     def _run(self, task: Task) -> None:
         began = time.monotonic()
         while task.status == "RUNNING" and task.moved < task.to_move:
-            allowed = min(int((time.monotonic() - began + _STEP_S) * task.rate) or 1, task.to_move)
+            allowed = min(int((time.monotonic() - began + _STEP_S) * (task.rate or MAX_RATE)) or 1, task.to_move)
             while task.moved < allowed and task.status == "RUNNING":
                 if not self._move_one(task):
                     task.status = "FAILED" if task.failure else "COMPLETED"
@@ -159,10 +173,26 @@ class Moves:
                 return True
         return False
 
-    def _existing(self, arn: str) -> Queue:
+    def _number(self, data: dict[str, Any], name: str, most: int) -> int | None:
+        """A parameter from 1 to `most`; None if it is not given."""
+        value = data.get(name)
+        if value is None:
+            return None
+        if not within(value, 1, most):
+            raise self._sqs._Err(
+                "InvalidParameterValue",
+                f"Value {value} for parameter {name} is invalid. Reason: Must be between 1 and {most}, if provided.",
+            )
+        return int(str(value))
+
+    def _existing(self, arn: str, parameter: str) -> Queue:
         queue: Queue | None = self._sqs._queue_by_arn(arn) if arn.startswith("arn:") else None
         if queue is None:
-            raise self._sqs._Err("ResourceNotFoundException", "The resource that you specified doesn't exist.", 404)
+            raise self._sqs._Err(
+                "ResourceNotFoundException",
+                f"The resource that you specified for the {parameter} parameter doesn't exist.",
+                404,
+            )
         return queue
 
     def _sources_of(self, arn: str) -> list[str]:
@@ -174,6 +204,14 @@ class Moves:
         return urls
 
 
+def _is_handle(text: str) -> bool:
+    try:
+        task = json.loads(b64decode(text, validate=True))
+        return isinstance(task["taskId"], str) and isinstance(task["sourceArn"], str)
+    except (binascii.Error, ValueError, TypeError, KeyError):
+        return False
+
+
 def _renewed(message: dict[str, Any], now: float) -> dict[str, Any]:
     """A redriven message is a new one, as on SQS: another id, age 0, no receipts."""
     system = {k: v for k, v in (message.get("sys") or {}).items() if k != "DeadLetterQueueSourceArn"}
@@ -183,6 +221,7 @@ def _renewed(message: dict[str, Any], now: float) -> dict[str, Any]:
         "sent_at": now,
         "enqueued_at": now,
         "visible_at": now,
+        "received_at": now,
         "receive_count": 0,
         "first_receive_at": None,
         "receipt_handle": None,

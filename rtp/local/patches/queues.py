@@ -8,6 +8,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from rtp.local import message_limits
 from rtp.local.metrics import Place
 from rtp.local.patches.patch import Patch, replace, require
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 EXPIRY_INTERVAL_S = 1.0
+MAX_HIDDEN_S = 43_200
 _MAX_BATCH_BYTES = 1_048_576
 
 Queue = dict[str, Any]
@@ -37,6 +39,8 @@ def install(telemetry: Telemetry) -> None:
         ("DeleteMessage", "_act_delete_message", patch.delete),
         ("DeleteMessageBatch", "_act_delete_message_batch", patch.delete_batch),
         ("SendMessageBatch", "_act_send_message_batch", patch.send_batch),
+        ("ChangeMessageVisibility", "_act_change_visibility", patch.hide),
+        ("ChangeMessageVisibilityBatch", "_act_change_visibility_batch", patch.hide_batch),
     ):
         replace(sqs, name, new, "data qurl")
         sqs._HANDLERS[action] = new
@@ -129,7 +133,7 @@ class Queues:
         if not handle:
             raise self._sqs._Err("MissingParameter", "The request must contain the parameter ReceiptHandle.")
         if not self.remove(q, {handle}) and not _is_handle(handle):
-            raise self._sqs._Err("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+            raise self._not_a_handle(handle)
         return {}
 
     def delete_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
@@ -138,6 +142,40 @@ class Queues:
         self._sqs._get_q(url, "sqs:DeleteMessage")
         self._sqs._validate_batch_entries(data.get("Entries", []), "DeleteMessageBatchRequestEntry")
         return self._each(data["Entries"], lambda e: self.delete({**e, "QueueUrl": url}, url))
+
+    def hide(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """ChangeMessageVisibility. AWS hides a message for twelve hours in all, counted from its receipt."""
+        q = self._sqs._get_q(data.get("QueueUrl", qurl), "sqs:ChangeMessageVisibility")
+        handle, timeout = str(data.get("ReceiptHandle") or ""), data.get("VisibilityTimeout")
+        for name, value in (("ReceiptHandle", handle or None), ("VisibilityTimeout", timeout)):
+            if value is None:
+                raise self._sqs._Err("MissingParameter", f"The request must contain the parameter {name}.")
+        if not message_limits.within(timeout, 0, MAX_HIDDEN_S):
+            reason = f"VisibilityTimeout must be an integer between 0 and {MAX_HIDDEN_S}."
+            raise self._invalid(timeout, "VisibilityTimeout", reason)
+        now, seconds = time.time(), int(str(timeout))
+        with LOCK:
+            message = next((m for m in q["messages"] if m.get("receipt_handle") == handle), None)
+            if message is None and not _is_handle(handle):
+                raise self._not_a_handle(handle)
+            if message is None:
+                reason = "Message does not exist or is not available for visibility timeout change."
+                raise self._invalid(handle, "ReceiptHandle", reason)
+            if now - message.get("received_at", now) + seconds > MAX_HIDDEN_S:
+                reason = f"Total VisibilityTimeout for the message is beyond the limit [{MAX_HIDDEN_S} seconds]"
+                raise self._invalid(seconds, "VisibilityTimeout", reason)
+            message["visible_at"] = now + seconds
+        if not seconds:
+            self._sqs.esm_wake.set()
+        return {}
+
+    def hide_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
+        """ChangeMessageVisibilityBatch."""
+        url = data.get("QueueUrl", qurl)
+        self._sqs._get_q(url, "sqs:ChangeMessageVisibility")
+        entries = data.get("Entries", [])
+        self._sqs._validate_batch_entries(entries, "ChangeMessageVisibilityBatchRequestEntry")
+        return self._each(entries, lambda e: self.hide({**e, "QueueUrl": url}, url))
 
     def send(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """SendMessage."""
@@ -152,7 +190,7 @@ class Queues:
         self._sqs._get_q(url, "sqs:SendMessage")
         entries = data.get("Entries", [])
         self._sqs._validate_batch_entries(entries, "SendMessageBatchRequestEntry")
-        size = sum(len((e.get("MessageBody") or "").encode()) for e in entries)
+        size = sum(message_limits.size(entry) for entry in entries)
         if size > _MAX_BATCH_BYTES:
             raise self._sqs._Err(
                 "BatchRequestTooLong",
@@ -188,6 +226,7 @@ class Queues:
                 _move_to_dlq(message, dlq, q, now)
                 continue
             message["receipt_handle"] = str(uuid.uuid4())
+            message["received_at"] = now
             message["visible_at"] = now + vis_timeout
             message["receive_count"] += 1
             message["first_receive_at"] = message.get("first_receive_at") or now
@@ -198,6 +237,16 @@ class Queues:
             drop(q, dead)
             self._sqs.esm_wake.set()
         return messages
+
+    def _invalid(self, value: Any, name: str, reason: str) -> Exception:
+        message = f"Value {value} for parameter {name} is invalid. Reason: {reason}"
+        error: Exception = self._sqs._Err("InvalidParameterValue", message)
+        return error
+
+    def _not_a_handle(self, handle: str) -> Exception:
+        message = f'The input receipt handle "{handle}" is not a valid receipt handle.'
+        error: Exception = self._sqs._Err("ReceiptHandleIsInvalid", message)
+        return error
 
     def _each(self, entries: list[dict[str, Any]], act: Any) -> dict[str, Any]:
         done, failed = [], []

@@ -9,6 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, parse_qsl, unquote
 
+from rtp.local import models
+
 if TYPE_CHECKING:
     from rtp.local.asgi import Scope
     from rtp.local.weather.call import Protocol
@@ -70,10 +72,18 @@ class _Route:
 
 def _rest(service: str, scope: Scope, query: dict[str, list[str]], headers: dict[str, str], body: bytes) -> Identity:
     protocol: Protocol = "rest-xml" if service == "s3" else "rest-json"
-    path = scope["path"].rstrip("/") or "/"
+    operation, params = rest_call(service, scope["method"], scope["path"], query, headers)
+    return service, operation, protocol, (_json(body) if operation and protocol == "rest-json" else {}) | params
+
+
+def rest_call(
+    service: str, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """The operation of a REST service at this address, and the parameters in the address; "" if there is none."""
+    path = path.rstrip("/") or "/"
     best: tuple[_Route, re.Match[str]] | None = None
     for route in routes(service):
-        if route.method != scope["method"] or (best is not None and route.weight <= best[0].weight):
+        if route.method != method or (best is not None and route.weight <= best[0].weight):
             continue
         if ("Copy" in route.operation) != ("x-amz-copy-source" in headers) and service == "s3":
             continue
@@ -81,19 +91,17 @@ def _rest(service: str, scope: Scope, query: dict[str, list[str]], headers: dict
         if match and all(n in query and (not v or v in query[n]) for n, v in route.required.items()):
             best = route, match
     if best is None:
-        return service, "", protocol, {}
+        return "", {}
     route, match = best
     params = {name: unquote(value) for name, value in zip(route.labels, match.groups(), strict=True)}
     params |= {route.query[name]: values[0] for name, values in query.items() if name in route.query}
-    return service, route.operation, protocol, (_json(body) if protocol == "rest-json" else {}) | params
+    return route.operation, params
 
 
 @cache
 def routes(service: str) -> tuple[_Route, ...]:
     """The operations of a REST service."""
-    from botocore.loaders import Loader
-
-    model = Loader().load_service_model(service, "service-2")
+    model = models.service(service)
     return tuple(_route(name, operation, model["shapes"]) for name, operation in model["operations"].items())
 
 

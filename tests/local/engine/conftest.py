@@ -61,8 +61,9 @@ class Lab:
     def function(self, code: str, name: str = "", **config: Any) -> str:
         """A function of this Python source, with a `handler` in it; its ARN."""
         packed = io.BytesIO()
+        module = str(config.get("Handler", "app.handler")).partition(".")[0]
         with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("app.py", code)
+            archive.writestr(f"{module}.py", code)
         made = self.call(
             "lambda",
             "create_function",
@@ -96,7 +97,14 @@ class Lab:
         return url, arn, dlq_url, dlq_arn
 
     def add_event_source(self, function: str, queue_arn: str) -> None:
-        """Make a queue the event source of a function, with partial batch responses."""
+        """Make a queue the event source of a function, with partial batch responses.
+
+        The queue may hide messages for less time than the function's timeout, which Lambda refuses in a new mapping.
+        """
+        url = self.call("sqs", "get_queue_url", QueueName=queue_arn.rpartition(":")[2])["QueueUrl"]
+        name = "VisibilityTimeout"
+        hidden = self.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])["Attributes"][name]
+        self.call("sqs", "set_queue_attributes", QueueUrl=url, Attributes={name: "900"})
         self.call(
             "lambda",
             "create_event_source_mapping",
@@ -104,6 +112,7 @@ class Lab:
             FunctionName=function,
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
+        self.call("sqs", "set_queue_attributes", QueueUrl=url, Attributes={name: hidden})
 
     def api(self, routes: dict[str, dict[str, Any]]) -> str:
         """A traced REST API with an access log; the path below which its routes are."""

@@ -23,7 +23,7 @@ class Manifest:
 
 
 def manifest(folder: Path, stack: str) -> Manifest:
-    """Read it. Raises RtpError when an asset folder has been tampered with."""
+    """The stack's entry in the assembly of a folder. Raises RtpError if the assembly is incomplete."""
     try:
         artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
         found = next(

@@ -1,0 +1,152 @@
+"""What a service's model says of its parameters, and what AWS says of one that it refuses.
+
+AWS's services check lengths, ranges, value sets and patterns before anything else, from the models that botocore has
+too, and name every parameter that fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from rtp.local import models
+
+_PATTERN_TIMEOUT_S = 1.0
+_MAX_SHOWN = 20  # violations in one message
+_SIZED = ("string", "list", "map")
+_NUMBERS = ("integer", "long", "float", "double")
+
+
+@dataclass(slots=True)
+class Node:
+    """The constraints of one shape and of what is below it. Empty fields are not checked."""
+
+    kind: str
+    least: int | None = None
+    most: int | None = None
+    pattern: str = ""
+    values: tuple[str, ...] = ()
+    members: dict[str, Node] = field(default_factory=dict)  # of a structure
+    key: Node | None = None  # of a map
+    value: Node | None = None  # of a map or a list
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is checked here and below."""
+        own = self.least is None and self.most is None and not self.pattern and not self.values
+        return own and not self.members and self.key is None and self.value is None
+
+
+@cache
+def of(service: str, operation: str) -> Node | None:
+    """The constraints of an operation's parameters; None if there are none, or no such operation."""
+    shapes = models.service(service)["shapes"]
+    described = models.service(service)["operations"].get(operation) or {}
+    name = (described.get("input") or {}).get("shape")
+    return _node(shapes, name, ()) if name else None
+
+
+def refusal(node: Node, params: dict[str, Any]) -> str | None:
+    """AWS's message about parameters that break their constraints; None if none does."""
+    found: list[str] = []
+    _check(node, params, "", found)
+    if not found:
+        return None
+    count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected"
+    return f"{count}: {'; '.join(found[:_MAX_SHOWN])}"
+
+
+def _node(shapes: dict[str, Any], name: str, above: tuple[str, ...]) -> Node | None:
+    """The node of a shape; None if nothing is checked. A shape within itself is checked once."""
+    if name in above:
+        return None
+    shape, inner = shapes[name], (*above, name)
+    kind = shape["type"]
+    node = Node(kind, pattern=shape.get("pattern", ""), values=tuple(shape.get("enum", ())))
+    if kind in _SIZED or kind in _NUMBERS:
+        node.least = shape.get("min") or None if kind in _SIZED else shape.get("min")
+        node.most = shape.get("max")
+    if kind == "structure":
+        for member, reference in shape["members"].items():
+            if child := _node(shapes, reference["shape"], inner):
+                node.members[member] = child
+    elif kind == "list":
+        node.value = _node(shapes, shape["member"]["shape"], inner)
+    elif kind == "map":
+        node.key = _node(shapes, shape["key"]["shape"], inner)
+        node.value = _node(shapes, shape["value"]["shape"], inner)
+    return None if node.is_empty else node
+
+
+def _check(node: Node, value: Any, path: str, found: list[str]) -> None:
+    if value is None or len(found) >= _MAX_SHOWN:
+        return
+    _check_own(node, value, path, found)
+    if node.members and isinstance(value, dict):
+        for name, child in node.members.items():
+            if name in value:
+                _check(child, value[name], f"{path}.{_lower(name)}" if path else _lower(name), found)
+    elif node.kind == "list" and node.value is not None and isinstance(value, list):
+        for number, element in enumerate(value, 1):
+            _check(node.value, element, f"{path}.{number}.member", found)
+    elif node.kind == "map" and isinstance(value, dict):
+        for key, element in value.items():
+            if node.key is not None:
+                _check(node.key, key, f"{path}.key", found)
+            if node.value is not None:
+                _check(node.value, element, f"{path}.{key}.member", found)
+
+
+def _check_own(node: Node, value: Any, path: str, found: list[str]) -> None:
+    for rule in _broken(node, value):
+        found.append(f"Value {_shown(value)} at '{path}' failed to satisfy constraint: Member must {rule}")
+
+
+def _broken(node: Node, value: Any) -> list[str]:
+    """The rules of this shape that a value breaks, in AWS's words; a value of another type breaks none."""
+    rules = []
+    measure, measured = _measure(node, value)
+    if measured is None:
+        return []
+    if node.pattern and not _matches(node.pattern, value):
+        rules.append(f"satisfy regular expression pattern: {node.pattern}")
+    if node.values and value not in node.values:
+        rules.append(f"satisfy enum value set: [{', '.join(node.values)}]")
+    if node.least is not None and measured < node.least:
+        rules.append(f"have {measure} greater than or equal to {node.least}")
+    if node.most is not None and measured > node.most:
+        rules.append(f"have {measure} less than or equal to {node.most}")
+    return rules
+
+
+def _measure(node: Node, value: Any) -> tuple[str, float | None]:
+    if node.kind == "string" and isinstance(value, str):
+        return "length", len(value) if value.isascii() else len(value.encode("utf-16-le", "surrogatepass")) // 2
+    if (node.kind == "list" and isinstance(value, list)) or (node.kind == "map" and isinstance(value, dict)):
+        return "length", len(value)
+    if node.kind in _NUMBERS and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "value", value
+    return "", None
+
+
+def _matches(pattern: str, text: str) -> bool:
+    import regex  # has \p{L}, which `re` has not
+
+    try:
+        return regex.fullmatch(pattern, text, timeout=_PATTERN_TIMEOUT_S) is not None
+    except (regex.error, TimeoutError):  # one that Java alone reads is not checked
+        return True
+
+
+def _lower(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _shown(value: Any) -> str:
+    """A value as AWS prints it."""
+    if isinstance(value, list):
+        return f"'[{', '.join(str(element) for element in value)}]'"
+    if isinstance(value, dict):
+        return f"'{{{', '.join(f'{key}={inner}' for key, inner in value.items())}}}'"
+    return f"'{value}'"
