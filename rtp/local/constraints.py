@@ -49,12 +49,12 @@ def of(service: str, operation: str) -> Node | None:
 
 def refusal(node: Node, params: dict[str, Any]) -> str | None:
     """AWS's message about parameters that break their constraints; None if none does."""
-    found: list[str] = []
-    _check(node, params, "", found)
-    if not found:
+    violations: list[str] = []
+    _check(node, params, "", violations)
+    if not violations:
         return None
-    count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected"
-    return f"{count}: {'; '.join(found[:_MAX_SHOWN])}"
+    count = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected"
+    return f"{count}: {'; '.join(violations[:_MAX_SHOWN])}"
 
 
 def _node(shapes: dict[str, Any], name: str, above: tuple[str, ...]) -> Node | None:
@@ -79,31 +79,31 @@ def _node(shapes: dict[str, Any], name: str, above: tuple[str, ...]) -> Node | N
     return None if node.is_empty else node
 
 
-def _check(node: Node, value: Any, path: str, found: list[str]) -> None:
-    if value is None or len(found) >= _MAX_SHOWN:
+def _check(node: Node, value: Any, path: str, violations: list[str]) -> None:
+    if value is None or len(violations) >= _MAX_SHOWN:
         return
-    _check_own(node, value, path, found)
+    _check_own(node, value, path, violations)
     if node.members and isinstance(value, dict):
         for name, child in node.members.items():
             if name in value:
-                _check(child, value[name], f"{path}.{_lower(name)}" if path else _lower(name), found)
+                _check(child, value[name], f"{path}.{_lower(name)}" if path else _lower(name), violations)
     elif node.kind == "list" and node.value is not None and isinstance(value, list):
         for number, element in enumerate(value, 1):
-            _check(node.value, element, f"{path}.{number}.member", found)
+            _check(node.value, element, f"{path}.{number}.member", violations)
     elif node.kind == "map" and isinstance(value, dict):
         for key, element in value.items():
             if node.key is not None:
-                _check(node.key, key, f"{path}.key", found)
+                _check(node.key, key, f"{path}.key", violations)
             if node.value is not None:
-                _check(node.value, element, f"{path}.{key}.member", found)
+                _check(node.value, element, f"{path}.{key}.member", violations)
 
 
-def _check_own(node: Node, value: Any, path: str, found: list[str]) -> None:
-    for rule in _broken(node, value):
-        found.append(f"Value {_shown(value)} at '{path}' failed to satisfy constraint: Member must {rule}")
+def _check_own(node: Node, value: Any, path: str, violations: list[str]) -> None:
+    for rule in _broken_rules(node, value):
+        violations.append(f"Value {_shown(value)} at '{path}' failed to satisfy constraint: Member must {rule}")
 
 
-def _broken(node: Node, value: Any) -> list[str]:
+def _broken_rules(node: Node, value: Any) -> list[str]:
     """The rules of this shape that a value breaks, in AWS's words; a value of another type breaks none."""
     rules = []
     measure, measured = _measure(node, value)

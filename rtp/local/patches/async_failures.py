@@ -1,4 +1,4 @@
-"""What Lambda sends to a dead-letter queue or a destination when an asynchronous invocation has failed for good."""
+"""What Lambda sends to a dead-letter queue or a destination once every asynchronous attempt has failed."""
 
 from __future__ import annotations
 

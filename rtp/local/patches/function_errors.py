@@ -62,7 +62,7 @@ def _rtp_init_failure(error, module_name, handler_name, code_dir):
 
 def run():
 """
-_STEPS = (  # what the script has, what it gets, and how often it is there
+_STEPS = (  # a text of the script, its replacement, and how often the script has it
     ("\ndef run():\n", f"\n{_HELPERS}", 1),
     (
         '        _real_stdout.write(json.dumps({"status": "error", "error": str(e)}) + "\\n")\n',

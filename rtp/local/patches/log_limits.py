@@ -104,11 +104,11 @@ class Limits:
         days = data.get("retentionInDays")
         group_exists = data.get("logGroupName") in self._logs._log_groups
         if group_exists and days not in self._logs._VALID_RETENTION_DAYS:
-            known = ", ".join(map(str, sorted(self._logs._VALID_RETENTION_DAYS)))
+            values = ", ".join(map(str, sorted(self._logs._VALID_RETENTION_DAYS)))
             return self.answer(
                 INVALID,
                 f"1 validation error detected: Value '{days}' at 'retentionInDays' failed to satisfy constraint: "
-                f"Member must satisfy enum value set: [{known}]",
+                f"Member must satisfy enum value set: [{values}]",
             )
         return self.retain_one(data)
 
@@ -127,10 +127,10 @@ class Limits:
 
 def taken(events: list[Event], now: int, retention_days: int | None) -> tuple[int, int, dict[str, int]]:
     """Which events of an ordered batch are stored, as a slice, and what AWS says of the others."""
-    oldest, kept = now - OLDEST_MS, now - (retention_days or 10_000) * 24 * HOUR_MS
+    oldest, retained = now - OLDEST_MS, now - (retention_days or 10_000) * 24 * HOUR_MS
     times = [int(event.get("timestamp", now)) for event in events]
     too_old = sum(at < oldest for at in times)
-    expired = sum(at < kept for at in times)
+    expired = sum(at < retained for at in times)
     too_new = next((index for index, at in enumerate(times) if at > now + NEWEST_MS), len(times))
     rejected = {}
     if too_old:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 MAX_BATCH_WITHOUT_WINDOW = 10
-_GONE = "The resource you requested does not exist."
+_NO_MAPPING = "The resource you requested does not exist."
 _OPERATORS = {
     "anything-but",
     "anything-but-ignore-case",
@@ -78,7 +78,7 @@ class MappingLimits:
         """UpdateEventSourceMapping."""
         mapping = self._lambda._esms.get(esm_id)
         if mapping is None:
-            return self._gone()
+            return self._missing()
         function, source = self._lambda._functions.get(mapping["FunctionName"]), str(mapping["EventSourceArn"])
         if function is not None and ":sqs:" in source:
             refused = self._refusal(function, source, {**mapping, **data}, data)
@@ -91,11 +91,11 @@ class MappingLimits:
 
     def get(self, esm_id: str) -> Answer:
         """GetEventSourceMapping."""
-        return self._answer(self.get_one(esm_id)) if esm_id in self._lambda._esms else self._gone()
+        return self._answer(self.get_one(esm_id)) if esm_id in self._lambda._esms else self._missing()
 
     def delete(self, esm_id: str) -> Answer:
         """DeleteEventSourceMapping."""
-        return self._answer(self.delete_one(esm_id)) if esm_id in self._lambda._esms else self._gone()
+        return self._answer(self.delete_one(esm_id)) if esm_id in self._lambda._esms else self._missing()
 
     def _refusal(
         self, function: dict[str, Any], source: str, mapping: dict[str, Any], given: dict[str, Any]
@@ -153,8 +153,8 @@ class MappingLimits:
         answer: Answer = self._lambda.error_response_json("InvalidParameterValueException", message, 400)
         return answer
 
-    def _gone(self) -> Answer:
-        answer: Answer = self._lambda.error_response_json("ResourceNotFoundException", _GONE, 404)
+    def _missing(self) -> Answer:
+        answer: Answer = self._lambda.error_response_json("ResourceNotFoundException", _NO_MAPPING, 404)
         return answer
 
 

@@ -37,7 +37,7 @@ class Rules:
 SERVICES = (
     Rules("logs", "logs", "InvalidParameterException"),
     Rules("dynamodb", "dynamodb", "ValidationException"),
-    # An unknown runtime has an error of its own.
+    # Lambda has another error for an unknown runtime.
     Rules("lambda", "lambda", "ValidationException", frozenset({"CreateFunction", "UpdateFunctionConfiguration"})),
     Rules("monitoring", "cloudwatch", "ValidationError", frozenset({"PutMetricData"})),
     Rules("kms", "kms", "ValidationException"),
@@ -86,7 +86,7 @@ def _checked(rules: Rules, handler: Any) -> Any:
 def _call(
     service: str, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
 ) -> tuple[Protocol, str, dict[str, Any]]:
-    """Protocol, operation and parameters; an empty operation for what is not checked."""
+    """Protocol, operation and parameters; the operation is empty if it is not checked."""
     target = headers.get("x-amz-target", "")
     if target:
         return "json", target.rpartition(".")[2], _document(body)

@@ -50,7 +50,7 @@ def install(_: Telemetry) -> None:
 
     require(sqs, "_HANDLERS", "_Err", "_queue_url", "_queues", "_NUMERIC_ATTR_RANGES", "_queue_by_arn")
     limits = Limits(sqs)
-    limits.found = replace(sqs, "_get_q", limits.queue, "url action")
+    limits.queue_one = replace(sqs, "_get_q", limits.queue, "url action")
     limits.send_one = replace(sqs, "_act_send_message", limits.send, "data qurl")
     limits.check_entries = replace(sqs, "_validate_batch_entries", limits.entries, "entries entry_name")
     replace(sqs, "_validate_numeric_attrs", limits.numbers, "attrs")
@@ -72,7 +72,7 @@ PATCH = Patch(
         "A request outside SQS's limits is refused: wait times, timeouts, delays, sizes with attributes, names, a "
         "second purge within 60 s, a new queue with the name of one deleted less than 60 s ago."
     ),
-    engine="Most of these are accepted, and what is refused has other words.",
+    engine="Most of these are accepted, and the errors of the others have other messages.",
     test="tests/local/engine/test_answers.py::test_the_engine_answers_as_aws_does",
     install=install,
 )
@@ -81,7 +81,7 @@ PATCH = Patch(
 class Limits:
     """Checks before the engine's own handlers."""
 
-    found: Any
+    queue_one: Any
     send_one: Any
     check_entries: Any
 
@@ -103,7 +103,7 @@ class Limits:
     def queue(self, url: str, action: str | None = None) -> Any:
         """The queue of this URL, or AWS's error."""
         try:
-            return self.found(url, action)
+            return self.queue_one(url, action)
         except self._sqs._Err as error:
             if error.code == "QueueDoesNotExist":
                 raise self._error(error.code, "The specified queue does not exist.") from None
@@ -147,7 +147,7 @@ class Limits:
         reason = message_limits.name_refusal(name, is_fifo=is_fifo)
         if name and reason:
             raise self._error("InvalidParameterValue", reason)
-        self._known(attributes, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
+        self._check_names(attributes, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
         if self._within_pause(self._deleted, self._sqs._queue_url(name)):
             raise self._error(
                 "QueueDeletedRecently",
@@ -161,14 +161,14 @@ class Limits:
     def set_attributes(self, data: Data, url: str) -> None:
         """SetQueueAttributes."""
         is_fifo = self._sqs._get_q(url)["is_fifo"]
-        self._known(data.get("Attributes") or {}, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
+        self._check_names(data.get("Attributes") or {}, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
 
     def get_attributes(self, data: Data, url: str) -> None:
         """GetQueueAttributes. As on AWS it returns none if it names none."""
         attributes = self._sqs._get_q(url)["attributes"]
         attributes.setdefault("SqsManagedSseEnabled", "false" if attributes.get("KmsMasterKeyId") else "true")
         names = data.get("AttributeNames") or []
-        self._known(names, _READABLE | _ONLY_FIFO)
+        self._check_names(names, _READABLE | _ONLY_FIFO)
         data["AttributeNames"] = names or [""]
 
     def receive(self, data: Data, url: str) -> None:
@@ -193,9 +193,9 @@ class Limits:
             )
         self._purged[arn] = time.monotonic()
 
-    def _known(self, names: Any, known: set[str]) -> None:
+    def _check_names(self, names: Any, valid: set[str]) -> None:
         for name in names:
-            if name not in known:
+            if name not in valid:
                 raise self._error("InvalidAttributeName", f"Unknown Attribute {name}.")
 
     @staticmethod

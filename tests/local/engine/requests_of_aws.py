@@ -19,28 +19,29 @@ RAISING = "def handler(event, context):\n    raise Exception('fail on purpose')\
 FAILING = "def handler(event, context):\n    raise Exception('Test exception (this is intentional)')\n"
 COUNTING = """
 import json, os, boto3
+sqs = boto3.client("sqs")
 def handler(event, context):
-    sqs = boto3.client("sqs")
-    sqs.send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps(event))
+    if event:
+        sqs.send_message(QueueUrl=os.environ["SEEN"], MessageBody=json.dumps(event))
     return json.loads(os.environ["ANSWER"])
 """
 
 
 class Bench:
-    """An engine, what was made on it once for several requests, and requests without the SDK's own checks."""
+    """An engine, the resources that several requests share, and requests without the SDK's own checks."""
 
     def __init__(self, lab: Lab) -> None:
         from botocore.config import Config
 
         self.lab = lab
         self._config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
-        self._made: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` returned the first time under this name."""
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
+        if name not in self._results:
+            self._results[name] = make()
+        return self._results[name]
 
     def client(self, service: str) -> Any:
         """A client that checks no parameters and does not retry."""
@@ -66,8 +67,8 @@ class Bench:
         try:
             answered = getattr(self.client(service), operation)(**params)
         except ClientError as error:
-            said, meta = error.response["Error"], error.response["ResponseMetadata"]
-            return {"code": said["Code"], "msg": said["Message"], "status": meta["HTTPStatusCode"]}
+            reason, meta = error.response["Error"], error.response["ResponseMetadata"]
+            return {"code": reason["Code"], "msg": reason["Message"], "status": meta["HTTPStatusCode"]}
         return {"ok": answered["ResponseMetadata"]["HTTPStatusCode"]}
 
     def queue(self, name: str = "requests", **attributes: str) -> str:
@@ -180,8 +181,8 @@ def _dead(b: Bench, name: str, messages: int) -> tuple[str, str]:
         assert b.lab.depth(dlq) == (messages, 0)
         return dlq_arn, arn
 
-    made: tuple[str, str] = b.once(f"dead {name}", make)
-    return made
+    shared: tuple[str, str] = b.once(f"dead {name}", make)
+    return shared
 
 
 def _running(b: Bench) -> tuple[str, str]:
@@ -278,9 +279,10 @@ def _delivered(b: Bench, name: str, answer: Any) -> list[dict[str, Any]]:
         seen = b.queue(f"{name}-seen")
         dlq, dlq_arn = b.lab.queue(f"{name}-dlq")
         policy = json.dumps({"deadLetterTargetArn": dlq_arn, "maxReceiveCount": 2})
-        url, arn = b.lab.queue(name, RedrivePolicy=policy, VisibilityTimeout="1")
+        url, arn = b.lab.queue(name, RedrivePolicy=policy, VisibilityTimeout="2")
         environment = {"Variables": {"SEEN": seen, "ANSWER": json.dumps(answer)}}
-        function = b.function(name, COUNTING, Environment=environment, Timeout=1)
+        function = b.function(name, COUNTING, Environment=environment, Timeout=60)
+        b.lab.invoke(function)  # its start takes longer than the queue hides a message
         b.lab.add_event_source(function, arn)
         b.client("sqs").send_message(QueueUrl=url, MessageBody="{}")
         assert eventually(lambda: sum(b.lab.depth(seen)) and not sum(b.lab.depth(url)))
@@ -288,8 +290,8 @@ def _delivered(b: Bench, name: str, answer: Any) -> list[dict[str, Any]]:
         received = b.client("sqs").receive_message(QueueUrl=seen, MaxNumberOfMessages=10)["Messages"]
         return [json.loads(message["Body"]) for message in received]
 
-    made: list[dict[str, Any]] = b.once(f"delivered {name}", run)
-    return made
+    shared: list[dict[str, Any]] = b.once(f"delivered {name}", run)
+    return shared
 
 
 def _record_keys(events: list[dict[str, Any]]) -> Any:
@@ -325,10 +327,10 @@ def _async(b: Bench) -> Any:
         lambda: b.client("sqs").receive_message(QueueUrl=dlq, MessageAttributeNames=["All"]).get("Messages")
     )
     assert json.loads(received[0]["Body"]) == {"hello": "there"}
-    found = {n: [v["DataType"], v["StringValue"]] for n, v in received[0].get("MessageAttributes", {}).items()}
-    if re.fullmatch(r"[0-9a-f-]{36}", found.get("RequestID", ["", ""])[1]):
-        found["RequestID"][1] = "*"
-    return found
+    attributes = {n: [v["DataType"], v["StringValue"]] for n, v in received[0].get("MessageAttributes", {}).items()}
+    if re.fullmatch(r"[0-9a-f-]{36}", attributes.get("RequestID", ["", ""])[1]):
+        attributes["RequestID"][1] = "*"
+    return attributes
 
 
 @case("invoke error: FunctionError, payload keys")
@@ -443,8 +445,8 @@ def _group(b: Bench) -> dict[str, str]:
         b.client("logs").create_log_stream(**where)
         return where
 
-    made: dict[str, str] = b.once("group", make)
-    return made
+    shared: dict[str, str] = b.once("group", make)
+    return shared
 
 
 def _name(b: Bench) -> str:
@@ -502,8 +504,8 @@ def _alarm(b: Bench, **more: Any) -> dict[str, Any]:
         described: dict[str, Any] = b.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"][0]
         return described
 
-    made: dict[str, Any] = b.once("alarm", make)
-    return made
+    shared: dict[str, Any] = b.once("alarm", make)
+    return shared
 
 
 @case("alarm: keys of a minimal one")

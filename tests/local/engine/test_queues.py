@@ -46,7 +46,7 @@ def test_the_same_event_goes_to_the_dead_letter_queue_after_its_attempts(
     lab: Lab, wait_for: Callable[..., Any]
 ) -> None:
     # Given
-    url, arn, dlq_url, _ = lab.queue_with_dlq(receives=2)
+    url, arn, dlq_url, _ = lab.queue_with_dlq(receives=2, visibility=3)
     lab.add_event_source(lab.function(ANSWERING), arn)
     # When
     for body in ({"fail": True}, {}, {}):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from rtp.fastpath import SWITCH
+from rtp.local.patches import deferred
 from rtp.local.patches.catalogue import PATCHES
 from rtp.local.patches.install import MADE_FOR, PatchError, install
 from rtp.local.patches.patch import WITHOUT, MismatchError, Patch, replace, require
@@ -54,6 +55,22 @@ def test_every_patch_has_a_row_and_its_test_exists() -> None:
 
 def test_the_version_is_the_one_that_is_pinned() -> None:
     assert f'"ministack=={MADE_FOR}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_cloudformation_is_the_one_that_the_patches_are_written_for() -> None:
+    assert deferred.fingerprint() == deferred.FINGERPRINT, f"adapt the patches, then set {deferred.fingerprint()}"
+
+
+@pytest.mark.parametrize(
+    "error", [AttributeError("no _x"), KeyError("SendMessage"), ImportError("no module"), TypeError()]
+)
+def test_a_patch_that_meets_another_engine_is_named_whatever_it_raises(error: Exception) -> None:
+    def fail(_: Telemetry) -> None:
+        raise error
+
+    with pytest.raises(PatchError) as caught:
+        install([Patch("first", "", "", "", fail)], Telemetry())
+    assert caught.value.reasons == {"first": f"{type(error).__name__}: {error}"}
 
 
 def test_all_patches_that_do_not_apply_are_reported() -> None:
