@@ -82,25 +82,51 @@ def _node(shapes: dict[str, Any], name: str, above: tuple[str, ...]) -> Node | N
 def _check(node: Node, value: Any, path: str, violations: list[str]) -> None:
     if value is None or len(violations) >= _MAX_SHOWN:
         return
-    _check_own(node, value, path, violations)
+    for rule in _broken_rules(node, value):
+        violations.append(_violation(value, path, rule))
     if node.members and isinstance(value, dict):
         for name, child in node.members.items():
             if name in value:
                 _check(child, value[name], f"{path}.{_lower(name)}" if path else _lower(name), violations)
     elif node.kind == "list" and node.value is not None and isinstance(value, list):
-        for number, element in enumerate(value, 1):
-            _check(node.value, element, f"{path}.{number}.member", violations)
+        _check_elements(node.value, "Member", dict(enumerate(value, 1)), (value, path), violations)
     elif node.kind == "map" and isinstance(value, dict):
-        for key, element in value.items():
-            if node.key is not None:
-                _check(node.key, key, f"{path}.key", violations)
-            if node.value is not None:
-                _check(node.value, element, f"{path}.{key}.member", violations)
+        if node.key is not None:
+            _check_elements(node.key, "Map keys", {key: key for key in value}, (value, path), violations)
+        if node.value is not None:
+            _check_elements(node.value, "Map value", value, (value, path), violations)
 
 
-def _check_own(node: Node, value: Any, path: str, violations: list[str]) -> None:
-    for rule in _broken_rules(node, value):
-        violations.append(f"Value {_shown(value)} at '{path}' failed to satisfy constraint: Member must {rule}")
+def _check_elements(
+    node: Node, subject: str, elements: dict[Any, Any], whole: tuple[Any, str], violations: list[str]
+) -> None:
+    """Check the elements of a list or a map. For a rule of the element itself AWS names the whole, with every rule."""
+    value, path = whole
+    if any(_broken_rules(node, element) for element in elements.values()):
+        rules = ", ".join(f"Member must {rule}" for rule in _rules(node))
+        violations.append(_violation(value, path, f"satisfy constraint: [{rules}]", subject))
+        return
+    for name, element in elements.items():
+        _check(node, element, f"{path}.{name}.member", violations)
+
+
+def _violation(value: Any, path: str, rule: str, subject: str = "Member") -> str:
+    return f"Value {_shown(value)} at '{path}' failed to satisfy constraint: {subject} must {rule}"
+
+
+def _rules(node: Node) -> list[str]:
+    """All rules of this shape, in AWS's words and order."""
+    measure = "value" if node.kind in _NUMBERS else "length"
+    rules = []
+    if node.most is not None:
+        rules.append(f"have {measure} less than or equal to {node.most}")
+    if node.least is not None:
+        rules.append(f"have {measure} greater than or equal to {node.least}")
+    if node.pattern:
+        rules.append(f"satisfy regular expression pattern: {node.pattern}")
+    if node.values:
+        rules.append(f"satisfy enum value set: [{', '.join(node.values)}]")
+    return rules
 
 
 def _broken_rules(node: Node, value: Any) -> list[str]:
@@ -145,8 +171,12 @@ def _lower(name: str) -> str:
 
 def _shown(value: Any) -> str:
     """A value as AWS prints it."""
+    return f"'{_text(value)}'"
+
+
+def _text(value: Any) -> str:
     if isinstance(value, list):
-        return f"'[{', '.join(str(element) for element in value)}]'"
+        return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, dict):
-        return f"'{{{', '.join(f'{key}={inner}' for key, inner in value.items())}}}'"
-    return f"'{value}'"
+        return f"{{{', '.join(f'{name}={_text(inner)}' for name, inner in value.items())}}}"
+    return str(value)

@@ -60,11 +60,12 @@ class Failures:
         settings = function.get("event_invoke_config") or (function.get("event_invoke_configs") or {}).get("$LATEST")
         settings = settings or {}
         destination = ((settings.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
-        body = result.get("body") if isinstance(result.get("body"), dict) else {}
+        answer = result.get("body")
+        body: dict[str, Any] = answer if isinstance(answer, dict) else {}
         if destination == target_arn:
             retries = settings.get("MaximumRetryAttempts")
             attempts = 1 + (DEFAULT_RETRIES if retries is None else int(retries))
-            message = {"MessageBody": json.dumps(_record(function, event, body, result, attempts))}
+            message: dict[str, Any] = {"MessageBody": json.dumps(_record(function, event, body, result, attempts))}
         else:
             message = {"MessageBody": json.dumps(event), "MessageAttributes": _attributes(body)}
         try:

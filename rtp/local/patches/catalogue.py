@@ -9,7 +9,6 @@ from rtp.local.patches import (
     async_failures,
     bucket_policies,
     callbacks,
-    change_sets,
     copies,
     credentials,
     custom_resources,
@@ -21,6 +20,7 @@ from rtp.local.patches import (
     function_errors,
     function_logs,
     invocations,
+    invoke_limits,
     log_limits,
     mapping_limits,
     message_moves,
@@ -34,6 +34,7 @@ from rtp.local.patches import (
     send_trace,
     stack_buckets,
     stack_cleanup,
+    stack_errors,
     statements,
     usage,
     user_regexes,
@@ -68,12 +69,13 @@ AT_START = (
     downloads.PATCH,
     deferred.PATCH,
     model_limits.PATCH,
+    invoke_limits.PATCH,
 )
 # These change CloudFormation's modules, which `deferred` loads after the start.
 WITH_CLOUDFORMATION = (
     request_validators.PATCH,
     callbacks.PATCH,
-    change_sets.PATCH,
+    stack_errors.PATCH,
     metric_math.PATCH,
     stack_buckets.PATCH,
     bucket_policies.PATCH,

@@ -21,21 +21,30 @@ _HELPERS = """
 class _RtpMarshalError(Exception):
     pass
 
+class _RtpTooLarge(Exception):
+    pass
+
 def _rtp_encoded(document):
     try:
-        return json.dumps(document)
+        text = json.dumps(document)
     except Exception as e:
         raise _RtpMarshalError("Unable to marshal response: %s" % e) from None
+    if len(text) > 6291556 + 30:  # with the keys around the result
+        raise _RtpTooLarge("Response payload size exceeded maximum allowed payload size (6291556 bytes).")
+    return text
 
 def _rtp_failure(error, code_dir):
     layers = [p for p in os.environ.get("_LAMBDA_LAYERS_DIRS", "").split(os.pathsep) if p]
     def place(name):
-        for folder, shown in [(code_dir, "/var/task")] + [(layer, "/opt") for layer in layers]:
+        places = [(code_dir, "/var/task"), (sys.base_prefix, "/var/lang")] + [(layer, "/opt") for layer in layers]
+        for folder, shown in places:
             if name.startswith(folder + os.sep):
                 return shown + name[len(folder):]
         return name
     if isinstance(error, _RtpMarshalError):
         return {"errorMessage": str(error), "errorType": "Runtime.MarshalError", "stackTrace": []}
+    if isinstance(error, _RtpTooLarge):
+        return {"errorMessage": str(error), "errorType": "Function.ResponseSizeTooLarge"}
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         reason = "with error: exit status %d" % code if code else "without providing a reason"
@@ -137,6 +146,8 @@ def payload(body: dict[str, Any], request_id: str) -> dict[str, Any]:
     if reported is None:
         return body
     kind = reported["errorType"]
+    if kind == "Function.ResponseSizeTooLarge":
+        return reported
     if kind in ("Runtime.ExitError", "Sandbox.Timedout"):  # the runtime is gone: Lambda itself answers
         return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reported['errorMessage']}"}
     return {

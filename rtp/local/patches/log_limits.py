@@ -35,6 +35,7 @@ def install(_: Telemetry) -> None:
     limits.put_one = replace(cloudwatch_logs, "_put_log_events", limits.put, "data")
     limits.query_one = replace(cloudwatch_logs, "_start_query", limits.query, "data")
     limits.retain_one = replace(cloudwatch_logs, "_put_retention_policy", limits.retain, "data")
+    limits.streams_one = replace(cloudwatch_logs, "_describe_log_streams", limits.streams, "data")
     for name in ("_put_metric_filter", "_put_subscription_filter"):
         replace(cloudwatch_logs, name, limits.with_pattern(getattr(cloudwatch_logs, name)), "data")
 
@@ -59,6 +60,7 @@ class Limits:
     put_one: Any
     query_one: Any
     retain_one: Any
+    streams_one: Any
 
     def __init__(self, logs: Any) -> None:
         self._logs = logs
@@ -98,6 +100,12 @@ class Limits:
                     f"400; Error Code: {code}; Request ID: {uuid.uuid4()}; Proxy: null)",
                 )
         return self.query_one(data)
+
+    def streams(self, data: dict[str, Any]) -> Any:
+        """DescribeLogStreams."""
+        if data.get("orderBy") == "LastEventTime" and data.get("logStreamNamePrefix"):
+            return self.answer(INVALID, "Cannot order by LastEventTime with a logStreamNamePrefix.")
+        return self.streams_one(data)
 
     def retain(self, data: dict[str, Any]) -> Any:
         """PutRetentionPolicy."""

@@ -31,6 +31,7 @@ def install(_: Telemetry) -> None:
     from ministack.services import lambda_svc, sqs
 
     require(lambda_svc, "_esms", "_functions", "error_response_json", "_resolve_request_scoped_name_and_qualifier")
+    require(lambda_svc, "_func_arn")
     require(sqs, "_queue_by_arn")
     limits = MappingLimits(lambda_svc, sqs)
     limits.create_one = replace(lambda_svc, "_create_esm", limits.create, "data")
@@ -68,7 +69,11 @@ class MappingLimits:
         """CreateEventSourceMapping."""
         name, _ = self._lambda._resolve_request_scoped_name_and_qualifier(data.get("FunctionName", ""))
         function, source = self._lambda._functions.get(name), str(data.get("EventSourceArn") or "")
-        if function is not None and ":sqs:" in source:
+        if function is None:
+            missing = f"Function not found: {self._lambda._func_arn(name)}"
+            answer: Answer = self._lambda.error_response_json("ResourceNotFoundException", missing, 404)
+            return answer
+        if ":sqs:" in source:
             refused = self._refusal(function, source, data, data) or self._conflict(name, function, source)
             if refused is not None:
                 return refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _document(body: bytes) -> dict[str, Any]:
 
 def _cbor(body: bytes) -> dict[str, Any]:
     try:
-        import cbor2
+        cbor2 = importlib.import_module("cbor2")
     except ImportError:  # the engine cannot read it either
         return {}
     try:

@@ -59,11 +59,12 @@ def install(_: Telemetry) -> None:
         ("CreateQueue", limits.create),
         ("DeleteQueue", limits.delete),
         ("SetQueueAttributes", limits.set_attributes),
-        ("GetQueueAttributes", limits.get_attributes),
         ("ReceiveMessage", limits.receive),
         ("PurgeQueue", limits.purge),
     ):
         sqs._HANDLERS[action] = limits.checked(sqs._HANDLERS[action], check)
+    limits.attributes_one = sqs._HANDLERS["GetQueueAttributes"]
+    sqs._HANDLERS["GetQueueAttributes"] = limits.get_attributes
 
 
 PATCH = Patch(
@@ -81,6 +82,7 @@ PATCH = Patch(
 class Limits:
     """Checks before the engine's own handlers."""
 
+    attributes_one: Any
     queue_one: Any
     send_one: Any
     check_entries: Any
@@ -163,13 +165,13 @@ class Limits:
         is_fifo = self._sqs._get_q(url)["is_fifo"]
         self._check_names(data.get("Attributes") or {}, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
 
-    def get_attributes(self, data: Data, url: str) -> None:
+    def get_attributes(self, data: Data, qurl: str) -> Any:
         """GetQueueAttributes. As on AWS it returns none if it names none."""
-        attributes = self._sqs._get_q(url)["attributes"]
+        attributes = self._sqs._get_q(data.get("QueueUrl", qurl))["attributes"]
         attributes.setdefault("SqsManagedSseEnabled", "false" if attributes.get("KmsMasterKeyId") else "true")
         names = data.get("AttributeNames") or []
         self._check_names(names, _READABLE | _ONLY_FIFO)
-        data["AttributeNames"] = names or [""]
+        return self.attributes_one(data, qurl) if names else {}
 
     def receive(self, data: Data, url: str) -> None:
         """ReceiveMessage."""

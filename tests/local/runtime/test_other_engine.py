@@ -134,7 +134,8 @@ def pipeline(endpoint_url: str, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     name = f"rtp-{uuid.uuid4().hex[:8]}"
 
     def client(service: str) -> Any:
-        return boto3.client(service, region_name="us-east-1", endpoint_url=endpoint_url)
+        connect: Any = boto3.client  # its types know each service by its literal name alone
+        return connect(service, region_name="us-east-1", endpoint_url=endpoint_url)
 
     client("s3").create_bucket(Bucket=name)
     client("dynamodb").create_table(

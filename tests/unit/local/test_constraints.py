@@ -47,6 +47,20 @@ FAILED = "failed to satisfy constraint: Member must"
             f"'[]' at 'requestItems.t.member.keys' {FAILED} have length greater than or equal to 1",
         ),
         (
+            "dynamodb",
+            "BatchWriteItem",
+            {"RequestItems": {"t": []}},
+            "'{t=[]}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: [Member must "
+            "have length less than or equal to 25, Member must have length greater than or equal to 1]",
+        ),
+        (
+            "cloudwatch",
+            "DescribeAlarms",
+            {"AlarmNames": ["a", ""]},
+            f"'[a, ]' at 'alarmNames' {FAILED} satisfy constraint: [Member must have length less than or equal to 255, "
+            "Member must have length greater than or equal to 1]",
+        ),
+        (
             "cloudwatch",
             "SetAlarmState",
             {"StateValue": "BAD"},
