@@ -27,6 +27,8 @@ exist.
 - Each patch checks that the functions that it replaces, and the names that it uses, are those that it was written for.
   Where they are not, the engine does not start: exit code 3, `engine-patch`, with the patch's name and the difference.
   The fix is `pip install 'realtime-processor[local]'`, which installs the MiniStack that the patches are written for.
+- CloudFormation is loaded after the start. Its patches are checked before, unless its files are those that they were
+  written for (`FINGERPRINT` in `deferred.py`).
 - `RTP_LOCAL_WITHOUT=NAME,NAME` in the environment of the command that starts the engine leaves patches out.
 
 A new patch is a module in `rtp/local/patches/` with a `PATCH`, and a line in `catalogue.py`.

@@ -92,7 +92,7 @@ ONLY_IN: dict[str, set[str]] = {
     "typer": {"cli", "commands"},
     "rich": {"terminal"},
     "boto3": {"aws", "runtime"},
-    "botocore": {"aws", "runtime", "local.models"},
+    "botocore": {"aws", "runtime", "local.models", "local.weather"},
     "aws_cdk": {"infra"},
     "constructs": {"infra"},
     "ministack": {"local"},
