@@ -13,6 +13,7 @@ OTHER_TYPE = "The request includes a parameter that is not valid for this queue 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _FIFO_NAME = re.compile(r"[A-Za-z0-9_-]{1,75}\.fifo")
 _GROUP_ID = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
+_QUEUE_ARN = re.compile(r"arn:[^:]+:sqs:[^:]+:\d{12}:[^:]+")
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 _ATTRIBUTE_TYPE = re.compile(r"(String|Number|Binary)(\..+)?")
 _REFUSED_CHARACTERS = re.compile("[^\u0009\u000a\u000d\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -86,6 +87,8 @@ def redrive_refusal(text: str) -> str | None:
     for name in ("deadLetterTargetArn", "maxReceiveCount"):
         if not policy.get(name) and policy.get(name) != 0:
             return f"Redrive policy does not contain mandatory attribute: {name}."
+    if not _QUEUE_ARN.fullmatch(str(policy["deadLetterTargetArn"])):
+        return "Invalid value for deadLetterTargetArn."
     receives = policy["maxReceiveCount"]
     if not within(receives, 1, MAX_RECEIVES):
         return (

@@ -19,7 +19,7 @@ HOUR_MS = 3_600_000
 OLDEST_MS, NEWEST_MS, SPAN_MS = 14 * 24 * HOUR_MS, 2 * HOUR_MS, 24 * HOUR_MS
 INVALID = "InvalidParameterException"
 # The engine adds the name to these, and AWS does not.
-_NAMED = re.compile(r"(The specified log (?:group|stream) (?:does not exist|already exists)): .*", re.DOTALL)
+_NAMED = re.compile(r"(The specified [a-z ]+ (?:does not exist|already exists)): .*", re.DOTALL)
 
 Event = dict[str, Any]
 

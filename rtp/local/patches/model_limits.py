@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from rtp.local import constraints, models
 from rtp.local.patches.patch import Patch, require
@@ -41,6 +42,7 @@ SERVICES = (
     # Lambda has another error for an unknown runtime.
     Rules("lambda", "lambda", "ValidationException", frozenset({"CreateFunction", "UpdateFunctionConfiguration"})),
     Rules("monitoring", "cloudwatch", "ValidationError", frozenset({"PutMetricData"})),
+    Rules("cloudformation", "cloudformation", "ValidationError"),
     Rules("kms", "kms", "ValidationException"),
     Rules("ssm", "ssm", "ValidationException"),
     Rules("secretsmanager", "secretsmanager", "ValidationException"),
@@ -61,8 +63,8 @@ def install(_: Telemetry) -> None:
 PATCH = Patch(
     name="model_limits",
     aws=(
-        "CloudWatch, its logs, DynamoDB, KMS, Lambda, Secrets Manager and SSM check the length, range, value set "
-        "and pattern of each parameter, and name all that fail in one message."
+        "CloudFormation, CloudWatch, its logs, DynamoDB, KMS, Lambda, Secrets Manager and SSM check the length, range, "
+        "value set and pattern of each parameter, and name all that fail in one message."
     ),
     engine="Few are checked, one by one; a limit of 10,001 events or an empty list of parameters is accepted.",
     test="tests/local/engine/test_answers.py::test_the_engine_answers_as_aws_does",
@@ -95,7 +97,7 @@ def _call(
     if rpc:
         return "cbor", rpc[1], _cbor(body)
     if headers.get("content-type", "").startswith(_FORM):
-        return "query", "", {}
+        return _query(body)
     operation, params = operations.rest_call(service, method, path, query, headers)
     described = models.service(service)["operations"].get(operation)
     if described is None:
@@ -105,6 +107,28 @@ def _call(
         located = {name for name, member in shape.get("members", {}).items() if "location" in member}
         params |= {name: value for name, value in _document(body).items() if name not in located}
     return "rest-json", operation, _numbers(service, shape, params)
+
+
+def _query(body: bytes) -> tuple[Protocol, str, dict[str, Any]]:
+    """The operation and parameters of a form: `Tags.member.1.Key` is in the first element of a list."""
+    flat = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    tree: dict[str, Any] = {}
+    for path, value in flat.items():
+        *folders, name = path.replace(".member.", ".").split(".")
+        place = tree
+        for folder in folders:
+            inner = place.setdefault(folder, {})
+            place = inner if isinstance(inner, dict) else {}
+        place[name] = value
+    return "query", flat.get("Action", ""), {name: _lists(value) for name, value in tree.items()}
+
+
+def _lists(value: Any) -> Any:
+    """The value with each mapping of numbers as a list."""
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _lists(each) for name, each in value.items()}
+    return list(inner.values()) if all(name.isdigit() for name in inner) else inner
 
 
 def _numbers(service: str, shape: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:

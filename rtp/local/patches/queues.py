@@ -245,7 +245,7 @@ class Queues:
 
     def _not_a_handle(self, handle: str) -> Exception:
         message = f'The input receipt handle "{handle}" is not a valid receipt handle.'
-        error: Exception = self._sqs._Err("ReceiptHandleIsInvalid", message)
+        error: Exception = self._sqs._Err("ReceiptHandleIsInvalid", message, 404)
         return error
 
     def _each(self, entries: list[dict[str, Any]], act: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_a_receipt_handle_that_is_old_or_none(bench: Bench) -> None:
 
     assert hide(handle, 60) == {"ok": 200}
     refused("InvalidParameterValue", "beyond the limit [43200 seconds]", hide(handle, 43_200))
-    refused("ReceiptHandleIsInvalid", '"garbage" is not a valid receipt handle.', hide("garbage", 1))
+    refused("ReceiptHandleIsInvalid", '"garbage" is not a valid receipt handle.', hide("garbage", 1), 404)
     bench.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=handle)
     refused("InvalidParameterValue", "Message does not exist or is not available", hide(handle, 1))
 

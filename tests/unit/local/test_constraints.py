@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rtp.local import constraints
-from rtp.local.patches.model_limits import SERVICES
+from rtp.local.patches.model_limits import SERVICES, _query
 
 FAILED = "failed to satisfy constraint: Member must"
 
@@ -97,6 +97,17 @@ def test_a_value_of_another_type_is_left_to_the_service(value: Any) -> None:
     node = constraints.of("logs", "FilterLogEvents")
     assert node is not None
     assert constraints.refusal(node, {"limit": value}) is None
+
+
+def test_a_form_is_read_as_its_parameters() -> None:
+    body = b"Action=CreateStack&StackName=a_b&Capabilities.member.1=BAD&Tags.member.1.Key=k&Tags.member.1.Value="
+    protocol, operation, params = _query(body)
+    assert (protocol, operation) == ("query", "CreateStack")
+    assert params["Capabilities"] == ["BAD"]
+    assert params["Tags"] == [{"Key": "k", "Value": ""}]
+    node = constraints.of("cloudformation", operation)
+    assert node is not None
+    assert str(constraints.refusal(node, params)).startswith("3 validation errors detected: Value 'a_b' at 'stackName'")
 
 
 def test_what_rtp_itself_sends_is_accepted() -> None:

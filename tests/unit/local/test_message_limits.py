@@ -111,12 +111,19 @@ def test_the_name_of_a_queue(name: str, is_fifo: bool, refused: bool) -> None:
     [
         ("{", "not a valid JSON map"),
         ("[]", "not a valid JSON map"),
+        ('{"deadLetterTargetArn": "d", "maxReceiveCount": 1}', "Invalid value for deadLetterTargetArn."),
         ('{"maxReceiveCount": 1}', "mandatory attribute: deadLetterTargetArn."),
         ('{"deadLetterTargetArn": "a"}', "mandatory attribute: maxReceiveCount."),
-        ('{"deadLetterTargetArn": "a", "maxReceiveCount": 0}', "maxReceiveCount: 0, valid values are from 1 to 1000"),
-        ('{"deadLetterTargetArn": "a", "maxReceiveCount": "1001"}', "maxReceiveCount: 1001"),
-        ('{"deadLetterTargetArn": "a", "maxReceiveCount": "1000"}', None),
-        ('{"deadLetterTargetArn": "a", "maxReceiveCount": 1}', None),
+        (
+            '{"deadLetterTargetArn": "arn:aws:sqs:r:000000000000:d", "maxReceiveCount": 0}',
+            "maxReceiveCount: 0, valid values are from 1 to 1000",
+        ),
+        (
+            '{"deadLetterTargetArn": "arn:aws:sqs:r:000000000000:d", "maxReceiveCount": "1001"}',
+            "maxReceiveCount: 1001",
+        ),
+        ('{"deadLetterTargetArn": "arn:aws:sqs:r:000000000000:d", "maxReceiveCount": "1000"}', None),
+        ('{"deadLetterTargetArn": "arn:aws:sqs:r:000000000000:d", "maxReceiveCount": 1}', None),
     ],
 )
 def test_a_redrive_policy(policy: str, words: str | None) -> None:
