@@ -107,7 +107,9 @@ def test_a_form_is_read_as_its_parameters() -> None:
     assert params["Tags"] == [{"Key": "k", "Value": ""}]
     node = constraints.of("cloudformation", operation)
     assert node is not None
-    assert str(constraints.refusal(node, params)).startswith("3 validation errors detected: Value 'a_b' at 'stackName'")
+    text = str(constraints.refusal(node, params))
+    assert text.startswith("2 validation errors detected: Value '[BAD]' at 'capabilities' failed to satisfy constraint")
+    assert "Value '' at 'tags.1.member.value'" in text
 
 
 def test_what_rtp_itself_sends_is_accepted() -> None:
