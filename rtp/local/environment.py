@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp import fastpath
-from rtp.local.patches.patch import WITHOUT
+from rtp.local.patches.patch import QUEUE_PAUSE, WITHOUT
 from rtp.local.state import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", fastpath.SWITCH, WITHOUT)
+_OURS = (fastpath.SWITCH, WITHOUT, QUEUE_PAUSE)
+PASSED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", *_OURS)
 OWN = Folder(Path())  # relative, as the engine works in it
 
 

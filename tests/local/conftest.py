@@ -14,6 +14,7 @@ import pytest
 
 from rtp.aws import recording
 from rtp.local import engine as engines
+from rtp.local.patches.patch import QUEUE_PAUSE
 from rtp.local.weather.choice import Weather
 from tests import assemblies, forks, json_documents, recorded_calls
 
@@ -105,7 +106,8 @@ class Project:
         weather = suite_weather()
         if weather is not None:
             clean["RTP_WEATHER"] = str(weather.seed)
-        return clean | {"NO_COLOR": "1"} | dict(extra or {})
+        # The tests of one pipeline purge its queues more often than once a minute, and make a deleted one again.
+        return clean | {"NO_COLOR": "1", QUEUE_PAUSE: "0"} | dict(extra or {})
 
     @property
     def engine(self) -> engines.Engine:

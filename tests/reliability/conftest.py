@@ -19,6 +19,7 @@ import pytest
 from rtp.aws import objects, records
 from rtp.contract import Output
 from rtp.local import engine as engines
+from rtp.local.patches.patch import QUEUE_PAUSE
 from rtp.ops.events.identity import uuid7
 from tests.local.conftest import Project, suite_weather
 from tests.local.events.conftest import stored
@@ -272,7 +273,7 @@ def pipeline(
     project = Project(root)
     try:
         if engine_env or weather:
-            engines.start(root, extra_env=engine_env, weather=weather or suite_weather())
+            engines.start(root, extra_env={QUEUE_PAUSE: "0", **(engine_env or {})}, weather=weather or suite_weather())
         project.rtp("deploy", "--yes")
         yield Rig(project)
     finally:

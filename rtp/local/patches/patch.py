@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from rtp.local.telemetry import Telemetry
 
+QUEUE_PAUSE = "RTP_LOCAL_QUEUE_PAUSE_S"  # an environment variable: seconds in place of SQS's 60; see queue_limits
 WITHOUT = "RTP_LOCAL_WITHOUT"  # an environment variable: names of patches to leave out, separated by commas
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import message_limits
 from rtp.local.message_limits import within
-from rtp.local.patches.patch import Patch, replace, require
+from rtp.local.patches.patch import QUEUE_PAUSE, Patch, replace, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.local.telemetry import Telemetry
 
-PAUSE_S = 60.0  # between two purges of a queue, and between a deletion and the next queue of the same name
+# Between two purges of a queue, and between a deletion and the next queue of the same name.
+PAUSE_S = float(os.environ.get(QUEUE_PAUSE, "60"))
 MAX_ENTRIES = 10
 _ONLY_FIFO = {"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"}
 _WRITABLE = {
