@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rtp.infra.layer import Here
     from rtp.infra.packing import Sources
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 180  # a compiled package such as pandas takes minutes on a machine that is busy
 _PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 # Prints the problems and the processors as JSON, after anything that the processors themselves print.
 _CHILD = """
