@@ -15,6 +15,7 @@ from rtp.local.patches import (
     deferred,
     denials,
     downloads,
+    drift,
     event_source,
     folder_paths,
     function_errors,
@@ -81,5 +82,6 @@ WITH_CLOUDFORMATION = (
     bucket_policies.PATCH,
     custom_resources.PATCH,
     stack_cleanup.PATCH,
+    drift.PATCH,
 )
 PATCHES = (*AT_START, *WITH_CLOUDFORMATION)

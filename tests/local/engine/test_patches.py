@@ -325,6 +325,30 @@ def an_update_has_no_cleanup_phase(lab: Lab) -> bool:
     return statuses[-4:] != cleanup
 
 
+def a_deleted_resource_is_not_created_again(lab: Lab) -> bool:
+    """drift: a drift-aware change set of the same template is empty."""
+    name = f"drift-{lab.name}"
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}
+    topic = {
+        "Type": "AWS::SNS::Topic",
+        "Properties": {"TopicName": name, "DisplayName": {"Fn::GetAtt": ["Q", "QueueName"]}},
+    }
+    assert _stack(lab, "drift", {"Q": queue, "T": topic}) == "CREATE_COMPLETE"
+    lab.call("sqs", "delete_queue", QueueUrl=lab.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"])
+    arguments = {"StackName": name, "ChangeSetName": "back"}
+    lab.call(
+        "cloudformation", "create_change_set", **arguments, UsePreviousTemplate=True, DeploymentMode="REVERT_DRIFT"
+    )
+    change_set = lab.call("cloudformation", "describe_change_set", **arguments)
+    if change_set["Status"] == "FAILED":
+        return True
+    (change,) = (c["ResourceChange"] for c in change_set["Changes"])
+    assert (change["LogicalResourceId"], change["Action"], change["ResourceDriftStatus"]) == ("Q", "Add", "DELETED")
+    lab.call("cloudformation", "execute_change_set", **arguments)
+    assert _settled(lab, name) == "UPDATE_COMPLETE"
+    return not lab.call("sqs", "get_queue_url", QueueName=name)["QueueUrl"]
+
+
 FAULTS = [
     a_silent_function_is_waited_for,
     a_batch_loses_its_traces,
@@ -344,6 +368,7 @@ FAULTS = [
     a_custom_resource_cannot_answer,
     a_failed_custom_resource_is_not_deleted,
     an_update_has_no_cleanup_phase,
+    a_deleted_resource_is_not_created_again,
 ]
 
 
