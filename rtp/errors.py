@@ -8,6 +8,7 @@ RtpError                the operation failed                             exit 1
 ├── WaitTimeoutError    an awaited event did not happen in time          exit 6
 └── AwsError            AWS (or the engine) refused a call               exit 1
     ├── CredentialsError  no, wrong or expired credentials               exit 3
+    ├── MissingError      a named resource of AWS does not exist         exit 4
     └── EndpointError     nothing answers at the endpoint                exit 1
 """
 
@@ -106,6 +107,13 @@ class CredentialsError(AwsError):
 
     exit_code = ExitCode.CONFIG
     default_code = "credentials"
+
+
+class MissingError(AwsError):
+    """A queue, table, bucket, function or key that a call names does not exist."""
+
+    exit_code = ExitCode.NOT_FOUND
+    default_code = "missing-resource"
 
 
 class EndpointError(AwsError):

@@ -69,7 +69,7 @@ ROOMS: dict[str, set[str]] = {
     "events": {"work"},
     "dlq": {"access", "events", "work"},
     "stack.build": {"work"},
-    "stack.compare": {"access"},
+    "stack.compare": {"access", "work"},
     "stack.steps": {"stack.compare"},
     "stack.operation": {"access"},
     "stack.code": {"stack.build", "stack.operation", "stack.steps", "work"},
@@ -80,7 +80,7 @@ ROOMS: dict[str, set[str]] = {
         "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
         "stack.steps", "work"
     },
-    "telemetry": {"access", "dlq", "events", "stack.teardown", "work"},
+    "telemetry": {"access", "dlq", "events", "stack.compare", "stack.teardown", "work"},
     "stack": {
         "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps",
         "stack.teardown", "work"

@@ -48,7 +48,7 @@ class Aws:
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
-        with translated(self, service, operation):
+        with translated(self, service, operation, params):
             answer: dict[str, Any] = getattr(self.client(service), operation)(**params)
             return answer
 
@@ -58,7 +58,7 @@ class Aws:
             paginator = self.client(service).get_paginator(operation)
         pages = iter(paginator.paginate(**params))
         while True:
-            with translated(self, service, operation):
+            with translated(self, service, operation, params):
                 page = next(pages, None)
             if page is None:
                 return

@@ -20,11 +20,25 @@ _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What the change set does to one resource. replacement: True, False, Conditional, or empty."""
+    """What the change set does to one resource. replacement: True, False, Conditional, or empty.
+
+    drift: of a drift-aware change set, how the resource differs from its template: DELETED, MODIFIED, IN_SYNC and more.
+    """
 
     logical_id: str
     resource_type: str
     replacement: str = ""
+    drift: str = ""
+
+    @property
+    def recreates(self) -> bool:
+        """Whether it creates again what was deleted outside CloudFormation."""
+        return self.drift == "DELETED"
+
+    @property
+    def reverts(self) -> bool:
+        """Whether it sets back what was changed outside CloudFormation."""
+        return self.drift == "MODIFIED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +187,5 @@ def _change(c: dict[str, Any]) -> Change:
         logical_id=c.get("LogicalResourceId", ""),
         resource_type=c.get("ResourceType", ""),
         replacement=c.get("Replacement", ""),
+        drift=c.get("ResourceDriftStatus", ""),
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, RtpError
+from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, MissingError, RtpError
 from rtp.text import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from rtp.aws import Aws
 
@@ -47,20 +48,49 @@ _THROTTLED = (
     "SlowDown",
 )
 _SERVER_FAULT = 500  # HTTP status
+# Service -> its codes for a resource that does not exist, and (parameter, kind) of what a call may name.
+_ABSENT: dict[str, tuple[tuple[str, ...], tuple[tuple[str, str], ...]]] = {
+    "apigateway": (
+        ("NotFoundException",),
+        (("apiKey", "API key"), ("keyId", "API key"), ("usagePlanId", "usage plan"), ("restApiId", "REST API")),
+    ),
+    "dynamodb": (("ResourceNotFoundException",), (("TableName", "table"),)),
+    "kms": (("NotFoundException",), (("KeyId", "key"),)),
+    "lambda": (("ResourceNotFoundException",), (("FunctionName", "function"), ("UUID", "event source"))),
+    "s3": (("NoSuchBucket",), (("Bucket", "bucket"),)),
+    "sqs": (("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"), (("QueueUrl", "queue"),)),
+}
 
 
 @contextmanager
-def translated(aws: Aws, service: str, operation: str) -> Iterator[None]:
+def translated(aws: Aws, service: str, operation: str, parameters: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Translate a botocore error that is raised in the block into an RtpError that names the call and the fix."""
     try:
         yield
     except RtpError:
         raise
     except Exception as error:
-        restored = _translate(error, aws, service, operation)
+        restored = _absent(error, service, parameters or {}) or _translate(error, aws, service, operation)
         if restored is None:
             raise
         raise restored from error
+
+
+def _absent(error: Exception, service: str, parameters: Mapping[str, Any]) -> MissingError | None:
+    """The error of a call about a resource that does not exist; None for another error, or where none is named."""
+    response: Any = getattr(error, "response", None) or {}
+    code = str(response.get("Error", {}).get("Code", ""))
+    codes, named = _ABSENT.get(service, ((), ()))
+    requested = parameters.get("RequestItems")
+    parameters = {**parameters, **({"TableName": next(iter(requested))} if requested else {})}
+    kind, name = next(((kind, str(parameters[p])) for p, kind in named if parameters.get(p)), ("", ""))
+    if code not in codes or not name:
+        return None
+    return MissingError(
+        f"The {kind} {name.rpartition('/')[2]} does not exist.",
+        hint="If it was deleted by hand, `rtp deploy` creates it again; `rtp status` lists all that is missing.",
+        service_code=code,
+    )
 
 
 def throttled(service: str, operation: str, what: str) -> AwsError:

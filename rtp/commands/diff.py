@@ -69,6 +69,8 @@ def _render(found: op.Diff) -> list[Element]:
             elements += [Heading(title), *(_property(p, found.paths, indent=2) for p in changes)]
     if found.widens and found.deployed:
         elements += [Heading("Allows more than before"), *_widenings(found)]
+    if found.missing:
+        elements += [Heading("Missing"), *(line(bad("✗"), " ", advice(m.problem)) for m in found.missing)]
     if found.diverged:
         elements += [
             Heading("Changed outside CloudFormation"),

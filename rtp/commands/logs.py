@@ -98,8 +98,13 @@ def logs(
         _write(session, op.follow(session.aws, session.outputs_to_read, query, notify=out.warn), form)
         return
     # The functions' names follow from the configuration; the stack is only looked up when no line matches.
+    missing: set[str] = set()
     with out.gathered():
-        count = _write(session, op.read(session.guarded, _functions(session), query), form)
+        count = _write(session, op.read(session.guarded, _functions(session), query, missing=missing), form)
+    if missing:
+        _ = session.outputs_to_read  # without a stack, that is the error
+        for group in sorted(missing):
+            out.warn(f"There is no log group {group}. If it was deleted by hand, `rtp deploy` creates it again.")
     if not count:
         _ = session.outputs_to_read
         if not out.json:

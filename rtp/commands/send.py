@@ -12,10 +12,11 @@ from rtp.commands.operation import conduct, exit_if
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.render import sent as render_sent
 from rtp.commands.session import Session
-from rtp.errors import ExitCode
+from rtp.errors import AwsError, ExitCode
 from rtp.ops.events import batch
 from rtp.ops.events.send import SendRequest
 from rtp.ops.events.sent import Via
+from rtp.ops.stack.compare import missing
 from rtp.text.elements import line, warn
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
         out.show(render_sent.summary(summary))
     if summary.failure is not None:
         out.warn(summary.failure.message)
+    if not interruption and summary.is_pipeline_suspect:
+        _name_missing(session)
     exit_if(interruption)
     if summary.failure is not None or summary.has_failures:
         raise typer.Exit(ExitCode.FAILED)
@@ -87,3 +90,13 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
         pending = f"{len(summary.pending):,} not processed within {request.timeout_s:g} s; the pipeline continues"
         out.say(line(warn("timed out: "), pending))
         raise typer.Exit(ExitCode.TIMED_OUT)
+
+
+def _name_missing(session: Session) -> None:
+    """Name what is missing of the stack: the answer of an API whose table or function is gone does not."""
+    try:
+        found = missing.find(session.aws, session.environment.names.stack)
+    except AwsError:
+        return  # what the send itself has met is the better message
+    for each in found.missing:
+        session.out.warn(f"{each.problem[0].upper()}{each.problem[1:]}.")

@@ -223,6 +223,11 @@ def event_line(event: s.Event) -> Line:
 def plan_views(plan: Plan) -> list[Element]:
     """What would change: every resource of an update, the number of a new stack's; what widens; what is lost."""
     marks = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!"), "remove": bad("-")}
+    marks |= {"recreate": good("+"), "revert": Text("~", Style.WARN)}
+    outside = {
+        "recreate": Text("  created again: it was deleted outside CloudFormation", Style.WARN),
+        "revert": Text("  set back: it was changed outside CloudFormation", Style.WARN),
+    }
     elements: list[Element] = []
     if plan.operation == "create":
         elements.append(line("creates ", name(plan.stack), dim(f" with {many(len(plan.changes), 'resource')}")))
@@ -239,6 +244,7 @@ def plan_views(plan: Plan) -> list[Element]:
                     name(change.path or change.logical_id),
                     dim(f"  {named}" if named else ""),
                     replaced,
+                    outside.get(change.action, ""),
                     lost,
                     indent=2,
                 )

@@ -103,6 +103,12 @@ class Summary:
         return bool(self.failed or self.dead or self.unsent)
 
     @property
+    def is_pipeline_suspect(self) -> bool:
+        """Whether an event met what a missing part of the pipeline causes: no way in, a fault, or no end."""
+        unanswered = any(f.http_status in (None, 403, 404) or (f.http_status or 0) >= 500 for f in self.failed)
+        return unanswered or bool(self.pending) or self.failure is not None
+
+    @property
     def rate(self) -> float:
         """Events a second."""
         return self.sent / self.elapsed_s if self.elapsed_s else 0.0

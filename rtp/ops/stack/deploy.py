@@ -13,6 +13,7 @@ from rtp.ops.stack import repair
 from rtp.ops.stack.apply import adopt, emptier, logging_role, publish, rollback
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.finish import finish
 from rtp.ops.stack.operation import Target
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rtp.aws.stacks import Stack
     from rtp.config import Environment
     from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.compare.missing import Missing
     from rtp.ops.stack.operation import Operation
     from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Step
@@ -116,10 +118,16 @@ def _bring(
     working = stack is not None and stack.state.usable
     if stack is not None and not stack.state.in_review:
         yield from emptier.check_removal(target, stack, old, built.template, dry_run=dry_run)
+    gone: tuple[Missing, ...] = ()
+    if stack is not None and working:
+        found = missing.find(target.aws, stack.id)
+        gone = found.gone
+        yield from (Warn(m.problem) for m in found.missing if m.ends)
+        yield from (Warn(missing.announcement(m)) for m in gone)
     if dry_run and working:
         diverged = hotswap.diverged(hotswap.running(target), old, built, target.paths)
-        yield from (Warn(d.description) for d in diverged)
-    if stack is not None and working and old == built.template and assembly.matches(manifest, stack):
+        yield from (Warn(d.description) for d in diverged if d.function not in {m.name for m in gone})
+    if stack is not None and working and not gone and old == built.template and assembly.matches(manifest, stack):
         restored = [] if dry_run else list(hotswap.put_back(target, built))
         if options.hotswap and restored:
             yield from finish(target, options, operation, "hotswapped", len(restored))
@@ -130,26 +138,27 @@ def _bring(
     changes = compare(old, built.template, target.paths)
     code_only = working and publish.only_code(changes) and not target.environment.protected
     if options.hotswap:
-        if code_only and target.former_owner is None:  # a hotswap would leave the former owner's tags
+        if code_only and not gone and target.former_owner is None:  # a hotswap would leave the former owner's tags
             yield Phase("updating the functions")
             hotswap.swap(target, publish.code_archive(built, changes))
             yield from finish(target, options, operation, "hotswapped", len(changes))
             return
-        yield Warn("More than code has changed, so this is a deploy through CloudFormation.")
+        more = "A resource is missing" if gone else "More than code has changed"
+        yield Warn(f"{more}, so this is a deploy through CloudFormation.")
     if not is_checked:
         yield from _logging_role(target, old, built, options, operation)
     yield Phase("publishing assets and preparing the change set")
     has_alarms = working and stack is not None and not stack.imported
     triggers = rollback.triggers(target, stack if has_alarms else None, options.watch_alarms_s)
     change_set = None
-    if code_only and not triggers.alarms:
+    if code_only and not triggers.alarms and not gone:
         change_set = publish.code_alone(target, built, changes, manifest.tags)
-    elif target.environment.embedded and fastpath.enabled("engine-publish"):
+    elif target.environment.embedded and not gone and fastpath.enabled("engine-publish"):
         change_set = publish.on_engine(target, built, manifest, stack)
     if change_set is None:
-        change_set = publish.with_cdk(target, built, triggers)
+        change_set = publish.with_cdk(target, built, triggers, revert_drift=bool(gone))
     protected = stack is not None and stack.protected
     if change_set.empty and not dry_run:
         protected = manifest.termination_protection  # which may be all that was to change
     target = replace(target, stack_id=change_set.stack_id)
-    yield from carry_out(target, Update(change_set, old, built, protected), options, operation)
+    yield from carry_out(target, Update(change_set, old, built, protected, gone), options, operation)

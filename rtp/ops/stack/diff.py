@@ -12,6 +12,7 @@ from rtp.ops.access import guard, ownership
 from rtp.ops.stack.build import assembly, limits
 from rtp.ops.stack.build.synth import synth
 from rtp.ops.stack.code import hotswap
+from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange, compare, compare_outputs
 from rtp.ops.stack.compare.replacement import replaces
 from rtp.ops.stack.compare.security import Widening, widenings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.access.ownership import Owner
     from rtp.ops.stack.code.hotswap import Divergence
+    from rtp.ops.stack.compare.missing import Missing
 
 _DRIFT_S = 300.0
 
@@ -51,6 +53,7 @@ class Diff:
     deployed: whether there is a stack; without one everything is new. changes: resources that would change.
     widens: what would be allowed that is not allowed now. outputs, tags: those of the stack that would change.
     drift: resources that were changed by hand; null without --drift.
+    missing: resources that were deleted outside CloudFormation, which a deploy creates again.
     diverged: functions that a hotswap or a hand has changed, which no template shows.
     foreign: whose stack it is, where it is another project's; a deploy is then refused.
     paths: logical id -> construct path.
@@ -63,6 +66,7 @@ class Diff:
     outputs: tuple[PropertyChange, ...]
     tags: tuple[PropertyChange, ...]
     drift: tuple[Drift, ...] | None
+    missing: tuple[Missing, ...]
     diverged: tuple[Divergence, ...]
     foreign: Owner | None
     paths: dict[str, str] = field(metadata=HIDDEN)
@@ -70,7 +74,9 @@ class Diff:
     @property
     def differs(self) -> bool:
         """Whether a deploy would do something, or somebody has changed something by hand."""
-        return bool(self.changes or self.outputs or self.tags or self.drift or self.diverged or self.foreign)
+        return bool(
+            self.changes or self.outputs or self.tags or self.drift or self.missing or self.diverged or self.foreign
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,11 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
         drifting = start(drifted, aws, stack, {}) if drift else None
         built = synth(environment, account=account, reserved_concurrency=reserve)
         found, old, foreign = looking.result()
+        gone = missing.find(aws, found.id).missing if found is not None and found.state.usable else ()
         paths = assembly.construct_paths(built.path, stack)
         wrong = tuple(_named(d, paths) for d in drifting.result()) if drifting is not None else None
         diverged = hotswap.diverged(running.result(), old, built, paths)
+        diverged = tuple(d for d in diverged if d.function not in {m.name for m in gone})
     expected = assembly.manifest(built.path, stack).tags
     tags = found.tags if found else expected
     new = built.template
@@ -115,6 +123,7 @@ def diff(aws: Aws, environment: Environment, *, drift: bool = False) -> Diff:
             if tags.get(k) != expected.get(k)
         ),
         wrong,
+        gone,
         diverged,
         foreign,
         paths,

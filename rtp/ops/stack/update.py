@@ -10,7 +10,7 @@ from rtp.errors import RefusedError
 from rtp.ops.access import ownership
 from rtp.ops.stack.apply import alarm_watch, execute, rollback
 from rtp.ops.stack.code import hotswap, versions
-from rtp.ops.stack.compare import approval
+from rtp.ops.stack.compare import approval, missing
 from rtp.ops.stack.finish import finish
 from rtp.ops.stack.steps import Phase, Result
 from rtp.text import times
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.aws.changesets import ChangeSet
     from rtp.ops.stack.build.synth import Assembly
+    from rtp.ops.stack.compare.missing import Missing
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Step
@@ -31,12 +32,14 @@ class Update:
     """A prepared change set: from the template `old` to that of `built`.
 
     protected: whether termination protection is on where the change set is discarded.
+    gone: resources that the change set is to create again.
     """
 
     change_set: ChangeSet
     old: dict[str, Any]
     built: Assembly
     protected: bool
+    gone: tuple[Missing, ...] = ()
 
 
 def carry_out(target: Target, update: Update, options: Options, operation: Operation) -> Iterator[Step]:
@@ -48,6 +51,10 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
     except RefusedError:
         _discard(target, update)
         raise
+    unrestored = [m for m in update.gone if m.logical_id not in {c.logical_id for c in change_set.changes}]
+    if unrestored:
+        _discard(target, update)
+        raise missing.not_restored(target.name, unrestored)
     if change_set.empty:
         _discard(target, update)
         yield from finish(target, options, operation, "unchanged")
@@ -92,6 +99,8 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         target.recheck()
     if not new and hotswap.diverged(hotswap.running(target), update.built.template, update.built, target.paths):
         yield from hotswap.put_back(target, update.built)  # an update touches only what its templates differ in
+    if update.gone and (still := missing.find(aws, change_set.stack_id).gone):
+        raise missing.not_restored(target.name, still)
     yield from versions.prune(target, update.built.template)
     yield from finish(target, options, operation, verb, outcome.done)
 

@@ -32,13 +32,21 @@ __all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
 _TRACE = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
 
 
-def read(aws: Aws, outputs: Mapping[str, str], query: LogQuery) -> Iterator[LogEvent]:
-    """Existing lines, merged in time order. Lazy: holds at most two pages per function."""
+def read(
+    aws: Aws, outputs: Mapping[str, str], query: LogQuery, *, missing: set[str] | None = None
+) -> Iterator[LogEvent]:
+    """Existing lines, merged in time order. Lazy: holds at most two pages per function.
+
+    missing: gets the names of log groups that do not exist.
+    """
     groups, filters = _groups(outputs, query.functions), Filter(query)
 
     def events() -> Iterator[LogEvent]:
         context = Context()
-        ahead = {role: Prefetch(_pages(aws, group, query, filters.pattern)) for role, group in groups.items()}
+        ahead = {
+            role: Prefetch(_pages(aws, group, query, filters.pattern, missing=missing))
+            for role, group in groups.items()
+        }
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
@@ -119,14 +127,14 @@ def _groups(outputs: Mapping[str, str], functions: tuple[str, ...]) -> dict[str,
     return {role: f"/aws/lambda/{name}" for role, name in chosen.items()}
 
 
-def _pages(aws: Aws, group: str, query: LogQuery, pattern: str | None) -> Iterator[Page]:
+def _pages(aws: Aws, group: str, query: LogQuery, pattern: str | None, *, missing: set[str] | None) -> Iterator[Page]:
     """The pages of a log group that a query needs."""
     if query.request_id is None:
-        yield from _existing_pages(aws, group, query.since, query.until, pattern)
+        yield from _existing_pages(aws, group, query.since, query.until, pattern, missing=missing)
         return
     # The few lines that name the request show its streams and times; every line there belongs to the request.
     spans: dict[str, tuple[int, int]] = {}
-    for page in _existing_pages(aws, group, query.since, query.until, f'"{query.request_id}"'):
+    for page in _existing_pages(aws, group, query.since, query.until, f'"{query.request_id}"', missing=missing):
         for line in page.lines:
             first, last = spans.get(line.stream, (line.at, line.at))
             spans[line.stream] = (min(first, line.at), max(last, line.at))

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import api, functions, stacks, usage
 from rtp.contract import Output, queue_arn
-from rtp.errors import NotFoundError, RtpError
+from rtp.errors import MissingError, NotFoundError, RtpError
 from rtp.ops import secrets
 from rtp.ops.access import ownership
+from rtp.ops.stack.compare import missing
+from rtp.ops.stack.compare.missing import Found
 from rtp.ops.stack.teardown import intake
 from rtp.ops.telemetry import alarms
 from rtp.ops.telemetry import statusparts as parts
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.aws.functions import EventSource, Function
     from rtp.aws.usage import Quota
     from rtp.config import Environment
+    from rtp.ops.stack.compare.missing import Missing
     from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
 
 # A pipeline is healthy only if these could be read.
@@ -47,6 +50,7 @@ class Status:
     """The pipeline at one moment. What could not be read is null or empty, and listed in `unread`.
 
     functions: both. event_sources: the mappings that pass the queue's messages to the worker.
+    missing: resources of the stack that were deleted outside CloudFormation, or whose deletion is pending.
     queues: the queue and the DLQ, by name. dead_by_error: dead records of the last 14 days, by cause.
     alarms: firing ones first. last_hour: sums. quota: of the API key. healthy: whether `problems` is empty.
     problems: what is wrong, one text each. unread: parts that could not be read. at: when this was read, ISO 8601.
@@ -57,6 +61,7 @@ class Status:
     endpoints: dict[str, str]
     functions: list[Function]
     event_sources: list[EventSource]
+    missing: list[Missing]
     queues: dict[str, Queue]
     dead_by_error: list[ErrorCount]
     alarms: list[Alarm]
@@ -78,13 +83,19 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
             f"{names.stack} is not deployed in {aws.region}.", hint="Run `rtp deploy`.", code="not-deployed"
         )
     outputs = described.outputs
-    answers = pool.gather(_calls(aws, environment, outputs, now))
+    calls = _calls(aws, environment, outputs, now)
+    if described.state.usable:  # CloudFormation creates and deletes resources in the other states
+        calls["resources"] = partial(missing.find, aws, described.id)
+    answers = pool.gather(calls)
     values: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
     queues: dict[str, Queue] = {part: values[part] for part in ("queue", "dlq") if part in values}
     stack = parts.stack(described, by=values.get("last deploy"))
     owner = ownership.foreign(aws, described, environment)
     problems = [ownership.describe(environment, owner)] if owner is not None else []
+    found: Found = values.get("resources", Found(()))
+    problems += [m.problem for m in found.missing]
+    unread += [Unread("resources", text) for text in found.unread]
     readable = parts.Parts(
         queues=queues,
         event_sources=values.get("event source"),
@@ -99,13 +110,15 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
         for s in values.get("secrets", ())
         if s.state == "missing"
     ]
-    problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part in _VITAL]
+    explained = {part for part, e in answers.items() if found.gone and isinstance(e, MissingError)}
+    problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part in {*_VITAL} - explained]
     return Status(
         env=environment.name,
         stack=stack,
         endpoints=_endpoints(aws, outputs),
         functions=readable.functions or [],
         event_sources=readable.event_sources or [],
+        missing=list(found.missing),
         queues=queues,
         dead_by_error=values.get("dead records", []),
         alarms=readable.alarms,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 from botocore import exceptions as b  # noqa: TID253
 
 from rtp.aws import Aws
 from rtp.aws.failures import translated
-from rtp.errors import ConfigError, CredentialsError, EndpointError, RtpError
+from rtp.errors import ConfigError, CredentialsError, EndpointError, ExitCode, MissingError, RtpError
 
 AWS = Aws(region="us-east-1")
 
@@ -58,3 +59,26 @@ def test_every_exception_of_botocore_is_an_expected_failure() -> None:
 def test_a_wrong_clock_is_not_reported_as_wrong_keys(code: str, message: str) -> None:
     failure = leaves(b.ClientError({"Error": {"Code": code, "Message": message}}, "SendMessage"))
     assert "clock" in failure.message and "NTP" in failure.hint
+
+
+@pytest.mark.parametrize(
+    ("service", "code", "parameters", "text"),
+    [
+        ("sqs", "AWS.SimpleQueueService.NonExistentQueue", {"QueueUrl": "https://sqs/1/shop-dlq"}, "queue shop-dlq"),
+        ("dynamodb", "ResourceNotFoundException", {"TableName": "shop-table"}, "table shop-table"),
+        ("dynamodb", "ResourceNotFoundException", {"RequestItems": {"shop-table": {}}}, "table shop-table"),
+        ("s3", "NoSuchBucket", {"Bucket": "shop-1"}, "bucket shop-1"),
+        ("apigateway", "NotFoundException", {"apiKey": "k1"}, "API key k1"),
+        ("lambda", "ResourceNotFoundException", {"FunctionName": "shop-worker"}, "function shop-worker"),
+    ],
+)
+def test_a_resource_that_does_not_exist_is_named_with_the_command(
+    service: str, code: str, parameters: dict[str, Any], text: str
+) -> None:
+    error = b.ClientError({"Error": {"Code": code, "Message": "no"}}, "Call")
+    with pytest.raises(MissingError) as caught, translated(AWS, service, "call", parameters):
+        raise error
+    failure = caught.value
+    assert failure.message == f"The {text} does not exist."
+    assert "`rtp deploy`" in failure.hint
+    assert (failure.service_code, failure.exit_code) == (code, ExitCode.NOT_FOUND)

@@ -69,7 +69,7 @@ def test_differences_that_a_deploy_changes_anyway_are_not_reported(built: Assemb
 
 def test_a_deleted_function_is_reported(built: Assembly) -> None:
     (stray,) = hotswap.diverged({WORKER: None}, template(), built, PATHS)
-    assert stray.what == "gone" and "rtp destroy" in stray.description
+    assert stray.what == "gone" and "a deploy creates it again" in stray.description
 
 
 def test_without_permission_to_read_nothing_is_reported(built: Assembly, tmp_path: Path) -> None:

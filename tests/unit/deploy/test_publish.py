@@ -24,6 +24,7 @@ from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.operation import Target
 from tests.clocks import FakeClock
 from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws, stack
+from tests.unit.deploy.stubs import stubbed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -342,3 +343,29 @@ def test_a_possible_replacement_is_marked_and_needs_no_consent(tmp_path: Path, r
     plan = approval.plan(STACK, template(T=TABLE), template(T=renamed), PATHS, change_set(change), create=False)
     assert [(c.action, c.maybe) for c in plan.changes] == [("modify", replacement == "Conditional")]
     assert approval.questions(plan, environment(tmp_path)) == []
+
+
+def test_a_missing_resource_makes_the_change_set_drift_aware(tmp_path: Path) -> None:
+    aws: Any = FakeAws({"describe_change_set": described})
+    commands: list[list[str]] = []
+
+    def run(argv: list[str], **_: Any) -> str:
+        commands.append(argv)
+        return ""
+
+    target = Target(aws, environment(tmp_path))
+    for revert_drift in (False, True):
+        publish.with_cdk(target, assembly(tmp_path, {}), revert_drift=revert_drift, run=run)
+    assert ["--revert-drift" in argv and "--force" in argv for argv in commands] == [False, True]
+
+
+def test_the_drift_of_each_change_is_read() -> None:
+    change = {"LogicalResourceId": "Q", "ResourceType": "AWS::SQS::Queue", "Action": "Add"}
+    with stubbed("cloudformation") as (aws, stubbers):
+        answer = {
+            **described(),
+            "Changes": [{"Type": "Resource", "ResourceChange": {**change, "ResourceDriftStatus": "DELETED"}}],
+        }
+        stubbers["cloudformation"].add_response("describe_change_set", answer)
+        change_set = changesets.describe(aws, STACK, "rtp-deploy")
+    assert change_set is not None and [c.recreates for c in change_set.changes] == [True]

@@ -16,7 +16,7 @@ from rtp.commands.render import status as render_status
 from rtp.config import Environment
 from rtp.config.settings import Settings
 from rtp.contract import Alarm, Output
-from rtp.errors import AwsError, NotFoundError
+from rtp.errors import AwsError, MissingError, NotFoundError
 from rtp.ops.telemetry import alarms, status
 from rtp.terminal.output import Output as Out
 from rtp.text import json_values
@@ -61,6 +61,7 @@ class FakeAws:
             "get_stage": {"methodSettings": {"*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 2000}}},
             "lookup_events": [{"EventName": "ExecuteChangeSet", "Username": "alice"}],
             "query": [],
+            "list_stack_resources": [],
         } | changes
 
     def call(self, _service: str, operation: str, **params: Any) -> Any:
@@ -222,7 +223,7 @@ class Meeting(FakeAws):
 
 
 def test_parts_are_read_concurrently() -> None:
-    assert read(Meeting(9)).healthy
+    assert read(Meeting(10)).healthy
 
 
 def test_dead_records_are_counted_by_cause() -> None:
@@ -367,3 +368,24 @@ def test_firing_alarms_come_first_and_the_newest_changes() -> None:
 def test_a_first_deploy_that_failed_deployed_nothing(state: str, said: str) -> None:
     shown = drawn(read(FakeAws(describe_stacks={"Stacks": [stack(StackStatus=state)]}))).splitlines()
     assert shown[1].startswith(f"{said} ")
+
+
+def test_what_was_deleted_by_hand_is_named_and_its_part_is_not_named_twice() -> None:
+    listed = [
+        {"LogicalResourceId": "Dlq", "PhysicalResourceId": OUTPUTS[Output.DLQ_URL], "ResourceType": "AWS::SQS::Queue"}
+        | {"ResourceStatus": "CREATE_COMPLETE"}
+    ]
+
+    def depth(params: dict[str, Any]) -> dict[str, Any]:
+        if params["QueueUrl"] == OUTPUTS[Output.DLQ_URL]:
+            raise MissingError("The queue does not exist.", service_code="AWS.SimpleQueueService.NonExistentQueue")
+        return {"Attributes": {"ApproximateNumberOfMessages": "0"}}
+
+    fake = FakeAws(list_stack_resources=listed, get_queue_attributes=depth)
+    fake.local = True  # which is asked again for a shorter time
+
+    found = read(fake)
+
+    name = OUTPUTS[Output.DLQ_URL]
+    assert found.problems == [f"the queue {name} was deleted outside CloudFormation; `rtp deploy` creates it again"]
+    assert [(m.kind, m.name) for m in found.missing] == [("queue", name)]

@@ -141,6 +141,8 @@ def failure(stack: str, operation: str, outcome: Outcome) -> DeployFailedError:
     elif outcome.reason:
         text += f": {outcome.reason}"
     hint = _next_step(outcome.state)
+    if cause is not None and "60 seconds after deleting a queue" in cause.reason:
+        hint = f"Wait a minute: SQS takes the name of a deleted queue again 60 s after its deletion. {hint}"
     if cause is not None and "already exists" in cause.reason:
         hint = _TAKEN + hint
     return DeployFailedError(f"{text}{'' if text.endswith('.') else '.'} It is now {outcome.state}.", hint=hint)

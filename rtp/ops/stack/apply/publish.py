@@ -39,12 +39,21 @@ class Triggers:
 
 
 def with_cdk(
-    target: Target, built: Assembly, triggers: Triggers = Triggers(), *, run: Callable[..., str] = cdk.run
+    target: Target,
+    built: Assembly,
+    triggers: Triggers = Triggers(),
+    *,
+    revert_drift: bool = False,
+    run: Callable[..., str] = cdk.run,
 ) -> ChangeSet:
-    """Publish the assets and prepare the change set with the CDK CLI."""
+    """Publish the assets and prepare the change set with the CDK CLI.
+
+    revert_drift: as a drift-aware change set, which compares with the resources and not with the template before.
+    """
     stack = target.name
     argv = ["deploy", stack, "--app", str(built.path), "--method", "prepare-change-set"]
     argv += ["--change-set-name", CHANGE_SET, "--require-approval", "never"]
+    argv += ["--revert-drift", "--force"] if revert_drift else []  # --force: also where the template is the same
     for arn in triggers.alarms:
         argv += ["--rollback-trigger-alarm-arns", arn]
     if triggers.minutes:

@@ -43,7 +43,7 @@ class Divergence:
     @property
     def description(self) -> str:
         """A sentence with the fix."""
-        fix = "`rtp destroy`, then `rtp deploy` create it again" if self.what == "gone" else "a deploy restores it"
+        fix = "a deploy creates it again" if self.what == "gone" else "a deploy restores it"
         return f"{self.path or self.function} {_DESCRIPTIONS[self.what]}; {fix}."
 
 
@@ -135,7 +135,7 @@ def _repaired(aws: Aws, built: Assembly, path: str, properties: dict[str, Any]) 
     if found is None:
         raise NotFoundError(
             f"{name} was deleted outside CloudFormation: its stack still has it.",
-            hint="Run `rtp destroy`, then `rtp deploy`.",
+            hint="Run `rtp deploy`, which creates it again.",
             code="changed-by-hand",
         )
     warnings = []

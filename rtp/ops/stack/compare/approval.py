@@ -90,10 +90,14 @@ def _merged(
             change = as_replaced(change, old, new)
         elif reported is not None and reported.replacement == "Conditional":
             change = replace(change, maybe=True)
+        if reported is not None and reported.recreates:
+            change = replace(change, action="recreate", maybe=False, loses_data=False)
         merged.append(change)
-    merged += [
-        as_replaced(ResourceChange("modify", c.logical_id, c.resource_type, paths.get(c.logical_id, "")), old, new)
-        for c in by_id.values()
-        if c.replacement == "True"  # the others are its mere consequences
-    ]
+    for c in by_id.values():
+        action = "recreate" if c.recreates else "revert" if c.reverts else "modify"
+        change = ResourceChange(action, c.logical_id, c.resource_type, paths.get(c.logical_id, ""))
+        if c.replacement == "True" and not c.recreates:
+            merged.append(as_replaced(change, old, new))
+        elif action != "modify":  # the others are mere consequences of these
+            merged.append(change)
     return tuple(merged)

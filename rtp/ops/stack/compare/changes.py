@@ -34,7 +34,8 @@ class PropertyChange:
 class ResourceChange:
     """One resource that would change.
 
-    action: add, modify, replace or remove. properties: those that change.
+    action: add, modify, replace or remove; recreate or revert what was deleted or changed outside CloudFormation.
+    properties: those that change.
     maybe: whether it may be replaced, depending on values that are not known yet.
     loses_data: it would be replaced or removed, its template does not retain it, and it holds data, or its function is
     called for that and may delete data.
