@@ -52,5 +52,5 @@ def test_what_was_deleted_by_hand_is_named_and_created_again(pipeline: Project) 
     assert pipeline.rtp("status", "--json").json["missing"] == []
     assert pipeline.rtp(*send).stdout.startswith("processed")
     assert pipeline.rtp(*send, "--via", "events", "--wait").stdout.startswith("processed")
-    assert "unchanged" in pipeline.rtp("deploy", "--yes").stdout
+    assert "unchanged" in pipeline.rtp("deploy", "--yes").stderr
     assert {r.physical_id for r in stacks.resources(aws, STACK)} >= gone - {outputs[Output.API_KEY_ID], f"{STACK}-dlq"}
