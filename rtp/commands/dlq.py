@@ -19,12 +19,13 @@ from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError
 from rtp.ops import files
 from rtp.ops.access import guard, lease
-from rtp.ops.dlq import edit, inspect, journal
+from rtp.ops.dlq import edit, inspect
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.ending import BRIEF, Patience
 from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
 from rtp.text import json_values
@@ -155,7 +156,7 @@ def _target(session: Session) -> Target:
         outputs=outputs,
         stack=environment.names.stack,
         account=guard.account(aws, environment),
-        journals=journal.folder(environment.state, environment.name),
+        journals=JournalFiles(environment.state / "dlq" / environment.name),
     )
 
 

@@ -1,14 +1,14 @@
 """Write-ahead log of redrive and purge.
 
-Every message is recorded before it is removed, so that `dlq undo` can restore it and a killed run is recognised.
-A journal is `.rtp/dlq/ENV/RUN.jsonl`, readable by its owner alone: a head, then a line per step of each message.
+Every message is recorded before it is removed, so that `dlq undo` can restore it and a killed run is recognised. An
+undo records what it is about to restore, so that a killed one is completed and restores no message twice.
+A journal has one JSON document a line: a head, then a line for each step of each message.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 import threading
 import time
@@ -16,23 +16,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws.queues import Outgoing
-from rtp.errors import ConfigError, NotFoundError
+from rtp.errors import NotFoundError
 from rtp.runtime.event import Identity
 from rtp.text import json_values, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
+    from rtp.ops.dlq.journal_store import JournalStore
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
+
+_RECENT_RUNS = 20  # journals in which a redrive looks for messages that a killed one sent
+_RECENT_MS = 12 * 3_600_000  # well below the shortest retention of the queue: what was sent since is not lost
 
 
 @dataclass(slots=True)
 class Entry:
     """A message of a run: what is needed to send it again unchanged, and which steps were recorded for it.
 
-    sent_id: id of the message that a redrive sent to the queue.
+    sent_id: id of the message that a redrive sent to the queue. deleted: from the DLQ.
+    restoring_since: when an undo was about to send it to the DLQ, epoch ms by SQS's clock; 0 for never.
     """
 
     message_id: str
@@ -40,32 +44,36 @@ class Entry:
     outgoing: Outgoing
     sent_id: str = ""
     deleted: bool = False
+    restoring_since: int = 0
     restored: bool = False
 
 
 @dataclass(slots=True)
 class Journal:
-    """A recorded run. what: `redrive` or `purge`; entries: by message id."""
+    """A recorded run. what: `redrive` or `purge`. started: epoch ms. entries: by message id. ended: by itself."""
 
     run: str
     what: str
     stack: str
     account: str
-    path: Path
+    started: int
     entries: dict[str, Entry] = field(default_factory=dict)
+    ended: bool = False
 
 
 class Writer:
-    """Appends the steps of a new run, from any number of threads. The file is created with the first message.
+    """Records a new run, from any number of threads. The journal is created with the first message.
 
-    sync: flush each step to the disk itself, for a run that deletes the only copy.
+    durable: flush each batch to the disk itself, for a run that deletes the only copy.
     """
 
-    def __init__(self, target: Target, what: str, *, sync: bool = False) -> None:
+    def __init__(self, target: Target, what: str, *, durable: bool = False) -> None:
         self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
-        self.path = target.journals / f"{self.run}.jsonl"
-        self._sync = sync
+        self._store = target.journals
+        self._durable = durable
         self._lock = threading.Lock()
+        self._has_begun = False
+        self._later: list[dict[str, Any]] = []
         self._head = {
             "step": "head",
             "what": what,
@@ -73,17 +81,21 @@ class Writer:
             "account": target.account,
             "started": times.now_ms(),
         }
-        self._file: Any = None
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self._has_begun:
+            self._write([{"step": "ended"}] if kind is None else [])
+
+    @property
+    def where(self) -> str:
+        """Where the journal is."""
+        return self._store.where(self.run)
 
     def taken(self, dlq_messages: Iterable[DlqMessage]) -> None:
-        """Record messages before they are moved or deleted. Raises ConfigError where the file cannot be created."""
+        """Record messages before they are moved or deleted. Raises ConfigError where the journal cannot be written."""
         self._write(
             {
                 "step": "took",
@@ -103,83 +115,115 @@ class Writer:
         self._write({"step": "sent", "message_id": old, "sent_id": new} for old, new in ids.items())
 
     def deleted(self, message_ids: Iterable[str]) -> None:
-        """Record that messages were deleted from the DLQ."""
-        self._write({"step": "deleted", "message_id": message_id} for message_id in message_ids)
+        """Record, with the next batch, that messages were deleted from the DLQ. After a crash undo looks there."""
+        with self._lock:
+            self._later += [{"step": "deleted", "message_id": message_id} for message_id in message_ids]
 
     def _write(self, lines: Iterable[dict[str, Any]]) -> None:
-        text = "".join(json_values.dumps(line) + "\n" for line in lines)
-        if not text:
-            return
         with self._lock:
-            if self._file is None:
-                self._file = _create(self.path)
-                text = json_values.dumps(self._head) + "\n" + text
-            self._file.write(text.encode("utf-8", "backslashreplace"))
-            self._file.flush()
-            if self._sync:
-                os.fsync(self._file.fileno())
+            batch = [*self._later, *lines]
+            if not batch:
+                return
+            if self._has_begun:
+                self._store.append(self.run, _text(batch), durable=self._durable)
+            else:
+                self._store.begin(self.run, _text([self._head, *batch]), durable=self._durable)
+            self._has_begun = True
+            self._later = []
 
 
-def folder(state: Path, env: str) -> Path:
-    """The folder of an environment's journals."""
-    return state / "dlq" / env
+class Restoring:
+    """Records what an undo restores, in batches."""
+
+    def __init__(self, store: JournalStore, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+        self._later: list[dict[str, Any]] = []
+
+    def about_to(self, entries: Iterable[Entry], since: int) -> None:
+        """Record entries before they are sent to the DLQ. since: by SQS's clock, not later than they are sent."""
+        lines = [{"step": "restoring", "message_id": entry.message_id, "since": since} for entry in entries]
+        if lines:
+            self._append(lines)
+
+    def done(self, entries: Iterable[Entry]) -> None:
+        """Record, with the next batch, that entries are in the DLQ again."""
+        for entry in entries:
+            entry.restored = True
+            self._later.append({"step": "restored", "message_id": entry.message_id})
+
+    def flush(self) -> None:
+        """Record what is done so far."""
+        if self._later:
+            self._append([])
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        self._store.append(self._journal.run, _text([*self._later, *lines]), durable=True)
+        self._later = []
 
 
-def load(place: Path, run: str | None) -> Journal:
+def load(store: JournalStore, run: str | None) -> Journal:
     """Read the journal of a run by its name, or the latest one. Raises NotFoundError."""
-    files = sorted(place.glob("*.jsonl")) if place.is_dir() else []
-    if run is not None:
-        files = [file for file in files if file.stem == run]
-    if not files:
+    runs = [name for name in store.runs() if run is None or name == run]
+    if not runs:
         what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
-        raise NotFoundError(f"{what} in {place}.", hint="Journals stay on the machine on which the command ran.")
-    return _read(files[-1])
-
-
-def _read(path: Path) -> Journal:
-    """Read a journal from its file; a last line that a kill cut off is skipped. Raises NotFoundError."""
-    lines = list(_lines(path))
-    if not lines or lines[0].get("step") != "head":
-        raise NotFoundError(f"{path} is not the journal of a run.", hint="Name another run with --run.")
-    head = lines[0]
-    journal = Journal(path.stem, head["what"], head["stack"], head["account"], path)
-    for line in lines[1:]:
-        step, message_id = line.get("step"), str(line.get("message_id"))
-        if step == "took":
-            attributes = {name: _from_text(value) for name, value in line["attributes"].items()}
-            outgoing = Outgoing(line["body"], attributes, line["trace_header"])
-            identity = Identity(line["id"], int(line["timestamp"]))
-            journal.entries[message_id] = Entry(message_id, identity, outgoing)
-        elif message_id in journal.entries:
-            entry = journal.entries[message_id]
-            entry.sent_id = line.get("sent_id", entry.sent_id)
-            entry.deleted = entry.deleted or step == "deleted"
-            entry.restored = entry.restored or step == "restored"
+        hint = "Journals stay on the machine on which the command ran."
+        raise NotFoundError(f"{what} in {store.where()}.", hint=hint)
+    journal = _read(store, runs[-1])
+    if journal is None:
+        raise NotFoundError(f"{store.where(runs[-1])} is not the journal of a run.", hint="Name another with --run.")
     return journal
 
 
-def restored(journal: Journal, message_ids: Iterable[str]) -> None:
-    """Record that messages of a run were restored to the DLQ, so that no undo restores them a second time."""
-    with journal.path.open("ab") as file:
-        for message_id in message_ids:
-            journal.entries[message_id].restored = True
-            # It begins with a line break because a kill may have cut off the line before.
-            file.write(("\n" + json_values.dumps({"step": "restored", "message_id": message_id}) + "\n").encode())
+def killed_redrives(target: Target) -> list[Journal]:
+    """Recent redrives of this stack that did not end by themselves, with the entries that may be in both queues."""
+    killed: list[Journal] = []
+    for run in target.journals.runs()[-_RECENT_RUNS:]:
+        journal = _read(target.journals, run)
+        if journal is None or journal.ended or journal.what != "redrive":
+            continue
+        if (journal.stack, journal.account) != (target.stack, target.account):
+            continue
+        if times.now_ms() - journal.started < _RECENT_MS:
+            journal.entries = {i: e for i, e in journal.entries.items() if not (e.deleted or e.restored)}
+            killed.append(journal)
+    return killed
 
 
-def _create(path: Path) -> Any:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), "wb")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written ({error.strerror}); nothing was changed.",
-            hint="Give yourself write access: messages are recorded there before they leave the DLQ.",
-        ) from None
+def _read(store: JournalStore, run: str) -> Journal | None:
+    """Read a journal; None without a head. A line that a kill cut off is skipped."""
+    lines = list(_lines(store.read(run)))
+    if not lines or lines[0].get("step") != "head":
+        return None
+    head = lines[0]
+    journal = Journal(run, head["what"], head["stack"], head["account"], int(head.get("started", 0)))
+    for line in lines[1:]:
+        _apply(journal, line)
+    return journal
 
 
-def _lines(path: Path) -> Iterable[dict[str, Any]]:
-    for line in path.read_bytes().split(b"\n"):
+def _apply(journal: Journal, line: dict[str, Any]) -> None:
+    step, message_id = line.get("step"), str(line.get("message_id"))
+    if step == "ended":
+        journal.ended = True
+    elif step == "took":
+        attributes = {name: _from_text(value) for name, value in line["attributes"].items()}
+        outgoing = Outgoing(line["body"], attributes, line["trace_header"])
+        journal.entries[message_id] = Entry(message_id, Identity(line["id"], int(line["timestamp"])), outgoing)
+    elif message_id in journal.entries:
+        entry = journal.entries[message_id]
+        entry.sent_id = line.get("sent_id", entry.sent_id)
+        entry.deleted = entry.deleted or step == "deleted"
+        entry.restoring_since = entry.restoring_since or int(line.get("since", 0))
+        entry.restored = entry.restored or step == "restored"
+
+
+def _text(lines: Iterable[dict[str, Any]]) -> bytes:
+    """A batch. It begins with a line break because a kill may have cut off the line before."""
+    return "".join(f"\n{json_values.dumps(line)}" for line in lines).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _lines(content: bytes) -> Iterator[dict[str, Any]]:
+    for line in content.split(b"\n"):
         try:
             value = json.loads(line)
         except ValueError:

@@ -13,6 +13,7 @@ from rtp.aws import queues
 from rtp.errors import RtpError
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.ending import Patience
+from rtp.ops.dlq.leftovers import Leftovers
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
@@ -79,6 +80,7 @@ class Mover:
             ),
         )
         self._ready: list[DlqMessage] = []
+        self._leftovers = Leftovers(target, stop=stop, clock=clock)
 
     @property
     def died_again(self) -> int:
@@ -130,13 +132,18 @@ class Mover:
 
     def _move(self, batch: list[DlqMessage]) -> list[Moved]:
         self._writer.taken(batch)
-        outgoing = [self._outgoing(dlq_message) for dlq_message in batch]
-        receipts = queues.send(self._target.aws, self._target.queue_url, outgoing)
-        results = list(zip(batch, receipts, strict=True))
+        results = list(zip(batch, self._send(batch), strict=True))
         sent = {dlq_message.message_id: receipt.message_id for dlq_message, receipt in results if not receipt.error}
         self._writer.sent(sent)
         not_deleted = self._delete(sent)
         return [Moved(message, receipt.error, message.message_id in not_deleted) for message, receipt in results]
+
+    def _send(self, batch: list[DlqMessage]) -> list[queues.Receipt]:
+        """Send messages to the queue, except those that a killed redrive sent: they are only to be deleted."""
+        before = {} if self._selection.edited else self._leftovers.sent(m.message_id for m in batch)
+        outgoing = [self._outgoing(dlq_message) for dlq_message in batch if dlq_message.message_id not in before]
+        receipts = iter(queues.send(self._target.aws, self._target.queue_url, outgoing))
+        return [queues.Receipt(before[m.message_id]) if m.message_id in before else next(receipts) for m in batch]
 
     def _delete(self, message_ids: Mapping[str, str]) -> set[str]:
         """Delete messages that were sent. Returns the ids of those that are still in the DLQ."""

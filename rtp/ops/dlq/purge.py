@@ -69,7 +69,7 @@ def purge(
     notify: called with what is waited for. Raises RefusedError where another operator holds the lease.
     """
     with (
-        journal.Writer(target, "purge", sync=True) as writer,
+        journal.Writer(target, "purge", durable=True) as writer,
         lease.held(target.aws, target.table, "dlq purge", stop),
     ):
         matching: list[DlqMessage] = []
@@ -106,7 +106,7 @@ def _run(
             break
     is_complete = request.limit is None and not stop.drain.is_set()
     missing = request.filters.missing(dlq_message.id for dlq_message in matching) if is_complete else []
-    return Purged(writer.run, deleted, not_deleted, str(writer.path) if deleted else "", missing, sweep.unseen)
+    return Purged(writer.run, deleted, not_deleted, writer.where if deleted else "", missing, sweep.unseen)
 
 
 def _delete(target: Target, sweep: Sweep, receipts: dict[str, str]) -> list[str]:

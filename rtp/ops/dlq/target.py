@@ -9,20 +9,20 @@ from rtp.contract import Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.ops.dlq.journal_store import JournalStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A stack's queues and table, and the folder on this machine that holds the journals of its runs."""
+    """A stack's queues and table, and the store with the journals of its runs."""
 
     aws: Aws
     outputs: Mapping[str, str]
     stack: str
     account: str
-    journals: Path
+    journals: JournalStore
 
     @property
     def queue_url(self) -> str:

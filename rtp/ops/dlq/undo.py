@@ -9,12 +9,12 @@ from rtp.aws import queues, records
 from rtp.errors import RefusedError
 from rtp.ops.access import lease
 from rtp.ops.dlq import journal as journals
-from rtp.ops.dlq import peek
 from rtp.ops.dlq.ending import Patience
+from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
+from rtp.ops.dlq.located import Located
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work.clock import SYSTEM
-from rtp.runtime import wire
-from rtp.text.times import now_ms
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
-
-_RECALL_PATIENCE_S = 5.0  # brief: meanwhile the worker does not receive the other events of the queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,115 +69,110 @@ def undo(
     notify: called with what is waited for.
     """
     with lease.held(target.aws, target.table, "dlq undo", stop):
-        if journal.what == "purge":
-            return _undo_purge(target, journal, stop, notify, clock)
-        return _undo_redrive(target, journal, stop, clock)
+        journal = journals.load(target.journals, journal.run)  # another undo may have ended since it was read
+        restoration = _Restoration(target, journal, stop=stop, notify=notify, clock=clock)
+        try:
+            return restoration.of_purge() if journal.what == "purge" else restoration.of_redrive()
+        finally:
+            restoration.record.flush()
 
 
-def _undo_purge(target: Target, journal: Journal, stop: Stop, notify: Callable[[str], None], clock: Clock) -> Undone:
-    entries = _not_restored(journal)
-    deleted = [entry for entry in entries if entry.deleted]
-    unknown = [entry for entry in entries if not entry.deleted]  # a kill came between the journal and SQS's answer
-    unseen = 0
-    if unknown:
-        absent, is_certain = _absent(target, unknown, stop, notify, clock)
-        # One that the killed run still hides may be there, and would be in the DLQ twice.
-        unseen = 0 if is_certain else len(absent)
-        deleted += absent if is_certain else []
-    back = _send_to_dlq(target, journal, deleted)
-    return Undone(journal.run, journal.what, back, 0, 0, len(journal.entries) - len(entries), unseen)
+class _Restoration:
+    """One undo. Of the entries whose step a kill may have cut off, it first looks up which are in the DLQ."""
 
+    def __init__(
+        self, target: Target, journal: Journal, *, stop: Stop, notify: Callable[[str], None], clock: Clock
+    ) -> None:
+        self._target, self._journal, self._stop, self._clock = target, journal, stop, clock
+        self.record = journals.Restoring(target.journals, journal)
+        depth = queues.depth(target.aws, target.dlq_url)
+        self._since = (times.now_ms() if depth.server_ms is None else depth.server_ms) - 1000
+        self._entries = [entry for entry in journal.entries.values() if not entry.restored]
+        uncertain = [entry for entry in self._entries if not entry.deleted or entry.restoring_since]
+        self._located = Located(uncertain)
+        if uncertain:
+            patience = Patience(notify=notify, clock=clock)
+            self._located.search(target, limit=depth.total * 2 + len(uncertain) + 10, patience=patience, stop=stop)
+        self._copies = [entry for entry in self._entries if entry.message_id in self._located.copies]
+        self._back = 0
 
-def _absent(
-    target: Target, entries: list[Entry], stop: Stop, notify: Callable[[str], None], clock: Clock
-) -> tuple[list[Entry], bool]:
-    """The entries whose message was not received from the DLQ, and whether it is certain that they are not in it."""
-    absent = {entry.message_id: entry for entry in entries}
+    def of_purge(self) -> Undone:
+        """Send what was deleted to the DLQ again."""
+        self.record.done(self._copies)
+        absent = [entry for entry in self._open() if entry.message_id not in self._located.originals]
+        restorable = [entry for entry in absent if self._located.is_absent(entry)]
+        for start in range(0, len(restorable), queues.BATCH):
+            self._send(restorable[start : start + queues.BATCH])
+        return self._undone(0, 0, unseen=len(absent) - len(restorable))
 
-    def meets_all(messages: list[Message]) -> bool:
-        for message in messages:
-            absent.pop(message.message_id, None)
-        return not absent
+    def of_redrive(self) -> Undone:
+        """Move what still waits in the queue to the DLQ."""
+        entries = self._open()
+        # Reading the queue is receiving, which costs the events that wait in it an attempt: not without need.
+        waiting = [e for e, status in zip(entries, self._statuses(entries), strict=True) if status != "processed"]
+        if waiting:
+            self._recall(waiting)
+        self.record.done(entry for entry in self._copies if not entry.restored)
+        left = [e for e in self._open() if e.sent_id or e.message_id not in self._located.originals]
+        statuses = self._statuses(left)
+        processed, dead = statuses.count("processed"), statuses.count("dead")
+        return self._undone(processed, dead, unseen=len(left) - processed - dead)
 
-    peeked = peek.peek(
-        target.aws,
-        target.dlq_url,
-        limit=queues.depth(target.aws, target.dlq_url).total * 2 + len(entries) + 10,
-        stop=stop,
-        enough=meets_all,
-        patience=Patience(notify=notify, clock=clock),
-    )
-    return list(absent.values()), not (peeked.unseen or stop.drain.is_set())
+    def _undone(self, processed: int, dead: int, *, unseen: int) -> Undone:
+        journal = self._journal
+        earlier = sum(entry.restored for entry in journal.entries.values()) - self._back
+        return Undone(journal.run, journal.what, self._back, processed, dead, earlier, unseen)
 
+    def _open(self) -> list[Entry]:
+        return [entry for entry in self._entries if not entry.restored]
 
-def _undo_redrive(target: Target, journal: Journal, stop: Stop, clock: Clock) -> Undone:
-    entries = _not_restored(journal)
-    sent = [entry for entry in entries if entry.sent_id]
-    # Reading the queue is receiving, which costs the events that wait in it an attempt: not without need.
-    waiting = [e for e, status in zip(sent, _statuses(target, sent), strict=True) if status != "processed"]
-    back = _recall(target, journal, waiting, stop=stop, clock=clock) if waiting else 0
-    rest = [entry for entry in sent if not entry.restored]
-    statuses = _statuses(target, rest)
-    processed, dead = statuses.count("processed"), statuses.count("dead")
-    earlier = len(journal.entries) - len(entries)
-    return Undone(journal.run, journal.what, back, processed, dead, earlier, len(rest) - processed - dead)
+    def _statuses(self, entries: list[Entry]) -> list[str]:
+        """The status of each entry's event; empty where it has no record or is being processed."""
+        keys = list(dict.fromkeys(entry.identity for entry in entries))
+        found = records.by_keys(self._target.aws, self._target.table, keys)
+        by_key = {(str(r["id"]), int(r["timestamp"])): r for r in found}
+        return [_status(by_key.get(entry.identity)) for entry in entries]
 
+    def _send(self, entries: list[Entry]) -> list[Entry]:
+        """Send messages to the DLQ. Returns those that SQS took."""
+        self.record.about_to(entries, self._since)
+        receipts = queues.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
+        sent = [entry for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
+        self.record.done(sent)
+        self._back += len(sent)
+        return sent
 
-def _not_restored(journal: Journal) -> list[Entry]:
-    return [entry for entry in journal.entries.values() if not entry.restored]
+    def _recall(self, entries: list[Entry]) -> None:
+        """Move messages that still wait in the queue. Other events received on the way are released at once."""
+        target = self._target
+        patience = Patience(PATIENCE_S, clock=self._clock)
+        sweep = Sweep(target.aws, target.queue_url, stop=self._stop, patience=patience)
+        sent = SentMessages(self._journal.run, entries)
+        try:
+            for messages in sweep:
+                own = {m.message_id: (m, entry) for m in messages if (entry := sent.entry(m)) is not None}
+                sweep.claim(self._move(own))
+                if all(entry.restored for entry in entries):
+                    break
+        finally:
+            sweep.release()
 
+    def _move(self, messages: dict[str, tuple[Message, Entry]]) -> list[str]:
+        """Send each entry to the DLQ unless it is there, then delete its message. Returns the ids of those messages.
 
-def _statuses(target: Target, entries: list[Entry]) -> list[str]:
-    """The status of each entry's event; empty where it has no record or is being processed."""
-    keys = list(dict.fromkeys(entry.identity for entry in entries))
-    by_key = {(str(r["id"]), int(r["timestamp"])): r for r in records.by_keys(target.aws, target.table, keys)}
-    return [_status(by_key.get(entry.identity)) for entry in entries]
+        An entry that may be in the DLQ, hidden by another receiver, is left alone.
+        """
+        entries = [entry for _, entry in messages.values()]
+        there = [e for e in entries if e in self._copies or e.message_id in self._located.originals]
+        in_dlq = there + self._send([e for e in entries if e not in there and self._located.is_absent(e)])
+        moved = {message_id: m for message_id, (m, entry) in messages.items() if entry in in_dlq}
+        queues.delete(self._target.aws, self._target.queue_url, [message.receipt for message in moved.values()])
+        self.record.done(there)
+        self._back += sum(entry not in self._copies for entry in there)
+        return list(moved)
 
 
 def _status(record: dict[str, object] | None) -> str:
-    if record is None or int(str(record.get("lease_until", 0))) > now_ms():
+    if record is None or int(str(record.get("lease_until", 0))) > times.now_ms():
         return ""
     return str(record.get("status"))
-
-
-def _send_to_dlq(target: Target, journal: Journal, entries: list[Entry]) -> int:
-    """Send messages to the DLQ again. Returns how many SQS took."""
-    count = 0
-    for start in range(0, len(entries), queues.BATCH):
-        batch = entries[start : start + queues.BATCH]
-        receipts = queues.send(target.aws, target.dlq_url, [entry.outgoing for entry in batch])
-        restored = [entry.message_id for entry, receipt in zip(batch, receipts, strict=True) if not receipt.error]
-        journals.restored(journal, restored)
-        count += len(restored)
-    return count
-
-
-def _recall(target: Target, journal: Journal, entries: list[Entry], *, stop: Stop, clock: Clock) -> int:
-    """Move messages that still wait in the queue to the DLQ. Other events received on the way are released at once."""
-    by_sent_id = {entry.sent_id: entry for entry in entries}
-    sweep = Sweep(target.aws, target.queue_url, stop=stop, patience=Patience(_RECALL_PATIENCE_S, clock=clock))
-    count = 0
-    try:
-        for messages in sweep:
-            own = [m for m in messages if m.text(wire.REDRIVE) == journal.run and m.message_id in by_sent_id]
-            moved = _move_to_dlq(target, journal, {m.message_id: (m, by_sent_id[m.message_id]) for m in own})
-            sweep.claim(moved)
-            count += len(moved)
-            if count == len(entries):
-                break
-    finally:
-        sweep.release()
-    return count
-
-
-def _move_to_dlq(target: Target, journal: Journal, messages: dict[str, tuple[Message, Entry]]) -> list[str]:
-    """Send each entry to the DLQ, then delete its message from the queue. Returns the ids of those messages."""
-    receipts = queues.send(target.aws, target.dlq_url, [entry.outgoing for _, entry in messages.values()])
-    moved = {
-        message_id: message
-        for (message_id, message), receipt in zip(messages.items(), receipts, strict=True)
-        if not receipt.error
-    }
-    queues.delete(target.aws, target.queue_url, [message.receipt for message, _ in moved.values()])
-    journals.restored(journal, [entry.message_id for _, entry in moved.values()])
-    return list(moved)

@@ -224,6 +224,34 @@ class FakeAws(Aws):
         return {}
 
 
+@dataclass
+class MemoryJournals:
+    """A journal store. `fault` is asked before, in the middle of and after each write, and may raise."""
+
+    journals: dict[str, bytes] = field(default_factory=dict)
+    fault: Callable[[str, str], None] = lambda _operation, _when: None
+
+    def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
+        self.append(run, batch, durable=durable)
+
+    def append(self, run: str, batch: bytes, *, durable: bool) -> None:  # noqa: ARG002 - as a store has it
+        self.fault("journal", "before")
+        before = self.journals.get(run, b"")
+        self.journals[run] = before + batch[: len(batch) // 2]
+        self.fault("journal", "middle")
+        self.journals[run] = before + batch
+        self.fault("journal", "after")
+
+    def runs(self) -> list[str]:
+        return list(self.journals)
+
+    def read(self, run: str) -> bytes:
+        return self.journals[run]
+
+    def where(self, run: str = "") -> str:
+        return f"memory/{run}"
+
+
 def event(number: int = 1, kind: str = "order.created") -> str:
     """An event's text."""
     return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {{"n": {number}}}}}'

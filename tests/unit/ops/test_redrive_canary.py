@@ -15,6 +15,7 @@ from rtp.ops.access import lease
 from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.messages import DlqMessage
 from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
 from rtp.ops.dlq.target import Target
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def redriven(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: Any) -> Report:
-    target = Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=place)
+    target = Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=JournalFiles(place))
     request = RedriveRequest(filters=Filters(), timeout_s=timeout_s, **options)
     return result(redrive(target, request, stop=Stop(), clock=aws.clock))
 

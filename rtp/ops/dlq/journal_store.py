@@ -1,0 +1,110 @@
+"""Where the journals of redrives and purges are stored: the interface, and its implementation by files."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from rtp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
+
+
+class JournalStore(Protocol):
+    """Journals by the name of their run, each a sequence of batches. A crash may cut off the last batch of a run.
+
+    A store needs no transactions: one writer at a time appends to a journal, under the lease of the DLQ.
+    """
+
+    def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
+        """Create the journal of a new run with its first batch, after all others. Raises ConfigError if it cannot."""
+
+    def append(self, run: str, batch: bytes, *, durable: bool) -> None:
+        """Append a batch. durable: it must outlast a crash of the machine when the call returns."""
+
+    def runs(self) -> list[str]:
+        """The runs in the order in which their journals were begun, whatever the clock said."""
+
+    def read(self, run: str) -> bytes:
+        """All batches of a run, in their order."""
+
+    def where(self, run: str = "") -> str:
+        """Where the journal of a run is, or all of them, for messages."""
+
+
+class JournalFiles:
+    """A folder with a file for each run, `NUMBER-RUN.jsonl`, readable by its owner alone. The number is their order."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
+        """See JournalStore."""
+        path = self._folder
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path = self._folder / f"{1 + max((number for number, _ in self._files()), default=0):06}-{run}.jsonl"
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            if durable:
+                _sync(self._folder)
+            _append(path, batch, durable=durable)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); nothing was changed.",
+                hint="Give yourself write access: messages are recorded there before they leave the DLQ.",
+            ) from None
+
+    def append(self, run: str, batch: bytes, *, durable: bool) -> None:
+        """See JournalStore. Raises ConfigError where the disk does not take it."""
+        path = self._path(run)
+        try:
+            _append(path, batch, durable=durable)
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be written ({error.strerror}); the command stopped there.",
+                hint="Give it space or access, then repeat the command; every message that was removed is recorded.",
+            ) from None
+
+    def runs(self) -> list[str]:
+        """See JournalStore."""
+        return [_run(path) for _, path in sorted(self._files())]
+
+    def read(self, run: str) -> bytes:
+        """See JournalStore."""
+        return self._path(run).read_bytes()
+
+    def where(self, run: str = "") -> str:
+        """See JournalStore."""
+        return str(self._path(run) if run else self._folder)
+
+    def _path(self, run: str) -> Path:
+        return next((path for _, path in self._files() if _run(path) == run), self._folder / f"{run}.jsonl")
+
+    def _files(self) -> list[tuple[int, Path]]:
+        paths = self._folder.iterdir() if self._folder.is_dir() else ()
+        return [(int(name[1]), path) for path in paths if (name := _NAME.fullmatch(path.name))]
+
+
+def _run(path: Path) -> str:
+    name = _NAME.fullmatch(path.name)
+    return name[2] if name else path.stem
+
+
+def _append(path: Path, batch: bytes, *, durable: bool) -> None:
+    with path.open("ab") as file:
+        file.write(batch)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,220 @@
+"""Redrive, purge and undo killed at every step: nothing is lost, and what is finished afterwards has nothing twice."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.aws import queues
+from rtp.ops.dlq import undo
+from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.journal_store import JournalFiles
+from rtp.ops.dlq.purge import PurgeRequest, purge
+from rtp.ops.dlq.redrive import RedriveRequest, redrive
+from rtp.ops.dlq.target import Target
+from rtp.ops.work.pool import Stop
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COUNT = 23
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class World:
+    """A DLQ, a journal store, and a process that can be killed at a step: a call of AWS or a write of the journal."""
+
+    count: int = COUNT
+    aws: FakeAws = field(default_factory=FakeAws)
+    store: MemoryJournals = field(default_factory=MemoryJournals)
+    steps: int = 0
+    kill_at: int | None = None
+
+    def __post_init__(self) -> None:
+        for n in range(self.count):
+            self.aws.put(DLQ, event(n), mine="kept", rtp_error_type="E")
+        self.aws.fault = self.store.fault = self._step
+
+    def _step(self, _operation: str, _when: str) -> None:
+        self.steps += 1
+        if self.kill_at is not None and self.steps >= self.kill_at:
+            raise Killed  # and at every step after: a dead process does nothing more
+
+    def killed(self, command: Callable[[World], None], step: int) -> bool:
+        """Run a command that is killed at a step. Returns whether it had that many."""
+        self.steps, self.kill_at = 0, step
+        with contextlib.suppress(Killed):
+            command(self)
+        was_killed = self.steps >= step
+        self.kill_at = None
+        self.aws.items.clear()  # the lease of a dead process ends
+        self.aws.now += 3600  # and what it received is visible again
+        return was_killed
+
+    @property
+    def target(self) -> Target:
+        return Target(aws=self.aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=self.store)
+
+    @property
+    def dlq(self) -> Counter[str]:
+        return Counter(self.aws.bodies(DLQ))
+
+    @property
+    def queue(self) -> Counter[str]:
+        return Counter(self.aws.bodies(QUEUE))
+
+    @property
+    def once(self) -> Counter[str]:
+        return Counter(event(n) for n in range(self.count))
+
+
+def purging(world: World) -> None:
+    result(purge(world.target, PurgeRequest(filters=Filters()), stop=Stop(), clock=world.aws.clock))
+
+
+def redriving(world: World) -> None:
+    request = RedriveRequest(filters=Filters(), canary=False)
+    result(redrive(world.target, request, stop=Stop(), clock=world.aws.clock))
+
+
+def undoing(world: World) -> None:
+    if world.store.runs():
+        undo.undo(world.target, undo.load(world.target, None), stop=Stop(), clock=world.aws.clock)
+
+
+def steps(*commands: Callable[[World], None], count: int = COUNT) -> int:
+    """The number of steps of the last command, after the others."""
+    world = World(count)
+    for command in commands:
+        world.steps = 0
+        command(world)
+    return world.steps
+
+
+@pytest.mark.parametrize("command", [purging, redriving])
+def test_undo_after_a_kill_at_any_step_restores_each_message_once(command: Callable[[World], None]) -> None:
+    for step in range(1, steps(command) + 1):
+        world = World()
+        world.killed(command, step)
+        assert set(world.dlq + world.queue) <= set(world.once)
+
+        undoing(world)
+
+        assert (world.dlq, world.queue) == (world.once, Counter()), step
+
+
+@pytest.mark.parametrize("command", [purging, redriving])
+def test_an_undo_that_is_killed_at_any_step_is_completed_by_the_next(command: Callable[[World], None]) -> None:
+    for step in range(1, steps(command, undoing) + 1):
+        world = World()
+        command(world)
+        world.killed(undoing, step)
+
+        undoing(world)
+
+        assert (world.dlq, world.queue) == (world.once, Counter()), step
+
+
+@pytest.mark.parametrize("command", [purging, redriving])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_thousand_messages_survive_any_series_of_kills(command: Callable[[World], None], seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - moments of a kill
+    world = World(1000)
+    world.killed(command, dice.randint(1, 600))
+    for _ in range(3):
+        world.killed(undoing, dice.randint(1, 300))
+
+    undoing(world)
+
+    assert (world.dlq, world.queue) == (world.once, Counter())
+
+
+def test_a_redrive_after_a_killed_one_sends_each_message_once() -> None:
+    for step in range(1, steps(redriving) + 1):
+        world = World()
+        world.killed(redriving, step)
+        assert set(world.dlq + world.queue) == set(world.once)
+
+        redriving(world)
+
+        assert (world.dlq, world.queue) == (Counter(), world.once), step
+
+
+def test_undo_restores_what_two_killed_redrives_sent() -> None:
+    world = World()
+    world.killed(redriving, steps(redriving) // 2)
+    redriving(world)
+
+    undoing(world)
+    undo.undo(world.target, undo.load(world.target, world.store.runs()[0]), stop=Stop(), clock=world.aws.clock)
+
+    assert (world.dlq, world.queue) == (world.once, Counter())
+
+
+def test_an_undo_that_waited_for_another_one_restores_nothing_twice() -> None:
+    world = World()
+    purging(world)
+    journal = undo.load(world.target, None)  # as the command does before it asks for consent
+    undoing(world)
+
+    done = undo.undo(world.target, journal, stop=Stop(), clock=world.aws.clock)
+
+    assert (done.back, done.earlier, world.dlq) == (0, COUNT, world.once)
+
+
+def test_a_like_message_that_was_in_the_dlq_before_is_not_taken_for_a_restored_one() -> None:
+    # Given two messages that are equal but for their ids, one of which was purged, and an undo killed before it sends
+    world = World(0)
+    for _ in range(2):
+        world.aws.put(DLQ, event(1))
+        world.aws.queues[DLQ][-1].sent_at -= 60_000
+    request = PurgeRequest(filters=Filters(), limit=1)
+    result(purge(world.target, request, stop=Stop(), clock=world.aws.clock))
+
+    def dies(operation: str, when: str) -> None:
+        if (operation, when) == ("send_message_batch", "before"):
+            raise Killed
+
+    world.aws.fault = dies
+    with pytest.raises(Killed):
+        undoing(world)
+    world.aws.fault = lambda _operation, _when: None
+    undoing(world)
+
+    assert world.dlq == {event(1): 2}
+
+
+def test_runs_are_found_in_the_order_of_writing_whatever_their_names(tmp_path: Path) -> None:
+    store = JournalFiles(tmp_path)
+    names = ["20260102T000000Z-purge-b", "20260101T000000Z-redrive-a", "20260102T000000Z-purge-a"]
+    for name in names:
+        store.begin(name, b"{}\n", durable=False)
+
+    assert store.runs() == names
+    assert Path(store.where(names[1])).name == f"000002-{names[1]}.jsonl"
+
+
+def test_a_purge_writes_its_journal_once_a_batch_and_before_it_deletes() -> None:
+    world = World(100)
+    order: list[str] = []
+
+    def fault(operation: str, when: str) -> None:
+        if when == "before" and operation in ("journal", "delete_message_batch"):
+            order.append(operation)
+
+    world.aws.fault = world.store.fault = fault
+    purging(world)
+
+    batches = 100 // queues.BATCH
+    assert order == ["journal", "delete_message_batch"] * batches + ["journal"]
