@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class FakeAws(Aws):
     def __post_init__(self) -> None:
         super().__init__(region="us-east-1", local=True)
         self._number = itertools.count(1)
+        self._service = threading.Lock()  # each call is atomic, as a service's is
 
     def client(self, service: str) -> Any:
         """None is made: everything goes through `call`."""
@@ -71,7 +73,8 @@ class FakeAws(Aws):
         """One API call."""
         self.calls[operation] += 1
         self.fault(operation, "before")
-        answer: dict[str, Any] = getattr(self, f"_{operation}")(**params)
+        with self._service:
+            answer: dict[str, Any] = getattr(self, f"_{operation}")(**params)
         self.fault(operation, "after")
         return answer
 
