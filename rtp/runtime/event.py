@@ -79,6 +79,7 @@ class Event(Generic[Data]):
         seed = f"{self.id}\0{self.timestamp}\0{len(self.emitted)}\0{type}"
         id = hashlib.sha256(seed.encode()).hexdigest()[:32]
         follow_up = Emitted(id, self.timestamp, type, payload["data"], self.depth + 1)
+        follow_up = follow_up._replace(text=follow_up.body)
         if (size := len(follow_up.body.encode())) > wire.MAX_BODY_BYTES:
             raise EmitError(f"the emitted event has {size} bytes; the limit is {wire.MAX_BODY_BYTES}")
         self.emitted.append(follow_up)
@@ -90,17 +91,20 @@ class EmitError(ValueError):
 
 
 class Emitted(NamedTuple):
-    """A follow-up event."""
+    """A follow-up event. text: the message's, as it was when the event was emitted."""
 
     id: str
     timestamp: int
     type: str
     data: Any
     depth: int
+    text: str = ""
 
     @property
     def body(self) -> str:
         """The JSON text for the message."""
+        if self.text:
+            return self.text
         event = {"id": self.id, "timestamp": self.timestamp, "type": self.type, "data": self.data}
         return wire.message_body(jsontext.dumps(event))
 

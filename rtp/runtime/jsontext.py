@@ -77,6 +77,15 @@ def exact(value: Any, path: str = "$") -> Any:
     return converted
 
 
+def copied(value: Any) -> Any:
+    """Copy a value that `loads` returned; what is done to the copy does not change the value."""
+    if type(value) is dict:
+        return {key: copied(item) if type(item) in (dict, list) else item for key, item in value.items()}
+    if type(value) is list:
+        return [copied(item) if type(item) in (dict, list) else item for item in value]
+    return value
+
+
 def child(path: str, key: str) -> str:
     """Return the path of a member: `.key` for an identifier, `["any key"]` otherwise."""
     return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"

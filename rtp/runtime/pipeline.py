@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import calls, claiming, closing, logs, outcomes, recording, running, wire
+from rtp.runtime import calls, claiming, closing, jsontext, logs, outcomes, recording, running, wire
 from rtp.runtime.delivery import Archived, Attempt, Claimed
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ def _unarchived(invocation: Invocation, batch: Sequence[Received], failure: Exce
     return invocation.runtime.each(end, batch)
 
 
-def _line(received: Received, now: float) -> dict[str, Any]:
+def _line(received: Received, now: float) -> str:
     delivery = received.delivery
-    return {
+    line = {
         "id": received.event.id,
         "timestamp": received.event.timestamp,
         "source": delivery.source,
@@ -85,6 +85,7 @@ def _line(received: Received, now: float) -> dict[str, Any]:
         "received_at": int(now * 1000),
         "body": delivery.body,
     }
+    return jsontext.dumps(line)
 
 
 def _log(received: Received, **fields: Any) -> None:

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.runtime import event as events
-from rtp.runtime import models
+from rtp.runtime import jsontext, models
 from rtp.runtime.event import Event, InvalidEventError
 from rtp.runtime.registry import Processor, exited
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Reading(NamedTuple):
     """An event and its processor, or why the text is not an event.
 
-    `data` is for the processor: an instance of its model if that is a class, else the event's data.
+    `data` is for the processor: an instance of its model if that is a class, else a copy of the event's data. Whatever
+    a processor does to it, the event's own data is stored and archived as it was received.
     An invalid text still has an event, with the identity and type that could be read, for its dead record.
     """
 
@@ -37,16 +38,19 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
         unread = Event[Any](id=identity.id, timestamp=identity.timestamp, type=error.type, data=None)
         return Reading(unread, invalid=error)
     processor = registry.get(event.type)
-    if processor is None or processor.data is None:
-        return Reading(event, processor, event.data)
+    if processor is None:
+        return Reading(event, data=event.data)
+    data = jsontext.copied(event.data)
+    if processor.data is None:
+        return Reading(event, processor, data)
     try:
-        return Reading(event, processor, models.convert(processor.data, event.data))
+        return Reading(event, processor, models.convert(processor.data, data))
     except models.MismatchError as error:
         return Reading(event, processor, invalid=InvalidEventError(error.problems, event.identity, event.type))
     except Exception as error:  # raised by the model's own code: the attempt fails with it and is retried
-        return Reading(event, _failing(processor, error), event.data)
+        return Reading(event, _failing(processor, error), data)
     except SystemExit as error:
-        return Reading(event, _failing(processor, exited(error)), event.data)
+        return Reading(event, _failing(processor, exited(error)), data)
 
 
 def _failing(processor: Processor, error: Exception) -> Processor:

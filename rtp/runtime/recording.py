@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rtp.runtime import calls, claiming, closing, logs, outcomes, wire
+from rtp.runtime import calls, claiming, closing, jsontext, logs, outcomes, wire
 from rtp.runtime.claims import Ending
 from rtp.runtime.delivery import Attempt, Ended, Judged
 from rtp.runtime.verdict import judge
@@ -47,11 +47,18 @@ def _archive(invocation: Invocation, attempts: Sequence[Attempt], number: int) -
     """Archive the results of successful attempts in one object; without the archive they fail."""
     runtime, now = invocation.runtime, invocation.runtime.clock()
     failed = [attempt for attempt in attempts if attempt.error is not None]
-    successful = [attempt for attempt in attempts if attempt.error is None]
+    successful: list[Attempt] = []
+    lines: list[str] = []
+    for attempt in attempts:
+        if attempt.error is None:
+            try:
+                lines.append(_line(attempt, now))
+                successful.append(attempt)
+            except Exception as failure:  # its own, which must not fail the others of the object
+                failed.append(attempt._replace(error=failure))
     if not successful:
         return failed
     try:
-        lines = [_line(attempt, now) for attempt in successful]
         with calls.on_behalf_of(successful):
             runtime.archive.write_lines(wire.PROCESSED_PREFIX, f"{invocation.id}-{number}", lines, now)
     except Exception as failure:
@@ -122,9 +129,9 @@ def _outcome(invocation: Invocation, judged: Judged) -> Outcome:
     return outcomes.taken(taken, judged.received.delivery.message_id)
 
 
-def _line(attempt: Attempt, now: float) -> dict[str, Any]:
+def _line(attempt: Attempt, now: float) -> str:
     event = attempt.received.event
-    return {
+    line = {
         "id": event.id,
         "timestamp": event.timestamp,
         "type": event.type,
@@ -134,3 +141,4 @@ def _line(attempt: Attempt, now: float) -> dict[str, Any]:
         "data": event.data,
         "result": attempt.result,
     }
+    return jsontext.dumps(line)

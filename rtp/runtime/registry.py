@@ -139,7 +139,12 @@ def exited(error: BaseException) -> ExitedError:
 
 
 def _answer(event: Event, result: Any) -> Answer:
-    return Answer(None if result is None else jsontext.exact(result), tuple(event.emitted))
+    """Return the answer. Raises JsonError with the paths in a result that cannot be stored."""
+    emitted = tuple(event.emitted)
+    for one in emitted:
+        if not hasattr(one, "body"):
+            raise TypeError(f"event.emitted has {type(one).__name__}; use event.emit(type, data)")
+    return Answer(None if result is None else jsontext.exact(result), emitted)
 
 
 def _signature_problem(function: Callable[..., Any]) -> str:
