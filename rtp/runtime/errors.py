@@ -26,6 +26,10 @@ class OutOfTimeError(Exception):
     """The function's time ran out before the processor finished."""
 
 
+class BlockedLoopError(Exception):
+    """An async processor blocked its event loop until the function's time ran out."""
+
+
 def describe(error: BaseException) -> ErrorInfo:
     """Return the ErrorInfo of an exception."""
     try:

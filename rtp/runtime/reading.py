@@ -28,6 +28,10 @@ class Reading(NamedTuple):
     data: Any = None
     invalid: InvalidEventError | None = None
 
+    def again(self) -> Reading:
+        """The same with new data for a processor that begins again, which may have changed the first."""
+        return _converted(self.event, self.processor)
+
 
 def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
     """Parse the text, find the processor, and check the data against its model. Never raises."""
@@ -37,7 +41,11 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
         identity = error.identity
         unread = Event[Any](id=identity.id, timestamp=identity.timestamp, type=error.type, data=None)
         return Reading(unread, invalid=error)
-    processor = registry.get(event.type)
+    return _converted(event, registry.get(event.type))
+
+
+def _converted(event: Event[Any], processor: Processor | None) -> Reading:
+    """Convert the data for the processor."""
     if processor is None:
         return Reading(event, data=event.data)
     data = jsontext.copied(event.data)
