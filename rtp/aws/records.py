@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws.failures import throttled
 from rtp.contract import STATUS_INDEX
-from rtp.runtime import attributes, partial
+from rtp.errors import AwsError
+from rtp.runtime import attributes, dlqnote, partial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rtp.aws import Aws
+    from rtp.runtime.dlqnote import DlqNote
 
 _BATCH = 100  # the most keys that BatchGetItem accepts
 _PAGE = 1000  # items of one page of a query; a page ends at 1 MB in any case
@@ -48,6 +50,45 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
         if left:
             raise throttled("dynamodb", "batch_get_item", f"{len(left[table]['Keys'])} records of {table}")
     return records
+
+
+def forget_dlq_message(aws: Aws, table: str, key: tuple[str, int], request_id: str) -> None:
+    """Remove a record's note of this message in the DLQ; one of another message stays."""
+    _update_note(
+        aws,
+        table,
+        key,
+        UpdateExpression=f"REMOVE {dlqnote.ATTRIBUTE}",
+        ConditionExpression=f"{dlqnote.ATTRIBUTE}.request_id = :request",
+        ExpressionAttributeValues={":request": {"S": request_id}},
+    )
+
+
+def note_dlq_message(aws: Aws, table: str, key: tuple[str, int], note: DlqNote) -> None:
+    """Note a message in the DLQ on the record of a dead event, unless the record notes another one."""
+    name = dlqnote.ATTRIBUTE
+    _update_note(
+        aws,
+        table,
+        key,
+        UpdateExpression=f"SET {name} = :note",
+        ConditionExpression=f"#status = :dead AND (attribute_not_exists({name}) OR {name}.request_id = :request)",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={
+            ":note": attributes.pack(note.values),
+            ":request": {"S": note.request_id},
+            ":dead": {"S": "dead"},
+        },
+    )
+
+
+def _update_note(aws: Aws, table: str, key: tuple[str, int], **update: Any) -> None:
+    item_key = {"id": {"S": key[0]}, "timestamp": {"N": str(key[1])}}
+    try:
+        aws.call("dynamodb", "update_item", TableName=table, Key=item_key, **update)
+    except AwsError as error:
+        if error.service_code != "ConditionalCheckFailedException":
+            raise
 
 
 @dataclass(frozen=True, slots=True)

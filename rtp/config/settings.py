@@ -171,7 +171,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     queue_retention_days: Annotated[
         int, Meta(ge=1, le=14, description="days until a message expires in the queue; at most dlq_retention_days")
     ] = 4
-    dlq_retention_days: Annotated[int, Meta(ge=1, le=14, description="days until a message expires in the DLQ")] = 14
+    dlq_retention_days: Annotated[
+        int, Meta(ge=1, le=14, description="days until a message expires in the DLQ", extra=FUNCTIONS)
+    ] = 14
 
     index_shards: Annotated[
         int,

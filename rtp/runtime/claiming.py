@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtp.runtime import calls, closing, logs, outcomes
+from rtp.runtime import calls, closing, dlqnote, logs, outcomes
 from rtp.runtime.claims import Claim, ClaimRequest
 from rtp.runtime.delivery import Archived, Attempt, Claimed
 
@@ -59,7 +59,10 @@ def claim_late(invocation: Invocation, attempt: Attempt) -> Attempt | Ended:
 
 def _candidate(invocation: Invocation, archived: Archived) -> _Candidate:
     event, is_last = archived.received.event, archived.received.delivery.is_last
-    request = ClaimRequest.of(event, archived.origin, until=invocation.deadline.ends, is_last=is_last)
+    note = None
+    if is_last:
+        note = dlqnote.of(archived.received.delivery, invocation.runtime.clock(), by_sqs=True)
+    request = ClaimRequest.of(event, archived.origin, until=invocation.deadline.ends, is_last=is_last, note=note)
     return _Candidate(archived, request)
 
 
@@ -101,7 +104,8 @@ def _claimed(invocation: Invocation, candidate: _Candidate, claim: Claim) -> Cla
 
 def _mark_dead(invocation: Invocation, claimed: Claimed, claim: Claim) -> None:
     """Mark the record dead before an attempt that only its claim showed to be the last, in case it is killed."""
+    note = dlqnote.of(claimed.received.delivery, invocation.runtime.clock(), by_sqs=True)
     try:
-        invocation.runtime.store.mark_dead(claimed.received.event, claim)
+        invocation.runtime.store.mark_dead(claimed.received.event, claim, note)
     except Exception as failure:  # the attempt itself may still succeed, and its end is written anyway
         claimed.received.log(logs.warning, "claim", f"AWS call failed: {failure}")

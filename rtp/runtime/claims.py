@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from rtp.runtime.dlqnote import DlqNote
     from rtp.runtime.event import Event
     from rtp.runtime.verdict import Verdict
 
@@ -26,24 +27,31 @@ class Origin(NamedTuple):
 
 
 class ClaimRequest(NamedTuple):
-    """A delivery's request to process its event until `until` (epoch s). `token` identifies a repeated request."""
+    """A delivery's request to process its event until `until` (epoch s). `token` identifies a repeated request.
+
+    note: of its message in the DLQ, where it is killed in its last attempt.
+    """
 
     event: Event
     origin: Origin
     until: float
     is_last: bool
     token: str
+    note: DlqNote | None = None
 
     @classmethod
-    def of(cls, event: Event, origin: Origin, *, until: float, is_last: bool = False) -> ClaimRequest:
+    def of(
+        cls, event: Event, origin: Origin, *, until: float, is_last: bool = False, note: DlqNote | None = None
+    ) -> ClaimRequest:
         """Create a request with a new token."""
-        return cls(event, origin, until, is_last, os.urandom(12).hex())
+        return cls(event, origin, until, is_last, os.urandom(12).hex(), note)
 
 
 class Claim(NamedTuple):
     """The right to process an event until `until` (epoch s). `attempts` are the earlier ones, as stored.
 
     is_fresh: the record has no attribute of an earlier attempt or of a last one, which the end would have to remove.
+    noted: the event's message in the DLQ, of an earlier delivery.
     """
 
     token: str
@@ -51,15 +59,21 @@ class Claim(NamedTuple):
     attempts: list[dict[str, Any]]
     until: float
     is_fresh: bool = False
+    noted: DlqNote | None = None
 
 
 class Ending(NamedTuple):
-    """The end of an attempt, to be written. An event that is stored as is has no claim."""
+    """The end of an attempt, to be written. An event that is stored as is has no claim.
+
+    note: of the message in the DLQ, where the event is dead. is_covered: the record notes another message of it there.
+    """
 
     event: Event
     origin: Origin
     claim: Claim | None
     verdict: Verdict
+    note: DlqNote | None = None
+    is_covered: bool = False
 
 
 class Processed(NamedTuple):

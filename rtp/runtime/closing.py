@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import errors, logs, outcomes, retry
+from rtp.runtime import dlqnote, errors, logs, outcomes, retry
 from rtp.runtime.delivery import Ended
 from rtp.runtime.outcomes import Busy, Duplicate, Outage, Settled
 
 if TYPE_CHECKING:
     from rtp.runtime.delivery import Received
+    from rtp.runtime.dlqnote import DlqNote
     from rtp.runtime.invocation import Invocation
     from rtp.runtime.outcomes import Outcome
     from rtp.runtime.verdict import Verdict
@@ -40,6 +41,8 @@ def share(invocation: Invocation, received: Received, first: Ended) -> Ended:
         case Settled(verdict) if first.outcome.is_done:
             invocation.metrics.add(received.event.type, "EventsDuplicate")
             shared: Outcome = Duplicate(verdict.result, trace_id=first.received.trace.id)
+        case Settled(verdict, note=note) if verdict.is_dead and _is_copy(invocation, received, note):
+            shared = first.outcome._replace(is_covered=True)
         case _:
             shared = first.outcome
     received.log(logs.info, "duplicate", "the same event is in this batch twice")
@@ -48,14 +51,28 @@ def share(invocation: Invocation, received: Received, first: Ended) -> Ended:
     return Ended(received, shared)
 
 
+def _is_copy(invocation: Invocation, received: Received, noted: DlqNote | None) -> bool:
+    """Whether the message that SQS moves to the DLQ for the first delivery covers this one too."""
+    now, days = invocation.runtime.clock(), invocation.runtime.settings.dlq_retention_days
+    own = dlqnote.of(received.delivery, now, by_sqs=True)
+    return dlqnote.covers(noted, own, received.delivery, now=now, retention_days=days)
+
+
 def _dead_letter(invocation: Invocation, received: Received, outcome: Outcome) -> Outcome:
     """Move the message of a refused event to the DLQ. If that fails, it is delivered and refused again."""
     if not isinstance(outcome, Settled) or not outcome.verdict.is_refused or outcome.verdict.error is None:
+        return outcome
+    if outcome.is_covered:
         return outcome
     try:
         invocation.runtime.queues.dead_letter(received.delivery, outcome.verdict.error, trace=received.trace.header)
     except Exception as failure:
         return Outage("dlq", failure, outcome.lease_until)
+    if outcome.note is not None:
+        try:
+            invocation.runtime.store.note_sent(received.event.identity, outcome.note)
+        except Exception as failure:  # a repeat of the event then leaves a second message, and none is lost
+            received.log(logs.warning, "dlq", f"AWS call failed: {errors.describe(failure).message}")
     return outcome
 
 
@@ -63,8 +80,10 @@ def _report(invocation: Invocation, received: Received, outcome: Outcome) -> Non
     """Count and log the outcome."""
     count, type = invocation.metrics.add, received.event.type
     match outcome:
-        case Settled(verdict):
+        case Settled(verdict, is_covered=is_covered):
             _report_verdict(invocation, received, verdict)
+            if is_covered:
+                received.log(logs.info, "covered", "dead again: its message of before is still in the DLQ")
         case Outage(step, cause):
             count(type, "EventsFailed")
             error = errors.describe(cause)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import attributes, jsontext
+from rtp.runtime import attributes, dlqnote, jsontext
 from rtp.runtime.errors import info
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rtp.runtime.archive import Archive
     from rtp.runtime.claims import ClaimRequest, Ending, Origin
+    from rtp.runtime.dlqnote import DlqNote
     from rtp.runtime.errors import ErrorInfo
     from rtp.runtime.event import Event, Identity
 
@@ -55,6 +56,7 @@ class Items:
             **self.claimed(request),
             "attempt_count": {"N": "1"},
             "accepted_at": millis(self._clock()),
+            **({dlqnote.ATTRIBUTE: noted(request.note)} if request.is_last and request.note is not None else {}),
         }
 
     def dead(self, event: Event) -> Attributes:
@@ -84,7 +86,8 @@ class Items:
             "lease_until": {"N": "0"},
         }
         if verdict.error is not None:
-            return sets | {"error": _error(verdict.error)}
+            note = {dlqnote.ATTRIBUTE: noted(ending.note)} if ending.note is not None and not ending.is_covered else {}
+            return sets | {"error": _error(verdict.error)} | note
         result = {} if verdict.result is None else self._value(ending.event.identity, "result", verdict.result)
         return sets | {"processed_at": millis(now)} | result
 
@@ -112,6 +115,11 @@ def key(identity: Identity) -> Attributes:
 def leased(identity: Identity, token: str) -> Attributes:
     """Return key and lease: the condition of a write that is only allowed to the claim with this token."""
     return {**key(identity), "lease": {"S": token}}
+
+
+def noted(note: DlqNote) -> dict[str, Any]:
+    """Return the note of the event's message in the DLQ as the table has it."""
+    return attributes.pack(note.values)
 
 
 def millis(seconds: float) -> dict[str, str]:

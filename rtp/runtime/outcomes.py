@@ -8,19 +8,25 @@ from rtp.runtime.claims import Processed
 
 if TYPE_CHECKING:
     from rtp.runtime.claims import Claim, Ending, Taken
+    from rtp.runtime.dlqnote import DlqNote
     from rtp.runtime.verdict import Verdict
 
 
 class Settled(NamedTuple):
-    """The verdict is on the record. lease_until: end of the claim's lease, epoch s; 0 without a claim."""
+    """The verdict is on the record. lease_until: end of the claim's lease, epoch s; 0 without a claim.
+
+    note: on the record, of the event's message in the DLQ. is_covered: another message of the event is there already.
+    """
 
     verdict: Verdict
     lease_until: float = 0
+    note: DlqNote | None = None
+    is_covered: bool = False
 
     @property
     def is_done(self) -> bool:
         """Whether the message can be deleted; otherwise it is delivered again."""
-        return self.verdict.kind != "failed"
+        return self.verdict.kind != "failed" or self.is_covered
 
 
 class Outage(NamedTuple):
@@ -67,7 +73,7 @@ Outcome = Settled | Outage | Duplicate | Busy
 
 def settled(ending: Ending) -> Outcome:
     """Return the outcome when the end of an attempt is on the record."""
-    return Settled(ending.verdict, ending.claim.until if ending.claim else 0)
+    return Settled(ending.verdict, ending.claim.until if ending.claim else 0, ending.note, ending.is_covered)
 
 
 def outage(step: str, cause: BaseException, claim: Claim | None = None) -> Outage:

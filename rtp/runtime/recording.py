@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.runtime import calls, claiming, closing, jsontext, logs, outcomes, wire
+from rtp.runtime import calls, claiming, closing, dlqnote, jsontext, logs, outcomes, wire
 from rtp.runtime.claims import Ending
 from rtp.runtime.delivery import Attempt, Ended, Judged
+from rtp.runtime.store import UncoveredError
 from rtp.runtime.verdict import judge
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def record(invocation: Invocation, group: Sequence[Attempt | Ended], number: int
     attempts = [item for item in group if isinstance(item, Attempt)]
     published = _archive(invocation, _emit(invocation, attempts), number)
     claimed = _claim(invocation, published)
-    judged = [_judge(item) for item in claimed if isinstance(item, Attempt)]
+    judged = [_judge(invocation, item) for item in claimed if isinstance(item, Attempt)]
     return [
         *(item for item in group if not isinstance(item, Attempt)),
         *(item for item in claimed if not isinstance(item, Attempt)),
@@ -73,7 +74,7 @@ def _claim(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt 
     return [*others, *invocation.runtime.each(lambda attempt: claiming.claim_late(invocation, attempt), unclaimed)]
 
 
-def _judge(attempt: Attempt) -> Judged:
+def _judge(invocation: Invocation, attempt: Attempt) -> Judged:
     received, claimed = attempt.received, attempt.claimed
     verdict = judge(
         attempt.error,
@@ -83,7 +84,14 @@ def _judge(attempt: Attempt) -> Judged:
         is_last=claimed.is_last,
         is_outage=attempt.is_outage,
     )
-    return Judged(received, Ending(received.event, claimed.origin, claimed.claim, verdict))
+    ending = Ending(received.event, claimed.origin, claimed.claim, verdict)
+    if not verdict.is_dead:
+        return Judged(received, ending)
+    now, days = invocation.runtime.clock(), invocation.runtime.settings.dlq_retention_days
+    note = dlqnote.of(received.delivery, now, by_sqs=not verdict.is_refused)
+    noted = claimed.claim.noted if claimed.claim else None
+    is_covered = dlqnote.covers(noted, note, received.delivery, now=now, retention_days=days)
+    return Judged(received, ending._replace(note=note, is_covered=is_covered))
 
 
 def _write(invocation: Invocation, judged: Sequence[Judged]) -> list[Ended]:
@@ -120,12 +128,17 @@ def _write_one(invocation: Invocation, judged: Judged) -> Ended:
 
 
 def _outcome(invocation: Invocation, judged: Judged) -> Outcome:
+    ending = judged.ending
     try:
-        taken = invocation.runtime.store.finish(judged.ending)
+        try:
+            taken = invocation.runtime.store.finish(ending)
+        except UncoveredError:
+            ending = ending._replace(is_covered=False)
+            taken = invocation.runtime.store.finish(ending)
     except Exception as failure:
-        return outcomes.outage("record", failure, judged.ending.claim)
+        return outcomes.outage("record", failure, ending.claim)
     if taken is None:
-        return outcomes.settled(judged.ending)
+        return outcomes.settled(ending)
     return outcomes.taken(taken, judged.received.delivery.message_id)
 
 

@@ -24,6 +24,7 @@ class Settings(NamedTuple):
     dlq_url: str = ""
     processors: str = ""
     max_receive_count: int = 5
+    dlq_retention_days: int = 14
     backoff_base_s: float = 1.0
     backoff_cap_s: float = 300.0
     index_shards: int = 4

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rtp.runtime import attributes, items, statements
+from rtp.runtime import attributes, dlqnote, items, statements
 from rtp.runtime.claims import Claim, ClaimRequest, Leased, Processed
 from rtp.runtime.items import Items
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rtp.runtime.archive import Archive
     from rtp.runtime.claims import Ending, Taken
+    from rtp.runtime.dlqnote import DlqNote
     from rtp.runtime.event import Event, Identity
     from rtp.runtime.items import Attributes
 
@@ -33,6 +34,11 @@ _FREE = (
 # A replay may also claim a processed event, once: a second delivery of the same run finds it processed.
 _AGAIN = f"({_FREE}) OR (#status = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
 _OWN = "lease = :token"
+_NOTED = f"{dlqnote.ATTRIBUTE}.request_id = :noted"
+
+
+class UncoveredError(Exception):
+    """The record does not note the message in the DLQ any more."""
 
 
 class Store:
@@ -62,6 +68,9 @@ class Store:
         }
         counters = ", attempt_count = if_not_exists(attempt_count, :zero) + :one"
         counters += ", accepted_at = if_not_exists(accepted_at, :now)"
+        if request.is_last and request.note is not None:  # one of an earlier delivery stays
+            values[":note"] = items.noted(request.note)
+            counters += f", {dlqnote.ATTRIBUTE} = if_not_exists({dlqnote.ATTRIBUTE}, :note)"
         condition = _AGAIN if request.origin.replay else _FREE
         try:
             old = self._update(
@@ -70,10 +79,12 @@ class Store:
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
             item = refused.response.get("Item") or {}
             if item.get("lease", {}).get("S") == request.token:  # the client repeated a write whose response was lost
-                return Claim(request.token, int(item["attempt_count"]["N"]), _attempts(item), request.until)
+                number = int(item["attempt_count"]["N"])
+                return Claim(request.token, number, _attempts(item), request.until, noted=_noted(item))
             return _taken(item)
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
-        return Claim(request.token, number, _attempts(old), request.until, is_fresh=not old and not request.is_last)
+        is_fresh = not old and not request.is_last
+        return Claim(request.token, number, _attempts(old), request.until, is_fresh=is_fresh, noted=_noted(old))
 
     def claim_all(self, requests: Sequence[ClaimRequest]) -> list[Claim | None]:
         """Claim events that have no record yet, in one call. None for each that has to be claimed singly."""
@@ -83,16 +94,22 @@ class Store:
             for request, done in zip(requests, inserted, strict=True)
         ]
 
-    def mark_dead(self, event: Event, claim: Claim) -> None:
+    def mark_dead(self, event: Event, claim: Claim, note: DlqNote) -> None:
         """Mark the record dead during an attempt that only its claim showed to be the last, in case it is killed.
 
         Nothing is written if the lease was lost.
         """
         with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._update(event.identity, self._items.dead(event), [], _OWN, {":token": {"S": claim.token}})
+            sets = self._items.dead(event)
+            if claim.noted is None:
+                sets[dlqnote.ATTRIBUTE] = items.noted(note)
+            self._update(event.identity, sets, [], _OWN, {":token": {"S": claim.token}})
 
     def finish(self, ending: Ending) -> Taken | None:
-        """Write how the attempt ended. Returns None, or what refused the write: a processed record or another lease."""
+        """Write how the attempt ended. Returns None, or what refused the write: a processed record or another lease.
+
+        Raises UncoveredError where the ending is covered by a message in the DLQ that has been purged meanwhile.
+        """
         claim = ending.claim
         if claim is None:
             try:
@@ -103,13 +120,25 @@ class Store:
                 return answer
             claim = answer
         sets = self._items.ended(ending._replace(claim=claim))
-        removes = ["error"] if ending.verdict.error is None else []
+        removes = ["error", dlqnote.ATTRIBUTE] if ending.verdict.error is None else []
         removes += [name for name in ("result", "result_key") if name not in sets]
+        condition, values = _OWN, {":token": {"S": claim.token}}
+        if ending.is_covered and claim.noted is not None:
+            condition, values = f"{_OWN} AND {_NOTED}", {**values, ":noted": {"S": claim.noted.request_id}}
         try:
-            self._update(ending.event.identity, sets, removes, _OWN, {":token": {"S": claim.token}})
+            self._update(ending.event.identity, sets, removes, condition, values)
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-            return _taken(refused.response.get("Item") or {})
+            item = refused.response.get("Item") or {}
+            if ending.is_covered and item.get("lease", {}).get("S") == claim.token:
+                raise UncoveredError from None
+            return _taken(item)
         return None
+
+    def note_sent(self, identity: Identity, note: DlqNote) -> None:
+        """Note that a message that rtp sent is in the DLQ. Nothing is written where a purge has removed the note."""
+        sent = {f"{dlqnote.ATTRIBUTE}": items.noted(note._replace(is_sent=True))}
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._update(identity, sent, [], _NOTED, {":noted": {"S": note.request_id}})
 
     def finish_all(self, endings: Sequence[Ending]) -> list[bool]:
         """Write how attempts ended, in one call for new records and one for claimed ones. False: use `finish`.
@@ -183,3 +212,7 @@ def _taken(item: Attributes) -> Taken:
 
 def _attempts(item: Attributes) -> list[dict[str, Any]]:
     return list(attributes.unpack(item["attempts"])) if "attempts" in item else []
+
+
+def _noted(item: Attributes) -> DlqNote | None:
+    return dlqnote.read(attributes.unpack(item[dlqnote.ATTRIBUTE])) if dlqnote.ATTRIBUTE in item else None

@@ -14,7 +14,7 @@ REQUEST_ID = "rtp_request_id"  # with REQUEST_TIME: the identity of an event wit
 REQUEST_TIME = "rtp_request_time"  # epoch ms
 DEPTH = "rtp_depth"  # how many emissions led to this event
 REPLAY = "rtp_replay"  # the run of `rtp replay` that sent the message
-REDRIVE = "rtp_redrive"  # the run of `rtp dlq redrive` that sent the message
+REDRIVE = "rtp_redrive"  # RUN#ID: the run of `rtp dlq redrive` that sent the message, and the DLQ message that it was
 ERROR_TYPE = "rtp_error_type"  # with ERROR_MESSAGE: why rtp moved the message to the DLQ
 ERROR_MESSAGE = "rtp_error_message"
 TRACE_HEADER = "AWSTraceHeader"  # the system attribute that carries the trace
@@ -60,6 +60,12 @@ def message_body(text: str) -> str:
         if character in text:
             text = text.replace(character, escape)
     return text
+
+
+def redriven(mark: str) -> tuple[str, str]:
+    """Return run and DLQ message id of a message's attribute REDRIVE; empty ones for another text."""
+    run, _, message_id = mark.partition("#")
+    return run, message_id
 
 
 def metric_dimension(text: str) -> str:

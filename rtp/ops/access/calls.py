@@ -120,6 +120,7 @@ CALLS = {
     "dynamodb:GetItem": Call(_READ, ("dynamodb:GetItem",), Resource.TABLE, _DECRYPT),
     "dynamodb:PutItem": Call(_OPERATE, ("dynamodb:PutItem",), Resource.TABLE, _ENCRYPT),
     "dynamodb:Query": Call(_READ, ("dynamodb:Query",), Resource.TABLE_AND_INDEXES, _DECRYPT),
+    "dynamodb:UpdateItem": Call(_OPERATE, ("dynamodb:UpdateItem",), Resource.TABLE, _ENCRYPT),
     "dynamodb:UpdateTable": Call(_DEPLOY, ("dynamodb:UpdateTable",), Resource.TABLE),
     "ec2:DescribeNatGateways": Call(_READ, ("ec2:DescribeNatGateways",), Resource.ANY),
     "ec2:DescribeRouteTables": Call(_READ, ("ec2:DescribeRouteTables",), Resource.ANY),

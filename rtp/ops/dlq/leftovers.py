@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from rtp.ops.dlq import journal as journals
-from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work.clock import SYSTEM
@@ -25,25 +24,20 @@ PATIENCE_S = 5.0  # brief: while the queue is read, the worker does not receive 
 
 
 class SentMessages:
-    """Recognises the messages that a run sent. Those that a kill left without a recorded id have its name."""
+    """Recognises the messages that a run sent. Those that a kill left without a recorded id name it."""
 
     def __init__(self, run: str, entries: Iterable[Entry]) -> None:
         entries = list(entries)
         self._run = run
         self._by_sent_id = {entry.sent_id: entry for entry in entries if entry.sent_id}
-        self._others = [entry for entry in entries if not entry.sent_id]
+        self._others = {entry.message_id: entry for entry in entries if not entry.sent_id}
 
     def entry(self, message: Message) -> Entry | None:
         """The entry of a received message; None for a message of another run or sender."""
         if message.message_id in self._by_sent_id:
             return self._by_sent_id[message.message_id]
-        if message.text(wire.REDRIVE) != self._run:
-            return None
-        identity = dlq.read(message).identity
-        entry = next((e for e in self._others if e.identity == identity), None)
-        if entry is not None:
-            self._others.remove(entry)
-        return entry
+        run, dlq_message_id = wire.redriven(message.text(wire.REDRIVE))
+        return self._others.get(dlq_message_id) if run == self._run else None
 
 
 class Leftovers:

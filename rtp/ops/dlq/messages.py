@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import queues, records
-from rtp.runtime import errors, wire
+from rtp.runtime import dlqnote, errors, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 from rtp.text import json_values, times
 from rtp.text.json_values import HIDDEN
@@ -54,7 +54,8 @@ class DlqMessage:
     first_seen: when the event was first queued, ISO 8601. timestamp: the event's, epoch ms.
     event: its JSON text, without what Lambda put around it. kind: how the message got into the queue.
     fallback: the event's identity where its text has no id. message: the message itself.
-    runs: attempts on the event's record, 0 without one.
+    runs: attempts on the event's record, 0 without one. request_id: by which the record notes this message.
+    is_noted: whether the record notes it.
     """
 
     message_id: str
@@ -71,6 +72,8 @@ class DlqMessage:
     fallback: Identity = field(metadata=HIDDEN)
     message: Message = field(metadata=HIDDEN)
     runs: int = field(default=0, metadata=HIDDEN)
+    request_id: str = field(default="", metadata=HIDDEN)
+    is_noted: bool = field(default=False, metadata=HIDDEN)
 
     @property
     def identity(self) -> Identity:
@@ -111,6 +114,7 @@ def read(message: Message) -> DlqMessage:
         kind=kind,
         fallback=fallback,
         message=message,
+        request_id=fallback.id,
     )
 
 
@@ -156,7 +160,14 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
         if dlq_message.id == dlq_message.fallback.id
         else dlq_message.fallback,
         runs=int(record.get("attempt_count", 0)),
+        is_noted=_note(record).get("request_id") == dlq_message.request_id,
     )
+
+
+def _note(record: dict[str, Any]) -> dict[str, Any]:
+    """What the record notes of a message in the DLQ."""
+    note = record.get(dlqnote.ATTRIBUTE)
+    return note if isinstance(note, dict) else {}
 
 
 def _identity(event: str, fallback: Identity) -> tuple[Identity, str]:

@@ -22,6 +22,7 @@ from rtp.runtime import wire
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rtp.aws.queues import Message
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
     from rtp.ops.dlq.messages import DlqMessage
@@ -85,7 +86,7 @@ class Mover:
     @property
     def died_again(self) -> int:
         """Messages that this run had sent and that were received from the DLQ again."""
-        return sum(message.text(wire.REDRIVE) == self._writer.run for message in self._sweep.newer.values())
+        return sum(self._is_own(message) for message in self._sweep.newer.values())
 
     @property
     def unseen(self) -> int:
@@ -121,7 +122,7 @@ class Mover:
     def _refill(self) -> bool:
         """Receive until a message matches; False at the end. The others stay hidden, so that each is met once."""
         for messages in self._sweep:
-            own = [message for message in messages if message.text(wire.REDRIVE) == self._writer.run]
+            own = [message for message in messages if self._is_own(message)]
             self._sweep.newer.update({message.message_id: message for message in own})  # sent within the first second
             others = [message for message in messages if message not in own]
             self._ready = self._selection.filters.select(dlq.joined(self._target.aws, self._target.table, others))
@@ -129,6 +130,10 @@ class Mover:
             if self._ready:
                 return True
         return False
+
+    def _is_own(self, message: Message) -> bool:
+        """Whether this run sent the message."""
+        return wire.redriven(message.text(wire.REDRIVE))[0] == self._writer.run
 
     def _move(self, batch: list[DlqMessage]) -> list[Moved]:
         self._writer.taken(batch)
@@ -158,8 +163,9 @@ class Mover:
         return set(not_deleted)
 
     def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
+        mark = f"{self._writer.run}#{dlq_message.message_id}"
         return queues.Outgoing(
             self._selection.edited.get(dlq_message.message_id, dlq_message.event),
-            dlq.attributes(dlq_message, {wire.SOURCE: "redrive", wire.REDRIVE: self._writer.run}),
+            dlq.attributes(dlq_message, {wire.SOURCE: "redrive", wire.REDRIVE: mark}),
             dlq_message.message.trace_header,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.ops.access import lease
-from rtp.ops.dlq import journal
+from rtp.ops.dlq import journal, notes
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.sweep import Sweep
@@ -96,6 +96,7 @@ def _run(
         selected = selected if request.limit is None else selected[: request.limit - deleted]
         if selected:
             writer.taken(selected)
+            notes.forget(target, selected)
             receipts = sweep.claim(dlq_message.message_id for dlq_message in selected)
             failed = set(_delete(target, sweep, receipts))
             removed = [message_id for message_id in receipts if message_id not in failed]

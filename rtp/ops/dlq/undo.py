@@ -9,6 +9,7 @@ from rtp.aws import queues, records
 from rtp.errors import RefusedError
 from rtp.ops.access import lease
 from rtp.ops.dlq import journal as journals
+from rtp.ops.dlq import notes
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
 from rtp.ops.dlq.located import Located
@@ -139,6 +140,7 @@ class _Restoration:
         receipts = queues.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
         sent = [entry for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
         self.record.done(sent)
+        notes.restored(self._target, entries, receipts)
         self._back += len(sent)
         return sent
 

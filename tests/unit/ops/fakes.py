@@ -219,6 +219,21 @@ class FakeAws(Aws):
         self.items[key] = Item
         return {}
 
+    def _update_item(
+        self, Key: dict[str, Any], UpdateExpression: str, ExpressionAttributeValues: dict[str, Any], **_: Any
+    ) -> dict[str, Any]:
+        """The notes of messages in the DLQ only: their two conditions are spelt out here."""
+        item = self.items.get((Key["id"]["S"], Key["timestamp"]["N"]), {})
+        noted = item.get("dlq_message", {}).get("M", {}).get("request_id")
+        is_same = noted == ExpressionAttributeValues[":request"]
+        if UpdateExpression.startswith("REMOVE") and is_same:
+            del item["dlq_message"]
+        elif UpdateExpression.startswith("SET") and item.get("status") == {"S": "dead"} and (is_same or not noted):
+            item["dlq_message"] = ExpressionAttributeValues[":note"]
+        else:
+            raise AwsError("dynamodb update_item: no", service_code="ConditionalCheckFailedException")
+        return {}
+
     def _delete_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
         key = (Key["id"]["S"], Key["timestamp"]["N"])
         if key not in self.items or self.items[key]["holder"]["S"] != ExpressionAttributeValues[":mine"]["S"]:

@@ -469,9 +469,11 @@ def test_a_purge_deletes_what_matches_and_can_be_undone(tmp_path: Path) -> None:
 
 def test_every_redriven_message_names_the_run(tmp_path: Path) -> None:
     aws = filled(2)
+    before = [m.message_id for m in aws.queues[DLQ]]
 
     redrive(aws, tmp_path)
 
     (file,) = tmp_path.iterdir()
-    assert {m.attributes[wire.REDRIVE]["StringValue"] for m in aws.queues[QUEUE]} == {file.stem.partition("-")[2]}
+    marks = [wire.redriven(m.attributes[wire.REDRIVE]["StringValue"]) for m in aws.queues[QUEUE]]
+    assert marks == [(file.stem.partition("-")[2], message_id) for message_id in before]
     assert json.loads(file.read_text().splitlines()[1])["what"] == "redrive"

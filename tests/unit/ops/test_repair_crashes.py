@@ -218,3 +218,21 @@ def test_a_purge_writes_its_journal_once_a_batch_and_before_it_deletes() -> None
 
     batches = 100 // queues.BATCH
     assert order == ["journal", "delete_message_batch"] * batches + ["journal"]
+
+
+def test_a_purge_removes_the_records_notes_of_its_messages_before_it_deletes_them() -> None:
+    world = World(3)
+    for n in range(3):
+        note = {"request_id": f"m{n + 1}", "sent_at": 1, "digest": "d", "is_sent": True}
+        world.aws.record(f"e{n}", n, status="dead", dlq_message=note if n else note | {"request_id": "another"})
+    order: list[str] = []
+    world.aws.fault = lambda operation, when: order.append(operation) if when == "before" else None
+
+    purging(world)
+
+    assert "dlq_message" in world.aws.items["e0", "0"]
+    assert all("dlq_message" not in world.aws.items[f"e{n}", str(n)] for n in (1, 2))
+    assert order.count("update_item") == 2
+    assert order.index("delete_message_batch") > max(n for n, name in enumerate(order) if name == "update_item")
+    undoing(world)
+    assert all("dlq_message" in world.aws.items[f"e{n}", str(n)] for n in (1, 2))

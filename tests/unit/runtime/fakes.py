@@ -147,7 +147,9 @@ class Dynamo(Service):
         condition = kw["ConditionExpression"]
 
         def compare(match: re.Match[str]) -> str:
-            have = (item or {}).get(self._name(match[1], kw))
+            name, _, member = match[1].partition(".")
+            have = (item or {}).get(self._name(name, kw))
+            have = have.get("M", {}).get(member) if have is not None and member else have
             want = kw["ExpressionAttributeValues"][match[3]]
             if have is None:
                 return "False"
@@ -157,7 +159,7 @@ class Dynamo(Service):
             return str({"=": left == right, "<>": left != right, "<": left < right, ">": left > right}[match[2]])
 
         text = re.sub(r"attribute_not_exists\((\w+)\)", lambda m: str(m[1] not in (item or {})), condition)
-        text = re.sub(r"([#\w]+) (=|<>|<|>) (:\w+)", compare, text).replace("AND", "and").replace("OR", "or")
+        text = re.sub(r"([#\w.]+) (=|<>|<|>) (:\w+)", compare, text).replace("AND", "and").replace("OR", "or")
         if not eval(text, {}):  # noqa: S307 - made of True, False, and, or and parentheses
             response: dict[str, Any] = {"Error": {"Code": "ConditionalCheckFailedException", "Message": "no"}}
             if item is not None:

@@ -1,0 +1,48 @@
+"""Keep the records' notes of messages in the DLQ true: a purge removes them before it deletes, an undo writes them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from rtp.aws import records
+from rtp.ops.work import pool
+from rtp.runtime import wire
+from rtp.runtime.dlqnote import DlqNote
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.aws.queues import Receipt
+    from rtp.ops.dlq.journal import Entry
+    from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.dlq.target import Target
+
+_CONCURRENCY = 10
+
+
+def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:
+    """Remove the notes of messages that are about to be deleted: the next message of such an event must be kept."""
+    noted = [dlq_message for dlq_message in dlq_messages if dlq_message.is_noted]
+
+    def remove(dlq_message: DlqMessage) -> None:
+        records.forget_dlq_message(target.aws, target.table, dlq_message.identity, dlq_message.request_id)
+
+    for _ in pool.map(remove, noted, threads=_CONCURRENCY):
+        pass
+
+
+def restored(target: Target, entries: Sequence[Entry], receipts: Sequence[Receipt]) -> None:
+    """Note messages that are in the DLQ again, with a new age. receipts: of SQS, for each entry."""
+
+    def write(pair: tuple[Entry, Receipt]) -> None:
+        entry, receipt = pair
+        request_id = str(entry.outgoing.attributes.get(wire.REQUEST_ID, {}).get("StringValue", ""))
+        digest = hashlib.sha256(entry.outgoing.body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        note = DlqNote(request_id or receipt.message_id, times.now_ms(), digest)
+        records.note_dlq_message(target.aws, target.table, entry.identity, note)
+
+    pairs = [(entry, receipt) for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
+    for _ in pool.map(write, pairs, threads=_CONCURRENCY):
+        pass
