@@ -26,13 +26,14 @@ Attributes = dict[str, dict[str, Any]]
 class Depth:
     """How many messages a queue holds. SQS's numbers are approximate. server_ms: SQS's clock, truncated to the second.
 
-    server_ms is None where the response has no date.
+    server_ms is None where the response has no date. retention_s: how long SQS keeps a message; None where not said.
     """
 
     visible: int
     in_flight: int
     delayed: int
     server_ms: int | None = None
+    retention_s: int | None = None
 
     @property
     def total(self) -> int:
@@ -94,9 +95,11 @@ def depth(aws: Aws, url: str) -> Depth:
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateNumberOfMessagesDelayed",
     )
-    answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(names))
+    retention = "MessageRetentionPeriod"
+    answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[*names, retention])
     visible, in_flight, delayed = (int(answer["Attributes"].get(name, 0)) for name in names)
-    return Depth(visible, in_flight, delayed, server_ms(answer))
+    seconds = answer["Attributes"].get(retention)
+    return Depth(visible, in_flight, delayed, server_ms(answer), int(seconds) if seconds else None)
 
 
 def max_receives(aws: Aws, url: str) -> int | None:

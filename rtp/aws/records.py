@@ -93,24 +93,30 @@ def _update_note(aws: Aws, table: str, key: tuple[str, int], **update: Any) -> N
 
 @dataclass(frozen=True, slots=True)
 class StatusQuery:
-    """The newest `limit` records of a status between two times (epoch ms). type: of this event type only."""
+    """The newest `limit` records of a status between two times (epoch ms), or the oldest.
+
+    type: of this event type only. has: only those with this attribute.
+    """
 
     status: str
     since: int
     until: int
     limit: int
     type: str | None = None
+    has: str | None = None
+    oldest_first: bool = False
 
 
 def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
-    """The records of one shard of the status index that a query selects, newest first.
+    """The records of one shard of the status index that a query selects, in the order of the query.
 
-    DynamoDB filters by type after it has read a page, so pages are read until there are enough records.
+    DynamoDB filters after it has read a page, so pages are read until there are enough records.
     """
     names = {"#t": "timestamp"} | ({"#k": "type"} if query.type is not None else {})
     values = {":a": {"N": str(query.since)}, ":b": {"N": str(query.until)}}
     values |= {":k": {"S": query.type}} if query.type is not None else {}
-    type_filter = {"FilterExpression": "#k = :k"} if query.type is not None else {}
+    filters = ["#k = :k"] if query.type is not None else []
+    filters += [f"attribute_exists({query.has})"] if query.has is not None else []
     items = aws.pages(
         "dynamodb",
         "query",
@@ -120,9 +126,9 @@ def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[d
         KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
         ExpressionAttributeNames=names,
         ExpressionAttributeValues={":s": {"S": f"{query.status}#{shard}"}, **values},
-        ScanIndexForward=False,
-        Limit=_PAGE if type_filter else min(query.limit, _PAGE),
-        **type_filter,
+        ScanIndexForward=query.oldest_first,
+        Limit=_PAGE if filters else min(query.limit, _PAGE),
+        **({"FilterExpression": " AND ".join(filters)} if filters else {}),
     )
     return [item(i) for i in islice(items, query.limit)]
 

@@ -179,7 +179,7 @@ def _inspected(
             patience=replace(patience, notify=remark(session.out)),
             notify=lambda n: live.update(render_dlq.read(n)),
         )
-    return inspection, interruption
+    return inspect.with_deadlines(inspection, session.environment.settings.raw_expiry_days), interruption
 
 
 def _edited(session: Session, request: RedriveRequest) -> RedriveRequest:

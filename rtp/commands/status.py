@@ -31,6 +31,14 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 unless the pipeline is healthy; for monitoring.")
     ] = False,
+    lose_within: Annotated[
+        str | None,
+        typer.Option(
+            "--lose-within",
+            metavar="TIME",
+            help="Report a dead event whose message or raw event is lost within this time, such as 48h, as a problem.",
+        ),
+    ] = None,
     interval: Annotated[
         float | None,
         typer.Option("--interval", min=0.5, metavar="S", help="Seconds between refreshes (default: 2; 10 on AWS)."),
@@ -43,10 +51,13 @@ def status(
     if watch and check:
         raise UsageError("--watch and --check exclude each other: --watch never ends.", hint="Leave one of them out.")
     if watch:
+        if lose_within is not None:
+            raise UsageError("--watch and --lose-within exclude each other.", hint="Leave one of them out.")
         end_with_reader()
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
         return
-    found = op.read(session.guarded, session.environment)
+    within = None if lose_within is None else times.parse_duration(lose_within)
+    found = op.read(session.guarded, session.environment, lose_within_ms=within)
     session.out.result(found, _render)
     if check and not found.healthy:
         raise typer.Exit(ExitCode.FAILED)

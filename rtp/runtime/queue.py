@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import partial, wire
-from rtp.runtime.errors import sanitised
+from rtp.runtime.errors import MAX_MESSAGE, sanitised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,12 +43,19 @@ class Queues:
         )
 
     def dead_letter(self, delivery: Delivery, error: ErrorInfo, *, trace: str = "") -> None:
-        """Send the event to the dead-letter queue with the reason, and as many of the message's attributes as fit."""
-        reason = {wire.ERROR_TYPE: error.type, wire.ERROR_MESSAGE: error.message}
-        ours = _strings(_sender(delivery) | reason)
-        theirs = {name: value for name, value in sendable(delivery.attributes).items() if name not in ours}
-        room = wire.MAX_ATTRIBUTES - len(ours)
-        attributes = {**dict(list(theirs.items())[:room]), **ours}
+        """Send the event to the dead-letter queue with the reason, and as many of the message's attributes as fit.
+
+        The reason names those that do not.
+        """
+        own = {**_sender(delivery), wire.ERROR_TYPE: error.type, wire.ERROR_MESSAGE: error.message}
+        theirs = {name: value for name, value in sendable(delivery.attributes).items() if name not in own}
+        if len(own) + len(theirs) > wire.MAX_ATTRIBUTES:
+            del own[wire.SOURCE]
+        room = wire.MAX_ATTRIBUTES - len(own)
+        if left_out := list(theirs)[room:]:
+            note = f" (attributes for which SQS has no room: {', '.join(left_out)})"[: MAX_MESSAGE // 2]
+            own[wire.ERROR_MESSAGE] = f"{error.message[: MAX_MESSAGE - len(note)]}{note}"
+        attributes = {**dict(list(theirs.items())[:room]), **_strings(own)}
         body = wire.message_body(delivery.body)
         self._sqs.send_message(QueueUrl=self._dlq_url, MessageBody=body, **_attributes(attributes, trace))
 

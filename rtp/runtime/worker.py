@@ -41,9 +41,10 @@ def _delivery(runtime: Runtime, message: dict[str, Any], request_id: str) -> Del
     fallback = wire.fallback_identity(
         text(wire.REQUEST_ID), text(wire.REQUEST_TIME), message_id=message["messageId"], sent_at=sent_at
     )
+    source = "redrive" if text(wire.REDRIVE) else text(wire.SOURCE)
     return Delivery(
         body=message["body"],
-        source=source if (source := text(wire.SOURCE)) in wire.SOURCES else "queue",
+        source=source if source in wire.SOURCES else "queue",
         fallback=Identity(*fallback),
         request_id=request_id,
         sent=sent_at / 1000,

@@ -28,6 +28,7 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
+    from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.dlq.inspect import Inspection
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.purge import Deleted, Purged
@@ -69,10 +70,11 @@ def inspection(result: Inspection) -> list[Element]:
         if result.depth:
             state += "none of which match" if result.depth > result.unseen else "none of which could be received"
         return [line(name(result.queue), f" {state}"), *_unseen(result.unseen)]
-    oldest = times.ago(min(dlq_message.message.sent_at for dlq_message in messages))
+    oldest = times.ago(min(dlq_message.accepted_at for dlq_message in messages))
     part = f"{len(messages):,} of " if len(messages) != result.depth else ""
     count = f"{part}about {many(result.depth, 'message')}, the oldest from {oldest} ago"
-    elements: list[Element] = [line(name(result.queue), f"  {count}"), *_unseen(result.unseen)]
+    elements: list[Element] = [line(name(result.queue), f"  {count}"), *deadlines(result.deadlines)]
+    elements += _unseen(result.unseen)
     if len(messages) == 1:
         return elements + _whole(messages[0])
     causes = [(group.count, group.error) for group in result.groups]
@@ -83,6 +85,22 @@ def inspection(result: Inspection) -> list[Element]:
     return elements
 
 
+def deadlines(first: Deadlines | None, *, now: int | None = None) -> list[Element]:
+    """When the first message and the first raw event are lost; the limit that comes first stands first."""
+    if first is None or first.first is None:
+        return []
+    now = times.now_ms() if now is None else now
+    parts = [
+        (
+            times.parse_when(at),
+            f"{what} in {times.span(max(0, times.parse_when(at) - now))} ({times.stamp(times.parse_when(at))})",
+        )
+        for at, what in ((first.message, "the first message"), (first.raw, "the first raw event"))
+        if at is not None
+    ]
+    return [line(dim("lost  "), ", ".join(text for _, text in sorted(parts)), indent=2)]
+
+
 def dlq_messages(messages: list[DlqMessage]) -> Table:
     """A row per message."""
     rows = [
@@ -90,7 +108,7 @@ def dlq_messages(messages: list[DlqMessage]) -> Table:
             name(m.id),
             m.type,
             m.attempts or None,
-            times.ago(m.message.sent_at),
+            times.ago(m.accepted_at),
             cause(json_values.to_json_types(m.error)),
         )
         for m in messages
@@ -122,7 +140,7 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
                 ("attempts", dlq_message.attempts or None),
                 (
                     "first seen",
-                    f"{times.stamp(dlq_message.message.sent_at)} ({times.ago(dlq_message.message.sent_at)} ago)",
+                    f"{times.stamp(dlq_message.accepted_at)} ({times.ago(dlq_message.accepted_at)} ago)",
                 ),
                 ("trace", dlq_message.trace_id or None),
                 ("message", dlq_message.message_id),
@@ -154,6 +172,12 @@ def redrive(report: Report) -> list[Element]:
     if report.kept:
         warning = warn(f"{report.kept:,} were sent but not deleted from the DLQ; ")
         elements.append(line(warning, "the next redrive sends them again, and no event runs twice"))
+    if report.left_out:
+        names = ", ".join(dict.fromkeys(attribute for one in report.left_out for attribute in one.attributes))
+        lost = warn(f"{many(len(report.left_out), 'message')} without all attributes: ")
+        elements.append(
+            line(lost, f"SQS takes ten, and had no room for {names}; ", advice("`rtp dlq undo` restores them"))
+        )
     if report.died_again:
         returned = warn(f"{report.died_again:,} are back in the DLQ; ")
         elements.append(line(returned, "a redrive moves each message once"))

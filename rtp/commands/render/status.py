@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.aws.states import StackState
+from rtp.commands.render import dlq as render_dlq
 from rtp.text import times
 from rtp.text.elements import (
     Cell,
@@ -40,6 +41,7 @@ def elements(status: Status, *, now: int) -> list[Element]:
     rows.append("")
     rows.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
     rows += ["", _queues(status)]
+    rows += render_dlq.deadlines(status.deadlines, now=now)
     dead = status.dead_by_error
     rows += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:

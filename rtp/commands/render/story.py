@@ -100,13 +100,13 @@ _DETAILS = (
 def _dlq_message(dlq_message: DlqMessage | None) -> list[Element]:
     if dlq_message is None:
         return []
-    since = times.ago(dlq_message.message.sent_at)
+    since = times.ago(dlq_message.accepted_at)
     cause = (
         f"{dlq_message.error.type}: {dlq_message.error.message}"
         if dlq_message.error.type
         else dlq_message.error.message
     )
-    return [line(bad("in the dead-letter queue"), f"  first queued {since} ago  ", dim(cause), indent=2)]
+    return [line(bad("in the dead-letter queue"), f"  accepted {since} ago  ", dim(cause), indent=2)]
 
 
 def _values(record: dict[str, Any]) -> list[Element]:

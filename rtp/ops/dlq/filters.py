@@ -41,7 +41,7 @@ class Filters:
             and (not self.types or dlq_message.type in self.types)
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
             and (self.grep is None or self.grep.search(dlq_message.body) is not None)
-            and (self.since is None or dlq_message.message.sent_at >= self.since)
+            and (self.since is None or dlq_message.accepted_at >= self.since)
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
 

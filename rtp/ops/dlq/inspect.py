@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
+from rtp.ops.dlq import deadlines, peek
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq import peek
+from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.dlq.ending import BRIEF
+from rtp.text import times
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rtp.aws import Aws
+    from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
 
 UNLIMITED = 10_000_000
+RETENTION_S = 14 * 86_400  # the most that SQS has
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class Inspection:
     queue: its name. depth: messages in it, by SQS. messages: those that match the filters.
     groups: how many of them died of each cause, most frequent first.
     unseen: messages that SQS counts and that could not be read, since another receiver hides them.
+    deadlines: when the first of these messages is lost. retention_s: of the queue. at: when it was read, epoch ms.
     """
 
     queue: str
@@ -48,6 +54,9 @@ class Inspection:
     messages: list[DlqMessage]
     groups: list[Group]
     unseen: int = 0
+    deadlines: Deadlines | None = None
+    retention_s: int = field(default=0, metadata=HIDDEN)
+    at: int = field(default=0, metadata=HIDDEN)
 
 
 def depth(aws: Aws, outputs: Mapping[str, str]) -> int:
@@ -71,7 +80,8 @@ def inspect(
     notify: called with the number of messages read.
     """
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    count = depth(aws, outputs)
+    counts = queues.depth(aws, url)
+    count = counts.total
     matching: list[DlqMessage] = []
 
     def enough(new: list[queues.Message]) -> bool:
@@ -87,8 +97,19 @@ def inspect(
         patience=replace(patience, is_enough=lambda: filters.all_found(matching)),
         notify=notify,
     )
-    matching.sort(key=lambda dlq_message: (dlq_message.first_seen, dlq_message.message_id))
+    now = times.now_ms() if counts.server_ms is None else counts.server_ms
+    matching.sort(key=lambda dlq_message: (dlq_message.accepted_at, dlq_message.message_id))
     shown = matching[:limit]
     groups = [Group(error, number) for error, number in dlq.grouped(shown)]
     depth_ = max(count, len(peeked.messages) + peeked.unseen)
-    return Inspection(url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen)
+    return Inspection(
+        url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now
+    )
+
+
+def with_deadlines(inspection: Inspection, raw_days: int) -> Inspection:
+    """The same with its deadlines. raw_days: how long S3 keeps raw events."""
+    found = [Dead(dlq_message.message.sent_at, dlq_message.raw_key) for dlq_message in inspection.messages]
+    message_days = inspection.retention_s * 1000 / deadlines.DAY_MS
+    first = deadlines.of(found, message_days=message_days, raw_days=raw_days, now=inspection.at)
+    return replace(inspection, deadlines=first if first.first else None)

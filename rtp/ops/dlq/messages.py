@@ -51,11 +51,12 @@ class DlqMessage:
     """A message of the dead-letter queue.
 
     body: the message's text as it is. attempts: of the event, that failed. error: why the event died.
-    first_seen: when the event was first queued, ISO 8601. timestamp: the event's, epoch ms.
+    first_seen: when the event was accepted, ISO 8601; without a record, when the message was sent.
+    timestamp: the event's, epoch ms.
     event: its JSON text, without what Lambda put around it. kind: how the message got into the queue.
     fallback: the event's identity where its text has no id. message: the message itself.
     runs: attempts on the event's record, 0 without one. request_id: by which the record notes this message.
-    is_noted: whether the record notes it.
+    is_noted: whether the record notes it. accepted_at: first_seen, epoch ms. raw_key: of the archived raw event.
     """
 
     message_id: str
@@ -74,6 +75,8 @@ class DlqMessage:
     runs: int = field(default=0, metadata=HIDDEN)
     request_id: str = field(default="", metadata=HIDDEN)
     is_noted: bool = field(default=False, metadata=HIDDEN)
+    accepted_at: int = field(default=0, metadata=HIDDEN)
+    raw_key: str = field(default="", metadata=HIDDEN)
 
     @property
     def identity(self) -> Identity:
@@ -115,6 +118,7 @@ def read(message: Message) -> DlqMessage:
         fallback=fallback,
         message=message,
         request_id=fallback.id,
+        accepted_at=message.sent_at,
     )
 
 
@@ -145,6 +149,7 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
     if record is None:
         return dlq_message if cause.type or cause.message else replace(dlq_message, error=Cause("", UNKNOWN))
     error, is_processed = record.get("error"), record.get("status") == "processed"
+    accepted = min(dlq_message.accepted_at, int(record.get("accepted_at") or dlq_message.accepted_at))
     # Of an asynchronous invocation, Lambda reports only that the handler failed; the record has the reason.
     is_vague = dlq_message.kind == "async" or not (cause.type or cause.message)
     if is_vague and isinstance(error, dict):
@@ -160,6 +165,9 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
         if dlq_message.id == dlq_message.fallback.id
         else dlq_message.fallback,
         runs=int(record.get("attempt_count", 0)),
+        first_seen=times.iso(accepted),
+        accepted_at=accepted,
+        raw_key=str(record.get("raw_key", "")),
         is_noted=_note(record).get("request_id") == dlq_message.request_id,
     )
 
@@ -219,13 +227,20 @@ def _payload(payload: Any) -> str:
     return json_values.dumps(payload)
 
 
-def attributes(dlq_message: DlqMessage, extra: dict[str, str]) -> queues.Attributes:
-    """The attributes to send the event with: the message's own without its error, the identity, and `extra`."""
-    own = {wire.REQUEST_ID: dlq_message.fallback.id, wire.REQUEST_TIME: str(dlq_message.fallback.timestamp), **extra}
-    others = {
-        name: value
-        for name, value in dlq_message.message.attributes.items()
-        if name not in (wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR, *own)
-    }
-    room = wire.MAX_ATTRIBUTES - len(own)
-    return {**dict(list(others.items())[:room]), **{name: queues.attribute(value) for name, value in own.items()}}
+def attributes(dlq_message: DlqMessage, mark: str) -> tuple[queues.Attributes, list[str]]:
+    """The attributes to redrive the event with, and the names of the sender's own for which SQS has no room.
+
+    They are the message's own without its error, the run's mark, and the identity, which an event with an id of its own
+    does not need: then a message with nine attributes keeps all of them.
+    """
+    identity = {wire.REQUEST_ID: dlq_message.fallback.id, wire.REQUEST_TIME: str(dlq_message.fallback.timestamp)}
+    has_own_identity = dlq_message.identity != dlq_message.fallback
+    needed = {wire.REDRIVE: mark, **({} if has_own_identity else identity)}
+    optional = {wire.SOURCE: "redrive", **(identity if has_own_identity else {})}
+    ours = (*needed, *optional, wire.ERROR_TYPE, wire.ERROR_MESSAGE, "RequestID", "ErrorType", *_LAMBDA_ERROR)
+    others = [(name, value) for name, value in dlq_message.message.attributes.items() if name not in ours]
+    room = wire.MAX_ATTRIBUTES - len(needed)
+    free = max(0, room - len(others))
+    own = {**needed, **dict(list(optional.items())[:free])}
+    kept = {**dict(others[:room]), **{name: queues.attribute(value) for name, value in own.items()}}
+    return kept, [name for name, _ in others[room:]]

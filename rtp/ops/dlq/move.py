@@ -35,11 +35,15 @@ _CONCURRENCY = 4
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The result for one message. error: why it was not sent. is_in_both: sent, but not deleted from the DLQ."""
+    """The result for one message. error: why it was not sent. is_in_both: sent, but not deleted from the DLQ.
+
+    left_out: attributes of its sender for which SQS had no room.
+    """
 
     message: DlqMessage
     error: str = ""
     is_in_both: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +145,10 @@ class Mover:
         sent = {dlq_message.message_id: receipt.message_id for dlq_message, receipt in results if not receipt.error}
         self._writer.sent(sent)
         not_deleted = self._delete(sent)
-        return [Moved(message, receipt.error, message.message_id in not_deleted) for message, receipt in results]
+        return [
+            Moved(message, receipt.error, message.message_id in not_deleted, tuple(self._attributes(message)[1]))
+            for message, receipt in results
+        ]
 
     def _send(self, batch: list[DlqMessage]) -> list[queues.Receipt]:
         """Send messages to the queue, except those that a killed redrive sent: they are only to be deleted."""
@@ -163,9 +170,11 @@ class Mover:
         return set(not_deleted)
 
     def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
-        mark = f"{self._writer.run}#{dlq_message.message_id}"
         return queues.Outgoing(
             self._selection.edited.get(dlq_message.message_id, dlq_message.event),
-            dlq.attributes(dlq_message, {wire.SOURCE: "redrive", wire.REDRIVE: mark}),
+            self._attributes(dlq_message)[0],
             dlq_message.message.trace_header,
         )
+
+    def _attributes(self, dlq_message: DlqMessage) -> tuple[queues.Attributes, list[str]]:
+        return dlq.attributes(dlq_message, f"{self._writer.run}#{dlq_message.message_id}")

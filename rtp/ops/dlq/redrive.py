@@ -83,6 +83,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A message that was redriven without some attributes of its sender, because SQS takes ten.
+
+    attributes: their names; the journal has the values, and `rtp dlq undo` restores them.
+    """
+
+    message_id: str
+    id: str
+    attributes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Canary:
     """The message that was redriven first.
 
@@ -107,6 +119,7 @@ class Report:
     dead: records of the events that died again. pending: events without an outcome.
     missing: requested ids that were not found in the DLQ.
     unseen: messages that SQS counts in the DLQ and that could not be received, since another receiver hides them.
+    left_out: messages that were redriven without some of their attributes.
     """
 
     run: str | None
@@ -123,6 +136,7 @@ class Report:
     pending: int = 0
     missing: list[str] = field(default_factory=list)
     unseen: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
 
     @property
     def has_failures(self) -> bool:
@@ -232,6 +246,9 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
         pending=outcomes.pending,
         missing=request.filters.missing(m.message.id for m in moved) if is_complete else [],
         unseen=mover.unseen,
+        left_out=[
+            LeftOut(m.message.message_id, m.message.id, list(m.left_out)) for m in moved if m.left_out and not m.error
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.aws.functions import EventSource, Function
     from rtp.aws.usage import Quota
     from rtp.config import Environment
+    from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.stack.compare.missing import Missing
     from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
 
@@ -54,6 +55,7 @@ class Status:
     queues: the queue and the DLQ, by name. dead_by_error: dead records of the last 14 days, by cause.
     alarms: firing ones first. last_hour: sums. quota: of the API key. healthy: whether `problems` is empty.
     problems: what is wrong, one text each. unread: parts that could not be read. at: when this was read, ISO 8601.
+    deadlines: when the first dead event is lost; null where the DLQ is empty or this is not known.
     """
 
     env: str
@@ -71,10 +73,14 @@ class Status:
     problems: list[str]
     unread: list[Unread]
     at: str
+    deadlines: Deadlines | None = None
 
 
-def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Status:
-    """Read the status. Raises NotFoundError when nothing is deployed."""
+def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_within_ms: int | None = None) -> Status:
+    """Read the status. Raises NotFoundError when nothing is deployed.
+
+    lose_within_ms: a dead event that is lost within this time is a problem.
+    """
     now = times.now_ms() if now is None else now
     names = environment.names
     described = stacks.describe(aws, names.stack)
@@ -90,6 +96,14 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
     values: dict[str, Any] = {part: a for part, a in answers.items() if not isinstance(a, Exception)}
     unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
     queues: dict[str, Queue] = {part: values[part] for part in ("queue", "dlq") if part in values}
+    dead = None
+    if "dlq" in queues and queues["dlq"].depth:
+        try:
+            dead = parts.dead_messages(aws, outputs, environment.settings, now=now)
+        except RtpError as error:
+            unread.append(Unread("dead messages", error.message))
+        else:
+            queues["dlq"] = replace(queues["dlq"], oldest_s=dead.oldest_s or queues["dlq"].oldest_s)
     stack = parts.stack(described, by=values.get("last deploy"))
     owner = ownership.foreign(aws, described, environment)
     problems = [ownership.describe(environment, owner)] if owner is not None else []
@@ -105,6 +119,9 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
         intake=values.get("intake", ""),
     )
     problems += parts.problems(stack, environment.settings, readable)
+    if lose_within_ms is not None:
+        problems += parts.losses(dead.deadlines if dead else None, lose_within_ms, now=now)
+        problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part == "dead messages"]
     problems += [
         f"the secret {s.name} has no value; `rtp secrets list` says how to set it"
         for s in values.get("secrets", ())
@@ -128,6 +145,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None) -> Statu
         problems=problems,
         unread=unread,
         at=times.iso(now),
+        deadlines=dead.deadlines if dead else None,
     )
 
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import metrics, queues, stacks, trail
+from rtp.aws import records as dead_records
 from rtp.aws.metrics import Series
+from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
+from rtp.ops.dlq import deadlines
+from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
-from rtp.runtime import wire
+from rtp.ops.work import pool
+from rtp.runtime import dlqnote, wire
+from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -25,10 +31,12 @@ if TYPE_CHECKING:
     from rtp.aws.usage import Quota
     from rtp.config.settings import Settings
     from rtp.contract import Names
+    from rtp.ops.dlq.deadlines import Deadlines
 
 HOUR_S = 3600
 DEAD_WINDOW_MS = 14 * 86_400_000  # how long the DLQ keeps a message
 DEAD_MOST = 1_000
+NOTED_WINDOW_MS = 60 * 86_400_000  # an event's own timestamp may be older than its message
 _LOW_QUOTA = 0.05
 _WORDS = (
     ("Threshold Crossed: ", ""),
@@ -67,7 +75,7 @@ class Queue:
     """Messages in a queue; SQS calls these numbers approximate.
 
     depth: all of them. visible: waiting. in_flight: received and not deleted yet. delayed: not visible yet.
-    oldest_s: age of the oldest; null where it is not known.
+    oldest_s: age of the oldest, of the DLQ's since it was first sent; null where it is not known.
     """
 
     name: str
@@ -76,6 +84,14 @@ class Queue:
     in_flight: int
     delayed: int
     oldest_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessages:
+    """The messages in the DLQ that dead records note. oldest_s: age of the oldest; null without one."""
+
+    oldest_s: int | None
+    deadlines: Deadlines
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +175,28 @@ def queue(aws: Aws, url: str, name: str, *, now: int) -> Queue:
     return Queue(name, depth.total, depth.visible, depth.in_flight, depth.delayed, oldest)
 
 
+def dead_messages(aws: Aws, outputs: Mapping[str, str], settings: Settings, *, now: int) -> DeadMessages:
+    """Age and deadlines of the messages in the DLQ, by the records' notes of when each was sent.
+
+    CloudWatch counts a message's age from its move to the DLQ, and SQS its expiry from when it was first sent.
+    """
+
+    def read(shard: int) -> list[dict[str, Any]]:
+        query = StatusQuery("dead", now - NOTED_WINDOW_MS, now + 60_000, DEAD_MOST, has=ATTRIBUTE, oldest_first=True)
+        return dead_records.by_status(aws, outputs[Output.TABLE], query, shard=shard)
+
+    retention_s = queues.depth(aws, outputs[Output.DLQ_URL]).retention_s
+    message_days = settings.dlq_retention_days if retention_s is None else retention_s * 1000 / deadlines.DAY_MS
+    shards = settings.index_shards
+    of_shards = list(pool.map(read, range(shards), threads=min(16, shards)))
+    notes = [(dlqnote.read(r[ATTRIBUTE]), str(r.get("raw_key", ""))) for of_shard in of_shards for r in of_shard]
+    expiry_ms = round(message_days * deadlines.DAY_MS)
+    dead = [Dead(n.sent_at, key) for n, key in notes if n is not None and n.is_sent and n.sent_at + expiry_ms > now]
+    oldest = min((event.sent_at for event in dead), default=None)
+    first = deadlines.of(dead, message_days=message_days, raw_days=settings.raw_expiry_days, now=now)
+    return DeadMessages(None if oldest is None else max(0, now - oldest) // 1000, first)
+
+
 def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorCount]:
     """The errors of the newest dead records, the most frequent first."""
     query = records.RecordQuery(since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST)
@@ -234,6 +272,20 @@ def problems(stack: Stack, settings: Settings, parts: Parts) -> list[str]:
     if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:
         problems.append(f"{quota.left:,} of {quota.limit:,} requests are left of the quota per {quota.period.lower()}")
     return problems
+
+
+def losses(first: Deadlines | None, within_ms: int, *, now: int) -> list[str]:
+    """The problem of dead events that are lost within a time, by the limit that comes first."""
+    limit = None if first is None else first.within(within_ms, now=now)
+    if first is None or limit is None:
+        return []
+    at = first.message if limit == "message" else first.raw
+    left = times.span(max(0, times.parse_when(at or "") - now))
+    if limit == "message":
+        return [f"the first message in the DLQ is lost in {left}; redrive it by `rtp dlq redrive`"]
+    return [
+        f"the first raw event of a dead event is lost in {left}, and can then not be replayed; see `rtp dlq inspect`"
+    ]
 
 
 def brief(reason: str) -> str:

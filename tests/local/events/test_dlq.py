@@ -13,7 +13,7 @@ import pytest
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
-from tests.local.events.conftest import stored, wait_for
+from tests.local.events.conftest import post, stored, wait_for
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,6 +39,7 @@ def test_an_empty_queue_is_reported_as_empty(pipeline: Pipeline) -> None:
         "messages": [],
         "groups": [],
         "unseen": 0,
+        "deadlines": None,
     }
 
 
@@ -284,6 +285,34 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
     assert sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq) == before
     again = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
     assert (again["back"], len(pipeline.dlq)) == (0, 12)
+
+
+def test_a_dead_event_that_a_client_repeats_leaves_one_message_until_that_is_purged(pipeline: Pipeline) -> None:
+    # Given an event that died of its request
+    event = json.dumps({"id": uuid7(), "type": "order.created", "data": {"n": 1}}).encode()
+
+    def dies(deaths: int) -> None:
+        assert post(pipeline, "process", event)[0] == 202
+        record = ["show", json.loads(event)["id"], "--json", "--query", "record.attempt_count"]
+        wait_for(lambda: int(pipeline.project.rtp(*record).stdout) == 3 * deaths)  # one by the API, two by the worker
+        wait_for(lambda: not pipeline.queue)
+
+    dies(1)
+    # When a client repeats it, and it dies again
+    dies(2)
+    # Then it has one message, whose end is known
+    assert len(pipeline.dlq) == 1
+    assert pipeline.project.rtp("status", "--json").json["deadlines"]["first"] == "raw"
+    soon = pipeline.project.rtp("status", "--check", "--lose-within", "15d", ok=False)
+    assert (soon.code, "the first raw event of a dead event is lost in" in soon.stdout) == (1, True)
+    # and after a purge and its undo, and after a purge, the same
+    pipeline.project.rtp("dlq", "purge", "--all", "--yes")
+    pipeline.project.rtp("dlq", "undo", "--yes")
+    dies(3)
+    assert len(pipeline.dlq) == 1
+    pipeline.project.rtp("dlq", "purge", "--all", "--yes")
+    dies(4)
+    assert len(pipeline.dlq) == 1
 
 
 def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> None:

@@ -17,6 +17,7 @@ from rtp.ops.dlq.inspect import inspect
 from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values
+from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
 
@@ -58,7 +59,7 @@ def test_an_asynchronous_event_without_an_id_is_redriven_with_its_identity() -> 
     body = envelope({"type": "order.created", "data": {}})
     (dlq_message,) = dlq.joined(aws, TABLE, [message(body)])
     # Then that is the time which it goes back with
-    sent = {name: value["StringValue"] for name, value in dlq.attributes(dlq_message, {}).items()}
+    sent = {name: value["StringValue"] for name, value in dlq.attributes(dlq_message, "run#m1")[0].items()}
     assert dlq_message.identity == ("req-1", 42)
     assert (sent["rtp_request_id"], sent["rtp_request_time"]) == ("req-1", "42")
 
@@ -169,21 +170,48 @@ def test_a_redriven_message_has_its_identity_and_no_old_error() -> None:
         message('{"type": "a", "data": {}}', rtp_error_type="E", rtp_error_message="m", mine="kept", rtp_source="api")
     )
 
-    created = dlq.attributes(dlq_message, {"rtp_source": "redrive", "rtp_redrive": "run"})
+    created, left_out = dlq.attributes(dlq_message, "run#m1")
 
+    assert left_out == []
     assert {k: v["StringValue"] for k, v in created.items()} == {
         "mine": "kept",
         "rtp_request_id": "m1",
         "rtp_request_time": "1700000000000",
         "rtp_source": "redrive",
-        "rtp_redrive": "run",
+        "rtp_redrive": "run#m1",
     }
 
 
-def test_a_redriven_message_has_at_most_ten_attributes() -> None:
+@pytest.mark.parametrize(("count", "left_out"), [(6, []), (9, []), (10, ["a9"])])
+def test_no_attribute_of_a_foreign_message_is_dropped_unsaid(count: int, left_out: list[str]) -> None:
+    many = {f"a{n}": "x" for n in range(count)}
+
+    created, without = dlq.attributes(dlq.read(message(event(), receives=1, **many)), "run#m1")
+
+    assert (len(created), without) == (10, left_out)
+    assert "rtp_redrive" in created
+
+
+def test_an_event_without_an_id_keeps_its_identity_before_attributes_of_its_sender() -> None:
     many = {f"a{n}": "x" for n in range(10)}
 
-    assert len(dlq.attributes(dlq.read(message(event(), receives=1, **many)), {"rtp_source": "redrive"})) == 10
+    created, without = dlq.attributes(dlq.read(message('{"type": "a", "data": {}}', **many)), "run#m1")
+
+    assert {"rtp_request_id", "rtp_request_time", "rtp_redrive"} <= set(created)
+    assert without == ["a7", "a8", "a9"]
+
+
+def test_the_age_of_a_message_counts_from_the_acceptance_of_its_event() -> None:
+    # Given an event that was accepted two days ago, and whose message was redriven since
+    aws = FakeAws()
+    aws.put(DLQ, event(1))
+    accepted = aws.queues[DLQ][0].sent_at - 2 * 86_400_000
+    aws.record("e1", 1, status="dead", attempt_count=3, accepted_at=accepted)
+
+    (found,) = inspect(aws, OUTPUTS, Filters(), limit=10, stop=Stop()).messages
+
+    assert parse_when(found.first_seen) == accepted
+    assert not Filters(since=accepted + 1).match(found)
 
 
 def dlq_messages() -> list[DlqMessage]:
@@ -230,7 +258,7 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
 
     found = json.loads(json_values.dumps(inspect(aws, OUTPUTS, Filters(), limit=10, stop=Stop())))
 
-    assert list(found) == ["queue", "depth", "messages", "groups", "unseen"]
+    assert list(found) == ["queue", "depth", "messages", "groups", "unseen", "deadlines"]
     assert list(found["messages"][0]) == [
         "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id",
     ]  # fmt: skip

@@ -24,7 +24,7 @@ def test_a_message_in_the_dlq_has_at_most_ten_attributes_and_the_reason_among_th
 
     sent = sqs.of("send_message")[0]["MessageAttributes"]
     assert len(sent) == 10
-    assert sent["rtp_error_message"]["StringValue"] == "why"
+    assert sent["rtp_error_message"]["StringValue"] == "why (attributes for which SQS has no room: a6, a7, a8, a9)"
 
 
 def test_received_attributes_are_sent_unchanged() -> None:

@@ -389,3 +389,50 @@ def test_what_was_deleted_by_hand_is_named_and_its_part_is_not_named_twice() -> 
     name = OUTPUTS[Output.DLQ_URL]
     assert found.problems == [f"the queue {name} was deleted outside CloudFormation; `rtp deploy` creates it again"]
     assert [(m.kind, m.name) for m in found.missing] == [("queue", name)]
+
+
+def noted(hours_ago: float, raw_key: str = "") -> list[dict[str, Any]]:
+    """The page of a query: one dead record, whose message was first sent some hours ago."""
+    note = {"request_id": {"S": "r"}, "digest": {"S": "d"}, "is_sent": {"BOOL": True}}
+    note["sent_at"] = {"N": str(NOW - round(hours_ago * 3_600_000))}
+    return [{"id": {"S": "e1"}, "timestamp": {"N": "1"}, "dlq_message": {"M": note}, "raw_key": {"S": raw_key}}]
+
+
+def test_the_age_and_the_deadlines_of_the_dlq_count_from_when_its_messages_were_first_sent() -> None:
+    # Given a message that SQS deletes in 36 hours, which was moved to the DLQ a moment ago
+    records = noted(12.5 * 24)
+    fake = FakeAws(get_queue_attributes=dlq(1), query=lambda p: records if "FilterExpression" in p else [])
+
+    found = read(fake)
+
+    assert found.queues["dlq"].oldest_s == 12.5 * 86_400
+    assert found.deadlines is not None
+    assert found.deadlines.first == "message"
+    assert "lost  the first message in 1d12h" in drawn(found)
+    (query, *_) = [p for operation, p in fake.asked if operation == "query" and "FilterExpression" in p]
+    assert (query["FilterExpression"], query["ScanIndexForward"]) == ("attribute_exists(dlq_message)", True)
+
+
+@pytest.mark.parametrize(("within_hours", "problems"), [(48, 1), (24, 0)])
+def test_a_loss_within_the_time_asked_for_is_a_problem(within_hours: int, problems: int) -> None:
+    fake = FakeAws(get_queue_attributes=dlq(1), query=lambda p: noted(12.5 * 24) if "FilterExpression" in p else [])
+    environment = replace(ENV, settings=Settings(alarm_dlq_messages=10))
+
+    found = status.read(cast("Aws", fake), environment, now=NOW, lose_within_ms=within_hours * 3_600_000)
+
+    assert len(found.problems) == problems
+    assert all("the first message in the DLQ is lost in 1d12h" in problem for problem in found.problems)
+    assert found.healthy == (not problems)
+
+
+def test_deadlines_that_cannot_be_read_are_a_problem_only_where_they_are_asked_for() -> None:
+    def query(params: dict[str, Any]) -> list[dict[str, Any]]:
+        if "FilterExpression" in params:
+            raise AwsError("no")
+        return []
+
+    fake = FakeAws(get_queue_attributes=dlq(1), query=query)
+    environment = replace(ENV, settings=Settings(alarm_dlq_messages=10))
+
+    assert status.read(cast("Aws", fake), environment, now=NOW).healthy
+    assert not status.read(cast("Aws", fake), environment, now=NOW, lose_within_ms=1).healthy

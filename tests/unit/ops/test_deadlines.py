@@ -1,0 +1,62 @@
+"""When dead events are lost, from when their messages were first sent and their raw events written."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtp.ops.dlq import deadlines
+from rtp.ops.dlq.deadlines import Dead
+from rtp.text.times import parse_when
+
+NOW = parse_when("2026-03-10T12:00:00Z")
+HOUR = 3_600_000
+
+
+def sent(hours_ago: float, raw_key: str = "") -> Dead:
+    return Dead(NOW - round(hours_ago * HOUR), raw_key)
+
+
+def first(*events: Dead, raw_days: int = 7) -> deadlines.Deadlines:
+    return deadlines.of(events, message_days=14, raw_days=raw_days, now=NOW)
+
+
+def test_a_message_expires_14_days_after_it_was_first_sent() -> None:
+    found = first(sent(13 * 24), sent(1))
+
+    assert (found.message, found.raw, found.first) == ("2026-03-11T12:00:00.000Z", None, "message")
+
+
+@pytest.mark.parametrize(
+    ("raw_key", "at"),
+    [
+        ("raw/2026/03/10/11/x.ndjson.gz#3", "2026-03-18T00:00:00.000Z"),  # S3 rounds up to the next midnight
+        ("raw/2026/03/04/00/x.ndjson.gz#0", "2026-03-12T00:00:00.000Z"),
+        ("raw/2026/99/04/00/x.ndjson.gz#0", None),
+        ("elsewhere", None),
+    ],
+)
+def test_a_raw_event_expires_at_the_midnight_after_its_days(raw_key: str, at: str | None) -> None:
+    found = first(sent(1, raw_key))
+
+    assert (found.raw, found.first) == (at, "raw" if at else "message")
+
+
+def test_the_limit_that_comes_first_is_named() -> None:
+    assert first(sent(13.9 * 24, "raw/2026/03/10/11/x#0")).first == "message"
+    assert first(sent(1, "raw/2026/03/10/11/x#0")).first == "raw"
+    assert first(sent(1, "raw/2026/03/10/11/x#0"), raw_days=30).first == "message"
+
+
+def test_what_is_lost_already_is_no_deadline() -> None:
+    found = first(sent(15 * 24, "raw/2026/02/01/00/x#0"), sent(24, "raw/2026/03/09/12/x#0"))
+
+    assert (found.message, found.raw) == ("2026-03-23T12:00:00.000Z", "2026-03-17T00:00:00.000Z")
+    assert first() == deadlines.Deadlines(None, None, None)
+
+
+def test_the_first_limit_within_a_time() -> None:
+    found = first(sent(12.5 * 24))
+
+    assert found.within(48 * HOUR, now=NOW) == "message"
+    assert found.within(24 * HOUR, now=NOW) is None
+    assert first().within(48 * HOUR, now=NOW) is None
