@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.runtime import calls, closing, dlqnote, logs, outcomes
-from rtp.runtime.claims import Claim, ClaimRequest
-from rtp.runtime.delivery import Archived, Attempt, Claimed
+from rtp.runtime.claims import Claim, ClaimRequest, Leased
+from rtp.runtime.delivery import Archived, Attempt, Claimed, Suspect
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,14 @@ class _Candidate(NamedTuple):
         return self.archived.trace
 
 
-def claim(invocation: Invocation, items: Sequence[Archived | Attempt | Ended]) -> list[Claimed | Attempt | Ended]:
-    """Claim the archived events. One without a processor is passed on without a claim: nothing could run twice."""
-    passed: list[Claimed | Attempt | Ended] = []
+def claim(
+    invocation: Invocation, items: Sequence[Archived | Attempt | Ended]
+) -> list[Claimed | Suspect | Attempt | Ended]:
+    """Claim the archived events. One without a processor is passed on without a claim: nothing could run twice.
+
+    Of several events, those whose last attempt was interrupted are not claimed: each of them may kill the others.
+    """
+    passed: list[Claimed | Suspect | Attempt | Ended] = []
     candidates: list[_Candidate] = []
     for item in items:
         if not isinstance(item, Archived):
@@ -40,8 +45,15 @@ def claim(invocation: Invocation, items: Sequence[Archived | Attempt | Ended]) -
     answers = _claim_together(invocation, first)
     answered = {id(one) for one, answer in zip(first, answers, strict=True) if answer is not None}
     rest = [one for one in candidates if id(one) not in answered]
+    if len(candidates) > 1:
+        rest = [one._replace(request=one.request._replace(is_shared=True)) for one in rest]
     singly = invocation.runtime.each(lambda one: _claim(invocation, one), rest)
     return [*passed, *(answer for answer in answers if answer is not None), *singly]
+
+
+def claim_alone(invocation: Invocation, suspect: Suspect) -> Claimed | Suspect | Ended:
+    """Claim an event beside which no other runs."""
+    return _claim(invocation, _candidate(invocation, suspect.archived))
 
 
 def claim_late(invocation: Invocation, attempt: Attempt) -> Attempt | Ended:
@@ -82,7 +94,7 @@ def _claim_together(invocation: Invocation, candidates: Sequence[_Candidate]) ->
     ]
 
 
-def _claim(invocation: Invocation, candidate: _Candidate) -> Claimed | Ended:
+def _claim(invocation: Invocation, candidate: _Candidate) -> Claimed | Suspect | Ended:
     received = candidate.archived.received
     try:
         answer = invocation.runtime.store.claim(candidate.request)
@@ -90,6 +102,8 @@ def _claim(invocation: Invocation, candidate: _Candidate) -> Claimed | Ended:
         return closing.close(invocation, received, outcomes.outage("claim", failure))
     if isinstance(answer, Claim):
         return _claimed(invocation, candidate, answer)
+    if isinstance(answer, Leased) and answer.is_interrupted:
+        return Suspect(candidate.archived)
     return closing.close(invocation, received, outcomes.taken(answer, received.delivery.message_id))
 
 

@@ -29,7 +29,8 @@ class Origin(NamedTuple):
 class ClaimRequest(NamedTuple):
     """A delivery's request to process its event until `until` (epoch s). `token` identifies a repeated request.
 
-    note: of its message in the DLQ, where it is killed in its last attempt.
+    note: of its message in the DLQ, where it is killed in its last attempt. is_shared: other events run beside it, so
+    that one whose last attempt was interrupted is refused.
     """
 
     event: Event
@@ -38,6 +39,7 @@ class ClaimRequest(NamedTuple):
     is_last: bool
     token: str
     note: DlqNote | None = None
+    is_shared: bool = False
 
     @classmethod
     def of(
@@ -83,10 +85,14 @@ class Processed(NamedTuple):
 
 
 class Leased(NamedTuple):
-    """Another delivery processes the event until `until` (epoch s). message_id: of its message, if that is retried."""
+    """Another delivery processes the event until `until` (epoch s). message_id: of its message, if that is retried.
+
+    is_interrupted: that delivery was killed, and the event was not claimed because others run beside it.
+    """
 
     until: float
     message_id: str = ""
+    is_interrupted: bool = False
 
 
 Taken = Processed | Leased

@@ -92,6 +92,8 @@ def _report(invocation: Invocation, received: Received, outcome: Outcome) -> Non
         case Duplicate():
             count(type, "EventsDuplicate")
             received.log(logs.info, "duplicate", "already processed")
+        case Busy(is_postponed=True):
+            received.log(logs.info, "postponed", "the last attempt was interrupted; no time is left to run it alone")
         case Busy(is_absorbed=is_absorbed):
             if is_absorbed:
                 count(type, "EventsDuplicate")

@@ -97,6 +97,25 @@ class Archived(NamedTuple):
         return self.received.trace
 
 
+class Suspect(NamedTuple):
+    """An event that is not claimed: its last attempt was interrupted, and may have killed those beside it.
+
+    It runs alone, after the others have been recorded.
+    """
+
+    archived: Archived
+
+    @property
+    def received(self) -> Received:
+        """The delivery as it was received."""
+        return self.archived.received
+
+    @property
+    def trace(self) -> Trace:
+        """The event's part of a trace."""
+        return self.archived.trace
+
+
 class Claimed(NamedTuple):
     """A delivery that may process its event. Without a processor it needs no claim: nothing could run twice."""
 

@@ -56,11 +56,15 @@ class Duplicate(NamedTuple):
 
 
 class Busy(NamedTuple):
-    """Another delivery processes the event. is_absorbed: it has a different message, which covers both deliveries."""
+    """Another delivery processes the event. is_absorbed: it has a different message, which covers both deliveries.
+
+    is_postponed: no delivery does; the event is to run alone, for which no time is left.
+    """
 
     lease_until: float
     message_id: str = ""
     is_absorbed: bool = False
+    is_postponed: bool = False
 
     @property
     def is_done(self) -> bool:

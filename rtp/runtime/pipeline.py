@@ -7,10 +7,12 @@ becomes `processed`. One object has the raw events of a batch, one the results o
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import calls, claiming, closing, jsontext, logs, outcomes, recording, running, wire
-from rtp.runtime.delivery import Archived, Attempt, Claimed
+from rtp.runtime.delivery import Archived, Attempt, Claimed, Suspect
+from rtp.runtime.outcomes import Busy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from rtp.runtime.event import Identity
     from rtp.runtime.invocation import Invocation
     from rtp.runtime.outcomes import Outcome
+
+_LEAST_SHARE = 0.2  # of the function's time, which an event that runs alone must have left
 
 
 def process(invocation: Invocation, batch: Sequence[Received]) -> list[Outcome]:
@@ -41,9 +45,37 @@ def process(invocation: Invocation, batch: Sequence[Received]) -> list[Outcome]:
 def _process(invocation: Invocation, batch: Sequence[Received]) -> Iterator[Ended]:
     if not batch:
         return
-    claimed = claiming.claim(invocation, _archive(invocation, batch))
-    for number, group in enumerate(running.run(invocation, claimed), 1):
-        yield from recording.record(invocation, group, number)
+    items = claiming.claim(invocation, _archive(invocation, batch))
+    suspects = [item for item in items if isinstance(item, Suspect)]
+    numbers = itertools.count(1)
+    yield from _run(invocation, [item for item in items if not isinstance(item, Suspect)], numbers)
+    # What has no later delivery is claimed at once, so that its record is dead if one before it kills the function.
+    last = [claiming.claim_alone(invocation, one) for one in suspects if one.received.delivery.is_last]
+    others = [one for one in suspects if not one.received.delivery.is_last]
+    for claimed in last:
+        yield from _alone(invocation, claimed, numbers)
+    for suspect in _in_turn(others):
+        if invocation.deadline.remaining() < invocation.deadline.total * _LEAST_SHARE:
+            yield closing.close(invocation, suspect.received, Busy(0, is_postponed=True))
+        else:
+            yield from _alone(invocation, claiming.claim_alone(invocation, suspect), numbers)
+
+
+def _run(invocation: Invocation, items: Sequence[Claimed | Attempt | Ended], numbers: Iterator[int]) -> Iterator[Ended]:
+    for group in running.run(invocation, items):
+        yield from recording.record(invocation, group, next(numbers))
+
+
+def _alone(invocation: Invocation, item: Claimed | Suspect | Ended, numbers: Iterator[int]) -> Iterator[Ended]:
+    if not isinstance(item, Suspect):
+        yield from _run(invocation, [item], numbers)
+
+
+def _in_turn(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """Order events of which one may kill the function: those after it in one delivery are before it in the next."""
+    ordered = sorted(suspects, key=lambda one: one.received.event.identity)
+    is_odd = any(one.received.delivery.receives % 2 for one in ordered)
+    return ordered[::-1] if is_odd else ordered
 
 
 def _archive(invocation: Invocation, batch: Sequence[Received]) -> Sequence[Archived | Attempt | Ended]:

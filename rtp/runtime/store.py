@@ -33,6 +33,8 @@ _FREE = (
 )
 # A replay may also claim a processed event, once: a second delivery of the same run finds it processed.
 _AGAIN = f"({_FREE}) OR (#status = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
+# An attempt whose end was written has no lease; a killed one leaves its own.
+_ENDED = "attribute_not_exists(lease_until) OR lease_until = :zero"
 _OWN = "lease = :token"
 _NOTED = f"{dlqnote.ATTRIBUTE}.request_id = :noted"
 
@@ -72,6 +74,8 @@ class Store:
             values[":note"] = items.noted(request.note)
             counters += f", {dlqnote.ATTRIBUTE} = if_not_exists({dlqnote.ATTRIBUTE}, :note)"
         condition = _AGAIN if request.origin.replay else _FREE
+        if request.is_shared:
+            condition = f"({condition}) AND ({_ENDED})"
         try:
             old = self._update(
                 request.event.identity, sets, removes, condition, values, counters=counters, returned="ALL_OLD"
@@ -81,7 +85,10 @@ class Store:
             if item.get("lease", {}).get("S") == request.token:  # the client repeated a write whose response was lost
                 number = int(item["attempt_count"]["N"])
                 return Claim(request.token, number, _attempts(item), request.until, noted=_noted(item))
-            return _taken(item)
+            taken = _taken(item)
+            if request.is_shared and isinstance(taken, Leased) and taken.until < now:
+                return taken._replace(is_interrupted=True)
+            return taken
         number = int(old["attempt_count"]["N"]) + 1 if "attempt_count" in old else 1
         is_fresh = not old and not request.is_last
         return Claim(request.token, number, _attempts(old), request.until, is_fresh=is_fresh, noted=_noted(old))

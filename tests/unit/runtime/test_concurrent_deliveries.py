@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -163,3 +164,72 @@ def test_a_killed_last_asynchronous_attempt_leaves_a_dead_record() -> None:
 def test_only_another_message_of_the_event_stands_for_a_delivery(by: str, message_id: str, absorbed: bool) -> None:
     """A request has no message that could be left out, and a delivery of the same message is repeated."""
     assert outcomes.busy(5, by, message_id).is_done is absorbed
+
+
+def test_an_event_that_kills_the_function_costs_its_neighbours_one_attempt() -> None:
+    # Given a batch in which one event kills the function whenever it runs
+    here = world(max_receive_count=5, batch_concurrency=1)
+    runs: list[str] = []
+
+    def run(event: Event) -> dict[str, Any]:
+        runs.append(event.id)
+        if event.id == "e5":
+            here.dynamo.fault = here.s3.fault = here.sqs.fault = fails  # a dead process writes nothing more
+        return {"ok": True}
+
+    here.processor("t", run)
+    waiting = [f"e{n}" for n in range(10)]
+
+    # When all of it is delivered until it is done or dead
+    for receives in range(1, 6):
+        runs.clear()
+        answer = here.deliver(*(message(fakes.event(i), f"m{i}", receives=receives) for i in waiting))
+        here.dynamo.fault = here.s3.fault = here.sqs.fault = None
+        here.time[0] += 200
+        waiting = [i for i in waiting if f"m{i}" in failures(answer)] if receives < 5 else []
+        if receives == 1:
+            assert runs == [f"e{n}" for n in range(10)]  # nobody knows yet which one it is
+        if receives >= 4:
+            assert runs == ["e5"]
+
+    # Then the others are processed, each at its own attempt after the one that was killed
+    records = {record["id"]: record for record in here.dynamo.records()}
+    assert {i: r["status"] for i, r in records.items() if i != "e5"} == {
+        f"e{n}": "processed" for n in range(10) if n != 5
+    }
+    assert {r["attempt_count"] for i, r in records.items() if i != "e5"} == {2}
+    assert (records["e5"]["status"], records["e5"]["error"]["type"]) == ("dead", "Interrupted")
+
+
+def test_a_killer_in_its_last_delivery_leaves_dead_records_of_those_that_have_none_after_it_either() -> None:
+    here = world(max_receive_count=2, batch_concurrency=1)
+
+    def run(_: Event) -> None:
+        here.dynamo.fault = here.s3.fault = here.sqs.fault = fails
+
+    here.processor("t", run)
+    batch = [message(fakes.event(f"e{n}"), f"m{n}") for n in range(3)]
+    here.deliver(*batch)
+    here.dynamo.fault = here.s3.fault = here.sqs.fault = None
+    here.time[0] += 200
+
+    here.deliver(*(message(fakes.event(f"e{n}"), f"m{n}", receives=2) for n in range(3)))
+
+    assert {record["status"] for record in here.dynamo.records()} == {"dead"}
+
+
+def test_an_interrupted_event_for_which_no_time_is_left_is_delivered_again() -> None:
+    here = world()
+    here.processor("t", lambda event: time.sleep(0.5 if event.id == "slow" else 0))
+    killed_while_processing(here, message(fakes.event("a"), "a"), message(fakes.event("b"), "b"))
+    here.time[0] += 60
+
+    answer = here.deliver(
+        message(fakes.event("a"), "a", receives=2),
+        message(fakes.event("b"), "b", receives=2),
+        message(fakes.event("slow"), "slow"),
+        seconds=0.9,
+    )
+
+    assert sorted(failures(answer)) == ["a", "b"] or sorted(failures(answer)) == ["a", "b", "slow"]
+    assert {here.dynamo.record(i)["attempt_count"] for i in "ab"} == {1}
