@@ -25,9 +25,9 @@ from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.ending import BRIEF, Patience
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
+from rtp.ops.journal_store import JournalFiles
 from rtp.text import json_values
 from rtp.text.elements import dim, line, many
 

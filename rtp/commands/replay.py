@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,11 +13,17 @@ from rtp.commands.options import Since, Until, new_app, option_group, with_sessi
 from rtp.commands.render import replay as render_replay
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
+from rtp.ops.access import guard
 from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
-from rtp.ops.events.replay import Planned, Replay, ReplayRequest
+from rtp.ops.events import replay_journal
+from rtp.ops.events.replay import Replay, ReplayRequest
+from rtp.ops.journal_store import JournalFiles
 from rtp.text import times
 from rtp.text.elements import advice, line, many
+
+if TYPE_CHECKING:
+    from rtp.ops.events.planned import Planned
 
 app = new_app()
 
@@ -59,6 +65,10 @@ def replay(
     rate: Annotated[
         float | None, typer.Option("--rate", min=0.001, metavar="N", help="Maximum number of events per second.")
     ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="RUN", help="Continue an interrupted replay: queue the rest, under its name."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be replayed; change nothing.")] = False,
     approval: consent.Approval,
 ) -> None:
@@ -66,21 +76,33 @@ def replay(
 
     Events that were processed are processed again too, unless --status excludes them.
     """
-    request = selection.request()
     out, aws, outputs = session.out, session.aws, session.outputs
-    with out.live() as live:
-        planned = returned(op.plan(aws, outputs, request), lambda step: live.update(render_replay.found(step)))
+    store = JournalFiles(session.environment.state / "replay" / session.environment.name)
+    owner = session.environment.names.stack, guard.account(aws, session.environment)
+    request = None
+    if run is not None:
+        if selection != Selection():
+            raise UsageError("--run continues a replay with the events that it selected.", hint="Leave the others out.")
+        planned = replay_journal.load(store, owner, run).planned
+    else:
+        request = selection.request()
+        if (interrupted := replay_journal.interrupted(store, owner)) is not None:
+            out.warn(render_replay.interrupted(interrupted.run, len(interrupted.planned)))
+        with out.live() as live:
+            planned = returned(op.plan(aws, outputs, request), lambda step: live.update(render_replay.found(step)))
     if dry_run or not planned:
         out.result(Replay(None, dry_run, planned), render_replay.replay)
         return
     _warn_of_dlq_messages(session, planned)
     # Events that were processed have had their effect already.
-    is_lasting = not request.ids and any(event.status == "processed" for event in planned)
-    impact = Impact.LASTING if is_lasting else Impact.SELECTED if request.ids else Impact.MANY
+    is_selected = request is not None and bool(request.ids)
+    is_lasting = not is_selected and any(event.status == "processed" for event in planned)
+    impact = Impact.LASTING if is_lasting else Impact.SELECTED if is_selected else Impact.MANY
     consent.ask(session, f"Replay {render_replay.counted(planned)}", approval, impact)
+    journal = replay_journal.begin(store, owner, planned) if run is None else replay_journal.load(store, owner, run)
     result, interruption = conduct(
         out,
-        lambda stop: op.replay(aws, outputs, planned, rate=rate, stop=stop),
+        lambda stop: op.replay(aws, outputs, journal, rate=rate, stop=stop),
         lambda step: render_replay.queued(step, len(planned)),
     )
     out.result(result, render_replay.replay)

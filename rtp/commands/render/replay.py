@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rtp.text import times
-from rtp.text.elements import Column, Element, Line, Table, bad, dim, good, line, many, name
+from rtp.text import suggest, times
+from rtp.text.elements import Column, Element, Line, Table, bad, dim, good, line, many, name, next_step
 
 if TYPE_CHECKING:
     from rtp.ops.events.replay import Found, Planned, Queued, Replay
@@ -32,6 +32,13 @@ def counted(planned: list[Planned]) -> str:
     return f"{many(len(planned), 'event')} ({counts})"
 
 
+def interrupted(run: str, count: int) -> str:
+    """The warning of a replay that did not end, before another one begins."""
+    text = f"the replay {run} did not end, and may have {many(count, 'event')} left to queue"
+    rest = suggest.command("rtp", "replay", run=run)
+    return text + suggest.sentence("; {} queues them so that none is processed twice", rest)
+
+
 def replay(result: Replay) -> list[Element]:
     """The events of a dry run, or what was queued and what was not."""
     if not result.events:
@@ -43,7 +50,11 @@ def replay(result: Replay) -> list[Element]:
     for error, n in Counter(failure.error for failure in result.failed).most_common(_REASONS):
         elements.append(line(bad(f"{n:,} × "), error, indent=2))
     not_started = len(result.events) - result.replayed - len(result.failed)
-    return elements + ([line(f"{not_started:,} not started", indent=2)] if not_started else [])
+    if not_started or any("interrupted" in failure.error for failure in result.failed):
+        elements.append(line(f"{not_started:,} not started", indent=2))
+        rest = suggest.command("rtp", "replay", run=result.run or "")
+        elements += next_step("next  ", rest, "queue the rest, under the same name", indent=2)
+    return elements
 
 
 def _dry_run(planned: list[Planned]) -> list[Element]:

@@ -8,7 +8,6 @@ A journal has one JSON document a line: a head, then a line for each step of eac
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import threading
 import time
@@ -17,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws.queues import Outgoing
 from rtp.errors import NotFoundError
+from rtp.ops.journal_store import decode, encode
 from rtp.runtime.event import Identity
-from rtp.text import json_values, times
+from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from rtp.ops.dlq.journal_store import JournalStore
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
+    from rtp.ops.journal_store import JournalStore
 
 _RECENT_RUNS = 20  # journals in which a redrive looks for messages that a killed one sent
 _RECENT_MS = 12 * 3_600_000  # well below the shortest retention of the queue: what was sent since is not lost
@@ -125,9 +125,9 @@ class Writer:
             if not batch:
                 return
             if self._has_begun:
-                self._store.append(self.run, _text(batch), durable=self._durable)
+                self._store.append(self.run, encode(batch), durable=self._durable)
             else:
-                self._store.begin(self.run, _text([self._head, *batch]), durable=self._durable)
+                self._store.begin(self.run, encode([self._head, *batch]), durable=self._durable)
             self._has_begun = True
             self._later = []
 
@@ -157,7 +157,7 @@ class Restoring:
             self._append([])
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
-        self._store.append(self._journal.run, _text([*self._later, *lines]), durable=True)
+        self._store.append(self._journal.run, encode([*self._later, *lines]), durable=True)
         self._later = []
 
 
@@ -191,7 +191,7 @@ def killed_redrives(target: Target) -> list[Journal]:
 
 def _read(store: JournalStore, run: str) -> Journal | None:
     """Read a journal; None without a head. A line that a kill cut off is skipped."""
-    lines = list(_lines(store.read(run)))
+    lines = list(decode(store.read(run)))
     if not lines or lines[0].get("step") != "head":
         return None
     head = lines[0]
@@ -215,21 +215,6 @@ def _apply(journal: Journal, line: dict[str, Any]) -> None:
         entry.deleted = entry.deleted or step == "deleted"
         entry.restoring_since = entry.restoring_since or int(line.get("since", 0))
         entry.restored = entry.restored or step == "restored"
-
-
-def _text(lines: Iterable[dict[str, Any]]) -> bytes:
-    """A batch. It begins with a line break because a kill may have cut off the line before."""
-    return "".join(f"\n{json_values.dumps(line)}" for line in lines).encode("utf-8", "backslashreplace") + b"\n"
-
-
-def _lines(content: bytes) -> Iterator[dict[str, Any]]:
-    for line in content.split(b"\n"):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            yield value
 
 
 def _to_text(value: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rtp.aws import Aws
-    from rtp.ops.dlq.journal_store import JournalStore
+    from rtp.ops.journal_store import JournalStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

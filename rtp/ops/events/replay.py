@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
 from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.events.planned import Planned
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.ops.events.archive import RawEvent
+    from rtp.ops.events.replay_journal import ReplayJournal
     from rtp.ops.work.pool import Stop
 
 MISSING = "missing"  # the status of an archived event without a record
@@ -56,25 +56,6 @@ class Queued:
     """Step: the number of events queued so far."""
 
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An event to queue again.
-
-    status: of its record now, `missing` without one. raw_key: key and line of the archived event.
-    """
-
-    id: str
-    timestamp: int
-    type: str
-    status: str
-    raw_key: str
-
-    @property
-    def identity(self) -> Identity:
-        """(id, timestamp)."""
-        return Identity(self.id, self.timestamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +105,20 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
 
 
 def replay(
-    aws: Aws, outputs: Mapping[str, str], planned: list[Planned], *, rate: float | None, stop: Stop
+    aws: Aws, outputs: Mapping[str, str], journal: ReplayJournal, *, rate: float | None, stop: Stop
 ) -> Generator[Queued, None, Replay]:
-    """Queue events again. rate: events per second. Returns the result, also of a run that `stop` ended."""
-    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
+    """Queue the events of a journal. rate: events per second. Returns the result, also of a run that `stop` ended.
+
+    Repeated with the rest of the same journal, it queues each event once, but for those of a batch that a kill cut off:
+    their second message finds the event processed by this replay.
+    """
+    run, planned = journal.run, journal.planned
     size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
 
     def send(batch: list[tuple[Planned, str]]) -> list[tuple[Planned, str]]:
         messages = [_message(event, body, run) for event, body in batch]
         receipts = queues.send(aws, outputs[Output.QUEUE_URL], messages)
+        journal.queued(event for (event, _), receipt in zip(batch, receipts, strict=True) if not receipt.error)
         return [(event, receipt.error) for (event, _), receipt in zip(batch, receipts, strict=True)]
 
     results = pool.each(
@@ -151,6 +137,8 @@ def replay(
         else:
             replayed += 1
         yield Queued(replayed)
+    if replayed + len(failed) == len(planned) and not stop.abort.is_set():
+        journal.ended()
     return Replay(run, False, planned, replayed, failed)
 
 

@@ -17,10 +17,10 @@ from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
 from rtp.ops.dlq import journal, purge, undo
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.move import Moved, Mover, Selection
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
+from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event, result

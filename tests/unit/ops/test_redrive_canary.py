@@ -15,10 +15,10 @@ from rtp.ops.access import lease
 from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.messages import DlqMessage
 from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
 from rtp.ops.dlq.target import Target
+from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event, result
 from tests.unit.ops.test_dlq_messages import message

@@ -14,10 +14,10 @@ import pytest
 from rtp.aws import queues
 from rtp.ops.dlq import undo
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.journal_store import JournalFiles
 from rtp.ops.dlq.purge import PurgeRequest, purge
 from rtp.ops.dlq.redrive import RedriveRequest, redrive
 from rtp.ops.dlq.target import Target
+from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 

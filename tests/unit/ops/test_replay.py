@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.errors import NotFoundError, RtpError, UsageError
-from rtp.ops.events import archive, replay
+from rtp.errors import NotFoundError, RefusedError, RtpError, UsageError
+from rtp.ops.events import archive, replay, replay_journal
 from rtp.ops.events.identity import uuid7
+from rtp.ops.events.planned import Planned
 from rtp.ops.work.pool import Stop
-from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, event, result
+from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rtp.ops.events.replay_journal import ReplayJournal
+
 NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
 HOUR = 3_600_000
+OWNER = ("shop-dev", "1")
+
+
+class Killed(BaseException):
+    """The process ends here."""
 
 
 def raw(aws: FakeAws, at: int, bodies: Iterable[str], *, name: str = "batch", **more: Any) -> str:
@@ -34,13 +44,14 @@ def raw(aws: FakeAws, at: int, bodies: Iterable[str], *, name: str = "batch", **
     return key
 
 
-def plan(aws: FakeAws, **options: Any) -> list[replay.Planned]:
+def plan(aws: FakeAws, **options: Any) -> list[Planned]:
     request = replay.ReplayRequest(**{"since": NOON - HOUR, "until": NOON + HOUR, **options})
     return result(replay.plan(aws, OUTPUTS, request))
 
 
-def replayed(aws: FakeAws) -> replay.Replay:
-    return result(replay.replay(aws, OUTPUTS, plan(aws), rate=None, stop=Stop()))
+def replayed(aws: FakeAws, journal: ReplayJournal | None = None) -> replay.Replay:
+    journal = journal or replay_journal.begin(MemoryJournals(), OWNER, plan(aws))
+    return result(replay.replay(aws, OUTPUTS, journal, rate=None, stop=Stop()))
 
 
 def test_the_archive_is_read_between_two_times_to_the_millisecond() -> None:
@@ -128,3 +139,49 @@ def test_events_that_the_queue_refuses_are_reported() -> None:
     done = replayed(aws)
 
     assert (done.replayed, done.failed) == (1, [replay.Failure("e2", "InvalidMessageContents: not today")])
+
+
+def test_a_replay_that_is_killed_at_any_step_is_continued_under_its_name() -> None:
+    def world() -> tuple[FakeAws, MemoryJournals, ReplayJournal]:
+        aws, store = FakeAws(), MemoryJournals()
+        raw(aws, NOON, [event(n) for n in range(25)])
+        return aws, store, replay_journal.begin(store, OWNER, plan(aws))
+
+    def step(_operation: str, _when: str) -> None:
+        nonlocal steps
+        steps += 1
+        if kill_at is not None and steps >= kill_at:
+            raise Killed
+
+    kill_at, steps = None, 0
+    aws, store, journal = world()
+    aws.fault = store.fault = step
+    replayed(aws, journal)
+    for kill_at in range(1, steps + 1):
+        aws, store, journal = world()
+        steps, aws.fault, store.fault = 0, step, step
+        with contextlib.suppress(Killed):
+            replayed(aws, journal)
+        aws.fault = store.fault = lambda _operation, _when: None
+
+        if (rest := replay_journal.interrupted(store, OWNER)) is not None:
+            assert rest.run == journal.run
+            replayed(aws, replay_journal.load(store, OWNER, rest.run))
+
+        # Then each event is queued; twice only if it was in a batch that the kill cut off, and under the same name
+        queued = Counter(aws.bodies(QUEUE))
+        assert set(queued) == {event(n) for n in range(25)}, kill_at
+        runs = {m.attributes["rtp_replay"]["StringValue"] for m in aws.queues[QUEUE]}
+        assert runs == {journal.run}
+        assert replay_journal.interrupted(store, OWNER) is None
+
+
+def test_a_replay_of_another_stack_is_not_continued() -> None:
+    store = MemoryJournals()
+    journal = replay_journal.begin(store, OWNER, [Planned("e1", 1, "t", "dead", "raw/x#0")])
+
+    with pytest.raises(RefusedError, match="not on shop-prod"):
+        replay_journal.load(store, ("shop-prod", "1"), journal.run)
+    with pytest.raises(NotFoundError, match="no replay x"):
+        replay_journal.load(store, OWNER, "x")
+    assert replay_journal.interrupted(store, ("shop-prod", "1")) is None

@@ -1,14 +1,20 @@
-"""Where the journals of redrives and purges are stored: the interface, and its implementation by files."""
+"""Where the journals of redrives, purges and replays are stored: the interface, and its implementation by files.
+
+A journal has one JSON document a line, written in batches.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
+from rtp.text import json_values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
@@ -87,6 +93,22 @@ class JournalFiles:
     def _files(self) -> list[tuple[int, Path]]:
         paths = self._folder.iterdir() if self._folder.is_dir() else ()
         return [(int(name[1]), path) for path in paths if (name := _NAME.fullmatch(path.name))]
+
+
+def encode(lines: Iterable[dict[str, Any]]) -> bytes:
+    """A batch of lines. It begins with a line break because a kill may have cut off the line before."""
+    return "".join(f"\n{json_values.dumps(line)}" for line in lines).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def decode(content: bytes) -> Iterator[dict[str, Any]]:
+    """The lines of a journal; one that a kill cut off is skipped."""
+    for line in content.split(b"\n"):
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            yield value
 
 
 def _run(path: Path) -> str:

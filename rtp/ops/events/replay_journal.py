@@ -1,0 +1,92 @@
+"""Journal of a replay, by which an interrupted one is continued under its name, so that no event is processed twice."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from rtp.errors import NotFoundError, RefusedError
+from rtp.ops import journal_store as journals
+from rtp.ops.events.planned import Planned
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtp.ops.journal_store import JournalStore
+
+_RECENT_MS = 12 * 3_600_000  # an older replay that did not end is not mentioned any more
+
+
+class ReplayJournal:
+    """One replay. planned: the events that are still to be queued."""
+
+    def __init__(self, store: JournalStore, run: str, planned: list[Planned]) -> None:
+        self.run, self.planned = run, planned
+        self._store = store
+        self._lock = threading.Lock()
+
+    def queued(self, events: Iterable[Planned]) -> None:
+        """Record events after SQS took them. One whose record a kill prevents is sent again, and found processed."""
+        with self._lock:
+            batch = journals.encode({"step": "queued", "raw_key": event.raw_key} for event in events)
+            self._store.append(self.run, batch, durable=False)
+
+    def ended(self) -> None:
+        """Record that nothing is left to be queued."""
+        self._store.append(self.run, journals.encode([{"step": "ended"}]), durable=False)
+
+
+def begin(store: JournalStore, owner: tuple[str, str], planned: list[Planned]) -> ReplayJournal:
+    """Begin a replay. owner: stack and account. Raises ConfigError where the journal cannot be written."""
+    run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
+    head = {"step": "head", "stack": owner[0], "account": owner[1], "started": times.now_ms()}
+    lines = [{"step": "planned", "event": [e.id, e.timestamp, e.type, e.status, e.raw_key]} for e in planned]
+    store.begin(run, journals.encode([head, *lines]), durable=False)
+    return ReplayJournal(store, run, planned)
+
+
+def load(store: JournalStore, owner: tuple[str, str], run: str) -> ReplayJournal:
+    """The rest of a replay. Raises NotFoundError, or RefusedError for one of another stack."""
+    if run not in store.runs():
+        raise NotFoundError(
+            f"There is no replay {run} in {store.where()}.",
+            hint="Journals stay on the machine on which the command ran.",
+        )
+    head, planned, _ = _read(store, run)
+    if (head.get("stack"), head.get("account")) != owner:
+        raise RefusedError(
+            f"{run} ran on {head.get('stack')} in account {head.get('account')}, not on {owner[0]} in {owner[1]}.",
+            hint="Name that environment with --env.",
+        )
+    return ReplayJournal(store, run, planned)
+
+
+def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | None:
+    """The latest replay of the stack, where it did not end by itself in the last hours."""
+    for run in store.runs()[-1:]:
+        head, planned, has_ended = _read(store, run)
+        is_recent = times.now_ms() - int(head.get("started", 0)) < _RECENT_MS
+        if (head.get("stack"), head.get("account")) == owner and is_recent and planned and not has_ended:
+            return ReplayJournal(store, run, planned)
+    return None
+
+
+def _read(store: JournalStore, run: str) -> tuple[dict[str, str], list[Planned], bool]:
+    """Head, events that are not queued, and whether the run ended."""
+    head: dict[str, str] = {}
+    planned: dict[str, Planned] = {}
+    has_ended = False
+    for line in journals.decode(store.read(run)):
+        step = line.get("step")
+        if step == "head":
+            head = line
+        elif step == "planned":
+            event = Planned(*line["event"])
+            planned[event.raw_key] = event
+        elif step == "queued":
+            planned.pop(str(line["raw_key"]), None)
+        has_ended = has_ended or step == "ended"
+    return head, list(planned.values()), has_ended
