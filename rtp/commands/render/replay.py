@@ -9,7 +9,8 @@ from rtp.text import suggest, times
 from rtp.text.elements import Column, Element, Line, Table, bad, dim, good, line, many, name, next_step
 
 if TYPE_CHECKING:
-    from rtp.ops.events.replay import Found, Planned, Queued, Replay
+    from rtp.ops.events.planned import Planned
+    from rtp.ops.events.replay import Found, Queued, Replay
 
 _ROWS = 20
 _REASONS = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from rtp.ops.dlq import journal as journals
@@ -41,25 +40,23 @@ class SentMessages:
 
 
 class Leftovers:
-    """Messages of the DLQ that killed redrives of this machine sent to the queue. Threads may share it."""
+    """Messages of the DLQ that killed redrives of this machine sent to the queue.
+
+    Where a kill came between the journal and SQS's answer, the queue is read: before the DLQ, whose messages are hidden
+    for a short time only.
+    """
 
     def __init__(self, target: Target, *, stop: Stop, clock: Clock = SYSTEM) -> None:
         self._target, self._stop, self._clock = target, stop, clock
         runs = journals.killed_redrives(target)
         self._sent = {e.message_id: e.sent_id for run in runs for e in run.entries.values() if e.sent_id}
         self._unsure = {e.message_id: (run.run, e) for run in runs for e in run.entries.values() if not e.sent_id}
-        self._lock = threading.Lock()
+        if self._unsure:
+            self._read_queue()
 
     def sent(self, message_ids: Iterable[str]) -> dict[str, str]:
-        """Those of the messages that were sent to the queue: DLQ message id -> id of the message sent.
-
-        Where a kill came between the journal and SQS's answer, the queue is read, once.
-        """
-        ids = list(message_ids)
-        with self._lock:
-            if any(message_id in self._unsure for message_id in ids):
-                self._read_queue()
-        return {message_id: self._sent[message_id] for message_id in ids if message_id in self._sent}
+        """Those of the messages that were sent to the queue: DLQ message id -> id of the message sent."""
+        return {message_id: self._sent[message_id] for message_id in message_ids if message_id in self._sent}
 
     def _read_queue(self) -> None:
         runs = {run for run, _ in self._unsure.values()}
@@ -76,4 +73,3 @@ class Leftovers:
                     break
         finally:
             sweep.release()
-        self._unsure = {}

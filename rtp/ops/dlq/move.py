@@ -75,6 +75,7 @@ class Mover:
         self._writer = writer
         self._stop = stop
         self._matching: list[DlqMessage] = []
+        self._leftovers = Leftovers(target, stop=stop, clock=clock)
         self._sweep = Sweep(
             target.aws,
             target.dlq_url,
@@ -85,7 +86,6 @@ class Mover:
             ),
         )
         self._ready: list[DlqMessage] = []
-        self._leftovers = Leftovers(target, stop=stop, clock=clock)
 
     @property
     def died_again(self) -> int:

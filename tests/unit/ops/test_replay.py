@@ -147,13 +147,15 @@ def test_a_replay_that_is_killed_at_any_step_is_continued_under_its_name() -> No
         raw(aws, NOON, [event(n) for n in range(25)])
         return aws, store, replay_journal.begin(store, OWNER, plan(aws))
 
+    kill_at: int | None = None
+    steps = 0
+
     def step(_operation: str, _when: str) -> None:
         nonlocal steps
         steps += 1
         if kill_at is not None and steps >= kill_at:
             raise Killed
 
-    kill_at, steps = None, 0
     aws, store, journal = world()
     aws.fault = store.fault = step
     replayed(aws, journal)

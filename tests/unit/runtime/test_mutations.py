@@ -54,7 +54,7 @@ def test_what_came_in_is_stored_archived_and_answered(mutate: Callable[[Event], 
     here = world()
     here.processor("t", mutate)
     here.processor("good", lambda event: {"n": event.data["n"]})
-    data = {"nested": {"x": 1}, "list": [{"y": 1}]}
+    data: dict[str, Any] = {"nested": {"x": 1}, "list": [{"y": 1}]}
 
     answer = here.deliver(
         message(fakes.event("bad", **data), "m1"), *(message(fakes.event(f"g{n}", "good", n=n)) for n in range(3))

@@ -188,7 +188,7 @@ def test_a_killed_last_attempt_is_noted_too() -> None:
 
 
 def test_an_event_that_is_processed_has_no_message_in_the_dlq() -> None:
-    outcomes = [fail, fail, lambda _: None]
+    outcomes: list[Callable[[Event], Any]] = [fail, fail, lambda _: None]
     here = here_with(lambda event: outcomes.pop(0)(event))
     dies(here)
 
