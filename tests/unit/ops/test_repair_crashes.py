@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
 COUNT = 23
