@@ -1,0 +1,255 @@
+"""A whole pipeline in memory: the runtime and the operator's commands act on the same queues, table and bucket.
+
+Time is the fake's own and only moves when it is told to. A process can be killed at any call, before or after AWS did
+what the call asks for.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import RefusedError
+from rtp.ops.dlq import purge, undo
+from rtp.ops.dlq import redrive as redrives
+from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.purge import PurgeRequest
+from rtp.ops.dlq.redrive import RedriveRequest
+from rtp.ops.dlq.target import Target
+from rtp.ops.events import replay
+from rtp.ops.work.pool import Stop
+from rtp.runtime import boot, logs, worker
+from rtp.runtime.registry import Processor, Registry, Reject
+from rtp.runtime.settings import Settings
+from tests.unit.ops import fakes
+from tests.unit.ops.fakes import BUCKET, DLQ, OUTPUTS, QUEUE, TABLE, FakeAws
+from tests.unit.runtime.fakes import IO, Bucket, Context, Dynamo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pytest
+
+MAX_RECEIVES = 3
+VISIBILITY_S = 60
+INVOCATION_S = 10
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Kill:
+    """At which call the process ends. left: calls until then; None: never. moment: before or after its effect."""
+
+    left: int | None = None
+    moment: str = "before"
+    happened: bool = False
+
+    def at(self, moment: str) -> None:
+        if self.happened:
+            raise Killed  # a dead process makes no more calls
+        if self.left is None or moment != self.moment:
+            return
+        self.left -= 1
+        if self.left < 0:
+            self.happened = True
+            raise Killed
+
+
+class Client:
+    """A service's client in the worker's process."""
+
+    def __init__(self, service: Any, kill: Kill) -> None:
+        self._service = service
+        self._kill = kill
+        self.exceptions = getattr(service, "exceptions", None)
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**params: Any) -> Any:
+            self._kill.at("before")
+            answer = getattr(self._service, operation)(**params)
+            self._kill.at("after")
+            return answer
+
+        return call
+
+
+@dataclass
+class Sqs:
+    """The worker's view of the two queues."""
+
+    aws: FakeAws
+
+    def send_message(self, QueueUrl: str, MessageBody: str, MessageAttributes: dict[str, Any], **_: Any) -> None:
+        url = {"queue": QUEUE, "dlq": DLQ}[QueueUrl]
+        self.aws.put(url, MessageBody)
+        self.aws.queues[url][-1].attributes = MessageAttributes
+
+    def change_message_visibility(self, ReceiptHandle: str, VisibilityTimeout: int, **_: Any) -> None:
+        for message in self.aws.queues[QUEUE]:
+            if message.receipt == ReceiptHandle:
+                message.hidden_until = self.aws.now + VisibilityTimeout
+
+
+@dataclass
+class Pipeline:
+    """place: folder of the journals. broken: event types whose processor fails now."""
+
+    place: Path
+    aws: FakeAws = field(default_factory=FakeAws)
+    broken: set[str] = field(default_factory=set)
+    effects: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.aws.now = 1_800_000_000.0
+        logs.set_level("CRITICAL")
+
+    @contextmanager
+    def time(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Every clock of the process shows the pipeline's time."""
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: self.aws.now)
+            patch.setattr(time, "time_ns", lambda: int(self.aws.now * 1_000_000_000))
+            yield
+
+    def send(self, number: int, kind: str) -> None:
+        self.aws.put(QUEUE, fakes.event(number, kind))
+
+    def deliver(self, kill: Kill | None = None) -> bool:
+        """Give the worker one batch. Returns whether there was anything to receive."""
+        received = self.aws.call(
+            "sqs", "receive_message", QueueUrl=QUEUE, MaxNumberOfMessages=10, VisibilityTimeout=VISIBILITY_S
+        ).get("Messages", [])
+        batch = [message for message in received if not self._is_worn_out(message)]
+        if batch:
+            response = self._invoke(batch, kill or Kill())
+            if response is not None:
+                retried = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+                done = {message["MessageId"] for message in batch} - retried
+                self.aws.queues[QUEUE] = [m for m in self.aws.queues[QUEUE] if m.message_id not in done]
+        return bool(received)
+
+    def settle(self) -> None:
+        """Let time pass until the queue is empty and nothing is hidden in the DLQ."""
+        for _ in range(200):
+            if not self.deliver():
+                if not self.aws.queues[QUEUE]:
+                    break
+                self.aws.now += VISIBILITY_S
+        else:
+            raise AssertionError(f"the queue does not become empty: {self.aws.bodies(QUEUE)}")
+        self.aws.now += 3_600
+
+    def redrive(self, kill: Kill, *, edited: dict[str, str] | None = None) -> None:
+        """`rtp dlq redrive --all --no-canary`, with other texts for some messages."""
+        request = RedriveRequest(filters=Filters(), canary=False, edited=edited or {})
+        self._run(
+            kill, lambda: fakes.result(redrives.redrive(self._target, request, stop=Stop(), clock=self.aws.clock))
+        )
+
+    def purge(self, kill: Kill) -> None:
+        """`rtp dlq purge --all`."""
+        request = PurgeRequest(filters=Filters())
+        self._run(kill, lambda: fakes.result(purge.purge(self._target, request, stop=Stop(), clock=self.aws.clock)))
+
+    def undo(self, run: str, kill: Kill) -> None:
+        """`rtp dlq undo RUN`."""
+        where = self._target
+        self._run(kill, lambda: undo.undo(where, undo.load(where, run), stop=Stop(), clock=self.aws.clock))
+
+    def replay(self, status: str, kill: Kill) -> None:
+        """`rtp replay --status STATUS --since` the beginning."""
+        request = replay.ReplayRequest(statuses=(status,), since=0, until=int(self.aws.now * 1000))
+
+        def command() -> None:
+            planned = fakes.result(replay.plan(self.aws, OUTPUTS, request))
+            fakes.result(replay.replay(self.aws, OUTPUTS, planned, rate=None, stop=Stop()))
+
+        self._run(kill, command)
+
+    def runs(self) -> list[str]:
+        """The names of all journals."""
+        return sorted(file.stem for file in self.place.glob("*.jsonl"))
+
+    def statuses(self) -> dict[str, str]:
+        """Status by event id."""
+        return {
+            str(record["id"]["S"]): str(record["status"]["S"])
+            for record in self.aws.items.values()
+            if "status" in record
+        }
+
+    def dead_letters(self) -> dict[str, str]:
+        """The text of each message in the DLQ, by message id."""
+        return {message.message_id: message.body for message in self.aws.queues[DLQ]}
+
+    @property
+    def _target(self) -> Target:
+        return Target(aws=self.aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=self.place)
+
+    def _run(self, kill: Kill, command: Callable[[], object]) -> None:
+        """Run a command, which another's lease may refuse."""
+        self.aws.fault = lambda _operation, moment: kill.at(moment)
+        try:
+            command()
+        except Killed:
+            pass
+        except RefusedError as error:
+            assert error.code == "locked", error
+        finally:
+            self.aws.fault = lambda _operation, _moment: None
+
+    def _invoke(self, batch: list[dict[str, Any]], kill: Kill) -> dict[str, Any] | None:
+        """The response of a new instance of the worker; None where it was killed."""
+        registry = Registry()
+        for kind in ("fails", "rejects", "works"):
+            registry.add(Processor(kind, partial(self._process, kind), None))
+        settings = Settings(
+            table=TABLE, bucket=BUCKET, queue_url="queue", dlq_url="dlq", max_receive_count=MAX_RECEIVES
+        )
+        services = {
+            "dynamodb": Client(Dynamo(items=self.aws.items), kill),
+            "s3": Client(Bucket(objects=self.aws.objects), kill),
+            "sqs": Client(Sqs(self.aws), kill),
+        }
+        runtime = boot.assemble(settings, registry, services, io=IO, clock=lambda: self.aws.now)
+        try:
+            return worker.process(runtime, {"Records": [_record(m) for m in batch]}, Context(INVOCATION_S))
+        except Killed:
+            return None
+
+    def _process(self, kind: str, event: Any) -> str:
+        if kind in self.broken:
+            raise Reject("refused") if kind == "rejects" else ValueError("broken")
+        self.effects.append(event.id)
+        return "done"
+
+    def _is_worn_out(self, message: dict[str, Any]) -> bool:
+        """Move a message that was received too often to the DLQ, as SQS does."""
+        if int(message["Attributes"]["ApproximateReceiveCount"]) <= MAX_RECEIVES:
+            return False
+        (held,) = [m for m in self.aws.queues[QUEUE] if m.message_id == message["MessageId"]]
+        self.aws.queues[QUEUE].remove(held)
+        held.hidden_until, held.receives = 0.0, 0
+        self.aws.queues[DLQ].append(held)
+        return True
+
+
+def _record(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as Lambda hands it to the worker."""
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message["Attributes"],
+        "messageAttributes": {
+            name: {"dataType": value["DataType"], "stringValue": value["StringValue"]}
+            for name, value in message["MessageAttributes"].items()
+        },
+    }

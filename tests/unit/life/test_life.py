@@ -1,0 +1,130 @@
+"""The life of events as a state machine: whatever happens in whatever order, nothing is lost and nothing is doubled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.unit.life.pipeline import Kill, Pipeline
+
+KINDS = st.sampled_from(["fails", "rejects", "works"])
+KILLS = st.one_of(
+    st.just(Kill()),
+    st.builds(Kill, left=st.integers(0, 12), moment=st.sampled_from(["before", "after"])),
+).map(lambda kill: Kill(kill.left, kill.moment))
+
+
+class Life(RuleBasedStateMachine):
+    """Rules are what clients, operators and AWS do; the end checks what became of each event."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.place = Path(tempfile.mkdtemp())
+        self.patch = pytest.MonkeyPatch()
+        self.pipeline = Pipeline(self.place)
+        self.time = self.pipeline.time(self.patch)
+        self.time.__enter__()
+        self.sent: dict[str, str] = {}
+        self.purges = 0
+        self.worker_kills = 0
+        self.repeated: set[str] = set()
+
+    @rule(kinds=st.lists(KINDS, min_size=1, max_size=4))
+    def send(self, kinds: list[str]) -> None:
+        for kind in kinds:
+            number = len(self.sent)
+            self.pipeline.send(number, kind)
+            self.sent[f"e{number}"] = kind
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        event = data.draw(st.sampled_from(sorted(self.sent)))
+        self.pipeline.send(int(event[1:]), self.sent[event])
+        self.repeated.add(event)
+
+    @rule(kill=KILLS)
+    def deliver(self, kill: Kill) -> None:
+        self.pipeline.deliver(kill)
+        self.worker_kills += kill.happened
+
+    @rule(seconds=st.sampled_from([1, 30, 600]))
+    def wait(self, seconds: int) -> None:
+        self.pipeline.aws.now += seconds
+
+    @rule(broken=st.sets(KINDS))
+    def deploy(self, broken: set[str]) -> None:
+        self.pipeline.broken = broken
+
+    @rule(kill=KILLS)
+    def redrive(self, kill: Kill) -> None:
+        self.pipeline.redrive(kill)
+
+    @rule(kill=KILLS)
+    def redrive_edited(self, kill: Kill) -> None:
+        edited = {}
+        for message_id, body in self.pipeline.dead_letters().items():
+            event = json.loads(body)
+            edited[message_id] = json.dumps({**event, "data": {"corrected": True}})
+        self.pipeline.redrive(kill, edited=edited)
+
+    @rule(kill=KILLS)
+    def purge(self, kill: Kill) -> None:
+        self.pipeline.purge(kill)
+        self.purges += 1
+
+    @precondition(lambda self: self.pipeline.runs())
+    @rule(data=st.data(), kill=KILLS)
+    def undo(self, data: st.DataObject, kill: Kill) -> None:
+        self.pipeline.undo(data.draw(st.sampled_from(self.pipeline.runs())), kill)
+
+    @rule(status=st.sampled_from(["dead", "failed"]), kill=KILLS)
+    def replay(self, status: str, kill: Kill) -> None:
+        self.pipeline.replay(status, kill)
+        self.repeated |= set(self.sent)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "pipeline"):
+            return
+        try:
+            self.check()
+        finally:
+            self.time.__exit__(None, None, None)
+            shutil.rmtree(self.place)
+
+    def check(self) -> None:
+        self.pipeline.settle()
+        statuses = self.pipeline.statuses()
+        letters = Counter(json.loads(body)["id"] for body in self.pipeline.dead_letters().values())
+        assert set(statuses) == set(self.sent)  # none lost, none invented
+        # An event between its attempts that an undo took back waits in the DLQ, and its record says what came last
+        lost = {e: s for e, s in statuses.items() if s not in ("processed", "dead") and e not in letters}
+        assert not lost, (lost, letters, [r for r in self.pipeline.aws.items.values() if r["id"]["S"] in lost])
+        single = {event: count for event, count in letters.items() if event not in self.repeated}
+        assert all(count <= 1 + self.worker_kills for count in single.values()), letters  # none doubled
+        if not self.purges:
+            assert {event for event, status in statuses.items() if status == "dead"} <= set(letters)
+
+
+def test_no_event_is_lost_or_doubled() -> None:
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+        ),
+    )
+
+
+@pytest.mark.reliability
+def test_no_event_is_lost_or_doubled_in_many_lives() -> None:
+    run_state_machine_as_test(Life, settings=settings(max_examples=3_000, stateful_step_count=25, deadline=None))
