@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import RefusedError
@@ -209,7 +208,7 @@ class Pipeline:
         """The response of a new instance of the worker; None where it was killed."""
         registry = Registry()
         for kind in ("fails", "rejects", "works"):
-            registry.add(Processor(kind, partial(self._process, kind), None))
+            registry.add(Processor(kind, self._processor(kind), None))
         settings = Settings(
             table=TABLE, bucket=BUCKET, queue_url="queue", dlq_url="dlq", max_receive_count=MAX_RECEIVES
         )
@@ -224,11 +223,14 @@ class Pipeline:
         except Killed:
             return None
 
-    def _process(self, kind: str, event: Any) -> str:
-        if kind in self.broken:
-            raise Reject("refused") if kind == "rejects" else ValueError("broken")
-        self.effects.append(event.id)
-        return "done"
+    def _processor(self, kind: str) -> Callable[[Any], str]:
+        def process(event: Any) -> str:
+            if kind in self.broken:
+                raise Reject("refused") if kind == "rejects" else ValueError("broken")
+            self.effects.append(event.id)
+            return "done"
+
+        return process
 
     def _is_worn_out(self, message: dict[str, Any]) -> bool:
         """Move a message that was received too often to the DLQ, as SQS does."""
