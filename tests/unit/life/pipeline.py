@@ -6,6 +6,7 @@ what the call asks for.
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,12 +99,16 @@ class Sqs:
 
 @dataclass
 class Pipeline:
-    """place: folder of the journals. broken: event types whose processor fails now."""
+    """place: folder of the journals. broken: event types whose processor fails now.
+
+    effects: ids of processed events. struck: ids of events whose worker was killed.
+    """
 
     place: Path
     aws: FakeAws = field(default_factory=FakeAws)
     broken: set[str] = field(default_factory=set)
     effects: list[str] = field(default_factory=list)
+    struck: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.aws.now = 1_800_000_000.0
@@ -128,7 +133,9 @@ class Pipeline:
         batch = [message for message in received if not self._is_worn_out(message)]
         if batch:
             response = self._invoke(batch, kill or Kill())
-            if response is not None:
+            if response is None:
+                self.struck |= {json.loads(message["Body"])["id"] for message in batch}
+            else:
                 retried = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
                 done = {message["MessageId"] for message in batch} - retried
                 self.aws.queues[QUEUE] = [m for m in self.aws.queues[QUEUE] if m.message_id not in done]
