@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import queues
 from rtp.errors import RtpError
 from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq import notes
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.leftovers import Leftovers
 from rtp.ops.dlq.sweep import Sweep
@@ -141,6 +142,8 @@ class Mover:
 
     def _move(self, batch: list[DlqMessage]) -> list[Moved]:
         self._writer.taken(batch)
+        # While a record notes a message in the DLQ, that of a repeated event that dies again is dropped.
+        notes.forget(self._target, batch)
         results = list(zip(batch, self._send(batch), strict=True))
         sent = {dlq_message.message_id: receipt.message_id for dlq_message, receipt in results if not receipt.error}
         self._writer.sent(sent)

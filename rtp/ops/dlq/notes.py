@@ -1,4 +1,4 @@
-"""Keep the records' notes of messages in the DLQ true: a purge removes them before it deletes, an undo writes them."""
+"""Keep the records' notes of messages in the DLQ true: removed before a message leaves it, written by an undo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONCURRENCY = 10
 
 
 def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:
-    """Remove the notes of messages that are about to be deleted: the next message of such an event must be kept."""
+    """Remove the notes of messages that are about to leave the DLQ: the next message of such an event must be kept."""
     noted = [dlq_message for dlq_message in dlq_messages if dlq_message.is_noted]
 
     def remove(dlq_message: DlqMessage) -> None:

@@ -84,6 +84,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "RtpError": 1,
         "AwsError": 1,
         "EndpointError": 1,
+        "MissingError": 4,
         "UsageError": 2,
         "ConfigError": 3,
         "CredentialsError": 3,

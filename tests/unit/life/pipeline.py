@@ -19,7 +19,8 @@ from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.redrive import RedriveRequest
 from rtp.ops.dlq.target import Target
-from rtp.ops.events import replay
+from rtp.ops.events import replay, replay_journal
+from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
 from rtp.runtime import boot, logs, worker
 from rtp.runtime.registry import Processor, Registry, Reject
@@ -102,6 +103,7 @@ class Pipeline:
     """place: folder of the journals. broken: event types whose processor fails now.
 
     effects: ids of processed events. struck: ids of events whose worker was killed.
+    kills: commands that were killed.
     """
 
     place: Path
@@ -109,6 +111,7 @@ class Pipeline:
     broken: set[str] = field(default_factory=set)
     effects: list[str] = field(default_factory=list)
     struck: set[str] = field(default_factory=set)
+    kills: int = 0
 
     def __post_init__(self) -> None:
         self.aws.now = 1_800_000_000.0
@@ -175,13 +178,14 @@ class Pipeline:
 
         def command() -> None:
             planned = fakes.result(replay.plan(self.aws, OUTPUTS, request))
-            fakes.result(replay.replay(self.aws, OUTPUTS, planned, rate=None, stop=Stop()))
+            journal = replay_journal.begin(JournalFiles(self.place / "replay"), ("shop-dev", "1"), planned)
+            fakes.result(replay.replay(self.aws, OUTPUTS, journal, rate=None, stop=Stop()))
 
         self._run(kill, command)
 
     def runs(self) -> list[str]:
-        """The names of all journals."""
-        return sorted(file.stem for file in self.place.glob("*.jsonl"))
+        """The names of all redrives and purges, in order."""
+        return self._journals.runs()
 
     def statuses(self) -> dict[str, str]:
         """Status by event id."""
@@ -196,8 +200,12 @@ class Pipeline:
         return {message.message_id: message.body for message in self.aws.queues[DLQ]}
 
     @property
+    def _journals(self) -> JournalFiles:
+        return JournalFiles(self.place / "dlq")
+
+    @property
     def _target(self) -> Target:
-        return Target(aws=self.aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=self.place)
+        return Target(aws=self.aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=self._journals)
 
     def _run(self, kill: Kill, command: Callable[[], object]) -> None:
         """Run a command, which another's lease may refuse."""
@@ -205,7 +213,7 @@ class Pipeline:
         try:
             command()
         except Killed:
-            pass
+            self.kills += 1
         except RefusedError as error:
             assert error.code == "locked", error
         finally:

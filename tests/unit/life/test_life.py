@@ -118,7 +118,8 @@ class Life(RuleBasedStateMachine):
         assert not lost, (lost, letters, [r for r in self.pipeline.aws.items.values() if r["id"]["S"] in lost])
         assert {event for event, status in statuses.items() if status == "dead"} <= set(letters)
         single = {e: n for e, n in letters.items() if e not in self.repeated | self.pipeline.struck}
-        assert all(count == 1 for count in single.values()), letters  # none doubled
+        # A kill may leave a message in both queues, of which both copies may die: doubled is better than lost
+        assert all(count <= 1 + self.pipeline.kills for count in single.values()), letters
 
 
 def test_no_event_is_lost_or_doubled() -> None:

@@ -70,14 +70,11 @@ def test_a_lease_is_given_back_also_after_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "is_current"),
-    [
-        (holder(host="elsewhere"), True),
-        (holder(host="elsewhere", until=times.now_ms() - 1), False),
-        (holder(pid=os.getpid()), True),
-    ],
+    ("host", "pid", "left_ms", "is_current"),
+    [("elsewhere", 4711, 30_000, True), ("elsewhere", 4711, -1, False), (HERE, os.getpid(), 30_000, True)],
 )
-def test_who_holds_it_now(other: Holder, is_current: bool) -> None:
+def test_who_holds_it_now(host: str, pid: int, left_ms: int, is_current: bool) -> None:
+    other = holder(host=host, pid=pid, until=times.now_ms() + left_ms)
     assert lease.current(held_by(other), TABLE) == (other if is_current else None)
 
 

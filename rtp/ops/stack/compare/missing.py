@@ -28,7 +28,8 @@ _SETTLE_S, _SETTLE_LOCAL_S = 2.0, 0.4  # a service may not know yet what was cre
 class Missing:
     """A resource that the stack has and its service has not.
 
-    kind: such as `queue` or `API key`. ends: the date of its pending deletion, until which it can be saved; else empty.
+    kind: such as `queue` or `API key`. holds_data: whether what it held is lost with it.
+    ends: the date of its pending deletion, until which it can be saved; else empty.
     """
 
     kind: str
