@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.unit.life.pipeline import Kill, Pipeline
+from tests.unit.life.pipeline import MAX_RECEIVES, VISIBILITY_S, Kill, Pipeline
 
 KINDS = st.sampled_from(["fails", "rejects", "works"])
 KILLS = st.one_of(
@@ -120,6 +121,40 @@ class Life(RuleBasedStateMachine):
         single = {e: n for e, n in letters.items() if e not in self.repeated | self.pipeline.struck}
         # A kill may leave a message in both queues, of which both copies may die: doubled is better than lost
         assert all(count <= 1 + self.pipeline.kills for count in single.values()), letters
+
+
+def test_a_redrive_that_was_killed_and_repeated_loses_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, moment in itertools.product(range(14), ("before", "after")):
+        pipeline = Pipeline(tmp_path / f"{number}{moment}", broken={"fails"})
+        with pipeline.time(monkeypatch):
+            pipeline.send(0, "fails")
+            pipeline.settle()
+            # When a redrive is killed at any call, the event dies again meanwhile, and the redrive is repeated
+            pipeline.redrive(Kill(number, moment))
+            pipeline.settle()
+            pipeline.redrive(Kill())
+            pipeline.settle()
+            # Then its message is in the DLQ once more
+            assert pipeline.dead_letters(), (number, moment)
+
+
+def test_an_event_that_a_client_repeats_during_its_redrive_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a dead event, whose repeat waits in the queue for its last attempt while its message is redriven
+    pipeline = Pipeline(tmp_path, broken={"fails"})
+    with pipeline.time(monkeypatch):
+        pipeline.send(0, "fails")
+        pipeline.settle()
+        pipeline.send(0, "fails")
+        for _ in range(MAX_RECEIVES - 1):
+            pipeline.deliver()
+            pipeline.aws.now += VISIBILITY_S * 10
+        pipeline.redrive(Kill())
+        # When both die
+        pipeline.settle()
+        # Then one of the two messages, or both, are in the DLQ
+        assert pipeline.dead_letters()
 
 
 def test_no_event_is_lost_or_doubled() -> None:
