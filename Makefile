@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability bench aws-check release docs docs-check lock clean
+.PHONY: demo test unit lint types reliability mutants bench aws-check release docs docs-check lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -34,6 +34,15 @@ reliability: $(READY)
 	for seed in $(SEEDS); do RTP_TEST_WEATHER=$$seed $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
 	  tests/local/events tests/local/watch || exit 1; done
 
+# Change the guards, leases, limits and forms on the wire one operator at a time, and see whether a test notices.
+MUTANTS := .venv-mutants/bin
+mutants: $(READY)
+	$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-mutants
+	$(BIN)/uv pip sync -q --python $(MUTANTS)/python --require-hashes requirements/dev.txt requirements/mutants.txt
+	$(BIN)/uv pip install -q --python $(MUTANTS)/python --no-deps --no-build-isolation -e .
+	PATH="$(CURDIR)/$(MUTANTS):$$PATH" mutmut run --max-children 2
+	$(MUTANTS)/python -m checks.mutants
+
 bench: $(READY)
 	$(BIN)/python -m bench
 
@@ -58,6 +67,8 @@ lock: $(READY)
 	  --generate-hashes --no-header -o requirements/dev.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/rtp.txt
+	$(BIN)/uv pip compile -q requirements/mutants.in -c requirements/dev.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-header -o requirements/mutants.txt
 	$(BIN)/uv pip compile -q requirements/layer.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-package botocore --no-emit-package jmespath --no-emit-package python-dateutil \
 	  --no-emit-package six --no-emit-package urllib3 -o rtp/infra/layer-requirements.txt
