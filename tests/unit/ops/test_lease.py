@@ -42,7 +42,11 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once() -> None:
     take(held_by(holder()), alive=False)
 
 
-@pytest.mark.parametrize(("host", "alive"), [(HERE, True), ("elsewhere", False), ("elsewhere", True)])
+@pytest.mark.parametrize(
+    ("host", "alive"),
+    [(HERE, True), ("elsewhere", False), ("elsewhere", True)],
+    ids=["of this machine", "of another's dead process", "of another machine"],
+)
 def test_a_lease_that_runs_is_respected(host: str, alive: bool) -> None:
     """A process id means nothing on another machine."""
     aws = held_by(holder(host=host))
@@ -72,6 +76,7 @@ def test_a_lease_is_given_back_also_after_a_failure() -> None:
 @pytest.mark.parametrize(
     ("host", "pid", "left_ms", "is_current"),
     [("elsewhere", 4711, 30_000, True), ("elsewhere", 4711, -1, False), (HERE, os.getpid(), 30_000, True)],
+    ids=["runs", "has run out", "of this process"],
 )
 def test_who_holds_it_now(host: str, pid: int, left_ms: int, is_current: bool) -> None:
     other = holder(host=host, pid=pid, until=times.now_ms() + left_ms)
