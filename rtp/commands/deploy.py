@@ -21,7 +21,7 @@ from rtp.ops.stack.build.synth import extension_paths
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.compare.approval import Plan
 from rtp.ops.stack.operation import Operation
-from rtp.ops.stack.options import SESSION_S, Options
+from rtp.ops.stack.options import SESSION_S, Mark, Options
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result
 from rtp.text import times
 from rtp.text.elements import dim, good, line, name
@@ -122,9 +122,10 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
     )
     if environment.file is None:
         session.out.warn("no rtp.toml in this folder or a parent folder: this is the built-in pipeline")
+    files = watching.snapshot(_watched(environment)) if watch else {}  # what is saved during the deploy is not missed
     _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
-        _watch(session, yes=yes)
+        _watch(session, files, yes=yes)
 
 
 def _once(session: Session, environment: Environment, options: Options, *, yes: bool, confirm: str | None) -> None:
@@ -136,28 +137,46 @@ def _once(session: Session, environment: Environment, options: Options, *, yes: 
         progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
 
 
-def _watch(session: Session, *, yes: bool) -> None:
-    """Deploy again, the short way, at each save; an error is shown, and watching goes on."""
+def _watch(session: Session, deployed: watching.Files, *, yes: bool) -> None:
+    """Deploy again, the short way, at each save; an error is shown, and watching goes on.
+
+    deployed: the files of the first deploy. Raises RefusedError where another command has deleted or deployed the
+    stack: a watch only updates its own.
+    """
     out, environment = session.out, session.environment
     out.say(dim(f"watching {', '.join(_relative(p, environment.root) for p in _watched(environment))}; Ctrl-C ends"))
     progress = Progress(out)
+    mark = _mark(session, environment)
 
     def paths() -> list[Path]:
         return _watched(environment)
 
-    for files in watching.changes(paths):
+    for files in watching.changes(paths, since=deployed):
         began = time.monotonic()
         saved = ", ".join(_relative(Path(f), environment.root) for f in files[:3])
         try:
             environment = environments.resolve(session.overrides)
             operation = Operation(lambda question: progress.ask(question, yes=yes))
-            steps = op.deploy(environment, session.start, Options(hotswap=True), operation)
+            steps = op.deploy(environment, session.start, Options(hotswap=True, unless_changed_since=mark), operation)
             with stack_state.after_deploy(out, environment, operation), closing(steps):
                 for step in steps:
                     _report_watch(progress, out, step, saved, began)
         except RtpError as error:
+            if error.code == "changed-elsewhere":
+                raise
             out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved)))
             out.error(error)
+            if error.code == "locked":  # another deploy, or a destroy, which the next save will meet
+                continue
+        mark = _mark(session, environment)
+
+
+def _mark(session: Session, environment: Environment) -> Mark | None:
+    """The stack after an operation of this watch; None where it cannot be read, and is not compared next time."""
+    try:
+        return op.mark(session.start(), environment)
+    except RtpError:
+        return None
 
 
 def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began: float) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import fastpath
 from rtp.aws import stacks
+from rtp.errors import RefusedError
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.stack import repair
@@ -17,9 +18,11 @@ from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.finish import finish
 from rtp.ops.stack.operation import Target
+from rtp.ops.stack.options import Mark
 from rtp.ops.stack.prepare import prepare
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 from rtp.ops.stack.update import Update, carry_out
+from rtp.text import suggest, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -52,6 +55,7 @@ def deploy(
         yield from (Warn(text) for text in prepared.warnings)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
+        check_unchanged(environment, stack, options.unless_changed_since)
         is_adopting = options.adopt and (stack is None or stack.state.in_review)
         if is_adopting:
             yield from _logging_role(target, {}, built, options, operation)  # it may refuse; the import changes things
@@ -65,6 +69,32 @@ def deploy(
             yield from _repair(target, stack, built, options, operation)
             target, stack = _described(target, options, operation)
         yield from _bring(target, stack, built, options, operation, is_checked=is_adopting)
+
+
+def mark(aws: Aws, environment: Environment) -> Mark:
+    """The environment's stack as it is now; without an id where there is none."""
+    stack = stacks.describe(aws, environment.names.stack)
+    return Mark(stack.id, stack.updated) if stack is not None else Mark("", None)
+
+
+def check_unchanged(environment: Environment, stack: Stack | None, before: Mark | None) -> None:
+    """Raises RefusedError where the stack is not the one that it was, or somebody else has deployed."""
+    if before is None or (stack is not None and Mark(stack.id, stack.updated) == before):
+        return
+    name, again = environment.names.stack, suggest.command("rtp", "deploy")
+    if stack is None or stack.id != before.stack_id:
+        what = "was deleted" if stack is None else "was deleted and created again"
+        raise RefusedError(
+            f"{name} {what} by another command; nothing was changed.",
+            hint=suggest.sentence("{} creates or updates it.", again),
+            code="changed-elsewhere",
+        )
+    when = f" at {times.clock(times.ms(stack.updated))}" if stack.updated else ""
+    raise RefusedError(
+        f"{name} was deployed by another command{when}; nothing was changed.",
+        hint=suggest.sentence("{} replaces that by the code in this folder.", again),
+        code="changed-elsewhere",
+    )
 
 
 def _described(target: Target, options: Options, operation: Operation) -> tuple[Target, Stack | None]:

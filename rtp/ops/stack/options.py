@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 
 SESSION_S = 1_800.0  # how long credentials must last when a deploy or destroy begins
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stack at its last operation. updated: when that began; None for a new stack without one."""
+
+    stack_id: str
+    updated: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Options:
     adopt: data that an earlier stack left become part of a new one.
     take_over: another project's stack may become this one's, once its name is typed.
     make_logging_role: API Gateway gets a role for its logs where the account has none in the region.
+    unless_changed_since: refuse where the stack was deleted, created or updated since then.
     """
 
     dry_run: bool = False
@@ -34,3 +44,4 @@ class Options:
     adopt: bool = False
     take_over: bool = False
     make_logging_role: bool = False
+    unless_changed_since: Mark | None = None

@@ -9,6 +9,7 @@ from queue import Empty, Queue
 from typing import IO, TYPE_CHECKING
 
 from rtp.aws import stacks
+from rtp.errors import ExitCode
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK, reset
 from tests.local.deploy.test_deploy import code
 
@@ -87,9 +88,17 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
         (pipeline.root / "processors.py").write_text(PROCESSORS)
         _until(said, "hotswapped")
         assert code(pipeline) == before
+        # When another command destroys the stack, and a file is saved
+        pipeline.rtp("destroy", "--yes")
+        (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "30}"))
+        # Then the watch ends and makes no new stack
+        _until(said, "was deleted by another command")
+        assert child.wait(60) == ExitCode.REFUSED
+        assert pipeline.rtp("status", ok=False).code == ExitCode.NOT_FOUND
     finally:
-        child.send_signal(signal.SIGINT)
-        assert child.wait(20) == 130
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            child.wait(20)
         for stream in (child.stdout, child.stderr):
             assert stream is not None
             stream.close()

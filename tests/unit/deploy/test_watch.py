@@ -71,6 +71,16 @@ def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]
     project.config.write_text("over")
 
 
+def test_what_was_saved_before_watching_began_is_a_change_since_then(tmp_path: Path) -> None:
+    # Given files as a first deploy read them, and a save while it ran
+    module = tmp_path / "processors.py"
+    module.write_text("deployed")
+    deployed = watch.snapshot([module])
+    module.write_text("saved meanwhile")
+    # Then watching begins with that save
+    assert next(watch.changes(lambda: [module], since=deployed)) == (str(module),)
+
+
 def test_a_saved_a_new_and_a_deleted_file_are_changes(watched: Watched) -> None:
     module = watched.package / "orders.py"
     module.write_text("new")

@@ -24,13 +24,22 @@ _SKIPPED = frozenset({"__pycache__", ".git", ".venv", ".rtp", ".mypy_cache", ".p
 Files = dict[str, tuple[int, int]]  # name -> time of the last write in ns, and size
 
 
-def changes(paths: Callable[[], Iterable[Path]], *, force_polling: bool | None = None) -> Iterator[tuple[str, ...]]:
+def snapshot(paths: Iterable[Path]) -> Files:
+    """The files at or below the paths as they are now."""
+    return _scan(paths)[0]
+
+
+def changes(
+    paths: Callable[[], Iterable[Path]], *, since: Files | None = None, force_polling: bool | None = None
+) -> Iterator[tuple[str, ...]]:
     """Yield the names of files that were saved, created or deleted, without end.
 
     paths: returns files and folders; called before each comparison, since a save of rtp.toml may change them.
+    since: the files that the first comparison is with; as they are now by default.
     force_polling: do not use file system events; None leaves that to watchfiles.
     """
     before, folders = _scan(paths())
+    before = before if since is None else since
     while True:
         try:
             with _signals(folders, force_polling=force_polling) as signals:

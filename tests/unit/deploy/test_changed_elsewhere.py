@@ -1,0 +1,62 @@
+"""A deploy that only continues its own: it refuses where another command has deleted or deployed the stack."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws import stacks
+from rtp.config import Environment
+from rtp.errors import ExitCode, RefusedError
+from rtp.ops.stack import deploy
+from rtp.ops.stack.options import Mark
+from tests.unit.deploy.fakes import STACK, STACK_ID, FakeAws, tags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CREATED, UPDATED = datetime(2026, 1, 31, 12, tzinfo=UTC), datetime(2026, 1, 31, 13, tzinfo=UTC)
+
+
+def account(stack_id: str = STACK_ID, updated: datetime | None = UPDATED) -> Any:
+    """An account with one stack; with none where stack_id is empty."""
+    row = {"StackName": STACK, "StackId": stack_id, "StackStatus": "UPDATE_COMPLETE", "CreationTime": CREATED}
+    row |= {"Tags": tags("shop", "dev")} | ({} if updated is None else {"LastUpdatedTime": updated})
+    return FakeAws({"describe_stacks": lambda **_: {"Stacks": [row] if stack_id else []}})
+
+
+def check(root: Path, aws: Any, before: Mark | None) -> None:
+    environment = Environment(name="dev", project="shop", root=root)
+    stack = stacks.describe(aws, STACK)
+    deploy.check_unchanged(environment, stack, before)
+
+
+def test_the_stack_of_the_last_own_operation_passes(tmp_path: Path) -> None:
+    aws = account()
+    check(tmp_path, aws, deploy.mark(aws, Environment(name="dev", project="shop", root=tmp_path)))
+    check(tmp_path, account(""), None)
+
+
+@pytest.mark.parametrize(
+    ("now", "text"),
+    [
+        (account(""), "shop-dev was deleted by another command; nothing was changed"),
+        (account(STACK_ID + "2"), "shop-dev was deleted and created again by another command"),
+        (account(updated=datetime(2026, 1, 31, 14, tzinfo=UTC)), "shop-dev was deployed by another command at "),
+    ],
+    ids=["deleted", "created again", "updated"],
+)
+def test_a_change_by_another_command_is_refused(tmp_path: Path, now: Any, text: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        check(tmp_path, now, Mark(STACK_ID, UPDATED))
+    assert text in caught.value.message
+    assert (caught.value.code, caught.value.exit_code) == ("changed-elsewhere", ExitCode.REFUSED)
+    assert "`rtp deploy`" in caught.value.hint
+
+
+def test_a_stack_that_was_gone_already_is_not_created(tmp_path: Path) -> None:
+    environment = Environment(name="dev", project="shop", root=tmp_path)
+    with pytest.raises(RefusedError):
+        check(tmp_path, account(""), deploy.mark(account(""), environment))
