@@ -52,9 +52,9 @@ def tags(aws: Aws, arns: Sequence[str]) -> dict[str, dict[str, str]]:
     """Tags by ARN, of at most a hundred resources. Resources without tags are left out."""
     if not arns:
         return {}
-    mappings = aws.call("resourcegroupstaggingapi", "get_resources", ResourceARNList=list(arns))[
-        "ResourceTagMappingList"
-    ]
+    mappings = aws.pages(
+        "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", ResourceARNList=list(arns)
+    )
     return {m["ResourceARN"]: {t["Key"]: t["Value"] for t in m.get("Tags", ())} for m in mappings}
 
 

@@ -36,7 +36,7 @@ def by(service: str, operation: str, parameter: str) -> Lookup:
 
 def alarm(aws: Aws, name: str) -> Existence:
     """CloudWatch answers an unknown name with an empty list."""
-    return Existence(bool(aws.call("cloudwatch", "describe_alarms", AlarmNames=[name]).get("MetricAlarms")))
+    return Existence(any(True for _ in aws.pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=[name])))
 
 
 def queue(aws: Aws, url_or_arn: str) -> Existence:

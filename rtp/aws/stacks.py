@@ -134,12 +134,12 @@ def retained(aws: Aws, name: str) -> frozenset[str]:
 def last_event(aws: Aws, stack: str) -> str | None:
     """Id of the newest event; None for an unknown stack, and for one without events."""
     try:
-        events = aws.call("cloudformation", "describe_stack_events", StackName=stack)["StackEvents"]
+        newest = next(aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack), None)
     except AwsError as error:
         if _missing(error):
             return None
         raise
-    return events[0]["EventId"] if events else None
+    return newest["EventId"] if newest is not None else None
 
 
 def events_since(aws: Aws, stack: str, known_ids: set[str]) -> list[Event]:

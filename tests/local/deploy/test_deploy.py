@@ -197,21 +197,6 @@ def test_a_deploy_enables_an_event_source_that_a_killed_destroy_disabled(pipelin
     assert "event source" not in pipeline.rtp("deploy").stderr
 
 
-def test_a_deploy_over_a_manually_deleted_function_is_an_error_with_the_fix(pipeline: Project) -> None:
-    # Given somebody deleted the worker
-    name = f"{STACK}-worker"
-    found = pipeline.aws.call("lambda", "get_function", FunctionName=name)["Configuration"]
-    pipeline.aws.call("lambda", "delete_function", FunctionName=name)
-    # When it is deployed / Then the operator hears what is gone and what to do
-    done = pipeline.rtp("deploy", ok=False)
-    assert (
-        done.code == 4
-        and f"{found['FunctionName']} was deleted outside" in done.stderr
-        and "rtp destroy" in done.stderr
-    )
-    pipeline.rtp("destroy", "--yes", ok=False)
-
-
 def test_widened_permissions_need_consent_and_are_refused_without_a_terminal(pipeline: Project) -> None:
     # Given a deployed role that allows less than the template
     def narrow(resources: dict[str, Any]) -> None:

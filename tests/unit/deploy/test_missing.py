@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -115,25 +116,30 @@ def test_the_plan_says_what_is_created_again_and_what_is_set_back() -> None:
     ]
 
 
-def test_a_change_set_that_creates_nothing_again_is_no_success(tmp_path: Path) -> None:
-    """CloudFormation compares some types with their template alone."""
-    aws: Any = FakeAws(
-        {
-            "describe_stacks": lambda **_: {
-                "Stacks": [
-                    {"StackId": STACK_ID, "StackName": STACK, "StackStatus": "CREATE_COMPLETE"}
-                    | {"Tags": tags("shop", "dev")}
-                ]
-            },
-            "delete_change_set": lambda **_: {},
-        }
-    )
+def applied(root: Path, aws: FakeAws) -> None:
+    """Carry out a change set in which CloudFormation creates the missing table `shop-dev-table` not again."""
+    described = {"StackId": STACK_ID, "StackName": STACK, "StackStatus": "CREATE_COMPLETE", "Tags": tags("shop", "dev")}
+    aws.answers |= {"describe_stacks": lambda **_: {"Stacks": [described]}, "delete_change_set": lambda **_: {}}
     reason = "The submitted information didn't contain changes."
     change_set = ChangeSet("id", STACK_ID, "FAILED", reason, ())
-    table = missing.Missing("table", "t", "T", holds_data=True)
-    update = Update(change_set, TEMPLATE, Assembly(tmp_path, tmp_path / "t", TEMPLATE, cached=False), False, (table,))
-    target = Target(aws, Environment(name="dev", project="shop", root=Path("/nowhere")))
-    with pytest.raises(RtpError, match="the table t") as caught:
-        finished(cast("Any", carry_out(target, update, Options(), Operation())))
+    table = missing.Missing("table", "shop-dev-table", "Table", holds_data=True)
+    update = Update(change_set, TEMPLATE, Assembly(root, root / "t", TEMPLATE, cached=False), False, (table,))
+    target = Target(cast("Aws", aws), Environment(name="dev", project="shop", root=Path("/nowhere")))
+    finished(cast("Any", carry_out(target, update, Options(), Operation())))
+
+
+def test_a_change_set_that_creates_nothing_again_is_no_success(tmp_path: Path) -> None:
+    """CloudFormation compares some types with their template alone."""
+    aws = account(describe_table=gone)
+    with pytest.raises(RtpError, match="the table shop-dev-table") as caught:
+        applied(tmp_path, aws)
     assert "rtp destroy --keep-data" in caught.value.hint and "rtp deploy --adopt" in caught.value.hint
     assert "delete_change_set" in aws.operations()
+
+
+def test_a_resource_that_its_service_knows_again_is_not_missing(tmp_path: Path) -> None:
+    """A service that has just created something may say that it does not exist."""
+    aws = account()
+    with contextlib.suppress(AssertionError):  # what follows is of no interest here
+        applied(tmp_path, aws)
+    assert "describe_table" in aws.operations() and "delete_change_set" in aws.operations()
