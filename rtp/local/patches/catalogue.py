@@ -76,12 +76,12 @@ AT_START = (
 WITH_CLOUDFORMATION = (
     request_validators.PATCH,
     callbacks.PATCH,
-    stack_errors.PATCH,
     metric_math.PATCH,
     stack_buckets.PATCH,
     bucket_policies.PATCH,
     custom_resources.PATCH,
     stack_cleanup.PATCH,
     drift.PATCH,
+    stack_errors.PATCH,  # after drift, whose handlers it checks the requests of
 )
 PATCHES = (*AT_START, *WITH_CLOUDFORMATION)
