@@ -35,7 +35,14 @@ class Vpc(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The settings of the pipeline in `[defaults]` and `[env.*]`."""
 
-    memory_mb: Annotated[int, Meta(ge=128, le=10240, description="memory of each function in MB")] = 512
+    memory_mb: Annotated[
+        int,
+        Meta(
+            ge=128,
+            le=10240,
+            description="memory of each function in MB; with 128 MB, events of 256 KiB are processed one after the other",
+        ),
+    ] = 512
     timeout_s: Annotated[
         int,
         Meta(

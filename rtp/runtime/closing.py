@@ -93,7 +93,8 @@ def _report(invocation: Invocation, received: Received, outcome: Outcome) -> Non
             count(type, "EventsDuplicate")
             received.log(logs.info, "duplicate", "already processed")
         case Busy(is_postponed=True):
-            received.log(logs.info, "postponed", "the last attempt was interrupted; no time is left to run it alone")
+            message = "no time is left for the event, which is to run apart from the others of its batch"
+            received.log(logs.info, "postponed", message)
         case Busy(is_absorbed=is_absorbed):
             if is_absorbed:
                 count(type, "EventsDuplicate")

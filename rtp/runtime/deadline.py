@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_LEAST_SHARE = 0.2  # of the function's time, which an event that begins late must have left
 _MARGIN_SHARE, _MIN_MARGIN, _MAX_MARGIN = 0.15, 0.4, 4.0  # of the function's time; s
 
 
@@ -22,6 +23,10 @@ class Deadline:
         self._monotonic = monotonic
         margin: float = min(_MAX_MARGIN, max(_MIN_MARGIN, self.total * _MARGIN_SHARE))
         self._processing_ends: float = monotonic() + self.total - margin
+
+    def has_share(self) -> bool:
+        """Whether enough of the time is left to begin with further events."""
+        return self.remaining() >= self.total * _LEAST_SHARE
 
     def remaining(self) -> float:
         """Return the seconds left for processing, without a margin for recording the attempts."""

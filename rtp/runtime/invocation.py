@@ -26,6 +26,10 @@ class Invocation(NamedTuple):
     metrics: Metrics
     id: str
 
+    def portion(self, number: int) -> Invocation:
+        """The same for a portion of the batch, whose objects have names of their own. number: from 1."""
+        return self if number == 1 else self._replace(id=f"{self.id}.{number}")
+
     def receive(self, delivery: Delivery) -> Received:
         """Read a delivery, and begin its event's part of a trace."""
         runtime = self.runtime

@@ -99,12 +99,9 @@ class Items:
     def _value(self, identity: Identity, name: str, value: Any) -> Attributes:
         """Return the value as an attribute; if an item cannot hold it, store it and return its key as `name`_key."""
         try:
-            packed = attributes.pack(value)
-            if attributes.size(packed) <= _MAX_INLINE[name]:
-                return {name: packed}
+            return {name: attributes.pack(value, _MAX_INLINE[name])}
         except attributes.NotNativeError:
-            pass
-        return {f"{name}_key": {"S": self._archive.write_value(identity, name, jsontext.dumps(value))}}
+            return {f"{name}_key": {"S": self._archive.write_value(identity, name, jsontext.dumps(value))}}
 
 
 def key(identity: Identity) -> Attributes:

@@ -58,7 +58,7 @@ class Duplicate(NamedTuple):
 class Busy(NamedTuple):
     """Another delivery processes the event. is_absorbed: it has a different message, which covers both deliveries.
 
-    is_postponed: no delivery does; the event is to run alone, for which no time is left.
+    is_postponed: no delivery does; the event is to run apart from others of its batch, and no time is left for that.
     """
 
     lease_until: float

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from rtp.runtime.invocation import Invocation
     from rtp.runtime.outcomes import Outcome
 
-_LEAST_SHARE = 0.2  # of the function's time, which an event that runs alone must have left
-
 
 def process(invocation: Invocation, batch: Sequence[Received]) -> list[Outcome]:
     """Process a batch, and return the outcome of each delivery in order. A failure of one affects no other."""
@@ -55,7 +53,7 @@ def _process(invocation: Invocation, batch: Sequence[Received]) -> Iterator[Ende
     for claimed in last:
         yield from _alone(invocation, claimed, numbers)
     for suspect in _in_turn(others):
-        if invocation.deadline.remaining() < invocation.deadline.total * _LEAST_SHARE:
+        if not invocation.deadline.has_share():
             yield closing.close(invocation, suspect.received, Busy(0, is_postponed=True))
         else:
             yield from _alone(invocation, claiming.claim_alone(invocation, suspect), numbers)

@@ -18,19 +18,23 @@ if TYPE_CHECKING:
 class Reading(NamedTuple):
     """An event and its processor, or why the text is not an event.
 
-    `data` is for the processor: an instance of its model if that is a class, else a copy of the event's data. Whatever
-    a processor does to it, the event's own data is stored and archived as it was received.
+    model: the data as an instance of the processor's model; None where it has none.
     An invalid text still has an event, with the identity and type that could be read, for its dead record.
     """
 
     event: Event[Any]
     processor: Processor | None = None
-    data: Any = None
+    model: Any = None
     invalid: InvalidEventError | None = None
 
-    def again(self) -> Reading:
-        """The same with new data for a processor that begins again, which may have changed the first."""
-        return _converted(self.event, self.processor)
+    def data(self, *, is_repeated: bool = False) -> Any:
+        """Return the data for a call of the processor: the model, else a copy that is made only now.
+
+        Whatever a processor does to it, the event's own data is stored and archived as it was received.
+        is_repeated: the processor begins again, and may have changed the model.
+        """
+        reading = _converted(self.event, self.processor) if is_repeated else self
+        return jsontext.copied(self.event.data) if reading.model is None else reading.model
 
 
 def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
@@ -46,19 +50,16 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
 
 def _converted(event: Event[Any], processor: Processor | None) -> Reading:
     """Convert the data for the processor."""
-    if processor is None:
-        return Reading(event, data=event.data)
-    data = jsontext.copied(event.data)
-    if processor.data is None:
-        return Reading(event, processor, data)
+    if processor is None or processor.data is None:
+        return Reading(event, processor)
     try:
-        return Reading(event, processor, models.convert(processor.data, data))
+        return Reading(event, processor, models.convert(processor.data, jsontext.copied(event.data)))
     except models.MismatchError as error:
         return Reading(event, processor, invalid=InvalidEventError(error.problems, event.identity, event.type))
     except Exception as error:  # raised by the model's own code: the attempt fails with it and is retried
-        return Reading(event, _failing(processor, error), data)
+        return Reading(event, _failing(processor, error))
     except SystemExit as error:
-        return Reading(event, _failing(processor, exited(error)), data)
+        return Reading(event, _failing(processor, exited(error)))
 
 
 def _failing(processor: Processor, error: Exception) -> Processor:

@@ -138,13 +138,11 @@ def _attempted(claimed: Claimed, *, is_repeated: bool = False) -> Iterator[Event
     """
     received, delivery = claimed.received, claimed.received.delivery
     logs.about(**received.subject)
-    data = received.reading.data
     if is_repeated:
         logs.warning("restarted", "the attempt begins again: another event's processor blocked the event loop")
-        data = received.reading.again().data
     event = replace(
         received.event,
-        data=data,
+        data=received.reading.data(is_repeated=is_repeated),
         source=delivery.source,
         attempt=claimed.number,
         request_id=delivery.request_id,

@@ -1,4 +1,4 @@
-"""Read the functions' settings from the environment variables that the stack sets: RTP_ and a field's name."""
+"""Read the functions' settings from the environment variables that the stack sets, and Lambda."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Settings(NamedTuple):
     index_shards: int = 4
     batch_concurrency: int = 10
     log_level: str = "INFO"
+    memory_mb: int = 512
 
 
-VARIABLES = {
-    field: "AWS_LAMBDA_FUNCTION_NAME" if field == "function" else f"RTP_{field.upper()}" for field in Settings._fields
-}
+LAMBDA_VARIABLES = {"function": "AWS_LAMBDA_FUNCTION_NAME", "memory_mb": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+VARIABLES = {field: LAMBDA_VARIABLES.get(field, f"RTP_{field.upper()}") for field in Settings._fields}
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:

@@ -77,7 +77,7 @@ def event(type: str, data: Any, *, id: str = "", timestamp: int | None = None, a
     reading = _read(_payload(type, data, id, timestamp), REGISTRY)
     if reading.invalid is not None:
         raise reading.invalid
-    return replace(reading.event, data=reading.data, attempt=attempt)
+    return replace(reading.event, data=reading.data(), attempt=attempt)
 
 
 def run(
@@ -105,7 +105,7 @@ def run_event(value: Any, *, attempt: int = 1, registry: Registry = REGISTRY) ->
     if reading.processor is None:
         return Result(judge(None).kind, event)
     try:
-        answer = _call(reading.processor, replace(event, data=reading.data, emitted=[]))
+        answer = _call(reading.processor, replace(event, data=reading.data(), emitted=[]))
     except Exception as error:
         return Result(judge(error).kind, event, reading.processor, error=error)
     return Result(judge(None).kind, event, reading.processor, answer.result, answer.emitted)

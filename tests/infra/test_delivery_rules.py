@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # What the functions read and Lambda does not set itself.
-VARIABLES = set(settings.VARIABLES.values()) - {"AWS_LAMBDA_FUNCTION_NAME"}
+VARIABLES = set(settings.VARIABLES.values()) - set(settings.LAMBDA_VARIABLES.values())
 
 
 def messages_are_hidden_for_six_timeouts(t: Template) -> bool:
