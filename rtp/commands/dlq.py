@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, interrupts
+from rtp.commands import consent, engine_end, interrupts
 from rtp.commands.consent import Impact
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
 from rtp.commands.operation import conduct, exit_if, remark
@@ -157,6 +157,7 @@ def _target(session: Session) -> Target:
         stack=environment.names.stack,
         account=guard.account(aws, environment),
         journals=JournalFiles(environment.state / "dlq" / environment.name),
+        restored_ms=engine_end.restored_ms(environment),
     )
 
 

@@ -10,7 +10,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from rtp.commands import engine_end
 from rtp.commands.session import Session
+from rtp.errors import AwsError
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +115,11 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         )
         for name, group in groups.items():
             given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
-        command(Session(overrides, out), **given)
+        session = Session(overrides, out)
+        try:
+            command(session, **given)
+        except AwsError as error:  # its port may even have another engine by now, which knows no key of this one
+            raise engine_end.ended(session.environment) or error from error
 
     parameters += [
         inspect.Parameter(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent
+from rtp.commands import consent, engine_end
 from rtp.commands.consent import Impact
 from rtp.commands.operation import conduct, exit_if, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
@@ -79,11 +79,12 @@ def replay(
     out, aws, outputs = session.out, session.aws, session.outputs
     store = JournalFiles(session.environment.state / "replay" / session.environment.name)
     owner = session.environment.names.stack, guard.account(aws, session.environment)
+    restored_ms = engine_end.restored_ms(session.environment)
     request = None
     if run is not None:
         if selection != Selection():
             raise UsageError("--run continues a replay with the events that it selected.", hint="Leave the others out.")
-        planned = replay_journal.load(store, owner, run).planned
+        planned = replay_journal.load(store, owner, run, restored_ms=restored_ms).planned
     else:
         request = selection.request()
         if (interrupted := replay_journal.interrupted(store, owner)) is not None:
@@ -99,7 +100,10 @@ def replay(
     is_lasting = not is_selected and any(event.status == "processed" for event in planned)
     impact = Impact.LASTING if is_lasting else Impact.SELECTED if is_selected else Impact.MANY
     consent.ask(session, f"Replay {render_replay.counted(planned)}", approval, impact)
-    journal = replay_journal.begin(store, owner, planned) if run is None else replay_journal.load(store, owner, run)
+    if run is None:
+        journal = replay_journal.begin(store, owner, planned)
+    else:
+        journal = replay_journal.load(store, owner, run, restored_ms=restored_ms)
     result, interruption = conduct(
         out,
         lambda stop: op.replay(aws, outputs, journal, rate=rate, stop=stop),

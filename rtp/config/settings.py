@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(
             ge=128,
             le=10240,
-            description="memory of each function in MB; with 128 MB, events of 256 KiB are processed one after the other",
+            description="memory of each function in MB; at 128 MB, events of 256 KiB are processed one by one",
         ),
     ] = 512
     timeout_s: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,9 @@ from rtp.errors import NotFoundError, RefusedError, RtpError
 from rtp.local import environment, launch, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
-from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder
+from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder, write_private
 from rtp.local.stopping import PATIENCE, Patience, Stopped
-from rtp.text import suggest
+from rtp.text import suggest, times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,6 +168,16 @@ def stop(root: Path, *, patience: Patience = PATIENCE) -> Stopped | None:
         return stopping.end(place, record, patience)
 
 
+def restored_ms(root: Path) -> int:
+    """When the folder's data last went back to an earlier save, epoch ms; 0 for never.
+
+    What was sent to the engine's queues before is not in them: journals of then do not say what they have.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return int(_place(root).restored_file.read_text())
+    return 0
+
+
 def taken_port(root: Path) -> int | None:
     """The port that the next start prefers, if another program has it; the start then takes the next free one."""
     port = _place(root).last_port() or DEFAULT_PORT
@@ -265,6 +276,7 @@ def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
     The functions of a killed engine end by themselves.
     """
     if occupant.state in ("killed", "copied"):
+        write_private(place.restored_file, f"{times.now_ms()}\n")
         saves.discard_run(place, copied=occupant.state == "copied")
         place.record_file.unlink(missing_ok=True)
 

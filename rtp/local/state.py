@@ -70,6 +70,11 @@ class Folder:
         return self.path / "engine.json"
 
     @property
+    def restored_file(self) -> Path:
+        """Time of the last return to an earlier save, after a kill: epoch ms."""
+        return self.path / "restored"
+
+    @property
     def port_file(self) -> Path:
         """Port of the last run, preferred by the next one because stored queue URLs contain it."""
         return self.path / "port"
@@ -128,7 +133,7 @@ class Folder:
         """Raises RefusedError for a folder that is not rtp's own: a link, another user's, or unmarked."""
         log = self.log_file
         run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
-        files = (*run, self.stderr_file)
+        files = (*run, self.stderr_file, self.restored_file)
         try:
             for path in (self.path.parent, self.path, *files, log, log.with_name(f"{log.name}.1")):
                 owned.check(path)

@@ -29,7 +29,9 @@ def process(runtime: Runtime, batch: dict[str, Any], context: Any) -> dict[str, 
         # Last attempts first, in case the time runs out.
         ordered = sorted(deliveries, key=lambda one: not one.is_last)
         for number, portion in enumerate(portions.divide(ordered, runtime.settings.memory_mb), 1):
-            retried |= _retried(current.portion(number), portion, is_late=number > 1 and not current.deadline.has_share())
+            retried |= _retried(
+                current.portion(number), portion, is_late=number > 1 and not current.deadline.has_share()
+            )
     ids = dict.fromkeys(one.message_id for one in deliveries)
     return {"batchItemFailures": [{"itemIdentifier": id} for id in ids if id in retried]}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rtp.commands import engine_end
+from rtp.errors import AwsError
 from rtp.ops.stack.operation import IntakeState, Stage
 from rtp.text.elements import advice, line, many, strong
 
@@ -24,6 +26,8 @@ def after_deploy(out: Output, environment: Environment, operation: Operation) ->
     try:
         yield
     except BaseException as error:
+        if _is_restored(environment, error):
+            raise
         if not isinstance(error, Exception) or operation.may_be_running or _half_emptied(operation):
             _deploy(out, environment.names.stack, operation)
         raise
@@ -35,11 +39,18 @@ def after_destroy(out: Output, environment: Environment, operation: Operation) -
     try:
         yield
     except BaseException as error:
+        if _is_restored(environment, error):
+            raise
         touched = operation.event_source_off or operation.intake is not IntakeState.UNTOUCHED
         half_way = _half_emptied(operation) or (touched and not operation.deletion_begun)
         if not isinstance(error, Exception) or operation.may_be_running or half_way:
             _destroy(out, environment.names.stack, operation)
         raise
+
+
+def _is_restored(environment: Environment, error: BaseException) -> bool:
+    """Whether the embedded engine has ended: its next start has the stack of its last save, not a changed one."""
+    return isinstance(error, AwsError) and engine_end.ended(environment) is not None
 
 
 def _deploy(out: Output, name: str, operation: Operation) -> None:

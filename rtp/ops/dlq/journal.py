@@ -175,7 +175,10 @@ def load(store: JournalStore, run: str | None) -> Journal:
 
 
 def killed_redrives(target: Target) -> list[Journal]:
-    """Recent redrives of this stack that did not end by themselves, with the entries that may be in both queues."""
+    """Recent redrives of this stack that did not end by themselves, with the entries that may be in both queues.
+
+    Not those from before the queues went back to an earlier save: what they sent is not in the queue.
+    """
     killed: list[Journal] = []
     for run in target.journals.runs()[-_RECENT_RUNS:]:
         journal = _read(target.journals, run)
@@ -183,7 +186,7 @@ def killed_redrives(target: Target) -> list[Journal]:
             continue
         if (journal.stack, journal.account) != (target.stack, target.account):
             continue
-        if times.now_ms() - journal.started < _RECENT_MS:
+        if times.now_ms() - journal.started < _RECENT_MS and journal.started > target.restored_ms:
             journal.entries = {i: e for i, e in journal.entries.items() if not (e.deleted or e.restored)}
             killed.append(journal)
     return killed

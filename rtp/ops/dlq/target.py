@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A stack's queues and table, and the store with the journals of its runs."""
+    """A stack's queues and table, and the store with the journals of its runs.
+
+    restored_ms: when the local engine's data last went back to an earlier save, epoch ms; 0 for never, as on AWS.
+    """
 
     aws: Aws
     outputs: Mapping[str, str]
     stack: str
     account: str
     journals: JournalStore
+    restored_ms: int = 0
 
     @property
     def queue_url(self) -> str:

@@ -48,14 +48,18 @@ def begin(store: JournalStore, owner: tuple[str, str], planned: list[Planned]) -
     return ReplayJournal(store, run, planned)
 
 
-def load(store: JournalStore, owner: tuple[str, str], run: str) -> ReplayJournal:
-    """The rest of a replay. Raises NotFoundError, or RefusedError for one of another stack."""
+def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: int = 0) -> ReplayJournal:
+    """The rest of a replay. Raises NotFoundError, or RefusedError for one of another stack.
+
+    restored_ms: when the local engine's data last went back to an earlier save, epoch ms. What a replay queued before
+    is not in the queue, so all of its events are the rest.
+    """
     if run not in store.runs():
         raise NotFoundError(
             f"There is no replay {run} in {store.where()}.",
             hint="Journals stay on the machine on which the command ran.",
         )
-    head, planned, _ = _read(store, run)
+    head, planned, _ = _read(store, run, restored_ms)
     if (head.get("stack"), head.get("account")) != owner:
         raise RefusedError(
             f"{run} ran on {head.get('stack')} in account {head.get('account')}, not on {owner[0]} in {owner[1]}.",
@@ -74,7 +78,7 @@ def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | 
     return None
 
 
-def _read(store: JournalStore, run: str) -> tuple[dict[str, str], list[Planned], bool]:
+def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[dict[str, str], list[Planned], bool]:
     """Head, events that are not queued, and whether the run ended."""
     head: dict[str, str] = {}
     planned: dict[str, Planned] = {}
@@ -86,7 +90,7 @@ def _read(store: JournalStore, run: str) -> tuple[dict[str, str], list[Planned],
         elif step == "planned":
             event = Planned(*line["event"])
             planned[event.raw_key] = event
-        elif step == "queued":
+        elif step == "queued" and int(head.get("started", 0)) > restored_ms:
             planned.pop(str(line["raw_key"]), None)
         has_ended = has_ended or step == "ended"
     return head, list(planned.values()), has_ended

@@ -157,12 +157,14 @@ def test_destroying_a_protected_environment_needs_its_name(project: Project) -> 
 def test_cycles_of_deploy_and_destroy_leave_nothing(project: Project) -> None:
     # Given an engine on which nothing but the CDK's bootstrap was ever made
     for _ in range(2):
-        # When it is deployed, deployed again and destroyed
+        # When it is deployed, deployed again, used, destroyed, and the engine stopped, as README has it
         assert project.rtp("deploy", "--json").lines[-1]["status"] == "created"
         assert project.rtp("deploy", "--json").lines[-1]["status"] == "unchanged"
+        project.rtp("send", "--type", "x", "--data", "{}", "--wait")
         assert project.rtp("destroy", "--yes", "--json").lines[-1]["status"] == "destroyed"
         # Then nothing is there that any service could list
         assert _everything(project.aws) == set()
+        project.rtp("local", "stop")
 
 
 def _everything(aws: Aws) -> set[str]:

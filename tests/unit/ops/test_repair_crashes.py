@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.clock import Clock
 from rtp.ops.work.pool import Stop
+from rtp.text import times
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class World:
     store: MemoryJournals = field(default_factory=MemoryJournals)
     steps: int = 0
     kill_at: int | None = None
+    restored_ms: int = 0
 
     def __post_init__(self) -> None:
         for n in range(self.count):
@@ -67,7 +70,8 @@ class World:
 
     @property
     def target(self) -> Target:
-        return Target(aws=self.aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=self.store)
+        where = {"aws": self.aws, "outputs": OUTPUTS, "stack": "shop-dev", "account": "1", "journals": self.store}
+        return Target(**where, restored_ms=self.restored_ms)  # type: ignore[arg-type]
 
     @property
     def clock(self) -> Clock:
@@ -159,6 +163,21 @@ def test_a_redrive_after_a_killed_one_sends_each_message_once() -> None:
         world = World()
         world.killed(redriving, step)
         assert set(world.dlq + world.queue) == set(world.once)
+
+        redriving(world)
+
+        assert (world.dlq, world.queue) == (Counter(), world.once), step
+
+
+def test_a_redrive_sends_again_what_a_killed_one_sent_to_a_queue_that_went_back_to_an_earlier_save() -> None:
+    for step in range(1, steps(redriving) + 1):
+        world = World()
+        saved = copy.deepcopy(world.aws.queues)
+        world.killed(redriving, step)
+        # When the engine, killed at the same time, starts with its last save
+        world.aws.queues = saved
+        world.restored_ms = times.now_ms()
+        assert (world.dlq, world.queue) == (world.once, Counter())
 
         redriving(world)
 

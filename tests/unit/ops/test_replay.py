@@ -16,6 +16,7 @@ from rtp.ops.events import archive, replay, replay_journal
 from rtp.ops.events.identity import uuid7
 from rtp.ops.events.planned import Planned
 from rtp.ops.work.pool import Stop
+from rtp.text import times
 from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 
 if TYPE_CHECKING:
@@ -176,6 +177,16 @@ def test_a_replay_that_is_killed_at_any_step_is_continued_under_its_name() -> No
         runs = {m.attributes["rtp_replay"]["StringValue"] for m in aws.queues[QUEUE]}
         assert runs == {journal.run}
         assert replay_journal.interrupted(store, OWNER) is None
+
+
+def test_a_replay_from_before_the_engine_s_queue_went_back_to_an_earlier_save_is_queued_whole() -> None:
+    aws, store = FakeAws(), MemoryJournals()
+    raw(aws, NOON, [event(n) for n in range(3)])
+    journal = replay_journal.begin(store, OWNER, plan(aws))
+    journal.queued(journal.planned[:2])
+
+    assert len(replay_journal.load(store, OWNER, journal.run).planned) == 1
+    assert len(replay_journal.load(store, OWNER, journal.run, restored_ms=times.now_ms()).planned) == 3
 
 
 def test_a_replay_of_another_stack_is_not_continued() -> None:

@@ -1,0 +1,94 @@
+"""The engine killed in the middle of a command: it and the next one say so, and the fix that they name works."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from rtp.local import process
+from rtp.local.state import folder
+from tests.local.conftest import PROCESSORS, SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.local.conftest import Project
+
+COUNT = 4
+
+
+def killed_during(project: Project, *args: str, when: Callable[[], bool]) -> str:
+    """Run a command and kill the engine once `when` is true. Returns stderr; the command has failed and says why."""
+    child = project.start(*args)
+    deadline = time.monotonic() + 120
+    while not when() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert child.poll() is None, child.communicate()
+    record = folder(project.root).record()
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    process.wait_gone(record.pid, record.started, 10)
+    _, stderr = child.communicate(timeout=120)
+    assert child.returncode == 1, stderr
+    assert "The command did not finish. The local engine was killed" in " ".join(stderr.split())
+    assert "Traceback" not in stderr and "may be" not in stderr  # the stack is as it was saved
+    # And until a start, every command says it
+    for command in ("status", "destroy"):
+        done = project.rtp(command, "--json", ok=False)
+        assert (done.code, done.json["error"]["code"]) == (4, "engine-killed")
+    return " ".join(stderr.split())
+
+
+def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(project: Project) -> None:
+    # Given an engine killed during the first deploy
+    (project.root / "rtp.toml").write_text(SETTINGS)
+    (project.root / "processors.py").write_text(PROCESSORS)
+
+    def has_begun() -> bool:
+        record = folder(project.root).record()
+        return record is not None and (folder(project.root).live / "s3").is_dir()
+
+    assert "its data is lost" in killed_during(project, "deploy", "--yes", when=has_begun)
+    # When it is deployed again / Then it is complete
+    assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "created"
+
+    # Given dead events that are saved, and an engine killed when a redrive has sent the first of them
+    events = "\n".join(json.dumps({"type": "test.fail", "data": {"n": n}}) for n in range(COUNT))
+    project.rtp("send", "-", "--via", "events", "--wait", stdin=events, ok=False)
+    project.rtp("local", "stop")
+    project.rtp("local", "start")
+    journals = project.root / ".rtp" / "dlq" / "local"
+
+    def has_sent() -> bool:
+        return any(has_step(path, "sent") for path in journals.glob("*"))
+
+    killed_during(project, "dlq", "redrive", "--all", "--yes", "--no-canary", "--rate", "0.5", when=has_sent)
+    # When the engine is started again, and the messages redriven
+    project.rtp("deploy", "--yes")
+    assert in_dlq(project) == COUNT
+    project.rtp("dlq", "redrive", "--all", "--yes", "--no-canary", "--wait", ok=False)
+    # Then each was sent again, and died again: what the killed redrive sent is not in the restored queue
+    deadline = time.monotonic() + 60
+    while in_dlq(project) < COUNT and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert in_dlq(project) == COUNT
+
+    # Given an engine killed during a destroy / When the commands of its fix are run / Then the stack is gone
+    def is_emptied() -> bool:
+        return not any((folder(project.root).live / "s3").rglob("processed/*"))
+
+    killed_during(project, "destroy", "--yes", when=is_emptied)
+    project.rtp("local", "start")
+    assert project.rtp("destroy", "--yes", "--json").lines[-1]["status"] == "destroyed"
+
+
+def has_step(path: Path, step: str) -> bool:
+    return any(f'"step": "{step}"' in line for line in path.read_text().splitlines())
+
+
+def in_dlq(project: Project) -> int:
+    return len(project.rtp("dlq", "inspect", "--json", ok=False).json["messages"])
