@@ -79,8 +79,9 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
 
     # Given an engine killed during a destroy / When the commands of its fix are run / Then the stack is gone
     def is_emptied() -> bool:
-        return not any((folder(project.root).live / "s3").rglob("processed/*"))
+        return not any("raw" in path.parts for path in (folder(project.root).live / "s3").rglob("*.gz"))
 
+    assert not is_emptied()
     killed_during(project, "destroy", "--yes", when=is_emptied)
     project.rtp("local", "start")
     assert project.rtp("destroy", "--yes", "--json").lines[-1]["status"] == "destroyed"
