@@ -53,8 +53,8 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         raise
     unrestored = [m for m in update.gone if m.logical_id not in {c.logical_id for c in change_set.changes}]
     if unrestored:  # a service may have said so of one that exists
-        still = {m.logical_id for m in missing.find(aws, change_set.stack_id).gone}
-        unrestored = [m for m in unrestored if m.logical_id in still]
+        absent = {m.logical_id for m in missing.find(aws, change_set.stack_id).gone}
+        unrestored = [m for m in unrestored if m.logical_id in absent]
     if unrestored:
         _discard(target, update)
         raise missing.not_restored(target.name, unrestored)
