@@ -68,14 +68,14 @@ class ChangeSet:
 
 
 def describe(aws: Aws, stack: str, name: str) -> ChangeSet | None:
-    """The change set with all its changes; None where there is none of this name."""
+    """The change set with all its changes; None where there is none of this name, and no such stack."""
     changes: list[Change] = []
     token: dict[str, str] = {}
     while True:
         try:
             page = aws.call("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name, **token)
         except AwsError as error:
-            if error.service_code in _NO_SUCH_CHANGE_SET:
+            if error.service_code in _NO_SUCH_CHANGE_SET or stacks.is_missing(error):
                 return None
             raise
         changes += [_change(c["ResourceChange"]) for c in page.get("Changes", ()) if "ResourceChange" in c]
@@ -93,7 +93,7 @@ def tags(aws: Aws, stack: str) -> Iterator[dict[str, str]]:
                 "cloudformation", "describe_change_set", StackName=stack, ChangeSetName=summary["ChangeSetId"]
             )
         except AwsError as error:
-            if error.service_code in _NO_SUCH_CHANGE_SET:  # deleted since it was listed
+            if error.service_code in _NO_SUCH_CHANGE_SET or stacks.is_missing(error):  # deleted since it was listed
                 continue
             raise
         yield {t["Key"]: t["Value"] for t in answer.get("Tags", ())}

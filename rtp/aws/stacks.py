@@ -75,7 +75,7 @@ def describe(aws: Aws, stack: str) -> Stack | None:
     try:
         descriptions = aws.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"]
     except AwsError as error:
-        if _missing(error):
+        if is_missing(error):
             return None
         raise
     described = _stack(descriptions[0]) if descriptions else None
@@ -136,7 +136,7 @@ def last_event(aws: Aws, stack: str) -> str | None:
     try:
         newest = next(aws.pages("cloudformation", "describe_stack_events", "StackEvents", StackName=stack), None)
     except AwsError as error:
-        if _missing(error):
+        if is_missing(error):
             return None
         raise
     return newest["EventId"] if newest is not None else None
@@ -154,7 +154,7 @@ def events_since(aws: Aws, stack: str, known_ids: set[str]) -> list[Event]:
                 break
             new[e["EventId"]] = _event(e)
     except AwsError as error:
-        if not _missing(error):
+        if not is_missing(error):
             raise
     known_ids.update(new)
     return list(new.values())[::-1]
@@ -227,7 +227,8 @@ def roll_back(aws: Aws, stack: str, *, token: str) -> None:
     aws.call("cloudformation", "rollback_stack", StackName=stack, ClientRequestToken=token)
 
 
-def _missing(error: AwsError) -> bool:
+def is_missing(error: AwsError) -> bool:
+    """Whether a call failed because there is no stack of that name."""
     return error.service_code == "ValidationError" and "does not exist" in error.message
 
 

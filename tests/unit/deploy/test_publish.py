@@ -108,6 +108,20 @@ def test_the_wait_for_a_change_set_ends_and_says_what_it_waits_for() -> None:
         publish.settled(aws, STACK, publish.CHANGE_SET, clock=FakeClock().clock)
 
 
+@pytest.mark.parametrize(
+    ("code", "text"), [("ChangeSetNotFound", "none"), ("ValidationError", "Stack [shop-dev] does not exist")]
+)
+def test_before_the_first_deploy_there_is_no_change_set_and_no_stack(code: str, text: str) -> None:
+    """CloudFormation refuses a change set of a stack that does not exist because of the stack."""
+
+    def absent(**_: Any) -> Any:
+        raise AwsError(f"cloudformation describe_change_set: {text}", service_code=code)
+
+    aws: Any = FakeAws({"describe_change_set": absent})
+    publish.remove(aws, "shop-dev", publish.CHANGE_SET)
+    assert aws.operations() == ["describe_change_set"]
+
+
 def test_an_earlier_change_set_is_deleted_once_cloudformation_has_prepared_it() -> None:
     # Given one that an interrupted run has left, whose deletion CloudFormation refuses while it prepares it
     statuses = ["CREATE_PENDING", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"]
