@@ -6,6 +6,8 @@ import configparser
 import os
 import re
 import subprocess
+import sysconfig
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,11 +39,21 @@ class UvError(Exception):
         self.cause = cause
 
 
-def run(*arguments: str, cwd: Path | None = None) -> str:
-    """Run uv and return what it printed to stderr. Raises UvError."""
+def binary() -> str:
+    """The path of uv. While another thread reads Python's configuration, sysconfig answers None for what it lacks."""
     from uv import find_uv_bin
 
-    argv = [find_uv_bin(), *arguments, "--no-progress", "--color", "never"]
+    for _ in range(500):
+        if sysconfig.get_config_var("EXE") is not None:
+            break
+        time.sleep(0.01)
+    path: str = find_uv_bin()
+    return path
+
+
+def run(*arguments: str, cwd: Path | None = None) -> str:
+    """Run uv and return what it printed to stderr. Raises UvError."""
+    argv = [binary(), *arguments, "--no-progress", "--color", "never"]
     env = environment(os.environ)
     try:
         done = subprocess.run(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import AwsError, RtpError
 from rtp.infra import toolchain
+from rtp.infra import uv as packages_by_uv
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
 from rtp.text import installing, suggest
@@ -179,9 +180,7 @@ def foreign_cdk() -> Check:
 def uv() -> Check:
     """The uv that resolves the layer's packages."""
     try:
-        from uv import find_uv_bin
-
-        version = _output([find_uv_bin(), "--version"])
+        version = _output([packages_by_uv.binary(), "--version"])
     except (ImportError, FileNotFoundError):
         version = None
     if version is None:
