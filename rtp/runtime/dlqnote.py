@@ -40,15 +40,19 @@ class DlqNote(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value not in ("", None)}
 
 
+def digest(body: str) -> str:
+    """Return the digest of a message's text, by which another message of the same text is recognised."""
+    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def of(delivery: Delivery, now: float, *, by_sqs: bool) -> DlqNote:
     """The note of a delivery that ends in the DLQ. by_sqs: SQS moves its message, which keeps its age.
 
     now: epoch s. A message that rtp sends is certain only afterwards.
     """
     sent = delivery.sent if by_sqs and delivery.message_id else now
-    digest = hashlib.sha256(delivery.body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     redrive = queue.text_attribute(delivery.attributes, wire.REDRIVE)
-    return DlqNote(delivery.fallback.id, int(sent * 1000), digest, redrive, is_sent=by_sqs)
+    return DlqNote(delivery.fallback.id, int(sent * 1000), digest(delivery.body), redrive, is_sent=by_sqs)
 
 
 def read(values: Mapping[str, Any]) -> DlqNote | None:

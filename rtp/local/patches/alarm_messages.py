@@ -70,7 +70,7 @@ def dispatch(alarm: Alarm, old_state: str, new_state: str, reason: str) -> None:
     for arn in topics:
         try:
             sns._fanout(arn, str(uuid.uuid4()), text, subject)
-        except Exception:
+        except Exception:  # one topic that fails must not keep the others, or the alarm's state, from changing
             log.exception("the message of %s could not be sent to %s", alarm.get("AlarmName"), arn)
 
 

@@ -144,19 +144,20 @@ class Mover:
         self._writer.taken(batch)
         # While a record notes a message in the DLQ, that of a repeated event that dies again is dropped.
         notes.forget(self._target, batch)
-        results = list(zip(batch, self._send(batch), strict=True))
+        attributes = {dlq_message.message_id: self._attributes(dlq_message) for dlq_message in batch}
+        results = list(zip(batch, self._send(batch, {key: kept for key, (kept, _) in attributes.items()}), strict=True))
         sent = {dlq_message.message_id: receipt.message_id for dlq_message, receipt in results if not receipt.error}
         self._writer.sent(sent)
         not_deleted = self._delete(sent)
         return [
-            Moved(message, receipt.error, message.message_id in not_deleted, tuple(self._attributes(message)[1]))
+            Moved(message, receipt.error, message.message_id in not_deleted, tuple(attributes[message.message_id][1]))
             for message, receipt in results
         ]
 
-    def _send(self, batch: list[DlqMessage]) -> list[queues.Receipt]:
+    def _send(self, batch: list[DlqMessage], attributes: Mapping[str, queues.Attributes]) -> list[queues.Receipt]:
         """Send messages to the queue, except those that a killed redrive sent: they are only to be deleted."""
         before = {} if self._selection.edited else self._leftovers.sent(m.message_id for m in batch)
-        outgoing = [self._outgoing(dlq_message) for dlq_message in batch if dlq_message.message_id not in before]
+        outgoing = [self._outgoing(m, attributes[m.message_id]) for m in batch if m.message_id not in before]
         receipts = iter(queues.send(self._target.aws, self._target.queue_url, outgoing))
         return [queues.Receipt(before[m.message_id]) if m.message_id in before else next(receipts) for m in batch]
 
@@ -172,10 +173,10 @@ class Mover:
         self._writer.deleted(message_id for message_id in receipts if message_id not in not_deleted)
         return set(not_deleted)
 
-    def _outgoing(self, dlq_message: DlqMessage) -> queues.Outgoing:
+    def _outgoing(self, dlq_message: DlqMessage, attributes: queues.Attributes) -> queues.Outgoing:
         return queues.Outgoing(
             self._selection.edited.get(dlq_message.message_id, dlq_message.event),
-            self._attributes(dlq_message)[0],
+            attributes,
             dlq_message.message.trace_header,
         )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from rtp.aws import records
 from rtp.ops.work import pool
-from rtp.runtime import wire
+from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import DlqNote
 from rtp.text import times
 
@@ -39,8 +38,7 @@ def restored(target: Target, entries: Sequence[Entry], receipts: Sequence[Receip
     def write(pair: tuple[Entry, Receipt]) -> None:
         entry, receipt = pair
         request_id = str(entry.outgoing.attributes.get(wire.REQUEST_ID, {}).get("StringValue", ""))
-        digest = hashlib.sha256(entry.outgoing.body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        note = DlqNote(request_id or receipt.message_id, times.now_ms(), digest)
+        note = DlqNote(request_id or receipt.message_id, times.now_ms(), dlqnote.digest(entry.outgoing.body))
         records.note_dlq_message(target.aws, target.table, entry.identity, note)
 
     pairs = [(entry, receipt) for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
