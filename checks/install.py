@@ -70,7 +70,9 @@ def install(artifact: Path, installer: str, python: Path, folder: Path) -> Path:
     Raises InstallError.
     """
     requirement = f"realtime-processor[local] @ {artifact.as_uri()}"
-    environ = os.environ | {"PIP_CONSTRAINT": str(PINS), "UV_CONSTRAINT": str(PINS)}
+    pins = folder / "pins.txt"
+    pins.write_text(_versions(PINS.read_text()))
+    environ = os.environ | {"PIP_CONSTRAINT": str(pins), "UV_CONSTRAINT": str(pins)}
     environ |= {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
     environ |= {"PIPX_HOME": str(folder / "pipx"), "PIPX_BIN_DIR": str(folder / "bin"), "UV_LINK_MODE": "copy"}
     if installer == "pip":
@@ -82,6 +84,12 @@ def install(artifact: Path, installer: str, python: Path, folder: Path) -> Path:
         argv = [*_pipx(), "install", "-q", "--python", str(python), requirement]
     _run(argv, environ)
     return folder / ("env" if installer == "pip" else "") / "bin"
+
+
+def _versions(pins: str) -> str:
+    """Pins without their hashes, with which pip would want one for the artifact itself too."""
+    lines = (line.removesuffix("\\").rstrip() for line in pins.splitlines())
+    return "".join(f"{line}\n" for line in lines if not line.lstrip().startswith(("--hash", "#")))
 
 
 def use(bin_folder: Path, folder: Path, environ: dict[str, str] | None = None, *, uid: int | None = None) -> None:

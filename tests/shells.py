@@ -96,7 +96,7 @@ class Shell:
             cwd=empty,
             env={"PATH": str(self.folder / "bin"), "HOME": str(self.folder), "LC_ALL": "C.UTF-8", "HISTFILE": ""},
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
         assert list(empty.iterdir()) == [], f"{text!r} left a file"

@@ -377,7 +377,7 @@ def imported() -> dict[str, set[str]]:
     constructs = {i.module for i in imports() if i.target.split(".")[0] in ("aws_cdk", "constructs")}
     names = [m for m in modules() if m != "rtp.__main__" and m not in constructs]
     argv = [sys.executable, "-c", OBSERVER, json.dumps(names)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=1800, check=True)
     edges, failed = json.loads(done.stdout)
     assert failed == {}
     return {name: set(edges.get(name, ())) for name in {*edges, *names}}
@@ -421,7 +421,7 @@ def test_the_cheap_commands_load_no_aws(argv: list[str]) -> None:
         "import sys, json\nfrom rtp.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "sys.stderr.write('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     )
-    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=180, check=True)
     names = set(json.loads(done.stderr.splitlines()[-1]))
     allowed = {"rich"} if argv == ["--help"] else {"rich", "simplejson"} if argv == ["nonsense"] else set()
     assert names & HEAVY <= allowed

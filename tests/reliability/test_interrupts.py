@@ -121,7 +121,7 @@ def interrupted(project: Project, args: tuple[str, ...], dice: random.Random) ->
     except subprocess.TimeoutExpired:
         child.send_signal(number)
         in_time = True
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=180)
     assert "Traceback" not in err, err
     # Python restores its handlers before it ends, so the signal itself may end it; a shell sees the same code.
     ends = {128 + number, -number} if in_time else set()
@@ -142,7 +142,7 @@ def handles(pid: int) -> bool:
 
 def leftovers(project: Project) -> list[str]:
     """Return processes of the project that are still running, except its engine and the engine's functions."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         commands = []
         for entry in Path("/proc").glob("[0-9]*"):

@@ -35,7 +35,7 @@ def test_load_over_http(rig: Rig, account: Callable[..., None], tmp_path: Path, 
     rig.sent |= {event["id"]: event for event in events}
 
     report = rig.project.rtp("send", file, "--via", "events", "--concurrency", "16", "--json", timeout=1200).json
-    rig.drain(seconds=60 + count / 20)
+    rig.drain(seconds=180 + count / 20)
 
     assert report["sent"] == count
     assert report["by_status"] == {"accepted": count}
@@ -53,9 +53,9 @@ def test_workers_killed_with_poison_and_duplicates(
     rig.send(events[: count // 2])
     with rig.killing(every=2.0, most=kills) as killed:
         rig.send([*events[count // 2 :], *again])
-        wait_for(lambda: len(killed) >= 2, seconds=60)
-        wait_for(lambda: rig.depth() < count / 10, seconds=120 + count / 25)
-    rig.drain(seconds=120 + count / 100)
+        wait_for(lambda: len(killed) >= 2, seconds=180)
+        wait_for(lambda: rig.depth() < count / 10, seconds=240 + count / 25)
+    rig.drain(seconds=240 + count / 100)
 
     ledger = rig.ledger()
     poison = {event["id"] for event in events if event["type"] == "poison"}
@@ -76,7 +76,7 @@ def test_clients_that_repeat_requests(rig: Rig, account: Callable[..., None], co
     events = rig.events(count)
     rig.send([event for n, event in enumerate(events) for _ in range(1 + n % 3)])
 
-    rig.drain(seconds=60 + count / 20)
+    rig.drain(seconds=180 + count / 20)
 
     records = {record["id"]: record for record in rig.records() if record["id"] in rig.sent}
     assert all(record["status"] == "processed" for record in records.values())
@@ -101,7 +101,7 @@ def test_a_crash_at_each_step(
     rig.faults(FAULT_CRASH_AT=",".join(places), FAULT_CHANCE="0.3", FAULT_LOG=str(log))
     rig.send(rig.events(count))
 
-    crashes = _until_faults(rig, log, 4 if count < 1_000 else count // 20, places, seconds=120 + count / 2)
+    crashes = _until_faults(rig, log, 4 if count < 1_000 else count // 20, places, seconds=240 + count / 2)
     rig.faults()
     _redrive_exhausted(rig)
 
@@ -133,11 +133,11 @@ def test_faults_of_dynamodb_and_s3(account: Callable[..., None], tmp_path: Path,
 @small_or_full(2, 200)
 def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count: int) -> None:
     """C6. One in ten exceeds the timeout; the other nine are processed at their first attempt."""
-    slow = [event for _ in range(count) for event in rig.events(1, type="slow", seconds=60)]
+    slow = [event for _ in range(count) for event in rig.events(1, type="slow", seconds=180)]
     quick = rig.events(9 * count)
     rig.send([event for n in range(count) for event in [slow[n], *quick[9 * n : 9 * n + 9]]])
 
-    rig.drain(seconds=120 + 20 * count)
+    rig.drain(seconds=240 + 20 * count)
 
     records = {record["id"]: record for record in rig.records()}
     for event in quick:
@@ -161,7 +161,7 @@ def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path
             rig.project.rtp("local", "stop")
             rig.project.rtp("local", "start")
             fresh = Rig(rig.project, rig.sent)
-            fresh.drain(seconds=120 + count / 10)
+            fresh.drain(seconds=240 + count / 10)
         account(fresh.ledger(), queued, "queued at a stop")
 
 
@@ -175,19 +175,19 @@ def test_new_code_under_load(account: Callable[..., None], tmp_path: Path, updat
         def keep_sending() -> None:
             while not deployed.is_set() or len(rig.sent) < count:
                 rig.send(rig.events(100))
-                wait_for(lambda: rig.depth() < 200, seconds=60)
+                wait_for(lambda: rig.depth() < 200, seconds=180)
 
         sender = threading.Thread(target=keep_sending)
         sender.start()
         for version in range(2, updates + 2):
-            wait_for(lambda: len(_versions(rig)) >= version - 1, seconds=60)  # noqa: B023 - called at once
+            wait_for(lambda: len(_versions(rig)) >= version - 1, seconds=180)  # noqa: B023 - called at once
             new = PROCESSORS.replace("VERSION = 1", f"VERSION = {version}")
             (tmp_path / "processors" / "__init__.py").write_text(new)
             rig.project.rtp("deploy", "--yes")
         deployed.set()
         sender.join()
         rig.send(rig.events(10))
-        rig.drain(seconds=120 + count / 10)
+        rig.drain(seconds=240 + count / 10)
 
         versions = _versions(rig)
         assert versions <= set(range(1, updates + 2))

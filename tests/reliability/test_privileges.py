@@ -55,7 +55,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 def test_the_pipeline_works_with_what_its_roles_allow(strict: Rig) -> None:
     assert processor_does(strict) == set(PROCESSOR)
-    assert worker_does(strict, seconds=60) == set(WORKER)
+    assert worker_does(strict, seconds=180) == set(WORKER)
 
 
 @pytest.mark.reliability

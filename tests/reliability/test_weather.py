@@ -44,15 +44,15 @@ def test_a_pipeline_lives_through_bad_weather(
         assert _dlq(rig) == poison
         redriven = rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=300)
         assert (redriven.code, set(redriven.json["outcomes"])) == (1, {"dead"})  # they are poison still
-        wait_for(lambda: _dlq(rig) == poison, seconds=60)
+        wait_for(lambda: _dlq(rig) == poison, seconds=180)
         assert not rig.ledger().lost
 
         # What happened can be read
         one = next(event for event in rig.sent if event not in poison)
         assert rtp("show", one, "--json").json["record"]["status"] == "processed"
         assert len(rtp("records", "--status", "dead", "--limit", "1000", "--json").json["records"]) == len(poison)
-        wait_for(lambda: rtp("logs", "--since", "1h", "--grep", one, "--json").lines, seconds=60)
-        wait_for(lambda: rtp("traces", "--since", "1h", "--json").json["traces"], seconds=60)
+        wait_for(lambda: rtp("logs", "--since", "1h", "--grep", one, "--json").lines, seconds=180)
+        wait_for(lambda: rtp("traces", "--since", "1h", "--json").json["traces"], seconds=180)
         assert rtp("status", "--json").json["stack"]
 
         # An update and the end

@@ -145,7 +145,7 @@ def test_an_event_with_a_malformed_trace_header_is_accepted(post: Callable[..., 
 def _record(deployed: Project, id: str, timestamp: int) -> dict[str, Any]:
     """The stored item, once it is processed."""
     key = {"id": {"S": id}, "timestamp": {"N": str(timestamp)}}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         found = deployed.aws.call("dynamodb", "get_item", TableName=deployed.outputs[Output.TABLE], Key=key).get("Item")
         if found and found["status"]["S"] == "processed":

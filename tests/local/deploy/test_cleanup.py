@@ -102,7 +102,7 @@ def upload(aws: Aws, assembly: Path, stack: str) -> None:
 
 def settled(aws: Aws, stack: str) -> str:
     """The stack's state once nothing more happens; `gone` when there is none."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         summaries: list[dict[str, Any]] = aws.call("cloudformation", "list_stacks")["StackSummaries"]
         states = [

@@ -93,12 +93,12 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
         (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "30}"))
         # Then the watch ends and makes no new stack
         _until(said, "was deleted by another command")
-        assert child.wait(60) == ExitCode.REFUSED
+        assert child.wait(180) == ExitCode.REFUSED
         assert pipeline.rtp("status", ok=False).code == ExitCode.NOT_FOUND
     finally:
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
-            child.wait(20)
+            child.wait(180)
         for stream in (child.stdout, child.stderr):
             assert stream is not None
             stream.close()

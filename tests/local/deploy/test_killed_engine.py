@@ -72,7 +72,7 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
     assert in_dlq(project) == COUNT
     project.rtp("dlq", "redrive", "--all", "--yes", "--no-canary", "--wait", ok=False)
     # Then each was sent again, and died again: what the killed redrive sent is not in the restored queue
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while in_dlq(project) < COUNT and time.monotonic() < deadline:
         time.sleep(0.5)
     assert in_dlq(project) == COUNT

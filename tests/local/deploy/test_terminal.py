@@ -57,7 +57,7 @@ def converse(
                 os.write(leader, left.pop(question).encode() + b"\n")
     os.close(leader)
     assert not left, seen
-    return child.wait(30), _CONTROL.sub("", seen.decode(errors="replace")).replace("\r", "")
+    return child.wait(180), _CONTROL.sub("", seen.decode(errors="replace")).replace("\r", "")
 
 
 def test_a_deploy_shows_what_it_does_and_ends_with_a_summary(pipeline: Project) -> None:

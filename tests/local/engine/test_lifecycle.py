@@ -274,7 +274,7 @@ def test_an_engine_of_an_interrupted_start_is_found(root: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     # When, Then
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     while not engine.status(root).answers and time.monotonic() < deadline:
         time.sleep(0.05)
     assert engine.start(root).pid == engine.require(root).pid

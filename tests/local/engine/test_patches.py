@@ -149,7 +149,7 @@ def a_declared_validator_is_not_created(lab: Lab) -> bool:
     }
     stack = f"validated-{lab.name}"
     lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=json.dumps({"Resources": resources}))
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     found: dict[str, str] = {}
     while len(found) < len(resources) and time.monotonic() < deadline:
         described = lab.call("cloudformation", "describe_stack_resources", StackName=stack)["StackResources"]
@@ -220,7 +220,7 @@ def _stack(lab: Lab, name: str, resources: dict[str, Any]) -> str:
 
 
 def _settled(lab: Lab, stack: str) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         found = lab.call("cloudformation", "list_stacks")["StackSummaries"]
         status = next(str(s["StackStatus"]) for s in found if s["StackName"] == stack)
@@ -271,7 +271,7 @@ def a_custom_resource_cannot_answer(lab: Lab) -> bool:
     def status() -> str:
         return str(lab.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"][0]["StackStatus"])
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while status() == "CREATE_IN_PROGRESS" and time.monotonic() < deadline:
         time.sleep(0.1)
     return status() != "CREATE_COMPLETE"
@@ -288,7 +288,7 @@ def handler(event, context):
 
 def settled(lab: Lab, stack: str) -> list[tuple[str, str, str]]:
     """The events of a stack once no operation runs: logical id, physical id and status, oldest first."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         status = lab.call("cloudformation", "describe_stacks", StackName=stack)["Stacks"][0]["StackStatus"]
         if not status.endswith("_IN_PROGRESS"):

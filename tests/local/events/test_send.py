@@ -157,7 +157,7 @@ def test_an_interrupted_run_still_has_its_summary(pipeline: Pipeline) -> None:
     wait_for(lambda: _has_stored(pipeline, kind) or run.poll() is not None)
 
     run.send_signal(signal.SIGINT)
-    stdout, stderr = run.communicate(timeout=60)
+    stdout, stderr = run.communicate(timeout=180)
 
     assert run.returncode == 130
     assert "Traceback" not in stderr

@@ -48,7 +48,7 @@ def test_a_command_that_is_interrupted_before_python_is_up_says_nothing() -> Non
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     child.send_signal(signal.SIGINT)
 
-    told, _ = child.communicate(timeout=60)
+    told, _ = child.communicate(timeout=180)
 
     assert (child.returncode, told) == (-signal.SIGINT, b"")
 
@@ -87,7 +87,7 @@ def test_an_interrupted_demo_leaves_nothing(tmp_path: Path, when: str, what: sig
         else:
             story.send_signal(what)
         rest = story.stdout.read()
-        code = story.wait(60)
+        code = story.wait(180)
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[what], rest
     assert "Traceback" not in rest
     assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ def quick_start() -> list[str]:
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
     # What the lines themselves did not end, when one of them failed.
-    subprocess.run([sys.executable, "-m", "rtp", "local", "stop"], cwd=tmp_path / "shop", timeout=60, check=False)
+    subprocess.run([sys.executable, "-m", "rtp", "local", "stop"], cwd=tmp_path / "shop", timeout=180, check=False)
 
 
 def test_the_quick_start_works(home: Path) -> None:

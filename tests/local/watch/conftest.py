@@ -105,7 +105,7 @@ def followed(
         until(lambda: enough(seen), seconds=most_s)
         time.sleep(after_s)  # for what must not come, such as a line twice
         tail.send_signal(signal.SIGINT)
-        tail.wait(20)
+        tail.wait(180)
         reader.join(5)
         assert tail.stderr is not None
         return seen, tail.stderr.read()
@@ -158,4 +158,4 @@ def on_terminal(
         assert time.monotonic() - began < 120, seen
     with contextlib.suppress(OSError):
         os.close(leader)
-    return Screen(seen.decode(errors="backslashreplace"), process.wait(30))
+    return Screen(seen.decode(errors="backslashreplace"), process.wait(180))

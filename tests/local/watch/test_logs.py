@@ -170,7 +170,7 @@ def test_following_ends_with_its_reader(deployed: Project) -> None:
     tail.stdout.close()
     send_many(deployed, 2)
 
-    assert tail.wait(30) == ExitCode.OK
+    assert tail.wait(180) == ExitCode.OK
     assert tail.stderr is not None
     assert "Traceback" not in tail.stderr.read()
     tail.stderr.close()

@@ -83,7 +83,7 @@ def test_alarms_show_states_reasons_and_changes(deployed: Project) -> None:
         ringing = {a["name"]: a for a in answer["alarms"] if a["state"] == "ALARM"}
         return (answer, ringing) if f"{NAME}-dlq-messages" in ringing else None
 
-    found, ringing = until(fired, seconds=90)
+    found, ringing = until(fired, seconds=180)
     # Then what rings comes first, with its reason and its change
     assert [a["name"] for a in found["alarms"][: len(ringing)]] == list(ringing)
     assert "Threshold Crossed" in ringing[f"{NAME}-dlq-messages"]["reason"]
