@@ -421,7 +421,7 @@ def test_the_cheap_commands_load_no_aws(argv: list[str]) -> None:
         "import sys, json\nfrom rtp.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "sys.stderr.write('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     )
-    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=180, check=True)
+    done = subprocess.run([sys.executable, "-c", script, *argv], capture_output=True, text=True, timeout=99, check=True)
     names = set(json.loads(done.stderr.splitlines()[-1]))
     allowed = {"rich"} if argv == ["--help"] else {"rich", "simplejson"} if argv == ["nonsense"] else set()
     assert names & HEAVY <= allowed
