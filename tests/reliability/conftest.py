@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.local.weather.choice import Weather
 
+OUTAGE_S = 200 * 1.25
+"""The longest pause after a failed call of AWS, with `max_receive_count` below, and a quarter more."""
 FAULTY = Path(__file__).with_name("faulty.py")
 SETTINGS = """\
 [processors]
@@ -155,14 +157,21 @@ class Rig:
 
     def depth(self) -> int:
         """Count the messages in the queue: visible, in flight and delayed."""
-        names = [f"ApproximateNumberOfMessages{part}" for part in ("", "NotVisible", "Delayed")]
+        return self._count("", "NotVisible", "Delayed")
+
+    def visible(self) -> int:
+        """Count the messages that a worker would receive now."""
+        return self._count("")
+
+    def _count(self, *parts: str) -> int:
+        names = [f"ApproximateNumberOfMessages{part}" for part in parts]
         queue = self.outputs[Output.QUEUE_URL]
         counts = self.aws.call("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=names)["Attributes"]
         return sum(int(value) for value in counts.values())
 
     def drain(self, *, seconds: float = 120) -> None:
-        """Wait until the queue is empty."""
-        wait_for(lambda: self.depth() == 0, seconds=seconds)
+        """Wait until the queue is empty. A call that fails on a busy machine hides its message for up to 200 s more."""
+        wait_for(lambda: self.depth() == 0, seconds=seconds + OUTAGE_S)
 
     def records(self) -> list[dict[str, Any]]:
         """Return all records."""
@@ -253,7 +262,7 @@ def pipeline(
     root: Path,
     engine_env: Mapping[str, str] | None = None,
     *,
-    timeout_s: int = 2,
+    timeout_s: int = 4,
     weather: Weather | None = None,
     enforce_iam: bool = False,
 ) -> Iterator[Rig]:
