@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from docs import shapes
-from rtp.commands import local, synth
+from rtp.commands import local, synth, version
 from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
@@ -68,6 +68,7 @@ PRINTED = {
     "local logs": Printed(lines={"engine-log": local.LogLine}),
     "local env": Printed((dict[str, str],), note="environment variables by name"),
     "run": Printed((run.Run,)),
+    "version": Printed((version.Versions,)),
     "doctor": Printed((doctor.Report, policy.PolicyDocument), note="the second with --policy"),
 }
 

@@ -55,6 +55,8 @@ COMMANDS = {
     "run": _Entry(_LOCAL, "Run one event through the processors in this process."),
     "doctor": _Entry(_LOCAL, "Check what would stop a deploy, and how to fix it."),
     "demo": _Entry(_LOCAL, "Run a guided demonstration on a temporary engine."),
+    "help": _Entry(_LOCAL, "Show the help of a command."),
+    "version": _Entry(_LOCAL, "Show the versions of rtp and of what it runs with."),
 }
 
 
@@ -111,7 +113,7 @@ class _Terminated(BaseException):
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. Expected failures are printed only here."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    args = _with_project_last(list(sys.argv[1:] if argv is None else argv))
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by rtp/__main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -134,6 +136,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.write(f"error: {error.strerror}: {error.filename or _written(error)}\n  fix: Free disk space.\n")
         code = ExitCode.FAILED
     sys.exit(code)
+
+
+def _with_project_last(args: list[str]) -> list[str]:
+    """Move `-C DIR` from before the command, where git and make have it, to the command's options."""
+    moved: list[str] = []
+    while args and args[0].partition("=")[0] in ("-C", "--project-dir"):
+        length = 1 if "=" in args[0] else 2
+        moved, args = [*moved, *args[:length]], args[length:]
+    end = args.index("--") if "--" in args else len(args)
+    return [*args[:end], *moved, *args[end:]]
 
 
 def _written(error: OSError) -> str:

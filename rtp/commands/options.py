@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import time
 import typing
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
@@ -21,6 +23,16 @@ _T = TypeVar("_T")
 _WHERE = "Where"
 _OUTPUT = "Output"
 
+ProjectDir = Annotated[
+    str | None,
+    typer.Option(
+        "--project-dir",
+        "-C",
+        metavar="DIR",
+        help="Folder of the project. Default: RTP_PROJECT, then the current folder.",
+        rich_help_panel=_WHERE,
+    ),
+]
 EnvName = Annotated[
     str | None,
     typer.Option(
@@ -39,6 +51,9 @@ EndpointUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich_help_panel=_OUTPUT)]
+Utc = Annotated[
+    bool, typer.Option("--utc", help="Read and show times in UTC instead of local time.", rich_help_panel=_OUTPUT)
+]
 Query = Annotated[
     str | None,
     typer.Option(
@@ -63,19 +78,26 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", "-s", help="Start: an age such as 5m or 1h30m, an ISO 8601 time, or an epoch time.", metavar="TIME"
+        "--since",
+        "-s",
+        help="Start: an age (5m, 1h30m), a time of the day (23:40, yesterday, 'yesterday 23:40'), ISO 8601, an epoch "
+        "time, or `deploy` for the last deploy.",
+        metavar="TIME",
     ),
 ]
 Until = Annotated[str | None, typer.Option("--until", help="End, in the same form as --since.", metavar="TIME")]
 
 _COMMON = {
+    "project_dir": ProjectDir,
     "env": EnvName,
     "profile": Profile,
     "region": Region,
     "endpoint_url": EndpointUrl,
     "json": Json,
     "query": Query,
+    "utc": Utc,
 }
+_FLAGS = ("json", "utc")
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -87,7 +109,7 @@ def option_group(cls: type[_T]) -> type[_T]:
 def with_session(command: Callable[..., None]) -> Callable[..., None]:
     """Add the common options to a command whose first parameter is a Session, and pass it that Session.
 
-    Typer reads the signature of the wrapper, so every such command has the same six options. The fields of an option
+    Typer reads the signature of the wrapper, so every such command has the same options. The fields of an option
     group become options too.
     """
     hints = typing.get_type_hints(command, include_extras=True)
@@ -106,24 +128,30 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         from rtp.config import Overrides
         from rtp.terminal.output import Output
 
-        where = {name: given.pop(name) for name in ("env", "profile", "region", "endpoint_url")}
+        where = {name: given.pop(name) for name in ("project_dir", "env", "profile", "region", "endpoint_url")}
         overrides = Overrides(**where)
         out = Output(
             json=given.pop("json"),
             query=given.pop("query"),
             where={name.replace("_", "-"): value for name, value in where.items()},
         )
-        for name, group in groups.items():
-            given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
+        if given.pop("utc"):
+            os.environ["TZ"] = "UTC"
+            time.tzset()
         session = Session(overrides, out)
         try:
+            for name in ("since", "until"):
+                if str(given.get(name)).strip().lower() == "deploy":
+                    given[name] = session.last_deploy
+            for name, group in groups.items():
+                given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
             command(session, **given)
         except AwsError as error:  # its port may even have another engine by now, which knows no key of this one
             raise engine_end.ended(session.environment) or error from error
 
     parameters += [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=False if name == "json" else None, annotation=annotation
+            name, inspect.Parameter.KEYWORD_ONLY, default=False if name in _FLAGS else None, annotation=annotation
         )
         for name, annotation in _COMMON.items()
     ]

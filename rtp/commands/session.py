@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rtp.config import environments
-from rtp.errors import ConfigError
+from rtp.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -74,6 +74,18 @@ class Session:
         if owner is not None:
             self.out.warn(f"{ownership.describe(self.environment, owner)}.")
         return stacks.deployed(self.guarded, self.environment.names.stack, self._stack).outputs
+
+    @cached_property
+    def last_deploy(self) -> str:
+        """When the stack was last created or updated, in ISO 8601. Raises NotFoundError without one."""
+        from rtp.aws import stacks
+        from rtp.text import times
+
+        stack = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
+        updated = stack.updated or stack.created
+        if updated is None:
+            raise NotFoundError("CloudFormation does not say when the stack was last deployed.", hint="Give a time.")
+        return times.iso(times.ms(updated))
 
     def recheck(self) -> None:
         """After a prompt, check again that the stack exists and is this project's. Raises as `outputs` does."""

@@ -76,8 +76,12 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """Options of the command line that select or change an environment; None where not given."""
+    """Options of the command line that select or change an environment; None where not given.
 
+    project_dir: a folder of the project, in place of the current one.
+    """
+
+    project_dir: str | None = None
     env: str | None = None
     profile: str | None = None
     region: str | None = None

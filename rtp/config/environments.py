@@ -60,7 +60,7 @@ def explain(
     """As `resolve`, with the origin of each value. Raises ConfigError."""
     overrides = overrides or Overrides()
     environ = os.environ if environ is None else environ
-    cwd = Path.cwd() if cwd is None else cwd
+    cwd = _folder(overrides, environ, Path.cwd() if cwd is None else cwd)
     file = find(cwd)
     document = reading.load(file) if file else Document()
     where = str(file) if file else FILE
@@ -173,6 +173,18 @@ def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Map
     if environ.get("RTP_WEATHER_EFFECTS"):
         values["weather_effects"] = tuple(filter(None, environ["RTP_WEATHER_EFFECTS"].split(",")))
         origins["weather_effects"] = "RTP_WEATHER_EFFECTS"
+
+
+def _folder(overrides: Overrides, environ: Mapping[str, str], cwd: Path) -> Path:
+    """The folder in which rtp.toml is looked for first. Raises UsageError where it is chosen and is none."""
+    for origin, value in (("--project-dir", overrides.project_dir), ("RTP_PROJECT", environ.get("RTP_PROJECT"))):
+        if value is None:
+            continue
+        folder = Path(os.path.abspath(cwd / Path(value).expanduser()))  # noqa: PTH100 - links stay as they are named
+        if not value or not folder.is_dir():
+            raise UsageError(f"{origin}={value!r} is not a folder.", hint="Name a folder of the project.")
+        return folder
+    return cwd
 
 
 def find(cwd: Path) -> Path | None:

@@ -32,9 +32,12 @@ _INVISIBLE = re.compile(  # letters and marks without a glyph; other invisible c
 _ALTERED = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
 _BYTES = 4000  # a terminal in line mode cuts input at 4,096
 
-_WHERE = {"env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
-_HERE = ("local", "init", "demo")  # commands that act on the folder, whatever the environment
-_WORDS = re.compile(r"rtp (dlq [a-z]+|secrets [a-z]+|traces show|[a-z]+)(?![^ ])")  # the command up to its options
+_WHERE = {"project-dir": "DIR", "env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
+_ANYWHERE = ("init", "demo", "help", "version")  # commands that take no place
+_FOLDER_ALONE = ("local",)  # commands that act on the folder, whatever the environment
+_WORDS = re.compile(
+    r"rtp (dlq [a-z]+|local [a-z]+|secrets [a-z]+|traces show|[a-z]+)(?![^ ])"
+)  # the command up to its options
 _QUOTED = re.compile(r"`([^`]*)`")
 
 
@@ -121,8 +124,8 @@ def where(args: Sequence[str]) -> dict[str, str]:
     """Read the place options from the arguments of a command line."""
     before = list(args[: args.index("--")] if "--" in args else args)
     pairs = [*pairwise(before), *((a.partition("=")[0], a.partition("=")[2]) for a in before)]
-    pairs += [("-e", a[2:]) for a in before if re.match("-e[^=]", a)]
-    named = {"--env": "env", "-e": "env"} | {f"--{name}": name for name in _WHERE}
+    pairs += [(a[:2], a[2:]) for a in before if re.match("-[eC][^=]", a)]
+    named = {"--env": "env", "-e": "env", "-C": "project-dir"} | {f"--{name}": name for name in _WHERE}
     return {named[key]: value for key, value in pairs if key in named and value}
 
 
@@ -159,8 +162,9 @@ def _run(run: Text, place: Mapping[str, str]) -> Text:
 def _placed(text: str, place: Mapping[str, str], *, delimited: bool) -> str:
     """Add the place options after the subcommand; a placeholder for a value that cannot be pasted."""
     words = _WORDS.match(text)
-    if words is None or words[1].split()[0] in _HERE:
+    if words is None or (first := words[1].split()[0]) in _ANYWHERE:
         return text
+    names = ("project-dir",) if first in _FOLDER_ALONE else tuple(_WHERE)
     try:
         arguments = shlex.split(text)
     except ValueError:  # text that only looks like a command
@@ -171,7 +175,7 @@ def _placed(text: str, place: Mapping[str, str], *, delimited: bool) -> str:
     given = where(arguments)
     bytes_left = _BYTES - len(text.encode())
     added = []
-    for name in [name for name in place if name not in given]:
+    for name in [name for name in names if name in place and name not in given]:
         quoted = quote(place[name])
         if quoted is None or (delimited and "`" in quoted) or len(quoted.encode()) > bytes_left // 2:
             quoted = _WHERE[name]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from rtp.errors import UsageError
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+_LAST = re.compile(r"(?<=[hm])\d{1,2}$", re.ASCII)  # a last number without its unit, as in 3h20
+_CLOCK = re.compile(r"(today|yesterday)?\s*(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _WORDS = re.compile(r"(?<=[a-z])(?:illiseconds?|ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)\b")
 
 DEFAULT_WINDOW = "10m"
@@ -22,8 +24,10 @@ def now_ms() -> int:
 
 
 def parse_duration(text: str) -> int:
-    """Parse `5m`, `1h30m`, `90s` or `2 days` to milliseconds. Raises UsageError."""
+    """Parse `5m`, `1h30m`, `3h20`, `90s` or `2 days` to milliseconds. Raises UsageError."""
     compact = _WORDS.sub("", text.strip().lower()).replace(" ", "")
+    if last := _LAST.search(compact):
+        compact += "m" if compact[last.start() - 1] == "h" else "s"
     parts = _PART.findall(compact)
     if not parts or "".join(n + u for n, u in parts) != compact:
         raise UsageError(f"{text!r} is not a duration", hint="Examples: 30s, 5m, 1h30m, 2d.")
@@ -31,7 +35,11 @@ def parse_duration(text: str) -> int:
 
 
 def parse_when(text: str, *, now: int | None = None) -> int:
-    """Parse `5m`, `10m ago`, ISO 8601 (local without an offset) or epoch s or ms to epoch ms. Raises UsageError."""
+    """Parse a time to epoch ms. Raises UsageError.
+
+    An age such as `5m` or `10m ago`; a time of the day such as `23:40`, the last one before `now`; `today` and
+    `yesterday`, which begin at midnight, also with a time of the day; ISO 8601, local without an offset; epoch s or ms.
+    """
     now = now_ms() if now is None else now
     stripped = text.strip()
     if stripped.lower() == "now":
@@ -40,6 +48,8 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         return round(float(stripped) * 1000)
     if re.fullmatch(r"\d{12,13}", stripped, re.ASCII):
         return int(stripped)
+    if (moment := _time_of_day(stripped.lower(), now)) is not None:
+        return moment
     try:
         return round(datetime.fromisoformat(stripped).astimezone().timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
@@ -48,8 +58,25 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         return now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE))
     except UsageError:
         raise UsageError(
-            f"{text!r} is not a time", hint="Examples: 5m, 1h30m, '10m ago', 2026-01-31T12:00:00Z, or an epoch time."
+            f"{text!r} is not a time",
+            hint="Examples: 5m, 1h30m, '10m ago', 23:40, yesterday, 2026-01-31T12:00:00Z, or an epoch time.",
         ) from None
+
+
+def _time_of_day(text: str, now: int) -> int | None:
+    """Parse `23:40`, `today`, `yesterday` and `yesterday 23:40` in local time to epoch ms; None for other text."""
+    match = _CLOCK.fullmatch(text)
+    if match is None or not match[0]:
+        return None
+    day, hour, minute, second = match.groups(default="")
+    moment = datetime.fromtimestamp(now / 1000)
+    try:
+        moment = moment.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0), microsecond=0)
+    except ValueError:
+        return None
+    if day == "yesterday" or (not day and ms(moment.astimezone()) > now):
+        moment -= timedelta(days=1)
+    return ms(moment.astimezone())
 
 
 def backwards(since: int, until: int) -> UsageError:

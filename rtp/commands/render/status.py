@@ -71,7 +71,7 @@ def _deployed(status: Status, now: int) -> Line:
     if stack.deployed_by:
         parts += [dim(" by "), stack.deployed_by]
     if stack.version:
-        parts += [dim(" with rtp version "), stack.version]
+        parts += [dim(" with version "), stack.version, dim(" of rtp")]
     return line(*parts)
 
 

@@ -52,6 +52,43 @@ def test_a_misspelt_command_gets_a_suggestion() -> None:
     assert "Did you mean 'deploy'" in done.stderr
 
 
+def test_help_shows_the_page_of_a_command() -> None:
+    assert rtp("help", "dlq", "redrive").stdout == rtp("dlq", "redrive", "--help").stdout
+    assert rtp("help").stdout == rtp("--help").stdout
+    unknown = rtp("help", "depoy")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "Did you mean 'deploy'" in unknown.stderr
+
+
+def test_version_names_what_rtp_runs_with() -> None:
+    versions = json.loads(rtp("version", "--json").stdout)
+    assert versions["rtp"] == __version__
+    assert versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert all(versions[part] for part in ("engine", "cdk_library", "cdk_cli", "boto3", "xray_sdk"))
+    assert f"rtp           {__version__}" in rtp("version").stdout
+
+
+def test_the_project_may_be_another_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop, elsewhere = tmp_path / "shop", tmp_path / "elsewhere"
+    for folder in (shop, elsewhere):
+        folder.mkdir()
+    (shop / "rtp.toml").write_text('project = "shop"\n')
+
+    def project(*argv: str) -> str:
+        settings = json.loads(rtp(*argv, "--json", cwd=elsewhere).stdout)["settings"]
+        return next(str(setting["value"]) for setting in settings if setting["key"] == "project")
+
+    assert project("config") == "realtime-processor"
+    assert project("config", "-C", "../shop") == "shop"
+    assert project("config", f"--project-dir={shop}") == "shop"
+    assert project("-C", "../shop", "config") == "shop"
+    monkeypatch.setenv("RTP_PROJECT", str(shop))
+    assert project("config") == "shop"
+    refused = rtp("config", "-C", "nowhere", cwd=elsewhere)
+    assert refused.returncode == 2
+    assert "--project-dir='nowhere' is not a folder" in refused.stderr
+
+
 def test_usage_errors_follow_json(tmp_path: Path) -> None:
     done = rtp("records", "--limit", "x", "--json", cwd=tmp_path)
     assert done.returncode == 2
@@ -151,6 +188,9 @@ def test_following_ends_when_its_reader_does_even_without_output(tmp_path: Path)
             "`rtp show --env=prod 1` or `rtp status --env=prod`",
         ),
         (["status"], "Run `rtp deploy`.", "Run `rtp deploy`."),
+        (["status", "-C", "a b"], "`rtp deploy`", "`rtp deploy --project-dir='a b'`"),
+        (["status", "-Cshop", "-e", "prod"], "`rtp local start`", "`rtp local start --project-dir=shop`"),
+        (["status", "-C", "shop"], "`rtp init`", "`rtp init`"),
         (["status", "-eprod"], "`rtp config -e dev`", "`rtp config -e dev`"),
         (["status", "-e", "prod"], "See `rtp local status` or `rtp send --help`.", None),
         (

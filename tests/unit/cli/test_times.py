@@ -38,7 +38,41 @@ def test_times(text: str, ms: int) -> None:
     assert parse_when(text, now=NOW) == ms
 
 
-@pytest.mark.parametrize("text", ["", "soon", "5", "5x", "m5", "1h-5m", "2026-13-01", "99999999999999999999"])
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("23:40", "2026-03-30T23:40:00"),  # later than now: the last one was yesterday
+        ("9:05", "2026-03-31T09:05:00"),
+        ("09:05:07", "2026-03-31T09:05:07"),
+        ("today", "2026-03-31T00:00:00"),
+        ("Yesterday", "2026-03-30T00:00:00"),
+        ("yesterday 23:40", "2026-03-30T23:40:00"),
+        ("today 13:00", "2026-03-31T13:00:00"),
+        ("3h20", "2026-03-31T08:40:00"),
+        ("2m30", "2026-03-31T11:57:30"),
+    ],
+)
+def test_times_of_the_day(text: str, moment: str) -> None:
+    assert parse_when(text, now=parse_when("2026-03-31T12:00:00")) == parse_when(moment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "25:00",
+        "12:60",
+        "yesterday noon",
+        "3d20",
+        "soon",
+        "5",
+        "5x",
+        "m5",
+        "1h-5m",
+        "2026-13-01",
+        "99999999999999999999",
+    ],
+)
 def test_an_invalid_time_is_reported_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_when(text)
