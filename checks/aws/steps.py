@@ -185,7 +185,7 @@ def _template(target: Throwaway) -> str:
 
 @step("unicode")
 def _unicode(target: Throwaway) -> str:
-    """U+FFFE and U+FFFF arrive unchanged by both paths of the API."""
+    """U+FFFE and U+FFFF arrive unchanged by both paths of the API, and bytes that are not UTF-8 are refused."""
     text = "\ufffe and \uffff"
     for path in ("events", "process"):
         id = uuid7()
@@ -193,7 +193,9 @@ def _unicode(target: Throwaway) -> str:
         status, answer = target.post(path, body)
         _expect(status in (200, 202), f"{path}: {status} {answer}")
         _expect(target.ended(id)["data"]["n"] == text, f"{path} changed the text")
-    return "unchanged"
+        status, answer = target.post(path, b'{"type": "check.ok", "data": {"n": "Andr\xe9"}}')
+        _expect(status == 400, f"{path}, Latin-1: {status} {answer}")
+    return "unchanged, and Latin-1 refused"
 
 
 @step("repair")

@@ -162,7 +162,7 @@ class Throwaway:
         """The stack's outputs."""
         return stacks.deployed(self.aws, self.stack, stacks.describe(self.aws, self.stack)).outputs
 
-    def post(self, path: str, body: str, **headers: str) -> tuple[int, Any]:
+    def post(self, path: str, body: str | bytes, **headers: str) -> tuple[int, Any]:
         """POST a body to the API. headers: with `_` for `-`. Returns the status and the parsed body."""
         import urllib3
 

@@ -12,6 +12,7 @@ from rtp.runtime import wire
 
 _TRACE = r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
 _SEND = "Action=SendMessage&Version=2012-11-05"
+_REPLACEMENT = "%EF%BF%BD"  # U+FFFD
 
 
 def _attribute(kind: str, number: int, name: str, value: str) -> str:
@@ -22,6 +23,8 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
 # urlEncode writes a byte that is no letter or digit as %XX; counted as one character each, they give the body's bytes.
 # A body over the limit is sent without its text: SQS refuses that, and REFUSED below recognises this refusal.
 # U+FFFE and U+FFFF, which SQS may refuse, are escaped as the functions do (wire.message_body).
+# U+FFFD stands for bytes that were not UTF-8, and what was sent cannot be told any more. Such a body is sent with a
+# delay that SQS refuses; a U+FFFD that is meant is an escape in the JSON text, which arrives as it is.
 # A trace header that SQS would reject is left out, so that the event is not lost.
 TO_QUEUE = "".join(
     (
@@ -31,6 +34,8 @@ TO_QUEUE = "".join(
         "#if($trace == '')#set($trace = $input.params('x-amzn-trace-id'))#end",
         f"#if($form.replaceAll('%[0-9A-F]{{2}}', '_').length() > {wire.MAX_BODY_BYTES})",
         _SEND,
+        f"#elseif($form.contains('{_REPLACEMENT}'))",
+        f"{_SEND}&MessageBody=-&DelaySeconds=-1",
         "#{else}",
         f"{_SEND}&MessageBody=${{form}}",
         _attribute("MessageAttribute", 1, wire.SOURCE, "api"),
@@ -64,6 +69,8 @@ REFUSED = "".join(
         "#set($reply = $input.path('$').toString())",
         "#if($reply.contains('MissingParameter') || $reply.contains('Message must be shorter'))",
         _override(413, f"the body is larger than {wire.MAX_BODY_BYTES} bytes"),
+        "#elseif($reply.contains('DelaySeconds'))",
+        _override(400, "the body is not UTF-8 text, or has U+FFFD, which stands for bytes that are not"),
         "#elseif($reply.contains('InvalidMessageContents'))",
         _override(400, "the body has characters that a queue cannot hold"),
         "#{else}",

@@ -1,6 +1,7 @@
 """The API function: takes one event and returns a response. Asynchronous invocations have the event as payload.
 
-200 processed · 202 failed but queued · 400 not an event · 413 too large · 415 not JSON · 422 rejected
+200 processed · 202 failed but queued · 400 not an event · 409 another event has its identity · 413 too large
+415 not JSON · 422 rejected
 503 could neither process nor queue: nothing was accepted
 """
 
@@ -12,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import boot, errors, gateway, invocation, logs, outcomes, pipeline, retry, tracing, wire
-from rtp.runtime.claims import Processed
+from rtp.runtime.claims import Leased
 from rtp.runtime.delivery import Delivery
 from rtp.runtime.event import Identity
-from rtp.runtime.outcomes import Busy, Duplicate, Outage, Settled
+from rtp.runtime.outcomes import Busy, Conflict, Duplicate, Outage, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +87,8 @@ def invoke(runtime: Runtime, payload: Any, context: Any) -> dict[str, Any]:
             message = verdict.outcome
         case Duplicate():
             message = "repeat"
+        case Conflict():  # its message is in the dead-letter queue
+            message = "conflict"
         case _:
             raise AsynchronousFailureError(_reason(result))
     return {"message": message, "id": received.event.id, "timestamp": received.event.timestamp}
@@ -106,11 +109,11 @@ def _wait(
     for _ in range(int(min(_BUSY_SECONDS, max(0.0, deadline.remaining())) / _POLL_SECONDS)):
         sleep(_POLL_SECONDS)
         try:
-            by = runtime.store.get(received.event.identity)
+            by = runtime.store.get(received.event)
         except Exception as failure:
             received.log(logs.warning, "busy", errors.describe(failure).message)
             break
-        if isinstance(by, Processed):
+        if by is not None and not isinstance(by, Leased):
             return outcomes.taken(by, "")
         if by is None or by.until < runtime.clock():
             break
@@ -126,6 +129,8 @@ def _respond(runtime: Runtime, received: Received, result: Outcome) -> dict[str,
             return gateway.respond(422, message="rejected", id=received.event.id, error=error)
         case Duplicate():
             return _repeated(runtime, received, result)
+        case Conflict():
+            return gateway.conflict(received.event.identity, result.error)
         case _:
             return _queued(runtime, received, result)
 

@@ -95,4 +95,10 @@ class Leased(NamedTuple):
     is_interrupted: bool = False
 
 
-Taken = Processed | Leased
+class Conflicting(NamedTuple):
+    """The record has another type or data than the event, and is not dead. status: of the record."""
+
+    status: str
+
+
+Taken = Processed | Leased | Conflicting

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import dlqnote, errors, logs, outcomes, retry
 from rtp.runtime.delivery import Ended
-from rtp.runtime.outcomes import Busy, Duplicate, Outage, Settled
+from rtp.runtime.outcomes import Busy, Conflict, Duplicate, Outage, Settled
 
 if TYPE_CHECKING:
     from rtp.runtime.delivery import Received
@@ -26,18 +26,18 @@ def close(invocation: Invocation, received: Received, outcome: Outcome) -> Ended
             received.trace.end(verdict.cause, rejected=verdict.is_refused)
         case Outage(cause=cause):
             received.trace.end(cause)
+        case Conflict():
+            received.trace.end(final.cause, rejected=True)
         case _:
             received.trace.end()
     return Ended(received, final)
 
 
 def share(invocation: Invocation, received: Received, first: Ended) -> Ended:
-    """End the second delivery of an event in a batch by the outcome of the first."""
+    """End the second delivery of the same event, with the same content, in a batch by the outcome of the first."""
     match first.outcome:
         case Busy(lease_until, message_id):  # the other delivery may be of this same message
             return close(invocation, received, outcomes.busy(lease_until, message_id, received.delivery.message_id))
-        case Settled(verdict) if verdict.is_refused and received.delivery.body != first.received.delivery.body:
-            return close(invocation, received, Busy(0))  # a different text with the same id is processed separately
         case Settled(verdict) if first.outcome.is_done:
             invocation.metrics.add(received.event.type, "EventsDuplicate")
             shared: Outcome = Duplicate(verdict.result, trace_id=first.received.trace.id)
@@ -60,6 +60,8 @@ def _is_copy(invocation: Invocation, received: Received, noted: DlqNote | None) 
 
 def _dead_letter(invocation: Invocation, received: Received, outcome: Outcome) -> Outcome:
     """Move the message of a refused event to the DLQ. If that fails, it is delivered and refused again."""
+    if isinstance(outcome, Conflict):
+        return outcome if received.delivery.is_request else _dead_letter_conflict(invocation, received, outcome)
     if not isinstance(outcome, Settled) or not outcome.verdict.is_refused or outcome.verdict.error is None:
         return outcome
     if outcome.is_covered:
@@ -74,6 +76,21 @@ def _dead_letter(invocation: Invocation, received: Received, outcome: Outcome) -
         except Exception as failure:  # a repeat of the event then leaves a second message, and none is lost
             received.log(logs.warning, "dlq", f"AWS call failed: {errors.describe(failure).message}")
     return outcome
+
+
+def _dead_letter_conflict(invocation: Invocation, received: Received, conflict: Conflict) -> Outcome:
+    """Move the message of an event whose identity another event has to the DLQ, and count it on that one's record."""
+    invalid = received.reading.invalid
+    error = conflict.error if invalid is None else errors.info("InvalidEvent", str(invalid))
+    try:
+        invocation.runtime.queues.dead_letter(received.delivery, error, trace=received.trace.header)
+    except Exception as failure:
+        return Outage("dlq", failure)
+    try:
+        invocation.runtime.store.count_conflict(received.event.identity)
+    except Exception as failure:  # the message in the DLQ says it too
+        received.log(logs.warning, "conflict", f"AWS call failed: {errors.describe(failure).message}")
+    return conflict
 
 
 def _report(invocation: Invocation, received: Received, outcome: Outcome) -> None:
@@ -92,6 +109,12 @@ def _report(invocation: Invocation, received: Received, outcome: Outcome) -> Non
         case Duplicate():
             count(type, "EventsDuplicate")
             received.log(logs.info, "duplicate", "already processed")
+        case Conflict():
+            count(type, "EventsConflicting")
+            if not received.delivery.is_request:
+                count(type, "EventsDead")
+            error = outcome.error
+            received.log(logs.warning, "conflict", error.message, error_type=error.type, signature=error.signature)
         case Busy(is_postponed=True):
             message = "no time is left for the event, which is to run apart from the others of its batch"
             received.log(logs.info, "postponed", message)

@@ -43,6 +43,11 @@ class Delivery(NamedTuple):
     replay: str = ""
     attributes: Mapping[str, Any] = {}
 
+    @property
+    def is_request(self) -> bool:
+        """Whether a client waits for the answer: neither a message nor an asynchronous invocation."""
+        return not self.message_id and not self.attempts
+
 
 class Received(NamedTuple):
     """A delivery that has been read. started: epoch s."""

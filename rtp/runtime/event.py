@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
-from rtp.runtime import jsontext, wire
+from rtp.runtime import digest, jsontext, wire
 from rtp.runtime.jsontext import JsonError, Problem
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Event(Generic[Data]):
 
     `data` has exact numbers: int, or Decimal for fractions; with `@processor(…, data=Model)` it is a Model, and the
     event an `Event[Model]` to a type checker.
-    `attempt` counts from 1. `timestamp` is epoch ms.
+    `attempt` counts from 1. `timestamp` is epoch ms. `digest` is of type and data as they were received.
     """
 
     type: str
@@ -58,6 +58,7 @@ class Event(Generic[Data]):
     request_id: str = ""
     trace_id: str = ""
     depth: int = 0
+    digest: str = ""
     emitted: list[Emitted] = field(default_factory=list)
 
     @property
@@ -122,7 +123,8 @@ def parse(body: str | bytes, fallback: Identity) -> Event[Any]:
     if identity is None:
         missing = Problem("$.timestamp", "required with an id that is not a UUIDv7")
         raise _invalid((missing,), value, fallback)
-    return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"])
+    content = digest.of_event(value["type"], value["data"])
+    return Event(id=identity.id, timestamp=identity.timestamp, type=value["type"], data=value["data"], digest=content)
 
 
 def _invalid(problems: tuple[Problem, ...], value: Any, fallback: Identity) -> InvalidEventError:

@@ -12,6 +12,16 @@ from rtp.runtime.jsontext import Problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rtp.runtime.errors import ErrorInfo
+    from rtp.runtime.event import Identity
+
+
+REPLACEMENT = "\ufffd"
+# API Gateway hands a function text: what is not UTF-8 has become U+FFFD, and what was sent cannot be told any more.
+_REPLACED = (
+    "not UTF-8 text, or with U+FFFD, which stands for bytes that are not; a U+FFFD that is meant is sent as \\ufffd"
+)
+
 
 class RefusedRequestError(Exception):
     """The request has no text that could be an event; `response` says why."""
@@ -31,6 +41,8 @@ def body(request: dict[str, Any]) -> str:
         data = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode()
         _check_size(len(data))
         body = str(data, "utf-8")
+        if not request.get("isBase64Encoded") and REPLACEMENT in body:
+            raise RefusedRequestError(not_an_event([Problem("$", _REPLACED)]))
     except (UnicodeError, binascii.Error) as error:
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise RefusedRequestError(respond(415, message="the body must not be compressed")) from None
@@ -60,6 +72,12 @@ def respond(status: int, headers: dict[str, str] | None = None, **body: Any) -> 
 def not_an_event(problems: Sequence[Problem]) -> dict[str, Any]:
     """Build the response 400, with the path of each problem."""
     return respond(400, message="not an event", errors=[problem._asdict() for problem in problems])
+
+
+def conflict(identity: Identity, error: ErrorInfo) -> dict[str, Any]:
+    """Build the response 409: another event has this identity."""
+    reason = {"type": error.type, "message": error.message}
+    return respond(409, message="conflict", id=identity.id, timestamp=identity.timestamp, error=reason)
 
 
 def _is_json(content_type: str) -> bool:

@@ -30,6 +30,10 @@ class Invocation(NamedTuple):
         """The same for a portion of the batch, whose objects have names of their own. number: from 1."""
         return self if number == 1 else self._replace(id=f"{self.id}.{number}")
 
+    def another_round(self) -> Invocation:
+        """The same for events that wait for others of their portion, whose objects have names of their own."""
+        return self._replace(id=f"{self.id}.x")
+
     def receive(self, delivery: Delivery) -> Received:
         """Read a delivery, and begin its event's part of a trace."""
         runtime = self.runtime

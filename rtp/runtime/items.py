@@ -126,7 +126,7 @@ def millis(seconds: float) -> dict[str, str]:
 
 def _arrival(event: Event, origin: Origin) -> Attributes:
     """Return the attributes that every delivery writes, except the data."""
-    sets: Attributes = {"type": {"S": event.type}, "source": {"S": origin.source}}
+    sets: Attributes = {"type": {"S": event.type}, "digest": {"S": event.digest}, "source": {"S": origin.source}}
     for name in ("request_id", "trace_id", "invocation_trace_id", "raw_key", "message_id"):
         if text := getattr(origin, name):
             sets[name] = {"S": text}

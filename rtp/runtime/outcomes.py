@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtp.runtime.claims import Processed
+from rtp.runtime import errors
+from rtp.runtime.claims import Conflicting, Processed
 
 if TYPE_CHECKING:
     from rtp.runtime.claims import Claim, Ending, Taken
     from rtp.runtime.dlqnote import DlqNote
+    from rtp.runtime.errors import ErrorInfo
     from rtp.runtime.verdict import Verdict
 
 
@@ -72,7 +74,35 @@ class Busy(NamedTuple):
         return self.is_absorbed
 
 
-Outcome = Settled | Outage | Duplicate | Busy
+class IdentityConflictError(Exception):
+    """Another event has this id and timestamp."""
+
+
+class Conflict(NamedTuple):
+    """The record of the event's identity has another type or data; it stays. status: of the record."""
+
+    status: str
+
+    @property
+    def is_done(self) -> bool:
+        """See Settled."""
+        return True
+
+    @property
+    def cause(self) -> IdentityConflictError:
+        """The error as an exception, for the trace."""
+        return IdentityConflictError(
+            f"another event with this id and timestamp is {self.status}, with another type or other data; its record "
+            "stays, and this event needs an id of its own"
+        )
+
+    @property
+    def error(self) -> ErrorInfo:
+        """The reason in the response, or of the message in the DLQ."""
+        return errors.info("IdentityConflict", str(self.cause))
+
+
+Outcome = Settled | Outage | Duplicate | Busy | Conflict
 
 
 def settled(ending: Ending) -> Outcome:
@@ -90,6 +120,8 @@ def taken(by: Taken, message_id: str) -> Outcome:
     if isinstance(by, Processed):
         record = by.record
         return Duplicate(record.get("result"), record.get("result_key", ""), record.get("trace_id", ""))
+    if isinstance(by, Conflicting):
+        return Conflict(by.status)
     return busy(by.until, by.message_id, message_id)
 
 

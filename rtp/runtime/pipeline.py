@@ -24,20 +24,39 @@ if TYPE_CHECKING:
 
 
 def process(invocation: Invocation, batch: Sequence[Received]) -> list[Outcome]:
-    """Process a batch, and return the outcome of each delivery in order. A failure of one affects no other."""
+    """Process a batch, and return the outcome of each delivery in order. A failure of one affects no other.
+
+    Of several events with one identity and different content, each is processed after the one before it has ended.
+    """
     firsts: dict[Identity, Received] = {}
     for received in batch:
         firsts.setdefault(received.event.identity, received)
+    others = [one for one in batch if one.event.digest != firsts[one.event.identity].event.digest]
     ended = list(_process(invocation, list(firsts.values())))
     end_of = {end.received.event.identity: end for end in ended}
 
     def share(duplicate: Received) -> Ended:
         return closing.share(invocation, duplicate, end_of[duplicate.event.identity])
 
-    duplicates = [received for received in batch if received is not firsts[received.event.identity]]
-    ended += invocation.runtime.each(share, duplicates)
+    apart = {id(one) for one in (*firsts.values(), *others)}
+    ended += invocation.runtime.each(share, [received for received in batch if id(received) not in apart])
     outcome_of = {id(end.received): end.outcome for end in ended}
+    outcome_of |= _next_round(invocation, others)
     return [outcome_of[id(received)] for received in batch]
+
+
+def _next_round(invocation: Invocation, others: Sequence[Received]) -> dict[int, Outcome]:
+    """Process events that waited for others with their identity; return the outcomes by id of the delivery."""
+    if not others:
+        return {}
+    is_late = not invocation.deadline.has_share()
+    late = [one for one in others if is_late and not one.delivery.is_last]
+    outcome_of: dict[int, Outcome] = {
+        id(one): closing.close(invocation, one, Busy(0, is_postponed=True)).outcome for one in late
+    }
+    rest = [one for one in others if id(one) not in outcome_of]
+    outcomes_of_rest = process(invocation.another_round(), rest)
+    return outcome_of | {id(one): outcome for one, outcome in zip(rest, outcomes_of_rest, strict=True)}
 
 
 def _process(invocation: Invocation, batch: Sequence[Received]) -> Iterator[Ended]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rtp.runtime import digest, jsontext, models
 from rtp.runtime import event as events
-from rtp.runtime import jsontext, models
 from rtp.runtime.event import Event, InvalidEventError
 from rtp.runtime.registry import Processor, exited
 
@@ -43,7 +43,9 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
         event = events.parse(text, fallback)
     except InvalidEventError as error:
         identity = error.identity
-        unread = Event[Any](id=identity.id, timestamp=identity.timestamp, type=error.type, data=None)
+        unread = Event[Any](
+            id=identity.id, timestamp=identity.timestamp, type=error.type, data=None, digest=digest.of_text(text)
+        )
         return Reading(unread, invalid=error)
     return _converted(event, registry.get(event.type))
 

@@ -1,6 +1,7 @@
 """DynamoDB: one item per event. Conditional writes make repeated deliveries harmless and allow one attempt at a time.
 
-claim   gives the delivery a lease until the function's time ends; refused while another lease runs, or once processed
+claim   gives the delivery a lease until the function's time ends; refused while another lease runs, once processed, or
+        if the record has other content and is not dead
 finish  writes how the attempt ended; refused if the lease was lost. An event without a claim is inserted, in one step
 
 Each has a form for a whole batch, which writes the usual case in one call (rtp.runtime.statements) and returns the
@@ -14,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import attributes, dlqnote, items, statements
-from rtp.runtime.claims import Claim, ClaimRequest, Leased, Processed
+from rtp.runtime.claims import Claim, ClaimRequest, Conflicting, Leased, Processed
 from rtp.runtime.items import Items
 
 if TYPE_CHECKING:
@@ -27,12 +28,18 @@ if TYPE_CHECKING:
     from rtp.runtime.items import Attributes
 
 _MAX_LEASE = 900 + 60  # s; a lease that ends later was written with a wrong clock
+_SAME = "(attribute_not_exists(digest) OR digest = :_digest)"
+# A corrected event may follow a dead one; while the record is anything else, another type or data is a conflict.
 _FREE = (
     "attribute_not_exists(id) OR (#status <> :processed AND "
-    "(attribute_not_exists(lease_until) OR lease_until < :now OR lease_until > :horizon))"
+    "(attribute_not_exists(lease_until) OR lease_until < :now OR lease_until > :horizon) AND "
+    f"(#status = :dead OR {_SAME}))"
 )
 # A replay may also claim a processed event, once: a second delivery of the same run finds it processed.
-_AGAIN = f"({_FREE}) OR (#status = :processed AND (attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
+_AGAIN = (
+    f"({_FREE}) OR (#status = :processed AND {_SAME} AND "
+    "(attribute_not_exists(replay_run) OR replay_run <> :_replay_run))"
+)
 # An attempt whose end was written has no lease; a killed one leaves its own.
 _ENDED = "attribute_not_exists(lease_until) OR lease_until = :zero"
 _OWN = "lease = :token"
@@ -63,6 +70,7 @@ class Store:
         removes = [name for name in leftovers if name not in sets]
         values = {
             ":processed": {"S": "processed"},
+            ":dead": {"S": "dead"},
             ":now": items.millis(now),
             ":horizon": items.millis(now + _MAX_LEASE),
             ":zero": {"N": "0"},
@@ -85,7 +93,7 @@ class Store:
             if item.get("lease", {}).get("S") == request.token:  # the client repeated a write whose response was lost
                 number = int(item["attempt_count"]["N"])
                 return Claim(request.token, number, _attempts(item), request.until, noted=_noted(item))
-            taken = _taken(item)
+            taken = _taken(item, request.event)
             if request.is_shared and isinstance(taken, Leased) and taken.until < now:
                 return taken._replace(is_interrupted=True)
             return taken
@@ -138,7 +146,7 @@ class Store:
             item = refused.response.get("Item") or {}
             if ending.is_covered and item.get("lease", {}).get("S") == claim.token:
                 raise UncoveredError from None
-            return _taken(item)
+            return _taken(item, ending.event)
         return None
 
     def note_sent(self, identity: Identity, note: DlqNote) -> None:
@@ -160,12 +168,24 @@ class Store:
         done = {id(ending) for ending, is_written in zip([*new, *fresh], written, strict=True) if is_written}
         return [id(ending) in done for ending in endings]
 
-    def get(self, identity: Identity) -> Taken | None:
-        """Return the state of the event's record: processed or leased; None without a record."""
-        response = self._dynamodb.get_item(TableName=self._table, Key=items.key(identity), ConsistentRead=True)
-        return _taken(response["Item"]) if response.get("Item") else None
+    def count_conflict(self, identity: Identity) -> None:
+        """Count on a record that another event with its identity moved to the DLQ. Nothing without a record."""
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.update_item(
+                TableName=self._table,
+                Key=items.key(identity),
+                UpdateExpression="SET conflicts = if_not_exists(conflicts, :zero) + :one",
+                ConditionExpression="id = :id",
+                ExpressionAttributeValues={":zero": {"N": "0"}, ":one": {"N": "1"}, ":id": {"S": identity.id}},
+                ReturnValues="NONE",
+            )
 
-    def _insert(self, ending: Ending) -> Processed | None:
+    def get(self, event: Event) -> Taken | None:
+        """Return the state of the event's record: processed, leased or conflicting; None without a record."""
+        response = self._dynamodb.get_item(TableName=self._table, Key=items.key(event.identity), ConsistentRead=True)
+        return _taken(response["Item"], event) if response.get("Item") else None
+
+    def _insert(self, ending: Ending) -> Processed | Conflicting | None:
         """Insert an event that is stored as is. Raises LookupError if an unfinished record has to be claimed first."""
         try:
             self._dynamodb.put_item(
@@ -175,8 +195,8 @@ class Store:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as refused:
-            taken = _taken(refused.response.get("Item") or {})
-            if isinstance(taken, Processed):
+            taken = _taken(refused.response.get("Item") or {}, ending.event)
+            if not isinstance(taken, Leased):
                 return taken
             raise LookupError(ending.event.id) from None
         return None
@@ -208,8 +228,11 @@ class Store:
         return response.get("Attributes", {})
 
 
-def _taken(item: Attributes) -> Taken:
+def _taken(item: Attributes, event: Event) -> Taken:
+    """What the record of a refused claim is to the event. A last attempt, which may end dead, is waited for."""
     status = item.get("status", {}).get("S")
+    if status is not None and status != "dead" and item.get("digest", {"S": event.digest})["S"] != event.digest:
+        return Conflicting(status)
     if status != "processed":
         until = int(item.get("lease_until", {"N": "0"})["N"]) / 1000
         # A message in its last attempt is not delivered again, so it cannot cover another delivery.

@@ -62,6 +62,11 @@ def message_body(text: str) -> str:
     return text
 
 
+def request_body(text: str) -> str:
+    """JSON text as the body of a request to the API, which takes U+FFFD for bytes that are not UTF-8."""
+    return message_body(text).replace("\ufffd", r"\ufffd")
+
+
 def redriven(mark: str) -> tuple[str, str]:
     """Return run and DLQ message id of a message's attribute REDRIVE; empty ones for another text."""
     run, _, message_id = mark.partition("#")

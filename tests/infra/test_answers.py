@@ -34,7 +34,7 @@ def response_for(template: str, reply: str) -> tuple[dict[str, Any], dict[str, A
 
 
 @settings(deadline=None)
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), max_size=200))
 def test_a_body_reaches_the_queue_unchanged(text: str) -> None:
     body = json.dumps({"type": "t", "data": {"text": text}}, ensure_ascii=False)
     assert request_to_sqs(body)["MessageBody"] == wire.message_body(body)
@@ -91,6 +91,13 @@ def test_the_limit_counts_bytes(body: str, fits: bool) -> None:
     assert request_to_sqs(body).get("MessageBody") == (wire.message_body(body) if fits else None)
 
 
+@pytest.mark.parametrize("body", ['{"type": "t", "data": {"name": "Andr\ufffd"}}', "\ufffd\ufffd"])
+def test_what_stands_for_bytes_that_are_not_utf8_is_sent_so_that_sqs_refuses_it(body: str) -> None:
+    form = request_to_sqs(body)
+    assert (form["DelaySeconds"], form["MessageBody"]) == ("-1", "-")
+    assert "DelaySeconds" not in request_to_sqs(wire.request_body(body))
+
+
 def test_accepted_has_the_identity_of_the_event() -> None:
     body, override = response_for(answers.ACCEPTED, '{"SendMessageResponse": {}}')
     assert (body["id"], body["timestamp"], override) == ("r-1", 1795448655247, {})
@@ -103,6 +110,10 @@ def test_accepted_has_the_identity_of_the_event() -> None:
         ('{"Error": {"Code": "MissingParameter", "Message": "MessageBody"}}', 413),
         ('{"Error": {"Code": "InvalidParameterValue", "Message": "Message must be shorter than 1 bytes."}}', 413),
         ('{"Error": {"Code": "InvalidMessageContents"}}', 400),
+        (
+            '{"Error": {"Code": "InvalidParameterValue", "Message": "Value -1 for parameter DelaySeconds"}}',
+            400,
+        ),
         ('{"Error": {"Code": "AccessDenied"}}', 503),
         ('{"Error": {"Code": "AWS.SimpleQueueService.NonExistentQueue"}}', 503),
         ('{"Error": {"Code": "KMS.DisabledException"}}', 503),

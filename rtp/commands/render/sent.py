@@ -21,6 +21,7 @@ _RESULT_CHARACTERS = 2000
 _FIXES = {
     403: "`rtp deploy` restores the API key",
     404: "`rtp deploy` restores the API",
+    409: "an event with other content needs an id of its own",
     413: "an event may have 256 KiB",
     429: "--via sqs  avoids the API and its limits; --rate  keeps within them",
     503: "`rtp status` shows what fails",
@@ -72,11 +73,18 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
         elements.append(line(dim("result  "), text[:_RESULT_CHARACTERS], indent=2))
     if sent.trace_id:
         elements.append(line(dim(f"trace   {sent.trace_id}"), indent=2))
-    if sent.status == "failed" and sent.http_status in _FIXES:
-        elements.append(line(dim("fix     "), advice(_FIXES[sent.http_status]), indent=2))
-    if status != "processed" and sent.recorded:
+    if (fix := _fix(sent)) in _FIXES:
+        elements.append(line(dim("fix     "), advice(_FIXES[fix]), indent=2))
+    if status != "processed" and (sent.recorded or status == "conflict"):
         elements += next_step("next    ", suggest.command("rtp", "show", values=(sent.id,)), indent=2)
     return elements
+
+
+def _fix(sent: Sent) -> int | None:
+    """The status of HTTP by which the fix is found; 0 without one."""
+    if sent.status == "conflict":
+        return 409
+    return sent.http_status if sent.status == "failed" else 0
 
 
 def _many(result: Summary) -> list[Element]:
@@ -95,7 +103,7 @@ def _many(result: Summary) -> list[Element]:
         elements.append(dim(f"in {duration}, {latency}"))
     if result.unsent:
         elements.append(line(warn(f"{result.unsent:,} not sent")))
-    statuses = {sent.http_status for sent in result.failed if sent.status == "failed"}
+    statuses = {_fix(sent) for sent in result.failed}
     fixes = [line(dim("fix: "), advice(fix), indent=2) for status, fix in _FIXES.items() if status in statuses]
     return [*elements, *_reasons(result), *fixes]
 

@@ -125,6 +125,7 @@ def _hour(hour: LastHour) -> list[tuple[str, Cell]]:
         ", ",
         _count(hour.dead, "dead"),
         f", {hour.duplicates:,} repeats",
+        *((", ", _count(hour.conflicts, "conflicts")) if hour.conflicts else ()),
     )
     functions = line(_count(hour.function_errors, "errors"), ", ", _count(hour.throttles, "throttles"))
     return [("requests, 1h", requests), ("events, 1h", events), ("Lambda, 1h", functions)]

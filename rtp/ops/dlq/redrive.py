@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rtp.ops.access import lease
@@ -11,6 +11,8 @@ from rtp.ops.dlq.ending import BRIEF
 from rtp.ops.dlq.move import Mover, Selection
 from rtp.ops.events import outcome
 from rtp.ops.work.clock import SYSTEM
+from rtp.runtime import digest
+from rtp.runtime.event import InvalidEventError, parse
 from rtp.text.elements import cause
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from rtp.ops.events.outcome import Record
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
+    from rtp.runtime.event import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class LeftOut:
 class Canary:
     """The message that was redriven first.
 
-    status: processed, dead, or pending after the timeout or an interruption.
+    status: processed, dead, conflict where another event has its identity, or pending after the timeout.
     """
 
     id: str
@@ -140,24 +143,28 @@ class Report:
 
     @property
     def has_failures(self) -> bool:
-        """Whether a message was not redriven, or an event died again."""
-        return bool(self.failed or self.dead or self.stopped)
+        """Whether a message was not redriven, or an event died again, also as one in conflict with another."""
+        return bool(self.failed or self.dead or self.stopped or self.outcomes.get("conflict"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcomes:
-    """The records of events that ended, and the number of those that did not."""
+    """The records of events that ended, and the number of those that did not. conflicts: records of other events."""
 
     records: list[Record] = field(default_factory=list)
     pending: int = 0
+    conflicts: frozenset[Identity] = frozenset()
 
     @property
     def dead(self) -> list[Record]:
         return [record for record in self.records if record["status"] == "dead"]
 
+    def status(self, record: Record) -> str:
+        return "conflict" if outcome.identity(record) in self.conflicts else str(record["status"])
+
     @property
     def by_status(self) -> dict[str, int]:
-        statuses = [str(record["status"]) for record in self.records]
+        statuses = [self.status(record) for record in self.records]
         return {status: statuses.count(status) for status in statuses}
 
 
@@ -217,7 +224,7 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
             yield from _move(mover, 1, moved)
             if first := _sent(moved):
                 outcomes = yield from _outcomes(target, request, first, stop)
-                status = str(outcomes.records[0]["status"]) if outcomes.records else "pending"
+                status = outcomes.status(outcomes.records[0]) if outcomes.records else "pending"
                 canary = Canary(first[0].id, first[0].identity.timestamp, status)
         if canary is None or canary.status == "processed":
             yield from _move(mover, None if request.limit is None else request.limit - len(_sent(moved)), moved)
@@ -226,7 +233,7 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
     stopped = ""
     if canary is not None and canary.status != "processed":
         stopped = _stopped(request, outcomes, stop)
-        outcomes = _Outcomes(outcomes.records, outcomes.pending if stopped else 0)
+        outcomes = replace(outcomes, pending=outcomes.pending if stopped else 0)
     elif request.wait and _sent(moved):
         outcomes = yield from _outcomes(target, request, _sent(moved), stop)
     else:
@@ -262,7 +269,11 @@ def _outcomes(
     target: Target, request: RedriveRequest, dlq_messages: Sequence[DlqMessage], stop: Stop
 ) -> Generator[Step, None, _Outcomes]:
     """Wait until every event has ended again, for `timeout_s` at the longest."""
-    identities = dict.fromkeys(dlq_message.identity for dlq_message in dlq_messages)
+    digests = {
+        dlq_message.identity: _digest(request.edited.get(dlq_message.message_id, dlq_message.event), dlq_message)
+        for dlq_message in dlq_messages
+    }
+    identities = dict.fromkeys(digests)
     records: list[Record] = []
     polled = outcome.poll(
         target.aws,
@@ -277,7 +288,16 @@ def _outcomes(
             records.append(record)
         else:
             yield Pending(record)
-    return _Outcomes(records, len(identities) - len(records))
+    conflicts = (r for r in records if outcome.is_conflict(r, digests[outcome.identity(r)]))
+    return _Outcomes(records, len(identities) - len(records), frozenset(map(outcome.identity, conflicts)))
+
+
+def _digest(text: str, dlq_message: DlqMessage) -> str:
+    """The digest of an event that was sent to the queue."""
+    try:
+        return parse(text, dlq_message.fallback).digest
+    except InvalidEventError:
+        return digest.of_text(text)
 
 
 def ended_since(dlq_messages: Sequence[DlqMessage]) -> Callable[[Record], bool]:
@@ -293,6 +313,8 @@ def ended_since(dlq_messages: Sequence[DlqMessage]) -> Callable[[Record], bool]:
 
 def _stopped(request: RedriveRequest, canary: _Outcomes, stop: Stop) -> str:
     """Why the rest was not redriven; empty where it was interrupted."""
+    if canary.conflicts:
+        return "another event has the canary's id and timestamp; it is in the dead-letter queue again"
     if canary.records:
         return f"the canary died again: {cause(canary.records[0].get('error'))}"
     return "" if stop.drain.is_set() else f"the canary had no outcome within {request.timeout_s:g} s"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import objects
 from rtp.errors import RtpError
 from rtp.ops.work import pool
-from rtp.runtime import wire
+from rtp.runtime import digest, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ _AHEAD = 8  # objects read in advance
 
 @dataclass(frozen=True, slots=True)
 class RawEvent:
-    """An archived delivery. body: the event's unchanged text; received_at: epoch ms; key: `KEY#LINE`."""
+    """An archived delivery. body: the event's unchanged text; received_at: epoch ms; key: `KEY#LINE`.
+
+    digest: of type and data, as the record has it.
+    """
 
     id: str
     timestamp: int
@@ -37,6 +40,7 @@ class RawEvent:
     received_at: int
     body: str
     key: str
+    digest: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -97,7 +101,8 @@ def _event(line: bytes, key: str) -> RawEvent | None:
     except (ValueError, KeyError, TypeError):
         return None
     try:
-        event_type = parse(body, identity).type
+        event = parse(body, identity)
+        event_type, content = event.type, event.digest
     except InvalidEventError as error:
-        event_type = error.type
-    return RawEvent(identity.id, identity.timestamp, event_type, received_at, body, key)
+        event_type, content = error.type, digest.of_text(body)
+    return RawEvent(identity.id, identity.timestamp, event_type, received_at, body, key, content)

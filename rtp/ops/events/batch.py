@@ -53,7 +53,10 @@ def send_all(
         summary.failure = error
     if not stop.drain.is_set():
         pending = sorted(summary.pending)
-        for record in outcome.wait(aws, outputs[Output.TABLE], pending, timeout_s=request.timeout_s, stop=stop):
+        records = outcome.wait(
+            aws, outputs[Output.TABLE], pending, timeout_s=request.timeout_s, stop=stop, has_ended=summary.has_ended
+        )
+        for record in records:
             summary.end(record)
             yield _progress(summary)
     if summary.single and summary.record is not None:

@@ -11,7 +11,7 @@ from rtp.runtime.event import Identity
 from rtp.text.times import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from rtp.aws import Aws
     from rtp.ops.work.clock import Clock
@@ -26,14 +26,32 @@ def has_ended(record: Record) -> bool:
     return record.get("status") in FINAL and int(record.get("lease_until", 0)) < now_ms()
 
 
+def is_conflict(record: Record, digest: str) -> bool:
+    """Whether a record that has ended is of another event than the one with this digest, which ends in the DLQ."""
+    return bool(digest) and record.get("digest", digest) != digest and record.get("status") != "dead"
+
+
+def is_superseded(record: Record, digests: Container[str]) -> bool:
+    """Whether a dead record is of another event than those with these digests, which may still supersede it."""
+    return record.get("status") == "dead" and "digest" in record and record["digest"] not in digests
+
+
 def identity(record: Record) -> Identity:
     """The event's (id, timestamp)."""
     return Identity(str(record["id"]), int(record["timestamp"]))
 
 
-def wait(aws: Aws, table: str, identities: Iterable[Identity], *, timeout_s: float, stop: Stop) -> Iterator[Record]:
+def wait(
+    aws: Aws,
+    table: str,
+    identities: Iterable[Identity],
+    *,
+    timeout_s: float,
+    stop: Stop,
+    has_ended: Callable[[Record], bool] = has_ended,
+) -> Iterator[Record]:
     """Each event's record as soon as the event has ended. Ends when all have, at the timeout, or when stopped."""
-    polled = poll(aws, table, identities, timeout_s=timeout_s, stop=stop)
+    polled = poll(aws, table, identities, timeout_s=timeout_s, stop=stop, has_ended=has_ended)
     return (record for record, is_final in polled if is_final)
 
 

@@ -33,13 +33,17 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event ready to send. body: its JSON text with an id; line: its line in an NDJSON file, from 1."""
+    """An event ready to send. body: its JSON text with an id; line: its line in an NDJSON file, from 1.
+
+    digest: of type and data, by which another event with the same identity is told apart.
+    """
 
     body: str
     id: str
     timestamp: int
     type: str
     line: int | None = None
+    digest: str = ""
 
 
 class Payload:
@@ -205,7 +209,7 @@ def _problem(text: str) -> str:
         event = _checked(text)
     except InvalidEventError as error:
         return "; ".join(f"{p.path}: {p.message}" if p.path != "$" else p.message for p in error.problems[:_SHOWN])
-    size = len(wire.message_body(text).encode()) + (0 if event.id else _ID_ROOM)
+    size = len(wire.request_body(text).encode()) + (0 if event.id else _ID_ROOM)
     if size > wire.MAX_BODY_BYTES:
         return f"too large: {size:,} bytes, at most {wire.MAX_BODY_BYTES:,}"
     return ""
@@ -237,11 +241,11 @@ def _complete(line: bytes) -> bool:
 def _event(text: str, line: int | None) -> Event:
     event = _checked(text)
     if event.id:
-        return Event(text, event.id, event.timestamp, event.type, line)
+        return Event(text, event.id, event.timestamp, event.type, line, event.digest)
     new_id = uuid7()
     timestamp = event.timestamp if event.timestamp >= 0 else wire.uuid7_timestamp(new_id) or 0
     start = text.index("{") + 1
-    return Event(f'{text[:start]}"id":"{new_id}",{text[start:]}', new_id, timestamp, event.type, line)
+    return Event(f'{text[:start]}"id":"{new_id}",{text[start:]}', new_id, timestamp, event.type, line, event.digest)
 
 
 def _decoded(content: bytes, name: str) -> str:

@@ -93,15 +93,20 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
         if status not in (*wire.STATUSES, MISSING):
             raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join((*wire.STATUSES, MISSING))}.")
     archived = _by_id(aws, outputs, request) if request.ids else _between(aws, outputs, request)
-    events: dict[Identity, RawEvent] = {}
+    contents: dict[Identity, dict[str, RawEvent]] = {}
     for event in archived:
-        if not request.types or event.type in request.types:
-            events[event.identity] = event  # the last delivery wins: its text may have been corrected
-            if len(events) % _LOOKUP == 0:
-                yield Found(len(events))
-    status_of = _statuses(aws, outputs[Output.TABLE], list(events))
-    planned = [Planned(e.id, e.timestamp, e.type, status_of.get(e.identity, MISSING), e.key) for e in events.values()]
-    return [event for event in planned if not request.statuses or event.status in request.statuses]
+        contents.setdefault(event.identity, {})[event.digest] = event
+        if len(contents) % _LOOKUP == 0:
+            yield Found(len(contents))
+    record_of = _records(aws, outputs[Output.TABLE], list(contents))
+    events = [(_selected(texts, *record_of.get(key, ("", ""))), record_of.get(key)) for key, texts in contents.items()]
+    planned = [Planned(e.id, e.timestamp, e.type, record[0] if record else MISSING, e.key) for e, record in events]
+    return [
+        event
+        for event in planned
+        if (not request.types or event.type in request.types)
+        and (not request.statuses or event.status in request.statuses)
+    ]
 
 
 def replay(
@@ -200,9 +205,16 @@ def _searched(aws: Aws, bucket: str, event_id: str, request: ReplayRequest) -> I
         yield from (event for event in archive.between(aws, bucket, since, until) if event.id == event_id)
 
 
-def _statuses(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, str]:
-    statuses: dict[Identity, str] = {}
+def _selected(texts: Mapping[str, RawEvent], _status: str, digest: str) -> RawEvent:
+    """Of the archived texts with one identity: the one that the record is of, else the one that arrived last."""
+    return texts[digest] if digest in texts else max(texts.values(), key=lambda event: event.received_at)
+
+
+def _records(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, tuple[str, str]]:
+    """Status and digest of each event's record."""
+    found: dict[Identity, tuple[str, str]] = {}
     for start in range(0, len(identities), _LOOKUP):
         for record in records.by_keys(aws, table, identities[start : start + _LOOKUP]):
-            statuses[Identity(str(record["id"]), int(record["timestamp"]))] = str(record["status"])
-    return statuses
+            status, digest = str(record.get("status", "")), str(record.get("digest", ""))
+            found[Identity(str(record["id"]), int(record["timestamp"]))] = (status, digest)
+    return found

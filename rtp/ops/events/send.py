@@ -16,6 +16,7 @@ from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM, Backoff
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -121,7 +122,12 @@ class ToApi:
     ) -> None:
         self._post = post
         self._path = "process" if via is Via.API else "events"
-        self._statuses = {200: "processed", 202: "queued" if via is Via.API else "accepted", 422: "rejected"}
+        self._statuses = {
+            200: "processed",
+            202: "queued" if via is Via.API else "accepted",
+            409: "conflict",
+            422: "rejected",
+        }
         self._timeout_s = timeout_s
         self._stop = stop
         self._new_key = new_key
@@ -133,7 +139,7 @@ class ToApi:
         """Send an event. Returns its one result."""
         trace = trace_id()
         header = trace_header(trace, sampled=next(self._sent) < _SAMPLED)
-        body = event.body.encode()
+        body = wire.request_body(event.body).encode()
         deadline = self._clock.monotonic() + self._timeout_s
         backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, jitter=0.5, random=self._jitter)
         attempt = 0
@@ -182,6 +188,7 @@ class ToApi:
             error=None if answer.status in (200, 202) else _error(answer),
             result=answer.body.get("result"),
             repeat=answer.replayed and first,  # a retry may get the answer that the first try has stored
+            digest=event.digest,
         )
 
 
@@ -209,7 +216,17 @@ class ToQueue:
             if receipt.error:
                 yield _failed(event, trace, "SqsError", receipt.error)
             else:
-                yield Sent(event.id, event.timestamp, "accepted", 200, trace, latency, kind=event.type, line=event.line)
+                yield Sent(
+                    event.id,
+                    event.timestamp,
+                    "accepted",
+                    200,
+                    trace,
+                    latency,
+                    kind=event.type,
+                    line=event.line,
+                    digest=event.digest,
+                )
 
 
 def _fails_for_all(answer: api.Answer | EndpointError) -> bool:
@@ -222,7 +239,9 @@ def _fails_for_all(answer: api.Answer | EndpointError) -> bool:
 
 def _failed(event: Event, trace: str, kind: str, message: str) -> Sent:
     error = {"type": kind, "message": message}
-    return Sent(event.id, event.timestamp, "failed", None, trace, 0.0, event.type, event.line, error)
+    return Sent(
+        event.id, event.timestamp, "failed", None, trace, 0.0, event.type, event.line, error, digest=event.digest
+    )
 
 
 def _unanswered(event: Event) -> Sent:

@@ -24,7 +24,7 @@ class Via(StrEnum):
 class SentEvent:
     """One event that was sent.
 
-    timestamp: the event's, epoch ms. status: processed, accepted, queued, rejected or failed.
+    timestamp: the event's, epoch ms. status: processed, accepted, queued, rejected, conflict or failed.
     http_status: the API's answer; null without one, and for --via sqs.
     latency_ms: from the request to its answer. trace_id: empty where it is not known.
     line: where a failed event is in the NDJSON file, from 1.
@@ -46,10 +46,11 @@ class SentEvent:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of one event. timestamp: epoch ms. status: processed, accepted, queued, rejected or failed.
+    """What became of one event. timestamp: epoch ms. status: processed, accepted, queued, rejected, conflict or failed.
 
     kind: the event's type. line: where it is in an NDJSON file, from 1. error: type and message.
     result: the processor's, where the way in reports it. repeat: an earlier delivery had been processed.
+    digest: of its type and data. conflict: another event has the identity.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Sent:
     error: dict[str, str] | None = None
     result: Any = None
     repeat: bool = False
+    digest: str = ""
 
     @property
     def ok(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rtp.ops.events import outcome
 from rtp.ops.events.outcome import identity
 from rtp.runtime.event import Identity
 from rtp.text.json_values import OMITTED, Omitted
@@ -22,7 +23,8 @@ class SentEvents:
     sent: events that were tried. by_status: how many ended with each status. failed: those that were not accepted.
     elapsed_s: since the first was sent.
     rate: events per second. p50_ms: median latency. p99_ms: 99th percentile of the latency.
-    outcomes: how many records ended with each status, with --wait. dead: the records of dead events, with --wait.
+    outcomes: how many events ended with each status, with --wait; conflict: another event has the identity.
+    dead: the records of dead events, with --wait.
     pending: events whose record had not ended, with --wait.
     repeats: events that an earlier delivery had processed. unsent: events that were not tried.
     """
@@ -46,8 +48,8 @@ class Summary:
     """Counts, latencies and failures of `total` events.
 
     waits: whether their records are waited for too. repeats: events that an earlier delivery had processed.
-    outcomes: number of records by status. pending: events whose record has no outcome yet. failure: the error that
-    ended the run. last, record: the event sent last, and the last record that was waited for.
+    outcomes: number of records by status. pending: events without an outcome yet, by identity and digest.
+    failure: the error that ended the run. last, record: the event sent last, and the last record waited for.
     """
 
     total: int
@@ -58,7 +60,7 @@ class Summary:
     outcomes: dict[str, int] = field(default_factory=dict)
     failed: list[Sent] = field(default_factory=list)
     dead: list[dict[str, Any]] = field(default_factory=list)
-    pending: set[Identity] = field(default_factory=set)
+    pending: dict[Identity, dict[str, Sent]] = field(default_factory=dict)
     elapsed_s: float = 0.0
     last: Sent | None = None
     record: Record | None = None
@@ -76,16 +78,32 @@ class Summary:
         if not sent.ok:
             self.failed.append(sent)
         if self.waits and sent.recorded:
-            self.pending.add(Identity(sent.id, sent.timestamp))
+            self.pending.setdefault(Identity(sent.id, sent.timestamp), {})[sent.digest] = sent
 
     def end(self, record: Record) -> None:
-        """Count an event that ended, by its record."""
-        status = str(record["status"])
-        self.record = record
-        self.outcomes[status] = self.outcomes.get(status, 0) + 1
-        self.pending.discard(identity(record))
-        if status == "dead":
-            self.dead.append(record)
+        """Count the events that ended, by their record: where it is of another event, they are in conflict with it."""
+        for digest, sent in self.pending.pop(identity(record), {}).items():
+            if outcome.is_conflict(record, digest):
+                self._conflict(sent, str(record["status"]))
+                continue
+            status = str(record["status"])
+            self.record = record
+            self.outcomes[status] = self.outcomes.get(status, 0) + 1
+            if status == "dead":
+                self.dead.append(record)
+
+    def has_ended(self, record: Record) -> bool:
+        """Whether a record says how the events with its identity ended."""
+        digests = self.pending.get(identity(record), {})
+        return outcome.has_ended(record) and not outcome.is_superseded(record, digests)
+
+    def _conflict(self, sent: Sent, status: str) -> None:
+        message = f"another event with this id and timestamp is {status}; this one is in the dead-letter queue"
+        conflict = replace(sent, status="conflict", error={"type": "IdentityConflict", "message": message})
+        self.failed.append(conflict)
+        self.outcomes["conflict"] = self.outcomes.get("conflict", 0) + 1
+        if self.last is sent:
+            self.last = conflict
 
     @property
     def single(self) -> bool:
@@ -99,13 +117,14 @@ class Summary:
 
     @property
     def has_failures(self) -> bool:
-        """Whether any event failed, was rejected, died or was not tried."""
+        """Whether any event failed, was rejected, died, is in conflict with another or was not tried."""
         return bool(self.failed or self.dead or self.unsent)
 
     @property
     def is_pipeline_suspect(self) -> bool:
         """Whether an event met what a missing part of the pipeline causes: no way in, a fault, or no end."""
-        unanswered = any(f.http_status in (None, 403, 404) or (f.http_status or 0) >= 500 for f in self.failed)
+        failed = [f.http_status for f in self.failed if f.status != "conflict"]
+        unanswered = any(status in (None, 403, 404) or (status or 0) >= 500 for status in failed)
         return unanswered or bool(self.pending) or self.failure is not None
 
     @property

@@ -112,8 +112,8 @@ class LastHour:
     requests: to the API. errors_4xx: answers of the API with a 4xx. errors_5xx: with a 5xx.
     p50_ms: median latency; null without a request. p95_ms: 95th percentile of the latency; null without a request.
     processed: events processed. failed: failed attempts. rejected: events rejected. dead: events that died.
-    duplicates: deliveries of an event that was processed already. function_errors: of both functions.
-    throttles: of both functions.
+    duplicates: deliveries of an event that was processed already. conflicts: of events whose id and timestamp another
+    event has. function_errors: of both functions. throttles: of both functions.
     """
 
     requests: int
@@ -126,6 +126,7 @@ class LastHour:
     rejected: int
     dead: int
     duplicates: int
+    conflicts: int
     function_errors: int
     throttles: int
 
@@ -213,7 +214,7 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
         *(Series("AWS/ApiGateway", "Latency", gateway, p) for p in ("p50", "p95")),
         *(
             Series(wire.METRIC_NAMESPACE, f"Events{n}", events, "Sum")
-            for n in ("Processed", "Failed", "Rejected", "Dead", "Duplicate")
+            for n in ("Processed", "Failed", "Rejected", "Dead", "Duplicate", "Conflicting")
         ),
         *(
             Series("AWS/Lambda", n, (("FunctionName", f),), "Sum")
@@ -237,8 +238,9 @@ def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
         rejected=sums[7],
         dead=sums[8],
         duplicates=sums[9],
-        function_errors=sums[10] + sums[11],
-        throttles=sums[12] + sums[13],
+        conflicts=sums[10],
+        function_errors=sums[11] + sums[12],
+        throttles=sums[13] + sums[14],
     )
 
 

@@ -119,7 +119,7 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
             story.gaps.append(f"traces: {partial} Its spans are not in {transaction_search.GROUP} either.")
 
     def read_dlq_message() -> None:
-        if stored and all(has_ended(r) and r["status"] == "processed" for r in stored):
+        if stored and all(has_ended(r) and r["status"] == "processed" and "conflicts" not in r for r in stored):
             return  # inspecting a queue hides its messages for a moment, and there is no need to
         inspection = inspect.inspect(aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop)
         story.dlq_message = inspection.messages[0] if inspection.messages else None

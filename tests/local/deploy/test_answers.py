@@ -81,6 +81,7 @@ def test_an_accepted_event_is_stored_as_it_came(post: Callable[..., Answer], dep
         None,
         b"{not json",
         b"",
+        b'{"type": "t", "data": {"name": "Andr\xe9"}}',  # Latin-1
     ],
     ids=str,
 )

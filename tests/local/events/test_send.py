@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.ops.events.identity import uuid7
 from rtp.runtime import wire
+from rtp.text import times
 from tests.local.events.conftest import post, wait_for
 
 if TYPE_CHECKING:
@@ -100,6 +102,25 @@ def test_a_repeated_event_runs_once_and_gets_the_same_answer(project: Project) -
     several = project.rtp("send", "-", stdin=f"[{event}, {GOOD}]")
     assert "1 of them were processed before" in several.stdout
     assert project.rtp("show", "mine-1", "--json").json["record"]["attempt_count"] == 1
+
+
+def test_other_content_under_a_used_identity_is_a_conflict_by_every_way_in(project: Project) -> None:
+    # Given a processed event
+    identity = f'"id": "order-{uuid7()}", "timestamp": {times.now_ms()}'
+    first, second = (f'{{{identity}, "type": "note", "data": {{"total": {n}}}}}' for n in (1, 999))
+    project.rtp("send", "-", stdin=first)
+
+    # When another one has its id and timestamp
+    by_api = project.rtp("send", "-", "--json", stdin=second, ok=False)
+    by_queue = project.rtp("send", "-", "--json", "--via", "events", "--wait", stdin=second, ok=False)
+
+    # Then the sender is told, its record is the first one's, and the second one's message is in the DLQ
+    for done, http_status in ((by_api, 409), (by_queue, 202)):
+        assert (done.code, done.json["status"], done.json["http_status"]) == (1, "conflict", http_status)
+        assert done.json["error"]["type"] == "IdentityConflict"
+    story = project.rtp("show", "--json", by_api.json["id"]).json
+    assert (story["record"]["data"], story["record"]["status"]) == ({"total": 1}, "processed")
+    assert story["dlq"]["error"]["type"] == "IdentityConflict"
 
 
 def test_a_rejected_event_is_a_failure(project: Project) -> None:

@@ -125,8 +125,8 @@ class Pipeline:
             patch.setattr(time, "time_ns", lambda: int(self.aws.now * 1_000_000_000))
             yield
 
-    def send(self, number: int, kind: str) -> None:
-        self.aws.put(QUEUE, fakes.event(number, kind))
+    def send(self, number: int, kind: str, version: int = 0) -> None:
+        self.aws.put(QUEUE, fakes.event(number, kind, version))
 
     def deliver(self, kill: Kill | None = None) -> bool:
         """Give the worker one batch. Returns whether there was anything to receive."""
@@ -191,6 +191,14 @@ class Pipeline:
         """Status by event id."""
         return {
             str(record["id"]["S"]): str(record["status"]["S"])
+            for record in self.aws.items.values()
+            if "status" in record
+        }
+
+    def contents(self) -> dict[str, str]:
+        """Digest of type and data by event id, of each record."""
+        return {
+            str(record["id"]["S"]): str(record["digest"]["S"])
             for record in self.aws.items.values()
             if "status" in record
         }

@@ -14,7 +14,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from rtp.runtime.event import Identity, parse
 from tests.unit.life.pipeline import MAX_RECEIVES, VISIBILITY_S, Kill, Pipeline
+from tests.unit.ops import fakes
 
 KINDS = st.sampled_from(["fails", "rejects", "works"])
 KILLS = st.one_of(
@@ -36,20 +38,33 @@ class Life(RuleBasedStateMachine):
         self.sent: dict[str, str] = {}
         self.pipeline.broken = {"fails", "rejects"}
         self.repeated: set[str] = set()
+        self.contents: set[tuple[str, str]] = set()  # identity and digest of everything that was sent
+        self.replaced: set[tuple[str, str]] = set()  # by an operator who edited it
 
     @rule(kinds=st.lists(KINDS, min_size=1, max_size=2))
     def send(self, kinds: list[str]) -> None:
         for kind in kinds:
             number = len(self.sent)
-            self.pipeline.send(number, kind)
-            self.sent[f"e{number}"] = kind
+            self._send(number, kind)
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         event = data.draw(st.sampled_from(sorted(self.sent)))
-        self.pipeline.send(int(event[1:]), self.sent[event])
+        self._send(int(event[1:]), self.sent[event])
         self.repeated.add(event)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), version=st.integers(1, 2))
+    def send_other_content(self, data: st.DataObject, version: int) -> None:
+        event = data.draw(st.sampled_from(sorted(self.sent)))
+        self._send(int(event[1:]), self.sent[event], version)
+        self.repeated.add(event)
+
+    def _send(self, number: int, kind: str, version: int = 0) -> None:
+        self.pipeline.send(number, kind, version)
+        self.sent[f"e{number}"] = kind
+        self.contents.add(_content(fakes.event(number, kind, version)))
 
     @rule()
     def deliver(self) -> None:
@@ -81,6 +96,7 @@ class Life(RuleBasedStateMachine):
         for message_id, body in self.pipeline.dead_letters().items():
             event = json.loads(body)
             edited[message_id] = json.dumps({**event, "data": {"corrected": True}})
+            self.replaced.add(_content(body))
         self.pipeline.redrive(kill, edited=edited)
 
     @rule(kill=KILLS)
@@ -112,15 +128,25 @@ class Life(RuleBasedStateMachine):
             if "purge" in run:  # what was purged and not restored is still in the journal
                 self.pipeline.undo(run, Kill())
         statuses = self.pipeline.statuses()
+        bodies = [_content(body) for body in self.pipeline.dead_letters().values()]
         letters = Counter(json.loads(body)["id"] for body in self.pipeline.dead_letters().values())
         assert set(statuses) == set(self.sent)  # none lost, none invented
         # An event between its attempts that an undo took back waits in the DLQ, and its record says what came last
         lost = {e: s for e, s in statuses.items() if s not in ("processed", "dead") and e not in letters}
         assert not lost, (lost, letters, [r for r in self.pipeline.aws.items.values() if r["id"]["S"] in lost])
         assert {event for event, status in statuses.items() if status == "dead"} <= set(letters)
+        # Each content that was sent under an identity is the record's, or in the DLQ, but for what an operator replaced
+        present = {*bodies, *self.pipeline.contents().items(), *self.replaced}
+        assert self.contents <= present, self.contents - present
         single = {e: n for e, n in letters.items() if e not in self.repeated | self.pipeline.struck}
         # A kill may leave a message in both queues, of which both copies may die: doubled is better than lost
         assert all(count <= 1 + self.pipeline.kills for count in single.values()), letters
+
+
+def _content(body: str) -> tuple[str, str]:
+    """Event id and digest of a text."""
+    event = parse(body, Identity("", 0))
+    return event.id, event.digest
 
 
 def test_a_redrive_that_was_killed_and_repeated_loses_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -270,9 +270,11 @@ class MemoryJournals:
         return f"memory/{run}"
 
 
-def event(number: int = 1, kind: str = "order.created") -> str:
-    """An event's text."""
-    return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {{"n": {number}}}}}'
+def event(number: int = 1, kind: str = "order.created", version: int = 0) -> str:
+    """An event's text. version: other data under the same identity."""
+    more = f', "v": {version}' if version else ""
+    data = f'{{"n": {number}{more}}}'
+    return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {data}}}'
 
 
 def result(operation: Generator[object, None, _Result]) -> _Result:

@@ -16,6 +16,7 @@ from rtp.ops.events import archive, replay, replay_journal
 from rtp.ops.events.identity import uuid7
 from rtp.ops.events.planned import Planned
 from rtp.ops.work.pool import Stop
+from rtp.runtime.event import Identity, parse
 from rtp.text import times
 from tests.unit.ops.fakes import BUCKET, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event, result
 
@@ -64,6 +65,26 @@ def test_the_archive_is_read_between_two_times_to_the_millisecond() -> None:
 
     assert found == ["e2", "e3", "e4"]
     assert aws.calls["get_object"] == 4  # hours before and after are not even read
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("recorded", [0, 1])
+def test_of_two_contents_with_one_identity_the_one_that_the_record_is_of_is_replayed(
+    order: tuple[int, int], recorded: int
+) -> None:
+    # Given an event and one in conflict with it, whose text was archived before it was refused
+    aws = FakeAws()
+    texts = [event(1), event(1, version=1)]
+    keys = {n: raw(aws, NOON + at, [texts[n]], name=f"o{at}") for at, n in enumerate(order)}
+    digests = [parse(text, Identity("", 0)).digest for text in texts]
+    aws.items["e1", "1"] = {
+        "id": {"S": "e1"},
+        "timestamp": {"N": "1"},
+        "status": {"S": "processed"},
+        "digest": {"S": digests[recorded]},
+    }
+
+    assert [planned.raw_key for planned in plan(aws)] == [f"{keys[recorded]}#0"]
 
 
 def test_a_line_is_found_by_its_key() -> None:

@@ -12,7 +12,7 @@ from rtp.aws.api import Answer, Key
 from rtp.errors import EndpointError
 from rtp.ops.events.payload import Event
 from rtp.ops.events.send import NewKey, ToApi, ToQueue
-from rtp.ops.events.sent import Sent, Via
+from rtp.ops.events.sent import Sent, SentEvent, Via
 from rtp.ops.events.summary import Summary
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values
@@ -97,6 +97,7 @@ def test_a_new_key_is_not_waited_for_without_end() -> None:
         (Via.API, answer(202), "queued"),
         (Via.EVENTS, answer(202), "accepted"),
         (Via.API, answer(422, error={"type": "Reject", "message": "no"}), "rejected"),
+        (Via.API, answer(409, error={"type": "IdentityConflict", "message": "no"}), "conflict"),
         (Via.API, answer(400, message="not an event", errors=[{"path": "$.data", "message": "required"}]), "failed"),
         (Via.API, answer(413, message="too large"), "failed"),
         (Via.API, answer(418), "failed"),
@@ -208,6 +209,37 @@ def test_the_shape_of_one_event_with_wait_has_its_record() -> None:
     summary.end({"id": "e1", "timestamp": 7, "status": "processed"})
     assert json_values.to_json_types(summary.document())["record"]["status"] == "processed"
     assert not summary.pending
+
+
+@pytest.mark.parametrize(
+    ("status", "digest", "has_ended", "outcomes"),
+    [
+        ("processed", "own", True, {"processed": 1}),
+        ("processed", "other", True, {"conflict": 1}),
+        ("dead", "own", True, {"dead": 1}),
+        ("dead", "other", False, None),  # which this one supersedes
+        ("failed", "other", False, None),
+        ("processed", "", True, {"processed": 1}),
+    ],
+)
+def test_a_record_of_another_event_is_no_outcome(
+    status: str, digest: str, has_ended: bool, outcomes: dict[str, int] | None
+) -> None:
+    summary = Summary(1, waits=True)
+    summary.add(Sent("e1", 1, "accepted", 202, "", 1.0, digest="own"))
+    record = {"id": "e1", "timestamp": 1, "status": status, **({"digest": digest} if digest else {})}
+
+    assert summary.has_ended(record) == has_ended
+    if outcomes is None:
+        return
+    summary.end(record)
+    assert summary.outcomes == outcomes
+    assert summary.has_failures == (outcomes != {"processed": 1})
+    if "conflict" in outcomes:
+        document = summary.document()
+        assert isinstance(document, SentEvent)
+        assert (document.status, document.error) == ("conflict", summary.failed[0].error)
+        assert not summary.is_pipeline_suspect
 
 
 def test_the_shape_of_several_is_pinned() -> None:
