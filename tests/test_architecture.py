@@ -18,7 +18,7 @@ PACKAGE = ROOT / "rtp"
 
 # A part is a module or package directly below rtp/; each may import itself and these others. `text` is what any part
 # may use to read and write text: times, JSON, sanitised strings, commands to paste, and the shapes `terminal` draws.
-LEAVES = {"contract", "errors", "fastpath", "text", "config"}
+LEAVES = {"contract", "errors", "fastpath", "text", "trust", "config"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "__main__": {"cli"},
@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "fastpath": set(),
     "text": {"errors"},
-    "config": {"contract", "errors"},
+    "trust": {"errors", "text"},
+    "config": {"contract", "errors", "trust"},
     "terminal": {"errors", "fastpath", "text"},
     "cli": {"__init__", "errors", "terminal", "commands", "text"},
     # Of the runtime, aws knows the numbers of items and the message contract, infra the message contract alone.
@@ -37,11 +38,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "contract",
         "errors",
         "text",
+        "trust",
         "runtime",
     },
     "ops": {"__init__", "aws", "infra", "runtime", *LEAVES},  # of the runtime: the rules of an event, and processors
     "commands": {"__init__", "aws", "local", "ops", "terminal", *LEAVES},
-    "local": {"__init__", "errors", "fastpath", "text", "contract"},
+    "local": {"__init__", "errors", "fastpath", "text", "trust", "contract"},
     "runtime": {"__init__"},
 }
 

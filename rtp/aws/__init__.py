@@ -21,6 +21,7 @@ class Aws:
 
     local: an emulator on this machine. The operator's profiles, keys and AWS_* variables are then ignored, so that the
     two never mix. keys: the access key id and secret that the emulator accepts.
+    only_variables: credentials are those of AWS_ACCESS_KEY_ID and its like, never a profile's or this machine's role's.
     prompt: asks the operator for an MFA code; None where nobody can be asked.
     """
 
@@ -33,6 +34,7 @@ class Aws:
         local: bool = False,
         keys: tuple[str, str] | None = None,
         prompt: Callable[[str], str] | None = None,
+        only_variables: bool = False,
     ) -> None:
         self.region = region
         self.endpoint_url = endpoint_url
@@ -44,6 +46,7 @@ class Aws:
         self._session: Any = None
         self._account: str | None = None
         self._prompt = prompt
+        self._only_variables = only_variables
         self._at_least_s = 0.0
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
@@ -163,6 +166,8 @@ class Aws:
     def _make_session(self) -> Any:
         import botocore.session
 
+        if self._only_variables:
+            return _session_of_variables()
         if not self.local:
             session = botocore.session.Session(profile=self.profile)
             if self.endpoint_url is None:
@@ -198,6 +203,19 @@ class Aws:
             with translated(self, "sts", "credentials"):
                 env |= sign_in.variables(self._shared_session())
         return env
+
+
+def _session_of_variables() -> Any:
+    """A session for an endpoint that is not AWS's: it knows no profile, and no role of this machine."""
+    import botocore.session
+    from botocore.credentials import CredentialResolver, EnvProvider
+
+    nowhere = (None, [], "/dev/null", None)
+    session = botocore.session.Session(
+        session_vars={"profile": (None, [], None, None), "config_file": nowhere, "credentials_file": nowhere}
+    )
+    session.register_component("credential_provider", CredentialResolver([EnvProvider()]))
+    return session
 
 
 def _refuse_foreign_endpoint(session: Any) -> None:

@@ -6,13 +6,15 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rtp.config import environments
-from rtp.errors import ConfigError, NotFoundError
+from rtp.config import FILE, environments
+from rtp.errors import ConfigError, NotFoundError, RefusedError
+from rtp.text import suggest
+from rtp.trust import endpoints, store
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.stacks import Stack
-    from rtp.config import Environment, Overrides
+    from rtp.config import Environment, Overrides, Resolved
     from rtp.local.engine import Engine
     from rtp.local.weather.choice import Weather
     from rtp.terminal.output import Output
@@ -28,7 +30,11 @@ class Session:
     @cached_property
     def environment(self) -> Environment:
         """The environment the command works on. Raises ConfigError."""
-        return environments.resolve(self.overrides)
+        return self._resolved.environment
+
+    @cached_property
+    def _resolved(self) -> Resolved:
+        return environments.explain(self.overrides)
 
     @cached_property
     def aws(self) -> Aws:
@@ -126,14 +132,36 @@ class Session:
             keys = lookup.keys_for(url, environment.root, os.environ)
         else:
             _refuse_foreign_endpoints(environment)
+        is_elsewhere = url is not None and not environment.local and endpoints.is_elsewhere(url)
+        if url is not None and is_elsewhere:
+            self._check_endpoint(url)
         return Aws(
             region=environment.region,
             endpoint_url=url,
             profile=environment.profile,
+            only_variables=is_elsewhere and environment.profile is None,
             local=environment.local,
             keys=keys,
             prompt=self.out.code if self.out.can_ask_code else None,
         )
+
+    def _check_endpoint(self, url: str) -> None:
+        """Ask once whether requests of this project may go to an endpoint that rtp.toml names. Raises RefusedError."""
+        environment = self.environment
+        if not self._resolved.origins.get("endpoint_url", "").startswith(FILE):
+            return  # the operator named it on this command line
+        if store.trusts_endpoint(environment.root, url):
+            return
+        question = f"rtp.toml sends the requests of {environment.name} to {url}, which is neither AWS nor this machine."
+        if not self.out.interactive:
+            consent = suggest.command("rtp", "trust", values=[environment.root], endpoint_url=url)
+            raise RefusedError(
+                question,
+                hint=suggest.sentence("If that is right, run {}.", consent, otherwise="Remove endpoint_url."),
+                code="untrusted-endpoint",
+            )
+        self.out.confirm(f"{question} Send them there from now on?", yes=False)
+        store.add(environment.root, endpoint_url=url)
 
     def _engine(self, *, start: bool) -> Engine:
         from rtp.local import engine

@@ -26,6 +26,7 @@ from rtp.config import (
 from rtp.config.settings import Settings, is_added
 from rtp.config.tables import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
 from rtp.errors import ConfigError, UsageError
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,8 @@ def resolve(
 ) -> Environment:
     """Resolve the environment of a command. Raises ConfigError with the file, the key and the allowed values.
 
+    Raises RefusedError for an rtp.toml that another user wrote or can write.
+
     The name is the first of --env, RTP_ENV, `default_env` and `local`.
     Of the values, the command line overrides `[env.NAME]`, which overrides `[defaults]` and the built-in ones.
     """
@@ -62,6 +65,8 @@ def explain(
     environ = os.environ if environ is None else environ
     cwd = _folder(overrides, environ, Path.cwd() if cwd is None else cwd)
     file = find(cwd)
+    if file:
+        project.check(file.parent, [file], environ)
     document = reading.load(file) if file else Document()
     where = str(file) if file else FILE
     for section in document.env:
@@ -121,6 +126,8 @@ def explain(
         settings=Settings(**{k: v for k, v in values.items() if k not in PLACE_KEYS}),
         **{k: v for k, v in values.items() if k in PLACE_KEYS},
     )
+    if file:  # in a sticky folder, others may have put code beside this user's rtp.toml
+        project.check(file.parent, filter(None, (environment.processors, environment.extend)), environ)
     environment = _with_sources(environment, where)
     checks.check(environment, where)
     return Resolved(environment, origins)

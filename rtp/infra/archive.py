@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp.trust import project
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -32,7 +34,7 @@ def tree(folder: Path, prefix: str = "") -> Iterator[Entry]:
 
 def write(target: Path, entries: Iterable[Entry]) -> Path:
     """Replace target by a zip of the entries, sorted by name. Of a file's mode it has only the executable bit."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    project.below(target.parent)
     handle, scratch = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as raw, zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -52,11 +54,36 @@ def write(target: Path, entries: Iterable[Entry]) -> Path:
 def keep(target: Path, entries: Iterable[Entry], most: int = 10) -> Path:
     """Write target, named `kind-digest.zip`, and delete all but the `most` newest files of its kind."""
     write(target, entries)
+    note_digest(target)
     kind = target.name.split("-", 1)[0]
     others = sorted(target.parent.glob(f"{kind}-*{target.suffix}"), key=lambda file: file.stat().st_mtime, reverse=True)
     for old in others[most:]:
         old.unlink(missing_ok=True)
+        _noted(old).unlink(missing_ok=True)
     return target
+
+
+def note_digest(target: Path) -> None:
+    """Write the digest of a file beside it, so that a later run knows it again. Raises OSError."""
+    _noted(target).write_text(file_digest(target))
+
+
+def is_intact(target: Path) -> bool:
+    """Whether a cached file is as it was when its digest was noted."""
+    try:
+        return _noted(target).read_text() == file_digest(target)
+    except OSError:
+        return False
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file. Raises OSError."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _noted(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
 
 
 def copy(entries: Iterable[Entry], target: Path) -> None:

@@ -23,10 +23,10 @@ _USUAL = "processors"  # the module that a source folder is expected to have
 
 
 def code(folder: Path, entries: list[archive.Entry]) -> Path:
-    """Pack the code asset into a folder, named by its contents; an existing one is reused."""
+    """Pack the code asset into a folder, named by its contents; an intact one is reused."""
     name = archive.digest(part for path, file in entries for part in (path, file.read_bytes()))[:16]
     target = folder / f"code-{name}.zip"
-    return target if target.exists() else archive.keep(target, entries)
+    return target if archive.is_intact(target) else archive.keep(target, entries)
 
 
 def entries(selection: Selection) -> list[archive.Entry]:

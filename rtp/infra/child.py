@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError, RtpError
 from rtp.infra import toolchain
 from rtp.infra.app import EXTENSION_FAILED, FAILED
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
     if done.returncode == 0:
         log.unlink(missing_ok=True)
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
+    project.below(log.parent)
     log.write_text(f"{done.stdout}\n{done.stderr}")
     if done.returncode == EXTENSION_FAILED:
         raise ConfigError(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtp.errors import ConfigError
 from rtp.infra import archive, installed, uv
 from rtp.infra.requirements import has_any, normalised
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -75,11 +76,11 @@ def build(folder: Path, platform: Platform, requirements: Requirements | None, *
 
 def _build(folder: Path, platform: Platform, requirements: Requirements | None, *, refresh: bool) -> Path:
     target = folder / f"layer-{fingerprint(platform, requirements)[:16]}.zip"
-    if target.exists() and not (refresh and requirements is not None):
+    if archive.is_intact(target) and not (refresh and requirements is not None):
         return target
     if platform.local and requirements is None and (ours := installed.files(_OWN.read_text())) is not None:
         return archive.keep(target, [(f"python/{path}", file) for path, file in ours])
-    folder.mkdir(parents=True, exist_ok=True)
+    project.below(folder)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".resolve-") as scratch:
         packages = Path(scratch, "python")
         _install_own(packages, platform)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import stat
 from typing import TYPE_CHECKING
 
 from rtp.errors import RefusedError
 from rtp.text import suggest
+from rtp.trust import access, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,9 +41,10 @@ def check(path: Path) -> None:
             ),
             code="folder-is-link",
         )
-    if status.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid() and not any(store.is_trusted(above) for above in path.absolute().parents):
         raise RefusedError(
-            f"{path} belongs to another user, {_name(status.st_uid)}. rtp uses only folders of the user that runs it.",
+            f"{path} belongs to another user, {access.user_name(status.st_uid)}. rtp uses only folders of the user "
+            "that runs it.",
             hint=suggest.sentence(
                 "Run rtp as that user, or become the owner with {}.",
                 suggest.command("sudo", "chown", "-R", "-h", values=[os.geteuid(), path]),
@@ -152,10 +153,3 @@ def _unmarked(folder: Path) -> RefusedError:
         ),
         code="folder-not-made-by-rtp",
     )
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from rtp.errors import ConfigError, WaitTimeoutError
 from rtp.local import owned, process
 from rtp.local.weather.choice import Weather
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,6 +136,8 @@ class Folder:
         run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
         files = (*run, self.stderr_file, self.restored_file)
         try:
+            if self.path.parent.name == project.STATE:
+                project.check_state(self.path.parent)
             for path in (self.path.parent, self.path, *files, log, log.with_name(f"{log.name}.1")):
                 owned.check(path)
             for folder in (self.data, self.live, self.previous, self.tmp, self.home):
@@ -154,9 +157,7 @@ class Folder:
     def create(self) -> None:
         """Create the folder, readable by this user alone. Raises ConfigError."""
         try:
-            if not self.path.parent.exists():
-                self.path.parent.mkdir(parents=True, mode=0o700)
-                (self.path.parent / ".gitignore").write_text("*\n")
+            project.below(self.path.parent)
             self.path.mkdir(exist_ok=True, mode=0o700)
             self.path.chmod(0o700)
             for folder in (self.live, self.tmp, self.home):

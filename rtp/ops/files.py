@@ -54,6 +54,7 @@ def create(file: Path, content: str) -> bool:
     """Write a file that must be new. False where there is anything, a dangling link too. Raises OSError."""
     try:
         with file.open("x", encoding="utf-8") as stream:
+            os.fchmod(stream.fileno(), os.fstat(stream.fileno()).st_mode & 0o755)  # others write none of it
             stream.write(content)
     except FileExistsError:
         return False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
 from rtp.text import json_values
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,7 +53,7 @@ class JournalFiles:
         """See JournalStore."""
         path = self._folder
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            project.below(self._folder)
             path = self._folder / f"{1 + max((number for number, _ in self._files()), default=0):06}-{run}.jsonl"
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             if durable:

@@ -159,7 +159,7 @@ def write(folder: Path) -> Scaffold:
     try:
         for name, content in FILES.items():
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
             text = content.replace("{project}", project) if name == "rtp.toml" else content
             (written if files.create(path, text) else kept).append(name)
     except OSError as error:
@@ -169,6 +169,14 @@ def write(folder: Path) -> Scaffold:
             code="file-not-writable",
         ) from None
     return Scaffold(folder.resolve(), project, written, kept)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and those above it, which no other user can write, whatever the umask is. Raises OSError."""
+    for each in reversed((folder, *folder.parents)):
+        if not each.exists():
+            each.mkdir()
+            each.chmod(each.stat().st_mode & 0o755)
 
 
 def project_name(folder: str) -> str:

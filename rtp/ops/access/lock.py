@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError, RefusedError
 from rtp.text import suggest
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def held(state: Path, env: str, what: str) -> Iterator[None]:
     """Hold the lock of an environment while `what` runs. Raises RefusedError that says who holds it."""
     file = state / f"deploy-{env}.lock"
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        project.below(state)
         handle = file.open("a+", encoding="utf-8")
     except OSError as error:
         raise ConfigError(

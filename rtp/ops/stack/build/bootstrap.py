@@ -11,6 +11,7 @@ from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.infra import toolchain
 from rtp.ops.stack.build import cdk
 from rtp.ops.work.polling import poll
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def bootstrap(aws: Aws, environment: Environment, before: int | None, *, on_line
     if environment.local:
         return ensure_on_engine(aws)
     home = environment.state / "cdk" / "home"
-    home.mkdir(parents=True, exist_ok=True)
+    project.below(home)
     cdk.run(["bootstrap", f"aws://{aws.account}/{aws.region}"], aws=aws, home=home, folder=home, on_line=on_line)
     after = version(aws) or 0
     return Bootstrap(aws.account, aws.region, after, after != before)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError, RtpError, WaitTimeoutError
 from rtp.infra import toolchain
 from rtp.ops.work import background
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ def run(
     home: the folder for its cache. folder: its working folder, which must not contain a cdk.json of the user's.
     on_line: called with each line of output as it comes.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    project.below(home)
     if not home.is_symlink():
         home.chmod(0o700)  # the CDK caches there which account an access key id belongs to
     environ = passed_on(os.environ, aws)

@@ -14,6 +14,7 @@ from rtp.errors import RtpError
 from rtp.infra import archive, assets, layer, packing
 from rtp.infra.requirements import Requirements
 from rtp.ops.stack.build.importing import VERSION, Given, Imported, imported, refusal
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     _, doubt = examine(environment, sources, entries, requirements)
     if memo is not None and doubt is None:
         with contextlib.suppress(OSError):  # without a memo it is checked again next time
-            memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            project.below(memo.parent)
             memo.write_text(digest)
     return doubt
 

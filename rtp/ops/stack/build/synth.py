@@ -18,6 +18,7 @@ from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, findings, inputs, layer, toolchain
 from rtp.infra.plan import Plan
 from rtp.ops.stack.build import code_change, contents, processors
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -145,8 +146,9 @@ def _load(plan: Plan, fingerprint: str) -> Assembly | None:
         file = folder / f"{stack}.template.json"
         template = json.loads(file.read_text())
         files = json.loads((folder / f"{stack}.assets.json").read_text())["files"]
-        if not all((folder / entry["source"]["path"]).exists() for entry in files.values()):
-            return None
+        built = {entry["source"]["path"] for entry in files.values()}
+        if _digests(folder) != mark["files"] or not built <= mark["files"].keys():
+            return None  # what is uploaded is what was built
     except (OSError, ValueError, KeyError):
         return None
     return Assembly(folder, file, template, cached=True, findings=tuple(Finding(**f) for f in mark["findings"]))
@@ -161,6 +163,12 @@ def extension_paths(env: Environment) -> list[Path]:
         return [env.extend, *inputs.paths(mark["inputs"], env.root.resolve())]
     except (OSError, ValueError, KeyError):
         return [env.extend]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """The digest of each file of an assembly, by its path in it, but for rtp's own mark. Raises OSError."""
+    files = ((name, file) for name, file in archive.tree(folder) if name != _MARK)
+    return {name: archive.file_digest(file) for name, file in files}
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -180,7 +188,7 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
     exchange: where only the code has changed, replace that in the current assembly.
     """
     target = Path(plan.out)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    project.below(target.parent)
     _forget_killed(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
         fresh = Path(scratch, "new")
@@ -197,6 +205,7 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
                     "version": plan.version,
                     "code": code_change.fingerprint(Path(plan.code)),
                     "shape": _shape(plan),
+                    "files": _digests(fresh),
                     **extension,
                 }
             )

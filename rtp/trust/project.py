@@ -1,0 +1,113 @@
+"""A project's files: an rtp.toml of another user is refused, and `.rtp` is created and checked in one place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from rtp.errors import RefusedError
+from rtp.text import suggest
+from rtp.trust import access, store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+STATE = ".rtp"
+
+
+def check(folder: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse a project whose folder or files another user wrote or can write, unless the user trusts the folder.
+
+    paths: rtp.toml, and the code that it names. Raises RefusedError.
+    """
+    for path in (folder, *paths):
+        if (reason := access.risk(path, environ)) and not store.is_trusted(folder, environ):
+            raise RefusedError(
+                f"{path} {reason}, and rtp runs code and sends credentials as rtp.toml says.",
+                hint=_fix(path, folder, reason),
+                code="untrusted",
+            )
+
+
+def below(path: Path) -> None:
+    """Create a folder and those above it. `.rtp` among them, and what is in it, is for this user alone.
+
+    Raises RefusedError for a `.rtp` that another user may have written, or that is a link; OSError.
+    """
+    state = next((each for each in (path, *path.parents) if each.name == STATE), None)
+    if state is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return
+    make_state(state)
+    for each in reversed([path, *path.parents][: len(path.parts) - len(state.parts)]):
+        with contextlib.suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+            each.chmod(0o700)
+
+
+def make_state(state: Path) -> None:
+    """Create `.rtp`, or check the one that exists. Raises RefusedError, OSError."""
+    check_state(state)
+    try:
+        state.mkdir(mode=0o700)
+    except FileExistsError:
+        if stat.S_IMODE(state.stat().st_mode) != 0o700:
+            with contextlib.suppress(PermissionError):  # another user's, which is trusted
+                state.chmod(0o700)
+        return
+    except FileNotFoundError:  # the folder above was named by an option, and is new
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.mkdir(mode=0o700)
+    state.chmod(0o700)  # whatever the umask is
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(state / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write("*\n")
+
+
+def check_state(state: Path) -> None:
+    """Check `.rtp` and the folder that it is in, without changing anything. Raises RefusedError."""
+    if state.is_symlink():
+        raise RefusedError(
+            f"{state} is a link to {state.readlink()}. rtp writes and deletes only in its own folders.",
+            hint=suggest.sentence(
+                "Remove the link with {}; its target stays.",
+                suggest.command("rm", values=[state]),
+                otherwise="Remove the link; its target stays.",
+            ),
+            code="folder-is-link",
+        )
+    folder = state.parent
+    for path in (folder, state):
+        reason = access.risk(path)
+        if not reason and path == state and path.exists() and path.stat().st_uid != os.geteuid():
+            reason = f"belongs to another user, {access.user_name(path.stat().st_uid)}"  # root's is not this user's
+        if reason and not store.is_trusted(folder):
+            raise RefusedError(
+                f"{path} {reason}, and rtp keeps code, keys and data in {STATE}.",
+                hint=_fix(path, folder, reason),
+                code="folder-of-another-user" if "belongs to" in reason else "untrusted",
+            )
+
+
+def _fix(path: Path, folder: Path, reason: str) -> str:
+    """What to do about a path: take the access from others, or say that it is right as it is."""
+    if reason.startswith("can be written"):
+        repair = suggest.sentence(
+            "Look at what is there, then run {}", suggest.command("chmod", "go-w", values=[path]), otherwise=""
+        )
+    else:
+        repair = suggest.sentence(
+            "Take it over with {}",
+            suggest.command("sudo", "chown", "-R", "-h", values=[os.geteuid(), path]),
+            otherwise="",
+        )
+    trust = suggest.sentence(
+        "if it is right as it is, as on some mounts and in containers, run {}, or set RTP_TRUST to the folder",
+        suggest.command("rtp", "trust", values=[folder.absolute()]),
+        otherwise="if it is right as it is, as on some mounts and in containers, set RTP_TRUST to the folder",
+    )
+    return f"{repair}; {trust}." if repair else f"{trust[0].upper()}{trust[1:]}."

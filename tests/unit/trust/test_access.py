@@ -1,0 +1,234 @@
+"""Another user's file, or one that another user can write, is no file of this user's."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.config import Overrides, environments
+from rtp.errors import ConfigError, ExitCode, RefusedError
+from rtp.infra import archive, assets
+from rtp.trust import access, endpoints, project, store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """The environment of a user with a home of its own."""
+    return {"HOME": str(tmp_path / "home")}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with an rtp.toml."""
+    folder = tmp_path / "shop"
+    folder.mkdir(mode=0o755)
+    (folder / "rtp.toml").write_text('project = "shop"\n')
+    (folder / "rtp.toml").chmod(0o644)
+    return folder
+
+
+def resolve(folder: Path, environ: dict[str, str]) -> Any:
+    return environments.resolve(Overrides(), cwd=folder, environ=environ)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o755, 0o444])
+def test_a_file_that_only_its_owner_can_write_is_this_users(folder: Path, mode: int) -> None:
+    (folder / "rtp.toml").chmod(mode)
+    assert access.risk(folder / "rtp.toml") == ""
+
+
+@pytest.mark.parametrize("name", ["rtp.toml", "."])
+@pytest.mark.parametrize("mode", [0o666, 0o777, 0o646, 0o622])
+def test_what_every_user_can_write_is_refused(folder: Path, environ: dict[str, str], name: str, mode: int) -> None:
+    (folder / name).chmod(mode | 0o500)
+
+    with pytest.raises(RefusedError) as caught:
+        resolve(folder, environ)
+
+    assert "can be written by every user" in caught.value.message
+    assert "rtp trust" in caught.value.hint
+    assert "RTP_TRUST" in caught.value.hint
+    assert (caught.value.code, caught.value.exit_code) == ("untrusted", ExitCode.REFUSED)
+
+
+@as_root
+@pytest.mark.parametrize("name", ["rtp.toml", ".", "processors.py"])
+def test_another_users_file_is_refused(folder: Path, environ: dict[str, str], name: str) -> None:
+    (folder / "processors.py").touch(0o644)
+    (folder / "rtp.toml").write_text('[processors]\npath = "processors.py"\n')
+    os.chown(folder / name, NOBODY, NOBODY)
+
+    with pytest.raises(RefusedError, match="belongs to another user"):
+        resolve(folder, environ)
+
+
+@as_root
+def test_another_users_link_to_an_own_file_is_refused(folder: Path, environ: dict[str, str]) -> None:
+    (folder / "rtp.toml").rename(folder / "own.toml")
+    (folder / "rtp.toml").symlink_to("own.toml")
+    os.lchown(folder / "rtp.toml", NOBODY, NOBODY)
+
+    with pytest.raises(RefusedError, match="belongs to another user"):
+        resolve(folder, environ)
+
+
+@as_root
+def test_under_sudo_the_users_own_project_is_used(folder: Path, environ: dict[str, str]) -> None:
+    for path in (folder, folder / "rtp.toml"):
+        os.chown(path, NOBODY, NOBODY)
+    assert resolve(folder, environ | {"SUDO_UID": str(NOBODY)}).project == "shop"
+
+
+@as_root
+@pytest.mark.parametrize(("gid", "is_refused"), [(0, False), (12345, True)])
+def test_group_write_counts_unless_the_group_is_the_owners_own(
+    folder: Path, environ: dict[str, str], gid: int, is_refused: bool
+) -> None:
+    os.chown(folder / "rtp.toml", 0, gid)
+    (folder / "rtp.toml").chmod(0o664)
+
+    if is_refused:
+        with pytest.raises(RefusedError, match="can be written by the group 12345"):
+            resolve(folder, environ)
+    else:
+        assert resolve(folder, environ).project == "shop"
+
+
+def test_in_a_sticky_folder_an_own_file_is_used(folder: Path, environ: dict[str, str]) -> None:
+    folder.chmod(0o1777)
+    assert resolve(folder, environ).project == "shop"
+
+
+def test_a_trusted_folder_is_used_until_it_is_no_more(folder: Path, environ: dict[str, str]) -> None:
+    (folder / "rtp.toml").chmod(0o666)
+
+    store.add(folder, environ=environ)
+    assert resolve(folder, environ).project == "shop"
+    assert store.remove(folder, environ)
+    assert not store.remove(folder, environ)
+    with pytest.raises(RefusedError):
+        resolve(folder, environ)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_trusted"), [("{}", True), ("/x:{}/", True), ("*", True), ("/x", False), ("", False)]
+)
+def test_a_variable_trusts_for_one_run(folder: Path, environ: dict[str, str], value: str, is_trusted: bool) -> None:
+    assert store.is_trusted(folder, environ | {"RTP_TRUST": value.format(folder)}) == is_trusted
+
+
+def test_what_is_trusted_is_not_read_from_a_file_that_others_can_write(folder: Path, environ: dict[str, str]) -> None:
+    store.add(folder, environ=environ)
+    path = store.file(environ)
+    assert path is not None
+    assert path.stat().st_mode & 0o077 == 0
+    path.chmod(0o666)
+
+    with pytest.raises(RefusedError, match="every user"):
+        store.is_trusted(folder, environ)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", '{"folders": 1, "endpoints": {}}', '{"folders": [], "endpoints": []}']
+)
+def test_a_damaged_list_is_reported(environ: dict[str, str], text: str) -> None:
+    path = store.file(environ)
+    assert path is not None
+    path.parent.mkdir(parents=True, mode=0o700)
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="damaged"):
+        store.read(environ)
+
+
+def test_a_user_without_a_home_has_no_list() -> None:
+    assert store.file({"HOME": "relative", "XDG_CONFIG_HOME": "relative"}) is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_the_state_folder_is_private_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        project.below(tmp_path / ".rtp" / "cdk" / "home")
+    finally:
+        os.umask(before)
+    for path in (".rtp", ".rtp/cdk", ".rtp/cdk/home"):
+        assert (tmp_path / path).stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / ".rtp/.gitignore").read_text() == "*\n"
+
+
+def test_an_older_state_folder_that_others_could_read_is_closed(tmp_path: Path) -> None:
+    (tmp_path / ".rtp").mkdir(mode=0o755)
+    project.below(tmp_path / ".rtp")
+    assert (tmp_path / ".rtp").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", [".rtp", "."])
+def test_a_state_folder_that_others_could_write_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".rtp").mkdir()
+    (tmp_path / name).chmod(0o777)
+
+    with pytest.raises(RefusedError, match="can be written by every user"):
+        project.below(tmp_path / ".rtp" / "cdk")
+
+
+def test_a_cached_archive_that_was_changed_is_packed_again(tmp_path: Path) -> None:
+    # Given a layer or code archive in the cache, which somebody replaces
+    source = tmp_path / "source.py"
+    source.write_text("print(1)\n")
+    folder = tmp_path / ".rtp" / "assets"
+    packed = assets.code(folder, [("source.py", source)])
+    content = packed.read_bytes()
+    assert archive.is_intact(packed)
+
+    for other in (b"other code", b""):
+        packed.write_bytes(other)
+        assert not archive.is_intact(packed)
+        # When it is to be uploaded, then it is what was packed
+        assert assets.code(folder, [("source.py", source)]).read_bytes() == content
+    packed.with_name(f"{packed.name}.sha256").unlink()
+    assert not archive.is_intact(packed)
+
+
+def test_a_state_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".rtp").symlink_to("elsewhere")
+    with pytest.raises(RefusedError, match="is a link"):
+        project.below(tmp_path / ".rtp" / "cdk")
+
+
+@as_root
+def test_another_users_state_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".rtp").mkdir(mode=0o700)
+    os.chown(tmp_path / ".rtp", NOBODY, NOBODY)
+    with pytest.raises(RefusedError, match="belongs to another user"):
+        project.below(tmp_path / ".rtp" / "cdk")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_elsewhere"),
+    [
+        ("http://127.0.0.1:4566", False),
+        ("http://127.0.0.2:4566", False),
+        ("http://[::1]:4566", False),
+        ("http://localhost:4566", False),
+        ("http://s3.localhost:4566", False),
+        ("https://sqs.us-east-1.amazonaws.com", False),
+        ("https://sqs.us-east-1.api.aws", False),
+        ("http://sqs.us-east-1.amazonaws.com", True),  # anybody on the way can read it
+        ("https://amazonaws.com.evil.example", True),
+        ("https://evil-amazonaws.com", True),
+        ("https://localhost.evil.example", True),
+        ("http://10.0.0.5:4566", True),
+        ("http://2130706433", True),
+    ],
+)
+def test_an_endpoint_is_elsewhere_unless_it_is_aws_or_this_machine(url: str, is_elsewhere: bool) -> None:
+    assert endpoints.is_elsewhere(url) == is_elsewhere
