@@ -23,7 +23,7 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
 # urlEncode writes a byte that is no letter or digit as %XX; counted as one character each, they give the body's bytes.
 # A body over the limit is sent without its text: SQS refuses that, and REFUSED below recognises this refusal.
 # U+FFFE and U+FFFF, which SQS may refuse, are escaped as the functions do (wire.message_body).
-# U+FFFD stands for bytes that were not UTF-8, and what was sent cannot be told any more. Such a body is sent with a
+# U+FFFD stands for bytes that were not UTF-8, and what was sent is unknown. Such a body is sent with a
 # delay that SQS refuses; a U+FFFD that is meant is an escape in the JSON text, which arrives as it is.
 # A trace header that SQS would reject is left out, so that the event is not lost.
 TO_QUEUE = "".join(

@@ -1,4 +1,4 @@
-"""The digest of an event's type and data, by which two events with one identity are told apart.
+"""The digest of an event's type and data, by which two events with one identity are distinguished.
 
 It is of what was parsed: the order of keys, white space and escapes do not count, and numbers count by their exact
 value. A text that is not an event has the digest of the text.

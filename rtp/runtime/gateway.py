@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 REPLACEMENT = "\ufffd"
-# API Gateway hands a function text: what is not UTF-8 has become U+FFFD, and what was sent cannot be told any more.
+# API Gateway hands a function text: what is not UTF-8 has become U+FFFD, and what was sent is unknown.
 _REPLACED = (
     "not UTF-8 text, or with U+FFFD, which stands for bytes that are not; a U+FFFD that is meant is sent as \\ufffd"
 )

@@ -35,7 +35,7 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 class Event:
     """An event ready to send. body: its JSON text with an id; line: its line in an NDJSON file, from 1.
 
-    digest: of type and data, by which another event with the same identity is told apart.
+    digest: of type and data, which another event with the same identity does not have.
     """
 
     body: str

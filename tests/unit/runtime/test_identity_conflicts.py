@@ -232,7 +232,7 @@ def test_order_of_keys_white_space_and_escapes_are_ignored(text: str) -> None:
         ('{"n":"é"}', '{"n":"e\u0301"}'),
     ],
 )
-def test_the_digest_tells_values_apart(one: str, other: str) -> None:
+def test_different_values_have_different_digests(one: str, other: str) -> None:
     digests = {digest.of_event("t", jsontext.loads(text)) for text in (one, other)}
     assert len(digests) == 2
 
