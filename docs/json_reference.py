@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from docs import shapes
-from rtp.commands import local, synth, version
+from rtp.commands import local, synth, trust, version
 from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
@@ -69,6 +69,7 @@ PRINTED = {
     "local env": Printed((dict[str, str],), note="environment variables by name"),
     "run": Printed((run.Run,)),
     "version": Printed((version.Versions,)),
+    "trust": Printed((trust.TrustList,)),
     "doctor": Printed((doctor.Report, policy.PolicyDocument), note="the second with --policy"),
 }
 

@@ -53,7 +53,7 @@ COMMANDS = {
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
     "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),
     "run": _Entry(_LOCAL, "Run one event through the processors in this process."),
-    "trust": _Entry(_LOCAL, "Trust a project's folder whose owner or mode says nothing, or its endpoint."),
+    "trust": _Entry(_LOCAL, "Trust a project's folder; without DIR, list what is trusted."),
     "doctor": _Entry(_LOCAL, "Check what would stop a deploy, and how to fix it."),
     "demo": _Entry(_LOCAL, "Run a guided demonstration on a temporary engine."),
     "help": _Entry(_LOCAL, "Show the help of a command."),

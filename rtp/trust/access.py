@@ -14,18 +14,17 @@ if TYPE_CHECKING:
 
 
 def risk(path: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """Say why a path may hold what another user wrote; empty if only this user and root can write it, or it is missing.
+    """Say why a path may hold what another user wrote; empty if only this user and root can write it.
 
-    A link counts, and what it leads to. Group write counts unless the group is the owner's private one.
+    Empty also for what is neither a file nor a folder, or cannot be looked at: who reads it reports that. A link
+    counts, and what it leads to. Group write counts unless the group is the owner's private one.
     """
     try:
         statuses = [path.lstat()]
         if stat.S_ISLNK(statuses[0].st_mode):
             statuses.append(path.stat())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return ""
-    except OSError as error:
-        return f"cannot be looked at ({error.strerror})"
     return next(filter(None, (_risk(status, environ) for status in statuses)), "")
 
 
@@ -40,8 +39,10 @@ def user_name(uid: int) -> str:
 def _risk(status: os.stat_result, environ: Mapping[str, str]) -> str:
     if status.st_uid not in _own(environ):
         return f"belongs to another user, {user_name(status.st_uid)}"
-    if stat.S_ISLNK(status.st_mode) or (stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX):
-        return ""  # a link has no mode; in a sticky folder nobody can replace what belongs to another user
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        return ""  # a link has no mode
+    if stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX:
+        return ""  # nobody can replace in a sticky folder what belongs to another user
     if status.st_mode & stat.S_IWOTH:
         return "can be written by every user"
     if status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid, status.st_uid):

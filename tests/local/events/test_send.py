@@ -114,7 +114,7 @@ def test_other_content_under_a_used_identity_is_a_conflict_by_every_way_in(proje
     by_api = project.rtp("send", "-", "--json", stdin=second, ok=False)
     by_queue = project.rtp("send", "-", "--json", "--via", "events", "--wait", stdin=second, ok=False)
 
-    # Then the sender is told, its record is the first one's, and the second one's message is in the DLQ
+    # Then the sender gets a report, the record is the first one's, and the second one's message is in the DLQ
     for done, http_status in ((by_api, 409), (by_queue, 202)):
         assert (done.code, done.json["status"], done.json["http_status"]) == (1, "conflict", http_status)
         assert done.json["error"]["type"] == "IdentityConflict"
