@@ -210,7 +210,7 @@ def _session_of_variables() -> Any:
     import botocore.session
     from botocore.credentials import CredentialResolver, EnvProvider
 
-    nowhere = (None, [], "/dev/null", None)
+    nowhere: Any = (None, [], "/dev/null", None)
     session = botocore.session.Session(
         session_vars={"profile": (None, [], None, None), "config_file": nowhere, "credentials_file": nowhere}
     )

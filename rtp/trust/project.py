@@ -101,9 +101,9 @@ def _fix(path: Path, folder: Path, reason: str) -> str:
         )
     else:
         repair = suggest.sentence(
-            "Take it over with {}",
+            "Run rtp as that user, or become the owner with {}",
             suggest.command("sudo", "chown", "-R", "-h", values=[os.geteuid(), path]),
-            otherwise="",
+            otherwise="Run rtp as that user",
         )
     trust = suggest.sentence(
         "if it is right as it is, as on some mounts and in containers, run {}, or set RTP_TRUST to the folder",

@@ -72,8 +72,8 @@ def test_old_assets_are_deleted(tmp_path: Path) -> None:
     for number in range(14):
         file.write_text(f"x = {number}\n")
         newest = packed(tmp_path / "out", file)
-    remaining = list((tmp_path / "out").iterdir())
-    assert len(remaining) == 10
+    remaining = list((tmp_path / "out").glob("*.zip"))
+    assert len(remaining) == len(list((tmp_path / "out").glob("*.sha256"))) == 10
     assert newest in remaining
 
 

@@ -61,6 +61,7 @@ def synth(
     force: build even if nothing has changed, and resolve the user's requirements again.
     reserved_concurrency: of the API function, where the setting is unset; a deploy knows what the account allows.
     """
+    project.check_state(env.state.absolute())  # what is cached there is uploaded
     own = (env.state / "cdk" / env.name).absolute()
     target = Path(os.path.realpath(out)) if out else own  # a link given as --out stays
     try:
