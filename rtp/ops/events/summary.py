@@ -98,7 +98,7 @@ class Summary:
         return outcome.has_ended(record) and not outcome.is_superseded(record, digests)
 
     def _conflict(self, sent: Sent, status: str) -> None:
-        message = f"another event with this id and timestamp is {status}; this one is in the dead-letter queue"
+        message = f"another event with this id and timestamp is {status}; this one goes to the dead-letter queue"
         conflict = replace(sent, status="conflict", error={"type": "IdentityConflict", "message": message})
         self.failed.append(conflict)
         self.outcomes["conflict"] = self.outcomes.get("conflict", 0) + 1

@@ -6,7 +6,7 @@ import json
 import signal
 import uuid
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -118,9 +118,17 @@ def test_other_content_under_a_used_identity_is_a_conflict_by_every_way_in(proje
     for done, http_status in ((by_api, 409), (by_queue, 202)):
         assert (done.code, done.json["status"], done.json["http_status"]) == (1, "conflict", http_status)
         assert done.json["error"]["type"] == "IdentityConflict"
-    story = project.rtp("show", "--json", by_api.json["id"]).json
+    stories: list[Any] = []
+
+    def has_moved() -> bool:
+        stories.append(project.rtp("show", "--json", by_api.json["id"]).json)
+        return stories[-1]["dlq"] is not None
+
+    wait_for(has_moved, seconds=180)
+    story = stories[-1]
     assert (story["record"]["data"], story["record"]["status"]) == ({"total": 1}, "processed")
     assert story["dlq"]["error"]["type"] == "IdentityConflict"
+    project.rtp("dlq", "purge", "--id", by_api.json["id"], "--yes")
 
 
 def test_a_rejected_event_is_a_failure(project: Project) -> None:
