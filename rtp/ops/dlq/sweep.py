@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
+from rtp.errors import RtpError
 from rtp.ops.dlq import peek
 from rtp.ops.dlq.ending import MAX_HIDDEN_S, Ending, Patience
 
@@ -39,11 +41,13 @@ class Sweep:
 
         patience: with messages that another receiver hides.
         """
-        self._aws, self._url, self._stop = aws, url, stop
+        self._aws, self._url, self._stop, self._clock = aws, url, stop, patience.clock
         self._ending = Ending(aws, url, patience, stop=stop)
         self._hidden_s = peek.hidden_s(self._ending.start, rate)
         self._seen: set[str] = set()  # messages that were there at the start
         self._receipts: dict[str, str] = {}
+        self._claimed: set[str] = set()
+        self._hidden_until: dict[str, float] = {}  # by message id, on the clock
         self._lock = threading.Lock()
         self.newer: dict[str, Message] = {}  # by message id: what was sent after the start
 
@@ -73,13 +77,19 @@ class Sweep:
                 return
 
     def claim(self, message_ids: Iterable[str]) -> dict[str, str]:
-        """The newest receipt of each of these messages, by message id, for the caller to delete or to `unclaim`."""
+        """The newest receipt of each of these messages, by message id, for the caller to delete or to `unclaim`.
+
+        SQS may deliver a message again that was deleted; it is then deleted again.
+        """
         with self._lock:
-            return {message_id: self._receipts.pop(message_id) for message_id in message_ids}
+            receipts = {message_id: self._receipts.pop(message_id) for message_id in message_ids}
+            self._claimed |= receipts.keys()
+            return receipts
 
     def unclaim(self, receipts: dict[str, str]) -> None:
         """Count messages that were claimed and not deleted as hidden by this sweep again."""
         with self._lock:
+            self._claimed -= receipts.keys()
             self._receipts.update({i: receipt for i, receipt in receipts.items() if i not in self._receipts})
 
     def release(self) -> None:
@@ -91,11 +101,19 @@ class Sweep:
 
     def _receive(self) -> tuple[list[Message], list[Message]]:
         """Receive messages. Returns all of them, and those that were not received before."""
+        hidden_until = self._clock.monotonic() + self._hidden_s
         # A receive that waits asks all of SQS's servers; an emulator has one server.
         received = queues.receive(self._aws, self._url, visibility_s=self._hidden_s, wait_s=0 if self._aws.local else 1)
         new = [m for m in received if m.message_id not in self._seen and m.message_id not in self.newer]
         with self._lock:
-            self._receipts.update({m.message_id: m.receipt for m in received})
-        if len(new) < len(received):  # hidden too briefly: they would be received again before the rest
+            deleted = [m.receipt for m in received if m.message_id in self._claimed]
+            self._receipts.update({m.message_id: m.receipt for m in received if m.message_id not in self._claimed})
+        if deleted:
+            with contextlib.suppress(RtpError):
+                queues.delete(self._aws, self._url, deleted)
+        now = self._clock.monotonic()
+        # Hidden too briefly: the message would be received again before the rest. A duplicate comes earlier.
+        if any(self._hidden_until.get(m.message_id, now + 1) <= now for m in received):
             self._hidden_s = min(MAX_HIDDEN_S, self._hidden_s * 2)
+        self._hidden_until.update({m.message_id: hidden_until for m in received})
         return received, new

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from rtp.aws import queues
 from rtp.errors import AwsError, ConfigError, NotFoundError, RefusedError
-from rtp.ops.dlq import journal, purge, undo
+from rtp.ops.dlq import journal, peek, purge, undo
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.move import Moved, Mover, Selection
@@ -23,7 +24,7 @@ from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
-from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, event, result
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, Held, event, result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -156,6 +157,43 @@ def test_a_filter_reads_all_of_a_deep_queue_although_the_first_messages_reappear
     aws.put(DLQ, event(999, "other"))
     assert purged(aws, tmp_path, filters=Filters(types=("other",))).deleted == 1
     assert aws.visible(DLQ) == 400
+
+
+def test_a_duplicate_does_not_hide_the_rest_for_longer(tmp_path: Path) -> None:
+    # Given a queue that gives out some messages again at once, as standard queues may
+    aws, again = filled(400), set[str]()
+
+    def shown_again(operation: str, when: str) -> None:
+        if (operation, when) == ("receive_message", "after"):
+            hidden = [m for m in aws.queues[DLQ] if m.hidden_until > aws.now and m.message_id not in again]
+            assert all(m.hidden_until <= aws.now + peek.hidden_s(400) for m in hidden)
+            for message in hidden[:1]:
+                message.hidden_until = aws.now
+                again.add(message.message_id)
+
+    aws.fault = shown_again
+    # Then a message whose answer is lost is hidden no longer than without them
+    assert purged(aws, tmp_path, filters=Filters(types=("other",))).deleted == 0
+    assert len(again) > 10 and aws.visible(DLQ) == 400
+
+
+def test_a_message_that_sqs_delivers_again_after_its_deletion_is_deleted_again(tmp_path: Path) -> None:
+    for run in (purged, redrive):
+        # Given a server of SQS that does not delete the first messages
+        aws, kept = filled(12), list[Held]()
+
+        def delete(operation: str, when: str, aws: FakeAws = aws, kept: list[Held] = kept) -> None:
+            if operation == "delete_message_batch" and when == "before" and not kept:
+                kept += [replace(m) for m in aws.queues[DLQ][:3]]
+            if operation == "delete_message_batch" and when == "after" and len(kept) == 3:
+                aws.queues[DLQ] += [replace(m, hidden_until=aws.now) for m in kept]
+                kept.append(kept[0])
+
+        aws.fault = delete
+        # When the queue is purged or redriven / Then they are deleted when they appear again, and are counted once
+        done = run(aws, tmp_path)
+        assert (done.deleted if isinstance(done, purge.Purged) else len(done)) == 12
+        assert len(kept) == 4 and aws.bodies(DLQ) == []
 
 
 def test_a_missing_id_is_reported(tmp_path: Path) -> None:
