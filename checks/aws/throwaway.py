@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import Aws, records, stacks
+from rtp.aws import Aws, queues, records, stacks
 from rtp.aws.api import key
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL_S = 2.0
+_REPEATS = 2  # of a request to the API
 _ENDING_S = 1800
 _TEXT = 1_800  # characters in a variable of each function, with which the template is too large for a request
 PROCESSORS = '''\
@@ -163,7 +164,10 @@ class Throwaway:
         return stacks.deployed(self.aws, self.stack, stacks.describe(self.aws, self.stack)).outputs
 
     def post(self, path: str, body: str | bytes, **headers: str) -> tuple[int, Any]:
-        """POST a body to the API. headers: with `_` for `-`. Returns the status and the parsed body."""
+        """POST a body to the API. headers: with `_` for `-`. Returns the status and the parsed body.
+
+        Repeats a request that gets no answer, 429, 500 or 503, up to three attempts. Raises CheckError for no answer.
+        """
         import urllib3
 
         from rtp.aws.api import url
@@ -172,18 +176,26 @@ class Throwaway:
         sent = {"Content-Type": "application/json", "x-api-key": key(self.aws, self.outputs).value}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         address = url(self.outputs, self.aws) + path
-        answer = urllib3.PoolManager(retries=False, timeout=60).request("POST", address, body=body, headers=sent)
+        passing = urllib3.Retry(
+            _REPEATS, status_forcelist=(429, 500, 503), allowed_methods=None, backoff_factor=0.5, raise_on_status=False
+        )
+        try:
+            answer = urllib3.PoolManager(retries=passing, timeout=60).request("POST", address, body=body, headers=sent)
+        except urllib3.exceptions.HTTPError as error:
+            raise CheckError(f"no answer to POST {path}: {error}") from error
         try:
             return answer.status, json.loads(answer.data)
         except ValueError:
             return answer.status, answer.data.decode(errors="replace")
 
     def queue(self, *events: Mapping[str, Any]) -> list[str]:
-        """Send up to ten events to the queue in one batch; returns their ids."""
+        """Send events to the queue; returns their ids. Raises CheckError."""
         ids = [uuid7() for _ in events]
         bodies = [json.dumps({"id": id, **event}) for id, event in zip(ids, events, strict=True)]
-        entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies)]
-        self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[Output.QUEUE_URL], Entries=entries)
+        messages = [queues.Outgoing(body, {}) for body in bodies]
+        receipts = queues.send(self.aws, self.outputs[Output.QUEUE_URL], messages)
+        if errors := [receipt.error for receipt in receipts if receipt.error]:
+            raise CheckError(f"SQS refused {len(errors)} of {len(ids)} messages: {errors[0]}")
         self.sent += len(ids)
         return ids
 

@@ -121,3 +121,18 @@ def test_a_taken_port_and_a_wrong_one(rtp: Callable[..., Run]) -> None:
     assert other.returncode == 5
     assert "rtp local stop" in other.stderr
     assert rtp("local", "start", "--port", "0").returncode == 2
+
+
+def test_the_weather_is_chosen_at_the_start_and_shown(rtp: Callable[..., Run]) -> None:
+    for wrong in (["7"], ["--weather-effects", "reset"], ["--no-weather", "--weather-effects", "resets"]):
+        assert rtp("local", "start", *wrong).returncode == 2, wrong
+    chosen = ["--weather-effects", "small-pages,tag-search"]
+    started = as_json(rtp("local", "start", "--weather", "7", *chosen, "--json"))
+    assert started["weather"] == {"seed": 7, "effects": ["small-pages", "tag-search"]}
+    assert "seed 7: small-pages, tag-search" in rtp("local", "status").stdout
+    # A start with the same weather, or without a wish, is none; another weather needs a stop
+    for same in ([], chosen, ["--weather", "7", *chosen]):
+        assert rtp("local", "start", *same).returncode == 0, same
+    for other in (["--no-weather"], ["--weather", "8", *chosen], ["--weather", "7"]):
+        refused = rtp("local", "start", *other, "--json")
+        assert (refused.returncode, json.loads(refused.stdout)["error"]["code"]) == (5, "other-weather"), other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,21 +13,23 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from rtp.aws import api, records
+from rtp.aws import api, queues, records
 from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.local.door import TOKEN_HEADER
+from rtp.local.weather.faults import MAX_FAULTS
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
-from tests.local.conftest import Project
+from tests.local.conftest import Project, suite_weather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rtp.aws import Aws
 
 _T = TypeVar("_T")
+_PASSING = (429, 500, 503)  # statuses with which a client repeats its request
 SETTINGS = """\
 [processors]
 path = "processors.py"
@@ -154,9 +156,9 @@ class Pipeline:
         self._put(Output.DLQ_URL, [{"id": uuid7(), "type": "order.created", "data": {}} for _ in range(count)])
 
     def _put(self, queue: Output, events: list[dict[str, Any]]) -> None:
-        for start in range(0, len(events), 10):
-            entries = [{"Id": str(n), "MessageBody": json.dumps(e)} for n, e in enumerate(events[start : start + 10])]
-            self.aws.call("sqs", "send_message_batch", QueueUrl=self.outputs[queue], Entries=entries)
+        messages = [queues.Outgoing(json.dumps(event), {}) for event in events]
+        errors = [receipt.error for receipt in queues.send(self.aws, self.outputs[queue], messages)]
+        assert not any(errors), errors
 
 
 def stored(project: Project, url: str) -> list[Stored]:
@@ -173,7 +175,7 @@ def stored(project: Project, url: str) -> list[Stored]:
     ]
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = 180) -> None:
     """Wait until the condition holds; fail the test when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -181,7 +183,7 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 15) -> _T:
+def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 180) -> _T:
     """What `look` returns once that is expected, or at the end: a read of an index may lag behind the writes."""
     deadline = time.monotonic() + seconds
     while (value := look()) != expected and time.monotonic() < deadline:
@@ -190,7 +192,17 @@ def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 15) -> 
 
 
 def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
-    """Send a request to the API with the stack's own key."""
+    """Send a request to the API with the stack's own key; under weather again, as clients have to."""
+    attempts = MAX_FAULTS if suite_weather() else 0
+    for _ in range(attempts):
+        with suppress(OSError, http.client.HTTPException):
+            status, content = _post(pipeline, path, body, headers)
+            if status not in _PASSING:
+                return status, content
+    return _post(pipeline, path, body, headers)
+
+
+def _post(pipeline: Pipeline, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
     parts = urlsplit(pipeline.url + path)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     sent = {"Content-Type": "application/json", "x-api-key": pipeline.key, **headers}

@@ -13,6 +13,7 @@ import pytest
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
+from tests.local.conftest import suite_weather
 from tests.local.events.conftest import post, stored, wait_for
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from tests.local.events.conftest import Pipeline
 
 pytestmark = pytest.mark.xdist_group("repair")
+# How soon messages are visible that a command has released; under weather the answer of a receive may be lost, and its
+# messages stay hidden for as long as the receive asked for.
+VISIBLE_S = 60 if suite_weather() else 2
+
+
+def is_count(number: int, expected: int) -> bool:
+    """Whether a number of attempts or messages is the expected one; under weather there are duplicates too."""
+    return number == expected or (suite_weather() is not None and number > expected)
 
 
 def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]:
@@ -52,11 +61,11 @@ def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeli
     # Then each has its reason, its attempts and its trace, and like ones are one group
     by_id = {m["id"]: m for m in found["messages"]}
     assert set(by_id) == {*orders, rejected}
-    assert found["depth"] == 3
+    assert is_count(found["depth"], 3)
     assert by_id[orders[0]]["error"] == {"type": "KeyError", "message": "'total'"}
-    assert by_id[orders[0]]["attempts"] == 2
+    assert is_count(by_id[orders[0]]["attempts"], 2)
     assert by_id[rejected]["error"] == {"type": "Reject", "message": "no 17"}
-    assert by_id[rejected]["attempts"] == 1
+    assert is_count(by_id[rejected]["attempts"], 1)
     assert by_id[rejected]["trace_id"].startswith("1-")
     assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
     assert [g["count"] for g in found["groups"]] == [2, 1]
@@ -100,6 +109,7 @@ def test_inspections_change_nothing_even_when_interrupted(pipeline: Pipeline) ->
     for n in range(40):
         if n >= 8 and interruption:
             break
+        wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
         if n % 3 == 0:
             pipeline.project.rtp("dlq", "inspect", "--json")
             continue
@@ -110,7 +120,7 @@ def test_inspections_change_nothing_even_when_interrupted(pipeline: Pipeline) ->
         interruption += look.returncode == 130
         assert "Traceback" not in stderr
         # Then every message is there, and visible at once
-        wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=10)
+    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
     assert sorted(m.body for m in pipeline.dlq) == before
     assert interruption > 0
     assert max(m.receives for m in pipeline.dlq) > 2  # the inspections did happen
@@ -127,7 +137,7 @@ def test_a_redrive_without_a_fix_stops_after_the_canary(pipeline: Pipeline) -> N
     assert done.json["canary"]["status"] == "dead"
     assert "KeyError" in done.json["stopped"]
     wait_for(lambda: len(pipeline.dlq) == 10)
-    assert all(m.visible for m in pipeline.dlq)
+    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
 
 
 def test_a_redrive_without_a_canary_moves_each_message_once(pipeline: Pipeline) -> None:
@@ -151,7 +161,7 @@ def test_after_the_fix_every_order_is_processed(pipeline: Pipeline) -> None:
     assert (done["redriven"], done["outcomes"], done["pending"]) == (25, {"processed": 25}, 0)
     assert set(pipeline.statuses(orders).values()) == {"processed"}
     assert [json.loads(m.body)["id"] for m in pipeline.dlq] == [rejected]
-    assert pipeline.dlq[0].visible
+    wait_for(lambda: pipeline.dlq[0].visible, seconds=VISIBLE_S)
     record = pipeline.project.rtp("show", orders[0], "--json").json["record"]
     assert record["source"] == "redrive"
 
@@ -164,7 +174,7 @@ def test_a_dry_run_lists_the_messages_and_moves_nothing(pipeline: Pipeline) -> N
     assert done["dry_run"]
     assert {m["id"] for m in done["messages"]} == set(orders)
     assert len(pipeline.dlq) == 3
-    assert all(m.visible for m in pipeline.dlq)
+    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
 
 
 def test_a_missing_id_is_not_found(pipeline: Pipeline) -> None:
@@ -249,7 +259,7 @@ def test_a_second_operator_is_refused_and_sees_who_holds_the_lease(pipeline: Pip
     stdout, stderr = first.communicate(timeout=180)
     assert first.returncode == 130, stderr
     assert "redriven" in stdout
-    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=10)
+    wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
     assert pipeline.project.rtp("dlq", "redrive", "--all", "--wait", "--json").json["pending"] == 0
 
 

@@ -78,8 +78,8 @@ def test_without_its_queue_the_api_accepts_nothing(pipeline: Pipeline) -> None:
     finally:
         attributes = {name: about[name] for name in kept if name in about}
         aws.call("sqs", "create_queue", QueueName=url.rsplit("/", 1)[-1], Attributes=attributes)
-    # Then each is refused
-    assert answers == {503}
+    # Then each is refused; the requests that are repeated under weather are throttled too
+    assert answers in ({503}, {429, 503})
     assert (by_api.code, by_api.json["status"], by_api.json["http_status"]) == (1, "failed", 503)
     assert (by_sqs.code, "error" in by_sqs.json) == (1, True)
     # and what comes afterwards goes through

@@ -54,7 +54,7 @@ def send(project: Project, kind: str, data: str, *options: str) -> Sent:
     return Sent(event_id, done.json["trace_id"])
 
 
-def until(look: Callable[[], _T], *, seconds: float = 30) -> _T:
+def until(look: Callable[[], _T], *, seconds: float = 180) -> _T:
     """What `look` returns once that is true; fails when it is not in time."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -94,7 +94,7 @@ def followed(
     enough: Callable[[list[dict[str, Any]]], bool],
     *,
     after_s: float = 2,
-    most_s: float = 40,
+    most_s: float = 180,
 ) -> tuple[list[dict[str, Any]], str]:
     """What a follower writes until that is enough, and for a while after; then Ctrl-C. Its lines and its talk."""
     seen: list[dict[str, Any]] = []

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.commands.session import Session
 from rtp.config import Environment, Overrides, reading, settings
 from rtp.config.environments import explain, resolve
 from rtp.errors import ConfigError, UsageError
+from rtp.local.weather.choice import Weather
 from rtp.ops.settings import listing
+from rtp.terminal.output import Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,3 +308,29 @@ def test_a_path_that_is_neither_a_file_nor_a_folder_is_named(
     make(tmp_path / "x")
     with pytest.raises(ConfigError, match=rf"\[processors\] {key} = 'x': \S+ is a {kind}"):
         read(tmp_path, f'[processors]\n{key} = "x"\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "toml", "expected"),
+    [
+        ("", "", None),
+        ("", "[env.local]\nweather = 7", Weather(7)),
+        ("8", "[env.local]\nweather = 7", Weather(8)),
+        ("false", "[env.local]\nweather = true", None),
+        ("8", '[env.local]\nweather_effects = ["resets"]', Weather(8, ("resets",))),
+    ],
+)
+def test_the_weather_of_the_variable_goes_before_that_of_the_file(
+    tmp_path: Path, text: str, toml: str, expected: Weather | None
+) -> None:
+    (tmp_path / "rtp.toml").write_text(toml)
+    session = Session(Overrides(), Output())
+    session.environment = resolve(Overrides(), cwd=tmp_path, environ={"RTP_WEATHER": text})
+    assert session.weather == expected
+
+
+def test_a_weather_that_no_engine_has_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="RTP_WEATHER='soon' is not true, false or a seed"):
+        resolve(Overrides(), cwd=tmp_path, environ={"RTP_WEATHER": "soon"})
+    with pytest.raises(ConfigError, match="weather is the local engine's"):
+        read(tmp_path, "[env.dev]\nweather = 7", env="dev")
