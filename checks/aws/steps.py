@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checks.aws.throwaway import PROCESSORS, CheckError, until
-from rtp.aws import queues, stacks
+from rtp.aws import stacks
 from rtp.aws.changesets import INLINE_BYTES
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from checks.aws.throwaway import Throwaway
 
 _MANY = 20
+_APART_S = 10.0  # between the first attempts of an event and its redrive
 # Regular expressions of CloudWatch's syntax, each with a line that matches.
 _REGEXES = {
     "^begin": "begin here",
@@ -204,21 +206,55 @@ def _repair(target: Throwaway) -> str:
     ids = [id for _ in range(3) for id in target.queue(*[{"type": "check.reject", "data": {}}] * 5)]
     for id in ids:
         _expect(target.ended(id)["status"] == "dead", f"{id} is not dead")
-    target.rtp("dlq", "redrive", "--all", "--no-canary", "--yes")
-    url = target.outputs[Output.DLQ_URL]
-    until(lambda: queues.depth(target.aws, url).total >= len(ids), seconds=300, what="all are dead again")
-    target.rtp("dlq", "purge", "--all", "--yes")
-    until(lambda: queues.depth(target.aws, url).total == 0, seconds=300, what="the dead-letter queue is empty")
+    redriven = target.rtp("dlq", "redrive", "--all", "--no-canary", "--yes", "--json").json["redriven"]
+    _expect(redriven >= len(ids), f"{redriven} of {len(ids)} messages were redriven")
+    for id in ids:
+        until(lambda id=id: _died_again(target, id), seconds=300, what=f"event {id} is dead again")
+    # SQS's counts may lag by a minute, so that what is there is read
+    until(lambda: len(_dead(target)) >= len(ids), seconds=300, what="all are in the dead-letter queue again")
+    deleted = target.rtp("dlq", "purge", "--all", "--yes", "--json").json["deleted"]
+    _expect(deleted >= len(ids), f"{deleted} of {len(ids)} messages were purged")
+    until(lambda: not (_dead(target) and _purged(target)), seconds=300, what="the dead-letter queue is empty")
     return f"{len(ids)} redriven and purged"
+
+
+def _died_again(target: Throwaway, id: str) -> bool:
+    return any(record["source"] == "redrive" and record["status"] == "dead" for record in target.records(id))
+
+
+def _dead(target: Throwaway) -> list[str]:
+    messages = target.rtp("dlq", "inspect", "--json", codes=(0, 6)).json["messages"]
+    return [message["id"] for message in messages]
+
+
+def _purged(target: Throwaway) -> bool:
+    """Purge once more what SQS delivered again, or what died meanwhile. Returns true: it is to be read again."""
+    target.rtp("dlq", "purge", "--all", "--yes")
+    return True
 
 
 @step("traces")
 def _traces(target: Throwaway) -> str:
-    """X-Ray shows traces of the events, with the worker's part."""
-    listed = until(
-        lambda: target.rtp("traces", "--since", "30m", "--json").stdout.strip(), seconds=180, what="a trace is indexed"
-    )
-    return f"{len(listed.splitlines())} lines of summaries"
+    """X-Ray finds a redriven event's trace by its latest change, and shows the worker's part in it."""
+    data = ("--type", "check.reject", "--data", "{}")
+    sent = target.rtp("send", *data, "--via", "events", "--json").json  # the first event of a command is sampled
+    target.sent += 1
+    id, trace = sent["id"], sent["trace_id"]
+    target.ended(id)
+    until(lambda: id in _dead(target), seconds=300, what="the event is in the dead-letter queue")
+    time.sleep(_APART_S)
+    since = str(int(time.time() * 1000))
+    target.rtp("dlq", "redrive", "--id", id, "--yes")
+    until(lambda: _died_again(target, id), seconds=300, what="the event is dead again")
+
+    def listed() -> bool:
+        traces = target.rtp("traces", "--since", since, "--limit", "1000", "--json").json["traces"]
+        return trace in {one["id"] for one in traces}
+
+    until(listed, seconds=300, what="the trace is found by the time of the redrive")
+    shown = json.dumps(target.rtp("traces", "show", trace, "--json").json)
+    _expect(target.outputs[Output.WORKER] in shown, "the worker's part is not in the trace")
+    return "found by the time of the redrive, with the worker's part"
 
 
 @step("patterns", needs_account="TestMetricFilter is CloudWatch's own matcher")
