@@ -109,6 +109,16 @@ def test_metrics_are_embedded_in_the_log_with_a_bounded_number_of_types(lines: A
     assert (mine["project"], mine["env"]) == ("p", "dev")
 
 
+def test_metrics_of_a_type_that_is_no_dimension_are_under_its_escaped_form_with_its_own_name(lines: Any) -> None:
+    here = world()
+    here.processor("größe", lambda _event: None)
+
+    here.deliver(message(fakes.event("e1", "größe")))
+
+    (emf,) = [line for line in lines() if "_aws" in line]
+    assert (emf["type"], emf["event_type"], emf["EventsProcessed"]) == ("gr%C3%B6%C3%9Fe", "größe", 1)
+
+
 @pytest.fixture
 def daemon() -> Iterator[socket.socket]:
     """The socket that receives the X-Ray SDK's documents."""
