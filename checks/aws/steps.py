@@ -244,7 +244,7 @@ def _traces(target: Throwaway) -> str:
     until(lambda: id in _dead(target), seconds=300, what="the event is in the dead-letter queue")
     time.sleep(_APART_S)
     since = str(int(time.time() * 1000))
-    target.rtp("dlq", "redrive", "--id", id, "--yes")
+    target.rtp("dlq", "redrive", "--id", id, "--no-canary", "--yes")
     until(lambda: _died_again(target, id), seconds=300, what="the event is dead again")
 
     def listed() -> bool:
