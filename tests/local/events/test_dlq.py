@@ -14,7 +14,7 @@ from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
 from tests.local.conftest import suite_weather
-from tests.local.events.conftest import post, stored, wait_for
+from tests.local.events.conftest import is_count, post, stored, wait_for
 
 if TYPE_CHECKING:
     import subprocess
@@ -27,11 +27,6 @@ pytestmark = pytest.mark.xdist_group("repair")
 # How soon messages are visible that a command has released; under weather the answer of a receive may be lost, and its
 # messages stay hidden for as long as the receive asked for.
 VISIBLE_S = 60 if suite_weather() else 2
-
-
-def is_count(number: int, expected: int) -> bool:
-    """Whether a number of attempts or messages is the expected one; under weather there are duplicates too."""
-    return number == expected or (suite_weather() is not None and number > expected)
 
 
 def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]:
@@ -68,7 +63,7 @@ def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeli
     assert is_count(by_id[rejected]["attempts"], 1)
     assert by_id[rejected]["trace_id"].startswith("1-")
     assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
-    assert [g["count"] for g in found["groups"]] == [2, 1]
+    assert all(map(is_count, [g["count"] for g in found["groups"]], [2, 1]))
     # and the text shows the groups first
     shown = pipeline.project.rtp("dlq", "inspect").stdout
     assert shown.index("Why") < shown.index("Messages") < shown.index(rejected)
@@ -81,19 +76,18 @@ def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_p
     def ids(*options: str) -> list[str]:
         return [m["id"] for m in pipeline.project.rtp("dlq", "inspect", "--json", *options).json["messages"]]
 
-    assert ids("--type", "bad") == [rejected]
-    assert ids("--error", "reject") == [rejected]
-    assert ids("--grep", "unique w.rds") == [rejected]
-    assert ids("--id", rejected) == [rejected]
+    for options in (("--type", "bad"), ("--error", "reject"), ("--grep", "unique w.rds"), ("--id", rejected)):
+        shown_ids = ids(*options)
+        assert set(shown_ids) == {rejected} and is_count(len(shown_ids), 1), options
     assert ids("--id", "nobody") == []
-    assert len(ids("--since", "1h")) == 3
+    assert is_count(len(ids("--since", "1h")), 3)
     assert len(ids("--limit", "2")) == 2
     shown = pipeline.project.rtp("dlq", "inspect", "--id", rejected).stdout
     assert '"why": "unique words"' in shown
     assert f"rtp show {rejected}" in shown
     export = tmp_path / "dead.ndjson"
     pipeline.project.rtp("dlq", "inspect", "--export", export)
-    assert len(export.read_text().splitlines()) == 3
+    assert is_count(len(export.read_text().splitlines()), 3)
     assert export.stat().st_mode & 0o777 == 0o600
     # a missing folder is reported before anything is read
     missing = pipeline.project.rtp("dlq", "inspect", "--export", tmp_path / "no" / "dead.ndjson", ok=False)
@@ -137,7 +131,7 @@ def test_a_redrive_without_a_fix_stops_after_the_canary(pipeline: Pipeline) -> N
     assert done.json["redriven"] == 1
     assert done.json["canary"]["status"] == "dead"
     assert "KeyError" in done.json["stopped"]
-    wait_for(lambda: len(pipeline.dlq) == 10)
+    wait_for(lambda: is_count(len(pipeline.dlq), 10))
     wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
 
 
@@ -147,9 +141,9 @@ def test_a_redrive_without_a_canary_moves_each_message_once(pipeline: Pipeline) 
     done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=120)
 
     assert done.code == 1
-    assert done.json["redriven"] == 30
-    assert done.json["outcomes"] == {"dead": 30}
-    wait_for(lambda: len(pipeline.dlq) == 30)
+    assert is_count(done.json["redriven"], 30)
+    assert set(done.json["outcomes"]) == {"dead"} and is_count(done.json["outcomes"]["dead"], 30)
+    wait_for(lambda: is_count(len(pipeline.dlq), 30))
 
 
 def test_after_the_fix_every_order_is_processed(pipeline: Pipeline) -> None:
@@ -159,9 +153,10 @@ def test_after_the_fix_every_order_is_processed(pipeline: Pipeline) -> None:
 
     done = pipeline.project.rtp("dlq", "redrive", "--type", "order.created", "--wait", "--json", timeout=120).json
 
-    assert (done["redriven"], done["outcomes"], done["pending"]) == (25, {"processed": 25}, 0)
+    assert is_count(done["redriven"], 25) and is_count(done["outcomes"]["processed"], 25)
+    assert (set(done["outcomes"]), done["pending"]) == ({"processed"}, 0)
     assert set(pipeline.statuses(orders).values()) == {"processed"}
-    assert [json.loads(m.body)["id"] for m in pipeline.dlq] == [rejected]
+    assert {json.loads(m.body)["id"] for m in pipeline.dlq} == {rejected} and is_count(len(pipeline.dlq), 1)
     wait_for(lambda: pipeline.dlq[0].visible, seconds=VISIBLE_S)
     record = pipeline.project.rtp("show", orders[0], "--json").json["record"]
     assert record["source"] == "redrive"
@@ -174,7 +169,7 @@ def test_a_dry_run_lists_the_messages_and_moves_nothing(pipeline: Pipeline) -> N
 
     assert done["dry_run"]
     assert {m["id"] for m in done["messages"]} == set(orders)
-    assert len(pipeline.dlq) == 3
+    assert is_count(len(pipeline.dlq), 3)
     wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
 
 
@@ -269,9 +264,10 @@ def test_the_message_of_an_asynchronous_invocation_is_redriven_like_the_rest(pip
     event = {"type": "order.created", "id": uuid7(), "data": {"n": 1.5}}
     name = pipeline.outputs[Output.PROCESSOR]
     pipeline.aws.call("lambda", "invoke", FunctionName=name, InvocationType="Event", Payload=json.dumps(event))
-    wait_for(lambda: len(pipeline.dlq) == 1)
+    wait_for(lambda: is_count(len(pipeline.dlq), 1))
     found = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"][0]
-    assert (found["id"], found["error"]["type"], found["attempts"]) == (event["id"], "KeyError", 3)
+    assert (found["id"], found["error"]["type"]) == (event["id"], "KeyError")
+    assert is_count(found["attempts"], 3)
     assert "requestPayload" in found["body"]
     # When it is redriven after the fix
     pipeline.fix()
@@ -286,16 +282,17 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
     before = sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq)
 
     refused = pipeline.project.rtp("dlq", "purge", "--all", ok=False)
-    assert (refused.code, len(pipeline.dlq)) == (5, 12)
+    assert (refused.code, len(pipeline.dlq)) == (5, len(before))
 
     done = pipeline.project.rtp("dlq", "purge", "--all", "--yes", "--json").json
-    assert (done["deleted"], done["kept"], pipeline.dlq) == (12, 0, [])
+    assert (done["deleted"], done["kept"], pipeline.dlq) == (len(before), 0, [])
 
     undone = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
-    assert (undone["what"], undone["back"]) == ("purge", 12)
-    assert sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq) == before
+    assert undone["what"] == "purge" and is_count(undone["back"], len(before))
+    restored = sorted((m.body, json.dumps(m.attributes, sort_keys=True)) for m in pipeline.dlq)
+    assert set(restored) == set(before) and is_count(len(restored), len(before))
     again = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
-    assert (again["back"], len(pipeline.dlq)) == (0, 12)
+    assert (again["back"], len(pipeline.dlq)) == (0, len(restored))
 
 
 def test_a_dead_event_that_a_client_repeats_leaves_one_message_until_that_is_purged(pipeline: Pipeline) -> None:
@@ -317,7 +314,7 @@ def test_a_dead_event_that_a_client_repeats_leaves_one_message_until_that_is_pur
     # When a client repeats it, and it dies again
     dies()
     # Then it has one message, whose end is known
-    assert len(pipeline.dlq) == 1
+    assert is_count(len(pipeline.dlq), 1)
     assert pipeline.project.rtp("status", "--json").json["deadlines"]["first"] == "raw"
     soon = pipeline.project.rtp("status", "--check", "--lose-within", "15d", ok=False)
     assert (soon.code, "the first raw event of a dead event is lost in" in soon.stdout) == (1, True)
@@ -325,10 +322,10 @@ def test_a_dead_event_that_a_client_repeats_leaves_one_message_until_that_is_pur
     pipeline.project.rtp("dlq", "purge", "--all", "--yes")
     pipeline.project.rtp("dlq", "undo", "--yes")
     dies()
-    assert len(pipeline.dlq) == 1
+    assert is_count(len(pipeline.dlq), 1)
     pipeline.project.rtp("dlq", "purge", "--all", "--yes")
     dies()
-    assert len(pipeline.dlq) == 1
+    assert is_count(len(pipeline.dlq), 1)
 
 
 def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> None:
@@ -337,10 +334,10 @@ def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> 
     with pipeline.worker_disabled():
         # When
         pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary")
-        assert (len(pipeline.queue), len(pipeline.dlq)) == (8, 0)
+        assert is_count(len(pipeline.queue), 8) and pipeline.dlq == []
         undone = pipeline.project.rtp("dlq", "undo", "--json").json
     # Then
-    assert undone["back"] == 8
+    assert is_count(undone["back"], 8)
     assert {json.loads(m.body)["id"] for m in pipeline.dlq} == set(orders)
     assert pipeline.queue == []
 
@@ -358,10 +355,10 @@ def test_a_protected_environment_requires_its_name(pipeline: Pipeline) -> None:
                 done = pipeline.project.rtp("dlq", command, "--all", *given, "--json", ok=False)
                 # Then nothing is moved
                 assert (done.code, done.json["error"]["code"]) == (5, "refused")
-        assert len(pipeline.dlq) == 2
+        assert is_count(len(pipeline.dlq), 2)
         # until the name is given
         name = "realtime-processor-local"
-        assert pipeline.project.rtp("dlq", "purge", "--all", "--confirm", name, "--json").json["deleted"] == 2
+        assert is_count(pipeline.project.rtp("dlq", "purge", "--all", "--confirm", name, "--json").json["deleted"], 2)
     finally:
         toml.write_text(before)
 
@@ -384,7 +381,7 @@ def test_messages_that_are_not_events_are_shown_too(pipeline: Pipeline) -> None:
     aws, outputs = pipeline.aws, pipeline.outputs
     for body in ("not json", "[]", '{"type": "a"}', '{"type": "a", "data": {}, "id": "mine"}'):
         aws.call("sqs", "send_message", QueueUrl=outputs["QueueUrl"], MessageBody=body)
-    wait_for(lambda: len(pipeline.dlq) == 4)
+    wait_for(lambda: is_count(len({m.body for m in pipeline.dlq}), 4))
 
     found = pipeline.project.rtp("dlq", "inspect", "--json").json
 
@@ -392,4 +389,4 @@ def test_messages_that_are_not_events_are_shown_too(pipeline: Pipeline) -> None:
     assert sorted(m["body"] for m in found["messages"])[0] == "[]"
     assert all(m["id"] for m in found["messages"])
     assert uuid7_timestamp(found["messages"][0]["id"]) is None
-    assert len(stored(pipeline.project, outputs["DlqUrl"])) == 4
+    assert is_count(len(stored(pipeline.project, outputs["DlqUrl"])), 4)
