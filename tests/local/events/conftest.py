@@ -20,7 +20,7 @@ from rtp.local.door import TOKEN_HEADER
 from rtp.local.weather.faults import MAX_FAULTS
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
-from tests.local.conftest import Project, suite_weather
+from tests.local.conftest import Project, is_count, suite_weather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -187,14 +187,6 @@ def wait_for(condition: Callable[[], object], *, seconds: float = 180) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
-
-
-def is_count(number: int, expected: int) -> bool:
-    """Whether a number of attempts or messages is the expected one. Under weather there may be more.
-
-    A call whose answer is lost is repeated after it has had its effect, and standard queues deliver more than once.
-    """
-    return number == expected or (suite_weather() is not None and number > expected)
 
 
 def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 180) -> _T:

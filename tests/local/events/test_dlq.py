@@ -13,8 +13,8 @@ import pytest
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
-from tests.local.conftest import suite_weather
-from tests.local.events.conftest import is_count, post, stored, wait_for
+from tests.local.conftest import is_count, suite_weather
+from tests.local.events.conftest import post, stored, wait_for
 
 if TYPE_CHECKING:
     import subprocess

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtp.ops.events.identity import uuid7
-from tests.local.events.conftest import eventually, is_count, post, wait_for
+from tests.local.conftest import is_count
+from tests.local.events.conftest import eventually, post, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
