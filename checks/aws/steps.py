@@ -6,6 +6,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from checks.aws.throwaway import PROCESSORS, CheckError, until
@@ -209,7 +210,7 @@ def _repair(target: Throwaway) -> str:
     redriven = target.rtp("dlq", "redrive", "--all", "--no-canary", "--yes", "--json").json["redriven"]
     _expect(redriven >= len(ids), f"{redriven} of {len(ids)} messages were redriven")
     for id in ids:
-        until(lambda id=id: _died_again(target, id), seconds=300, what=f"event {id} is dead again")
+        until(partial(_died_again, target, id), seconds=300, what=f"event {id} is dead again")
     # SQS's counts may lag by a minute, so that what is there is read
     until(lambda: len(_dead(target)) >= len(ids), seconds=300, what="all are in the dead-letter queue again")
     deleted = target.rtp("dlq", "purge", "--all", "--yes", "--json").json["deleted"]
