@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
@@ -167,9 +168,15 @@ def test_every_accepted_event_is_found(pipeline: Pipeline) -> None:
     wait_for(lambda: is_count(len(pipeline.dlq), 16))
     # Then each has a record, log lines, and its message where it is dead
     for event_id in ids[::5]:
-        wait_for(lambda id=event_id: pipeline.project.rtp("show", id, "--json").json["logs"])
-        story = pipeline.project.rtp("show", event_id, "--json").json
+        story: dict[str, Any] = {}
+        wait_for(partial(_shown, pipeline, event_id, story))
         assert (story["dlq"] is not None) == (story["record"]["status"] == "dead")
+
+
+def _shown(pipeline: Pipeline, event_id: str, story: dict[str, Any]) -> bool:
+    """Fill the story of an event. Returns whether it has log lines, which may come later."""
+    story.update(pipeline.project.rtp("show", event_id, "--json").json)
+    return bool(story["logs"])
 
 
 def test_records_are_listed_by_status_type_and_time(pipeline: Pipeline) -> None:
