@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("repair")
 # How soon messages are visible that a command has released; under weather the answer of a receive may be lost, and its
 # messages stay hidden for as long as the receive asked for.
-VISIBLE_S = 60 if suite_weather() else 2
+VISIBLE_S = 60 if suite_weather() else 10
 
 
 def _begun(pipeline: Pipeline, run: subprocess.Popen[str]) -> Callable[[], bool]:
