@@ -13,8 +13,6 @@ import pytest
 from rtp.ops.events.identity import uuid7
 from rtp.runtime import wire
 from rtp.text import times
-from tests.local.conftest import suite_weather
-from tests.local.events.conftest import is_count, post, wait_for
 from tests.local.conftest import is_count, suite_weather
 from tests.local.events.conftest import post, wait_for
 
