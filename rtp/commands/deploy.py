@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from rtp.ops.stack import deploy as op
 from rtp.ops.stack.build.synth import extension_paths
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.compare.approval import Plan
-from rtp.ops.stack.operation import Operation
+from rtp.ops.stack.operation import Operation, Stage
 from rtp.ops.stack.options import SESSION_S, Mark, Options
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result
 from rtp.text import times
@@ -146,7 +147,7 @@ def _watch(session: Session, deployed: watching.Files, *, yes: bool) -> None:
     out, environment = session.out, session.environment
     out.say(dim(f"watching {', '.join(_relative(p, environment.root) for p in _watched(environment))}; Ctrl-C ends"))
     progress = Progress(out)
-    mark = _mark(session, environment)
+    mark = op.mark(session.start(), environment)
 
     def paths() -> list[Path]:
         return _watched(environment)
@@ -168,15 +169,18 @@ def _watch(session: Session, deployed: watching.Files, *, yes: bool) -> None:
             out.error(error)
             if error.code == "locked":  # another deploy, or a destroy, which the next save will meet
                 continue
-        mark = _mark(session, environment)
+        if (
+            operation.stage is not Stage.IDLE
+        ):  # else this watch has not changed the stack, and must not take over what did
+            mark = _mark(session, environment, mark)
 
 
-def _mark(session: Session, environment: Environment) -> Mark | None:
-    """The stack after an operation of this watch; None where it cannot be read, and is not compared next time."""
+def _mark(session: Session, environment: Environment, before: Mark) -> Mark:
+    """The stack after an operation of this watch; where it cannot be read, its id alone is compared next time."""
     try:
         return op.mark(session.start(), environment)
     except RtpError:
-        return None
+        return replace(before, is_time_known=False)
 
 
 def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began: float) -> None:

@@ -79,7 +79,10 @@ def mark(aws: Aws, environment: Environment) -> Mark:
 
 def check_unchanged(environment: Environment, stack: Stack | None, before: Mark | None) -> None:
     """Raises RefusedError where the stack is not the one that it was, or somebody else has deployed."""
-    if before is None or (stack is not None and Mark(stack.id, stack.updated) == before):
+    if before is None:
+        return
+    is_same = stack is not None and stack.id == before.stack_id
+    if stack is not None and is_same and (stack.updated == before.updated or not before.is_time_known):
         return
     name, again = environment.names.stack, suggest.command("rtp", "deploy")
     if stack is None or stack.id != before.stack_id:

@@ -15,10 +15,14 @@ SESSION_S = 1_800.0  # how long credentials must last when a deploy or destroy b
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A stack at its last operation. updated: when that began; None for a new stack without one."""
+    """A stack at its last operation. updated: when that began; None for a new stack without one.
+
+    is_time_known: whether `updated` could be read; else the stack's id alone is compared.
+    """
 
     stack_id: str
     updated: datetime | None
+    is_time_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,14 @@ def test_a_change_by_another_command_is_refused(tmp_path: Path, now: Any, text: 
     assert "`rtp deploy`" in caught.value.hint
 
 
+def test_a_stack_whose_last_update_could_not_be_read_is_compared_by_its_id(tmp_path: Path) -> None:
+    unread = Mark(STACK_ID, UPDATED, is_time_known=False)
+    check(tmp_path, account(updated=datetime(2026, 1, 31, 14, tzinfo=UTC)), unread)
+    for gone in (account(""), account(STACK_ID + "2")):
+        with pytest.raises(RefusedError):
+            check(tmp_path, gone, unread)
+
+
 def test_a_stack_that_was_gone_already_is_not_created(tmp_path: Path) -> None:
     environment = Environment(name="dev", project="shop", root=tmp_path)
     with pytest.raises(RefusedError):
