@@ -75,8 +75,12 @@ class Names:
 
     @property
     def api_key(self) -> str:
-        """API key."""
+        """The stack's own API key, which rtp itself uses."""
         return f"{self.stack}-api-key"
+
+    def client_key(self, name: str) -> str:
+        """API key of one client, and the usage plan of a key with limits of its own."""
+        return f"{self.stack}-key-{name}"
 
     @property
     def dashboard(self) -> str:
@@ -137,6 +141,7 @@ class Output(StrEnum):
     API_URL = "ApiUrl"  # https://…/prod/ with the final slash; /process and /events are below it
     API_ID = "ApiId"
     API_STAGE = "ApiStage"
+    API_AUTH = "ApiAuth"  # what the API wants of a caller: "key" or "iam"
     API_KEY_ID = "ApiKeyId"
     USAGE_PLAN_ID = "UsagePlanId"
     TABLE = "TableName"
@@ -158,6 +163,12 @@ class Tag(StrEnum):
     PROJECT = "Project"
     MANAGED_BY = "ManagedBy"
     OWNER = "Owner"
+
+
+IAM = "iam"
+"""Value of Output.API_AUTH where callers sign their requests."""
+KEY_TAG = "rtp:key"
+"""On an API key or usage plan that `rtp keys` has created: the name of the key."""
 
 
 class FunctionEnv(StrEnum):

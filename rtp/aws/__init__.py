@@ -182,6 +182,19 @@ class Aws:
             }
         )
 
+    def credentials(self) -> Any:
+        """Credentials of this moment, to sign a request that no client makes. Raises CredentialsError."""
+        from botocore.credentials import ReadOnlyCredentials
+        from botocore.exceptions import NoCredentialsError
+
+        if self.local:
+            return ReadOnlyCredentials(*self._local_keys, None)
+        with translated(self, "sts", "credentials"):
+            credentials = self._shared_session().get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            return credentials.get_frozen_credentials()
+
     def environment(self) -> dict[str, str]:
         """AWS variables for a child process, such as the CDK CLI, so that it uses the same endpoint and identity.
 

@@ -1,15 +1,16 @@
-"""The stack's own REST API: its URL, its key, and requests to it over persistent connections."""
+"""The stack's own REST API: its URL, what admits a request, and requests to it over persistent connections."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from rtp import __version__
 from rtp.aws.logs import server_ms
-from rtp.contract import Output
+from rtp.aws.signing import Signature
+from rtp.contract import IAM, Output
 from rtp.errors import EndpointError, NotFoundError
 from rtp.runtime import wire
 from rtp.text import json_values, times
@@ -53,6 +54,10 @@ class Key:
     value: str = field(repr=False)
     is_new: bool = False
 
+    def headers(self, _url: str, _body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a request with the key."""
+        return {**headers, "x-api-key": self.value}
+
 
 def url(outputs: Mapping[str, str], aws: Aws) -> str:
     """The API's URL, ending in a slash. On an emulator it is the one at the emulator's own port."""
@@ -84,14 +89,34 @@ def key(aws: Aws, outputs: Mapping[str, str]) -> Key:
     return Key(answer["value"], is_new=created is not None and now_ms - times.ms(created) < _NEW_KEY_SECONDS * 1000)
 
 
+class Access(Protocol):
+    """What admits a request: a key, or a signature. is_new: API Gateway may not know it yet, and answer 403."""
+
+    @property
+    def is_new(self) -> bool: ...  # noqa: D102
+
+    def headers(self, url: str, body: bytes, headers: Mapping[str, str], /) -> dict[str, str]: ...  # noqa: D102
+
+
+def access(aws: Aws, outputs: Mapping[str, str]) -> Access:
+    """What the deployed API wants: the stack's own key, or a signature. Raises NotFoundError where the key is gone."""
+    return Signature(aws) if outputs.get(Output.API_AUTH) == IAM else key(aws, outputs)
+
+
 class Client:
     """Sends requests to one API. Any number of threads may use it."""
 
     def __init__(
-        self, base: str, key: Key, *, connections: int, local: bool, clock: Callable[[], float] = time.perf_counter
+        self,
+        base: str,
+        access: Access,
+        *,
+        connections: int,
+        local: bool,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._base = base
-        self._key = key
+        self._access = access
         self._clock = clock
         self._pool = _pool(base, connections, local=local)
 
@@ -101,10 +126,10 @@ class Client:
 
         headers = {
             "Content-Type": "application/json",
-            "x-api-key": self._key.value,
             "X-Amzn-Trace-Id": trace_header,
             "User-Agent": f"rtp/{__version__}",
         }
+        headers = self._access.headers(self._base + path, body, headers)
         begun = self._clock()
         try:
             answer = self._pool.request("POST", self._base + path, body=body, headers=headers)

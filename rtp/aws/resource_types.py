@@ -53,6 +53,7 @@ class ResourceType:
     has_protection: its service does not delete one that is protected by a setting of its own.
     recreated: its service creates it again when something is written to it after its deletion.
     guards: property -> what its loss or change means for the security of the resource.
+    guard: what the loss of the whole resource means for the security of another one; empty for no such meaning.
     """
 
     type: str
@@ -66,6 +67,7 @@ class ResourceType:
     has_protection: bool = False
     recreated: bool = False
     guards: Mapping[str, str] = field(default_factory=dict)
+    guard: str = ""
 
     @property
     def calls_function(self) -> bool:
@@ -122,6 +124,13 @@ TYPES = {
             "REST API",
             lookups.by("apigateway", "get_rest_api", "restApiId"),
             arn=r"apigateway:/restapis/([^/]+)(?:/.*)?",
+        ),
+        ResourceType(
+            "AWS::WAFv2::WebACLAssociation",
+            "web ACL association",
+            part_of=API,
+            guards={"WebACLArn": "changes the web ACL"},
+            guard="removes the web ACL",
         ),
         ResourceType(STAGE, "API stage", part_of=API),
         ResourceType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ def check(environment: Environment, where: str) -> None:
     if settings.backoff_base_s > settings.backoff_cap_s:
         raise ConfigError(f"{where}: backoff_base_s = {settings.backoff_base_s} is more than backoff_cap_s.")
     function_checks.check(settings, environment.region, where)
+    _check_access(environment, where)
     bucket = environment.names.bucket("0" * 12, environment.region)
     if len(bucket) > 63:
         raise ConfigError(
@@ -38,6 +40,30 @@ def check(environment: Environment, where: str) -> None:
             hint="Set weather in [env.local].",
         )
     _check_endpoint(environment, where)
+
+
+def _check_access(environment: Environment, where: str) -> None:
+    """Check the networks of allowed_cidrs, and that the web ACL is one that this environment's API can have."""
+    settings = environment.settings
+    for text in settings.allowed_cidrs:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"{where}: allowed_cidrs: {text!r} is not a network.", hint='Write networks such as "192.0.2.0/24".'
+            ) from None
+        address = ip_address(text.partition("/")[0])
+        if address != network.network_address:
+            raise ConfigError(
+                f"{where}: allowed_cidrs: {text!r} is an address within a network.",
+                hint=f'Write "{network}" for the network, or "{address}/{network.max_prefixlen}" for the address.',
+            )
+    region = "" if settings.waf_acl_arn is None else settings.waf_acl_arn.split(":")[3]
+    if region and region != environment.region and not environment.local:
+        raise ConfigError(
+            f"{where}: waf_acl_arn is a web ACL of {region}, and {environment.name} is in {environment.region}.",
+            hint=f"Name a regional web ACL of {environment.region}.",
+        )
 
 
 def _check_endpoint(environment: Environment, where: str) -> None:

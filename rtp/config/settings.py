@@ -22,6 +22,8 @@ FUNCTIONS = {"functions": True}
 """Meta.extra of a setting that the functions read, from the environment variable RTP_<NAME>."""
 EmailAddress = Annotated[str, Meta(pattern="@")]
 SubnetId = Annotated[str, Meta(pattern="^subnet-[0-9a-f]{8,17}$")]
+Cidr = Annotated[str, Meta(pattern="^[0-9A-Fa-f.:]+/[0-9]{1,3}$")]
+Auth = Literal["key", "iam"]
 SecurityGroupId = Annotated[str, Meta(pattern="^sg-[0-9a-f]{8,17}$")]
 
 
@@ -143,6 +145,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         | None
     ) = None
 
+    auth: Annotated[
+        Auth,
+        Meta(
+            description="what the API wants of a caller: an API key, or a signature of an IAM identity of the account "
+            "that may execute-api:Invoke; docs/security.md says what each protects"
+        ),
+    ] = "key"
+    allowed_cidrs: Annotated[
+        tuple[Cidr, ...],
+        Meta(
+            max_length=100,  # the API's resource policy has 8,192 bytes
+            description="addresses that may call the API, by its resource policy; empty: any address",
+            extra={"allowed": 'a list of networks such as "192.0.2.0/24"'},
+        ),
+    ] = ()
+    waf_acl_arn: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^arn:aws[a-z-]*:wafv2:[a-z0-9-]+:[0-9]{12}:regional/webacl/[^/]+/[^/]+$",
+                description="web ACL of AWS WAF that the API's stage is associated with; not used on the local engine",
+                extra={"allowed": "the ARN of a regional web ACL, in quotes"},
+            ),
+        ]
+        | None
+    ) = None
+    stack_key_version: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="raise it to replace the stack's own API key, which rtp itself uses, at the next deploy",
+        ),
+    ] = 1
     throttle_rate: Annotated[
         int, Meta(ge=1, le=10000, description="throttle of the API's stage in requests per second")
     ] = 1000

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import Acknowledgment, CfnResource, Stack, Validations
 
 from rtp.config import secret_sources
+from rtp.contract import IAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,9 @@ class Accepted:
 
 _ARCHIVE = "Functions read and write under two prefixes of the bucket only; each event has its own keys below them."
 _NO_RESOURCES = "X-Ray has no resource-level permissions."
-_MACHINES = "Clients are machines with an API key and a usage plan; there are no end users to authorise."
+_MACHINES = (
+    "Clients are machines with an API key and a usage plan, or an IAM role; there are no end users to authorise."
+)
 _NO_LOGS = "`api_logs = false`: the operator's account has no role with which API Gateway writes logs."
 _NEVER_ASYNC = "A dead-letter queue of a function is for asynchronous calls, and this function"
 
@@ -47,13 +50,15 @@ def nag(plan: Plan) -> Iterator[Accepted]:
             yield Accepted(f"{function}Role", rule, _ARCHIVE)
         yield from _traced(f"{function}Role")
     for method in _METHODS:
-        yield Accepted(method, "AwsSolutions-APIG4", _MACHINES)
+        if plan.settings.auth != IAM:
+            yield Accepted(method, "AwsSolutions-APIG4", _MACHINES)
         yield Accepted(method, "AwsSolutions-COG4", _MACHINES)
-    yield Accepted(
-        "Ingest/Api",
-        "AwsSolutions-APIG3",
-        "A web ACL costs more than the pipeline at rest; requests need a key, fit a model and are throttled.",
-    )
+    if not plan.web_acl:
+        yield Accepted(
+            "Ingest/Api",
+            "AwsSolutions-APIG3",
+            "A web ACL costs more than the pipeline at rest; requests need a key, fit a model and are throttled.",
+        )
     yield Accepted(
         "Storage/DeadLetterQueue",
         "Serverless-SQSRedrivePolicy",

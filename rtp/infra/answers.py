@@ -115,7 +115,7 @@ GATEWAY_ANSWERS = (
     ),
     GatewayAnswer("BAD_REQUEST_PARAMETERS", 400, {**_OWN_WORDS, "errors": []}),
     GatewayAnswer("INVALID_API_KEY", 403, {"message": "the x-api-key header is missing or wrong"}),
-    GatewayAnswer("ACCESS_DENIED", 403, {"message": "access denied"}),
+    GatewayAnswer("ACCESS_DENIED", 403, {"message": "access denied: the address or the caller is not allowed"}),
     # API Gateway uses this response for a path or method that the API does not have.
     GatewayAnswer("MISSING_AUTHENTICATION_TOKEN", 404, {"message": "there are POST /process and POST /events"}),
     GatewayAnswer("REQUEST_TOO_LARGE", 413, {"message": f"the body is larger than {wire.MAX_BODY_BYTES} bytes"}),
@@ -132,8 +132,19 @@ GATEWAY_ANSWERS = (
         "INTEGRATION_TIMEOUT", 504, {"message": f"no answer in time, the event may be processed; {_SAME_ID}"}
     ),
 )
+_UNSIGNED = GatewayAnswer(
+    "MISSING_AUTHENTICATION_TOKEN",
+    403,
+    {"message": "the request is not signed (AWS Signature Version 4, service execute-api), or the path is unknown"},
+)
 
-# Only ids, sizes and times: no body, no header, and the id of the key, never its value.
+
+def gateway_answers(*, signed: bool) -> tuple[GatewayAnswer, ...]:
+    """The responses of an API. signed: API Gateway has one response for unsigned requests and for unknown paths."""
+    return tuple(_UNSIGNED if signed and a.type == _UNSIGNED.type else a for a in GATEWAY_ANSWERS)
+
+
+# Who, when and how much: no body, no header, and the id of the key, never its value.
 ACCESS_LOG = json.dumps(
     {
         name: f"$context.{variable}"
@@ -149,6 +160,8 @@ ACCESS_LOG = json.dumps(
             "integration_status": "integration.status",
             "integration_ms": "integration.latency",
             "api_key_id": "identity.apiKeyId",
+            "caller": "identity.userArn",
+            "source_ip": "identity.sourceIp",
             "trace_id": "xrayTraceId",
         }.items()
     }

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_cdk import Fn
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_wafv2 as waf
 from aws_cdk import aws_xray as xray
 from constructs import Construct
 
-from rtp.contract import API_STAGE
+from rtp.contract import API_STAGE, IAM
 from rtp.infra import answers
 from rtp.infra.event_schema import EVENT
 from rtp.infra.logs import log_group
@@ -47,6 +48,9 @@ class Ingest(Construct):
         self.key, self.usage_plan = self._key()
         if plan.sampled:
             self._sampling_rule()
+        if plan.web_acl:
+            stage = self.api.deployment_stage.stage_arn
+            waf.CfnWebACLAssociation(self, "WebAcl", resource_arn=stage, web_acl_arn=plan.web_acl)
 
     def _api(self) -> apigateway.RestApi:
         plan, names = self._plan, self._plan.names
@@ -59,6 +63,7 @@ class Ingest(Construct):
             rest_api_name=names.api,
             description=f"Events of {names.stack}",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
+            policy=self._policy(),
             cloud_watch_role=False,  # it belongs to the account, not to a stack: `rtp doctor` checks it
             api_key_source_type=apigateway.ApiKeySourceType.HEADER,
             deploy_options=apigateway.StageOptions(
@@ -85,8 +90,32 @@ class Ingest(Construct):
         api.deployment_stage.node.add_dependency(execution_log)
         return api
 
+    def _policy(self) -> iam.PolicyDocument | None:
+        """The resource policy of allowed_cidrs; a changed one changes the deployment's logical id, and so is deployed.
+
+        With IAM it allows nobody: what a resource policy allows needs no permission of the caller's own account.
+        """
+        cidrs = self._plan.settings.allowed_cidrs
+        if not cidrs:
+            return None
+        anyone: dict[str, Any] = {
+            "principals": [iam.StarPrincipal()],
+            "actions": ["execute-api:Invoke"],
+            "resources": ["execute-api:/*"],
+        }
+        elsewhere = {"NotIpAddress": {"aws:SourceIp": list(cidrs)}}
+        statements = [iam.PolicyStatement(sid="Elsewhere", effect=iam.Effect.DENY, conditions=elsewhere, **anyone)]
+        if not self._signed:
+            statements.append(iam.PolicyStatement(sid="Here", **anyone))
+        return iam.PolicyDocument(statements=statements)
+
+    @property
+    def _signed(self) -> bool:
+        """Whether callers sign their requests, and need no key."""
+        return self._plan.settings.auth == IAM
+
     def _answers(self) -> None:
-        for answer in answers.GATEWAY_ANSWERS:
+        for answer in answers.gateway_answers(signed=self._signed):
             self.api.add_gateway_response(
                 answer.type.title().replace("_", ""),
                 type=apigateway.ResponseType.of(answer.type),
@@ -113,7 +142,8 @@ class Ingest(Construct):
         self.api.root.add_resource(path).add_method(
             "POST",
             integration,
-            api_key_required=True,
+            api_key_required=not self._signed,
+            authorization_type=apigateway.AuthorizationType.IAM if self._signed else None,
             request_validator=self._validator,
             # API Gateway checks nothing at all when no model matches the content type.
             request_models={_JSON: self._model, "$default": self._model},
@@ -125,7 +155,7 @@ class Ingest(Construct):
         role = iam.Role(
             self,
             "ToQueueRole",
-            assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com"),
+            assumed_by=self._gateway(),
             description=f"What {self._plan.names.api} may do",
             inline_policies={
                 "queue": iam.PolicyDocument(
@@ -153,9 +183,29 @@ class Ingest(Construct):
             ),
         )
 
+    def _gateway(self) -> iam.ServicePrincipal:
+        """API Gateway, for this API of this account alone.
+
+        IfExists: API Gateway does not name its source in every call to STS (verified.md), and would then be refused.
+        """
+        api = self._plan.arn("execute-api", f"{self.api.rest_api_id}/*")
+        return iam.ServicePrincipal(
+            "apigateway.amazonaws.com",
+            conditions={
+                "StringEqualsIfExists": {"aws:SourceAccount": self._plan.account},
+                "ArnLikeIfExists": {"aws:SourceArn": api},
+            },
+        )
+
     def _key(self) -> tuple[apigateway.IApiKey, apigateway.UsagePlan]:
         settings, names = self._plan.settings, self._plan.names
-        key = self.api.add_api_key("Key", api_key_name=names.api_key, description=f"Key of {names.api}")
+        # A new name and logical id are a new key, which CloudFormation creates before it deletes the old one.
+        version = "" if settings.stack_key_version == 1 else str(settings.stack_key_version)
+        key = self.api.add_api_key(
+            f"Key{version}",
+            api_key_name=f"{names.api_key}{version and '-'}{version}",
+            description=f"Key of {names.api} for rtp itself",
+        )
         usage_plan = self.api.add_usage_plan(
             "UsagePlan",
             name=names.usage_plan,

@@ -81,6 +81,11 @@ class Plan:
         return [] if self.local else [filled(arn, self._placeholders) for arn in self.settings.layers]
 
     @property
+    def web_acl(self) -> str:
+        """ARN of the web ACL of the API's stage; empty for none. The local engine has no WAF."""
+        return "" if self.local else filled(self.settings.waf_acl_arn or "", self._placeholders)
+
+    @property
     def vpc(self) -> Vpc | None:
         """The functions' private network. On the local engine they run on this machine."""
         return self.settings.vpc if self.settings.vpc.subnets and not self.local else None

@@ -49,6 +49,7 @@ class RtpStack(Stack):
             Output.API_URL: ingest.api.url,
             Output.API_ID: ingest.api.rest_api_id,
             Output.API_STAGE: API_STAGE,
+            Output.API_AUTH: plan.settings.auth,
             Output.API_KEY_ID: ingest.key.key_id,
             Output.USAGE_PLAN_ID: ingest.usage_plan.usage_plan_id,
             Output.TABLE: storage.table.table_name,

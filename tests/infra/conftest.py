@@ -22,6 +22,7 @@ from rtp.infra.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+WEB_ACL = "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/shared/0123abcd"
 ODD = Settings(
     memory_mb=1024,
     timeout_s=45,
@@ -194,13 +195,21 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
 
 @pytest.fixture(scope="session")
 def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
-    """Templates of the four environments."""
+    """Templates of the four environments, and of two that limit who may call the API: `signed` and `shut`."""
     plans = [
         plan("local", account="000000000000", local=True),
         plan(
             "dev", region="eu-west-1", settings=Settings(ephemeral_storage_mb=1024)
         ),  # SnapStart takes no more than 512
         plan("prod", protected=True, region="us-west-2", reserved_concurrency=100),
+        plan("signed", settings=Settings(auth="iam", allowed_cidrs=("192.0.2.0/24",))),
+        plan(
+            "shut",
+            protected=True,
+            settings=Settings(
+                allowed_cidrs=("192.0.2.0/24", "2001:db8::/32"), waf_acl_arn=WEB_ACL, stack_key_version=2
+            ),
+        ),
         plan("odd", project="acme", owner="Night", protected=True, reserved_concurrency=77, settings=ODD),
     ]
     return dict(zip([p.env for p in plans], synthesise(plans), strict=True))

@@ -134,7 +134,7 @@ def test_unavailable_states_that_nothing_was_accepted() -> None:
 
 
 def test_gateway_responses_quote_the_error_message_once() -> None:
-    for answer in answers.GATEWAY_ANSWERS:
+    for answer in (*answers.GATEWAY_ANSWERS, *answers.gateway_answers(signed=True)):
         # API Gateway inserts `messageString` with quotation marks, or as null.
         for message_string in ('"say \\"no\\""', "null"):
             text = answer.template.replace("$context.error.messageString", message_string)

@@ -19,7 +19,7 @@ _STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN
 _REASONS = 5
 _RESULT_CHARACTERS = 2000
 _FIXES = {
-    403: "`rtp deploy` restores the API key",
+    403: "`rtp deploy` restores the stack's key; allowed_cidrs and auth in rtp.toml say who may call",
     404: "`rtp deploy` restores the API",
     409: "an event with other content needs an id of its own",
     413: "an event may have 256 KiB",

@@ -40,6 +40,8 @@ class Call:
     place: Place
     started: float
     trace: TraceHeader
+    source_ip: str
+    api_key_id: str | None  # of the key in the request, where the engine has it
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     extended_request_id: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(11)).decode())
     segment_ids: tuple[str, str] = field(default_factory=services.new_ids)
@@ -68,7 +70,11 @@ class Call:
             "protocol": "HTTP/1.1",
             "domainName": self.headers.get("host", ""),
             "xrayTraceId": f"Root={self.trace.root}",
-            "identity": {"sourceIp": "127.0.0.1", "userAgent": self.headers.get("user-agent", "")},
+            "identity": {
+                "sourceIp": self.source_ip,
+                "userAgent": self.headers.get("user-agent", ""),
+                "apiKeyId": self.api_key_id,
+            },
         }
 
 
@@ -77,10 +83,12 @@ _call: ContextVar[Call | None] = ContextVar("rtp_api_call", default=None)
 
 def install(telemetry: Telemetry) -> None:
     """Install the patch."""
+    from ministack.core import responses
     from ministack.services import apigateway_v1
 
-    require(apigateway_v1, "_rest_apis", "_stages_v1", "_gw_error")
-    patch = ApiGateway(apigateway_v1, telemetry)
+    require(apigateway_v1, "_rest_apis", "_stages_v1", "_gw_error", "_resolve_api_key", "_api_key_from_request")
+    require(responses, "get_request_client_ip")
+    patch = ApiGateway(apigateway_v1, telemetry, responses.get_request_client_ip)
     patch.handle = replace(
         apigateway_v1,
         "_handle_execute_in_scope",
@@ -133,8 +141,9 @@ class ApiGateway:
     build_event: Any
     invoke_queue: Any
 
-    def __init__(self, apigw: Any, telemetry: Telemetry) -> None:
+    def __init__(self, apigw: Any, telemetry: Telemetry, client_ip: Any) -> None:
         self._apigw = apigw
+        self._client_ip = client_ip
         self._telemetry = telemetry
 
     async def serve(  # noqa: PLR0913 - the parameters of the function that it replaces
@@ -161,6 +170,8 @@ class ApiGateway:
             Place(account, region),
             time.time(),
             header.parse(headers.get(header.NAME)) or header.new(),
+            self._client_ip(),
+            (self._apigw._resolve_api_key(self._apigw._api_key_from_request(headers)) or {}).get("id"),
         )
         onwards = call.trace.child(call.segment_ids[1]) if call.traced else call.trace
         header.current.set(onwards)
@@ -247,7 +258,7 @@ def _segment(call: Call, status: int, content: bytes, ended: float) -> dict[str,
             "request": {
                 "method": call.method,
                 "url": f"http://{call.headers.get('host', '')}/{call.stage_name}{call.path}",
-                "client_ip": "127.0.0.1",
+                "client_ip": call.source_ip,
                 "user_agent": call.headers.get("user-agent", ""),
                 "x_forwarded_for": True,
             },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rtp.local.patches import (
     alarm_messages,
     alarms,
+    api_access,
     api_gateway,
     async_failures,
     bucket_policies,
@@ -36,6 +37,7 @@ from rtp.local.patches import (
     stack_buckets,
     stack_cleanup,
     stack_errors,
+    stage_logs,
     statements,
     usage,
     user_regexes,
@@ -56,6 +58,7 @@ AT_START = (
     mapping_limits.PATCH,
     function_logs.PATCH,
     log_limits.PATCH,
+    api_access.PATCH,
     api_gateway.PATCH,
     usage.PATCH,
     alarms.PATCH,
@@ -75,6 +78,7 @@ AT_START = (
 # These change CloudFormation's modules, which `deferred` loads after the start.
 WITH_CLOUDFORMATION = (
     request_validators.PATCH,
+    stage_logs.PATCH,
     callbacks.PATCH,
     metric_math.PATCH,
     stack_buckets.PATCH,

@@ -72,8 +72,8 @@ def send(
             rate=request.rate,
             weigh=len,
         )
-    key = api.key(aws, outputs)
-    client = api.Client(api.url(outputs, aws), key, connections=request.concurrency, local=aws.local)
+    access = api.access(aws, outputs)
+    client = api.Client(api.url(outputs, aws), access, connections=request.concurrency, local=aws.local)
     return pool.each(
         events,
         ToApi(
@@ -81,7 +81,7 @@ def send(
             request.via,
             timeout_s=request.timeout_s,
             stop=stop,
-            new_key=NewKey(request.notify) if key.is_new else None,
+            new_key=NewKey(request.notify) if access.is_new else None,
         ),
         threads=request.concurrency,
         stop=stop,

@@ -62,10 +62,13 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
 def _ignored(environment: Environment) -> list[str]:
     """A line for the settings that an engine on this machine does not have and the functions may need."""
     settings = environment.settings
-    names = [name for name, is_set in (("vpc", settings.vpc.subnets), ("layers", settings.layers)) if is_set]
+    unused = {"vpc": settings.vpc.subnets, "layers": settings.layers, "waf_acl_arn": settings.waf_acl_arn}
+    names = [name for name, is_set in unused.items() if is_set]
     if not environment.local or not names:
         return []
-    return [f"{' and '.join(names)} of rtp.toml: not used on the local engine, which runs functions on this machine."]
+    *others, last = names
+    text = f"{', '.join(others)} and {last}" if others else last
+    return [f"{text} of rtp.toml: not used on the local engine, which runs functions on this machine."]
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,28 @@ def a_declared_validator_is_not_created(lab: Lab) -> bool:
     return [validator["id"] for validator in made] != [found["Validator"]]
 
 
+def a_declared_access_log_is_left_out(lab: Lab) -> bool:
+    """stage_logs: the stage that CloudFormation has created has no access log."""
+    log = {"DestinationArn": "arn:aws:logs:us-east-1:000000000000:log-group:/access", "Format": "$context.requestId"}
+    named = {"RestApiId": {"Ref": "Api"}}
+    resources = {
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": f"logged-{lab.name}"}},
+        "Deployment": {"Type": "AWS::ApiGateway::Deployment", "Properties": named},
+        "Stage": {
+            "Type": "AWS::ApiGateway::Stage",
+            "Properties": named | {"StageName": "s", "DeploymentId": {"Ref": "Deployment"}, "AccessLogSetting": log},
+        },
+    }
+    stack = f"logged-{lab.name}"
+    lab.call("cloudformation", "create_stack", StackName=stack, TemplateBody=json.dumps({"Resources": resources}))
+    found: dict[str, str] = {}
+    deadline = time.monotonic() + 180
+    while len(found) < len(resources) and time.monotonic() < deadline:
+        described = lab.call("cloudformation", "describe_stack_resources", StackName=stack)["StackResources"]
+        found = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in described if r.get("PhysicalResourceId")}
+    return not lab.call("apigateway", "get_stage", restApiId=found["Api"], stageName="s").get("accessLogSettings")
+
+
 def an_alarm_over_metric_math_fails_its_stack(lab: Lab) -> bool:
     """metric_math: CloudFormation does not create it, and rolls the stack back."""
     metric = {"Metric": {"Namespace": "n", "MetricName": "m"}, "Period": 60, "Stat": "Sum"}
@@ -235,6 +257,18 @@ def the_usage_of_a_plan_is_not_reported(lab: Lab) -> bool:
     plan = lab.call("apigateway", "create_usage_plan", name=lab.name, quota={"limit": 10, "period": "DAY"})["id"]
     today = time.strftime("%Y-%m-%d")
     return "startDate" not in lab.call("apigateway", "get_usage", usagePlanId=plan, startDate=today, endDate=today)
+
+
+def a_resource_policy_of_an_api_is_ignored(lab: Lab) -> bool:
+    """api_access: an address that the policy denies is admitted."""
+    _, arn = lab.queue("policed")
+    base = lab.api({"events": lab.to_queue(arn)})
+    statement = {"Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    elsewhere = {"NotIpAddress": {"aws:SourceIp": ["192.0.2.0/24"]}}
+    policy = {"Statement": [statement | {"Effect": "Allow"}, statement | {"Effect": "Deny", "Condition": elsewhere}]}
+    patches = [{"op": "replace", "path": "/policy", "value": json.dumps(policy)}]
+    lab.call("apigateway", "update_rest_api", restApiId=base.split("/")[3], patchOperations=patches)
+    return lab.post(f"{base}/events", "{}")[0] == 202
 
 
 def a_function_signs_with_the_account_s_number(lab: Lab) -> bool:
@@ -360,9 +394,11 @@ FAULTS = [
     an_alarm_evaluates_other_metrics,
     dlq_messages_cannot_be_moved,
     a_declared_validator_is_not_created,
+    a_declared_access_log_is_left_out,
     an_alarm_over_metric_math_fails_its_stack,
     a_stack_s_bucket_has_no_tags_and_is_deleted_full,
     the_usage_of_a_plan_is_not_reported,
+    a_resource_policy_of_an_api_is_ignored,
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,
     a_custom_resource_cannot_answer,

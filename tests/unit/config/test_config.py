@@ -110,6 +110,18 @@ def test_the_file_is_found_in_a_parent_and_paths_are_relative_to_it(tmp_path: Pa
         ("[processors]\nrequirements = { file = 'r.txt', extra = 'x' }", "r.txt has no extras and no groups"),
         ("[processors]\npath = ['a.py']", "path = ['a.py']: must be text in quotes"),
         ("[env.prod]\nqueue_retention_days = 10\ndlq_retention_days = 4", "more than dlq_retention_days"),
+        ("[env.prod]\nallowed_cidrs = ['192.0.2.7/24']", "'192.0.2.7/24' is an address within a network"),
+        ("[env.prod]\nallowed_cidrs = ['2001:db8::1/64']", "is an address within a network"),
+        ("[env.prod]\nallowed_cidrs = ['192.0.2.0/33']", "'192.0.2.0/33' is not a network"),
+        ("[env.prod]\nallowed_cidrs = ['192.0.2.7']", 'a list of networks such as "192.0.2.0/24"'),
+        ("[env.prod]\nallowed_cidrs = '192.0.2.0/24'", 'a list of networks such as "192.0.2.0/24"'),
+        ("[env.prod]\nauth = 'none'", "must be one of key, iam"),
+        ("[env.prod]\nwaf_acl_arn = 'acl'", "the ARN of a regional web ACL"),
+        (
+            "[env.prod]\nregion = 'us-west-2'\n"
+            "waf_acl_arn = 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b'",
+            "is a web ACL of us-east-1, and prod is in us-west-2",
+        ),
         ("[env.local]\nendpoint_url = 'http://example.com:4566'", "only an endpoint on this machine"),
         ("[env.prod]\nendpoint_url = 'localhost:4566'", "not a URL"),
         ("[env.prod]\nendpoint_url = 'http://localhost:99999'", "not a URL"),
@@ -127,6 +139,11 @@ def test_a_mistake_is_reported_with_the_allowed_values(tmp_path: Path, toml: str
 def test_a_queue_may_keep_messages_as_long_as_its_dlq(tmp_path: Path) -> None:
     toml = "[env.prod]\nqueue_retention_days = 4\ndlq_retention_days = 4"
     assert read(tmp_path, toml, env="prod").settings.queue_retention_days == 4
+
+
+def test_networks_of_both_kinds_and_single_addresses_are_accepted(tmp_path: Path) -> None:
+    toml = "[env.prod]\nallowed_cidrs = ['192.0.2.0/24', '198.51.100.7/32', '2001:0DB8::/32', '0.0.0.0/0']"
+    assert len(read(tmp_path, toml, env="prod").settings.allowed_cidrs) == 4
 
 
 def test_an_empty_name_does_not_select_the_default(tmp_path: Path) -> None:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+# An API without a resource policy takes calls from anywhere; a policy only makes that narrower.
+_ANY_CALLER = {
+    "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}]
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Widening:
     """One thing that is less guarded than before. what: a phrase such as `allows s3:GetObject on …`."""
@@ -88,6 +94,8 @@ def _of_resource(was: dict[str, Any] | None, now: dict[str, Any], paths: Mapping
 
 
 def _of_removed(was: dict[str, Any], paths: Mapping[str, str]) -> Iterator[str]:
+    if guard := resource_types.of(was["Type"]).guard:
+        yield guard
     for label, statement in _statements(was, paths):
         if statement.deny:
             yield _phrase("no longer denies", label, statement)
@@ -103,6 +111,8 @@ def _statements(resource: dict[str, Any], paths: Mapping[str, str]) -> Iterator[
         ("", "Policy"),
     ):
         document = props.get(prop)
+        if document is None and prop == "Policy" and resource["Type"] == resource_types.API:
+            document = _ANY_CALLER
         if isinstance(document, dict):
             yield from ((label, s) for s in _parsed(document, paths))
     for inline in _as_list(props.get("Policies")):

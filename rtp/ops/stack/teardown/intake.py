@@ -140,8 +140,8 @@ class Intake:
 
     def _ask(self) -> Answer:
         """Send one request over a new connection, which may reach another of the gateway's servers."""
-        key = api.key(self.aws, self.outputs)
-        client = api.Client(api.url(self.outputs, self.aws), key, connections=1, local=self.aws.local)
+        access = api.access(self.aws, self.outputs)
+        client = api.Client(api.url(self.outputs, self.aws), access, connections=1, local=self.aws.local)
         return client.post("events", PROBE, trace_header=trace_header(trace_id()))
 
 
