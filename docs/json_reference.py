@@ -12,6 +12,7 @@ from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary
+from rtp.ops.keys import change, listing
 from rtp.ops.stack import diff, steps
 from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
@@ -44,6 +45,10 @@ PRINTED = {
     "secrets set": Printed((secrets.Change,)),
     "secrets list": Printed((secrets.Secrets,)),
     "secrets delete": Printed((secrets.Change,)),
+    "keys list": Printed((listing.Keys,)),
+    "keys create": Printed((change.NewKey,)),
+    "keys rotate": Printed((change.NewKey, change.Revoked), note="the second with --finish"),
+    "keys revoke": Printed((change.Revoked,)),
     "bootstrap": Printed((bootstrap.Bootstrap,)),
     "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),

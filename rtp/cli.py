@@ -38,6 +38,7 @@ COMMANDS = {
         _PIPELINE, "Show what the functions get: processors, packed files, packages, variables and secrets."
     ),
     "secrets": _Entry(_PIPELINE, "Set, list and delete the secrets of the functions."),
+    "keys": _Entry(_PIPELINE, "List, create, rotate and revoke the API keys of clients."),
     "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),

@@ -27,6 +27,7 @@ SHARED: dict[str, str | None] = {
     "strict": None,
     "built": None,
     "imported": None,
+    "guarded": None,
 }
 # The suites whose tests take longest come first, so that at the end no worker is left alone with a long one.
 FIRST = ("local/guide", "reliability", "local/deploy", "local/events", "local", "infra")

@@ -69,6 +69,7 @@ ROOMS: dict[str, set[str]] = {
     "work": set(),
     "access": {"work"},
     "events": {"work"},
+    "keys": {"events", "work"},
     "dlq": {"access", "events", "work"},
     "stack.build": {"work"},
     "stack.compare": {"access", "work"},
@@ -79,10 +80,10 @@ ROOMS: dict[str, set[str]] = {
         "access", "events", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps", "work"
     },
     "stack.teardown": {
-        "access", "dlq", "events", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
-        "stack.steps", "work"
+        "access", "dlq", "events", "keys", "stack.apply", "stack.build", "stack.code", "stack.compare",
+        "stack.operation", "stack.steps", "work"
     },
-    "telemetry": {"access", "dlq", "events", "stack.compare", "stack.teardown", "work"},
+    "telemetry": {"access", "dlq", "events", "keys", "stack.compare", "stack.teardown", "work"},
     "stack": {
         "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps",
         "stack.teardown", "work"

@@ -25,6 +25,26 @@ class Quota:
     period: str
 
 
+def used(aws: Aws, plan: str, *, days: int) -> dict[str, list[int]]:
+    """Requests of each key of a usage plan on each of the last days (UTC), the oldest first. Raises AwsError."""
+    today = time.time()
+    start, end = (time.strftime("%Y-%m-%d", time.gmtime(t)) for t in (today - (days - 1) * 86_400, today))
+    counts: dict[str, list[int]] = {}
+    position: dict[str, str] = {}
+    while True:
+        page = aws.call(
+            "apigateway", "get_usage", usagePlanId=plan, startDate=start, endDate=end, limit=500, **position
+        )
+        if "startDate" not in page:
+            raise AwsError(f"{aws.endpoint_url or 'API Gateway'} does not report the usage of a plan.", code="no-usage")
+        for key, rows in (page.get("items") or {}).items():
+            counts.setdefault(key, []).extend(int(row[0]) for row in rows)
+        following = page.get("position")
+        if not following or {"position": following} == position:
+            return counts
+        position = {"position": following}
+
+
 def quota(aws: Aws, plan: str, key: str) -> Quota | None:
     """A key's quota in a usage plan; None for a plan without one. Raises AwsError where no usage is reported."""
     limits = aws.call("apigateway", "get_usage_plan", usagePlanId=plan).get("quota") or {}

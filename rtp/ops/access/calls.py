@@ -30,6 +30,8 @@ class Resource(StrEnum):
     ALARMS = "alarms"
     API = "api"
     API_KEYS = "api-keys"
+    API_KEY_LIST = "api-key-list"
+    API_TAGS = "api-tags"
     APPLICATION = "application"
     BOOTSTRAP = "bootstrap"
     BUCKET = "bucket"
@@ -54,6 +56,7 @@ class Resource(StrEnum):
     TABLE_AND_INDEXES = "table-and-indexes"
     TOPIC = "topic"
     USAGE_PLANS = "usage-plans"
+    USAGE_PLAN_LIST = "usage-plan-list"
 
 
 class Call(NamedTuple):
@@ -73,14 +76,25 @@ _READ, _OPERATE, _DEPLOY = Role
 _DECRYPT, _ENCRYPT = ("kms:Decrypt",), ("kms:Decrypt", "kms:GenerateDataKey")
 
 CALLS = {
+    "apigateway:CreateApiKey": Call(_DEPLOY, ("apigateway:POST",), Resource.API_KEY_LIST),
+    "apigateway:CreateUsagePlan": Call(_DEPLOY, ("apigateway:POST",), Resource.USAGE_PLAN_LIST),
+    "apigateway:CreateUsagePlanKey": Call(_DEPLOY, ("apigateway:POST",), Resource.USAGE_PLANS),
+    "apigateway:DeleteApiKey": Call(_DEPLOY, ("apigateway:DELETE",), Resource.API_KEYS),
+    "apigateway:DeleteUsagePlan": Call(_DEPLOY, ("apigateway:DELETE",), Resource.USAGE_PLANS),
     "apigateway:GetAccount": Call(_READ, ("apigateway:GET",), Resource.ACCOUNT),
     "apigateway:GetApiKey": Call(_READ, ("apigateway:GET",), Resource.API_KEYS),
+    "apigateway:GetApiKeys": Call(_READ, ("apigateway:GET",), Resource.API_KEY_LIST),
     "apigateway:GetRestApi": Call(_READ, ("apigateway:GET",), Resource.API),
     "apigateway:GetStage": Call(_READ, ("apigateway:GET",), Resource.API),
     "apigateway:GetUsage": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLANS),
     "apigateway:GetUsagePlan": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLANS),
+    "apigateway:GetUsagePlanKeys": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLANS),
+    "apigateway:GetUsagePlans": Call(_READ, ("apigateway:GET",), Resource.USAGE_PLAN_LIST),
+    # What creating a key or a usage plan with tags needs.
+    "apigateway:TagResource": Call(_DEPLOY, ("apigateway:PUT",), Resource.API_TAGS),
     "apigateway:UpdateAccount": Call(_DEPLOY, ("apigateway:PATCH",), Resource.ACCOUNT),
     "apigateway:UpdateStage": Call(_DEPLOY, ("apigateway:PATCH",), Resource.API),
+    "apigateway:UpdateUsagePlan": Call(_DEPLOY, ("apigateway:PATCH",), Resource.USAGE_PLANS),
     "cloudformation:ContinueUpdateRollback": Call(_DEPLOY, ("cloudformation:ContinueUpdateRollback",), Resource.STACK),
     "cloudformation:DeleteChangeSet": Call(_DEPLOY, ("cloudformation:DeleteChangeSet",), Resource.STACK),
     "cloudformation:DeleteStack": Call(_DEPLOY, ("cloudformation:DeleteStack",), Resource.STACK),
@@ -203,6 +217,7 @@ ROLES = {
     "diff": _READ,
     "dlq inspect": _READ,
     "doctor": _READ,
+    "keys list": _READ,
     "logs": _READ,
     "outputs": _READ,
     "records": _READ,
@@ -218,6 +233,9 @@ ROLES = {
     "send": _OPERATE,
     "deploy": _DEPLOY,
     "destroy": _DEPLOY,
+    "keys create": _DEPLOY,
+    "keys revoke": _DEPLOY,
+    "keys rotate": _DEPLOY,
     "secrets delete": _DEPLOY,
     "secrets set": _DEPLOY,
 }

@@ -50,6 +50,8 @@ def _policy(role: Role, environment: Environment) -> dict[str, Any]:
             statement["Condition"] = _of_the_logging_role(environment)
     statements.append(_statement(key_actions, arns[Resource.KEY]) | {"Condition": _of_the_key(environment)})
     statements += _of_the_secrets_key(role, environment)
+    if environment.settings.auth == contract.IAM and role.includes(Role.OPERATOR):
+        statements.append(_statement({"execute-api:Invoke"}, (_api(environment),)))
     if role is Role.DEPLOYER:
         statements.append(_statement({"sts:AssumeRole"}, (_cdk_roles(environment),)))
     return {"Version": "2012-10-17", "Statement": sorted(statements, key=lambda each: str(each["Action"][0]))}
@@ -80,6 +82,12 @@ def _of_the_logging_role(environment: Environment) -> dict[str, Any]:
     return {"StringEqualsIfExists": {"iam:PolicyARN": policy, "iam:PassedToService": "apigateway.amazonaws.com"}}
 
 
+def _api(environment: Environment) -> str:
+    """The methods of the API that a signed `rtp send` calls; API Gateway chooses the API's id."""
+    account, region = environment.account or "*", environment.region
+    return f"arn:{contract.partition(region)}:execute-api:{region}:{account}:*/{contract.API_STAGE}/POST/*"
+
+
 def _cdk_roles(environment: Environment) -> str:
     """The roles of `cdk bootstrap`, with which the CDK CLI publishes assets and CloudFormation deploys."""
     account, region = environment.account or "*", environment.region
@@ -108,6 +116,8 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.ALARMS: (arn("cloudwatch", f"alarm:{names.stack}-*"),),
         Resource.API: gateway("restapis/*"),
         Resource.API_KEYS: gateway("apikeys/*"),
+        Resource.API_KEY_LIST: gateway("apikeys"),
+        Resource.API_TAGS: gateway("tags/*"),
         Resource.APPLICATION: (arn("codedeploy", f"application:{names.stack}-*"),),
         Resource.BOOTSTRAP: (arn("ssm", "parameter/cdk-bootstrap/*"),),
         Resource.BUCKET: (bucket,),
@@ -132,6 +142,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.TABLE_AND_INDEXES: (table, f"{table}/index/*"),
         Resource.TOPIC: (arn("sns", names.topic),),
         Resource.USAGE_PLANS: gateway("usageplans/*"),
+        Resource.USAGE_PLAN_LIST: gateway("usageplans"),
     }
 
 

@@ -11,6 +11,7 @@ from rtp.contract import Output, queue_arn
 from rtp.errors import MissingError, NotFoundError, RtpError
 from rtp.ops import secrets
 from rtp.ops.access import ownership
+from rtp.ops.keys import stored as keys
 from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.missing import Found
 from rtp.ops.stack.teardown import intake
@@ -127,6 +128,10 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_wit
         for s in values.get("secrets", ())
         if s.state == "missing"
     ]
+    problems += [
+        f"the rotation of the key of {name} is not finished for a week; `rtp keys rotate` with --finish does that"
+        for name in values.get("keys", ())
+    ]
     explained = {part for part, e in answers.items() if found.gone and isinstance(e, MissingError)}
     problems += [f"{u.part} could not be read: {u.message}" for u in unread if u.part in {*_VITAL} - explained]
     return Status(
@@ -167,6 +172,7 @@ def _calls(aws: Aws, environment: Environment, outputs: Mapping[str, str], now: 
             "event source": partial(functions.event_sources, aws, queue_arn(outputs, names.queue)),
             "intake": partial(intake.noticed, aws, outputs),
             "functions": lambda: [functions.function(aws, name) for name in workers],
+            "keys": partial(keys.stale_rotations, aws, environment, now=now),
             "quota": partial(usage.quota, aws, outputs[Output.USAGE_PLAN_ID], outputs[Output.API_KEY_ID]),
         }
     return calls

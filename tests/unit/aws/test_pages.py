@@ -13,7 +13,7 @@ SINGLE = {
     "aws/changesets.py describe_change_set": "its own pages; the tags are on each",
     "aws/logs.py filter_log_events": "its own pages, with the service's time",
     "aws/stacks.py describe_stacks": "one stack by its name",
-    "aws/usage.py get_usage": "one key on one day",
+    "aws/usage.py get_usage": "its own pages, of a map by key; and one key on one day",
 }
 
 

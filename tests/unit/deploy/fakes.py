@@ -38,6 +38,8 @@ NOTHING: dict[str, Answer] = {  # an account in which nothing exists
     "get_function_configuration": absent,
     "get_dashboard": absent,
     "get_topic_attributes": absent,
+    "get_api_keys": lambda **_: {"items": []},
+    "get_usage_plans": lambda **_: {"items": []},
     "get_resources": lambda **_: {"ResourceTagMappingList": []},
 }
 
@@ -138,6 +140,8 @@ class Cloud:
                 "delete_objects": self._delete_objects,
                 "get_queue_attributes": lambda **_: {"Attributes": {}},
                 "describe_parameters": lambda **_: {},
+                "get_api_keys": lambda **_: {},
+                "get_usage_plans": lambda **_: {},
                 "execute_change_set": self._next,
                 **more,
             },

@@ -292,6 +292,8 @@ class Account:
                 "list_object_versions": self._not_to_be_read,
                 "get_resources": self._resources,
                 "describe_parameters": lambda **_: {},
+                "get_api_keys": lambda **_: {},
+                "get_usage_plans": lambda **_: {},
             },
             local=True,
         )

@@ -156,6 +156,15 @@ def test_nothing_of_another_environment_can_be_changed(role: Role, environment: 
     assert not [each for each in others if allows(role, environment, *each)]
 
 
+def test_signed_sends_are_an_operator_s(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text(CONFIG + 'auth = "iam"\n')
+    signed = resolve(cwd=tmp_path, environ={"RTP_ENV": "prod"})
+    method = "arn:aws:execute-api:eu-west-1:111122223333:abc/prod/POST/process"
+    assert [allows(role, signed, "execute-api:Invoke", method) for role in Role] == [False, True, True]
+    other = method.replace("111122223333", "444455556666")
+    assert not any(allows(role, signed, "execute-api:Invoke", other) for role in Role)
+
+
 def test_a_deployer_makes_api_gateway_s_logging_role_and_no_other(environment: Environment) -> None:
     roles = {name: f"arn:aws:iam::111122223333:role/{name}" for name in ("rtp-api-gateway-logs", "admin")}
     for action in ("iam:CreateRole", "iam:AttachRolePolicy", "iam:PassRole"):

@@ -6,7 +6,7 @@ import io
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -61,6 +61,7 @@ class FakeAws:
             "get_stage": {"methodSettings": {"*/*": {"throttlingRateLimit": 1000.0, "throttlingBurstLimit": 2000}}},
             "lookup_events": [{"EventName": "ExecuteChangeSet", "Username": "alice"}],
             "query": [],
+            "get_api_keys": [],
             "list_stack_resources": [],
         } | changes
 
@@ -207,6 +208,18 @@ def test_a_denied_part_is_reported_and_the_others_are_shown(operation: str, part
     assert f"not read: {part} not allowed" in drawn(found)
 
 
+@pytest.mark.parametrize(("days", "is_problem"), [(8, True), (6, False)])
+def test_a_rotation_that_nobody_finishes_is_a_problem_after_a_week(days: int, is_problem: bool) -> None:
+    tags = {"Project": ENV.project, "Environment": ENV.name, "ManagedBy": "CDK", "rtp:key": "partner"}
+    created = datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(days=days)
+    keys = [
+        {"id": f"k{n}", "name": f"{ENV.names.stack}-key-partner.{n}", "createdDate": created, "tags": tags}
+        for n in (1, 2)
+    ]
+    problems = read(FakeAws(get_api_keys=keys)).problems
+    assert any("rotation of the key of partner" in problem for problem in problems) is is_problem
+
+
 class Meeting(FakeAws):
     """Answers a part only when all the others ask too."""
 
@@ -223,7 +236,7 @@ class Meeting(FakeAws):
 
 
 def test_parts_are_read_concurrently() -> None:
-    assert read(Meeting(10)).healthy
+    assert read(Meeting(11)).healthy
 
 
 def test_dead_records_are_counted_by_cause() -> None:

@@ -17,13 +17,13 @@ from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import update
 from rtp.ops.stack.operation import Target
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
-from rtp.ops.stack.teardown import inventory, proof, retain, secrets
+from rtp.ops.stack.teardown import inventory, keys, proof, retain, secrets
 from rtp.ops.stack.teardown.drain import TIMEOUT_S, Drain
 from rtp.ops.stack.teardown.empty import remove
 from rtp.ops.stack.teardown.intake import Intake, noticed
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Resource, Stack
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rtp.ops.stack.operation import Operation
     from rtp.ops.stack.steps import Step
     from rtp.ops.stack.teardown.inventory import Plan
+    from rtp.ops.stack.teardown.keys import OwnKeys
     from rtp.ops.stack.teardown.proof import Proof
 
 
@@ -93,21 +94,24 @@ def _destroy(target: Target, stack: Stack, options: Options, operation: Operatio
         retain.check(stack, resources, keep)
     plan = inventory.plan(target, resources, template, keep, drain=options.drain)
     own = secrets.of(target.aws, target.environment, keep_data=options.keep_data)
-    yield replace(plan, goes=plan.goes + own.goes, stays=own.stays + plan.stays)
-    if own.unchecked:
-        yield Warn(own.unchecked)
+    clients = keys.of(target.aws, target.environment)
+    yield replace(plan, goes=plan.goes + own.goes + clients.goes, stays=own.stays + plan.stays)
+    for unchecked in filter(None, (own.unchecked, clients.unchecked)):
+        yield Warn(unchecked)
     if not options.drain:
         yield from _closed_before(target.aws, contents.stack.outputs)
     operation.ask(_question(target), target)
-    outcome = yield from _delete(target, contents, options, operation)
+    outcome = yield from _delete(target, contents, options, operation, partial(_detach, target, clients))
     if not outcome.good:
         yield Result("failed", target.name, operation.elapsed_s, outcome.done, outcome.cause)
         raise _failure(target.name, outcome)
     gone, left = secrets.delete(target.aws, own)
+    keys_gone, keys_left = keys.delete(target.aws, target.environment, clients)
+    gone, left = gone + keys_gone, left + keys_left
     yield Phase("verifying what is gone")
     api_id = contents.stack.outputs.get(Output.API_ID, "")
     proven = yield from proof.prove(
-        target, resources, keep, keep_data=options.keep_data, api_id=api_id, known=own.names
+        target, resources, keep, keep_data=options.keep_data, api_id=api_id, known=own.names + clients.ids
     )
     proven = replace(proven, gone=replace(proven.gone, asked=proven.gone.asked + gone), left=proven.left + left)
     yield proven
@@ -128,9 +132,12 @@ def _question(target: Target) -> Question:
 
 
 def _delete(
-    target: Target, contents: _Contents, options: Options, operation: Operation
+    target: Target, contents: _Contents, options: Options, operation: Operation, detach: Callable[[], None]
 ) -> Generator[Step, None, Outcome]:
-    """Drain if requested, retain what is kept, empty the buckets and delete the stack."""
+    """Drain if requested, retain what is kept, empty the buckets and delete the stack.
+
+    detach: removes from the API what is not of the stack, when clients need it no more.
+    """
     outputs = contents.stack.outputs
     intake = Intake(target.aws, outputs)
     switch = partial(_switch, target.aws, contents.event_sources, operation)
@@ -144,8 +151,16 @@ def _delete(
             switch(on=False)
         if options.keep_data:
             yield from retain.in_template(target, operation, contents.template, contents.keep)
+        detach()
         protected = contents.stack.protected
         return (yield from remove(target, operation, contents.resources, contents.keep, protected=protected))
+
+
+def _detach(target: Target, clients: OwnKeys) -> None:
+    """Remove the clients' usage plans from the API, which then can be deleted; of a stack that is still ours."""
+    if clients.plans:
+        target.recheck()
+        keys.detach(target.aws, clients)
 
 
 def _switch(aws: Aws, sources: list[str], operation: Operation, *, on: bool) -> None:
@@ -187,7 +202,8 @@ def _absent(target: Target) -> Iterator[Step]:
     """There is no stack; but perhaps resources of an earlier one. Raises NotFoundError, which names them."""
     yield Phase("looking for resources of an earlier stack")
     own = secrets.of(target.aws, target.environment, keep_data=False)
-    orphans, not_asked = yield from proof.orphans(target, known=own.names)
+    clients = keys.of(target.aws, target.environment)
+    orphans, not_asked = yield from proof.orphans(target, known=own.names + clients.ids)
     text = f"{target.name} is not deployed in {target.aws.region}."
     for note in dict.fromkeys(i.note for i in orphans):
         names = ", ".join(f"{i.kind} {i.name}" for i in orphans if i.note == note)
@@ -200,6 +216,9 @@ def _absent(target: Target) -> Iterator[Step]:
     hint = "There is nothing to destroy." if not not_asked else "Nothing else of it exists."
     if own.names:
         hint = "`rtp secrets list` shows the secrets, `rtp secrets delete` deletes one."
+    if clients.names:
+        text += f" API keys still exist, of: {', '.join(clients.names)}."
+        hint = "`rtp keys list` shows the keys, `rtp keys revoke` deletes those of one client."
     if orphans:
         hint = "No pipeline of this name can be deployed while that exists. Delete by hand what nobody needs."
     raise NotFoundError(text, hint=hint, code="not-deployed")

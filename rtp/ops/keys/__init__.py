@@ -1,0 +1,1 @@
+"""The API keys of clients: one each, with its own usage, limits and rotation."""
