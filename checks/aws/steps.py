@@ -31,6 +31,15 @@ _REGEXES = {
     "colou?r": "color",
     "\\d\\d": "12",
 }
+# JSON text that both paths refuse.
+_ODD_JSON = (
+    '{"a": 1, "a": 1}',
+    '{"a": {"b": [{"c": 1, "\\u0063": null}]}}',
+    '{"s": "\\ud800"}',
+    '{"n": NaN}',
+    f'{{"n": {"9" * 39}}}',
+    f'{{"n": {"[" * 63}{"]" * 63}}}',
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +179,7 @@ def _charset(target: Throwaway) -> str:
 
 @step("template")
 def _template(target: Throwaway) -> str:
-    """The mapping template of /events carries a lone `$`, and odd trace headers change nothing."""
+    """The mapping template of /events carries a lone `$`, odd trace headers change nothing, and odd JSON is refused."""
     texts = ("$", "$input.body", "${x}", "#set($a=1)", "\\$", '"')
     headers = ("Root=1-67891233-abcdef012345678912345678;Sampled=1", "$x", "a;b='c'", "Root=1-1-1")
     for text in texts:
@@ -183,7 +192,14 @@ def _template(target: Throwaway) -> str:
         body = json.dumps({"id": uuid7(), "type": "check.ok", "data": {}})
         status, answer = target.post("events", body, X_Amzn_Trace_Id=header)
         _expect(status in (200, 202), f"trace header {header!r}: {status} {answer}")
-    return f"{len(texts)} texts, {len(headers)} headers"
+    for data in _ODD_JSON:
+        for path in ("events", "process"):
+            status, answer = target.post(path, f'{{"type": "check.ok", "data": {data}}}')
+            _expect(status == 400, f"{path} answers {status} to {data[:40]}: {answer}")
+    plain = '{"n": null, "é": [{"a:": 1.50}, "\\\\ud800", ":{[", {}], "s": "\\ud83d\\ude00"}'
+    status, answer = target.post("events", f'{{"id": "{uuid7()}", "type": "check.ok", "data": {plain}}}')
+    _expect(status in (200, 202), f"{plain}: {status} {answer}")
+    return f"{len(texts)} texts, {len(headers)} headers, {len(_ODD_JSON)} refused"
 
 
 @step("unicode")

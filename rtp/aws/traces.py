@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.logs import server_ms
 from rtp.errors import AwsError, UsageError
 from rtp.runtime import partial
 
@@ -47,7 +49,15 @@ def destination(aws: Aws) -> Destination:
     return Destination(next((float(share) for share in actual if share is not None), _DEFAULT_PERCENT))
 
 
-def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[list[dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The summaries of one period. server_ms: AWS's clock, epoch ms; None where the response has no date."""
+
+    summaries: list[dict[str, Any]]
+    server_ms: int | None
+
+
+def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[Window]:
     """Yield the summaries of traces that changed between two times (epoch ms), in windows of at most 6 h, newest first.
 
     A trace's own time is its beginning; an event that is redriven or retried continues its old trace.
@@ -55,18 +65,22 @@ def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[li
     end = until
     while end > since:
         start = max(since, end - _WINDOW_MS)
-        yield list(
-            _pages(
-                aws,
-                "get_trace_summaries",
-                "TraceSummaries",
-                StartTime=start / 1000,
-                EndTime=end / 1000,
-                TimeRangeType="Event",
-                FilterExpression=expression,
-                Sampling=False,
-            )
-        )
+        params: dict[str, Any] = {
+            "StartTime": start / 1000,
+            "EndTime": end / 1000,
+            "TimeRangeType": "Event",
+            "FilterExpression": expression,
+            "Sampling": False,
+        }
+        summaries: list[dict[str, Any]] = []
+        with _explained(aws):
+            while True:
+                answer = aws.call("xray", "get_trace_summaries", **params)
+                summaries += answer.get("TraceSummaries") or ()
+                if not answer.get("NextToken"):
+                    break
+                params["NextToken"] = answer["NextToken"]
+        yield Window(summaries, server_ms(answer))
         end = start
 
 
@@ -92,15 +106,18 @@ def quoted(text: str) -> str:
 
 def _read(aws: Aws, trace_ids: list[str], by_id: dict[str, dict[str, Any]]) -> list[str]:
     """Add traces with all their segments to `by_id`. Returns the ids of those that were left out."""
-    for trace in _pages(aws, "batch_get_traces", "Traces", TraceIds=trace_ids):
-        whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
-        whole_trace["Segments"].extend(trace.get("Segments") or ())
+    with _explained(aws):
+        for trace in aws.pages("xray", "batch_get_traces", "Traces", TraceIds=trace_ids):
+            whole_trace = by_id.setdefault(str(trace["Id"]), {**trace, "Segments": []})
+            whole_trace["Segments"].extend(trace.get("Segments") or ())
     return [trace_id for trace_id in trace_ids if trace_id not in by_id]
 
 
-def _pages(aws: Aws, operation: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _explained(aws: Aws) -> Iterator[None]:
+    """Turn what X-Ray refuses into a UsageError, and the answer of an endpoint without X-Ray into one that says so."""
     try:
-        yield from aws.pages("xray", operation, key, **params)
+        yield
     except AwsError as error:
         if error.service_code == "InvalidRequestException":
             raise UsageError(f"X-Ray: {error.message.partition(': ')[2]}", hint="Check --filter-expression.") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from rtp.runtime import wire
+from rtp.runtime import jsontext, wire
 
 _TRACE = r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
 _SEND = "Action=SendMessage&Version=2012-11-05"
@@ -19,6 +19,56 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
     prefix = f"&{kind}.{number}"
     return f"{prefix}.Name={name}{prefix}.Value.DataType=String{prefix}.Value.StringValue={value}"
 
+
+# What POST /process refuses in JSON text and a model of the body cannot express: the condition, by the variables that
+# TO_QUEUE sets, and the error. A request template cannot answer by itself. Such a body is sent as a message with an
+# impossible delay: SQS refuses that and repeats the delay, by which REFUSED below knows the error.
+# What a template cannot recognise either, such as a number out of range, ends as a dead event with the same reason.
+_CONDITIONS = {
+    "$bare.contains('NaN') || $bare.contains('Infinity')": "NaN and Infinity are not JSON numbers",
+    "$escapes.replaceAll('%5Cu[dD][89a-fA-F]', '') != $escapes": "contains a lone surrogate, which is not Unicode text",
+    f"$digits.replaceAll('[1-9][0-9]{{{jsontext.MAX_DIGITS - 1},}}[1-9]', '') != $digits": (
+        f"a number has more than {jsontext.MAX_DIGITS} digits"
+    ),
+    "$brackets != ''": f"nested deeper than {jsontext.MAX_DEPTH} levels",
+    "$parsed.startsWith('%7B') && $colons != $members": "an object has a key twice",
+}
+_DELAYS = {reason: wire.MAX_DELAY_SECONDS + number for number, reason in enumerate(_CONDITIONS.values(), 1)}
+
+# Text without the escapes of backslashes and quotation marks, then without strings.
+_NO_ESCAPES = ".replaceAll('%5C%5C', '')"
+_NO_STRINGS = ".replaceAll('%5C%22', '').replaceAll('%22.*?%22', '')"
+_COLONS = ".replaceAll('%3A', ':').replaceAll('[^:]+', '')"  # as many as members
+_PAIR = "%5Cu[dD][89abAB][0-9a-fA-F]{2}%5Cu[dD][c-fC-F][0-9a-fA-F]{2}"
+_LEVELS = 8  # of brackets that one pass removes
+
+
+def _nested(levels: int) -> str:
+    """A pattern of brackets inside brackets. Possessive, since Java repeats other groups by recursion."""
+    return "[(][)]" if levels == 1 else f"[(](?:{_nested(levels - 1)})*+[)]"
+
+
+# An object whose key is there twice loses a member when it is parsed.
+_EXAMINE = "".join(
+    (
+        f"#set($text = $form{_NO_ESCAPES})",
+        f"#set($escapes = $text.replaceAll('{_PAIR}', ''))",
+        f"#set($bare = $text{_NO_STRINGS})",
+        f"#set($colons = $bare{_COLONS})",
+        "#set($bare = $bare.replaceAll('%[57]B', '(').replaceAll('%[57]D', ')').replaceAll('%[0-9A-F]{2}', ' '))",
+        "#set($digits = $bare.replaceAll('[.]', ''))",
+        "#set($brackets = $bare.replaceAll('[^()]+', ''))",
+        f"#set($brackets = $brackets.replaceAll('{_nested(_LEVELS)}', ''))" * (jsontext.MAX_DEPTH // _LEVELS),
+        "#set($parsed = $util.urlEncode($input.json('$')))",
+        f"#set($members = $parsed{_NO_ESCAPES}{_NO_STRINGS}{_COLONS})",
+        "#set($delay = '')",
+        *(
+            f"#{'elseif' if number else 'if'}({condition})#set($delay = '{_DELAYS[reason]}')"
+            for number, (condition, reason) in enumerate(_CONDITIONS.items())
+        ),
+        "#end",
+    )
+)
 
 # urlEncode writes a byte that is no letter or digit as %XX; counted as one character each, they give the body's bytes.
 # A body over the limit is sent without its text: SQS refuses that, and REFUSED below recognises this refusal.
@@ -37,13 +87,17 @@ TO_QUEUE = "".join(
         f"#elseif($form.contains('{_REPLACEMENT}'))",
         f"{_SEND}&MessageBody=-&DelaySeconds=-1",
         "#{else}",
+        _EXAMINE,
+        "#if($delay != '')",
+        f"{_SEND}&MessageBody=refused&DelaySeconds=${{delay}}",
+        "#{else}",
         f"{_SEND}&MessageBody=${{form}}",
         _attribute("MessageAttribute", 1, wire.SOURCE, "api"),
         _attribute("MessageAttribute", 2, wire.REQUEST_ID, "$context.requestId"),
         _attribute("MessageAttribute", 3, wire.REQUEST_TIME, "$context.requestTimeEpoch"),
         f"#if($trace.matches('{_TRACE}'))",
         _attribute("MessageSystemAttribute", 1, wire.TRACE_HEADER, "$util.urlEncode($trace)"),
-        "#end#end",
+        "#end#end#end",
     )
 )
 
@@ -58,8 +112,12 @@ UNAVAILABLE = (
 )
 
 
-def _override(status: int, message: str) -> str:
-    body = f'{{"message": "{message}", "request_id": "$context.requestId"}}'
+_NOT_AN_EVENT = "the body is not an event"
+
+
+def _override(status: int, message: str, error: str = "") -> str:
+    errors = f'"errors": [{{"path": "$", "message": "{error}"}}], ' if error else ""
+    body = f'{{"message": "{message}", {errors}"request_id": "$context.requestId"}}'
     return f"#set($context.responseOverride.status = {status}){body}"
 
 
@@ -73,6 +131,13 @@ REFUSED = "".join(
         _override(400, "the body is not UTF-8 text, or has U+FFFD, which stands for bytes that are not"),
         "#elseif($reply.contains('InvalidMessageContents'))",
         _override(400, "the body has characters that a queue cannot hold"),
+        *(
+            f"#elseif($reply.contains('Value {delay} for parameter DelaySeconds'))"
+            + _override(400, _NOT_AN_EVENT, reason)
+            for reason, delay in _DELAYS.items()
+        ),
+        "#elseif($reply.contains('DelaySeconds'))",
+        _override(400, _NOT_AN_EVENT, "JSON text that events do not have"),
         "#{else}",
         "#set($context.responseOverride.status = 503)",
         f"#set($context.responseOverride.header.Retry-After = '{wire.RETRY_AFTER_SECONDS}')",
@@ -111,7 +176,7 @@ GATEWAY_ANSWERS = (
     GatewayAnswer(
         "BAD_REQUEST_BODY",
         400,
-        {"message": "the body is not an event", "errors": [{"path": "$", "message": _AN_EVENT}]},
+        {"message": _NOT_AN_EVENT, "errors": [{"path": "$", "message": _AN_EVENT}]},
     ),
     GatewayAnswer("BAD_REQUEST_PARAMETERS", 400, {**_OWN_WORDS, "errors": []}),
     GatewayAnswer("INVALID_API_KEY", 403, {"message": "the x-api-key header is missing or wrong"}),

@@ -43,7 +43,7 @@ _STRING: dict[str, Callable[..., Any]] = {
     "startsWith": lambda text, part: text.startswith(part),
     "endsWith": lambda text, part: text.endswith(part),
     "matches": lambda text, pattern: compile_timed(pattern).fullmatch(text) is not None,
-    "replaceAll": lambda text, pattern, new: compile_timed(pattern).sub(lambda _: new, text),
+    "replaceAll": lambda text, pattern, new: compile_timed(pattern).sub(new.replace("\\", r"\\"), text),
 }
 
 
@@ -235,10 +235,10 @@ def _shown(value: Any) -> str:
 
 
 def _at_path(body: str, path: str) -> Any:
-    """A JSON path of plain names; the whole text where it is not JSON."""
+    """A JSON path of plain names; the whole text where it is not JSON, or nested too deep to be parsed."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body if path == "$" else None
     for name in path.removeprefix("$").split("."):
         if name:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH = 64
-_MAX_DIGITS = 38
+MAX_DIGITS = 38
 _MAX_EXPONENT, _MIN_EXPONENT = 125, -130
 _MAX_PROBLEMS = 20
 _BYTE_ORDER_MARK = "\ufeff"  # RFC 8259: not to be written before JSON, and may be ignored
@@ -120,7 +120,7 @@ class _Decoder(json.JSONDecoder):
             return _Refused(message, value)
 
         def integer(text: str) -> Any:
-            return int(text) if len(text) <= _MAX_DIGITS else _wide(text, refuse)
+            return int(text) if len(text) <= MAX_DIGITS else _wide(text, refuse)
 
         def fraction(text: str) -> Any:
             return _wide(text, refuse)
@@ -164,8 +164,8 @@ def _complaint(number: Decimal) -> str:
         return ""
     digits = number.as_tuple().digits
     significant = len(bytes(digits).rstrip(b"\0"))
-    if significant > _MAX_DIGITS:
-        return f"the number has {significant} digits; the limit is {_MAX_DIGITS}"
+    if significant > MAX_DIGITS:
+        return f"the number has {significant} digits; the limit is {MAX_DIGITS}"
     if not _MIN_EXPONENT <= number.adjusted() <= _MAX_EXPONENT:
         return "the number is out of range: 1E-130 to 1E+126"
     return ""
@@ -205,7 +205,7 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
     if isinstance(value, str):
         if not encodable(value):
             yield Problem(path, "contains a lone surrogate, which is not Unicode text")
-    elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS):
+    elif isinstance(value, Decimal) or (isinstance(value, int) and abs(value) >= 10**MAX_DIGITS):
         if complaint := _complaint(Decimal(value)):
             yield Problem(path, complaint)
     elif isinstance(value, (dict, list)):

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtp.infra import answers
+from rtp.local import message_limits
 from rtp.local.mapping import Input, render
-from rtp.runtime import wire
+from rtp.runtime import jsontext, reading, wire
+from rtp.runtime.event import Identity
+from rtp.runtime.registry import Registry
 
 if TYPE_CHECKING:
     from typing import Any
@@ -45,6 +48,97 @@ def test_the_template_escapes_the_same_characters_as_the_functions() -> None:
     message = request_to_sqs(body)["MessageBody"]
     assert message == wire.message_body(body) == '{"type": "t", "data": {"\\ufffe": "a\\uffffb\U0001ffff"}}'
     assert json.loads(message) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ('{"n": NaN}', "NaN and Infinity are not JSON numbers"),
+        ('{"n": [1, -Infinity]}', "NaN and Infinity are not JSON numbers"),
+        ('{"s": "\\ud800"}', "contains a lone surrogate, which is not Unicode text"),
+        ('{"\\uDC00\\uD800": 1}', "contains a lone surrogate, which is not Unicode text"),
+        ('{"s": "\\\\\\udbff"}', "contains a lone surrogate, which is not Unicode text"),
+        ('{"s": "\\ud83d\\ud83d\\ude00\\ude00"}', "contains a lone surrogate, which is not Unicode text"),
+        ('{"n": 1' + "0" * 37 + "1}", "a number has more than 38 digits"),
+        ('{"n": -0.001' + "0" * 18 + "." + "2" * 20 + "}", "a number has more than 38 digits"),
+        ('{"n": ' + "[" * 63 + "]" * 63 + "}", "nested deeper than 64 levels"),
+        ('{"n": ' + '{"n":[' * 5000 + "]}" * 5000 + "}", "nested deeper than 64 levels"),
+        ('{"a": 1, "a": 1}', "an object has a key twice"),
+        ('{"a": [{"b": {"c": 1, "\\u0063": 2}}]}', "an object has a key twice"),
+    ],
+    ids=range(12),
+)
+def test_what_the_functions_refuse_in_json_text_is_refused_before_the_queue(data: str, reason: str) -> None:
+    # When: the form that SQS gets has an impossible delay, and not the event.
+    form = request_to_sqs(f'{{"type": "t", "data": {data}}}')
+    assert form["MessageBody"] == "refused"
+    refusal = message_limits.refusal(form, wire.MAX_MESSAGE_BYTES, is_fifo=False)
+
+    # Then: the client gets the reason.
+    assert refusal is not None
+    body, override = response_for(answers.REFUSED, json.dumps({"Error": {"Code": refusal[0], "Message": refusal[1]}}))
+    assert override == {"status": 400}
+    assert body["errors"] == [{"path": "$", "message": reason}]
+
+
+_numbers = st.sampled_from(["NaN", "Infinity", "-Infinity", "0", "-1.50", "1e5", "9" * 38, "1" * 39, f"0.{'0' * 60}7"])
+_strings = st.lists(
+    st.sampled_from(
+        [
+            r"\ud83d",
+            r"\ude00",
+            r"\uD83D\uDE00",
+            r"\\",
+            r"\"",
+            r"\u005c",
+            r"\u0022",
+            ":",
+            "{",
+            "]",
+            "NaN",
+            "u",
+            "d83d",
+            "é",
+            "1",
+        ]
+    ),
+    max_size=6,
+).map(lambda parts: f'"{"".join(parts)}"')
+
+
+def _containers(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    space = st.sampled_from(["", " ", "\n", "\t"])
+    members = st.lists(st.builds("{}{}:{}".format, _strings, space, inner), max_size=3)
+    return st.one_of(
+        st.builds(lambda items, gap: f"[{gap}{f',{gap}'.join(items)}]", st.lists(inner, max_size=3), space),
+        members.map(lambda items: f"{{{','.join(items)}}}"),
+        st.builds(lambda levels, value: "[" * levels + value + "]" * levels, st.integers(58, 66), inner),
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.recursive(st.one_of(_numbers, _strings, st.just("null")), _containers, max_leaves=8))
+def test_both_paths_refuse_the_same_json_text(value: str) -> None:
+    body = f'{{"type": "t", "data": {{"value":{value}}}}}'
+    try:
+        jsontext.loads(body)
+        is_accepted = True
+    except jsontext.JsonError:
+        is_accepted = False
+    assert (request_to_sqs(body)["MessageBody"] == body) == is_accepted
+
+
+def test_what_a_template_does_not_recognise_is_a_dead_event_with_the_reason() -> None:
+    body = '{"type": "t", "data": {"n": 1e400}}'
+    assert request_to_sqs(body)["MessageBody"] == body
+    invalid = reading.read(Registry(), body, Identity("r-1", 1)).invalid
+    assert invalid is not None
+    assert str(invalid) == "$.data.n: the number is out of range: 1E-130 to 1E+126"
+
+
+def test_a_byte_order_mark_does_not_make_members_disappear() -> None:
+    body = '\ufeff{"type": "t", "data": {"a": null}}'
+    assert request_to_sqs(body)["MessageBody"] == body
 
 
 def test_a_message_has_its_source_and_identity() -> None:

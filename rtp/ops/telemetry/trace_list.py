@@ -86,7 +86,7 @@ def find(aws: Aws, stack: str, query: TraceQuery) -> Traces:
     Where X-Ray indexes a part of the traces only, the others are read from their spans.
     """
     by_id: dict[str, Summary] = {}
-    for window in _windows(aws, stack, query):
+    for window, _ in _windows(aws, stack, query):
         for summary in sorted(window, key=_by_update, reverse=True):  # X-Ray returns them unordered
             by_id.setdefault(summary.id, summary)
         if len(by_id) > query.limit:
@@ -107,7 +107,10 @@ def follow(
     now: Callable[[], int] = times.now_ms,
     clock: Clock = SYSTEM,
 ) -> Iterator[Summary]:
-    """Yield traces since `query.since`, then new ones as they end, oldest first. One that changes is yielded again."""
+    """Yield traces since `query.since`, then new ones as they end, oldest first. One that changes is yielded again.
+
+    Uses the service's clock where it is reported, so this machine's may be wrong.
+    """
     partial = transaction_search.why_partial(aws)
     with_spans = bool(partial) and query.expression is None
     if partial:
@@ -115,12 +118,19 @@ def follow(
     shortest, longest = (10.0, 30.0) if with_spans else (0.5, 2.0) if aws.local else (2.0, 10.0)
     pace = FollowPace(shortest, longest, notify)
     shown: dict[str, Summary] = {}
-    since = query.since
+    since = first = query.since
+    age, ahead = max(0, now() - first), 0  # of the first trace to show; how far this machine's clock is ahead
     for _ in every(pace, clock=clock):
-        moment = now()
+        asked = now()
+        moment = asked - ahead
         part = replace(query, since=since, until=moment)
         try:
-            by_id = {s.id: s for window in _windows(aws, stack, part) for s in window}
+            by_id: dict[str, Summary] = {}
+            for window, server_ms in _windows(aws, stack, part):
+                by_id |= {s.id: s for s in window}
+                if server_ms is not None:
+                    ahead = asked - server_ms
+                    first = first if first <= server_ms + 1000 else server_ms - age  # else nothing until then
             if with_spans:
                 by_id = {s.id: s for s in _of_spans(aws, stack, part)} | by_id
         except AwsError as error:
@@ -131,7 +141,7 @@ def follow(
             shown[summary.id] = summary
             yield summary
         pace.succeeded(has_news=bool(news))
-        since = max(query.since, moment - LATE_MS)
+        since = max(first, min(moment, asked - ahead) - LATE_MS)
         shown = {i: s for i, s in shown.items() if times.parse_when(s.updated) >= since - LATE_MS}
 
 
@@ -195,7 +205,8 @@ def _by_update(summary: Summary) -> tuple[str, str]:
     return (summary.updated, summary.id)
 
 
-def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[list[Summary]]:
+def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[tuple[list[Summary], int | None]]:
+    """The summaries of each window, and the service's clock, epoch ms."""
     services = (f"{stack}-processor", f"{stack}-worker", f"{stack}-api/{API_STAGE}")
     terms = ["(" + " OR ".join(f"service({traces.quoted(name)})" for name in services) + ")"]
     if query.errors:
@@ -206,7 +217,7 @@ def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[list[Summary]]
         terms.append(f"({query.expression})")
     expression = " AND ".join(terms)
     for window in traces.windows(aws, since=query.since, until=query.until, expression=expression):
-        yield [_summary(raw) for raw in window]
+        yield [_summary(raw) for raw in window.summaries], window.server_ms
 
 
 def _summary(raw: Mapping[str, Any]) -> Summary:

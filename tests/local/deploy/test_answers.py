@@ -139,6 +139,18 @@ def test_both_ways_in_take_the_same_bodies(post: Callable[..., Answer], headers:
     assert [post(path, body, **headers).status for path in ("process", "events")] == [200, 202]
 
 
+@pytest.mark.parametrize(
+    "data",
+    ['{"a": 1, "a": 2}', '{"s": "\\ud800"}', '{"n": NaN}', f'{{"n": {"9" * 39}}}', f'{{"n": {"[" * 64}{"]" * 64}}}'],
+    ids=["key", "surrogate", "nan", "digits", "levels"],
+)
+def test_both_ways_in_refuse_the_same_json_text(post: Callable[..., Answer], data: str) -> None:
+    body = f'{{"type": "t", "data": {data}}}'.encode()
+    answers = [post(path, body) for path in ("process", "events")]
+    assert [answer.status for answer in answers] == [400, 400]
+    assert all(answer.body["errors"][0]["message"] for answer in answers)
+
+
 def test_an_event_with_a_malformed_trace_header_is_accepted(post: Callable[..., Answer]) -> None:
     assert post("events", EVENT, X_Amzn_Trace_Id="Root=nonsense&MessageBody=other").status == 202
 

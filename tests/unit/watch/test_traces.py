@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -51,6 +52,7 @@ class FakeXRay:
         self.destination: dict[str, Any] | AwsError = {"Destination": "XRay", "Status": "ACTIVE"}
         self.spans: list[dict[str, Any]] = []
         self.queries: list[str] = []
+        self.now: Callable[[], int] | None = None  # the service's clock, epoch ms, in the responses' date
 
     def call(self, _service: str, operation: str, **params: Any) -> dict[str, Any]:
         """As Aws.call, with Transaction Search where `destination` says so; a query returns what its text names."""
@@ -58,6 +60,8 @@ class FakeXRay:
             if isinstance(self.destination, AwsError):
                 raise self.destination
             return self.destination
+        if operation == "get_trace_summaries":
+            return self._summaries(params)
         if operation == "get_indexing_rules":
             return {
                 "IndexingRules": [{"Name": "Default", "Rule": {"Probabilistic": {"ActualSamplingPercentage": 1.0}}}]
@@ -81,16 +85,30 @@ class FakeXRay:
             raise self.failures.pop(0)
         if operation == "query":
             yield from self.records
-        elif operation == "get_trace_summaries":
-            assert params["TimeRangeType"] == "Event"
-            for s in self.summaries:
-                if params["StartTime"] <= s.get("MatchedEventTime", s["StartTime"]).timestamp() <= params["EndTime"]:
-                    yield s
         else:
             assert len(params["TraceIds"]) <= 5
             for i in params["TraceIds"]:
                 if i in self.kept:
                     yield {"Id": i, "Segments": [{"Id": "x", "Document": t} for t in self.kept[i]]}
+
+    def _summaries(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(params)
+        if self.failures:
+            raise self.failures.pop(0)
+        assert params["TimeRangeType"] == "Event"
+        changed = [
+            s
+            for s in self.summaries
+            if params["StartTime"] <= s.get("MatchedEventTime", s["StartTime"]).timestamp() <= params["EndTime"]
+            and (self.now is None or s["StartTime"].timestamp() * 1000 <= self.now())
+        ]
+        at = int(params.get("NextToken", "0"))
+        answer: dict[str, Any] = {"TraceSummaries": changed[at : at + 25]}
+        if at + 25 < len(changed):
+            answer["NextToken"] = str(at + 25)
+        if self.now is not None:
+            answer["ResponseMetadata"] = {"HTTPHeaders": {"date": formatdate(self.now() / 1000, usegmt=True)}}
+        return answer
 
 
 def find(fake: FakeXRay, **query: Any) -> trace_list.Traces:
@@ -233,6 +251,33 @@ def test_following_shows_a_trace_again_when_it_changes() -> None:
     shown, _ = following(fake, at, until=NOW + 330_000)
 
     assert [(s.id, s.fault) for s in shown] == [(d.ID, False), (d.ID, True)]
+
+
+@pytest.mark.parametrize("skew", [-240_000, 200_000, 240_000, 900_000])
+def test_a_clock_that_is_wrong_hides_no_trace_from_the_follower(skew: int) -> None:
+    # Given a machine whose clock is minutes ahead or behind, and a trace every second by the service's clock
+    service = [NOW]
+    ids = [f"1-6b045e01-{n:024x}" for n in range(40)]
+    fake = FakeXRay([summary(id, start_s=NOW / 1000 + n) for n, id in enumerate(ids)])
+    fake.now = lambda: service[0]
+
+    def sleep(seconds: float) -> None:
+        service[0] += round(seconds * 1000)
+        if service[0] > NOW + 60_000:
+            raise Over
+
+    # When it follows from now on, by its own clock
+    shown: list[str] = []
+    query = trace_list.TraceQuery(since=NOW + skew, until=NOW + skew)
+    with pytest.raises(Over):
+        for row in trace_list.follow(
+            cast("Aws", fake), "shop-dev", query, now=lambda: service[0] + skew, clock=Clock(sleep=sleep)
+        ):
+            shown.append(row.id)
+
+    # Then it shows each of them once; the service's date has no milliseconds
+    assert shown[-39:] == ids[1:]
+    assert len(shown) <= 40
 
 
 def test_an_old_trace_that_changed_in_the_window_is_found() -> None:
