@@ -67,11 +67,10 @@ def _process(invocation: Invocation, batch: Sequence[Received]) -> Iterator[Ende
     numbers = itertools.count(1)
     yield from _run(invocation, [item for item in items if not isinstance(item, Suspect)], numbers)
     # What has no later delivery is claimed at once, so that its record is dead if one before it kills the function.
-    last = [claiming.claim_alone(invocation, one) for one in suspects if one.received.delivery.is_last]
-    others = [one for one in suspects if not one.received.delivery.is_last]
-    for claimed in last:
+    last = _in_turn([one for one in suspects if one.received.delivery.is_last])
+    for claimed in [claiming.claim_alone(invocation, one) for one in last]:
         yield from _alone(invocation, claimed, numbers)
-    for suspect in _in_turn(others):
+    for suspect in _in_turn([one for one in suspects if not one.received.delivery.is_last]):
         if not invocation.deadline.has_share():
             yield closing.close(invocation, suspect.received, Busy(0, is_postponed=True))
         else:

@@ -217,13 +217,13 @@ class Rig:
                 Environment={"Variables": others | switches},
             )
 
-    def workers(self) -> list[int]:
-        """Return the processes that run the worker function."""
+    def workers(self, function: str = Output.WORKER) -> list[int]:
+        """Return the processes that run the worker, or the function of another output."""
         pids = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
                 folder = (entry / "cwd").readlink()
-                name = f"ministack-lambda-{self.outputs[Output.WORKER]}"
+                name = f"ministack-lambda-{self.outputs[function]}"
                 if name in str(folder) and folder.is_relative_to(self.project.root):
                     pids.append(int(entry.name))
         return pids
@@ -329,3 +329,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for row in [head, *rows]:
             cells = [f"{row[0]:60}", f"{row[1]:>8}", f"{row[2]:>34}", *(f"{cell:>10}" for cell in row[3:])]
             terminalreporter.write_line("".join(cells))
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+        for line in dict(report.user_properties).get("figures", ()):
+            terminalreporter.write_line(line)

@@ -165,9 +165,10 @@ def test_only_another_message_of_the_event_stands_for_a_delivery(by: str, messag
     assert outcomes.busy(5, by, message_id).is_done is absorbed
 
 
-def test_an_event_that_kills_the_function_costs_its_neighbours_one_attempt() -> None:
+@pytest.mark.parametrize("attempts", [3, 5])
+def test_an_event_that_kills_the_function_costs_its_neighbours_one_attempt(attempts: int) -> None:
     # Given a batch in which one event kills the function whenever it runs
-    here = world(max_receive_count=5, batch_concurrency=1)
+    here = world(max_receive_count=attempts, batch_concurrency=1)
     runs: list[str] = []
 
     def run(event: Event) -> dict[str, Any]:
@@ -180,12 +181,12 @@ def test_an_event_that_kills_the_function_costs_its_neighbours_one_attempt() -> 
     waiting = [f"e{n}" for n in range(10)]
 
     # When all of it is delivered until it is done or dead
-    for receives in range(1, 6):
+    for receives in range(1, attempts + 1):
         runs.clear()
         answer = here.deliver(*(message(fakes.event(i), f"m{i}", receives=receives) for i in waiting))
         here.dynamo.fault = here.s3.fault = here.sqs.fault = None
         here.time[0] += 200
-        waiting = [i for i in waiting if f"m{i}" in failures(answer)] if receives < 5 else []
+        waiting = [i for i in waiting if f"m{i}" in failures(answer)] if receives < attempts else []
         if receives == 1:
             assert runs == [f"e{n}" for n in range(10)]  # nobody knows yet which one it is
         if receives >= 4:
