@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from rtp.runtime import jsontext, wire
+from rtp.runtime import wire
 
 _TRACE = r"(Self=[0-9a-f-]{1,100};)?Root=1-[0-9a-fA-F]{8}-[0-9a-fA-F]{24}(;[A-Za-z]{1,16}=[0-9A-Za-z:|?-]{0,64}){0,4}"
 _SEND = "Action=SendMessage&Version=2012-11-05"
@@ -27,10 +27,10 @@ def _attribute(kind: str, number: int, name: str, value: str) -> str:
 _CONDITIONS = {
     "$bare.contains('NaN') || $bare.contains('Infinity')": "NaN and Infinity are not JSON numbers",
     "$escapes.replaceAll('%5Cu[dD][89a-fA-F]', '') != $escapes": "contains a lone surrogate, which is not Unicode text",
-    f"$digits.replaceAll('[1-9][0-9]{{{jsontext.MAX_DIGITS - 1},}}[1-9]', '') != $digits": (
-        f"a number has more than {jsontext.MAX_DIGITS} digits"
+    f"$digits.replaceAll('[1-9][0-9]{{{wire.MAX_DIGITS - 1},}}[1-9]', '') != $digits": (
+        f"a number has more than {wire.MAX_DIGITS} digits"
     ),
-    "$brackets != ''": f"nested deeper than {jsontext.MAX_DEPTH} levels",
+    "$brackets != ''": f"nested deeper than {wire.MAX_LEVELS} levels",
     "$parsed.startsWith('%7B') && $colons != $members": "an object has a key twice",
 }
 _DELAYS = {reason: wire.MAX_DELAY_SECONDS + number for number, reason in enumerate(_CONDITIONS.values(), 1)}
@@ -58,7 +58,7 @@ _EXAMINE = "".join(
         "#set($bare = $bare.replaceAll('%[57]B', '(').replaceAll('%[57]D', ')').replaceAll('%[0-9A-F]{2}', ' '))",
         "#set($digits = $bare.replaceAll('[.]', ''))",
         "#set($brackets = $bare.replaceAll('[^()]+', ''))",
-        f"#set($brackets = $brackets.replaceAll('{_nested(_LEVELS)}', ''))" * (jsontext.MAX_DEPTH // _LEVELS),
+        f"#set($brackets = $brackets.replaceAll('{_nested(_LEVELS)}', ''))" * (wire.MAX_LEVELS // _LEVELS),
         "#set($parsed = $util.urlEncode($input.json('$')))",
         f"#set($members = $parsed{_NO_ESCAPES}{_NO_STRINGS}{_COLONS})",
         "#set($delay = '')",

@@ -1,7 +1,7 @@
 """Exact JSON: numbers keep their value; values that another parser or DynamoDB could misread are refused.
 
 Fractions become Decimal, never float. Refused: NaN and infinities, numbers of more than 38 digits or outside
-1E-130..1E+126, duplicate keys, lone surrogates, and nesting deeper than MAX_DEPTH.
+1E-130..1E+126, duplicate keys, lone surrogates, and nesting deeper than MAX_LEVELS.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rtp.runtime.wire import MAX_DIGITS, MAX_LEVELS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_DEPTH = 64
-MAX_DIGITS = 38
 _MAX_EXPONENT, _MIN_EXPONENT = 125, -130
 _MAX_PROBLEMS = 20
 _BYTE_ORDER_MARK = "\ufeff"  # RFC 8259: not to be written before JSON, and may be ignored
@@ -44,11 +44,11 @@ def loads(text: str | bytes) -> Any:
     try:
         value = _Decoder(refused).decode(text)
     except RecursionError:
-        raise JsonError(Problem("$", f"nested deeper than {MAX_DEPTH} levels")) from None
+        raise JsonError(Problem("$", f"nested deeper than {MAX_LEVELS} levels")) from None
     except json.JSONDecodeError as error:
         raise JsonError(Problem("$", f"not JSON: {error.msg} at line {error.lineno} column {error.colno}")) from None
     # The text shows whether the tree can have a problem; nearly no event needs the walk.
-    if refused or text.count("{") + text.count("[") > MAX_DEPTH or "\\u" in text:
+    if refused or text.count("{") + text.count("[") > MAX_LEVELS or "\\u" in text:
         problems = [problem for problem, _ in zip(_problems(value, "$", 1), range(_MAX_PROBLEMS), strict=False)]
         if problems:
             raise JsonError(*problems, value=value)
@@ -70,7 +70,7 @@ def exact(value: Any, path: str = "$") -> Any:
     try:
         converted = _exact(value)
     except RecursionError:
-        raise JsonError(Problem(path, f"nested deeper than {MAX_DEPTH} levels")) from None
+        raise JsonError(Problem(path, f"nested deeper than {MAX_LEVELS} levels")) from None
     problems = [problem for problem, _ in zip(_problems(converted, path, 1), range(_MAX_PROBLEMS), strict=False)]
     if problems:
         raise JsonError(*problems)
@@ -209,8 +209,8 @@ def _problems(value: Any, path: str, depth: int) -> Iterator[Problem]:
         if complaint := _complaint(Decimal(value)):
             yield Problem(path, complaint)
     elif isinstance(value, (dict, list)):
-        if depth > MAX_DEPTH:
-            yield Problem(path, f"nested deeper than {MAX_DEPTH} levels")
+        if depth > MAX_LEVELS:
+            yield Problem(path, f"nested deeper than {MAX_LEVELS} levels")
             return
         members = value.items() if isinstance(value, dict) else enumerate(value)
         for key, item in members:

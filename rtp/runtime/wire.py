@@ -33,6 +33,8 @@ MAX_NAME = 128  # characters of an event's id and of its type
 MAX_TIMESTAMP = 253_402_300_799_999  # epoch ms; the end of the year 9999
 SECONDS = (946_684_800, 4_102_444_800)  # epoch s of 2000 and 2100; no event has them as ms, days of early 1970
 MAX_DEPTH = 8  # emissions in a chain; AWS itself stops a loop of messages after 16
+MAX_LEVELS = 64  # of objects and arrays inside each other
+MAX_DIGITS = 38  # of a number; DynamoDB's own limit
 
 # SQS's limits.
 MAX_ATTRIBUTES = 10  # of a message
