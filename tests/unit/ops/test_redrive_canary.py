@@ -69,6 +69,18 @@ def test_the_rest_follows_a_canary_that_is_processed(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == []
 
 
+@pytest.mark.parametrize(("limit", "has_canary"), [(1, False), (2, True), (7, True)])
+def test_the_canary_counts_against_the_limit(tmp_path: Path, limit: int, has_canary: bool) -> None:
+    aws = dead(30)
+    pipeline(aws, lambda _: "processed")
+
+    done = redriven(aws, tmp_path, limit=limit)
+
+    assert (done.redriven, len(aws.bodies(DLQ))) == (limit, 30 - limit)
+    assert (done.canary is not None) is has_canary
+    assert done.missing == []
+
+
 def test_the_rest_stays_when_the_canary_dies_again(tmp_path: Path) -> None:
     aws = dead(30)
     pipeline(aws, lambda _: "dead")
