@@ -43,7 +43,7 @@ def elements(status: Status, *, now: int) -> list[Element]:
     rows += ["", _queues(status)]
     rows += render_dlq.deadlines(status.deadlines, now=now)
     dead = status.dead_by_error
-    rows += [line(dim("  died of "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
+    rows += [line(dim("  dead in 14 days: "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
         rows.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
     rows += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]

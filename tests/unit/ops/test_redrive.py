@@ -380,6 +380,22 @@ def test_edited_events_are_sent_instead(tmp_path: Path) -> None:
     assert aws.bodies(DLQ) == [event(1)]
 
 
+def test_characters_that_sqs_does_not_carry_are_escaped_in_edited_events(
+    tmp_path: Path,
+) -> None:
+    aws = filled(1)
+    text = '{"id": "e0", "timestamp": 0, "type": "t", "data": {"x": "a\ufffe\uffffb"}}'
+
+    with mover(aws, tmp_path, edited={aws.queues[DLQ][0].message_id: text}) as moving:
+        list(moving.move())
+
+    escaped = text.replace("\ufffe\uffff", r"\ufffe\uffff")
+    assert aws.bodies(QUEUE) == [escaped]
+    assert json.loads(escaped) == json.loads(text)
+    assert undone(aws, tmp_path).back == 1
+    assert aws.bodies(DLQ) in ([escaped], [event(0)])
+
+
 def test_only_the_owner_can_read_the_journal_and_it_records_every_step(tmp_path: Path) -> None:
     aws = filled(3)
     place = tmp_path / "dlq" / "dev"
