@@ -156,13 +156,11 @@ def test_events_are_queued_unchanged_with_the_name_of_the_run() -> None:
 
 def test_characters_that_sqs_does_not_carry_are_escaped_when_an_event_is_replayed() -> None:
     aws = FakeAws()
-    raw(aws, NOON, ['{"id": "e1", "timestamp": 1, "type": "a", "data": {"x": "a\ufffe\uffffb", "n": 1.10}}'])
+    raw(aws, NOON, ['{"id": "e1", "timestamp": 1, "type": "a", "data": {"x": "\uffffb", "n": 1.10}}'])
 
     replayed(aws)
 
-    assert aws.bodies(QUEUE) == [
-        r'{"id": "e1", "timestamp": 1, "type": "a", "data": {"x": "a\ufffe\uffffb", "n": 1.10}}'
-    ]
+    assert aws.bodies(QUEUE) == [r'{"id": "e1", "timestamp": 1, "type": "a", "data": {"x": "\uffffb", "n": 1.10}}']
 
 
 def test_events_that_the_queue_refuses_are_reported() -> None:
