@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def account(limit: int, unreserved: int, own: int | None = None) -> Any:
     """own: what the function reserves now; None: it does not exist."""
 
-    def function(**_: Any) -> dict[str, Any]:
+    def function(FunctionName: str) -> dict[str, Any]:
+        assert FunctionName == "shop-dev-processor"
         if own is None:
             raise AwsError("lambda: none", service_code="ResourceNotFoundException")
         return {"ReservedConcurrentExecutions": own} if own else {}

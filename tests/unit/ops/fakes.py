@@ -69,8 +69,10 @@ class FakeAws(Aws):
         """None is made: everything goes through `call`."""
         return service
 
-    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:  # noqa: ARG002 - as Aws has it
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """One API call."""
+        if service == "dynamodb":
+            assert set(params.get("RequestItems", [params.get("TableName")])) == {TABLE}
         self.calls[operation] += 1
         self.fault(operation, "before")
         with self._service:

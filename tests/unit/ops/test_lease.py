@@ -107,6 +107,20 @@ def test_a_lease_that_another_took_ends_the_work_and_says_so() -> None:
     assert leases.holder(aws, TABLE, lease.NAME) == other
 
 
+def test_a_lease_that_another_took_and_gave_back_is_lost_all_the_same() -> None:
+    aws, stop = FakeAws(), Stop()
+    with (
+        pytest.raises(RefusedError, match="went to another operator") as caught,
+        lease.held(aws, TABLE, "dlq redrive", stop, renew_s=0.01),
+    ):
+        mine = leases.holder(aws, TABLE, lease.NAME)
+        assert mine is not None
+        leases.take(aws, TABLE, lease.NAME, holder(token="t2"), now=times.now_ms(), instead_of=mine.token)
+        assert stop.drain.wait(180)
+        leases.give_back(aws, TABLE, lease.NAME, "t2")
+    assert caught.value.code == "lease-lost"
+
+
 def test_two_renewals_that_fail_do_not_end_the_work() -> None:
     aws, stop = FakeAws(), Stop()
     renewals = []
