@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from rtp.ops.access import lease
 from rtp.ops.work.pool import Stop
 from rtp.text import times
 from tests.unit.ops.fakes import TABLE, FakeAws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = platform.node()
 
@@ -57,6 +60,53 @@ def test_a_lease_that_runs_is_respected(host: str, alive: bool) -> None:
     assert leases.holder(aws, TABLE, lease.NAME) is not None
 
 
+def between(aws: FakeAws, operation: str, number: int, act: Callable[[], object]) -> None:
+    """Let something happen before the call of this number to an operation, as another operator may do it."""
+    calls: list[str] = []
+
+    def fault(name: str, when: str) -> None:
+        if (name, when) == (operation, "before"):
+            calls.append(name)
+            if len(calls) == number:
+                aws.fault = lambda *_: None
+                act()
+
+    aws.fault = fault
+
+
+def test_a_lease_that_ended_while_it_was_asked_for_is_taken() -> None:
+    aws = held_by(holder())
+    between(aws, "get_item", 1, lambda: leases.give_back(aws, TABLE, lease.NAME, "t1"))
+    take(aws, alive=True)
+
+
+def test_of_two_that_replace_a_dead_holder_the_second_is_refused() -> None:
+    # Given the lease of a dead process, and another command that replaces it first
+    aws = held_by(holder())
+    other = holder(token="t2", user="bob", pid=1)
+
+    def overtake() -> None:
+        assert leases.take(aws, TABLE, lease.NAME, other, now=times.now_ms(), instead_of="t1")
+
+    between(aws, "put_item", 2, overtake)
+    with pytest.raises(RefusedError) as caught:
+        take(aws, alive=False)
+    assert f"of bob@{HERE}" in caught.value.message
+    assert leases.holder(aws, TABLE, lease.NAME) == other
+
+
+def test_a_holder_that_has_gone_when_it_is_to_be_named_is_another_operator() -> None:
+    aws = held_by(holder())
+
+    def overtake() -> None:
+        leases.take(aws, TABLE, lease.NAME, holder(token="t2"), now=times.now_ms(), instead_of="t1")
+        between(aws, "get_item", 1, lambda: leases.give_back(aws, TABLE, lease.NAME, "t2"))
+
+    between(aws, "put_item", 2, overtake)
+    with pytest.raises(RefusedError, match="in use by another operator;"):
+        take(aws, alive=False)
+
+
 def test_a_lease_that_has_run_out_is_taken() -> None:
     take(held_by(holder(host="elsewhere", until=times.now_ms() - 1)), alive=True)
 
@@ -67,6 +117,7 @@ def test_a_lease_is_given_back_also_after_a_failure() -> None:
         mine = lease.current(aws, TABLE)
         assert mine is not None
         assert (mine.host, mine.pid, mine.what) == (HERE, os.getpid(), "dlq redrive")
+        assert mine.user == lease.user()
         assert 0 < mine.until - times.now_ms() <= lease.LASTS_S * 1000
         raise ZeroDivisionError
     assert lease.current(aws, TABLE) is None

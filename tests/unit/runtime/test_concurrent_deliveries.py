@@ -162,6 +162,7 @@ def test_a_killed_last_asynchronous_attempt_leaves_a_dead_record() -> None:
 )
 def test_only_another_message_of_the_event_stands_for_a_delivery(by: str, message_id: str, absorbed: bool) -> None:
     """A request has no message that could be left out, and a delivery of the same message is repeated."""
+    assert outcomes.busy(5, by, message_id) == outcomes.Busy(5, by, is_absorbed=absorbed)
     assert outcomes.busy(5, by, message_id).is_done is absorbed
 
 

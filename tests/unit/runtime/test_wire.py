@@ -54,3 +54,11 @@ def test_long_types_with_the_same_beginning_have_different_dimensions() -> None:
 @pytest.mark.parametrize("type", ["order.created", "order created", "order:paid", "a"])
 def test_an_ordinary_type_is_used_unchanged(type: str) -> None:
     assert wire.metric_dimension(type) == type
+
+
+@pytest.mark.parametrize(
+    ("mark", "run", "message_id"),
+    [("r1#m1", "r1", "m1"), ("r1#m#1", "r1", "m#1"), ("r1", "r1", ""), ("", "", "")],
+)
+def test_a_redriven_message_names_its_run_and_the_message_that_it_was(mark: str, run: str, message_id: str) -> None:
+    assert wire.redriven(mark) == (run, message_id)
