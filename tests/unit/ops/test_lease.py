@@ -15,6 +15,7 @@ from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import AwsError, RefusedError
 from rtp.ops.access import lease
+from rtp.ops.access.lock import user
 from rtp.ops.work.pool import Stop
 from rtp.text import times
 from tests.unit.ops.fakes import TABLE, FakeAws
@@ -117,7 +118,7 @@ def test_a_lease_is_given_back_also_after_a_failure() -> None:
         mine = lease.current(aws, TABLE)
         assert mine is not None
         assert (mine.host, mine.pid, mine.what) == (HERE, os.getpid(), "dlq redrive")
-        assert mine.user == lease.user()
+        assert mine.user == user()
         assert 0 < mine.until - times.now_ms() <= lease.LASTS_S * 1000
         raise ZeroDivisionError
     assert lease.current(aws, TABLE) is None
