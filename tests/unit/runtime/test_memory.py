@@ -41,7 +41,7 @@ def peak():
     return int(line.split()[1]) // 1000
 
 before = peak()
-assert here.deliver(*batch) == {{"batchItemFailures": []}}
+assert here.deliver(*batch, seconds=3000) == {{"batchItemFailures": []}}
 print(peak() - before, file=sys.stderr)
 """
 
