@@ -127,17 +127,15 @@ REFUSED = "".join(
         "#set($reply = $input.path('$').toString())",
         "#if($reply.contains('MissingParameter') || $reply.contains('Message must be shorter'))",
         _override(413, f"the body is larger than {wire.MAX_BODY_BYTES} bytes"),
-        "#elseif($reply.contains('DelaySeconds'))",
-        _override(400, "the body is not UTF-8 text, or has U+FFFD, which stands for bytes that are not"),
-        "#elseif($reply.contains('InvalidMessageContents'))",
-        _override(400, "the body has characters that a queue cannot hold"),
         *(
             f"#elseif($reply.contains('Value {delay} for parameter DelaySeconds'))"
             + _override(400, _NOT_AN_EVENT, reason)
             for reason, delay in _DELAYS.items()
         ),
         "#elseif($reply.contains('DelaySeconds'))",
-        _override(400, _NOT_AN_EVENT, "JSON text that events do not have"),
+        _override(400, "the body is not UTF-8 text, or has U+FFFD, which stands for bytes that are not"),
+        "#elseif($reply.contains('InvalidMessageContents'))",
+        _override(400, "the body has characters that a queue cannot hold"),
         "#{else}",
         "#set($context.responseOverride.status = 503)",
         f"#set($context.responseOverride.header.Retry-After = '{wire.RETRY_AFTER_SECONDS}')",
