@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def close(invocation: Invocation, received: Received, outcome: Outcome) -> Ended:
     """End a delivery: a refused event's message moves to the DLQ, one that is not done is delivered again."""
+    if isinstance(outcome, Conflict) and received.delivery.is_emission:
+        outcome = Duplicate(is_emitted_again=True)
     final = _dead_letter(invocation, received, outcome)
     _report(invocation, received, final)
     _hide(invocation, received, final)
@@ -106,6 +108,12 @@ def _report(invocation: Invocation, received: Received, outcome: Outcome) -> Non
             error = errors.describe(cause)
             message = f"AWS call failed: {error.message}"
             received.log(logs.error, step, message, error_type=error.type, stack=logs.stack(cause))
+        case Duplicate(is_emitted_again=True):
+            count(type, "EventsDuplicate")
+            message = (
+                "dropped: the event that emitted it was attempted twice, with other data; the first emission stays"
+            )
+            received.log(logs.warning, "duplicate", message)
         case Duplicate():
             count(type, "EventsDuplicate")
             received.log(logs.info, "duplicate", "already processed")

@@ -44,6 +44,19 @@ class Delivery(NamedTuple):
     attributes: Mapping[str, Any] = {}
 
     @property
+    def is_emission(self) -> bool:
+        """Whether a processor emitted the event, in an attempt that may not have been the only one.
+
+        Not in a replay, nor by `rtp dlq redrive`: there, other data is what somebody asked for.
+        """
+        return self.depth > 0 and self.source == "queue"
+
+    @property
+    def is_of_replay(self) -> bool:
+        """Whether a replay sent the event, or an event that a replay sent emitted it."""
+        return bool(self.replay) or self.source == "replay"
+
+    @property
     def is_request(self) -> bool:
         """Whether a client waits for the answer: neither a message nor an asynchronous invocation."""
         return not self.message_id and not self.attempts

@@ -45,11 +45,15 @@ class Outage(NamedTuple):
 
 
 class Duplicate(NamedTuple):
-    """The event has been processed before. result_key: the object with a result that the record cannot hold."""
+    """The event has been processed before. result_key: the object with a result that the record cannot hold.
+
+    is_emitted_again: it has not; another attempt of the event that emitted it emitted other data under its id before.
+    """
 
     result: Any = None
     result_key: str = ""
     trace_id: str = ""
+    is_emitted_again: bool = False
 
     @property
     def is_done(self) -> bool:

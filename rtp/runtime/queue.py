@@ -59,8 +59,11 @@ class Queues:
         body = wire.message_body(delivery.body)
         self._sqs.send_message(QueueUrl=self._dlq_url, MessageBody=body, **_attributes(attributes, trace))
 
-    def emit(self, events: Sequence[Emitted], *, trace: str = "") -> None:
-        """Queue the events that a processor emitted. Raises if SQS did not accept all of them."""
+    def emit(self, events: Sequence[Emitted], *, source: str = "queue", trace: str = "") -> None:
+        """Queue the events that a processor emitted. Raises if SQS did not accept all of them.
+
+        source: queue, or replay where the event that emitted them came by a replay.
+        """
         batch: list[dict[str, Any]] = []
         size = 0
         for event in events:
@@ -69,7 +72,7 @@ class Queues:
             if batch and (len(batch) == wire.MAX_BATCH_ENTRIES or size + length > _MAX_BATCH_BODIES):
                 self._send(batch)
                 batch, size = [], 0
-            attributes = _strings({wire.SOURCE: "queue", wire.DEPTH: str(event.depth)})
+            attributes = _strings({wire.SOURCE: source, wire.DEPTH: str(event.depth)})
             batch.append({"Id": str(len(batch)), "MessageBody": body, **_attributes(attributes, trace)})
             size += length
         if batch:

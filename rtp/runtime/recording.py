@@ -35,7 +35,8 @@ def _emit(invocation: Invocation, attempts: Sequence[Attempt]) -> list[Attempt]:
 
     def emit(attempt: Attempt) -> Attempt:
         try:
-            invocation.runtime.queues.emit(attempt.emitted, trace=attempt.trace.header)
+            source = "replay" if attempt.received.delivery.is_of_replay else "queue"
+            invocation.runtime.queues.emit(attempt.emitted, source=source, trace=attempt.trace.header)
         except Exception as failure:
             return attempt._replace(error=failure, is_outage=True)
         return attempt

@@ -193,6 +193,34 @@ def test_an_asynchronous_invocation_with_other_content_is_in_the_dlq() -> None:
     assert [reason for _, reason in reasons(here)] == ["IdentityConflict"]
 
 
+@pytest.mark.parametrize("attributes", [{}, {"rtp_replay": "run"}], ids=["second attempt", "replay"])
+def test_data_that_an_attempt_emits_anew_is_dropped_and_in_a_replay_a_conflict(attributes: dict[str, str]) -> None:
+    # Given an event whose processor emits the time, and was killed after that the first time
+    here = works()
+    attempts: list[int] = []
+
+    def emit(event: Event) -> None:
+        attempts.append(1)
+        event.emit("t", {"at": len(attempts)})
+
+    here.processor("parent", emit)
+    parent = fakes.event("p1", type="parent")
+    here.deliver(message(parent, "m1"))
+    if not attributes:
+        del here.dynamo.items["p1", "1700000000000"]
+    # When it is attempted again, and both follow-up events arrive
+    here.deliver(message(parent, "m2", **attributes))
+    one, two = (entry for sent in here.sqs.of("send_message_batch") for entry in sent["Entries"])
+    for number, entry in enumerate((one, two)):
+        mine = {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
+        assert failures(here.deliver(message(entry["MessageBody"], f"f{number}", **mine))) == []
+    # Then the first has been processed, and the second is in the DLQ only where somebody asked for it
+    id = json.loads(one["MessageBody"])["id"]
+    assert json.loads(two["MessageBody"])["id"] == id
+    assert here.dynamo.record(id)["data"] == {"at": 1}
+    assert [reason for _, reason in reasons(here)] == (["IdentityConflict"] if attributes else [])
+
+
 def test_a_replay_runs_only_the_content_that_the_record_has() -> None:
     here = works()
     here.deliver(message(fakes.event(n=1), "m1"))
