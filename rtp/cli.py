@@ -135,7 +135,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _silence(sys.stdout)
-        sys.stderr.write(f"error: {error.strerror}: {error.filename or _written(error)}\n  fix: Free disk space.\n")
+        from rtp.text.sanitize import printable
+
+        where = printable(str(error.filename or _written(error)))
+        sys.stderr.write(f"error: {error.strerror}: {where}\n  fix: Free disk space.\n")
         code = ExitCode.FAILED
     sys.exit(code)
 

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contract": set(),
     "errors": set(),
     "fastpath": set(),
-    "text": {"errors"},
+    "text": {"errors", "runtime"},  # of the runtime: the list of hidden characters
     "trust": {"errors", "text"},
     "config": {"contract", "errors", "trust"},
     "terminal": {"errors", "fastpath", "text"},
@@ -102,7 +102,8 @@ ONLY_IN: dict[str, set[str]] = {
     "hypercorn": {"local"},
     "regex": {"local"},
     "aws_xray_sdk": {"runtime.tracing"},
-    "jmespath": {"terminal.queries"},
+    "jmespath": {"terminal.bounded", "terminal.queries"},
+    "re2": {"text.regexes"},
     "watchfiles": {"ops.stack.code.watch"},
     "simplejson": {"text.json_values"},
 }
@@ -115,6 +116,7 @@ HEAVY = {
     "rich",
     "ministack",
     "hypercorn",
+    "re2",
     "regex",
     "aws_xray_sdk",
     "simplejson",
@@ -199,7 +201,11 @@ def test_parts_import_only_what_they_may_know() -> None:
 def test_the_message_contract_is_all_that_the_stack_imports_of_the_runtime() -> None:
     of_runtime = {found.target for found in imports() if found.part == "infra" and "rtp.runtime" in found.target}
     of_wire = {found.target.split(".")[0] for found in imports() if found.module == "rtp.runtime.wire"}
+    of_text = {found.target for found in imports() if found.part == "text" and "rtp.runtime" in found.target}
+    of_list = {found.target.split(".")[0] for found in imports() if found.module == "rtp.runtime.characters"}
     assert of_runtime == {"rtp.runtime.wire"}
+    assert of_text == {"rtp.runtime.characters"}
+    assert of_list <= sys.stdlib_module_names
     assert of_wire <= sys.stdlib_module_names
 
 

@@ -8,9 +8,9 @@ import typer
 
 from rtp.commands.options import Since, option_group
 from rtp.errors import UsageError
-from rtp.ops.dlq.filters import Filters, pattern
+from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
-from rtp.text import times
+from rtp.text import regexes, times
 
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of messages.")]
 
@@ -25,7 +25,8 @@ class FilterOptions:
         str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")
     ] = None
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only bodies that match this regular expression.")
+        str | None,
+        typer.Option("--grep", metavar="REGEX", help="Only bodies that match this expression (RE2)."),
     ] = None
     since: Since = None
 
@@ -35,7 +36,7 @@ class FilterOptions:
             ids=tuple(self.ids or ()),
             types=tuple(self.types or ()),
             error=self.error,
-            grep=pattern(self.grep),
+            grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
             since=times.parse_when(self.since) if self.since else None,
         )
 

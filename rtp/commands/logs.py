@@ -44,7 +44,7 @@ class LogOptions:
         str | None, typer.Option("--filter", metavar="TEXT", help="CloudWatch filter pattern, applied by the service.")
     ] = None
     grep: Annotated[
-        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match this regular expression.")
+        str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match this expression (RE2).")
     ] = None
     level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None
     event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None

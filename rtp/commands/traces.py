@@ -18,6 +18,7 @@ from rtp.contract import API_STAGE
 from rtp.errors import UsageError
 from rtp.ops.telemetry import trace_list, tracelogs
 from rtp.ops.telemetry import traces as op
+from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
 
@@ -149,7 +150,7 @@ def _row(s: trace_list.Summary, stack: str) -> Element:
         dim(times.clock(times.parse_when(s.updated)) + " "),
         times.span(s.duration_ms).rjust(8) + "  ",
         Text(how.text.ljust(7) + " ", how.style),
-        _request(s, stack).ljust(17) + " ",
+        width_of.left(_request(s, stack), 17) + " ",
         name(s.id),
         dim(f"  {s.event_id}" if s.event_id else ""),
     )

@@ -39,6 +39,8 @@ def load(file: Path) -> Document:
         document = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{file}: {error}", hint="Fix the TOML syntax.") from None
+    except RecursionError:
+        raise ConfigError(f"{file} is nested too deeply.", hint="Fix the TOML syntax.") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}).", hint="Save it as UTF-8.") from None
     except OSError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from rtp.runtime import characters
 from rtp.runtime.masking import masked
 
 MAX_MESSAGE = 500
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_ONE_LINE = str.maketrans("\t\n", "  ")
 _VARIABLE = re.compile(
     r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\d+(?:\.\d+)?|'[^']*'|\"[^\"]*\"", re.IGNORECASE
 )
@@ -46,5 +47,6 @@ def info(type: str, message: str) -> ErrorInfo:
 
 
 def sanitised(text: str) -> str:
-    """One line of at most 500 characters without control characters and secrets; SQS accepts it as an attribute."""
-    return _UNSAFE.sub(" ", masked(text)[: 4 * MAX_MESSAGE])[:MAX_MESSAGE]
+    """One line of at most 500 characters without hidden characters and secrets; SQS accepts it as an attribute."""
+    start = masked(text)[: 4 * MAX_MESSAGE]
+    return characters.replaced(start, lambda _: " ").translate(_ONE_LINE)[:MAX_MESSAGE]

@@ -1,4 +1,4 @@
-"""Fit a table to the width of a terminal: the first column is never cut, optional columns are dropped first."""
+"""Fit a table to the width of a terminal: the first column is never cut, only optional columns are dropped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FOLDED = 10  # minimum width of a column that folds
 _CUT = 6  # minimum width of a column that is cut
 
 
-def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int]:
+def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int] | None:
     """Compute the widths of the columns to show, by position. natural: full widths. room: the terminal's columns.
 
-    Optional columns are dropped first, from the right; then text is cut, from the right; then other columns are
-    dropped, from the right. The first column, ids and numbers are never cut.
+    Optional columns are dropped first, from the right; then text is cut, from the right. The first column, ids and
+    numbers are never cut. None where the others do not fit.
     """
     need = [min(n, _FOLDED) if c.fold else n for c, n in zip(columns, natural, strict=True)]
     shown = list(range(len(columns)))
@@ -33,8 +33,8 @@ def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) ->
         column = columns[i]
         if excess() > 0 and i > 0 and not (column.right or column.whole or column.fold):
             need[i] = max(min(need[i], _CUT), need[i] - excess())
-    while excess() > 0 and len(shown) > 1:
-        shown.pop()
+    if excess() > 0:
+        return None
     spare = -excess()
     for i in shown:
         if columns[i].fold and spare > 0:

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.terminal.columns import GAP, fit_columns
+from rtp.terminal.width import columns, left
 from rtp.text.elements import Block, Column, Element, Fields, Heading, Line, Style, Table, Text
 from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.text import Text as RichText
@@ -44,8 +45,8 @@ def flat(element: object) -> str:
     if isinstance(element, Line):
         return " " * element.indent + printable("".join([p.text for p in element.parts]))
     if isinstance(element, Fields):
-        pad, width = " " * element.indent, max((len(printable(label)) for label, _ in element.pairs), default=0)
-        rows = ((printable(label).ljust(width), "-" if cell is None else flat(cell)) for label, cell in element.pairs)
+        pad, width = " " * element.indent, max((columns(label) for label, _ in element.pairs), default=0)
+        rows = ((left(printable(label), width), "-" if cell is None else flat(cell)) for label, cell in element.pairs)
         return "\n".join(f"{pad}{label}  {cell}".rstrip() for label, cell in rows)
     if isinstance(element, Block):
         pad = " " * element.indent
@@ -67,13 +68,13 @@ def unbroken(element: Element, width: int) -> list[Element]:
     if not isinstance(element, Line | Text):
         return [element]
     runs, indent = (element.parts, element.indent) if isinstance(element, Line) else ((element,), 0)
-    if not any(map(_suggests, runs)) or _columns(flat(element)) <= width:
+    if not any(map(_suggests, runs)) or columns(flat(element)) <= width:
         return [element]
     rows: list[list[Text]] = [[]]
     for piece, is_command in [pieces for run in runs for pieces in _pieces(run)]:
         if not is_command:
             rows[-1].append(piece if rows[-1] else replace(piece, text=piece.text.lstrip()))
-        elif indent + _columns(piece.text) <= width:
+        elif indent + columns(piece.text) <= width:
             rows += [[piece], []]
         else:
             rows[-1].append(replace(piece, text="…"))
@@ -89,12 +90,6 @@ def _pieces(run: Text) -> list[tuple[Text, bool]]:
 
 def _suggests(run: Text) -> bool:
     return run.style is Style.COMMAND or (run.style is Style.ADVICE and "`" in run.text)
-
-
-def _columns(text: str) -> int:
-    from rich.cells import cell_len
-
-    return cell_len(text)
 
 
 def codes(*, colour: bool, monochrome: bool) -> dict[Style, str]:
@@ -175,22 +170,24 @@ def _table(element: Table, room: int | None) -> RenderableType:
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    columns = [c if isinstance(c, Column) else Column(c) for c in element.columns]
+    declared = [c if isinstance(c, Column) else Column(c) for c in element.columns]
     cells = [[_text(cell) for cell in row] for row in element.rows]
-    widths: dict[int, int | None] = dict.fromkeys(range(len(columns)))
+    widths: dict[int, int | None] = dict.fromkeys(range(len(declared)))
     if room is not None:
-        natural = [max(RichText(c.title).cell_len, *(row[i].cell_len for row in cells)) for i, c in enumerate(columns)]
-        widths |= fit_columns(columns, natural, room)
-        widths = {i: width for i, width in widths.items() if width is not None}
+        natural = [max(columns(c.title), *(row[i].cell_len for row in cells)) for i, c in enumerate(declared)]
+        fitted = fit_columns(declared, natural, room)
+        if fitted is None:
+            return _stacked(declared, cells)
+        widths = dict(fitted)
     table = RichTable(
         box=None,
         header_style="bold",
         pad_edge=False,
         padding=(0, GAP, 0, 0),
-        show_header=any(c.title for c in columns),
+        show_header=any(c.title for c in declared),
     )
     for i, width in widths.items():
-        column = columns[i]
+        column = declared[i]
         table.add_column(
             RichText(column.title),
             justify="right" if column.right else "left",
@@ -201,3 +198,20 @@ def _table(element: Table, room: int | None) -> RenderableType:
     for row in cells:
         table.add_row(*(row[i] for i in widths))
     return table
+
+
+def _stacked(declared: Sequence[Column], cells: Sequence[Sequence[RichText]]) -> RenderableType:
+    """A table for which the terminal is too narrow: each row as lines of title and value, so that no value is lost."""
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text as RichText
+
+    groups: list[RenderableType] = []
+    for row in cells:
+        grid = RichTable.grid(padding=(0, GAP, 0, 0))
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for column, cell in zip(declared, row, strict=True):
+            grid.add_row(RichText(column.title), cell)
+        groups += [RichText(""), grid] if groups else [grid]
+    return Group(*groups)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
-from rtp.terminal import documents, draw, hidden, queries
+from rtp.terminal import charset, documents, draw, hidden, queries
 from rtp.terminal.live import Live
 from rtp.text import json_values, suggest
-from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text
+from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text, converted
 from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
+_SIZES = ("COLUMNS", "LINES")
 _PIPE_WIDTH = 100_000  # in a pipe nothing is folded or cut
 
 Elements = Element | Iterable[Element]
@@ -198,11 +199,7 @@ class Output:
 
     def glyph(self, character: str, fallback: str) -> str:
         """Return a drawing character, or its fallback if the encoding of stdout lacks it."""
-        try:
-            character.encode(self._stdout.encoding or "ascii")
-        except UnicodeEncodeError:
-            return fallback
-        return character
+        return fallback if charset.lacks(self._stdout, character) else character
 
     @contextmanager
     def live(self, *, data: bool = False) -> Iterator[Live]:
@@ -244,16 +241,17 @@ class Output:
             text = _BEYOND_ASCII.sub(lambda match: json_values.escape(match[0]), text)
         self._write(self._stdout, text + "\n")
 
+    def _in_charset(self, stream: TextIO) -> Callable[[str], str]:
+        """A function that replaces what the encoding of a stream lacks, before anything is measured."""
+        encoding = stream.encoding or "utf-8"
+        return lambda text: charset.escaped(text.translate(_ASCII), encoding)
+
     def _write_text(self, stream: TextIO, text: str) -> None:
         self._write(stream, text.translate(_ASCII) if self._narrow(stream) else text)
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
-            try:
-                stream.write(text)
-            except UnicodeEncodeError:  # a locale without UTF-8
-                encoding = stream.encoding or "ascii"
-                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            charset.write(stream, text)
             if not self._gathering or stream is not self._stdout:
                 stream.flush()
             elif (now := time.monotonic()) - self._flushed >= _FLUSH_S:
@@ -265,7 +263,7 @@ class Output:
     def _draw(self, stream: TextIO, elements: Elements) -> None:
         items = self._listed(elements)
         if self._narrow(stream):  # the command would be printed with other characters
-            items = [item for item in items if not draw.beyond_ascii(item)]
+            items = [converted(item, self._in_charset(stream)) for item in items if not draw.beyond_ascii(item)]
         terminal = self._terminal(stream)
         is_plain = not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items)
         if is_plain and fastpath.enabled("plain-output"):
@@ -296,15 +294,10 @@ class Output:
         return [suggest.placed_element(item, self._where) for item in items] if self._where else items
 
     def _narrow(self, stream: TextIO) -> bool:
-        """Whether the encoding of a stream lacks the characters that rtp itself prints; computed once."""
+        """Whether the encoding of a stream lacks characters that rtp itself prints; computed once."""
         is_narrow = self._narrows.get(id(stream))
         if is_narrow is None:
-            try:
-                "…·→✗".encode(stream.encoding or "utf-8")
-                is_narrow = False
-            except UnicodeEncodeError:
-                is_narrow = True
-            self._narrows[id(stream)] = is_narrow
+            is_narrow = self._narrows[id(stream)] = charset.lacks(stream, "…·→✗")
         return is_narrow
 
     def _terminal(self, stream: TextIO) -> bool:
@@ -320,12 +313,13 @@ class Output:
             from rich.console import Console
 
             console = Console(
-                file=stream,
+                file=charset.Encoded(stream) if self._narrow(stream) else stream,  # type: ignore[arg-type]
                 highlight=False,
                 markup=False,
                 emoji=False,
                 width=None if stream.isatty() else _PIPE_WIDTH,
                 force_terminal=stream.isatty(),
+                _environ={k: v for k, v in os.environ.items() if k not in _SIZES or v.strip("0 ")},  # 0: unknown
             )
             self._consoles[id(stream)] = console
         return console

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Command = NewType("Command", str)
 """A command line that is safe to paste. Only rtp/text/suggest.py creates one."""
@@ -50,7 +50,8 @@ Cell = Text | Line | str | int | float | None
 class Column:
     """A table column. right: right-aligned, for numbers. The others apply on a terminal that is too narrow.
 
-    fold: long text wraps. whole: never cut, such as an id; nor is the first column. optional: dropped first.
+    fold: long text wraps. whole: never cut, such as an id; nor is the first column. optional: the only kind that is
+    dropped. Where the others do not fit, each row is drawn as lines of title and value.
     """
 
     title: str
@@ -94,6 +95,31 @@ class Block:
 
 
 Element = Line | Text | Table | Fields | Heading | Block | str
+
+
+def converted(element: Element, convert: Callable[[str], str]) -> Element:
+    """Apply a function to every text of an element."""
+    if isinstance(element, str):
+        return convert(element)
+    if isinstance(element, Text | Block | Heading):
+        return replace(element, text=convert(element.text))
+    if isinstance(element, Line):
+        return replace(element, parts=tuple([replace(part, text=convert(part.text)) for part in element.parts]))
+    if isinstance(element, Fields):
+        return replace(element, pairs=[(convert(label), _converted(cell, convert)) for label, cell in element.pairs])
+    columns = [convert(c) if isinstance(c, str) else replace(c, title=convert(c.title)) for c in element.columns]
+    rows = [[_converted(cell, convert) for cell in row] for row in element.rows]
+    return replace(element, columns=columns, rows=rows, empty=convert(element.empty))
+
+
+def _converted(cell: Cell, convert: Callable[[str], str]) -> Cell:
+    if isinstance(cell, str):
+        return convert(cell)
+    if isinstance(cell, Text):
+        return replace(cell, text=convert(cell.text))
+    if isinstance(cell, Line):
+        return replace(cell, parts=tuple([replace(part, text=convert(part.text)) for part in cell.parts]))
+    return cell
 
 
 def many(count: int, what: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 import simplejson
 
+from rtp.runtime import characters
 from rtp.text import times
-from rtp.text.sanitize import UNSAFE
 
 HIDDEN: Mapping[str, str] = {"json": "hidden"}
 """Metadata of a dataclass field that is not part of the JSON: `field(metadata=HIDDEN)`."""
@@ -73,7 +73,7 @@ def _encoder(indent: int | None) -> simplejson.JSONEncoder:
 def dumps(value: Any, *, indent: int | None = None) -> str:
     """Write JSON text, Decimals digit by digit and never through a float.
 
-    Characters that control a terminal, end a line for some readers, or cannot be encoded (lone surrogates) are escaped.
+    Characters that are not to be shown as they are (rtp/runtime/characters.py) are escaped.
     JSON has them only within strings, so nothing is lost. Other text stays as it is.
     """
     return encode(to_json_types(value), indent=indent)
@@ -82,7 +82,7 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 def encode(value: Any, *, indent: int | None = None) -> str:
     """As `dumps`, for a value that `to_json_types` returned."""
     text: str = _encoder(indent).encode(value)
-    return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return characters.replaced(text, escape)
 
 
 def escape(character: str) -> str:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp.runtime import characters
 from rtp.text.elements import Command, Fields, Line, Style, Table, Text
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 # Characters without a meaning to any shell. `=` is not among them because zsh expands `=name`; `~` and `{` neither.
 _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
-_INVISIBLE = re.compile(  # letters and marks without a glyph; other invisible characters are found by their category
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U000e0000-\U000e0fff]"
-)
-_ALTERED = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"))
 _BYTES = 4000  # a terminal in line mode cuts input at 4,096
 
 _WHERE = {"project-dir": "DIR", "env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
@@ -94,8 +91,8 @@ def quote(value: str) -> str | None:
         safe = value.isprintable()
     else:
         safe = (
-            not _INVISIBLE.search(value)
-            and all(c == " " or unicodedata.category(c) not in _ALTERED for c in value)
+            value.isprintable()
+            and not characters.FILLERS.search(value)
             and not unicodedata.category(value[0]).startswith("M")  # it would combine with the quote before it
             and unicodedata.is_normalized("NFC", value)
         )

@@ -15,6 +15,8 @@ _LAST = re.compile(r"(?<=[hm])\d{1,2}$", re.ASCII)  # a last number without its 
 _CLOCK = re.compile(r"(today|yesterday)?\s*(?:(\d{1,2}):(\d{2})(?::(\d{2}))?)?", re.ASCII)
 _WORDS = re.compile(r"(?<=[a-z])(?:illiseconds?|ec(?:ond)?s?|in(?:ute)?s?|(?:ou)?rs?|ays?|eeks?)\b")
 
+_LENGTH = 100
+_MOST_MS = 3_155_760_000_000
 DEFAULT_WINDOW = "10m"
 
 
@@ -25,13 +27,18 @@ def now_ms() -> int:
 
 def parse_duration(text: str) -> int:
     """Parse `5m`, `1h30m`, `3h20`, `90s` or `2 days` to milliseconds. Raises UsageError."""
+    if len(text) > _LENGTH:
+        raise UsageError(f"A time of {len(text):,} characters is no time.", hint="Examples: 30s, 5m, 1h30m, 2d.")
     compact = _WORDS.sub("", text.strip().lower()).replace(" ", "")
     if last := _LAST.search(compact):
         compact += "m" if compact[last.start() - 1] == "h" else "s"
     parts = _PART.findall(compact)
     if not parts or "".join(n + u for n, u in parts) != compact:
         raise UsageError(f"{text!r} is not a duration", hint="Examples: 30s, 5m, 1h30m, 2d.")
-    return round(sum(float(n) * _UNITS[u] for n, u in parts))
+    total = sum(float(n) * _UNITS[u] for n, u in parts)
+    if total > _MOST_MS:
+        raise UsageError(f"{text!r} is longer than a hundred years", hint="Examples: 30s, 5m, 1h30m, 2d.")
+    return round(total)
 
 
 def parse_when(text: str, *, now: int | None = None) -> int:
@@ -40,6 +47,8 @@ def parse_when(text: str, *, now: int | None = None) -> int:
     An age such as `5m` or `10m ago`; a time of the day such as `23:40`, the last one before `now`; `today` and
     `yesterday`, which begin at midnight, also with a time of the day; ISO 8601, local without an offset; epoch s or ms.
     """
+    if len(text) > _LENGTH:
+        raise UsageError(f"A time of {len(text):,} characters is no time.", hint="Examples: 5m, 1h30m, '10m ago'.")
     now = now_ms() if now is None else now
     stripped = text.strip()
     if stripped.lower() == "now":
@@ -51,11 +60,11 @@ def parse_when(text: str, *, now: int | None = None) -> int:
     if (moment := _time_of_day(stripped.lower(), now)) is not None:
         return moment
     try:
-        return round(datetime.fromisoformat(stripped).astimezone().timestamp() * 1000)
+        return max(0, round(datetime.fromisoformat(stripped).astimezone().timestamp() * 1000))
     except (ValueError, OverflowError, OSError):
         pass
     try:
-        return now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE))
+        return max(0, now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE)))
     except UsageError:
         raise UsageError(
             f"{text!r} is not a time",

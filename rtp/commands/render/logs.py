@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from rtp.terminal import width as width_of
 from rtp.text import json_values, times
 from rtp.text.elements import Block, Element, Line, Style, Text, dim, line
 
@@ -43,8 +44,8 @@ def short(width: int) -> Renderer:
         below: list[Element] = [line(r, indent=_INDENT) for r in rest]
         row = [*_prefix(event), Text(head, _message_style(event))]
         tail = event.id or ""
-        used = len(row[0].text) + _AFTER_TIME - 1 + len(head)
-        if tail and used + 2 + len(tail) <= width:
+        used = len(row[0].text) + _AFTER_TIME - 1 + width_of.columns(head)
+        if tail and used + 2 + width_of.columns(tail) <= width:
             row.append(dim("  " + tail))
         elif tail and event.level in _LOUD:
             below.append(line(dim(f"event {tail}"), indent=_INDENT))
@@ -78,10 +79,10 @@ def detailed(width: int) -> Renderer:
 
 
 def wrapped(words: Iterable[str], width: int) -> list[str]:
-    """Rows of at most `width` characters, words two spaces apart; a longer word gets its own row."""
+    """Rows of at most `width` columns, words two spaces apart; a longer word gets its own row."""
     rows: list[str] = []
     for word in words:
-        if rows and len(rows[-1]) + 2 + len(word) <= width:
+        if rows and width_of.columns(rows[-1]) + 2 + width_of.columns(word) <= width:
             rows[-1] += "  " + word
         else:
             rows.append(word)
@@ -109,7 +110,7 @@ def _prefix(event: LogEvent) -> tuple[Text, ...]:
 
 @cache
 def _function(name: str) -> Text:
-    return Text(name.ljust(9) + " ", Style.NAME)
+    return Text(width_of.left(name, 9) + " ", Style.NAME)
 
 
 def _message_style(event: LogEvent) -> Style:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rtp.commands.render.logs import frames, message
 from rtp.ops.telemetry.waterfall import Row, bar, rows, split
+from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Element, Heading, Line, Style, Text, bad, dim, line, name
 
@@ -40,7 +41,7 @@ def waterfall(
 def _waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str, stack: str) -> list[Element]:
     shown = rows(trace, logs)
     raised = {p.message for row in shown for p in row.problems}
-    labels = [len(_label(row, stack)) for row in shown if row.segment]
+    labels = [width_of.columns(_label(row, stack)) for row in shown if row.segment]
     label_width = min(max([*labels, 20]) + 1, max(20, width * 55 // 100))
     bar_width = width - label_width - _TIME - 2
     elements: list[Element] = [Heading("Waterfall")]
@@ -84,10 +85,9 @@ def _head(trace: Trace) -> list[Element]:
 def _segment(
     row: Row, segment: Segment, label: str, trace: Trace, label_width: int, bar_width: int, block: str
 ) -> list[Element]:
-    if len(label) > label_width - 1:
-        label = label[: label_width - 2] + "…"
+    label = width_of.cut(label, label_width - 1)
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
-    parts = [Text(label.ljust(label_width), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
+    parts = [Text(width_of.left(label, label_width), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
     parts.append(dim(took.rjust(_TIME) + "  "))
     if bar_width:
         first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, bar_width)

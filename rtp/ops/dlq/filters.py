@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from rtp.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.text.regexes import Regex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +22,7 @@ class Filters:
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     error: str | None = None
-    grep: re.Pattern[str] | None = None
+    grep: Regex | None = None
     since: int | None = None
     message_ids: frozenset[str] | None = None
 
@@ -40,7 +38,7 @@ class Filters:
             (not self.ids or dlq_message.id in self.ids)
             and (not self.types or dlq_message.type in self.types)
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
-            and (self.grep is None or self.grep.search(dlq_message.body) is not None)
+            and (self.grep is None or self.grep.matches(dlq_message.body))
             and (self.since is None or dlq_message.accepted_at >= self.since)
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
@@ -61,14 +59,3 @@ class Filters:
         """The event ids that this filter names and that are not among `ids`."""
         present = set(ids)
         return [event_id for event_id in self.ids if event_id not in present]
-
-
-def pattern(text: str | None) -> re.Pattern[str] | None:
-    """Compile a --grep option. Raises UsageError."""
-    try:
-        return None if text is None else re.compile(text)
-    except re.error as error:
-        raise UsageError(
-            f"--grep: {text!r} is not a regular expression: {error}.",
-            hint="Escape special characters with a backslash.",
-        ) from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rtp.errors import UsageError
 from rtp.ops.telemetry.logevent import LEVELS, LogEvent, level_name
+from rtp.text import regexes
 
 _VERBATIM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]*")  # has one spelling in JSON, and is safe in a pattern
 
@@ -36,7 +37,7 @@ class Filter:
     def __init__(self, query: LogQuery) -> None:
         self._query = query
         self._minimum = _minimum_level(query.level)
-        self._grep = _compiled(query.grep)
+        self._grep = None if query.grep is None else regexes.compiled(query.grep, option="--grep")
         self._matches_all = not (query.level or query.grep or query.id or query.request_id or query.trace_id)
         # Without the request id: a print within a request does not contain it.
         self._verbatim_ids = [i for i in (query.id, query.trace_id) if i and _VERBATIM.fullmatch(i)]
@@ -60,7 +61,7 @@ class Filter:
             and _has_id(query.id, event.id, event)
             and _has_id(query.request_id, event.request_id, event)
             and _has_id(query.trace_id, event.trace_id, event)
-            and (self._grep is None or bool(self._grep.search(event.raw) or self._grep.search(event.message)))
+            and (self._grep is None or self._grep.matches(event.raw) or self._grep.matches(event.message))
         )
 
 
@@ -77,15 +78,3 @@ def _minimum_level(level: str | None) -> int:
     if name is None:
         raise UsageError(f"{level!r} is not a log level.", hint=f"Use one of {', '.join(LEVELS)}.")
     return LEVELS[name]
-
-
-def _compiled(expression: str | None) -> re.Pattern[str] | None:
-    if expression is None:
-        return None
-    try:
-        return re.compile(expression)
-    except re.error as error:
-        raise UsageError(
-            f"--grep is not a regular expression: {error} in {expression!r}.",
-            hint="Escape special characters with a backslash.",
-        ) from None

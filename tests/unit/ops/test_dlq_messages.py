@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from rtp.aws import queues
 from rtp.errors import UsageError
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq.filters import Filters, pattern
+from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.inspect import inspect
 from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.work.pool import Stop
-from rtp.text import json_values
+from rtp.text import json_values, regexes
 from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
@@ -230,7 +230,7 @@ def dlq_messages() -> list[DlqMessage]:
         (Filters(types=("other",)), ["e3"]),
         (Filters(error="reject"), ["e2", "e3"]),
         (Filters(error=Cause("Reject", "negative 7").signature), ["e2", "e3"]),
-        (Filters(grep=pattern('"n": [23]')), ["e2", "e3"]),
+        (Filters(grep=regexes.compiled('"n": [23]', option="--grep")), ["e2", "e3"]),
         (Filters(error="reject", types=("order.created",)), ["e2"]),
         (Filters(since=1_700_000_000_001), []),
         (Filters(message_ids=frozenset()), []),
@@ -249,7 +249,7 @@ def test_similar_errors_are_one_group_and_the_most_frequent_is_first() -> None:
 
 def test_an_invalid_pattern_is_refused() -> None:
     with pytest.raises(UsageError, match="--grep"):
-        pattern("(")
+        regexes.compiled("(", option="--grep")
 
 
 def test_the_shape_of_an_inspection_is_pinned() -> None:
