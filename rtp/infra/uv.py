@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import re
 import subprocess
 import sysconfig
 import time
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.infra import caches
+from rtp.text import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TIMEOUT_S = 600
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 # pip's settings and the variables of uv for them; uv does not read pip's settings.
 _PIP_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -148,4 +147,4 @@ def _cause(stderr: str) -> str:
     text = " ".join(line for line in lines if line and not line.startswith(("hint:", "warning:", "Resolved ")))
     because = text.find("Because ")
     text = text[because:] if because >= 0 else text.removeprefix("error: ").replace(" cause: ", ": ")
-    return _CREDENTIALS.sub("***@", text.rstrip(".")) or "uv gave no reason"
+    return addresses.masked(text.rstrip(".")) or "uv gave no reason"

@@ -19,7 +19,7 @@ from rtp.infra import toolchain
 from rtp.infra import uv as packages_by_uv
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
-from rtp.text import installing, suggest
+from rtp.text import addresses, installing, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +86,7 @@ def fail(name: str, detail: str, fix: str) -> Check:
 
 def failed(name: str, error: RtpError) -> Check:
     """A check that failed with the error of one of rtp's operations."""
-    return fail(name, error.message, error.hint)
+    return fail(name, addresses.masked(error.message), addresses.masked(error.hint))
 
 
 def unknown(name: str, error: RtpError) -> Check | None:

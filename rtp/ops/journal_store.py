@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
@@ -17,6 +18,9 @@ from rtp.trust import project
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+EXPIRY_DAYS = 30
+"""How long a journal is kept: it has the bodies of messages, which SQS keeps for 14 days at most."""
 
 _NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
 
@@ -55,6 +59,8 @@ class JournalFiles:
         try:
             project.below(self._folder.parent)
             self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._expire()
             path = self._folder / f"{1 + max((number for number, _ in self._files()), default=0):06}-{run}.jsonl"
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             if durable:
@@ -65,6 +71,18 @@ class JournalFiles:
                 f"{path} cannot be written ({error.strerror}); nothing was changed.",
                 hint="Give yourself write access: messages are recorded there before they leave the DLQ.",
             ) from None
+
+    def expired(self) -> list[Path]:
+        """The journals to which nothing was added for EXPIRY_DAYS, oldest first."""
+        before = time.time() - EXPIRY_DAYS * 86_400
+        return [path for _, path in sorted(self._files()) if path.stat().st_mtime < before]
+
+    def _expire(self) -> None:
+        """Delete the expired journals but the last one, whose number the next one follows."""
+        last = max(self._files(), default=None)
+        for path in self.expired():
+            if last is None or path != last[1]:
+                path.unlink(missing_ok=True)
 
     def append(self, run: str, batch: bytes, *, durable: bool) -> None:
         """See JournalStore. Raises ConfigError where the disk does not take it."""

@@ -9,6 +9,7 @@ from msgspec import to_builtins
 
 from rtp.config import tables
 from rtp.config.settings import Settings, table
+from rtp.text import addresses
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def listing(resolved: Resolved) -> Listing:
         **{s.name: s.description for s in table(tables.Infra).values()},
     }
     rows = [
-        Setting(key, getattr(environment, key), resolved.origins.get(key, "default"), description)
+        Setting(key, _shown(getattr(environment, key)), resolved.origins.get(key, "default"), description)
         for key, description in about.items()
     ]
     rows += [
@@ -74,3 +75,7 @@ def listing(resolved: Resolved) -> Listing:
         for s in table(Settings).values()
     ]
     return Listing(environment.name, environment.names.stack, environment.file, rows)
+
+
+def _shown(value: Any) -> Any:
+    return addresses.masked(value) if isinstance(value, str) else value

@@ -58,8 +58,9 @@ class _Interpreter(visitor.TreeInterpreter):
     def visit_comparator(self, node: Any, value: Any) -> Any:
         sides = [self.visit(child, value) for child in node["children"]]
         self.spend(min(map(self.size, sides)))
-        children: Any = [{"type": "literal", "value": side, "children": []} for side in sides]
-        return super().visit_comparator({**node, "children": children}, value)
+        children = [{"type": "literal", "value": side, "children": []} for side in sides]
+        known: Any = {**node, "children": children}
+        return super().visit_comparator(known, value)
 
     def spend(self, steps: int) -> None:
         self._left -= steps

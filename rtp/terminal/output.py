@@ -14,7 +14,7 @@ from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.terminal import charset, documents, draw, hidden, queries
 from rtp.terminal.live import Live
-from rtp.text import json_values, suggest
+from rtp.text import addresses, json_values, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text, converted
 from rtp.text.sanitize import printable
 
@@ -117,8 +117,8 @@ class Output:
     # messages
 
     def say(self, *elements: Element) -> None:
-        """Print progress and remarks on stderr."""
-        self._draw(self._stderr, elements)
+        """Print progress and remarks on stderr, without the passwords of addresses."""
+        self._draw(self._stderr, [converted(element, addresses.masked) for element in elements])
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr."""
@@ -126,9 +126,9 @@ class Output:
 
     def error(self, error: RtpError) -> None:
         """Print an expected failure: `{"error": …}` on stdout with --json, else message and fix on stderr."""
-        hint = suggest.placed(error.hint, self._where)
+        hint = addresses.masked(suggest.placed(error.hint, self._where))
         if self.json:
-            failure = documents.ErrorDocument(documents.Failure(error.code, error.message, hint))
+            failure = documents.ErrorDocument(documents.Failure(error.code, addresses.masked(error.message), hint))
             self._write_json(json_values.dumps(documents.document(failure)))
             return
         self.say(Line((Text("error: ", Style.BAD), Text(error.message))))
@@ -150,7 +150,7 @@ class Output:
     def code(self, question: str) -> str:
         """Ask for an MFA code without echo, in place of a region that is redrawn. Raises RefusedError without one."""
         with self._live.paused() if self._live is not None else nullcontext():
-            return hidden.read(printable(question), stdin=self._stdin, stderr=self._stderr)
+            return hidden.read(self._prompt(question), stdin=self._stdin, stderr=self._stderr)
 
     def confirm(self, question: str, *, yes: bool, default: bool = False) -> None:
         """Ask for consent. Raises RefusedError without it, and if nobody can be asked and --yes is missing."""
@@ -176,10 +176,14 @@ class Output:
 
     def secret(self, prompt: str) -> str:
         """Ask for a value without echo; without a terminal read all of stdin. Raises UsageError, RefusedError."""
-        return hidden.read(printable(prompt), stdin=self._stdin, stderr=self._stderr)
+        return hidden.read(self._prompt(prompt), stdin=self._stdin, stderr=self._stderr)
+
+    @staticmethod
+    def _prompt(text: str) -> str:
+        return printable(addresses.masked(text))
 
     def _ask(self, prompt: str) -> str:
-        self._write(self._stderr, printable(prompt))
+        self._write(self._stderr, self._prompt(prompt))
         answer = self._stdin.readline()
         if not answer:
             raise RefusedError("No answer; nothing was changed.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.runtime import characters
+from rtp.text import addresses
 from rtp.text.elements import Command, Fields, Line, Style, Table, Text
 
 if TYPE_CHECKING:
@@ -174,7 +175,8 @@ def _placed(text: str, place: Mapping[str, str], *, delimited: bool) -> str:
     added = []
     for name in [name for name in names if name in place and name not in given]:
         quoted = quote(place[name])
-        if quoted is None or (delimited and "`" in quoted) or len(quoted.encode()) > bytes_left // 2:
+        is_secret = addresses.masked(place[name]) != place[name]
+        if quoted is None or is_secret or (delimited and "`" in quoted) or len(quoted.encode()) > bytes_left // 2:
             quoted = _WHERE[name]
         added.append(f" --{name}={quoted}")
         bytes_left -= len(added[-1].encode())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import RefusedError
+from rtp.text import addresses
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -39,6 +40,6 @@ def named(environment: Environment, given: str | None) -> None:
 def where(aws: Aws, environment: Environment) -> str:
     """One line for people: environment, account, region and profile."""
     if environment.local:
-        return f"{environment.name} · {aws.endpoint_url} · {aws.region}"
+        return f"{environment.name} · {addresses.masked(str(aws.endpoint_url))} · {aws.region}"
     who = f" · profile {environment.profile}" if environment.profile else ""
     return f"{environment.name} · account {aws.account} · {aws.region}{who}"

@@ -10,6 +10,8 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.errors import WaitTimeoutError
+from rtp.infra import child
+from rtp.infra.passed import variables
 from rtp.ops.stack.build.cdk import ended, passed_on
 
 if TYPE_CHECKING:
@@ -51,3 +53,43 @@ def test_a_command_s_lines_and_exit_code_are_returned(tmp_path: Path) -> None:
     program = "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"
     code, output = ended([sys.executable, "-u", "-c", program], dict(os.environ), tmp_path, on_line=lines.append)
     assert (code, output, lines) == (3, ["one", "two"], ["one", "two"])
+
+
+SECRETS = {
+    "GITHUB_TOKEN": "canary",
+    "NPM_TOKEN": "canary",
+    "DATABASE_URL": "postgres://canary",
+    "AWS_ROLE_ARN": "canary",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN": "canary",
+    "CDK_DEFAULT_ACCOUNT": "canary",
+    "JSII_RUNTIME": "canary",
+    "NODE_OPTIONS": "--require=canary",
+    "BASH_ENV": "canary",
+    "RTP_EXTRA": "canary",
+}
+NEEDED = {
+    "PATH": "/bin",
+    "HOME": "/h",
+    "LC_ALL": "C",
+    "HTTPS_PROXY": "http://p",
+    "no_proxy": "x",
+    "SSL_CERT_FILE": "/c",
+}
+
+
+def test_children_get_a_list_of_variables_and_no_token() -> None:
+    user = {**SECRETS, **NEEDED}
+    assert variables(user) == NEEDED
+    assert variables(user, aws=True) == NEEDED
+    assert passed_on({**user, **USER}, Aws(region="us-east-1")) == {**NEEDED, "AWS_CA_BUNDLE": "/ca.pem"}
+
+
+def test_what_an_extension_reads_is_named_and_credentials_cannot_be() -> None:
+    user = {**SECRETS, "RTP_PASS": "TEAM, STAGE_NAME AWS_ROLE_ARN", "TEAM": "a", "STAGE_NAME": "b"}
+    assert variables(user) == {"TEAM": "a", "STAGE_NAME": "b"}
+
+
+def test_the_synthesis_sees_no_token_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    assert "canary" not in " ".join(child._environment().values())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError, RtpError, WaitTimeoutError
-from rtp.infra import toolchain
+from rtp.infra import passed, toolchain
 from rtp.ops.work import background
 from rtp.trust import project
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 _GRACE_S = 5.0
 _TIMEOUT_S = 1800.0  # of one command; the upload of a large layer over a slow connection takes minutes
-# rtp passes the credentials themselves.
-_IDENTITY = (
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_ROLE_",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-)
 _KEY_CACHE = Path("cache", "accounts_partitions.json")
 
 
@@ -97,11 +86,8 @@ def ended(
 
 
 def passed_on(user: Mapping[str, str], aws: Aws) -> dict[str, str]:
-    """The user's environment variables without those that change the CDK's endpoints or credentials."""
-    excluded = ["AWS_ENDPOINT_URL", *_IDENTITY]
-    if aws.local:
-        excluded.append("AWS_")
-    return {k: v for k, v in user.items() if not k.startswith(tuple(excluded))}
+    """The listed variables of the operator's shell; credentials and endpoints are those of `aws`."""
+    return passed.variables(user, aws=not aws.local)
 
 
 def _compiled() -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""User and password of an address appear in no message."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from rtp.errors import ConfigError, RtpError
+from rtp.ops import doctor
+from rtp.terminal.output import Output
+from rtp.text import addresses
+from rtp.text.elements import Block, Fields, Table, advice, line
+
+SECRETS = ("hunter2", "us3r")
+WITH = [
+    "http://us3r:hunter2@127.0.0.1:4566",
+    "https://us3r:hunter2@proxy.example/path?q=1#f",
+    "http://us3r:hun@hunter2@proxy.example",
+    "http://us3r:hun/hunter2@proxy.example",
+    "postgres://us3r:hunter2@db/x",
+    "http://us3r@host",
+    "see 'http://us3r:hunter2@a.example', and http://:hunter2@b.example/x.",
+]
+WITHOUT = [
+    "http://127.0.0.1:4566/a@b",
+    "https://a.example/?mail=x@y.example",
+    "mail me@a.example",
+    "https://a.example/@scope/name",
+    "arn:aws:iam::123456789012:role/x@y",
+]
+
+
+@pytest.mark.parametrize("text", WITH)
+def test_no_message_shows_the_password_of_an_address(text: str) -> None:
+    assert not any(secret in addresses.masked(text) for secret in SECRETS)
+    error = ConfigError(f"bad: {text}", hint=f"Fix {text}.")
+    for as_json in (False, True):
+        out, err = io.StringIO(), io.StringIO()
+        output = Output(json=as_json, where={"endpoint-url": text}, stdout=out, stderr=err, stdin=io.StringIO())
+        output.error(error)
+        output.error(RtpError("x", hint="Run `rtp deploy`."))
+        output.warn(text)
+        output.say(text, line(text), advice(f"`rtp x --a={text}`"), Fields([(text, text)]), Table([text], [[text]]))
+        output.say(Block(text))
+        assert not any(secret in stream.getvalue() for secret in SECRETS for stream in (out, err))
+    check = doctor.failed("config", error)
+    assert not any(secret in check.detail + check.fix for secret in SECRETS)
+
+
+@pytest.mark.parametrize("text", WITHOUT)
+def test_text_without_credentials_stays(text: str) -> None:
+    assert addresses.masked(text) == text
+
+
+def test_a_suggested_command_names_no_password() -> None:
+    err = io.StringIO()
+    Output(where={"endpoint-url": WITH[0]}, stderr=err).error(RtpError("x", hint="Run `rtp deploy`."))
+    assert "--endpoint-url=URL" in err.getvalue()
