@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability mutants bench aws-check release docs docs-check lock clean
+.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -38,7 +38,8 @@ reliability: $(READY)
 MUTANTS := .venv-mutants/bin
 mutants: $(READY)
 	$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-mutants
-	$(BIN)/uv pip sync -q --python $(MUTANTS)/python --require-hashes requirements/dev.txt requirements/mutants.txt
+	$(BIN)/uv pip sync -q --python $(MUTANTS)/python --require-hashes --build-constraints requirements/build.txt \
+	  requirements/dev.txt requirements/mutants.txt
 	$(BIN)/uv pip install -q --python $(MUTANTS)/python --no-deps --no-build-isolation -e .
 	PATH="$(CURDIR)/$(MUTANTS):$$PATH" mutmut run --max-children 2
 	$(MUTANTS)/python -m checks.mutants
@@ -51,8 +52,16 @@ aws-check: $(READY)
 	@test -n "$(REGION)" || { echo "usage: make aws-check PROFILE=NAME REGION=NAME" >&2; exit 2; }
 	@$(BIN)/python -m checks.aws --region "$(REGION)" $(if $(PROFILE),--profile "$(PROFILE)")
 
-# The wheel and the sdist in dist/, each installed and used with every interpreter and installer that is present.
+# Licences, known vulnerabilities, pins against the newest, the CDK CLI against AWS's package; says what it cannot check.
+AUDIT := .venv-audit/bin
+audit: $(READY)
+	$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-audit
+	$(BIN)/uv pip sync -q --python $(AUDIT)/python --require-hashes requirements/audit.txt
+	$(BIN)/python -m checks.audit --pip-audit $(AUDIT)/pip-audit --uv $(BIN)/uv
+
+# The SBOM, the wheel and the sdist in dist/, both installed and used with every interpreter and installer that is there.
 release: $(READY)
+	$(BIN)/python -m checks.sbom dist/realtime-processor.cdx.json
 	$(BIN)/python -m checks.install --dist dist
 
 docs: $(READY)
@@ -67,18 +76,23 @@ lock: $(READY)
 	  --generate-hashes --no-header -o requirements/dev.txt
 	$(BIN)/uv pip compile -q pyproject.toml --extra local --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/rtp.txt
+	$(BIN)/uv pip compile -q requirements/build.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  -o requirements/build.txt
+	$(BIN)/uv pip compile -q requirements/audit.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  -o requirements/audit.txt
 	$(BIN)/uv pip compile -q requirements/mutants.in -c requirements/dev.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/mutants.txt
 	$(BIN)/uv pip compile -q requirements/layer.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-package botocore --no-emit-package jmespath --no-emit-package python-dateutil \
 	  --no-emit-package six --no-emit-package urllib3 -o rtp/infra/layer-requirements.txt
 
-$(READY): requirements/dev.txt requirements/uv.txt pyproject.toml
+$(READY): requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes \
+	  --build-constraints requirements/build.txt requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

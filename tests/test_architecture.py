@@ -101,7 +101,7 @@ ONLY_IN: dict[str, set[str]] = {
     "ministack": {"local"},
     "hypercorn": {"local"},
     "regex": {"local"},
-    "aws_xray_sdk": {"runtime.tracing"},
+    "aws_xray_sdk": {"runtime.xray"},
     "jmespath": {"terminal.bounded", "terminal.queries"},
     "re2": {"text.regexes"},
     "watchfiles": {"ops.stack.code.watch"},

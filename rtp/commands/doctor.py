@@ -11,7 +11,7 @@ from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
 from rtp.ops import doctor as op
 from rtp.ops import doctor_account as account
-from rtp.ops import doctor_files
+from rtp.ops import doctor_files, doctor_packages
 from rtp.ops.access.calls import Role
 from rtp.text import installing, suggest
 from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
@@ -58,7 +58,11 @@ def doctor(
 
 
 def _files(environment: Environment) -> list[Callable[[], op.Check]]:
-    return [lambda: doctor_files.access(environment), lambda: doctor_files.age(environment)]
+    return [
+        lambda: doctor_files.access(environment),
+        lambda: doctor_files.age(environment),
+        doctor_packages.pins,
+    ]
 
 
 def _policy(session: Session, role: Role) -> None:

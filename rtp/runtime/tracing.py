@@ -1,78 +1,115 @@
-"""X-Ray. No other module imports its SDK.
+"""Traces: which part of which trace an event has, and the interface to what records it.
 
-An event's part of a trace is a subsegment of the function's invocation. That of a message is also written as a segment
-of the trace that the message carries (AWSTraceHeader): AWS documents only the former, and accepts the latter. Each has
-a link to the other. The SDK is imported for the first sampled event, because most cold starts have none.
+An event's part of a trace is a part of the function's invocation. That of a message is also written as a part of the
+trace that the message carries (AWSTraceHeader): AWS documents only the former, and accepts the latter. Each has a link
+to the other. rtp/runtime/xray.py records both with the X-Ray SDK, whose support ends on 2027-02-25; another module with
+the functions of `Backend` can take its place, such as one that sends OpenTelemetry's spans by OTLP.
 """
 
 from __future__ import annotations
 
 import os
-import traceback
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
-
-from rtp.runtime import masking
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from rtp.runtime.documents import Copy
+    from contextlib import AbstractContextManager
 
 INVOCATION = "_X_AMZN_TRACE_ID"
-_MAX_FRAMES = 10
-_MAX_TEXT = 250
-_open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
+
+
+class Part(NamedTuple):
+    """An event's part of a trace that is recorded.
+
+    name: of the function. message, invocation: parsed headers of the message's trace, empty without one, and of the
+    invocation's. in_invocation, in_message: in which of the two traces it is recorded; in one of them at least.
+    """
+
+    name: str
+    message: Mapping[str, str]
+    invocation: Mapping[str, str]
+    in_invocation: bool
+    in_message: bool
+
+
+class Recorder(Protocol):
+    """Records one event's part of a trace."""
+
+    @property
+    def id(self) -> str:
+        """Of its span, the parent of what the event causes; empty where that trace is not recorded."""
+
+    def annotate(self, name: str, value: str) -> None:
+        """Add what traces can be searched by."""
+
+    def span(self, name: str) -> AbstractContextManager[None]:
+        """Record a block of code; an exception is recorded and raised again. AWS calls of the block are within it."""
+
+    def call(
+        self,
+        service: str,
+        operation: str,
+        started: float,
+        ended: float,
+        error: BaseException | None,
+        aws: dict[str, object],
+    ) -> None:
+        """Record an AWS call that has ended. Times in epoch seconds. aws: what is known of it, such as a table."""
+
+    def end(self, error: BaseException | None, *, rejected: bool) -> None:
+        """Close and send, without an exception. rejected: the error is the client's."""
+
+
+class Backend(Protocol):
+    """What records traces: a module or object with these functions."""
+
+    def enabled(self) -> bool:
+        """Whether traces can be sent from here."""
+
+    def prepare(self) -> None:
+        """Import what is large, where no request waits."""
+
+    def begin(self, part: Part) -> Recorder:
+        """Begin to record a part."""
+
+
+def backend() -> Backend:
+    """What records traces in this process."""
+    from rtp.runtime import xray
+
+    return xray
 
 
 def prepare() -> None:
-    """Import the SDK during init, if no request waits for init (SnapStart, provisioned concurrency)."""
-    if _enabled():
-        _patch()
+    """Import the backend's packages during init, if no request waits for init (SnapStart, provisioned concurrency)."""
+    if backend().enabled():
+        backend().prepare()
 
 
-def begin(header: str | None, *, name: str, event_id: str = "", event_type: str = "") -> Trace:
+def begin(
+    header: str | None, *, name: str, event_id: str = "", event_type: str = "", by: Backend | None = None
+) -> Trace:
     """Begin an event's part of a trace: that of the message with this `header`, if it names one, and the invocation's.
 
-    A message's trace without a decision (`Sampled`) is recorded if the invocation is.
+    A message's trace without a decision (`Sampled`) is recorded if the invocation is. by: what records it.
     """
+    by = by or backend()
     invocation = parse(os.environ.get(INVOCATION, ""))
     message = parse(header or "")
     if "Root" not in message:
         message = {}
     decision = invocation.get("Sampled")
-    is_enabled = _enabled()
+    is_enabled = by.enabled()
     is_recorded = is_enabled and decision == "1" and "Root" in invocation and "Parent" in invocation
     is_continued = is_enabled and bool(message) and (_decision(message) or decision) == "1"
     parts = message or invocation
     invocation_id = invocation.get("Root", "") if message else ""
     if not is_recorded and not is_continued:
         return Trace(parts.get("Root", ""), _onward(parts, invocation), invocation_id)
-    _patch()
-    from aws_xray_sdk.core.models.facade_segment import FacadeSegment
-    from aws_xray_sdk.core.models.segment import Segment
-    from aws_xray_sdk.core.models.subsegment import Subsegment
-    from aws_xray_sdk.core.models.trace_header import TraceHeader
-
-    from rtp.runtime import documents
-
-    root: Any
-    if is_recorded:
-        top = FacadeSegment("facade", invocation["Parent"], invocation["Root"], sampled=True)
-        root = Subsegment("event", "local", top)
-        top.add_subsegment(root)
-    else:
-        root = top = Segment(name, traceid=message["Root"], parent_id=message.get("Parent"))
-        root.origin = documents.FUNCTION
-    if "Lineage" in invocation:  # of the calls that a processor makes
-        top.save_origin_trace_header(TraceHeader(data={"Lineage": invocation["Lineage"]}))
-    copy = None
-    if is_recorded and message:
-        copy = documents.Copy(name, message, os.urandom(8).hex() if is_continued else "")
-    parent = root.id if copy is None else copy.id
-    trace = Trace(parts["Root"], _onward(parts, invocation, parent), invocation_id, root, copy)
+    recorder = by.begin(Part(name, message, invocation, is_recorded, is_continued))
+    trace = Trace(parts["Root"], _onward(parts, invocation, recorder.id), invocation_id, recorder)
     trace.annotate(event_id=event_id, event_type=event_type)
     return trace
 
@@ -111,143 +148,45 @@ class Trace:
     is another. header: for messages that the event causes.
     """
 
-    __slots__ = ("_copy", "_root", "header", "id", "invocation_id")
+    __slots__ = ("_recorder", "header", "id", "invocation_id")
 
-    def __init__(
-        self, id: str, header: str, invocation_id: str = "", root: Any = None, copy: Copy | None = None
-    ) -> None:
+    def __init__(self, id: str, header: str, invocation_id: str = "", recorder: Recorder | None = None) -> None:
         self.id = id
         self.header = header
         self.invocation_id = invocation_id if invocation_id != id else ""
-        self._root = root
-        self._copy = copy
+        self._recorder = recorder
 
     def annotate(self, **annotations: str) -> None:
         """Add annotations, by which traces can be searched."""
-        if self._root is not None:
+        if self._recorder is not None:
             for name, value in annotations.items():
                 if value:
-                    self._root.put_annotation(name, value[:_MAX_TEXT])
+                    self._recorder.annotate(name, value)
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """Add a subsegment around a block of code; an exception is recorded and raised again."""
-        if self._root is None:
+        """Add a span around a block of code; an exception is recorded and raised again."""
+        if self._recorder is None:
             yield
             return
-        span = self._add(name, "local")
-        token = _open.set((*_open.get(), span))
-        try:
+        with self._recorder.span(name):
             yield
-        except BaseException as error:
-            _record(span, error)
-            raise
-        finally:
-            _open.reset(token)
-            span.close()
 
     def call(
-        self, service: str, operation: str, started: float, ended: float, error: BaseException | None = None, **aws: Any
+        self,
+        service: str,
+        operation: str,
+        started: float,
+        ended: float,
+        error: BaseException | None = None,
+        **aws: object,
     ) -> None:
-        """Add a subsegment for an AWS call that has ended; a call for many events is in the trace of each."""
-        if self._root is None:
-            return
-        span = self._add(service, "aws")
-        span.start_time = started
-        span.set_aws({"operation": operation, **aws})
-        if error is not None:
-            _record(span, error)
-        span.close(ended)
+        """Add a span for an AWS call that has ended; a call for many events is in the trace of each."""
+        if self._recorder is not None:
+            self._recorder.call(service, operation, started, ended, error, aws)
 
     def end(self, error: BaseException | None = None, *, rejected: bool = False) -> None:
-        """Close and send. In X-Ray's terms a rejection is an error (of the client), any other failure a fault."""
-        if self._root is None:
-            return
-        root, self._root = self._root, None
-        if error is not None:
-            (root.add_error_flag if rejected else root.add_fault_flag)()
-        root.close()
-        from rtp.runtime import documents
-
-        with suppress(Exception):  # a processor that hangs may change its span meanwhile; no event fails by its trace
-            if masking.active():
-                _mask(root)
-            documents.send(root, self._copy, _emitter())
-
-    def _add(self, name: str, namespace: str) -> Any:
-        from aws_xray_sdk.core.models.subsegment import Subsegment
-
-        span = Subsegment(name, namespace, getattr(self._root, "parent_segment", self._root))
-        self._root.add_subsegment(span)
-        return span
-
-
-def _enabled() -> bool:
-    return (
-        bool(os.environ.get("AWS_XRAY_DAEMON_ADDRESS"))
-        and os.environ.get("AWS_XRAY_SDK_ENABLED", "").lower() != "false"
-    )
-
-
-@cache
-def _emitter() -> Any:
-    from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
-
-    return UDPEmitter(os.environ["AWS_XRAY_DAEMON_ADDRESS"])
-
-
-def _record(span: Any, error: BaseException) -> None:
-    frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
-    try:
-        span.add_exception(error, frames)
-    except (AttributeError, TypeError):  # an exception without attributes; the SDK sets one to mark it
-        span.add_fault_flag()
-
-
-def _mask(entity: Any) -> None:
-    """Hide secrets in the messages of exceptions, also those of AWS calls, which the SDK records itself."""
-    if isinstance(entity.cause, dict):
-        for exception in entity.cause.get("exceptions", ()):
-            if isinstance(getattr(exception, "message", None), str):
-                exception.message = masking.masked(exception.message)
-    for subsegment in entity.subsegments:
-        _mask(subsegment)
-
-
-@cache
-def _patch() -> None:
-    """Trace the AWS calls of processors, each in its event's span. The runtime's calls, outside a span, are not."""
-    from aws_xray_sdk.core import patch, xray_recorder
-    from aws_xray_sdk.core.context import Context
-    from aws_xray_sdk.core.models.dummy_entities import DummySegment
-
-    nothing = DummySegment("none")
-
-    class SpanContext(Context):  # type: ignore[misc]
-        """The SDK's current entity, per thread and task."""
-
-        def get_trace_entity(self) -> Any:
-            spans = _open.get()
-            return spans[-1] if spans else nothing
-
-        def put_subsegment(self, subsegment: Any) -> None:
-            if subsegment.sampled:  # a call of the runtime is outside any span, and must not get an invented trace id
-                self.get_trace_entity().add_subsegment(subsegment)
-                _open.set((*_open.get(), subsegment))
-
-        def end_subsegment(self, end_time: float | None = None) -> bool:
-            spans = _open.get()
-            if not spans:
-                return False
-            spans[-1].close(end_time)
-            _open.set(spans[:-1])
-            return True
-
-        def set_trace_entity(self, trace_entity: Any) -> None:
-            _open.set((trace_entity,))
-
-        def clear_trace_entities(self) -> None:
-            _open.set(())
-
-    xray_recorder.configure(context=SpanContext("IGNORE_ERROR"), streaming_threshold=1_000_000)
-    patch(("botocore",))
+        """Close and send. A rejection is an error of the client, any other failure a fault."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.end(error, rejected=rejected)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.runtime import Event, Reject, SecretError, errors, logs, masking, secret, testing, tracing
+from rtp.runtime import Event, Reject, SecretError, errors, logs, masking, secret, testing, xray
 from rtp.runtime import secrets as runtime_secrets
 from rtp.runtime.masking import masked
 from rtp.runtime.secrets import Secrets
@@ -244,7 +244,7 @@ def test_a_trace_does_not_show_the_value() -> None:
     segment.add_subsegment(inner)
     inner.add_exception(RuntimeError(f"inner {VALUE}"), [])
     segment.add_exception(ValueError(f"outer {VALUE}"), [])
-    tracing._mask(segment)
+    xray._mask(segment)
     assert VALUE not in segment.serialize()
     assert "inner ***" in segment.serialize() and "outer ***" in segment.serialize()
 

@@ -235,7 +235,8 @@ from rtp.runtime import tracing
 for header in sys.argv[1:]:
     trace = tracing.begin(header, name="x")
     print(trace.header)
-print(getattr(trace._root, "parent_segment", None) and trace._root.parent_segment.get_origin_trace_header().data)
+root = getattr(trace._recorder, "_root", None)
+print(getattr(root, "parent_segment", None) and root.parent_segment.get_origin_trace_header().data)
 """
     env = {**os.environ, "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9", "LAMBDA_TASK_ROOT": "/var/task"}
     env[tracing.INVOCATION] = INVOCATION.replace("Sampled=1", f"Sampled={sampled}")
