@@ -70,7 +70,7 @@ def vulnerabilities(auditor: Sequence[str]) -> Result:
 
 
 def newest(uv: Sequence[str]) -> Result:
-    """Pins that are older than the newest version that pyproject.toml allows: a remark. uv: the command that starts it."""
+    """Pins older than the newest version that pyproject.toml allows: a remark. uv: the command that starts it."""
     with tempfile.TemporaryDirectory(prefix="rtp-audit-") as folder:
         out = Path(folder, "newest.txt")
         argv = [*uv, "pip", "compile", "-q", "--upgrade", "pyproject.toml", "--extra", "local", "--universal"]

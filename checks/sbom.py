@@ -38,7 +38,7 @@ def pinned(pins: Path = PINS) -> dict[tuple[str, str], list[str]]:
 def licence(name: str) -> str | None:
     """The licence that an installed package declares: an SPDX expression, a classifier, or a name; None if unknown."""
     try:
-        about = metadata.metadata(name)
+        about: Any = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return None
     if expression := about.get("License-Expression"):
