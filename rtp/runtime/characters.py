@@ -1,8 +1,8 @@
 """The one list of characters that never reach a terminal, a page or a stored error as they are.
 
 By Unicode category: controls, format characters (bidirectional ones, tags and zero-width ones among them), surrogates,
-private use, unassigned, line and paragraph separators. Besides them variation selectors, and fillers: letters, marks
-and symbols without a glyph. Tab, line feed and spaces of any width stay.
+private use, unassigned, line and paragraph separators. Besides them variation selectors, and fillers: characters
+without a glyph that have other categories. Tab, line feed and spaces of any width stay.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILLERS = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
     "\U00016fe4\U0001d159\U000e0000-\U000e0fff]"
 )
-"""Variation selectors and fillers, which Unicode counts among letters, marks and symbols."""
+"""Variation selectors and fillers, which no category names."""
 
 _ASCII = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _SPACES = frozenset("\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000")

@@ -140,7 +140,7 @@ def renderable(element: Element, *, first: bool, tty: bool) -> RenderableType:
         return _Fitted(element) if tty else _table(element, None)
     if isinstance(element, Fields):
         grid = RichTable.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(style="dim", overflow="fold")
         grid.add_column(overflow="fold")
         for label, value in element.pairs:
             grid.add_row(RichText(printable(label)), _text(value))
@@ -209,7 +209,7 @@ def _stacked(declared: Sequence[Column], cells: Sequence[Sequence[RichText]]) ->
     groups: list[RenderableType] = []
     for row in cells:
         grid = RichTable.grid(padding=(0, GAP, 0, 0))
-        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(style="bold", overflow="fold")
         grid.add_column(overflow="fold")
         for column, cell in zip(declared, row, strict=True):
             grid.add_row(RichText(column.title), cell)
