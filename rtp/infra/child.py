@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError, RtpError
 from rtp.infra import passed, toolchain
 from rtp.infra.app import EXTENSION_FAILED, FAILED
-from rtp.trust import project
 from rtp.text import addresses
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +42,6 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
         log.unlink(missing_ok=True)
         return
     project.below(log.parent)
-    log.write_text(f"{done.stdout}\n{done.stderr}")
-    log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(addresses.masked(f"{done.stdout}\n{done.stderr}"))
     if done.returncode == EXTENSION_FAILED:
         raise ConfigError(
