@@ -194,7 +194,7 @@ def test_an_asynchronous_invocation_with_other_content_is_in_the_dlq() -> None:
 
 
 @pytest.mark.parametrize("attributes", [{}, {"rtp_replay": "run"}], ids=["second attempt", "replay"])
-def test_data_that_an_attempt_emits_anew_is_dropped_and_in_a_replay_a_conflict(attributes: dict[str, str]) -> None:
+def test_data_that_an_attempt_emits_anew_is_dropped_and_in_a_replay_a_conflict(attributes: dict[str, Any]) -> None:
     # Given an event whose processor emits the time, and was killed after that the first time
     here = works()
     attempts: list[int] = []
@@ -212,7 +212,7 @@ def test_data_that_an_attempt_emits_anew_is_dropped_and_in_a_replay_a_conflict(a
     here.deliver(message(parent, "m2", **attributes))
     one, two = (entry for sent in here.sqs.of("send_message_batch") for entry in sent["Entries"])
     for number, entry in enumerate((one, two)):
-        mine = {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
+        mine: dict[str, Any] = {name: value["StringValue"] for name, value in entry["MessageAttributes"].items()}
         assert failures(here.deliver(message(entry["MessageBody"], f"f{number}", **mine))) == []
     # Then the first has been processed, and the second is in the DLQ only where somebody asked for it
     id = json.loads(one["MessageBody"])["id"]
