@@ -15,7 +15,7 @@ from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.config import FILE, environments
-from rtp.errors import RtpError, UsageError
+from rtp.errors import RefusedError, RtpError, UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
 from rtp.ops.stack.build.synth import extension_paths
@@ -88,6 +88,9 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
             "--make-logging-role", help="Give API Gateway a role for its logs if the account has none in the region."
         ),
     ] = False,
+    built_in: Annotated[
+        bool, typer.Option("--built-in", help="Deploy the built-in pipeline to AWS although there is no rtp.toml.")
+    ] = False,
     outputs_file: Annotated[
         Path | None,
         typer.Option("--outputs-file", "-O", help="Write the stack's outputs to this file, as JSON.", metavar="F"),
@@ -123,10 +126,22 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
     )
     if environment.file is None:
         session.out.warn("no rtp.toml in this folder or a parent folder: this is the built-in pipeline")
+        if not environment.local and not built_in:
+            _ask_about_built_in(session, environment)
     files = watching.snapshot(_watched(environment)) if watch else {}  # what is saved during the deploy is not missed
     _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
         _watch(session, files, yes=yes)
+
+
+def _ask_about_built_in(session: Session, environment: Environment) -> None:
+    """Ask before the built-in pipeline is deployed to AWS: this may be the wrong folder. Raises RefusedError."""
+    if not session.out.interactive:
+        raise RefusedError(
+            f"There is no rtp.toml here or above, and the built-in pipeline would be deployed to {environment.name}.",
+            hint="Run it in the project's folder, name that with --project-dir, or repeat the command with --built-in.",
+        )
+    session.out.confirm(f"Deploy the built-in pipeline to {environment.name}?", yes=False)
 
 
 def _once(session: Session, environment: Environment, options: Options, *, yes: bool, confirm: str | None) -> None:

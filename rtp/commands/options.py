@@ -14,7 +14,7 @@ import typer
 
 from rtp.commands import engine_end
 from rtp.commands.session import Session
-from rtp.errors import AwsError
+from rtp.errors import AwsError, NotFoundError
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +146,8 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
             for name, group in groups.items():
                 given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
             command(session, **given)
+        except NotFoundError as error:
+            raise session.located(error) from error.__cause__
         except AwsError as error:  # its port may even have another engine by now, which knows no key of this one
             raise engine_end.ended(session.environment) or error from error
 

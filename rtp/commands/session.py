@@ -93,6 +93,14 @@ class Session:
             raise NotFoundError("CloudFormation does not say when the stack was last deployed.", hint="Give a time.")
         return times.iso(times.ms(updated))
 
+    def located(self, error: NotFoundError) -> NotFoundError:
+        """An error of this session; where there is no rtp.toml, its fix begins with that: the folder may be wrong."""
+        known = self.__dict__.get("environment")
+        if known is not None and known.file is None:
+            where = "There is no rtp.toml here or above: run rtp in the project's folder, or name that with -C DIR."
+            error.hint = f"{where} {error.hint}".strip()
+        return error
+
     def recheck(self) -> None:
         """After a prompt, check again that the stack exists and is this project's. Raises as `outputs` does."""
         from rtp.aws import stacks

@@ -107,20 +107,22 @@ def test_an_account_that_is_not_the_environment_s_is_refused(
 
 def test_expired_credentials_are_one_clear_message(project: Project, cloud: Cloud) -> None:
     cloud.expired = True
-    done = rtp(project, cloud, "deploy", "--yes", "--env", "dev", "--json")
+    done = rtp(project, cloud, "deploy", "--yes", "--built-in", "--env", "dev", "--json")
     assert done.code == 3
     error = done.json["error"]
     assert error["code"] == "credentials" and "expired" in error["message"] and "aws sso login" in error["hint"]
 
 
 def test_a_missing_bootstrap_is_reported_before_anything_else(project: Project, cloud: Cloud) -> None:
-    done = rtp(project, cloud, "deploy", "--yes", "--env", "dev")
+    done = rtp(project, cloud, "deploy", "--yes", "--built-in", "--env", "dev")
     assert done.code == 3 and "rtp bootstrap" in done.stderr
     assert set(cloud.asked) == {"GetCallerIdentity", "GetParameter"}
 
 
 def test_a_cloud_environment_refuses_an_endpoint_variable(project: Project, cloud: Cloud) -> None:
-    done = project.rtp("deploy", "--yes", "--env", "dev", env={**KEYS, "AWS_ENDPOINT_URL": cloud.url}, ok=False)
+    done = project.rtp(
+        "deploy", "--yes", "--built-in", "--env", "dev", env={**KEYS, "AWS_ENDPOINT_URL": cloud.url}, ok=False
+    )
     assert done.code == 3 and "AWS_ENDPOINT_URL" in done.stderr and cloud.asked == []
 
 
@@ -134,10 +136,10 @@ def test_a_cloud_environment_refuses_an_endpoint_variable(project: Project, clou
 def test_a_profile_that_leads_elsewhere_is_refused(project: Project, cloud: Cloud, config: str) -> None:
     (project.root / "aws").write_text(config.format(url=cloud.url))
     told = {**KEYS, "AWS_CONFIG_FILE": str(project.root / "aws")}
-    done = project.rtp("deploy", "--yes", "--env", "dev", env=told, ok=False)
+    done = project.rtp("deploy", "--yes", "--built-in", "--env", "dev", env=told, ok=False)
     assert (done.code, cloud.asked) == (3, []) and cloud.url in done.stderr and "endpoint_url" in done.stderr
     # An endpoint that was asked for is another matter
-    project.rtp("deploy", "--yes", "--env", "dev", "--endpoint-url", cloud.url, env=told, ok=False)
+    project.rtp("deploy", "--yes", "--built-in", "--env", "dev", "--endpoint-url", cloud.url, env=told, ok=False)
     assert "GetCallerIdentity" in cloud.asked
 
 
@@ -152,7 +154,7 @@ def test_missing_credentials_are_an_error_with_the_fix(project: Project, cloud: 
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }
-    done = project.rtp("deploy", "--yes", "-e", "dev", "--endpoint-url", cloud.url, env=nothing, ok=False)
+    done = project.rtp("deploy", "--yes", "--built-in", "-e", "dev", "--endpoint-url", cloud.url, env=nothing, ok=False)
     assert done.code == 3 and "No AWS credentials" in done.stderr
     # And a synthesis needs none where the account is named, which its error says
     done = project.rtp("synth", "-e", "dev", env=nothing, ok=False)

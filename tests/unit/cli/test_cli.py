@@ -89,6 +89,17 @@ def test_the_project_may_be_another_folders(tmp_path: Path, monkeypatch: pytest.
     assert "--project-dir='nowhere' is not a folder" in refused.stderr
 
 
+def test_the_wrong_folder_is_named_and_nothing_is_deployed_from_it(tmp_path: Path) -> None:
+    deploy = rtp("deploy", "--yes", "-e", "dev", "--region", "eu-west-1", cwd=tmp_path)
+    assert deploy.returncode == 5
+    assert "no rtp.toml here or above" in deploy.stderr and "--built-in" in deploy.stderr
+    status = rtp("status", cwd=tmp_path)
+    assert status.returncode == 4
+    assert "no rtp.toml here or above" in status.stderr and "-C DIR" in status.stderr
+    (tmp_path / "rtp.toml").touch()
+    assert "rtp.toml" not in rtp("status", cwd=tmp_path).stderr
+
+
 def test_usage_errors_follow_json(tmp_path: Path) -> None:
     done = rtp("records", "--limit", "x", "--json", cwd=tmp_path)
     assert done.returncode == 2
