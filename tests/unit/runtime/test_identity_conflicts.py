@@ -194,7 +194,7 @@ def test_an_asynchronous_invocation_with_other_content_is_in_the_dlq() -> None:
 
 
 @pytest.mark.parametrize("attributes", [{}, {"rtp_replay": "run"}], ids=["second attempt", "replay"])
-def test_data_that_an_attempt_emits_anew_is_dropped_and_in_a_replay_a_conflict(attributes: dict[str, Any]) -> None:
+def test_other_data_of_a_second_emission_is_dropped_and_in_a_replay_a_conflict(attributes: dict[str, Any]) -> None:
     # Given an event whose processor emits the time, and was killed after that the first time
     here = works()
     attempts: list[int] = []
