@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import changesets, stacks
+from rtp.aws import buckets, changesets, stacks
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 from tests.local.deploy.signals import fail, handle, waiting
 from tests.local.deploy.test_hotswap import _lines, _until
@@ -103,7 +103,7 @@ def test_a_stack_left_by_a_failure_without_rollback_is_repaired_first(project: P
         "cloudformation",
         "update_stack",
         StackName=STACK,
-        TemplateBody=json.dumps(changed),
+        TemplateURL=buckets.publish(project.aws, json.dumps(changed).encode(), ".json"),
         DisableRollback=True,
         Capabilities=["CAPABILITY_NAMED_IAM"],
     )
