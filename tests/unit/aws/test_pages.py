@@ -13,6 +13,7 @@ SINGLE = {
     "aws/changesets.py describe_change_set": "its own pages; the tags are on each",
     "aws/logs.py filter_log_events": "its own pages, with the service's time",
     "aws/stacks.py describe_stacks": "one stack by its name",
+    "aws/traces.py get_trace_summaries": "its own pages, of which the last says the service's time",
     "aws/usage.py get_usage": "its own pages, of a map by key; and one key on one day",
 }
 

