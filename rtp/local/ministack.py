@@ -82,6 +82,7 @@ class MiniStack:
         log.info("saving")
         gc.disable()
         self._clockwork.cancel()
+        await asyncio.to_thread(deferred.end)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(lambda_runtime.reset), RESET_S)
         await self._lifespan("shutdown")

@@ -8,7 +8,6 @@ import importlib.util
 import logging
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +24,11 @@ FINGERPRINT = "d7feab616fbd9db5e34ea024b247d4a5d3961ad79ccbddbec79f7fb840fbca8c"
 # The finders of modules that an interpreter has; another one may change what it imports.
 _FINDERS = ("_frozen_importlib", "_frozen_importlib_external", "_distutils_hack", "six", "__editable__")
 _DELAY_S = 0.3  # the command that starts the engine sends its requests first
+_END_S = 10.0  # for a load that is under way when the engine stops; it takes about a second
 _lock = threading.RLock()
+_is_ending = threading.Event()
 _on_load: list[Callable[[], object]] = []
+_LOADER = f"rtp-load-{SERVICE}"
 log = logging.getLogger("rtp.patches")
 
 
@@ -100,10 +102,18 @@ def load_soon() -> None:
     import ministack.app
 
     def load() -> None:
-        time.sleep(_DELAY_S)
-        ministack.app._get_module(SERVICE)
+        if not _is_ending.wait(_DELAY_S):
+            ministack.app._get_module(SERVICE)
 
-    threading.Thread(target=load, daemon=True, name=f"rtp-load-{SERVICE}").start()
+    threading.Thread(target=load, daemon=True, name=_LOADER).start()
+
+
+def end() -> None:
+    """Begin to load no more, and wait for a load under way: modules write files into the engine's folder."""
+    _is_ending.set()
+    for thread in threading.enumerate():
+        if thread.name == _LOADER:
+            thread.join(_END_S)
 
 
 def _load(app: Any, module: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -13,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from rtp.aws import Aws
+from rtp.errors import AwsError
 from rtp.local import engine as engines
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class Lab:
                 selectionPattern=r"2\d{2}",
                 responseTemplates={"application/json": answer},
             )
-        self.call("logs", "create_log_group", logGroupName=self.access_log)
+        with contextlib.suppress(AwsError):  # another API of this lab has made it
+            self.call("logs", "create_log_group", logGroupName=self.access_log)
         deployment = self.call("apigateway", "create_deployment", restApiId=api)["id"]
         stage = {"restApiId": api, "stageName": "prod"}
         self.call("apigateway", "create_stage", **stage, deploymentId=deployment, tracingEnabled=True)

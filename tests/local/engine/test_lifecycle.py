@@ -96,6 +96,19 @@ def test_a_kill_is_noticed_and_unsaved_data_is_discarded_as_a_whole(root: Path) 
     assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
 
 
+def test_a_stop_soon_after_a_start_leaves_nothing_of_the_run(root: Path) -> None:
+    # Given an engine that loads CloudFormation in the background, whose modules write keys into its folder
+    started = engine.start(root)
+    aws(started).call("s3", "create_bucket", Bucket="kept")
+    time.sleep(0.4)
+    # When it is stopped meanwhile
+    assert engine.stop(root)
+    # Then only the save is there, and the next start finds it
+    assert not folder(root).live.exists()
+    assert [b["Name"] for b in aws(engine.start(root)).call("s3", "list_buckets")["Buckets"]] == ["kept"]
+    engine.stop(root)
+
+
 def test_a_start_after_a_kill_restores_the_last_save(root: Path) -> None:
     # Given a save, and changes of every kind since
     first = engine.start(root)

@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,3 +126,19 @@ def test_an_unknown_name_to_leave_out_is_an_error(tmp_path: Path) -> None:
         [sys.executable, "-c", INSTALLED], capture_output=True, text=True, check=False, cwd=tmp_path, env=environ
     )
     assert "PatchError: quees: RTP_LOCAL_WITHOUT names it, and there is no such patch" in run.stderr
+
+
+def test_the_engine_s_end_waits_for_a_load_and_begins_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred, "_is_ending", threading.Event())
+    has_written = threading.Event()
+
+    def load() -> None:
+        time.sleep(0.2)
+        has_written.set()
+
+    threading.Thread(target=load, name=deferred._LOADER).start()
+
+    deferred.end()
+
+    assert has_written.is_set()
+    assert deferred._is_ending.wait(0)  # the loader waits for this instead of sleeping
