@@ -184,9 +184,8 @@ def _watch(session: Session, deployed: watching.Files, *, yes: bool) -> None:
             out.error(error)
             if error.code == "locked":  # another deploy, or a destroy, which the next save will meet
                 continue
-        if (
-            operation.stage is not Stage.IDLE
-        ):  # else this watch has not changed the stack, and must not take over what did
+        # An idle attempt has not changed the stack, and must not take over what did.
+        if operation.stage is not Stage.IDLE:
             mark = _mark(session, environment, mark)
 
 

@@ -71,15 +71,7 @@ def make_state(state: Path) -> None:
 def check_state(state: Path) -> None:
     """Check `.rtp` and the folder that it is in, without changing anything. Raises RefusedError."""
     if state.is_symlink():
-        raise RefusedError(
-            f"{state} is a link to {state.readlink()}. rtp writes and deletes only in its own folders.",
-            hint=suggest.sentence(
-                "Remove the link with {}; its target stays.",
-                suggest.command("rm", values=[state]),
-                otherwise="Remove the link; its target stays.",
-            ),
-            code="folder-is-link",
-        )
+        raise link_refusal(state)
     folder = state.parent
     for path in (folder, state):
         reason = access.risk(path)
@@ -91,6 +83,19 @@ def check_state(state: Path) -> None:
                 hint=_fix(path, folder, reason),
                 code="folder-of-another-user" if "belongs to" in reason else "untrusted",
             )
+
+
+def link_refusal(path: Path) -> RefusedError:
+    """The error for a link where rtp writes and deletes."""
+    return RefusedError(
+        f"{path} is a link to {path.readlink()}. rtp writes and deletes only in its own folders.",
+        hint=suggest.sentence(
+            "Remove the link with {}; its target stays.",
+            suggest.command("rm", values=[path]),
+            otherwise="Remove the link; its target stays.",
+        ),
+        code="folder-is-link",
+    )
 
 
 def _fix(path: Path, folder: Path, reason: str) -> str:
