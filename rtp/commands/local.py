@@ -10,7 +10,7 @@ import typer
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.session import Session
-from rtp.config.tables import MAX_SEED
+from rtp.config.tables import MAX_SAVE_EVERY_S, MAX_SEED
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.local import engine, losses
 from rtp.local.weather.choice import Weather
@@ -38,6 +38,8 @@ class EngineReport:
     folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
     copied: whether the folder was copied from one whose engine was running.
     saved: time of the last save, ISO 8601. loss: a sentence about what its data lacks; empty if nothing is lost.
+    save_every_s: seconds between its saves; 0 if only a stop saves; null where none runs.
+    save_error: why the latest of them failed; empty if it did not.
     weather: how a running engine behaves as AWS does on a bad day; null if it answers at once.
     """
 
@@ -53,6 +55,8 @@ class EngineReport:
     copied: bool = False
     saved: str | None = None
     loss: str = ""
+    save_every_s: float | None = None
+    save_error: str = ""
     weather: Weather | None = None
 
 
@@ -97,6 +101,17 @@ def start(
             autocompletion=_effects_that_begin_with,
         ),
     ] = None,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            "--save-every",
+            metavar="S",
+            min=0,
+            max=MAX_SAVE_EVERY_S,
+            help="Seconds between saves, so that a kill loses no more (default: 30); 0: save at a stop alone.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Argument(metavar="SEED", min=0, max=MAX_SEED, help="Seed of --weather; without it a new one is drawn."),
@@ -104,11 +119,20 @@ def start(
 ) -> None:
     """Start the engine, unless it runs already.
 
-    With `enforce_iam = true` under [env.local] it enforces permissions.
+    With `enforce_iam = true` under [env.local] it enforces permissions; `save_every_s` is the default of --save-every.
     """
     root = session.environment.root
     chosen = _weather(session, weather, effects, seed)
-    running = engine.start(root, port=port, weather=chosen, enforce_iam=session.environment.enforce_iam)
+    environment = session.environment
+    running = engine.start(
+        root,
+        port=port,
+        weather=chosen,
+        enforce_iam=environment.enforce_iam,
+        save_every_s=environment.save_every_s if save_every is None else save_every,
+    )
+    if save_every is not None:
+        _check_saves(running, save_every)
     if weather is not None or effects is not None:
         _check_weather(running, chosen, seed)
     if running.loss:
@@ -215,6 +239,23 @@ def _check_weather(running: engine.Engine, chosen: Weather | None, seed: int | N
     )
 
 
+def _check_saves(running: engine.Engine, save_every: int) -> None:
+    """Raises RefusedError if the engine ran already and saves at other times."""
+    if running.save_every_s != save_every:
+        raise RefusedError(
+            f"The local engine already runs and saves {_frequency(running.save_every_s)}.",
+            hint=suggest.sentence(
+                "Run `rtp local stop`, which keeps its data, then {}.",
+                suggest.command("rtp", "local", "start", save_every=save_every),
+            ),
+            code="other-saves",
+        )
+
+
+def _frequency(save_every_s: float) -> str:
+    return f"every {save_every_s:g} s" if save_every_s else "at a stop alone"
+
+
 def _described(weather: Weather | None) -> str:
     return f"with weather of {weather}" if weather else "without weather"
 
@@ -234,6 +275,8 @@ def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str =
         copied=status.copied,
         saved=status.saved,
         loss=loss or status.loss,
+        save_every_s=running.save_every_s if running else None,
+        save_error=status.save_error,
         weather=running.weather if running else None,
     )
 
@@ -260,11 +303,19 @@ def _render(report: EngineReport) -> list[Element]:
                 *([("Weather", str(report.weather))] if report.weather else []),
                 ("Permissions", "enforced" if report.enforces_iam else "not enforced"),
                 ("Folder", report.folder),
-                ("Saved", losses.when(report.saved) if report.saved else "not yet (a stop saves)"),
+                ("Saved", _saved(report)),
                 ("Log", report.log_file),
             )
         )
     ]
+
+
+def _saved(report: EngineReport) -> Line:
+    """When the data was saved last, how often it is, and why that failed."""
+    at = losses.when(report.saved) if report.saved else "not yet"
+    if report.save_error:
+        return line(f"{at}; ", bad(f"the latest save failed: {report.save_error}"))
+    return line(f"{at}; {_frequency(report.save_every_s or 0)}")
 
 
 def _render_exports(variables: dict[str, str]) -> list[Element]:

@@ -178,7 +178,13 @@ class Session:
         if not start:
             running = engine.require(root)
         else:
-            running = engine.start(root, weather=self.weather, enforce_iam=self.environment.enforce_iam)
+            environment = self.environment
+            running = engine.start(
+                root,
+                weather=self.weather,
+                enforce_iam=environment.enforce_iam,
+                save_every_s=environment.save_every_s,
+            )
         if running.loss:
             self.out.warn(running.loss)
         return running

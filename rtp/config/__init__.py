@@ -41,6 +41,7 @@ class Environment:
     weather: bool | int = False
     weather_effects: tuple[str, ...] = ()
     enforce_iam: bool = False
+    save_every_s: int = 30
     processors: Path | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("local", "dev", "prod")
 _REGION = re.compile(tables.REGION)
+_OF_THE_ENGINE = {
+    "enforce_iam": "AWS always enforces permissions",
+    "save_every_s": "AWS's data is durable",
+}
 _PROJECT_FILES = ("pyproject.toml", "uv.lock")
 # Keys of `[processors]` and the fields that hold them.
 _PROCESSORS_KEYS = {"path": "processors", "requirements": "requirements", "include": "include", "exclude": "exclude"}
@@ -84,11 +88,12 @@ def explain(
     tables = {"[defaults]": document.defaults} | {f"[env.{key}]": content for key, content in document.env.items()}
     for label, content in tables.items():  # other environments too, so that their mistakes are found early
         checked = reading.section(content, where, label)
-        if "enforce_iam" in checked and label != "[env.local]":
-            raise ConfigError(
-                f"{where}: enforce_iam is set in {label}.",
-                hint="AWS always enforces permissions: move it to [env.local], which is the local engine's.",
-            )
+        for key, reason in _OF_THE_ENGINE.items():
+            if key in checked and label != "[env.local]":
+                raise ConfigError(
+                    f"{where}: {key} is set in {label}.",
+                    hint=f"{reason}: move it to [env.local], which is the local engine's.",
+                )
         if label in ("[defaults]", f"[env.{name}]"):
             _merge(values, origins, checked, content, f"{FILE} {label}")
     for key in ("profile", "region", "endpoint_url"):

@@ -12,6 +12,7 @@ from rtp.config.settings import Settings
 
 REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
 MAX_SEED = 2**31 - 1  # of the weather
+MAX_SAVE_EVERY_S = 86_400
 
 
 def _text(description: str, allowed: str = "text in quotes", pattern: str | None = None) -> Meta:
@@ -42,6 +43,14 @@ class Place(Struct, frozen=True, kw_only=True):
     enforce_iam: Annotated[
         bool, Meta(description="[env.local] alone: whether the local engine enforces the permissions of roles")
     ] = False
+    save_every_s: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=MAX_SAVE_EVERY_S,
+            description="[env.local] alone: seconds between saves of the local engine; 0: only a stop saves",
+        ),
+    ] = 30
 
 
 Names = str | tuple[str, ...]

@@ -12,7 +12,7 @@ from rtp.errors import NotFoundError, RefusedError, RtpError
 from rtp.local import environment, launch, losses, saves, stopping
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.keys import Keys
-from rtp.local.state import DEFAULT_PORT, Folder, Occupant, Record, folder, write_private
+from rtp.local.state import DEFAULT_PORT, DEFAULT_SAVE_EVERY_S, Folder, Occupant, Record, folder, write_private
 from rtp.local.stopping import PATIENCE, Patience, Stopped
 from rtp.text import suggest, times
 
@@ -32,6 +32,7 @@ class Engine:
     enforces_iam: whether it enforces the permissions of roles.
     data_lost: the engine before it was killed. loss: a sentence about what its data lacks for that reason, or because
     the folder was copied while its engine ran; empty where nothing is missing. weather: see rtp.local.weather.
+    save_every_s: seconds between saves; 0: only a stop saves.
     """
 
     endpoint_url: str
@@ -44,16 +45,18 @@ class Engine:
     data_lost: bool = False
     loss: str = ""
     weather: Weather | None = None
+    save_every_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
     """The state of a folder's engine.
 
-    killed: it ended without saving, so the next start restores its last save.
+    killed: it ended without a save at its end, so the next start restores its last one.
     elsewhere: a process that is not visible from here serves the folder.
     copied: the folder is a copy of one whose engine was running; it has no engine, but that engine's last save.
     saved: time of the last save, ISO 8601. loss: a sentence about what the save lacks, if killed or copied.
+    save_error: why the latest save of a running engine failed; empty if it did not.
     """
 
     state: Literal["running", "stopped", "killed", "elsewhere"]
@@ -64,6 +67,7 @@ class EngineStatus:
     copied: bool = False
     saved: str | None = None
     loss: str = ""
+    save_error: str = ""
 
     @property
     def running(self) -> bool:
@@ -88,7 +92,7 @@ def status(root: Path) -> EngineStatus:
     if occupant.state != "running" or occupant.record is None:
         return report
     engine = _engine(place, occupant.record)
-    return replace(report, engine=engine, answers=_answers(engine))
+    return replace(report, engine=engine, answers=_answers(engine), save_error=saves.error_of(place))
 
 
 def require(root: Path) -> Engine:
@@ -127,12 +131,14 @@ def start(
     enforce_iam: bool | None = None,
     extra_env: Mapping[str, str] | None = None,
     weather: Weather | None = None,
+    save_every_s: float = DEFAULT_SAVE_EVERY_S,
 ) -> Engine:
     """Start the engine, or return the one that runs already. Raises RefusedError where that one has other options.
 
     port: the only port to use; without it the last run's, 4566, or the next free one.
     enforce_iam: whether permissions are enforced; None for either.
-    extra_env: variables added to the scrubbed environment of the engine. weather: of a new engine.
+    extra_env: variables added to the scrubbed environment of the engine.
+    weather, save_every_s (0: only a stop saves): of a new engine.
     """
     place = _place(root)
     launch.check_installed()
@@ -146,7 +152,7 @@ def start(
         place.create()
         place.unshare()
         variables = {**(environment.ENFORCING if enforce_iam else {}), **(extra_env or {})}
-        launch.launch(place, port, variables, weather)
+        launch.launch(place, port, variables, weather, save_every_s)
         record = place.record()
         if record is None:
             raise RtpError("The local engine ended just after its start.", hint=f"See {place.log_file}.")
@@ -230,7 +236,12 @@ def _engine(place: Folder, record: Record) -> Engine:
     url = f"http://127.0.0.1:{record.port}"
     keys = Keys(record.access_key_id, record.secret_access_key)
     place_and_key = url, record.port, record.pid, record.token, keys, place.log_file
-    return Engine(*place_and_key, enforces_iam=record.enforces_iam, weather=record.weather)
+    return Engine(
+        *place_and_key,
+        enforces_iam=record.enforces_iam,
+        weather=record.weather,
+        save_every_s=record.save_every_s,
+    )
 
 
 def _running(place: Folder, record: Record, port: int | None, *, enforce_iam: bool | None = None) -> Engine:

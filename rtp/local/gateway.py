@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from rtp.local import environment
@@ -13,19 +12,19 @@ from rtp.local.tracing import header
 from rtp.local.tracing.api import XRayApi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rtp.local.asgi import App, Receive, Scope, Send
+    from rtp.local.saver import Saver
     from rtp.local.telemetry import Telemetry
     from rtp.local.weather.choice import Weather
 
 RESET_PATH = "/_ministack/reset"
+_ADMIN = "/_ministack/"
 
 
 def wrapped(  # noqa: PLR0913 - each a part of the engine
     engine: App,
     telemetry: Telemetry,
-    forget: Callable[[], None],
+    saver: Saver,
     *,
     port: int,
     token: str,
@@ -33,11 +32,11 @@ def wrapped(  # noqa: PLR0913 - each a part of the engine
     has_xray: bool,
     weather: Weather | None = None,
 ) -> App:
-    """The engine behind access control and a time limit, with X-Ray if it has none. forget: deletes the save.
+    """The engine behind access control and a time limit, with X-Ray if it has none.
 
     weather: makes the engine answer as AWS does on a bad day.
     """
-    inner: App = Context(engine, telemetry, forget)
+    inner: App = Context(engine, telemetry, saver)
     if not has_xray:
         inner = XRayApi(inner, telemetry.traces)
     if weather is not None:
@@ -50,12 +49,12 @@ def wrapped(  # noqa: PLR0913 - each a part of the engine
 
 
 class Context:
-    """Sets the trace that a request belongs to, and deletes telemetry and the save when the engine is reset."""
+    """Sets the trace that a request belongs to, and deletes telemetry and the saves when the engine is reset."""
 
-    def __init__(self, app: App, telemetry: Telemetry, forget: Callable[[], None]) -> None:
+    def __init__(self, app: App, telemetry: Telemetry, saver: Saver) -> None:
         self._app = app
         self._telemetry = telemetry
-        self._forget = forget
+        self._saver = saver
         # With AUTH=true the engine enforces policies, also those that require TLS; loopback counts as TLS.
         self._auth = environment.enforces_iam()
 
@@ -71,7 +70,11 @@ class Context:
                 scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
             if scope["path"] == RESET_PATH and scope["method"] == "POST":
                 self._telemetry.clear()
-                await asyncio.to_thread(self._forget)
+                async with self._saver.resetting():
+                    await self._app(scope, receive, send)
+                return
+            if not scope["path"].startswith(_ADMIN):
+                self._saver.count_request()
         await self._app(scope, receive, send)
 
 

@@ -38,11 +38,17 @@ def check_installed() -> None:
         )
 
 
-def launch(place: Folder, port: int | None, extra_env: Mapping[str, str] | None, weather: Weather | None) -> None:
+def launch(
+    place: Folder,
+    port: int | None,
+    extra_env: Mapping[str, str] | None,
+    weather: Weather | None,
+    save_every_s: float,
+) -> None:
     """Start the server and wait until it is ready. Raises RtpError if it does not start."""
     read, write = os.pipe()
     folder = place.open()
-    argv = [sys.executable, "-m", "rtp.local.server", str(folder), str(port or 0), str(write)]
+    argv = [sys.executable, "-m", "rtp.local.server", str(folder), str(port or 0), str(write), str(save_every_s)]
     if weather is not None:
         argv.append(json.dumps(asdict(weather)))
     try:

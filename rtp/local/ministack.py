@@ -1,4 +1,4 @@
-"""MiniStack in this process: imported and patched, started from its last save, saved when it stops."""
+"""MiniStack in this process: imported and patched, started from its last save, saved while it runs and at a stop."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import saves
+from rtp.local import moment, saves
 from rtp.local.patches import deferred, saving
 from rtp.local.patches.install import install_all
 from rtp.local.sampling import Clockwork
+from rtp.local.saver import Saver
 from rtp.local.telemetry import Telemetry
 from rtp.local.tracing.daemon import Daemon
 
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("rtp.engine")
 DRAIN_S = 5.0  # for invocations under way; longer ones are interrupted, and their messages are delivered again
 RESET_S = 10.0  # for the functions to end; everything is saved even if one does not
-_TRACES = "traces.jsonl.gz"
 
 
 class MiniStack:
     """MiniStack, with its ASGI lifespan: a server would skip the shutdown while a client stays connected.
 
-    Raises PatchError where a patch does not apply.
+    save_every_s: seconds between saves; 0: only a stop saves. Raises PatchError where a patch does not apply.
     """
 
-    def __init__(self, place: Folder, port: int, keys: Keys) -> None:
+    def __init__(self, place: Folder, port: int, keys: Keys, save_every_s: float) -> None:
         self.telemetry = Telemetry()
+        self.saver = Saver(place, save_every_s, moment.Moment(place.live, place.data, self.telemetry.traces))
         self._place = place
         self._daemon = Daemon(self.telemetry.traces, port)
         os.environ["GATEWAY_PORT"] = str(port)  # read by the engine and its functions
@@ -51,7 +52,7 @@ class MiniStack:
 
     async def start(self) -> None:
         """Load the last save, and start the periodic tasks."""
-        self.telemetry.traces.load_later(self._place.live / _TRACES)
+        self.telemetry.traces.load_later(self._place.live / moment.TRACES)
         self._daemon.start()
         gc.disable()  # loaded objects stay; collecting repeatedly takes longer than the loading
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
@@ -61,6 +62,7 @@ class MiniStack:
         gc.enable()
         self._clockwork = asyncio.create_task(Clockwork(self.telemetry.metrics).run())
         deferred.load_soon()
+        self.saver.start()
 
     async def drain(self) -> None:
         """Start no more batches, and wait for the invocations under way while they can still reach the engine."""
@@ -80,6 +82,7 @@ class MiniStack:
         from ministack.core import lambda_runtime
 
         log.info("saving")
+        await self.saver.close()
         gc.disable()
         self._clockwork.cancel()
         await asyncio.to_thread(deferred.end)
@@ -88,7 +91,7 @@ class MiniStack:
         await self._lifespan("shutdown")
         self._daemon.close()
         try:
-            self.telemetry.traces.save(self._place.live / _TRACES)
+            self.telemetry.traces.save(self._place.live / moment.TRACES)
             if not saving.failed:
                 await asyncio.to_thread(saves.complete, self._place)
         except OSError:

@@ -1,8 +1,8 @@
-"""The last complete save and the data of the running engine: two folders that are exchanged when a save is complete.
+"""The last complete save, the data of the running engine, and the save that is being written: folders.
 
 `data` is the last complete save and never written to. An engine works in `live`, which starts as a copy of `data` by
-hard links. A stop writes everything to `live` and flushes it to the disk; only then does `live` replace `data`.
-If this is interrupted, the previous save is still there.
+hard links. While it runs, a save is written to `draft`; a stop writes everything to `live`. What is written is flushed
+to the disk, and only then replaces `data`. If this is interrupted, the previous save is still there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp.local import owned
 from rtp.local.state import write_private
 
 if TYPE_CHECKING:
@@ -30,10 +31,17 @@ _FLUSH_CONCURRENCY = 16  # file systems commit concurrent flushes together
 
 def saved_at(place: Folder, *, copied: bool = False) -> str | None:
     """Time of the save that the next engine starts with, ISO 8601; None if there is none."""
-    for folder in (place.data, place.previous) if copied else (place.live, place.data, place.previous):
+    for folder in _saved_folders(place, copied=copied):
         with contextlib.suppress(OSError):
             return (folder / _COMPLETE).read_text().strip()
     return None
+
+
+def error_of(place: Folder) -> str:
+    """Why the latest save of the running engine failed; empty if it did not."""
+    with contextlib.suppress(OSError):
+        return place.save_error_file.read_text().strip()
+    return ""
 
 
 def start(place: Folder) -> None:
@@ -42,34 +50,54 @@ def start(place: Folder) -> None:
     place.remove(place.live)
     if place.data.exists():
         ignored = shutil.ignore_patterns(_COMPLETE)
-        shutil.copytree(place.data, place.live, symlinks=True, copy_function=_link, ignore=ignored)
+        shutil.copytree(place.data, place.live, symlinks=True, copy_function=link, ignore=ignored)
     place.create()
 
 
 def complete(place: Folder) -> None:
     """Replace `data` with `live`, in which everything is written. Raises OSError and leaves `data` as it was."""
-    _flush(place.live)
-    write_private(place.live / _COMPLETE, datetime.now(UTC).isoformat(timespec="seconds") + "\n")
-    _flush_all([place.live / _COMPLETE, place.live])
-    _exchange(place)
+    place.remove(place.draft)  # it is older than `live`
+    flush(place.live, place.data)
+    _mark_complete(place.live, datetime.now(UTC))
+    _exchange(place, place.live)
+
+
+def begin(place: Folder) -> None:
+    """Create an empty draft. Raises OSError."""
+    place.remove(place.draft)
+    place.draft.mkdir(mode=0o700)  # an existing one still has files of an earlier save
+    owned.make(place.draft)
+
+
+def complete_draft(place: Folder, at: datetime, changed: Iterable[Path]) -> None:
+    """Replace `data` with the draft, in which everything is written and flushed. Raises OSError.
+
+    at: time of the data in it. changed: folders of the draft that have changed since they were flushed.
+    """
+    _flush_all(changed)
+    _mark_complete(place.draft, at)
+    _exchange(place, place.draft)
 
 
 def recover(place: Folder) -> None:
     """Finish or undo an exchange of the folders that a kill interrupted; needs the lock or the serving lock."""
-    if (place.live / _COMPLETE).exists():
-        _exchange(place)
+    complete_one = next((folder for folder in (place.live, place.draft) if (folder / _COMPLETE).exists()), None)
+    if complete_one is not None:
+        _exchange(place, complete_one)
     elif place.previous.exists() and not place.data.exists():
         place.previous.rename(place.data)
     place.remove(place.previous)
+    place.remove(place.draft)
 
 
 def discard_run(place: Folder, *, copied: bool = False) -> None:
     """Remove the files of an engine that was killed; the last complete save stays. Needs the lock.
 
-    copied: the folder was copied while its engine was running, so a save in `live` may be incomplete.
+    copied: the folder was copied while its engine was running, so a save in `live` or `draft` may be incomplete.
     """
     if copied:
         place.remove(place.live)
+        place.remove(place.draft)
     recover(place)
     for folder in (place.live, place.tmp, place.home):
         place.remove(folder)
@@ -77,20 +105,30 @@ def discard_run(place: Folder, *, copied: bool = False) -> None:
 
 def discard(place: Folder) -> None:
     """Remove all saved data."""
-    for folder in (place.data, place.previous):
+    for folder in (place.draft, place.data, place.previous):
         place.remove(folder)
 
 
-def _exchange(place: Folder) -> None:
+def _saved_folders(place: Folder, *, copied: bool) -> list[Path]:
+    """The folders that may have a complete save, the latest first."""
+    return [*([] if copied else [place.live, place.draft]), place.data, place.previous]
+
+
+def _mark_complete(folder: Path, at: datetime) -> None:
+    write_private(folder / _COMPLETE, at.isoformat(timespec="seconds") + "\n")
+    _flush_all([folder / _COMPLETE, folder])
+
+
+def _exchange(place: Folder, complete_one: Path) -> None:
     if place.data.exists():
         place.remove(place.previous)
         place.data.rename(place.previous)
-    place.live.rename(place.data)
+    complete_one.rename(place.data)
     _flush_all([place.path])
     place.remove(place.previous)
 
 
-def _link(source: str, target: str) -> str:
+def link(source: str, target: str) -> str:
     """Link a file that is only replaced as a whole, as all files of S3 are; copy others, and where linking fails."""
     path = Path(source)
     if path.suffix in _REPLACED_AS_A_WHOLE or ("s3" in path.parts and path.suffix != ".tmp"):
@@ -100,14 +138,23 @@ def _link(source: str, target: str) -> str:
     return str(shutil.copy2(source, target))
 
 
-def _flush(folder: Path) -> None:
-    """Flush every new file to the disk; one with a second link belongs to the previous save and is flushed already."""
+def flush(folder: Path, saved: Path) -> None:
+    """Flush to the disk every folder, and every file that is not also in `saved`, the previous save."""
     paths = []
     for parent, _, names in os.walk(folder):
-        files = [Path(parent, name) for name in names]
-        paths += [path for path in files if path.is_file() and path.stat().st_nlink == 1]
+        before = saved / Path(parent).relative_to(folder)
+        paths += [path for path in (Path(parent, name) for name in names) if not _is_same(path, before / path.name)]
         paths.append(Path(parent))
     _flush_all(paths)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether both are one file; also true for what is no file."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if not path.is_file():
+            return True
+        return path.samefile(other)
+    return False
 
 
 def _flush_all(paths: Iterable[Path]) -> None:

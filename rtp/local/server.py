@@ -1,8 +1,9 @@
 """The engine process: MiniStack behind rtp's own layers, on one loopback port.
 
-`python -m rtp.local.server FOLDER_FD PORT READY_FD [WEATHER]` forks into the background and writes to READY_FD: ready,
-port-taken, busy or the patches that do not apply. SIGTERM saves all data and ends the process, whatever a request is
-doing. It works in the folder of the descriptor, not at a path: the folder may be moved, and its old name reused.
+`python -m rtp.local.server FOLDER_FD PORT READY_FD SAVE_EVERY_S [WEATHER]` forks into the background and writes to
+READY_FD: ready, port-taken, busy or the patches that do not apply. It saves all data every SAVE_EVERY_S seconds (0:
+never) and at SIGTERM, which ends the process, whatever a request is doing. It works in the folder of the descriptor,
+not at a path: the folder may be moved, and its old name reused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import secrets
 import signal
 import socket
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,8 @@ END_LIMIT_S = 5.0  # for threads to end after the save
 def main(argv: list[str]) -> int:
     """Fork into the background, then serve until a stop is requested."""
     folder, port, ready = map(int, argv[:3])
-    weather = Weather.from_json(json.loads(argv[3])) if argv[3:] else None
+    save_every_s = float(argv[3])
+    weather = Weather.from_json(json.loads(argv[4])) if argv[4:] else None
     if os.fork():
         return 0
     os.setsid()
@@ -64,12 +65,14 @@ def main(argv: list[str]) -> int:
     saves.start(place)
     environment.settle(anchored(folder))
     _log_to(place)
-    asyncio.run(_serve(place, listener, ready, weather))
+    asyncio.run(_serve(place, listener, ready, save_every_s, weather))
     serving.close()
     return 0
 
 
-async def _serve(place: Folder, listener: socket.socket, ready: int, weather: Weather | None) -> None:
+async def _serve(
+    place: Folder, listener: socket.socket, ready: int, save_every_s: float, weather: Weather | None
+) -> None:
     from rtp.local.gateway import wrapped
     from rtp.local.ministack import MiniStack
     from rtp.local.patches.install import PatchError
@@ -79,7 +82,7 @@ async def _serve(place: Folder, listener: socket.socket, ready: int, weather: We
     _install_signal_handlers(stop_requested, watch)
     port, token, key = listener.getsockname()[1], secrets.token_urlsafe(32), keys.generate()
     try:
-        engine = MiniStack(place, port, key)
+        engine = MiniStack(place, port, key, save_every_s)
     except PatchError as error:
         log.error("a patch does not apply: %s", error)
         _answer(ready, PATCH_FAILURE + json.dumps(error.reasons))
@@ -88,7 +91,7 @@ async def _serve(place: Folder, listener: socket.socket, ready: int, weather: We
     app = wrapped(
         engine.app,
         engine.telemetry,
-        partial(saves.discard, place),
+        engine.saver,
         port=port,
         token=token,
         access_key_id=key.access_key_id,
@@ -98,7 +101,8 @@ async def _serve(place: Folder, listener: socket.socket, ready: int, weather: We
     listener.listen(1024)  # clients can connect from here on; the loop below answers them
     me = os.getpid(), process.started(os.getpid()) or ""
     enforces = environment.enforces_iam()
-    place.write_record(Record(*me, port, token, *place.identity(), *key, weather, enforces_iam=enforces))
+    run = Record(*me, port, token, *place.identity(), *key, weather, enforces_iam=enforces, save_every_s=save_every_s)
+    place.write_record(run)
     _answer(ready, "ready")
 
     async def drained() -> None:

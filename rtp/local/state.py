@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PORT = 4566
+DEFAULT_SAVE_EVERY_S = 30.0
 _ENDING_S = 5.0  # a killed process may hold its lock a moment longer than it is visible
 
 
@@ -32,6 +33,7 @@ class Record:
     device, inode: of the folder that it serves. A copy of the folder contains the record, but has other numbers.
     weather: None if it answers as MiniStack does.
     enforces_iam: whether it enforces the permissions of roles.
+    save_every_s: seconds between saves; 0: only a stop saves.
     """
 
     pid: int
@@ -44,13 +46,14 @@ class Record:
     secret_access_key: str = field(repr=False)
     weather: Weather | None = None
     enforces_iam: bool = False
+    save_every_s: float = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
     """The engine of a folder.
 
-    running: its process serves this folder. killed: it did, and ended without saving.
+    running: its process serves this folder. killed: it did, and ended without a save at its end.
     copied: the record was copied with the folder while its engine was running; this folder has no engine.
     elsewhere: a process that is not visible from here serves this folder, such as one in another container.
     """
@@ -96,6 +99,11 @@ class Folder:
         return self.path / "stopping"
 
     @property
+    def save_error_file(self) -> Path:
+        """Why the last save of the running engine failed; missing if it did not."""
+        return self.path / "save-failed"
+
+    @property
     def serving_file(self) -> Path:
         """Locked by the process that serves the folder while it lives; contains the folder's identity."""
         return self.path / "serving"
@@ -112,8 +120,13 @@ class Folder:
 
     @property
     def live(self) -> Path:
-        """Data of the running engine; a stop turns it into the save."""
+        """Data of the running engine; a stop turns it into the last save."""
         return self.path / "live"
+
+    @property
+    def draft(self) -> Path:
+        """The save that the running engine is writing."""
+        return self.path / "data.new"
 
     @property
     def previous(self) -> Path:
@@ -134,13 +147,13 @@ class Folder:
         """Raises RefusedError for a folder that is not rtp's own: a link, another user's, or unmarked."""
         log = self.log_file
         run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
-        files = (*run, self.stderr_file, self.restored_file)
+        files = (*run, self.stderr_file, self.restored_file, self.save_error_file)
         try:
             if self.path.parent.name == project.STATE:
                 project.check_state(self.path.parent)
             for path in (self.path.parent, self.path, *files, log, log.with_name(f"{log.name}.1")):
                 owned.check(path)
-            for folder in (self.data, self.live, self.previous, self.tmp, self.home):
+            for folder in (self.data, self.live, self.draft, self.previous, self.tmp, self.home):
                 owned.check_marked(folder)
         except OSError as error:
             raise ConfigError(

@@ -27,6 +27,7 @@ _DELAY_S = 0.3  # the command that starts the engine sends its requests first
 _END_S = 10.0  # for a load that is under way when the engine stops; it takes about a second
 _lock = threading.RLock()
 _is_ending = threading.Event()
+_loaded = threading.Event()
 _on_load: list[Callable[[], object]] = []
 _LOADER = f"rtp-load-{SERVICE}"
 log = logging.getLogger("rtp.patches")
@@ -46,6 +47,7 @@ def install(_: Telemetry) -> None:
                 if not is_loaded:
                     _load(ministack.app, original(name))
                     is_loaded = True
+                    _loaded.set()
         return original(name)
 
     original = replace(ministack.app, "_get_module", get, "name")
@@ -75,6 +77,11 @@ def fingerprint() -> str:
     for file in sorted(file for folder in folders or () for file in Path(folder).glob("*.py")):
         digest.update(file.name.encode() + b"\0" + file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest() if folders else ""
+
+
+def is_loaded() -> bool:
+    """Whether CloudFormation has its saved state."""
+    return _loaded.is_set() or not _on_load
 
 
 def when_loaded(act: Callable[[], object]) -> None:

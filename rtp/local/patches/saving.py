@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 log = logging.getLogger("rtp.saving")
-failed: list[str] = []  # services whose state could not be written: half a state is worse than none
+failed: list[str] = []  # services whose state could not be written, and why: half a state is worse than none
 
 
 def install(_: Telemetry) -> None:
@@ -47,9 +47,9 @@ def save_all(services: Mapping[str, Callable[[], Any]]) -> None:
     for service, state_of in services.items():
         try:
             data = state_of()
-        except Exception:
+        except Exception as error:
             log.exception("%s gave no state to save", service)
-            failed.append(service)
+            failed.append(f"{service}: {error}")
             continue
         if data is not None:
             save(service, data)
@@ -69,9 +69,9 @@ def save(service: str, data: dict[str, Any]) -> None:
     try:
         draft.write_text(json.dumps(wrapped, default=persistence._json_default))
         draft.replace(path)
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError) as error:
         log.exception("%s could not be saved", service)
-        failed.append(service)
+        failed.append(f"{service}: {(error.strerror if isinstance(error, OSError) else None) or error}")
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
 

@@ -38,7 +38,10 @@ class _Entry:
 
 
 class TraceStore:
-    """Segments from PutTraceSegments and the daemon, for the queries. Thread-safe."""
+    """Segments from PutTraceSegments and the daemon, for the queries. Thread-safe.
+
+    lock: held while something changes.
+    """
 
     def __init__(self, *, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: dict[str, _Entry] = {}
@@ -46,7 +49,7 @@ class TraceStore:
         self._bytes = 0
         self._max_traces = max_traces
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._loaded = threading.Event()
         self._loaded.set()
 
@@ -70,7 +73,7 @@ class TraceStore:
     def get(self, trace_id: str) -> Trace | None:
         """One trace, assembled."""
         self._loaded.wait()
-        with self._lock:
+        with self.lock:
             entry = self._entries.get(trace_id)
             if entry is None:
                 return None
@@ -89,13 +92,13 @@ class TraceStore:
         """
         self._loaded.wait()
         name = {"TraceId": "start", "Event": "updated", "Service": "end"}[kind]
-        with self._lock:
+        with self.lock:
             matches = [(float(getattr(entry, name)), key) for key, entry in self._entries.items()]
         return sorted(((at, key) for at, key in matches if start <= at <= end), reverse=True)
 
     def clear(self) -> None:
         """Delete everything."""
-        with self._lock:
+        with self.lock:
             self._entries.clear()
             self._built.clear()
             self._bytes = 0
@@ -104,7 +107,7 @@ class TraceStore:
         """Write all documents, for `load`."""
         self._loaded.wait()
         draft = path.with_name(f"{path.name}.new")  # the file may have a second link, in the previous save
-        with self._lock, gzip.open(draft, "wt", compresslevel=1) as file:
+        with self.lock, gzip.open(draft, "wt", compresslevel=1) as file:
             for entry in self._entries.values():
                 file.writelines(f"{document}\n" for document in entry.documents.values())
         draft.replace(path)
@@ -117,6 +120,11 @@ class TraceStore:
             for line in file:
                 with contextlib.suppress(InvalidSegmentError):
                     self.put(line.rstrip("\n"), received=0)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether nothing is being loaded in the background."""
+        return self._loaded.is_set()
 
     def load_later(self, path: Path) -> None:
         """As `load`, in the background; queries wait for it."""
@@ -134,7 +142,7 @@ class TraceStore:
         trace_id, segment_id, start = _identity(body)
         ended = body.get("end_time")
         end = float(ended) if isinstance(ended, int | float) and not isinstance(ended, bool) else start
-        with self._lock:
+        with self.lock:
             entry = self._entries.get(trace_id)
             if entry is None:
                 entry = self._entries[trace_id] = _Entry(start, end, 0)
