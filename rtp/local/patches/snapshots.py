@@ -53,7 +53,7 @@ PATCH = Patch(
         "S3 replaces and deletes the files of objects while a save is being written: the save would contain records "
         "of one moment with objects of another."
     ),
-    test="tests/local/engine/test_saves.py::test_a_save_without_snapshots_mixes_two_moments",
+    test="tests/unit/local/test_snapshot.py::test_a_snapshot_without_the_reports_of_s3_mixes_two_moments",
     install=install,
 )
 

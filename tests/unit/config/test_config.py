@@ -248,6 +248,8 @@ def test_a_wildcard_stands_with_its_reason(tmp_path: Path) -> None:
         ('layers = ["a", "b", "c", "d", "e"]', "at most 4 ARNs"),
         ("snap_start = true\nephemeral_storage_mb = 1024", "snap_start and ephemeral_storage_mb"),
         ("enforce_iam = true", "enforce_iam is set in [env.dev]"),
+        ("save_every_s = 10", "save_every_s is set in [env.dev]"),
+        ("save_every_s = -1", "save_every_s"),
     ],
 )
 def test_a_wrong_network_layer_or_size_is_refused(tmp_path: Path, toml: str, text: str) -> None:

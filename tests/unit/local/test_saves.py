@@ -91,7 +91,8 @@ def test_without_a_complete_save_the_previous_one_stays(place: Folder) -> None:
 
 
 KILLED_AT_EACH_STEP = """
-import os, sys
+import os, shutil, sys
+from datetime import UTC, datetime
 from pathlib import Path
 from rtp.local import saves
 from rtp.local.state import Folder
@@ -118,7 +119,13 @@ def save_until(step, place):
                 os._exit(9)
 
     sys.addaudithook(end)
-    saves.complete(place)
+    if sys.argv[2] == "stop":
+        saves.complete(place)
+    else:
+        saves.begin(place)
+        shutil.copytree(place.live, place.draft, dirs_exist_ok=True)
+        saves.flush(place.draft, place.data)
+        saves.complete_draft(place, datetime.now(UTC), [])
     os._exit(0)
 
 
@@ -136,14 +143,16 @@ while code:
     known = saves.saved_at(place)
     saves.start(place)
     found = {(place.live / name).read_text() for name in FILES}
-    print(code, bool(known), place.previous.exists(), *sorted(found))
+    left = place.previous.exists() or place.draft.exists()
+    print(code, bool(known), left, *sorted(found))
     step += 1
 """
 
 
-def test_a_kill_at_any_step_of_a_save_leaves_a_complete_save(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["stop", "run"])
+def test_a_kill_at_any_step_of_a_save_leaves_a_complete_save(tmp_path: Path, when: str) -> None:
     # When a process is killed before each change that a save makes, until it comes to its end
-    argv = [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path)]
+    argv = [sys.executable, "-c", KILLED_AT_EACH_STEP, str(tmp_path), when]
     rows = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
     # Then the next engine has all of the save before or all of the new one, which it has from some step on
     first = rows.count("9 True False first")
@@ -164,6 +173,30 @@ def test_a_copy_made_during_a_save_is_not_a_complete_save(place: Folder) -> None
     # Then
     assert contents(place.data) == {"first"}
     assert saves.saved_at(place) != "2026-01-31T12:00:00+00:00"
+
+
+def test_a_save_of_a_run_in_a_copied_folder_is_not_used(place: Folder) -> None:
+    # Given a copy that was made during a save, with a mark of completeness
+    saved(place, "first")
+    saves.start(place)
+    saves.begin(place)
+    (place.draft / "saved").write_text("2026-01-31T12:00:00+00:00\n")
+    assert saves.saved_at(place, copied=True) != "2026-01-31T12:00:00+00:00"
+    # When
+    saves.discard_run(place, copied=True)
+    # Then
+    assert contents(place.data) == {"first"}
+    assert not place.draft.exists()
+
+
+def test_a_stop_replaces_a_save_of_the_run_that_was_not_exchanged(place: Folder) -> None:
+    saves.start(place)
+    saves.begin(place)
+    (place.draft / "saved").write_text("2026-01-31T12:00:00+00:00\n")
+    write(place, "second")
+    saves.complete(place)
+    saves.start(place)
+    assert contents(place.live) == {"second"}
 
 
 def test_discard_leaves_the_port_alone(place: Folder) -> None:
