@@ -74,8 +74,16 @@ class Context:
                     await self._app(scope, receive, send)
                 return
             if not scope["path"].startswith(_ADMIN):
-                self._saver.count_request()
+                await self._counted(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._saver.count_request()
+        try:
+            await self._app(scope, receive, send)
+        finally:  # also what it changes last is saved
+            self._saver.count_request()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -51,11 +51,12 @@ def check_marked(folder: Path) -> None:
     check(folder)
     try:
         names = {entry.name for entry in os.scandir(folder)}
-    except (FileNotFoundError, NotADirectoryError):
+        device = folder.stat().st_dev
+    except (FileNotFoundError, NotADirectoryError):  # also one that a save has just replaced
         return
     if names and MARK not in names:
         raise _unmarked(folder)
-    if folder.stat().st_dev != folder.parent.stat().st_dev:
+    if device != folder.parent.stat().st_dev:
         raise RefusedError(
             f"{folder} is a mount. rtp deletes only its own folders.",
             hint=suggest.sentence(

@@ -33,19 +33,19 @@ class OrphanedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A forked child. report: a descriptor; what is read from it says why the child failed, and its end that it ended.
+    """A forked child.
 
-    The first line is the reason, the others are for the log.
+    report: a descriptor from which is read why the child failed, the reason in the first line; it ends with the child.
     """
 
     pid: int
     report: int
 
 
-def fork(work: Callable[[Callable[[], None]], None], locks: Iterable[Any]) -> Child:
-    """Fork a child that runs `work` and exits with 0, or with 1 and a report. Raises OSError.
+def fork(write_all: Callable[[Callable[[], None]], None], locks: Iterable[Any]) -> Child:
+    """Fork a child that runs `write_all` and exits with 0, or with 1 and a report. Raises OSError.
 
-    work: gets a function to call again and again; it raises OrphanedError once the engine has ended.
+    write_all: gets a function to call again and again; it raises OrphanedError once the engine has ended.
     locks: held by this thread, and released in the child.
     """
     read, write = os.pipe()
@@ -57,12 +57,12 @@ def fork(work: Callable[[Callable[[], None]], None], locks: Iterable[Any]) -> Ch
         os.close(write)
         raise
     if pid == 0:
-        _run(work, locks, write, engine)
+        _run(write_all, locks, write, engine)
     os.close(write)
     return Child(pid, read)
 
 
-def _run(work: Callable[[Callable[[], None]], None], locks: Iterable[Any], report: int, engine: int) -> NoReturn:
+def _run(write_all: Callable[[Callable[[], None]], None], locks: Iterable[Any], report: int, engine: int) -> NoReturn:
     code, text, lines = 1, "", io.StringIO()
 
     def check() -> None:
@@ -75,7 +75,7 @@ def _run(work: Callable[[Callable[[], None]], None], locks: Iterable[Any], repor
         for lock in locks:
             lock.release()
         _detach(report, lines)
-        work(check)
+        write_all(check)
         code = 0
     except BaseException as error:  # nothing above this function may run in the child
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

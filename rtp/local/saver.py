@@ -42,7 +42,7 @@ class SaveError(Exception):
 
 
 class Source(Protocol):
-    """What is saved."""
+    """The data that a Saver saves."""
 
     def locks(self) -> Sequence[Any]:
         """Those that guard the data against threads; they are held at the moment of the save."""
@@ -82,7 +82,7 @@ class Saver:
             self._task = asyncio.create_task(self._run())
 
     def count_request(self) -> None:
-        """Note that a request was served, so that there may be something to save."""
+        """Note that a request begins or ends, so that there may be something to save."""
         self._requests += 1
 
     @contextlib.asynccontextmanager
@@ -143,7 +143,7 @@ class Saver:
         began, requests = time.monotonic(), self._requests
         await asyncio.to_thread(saves.begin, self._place)
         files = snapshot.Snapshot(self._place.live / "s3", self._place.draft / "s3")
-        self._child, at, held_s = await self._fork(files)
+        self._child, at, waited_s = await self._fork(files)
         try:
             code, text = await _end_of(self._child)
         finally:
@@ -157,7 +157,7 @@ class Saver:
             raise files.error
         await asyncio.to_thread(self._complete, files, at)
         self._saved_requests = requests
-        log.info("saved in %.1f s; requests waited for %.0f ms", time.monotonic() - began, held_s * 1000)
+        log.info("saved in %.1f s; requests waited for %.0f ms", time.monotonic() - began, waited_s * 1000)
         return True
 
     async def _fork(self, files: snapshot.Snapshot) -> tuple[Child, datetime, float]:

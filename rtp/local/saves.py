@@ -31,7 +31,7 @@ _FLUSH_CONCURRENCY = 16  # file systems commit concurrent flushes together
 
 def saved_at(place: Folder, *, copied: bool = False) -> str | None:
     """Time of the save that the next engine starts with, ISO 8601; None if there is none."""
-    for folder in _saved_folders(place, copied=copied):
+    for folder in 2 * _saved_folders(place, copied=copied):  # an engine may exchange the folders meanwhile
         with contextlib.suppress(OSError):
             return (folder / _COMPLETE).read_text().strip()
     return None

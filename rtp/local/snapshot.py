@@ -64,7 +64,7 @@ class Snapshot:
                 self.keep(f"{parent}{os.sep}{name}")
 
     def remove_created(self) -> list[Path]:
-        """Remove from the target what was created after the moment; the folders in which files were removed."""
+        """Remove from the target what was created after the moment. Returns the folders in which files were removed."""
         folders = set()
         for name in self._created:
             path = self._target / name

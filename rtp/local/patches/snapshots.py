@@ -1,4 +1,4 @@
-"""S3 tells a save that is being written of every file that it is about to change."""
+"""S3 reports every file to the save that is being written, before it changes the file."""
 
 from __future__ import annotations
 

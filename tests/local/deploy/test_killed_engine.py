@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rtp.local import process
@@ -28,10 +29,7 @@ def killed_during(project: Project, *args: str, when: Callable[[], bool]) -> str
     while not when() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert child.poll() is None, child.communicate()
-    record = folder(project.root).record()
-    assert record is not None
-    os.kill(record.pid, signal.SIGKILL)
-    process.wait_gone(record.pid, record.started, 10)
+    kill(project)
     _, stderr = child.communicate(timeout=120)
     assert child.returncode == 1, stderr
     assert "The command did not finish. The local engine was killed" in " ".join(stderr.split())
@@ -45,7 +43,7 @@ def killed_during(project: Project, *args: str, when: Callable[[], bool]) -> str
 
 def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(project: Project) -> None:
     # Given an engine killed during the first deploy
-    (project.root / "rtp.toml").write_text(SETTINGS)
+    (project.root / "rtp.toml").write_text(f"{SETTINGS}\n[env.local]\nsave_every_s = 0\n")
     (project.root / "processors.py").write_text(PROCESSORS)
 
     def has_begun() -> bool:
@@ -77,6 +75,29 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
         time.sleep(0.5)
     assert in_dlq(project) == COUNT
 
+    # Given events that are sent, an engine that saves, and a save after them
+    project.rtp("local", "stop")
+    project.rtp("local", "start", "--save-every", "1")
+    events = "\n".join(json.dumps({"type": "note", "data": {"n": n}}) for n in range(COUNT))
+    lines = project.rtp("send", "-", "--via", "events", "--wait", "--json", stdin=events).lines
+    ids = [line["id"] for line in lines if line.get("record")]
+    assert len(ids) == COUNT
+    sent = datetime.now(UTC).replace(microsecond=0)
+    deadline = time.monotonic() + 180
+    while saved_at(project) <= sent and time.monotonic() < deadline:
+        time.sleep(0.2)
+    saved = saved_at(project)
+    assert saved > sent
+    # When the engine is killed and started again
+    kill(project)
+    started = project.rtp("local", "start", "--save-every", "0", "--json")
+    # Then the events are there, and the start says from when
+    assert started.json["data_lost"] and "since its last save, of 20" in started.stderr
+    assert datetime.fromisoformat(started.json["saved"]) >= saved
+    for event_id in ids:
+        assert project.rtp("show", event_id, "--json").json["record"]["status"] == "processed"
+    project.rtp("send", "--type", "note", "-d", "{}", "--via", "events", "--wait")
+
     # Given an engine killed during a destroy / When the commands of its fix are run / Then the stack is gone
     def is_emptied() -> bool:
         return not any("raw" in path.parts for path in (folder(project.root).live / "s3").rglob("*.gz"))
@@ -85,6 +106,21 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
     killed_during(project, "destroy", "--yes", when=is_emptied)
     project.rtp("local", "start")
     assert project.rtp("destroy", "--yes", "--json").lines[-1]["status"] == "destroyed"
+
+
+def kill(project: Project) -> None:
+    """Kill the engine."""
+    record = folder(project.root).record()
+    assert record is not None
+    os.kill(record.pid, signal.SIGKILL)
+    process.wait_gone(record.pid, record.started, 20)
+
+
+def saved_at(project: Project) -> datetime:
+    """When the engine's data was saved last."""
+    saved = project.rtp("local", "status", "--json").json["saved"]
+    assert saved is not None, "a stop has saved it"
+    return datetime.fromisoformat(saved)
 
 
 def has_step(path: Path, step: str) -> bool:

@@ -123,6 +123,23 @@ def test_a_taken_port_and_a_wrong_one(rtp: Callable[..., Run]) -> None:
     assert rtp("local", "start", "--port", "0").returncode == 2
 
 
+def test_the_time_between_saves_is_chosen_at_the_start_and_shown(rtp: Callable[..., Run], tmp_path: Path) -> None:
+    assert rtp("local", "start", "--save-every", "-1").returncode == 2
+    (tmp_path / "rtp.toml").write_text("[env.local]\nsave_every_s = 600\n")
+    assert as_json(rtp("local", "start", "--json"))["save_every_s"] == 600
+    assert "not yet; every 600 s" in rtp("local", "status").stdout
+    assert rtp("local", "start", "--save-every", "600").returncode == 0
+    other = rtp("local", "start", "--save-every", "0")
+    assert (other.returncode, "saves every 600 s" in other.stderr) == (5, True)
+    assert "rtp local start --save-every=0" in other.stderr
+    rtp("local", "stop")
+    assert as_json(rtp("local", "start", "--save-every", "0", "--json"))["save_every_s"] == 0
+    assert "; at a stop alone" in rtp("local", "status").stdout
+    folder(tmp_path).save_error_file.write_text("No space left on device\n")
+    assert "the latest save failed: No space left on device" in rtp("local", "status").stdout
+    assert as_json(rtp("local", "status", "--json"))["save_error"] == "No space left on device"
+
+
 def test_the_weather_is_chosen_at_the_start_and_shown(rtp: Callable[..., Run]) -> None:
     for wrong in (["7"], ["--weather-effects", "reset"], ["--no-weather", "--weather-effects", "resets"]):
         assert rtp("local", "start", *wrong).returncode == 2, wrong

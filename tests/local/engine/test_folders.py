@@ -53,7 +53,7 @@ def cp(*options: str) -> Callable[[Path, Path], object]:
 @pytest.mark.parametrize("copy", [cp("-r"), cp("-a"), cp("-al")], ids=["cp -r", "cp -a", "cp -al"])
 def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Callable[[Path, Path], object]) -> None:
     # Given
-    running = engine.start(shop)
+    running = engine.start(shop, save_every_s=0)
     aws(running).call("s3", "create_bucket", Bucket="original")
     other = shop.with_name("copy")
     copy(shop, other)
@@ -87,9 +87,9 @@ def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Cal
 
 def test_a_copy_of_a_running_engine_s_folder_begins_with_the_last_save(shop: Path) -> None:
     # Given
-    aws(engine.start(shop)).call("s3", "create_bucket", Bucket="saved")
+    aws(engine.start(shop, save_every_s=0)).call("s3", "create_bucket", Bucket="saved")
     engine.stop(shop)
-    aws(engine.start(shop)).call("s3", "create_bucket", Bucket="since")
+    aws(engine.start(shop, save_every_s=0)).call("s3", "create_bucket", Bucket="since")
     other = shop.with_name("copy")
     shutil.copytree(shop, other)
     # When
@@ -131,7 +131,7 @@ def test_a_link_to_the_project_leads_to_its_engine(shop: Path) -> None:
 
 def test_a_backup_put_in_the_folder_s_place_has_no_engine(shop: Path) -> None:
     # Given a backup of a running engine's folder
-    running = engine.start(shop)
+    running = engine.start(shop, save_every_s=0)
     aws(running).call("s3", "create_bucket", Bucket="original")
     backup = shop.with_name("backup")
     shutil.copytree(shop, backup)

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError
-from rtp.local import engine, process
+from rtp.local import engine, losses, process
 from rtp.local.state import folder
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def test_a_stop_keeps_every_service_s_data(root: Path) -> None:
 
 def test_a_kill_is_noticed_and_unsaved_data_is_discarded_as_a_whole(root: Path) -> None:
     # Given
-    first = engine.start(root)
+    first = engine.start(root, save_every_s=0)
     aws(first).call("s3", "create_bucket", Bucket="gone")
     aws(first).call("s3", "put_object", Bucket="gone", Key="key", Body=b"written to the disk at once")
     # When
@@ -118,7 +119,7 @@ def test_a_start_after_a_kill_restores_the_last_save(root: Path) -> None:
     for key in ("left", "changed", "removed"):
         aws(first).call("s3", "put_object", Bucket="bucket", Key=key, Body=b"saved")
     engine.stop(root)
-    second = engine.start(root)
+    second = engine.start(root, save_every_s=0)
     aws(second).call("sqs", "purge_queue", QueueUrl=url)
     aws(second).call("s3", "put_object", Bucket="bucket", Key="changed", Body=b"lost")
     aws(second).call("s3", "put_object", Bucket="bucket", Key="new", Body=b"lost")
@@ -139,9 +140,47 @@ def test_a_start_after_a_kill_restores_the_last_save(root: Path) -> None:
     assert [message["Body"] for message in received["Messages"]] == ["saved"]
 
 
+def test_a_start_after_a_kill_restores_what_was_saved_while_the_engine_ran(
+    root: Path, wait_for: Callable[..., Any]
+) -> None:
+    # Given an engine that saves, and changes of every kind
+    running = engine.start(root, save_every_s=0.2)
+    url = aws(running).call("sqs", "create_queue", QueueName="jobs")["QueueUrl"]
+    aws(running).call("s3", "create_bucket", Bucket="bucket")
+    for n in range(20):
+        aws(running).call("s3", "put_object", Bucket="bucket", Key=f"raw/{n}", Body=b"saved")
+        aws(running).call("sqs", "send_message", QueueUrl=url, MessageBody="saved")
+    aws(running).call("s3", "delete_object", Bucket="bucket", Key="raw/0")
+    function = make_function(aws(running), "def handler(event, context):\n    return 1\n")
+    aws(running).call("xray", "put_trace_segments", TraceSegmentDocuments=[json.dumps(SEGMENT)])
+    changed = datetime.now(UTC).replace(microsecond=0)
+
+    def is_saved() -> bool:
+        at = engine.status(root).saved
+        return at is not None and datetime.fromisoformat(at) > changed
+
+    assert wait_for(is_saved, 180)
+    # When
+    os.kill(running.pid, signal.SIGKILL)
+    process.wait_gone(running.pid, folder(root).record().started, 20)  # type: ignore[union-attr]
+    saved = engine.status(root).saved
+    assert saved is not None
+    second = engine.start(root)
+    # Then
+    assert second.data_lost and f"since its last save, of {losses.when(saved)}," in second.loss
+    assert aws(second).call("s3", "list_objects_v2", Bucket="bucket")["KeyCount"] == 19
+    assert aws(second).call("s3", "get_object", Bucket="bucket", Key="raw/19")["Body"].read() == b"saved"
+    count = "ApproximateNumberOfMessages"
+    attributes = aws(second).call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[count])["Attributes"]
+    assert attributes[count] == "20"
+    assert aws(second).call("lambda", "invoke", FunctionName=function)["Payload"].read() == b"1"
+    assert len(aws(second).call("xray", "batch_get_traces", TraceIds=[SEGMENT["trace_id"]])["Traces"]) == 1
+    assert not list(folder(root).path.glob("data.*"))
+
+
 def test_a_reset_deletes_the_last_save_too(root: Path) -> None:
     # Given
-    aws(engine.start(root)).call("s3", "create_bucket", Bucket="saved")
+    aws(engine.start(root, save_every_s=0)).call("s3", "create_bucket", Bucket="saved")
     engine.stop(root)
     running = engine.start(root)
     # When
@@ -295,7 +334,7 @@ def test_an_engine_of_an_interrupted_start_is_found(root: Path) -> None:
 
 def test_a_state_that_cannot_be_saved_leaves_no_partial_file(root: Path) -> None:
     # Given
-    running = engine.start(root)
+    running = engine.start(root, save_every_s=0)
     aws(running).call("s3", "create_bucket", Bucket="half")
     aws(running).call("sqs", "create_queue", QueueName="half")
     state = folder(root).live / "state"

@@ -33,7 +33,7 @@ def stuck(project: Project) -> Iterator[Lab]:
     first.call("s3", "put_object", Bucket="kept", Key="key", Body=b"saved")
     first.queue("saved")
     assert engine.stop(project.root)
-    running = engine.start(project.root, extra_env={"RTP_LOCAL_WITHOUT": "user_regexes"})
+    running = engine.start(project.root, extra_env={"RTP_LOCAL_WITHOUT": "user_regexes"}, save_every_s=0)
     lab = Lab(running)
     lab.call("s3", "put_object", Bucket="kept", Key="later", Body=b"after the save")
     lab.call("s3", "put_object", Bucket="kept", Key="key", Body=b"changed after the save")

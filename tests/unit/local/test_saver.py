@@ -65,16 +65,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     path = tmp_path / "local"
     path.mkdir()
     monkeypatch.chdir(path)
-    made = Folder(Path())
-    saves.start(made)
-    return made
+    folder = Folder(Path())
+    saves.start(folder)
+    return folder
 
 
 @pytest.fixture
 def data(place: Folder) -> Data:
-    made = Data(place)
-    made.add("first")
-    return made
+    engine_data = Data(place)
+    engine_data.add("first")
+    return engine_data
 
 
 def saved(place: Folder) -> tuple[list[str], list[str]]:

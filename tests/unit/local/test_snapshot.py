@@ -53,10 +53,10 @@ def contents(root: Path) -> dict[str, str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "live")
+    s3 = Store(tmp_path / "live")
     for key in KEYS:
-        made.put(key, "first")
-    return made
+        s3.put(key, "first")
+    return s3
 
 
 @pytest.fixture(params=["links", "copies"])
