@@ -40,7 +40,7 @@ class Moment:
         return [*unique.values(), self._traces.lock]
 
     def is_changing(self) -> bool:
-        """Whether data is being loaded, or CloudFormation changes a stack, which it could not resume after a restore."""
+        """Whether data is being loaded, or CloudFormation changes a stack: neither is resumed after a restore."""
         if not deferred.is_loaded() or not self._traces.is_loaded:
             return True
         from ministack.services import cloudformation
