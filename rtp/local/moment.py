@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sys
 import threading
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +54,7 @@ class Moment:
         """Write everything except S3's files to the current folder. Raises OSError if a part could not be written."""
         import ministack.app
         from ministack.core import persistence
-        from ministack.services import lambda_svc
+        from ministack.services import dynamodb, lambda_svc
 
         live, data = (Path("..", folder.name) for folder in (self._live, self._data))
         # Keys in files, the states of services that are not used, and archives of functions that a save has already.
@@ -62,6 +64,9 @@ class Moment:
                 shutil.copytree(folder / name, name, copy_function=_link_once, ignore=ignored, dirs_exist_ok=True)
         check()
         persistence.STATE_DIR, lambda_svc.CODE_BLOB_DIR = STATE, _BLOBS
+        # The services return copies, against changes while they are written. This process is a copy, and has no others.
+        vars(copy)["deepcopy"] = _itself
+        vars(dynamodb)["copy"] = types.SimpleNamespace(deepcopy=_itself)
         saving.failed.clear()
         saving.save_all(ministack.app._build_persistence_save_dict())
         if saving.failed:
@@ -69,6 +74,10 @@ class Moment:
         check()
         self._traces.save(Path(TRACES))
         check()
+
+
+def _itself(value: Any, _memo: object = None) -> Any:
+    return value
 
 
 def _link_once(source: str, target: str) -> None:

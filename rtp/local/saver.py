@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rtp.local.state import Folder
 
 log = logging.getLogger("rtp.saving")
-SHARE = 20  # the pause after a save is at least so many times its duration: at most a twentieth of one core
+SHARE = 20  # the pause after a save is at least so many times its processor time: at most a twentieth of one core
 LIMIT_S = 600.0  # of one save
 LOCK_LIMIT_S = 5.0
 _POLL_S = 0.05
@@ -61,7 +61,7 @@ class Saver:
     """Runs on the engine's event loop.
 
     A save is the engine at one moment: the loop is held while a child is forked, and the child writes a draft, which
-    replaces the last save when it is complete.
+    replaces the last save when it is complete. cost_s: processor time of the latest save.
     """
 
     def __init__(self, place: Folder, every_s: float, source: Source) -> None:
@@ -71,6 +71,7 @@ class Saver:
         self._requests = self._saved_requests = 0
         self._saving = asyncio.Lock()
         self._pauses = 0
+        self.cost_s = 0.0
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -123,7 +124,7 @@ class Saver:
                 await self.save()
             except Exception:  # a fault of one save must not end the next ones
                 log.exception("a save failed")
-            pause_s = pause_after(time.monotonic() - began, self._every_s)
+            pause_s = pause_after(self._every_s, self.cost_s, time.monotonic() - began)
 
     async def save(self) -> bool:
         """Save once. False if it failed, which is logged, or was dropped."""
@@ -145,9 +146,10 @@ class Saver:
         files = snapshot.Snapshot(self._place.live / "s3", self._place.draft / "s3")
         self._child, at, waited_s = await self._fork(files)
         try:
-            code, text = await _end_of(self._child)
+            code, text, cost_s = await _end_of(self._child)
         finally:
             self._child = snapshot.current = None
+        self.cost_s = cost_s + waited_s
         if self._pauses:
             return False
         if code:
@@ -157,7 +159,8 @@ class Saver:
             raise files.error
         await asyncio.to_thread(self._complete, files, at)
         self._saved_requests = requests
-        log.info("saved in %.1f s; requests waited for %.0f ms", time.monotonic() - began, waited_s * 1000)
+        took_s = time.monotonic() - began
+        log.info("saved in %.1f s, %.1f of the processor; requests waited for %.0f ms", took_s, cost_s, waited_s * 1000)
         return True
 
     async def _fork(self, files: snapshot.Snapshot) -> tuple[Child, datetime, float]:
@@ -217,9 +220,9 @@ class Saver:
             os.kill(self._child.pid, signal.SIGKILL)  # not reaped yet, so the pid is the child's
 
 
-def pause_after(duration_s: float, every_s: float) -> float:
-    """Seconds from a save that took `duration_s` to the next one."""
-    return max(every_s, SHARE * duration_s)
+def pause_after(every_s: float, cost_s: float, duration_s: float) -> float:
+    """Seconds from the end of a save to the next one. cost_s: processor time of the save."""
+    return max(every_s, SHARE * cost_s, duration_s)
 
 
 def _acquired(locks: Sequence[Any]) -> list[Any]:
@@ -232,8 +235,8 @@ def _acquired(locks: Sequence[Any]) -> list[Any]:
     return acquired
 
 
-async def _end_of(child: Child) -> tuple[int, str]:
-    """Exit code and report of the child; it is killed after LIMIT_S."""
+async def _end_of(child: Child) -> tuple[int, str, float]:
+    """Exit code and report of the child, and the seconds of processor time that it took; killed after LIMIT_S."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     parts: list[bytes] = []
@@ -255,5 +258,6 @@ async def _end_of(child: Child) -> tuple[int, str]:
         os.close(child.report)
         if not ended.done() or ended.cancelled():
             os.kill(child.pid, signal.SIGKILL)
-        _, status = os.waitpid(child.pid, 0)
-    return os.waitstatus_to_exitcode(status), b"".join(parts).decode(errors="replace")
+        _, status, usage = os.wait4(child.pid, 0)
+    text = b"".join(parts).decode(errors="replace")
+    return os.waitstatus_to_exitcode(status), text, usage.ru_utime + usage.ru_stime

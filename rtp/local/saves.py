@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _COMPLETE = "saved"  # a file with the time of the save, written last: only a complete save has it
 _REPLACED_AS_A_WHOLE = {".json", ".zip", ".gz"}
+_FLUSHED_AT_ONCE = 32  # by one thread
 _FLUSH_CONCURRENCY = 16  # file systems commit concurrent flushes together
 
 
@@ -143,27 +145,35 @@ def flush(folder: Path, saved: Path) -> None:
     paths = []
     for parent, _, names in os.walk(folder):
         before = saved / Path(parent).relative_to(folder)
-        paths += [path for path in (Path(parent, name) for name in names) if not _is_same(path, before / path.name)]
-        paths.append(Path(parent))
+        paths += [f"{parent}{os.sep}{name}" for name in names if not _is_same(parent, before, name)]
+        paths.append(parent)
     _flush_all(paths)
 
 
-def _is_same(path: Path, other: Path) -> bool:
-    """Whether both are one file; also true for what is no file."""
+def _is_same(folder: str, other: Path, name: str) -> bool:
+    """Whether both folders have one and the same file of this name; also true for what is not a file."""
+    status = os.lstat(f"{folder}{os.sep}{name}")
+    if not stat.S_ISREG(status.st_mode):
+        return True
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if not path.is_file():
-            return True
-        return path.samefile(other)
+        return os.path.samestat(status, os.lstat(f"{other}{os.sep}{name}"))
     return False
 
 
-def _flush_all(paths: Iterable[Path]) -> None:
+def _flush_all(paths: Iterable[str | Path]) -> None:
+    every = list(paths)
+    parts = [every[start : start + _FLUSHED_AT_ONCE] for start in range(0, len(every), _FLUSHED_AT_ONCE)]
     with ThreadPoolExecutor(_FLUSH_CONCURRENCY) as pool:
-        for _ in pool.map(_flush_one, paths):
+        for _ in pool.map(_flush_some, parts):
             pass
 
 
-def _flush_one(path: Path) -> None:
+def _flush_some(paths: Iterable[str | Path]) -> None:
+    for path in paths:
+        _flush_one(path)
+
+
+def _flush_one(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -247,9 +247,24 @@ def test_the_engine_saves_after_a_request_and_not_without(place: Folder, data: D
     asyncio.run(run())
 
 
-def test_the_pause_grows_with_the_duration() -> None:
-    assert pause_after(0.1, 30) == 30
-    assert pause_after(6, 30) == 120  # a twentieth of the time
+def test_the_pause_grows_with_what_a_save_costs() -> None:
+    assert pause_after(30, 0.1, 0.2) == 30
+    assert pause_after(30, 6, 10) == 120  # a twentieth of one core
+    assert pause_after(30, 0.1, 200) == 200  # a slow disk is written to for half of the time at most
+
+
+def test_the_processor_time_of_a_save_is_known(place: Folder, data: Data) -> None:
+    def compute(check: Callable[[], None]) -> None:
+        while time.process_time() < 0.5:
+            check()
+
+    async def run() -> None:
+        engine = Saver(place, 0, data)
+        data.act = compute
+        assert await engine.save()
+        assert engine.cost_s >= 0.5
+
+    asyncio.run(run())
 
 
 ORPHANED = """
