@@ -253,7 +253,7 @@ def _check_saves(running: engine.Engine, save_every: int) -> None:
 
 
 def _frequency(save_every_s: float) -> str:
-    return f"every {save_every_s:g} s" if save_every_s else "at a stop alone"
+    return f"every {save_every_s:g} s while there are requests" if save_every_s else "at a stop alone"
 
 
 def _described(weather: Weather | None) -> str:
