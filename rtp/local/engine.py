@@ -177,7 +177,7 @@ def stop(root: Path, *, patience: Patience = PATIENCE) -> Stopped | None:
 def restored_ms(root: Path) -> int:
     """When the folder's data last went back to an earlier save, epoch ms; 0 for never.
 
-    What was sent to the engine's queues before is not in them: journals of then do not say what they have.
+    What was sent to the engine's queues before may not be in them: journals of then do not say what they have.
     """
     with contextlib.suppress(OSError, ValueError):
         return int(_place(root).restored_file.read_text())

@@ -177,7 +177,7 @@ def load(store: JournalStore, run: str | None) -> Journal:
 def killed_redrives(target: Target) -> list[Journal]:
     """Recent redrives of this stack that did not end by themselves, with the entries that may be in both queues.
 
-    Not those from before the queues went back to an earlier save: what they sent is not in the queue.
+    Not those from before the queues went back to an earlier save: what they sent may not be in the queue.
     """
     killed: list[Journal] = []
     for run in target.journals.runs()[-_RECENT_RUNS:]:

@@ -52,7 +52,7 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
     """The rest of a replay. Raises NotFoundError, or RefusedError for one of another stack.
 
     restored_ms: when the local engine's data last went back to an earlier save, epoch ms. What a replay queued before
-    is not in the queue, so all of its events are the rest.
+    may not be in the queue, so all of its events are the rest.
     """
     if run not in store.runs():
         raise NotFoundError(
