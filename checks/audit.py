@@ -16,7 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from checks import cdk, sbom
 from rtp.errors import RtpError
@@ -65,8 +65,20 @@ def vulnerabilities(auditor: Sequence[str]) -> Result:
         for package in packages
         for each in package.get("vulns", ())
     ]
-    skipped = [f"{package['name']}: {package['skip_reason']}" for package in packages if package.get("skip_reason")]
-    return Result("vulnerabilities", tuple(wrong), tuple(f"NOT CHECKED: {each}" for each in skipped))
+    return Result("vulnerabilities", tuple(wrong), tuple(_not_audited(packages)))
+
+
+def _not_audited(packages: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each reason for which packages were skipped, with their number and names."""
+    names: dict[str, list[str]] = {}
+    for package in packages:
+        if reason := package.get("skip_reason"):
+            general = re.sub(rf":? {re.escape(package['name'])} \(.*?\)", "", str(reason))
+            names.setdefault(general, []).append(str(package["name"]))
+    return [
+        f"NOT CHECKED: {len(each)} of {len(packages)} packages: {reason}: {', '.join(sorted(each))}"
+        for reason, each in names.items()
+    ]
 
 
 def newest(uv: Sequence[str]) -> Result:

@@ -58,10 +58,18 @@ def test_a_binding_licence_is_wrong_and_an_unknown_one_is_said() -> None:
 
 def test_a_known_vulnerability_is_wrong(tmp_path: Path) -> None:
     vulnerable = {"name": "x", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}
-    text = json.dumps({"dependencies": [vulnerable, {"name": "y", "skip_reason": "unknown"}]})
+    text = json.dumps(
+        {
+            "dependencies": [
+                vulnerable,
+                {"name": "y", "skip_reason": "not found: y (2.0)"},
+                {"name": "z", "skip_reason": "not found: z (1)"},
+            ]
+        }
+    )
     found = audit.vulnerabilities(program(tmp_path, f"print({text!r}); raise SystemExit(1)"))
     assert "x 1: CVE-1" in found.wrong[0]
-    assert found.remarks == ("NOT CHECKED: y: unknown",)
+    assert found.remarks == ("NOT CHECKED: 2 of 3 packages: not found: y, z",)
 
 
 def test_a_service_that_cannot_be_reached_is_said_and_is_no_success(tmp_path: Path) -> None:
