@@ -57,6 +57,7 @@ COMMANDS = {
     "trust": _Entry(_LOCAL, "Trust a project's folder; without DIR, list what is trusted."),
     "doctor": _Entry(_LOCAL, "Check what would stop a deploy, and how to fix it."),
     "demo": _Entry(_LOCAL, "Run a guided demonstration on a temporary engine."),
+    "docs": _Entry(_LOCAL, "Show a page of the manual, or the entry of an error code; without TOPIC, list the pages."),
     "help": _Entry(_LOCAL, "Show the help of a command."),
     "version": _Entry(_LOCAL, "Show the versions of rtp and of what it runs with."),
 }

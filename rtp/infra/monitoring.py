@@ -14,6 +14,7 @@ from constructs import Construct
 from rtp.contract import Alarm
 from rtp.infra import metrics
 from rtp.infra.dashboard import body
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from rtp.infra.plan import Plan
@@ -61,7 +62,8 @@ class Monitoring(Construct):
         age = metrics.of_queue(names.queue, "ApproximateAgeOfOldestMessage")
         client_errors, server_errors = metrics.of_api(plan, "4XXError"), metrics.of_api(plan, "5XXError")
         failed_attempts = metrics.of_events(plan, "EventsFailed")
-        logs, dlq, status = "See `rtp logs --level WARNING`.", "See `rtp dlq inspect`.", "See `rtp status`."
+        logs = self._advice("logs", level="WARNING")
+        dlq, status = self._advice("dlq", "inspect"), self._advice("status")
         return {
             Alarm.LAMBDA_ERRORS: self._alarm(
                 Alarm.LAMBDA_ERRORS, errors, limits.alarm_errors, f"Functions crash or time out. {logs}"
@@ -87,6 +89,11 @@ class Monitoring(Construct):
                 Alarm.WORKER_FAILURES, failed_attempts, limits.alarm_worker_failures, f"Attempts fail. {logs}"
             ),
         }
+
+    def _advice(self, *words: str, **options: str) -> str:
+        """What to run; with the environment, because the description is read in a mail. And the runbook."""
+        shown = suggest.command("rtp", *words, env=self._plan.env, **options)
+        return suggest.sentence("See {}, and {} for what to do.", shown, suggest.literal("rtp docs incident"))
 
     def _alarm(
         self, alarm: Alarm, metric: cloudwatch.IMetric, threshold: float, description: str, *, periods: int = 1

@@ -99,7 +99,8 @@ class Rollout(Construct):
                 f"{name}{kind.title()}",
                 monitoring.notify,
                 alarm_name=f"{function_name}-rollout-{kind}",
-                alarm_description="The newest version is worse than allowed; its rollout is rolled back.",
+                alarm_description="The newest version is worse than allowed; its rollout is rolled back. See "
+                "`rtp docs incident`.",
                 metric=metrics.of_version(function_name, ALIAS, version, metric, statistic),
                 threshold=threshold,
                 evaluation_periods=periods,

@@ -106,6 +106,16 @@ class Output:
         """Print elements on stdout."""
         self._draw(self._stdout, elements)
 
+    def page(self, markdown: str) -> None:
+        """Print a page of the manual: laid out on a terminal, as Markdown in a pipe."""
+        if not self._terminal(self._stdout):
+            self._write_text(self._stdout, markdown)
+            return
+        from rtp.terminal.markdown import parts
+
+        for part in parts(markdown):
+            self._console(self._stdout).print(part.drawn, soft_wrap=part.code)
+
     def raw(self, text: str) -> None:
         """Print text on stdout unchanged."""
         self._write(self._stdout, text)

@@ -31,7 +31,7 @@ _UNQUOTED = re.compile(r"[A-Za-z0-9_@%+:,./-]+")
 _BYTES = 4000  # a terminal in line mode cuts input at 4,096
 
 _WHERE = {"project-dir": "DIR", "env": "ENV", "profile": "PROFILE", "region": "REGION", "endpoint-url": "URL"}
-_ANYWHERE = ("init", "demo", "help", "trust", "version")  # commands that take no place
+_ANYWHERE = ("init", "demo", "docs", "help", "trust", "version")  # commands that take no place
 _FOLDER_ALONE = ("local",)  # commands that act on the folder, whatever the environment
 _WORDS = re.compile(
     r"rtp (dlq [a-z]+|keys [a-z]+|local [a-z]+|secrets [a-z]+|traces show|[a-z]+)(?![^ ])"
