@@ -1,8 +1,9 @@
 """The code blocks of a page of the manual: files to write, and commands with what they print.
 
-A block with `title="FILE"` is a file. A `console` block has commands after `$ `, each with lines of its output below it,
-where `…` stands for any text. `# exit code N` after a command names one other than 0; `# on AWS`, or another environment
-than the local one, marks a command for an account. ID stands for the id that the commands before have printed last.
+A block with `title="FILE"` is a file. A `console` block has commands after `$ `, each with lines of its output below
+it, where `…` stands for any text. `# exit code N` after a command names one other than 0; `# on AWS`, or another
+environment than the local one, marks a command for an account. ID stands for the id that the commands before have
+printed last.
 """
 
 from __future__ import annotations

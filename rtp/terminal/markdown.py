@@ -12,7 +12,7 @@ from rtp.text.sanitize import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.text import Text as RichText
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```[ \t]*$\n?", re.MULTILINE | re.DOTALL)
@@ -99,7 +99,7 @@ def _markdown(text: str) -> RenderableType:
     class Prose(Markdown):
         elements = Markdown.elements | {"heading_open": Title, "table_open": Rows}
 
-        def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
             styles = {"markdown.h1": "bold", "markdown.h2": "bold", "markdown.h3": "bold", "markdown.code": "cyan"}
             with console.use_theme(Theme({name: Style.parse(style) for name, style in styles.items()})):
                 yield from super().__rich_console__(console, options.update(width=min(options.max_width, _WIDTH)))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from checks import install
+from rtp.ops import manual
 
 PACKAGES = Path(sysconfig.get_path("purelib"))
 
@@ -36,6 +37,8 @@ def test_the_wheel_works_for_an_ordinary_user(whole: bool) -> None:
         with zipfile.ZipFile(wheel) as archive:
             metadata = f"{wheel.name.split('-py3')[0]}.dist-info"
             assert {name.split("/")[0] for name in archive.namelist()} == {"rtp", metadata}
+            pages = {Path(name).stem for name in archive.namelist() if name.startswith("rtp/pages/")}
+            assert pages == set(manual.PAGES)
         with tarfile.open(sdist) as archive_of_sources:
             names = {name.split("/")[1] for name in archive_of_sources.getnames()}
         assert {"rtp", "tests", "docs", "checks", "pyproject.toml", "LICENSE"} <= names

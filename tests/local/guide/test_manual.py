@@ -1,4 +1,4 @@
-"""The tutorial and the how-to pages do what they say: each file is written, each local command runs, in a fresh folder."""
+"""The tutorial and the how-to pages: each file is written, each local command runs, in a fresh folder for each page."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TESTED_ALONE = {"your-code", "processors", "ci"}  # test_your_code.py, test_ci.py
+
+
+def is_run(topic: str) -> bool:
+    blocks = manual_blocks.blocks(manual.folder() / f"{topic}.md")
+    return any(isinstance(each, Command) and each.is_local for each in blocks)
+
+
 TOPICS = [
     topic
     for topic, page in manual.PAGES.items()
-    if page.kind in (manual.Kind.TUTORIAL, manual.Kind.HOW_TO)
-    and topic not in TESTED_ALONE
-    and any(
-        isinstance(each, Command) and each.is_local for each in manual_blocks.blocks(manual.folder() / f"{topic}.md")
-    )
+    if page.kind in (manual.Kind.TUTORIAL, manual.Kind.HOW_TO) and topic not in TESTED_ALONE and is_run(topic)
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,12 @@ CLASSES = {
 }
 
 
-def codes() -> Iterator[tuple[str, int | None, str]]:
+@cache
+def codes() -> list[tuple[str, int | None, str]]:
+    return list(_codes())
+
+
+def _codes() -> Iterator[tuple[str, int | None, str]]:
     """Each code of the program, the exit code of its class where the call names one, and where it is."""
     for path in sorted(RTP.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -31,7 +37,11 @@ def codes() -> Iterator[tuple[str, int | None, str]]:
                     for constant in [each for each in ast.walk(value) if isinstance(each, ast.Constant)]:
                         is_code = isinstance(constant.value, str) and CODE.fullmatch(constant.value)
                         if is_code and (name.endswith("Error") or name == "type"):
-                            yield str(constant.value), kind and int(kind.exit_code), f"{path.name}:{node.lineno}"
+                            yield (
+                                str(constant.value),
+                                int(kind.exit_code) if kind else None,
+                                f"{path.name}:{node.lineno}",
+                            )
     for kind in CLASSES.values():
         yield kind.default_code, int(kind.exit_code), "errors.py"
 
