@@ -49,7 +49,8 @@ def _codes() -> Iterator[tuple[str, int | None, str]]:
 def test_every_code_has_an_entry_and_every_entry_a_code() -> None:
     in_code = {code: where for code, _, where in codes()} | {"deploy-failed": "execute.py"}
     entries = manual.error_codes()
-    assert {code: where for code, where in in_code.items() if code not in entries} == {}, "docs/troubleshooting.md lacks an entry"
+    without = {code: where for code, where in in_code.items() if code not in entries}
+    assert without == {}, "add an entry to docs/troubleshooting.md"
     assert set(entries) - set(in_code) == set()
     assert len(entries) == len(set(entries))
 
