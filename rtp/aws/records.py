@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rtp.runtime.dlqnote import DlqNote
 
 _BATCH = 100  # the most keys that BatchGetItem accepts
+_STATEMENTS = 25  # the most statements that BatchExecuteStatement accepts
+_NO_PARTIQL = ("AccessDeniedException", "ValidationException", "UnknownOperationException")
 _PAGE = 1000  # items of one page of a query; a page ends at 1 MB in any case
 
 
@@ -52,8 +54,49 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
     return records
 
 
-def forget_dlq_message(aws: Aws, table: str, key: tuple[str, int], request_id: str) -> None:
-    """Remove a record's note of this message in the DLQ; one of another message stays."""
+def forget_dlq_messages(aws: Aws, table: str, notes: Sequence[tuple[tuple[str, int], str]]) -> None:
+    """Remove records' notes of messages in the DLQ, by key and request id; a note of another message stays."""
+    for start in range(0, len(notes), _STATEMENTS):
+        for key, request_id in _forget_batch(aws, table, notes[start : start + _STATEMENTS]):
+            _forget_one(aws, table, key, request_id)
+
+
+def _forget_batch(
+    aws: Aws, table: str, notes: Sequence[tuple[tuple[str, int], str]]
+) -> list[tuple[tuple[str, int], str]]:
+    """Remove notes by one call. Returns those for which a single write has to be made, or to say why it fails.
+
+    DynamoDB has conditions in a batch as PartiQL statements alone.
+    """
+    name = dlqnote.ATTRIBUTE
+    text = f'UPDATE "{table}" REMOVE "{name}" WHERE "id" = ? AND "timestamp" = ? AND "{name}"."request_id" = ?'
+    failed: list[tuple[tuple[str, int], str]] = []
+
+    def remove(some: list[tuple[tuple[str, int], str]]) -> list[tuple[tuple[str, int], str]]:
+        statements = [
+            {"Statement": text, "Parameters": [{"S": event_id}, {"N": str(timestamp)}, {"S": request_id}]}
+            for (event_id, timestamp), request_id in some
+        ]
+        answer = aws.call("dynamodb", "batch_execute_statement", Statements=statements)
+        throttled_notes = []
+        for note, response in zip(some, answer["Responses"], strict=True):
+            code = response.get("Error", {}).get("Code", "")
+            if code in partial.PASSING:
+                throttled_notes.append(note)
+            elif code not in ("", "ConditionalCheckFailed"):
+                failed.append(note)
+        return throttled_notes
+
+    try:
+        left = partial.complete(remove, list(notes))
+    except AwsError as error:
+        if error.service_code not in _NO_PARTIQL:
+            raise
+        return list(notes)
+    return [*failed, *left]
+
+
+def _forget_one(aws: Aws, table: str, key: tuple[str, int], request_id: str) -> None:
     _update_note(
         aws,
         table,

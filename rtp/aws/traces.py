@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws.logs import server_ms
@@ -57,31 +58,52 @@ class Window:
     server_ms: int | None
 
 
-def windows(aws: Aws, *, since: int, until: int, expression: str) -> Iterator[Window]:
+def windows(aws: Aws, *, since: int, until: int, expression: str, enough: int | None = None) -> Iterator[Window]:
     """Yield the summaries of traces that changed between two times (epoch ms), in windows of at most 6 h, newest first.
 
     A trace's own time is its beginning; an event that is redriven or retried continues its old trace.
+    enough: X-Ray returns a window's summaries in no order. A window that has more than these after a page is replaced
+    by a shorter one, which has more too: whoever needs so many of the newest reads few others, however long the period.
     """
     end = until
     while end > since:
         start = max(since, end - _WINDOW_MS)
-        params: dict[str, Any] = {
-            "StartTime": start / 1000,
-            "EndTime": end / 1000,
-            "TimeRangeType": "Event",
-            "FilterExpression": expression,
-            "Sampling": False,
-        }
-        summaries: list[dict[str, Any]] = []
-        with _explained(aws):
-            while True:
-                answer = aws.call("xray", "get_trace_summaries", **params)
-                summaries += answer.get("TraceSummaries") or ()
-                if not answer.get("NextToken"):
-                    break
-                params["NextToken"] = answer["NextToken"]
-        yield Window(summaries, server_ms(answer))
+        while isinstance(window := _window(aws, start, end, expression, enough), int):
+            start = window
+        yield window
         end = start
+
+
+def _window(aws: Aws, start: int, end: int, expression: str, enough: int | None) -> Window | int:
+    """One window with all its pages; or, after a page, the beginning of a window of half its length at most.
+
+    The shorter window has more than `enough` summaries, since the pages so far have them.
+    """
+    params: dict[str, Any] = {
+        "StartTime": start / 1000,
+        "EndTime": end / 1000,
+        "TimeRangeType": "Event",
+        "FilterExpression": expression,
+        "Sampling": False,
+    }
+    summaries: list[dict[str, Any]] = []
+    with _explained(aws):
+        while True:
+            answer = aws.call("xray", "get_trace_summaries", **params)
+            summaries += answer.get("TraceSummaries") or ()
+            if not answer.get("NextToken"):
+                return Window(summaries, server_ms(answer))
+            if enough is not None:
+                newest = sorted((_changed_ms(summary) for summary in summaries), reverse=True)[enough : enough + 1]
+                if newest and newest[0] > (start + end) // 2:
+                    return newest[0]
+            params["NextToken"] = answer["NextToken"]
+
+
+def _changed_ms(summary: dict[str, Any]) -> int:
+    """When a trace changed, epoch ms, rounded down; 0 where X-Ray does not say it."""
+    changed = summary.get("MatchedEventTime") or summary.get("StartTime")
+    return int(changed.timestamp() * 1000) if isinstance(changed, datetime) else 0
 
 
 def whole(aws: Aws, trace_ids: Iterable[str]) -> list[dict[str, Any]]:

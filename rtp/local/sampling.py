@@ -8,9 +8,11 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.message_list import messages_of
 from rtp.local.metrics import Place
 
 if TYPE_CHECKING:
+    from rtp.local.message_list import Messages
     from rtp.local.metrics import Metrics
 
 log = logging.getLogger("rtp.sampling")
@@ -21,7 +23,6 @@ COMPACT_INTERVAL_S = 60.0
 FINE_S = 120.0  # older points are merged by minute and value
 COARSE_S = 3600.0  # points older than this are merged by minute, without percentiles
 KEEP_S = 24 * 3600.0
-POISON_RECEIVES = 3  # SQS excludes a message that was received more often from ApproximateAgeOfOldestMessage
 
 
 class Clockwork:
@@ -56,7 +57,7 @@ class Clockwork:
 
         for (account, region, _), queue in list(sqs._queues._data.items()):
             name = queue["attributes"].get("QueueArn", "").rpartition(":")[2]
-            for metric, value, unit in measured(queue["messages"], time.time()):
+            for metric, value, unit in measured(messages_of(queue), time.time()):
                 self._report(Place(account, region), name, metric, value, unit)
 
     def _report(self, place: Place, queue: str, metric: str, value: float, unit: str) -> None:
@@ -68,24 +69,15 @@ class Clockwork:
             self._metrics.record(place, "AWS/SQS", metric, value, unit, {"QueueName": queue})
 
 
-def measured(messages: list[dict[str, Any]], now: float) -> list[tuple[str, float, str]]:
+def measured(messages: Messages, now: float) -> list[tuple[str, float, str]]:
     """The metrics of a queue as SQS reports them: name, value and unit."""
-    visible = in_flight = delayed = 0
-    oldest = now
-    for message in list(messages):
-        if message.get("visible_at", 0) <= now:
-            visible += 1
-        elif message.get("receive_count"):
-            in_flight += 1
-        else:
-            delayed += 1
-        if message.get("receive_count", 0) <= POISON_RECEIVES:
-            oldest = min(oldest, message.get("sent_at") or now)
+    visible, in_flight, delayed = messages.counts(now)
+    oldest = messages.oldest()
     return [
         ("ApproximateNumberOfMessagesVisible", visible, "Count"),
         ("ApproximateNumberOfMessagesNotVisible", in_flight, "Count"),
         ("ApproximateNumberOfMessagesDelayed", delayed, "Count"),
-        ("ApproximateAgeOfOldestMessage", int(now - oldest), "Seconds"),
+        ("ApproximateAgeOfOldestMessage", 0 if oldest is None else max(0, int(now - oldest)), "Seconds"),
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.message_limits import within
-from rtp.local.patches import queues
+from rtp.local.message_list import LOCK, messages_of
 from rtp.local.patches.patch import Patch, require
 
 if TYPE_CHECKING:
@@ -157,21 +157,22 @@ class Moves:
     def _move_one(self, task: Task) -> bool:
         """Move the first visible message; False if there is none, or no destination."""
         now = time.time()
-        with queues.LOCK:
-            for index, message in enumerate(task.source["messages"]):
-                if message.get("visible_at", 0) > now:
-                    continue
-                arn = task.destination_arn or (message.get("sys") or {}).get("DeadLetterQueueSourceArn")
-                destination = self._sqs._queue_by_arn(arn) if arn else None
-                if destination is None:
-                    task.failure = "CouldNotDetermineMessageSource"
-                    return False
-                queues.drop(task.source, [index])
-                destination["messages"].append(_renewed(message, now))
-                task.moved += 1
-                self._sqs.esm_wake.set()
-                return True
-        return False
+        with LOCK:
+            messages = messages_of(task.source)
+            message = messages.take(now)
+            if message is None:
+                return False
+            arn = task.destination_arn or (message.get("sys") or {}).get("DeadLetterQueueSourceArn")
+            destination = self._sqs._queue_by_arn(arn) if arn else None
+            if destination is None:
+                messages.changed(message)  # it stays
+                task.failure = "CouldNotDetermineMessageSource"
+                return False
+            messages.remove(message)
+            messages_of(destination).append(_renewed(message, now))
+        task.moved += 1
+        self._sqs.esm_wake.set()
+        return True
 
     def _number(self, data: dict[str, Any], name: str, most: int) -> int | None:
         """A parameter from 1 to `most`; None if it is not given."""

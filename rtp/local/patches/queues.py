@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import message_limits
+from rtp.local.message_list import LOCK, Messages, messages_of
 from rtp.local.metrics import Place
 from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtp.local.telemetry import Telemetry
 
 EXPIRY_INTERVAL_S = 1.0
@@ -21,11 +23,11 @@ _MAX_BATCH_BYTES = 1_048_576
 
 Queue = dict[str, Any]
 Message = dict[str, Any]
-LOCK = threading.RLock()  # of every change to a queue's list of messages
 
 
 def install(telemetry: Telemetry) -> None:
     """Install the patch."""
+    from ministack.core import persistence
     from ministack.services import sqs
 
     require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
@@ -33,6 +35,7 @@ def install(telemetry: Telemetry) -> None:
     patch.collect_fifo = replace(sqs, "_collect_msgs", patch.collect, "q max_n vis_timeout")
     replace(sqs, "_dlq_sweep", patch.sweep, "q")
     replace(sqs, "_expire_retained", patch.expire, "q")
+    replace(sqs, "_refresh_counts", patch.refresh, "q")
     replace(sqs, "_delete_messages_for_esm", patch.delete_for_poller, "queue_url receipt_handles")
     patch.send_one = replace(sqs, "_act_send_message", patch.send, "data qurl")
     for action, name, new in (
@@ -45,6 +48,7 @@ def install(telemetry: Telemetry) -> None:
         replace(sqs, name, new, "data qurl")
         sqs._HANDLERS[action] = new
     sqs._HANDLERS["SendMessage"] = patch.send
+    replace(persistence, "_json_default", with_lists(persistence._json_default), "obj")
 
 
 PATCH = Patch(
@@ -54,7 +58,8 @@ PATCH = Patch(
     ),
     engine=(
         "A poller's thread replaces the list of messages with a copy while the server appends to the old list, "
-        "and the appended message is lost. Each receive and delete reads every message that waits. "
+        "and the appended message is lost. Each receive, delete, change of visibility and count reads every message "
+        "of the queue. "
         "SendMessageBatch drops system attributes, and the trace with them."
     ),
     test="tests/local/engine/test_patches.py::test_a_message_sent_while_a_poller_deletes",
@@ -63,7 +68,7 @@ PATCH = Patch(
 
 
 class Queues:
-    """The engine's queue operations on lists that change only in place, each change under one lock."""
+    """The engine's queue operations on indexed messages, each change under one lock."""
 
     collect_fifo: Any
     send_one: Any
@@ -76,9 +81,12 @@ class Queues:
     def collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
         """Receive messages; one that was received too often moves to the DLQ instead."""
         with LOCK:
-            messages = (
-                self.collect_fifo(q, max_n, vis_timeout) if q["is_fifo"] else self._collect(q, max_n, vis_timeout)
-            )
+            if q["is_fifo"]:
+                messages = self.collect_fifo(q, max_n, vis_timeout)
+                for message in messages:
+                    messages_of(q).changed(message)
+            else:
+                messages = self._collect(q, max_n, vis_timeout)
         self.count(q, "NumberOfMessagesReceived", len(messages))
         return list(messages)
 
@@ -89,14 +97,9 @@ class Queues:
             return
         now = time.time()
         with LOCK:
-            dead = [
-                index
-                for index, message in enumerate(q["messages"])
-                if message["receive_count"] >= limit and message["visible_at"] <= now
-            ]
-            for index in dead:
-                _move_to_dlq(q["messages"][index], dlq, q, now)
-            drop(q, dead)
+            for message in messages_of(q):
+                if message["receive_count"] >= limit and message["visible_at"] <= now:
+                    _move_to_dlq(message, dlq, q, now)
 
     def expire(self, q: Queue) -> None:
         """Drop messages older than the retention period, at most once a second."""
@@ -104,22 +107,25 @@ class Queues:
         if now - self._expired.get(name, 0) < EXPIRY_INTERVAL_S:
             return
         self._expired[name] = now
-        oldest = now - float(q["attributes"].get("MessageRetentionPeriod") or 345_600)
-        with LOCK:
-            drop(q, [i for i, m in enumerate(q["messages"]) if _enqueued(m, now) <= oldest])
+        messages_of(q).expire(now - float(q["attributes"].get("MessageRetentionPeriod") or 345_600))
+
+    def refresh(self, q: Queue) -> None:
+        """Count the messages for GetQueueAttributes."""
+        self.expire(q)
+        visible, in_flight, delayed = messages_of(q).counts(time.time())
+        q["attributes"]["ApproximateNumberOfMessages"] = str(visible)
+        q["attributes"]["ApproximateNumberOfMessagesNotVisible"] = str(in_flight)
+        q["attributes"]["ApproximateNumberOfMessagesDelayed"] = str(delayed)
 
     def remove(self, q: Queue, handles: set[str]) -> int:
         """Delete the messages with these receipt handles; their number."""
-        hits: list[int] = []
         with LOCK:
-            for index, message in enumerate(q["messages"]):
-                if message.get("receipt_handle") in handles:
-                    hits.append(index)
-                    if len(hits) == len(handles):
-                        break
-            drop(q, hits)
-        self.count(q, "NumberOfMessagesDeleted", len(hits))
-        return len(hits)
+            messages = messages_of(q)
+            deleted = [message for handle in handles if (message := messages.with_handle(handle)) is not None]
+            for message in deleted:
+                messages.remove(message)
+        self.count(q, "NumberOfMessagesDeleted", len(deleted))
+        return len(deleted)
 
     def delete_for_poller(self, queue_url: str, receipt_handles: set[str]) -> None:
         """Delete messages of a batch, for the poller."""
@@ -155,7 +161,7 @@ class Queues:
             raise self._invalid(timeout, "VisibilityTimeout", reason)
         now, seconds = time.time(), int(str(timeout))
         with LOCK:
-            message = next((m for m in q["messages"] if m.get("receipt_handle") == handle), None)
+            message = messages_of(q).with_handle(handle)
             if message is None and not _is_handle(handle):
                 raise self._not_a_handle(handle)
             if message is None:
@@ -165,6 +171,7 @@ class Queues:
                 reason = f"Total VisibilityTimeout for the message is beyond the limit [{MAX_HIDDEN_S} seconds]"
                 raise self._invalid(seconds, "VisibilityTimeout", reason)
             message["visible_at"] = now + seconds
+            messages_of(q).changed(message)
         if not seconds:
             self._sqs.esm_wake.set()
         return {}
@@ -179,9 +186,11 @@ class Queues:
 
     def send(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
         """SendMessage."""
+        q = self._sqs._get_q(data.get("QueueUrl", qurl))
         with LOCK:
+            messages_of(q)
             answer: dict[str, Any] = self.send_one(data, qurl)
-        self.count(self._sqs._get_q(data.get("QueueUrl", qurl)), "NumberOfMessagesSent", 1)
+        self.count(q, "NumberOfMessagesSent", 1)
         return answer
 
     def send_batch(self, data: dict[str, Any], qurl: str) -> dict[str, Any]:
@@ -214,29 +223,23 @@ class Queues:
 
     def _collect(self, q: Queue, max_n: int, vis_timeout: int) -> list[Message]:
         limit, dlq = self.redrive_target(q)
-        now = time.time()
-        messages: list[Message] = []
-        dead: list[int] = []
-        for index, message in enumerate(q["messages"]):
-            if message.get("visible_at", 0) > now:
-                continue
+        now, messages = time.time(), messages_of(q)
+        received: list[Message] = []
+        while len(received) < max_n and (message := messages.take(now)) is not None:
             self._sqs._ensure_msg_fields(message)
             if dlq is not None and limit and message["receive_count"] >= limit:
-                dead.append(index)
                 _move_to_dlq(message, dlq, q, now)
+                self._sqs.esm_wake.set()
                 continue
             message["receipt_handle"] = str(uuid.uuid4())
             message["received_at"] = now
             message["visible_at"] = now + vis_timeout
             message["receive_count"] += 1
             message["first_receive_at"] = message.get("first_receive_at") or now
-            messages.append(message)
-            if len(messages) == max_n:
-                break
-        if dead:
-            drop(q, dead)
-            self._sqs.esm_wake.set()
-        return messages
+            received.append(message)
+        for message in received:  # only now: one that is hidden for 0 s would be received again
+            messages.changed(message)
+        return received
 
     def _invalid(self, value: Any, name: str, reason: str) -> Exception:
         message = f"Value {value} for parameter {name} is invalid. Reason: {reason}"
@@ -260,10 +263,13 @@ class Queues:
         return {"Successful": done, "Failed": failed}
 
 
-def drop(q: Queue, indices: list[int]) -> None:
-    """Remove messages by position, from the end; others may append meanwhile. Needs the lock."""
-    for index in reversed(indices):
-        del q["messages"][index]
+def with_lists(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of the JSON encoder that saves indexed messages as a list; the others as before."""
+
+    def default(obj: Any) -> Any:
+        return list(obj) if isinstance(obj, Messages) else encode(obj)
+
+    return default
 
 
 def _move_to_dlq(message: Message, dlq: Queue, source: Queue, now: float) -> None:
@@ -271,11 +277,8 @@ def _move_to_dlq(message: Message, dlq: Queue, source: Queue, now: float) -> Non
     moved = {**message, "receipt_handle": None, "visible_at": now, "sys": system}
     if dlq.get("is_fifo"):
         moved["enqueued_at"] = now  # a standard queue keeps the original one
-    dlq["messages"].append(moved)
-
-
-def _enqueued(message: Message, now: float) -> float:
-    return float(message.get("enqueued_at") or message.get("sent_at") or now)
+    messages_of(source).remove(message)
+    messages_of(dlq).append(moved)
 
 
 def _arn(q: Queue) -> str:

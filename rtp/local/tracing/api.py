@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Answer = dict[str, Any]
 
-PAGE = 500  # summaries in one answer
+PAGE = 200  # summaries in one answer
 TIME_RANGE_TYPES = ("TraceId", "Event", "Service")
 MAX_TRACE_IDS = 5  # of one BatchGetTraces, as on AWS
 MAX_RANGE_S = 24 * 3600 + 60

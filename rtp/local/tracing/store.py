@@ -7,6 +7,7 @@ import gzip
 import json
 import threading
 import time
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,13 @@ class _Entry:
     updated: float
     documents: dict[str, str] = field(default_factory=dict)  # segment id -> JSON
 
+    def time(self, kind: str) -> float:
+        """A time by the name that GetTraceSummaries has for it."""
+        return self.start if kind == "TraceId" else self.updated if kind == "Event" else self.end
+
+
+KINDS = ("TraceId", "Event", "Service")
+
 
 class TraceStore:
     """Segments from PutTraceSegments and the daemon, for the queries. Thread-safe.
@@ -45,6 +53,7 @@ class TraceStore:
 
     def __init__(self, *, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: dict[str, _Entry] = {}
+        self._by_time: dict[str, list[tuple[float, str]]] = {kind: [] for kind in KINDS}  # each in order
         self._built: dict[str, Trace] = {}  # those that were requested last
         self._bytes = 0
         self._max_traces = max_traces
@@ -91,15 +100,17 @@ class TraceStore:
         end of the last segment.
         """
         self._loaded.wait()
-        name = {"TraceId": "start", "Event": "updated", "Service": "end"}[kind]
         with self.lock:
-            matches = [(float(getattr(entry, name)), key) for key, entry in self._entries.items()]
-        return sorted(((at, key) for at, key in matches if start <= at <= end), reverse=True)
+            times = self._by_time[kind]
+            first, last = bisect_left(times, (start, "")), bisect_right(times, (end, chr(0x10FFFF)))
+            return times[first:last][::-1]
 
     def clear(self) -> None:
         """Delete everything."""
         with self.lock:
             self._entries.clear()
+            for times in self._by_time.values():
+                times.clear()
             self._built.clear()
             self._bytes = 0
 
@@ -145,18 +156,34 @@ class TraceStore:
         with self.lock:
             entry = self._entries.get(trace_id)
             if entry is None:
-                entry = self._entries[trace_id] = _Entry(start, end, 0)
+                entry = self._entries[trace_id] = _Entry(start, end, received or end)
+                before: dict[str, float] = {}
+            else:
+                before = {kind: entry.time(kind) for kind in KINDS}
             entry.start, entry.end = min(entry.start, start), max(entry.end, end)
             entry.updated = max(entry.updated, received or end)
+            self._index(trace_id, entry, before)
             self._built.pop(trace_id, None)
             self._bytes += len(document) - len(entry.documents.get(segment_id, ""))
             entry.documents[segment_id] = document
             while len(self._entries) > self._max_traces or (self._bytes > self._max_bytes and len(self._entries) > 1):
                 self._drop(next(iter(self._entries)))
 
+    def _index(self, trace_id: str, entry: _Entry, before: dict[str, float]) -> None:
+        """Keep the order by each time. before: the times that it had; empty for a new trace."""
+        for kind, times in self._by_time.items():
+            old, new = before.get(kind), entry.time(kind)
+            if old != new:
+                if old is not None:
+                    del times[bisect_left(times, (old, trace_id))]
+                insort(times, (new, trace_id))
+
     def _drop(self, trace_id: str) -> None:
         self._built.pop(trace_id, None)
-        self._bytes -= sum(map(len, self._entries.pop(trace_id).documents.values()))
+        entry = self._entries.pop(trace_id)
+        for kind, times in self._by_time.items():
+            del times[bisect_left(times, (entry.time(kind), trace_id))]
+        self._bytes -= sum(map(len, entry.documents.values()))
 
 
 def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:

@@ -128,6 +128,7 @@ CALLS = {
     "cloudwatch:GetDashboard": Call(_READ, ("cloudwatch:GetDashboard",), Resource.DASHBOARD),
     "cloudwatch:GetMetricData": Call(_READ, ("cloudwatch:GetMetricData",), Resource.ANY),
     "codedeploy:GetApplication": Call(_READ, ("codedeploy:GetApplication",), Resource.APPLICATION),
+    "dynamodb:BatchExecuteStatement": Call(_OPERATE, ("dynamodb:PartiQLUpdate",), Resource.TABLE, _ENCRYPT),
     "dynamodb:BatchGetItem": Call(_READ, ("dynamodb:BatchGetItem",), Resource.TABLE, _DECRYPT),
     "dynamodb:DeleteItem": Call(_OPERATE, ("dynamodb:DeleteItem",), Resource.TABLE, _ENCRYPT),
     "dynamodb:DescribeTable": Call(_READ, ("dynamodb:DescribeTable",), Resource.TABLE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,15 +47,31 @@ class Filters:
         """The messages that match, in the same order."""
         return [dlq_message for dlq_message in dlq_messages if self.match(dlq_message)]
 
-    def all_found(self, dlq_messages: Collection[DlqMessage]) -> bool:
-        """Whether the filter names messages or events, and these messages are all of them."""
-        ids = {dlq_message.id for dlq_message in dlq_messages}
-        message_ids = {dlq_message.message_id for dlq_message in dlq_messages}
+    def all_found(self, ids: Collection[str], message_ids: Collection[str]) -> bool:
+        """Whether the filter names messages or events, and these are all of them."""
         if self.message_ids is not None:
-            return self.message_ids <= message_ids
+            return self.message_ids <= set(message_ids)
         return bool(self.ids) and not self.missing(ids)
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """The event ids that this filter names and that are not among `ids`."""
         present = set(ids)
         return [event_id for event_id in self.ids if event_id not in present]
+
+
+@dataclass(slots=True)
+class Named:
+    """The event ids and message ids of the messages that matched; their bodies are not kept."""
+
+    ids: set[str] = field(default_factory=set)
+    message_ids: set[str] = field(default_factory=set)
+
+    def add(self, dlq_messages: Iterable[DlqMessage]) -> None:
+        """Add messages."""
+        for dlq_message in dlq_messages:
+            self.ids.add(dlq_message.id)
+            self.message_ids.add(dlq_message.message_id)
+
+    def are_all_of(self, filters: Filters) -> bool:
+        """Whether these are all that the filters name."""
+        return filters.all_found(self.ids, self.message_ids)

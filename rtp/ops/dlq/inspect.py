@@ -11,6 +11,7 @@ from rtp.ops.dlq import deadlines, peek
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.dlq.ending import BRIEF
+from rtp.ops.dlq.filters import Named
 from rtp.text import times
 from rtp.text.json_values import HIDDEN
 
@@ -83,9 +84,12 @@ def inspect(
     counts = queues.depth(aws, url)
     count = counts.total
     matching: list[DlqMessage] = []
+    named = Named()
 
     def enough(new: list[queues.Message]) -> bool:
-        matching.extend(filters.select(dlq.joined(aws, table, new)))
+        selected = filters.select(dlq.joined(aws, table, new))
+        matching.extend(selected)
+        named.add(selected)
         return len(matching) >= limit
 
     peeked = peek.peek(
@@ -94,7 +98,7 @@ def inspect(
         limit=count * 2 + 10,
         stop=stop,
         enough=enough,
-        patience=replace(patience, is_enough=lambda: filters.all_found(matching)),
+        patience=replace(patience, is_enough=lambda: named.are_all_of(filters)),
         notify=notify,
     )
     now = times.now_ms() if counts.server_ms is None else counts.server_ms

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.errors import RtpError
+from rtp.ops.dlq import batches, notes
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq import notes
 from rtp.ops.dlq.ending import Patience
+from rtp.ops.dlq.filters import Named
 from rtp.ops.dlq.leftovers import Leftovers
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
-
-_CONCURRENCY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Mover:
         self._rate = selection.rate
         self._writer = writer
         self._stop = stop
-        self._matching: list[DlqMessage] = []
+        self._matching = Named()
         self._leftovers = Leftovers(target, stop=stop, clock=clock)
         self._sweep = Sweep(
             target.aws,
@@ -83,7 +82,7 @@ class Mover:
             stop=stop,
             rate=self._rate,
             patience=Patience(
-                is_enough=lambda: selection.filters.all_found(self._matching), notify=notify, clock=clock
+                is_enough=lambda: self._matching.are_all_of(selection.filters), notify=notify, clock=clock
             ),
         )
         self._ready: list[DlqMessage] = []
@@ -104,7 +103,7 @@ class Mover:
         return pool.each(
             self._batches(limit, size),
             self._move,
-            threads=1 if limit == 1 else _CONCURRENCY,
+            threads=1 if limit == 1 else batches.CONCURRENCY,
             stop=self._stop,
             abandon=lambda batch: [Moved(dlq_message, "interrupted") for dlq_message in batch],
             rate=self._rate,
@@ -127,11 +126,11 @@ class Mover:
     def _refill(self) -> bool:
         """Receive until a message matches; False at the end. The others stay hidden, so that each is met once."""
         for messages in self._sweep:
-            own = [message for message in messages if self._is_own(message)]
-            self._sweep.newer.update({message.message_id: message for message in own})  # sent within the first second
-            others = [message for message in messages if message not in own]
+            own = {message.message_id: message for message in messages if self._is_own(message)}
+            self._sweep.newer.update(own)  # sent within the first second
+            others = [message for message in messages if message.message_id not in own]
             self._ready = self._selection.filters.select(dlq.joined(self._target.aws, self._target.table, others))
-            self._matching += self._ready
+            self._matching.add(self._ready)
             if self._ready:
                 return True
         return False

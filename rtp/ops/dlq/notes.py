@@ -24,12 +24,9 @@ _CONCURRENCY = 10
 def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:
     """Remove the notes of messages that are about to leave the DLQ: the next message of such an event must be kept."""
     noted = [dlq_message for dlq_message in dlq_messages if dlq_message.is_noted]
-
-    def remove(dlq_message: DlqMessage) -> None:
-        records.forget_dlq_message(target.aws, target.table, dlq_message.identity, dlq_message.request_id)
-
-    for _ in pool.map(remove, noted, threads=_CONCURRENCY):
-        pass
+    if noted:
+        notes = [(dlq_message.identity, dlq_message.request_id) for dlq_message in noted]
+        records.forget_dlq_messages(target.aws, target.table, notes)
 
 
 def restored(target: Target, entries: Sequence[Entry], receipts: Sequence[Receipt]) -> None:

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.aws import queues
+from rtp.ops.dlq import batches
 from rtp.ops.dlq.ending import BRIEF, MAX_HIDDEN_S, Ending
-from rtp.ops.work import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _HIDDEN_S = 15  # should this process be killed, other receivers see the messages after this time
 _RECEIVED_PER_SECOND = 100  # messages, even over a slow connection
-_CONCURRENCY = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def _released(aws: Aws, url: str) -> Iterator[dict[str, str]]:
     try:
         yield receipts
     finally:
-        queues.change_visibility(aws, url, list(receipts.values()), 0)
+        batches.release(aws, url, list(receipts.values()))
 
 
 def peek(
@@ -66,18 +64,12 @@ def peek(
     patience: with messages that another receiver hides.
     """
     messages: dict[str, Message] = {}
-    # A receive that waits asks all of SQS's servers; an emulator has one server.
-    wait_s = 0 if aws.local else 1
-
-    def receive(_: int) -> list[Message]:
-        return queues.receive(aws, url, visibility_s=hidden_s(limit), wait_s=wait_s)
-
     ending = Ending(aws, url, patience, stop=stop)
     with _released(aws, url) as receipts:
         while len(messages) < limit and not stop.drain.is_set():
-            count = _CONCURRENCY if messages else 1
-            received = [m for answer in pool.map(receive, range(count), threads=count) for m in answer]
-            new = [m for m in received if m.message_id not in messages]
+            count = batches.CONCURRENCY if messages else 1
+            received = batches.receive(aws, url, visibility_s=hidden_s(limit), count=count)
+            new = list({m.message_id: m for m in received if m.message_id not in messages}.values())
             # A message that was received twice was hidden too briefly. Its newest receipt is the valid one.
             receipts.update({m.message_id: m.receipt for m in received})
             messages.update({m.message_id: m for m in new})

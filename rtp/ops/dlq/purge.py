@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.aws import queues
 from rtp.ops.access import lease
-from rtp.ops.dlq import journal, notes
+from rtp.ops.dlq import batches, journal, notes
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.ending import Patience
+from rtp.ops.dlq.filters import Named
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work.clock import SYSTEM
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.journal import Writer
-    from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
@@ -72,12 +71,12 @@ def purge(
         journal.Writer(target, "purge", durable=True) as writer,
         lease.held(target.aws, target.table, "dlq purge", stop),
     ):
-        matching: list[DlqMessage] = []
+        matching = Named()
         sweep = Sweep(
             target.aws,
             target.dlq_url,
             stop=stop,
-            patience=Patience(is_enough=lambda: request.filters.all_found(matching), notify=notify, clock=clock),
+            patience=Patience(is_enough=lambda: matching.are_all_of(request.filters), notify=notify, clock=clock),
         )
         try:
             return (yield from _run(target, request, writer, sweep, matching, stop))
@@ -86,13 +85,13 @@ def purge(
 
 
 def _run(
-    target: Target, request: PurgeRequest, writer: Writer, sweep: Sweep, matching: list[DlqMessage], stop: Stop
+    target: Target, request: PurgeRequest, writer: Writer, sweep: Sweep, matching: Named, stop: Stop
 ) -> Generator[Deleted, None, Purged]:
-    """matching: filled with the messages that match."""
+    """matching: filled with the ids of the messages that match."""
     deleted = not_deleted = 0
     for messages in sweep:
         selected = request.filters.select(dlq.joined(target.aws, target.table, messages))
-        matching += selected
+        matching.add(selected)
         selected = selected if request.limit is None else selected[: request.limit - deleted]
         if selected:
             writer.taken(selected)
@@ -106,7 +105,7 @@ def _run(
         if request.limit is not None and deleted >= request.limit:
             break
     is_complete = request.limit is None and not stop.drain.is_set()
-    missing = request.filters.missing(dlq_message.id for dlq_message in matching) if is_complete else []
+    missing = request.filters.missing(matching.ids) if is_complete else []
     return Purged(writer.run, deleted, not_deleted, writer.where if deleted else "", missing, sweep.unseen)
 
 
@@ -114,8 +113,10 @@ def _delete(target: Target, sweep: Sweep, receipts: dict[str, str]) -> list[str]
     """Delete messages that were claimed. Returns the ids of those that SQS did not delete."""
     kept = dict(receipts)
     try:
-        failed = set(queues.delete(target.aws, target.dlq_url, list(receipts.values())))
+        failed, error = batches.delete(target.aws, target.dlq_url, list(receipts.values()))
         kept = {message_id: receipt for message_id, receipt in receipts.items() if receipt in failed}
     finally:
         sweep.unclaim(kept)
+    if error is not None:
+        raise error
     return list(kept)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
-    from rtp.ops.dlq.move import Moved
     from rtp.ops.dlq.target import Target
     from rtp.ops.events.outcome import Record
     from rtp.ops.work.clock import Clock
@@ -216,63 +215,95 @@ def redrive(
         return (yield from _run(target, request, mover, writer.run, stop))
 
 
+@dataclass(slots=True)
+class _Results:
+    """What became of each message so far, without its body. expected: of the events whose outcome is waited for."""
+
+    sent: list[RedrivenMessage] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    expected: list[_Expected] = field(default_factory=list)
+    ids: set[str] = field(default_factory=set)
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """An event that was redriven. digest: of what was sent. runs: its attempts before."""
+
+    identity: Identity
+    digest: str
+    runs: int
+
+
 def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: Stop) -> Generator[Step, None, Report]:
-    moved: list[Moved] = []
+    results = _Results()
     canary, outcomes = None, _Outcomes()
     try:
         if request.canary and request.limit != 1:
-            yield from _move(mover, 1, moved)
-            if first := _sent(moved):
-                outcomes = yield from _outcomes(target, request, first, stop)
+            yield from _move(mover, request, 1, results, is_awaited=True)
+            if results.expected:
+                outcomes = yield from _outcomes(target, request, results.expected, stop)
                 status = outcomes.status(outcomes.records[0]) if outcomes.records else "pending"
-                canary = Canary(first[0].id, first[0].identity.timestamp, status)
+                first = results.expected[0].identity
+                canary = Canary(first.id, first.timestamp, status)
         if canary is None or canary.status == "processed":
-            yield from _move(mover, None if request.limit is None else request.limit - len(_sent(moved)), moved)
+            rest = None if request.limit is None else request.limit - len(results.sent)
+            yield from _move(mover, request, rest, results, is_awaited=request.wait)
     finally:
         mover.release()
     stopped = ""
     if canary is not None and canary.status != "processed":
         stopped = _stopped(request, outcomes, stop)
         outcomes = replace(outcomes, pending=outcomes.pending if stopped else 0)
-    elif request.wait and _sent(moved):
-        outcomes = yield from _outcomes(target, request, _sent(moved), stop)
+    elif request.wait and results.expected:
+        outcomes = yield from _outcomes(target, request, results.expected, stop)
     else:
         outcomes = _Outcomes()
     is_complete = not (stop.drain.is_set() or stopped or request.limit or request.edited)
     return Report(
         run=run,
-        redriven=len(_sent(moved)),
-        messages=[_redriven(dlq_message) for dlq_message in _sent(moved)],
-        failed=[Failure(m.message.message_id, m.message.id, m.error) for m in moved if m.error],
-        kept=sum(m.is_in_both for m in moved),
+        redriven=len(results.sent),
+        messages=results.sent,
+        failed=results.failed,
+        kept=results.kept,
         died_again=mover.died_again,
         canary=canary,
         stopped=stopped,
         outcomes=outcomes.by_status,
         dead=outcomes.dead,
         pending=outcomes.pending,
-        missing=request.filters.missing(m.message.id for m in moved) if is_complete else [],
+        missing=request.filters.missing(results.ids) if is_complete else [],
         unseen=mover.unseen,
-        left_out=[
-            LeftOut(m.message.message_id, m.message.id, list(m.left_out)) for m in moved if m.left_out and not m.error
-        ],
+        left_out=results.left_out,
     )
 
 
-def _move(mover: Mover, limit: int | None, moved: list[Moved]) -> Iterator[Step]:
-    for result in mover.move(limit):
-        moved.append(result)
-        yield Redriven(len(_sent(moved)))
+def _move(
+    mover: Mover, request: RedriveRequest, limit: int | None, results: _Results, *, is_awaited: bool
+) -> Iterator[Step]:
+    """Move messages, and add what became of them to `results`."""
+    for moved in mover.move(limit):
+        message = moved.message
+        results.ids.add(message.id)
+        results.kept += moved.is_in_both
+        if moved.error:
+            results.failed.append(Failure(message.message_id, message.id, moved.error))
+        else:
+            results.sent.append(_redriven(message))
+            if moved.left_out:
+                results.left_out.append(LeftOut(message.message_id, message.id, list(moved.left_out)))
+            if is_awaited:
+                text = request.edited.get(message.message_id, message.event)
+                results.expected.append(_Expected(message.identity, _digest(text, message), message.runs))
+        yield Redriven(len(results.sent))
 
 
 def _outcomes(
-    target: Target, request: RedriveRequest, dlq_messages: Sequence[DlqMessage], stop: Stop
+    target: Target, request: RedriveRequest, expected: Sequence[_Expected], stop: Stop
 ) -> Generator[Step, None, _Outcomes]:
     """Wait until every event has ended again, for `timeout_s` at the longest."""
-    digests = {
-        dlq_message.identity: _digest(request.edited.get(dlq_message.message_id, dlq_message.event), dlq_message)
-        for dlq_message in dlq_messages
-    }
+    digests = {event.identity: event.digest for event in expected}
     identities = dict.fromkeys(digests)
     records: list[Record] = []
     polled = outcome.poll(
@@ -281,7 +312,7 @@ def _outcomes(
         identities,
         timeout_s=request.timeout_s,
         stop=stop,
-        has_ended=ended_since(dlq_messages),
+        has_ended=ended_since({event.identity: event.runs for event in expected}),
     )
     for record, has_ended in polled:
         if has_ended:
@@ -300,9 +331,11 @@ def _digest(text: str, dlq_message: DlqMessage) -> str:
         return digest.of_text(text)
 
 
-def ended_since(dlq_messages: Sequence[DlqMessage]) -> Callable[[Record], bool]:
-    """Make a test for an event that ended after it was redriven: the record of a dead event was `dead` before, too."""
-    attempts = {dlq_message.identity: dlq_message.runs for dlq_message in dlq_messages}
+def ended_since(attempts: Mapping[Identity, int]) -> Callable[[Record], bool]:
+    """Make a test for an event that ended after it was redriven: the record of a dead event was `dead` before, too.
+
+    attempts: of each event, before.
+    """
 
     def has_ended(record: Record) -> bool:
         more_attempts = int(record.get("attempt_count", 0)) > attempts[outcome.identity(record)]
@@ -318,10 +351,6 @@ def _stopped(request: RedriveRequest, canary: _Outcomes, stop: Stop) -> str:
     if canary.records:
         return f"the canary died again: {cause(canary.records[0].get('error'))}"
     return "" if stop.drain.is_set() else f"the canary had no outcome within {request.timeout_s:g} s"
-
-
-def _sent(moved: list[Moved]) -> list[DlqMessage]:
-    return [result.message for result in moved if not result.error]
 
 
 def _redriven(dlq_message: DlqMessage) -> RedrivenMessage:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.errors import RtpError
-from rtp.ops.dlq import peek
+from rtp.ops.dlq import batches, peek
 from rtp.ops.dlq.ending import MAX_HIDDEN_S, Ending, Patience
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Sweep:
         self._receipts: dict[str, str] = {}
         self._claimed: set[str] = set()
         self._hidden_until: dict[str, float] = {}  # by message id, on the clock
+        self._receivers = 1  # more while each of them receives a full batch
         self._lock = threading.Lock()
         self.newer: dict[str, Message] = {}  # by message id: what was sent after the start
 
@@ -65,6 +66,8 @@ class Sweep:
             self.newer.update({m.message_id: m for m in newer})
             current = [m for m in new if m.sent_at <= self._ending.started_ms]
             self._seen.update(m.message_id for m in current)
+            full = len(new) == self._receivers * queues.BATCH
+            self._receivers = min(batches.CONCURRENCY, self._receivers * 2) if full else 1
             if current:
                 repeated = 0
                 self._ending.continued()
@@ -97,14 +100,14 @@ class Sweep:
         with self._lock:
             receipts = list(self._receipts.values())
             self._receipts.clear()
-        queues.change_visibility(self._aws, self._url, receipts, 0)
+        batches.release(self._aws, self._url, receipts)
 
     def _receive(self) -> tuple[list[Message], list[Message]]:
         """Receive messages. Returns all of them, and those that were not received before."""
         hidden_until = self._clock.monotonic() + self._hidden_s
-        # A receive that waits asks all of SQS's servers; an emulator has one server.
-        received = queues.receive(self._aws, self._url, visibility_s=self._hidden_s, wait_s=0 if self._aws.local else 1)
-        new = [m for m in received if m.message_id not in self._seen and m.message_id not in self.newer]
+        received = batches.receive(self._aws, self._url, visibility_s=self._hidden_s, count=self._receivers)
+        unique = {m.message_id: m for m in received}
+        new = [m for i, m in unique.items() if i not in self._seen and i not in self.newer]
         with self._lock:
             deleted = [m.receipt for m in received if m.message_id in self._claimed]
             self._receipts.update({m.message_id: m.receipt for m in received if m.message_id not in self._claimed})

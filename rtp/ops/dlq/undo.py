@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rtp.aws import queues, records
 from rtp.errors import RefusedError
 from rtp.ops.access import lease
+from rtp.ops.dlq import batches, notes
 from rtp.ops.dlq import journal as journals
-from rtp.ops.dlq import notes
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
 from rtp.ops.dlq.located import Located
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
+
+_ROUND = 100  # messages that are recorded together before they are sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,8 @@ class _Restoration:
         self.record.done(self._copies)
         absent = [entry for entry in self._open() if entry.message_id not in self._located.originals]
         restorable = [entry for entry in absent if self._located.is_absent(entry)]
-        for start in range(0, len(restorable), queues.BATCH):
-            self._send(restorable[start : start + queues.BATCH])
+        for start in range(0, len(restorable), _ROUND):
+            self._send(restorable[start : start + _ROUND])
         return self._undone(0, 0, unseen=len(absent) - len(restorable))
 
     def of_redrive(self) -> Undone:
@@ -136,8 +138,10 @@ class _Restoration:
 
     def _send(self, entries: list[Entry]) -> list[Entry]:
         """Send messages to the DLQ. Returns those that SQS took."""
+        if not entries:
+            return []
         self.record.about_to(entries, self._since)
-        receipts = queues.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
+        receipts = batches.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
         sent = [entry for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
         self.record.done(sent)
         notes.restored(self._target, entries, receipts)
@@ -150,11 +154,15 @@ class _Restoration:
         patience = Patience(PATIENCE_S, clock=self._clock)
         sweep = Sweep(target.aws, target.queue_url, stop=self._stop, patience=patience)
         sent = SentMessages(self._journal.run, entries)
+        waiting = {entry.message_id: entry for entry in entries if not entry.restored}
         try:
             for messages in sweep:
                 own = {m.message_id: (m, entry) for m in messages if (entry := sent.entry(m)) is not None}
                 sweep.claim(self._move(own))
-                if all(entry.restored for entry in entries):
+                for _, entry in own.values():
+                    if entry.restored:
+                        waiting.pop(entry.message_id, None)
+                if not waiting:
                     break
         finally:
             sweep.release()
@@ -165,12 +173,18 @@ class _Restoration:
         An entry that may be in the DLQ, hidden by another receiver, is left alone.
         """
         entries = [entry for _, entry in messages.values()]
-        there = [e for e in entries if e in self._copies or e.message_id in self._located.originals]
-        in_dlq = there + self._send([e for e in entries if e not in there and self._located.is_absent(e)])
-        moved = {message_id: m for message_id, (m, entry) in messages.items() if entry in in_dlq}
-        queues.delete(self._target.aws, self._target.queue_url, [message.receipt for message in moved.values()])
+        copies = {entry.message_id for entry in self._copies}
+        there = [e for e in entries if e.message_id in copies or e.message_id in self._located.originals]
+        there_ids = {entry.message_id for entry in there}
+        absent = [e for e in entries if e.message_id not in there_ids and self._located.is_absent(e)]
+        in_dlq = there_ids | {entry.message_id for entry in self._send(absent)}
+        moved = {message_id: m for message_id, (m, entry) in messages.items() if entry.message_id in in_dlq}
+        receipts = [message.receipt for message in moved.values()]
+        _, error = batches.delete(self._target.aws, self._target.queue_url, receipts)
+        if error is not None:
+            raise error
         self.record.done(there)
-        self._back += sum(entry not in self._copies for entry in there)
+        self._back += sum(entry.message_id not in copies for entry in there)
         return list(moved)
 
 

@@ -81,12 +81,12 @@ class TraceQuery:
 
 
 def find(aws: Aws, stack: str, query: TraceQuery) -> Traces:
-    """The traces of this stack that changed last. A long window takes several calls, until there are enough.
+    """The traces of this stack that changed last, read backwards until there are enough.
 
     Where X-Ray indexes a part of the traces only, the others are read from their spans.
     """
     by_id: dict[str, Summary] = {}
-    for window, _ in _windows(aws, stack, query):
+    for window, _ in _windows(aws, stack, query, enough=query.limit):
         for summary in sorted(window, key=_by_update, reverse=True):  # X-Ray returns them unordered
             by_id.setdefault(summary.id, summary)
         if len(by_id) > query.limit:
@@ -205,8 +205,10 @@ def _by_update(summary: Summary) -> tuple[str, str]:
     return (summary.updated, summary.id)
 
 
-def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[tuple[list[Summary], int | None]]:
-    """The summaries of each window, and the service's clock, epoch ms."""
+def _windows(
+    aws: Aws, stack: str, query: TraceQuery, *, enough: int | None = None
+) -> Iterator[tuple[list[Summary], int | None]]:
+    """The summaries of each window, and the service's clock, epoch ms. enough: how many of the newest are needed."""
     services = (f"{stack}-processor", f"{stack}-worker", f"{stack}-api/{API_STAGE}")
     terms = ["(" + " OR ".join(f"service({traces.quoted(name)})" for name in services) + ")"]
     if query.errors:
@@ -216,7 +218,8 @@ def _windows(aws: Aws, stack: str, query: TraceQuery) -> Iterator[tuple[list[Sum
     if query.expression:
         terms.append(f"({query.expression})")
     expression = " AND ".join(terms)
-    for window in traces.windows(aws, since=query.since, until=query.until, expression=expression):
+    period = traces.windows(aws, since=query.since, until=query.until, expression=expression, enough=enough)
+    for window in period:
         yield [_summary(raw) for raw in window.summaries], window.server_ms
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rtp.local.message_list import Messages
 from rtp.local.metrics import MAX_VALUES, Metrics, Place, record_embedded
 from rtp.local.patches.alarms import new_state
 from rtp.local.sampling import compact, measured
@@ -126,7 +127,7 @@ def test_a_queue_is_measured() -> None:
         {"visible_at": 2000, "sent_at": 960, "receive_count": 0},
         {"visible_at": 990, "sent_at": 10, "receive_count": 9},
     ]
-    assert {name: value for name, value, _ in measured(messages, now)} == {
+    assert {name: value for name, value, _ in measured(Messages(messages), now)} == {
         "ApproximateNumberOfMessagesVisible": 2,
         "ApproximateNumberOfMessagesNotVisible": 1,
         "ApproximateNumberOfMessagesDelayed": 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -155,3 +156,24 @@ def test_saved_traces_are_loaded(tmp_path: Path) -> None:
     other.load(tmp_path / "traces")
     other.load(tmp_path / "nothing")
     assert other.get(ROOT).segments == store.get(ROOT).segments  # type: ignore[union-attr]
+
+
+def test_traces_are_found_by_each_of_their_times_in_order() -> None:
+    # Given traces that are updated, and of which the first are dropped
+    draw, store = random.Random(3), TraceStore(max_traces=40)  # noqa: S311 - no secret
+    model: dict[str, tuple[float, float, float]] = {}
+    for n in range(600):
+        number, start = draw.randrange(60), float(draw.randrange(1000))
+        trace_id, end, received = f"1-{number:08x}-{number:024x}", start + draw.randrange(50), float(n + 1)
+        segment = {"trace_id": trace_id, "id": f"{n:016x}", "name": "x", "start_time": start, "end_time": end}
+        store.put(json.dumps(segment), received=received)
+        old = model.get(trace_id, (start, received, end))
+        model[trace_id] = (min(old[0], start), max(old[1], received), max(old[2], end))
+        if len(model) > 40:
+            del model[next(iter(model))]
+    # Then
+    for place, kind in enumerate(("TraceId", "Event", "Service")):
+        expected = sorted(((times[place], i) for i, times in model.items() if 200 <= times[place] <= 500), reverse=True)
+        assert store.between(200, 500, kind) == expected
+    store.clear()
+    assert store.between(0, 10_000) == []

@@ -71,7 +71,7 @@ class FakeAws(Aws):
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """One API call."""
-        if service == "dynamodb":
+        if service == "dynamodb" and "Statements" not in params:
             assert set(params.get("RequestItems", [params.get("TableName")])) == {TABLE}
         self.calls[operation] += 1
         self.fault(operation, "before")
@@ -235,6 +235,21 @@ class FakeAws(Aws):
         else:
             raise AwsError("dynamodb update_item: no", service_code="ConditionalCheckFailedException")
         return {}
+
+    def _batch_execute_statement(self, Statements: list[dict[str, Any]]) -> dict[str, Any]:
+        """The removal of notes of messages in the DLQ only."""
+        assert 0 < len(Statements) <= 25
+        responses: list[dict[str, Any]] = []
+        for statement in Statements:
+            assert statement["Statement"].startswith(f'UPDATE "{TABLE}" REMOVE "dlq_message" WHERE ')
+            event_id, timestamp, request_id = statement["Parameters"]
+            item = self.items.get((event_id["S"], timestamp["N"]), {})
+            if item.get("dlq_message", {}).get("M", {}).get("request_id") == request_id:
+                del item["dlq_message"]
+                responses.append({})
+            else:
+                responses.append({"Error": {"Code": "ConditionalCheckFailed"}})
+        return {"Responses": responses}
 
     def _delete_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
         key = (Key["id"]["S"], Key["timestamp"]["N"])

@@ -529,3 +529,37 @@ def test_every_redriven_message_names_the_run(tmp_path: Path) -> None:
     marks = [wire.redriven(m.attributes[wire.REDRIVE]["StringValue"]) for m in aws.queues[QUEUE]]
     assert marks == [(file.stem.partition("-")[2], message_id) for message_id in before]
     assert json.loads(file.read_text().splitlines()[1])["what"] == "redrive"
+
+
+@pytest.mark.parametrize("count", [200, 1_000])
+def test_a_long_dlq_costs_no_more_calls_a_message_than_batches_of_ten(tmp_path: Path, count: int) -> None:
+    # Given messages of which the records note each
+    aws = filled(count)
+    for n in range(count):
+        aws.record(f"e{n}", n, status="dead", dlq_message={"request_id": f"m{n + 1}", "sent_at": 1, "digest": "d"})
+    # When
+    assert len(redrive(aws, tmp_path)) == count
+    # Then
+    tenth = count // 10
+    assert aws.calls["send_message_batch"] <= tenth + 8
+    assert aws.calls["delete_message_batch"] <= tenth + 8
+    assert aws.calls["receive_message"] <= tenth + 32
+    assert aws.calls["batch_execute_statement"] <= tenth + 8
+    assert aws.calls["batch_get_item"] <= tenth // 4 + 8
+    assert aws.calls["update_item"] == 0
+    assert all("dlq_message" not in item for item in aws.items.values())
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+def test_notes_are_removed_one_by_one_where_statements_are_refused(tmp_path: Path, code: str) -> None:
+    aws = filled(30)
+    for n in range(30):
+        aws.record(f"e{n}", n, status="dead", dlq_message={"request_id": f"m{n + 1}", "sent_at": 1, "digest": "d"})
+
+    def fault(operation: str, _when: str) -> None:
+        if operation == "batch_execute_statement":
+            raise AwsError("no", service_code=code)
+
+    aws.fault = fault
+    redrive(aws, tmp_path)
+    assert not any("dlq_message" in item for item in aws.items.values())

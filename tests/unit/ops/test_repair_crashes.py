@@ -249,8 +249,8 @@ def test_a_purge_writes_its_journal_once_a_batch_and_before_it_deletes() -> None
     world.aws.fault = world.store.fault = fault
     purging(world)
 
-    batches = 100 // queues.BATCH
-    assert order == ["journal", "delete_message_batch"] * batches + ["journal"]
+    assert order.count("delete_message_batch") == 100 // queues.BATCH
+    assert order[0] == "journal" and order.count("journal") <= 6  # once a round, which grows, and at the end
 
 
 def test_a_purge_removes_the_records_notes_of_its_messages_before_it_deletes_them() -> None:
@@ -265,7 +265,7 @@ def test_a_purge_removes_the_records_notes_of_its_messages_before_it_deletes_the
 
     assert "dlq_message" in world.aws.items["e0", "0"]
     assert all("dlq_message" not in world.aws.items[f"e{n}", str(n)] for n in (1, 2))
-    assert order.count("update_item") == 2
-    assert order.index("delete_message_batch") > max(n for n, name in enumerate(order) if name == "update_item")
+    assert order.count("batch_execute_statement") == 1 and "update_item" not in order
+    assert order.index("delete_message_batch") > order.index("batch_execute_statement")
     undoing(world)
     assert all("dlq_message" in world.aws.items[f"e{n}", str(n)] for n in (1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from datetime import UTC, datetime
 from email.utils import formatdate
@@ -152,6 +153,31 @@ def test_a_long_window_is_read_in_pieces_until_there_are_enough() -> None:
     assert found.more
     assert len(fake.asked) == 2
     assert all(a["EndTime"] - a["StartTime"] <= 6 * 3600 for a in fake.asked)
+
+
+@pytest.mark.parametrize("hours", [1, 6, 48])
+@pytest.mark.parametrize("spacing_s", [0.5, 60])
+def test_the_newest_are_found_by_few_calls_however_many_there_are(hours: int, spacing_s: float) -> None:
+    count = min(5_000, int(hours * 3600 / spacing_s))
+    starts = [d.START_S - n * spacing_s for n in range(count)]
+    ids = [f"1-{int(start):08x}-{n:024x}" for n, start in enumerate(starts)]
+    summaries = [summary(i, start_s=start) for i, start in zip(ids, starts, strict=True)]
+    random.Random(7).shuffle(summaries)  # noqa: S311 - no secret
+    fake = FakeXRay(summaries)
+
+    found = find(fake, since=NOW - hours * 3_600_000, limit=10)
+
+    assert [t.id for t in found.traces] == ids[:10]
+    assert found.more
+    assert len(fake.asked) <= 20
+
+
+def test_all_that_changed_in_one_second_are_read() -> None:
+    ids = [f"1-{int(d.START_S):08x}-{n:024x}" for n in range(120)]
+    fake = FakeXRay([summary(i) for i in ids])
+
+    assert {t.id for t in find(fake, limit=200).traces} == set(ids)
+    assert find(fake, limit=10).more
 
 
 def test_a_trace_is_read_by_its_id() -> None:

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from rtp.local.message_list import LOCK, messages_of
 from rtp.local.weather.effect import Effect
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ class Duplicates(Effect):
         """Wrap the engine's receive and delete, which pollers call too."""
         from ministack.services import sqs
 
-        from rtp.local.patches.queues import LOCK
-
         collect, remove = sqs._collect_msgs, sqs._delete_messages_for_esm
         actions = {name: sqs._HANDLERS[name] for name in ("DeleteMessage", "DeleteMessageBatch")}
 
@@ -52,22 +51,22 @@ class Duplicates(Effect):
             with LOCK:
                 for message in [] if q["is_fifo"] else messages:
                     if vis_timeout > _VISIBLE_AFTER_S and self._repeats(message, _CHANCE_STILL_VISIBLE):
-                        _show_again(message)
+                        _show_again(q, message)
             # The copy shares nothing with the message that becomes visible again.
             return [dict(message) for message in messages]
 
         def removed(queue_url: str, receipt_handles: set[str]) -> None:
-            remove(queue_url, receipt_handles - self._spared(sqs._get_q(queue_url), receipt_handles, LOCK))
+            remove(queue_url, receipt_handles - self._spared(sqs._get_q(queue_url), receipt_handles))
 
         def delete(data: dict[str, Any], qurl: str) -> Any:
             handle = data.get("ReceiptHandle", "")
-            spared = self._spared(sqs._get_q(data.get("QueueUrl", qurl)), {handle}, LOCK)
+            spared = self._spared(sqs._get_q(data.get("QueueUrl", qurl)), {handle})
             return {} if spared else actions["DeleteMessage"](data, qurl)
 
         def delete_batch(data: dict[str, Any], qurl: str) -> Any:
             entries = data.get("Entries") or []
             handles = {entry.get("ReceiptHandle", "") for entry in entries}
-            spared = self._spared(sqs._get_q(data.get("QueueUrl", qurl)), handles, LOCK)
+            spared = self._spared(sqs._get_q(data.get("QueueUrl", qurl)), handles)
             rest = [entry for entry in entries if entry.get("ReceiptHandle", "") not in spared]
             answer = actions["DeleteMessageBatch"]({**data, "Entries": rest}, qurl) if rest or not entries else {}
             unchanged = [{"Id": entry["Id"]} for entry in entries if entry.get("ReceiptHandle", "") in spared]
@@ -76,16 +75,16 @@ class Duplicates(Effect):
         sqs._collect_msgs, sqs._delete_messages_for_esm = collected, removed
         sqs._HANDLERS.update(DeleteMessage=delete, DeleteMessageBatch=delete_batch)
 
-    def _spared(self, q: dict[str, Any], handles: set[str], lock: Any) -> set[str]:
+    def _spared(self, q: dict[str, Any], handles: set[str]) -> set[str]:
         """Handles of messages that a server keeps although they were deleted."""
         spared: set[str] = set()
         if q["is_fifo"]:
             return spared
-        with lock:
-            for message in q["messages"]:
-                handle = message.get("receipt_handle")
-                if handle in handles and self._repeats(message, _CHANCE_NOT_DELETED):
-                    _show_again(message)
+        with LOCK:
+            for handle in handles:
+                message = messages_of(q).with_handle(handle)
+                if message is not None and self._repeats(message, _CHANCE_NOT_DELETED):
+                    _show_again(q, message)
                     spared.add(handle)
         return spared
 
@@ -112,21 +111,17 @@ class Order(Effect):
         """Wrap the engine's receive, which pollers call too."""
         from ministack.services import sqs
 
-        from rtp.local.patches.queues import LOCK
-
         collect: Callable[..., list[Message]] = sqs._collect_msgs
 
         def collected(q: dict[str, Any], max_n: int, vis_timeout: int) -> list[Message]:
             if not q["is_fifo"]:
-                with LOCK:
-                    head = q["messages"][:_WINDOW]
-                    self.random.shuffle(head)
-                    q["messages"][: len(head)] = head
+                messages_of(q).shuffle(_WINDOW, self.random.shuffle, time.time())
             return collect(q, max_n, vis_timeout)
 
         sqs._collect_msgs = collected
 
 
-def _show_again(message: Message) -> None:
+def _show_again(q: dict[str, Any], message: Message) -> None:
     message["visible_at"] = time.time() + _VISIBLE_AFTER_S
     message["receive_count"] = max(0, message["receive_count"] - 1)
+    messages_of(q).changed(message)
