@@ -48,10 +48,15 @@ def _render(found: op.Alarms, stack: str) -> list[Element]:
         if alarm.state == "ALARM":
             elements += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
     rows: list[list[Cell]] = [
-        [times.stamp(times.ms(t.at)), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
+        [times.recent(times.ms(t.at)), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
         for t in found.history
     ]
-    columns = ("TIME", "ALARM", "CHANGE", Column("REASON", fold=True))
+    columns = (
+        Column("TIME", whole=True),
+        Column("ALARM", whole=True),
+        Column("CHANGE", whole=True, drop=2),
+        Column("REASON", long=True, drop=1),
+    )
     elements += [Heading("Changes"), Table(columns, rows, empty="none in this time")]
     more = f"there are more than these {len(rows):,}; raise --limit or narrow --since"
     return [*elements, line(dim(more))] if found.more else elements

@@ -68,7 +68,7 @@ def inspect_(
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)
         out.say(line(dim(f"{many(len(inspection.messages), 'message')} written to {export}")))
-    out.result(inspection, render_dlq.inspection)
+    out.result(inspection, lambda i: render_dlq.inspection(i, session.environment.name, filters.described()))
     exit_if(interruption)
     _exit_unseen(inspection.unseen)
 

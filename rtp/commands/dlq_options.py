@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands.options import Since, option_group
+from rtp.commands.render.headings import window
 from rtp.errors import UsageError
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
@@ -29,6 +30,14 @@ class FilterOptions:
         typer.Option("--grep", metavar="REGEX", help="Only bodies that match this expression (RE2)."),
     ] = None
     since: Since = None
+
+    def described(self) -> list[str]:
+        """The filters as the first line of a list shows them."""
+        texts = [f"id {event_id}" for event_id in self.ids or ()]
+        texts += [f"type {kind}" for kind in self.types or ()]
+        texts += [f"error {self.error!r}"] if self.error is not None else []
+        texts += [f"matches {self.grep!r}"] if self.grep is not None else []
+        return [*texts, window(times.parse_when(self.since))] if self.since else texts
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError."""

@@ -201,10 +201,10 @@ def _render(listed: listing.Keys) -> list[Element]:
         Column("NAME", whole=True),
         Column("ID", whole=True),
         Column("STATE", whole=True),
-        Column("AGE", right=True, whole=True),
-        "LIMITS",
-        Column("TODAY", right=True, whole=True),
-        Column("30 DAYS", right=True, whole=True),
+        Column("AGE", right=True, whole=True, drop=4),
+        Column("LIMITS", long=True, drop=1),
+        Column("TODAY", right=True, whole=True, drop=2),
+        Column("30 DAYS", right=True, whole=True, drop=3),
     )
     elements: list[Element] = [Table(columns, rows, empty=f"{listed.stack} has no keys")]
     if listed.auth != "key":

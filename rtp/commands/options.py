@@ -54,6 +54,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich
 Utc = Annotated[
     bool, typer.Option("--utc", help="Read and show times in UTC instead of local time.", rich_help_panel=_OUTPUT)
 ]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Do not fit lists to the width of the terminal.", rich_help_panel=_OUTPUT)
+]
 Query = Annotated[
     str | None,
     typer.Option(
@@ -95,9 +98,10 @@ _COMMON = {
     "endpoint_url": EndpointUrl,
     "json": Json,
     "query": Query,
+    "wide": Wide,
     "utc": Utc,
 }
-_FLAGS = ("json", "utc")
+_FLAGS = ("json", "wide", "utc")
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -133,6 +137,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         out = Output(
             json=given.pop("json"),
             query=given.pop("query"),
+            wide=given.pop("wide"),
             where={name.replace("_", "-"): value for name, value in where.items()},
         )
         if given.pop("utc"):

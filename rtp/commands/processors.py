@@ -24,7 +24,7 @@ def processors(session: Session) -> None:
 def _render(contents: op.Contents) -> list[Element]:
     elements: list[Element] = []
     if contents.processors:
-        columns = [Column("TYPE"), Column("FUNCTION"), Column("MODEL"), Column("WHERE")]
+        columns = [Column("TYPE"), Column("FUNCTION"), Column("MODEL", drop=1), Column("WHERE", long=True, drop=2)]
         rows = [
             (name(p.type), f"async {p.function}" if p.is_async else p.function, p.model or "-", dim(p.where))
             for p in contents.processors

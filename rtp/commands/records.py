@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands.options import Since, Until, new_app, with_session
+from rtp.commands.render.headings import count, heading, window
 from rtp.commands.session import Session
 from rtp.ops.events import records as op
 from rtp.text import times
@@ -41,10 +42,20 @@ def records(
     )
     shards = session.environment.settings.index_shards
     result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=session.out.json)
-    session.out.result(result, _render)
+    session.out.result(result, lambda r: _render(r, query, session.environment.name))
 
 
-def _render(result: op.Records) -> list[Element]:
+def _render(result: op.Records, query: op.RecordQuery, env: str) -> list[Element]:
+    first = heading(
+        "records",
+        env,
+        count(len(result.records), more=result.more),
+        query.statuses,
+        f"type {query.kind}" if query.kind else "",
+        window(query.since, query.until),
+    )
+    if not result.records:
+        return [first]
     rows = [
         (
             Text(str(r["id"]), Style.NAME),
@@ -57,13 +68,12 @@ def _render(result: op.Records) -> list[Element]:
         for r in result.records
     ]
     columns = (
-        "ID",
-        Column("TIME", whole=True),
+        Column("ID", tail=True),
+        Column("TIME", whole=True, drop=3),
         Column("STATUS", whole=True),
-        "TYPE",
-        Column("ATTEMPTS", right=True, optional=True),
-        Column("ERROR", fold=True),
+        Column("TYPE", drop=2),
+        Column("ATTEMPTS", right=True, drop=1),
+        Column("ERROR", long=True),
     )
-    elements: list[Element] = [Table(columns, rows, empty="no records in this time")]
-    more = f"there are more than these {len(rows):,}; raise --limit or narrow the time"
-    return [*elements, dim(more)] if result.more else elements
+    elements: list[Element] = [first, Table(columns, rows)]
+    return [*elements, dim("raise --limit or narrow the time to see the others")] if result.more else elements

@@ -101,8 +101,8 @@ def _render(listing: op.Secrets) -> list[Element]:
     columns = (
         "NAME",
         Column("STATE", whole=True),
-        Column("AGE", right=True, whole=True),
-        "SOURCE",
+        Column("AGE", right=True, whole=True, drop=1),
+        Column("SOURCE", drop=2),
         Column("NOTE", fold=True),
     )
     elements: list[Element] = [Table(columns, rows, empty=f"{listing.stack} has no secrets")]

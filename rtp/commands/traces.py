@@ -12,6 +12,7 @@ from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
 from rtp.commands.render import trace as render_trace
 from rtp.commands.render import trace_page as render_trace_page
+from rtp.commands.render.headings import count, heading, window
 from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
@@ -23,8 +24,6 @@ from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
 
 app = new_app(help="List traces, or show one.")
-
-_WIDE = 132  # columns from which the event's id and the date fit too
 
 
 @option_group
@@ -91,9 +90,9 @@ def traces(
             out.event("trace", summary, lambda s: _row(s, stack))
         return
     result = trace_list.find(session.aws, stack, query)
-    out.result(result, lambda found: _list(found, query.since, stack, out.width))
+    out.result(result, lambda found: _list(found, query, session.environment.name, stack))
     if result.more and not out.json:
-        out.say(line(dim(f"there are more than {query.limit}; raise --limit or narrow the time")))
+        out.say(line(dim("raise --limit or narrow the time to see the others")))
     if isinstance(result.note, str) and not out.json:
         out.say(line(dim(result.note)))
 
@@ -119,28 +118,35 @@ def show(
         out.say(line(dim("there are more log lines; `rtp logs --trace-id` has them all")))
 
 
-def _list(result: trace_list.Traces, since: int, stack: str, width: int) -> list[Element]:
-    wide = width >= _WIDE
+def _list(result: trace_list.Traces, query: trace_list.TraceQuery, env: str, stack: str) -> list[Element]:
     rows: list[list[Cell]] = [
         [
-            (times.stamp if wide else times.recent)(times.parse_when(s.updated)),
+            times.recent(times.parse_when(s.updated)),
             times.span(s.duration_ms),
             _outcome(s),
             _request(s, stack),
             name(s.id),
-            *([dim(s.event_id or "-")] if wide else []),
+            s.event_type or "",
+            dim(s.event_id or ""),
         ]
         for s in result.traces
     ]
-    columns: list[Column | str] = [
-        "CHANGED",
-        Column("TOOK", right=True),
-        "OUTCOME",
-        "REQUEST",
-        Column("TRACE", whole=True),
+    columns = [
+        Column("CHANGED", whole=True),
+        Column("TOOK", right=True, drop=4),
+        Column("OUTCOME", whole=True),
+        Column("REQUEST", drop=3),
+        Column("TRACE", tail=True),
+        Column("TYPE", drop=2),
+        Column("EVENT", tail=True, drop=1),
     ]
-    columns += ["EVENT"] if wide else []
-    return [Table(columns, rows, empty=f"no traces since {times.stamp(since)}")]
+    filters = [
+        "with errors" if query.errors else "",
+        f"of at least {times.span(query.slow_ms)}" if query.slow_ms is not None else "",
+        f"matching {query.expression}" if query.expression else "",
+    ]
+    first = heading("traces", env, count(len(rows), more=result.more), filters, window(query.since, query.until))
+    return [first, Table(columns, rows)] if rows else [first]
 
 
 def _row(s: trace_list.Summary, stack: str) -> Element:

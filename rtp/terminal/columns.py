@@ -1,44 +1,67 @@
-"""Fit a table to the width of a terminal: the first column is never cut, only optional columns are dropped."""
+"""Fit a table to the width of a terminal, one line a row: long text is cut first, then columns are dropped."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rtp.text.elements import Column
 
 GAP = 2
-_FOLDED = 10  # minimum width of a column that folds
-_CUT = 6  # minimum width of a column that is cut
+_LONG = 14  # minimum width of long text
+_CUT = 12  # minimum width of other text that is cut
+TAIL = 9  # width of an id of which only the end is shown
 
 
 def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int] | None:
     """Compute the widths of the columns to show, by position. natural: full widths. room: the terminal's columns.
 
-    Optional columns are dropped first, from the right; then text is cut, from the right. The first column, ids and
-    numbers are never cut. None where the others do not fit.
+    Long text is cut first, then other text, then columns are dropped in their order; where the rest does not fit, ids
+    are cut to their ends, and columns are dropped anew. Numbers, states and a first column that is no id are never cut.
+    None where all that does not help.
     """
-    need = [min(n, _FOLDED) if c.fold else n for c, n in zip(columns, natural, strict=True)]
-    shown = list(range(len(columns)))
+    stages = (False, True) if any(column.tail for column in columns) else (False,)
+    for tails in stages:
+        shown = list(range(len(columns)))
+        while True:
+            need = {i: _least(columns[i], natural[i], first=i == 0, tails=tails) for i in shown}
+            spare = room - sum(need.values()) - GAP * (len(shown) - 1)
+            if spare >= 0:
+                return _spread(columns, natural, need, spare)
+            optional = [i for i in shown if columns[i].drop]
+            if not optional:
+                break
+            shown.remove(min(optional, key=lambda i: columns[i].drop))
+    return None
 
-    def excess() -> int:
-        return sum(need[i] for i in shown) + GAP * (len(shown) - 1) - room
 
-    for i in reversed(range(len(columns))):
-        if excess() > 0 and columns[i].optional:
-            shown.remove(i)
-    for i in reversed(shown):
-        column = columns[i]
-        if excess() > 0 and i > 0 and not (column.right or column.whole or column.fold):
-            need[i] = max(min(need[i], _CUT), need[i] - excess())
-    if excess() > 0:
-        return None
-    spare = -excess()
-    for i in shown:
-        if columns[i].fold and spare > 0:
-            more = min(spare, natural[i] - need[i])
-            need[i] += more
-            spare -= more
-    return {i: need[i] for i in shown}
+def _least(column: Column, natural: int, *, first: bool, tails: bool) -> int:
+    """The least width of a column."""
+    if column.tail:
+        return min(natural, TAIL) if tails else natural
+    if column.long or column.fold:
+        return min(natural, _LONG)
+    return natural if first or column.right or column.whole else min(natural, _CUT)
+
+
+def _spread(columns: Sequence[Column], natural: Sequence[int], need: dict[int, int], spare: int) -> dict[int, int]:
+    """Give the spare room to columns that are cut: short text first, and to long texts in equal parts."""
+
+    def give(to: Iterable[int]) -> None:
+        nonlocal spare
+        cut = [i for i in to if need[i] < natural[i]]
+        while cut and spare >= len(cut):
+            more = min(spare // len(cut), *(natural[i] - need[i] for i in cut))
+            for i in cut:
+                need[i] += more
+            spare -= more * len(cut)
+            cut = [i for i in cut if need[i] < natural[i]]
+        for i in cut[:spare]:
+            need[i] += 1
+            spare -= 1
+
+    give(i for i in need if not (columns[i].tail or columns[i].long or columns[i].fold))
+    give(i for i in need if columns[i].long or columns[i].fold)
+    return need

@@ -196,8 +196,17 @@ def _table(element: Table, room: int | None) -> RenderableType:
             max_width=width,
         )
     for row in cells:
-        table.add_row(*(row[i] for i in widths))
+        table.add_row(*(_tail(row[i], widths[i]) if declared[i].tail else row[i] for i in widths))
     return table
+
+
+def _tail(cell: RichText, width: int | None) -> RichText:
+    """The end of an id that does not fit, after `…`."""
+    from rich.text import Text as RichText
+
+    if width is None or cell.cell_len <= width:
+        return cell
+    return RichText("…" + cell.plain[1 - width :], style=cell.style)
 
 
 def _stacked(declared: Sequence[Column], cells: Sequence[Sequence[RichText]]) -> RenderableType:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
-from rtp.terminal import charset, documents, draw, hidden, queries
+from rtp.terminal import charset, documents, draw, hidden, prose, queries
 from rtp.terminal.live import Live
 from rtp.text import addresses, json_values, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text, converted
@@ -36,6 +36,7 @@ class Output:
 
     json: print data as JSON. query: JMESPath applied to each JSON object; implies json.
     where: environment, profile, region and endpoint of the command line; suggested commands get them too.
+    wide: nothing on stdout is cut, folded or left out for the width of a terminal.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Output:
         json: bool = False,
         query: str | None = None,
         where: Mapping[str, str | None] | None = None,
+        wide: bool = False,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         stdin: TextIO | None = None,
     ) -> None:
         self.json = json or query is not None
         self._query = queries.compiled(query) if query is not None else None
+        self._wide = wide
         self._where = {name: value for name, value in (where or {}).items() if value}
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
@@ -209,7 +212,7 @@ class Output:
     @property
     def width(self) -> int:
         """Return the columns of the terminal on stdout; 100 in a pipe."""
-        return self._console(self._stdout).width if self._stdout.isatty() else 100
+        return self._console(self._stdout).width if self._stdout.isatty() and not self._wide else 100
 
     def glyph(self, character: str, fallback: str) -> str:
         """Return a drawing character, or its fallback if the encoding of stdout lacks it."""
@@ -223,6 +226,7 @@ class Output:
         What is printed meanwhile appears above it.
         """
         stream = self._stdout if data else self._stderr
+        self._wide = self._wide and not data  # a region that the terminal folds could not be redrawn in place
         if self.json or not stream.isatty() or os.environ.get("TERM") == "dumb":
             yield Live(None, self)
             return
@@ -284,12 +288,15 @@ class Output:
             self._write_text(stream, "".join(f"{draw.flat(v)}\n" for v in items))
             return
         console = self._console(stream)
+        is_wide = self._wide and stream is self._stdout
+        if terminal and not is_wide and self._live is None:
+            items = [row for item in items for row in prose.wrapped(item, console.width)]
         is_unlaid = terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items)
         if is_unlaid and fastpath.enabled("terminal-lines"):
             codes = draw.codes(colour=console.color_system is not None, monochrome=console.no_color)
             self._write_text(stream, "".join(f"{draw.lit(v, codes)}\n" for v in items))
             return
-        if terminal:
+        if terminal and not is_wide:
             for index, element in enumerate(items):
                 console.print(
                     draw.renderable(element, first=index == 0, tty=True),
@@ -331,7 +338,7 @@ class Output:
                 highlight=False,
                 markup=False,
                 emoji=False,
-                width=None if stream.isatty() else _PIPE_WIDTH,
+                width=None if stream.isatty() and not (self._wide and stream is self._stdout) else _PIPE_WIDTH,
                 force_terminal=stream.isatty(),
                 _environ={k: v for k, v in os.environ.items() if k not in _SIZES or v.strip("0 ")},  # 0: unknown
             )

@@ -50,15 +50,18 @@ Cell = Text | Line | str | int | float | None
 class Column:
     """A table column. right: right-aligned, for numbers. The others apply on a terminal that is too narrow.
 
-    fold: long text wraps. whole: never cut, such as an id; nor is the first column. optional: the only kind that is
-    dropped. Where the others do not fit, each row is drawn as lines of title and value.
+    long: cut before other text, such as an error. fold: prose, which wraps at words; the row takes several lines.
+    whole: never cut. tail: an id, of which at last only the end is shown. drop: columns with this number are left out,
+    1 first. Where the others do not fit, each row is drawn as lines of title and value.
     """
 
     title: str
     right: bool = False
+    long: bool = False
     fold: bool = False
     whole: bool = False
-    optional: bool = False
+    tail: bool = False
+    drop: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,16 @@ def recent(ms: int | float, *, now: int | None = None) -> str:
     return clock(ms, now=now)[:-4]
 
 
+def minute(ms: int | float, *, now: int | None = None) -> str:
+    """Format epoch ms as `12:00` today, else with its date as `01-31 12:00`, in local time."""
+    return clock(ms, now=now)[:-7]
+
+
+def zone(ms: int | float) -> str:
+    """The name of the local time zone at epoch ms, such as `UTC` or `CEST`; its offset where it has no name."""
+    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Z")
+
+
 @lru_cache(maxsize=64)
 def _minute(minute: int, today: str) -> str:
     """Format a minute since the epoch as `12:00`, with its date where that is not `today`; with the year where needed.

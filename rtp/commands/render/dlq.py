@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rtp.commands.render.headings import heading
 from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
     Block,
@@ -28,8 +29,10 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rtp.ops.dlq.deadlines import Deadlines
-    from rtp.ops.dlq.inspect import Inspection
+    from rtp.ops.dlq.inspect import Group, Inspection
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.purge import Deleted, Purged
     from rtp.ops.dlq.redrive import Report, Step
@@ -62,27 +65,49 @@ def purge_step(step: Deleted) -> Line:
     return line(f"{step.count:,} deleted")
 
 
-def inspection(result: Inspection) -> list[Element]:
-    """Counts by cause, then the messages; a single message with its body."""
+def inspection(result: Inspection, env: str = "", filters: Sequence[str] = ()) -> list[Element]:
+    """Counts by cause with the newest message of each, then the messages; a single message with its body.
+
+    filters: as the first line shows them.
+    """
     messages = result.messages
     if not messages:
         state = f"has about {many(result.depth, 'message')}, " if result.depth else "is empty"
         if result.depth:
             state += "none of which match" if result.depth > result.unseen else "none of which could be received"
-        return [line(name(result.queue), f" {state}"), *_unseen(result.unseen)]
+        shown_filters = dim(f"  ({', '.join(filters)})" if filters else "")
+        return [line(name(result.queue), f" {state}", shown_filters), *_unseen(result.unseen)]
     oldest = times.ago(min(dlq_message.accepted_at for dlq_message in messages))
     part = f"{len(messages):,} of " if len(messages) != result.depth else ""
-    count = f"{part}about {many(result.depth, 'message')}, the oldest from {oldest} ago"
-    elements: list[Element] = [line(name(result.queue), f"  {count}"), *deadlines(result.deadlines)]
+    shown = f"{part}about {many(result.depth, 'message')}"
+    elements: list[Element] = [heading("dlq", env, shown, filters, f"the oldest from {oldest} ago")]
+    elements += deadlines(result.deadlines)
     elements += _unseen(result.unseen)
     if len(messages) == 1:
         return elements + _whole(messages[0])
-    causes = [(group.count, group.error) for group in result.groups]
-    elements += [Heading("Why"), Table((Column("COUNT", right=True), Column("ERROR", fold=True)), causes)]
+    elements += [Heading("Why"), causes(result.groups)]
     elements += [Heading("Messages"), dlq_messages(messages[:_ROWS])]
     if len(messages) > _ROWS:
         elements.append(dim(f"and {len(messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json"))
     return elements
+
+
+def causes(groups: Sequence[Group]) -> Table:
+    """A row per cause; beside one whose values are masked stands the newest message with them."""
+    rows = [
+        (group.count, group.error, dim("" if group.newest == group.error else group.newest.removeprefix(_type(group))))
+        for group in groups
+    ]
+    columns = [Column("COUNT", right=True), Column("ERROR", long=True, drop=1)]
+    if any(group.newest != group.error for group in groups):
+        return Table([*columns, Column("NEWEST", long=True)], rows)
+    return Table(columns, [row[:2] for row in rows])
+
+
+def _type(group: Group) -> str:
+    """The type of a group's error with its colon, which both of its texts begin with."""
+    kind, colon, _ = group.error.partition(": ")
+    return kind + colon
 
 
 def deadlines(first: Deadlines | None, *, now: int | None = None) -> list[Element]:
@@ -115,11 +140,11 @@ def dlq_messages(messages: list[DlqMessage]) -> Table:
     ]
     return Table(
         (
-            "ID",
-            "TYPE",
-            Column("ATTEMPTS", right=True, optional=True),
+            Column("ID", tail=True),
+            Column("TYPE", drop=2),
+            Column("ATTEMPTS", right=True, drop=1),
             Column("AGE", right=True),
-            Column("ERROR", fold=True),
+            Column("ERROR", long=True),
         ),
         rows,
     )
@@ -193,7 +218,7 @@ def _dry_run(report: Report) -> list[Element]:
         return [*nothing, *_unseen(report.unseen)]
     rows = [(name(m.id), m.type, m.message_id) for m in report.messages[:_ROWS]]
     count = f"{many(len(report.messages), 'message')} would be redriven"
-    elements: list[Element] = [line(count), Table(("ID", "TYPE", "MESSAGE"), rows)]
+    elements: list[Element] = [line(count), Table((Column("ID", tail=True), "TYPE", Column("MESSAGE", drop=1)), rows)]
     if len(report.messages) > _ROWS:
         elements.append(dim(f"and {len(report.messages) - _ROWS:,} more"))
     return elements + _missing(report.missing, report.unseen) + _unseen(report.unseen)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 _ROWS = 20
 _REASONS = 5
-_COLUMNS = ("ID", Column("TIME", whole=True), "TYPE", Column("STATUS", whole=True))
+_COLUMNS = (
+    Column("ID", tail=True),
+    Column("TIME", whole=True, drop=2),
+    Column("TYPE", drop=1),
+    Column("STATUS", whole=True),
+)
 
 
 def found(step: Found) -> Line:

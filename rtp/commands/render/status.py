@@ -29,7 +29,7 @@ from rtp.text.elements import (
 if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
     from rtp.ops.telemetry.status import Status
-    from rtp.ops.telemetry.statusparts import LastHour, Queue
+    from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue
 
 _GROUPS = 3  # errors of dead events that are shown; `rtp dlq inspect` shows all
 
@@ -43,12 +43,18 @@ def elements(status: Status, *, now: int) -> list[Element]:
     rows += ["", _queues(status)]
     rows += render_dlq.deadlines(status.deadlines, now=now)
     dead = status.dead_by_error
-    rows += [line(dim("  dead in 14 days: "), f"{e.error} ", dim(f"({e.count:,})")) for e in dead[:_GROUPS]]
+    rows += [line(dim("  dead in 14 days: "), f"{e.newest or e.error} ", dim(_similar(e))) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
         rows.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
     rows += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     rows += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return rows
+
+
+def _similar(errors: ErrorCount) -> str:
+    """How many died of an error, of which the newest is shown."""
+    is_masked = errors.newest not in ("", errors.error) and errors.count > 1
+    return f"({errors.count:,}{' with similar ones' if is_masked else ''})"
 
 
 def _head(status: Status) -> Line:

@@ -129,7 +129,14 @@ def _attempts(event: Story) -> Table:
         for a in event.attempts
     ]
     return Table(
-        (Column("#", right=True), "AT", "OUTCOME", Column("TOOK", right=True), Column("ERROR", fold=True)), rows
+        (
+            Column("#", right=True),
+            Column("AT", whole=True, drop=2),
+            Column("OUTCOME", whole=True),
+            Column("TOOK", right=True, drop=1),
+            Column("ERROR", long=True),
+        ),
+        rows,
     )
 
 

@@ -34,10 +34,13 @@ class Group:
     """How many messages died of one cause.
 
     error: type and message, without numbers and ids. count: messages.
+    newest: type and message of the newest of them, with its values. newest_id: the id of its event.
     """
 
     error: str
     count: int
+    newest: str = ""
+    newest_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def inspect(
     now = times.now_ms() if counts.server_ms is None else counts.server_ms
     matching.sort(key=lambda dlq_message: (dlq_message.accepted_at, dlq_message.message_id))
     shown = matching[:limit]
-    groups = [Group(error, number) for error, number in dlq.grouped(shown)]
+    groups = [Group(error, len(same), same[-1].error.text, same[-1].id) for error, same in dlq.grouped(shown)]
     depth_ = max(count, len(peeked.messages) + peeked.unseen)
     return Inspection(
         url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now

@@ -41,6 +41,11 @@ class Cause:
     message: str
 
     @property
+    def text(self) -> str:
+        """Type and message."""
+        return f"{self.type}: {self.message}" if self.type else self.message
+
+    @property
     def signature(self) -> str:
         """The error without numbers, ids and quoted words, which is the same for similar failures."""
         return errors.info(self.type, self.message).signature if self.type else self.message
@@ -136,12 +141,12 @@ def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DlqMessage
     return [_with_record(dlq_message, by_key.get(dlq_message.identity)) for dlq_message in dlq_messages]
 
 
-def grouped(dlq_messages: Iterable[DlqMessage]) -> list[tuple[str, int]]:
-    """The causes' signatures and the number of messages of each, the most frequent first."""
-    counts: dict[str, int] = {}
+def grouped(dlq_messages: Iterable[DlqMessage]) -> list[tuple[str, list[DlqMessage]]]:
+    """The causes' signatures and the messages of each in the given order, the most frequent cause first."""
+    groups: dict[str, list[DlqMessage]] = {}
     for dlq_message in dlq_messages:
-        counts[dlq_message.error.signature] = counts.get(dlq_message.error.signature, 0) + 1
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        groups.setdefault(dlq_message.error.signature, []).append(dlq_message)
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqMessage:

@@ -20,6 +20,7 @@ from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.text import times
+from rtp.text.elements import cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,10 +100,12 @@ class ErrorCount:
     """Dead events with the same error.
 
     error: type and message, without numbers and ids. count: dead records.
+    newest: type and message of the newest of them, with its values.
     """
 
     error: str
     count: int
+    newest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +206,8 @@ def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorC
     query = records.RecordQuery(since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST)
     dead = records.by_status(aws, table, "dead", query, shards=shards)
     counted = Counter(_cause(r.get("error")) for r in dead)
-    return [ErrorCount(error, count) for error, count in counted.most_common()]
+    newest = {_cause(r.get("error")): r.get("error") for r in reversed(dead)}
+    return [ErrorCount(error, count, cause(newest[error]) or error) for error, count in counted.most_common()]
 
 
 def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -64,9 +65,11 @@ def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeli
     assert by_id[rejected]["trace_id"].startswith("1-")
     assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
     assert all(map(is_count, [g["count"] for g in found["groups"]], [2, 1]))
-    # and the text shows the groups first
+    # and the text shows the groups first, with the newest message beside one whose values are masked
     shown = pipeline.project.rtp("dlq", "inspect").stdout
-    assert shown.index("Why") < shown.index("Messages") < shown.index(rejected)
+    assert shown.startswith("dlq local: ")
+    assert shown.index("Why") < shown.index("Reject: no *") < shown.index("Messages") < shown.index(rejected)
+    assert re.search(r"KeyError: \* +'total'", shown)
 
 
 def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
-"""A table in a narrow terminal keeps what identifies its rows."""
+"""A table in a narrow terminal has one line a row, and keeps what identifies its rows."""
 
 from __future__ import annotations
 
-from rtp.terminal.columns import GAP, fit_columns
+import pytest
+
+from rtp.terminal.columns import GAP, TAIL, fit_columns
 from rtp.text.elements import Column
 
 COLUMNS = (
-    Column("ID"),
+    Column("ID", tail=True),
+    Column("TIME", whole=True, drop=3),
     Column("STATUS", whole=True),
-    Column("TYPE"),
-    Column("ATTEMPTS", right=True, optional=True),
-    Column("ERROR", fold=True),
+    Column("TYPE", drop=2),
+    Column("ATTEMPTS", right=True, drop=1),
+    Column("ERROR", long=True),
 )
-NATURAL = (36, 9, 13, 8, 40)
+NATURAL = (36, 8, 9, 20, 8, 60)
+ID, TIME, STATUS, TYPE, ATTEMPTS, ERROR = range(6)
 
 
 def fitted(room: int) -> dict[int, int]:
@@ -29,28 +33,31 @@ def test_with_enough_room_every_column_is_as_wide_as_its_text() -> None:
     assert list(fitted(200).values()) == list(NATURAL)
 
 
-def test_a_folding_column_takes_the_remaining_room() -> None:
-    widths = fitted(100)
-    assert taken(widths) == 100
-    assert (widths[0], widths[2], widths[3]) == (36, 13, 8)
+@pytest.mark.parametrize("room", range(37, 160))
+def test_the_room_is_never_exceeded(room: int) -> None:
+    assert taken(fitted(room)) <= room
+    assert taken(fitted(room)) == room or fitted(room)[ERROR] == 60
 
 
-def test_an_optional_column_is_dropped_before_text_is_cut() -> None:
-    widths = fitted(80)
-    assert 3 not in widths
-    assert (widths[0], widths[1], widths[2]) == (36, 9, 13)
-    assert taken(widths) <= 80
+def test_long_text_is_cut_first_and_then_other_text() -> None:
+    assert fitted(120)[TYPE] == 20 and fitted(120)[ERROR] < 60
+    assert fitted(100)[TYPE] < 20 and fitted(100)[ERROR] == 14
 
 
-def test_no_column_but_an_optional_one_is_dropped() -> None:
-    for room in range(67):
-        assert fit_columns(COLUMNS, NATURAL, room) is None
-    for room in range(67, 120):
-        assert fitted(room).keys() >= {0, 1, 2, 4}
+def test_columns_are_dropped_in_their_order_and_what_identifies_a_row_never() -> None:
+    dropped = [[i for i in range(6) if i not in fitted(room)] for room in (100, 88, 80, 65)]
+    assert dropped == [[], [ATTEMPTS], [TYPE, ATTEMPTS], [TIME, TYPE, ATTEMPTS]]
+    for room in range(36, 160):
+        assert fitted(room).keys() >= {ID, STATUS, ERROR}
 
 
-def test_text_is_cut_before_ids_and_states() -> None:
-    widths = fitted(68)
-    assert (widths[0], widths[1]) == (36, 9)
-    assert 6 <= widths[2] < 13
-    assert taken(widths) <= 68
+def test_an_id_is_cut_to_its_end_where_the_rest_does_not_fit_beside_it() -> None:
+    assert fitted(63)[ID] == 36
+    assert fitted(60)[ID] == fitted(40)[ID] == TAIL
+    assert TIME in fitted(60)
+
+
+def test_numbers_and_states_are_never_cut() -> None:
+    for room in range(36, 160):
+        assert fitted(room)[STATUS] == 9 and fitted(room).get(ATTEMPTS, 8) == 8
+    assert fit_columns(COLUMNS, NATURAL, 35) is None

@@ -6,20 +6,23 @@ import io
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rtp.terminal import prose, width
 from rtp.terminal.output import Output
-from rtp.text.elements import Column, Element, Fields, Heading, Table, bad, good, line, name
+from rtp.text.elements import Column, Element, Fields, Heading, Line, Table, advice, bad, good, line, name
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 ELEMENTS: list[Element] = [
     Heading("Records · größer"),
     Table(
         [
-            Column("ID"),
+            Column("ID", tail=True),
             Column("STATUS", whole=True),
-            Column("TYPE"),
-            Column("ATTEMPTS", right=True, optional=True),
-            Column("ERROR", fold=True),
+            Column("TYPE", drop=2),
+            Column("ATTEMPTS", right=True, drop=1),
+            Column("ERROR", long=True),
         ],
         [
             (name(ID), bad("dead"), "bestellung.größer", 5, "ValueError: 日本語 → „falsch“ …"),
@@ -76,7 +79,8 @@ def test_a_narrow_terminal_shows_each_row_as_lines_of_title_and_value(monkeypatc
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("NO_COLOR", "1")
     stdout = Terminal("utf-8")
-    Output(stdout=stdout).show([ELEMENTS[1]])
+    columns = [Column("ID", whole=True), Column("STATUS", whole=True)]
+    Output(stdout=stdout).show([Table(columns, [(ID, bad("dead")), (ID, "processed")])])
     rows = stdout.text().split("\n")
     assert all(len(row) <= 40 for row in rows)
     assert [row.split() for row in rows if row.startswith("STATUS")] == [["STATUS", "dead"], ["STATUS", "processed"]]
@@ -90,3 +94,44 @@ def test_what_an_encoding_lacks_is_measured_as_it_is_drawn(monkeypatch: pytest.M
     Output(stdout=stdout).show([Table(["NAME", "STATUS"], rows)])
     lines = stdout.text().split("\n")
     assert lines[1].index("a") == lines[2].index("b") == lines[0].index("STATUS")
+
+
+def drawn(elements: list[Element], columns: int, monkeypatch: pytest.MonkeyPatch, *, wide: bool = False) -> list[str]:
+    """The rows of elements on a terminal of so many columns."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    stdout = Terminal("utf-8")
+    Output(stdout=stdout, wide=wide).show(elements)
+    return stdout.text().rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+def test_a_row_of_a_list_is_one_line(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = drawn([ELEMENTS[1]], columns, monkeypatch)
+    assert len(rows) == 3
+    assert all(width.columns(row) <= columns for row in rows)
+    assert [row.split()[1] for row in rows] == ["STATUS", "dead", "processed"]
+    assert all(ID[-8:] in row for row in rows[1:])
+    assert (ID in rows[1]) == (columns > 40)
+
+
+def test_wide_shows_all_columns_in_one_line_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = drawn([ELEMENTS[1]], 40, monkeypatch, wide=True)
+    assert len(rows) == 3
+    assert rows[1].split() == [ID, "dead", "bestellung.größer", "5", "ValueError:", "日本語", "→", "„falsch“", "…"]
+
+
+def test_prose_wraps_at_words_and_a_command_stays_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = advice("Events are dead in the queue of the pipeline; see `rtp dlq inspect --env=prod --since=3h` for more.")
+    rows = drawn([line(text, indent=2)], 40, monkeypatch)
+    assert " ".join(row.strip() for row in rows) == text.text
+    assert all(len(row) <= 40 for row in rows if "`" not in row)
+    assert any("`rtp dlq inspect --env=prod --since=3h`" in row for row in rows)
+    assert rows[0].startswith("  Events") and all(row.startswith("    ") for row in rows[1:])
+
+
+@given(st.text(st.characters(codec="ascii", categories=("L", "N", "Zs", "P")), max_size=200), st.integers(1, 60))
+def test_wrapping_neither_loses_nor_adds_a_word(text: str, columns: int) -> None:
+    rows = prose.wrapped(line(bad(text[:9]), text[9:]), columns)
+    shown = " ".join("".join(part.text for part in row.parts) for row in rows if isinstance(row, Line))
+    assert shown.split() == text.split()

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.aws import queues
+from rtp.commands.render import dlq as render_dlq
 from rtp.errors import UsageError
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.inspect import inspect
+from rtp.ops.dlq.inspect import Group, inspect
 from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values, regexes
+from rtp.text.elements import Column, dim
 from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
@@ -241,7 +243,7 @@ def test_a_message_must_meet_every_filter(filters: Filters, ids: list[str]) -> N
 
 
 def test_similar_errors_are_one_group_and_the_most_frequent_is_first() -> None:
-    assert dlq.grouped(dlq_messages()) == [
+    assert [(signature, len(same)) for signature, same in dlq.grouped(dlq_messages())] == [
         (Cause("Reject", "negative 7").signature, 2),
         (Cause("KeyError", "'total'").signature, 1),
     ]
@@ -263,7 +265,27 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
         "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id",
     ]  # fmt: skip
     assert found["messages"][0]["error"] == {"type": "Reject", "message": "no"}
-    assert found["groups"] == [{"error": "Reject: no", "count": 1}]
+    assert found["groups"] == [{"error": "Reject: no", "count": 1, "newest": "Reject: no", "newest_id": "e1"}]
+
+
+def test_the_newest_message_of_a_group_stands_beside_its_masked_cause() -> None:
+    aws = FakeAws()
+    for n in range(3):
+        aws.put(DLQ, event(n), rtp_error_type="KeyError", rtp_error_message=f"'customer_{n}'")
+
+    (group,) = inspect(aws, OUTPUTS, Filters(), limit=10, stop=Stop()).groups
+
+    newest = {f"e{n}": f"KeyError: 'customer_{n}'" for n in range(3)}
+    assert group.error == "KeyError: *" and group.count == 3
+    assert group.newest == newest[group.newest_id]
+    table = render_dlq.causes([group])
+    assert [c.title for c in table.columns if isinstance(c, Column)] == ["COUNT", "ERROR", "NEWEST"]
+    assert table.rows[0][2] == dim(group.newest.removeprefix("KeyError: "))
+
+
+def test_a_cause_without_masked_values_is_shown_once() -> None:
+    table = render_dlq.causes([Group("Reject: no", 1, "Reject: no", "e1")])
+    assert table.rows == [(1, "Reject: no")]
 
 
 def test_an_inspection_leaves_every_message_visible_and_unchanged() -> None:
