@@ -11,7 +11,7 @@ from rtp.commands import local, synth, trust, version
 from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
-from rtp.ops.events import records, replay, run, sent, summary
+from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
 from rtp.ops.stack import diff, steps
 from rtp.ops.stack.build import bootstrap, contents
@@ -57,11 +57,11 @@ PRINTED = {
     "alarms": Printed((alarms.Alarms,)),
     "send": Printed((sent.SentEvent, summary.SentEvents), note="of one event, or of several"),
     "show": Printed((story.StoryDocument,)),
-    "records": Printed((records.Records,)),
+    "records": Printed((records.Records, tally.Tally), note="the second with --count or --by"),
     "logs": Printed(lines={"log": logevent.LogEvent}, note="--format json is the same"),
     "traces": Printed((trace_list.Traces,), {"trace": trace_list.Summary}, note="the stream with --follow"),
     "traces show": Printed((segments.Trace,)),
-    "dlq inspect": Printed((inspect.Inspection,)),
+    "dlq inspect": Printed((inspect.Inspection, tally.Tally), note="the second with --count or --by"),
     "dlq redrive": Printed((redrive.Report,)),
     "dlq undo": Printed((undo.Undone,)),
     "dlq purge": Printed((purge.Purged,)),

@@ -102,7 +102,7 @@ ONLY_IN: dict[str, set[str]] = {
     "hypercorn": {"local"},
     "regex": {"local"},
     "aws_xray_sdk": {"runtime.xray"},
-    "jmespath": {"terminal.bounded", "terminal.queries"},
+    "jmespath": {"text.bounded", "text.queries"},
     "re2": {"text.regexes"},
     "watchfiles": {"ops.stack.code.watch"},
     "simplejson": {"text.json_values"},

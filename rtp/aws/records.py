@@ -12,7 +12,7 @@ from rtp.errors import AwsError
 from rtp.runtime import attributes, dlqnote, partial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rtp.aws import Aws
     from rtp.runtime.dlqnote import DlqNote
@@ -138,7 +138,7 @@ def _update_note(aws: Aws, table: str, key: tuple[str, int], **update: Any) -> N
 class StatusQuery:
     """The newest `limit` records of a status between two times (epoch ms), or the oldest.
 
-    type: of this event type only. has: only those with this attribute.
+    type: of this event type only. has: only those with this attribute. keep: whether a record counts.
     """
 
     status: str
@@ -148,6 +148,7 @@ class StatusQuery:
     type: str | None = None
     has: str | None = None
     oldest_first: bool = False
+    keep: Callable[[dict[str, Any]], bool] | None = None
 
 
 def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
@@ -160,6 +161,7 @@ def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[d
     values |= {":k": {"S": query.type}} if query.type is not None else {}
     filters = ["#k = :k"] if query.type is not None else []
     filters += [f"attribute_exists({query.has})"] if query.has is not None else []
+    is_filtered = bool(filters) or query.keep is not None
     items = aws.pages(
         "dynamodb",
         "query",
@@ -170,10 +172,11 @@ def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[d
         ExpressionAttributeNames=names,
         ExpressionAttributeValues={":s": {"S": f"{query.status}#{shard}"}, **values},
         ScanIndexForward=query.oldest_first,
-        Limit=_PAGE if filters else min(query.limit, _PAGE),
+        Limit=_PAGE if is_filtered else min(query.limit, _PAGE),
         **({"FilterExpression": " AND ".join(filters)} if filters else {}),
     )
-    return [item(i) for i in islice(items, query.limit)]
+    records = (item(i) for i in items)
+    return list(islice(filter(query.keep, records) if query.keep is not None else records, query.limit))
 
 
 def item(attributes_by_name: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, engine_end, interrupts
+from rtp.commands import consent, count_options, engine_end, interrupts
 from rtp.commands.consent import Impact
+from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import new_app, with_session
@@ -24,9 +25,10 @@ from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.ending import BRIEF, Patience
-from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.filters import Filters, facts
 from rtp.ops.dlq.purge import PurgeRequest
 from rtp.ops.dlq.target import Target
+from rtp.ops.events.tally import tally
 from rtp.ops.journal_store import JournalFiles
 from rtp.text import json_values
 from rtp.text.elements import dim, line, many
@@ -47,6 +49,7 @@ def inspect_(
     session: Session,
     *,
     filters: FilterOptions,
+    counting: CountOptions,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of messages.")] = _INSPECT_LIMIT,
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FILE", help="Also write the messages to a file as NDJSON.")
@@ -58,8 +61,9 @@ def inspect_(
     """
     if export is not None:
         files.check(export)
-    out = session.out
+    out, env, by = session.out, session.environment.name, counting.expression()
     selected = filters.filters()
+    limit = inspect.UNLIMITED if counting.given else limit
     holder = lease.current(session.aws, session.outputs[Output.TABLE])
     if holder is not None:
         out.warn(f"{lease.described(holder)} is moving messages; some of these may be gone in a moment")
@@ -68,7 +72,11 @@ def inspect_(
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)
         out.say(line(dim(f"{many(len(inspection.messages), 'message')} written to {export}")))
-    out.result(inspection, lambda i: render_dlq.inspection(i, session.environment.name, filters.described()))
+    if counting.given:
+        counts = tally(map(facts, inspection.messages), by)
+        out.result(counts, lambda t: count_options.tally(t, "dlq", env, filters.described()))
+    else:
+        out.result(inspection, lambda i: render_dlq.inspection(i, env, filters.described()))
     exit_if(interruption)
     _exit_unseen(inspection.unseen)
 

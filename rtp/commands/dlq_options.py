@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands.options import Since, option_group
+from rtp.commands import count_options
+from rtp.commands.count_options import ErrorText, OlderThan, Where
+from rtp.commands.options import Since, Until, option_group
 from rtp.commands.render.headings import window
 from rtp.errors import UsageError
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
-from rtp.text import regexes, times
+from rtp.text import queries, regexes, times
 
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of messages.")]
 
@@ -22,14 +24,15 @@ class FilterOptions:
 
     ids: Annotated[list[str] | None, typer.Option("--id", help="Only this event; repeatable.")] = None
     types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None
-    error: Annotated[
-        str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")
-    ] = None
+    error: ErrorText = None
     grep: Annotated[
         str | None,
         typer.Option("--grep", metavar="REGEX", help="Only bodies that match this expression (RE2)."),
     ] = None
+    where: Where = None
     since: Since = None
+    until: Until = None
+    older_than: OlderThan = None
 
     def described(self) -> list[str]:
         """The filters as the first line of a list shows them."""
@@ -37,7 +40,11 @@ class FilterOptions:
         texts += [f"type {kind}" for kind in self.types or ()]
         texts += [f"error {self.error!r}"] if self.error is not None else []
         texts += [f"matches {self.grep!r}"] if self.grep is not None else []
-        return [*texts, window(times.parse_when(self.since))] if self.since else texts
+        texts += [f"where {self.where}"] if self.where is not None else []
+        until = count_options.end(self.until, self.older_than)
+        if self.since:
+            return [*texts, window(times.parse_when(self.since), until)]
+        return texts if until is None else [*texts, f"until {times.minute(until)} {times.zone(until)}"]
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError."""
@@ -47,6 +54,8 @@ class FilterOptions:
             error=self.error,
             grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
             since=times.parse_when(self.since) if self.since else None,
+            until=count_options.end(self.until, self.older_than),
+            where=None if self.where is None else queries.compiled(self.where, option="--where"),
         )
 
 
@@ -63,7 +72,7 @@ class Selection(FilterOptions):
             raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")
         if not self.every and filters.is_empty:
             raise UsageError(
-                "Select messages with --all, --id, --type, --error, --grep or --since.",
+                "Select messages with --all, --id, --type, --error, --grep, --where, --since, --until or --older-than.",
                 hint="`rtp dlq inspect` lists them.",
             )
         return filters

@@ -14,11 +14,13 @@ from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import UsageError
 from rtp.ops.telemetry import logs as op
-from rtp.text import suggest, times
+from rtp.text import regexes, suggest, times
 from rtp.text.elements import dim, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rtp.text.regexes import Regex
 
 app = new_app()
 
@@ -46,6 +48,21 @@ class LogOptions:
     grep: Annotated[
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match this expression (RE2).")
     ] = None
+    exclude: Annotated[
+        str | None, typer.Option("--exclude", metavar="REGEX", help="No lines that match this expression (RE2).")
+    ] = None
+    errors: Annotated[bool, typer.Option("--errors", help="Only errors, each with the other lines of its event.")] = (
+        False
+    )
+    context: Annotated[
+        int,
+        typer.Option(
+            "--context", min=0, max=1000, metavar="N", help="Also N lines before and after each that matches."
+        ),
+    ] = 0
+    highlight: Annotated[
+        str | None, typer.Option("--highlight", metavar="REGEX", help="Mark what matches this expression (RE2).")
+    ] = None
     level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None
     event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None
     request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None
@@ -63,6 +80,9 @@ class LogOptions:
             functions=tuple(self.function or ()),
             pattern=self.pattern,
             grep=self.grep,
+            exclude=self.exclude,
+            context=self.context,
+            errors=self.errors,
             level=self.level,
             id=self.event_id,
             request_id=self.request_id,
@@ -70,7 +90,20 @@ class LogOptions:
         )
         if query.until is not None and query.until < query.since:
             raise times.backwards(query.since, query.until)
+        chosen = [name for name, value in (("--errors", self.errors), ("--context", self.context)) if value]
+        if len(chosen) == 2:
+            raise UsageError("--errors and --context exclude each other.", hint="Leave one of them out.")
+        if chosen and self.pattern:
+            hint = "Use --grep, which is applied here."
+            raise UsageError(
+                f"--filter is applied by CloudWatch, which then has no other lines for {chosen[0]}.", hint=hint
+            )
         return query
+
+    def mark(self) -> Regex | None:
+        """What to mark: of --highlight, else of --grep. Raises UsageError."""
+        name, text = ("--highlight", self.highlight) if self.highlight is not None else ("--grep", self.grep)
+        return None if text is None else regexes.compiled(text, option=name)
 
 
 @app.command()
@@ -90,17 +123,17 @@ def logs(
         raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
     out = session.out
     out.json = out.json or form is Format.JSON
-    query = options.query()
+    query, mark = options.query(), options.mark()
     if follow:
         end_with_reader()
         if out.animated:
             out.say(line(dim("following; Ctrl-C ends")))
-        _write(session, op.follow(session.aws, session.outputs_to_read, query, notify=out.warn), form)
+        _write(session, op.follow(session.aws, session.outputs_to_read, query, notify=out.warn), form, mark)
         return
     # The functions' names follow from the configuration; the stack is only looked up when no line matches.
     missing: set[str] = set()
     with out.gathered():
-        count = _write(session, op.read(session.guarded, _functions(session), query, missing=missing), form)
+        count = _write(session, op.read(session.guarded, _functions(session), query, missing=missing), form, mark)
     if missing:
         _ = session.outputs_to_read  # without a stack, that is the error
         for group in sorted(missing):
@@ -118,10 +151,10 @@ def _functions(session: Session) -> dict[str, str]:
     return {Output.PROCESSOR: names.processor, Output.WORKER: names.worker}
 
 
-def _write(session: Session, events: Iterator[op.LogEvent], form: Format) -> int:
+def _write(session: Session, events: Iterator[op.LogEvent], form: Format, mark: Regex | None) -> int:
     """Print events as they arrive; returns their number."""
     out, count = session.out, 0
-    render = render_logs.detailed(out.width) if form is Format.DETAILED else render_logs.short(out.width)
+    render = (render_logs.detailed if form is Format.DETAILED else render_logs.short)(out.width, mark)
     for event in events:
         count += 1
         if form is Format.RAW and not out.json:

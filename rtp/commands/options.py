@@ -14,7 +14,7 @@ import typer
 
 from rtp.commands import engine_end
 from rtp.commands.session import Session
-from rtp.errors import AwsError, NotFoundError
+from rtp.errors import AwsError, NotFoundError, UsageError
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,14 @@ EndpointUrl = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.", rich_help_panel=_OUTPUT)]
 Utc = Annotated[
     bool, typer.Option("--utc", help="Read and show times in UTC instead of local time.", rich_help_panel=_OUTPUT)
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="With --query: print strings without quotes, and the elements of a list a line each.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 Wide = Annotated[
     bool, typer.Option("--wide", help="Do not fit lists to the width of the terminal.", rich_help_panel=_OUTPUT)
@@ -98,10 +106,11 @@ _COMMON = {
     "endpoint_url": EndpointUrl,
     "json": Json,
     "query": Query,
+    "raw": Raw,
     "wide": Wide,
     "utc": Utc,
 }
-_FLAGS = ("json", "wide", "utc")
+_FLAGS = ("json", "raw", "wide", "utc")
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -130,14 +139,18 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         from rtp.config import Overrides
+        from rtp.terminal.layout import Layout
         from rtp.terminal.output import Output
 
         where = {name: given.pop(name) for name in ("project_dir", "env", "profile", "region", "endpoint_url")}
         overrides = Overrides(**where)
+        raw = given.pop("raw")
+        if raw and given["query"] is None:
+            raise UsageError("--raw prints what --query selects.", hint="Add --query, such as --query 'records[].id'.")
         out = Output(
             json=given.pop("json"),
             query=given.pop("query"),
-            wide=given.pop("wide"),
+            layout=Layout(wide=given.pop("wide"), raw=raw),
             where={name.replace("_", "-"): value for name, value in where.items()},
         )
         if given.pop("utc"):

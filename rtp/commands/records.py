@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from rtp.commands.options import Since, Until, new_app, with_session
-from rtp.commands.render.headings import count, heading, window
+from rtp.commands import count_options
+from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Where
+from rtp.commands.options import Since, Until, new_app, option_group, with_session
+from rtp.commands.render import records as render_records
 from rtp.commands.session import Session
+from rtp.errors import UsageError
 from rtp.ops.events import records as op
-from rtp.text import times
-from rtp.text.elements import Column, Element, Style, Table, Text, cause, dim
+from rtp.ops.events.record_filters import RecordFilters
+from rtp.ops.events.tally import tally
+from rtp.text import json_values, queries, regexes, times
 
 app = new_app()
 
-_STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.DIM}
+_ALL = 10_000_000
+
+
+@option_group
+class RecordOptions:
+    """Which records to list."""
+
+    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; repeatable.")] = None
+    kind: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None
+    error: ErrorText = None
+    grep: Annotated[
+        str | None,
+        typer.Option("--grep", metavar="REGEX", help="Only records whose JSON matches this expression (RE2)."),
+    ] = None
+    where: Where = None
+    since: Since = "24h"
+    until: Until = None
+    older_than: OlderThan = None
+    limit: Annotated[
+        int,
+        typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of records, the newest first."),
+    ] = 50
+
+    def query(self) -> op.RecordQuery:
+        """The query. Raises UsageError."""
+        until = count_options.end(self.until, self.older_than)
+        return op.RecordQuery(
+            statuses=tuple(self.status or ()),
+            kind=self.kind,
+            since=times.parse_when(self.since or "24h"),
+            until=times.now_ms() if until is None else until,
+            limit=self.limit,
+            filters=RecordFilters(
+                error=self.error,
+                grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
+                where=None if self.where is None else queries.compiled(self.where, option="--where"),
+            ),
+        )
 
 
 @app.command()
@@ -23,57 +65,29 @@ _STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WAR
 def records(
     session: Session,
     *,
-    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; repeatable.")] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None,
-    since: Since = "24h",
-    until: Until = None,
-    limit: Annotated[
-        int,
-        typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of records, the newest first."),
-    ] = 50,
+    options: RecordOptions,
+    counting: CountOptions,
+    csv: Annotated[
+        bool,
+        typer.Option("--csv", help="Print CSV; text that a spreadsheet would run as a formula begins with a quote."),
+    ] = False,
 ) -> None:
-    """List stored records by status, type and time."""
-    query = op.RecordQuery(
-        statuses=tuple(status or ()),
-        kind=kind,
-        since=times.parse_when(since or "24h"),
-        until=times.parse_when(until or "now"),
-        limit=limit,
-    )
-    shards = session.environment.settings.index_shards
-    result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=session.out.json)
-    session.out.result(result, lambda r: _render(r, query, session.environment.name))
+    """List stored records by status, type and time.
 
-
-def _render(result: op.Records, query: op.RecordQuery, env: str) -> list[Element]:
-    first = heading(
-        "records",
-        env,
-        count(len(result.records), more=result.more),
-        query.statuses,
-        f"type {query.kind}" if query.kind else "",
-        window(query.since, query.until),
-    )
-    if not result.records:
-        return [first]
-    rows = [
-        (
-            Text(str(r["id"]), Style.NAME),
-            times.brief(int(r["timestamp"])),
-            Text(str(r["status"]), _STATUS_STYLE.get(str(r["status"]), Style.PLAIN)),
-            str(r.get("type", "")),
-            str(r.get("attempt_count", "")),
-            cause(r.get("error")) if r["status"] in ("dead", "failed") else "",
-        )
-        for r in result.records
-    ]
-    columns = (
-        Column("ID", tail=True),
-        Column("TIME", whole=True, drop=3),
-        Column("STATUS", whole=True),
-        Column("TYPE", drop=2),
-        Column("ATTEMPTS", right=True, drop=1),
-        Column("ERROR", long=True),
-    )
-    elements: list[Element] = [first, Table(columns, rows)]
-    return [*elements, dim("raise --limit or narrow the time to see the others")] if result.more else elements
+    --error, --grep and --where are applied here, to the records that the other filters select.
+    """
+    out, query, by = session.out, options.query(), counting.expression()
+    if csv and (out.json or counting.given):
+        raise UsageError("--csv excludes --json, --query, --count and --by.", hint="Leave one of them out.")
+    shards, env = session.environment.settings.index_shards, session.environment.name
+    if counting.given:
+        query = replace(query, limit=_ALL)
+    contents = out.json or csv or by is not None
+    result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=contents)
+    if counting.given:
+        counts = tally((json_values.to_json_types(record) for record in result.records), by)
+        out.result(counts, lambda t: count_options.tally(t, "records", env, render_records.filters(query)))
+    elif csv:
+        out.verbatim(render_records.csv_text(result.records))
+    else:
+        out.result(result, lambda r: render_records.records(r, query, env))

@@ -128,6 +128,7 @@ def _list(result: trace_list.Traces, query: trace_list.TraceQuery, env: str, sta
             name(s.id),
             s.event_type or "",
             dim(s.event_id or ""),
+            s.cause or "",
         ]
         for s in result.traces
     ]
@@ -135,10 +136,11 @@ def _list(result: trace_list.Traces, query: trace_list.TraceQuery, env: str, sta
         Column("CHANGED", whole=True),
         Column("TOOK", right=True, drop=4),
         Column("OUTCOME", whole=True),
-        Column("REQUEST", drop=3),
+        Column("REQUEST", drop=2),
         Column("TRACE", tail=True),
-        Column("TYPE", drop=2),
+        Column("TYPE", drop=3),
         Column("EVENT", tail=True, drop=1),
+        Column("ERROR", long=True),
     ]
     filters = [
         "with errors" if query.errors else "",

@@ -38,3 +38,9 @@ def document(data: Any) -> dict[str, Any]:
 def stream_line(kind: str, data: Any) -> dict[str, Any]:
     """Build one line of a stream, with its `type`."""
     return {"version": VERSION, "type": kind, **json_values.to_json_types(data)}
+
+
+def rows(value: Any) -> list[str]:
+    """Return a selected value as lines: a string as it is, a list a line each, null as none, others as JSON."""
+    values = value if isinstance(value, list) else [value]
+    return [each if isinstance(each, str) else json_values.dumps(each) for each in values if each is not None]

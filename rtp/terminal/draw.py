@@ -27,6 +27,13 @@ _STYLES = {
     Style.NAME: "cyan",
     Style.COMMAND: "",
     Style.ADVICE: "",
+    Style.MARK: "reverse",
+    Style.HUE_1: "blue",
+    Style.HUE_2: "magenta",
+    Style.HUE_3: "cyan",
+    Style.HUE_4: "bright_blue",
+    Style.HUE_5: "bright_magenta",
+    Style.HUE_6: "bright_cyan",
 }
 _ANSI = {
     Style.STRONG: "1",
@@ -35,9 +42,16 @@ _ANSI = {
     Style.BAD: "1;31",
     Style.WARN: "33",
     Style.NAME: "36",
+    Style.MARK: "7",
+    Style.HUE_1: "34",
+    Style.HUE_2: "35",
+    Style.HUE_3: "36",
+    Style.HUE_4: "94",
+    Style.HUE_5: "95",
+    Style.HUE_6: "96",
 }
 _SUGGESTED = re.compile(r"(`[^`]*`)")
-_MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1"}
+_MONOCHROME = {Style.STRONG: "1", Style.DIM: "2", Style.BAD: "1", Style.MARK: "7"}
 
 
 def flat(element: object) -> str:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
-from rtp.terminal import charset, documents, draw, hidden, prose, queries
+from rtp.terminal import charset, documents, draw, hidden, prose
+from rtp.terminal.layout import Layout
 from rtp.terminal.live import Live
-from rtp.text import addresses, json_values, suggest
+from rtp.text import addresses, json_values, queries, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text, converted
 from rtp.text.sanitize import printable
 
@@ -36,7 +37,7 @@ class Output:
 
     json: print data as JSON. query: JMESPath applied to each JSON object; implies json.
     where: environment, profile, region and endpoint of the command line; suggested commands get them too.
-    wide: nothing on stdout is cut, folded or left out for the width of a terminal.
+    layout: how data is laid out on stdout.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class Output:
         json: bool = False,
         query: str | None = None,
         where: Mapping[str, str | None] | None = None,
-        wide: bool = False,
+        layout: Layout | None = None,
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
         stdin: TextIO | None = None,
     ) -> None:
         self.json = json or query is not None
-        self._query = queries.compiled(query) if query is not None else None
-        self._wide = wide
+        self._query = queries.compiled(query, option="--query") if query is not None else None
+        layout = layout or Layout()
+        self._wide, self._raw = layout.wide, layout.raw
         self._where = {name: value for name, value in (where or {}).items() if value}
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
@@ -102,8 +104,8 @@ class Output:
 
     def _write_document(self, value: Any) -> None:
         if self._query is not None:
-            value = queries.searched(self._query, value)
-        self._write_json(json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
+            value = self._query.of(value)
+        self._write_value(value, lambda: json_values.dumps(value, indent=2 if self._stdout.isatty() else None))
 
     def show(self, elements: Elements) -> None:
         """Print elements on stdout."""
@@ -249,10 +251,16 @@ class Output:
 
     def _json_line(self, value: Any) -> None:
         if self._query is not None:
-            value = queries.searched(self._query, value)
+            value = self._query.of(value)
             if value is None:
                 return
-        self._write_json(json_values.encode(value))
+        self._write_value(value, lambda: json_values.encode(value))
+
+    def _write_value(self, value: Any, encode: Callable[[], str]) -> None:
+        if self._raw:
+            self.verbatim("".join([f"{row}\n" for row in documents.rows(value)]))
+        else:
+            self._write_json(encode())
 
     def _write_json(self, text: str) -> None:
         if self._narrow(self._stdout):

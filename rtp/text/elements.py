@@ -25,6 +25,16 @@ class Style(StrEnum):
     NAME = "name"  # ids, resource names
     COMMAND = "command"  # a command to run next
     ADVICE = "advice"  # text with commands between backticks
+    MARK = "mark"  # what the operator looks for
+    HUE_1 = "hue-1"  # colours without a meaning, which tell apart what belongs to several events
+    HUE_2 = "hue-2"
+    HUE_3 = "hue-3"
+    HUE_4 = "hue-4"
+    HUE_5 = "hue-5"
+    HUE_6 = "hue-6"
+
+
+HUES = (Style.HUE_1, Style.HUE_2, Style.HUE_3, Style.HUE_4, Style.HUE_5, Style.HUE_6)
 
 
 @dataclass(frozen=True, slots=True)

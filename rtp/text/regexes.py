@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from rtp.errors import UsageError
@@ -20,6 +21,18 @@ class Regex:
     def matches(self, text: str) -> bool:
         """Whether a part of the text matches. A lone surrogate counts as `?`."""
         return _engine(self.expression).search(text.encode("utf-8", "replace")) is not None
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of the parts that match, in characters; at most a hundred, and none that are empty."""
+        data = text.encode("utf-8", "replace")
+        found = [match.span() for match in islice(_engine(self.expression).finditer(data), 100)]
+        if len(data) == len(text):
+            return [(start, end) for start, end in found if start < end]
+        return [(_characters(data[:start]), _characters(data[:end])) for start, end in found if start < end]
+
+
+def _characters(data: bytes) -> int:
+    return len(data.decode("utf-8", "replace"))
 
 
 def compiled(expression: str, *, option: str) -> Regex:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from rtp.terminal import width as width_of
 from rtp.text import json_values, times
-from rtp.text.elements import Block, Element, Line, Style, Text, dim, line
+from rtp.text.elements import HUES, Block, Element, Line, Style, Text, dim, line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rtp.ops.telemetry.logevent import LogEvent
+    from rtp.text.regexes import Regex
 
     Renderer = Callable[[LogEvent], list[Element] | None]
 
@@ -34,15 +36,18 @@ _FRAMES = 8
 _ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
 
 
-def short(width: int) -> Renderer:
-    """Renderer of one row per line, with the stack of errors; metrics and routine platform lines are omitted."""
+def short(width: int, highlight: Regex | None = None) -> Renderer:
+    """Renderer of one row per line, with the stack of errors; metrics and routine platform lines are omitted.
+
+    highlight: what to mark in the messages.
+    """
 
     def render(event: LogEvent) -> list[Element] | None:
         if event.kind == "metrics" or (event.step in _HIDDEN and event.kind == "platform" and event.level == "INFO"):
             return None
         head, *rest = message(event).split("\n")
-        below: list[Element] = [line(r, indent=_INDENT) for r in rest]
-        row = [*_prefix(event), Text(head, _message_style(event))]
+        below: list[Element] = [line(*marked(r, Style.PLAIN, highlight), indent=_INDENT) for r in rest]
+        row = [*_prefix(event), *marked(head, _message_style(event), highlight)]
         tail = event.id or ""
         used = len(row[0].text) + _AFTER_TIME - 1 + width_of.columns(head)
         if tail and used + 2 + width_of.columns(tail) <= width:
@@ -56,13 +61,13 @@ def short(width: int) -> Renderer:
     return render
 
 
-def detailed(width: int) -> Renderer:
-    """Renderer of one row per line, with all other fields below."""
+def detailed(width: int, highlight: Regex | None = None) -> Renderer:
+    """Renderer of one row per line, with all other fields below. highlight: what to mark in the messages."""
 
     def render(event: LogEvent) -> list[Element] | None:
         head, *rest = message(event).split("\n")
-        elements: list[Element] = [Line((*_prefix(event), Text(head, _message_style(event))))]
-        elements += [line(r, indent=_INDENT) for r in rest]
+        elements: list[Element] = [Line((*_prefix(event), *marked(head, _message_style(event), highlight)))]
+        elements += [line(*marked(r, Style.PLAIN, highlight), indent=_INDENT) for r in rest]
         ids = {
             "event": event.id,
             "type": event.event_type,
@@ -76,6 +81,17 @@ def detailed(width: int) -> Renderer:
         return [*elements, *_stack(event, most=None)]
 
     return render
+
+
+def marked(text: str, style: Style, highlight: Regex | None) -> list[Text]:
+    """A text of one style, in pieces where parts of it are marked."""
+    if highlight is None:
+        return [Text(text, style)]
+    pieces, end = list[Text](), 0
+    for start, stop in highlight.spans(text):
+        pieces += [Text(text[end:start], style), Text(text[start:stop], Style.MARK)]
+        end = stop
+    return [piece for piece in [*pieces, Text(text[end:], style)] if piece.text]
 
 
 def wrapped(words: Iterable[str], width: int) -> list[str]:
@@ -105,12 +121,17 @@ def frames(event: LogEvent) -> list[str]:
 
 
 def _prefix(event: LogEvent) -> tuple[Text, ...]:
-    return (dim(times.clock(event.when) + " "), _LEVELS[event.level], _function(event.function))
+    return (dim(times.clock(event.when) + " "), _LEVELS[event.level], _function(event.function, _hue(event.id)))
+
+
+def _hue(event_id: str | None) -> Style:
+    """The colour of an event, so that its lines are seen among those of others."""
+    return Style.NAME if event_id is None else HUES[crc32(event_id.encode("utf-8", "replace")) % len(HUES)]
 
 
 @cache
-def _function(name: str) -> Text:
-    return Text(width_of.left(name, 9) + " ", Style.NAME)
+def _function(name: str, style: Style) -> Text:
+    return Text(width_of.left(name, 9) + " ", style)
 
 
 def _message_style(event: LogEvent) -> Style:

@@ -157,9 +157,29 @@ def summary(trace: Trace, matched: float | None = None) -> Answer:
         },
         "Users": [{"UserName": n.user, "ServiceIds": [_service(n)]} for n in trace.nodes if n.user],
         "ServiceIds": list({(node.name, node.type): _service(node) for node in trace.nodes}.values()),
+        "FaultRootCauses": _root_causes(trace, "fault"),
+        "ErrorRootCauses": _root_causes(trace, "error"),
         "EntryPoint": _service(trace.entry),
         "Revision": len(trace.segments),
     }
+
+
+def _root_causes(trace: Trace, flag: str) -> list[Answer]:
+    """The path of entities from a segment with a fault or an error to the innermost one with exceptions."""
+    causes: list[Answer] = []
+    for segment in trace.segments:
+        path: list[Answer] = []
+        entity = segment if segment.get(flag) else None
+        while entity is not None:
+            cause = entity.get("cause")
+            exceptions = cause.get("exceptions") or [] if isinstance(cause, dict) else []
+            raised = [{"Name": str(e.get("type") or ""), "Message": str(e.get("message") or "")} for e in exceptions]
+            path.append({"Name": str(entity.get("name") or ""), "Exceptions": raised, "Remote": False})
+            entity = next((s for s in entity.get("subsegments") or () if s.get(flag)), None)
+        if any(step["Exceptions"] for step in path):
+            service = {"Name": str(segment.get("name") or ""), "EntityPath": path, "Inferred": False}
+            causes.append({"Services": [service], "ClientImpacting": True})
+    return causes
 
 
 def _whole(trace: Trace) -> Answer:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from rtp.text import json_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.text.queries import Expression
     from rtp.text.regexes import Regex
+
+
+def facts(dlq_message: DlqMessage) -> dict[str, Any]:
+    """A message as its JSON has it, with the event's `data`; null where the body is no event."""
+    try:
+        event = json_values.loads(dlq_message.event)
+    except (ValueError, RecursionError):
+        event = None
+    data = event.get("data") if isinstance(event, dict) else None
+    return {**json_values.to_json_types(dlq_message), "data": data}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """Conditions that a message must all meet; without any, every message matches.
 
-    error: part of the error, or its whole signature. grep: searched in the body. since: epoch ms of first_seen.
+    error: part of the error, or its whole signature. grep: searched in the body. since, until: epoch ms of first_seen.
+    where: of the message as `facts` has it.
     """
 
     ids: tuple[str, ...] = ()
@@ -24,6 +38,8 @@ class Filters:
     error: str | None = None
     grep: Regex | None = None
     since: int | None = None
+    until: int | None = None
+    where: Expression | None = None
     message_ids: frozenset[str] | None = None
 
     @property
@@ -40,6 +56,8 @@ class Filters:
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
             and (self.grep is None or self.grep.matches(dlq_message.body))
             and (self.since is None or dlq_message.accepted_at >= self.since)
+            and (self.until is None or dlq_message.accepted_at <= self.until)
+            and (self.where is None or self.where.holds(facts(dlq_message)))
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
 

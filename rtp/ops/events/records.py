@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
 from rtp.aws.records import StatusQuery
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
+from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.text import json_values, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.events.outcome import Record
@@ -36,13 +37,14 @@ class Records:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordQuery:
-    """Which records to list. statuses: all where empty; kind: event type; since, until: epoch ms."""
+    """Which records to list. statuses: all where empty; kind: event type; since, until: epoch ms; filters: others."""
 
     statuses: tuple[str, ...] = ()
     kind: str | None = None
     since: int
     until: int
     limit: int
+    filters: RecordFilters = field(default_factory=RecordFilters)
 
 
 def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: int, contents: bool = True) -> Records:
@@ -58,8 +60,13 @@ def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: in
     statuses = tuple(dict.fromkeys(query.statuses)) or wire.STATUSES
     one_more = replace(query, limit=query.limit + 1)
 
+    def matches(record: Record) -> bool:
+        in_s3 = query.filters.needs_values and any(f"{name}_key" in record for name in _IN_S3)
+        return query.filters.match(whole(aws, outputs[Output.BUCKET], [record])[0] if in_s3 else public(record))
+
     def read(status: str) -> list[Record]:
-        return by_status(aws, outputs[Output.TABLE], status, one_more, shards=shards)
+        keep = None if query.filters.is_empty else matches
+        return by_status(aws, outputs[Output.TABLE], status, one_more, shards=shards, keep=keep)
 
     found = pool.map(read, statuses, threads=len(statuses))
     # A record whose status changes meanwhile may be read under both statuses; the one read last is newer.
@@ -69,11 +76,22 @@ def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: in
     return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [public(r) for r in newest], more)
 
 
-def by_status(aws: Aws, table: str, status: str, query: RecordQuery, *, shards: int) -> list[Record]:
-    """The newest records of one status, from all shards. The statuses of the query are not used."""
+def by_status(
+    aws: Aws,
+    table: str,
+    status: str,
+    query: RecordQuery,
+    *,
+    shards: int,
+    keep: Callable[[Record], bool] | None = None,
+) -> list[Record]:
+    """The newest records of one status, from all shards. Of the query, statuses and filters are not used.
+
+    keep: whether a record counts.
+    """
 
     def read(shard: int) -> list[Record]:
-        of_status = StatusQuery(status, query.since, query.until, query.limit, query.kind)
+        of_status = StatusQuery(status, query.since, query.until, query.limit, query.kind, keep=keep)
         return records.by_status(aws, table, of_status, shard=shard)
 
     aws.connect("dynamodb")

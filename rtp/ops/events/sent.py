@@ -29,6 +29,7 @@ class SentEvent:
     latency_ms: from the request to its answer. trace_id: empty where it is not known.
     line: where a failed event is in the NDJSON file, from 1.
     repeat: true where an earlier delivery had been processed, whose stored answer this is.
+    type: the event's. result: the processor's, where the way in reports it.
     error: why it failed or was rejected. record: the event's record, with --wait; null where it has not ended.
     """
 
@@ -40,6 +41,8 @@ class SentEvent:
     latency_ms: float
     line: int | Omitted = OMITTED
     repeat: bool | Omitted = OMITTED
+    type: str | Omitted = OMITTED
+    result: Any = OMITTED
     error: dict[str, str] | Omitted = OMITTED
     record: Record | Omitted | None = OMITTED
 
@@ -87,5 +90,7 @@ class Sent:
             round(self.latency_ms, 1),
             line=OMITTED if self.line is None or self.ok else self.line,
             repeat=self.repeat or OMITTED,
+            type=self.kind or OMITTED,
+            result=OMITTED if self.result is None else self.result,
             error=OMITTED if self.error is None else self.error,
         )

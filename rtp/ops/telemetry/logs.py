@@ -42,7 +42,7 @@ def read(
     groups, filters = _groups(outputs, query.functions), Filter(query)
 
     def events() -> Iterator[LogEvent]:
-        context = Context()
+        context, selector = Context(), filters.selector()
         ahead = {
             role: Prefetch(_pages(aws, group, query, filters.pattern, missing=missing))
             for role, group in groups.items()
@@ -51,7 +51,11 @@ def read(
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
                 event = _parsed(role, line, context, filters)
-                if event is not None:
+                if event is None:
+                    continue
+                if selector is not None:
+                    yield from selector.add(event)
+                elif filters.matches(event):
                     yield event
         finally:
             for pages in ahead.values():
@@ -94,7 +98,7 @@ def follow(
 
     def events() -> Iterator[LogEvent]:
         tails = {role: tail(group) for role, group in groups.items()}
-        context, reported = Context(), set[str]()
+        context, selector, reported = Context(), filters.selector(), set[str]()
         for _ in every(pace, clock=clock):
             has_news = False
             try:
@@ -104,7 +108,11 @@ def follow(
                     if tails[role].is_new(line):
                         has_news = True
                         event = _parsed(role, line, context, filters)
-                        if event is not None:
+                        if event is None:
+                            continue
+                        if selector is not None:
+                            yield from selector.add(event)
+                        elif filters.matches(event):
                             yield event
             except AwsError as error:
                 pace.failed(error)
@@ -163,8 +171,7 @@ def _moment(entry: tuple[str, LogLine]) -> int:
 
 
 def _parsed(role: str, line: LogLine, context: Context, filters: Filter) -> LogEvent | None:
-    """The parsed line, where it matches."""
+    """The parsed line, where it may match."""
     if not filters.may_match(line.message):
         return None
-    event = context.of(parse(line.message, at=line.at, function=role), line.stream)
-    return event if filters.matches(event) else None
+    return context.of(parse(line.message, at=line.at, function=role), line.stream)

@@ -36,7 +36,7 @@ class Summary:
     duration_ms: from its start to its end. error: client error (4xx).
     fault: error of the pipeline (5xx). throttle: a request was throttled.
     method, path, http_status: of the API request; null without one. entry: the service at which it begins.
-    partial: a segment is in progress.
+    partial: a segment is in progress. cause: type and message of its first exception; null without one.
     """
 
     id: str
@@ -53,6 +53,7 @@ class Summary:
     entry: str | None
     partial: bool = False
     updated: str = ""
+    cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ def _summary_of(whole: Trace) -> Summary:
         entry=first.name if first else None,
         partial=whole.partial,
         updated=times.iso(whole.start_ms + whole.duration_ms),
+        cause=next((f"{p.type}: {p.message}" for _, s in whole.walk() for p in s.exceptions), None),
     )
 
 
@@ -247,7 +249,20 @@ def _summary(raw: Mapping[str, Any]) -> Summary:
         entry=str(entry.get("Name") or "") or None,
         partial=bool(raw.get("IsPartial")),
         updated=times.iso(updated * 1000),
+        cause=_cause(raw),
     )
+
+
+def _cause(raw: Mapping[str, Any]) -> str | None:
+    """The exception at which a fault or an error began: the innermost entity of X-Ray's root causes has it."""
+    causes = [*(raw.get("FaultRootCauses") or ()), *(raw.get("ErrorRootCauses") or ())]
+    entities = [
+        e for cause in causes for service in cause.get("Services") or () for e in service.get("EntityPath") or ()
+    ]
+    exceptions = [x for entity in reversed(entities) for x in entity.get("Exceptions") or ()]
+    if not exceptions:
+        return None
+    return ": ".join(str(exceptions[0][key]) for key in ("Name", "Message") if exceptions[0].get(key))
 
 
 def _annotation(raw: Mapping[str, Any], key: str) -> str | None:

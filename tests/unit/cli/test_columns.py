@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from rtp.terminal.columns import GAP, TAIL, fit_columns
 from rtp.text.elements import Column
 
@@ -33,10 +31,10 @@ def test_with_enough_room_every_column_is_as_wide_as_its_text() -> None:
     assert list(fitted(200).values()) == list(NATURAL)
 
 
-@pytest.mark.parametrize("room", range(37, 160))
-def test_the_room_is_never_exceeded(room: int) -> None:
-    assert taken(fitted(room)) <= room
-    assert taken(fitted(room)) == room or fitted(room)[ERROR] == 60
+def test_the_room_is_used_and_never_exceeded() -> None:
+    for room in range(37, 160):
+        assert taken(fitted(room)) == min(room, taken(dict(enumerate(NATURAL)))) or len(fitted(room)) < 6
+        assert taken(fitted(room)) <= room
 
 
 def test_long_text_is_cut_first_and_then_other_text() -> None:

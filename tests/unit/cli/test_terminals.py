@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.terminal import prose, width
+from rtp.terminal.layout import Layout
 from rtp.terminal.output import Output
 from rtp.text.elements import Column, Element, Fields, Heading, Line, Table, advice, bad, good, line, name
 
@@ -101,7 +102,7 @@ def drawn(elements: list[Element], columns: int, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     stdout = Terminal("utf-8")
-    Output(stdout=stdout, wide=wide).show(elements)
+    Output(stdout=stdout, layout=Layout(wide=wide)).show(elements)
     return stdout.text().rstrip("\n").split("\n")
 
 
@@ -112,7 +113,7 @@ def test_a_row_of_a_list_is_one_line(columns: int, monkeypatch: pytest.MonkeyPat
     assert all(width.columns(row) <= columns for row in rows)
     assert [row.split()[1] for row in rows] == ["STATUS", "dead", "processed"]
     assert all(ID[-8:] in row for row in rows[1:])
-    assert (ID in rows[1]) == (columns > 40)
+    assert (ID in rows[1]) == (columns >= 80)
 
 
 def test_wide_shows_all_columns_in_one_line_however_narrow_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
