@@ -18,9 +18,9 @@ TAIL = 9  # width of an id of which only the end is shown
 def fit_columns(columns: Sequence[Column], natural: Sequence[int], room: int) -> dict[int, int] | None:
     """Compute the widths of the columns to show, by position. natural: full widths. room: the terminal's columns.
 
-    Long text is cut first, then other text, then columns are dropped in their order; where the rest does not fit, ids
-    are cut to their ends, and columns are dropped anew. Numbers, states and a first column that is no id are never cut.
-    None where all that does not help.
+    Long text is cut first, then other text, then columns are dropped in their order. Where the rest does not fit, the
+    same is done with ids of which only the end is shown. Numbers, states and a first column that is no id are never
+    cut. None where the columns do not fit in any of these ways.
     """
     stages = (False, True) if any(column.tail for column in columns) else (False,)
     for tails in stages:

@@ -1,4 +1,7 @@
-"""Wrap a line at its words for a terminal. Commands stay whole, so that they can be pasted, and so do long words."""
+"""Wrap a line at its words for a terminal. Commands between backticks stay whole, as long words do.
+
+A line with a command of its own stays one line: it can be pasted with the remark at its end.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def wrapped(element: Element, width: int) -> list[Element]:
     """Split a line that is wider than a terminal into rows; other elements stay. width: the terminal's columns."""
     if isinstance(element, str | Text):
         whole = Line((Text(element) if isinstance(element, str) else element,))
-    elif isinstance(element, Line):
+    elif isinstance(element, Line) and not any(part.style is Style.COMMAND for part in element.parts):
         whole = element
     else:
         return [element]
@@ -56,9 +59,6 @@ def _words(whole: Line) -> Iterator[tuple[Text, ...]]:
     """Words and the spaces between them, each as pieces of one style; a word may have several styles."""
     pieces: list[Text] = []
     for part in whole.parts:
-        if part.style is Style.COMMAND:
-            pieces.append(part)
-        else:
-            pieces += [replace(part, text=match[0]) for match in _WORDS.finditer(part.text)]
+        pieces += [replace(part, text=match[0]) for match in _WORDS.finditer(part.text)]
     for _, group in groupby(pieces, key=lambda piece: piece.text.isspace()):
         yield tuple(group)
