@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, engine_end, interrupts
+from rtp.commands import consent, count_options, engine_end, ids, interrupts
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -18,7 +18,7 @@ from rtp.commands.render import dlq as render_dlq
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError
-from rtp.ops import files
+from rtp.ops import files, shown
 from rtp.ops.access import guard, lease
 from rtp.ops.dlq import edit, inspect
 from rtp.ops.dlq import purge as purging
@@ -63,6 +63,8 @@ def inspect_(
         files.check(export)
     out, env, by = session.out, session.environment.name, counting.expression()
     selected = filters.filters()
+    parts = tuple(shown.stripped(event_id) for event_id in selected.ids)
+    selected = replace(selected, ids=parts, with_parts=bool(parts))
     limit = inspect.UNLIMITED if counting.given else limit
     holder = lease.current(session.aws, session.outputs[Output.TABLE])
     if holder is not None:
@@ -72,6 +74,7 @@ def inspect_(
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)
         out.say(line(dim(f"{many(len(inspection.messages), 'message')} written to {export}")))
+    ids.remember_messages(session, inspection.messages)
     if counting.given:
         counts = tally(map(facts, inspection.messages), by)
         out.result(counts, lambda t: count_options.tally(t, "dlq", env, filters.described()))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import count_options
+from rtp.commands import completion, count_options
 from rtp.commands.count_options import ErrorText, OlderThan, Where
 from rtp.commands.options import Since, Until, option_group
 from rtp.commands.render.headings import window
@@ -22,8 +22,14 @@ Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum numbe
 class FilterOptions:
     """Which messages to show."""
 
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this event; repeatable.")] = None
-    types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Only this event; repeatable.", autocompletion=completion.dead_ids),
+    ] = None
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Only this event type; repeatable.", autocompletion=completion.types),
+    ] = None
     error: ErrorText = None
     grep: Annotated[
         str | None,
@@ -67,6 +73,12 @@ class Selection(FilterOptions):
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError where nothing is selected, or both --all and a filter."""
+        cut = next((event_id for event_id in self.ids or () if "…" in event_id), None)
+        if cut is not None:
+            hint = "Give the whole id: `rtp dlq inspect --wide` shows it."
+            raise UsageError(
+                f"{cut} is a part of an id, and a command that changes messages takes whole ids.", hint=hint
+            )
         filters = FilterOptions.filters(self)
         if self.every and not filters.is_empty:
             raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")

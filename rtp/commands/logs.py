@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands import completion, ids
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.render import logs as render_logs
@@ -63,17 +64,29 @@ class LogOptions:
     highlight: Annotated[
         str | None, typer.Option("--highlight", metavar="REGEX", help="Mark what matches this expression (RE2).")
     ] = None
-    level: Annotated[str | None, typer.Option("--level", help="Minimum level, such as WARNING.")] = None
-    event_id: Annotated[str | None, typer.Option("--id", help="Only lines of this event.")] = None
+    level: Annotated[
+        str | None, typer.Option("--level", help="Minimum level, such as WARNING.", autocompletion=completion.levels)
+    ] = None
+    event_id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            help="Only lines of this event; a beginning or end of its id that only one event has is enough.",
+            autocompletion=completion.event_ids,
+        ),
+    ] = None
     request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None
     trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only lines of this trace.")] = None
     function: Annotated[
-        list[str] | None, typer.Option("--function", "-n", help="processor or worker (default: both).")
+        list[str] | None,
+        typer.Option(
+            "--function", "-n", help="processor or worker (default: both).", autocompletion=completion.functions
+        ),
     ] = None
 
-    def query(self) -> op.LogQuery:
-        """The query. Raises UsageError."""
-        default = op.since_of(id=self.event_id, request_id=self.request_id, trace_id=self.trace_id)
+    def query(self, event_id: str | None) -> op.LogQuery:
+        """The query, for the event with this whole id. Raises UsageError."""
+        default = op.since_of(id=event_id, request_id=self.request_id, trace_id=self.trace_id)
         query = op.LogQuery(
             since=times.parse_when(self.since) if self.since else default,
             until=times.parse_when(self.until) if self.until else None,
@@ -84,7 +97,7 @@ class LogOptions:
             context=self.context,
             errors=self.errors,
             level=self.level,
-            id=self.event_id,
+            id=event_id,
             request_id=self.request_id,
             trace_id=self.trace_id,
         )
@@ -123,7 +136,8 @@ def logs(
         raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
     out = session.out
     out.json = out.json or form is Format.JSON
-    query, mark = options.query(), options.mark()
+    event_id = None if options.event_id is None else ids.event_id(session, options.event_id)
+    query, mark = options.query(event_id), options.mark()
     if follow:
         end_with_reader()
         if out.animated:

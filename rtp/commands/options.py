@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from rtp.commands import engine_end
+from rtp.commands import completion, engine_end
 from rtp.commands.session import Session
 from rtp.errors import AwsError, NotFoundError, UsageError
 
@@ -40,6 +40,7 @@ EnvName = Annotated[
         "-e",
         help="Environment. Default: RTP_ENV, then default_env of rtp.toml, then local.",
         rich_help_panel=_WHERE,
+        autocompletion=completion.environments,
     ),
 ]
 Profile = Annotated[str | None, typer.Option("--profile", help="AWS profile to use.", rich_help_panel=_WHERE)]

@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import count_options
+from rtp.commands import completion, count_options, ids
 from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Where
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import records as render_records
 from rtp.commands.session import Session
 from rtp.errors import UsageError
+from rtp.ops import shown
 from rtp.ops.events import records as op
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.events.tally import tally
@@ -27,8 +28,17 @@ _ALL = 10_000_000
 class RecordOptions:
     """Which records to list."""
 
-    status: Annotated[list[str] | None, typer.Option("--status", help="Only this status; repeatable.")] = None
-    kind: Annotated[str | None, typer.Option("--type", help="Only this event type.")] = None
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="Only this status; repeatable.", autocompletion=completion.statuses),
+    ] = None
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only this event type.", autocompletion=completion.types)
+    ] = None
+    event_id: Annotated[
+        str | None,
+        typer.Option("--id", help="Only ids that begin or end with this.", autocompletion=completion.event_ids),
+    ] = None
     error: ErrorText = None
     grep: Annotated[
         str | None,
@@ -53,6 +63,7 @@ class RecordOptions:
             until=times.now_ms() if until is None else until,
             limit=self.limit,
             filters=RecordFilters(
+                id_part=None if self.event_id is None else shown.stripped(self.event_id),
                 error=self.error,
                 grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
                 where=None if self.where is None else queries.compiled(self.where, option="--where"),
@@ -84,6 +95,7 @@ def records(
         query = replace(query, limit=_ALL)
     contents = out.json or csv or by is not None
     result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=contents)
+    ids.remember(session, result.records)
     if counting.given:
         counts = tally((json_values.to_json_types(record) for record in result.records), by)
         out.result(counts, lambda t: count_options.tally(t, "records", env, render_records.filters(query)))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import interrupts, page
+from rtp.commands import completion, ids, interrupts, page
 from rtp.commands.operation import exit_if
 from rtp.commands.options import new_app, with_session
 from rtp.commands.page import Html
@@ -23,14 +23,23 @@ app = new_app()
 def show(
     session: Session,
     *,
-    event_id: Annotated[str, typer.Argument(metavar="ID", help="The event's id.")],
+    event_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The event's id, or a beginning or end of it that only one event has.",
+            autocompletion=completion.event_ids,
+        ),
+    ],
     html: Html = None,
 ) -> None:
     """Show all that is known of one event: record, attempts, log lines, trace, and its DLQ message."""
     page.check(html)
     out, stack = session.out, session.environment.names.stack
+    event_id = ids.event_id(session, event_id)
     with interrupts.graceful() as interruption:
         story = op.read(session.aws, session.outputs_to_read, stack, event_id, stop=interruption.stop)
+    ids.remember(session, story.records[-1:])
     with page.written(out, html, lambda: render_story_page.page(story)):
         if out.json:
             out.document(story.document())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import page
+from rtp.commands import completion, ids, page
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
@@ -90,6 +90,7 @@ def traces(
             out.event("trace", summary, lambda s: _row(s, stack))
         return
     result = trace_list.find(session.aws, stack, query)
+    ids.remember_traces(session, result.traces)
     out.result(result, lambda found: _list(found, query, session.environment.name, stack))
     if result.more and not out.json:
         out.say(line(dim("raise --limit or narrow the time to see the others")))
@@ -102,12 +103,20 @@ def traces(
 def show(
     session: Session,
     *,
-    trace_id: Annotated[str, typer.Argument(metavar="ID", help="A trace's id, or an event's.")],
+    trace_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A trace's id, or an event's; or a beginning or end of it that only one has.",
+            autocompletion=completion.trace_ids,
+        ),
+    ],
     html: Html = None,
 ) -> None:
     """Show one trace as a waterfall with its exceptions and log lines."""
     page.check(html)
     out, stack, block = session.out, session.environment.names.stack, session.out.glyph("█", "=")
+    trace_id = ids.trace_or_event_id(session, trace_id)
     trace = op.resolve(session.aws, session.outputs_to_read, stack, trace_id)
     lines, more = tracelogs.TraceLines([])
     if html or not out.json:

@@ -25,6 +25,7 @@ def filters(query: RecordQuery) -> list[str]:
     """The filters of a query as the first line of a list shows them."""
     others = query.filters
     texts = [*query.statuses, f"type {query.kind}" if query.kind else ""]
+    texts += [f"id {others.id_part}"] if others.id_part is not None else []
     texts += [f"error {others.error!r}"] if others.error is not None else []
     texts += [f"matches {others.grep.expression!r}"] if others.grep is not None else []
     texts += [f"where {others.where.text}"] if others.where is not None else []

@@ -30,7 +30,7 @@ class Filters:
     """Conditions that a message must all meet; without any, every message matches.
 
     error: part of the error, or its whole signature. grep: searched in the body. since, until: epoch ms of first_seen.
-    where: of the message as `facts` has it.
+    where: of the message as `facts` has it. with_parts: ids match that begin or end with one of `ids`.
     """
 
     ids: tuple[str, ...] = ()
@@ -41,6 +41,7 @@ class Filters:
     until: int | None = None
     where: Expression | None = None
     message_ids: frozenset[str] | None = None
+    with_parts: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -51,7 +52,7 @@ class Filters:
         """Whether a message meets every condition."""
         cause = f"{dlq_message.error.type}: {dlq_message.error.message}"
         return (
-            (not self.ids or dlq_message.id in self.ids)
+            (not self.ids or dlq_message.id in self.ids or (self.with_parts and self._has_part(dlq_message.id)))
             and (not self.types or dlq_message.type in self.types)
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
             and (self.grep is None or self.grep.matches(dlq_message.body))
@@ -60,6 +61,9 @@ class Filters:
             and (self.where is None or self.where.holds(facts(dlq_message)))
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
+
+    def _has_part(self, event_id: str) -> bool:
+        return any(event_id.startswith(part) or event_id.endswith(part) for part in self.ids)
 
     def select(self, dlq_messages: Iterable[DlqMessage]) -> list[DlqMessage]:
         """The messages that match, in the same order."""

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 class RecordFilters:
     """Conditions that a record must all meet; without any, every record matches.
 
-    error: part of the error, or its whole signature. grep: searched in the record's JSON. where: of its JSON.
+    id_part: the id, its beginning or its end. error: part of the error, or its whole signature.
+    grep: searched in the record's JSON. where: of its JSON.
     """
 
+    id_part: str | None = None
     error: str | None = None
     grep: Regex | None = None
     where: Expression | None = None
@@ -39,10 +41,15 @@ class RecordFilters:
     def match(self, record: Mapping[str, Any]) -> bool:
         """Whether a record meets every condition. Raises UsageError where `where` does not fit."""
         return (
-            (self.error is None or _has_error(record.get("error"), self.error))
+            (self.id_part is None or _has_id(str(record["id"]), self.id_part))
+            and (self.error is None or _has_error(record.get("error"), self.error))
             and (self.grep is None or self.grep.matches(json_values.dumps(record)))
             and (self.where is None or self.where.holds(json_values.to_json_types(record)))
         )
+
+
+def _has_id(event_id: str, part: str) -> bool:
+    return event_id.startswith(part) or event_id.endswith(part)
 
 
 def _has_error(error: object, text: str) -> bool:

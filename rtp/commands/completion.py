@@ -1,0 +1,124 @@
+"""Completion of values: from files of the project alone, so that a shell never waits for a network."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtp.errors import RtpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from rtp.config import Environment
+
+_MOST_FILES, _MOST_BYTES = 200, 1_000_000  # of processors that are searched
+_PROCESSOR = re.compile(r"""@(?:\w+\.)?processor\(\s*(?:type\s*=\s*)?["']([^"'\\]+)["']""")
+
+
+def environments(ctx: Any, incomplete: str) -> list[str]:
+    """The environments of rtp.toml and the built-in ones."""
+
+    def names() -> Iterable[str]:
+        from rtp.config import reading
+        from rtp.config.environments import BUILT_IN, find
+
+        file = find(Path(_given(ctx, "project_dir") or os.environ.get("RTP_PROJECT") or Path.cwd()))
+        return {*BUILT_IN, *(reading.load(file).env if file else ())}
+
+    return _fitting(names, incomplete)
+
+
+def types(ctx: Any, incomplete: str) -> list[str]:
+    """The types that the processors name and those of events that were shown."""
+
+    def names() -> Iterable[str]:
+        environment = _environment(ctx)
+        return {*_declared(environment.processors), *(entry.type for entry in _shown(environment))}
+
+    return _fitting(names, incomplete)
+
+
+def statuses(incomplete: str) -> list[str]:
+    """The statuses of a record."""
+
+    def names() -> Iterable[str]:
+        from rtp.runtime import wire
+
+        return wire.STATUSES
+
+    return _fitting(names, incomplete)
+
+
+def functions(incomplete: str) -> list[str]:
+    """The two functions."""
+    return _fitting(lambda: ("processor", "worker"), incomplete)
+
+
+def levels(incomplete: str) -> list[str]:
+    """The levels of log lines."""
+
+    def names() -> Iterable[str]:
+        from rtp.ops.telemetry.logevent import LEVELS
+
+        return LEVELS
+
+    return _fitting(names, incomplete)
+
+
+def event_ids(ctx: Any, incomplete: str) -> list[str]:
+    """The ids of events that were shown, the last first."""
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "event"], incomplete, ordered=False)
+
+
+def dead_ids(ctx: Any, incomplete: str) -> list[str]:
+    """The ids of dead events that were shown, the last first."""
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.status == "dead"], incomplete, ordered=False)
+
+
+def trace_ids(ctx: Any, incomplete: str) -> list[str]:
+    """The ids of traces and events that were shown, the last first."""
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx))], incomplete, ordered=False)
+
+
+def secrets(ctx: Any, incomplete: str) -> list[str]:
+    """The secrets that rtp.toml names."""
+    return _fitting(lambda: list(_environment(ctx).settings.secrets), incomplete)
+
+
+def _fitting(names: Callable[[], Iterable[str]], incomplete: str, *, ordered: bool = True) -> list[str]:
+    """The names that go on from what is typed; none where they cannot be read: a shell shows no error."""
+    try:
+        found = [name for name in dict.fromkeys(names()) if name and name.startswith(incomplete)]
+    except (RtpError, OSError, ValueError):
+        return []
+    return sorted(found) if ordered else found[:50]
+
+
+def _shown(environment: Environment) -> list[Any]:
+    from rtp.ops import shown
+
+    return shown.recall(environment)
+
+
+def _environment(ctx: Any) -> Environment:
+    from rtp.config import Overrides
+    from rtp.config.environments import resolve
+
+    return resolve(Overrides(project_dir=_given(ctx, "project_dir"), env=_given(ctx, "env")))
+
+
+def _given(ctx: Any, name: str) -> str | None:
+    value = ctx.params.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _declared(processors: Path | None) -> list[str]:
+    """The types in the decorators of processors, without running them."""
+    if processors is None:
+        return []
+    files = sorted(processors.rglob("*.py"))[:_MOST_FILES] if processors.is_dir() else [processors]
+    texts = [file.read_text(errors="replace") for file in files if file.stat().st_size <= _MOST_BYTES]
+    return [name for text in texts for name in _PROCESSOR.findall(text)]
