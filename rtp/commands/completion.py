@@ -45,9 +45,9 @@ def statuses(incomplete: str) -> list[str]:
     """The statuses of a record."""
 
     def names() -> Iterable[str]:
-        from rtp.runtime import wire
+        from rtp.ops.events.records import STATUSES
 
-        return wire.STATUSES
+        return STATUSES
 
     return _fitting(names, incomplete)
 

@@ -26,7 +26,7 @@ class Style(StrEnum):
     COMMAND = "command"  # a command to run next
     ADVICE = "advice"  # text with commands between backticks
     MARK = "mark"  # what the operator looks for
-    HUE_1 = "hue-1"  # colours without a meaning, which tell apart what belongs to several events
+    HUE_1 = "hue-1"  # colours without a meaning: what belongs to one event has one of them
     HUE_2 = "hue-2"
     HUE_3 = "hue-3"
     HUE_4 = "hue-4"

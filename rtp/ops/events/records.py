@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.ops.events.outcome import Record
 
+STATUSES = wire.STATUSES
+"""Every status of a record."""
+
 _IN_S3 = ("data", "result")  # stored in S3, under the key in `<name>_key`, where they are too large for an item
 _INTERNAL = ("status_shard", "lease")
 

@@ -42,7 +42,7 @@ class SentEvent:
     line: int | Omitted = OMITTED
     repeat: bool | Omitted = OMITTED
     type: str | Omitted = OMITTED
-    result: Any = OMITTED
+    result: Any | Omitted = OMITTED
     error: dict[str, str] | Omitted = OMITTED
     record: Record | Omitted | None = OMITTED
 
