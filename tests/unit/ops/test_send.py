@@ -191,6 +191,8 @@ def test_the_shape_of_one_event_is_pinned() -> None:
         "http_status": 200,
         "trace_id": "1-2-3",
         "latency_ms": 12.0,
+        "type": "order.created",
+        "result": {"n": 1},
     }
 
 
