@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands import watch_loop
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
-from rtp.config import FILE, environments
-from rtp.errors import RefusedError, RtpError, UsageError
+from rtp.errors import RefusedError, UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
-from rtp.ops.stack.build.synth import extension_paths
 from rtp.ops.stack.code import watch as watching
-from rtp.ops.stack.compare.approval import Plan
-from rtp.ops.stack.operation import Operation, Stage
-from rtp.ops.stack.options import SESSION_S, Mark, Options
-from rtp.ops.stack.steps import Note, Outputs, Phase, Result
+from rtp.ops.stack.code.watched import watched
+from rtp.ops.stack.operation import Operation
+from rtp.ops.stack.options import SESSION_S, Options
 from rtp.text import times
-from rtp.text.elements import dim, good, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.stack.steps import Step
-    from rtp.terminal.output import Output
 
 app = new_app()
 
@@ -56,7 +48,10 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         bool, typer.Option("--hotswap", help="Update the functions' code directly if nothing else differs.")
     ] = False,
     watch: Annotated[
-        bool, typer.Option("--watch", help="After the deploy, hotswap whenever a project file is saved.")
+        bool,
+        typer.Option(
+            "--watch", help="After the deploy, hotswap whenever a file is saved that decides what is deployed."
+        ),
     ] = False,
     no_rollback: Annotated[
         bool, typer.Option("--no-rollback", help="If the deploy fails, leave the stack as it is.")
@@ -128,10 +123,10 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         session.out.warn("no rtp.toml in this folder or a parent folder: this is the built-in pipeline")
         if not environment.local and not built_in:
             _ask_about_built_in(session, environment)
-    files = watching.snapshot(_watched(environment)) if watch else {}  # what is saved during the deploy is not missed
+    files = watching.snapshot(watched(environment)) if watch else {}  # what is saved during the deploy is not missed
     _once(session, environment, options, yes=yes, confirm=confirm)
     if watch:
-        _watch(session, files, yes=yes)
+        watch_loop.run(session, files, yes=yes)
 
 
 def _ask_about_built_in(session: Session, environment: Environment) -> None:
@@ -151,70 +146,6 @@ def _once(session: Session, environment: Environment, options: Options, *, yes: 
         session.start().sign_in(at_least_s=SESSION_S)
     with stack_state.after_deploy(session.out, environment, operation):
         progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
-
-
-def _watch(session: Session, deployed: watching.Files, *, yes: bool) -> None:
-    """Deploy again, the short way, at each save; an error is shown, and watching goes on.
-
-    deployed: the files of the first deploy. Raises RefusedError where another command has deleted or deployed the
-    stack: a watch only updates its own.
-    """
-    out, environment = session.out, session.environment
-    out.say(dim(f"watching {', '.join(_relative(p, environment.root) for p in _watched(environment))}; Ctrl-C ends"))
-    progress = Progress(out)
-    mark = op.mark(session.start(), environment)
-
-    def paths() -> list[Path]:
-        return _watched(environment)
-
-    for files in watching.changes(paths, since=deployed):
-        began = time.monotonic()
-        saved = ", ".join(_relative(Path(f), environment.root) for f in files[:3])
-        try:
-            environment = environments.resolve(session.overrides)
-            operation = Operation(lambda question: progress.ask(question, yes=yes))
-            steps = op.deploy(environment, session.start, Options(hotswap=True, unless_changed_since=mark), operation)
-            with stack_state.after_deploy(out, environment, operation), closing(steps):
-                for step in steps:
-                    _report_watch(progress, out, step, saved, began)
-        except RtpError as error:
-            if error.code == "changed-elsewhere":
-                raise
-            out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved)))
-            out.error(error)
-            if error.code == "locked":  # another deploy, or a destroy, which the next save will meet
-                continue
-        # An idle attempt has not changed the stack, and must not take over what did.
-        if operation.stage is not Stage.IDLE:
-            mark = _mark(session, environment, mark)
-
-
-def _mark(session: Session, environment: Environment, before: Mark) -> Mark:
-    """The stack after an operation of this watch; where it cannot be read, its id alone is compared next time."""
-    try:
-        return op.mark(session.start(), environment)
-    except RtpError:
-        return replace(before, is_time_known=False)
-
-
-def _report_watch(progress: Progress, out: Output, step: Step, saved: str, began: float) -> None:
-    """One line for each save; the outputs are known already."""
-    if isinstance(step, Phase | Note | Outputs):
-        return
-    if isinstance(step, Result) and not out.json:
-        took = f"{step.status} in {time.monotonic() - began:.1f} s"
-        out.say(line(dim(times.clock(times.now_ms())), "  ", name(saved), "  ", good(took)))
-    elif not isinstance(step, Plan) or out.json:
-        progress.show(step)
-
-
-def _watched(environment: Environment) -> list[Path]:
-    paths = (environment.file or environment.root / FILE, environment.processors, environment.requirements)
-    return [p for p in (*paths, *extension_paths(environment)) if p is not None]
-
-
-def _relative(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def _watch_s(text: str | None, environment: Environment) -> int:

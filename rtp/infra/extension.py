@@ -35,19 +35,21 @@ class ExtensionError(Exception):
 class Extension:
     """What the extension has read and created.
 
-    files, folders: read, or listed, below the project's folder. paths: of the constructs, below the stack.
+    files, folders: read, or listed, below the project's folder. written: files that it has written itself, which are
+    results and no inputs. paths: of the constructs, below the stack.
     is_over: `extend` has returned, and what is read from then on is no input.
     """
 
     files: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
     paths: set[str] = field(default_factory=set)
     is_over: bool = False
 
     def write(self, app: App, plan: Plan, findings: list[dict[str, str]]) -> None:
         """Write it to the assembly, with the sources of assets that were created."""
         document = {
-            "files": sorted(self.files),
+            "files": sorted(self.files - self.written),
             "folders": sorted(self.folders),
             "assets": sorted(set(_asset_sources(app)) - {plan.code, plan.layer}),
             "findings": findings,
@@ -138,6 +140,8 @@ def _watch_reads(extension: Extension, root: Path) -> None:
         if event != "open":
             if sys._getframe(1).f_code.co_filename != _IMPORT_SYSTEM:
                 extension.folders.add(str(path))
+        elif isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+            extension.written.add(str(path))
         elif not isinstance(arguments[1], str) or "r" in arguments[1]:
             extension.files.add(str(path))
 

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
+from fnmatch import fnmatch, translate
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError
@@ -38,7 +38,8 @@ _CACHES = (
 )
 _REPOSITORIES = (".git", ".hg", ".svn", "node_modules")
 _TESTS = ("tests", "test", "test_*.py", "*_test.py", "conftest.py")
-_EDITORS = (".#*", "#*#", "*~", ".*.sw?", "4913", ".DS_Store", "*.pyc", "*.pyo")
+_EDITORS = (".#*", "#*#", "*~", ".*.sw?", "4913", "*.bak", "*.orig", "*.tmp", ".DS_Store", "*.pyc", "*.pyo")
+_LOGS = ("*.log", "*.log.[0-9]*", "nohup.out")
 # What gives access to something; named when it would have been packed.
 _SECRETS = (".env", ".env.*", ".aws", ".ssh", ".gnupg", ".netrc", ".pypirc", ".npmrc", ".docker", ".kube")
 _KEYS = ("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "*.kdbx")
@@ -92,6 +93,25 @@ def select(sources: Sources) -> Selection:
     return Selection(sorted(kept.items()), walk.notes)
 
 
+_LEFTOVER = re.compile("|".join(translate(p) for p in (*_CACHES, *_REPOSITORIES, ".venv", *_EDITORS, *_LOGS)))
+_TEST = re.compile("|".join(map(translate, _TESTS)))
+
+
+def is_ignored(sources: Sources | None, path: str) -> bool:
+    """Whether a file or folder is never packed unless `include` names it, so that a change of it changes nothing.
+
+    Caches, repositories, logs and editors' lock, swap and backup files; of the user's code also tests and `exclude`.
+    """
+    name = os.path.basename(path)  # noqa: PTH119 - for thousands of files, at every signal of a watch
+    if _LEFTOVER.match(name):
+        return True
+    if sources is None or not path.startswith(f"{sources.path}{os.sep}"):
+        return False
+    return _TEST.match(name) is not None or (
+        bool(sources.exclude) and _matches(os.path.relpath(path, sources.root), sources.exclude)
+    )
+
+
 class _Walk:
     """Walks below the root of the zip, follows links inside the project, and notes what it leaves out."""
 
@@ -136,7 +156,7 @@ class _Walk:
     def _may_pack(self, path: Path) -> bool:
         name = path.name
         if _matches(self._name(path), self._sources.exclude) or _matches(
-            name, (*_CACHES, *_REPOSITORIES, *_EDITORS, *_TESTS)
+            name, (*_CACHES, *_REPOSITORIES, *_EDITORS, *_LOGS, *_TESTS)
         ):
             return False
         if not self._is_inside(path):

@@ -66,6 +66,14 @@ class Requirements:
         else:
             yield from _contents(self.file, self.file.parent, [])
 
+    def files(self) -> list[Path]:
+        """The file itself, the files that it includes, and the local files and folders that they name."""
+        if self.file.suffix in (".toml", ".lock"):
+            return [self.file]
+        seen: list[Path] = []
+        named = list(_named(self.file, self.file.parent, seen))
+        return [*seen, *named]
+
     def names(self) -> list[str]:
         """Names, with extras, of the distributions that the file and those it includes ask for."""
         out = {normalised(name) for name in self.without}
@@ -185,6 +193,20 @@ def _contents(file: Path, base: Path, seen: list[Path]) -> Iterator[bytes]:
                 yield from _contents(file.parent / name, base, seen)
         elif (path := _local(line, file.parent) or _local(line, base)) is not None:
             yield from _bytes_of(path)
+
+
+def _named(file: Path, base: Path, seen: list[Path]) -> Iterator[Path]:
+    """The local files and folders that a requirements file names; `seen` gets it and those that it includes."""
+    if file in seen:
+        return
+    seen.append(file)
+    for line in _lines(_read_if_there(file).decode(errors="replace")):
+        if include := _INCLUDE.match(line):
+            name = _unquoted(_expanded(include[1]))
+            if "://" not in name:
+                yield from _named(file.parent / name, base, seen)
+        elif (path := _local(line, file.parent) or _local(line, base)) is not None:
+            yield path
 
 
 def _names(file: Path, seen: list[Path]) -> Iterator[str]:

@@ -94,6 +94,20 @@ def test_the_files_that_the_extension_has_read_are_watched_and_make_its_assembly
     assert not synth.synth(env).cached
 
 
+def test_a_file_that_the_extension_writes_itself_is_no_input(tmp_path: Path) -> None:
+    # Given an extension that reads a file and writes it anew, which a watch would take for a save, without end
+    env = Environment(name="local", root=tmp_path, file=tmp_path / "rtp.toml", extend=tmp_path / "infra.py")
+    (tmp_path / "infra.py").write_text(
+        "import time\nfrom pathlib import Path\n\n\ndef extend(pipeline):\n"
+        "    file = Path(__file__).with_name('built.txt')\n"
+        "    file.read_text()\n    file.write_text(str(time.time_ns()))\n"
+    )
+    (tmp_path / "built.txt").write_text("")
+    assert not synth.synth(env).cached
+    assert [path.name for path in synth.extension_paths(env)].count("built.txt") == 0
+    assert synth.synth(env).cached
+
+
 def test_the_command_names_the_line_of_the_extension_that_failed(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('project = "shop"\n[infra]\nextend = "infra.py"\n')
     (tmp_path / "infra.py").write_text("from rates import table\n\n\ndef extend(pipeline):\n    table(pipeline)\n")

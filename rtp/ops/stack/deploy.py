@@ -173,7 +173,9 @@ def _bring(
     if options.hotswap:
         if code_only and not gone and target.former_owner is None:  # a hotswap would leave the former owner's tags
             yield Phase("updating the functions")
+            operation.is_swapping = True
             hotswap.swap(target, publish.code_archive(built, changes))
+            operation.is_swapping = False
             yield from finish(target, options, operation, "hotswapped", len(changes))
             return
         more = "A resource is missing" if gone else "More than code has changed"

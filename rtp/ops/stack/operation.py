@@ -74,6 +74,7 @@ class Operation:
     deletion_begun: CloudFormation was asked to delete the stack and has not refused; deleted: it has done so.
     objects_deleted: object versions that are out of the stack's buckets.
     event_source_off: the event source is disabled, or may be.
+    is_swapping: the functions' code is being changed directly, and one of them may have it already.
     """
 
     consent: Callable[[Question], None] = _no_consent
@@ -83,6 +84,7 @@ class Operation:
     deleted: bool = False
     objects_deleted: int = 0
     event_source_off: bool = False
+    is_swapping: bool = False
     intake: IntakeState = IntakeState.UNTOUCHED
     _began: float = field(default_factory=time.monotonic)
 

@@ -79,10 +79,11 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
         (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "30}"))
         line = _until(said, "hotswapped")
         # Then the functions run it
-        assert "processors.py" in line
+        assert "processors.py" in line and "this code runs now" in line
         assert code(pipeline) != before
         # When it is broken / Then that is said, and watching goes on
         (pipeline.root / "processors.py").write_text("def broken(:\n")
+        assert "the code before it runs on" in _until(said, "failed after")
         _until(said, "processors.py:1")
         # When it is put right / Then the functions are as they were
         (pipeline.root / "processors.py").write_text(PROCESSORS)

@@ -7,7 +7,9 @@ special cases for saves by rename, caches, or folders that are deleted and creat
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -19,62 +21,91 @@ if TYPE_CHECKING:
 
 _QUIET_MS = 50  # an editor writes a file in several steps
 _RESCAN_MS = 1_000  # compare also without an event: some file systems send none, and polling ignores fractions
-_SKIPPED = frozenset({"__pycache__", ".git", ".venv", ".rtp", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 
 Files = dict[str, tuple[int, int]]  # name -> time of the last write in ns, and size
 
 
-def snapshot(paths: Iterable[Path]) -> Files:
-    """The files at or below the paths as they are now."""
-    return _scan(paths)[0]
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a watch compares. paths: files and folders; of a folder, what is not ignored below it."""
+
+    paths: tuple[Path, ...]
+    is_ignored: Callable[[str], bool] = lambda _: False
+
+
+def snapshot(watched: Watched) -> Files:
+    """The watched files as they are now."""
+    return _scan(watched)[0]
 
 
 def changes(
-    paths: Callable[[], Iterable[Path]], *, since: Files | None = None, force_polling: bool | None = None
+    current: Callable[[], Watched], *, since: Files | None = None, force_polling: bool | None = None
 ) -> Iterator[tuple[str, ...]]:
     """Yield the names of files that were saved, created or deleted, without end.
 
-    paths: returns files and folders; called before each comparison, since a save of rtp.toml may change them.
+    current: what is watched; called before each comparison, since a save may change it. A file that is watched from
+    then on counts as saved if that was after the last change was yielded.
     since: the files that the first comparison is with; as they are now by default.
     force_polling: do not use file system events; None leaves that to watchfiles.
     """
-    before, folders = _scan(paths())
+    watched = current()
+    before, folders = _scan(watched)
     before = before if since is None else since
+    yielded_ns = time.time_ns()
     while True:
         try:
             with _signals(folders, force_polling=force_polling) as signals:
                 for _ in signals:
-                    now, existing = _scan(paths())
+                    former, watched = watched, current()
+                    now, existing = _scan(watched)
+                    if watched.paths != former.paths:
+                        before = _rebased(before, now, former, watched, yielded_ns)
                     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
                     before = now
                     if changed:
+                        yielded_ns = time.time_ns()
                         yield tuple(changed)
                     if existing != folders:
                         folders = existing
                         break
         except FileNotFoundError:  # a folder was deleted before it was watched
-            folders = _scan(paths())[1]
+            folders = _scan(current())[1]
         except OSError:  # such as no free inotify watches
             if force_polling:
                 raise
             force_polling = True
 
 
-def _scan(paths: Iterable[Path]) -> tuple[Files, frozenset[str]]:
-    """The files at or below the paths, and the folders to watch: those with the files, and the parents of the paths."""
+def _rebased(before: Files, now: Files, former: Watched, watched: Watched, yielded_ns: int) -> Files:
+    """The files to compare with after the paths have changed: older files of new paths too, none of former paths."""
+    rebased = {name: state for name, state in before.items() if _is_covered(name, watched)}
+    for name, state in now.items():
+        if name not in before and state[0] < yielded_ns and not _is_covered(name, former):
+            rebased[name] = state
+    return rebased
+
+
+def _is_covered(name: str, watched: Watched) -> bool:
+    return any(name == str(path) or name.startswith(f"{path}{os.sep}") for path in watched.paths)
+
+
+def _scan(watched: Watched) -> tuple[Files, frozenset[str]]:
+    """The watched files, and the folders to watch: those with the files, and the parents of the paths."""
     files: Files = {}
     folders: set[str] = set()
-    for path in paths:
+    for path in watched.paths:
         # Replacing a file by rename, or creating it, is an event of its folder.
         folders.update(str(_existing(p.parent)) for p in (path, path.resolve()))
         if not path.is_dir():
             _add(files, str(path))
             continue
         for folder, children, names in os.walk(path):
-            children[:] = [child for child in children if child not in _SKIPPED]
+            children[:] = [child for child in children if not watched.is_ignored(f"{folder}{os.sep}{child}")]
             folders.add(folder)
             for name in names:
-                _add(files, os.path.join(folder, name))  # noqa: PTH118 - thousands of them, at every signal
+                file = f"{folder}{os.sep}{name}"  # thousands of them, at every signal
+                if not watched.is_ignored(file):
+                    _add(files, file)
     return files, frozenset(folders)
 
 
