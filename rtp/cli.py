@@ -147,8 +147,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _with_project_last(args: list[str]) -> list[str]:
     """Move `-C DIR` from before the command, where git and make have it, to the command's options."""
     moved: list[str] = []
-    while args and args[0].partition("=")[0] in ("-C", "--project-dir"):
-        length = 1 if "=" in args[0] else 2
+    while args and (args[0].startswith("-C") or args[0].partition("=")[0] == "--project-dir"):
+        length = 2 if args[0] in ("-C", "--project-dir") else 1
         moved, args = [*moved, *args[:length]], args[length:]
     end = args.index("--") if "--" in args else len(args)
     return [*args[:end], *moved, *args[end:]]

@@ -32,6 +32,15 @@ class Approval:
     ] = None
 
 
+def is_asked(session: Session, approval: Approval, impact: Impact) -> bool:
+    """Whether a person would see the question and has not answered it by an option."""
+    if not session.out.interactive:
+        return False
+    if session.environment.protected and impact is not Impact.SELECTED:
+        return approval.confirm is None
+    return not approval.yes and (session.environment.protected or impact is not Impact.SELECTED)
+
+
 def ask(session: Session, question: str, approval: Approval, impact: Impact) -> None:
     """Return with consent. Raises RefusedError without it, in another account, or for another stack's name."""
     environment, out = session.environment, session.out

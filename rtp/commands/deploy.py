@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,10 +20,13 @@ from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.code.watched import watched
 from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.options import SESSION_S, Options
-from rtp.text import times
+from rtp.text import suggest, times
+from rtp.text.elements import next_step
 
 if TYPE_CHECKING:
     from rtp.config import Environment
+    from rtp.ops.stack.steps import Result
+    from rtp.text.elements import Element
 
 app = new_app()
 
@@ -146,6 +150,22 @@ def _once(session: Session, environment: Environment, options: Options, *, yes: 
         session.start().sign_in(at_least_s=SESSION_S)
     with stack_state.after_deploy(session.out, environment, operation):
         progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
+    if progress.result is not None and not session.out.json:
+        session.out.say(*_next(progress.result, environment))
+
+
+def _next(result: Result, environment: Environment) -> list[Element]:
+    """The command that most people run next."""
+    first = environment.root / "payloads"
+    payloads = sorted(first.glob("*.json")) if result.status == "created" and first.is_dir() else []
+    if payloads:
+        shown = os.path.relpath(payloads[0])
+        return next_step("next  ", suggest.command("rtp", "send", values=[Path(shown)], wait=True))
+    if result.status in ("created", "updated", "restored", "unchanged"):
+        return next_step("next  ", suggest.literal("rtp status"))
+    if result.status == "hotswapped":
+        return next_step("next  ", suggest.literal("rtp logs --follow"))
+    return next_step("next  ", suggest.literal("rtp deploy")) if result.status == "dry-run" else []
 
 
 def _watch_s(text: str | None, environment: Environment) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, engine_end, ids, interrupts
+from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -26,7 +26,8 @@ from rtp.ops.dlq import redrive as redriving
 from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.ending import BRIEF, Patience
 from rtp.ops.dlq.filters import Filters, facts
-from rtp.ops.dlq.purge import PurgeRequest
+from rtp.ops.dlq.purge import Purged, PurgeRequest
+from rtp.ops.dlq.redrive import Report
 from rtp.ops.dlq.target import Target
 from rtp.ops.events.tally import tally
 from rtp.ops.journal_store import JournalFiles
@@ -36,7 +37,7 @@ from rtp.text.elements import dim, line, many
 if TYPE_CHECKING:
     from rtp.commands.interrupts import Interruption
     from rtp.ops.dlq.inspect import Inspection
-    from rtp.ops.dlq.redrive import RedriveRequest, Report
+    from rtp.ops.dlq.redrive import RedriveRequest
 
 app = new_app(no_args_is_help=True, help="Inspect, redrive and purge the dead-letter queue.")
 
@@ -104,7 +105,11 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             )
     else:
         impact = Impact.SELECTED if selection.ids else Impact.MANY
-        consent.ask(session, f"Redrive {_described(session, selection)}", approval, impact)
+        selected = _selected(session, selection, request.filters, request.limit, approval, impact)
+        if selected is None:
+            _end_redrive(session, Report(run=None, missing=request.filters.missing(())))
+            return
+        consent.ask(session, f"Redrive {selected}", approval, impact)
         if options.edit:
             request = _edited(session, request)
         report, interruption = conduct(
@@ -112,9 +117,7 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             lambda stop: redriving.redrive(target, request, stop=stop, notify=remark(session.out)),
             render_dlq.redrive_step,
         )
-    session.out.result(report, render_dlq.redrive)
-    exit_if(interruption)
-    _exit_redrive(report)
+    _end_redrive(session, report, interruption)
 
 
 @app.command()
@@ -145,14 +148,19 @@ def purge(session: Session, *, selection: Selection, limit: Limit = None, approv
     """Delete messages from the dead-letter queue, after a backup from which `rtp dlq undo` restores them."""
     request = PurgeRequest(filters=selection.filters(), limit=limit)
     target = _target(session)
-    consent.ask(session, f"Delete {_described(session, selection)}", approval, Impact.LASTING)
-    purged, interruption = conduct(
-        session.out,
-        lambda stop: purging.purge(target, request, stop=stop, notify=remark(session.out)),
-        render_dlq.purge_step,
-    )
+    selected = _selected(session, selection, request.filters, limit, approval, Impact.LASTING)
+    if selected is None:
+        purged, interruption = Purged("", 0, 0, "", request.filters.missing(())), None
+    else:
+        consent.ask(session, f"Delete {selected}", approval, Impact.LASTING)
+        purged, interruption = conduct(
+            session.out,
+            lambda stop: purging.purge(target, request, stop=stop, notify=remark(session.out)),
+            render_dlq.purge_step,
+        )
     session.out.result(purged, render_dlq.purged)
-    exit_if(interruption)
+    if interruption is not None:
+        exit_if(interruption)
     if purged.kept:
         raise typer.Exit(ExitCode.FAILED)
     _exit_unseen(purged.unseen)
@@ -172,10 +180,29 @@ def _target(session: Session) -> Target:
     )
 
 
-def _described(session: Session, selection: Selection) -> str:
-    """The selected messages, for a question."""
-    count = inspect.depth(session.aws, session.outputs)
-    return f"all DLQ messages (about {count:,})" if selection.every else f"selected DLQ messages (of about {count:,})"
+def _selected(
+    session: Session,
+    selection: Selection,
+    filters: Filters,
+    limit: int | None,
+    approval: consent.Approval,
+    impact: Impact,
+) -> str | None:
+    """The selected messages, for a question; None where a person would be asked and no message matches."""
+    if not consent.is_asked(session, approval, impact):
+        return dlq_questions.described(session, selection)
+    inspection = dlq_questions.counted(session, filters, limit)
+    if not inspection.messages and not inspection.unseen:
+        return None
+    return dlq_questions.show(session, inspection, limit)
+
+
+def _end_redrive(session: Session, report: Report, interruption: Interruption | None = None) -> None:
+    """Print the report and exit with its code."""
+    session.out.result(report, render_dlq.redrive)
+    if interruption is not None:
+        exit_if(interruption)
+    _exit_redrive(report)
 
 
 def _inspected(

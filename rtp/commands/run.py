@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands import known_types
 from rtp.commands.event_source import EventSource
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.session import Session
@@ -67,6 +68,7 @@ def run(
             f"The input holds {len(events)} events, but `rtp run` takes one.", hint="`rtp send` takes many."
         )
     (event,) = events
+    known_types.warn_unknown(session, source.kind)
     sources, variables = processors.sources_of(session.environment), processors.variables(session.environment)
     variables |= dict(_assigned(text) for text in var or ())
     secrets = _secrets(session.environment, secrets_file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rtp.commands import known_types
 from rtp.commands.event_source import EventSource
 from rtp.commands.operation import conduct, exit_if
 from rtp.commands.options import new_app, option_group, with_session
@@ -70,6 +71,7 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
     Throttled and unanswered requests are retried; an event's id keeps it from running twice.
     """
     events = source.payload().repeated(options.count)
+    known_types.warn_unknown(session, source.kind)
     out, aws, outputs = session.out, session.aws, session.outputs
     request = replace(options.request(events), notify=out.warn)
     summary, interruption = conduct(

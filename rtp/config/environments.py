@@ -120,11 +120,11 @@ def explain(
         file=file,
         project=reading.checked_name(document.project or DEFAULT_PROJECT, where, "project"),
         owner=reading.checked_tag(document.owner or DEFAULT_OWNER, where, "owner"),
-        processors=_path(file, processors.path, "[processors] path", where),
-        requirements=_path(file, requirements.file, "[processors] requirements", where) if requirements else None,
+        processors=_path(file, processors.path),
+        requirements=_path(file, requirements.file) if requirements else None,
         requirement_extras=_names(requirements.extra) if requirements else (),
         requirement_groups=_names(requirements.group) if requirements else (),
-        extend=_path(file, infra.extend, "[infra] extend", where),
+        extend=_path(file, infra.extend),
         strict=infra.strict,
         include=processors.include,
         exclude=processors.exclude,
@@ -246,19 +246,9 @@ def _names(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
-def _path(file: Path | None, value: str | None, key: str, where: str) -> Path | None:
+def _path(file: Path | None, value: str | None) -> Path | None:
+    """A path below the folder of rtp.toml. Who uses it checks it (`rtp.config.code_paths`): readers need no code."""
     if value is None or file is None:
         return None
     path: Path = (file.parent / value).resolve()
-    kind = reading.kind_of(path)
-    if not kind:
-        raise ConfigError(
-            f"{where}: {key} = {value!r}: {path} does not exist.",
-            hint="Paths are relative to the folder of rtp.toml.",
-        )
-    if kind not in ("file", "folder"):
-        raise ConfigError(
-            f"{where}: {key} = {value!r}: {path} is a {kind}.",
-            hint="Name a file or a folder; rtp reads it more than once.",
-        )
     return path

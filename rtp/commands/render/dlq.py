@@ -56,8 +56,14 @@ def redrive_step(step: Step) -> Line:
     if isinstance(step, Redriven):
         return line(f"{step.count:,} redriven")
     record = step.record
-    status = f"{record['id']}: {record['status']}, attempt {record.get('attempt_count', '')}"
-    return line(dim(status), f"  {cause(record.get('error'))}")
+    attempt = record.get("attempt_count", 0)
+    status = "waits for its next attempt" if step.is_before else f"{record['status']}, attempt {attempt}"
+    if not record.get("error"):
+        return line(dim(f"{record['id']}: {status}"))
+    if step.is_error_old:
+        earlier = f"  error before: {cause(record['error'])}"
+        return line(f"{record['id']}: {status}", dim(earlier))
+    return line(dim(f"{record['id']}: {status}"), f"  {cause(record['error'])}")
 
 
 def purge_step(step: Deleted) -> Line:

@@ -40,6 +40,7 @@ class Progress:
         self._waiting = ""
         self._open: dict[str, tuple[s.Event, float]] = {}
         self._paused = False
+        self.result: s.Result | None = None
 
     def follow(self, steps: Generator[_Step, None, None], show: Callable[[_Step], None]) -> None:
         """Show every step. On a terminal the running phase is redrawn meanwhile."""
@@ -134,8 +135,9 @@ class Progress:
                     out.say(line(good(step.status), " smoke event ", name(step.id), took))
             case s.Outputs():
                 self.settle()
-                out.event("outputs", step, lambda o: [Fields(list(o.outputs.items()))])
+                out.event("outputs", step, outputs_views)
             case s.Result():
+                self.result = step
                 self.settle()
                 out.event("result", step, lambda _: None)
                 if not out.json:
@@ -276,6 +278,12 @@ def drained_views(drained: s.Drained) -> list[Element]:
     return [*elements, *(line(Text("not checked: ", Style.WARN), said, indent=2) for said in drained.unchecked)]
 
 
+def outputs_views(outputs: s.Outputs) -> list[Element] | None:
+    """The outputs that are new or have another value: all of them after the first deploy."""
+    changed = [(key, value) for key, value in outputs.outputs.items() if key in outputs.changed]
+    return [Fields(changed)] if changed else None
+
+
 def result_views(result: s.Result) -> list[Element]:
     """The last line; of a failure, what its function logged."""
     if result.status == "failed":
@@ -286,6 +294,9 @@ def result_views(result: s.Result) -> list[Element]:
             line(Text(f"log of {cause.path or cause.logical_id}:", Style.DIM)),
             *(line(dim(text), indent=2) for text in cause.logs),
         ]
+    if result.status == "restored":
+        parts = ", ".join(result.restored)
+        return [line(good("restored"), " ", name(result.stack), f": {parts}", dim(f", in {result.elapsed_s:.1f} s"))]
     count = f", {many(result.resources, 'resource')}" if result.resources else ""
     return [line(good(result.status), " ", name(result.stack), dim(f"{count} in {result.elapsed_s:.1f} s"))]
 

@@ -54,9 +54,14 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Step: the record of a redriven event that has no outcome yet."""
+    """Step: the record of a redriven event that has no outcome yet.
+
+    is_before: the record is still as before the redrive. is_error_old: its error is of an earlier attempt.
+    """
 
     record: Record
+    is_before: bool = False
+    is_error_old: bool = False
 
 
 Step = Redriven | Pending
@@ -304,6 +309,7 @@ def _outcomes(
 ) -> Generator[Step, None, _Outcomes]:
     """Wait until every event has ended again, for `timeout_s` at the longest."""
     digests = {event.identity: event.digest for event in expected}
+    runs = {event.identity: event.runs for event in expected}
     identities = dict.fromkeys(digests)
     records: list[Record] = []
     polled = outcome.poll(
@@ -312,13 +318,14 @@ def _outcomes(
         identities,
         timeout_s=request.timeout_s,
         stop=stop,
-        has_ended=ended_since({event.identity: event.runs for event in expected}),
+        has_ended=ended_since(runs),
     )
     for record, has_ended in polled:
         if has_ended:
             records.append(record)
         else:
-            yield Pending(record)
+            is_before = int(record.get("attempt_count", 0)) <= runs[outcome.identity(record)]
+            yield Pending(record, is_before, is_before or record.get("status") == "processing")
     conflicts = (r for r in records if outcome.is_conflict(r, digests[outcome.identity(r)]))
     return _Outcomes(records, len(identities) - len(records), frozenset(map(outcome.identity, conflicts)))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rtp import fastpath
-from rtp.aws import stacks
+from rtp.aws import api, stacks
 from rtp.errors import RefusedError
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
@@ -22,6 +22,7 @@ from rtp.ops.stack.options import Mark
 from rtp.ops.stack.prepare import prepare
 from rtp.ops.stack.steps import Note, Phase, Result, Warn
 from rtp.ops.stack.update import Update, carry_out
+from rtp.ops.work.steps import drained
 from rtp.text import suggest, times
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def check_unchanged(environment: Environment, stack: Stack | None, before: Mark 
 def _described(target: Target, options: Options, operation: Operation) -> tuple[Target, Stack | None]:
     """The stack as it is now, and the target that names it: ours, or taken over with consent. Raises RefusedError."""
     stack = stacks.describe(target.aws, target.name)
+    operation.outputs_before = api.reachable(stack.outputs, target.aws) if stack else {}
     target = replace(target, stack_id=stack.id if stack else "")
     owner = ownership.foreign(target.aws, stack, target.environment)
     if owner == ownership.NOBODY and options.adopt and stack is not None and (stack.imported or stack.state.in_review):
@@ -161,12 +163,13 @@ def _bring(
         diverged = hotswap.diverged(hotswap.running(target), old, built, target.paths)
         yield from (Warn(d.description) for d in diverged if d.function not in {m.name for m in gone})
     if stack is not None and working and not gone and old == built.template and assembly.matches(manifest, stack):
-        restored = [] if dry_run else list(hotswap.put_back(target, built))
-        if options.hotswap and restored:
-            yield from finish(target, options, operation, "hotswapped", len(restored))
-            return
-        yield from restored
-        yield from finish(target, options, operation, "unchanged")
+        restored: tuple[str, ...] = ()
+        if options.hotswap and not dry_run:
+            restored = drained(hotswap.put_back(target, built))
+        elif not dry_run:
+            restored = yield from hotswap.put_back(target, built)
+        status = ("hotswapped" if options.hotswap else "restored") if restored else "unchanged"
+        yield from finish(target, options, operation, status, len(restored), restored=restored)
         return
     changes = compare(old, built.template, target.paths)
     code_only = working and publish.only_code(changes) and not target.environment.protected

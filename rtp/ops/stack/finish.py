@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from rtp.ops.stack.steps import Step
 
 
-def finish(target: Target, options: Options, operation: Operation, status: str, resources: int = 0) -> Iterator[Step]:
+def finish(
+    target: Target,
+    options: Options,
+    operation: Operation,
+    status: str,
+    resources: int = 0,
+    *,
+    restored: tuple[str, ...] = (),
+) -> Iterator[Step]:
     """Enable the event source and open the intake where they are off, report the outputs, send a smoke event.
 
-    status: created, updated, unchanged or hotswapped. resources: how many were changed. Raises RtpError.
+    status: created, updated, restored, unchanged or hotswapped. resources: how many were changed.
+    restored: what CloudFormation did not know of and is as deployed again. Raises RtpError.
     """
     aws, environment = target.aws, target.environment
     stack = stacks.describe(aws, target.name)
@@ -37,9 +46,10 @@ def finish(target: Target, options: Options, operation: Operation, status: str, 
         text = json.dumps({target.name: outputs}, indent=2) + "\n"  # as the CDK CLI writes it
         files.write(options.outputs_file, text, private=False, hint="The deploy itself is done.")
     if outputs:
-        yield Outputs(outputs)
-    changed = status in ("created", "updated", "hotswapped")
+        before = operation.outputs_before
+        yield Outputs(outputs, tuple(key for key, value in outputs.items() if before.get(key) != value))
+    changed = status in ("created", "updated", "restored", "hotswapped")
     if not options.dry_run and options.smoke and (changed or options.smoke_always):
         yield Phase("sending a smoke event")
         yield smoke.smoke(aws, outputs)
-    yield Result(status, target.name, operation.elapsed_s, resources)
+    yield Result(status, target.name, operation.elapsed_s, resources, restored=restored)

@@ -73,6 +73,7 @@ class Operation:
     consent: asked before anything that needs it; raises RefusedError to stop the run.
     deletion_begun: CloudFormation was asked to delete the stack and has not refused; deleted: it has done so.
     objects_deleted: object versions that are out of the stack's buckets.
+    outputs_before: of the stack, when the run began.
     event_source_off: the event source is disabled, or may be.
     is_swapping: the functions' code is being changed directly, and one of them may have it already.
     """
@@ -85,6 +86,7 @@ class Operation:
     objects_deleted: int = 0
     event_source_off: bool = False
     is_swapping: bool = False
+    outputs_before: Mapping[str, str] = field(default_factory=dict)
     intake: IntakeState = IntakeState.UNTOUCHED
     _began: float = field(default_factory=time.monotonic)
 

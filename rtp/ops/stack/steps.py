@@ -126,9 +126,11 @@ class Outputs:
     """The stack's outputs.
 
     outputs: value of each output by its key.
+    changed: keys of those that were not there before, or had another value.
     """
 
     outputs: dict[str, str]
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +149,9 @@ class Smoke:
 class Result:
     """How a deploy or destroy ended.
 
-    status: created, updated, unchanged, hotswapped, dry-run, rolled-back, destroyed or failed.
+    status: created, updated, restored, unchanged, hotswapped, dry-run, rolled-back, destroyed or failed.
     elapsed_s: since the command began. resources: how many changed. cause: why it failed; null where it did not.
+    restored: what was changed outside CloudFormation and is as deployed again, such as `code of Processing/Worker`.
     """
 
     status: str
@@ -156,6 +159,7 @@ class Result:
     elapsed_s: float
     resources: int = 0
     cause: Cause | None = None
+    restored: tuple[str, ...] = ()
 
 
 Step = Phase | Note | Warn | Plan | Event | Tick | Waiting | Drained | Emptied | Outputs | Smoke | Result

@@ -64,12 +64,15 @@ def test_a_deploy_shows_what_it_does_and_ends_with_a_summary(pipeline: Project) 
     # Given a changed setting / When it is deployed on a terminal
     (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 704\n")
     code, text = converse(pipeline, "deploy")
-    # Then the phases stand there with their times, then the plan, the outputs, and one line that sums it up
+    # Then the phases stand there with their times, then the plan, and one line that sums it up
     assert code == 0
     assert re.search(r"publishing assets and preparing the change set +\d+\.\d s", text)
     assert f"updates {STACK}: 2 resources" in text
     assert "~ Processing/Worker  MemorySize" in text
-    assert re.fullmatch(rf"updated {STACK}, 2 resources in \d+\.\d s", text.splitlines()[-1])
+    *_, last, following = text.splitlines()
+    assert re.fullmatch(rf"updated {STACK}, 2 resources in \d+\.\d s", last)
+    # And the outputs, which are as before, are not repeated; one command is named that most people run next
+    assert "ApiUrl" not in text and following.split() == ["next", "rtp", "status"]
 
 
 def test_a_refused_consent_changes_nothing(pipeline: Project) -> None:

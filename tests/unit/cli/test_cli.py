@@ -81,7 +81,7 @@ def test_the_project_may_be_another_folders(tmp_path: Path, monkeypatch: pytest.
     assert project("config") == "realtime-processor"
     assert project("config", "-C", "../shop") == "shop"
     assert project("config", f"--project-dir={shop}") == "shop"
-    assert project("-C", "../shop", "config") == "shop"
+    assert project("-C", "../shop", "config") == project("-C../shop", "config") == "shop"
     monkeypatch.setenv("RTP_PROJECT", str(shop))
     assert project("config") == "shop"
     refused = rtp("config", "-C", "nowhere", cwd=elsewhere)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.commands.session import Session
-from rtp.config import Environment, Overrides, reading, settings
+from rtp.config import Environment, Overrides, code_paths, reading, settings
 from rtp.config.environments import explain, resolve
 from rtp.errors import ConfigError, UsageError
 from rtp.local.weather.choice import Weather
@@ -96,7 +96,6 @@ def test_the_file_is_found_in_a_parent_and_paths_are_relative_to_it(tmp_path: Pa
         ("[env.Prod]", "environment name 'Prod' is not allowed"),  # would collide with prod in most of AWS's names
         ("project = 'My Shop'", "project name 'My Shop' is not allowed"),
         ("project = 'a23456789012345678901'", "is not allowed"),
-        ("[processors]\npath = 'nowhere.py'", "nowhere.py"),
         ("[env]\nprod = 1", "[env.prod] must be a table"),
         ("defaults = 1", "defaults must be a table"),
         ("env = 1", "env must be a table"),
@@ -134,6 +133,21 @@ def test_a_mistake_is_reported_with_the_allowed_values(tmp_path: Path, toml: str
         read(tmp_path, toml, env="prod" if "env.local" not in toml else "local")
     assert text in caught.value.message
     assert "rtp.toml" in caught.value.message or "endpoint_url" in caught.value.message
+
+
+def test_code_that_is_not_there_stops_only_who_uses_it(tmp_path: Path) -> None:
+    # Given paths that lead nowhere, and to a pipe
+    os.mkfifo(tmp_path / "pipe")
+    toml = "[processors]\npath = 'nowhere.py'\nrequirements = 'pipe'\n[infra]\nextend = 'a/infra.py'\n"
+    # Then a reader has its environment, and who needs the code learns which path of which key is wrong
+    environment = read(tmp_path, toml)
+    for checked, text in (
+        (code_paths.processors, r"\[processors\] path: .*nowhere.py does not exist"),
+        (code_paths.requirements, r"\[processors\] requirements: .*pipe is a pipe"),
+        (code_paths.extension, r"\[infra\] extend: .*a/infra.py does not exist"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            checked(environment)
 
 
 def test_a_queue_may_keep_messages_as_long_as_its_dlq(tmp_path: Path) -> None:
@@ -325,8 +339,9 @@ def test_a_path_that_is_neither_a_file_nor_a_folder_is_named(
     tmp_path: Path, key: str, make: Callable[[Path], None], kind: str
 ) -> None:
     make(tmp_path / "x")
-    with pytest.raises(ConfigError, match=rf"\[processors\] {key} = 'x': \S+ is a {kind}"):
-        read(tmp_path, f'[processors]\n{key} = "x"\n')
+    environment = read(tmp_path, f'[processors]\n{key} = "x"\n')
+    with pytest.raises(ConfigError, match=rf"\[processors\] {key}: \S+ is a {kind}"):
+        (code_paths.processors if key == "path" else code_paths.requirements)(environment)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.commands.render.progress import outputs_views, result_views
 from rtp.config import Environment
 from rtp.errors import AwsError, RtpError, WaitTimeoutError
 from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.code import hotswap, update
 from rtp.ops.stack.operation import Target
+from rtp.ops.stack.steps import Outputs, Result
+from rtp.ops.work.steps import drained
+from rtp.text.elements import Fields, Line
 from tests.clocks import FakeClock
 from tests.unit.deploy.fakes import FakeAws
 
@@ -116,6 +120,41 @@ def test_an_event_source_that_ends_up_disabled_is_enabled(state: str) -> None:
     aws.answers["list_event_source_mappings"] = lambda **_: {"EventSourceMappings": [{"UUID": "u", "State": state}]}
     (warning,) = hotswap.ensure_enabled(aws, "arn")
     assert "it is enabled again" in warning.message
+
+
+def test_what_is_restored_is_named(tmp_path: Path) -> None:
+    # Given a worker with other code and another timeout than were deployed
+    properties = {"FunctionName": "shop-dev-worker", "Code": {"S3Key": "a.zip"}, "Timeout": 30, "MemorySize": 256}
+    template = {"Resources": {"W": {"Type": "AWS::Lambda::Function", "Properties": properties}}}
+    (tmp_path / "asset.a.zip").write_bytes(b"deployed")
+    state = {
+        "Timeout": 7,
+        "MemorySize": 256,
+        "CodeSha256": "other",
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+    }
+    function = Lambda(state)
+    environment = Environment(name="dev", project="shop", root=tmp_path)
+    target = Target(function.aws(), environment, paths={"W": "Processing/Worker"})
+    built = Assembly(tmp_path, tmp_path / "t.json", template, cached=True)
+    # When it is put back / Then both are restored, and the last line of the deploy names them
+    assert drained(hotswap.put_back(target, built)) == (
+        "code of Processing/Worker",
+        "timeout and memory of Processing/Worker",
+    )
+    assert len(function.changes) == 2
+    (last,) = result_views(Result("restored", "shop-dev", 2.0, 1, restored=("code of Processing/Worker",)))
+    assert isinstance(last, Line)
+    assert "".join(p.text for p in last.parts) == "restored shop-dev: code of Processing/Worker, in 2.0 s"
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"), [(("ApiUrl", "ApiId"), ["ApiUrl", "ApiId"]), (("ApiId",), ["ApiId"]), ((), None)]
+)
+def test_outputs_are_shown_where_they_are_new_or_changed(changed: tuple[str, ...], shown: list[str] | None) -> None:
+    elements = outputs_views(Outputs({"ApiUrl": "u", "ApiId": "i"}, changed))
+    assert (elements and [key for fields in elements if isinstance(fields, Fields) for key, _ in fields.pairs]) == shown
 
 
 def test_without_the_right_to_read_a_function_a_deploy_warns(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.messages import DlqMessage
-from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
+from rtp.ops.dlq.redrive import Pending, RedriveRequest, Report, redrive
 from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
@@ -100,6 +100,16 @@ def test_the_rest_stays_when_the_canary_has_no_outcome(tmp_path: Path) -> None:
     assert (done.redriven, done.pending) == (1, 1)
     assert "no outcome within" in done.stopped
     assert aws.visible(DLQ) == 4
+
+
+def test_the_canarys_record_from_before_is_reported_as_such(tmp_path: Path) -> None:
+    # Given an event that died before, whose next attempt does not come in time
+    aws = dead(2)
+    target = Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=JournalFiles(tmp_path))
+    request = RedriveRequest(filters=Filters(), timeout_s=0.1)
+    # When it is redriven / Then no step shows the error of then as one of now
+    pending = [step for step in redrive(target, request, stop=Stop(), clock=aws.clock) if isinstance(step, Pending)]
+    assert pending and all(step.is_before and step.is_error_old for step in pending)
 
 
 def test_without_a_canary_all_are_redriven_and_dead_events_are_reported(tmp_path: Path) -> None:

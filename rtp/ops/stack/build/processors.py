@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.config import code_paths
 from rtp.errors import RtpError
 from rtp.infra import archive, assets, layer, packing
 from rtp.infra.requirements import Requirements
@@ -36,17 +37,19 @@ class Doubt:
 
 
 def sources_of(environment: Environment) -> Sources | None:
-    """The user's code, as rtp.toml names it."""
-    if environment.processors is None:
+    """The user's code, as rtp.toml names it. Raises ConfigError where that is not there."""
+    path = code_paths.processors(environment)
+    if path is None:
         return None
-    return packing.Sources(environment.processors, environment.root, environment.include, environment.exclude)
+    return packing.Sources(path, environment.root, environment.include, environment.exclude)
 
 
 def requirements_of(environment: Environment) -> Requirements | None:
-    """The user's packages, as rtp.toml names them."""
-    if environment.requirements is None:
+    """The user's packages, as rtp.toml names them. Raises ConfigError where that file is not there."""
+    file = code_paths.requirements(environment)
+    if file is None:
         return None
-    return Requirements(environment.requirements, environment.requirement_extras, environment.requirement_groups)
+    return Requirements(file, environment.requirement_extras, environment.requirement_groups)
 
 
 def variables(environment: Environment) -> dict[str, str]:

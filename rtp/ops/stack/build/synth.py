@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import rtp
 from rtp import fastpath
+from rtp.config import code_paths
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, findings, inputs, layer, toolchain
@@ -117,7 +118,7 @@ def _plan(
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
         out=str(target),
-        extend=str(env.extend or ""),
+        extend=str(code_paths.extension(env) or ""),
         root=str(env.root.resolve()) if env.extend else "",
     )
 

@@ -14,7 +14,7 @@ from rtp.ops.stack.steps import Warn
 from rtp.ops.work import pool
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
     from pathlib import Path
 
     from rtp.aws import Aws
@@ -85,26 +85,30 @@ def swap(target: Target, archive: Path) -> None:
     list(pool.map(lambda name: update.code(target.aws, name, archive), names, threads=len(names)))
 
 
-def put_back(target: Target, built: Assembly) -> Iterator[Warn]:
+def put_back(target: Target, built: Assembly) -> Generator[Warn, None, tuple[str, ...]]:
     """Restore functions that differ from the template though CloudFormation knows of no change.
 
-    A hotswap leaves such a difference, and so does an edit in the console.
+    A hotswap leaves such a difference, and so does an edit in the console. Returns what was restored, such as
+    `code of Processing/Worker`.
     """
     aws, paths = target.aws, target.paths
     expected = _expected(built.template, _names(target))
     aws.connect("lambda")
 
-    def repair(logical_id: str) -> list[str]:
+    def repair(logical_id: str) -> tuple[list[str], list[str]]:
         path = paths.get(logical_id, logical_id)
         try:
             return _repaired(aws, built, path, expected[logical_id])
         except AwsError as error:
             if error.code != "access-denied":  # a deploy works without these permissions, by the CDK's roles
                 raise
-            return [f"Whether {path} runs what was deployed was not checked or restored: {error.message}"]
+            return [f"Whether {path} runs what was deployed was not checked or restored: {error.message}"], []
 
-    for warnings in pool.map(repair, expected, threads=len(expected)):
+    restored: list[str] = []
+    for warnings, parts in pool.map(repair, expected, threads=len(expected)):
         yield from (Warn(w) for w in warnings)
+        restored += parts
+    return tuple(restored)
 
 
 def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
@@ -129,7 +133,8 @@ def ensure_enabled(aws: Aws, queue_arn: str) -> Iterator[Warn]:
         )
 
 
-def _repaired(aws: Aws, built: Assembly, path: str, properties: dict[str, Any]) -> list[str]:
+def _repaired(aws: Aws, built: Assembly, path: str, properties: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Restore one function. Returns warnings, and what was restored."""
     name = properties["FunctionName"]
     found = updates.describe(aws, name)
     if found is None:
@@ -138,16 +143,18 @@ def _repaired(aws: Aws, built: Assembly, path: str, properties: dict[str, Any]) 
             hint="Run `rtp deploy`, which creates it again.",
             code="changed-by-hand",
         )
-    warnings = []
+    warnings, restored = [], []
     archive = _other_code(found, built, properties)
     if archive is not None:
         update.code(aws, name, archive)
         warnings.append(f"{path} ran other code than was deployed (a hotswap, or a manual change); it is restored.")
+        restored.append(f"code of {path}")
     limits = _limits(properties)
     if (found.timeout_s, found.memory_mb) != limits:
         update.limits(aws, name, timeout_s=limits[0], memory_mb=limits[1])
         warnings.append(f"Timeout or memory of {path} were changed outside CloudFormation; they are restored.")
-    return warnings
+        restored.append(f"timeout and memory of {path}")
+    return warnings, restored
 
 
 def _names(target: Target) -> tuple[str, str]:

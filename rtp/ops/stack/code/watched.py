@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rtp.config import FILE
-from rtp.errors import RtpError
+from rtp.errors import ConfigError, RtpError
 from rtp.infra import packing
 from rtp.ops.stack.build import processors
 from rtp.ops.stack.build.synth import extension_paths
@@ -23,13 +23,16 @@ def watched(environment: Environment, without: frozenset[str] = frozenset()) -> 
 
     The requirements come with the files that they include or name. without: files that a synthesis writes itself.
     """
-    sources = processors.sources_of(environment)
-    requirements = processors.requirements_of(environment)
     paths = [environment.file or environment.root / FILE]
-    if sources is not None:
-        paths += [sources.path, *_packed_elsewhere(sources)]
-    if requirements is not None:
-        paths += requirements.files()
+    sources: packing.Sources | None = None
+    try:  # where one of them is not there, the deploy names it, and the watch goes on until it is
+        paths += [path for path in (environment.processors, environment.requirements) if path is not None]
+        sources = processors.sources_of(environment)
+        paths += _packed_elsewhere(sources) if sources is not None else []
+        requirements = processors.requirements_of(environment)
+        paths += requirements.files() if requirements is not None else []
+    except ConfigError:
+        pass
     paths += extension_paths(environment)
     is_ignored = partial(packing.is_ignored, sources)
     if not without:
