@@ -58,6 +58,7 @@ CONFIG: dict[str, set[str]] = {
     "reading": {"secret_sources", "settings", "tables"},
     "function_checks": {"permissions", "secret_sources", "settings"},
     "checks": {"", "function_checks"},
+    "code_paths": {"", "reading"},
     "environments": {"", "checks", "reading", "secret_sources", "settings", "tables"},
 }
 CONFIG_OF_INFRA = {"", "permissions", "secret_sources", "settings"}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from rtp.config import reading
 from rtp.errors import RtpError
-from rtp.infra import declared
 from rtp.ops.stack.build import processors
 
 if TYPE_CHECKING:
@@ -18,12 +17,12 @@ def warn_unknown(session: Session, kind: str | None) -> None:
     if kind is None:
         return
     try:
-        sources = processors.sources_of(session.environment)
-        types = None if sources is None else declared.types(sources)
+        types = processors.declared_types(session.environment)
     except (RtpError, OSError):
         return  # the code in this folder is not what the command needs
-    if sources is None or not types or kind in types:
+    path = session.environment.processors
+    if path is None or not types or kind in types:
         return
     nearest = reading.nearest(kind, sorted(types))
-    what = f"There is no processor for {kind!r} in {sources.path.name}, so its events are stored unchanged."
+    what = f"There is no processor for {kind!r} in {path.name}, so its events are stored unchanged."
     session.out.warn(f"{what}{nearest}")

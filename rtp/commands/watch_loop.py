@@ -20,6 +20,7 @@ from rtp.ops.stack.compare.approval import Plan
 from rtp.ops.stack.operation import Operation, Stage
 from rtp.ops.stack.options import Mark, Options
 from rtp.ops.stack.steps import Note, Outputs, Phase, Result
+from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 from rtp.text.elements import Text, bad, dim, good, line, many, name
 
@@ -72,7 +73,7 @@ class _Loop:
         """Deploy what was saved, once no other command changes the stack. Raises RefusedError as `run`."""
         report = _Report(self._session, self._progress, _names(files, self._environment.root))
         while self._is_locked(report):
-            time.sleep(_LOCKED_PAUSE_S)
+            SYSTEM.sleep(_LOCKED_PAUSE_S)
         if written := self._own.after(files, self._environment):
             names = _names(sorted(written), self._environment.root)
             self._session.out.warn(f"{names} changes at each synthesis, and is watched no longer")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtp.config import code_paths
 from rtp.errors import RtpError
-from rtp.infra import archive, assets, layer, packing
+from rtp.infra import archive, assets, declared, layer, packing
 from rtp.infra.requirements import Requirements
 from rtp.ops.stack.build.importing import VERSION, Given, Imported, imported, refusal
 from rtp.trust import project
@@ -50,6 +50,15 @@ def requirements_of(environment: Environment) -> Requirements | None:
     if file is None:
         return None
     return Requirements(file, environment.requirement_extras, environment.requirement_groups)
+
+
+def declared_types(environment: Environment) -> frozenset[str] | None:
+    """Types of events that have a processor, read without running the code; None where that does not show them.
+
+    Raises ConfigError and OSError where the code is not there.
+    """
+    sources = sources_of(environment)
+    return None if sources is None else declared.types(sources)
 
 
 def variables(environment: Environment) -> dict[str, str]:
