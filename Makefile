@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check lock clean
+.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check site pictures lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -70,6 +70,17 @@ docs: $(READY)
 docs-check: $(READY)
 	$(BIN)/python -m docs.generate --check
 
+# The manual as a site in dist/site: every link checked, search offline, nothing loaded from elsewhere.
+SITE := .venv-site/bin
+site: $(READY)
+	$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-site
+	$(BIN)/uv pip sync -q --python $(SITE)/python --require-hashes requirements/site.txt
+	$(BIN)/python -m checks.site --python $(SITE)/python
+
+# Pictures of the terminal in docs/pictures, from a run of the demo.
+pictures: $(READY)
+	$(BIN)/python -m checks.pictures
+
 # Pins with hashes and without the address of any index, so that every mirror serves them.
 lock: $(READY)
 	$(BIN)/uv pip compile -q pyproject.toml --extra local requirements/dev.in --universal --python-version 3.11 \
@@ -82,6 +93,8 @@ lock: $(READY)
 	  -o requirements/audit.txt
 	$(BIN)/uv pip compile -q requirements/mutants.in -c requirements/dev.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/mutants.txt
+	$(BIN)/uv pip compile -q requirements/site.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  -o requirements/site.txt
 	$(BIN)/uv pip compile -q requirements/layer.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --no-emit-package botocore --no-emit-package jmespath --no-emit-package python-dateutil \
 	  --no-emit-package six --no-emit-package urllib3 -o rtp/infra/layer-requirements.txt
@@ -95,4 +108,4 @@ $(READY): requirements/dev.txt requirements/build.txt requirements/uv.txt pyproj
 	touch $@
 
 clean:
-	rm -rf .venv .venv-audit .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-audit .venv-site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
