@@ -27,7 +27,7 @@ from rtp.ops import demo
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 COLUMNS = 100
-_SCENES = {
+_SCENES: dict[tuple[str, ...], str] = {
     ("deploy", "--yes"): "deploy",
     ("traces", "show"): "waterfall",
     ("status", "--check"): "status",

@@ -1,8 +1,9 @@
 """The manual as a site: `python -m checks.site --python PYTHON` builds dist/site with Sphinx, strictly, and checks it.
 
 Sphinx, MyST and Furo: all three have had releases within a year, Sphinx reports every link that leads nowhere, its
-search is one file of the site that works from a disk, and Furo loads no font or script from elsewhere. MkDocs has had no
-release since 1.6.1 of August 2024, Material for MkDocs is in maintenance mode since November 2025, Zensical is at 0.1.
+search is one file of the site that works from a disk, and Furo loads no font or script from elsewhere. MkDocs has had
+no release since 1.6.1 of August 2024, Material for MkDocs is in maintenance mode since November 2025, Zensical is at
+0.1.
 """
 
 from __future__ import annotations

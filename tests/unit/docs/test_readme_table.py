@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
-
-import yaml
+import subprocess
+import sys
 
 from tests.manual_blocks import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTION = README.split("## Next to SAM")[1].split("\n## ")[0]
+OWN = (
+    "https://docs.aws.amazon.com/",
+    "https://github.com/aws/",
+    "https://www.serverless.com/",
+    "https://github.com/serverless/",
+    "https://sst.dev/",
+    "https://github.com/sst/",
+)
 SOURCES = dict(re.findall(r"^\[([\w-]+)\]: (\S+)$", SECTION, re.MULTILINE))
 
 
@@ -35,9 +43,7 @@ def test_every_cell_links_to_a_test_a_page_or_a_source() -> None:
 def test_every_source_is_used_and_is_the_makers_own() -> None:
     used = set(re.findall(r"\]\[([\w-]+)\]", SECTION))
     assert used == set(SOURCES)
-    own = ("https://docs.aws.amazon.com/", "https://github.com/aws/", "https://www.serverless.com/", "https://sst.dev/")
-    own += ("https://github.com/serverless/", "https://github.com/sst/")
-    assert [url for url in SOURCES.values() if not url.startswith(own)] == []
+    assert [url for url in SOURCES.values() if not url.startswith(OWN)] == []
 
 
 def test_readme_begins_with_what_it_is_a_picture_and_two_commands() -> None:
@@ -48,12 +54,10 @@ def test_readme_begins_with_what_it_is_a_picture_and_two_commands() -> None:
     assert block.count("$ ") == 2
 
 
-def test_the_issue_templates_are_forms() -> None:
-    folder = ROOT / ".github" / "ISSUE_TEMPLATE"
-    forms = {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in folder.glob("*.yml")}
-    assert set(forms) == {"bug.yml", "idea.yml", "lost-event.yml", "config.yml"}
-    for name, form in forms.items():
-        if name != "config.yml":
-            assert {"name", "description", "body"} <= set(form)
-            ids = [field["id"] for field in form["body"]]
-            assert len(ids) == len(set(ids))
+def test_the_issue_templates_have_the_schema_of_github() -> None:
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert [form.stem for form in forms] == ["bug", "config", "idea", "lost-event"]
+    files = [str(form) for form in forms if form.stem != "config"]
+    argv = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-issue-forms", *files]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The site's source: every page in its kind, links that stay inside, and a check that notices what loads from elsewhere."""
+"""The site's source: every page in its kind, links that stay inside, and a check of what loads from elsewhere."""
 
 from __future__ import annotations
 
