@@ -11,7 +11,7 @@ from typer.main import get_command
 from checks.aws import results
 from docs import json_reference, tables
 from rtp import cli
-from rtp.config import settings
+from rtp.config import setting_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ def reference_of_settings() -> str:
         "| setting | default | allowed | description |",
         "| --- | --- | --- | --- |",
     ]
-    for setting in settings.table().values():
+    for setting in setting_table.table().values():
         default = "unset" if setting.default is None else f"`{_toml(setting.default)}`"
         rows.append(f"| `{setting.name}` | {default} | {setting.allowed} | {setting.description} |")
     return "\n".join(rows) + "\n"

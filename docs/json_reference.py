@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from docs import shapes
 from rtp.commands import local, synth, trust, version
+from rtp.commands.render import engine
 from rtp.ops import doctor, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
@@ -33,7 +34,7 @@ class Printed:
     note: str = ""
 
 
-_ENGINE = Printed((local.EngineReport,))
+_ENGINE = Printed((engine.EngineReport,))
 _STEPS = {"warning": steps.Warn, "event": steps.Event, "emptied": steps.Emptied, "result": steps.Result}
 
 PRINTED = {

@@ -9,14 +9,15 @@ import typer
 
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
+from rtp.commands.render.engine import frequency, render, report
 from rtp.commands.session import Session
 from rtp.config.tables import MAX_SAVE_EVERY_S, MAX_SEED
 from rtp.errors import ConfigError, RefusedError, UsageError
-from rtp.local import engine, losses
+from rtp.local import engine
 from rtp.local.weather.choice import Weather
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import suggest
-from rtp.text.elements import Element, Fields, Line, advice, bad, command, good, line, name, warn
+from rtp.text.elements import Element, command, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,38 +27,6 @@ if TYPE_CHECKING:
 app = new_app(no_args_is_help=True, help="Start, stop and inspect the embedded AWS engine.")
 
 _POLL_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReport:
-    """The engine's state, without its token and its key.
-
-    state: running, stopped, killed, or elsewhere: served by a process that is not visible from here.
-    endpoint_url, port, pid: of the running engine; null where none runs. answers: whether it answers requests.
-    enforces_iam: whether it enforces the permissions of roles; null where none runs.
-    folder: where its data is. log_file: its own log. data_lost: whether data was lost since the last save.
-    copied: whether the folder was copied from one whose engine was running.
-    saved: time of the last save, ISO 8601. loss: a sentence about what its data lacks; empty if nothing is lost.
-    save_every_s: seconds between its saves; 0 if only a stop saves; null where none runs.
-    save_error: why the latest of them failed; empty if it did not.
-    weather: how a running engine behaves as AWS does on a bad day; null if it answers at once.
-    """
-
-    state: str
-    endpoint_url: str | None
-    port: int | None
-    pid: int | None
-    answers: bool
-    enforces_iam: bool | None
-    folder: str
-    log_file: str
-    data_lost: bool = False
-    copied: bool = False
-    saved: str | None = None
-    loss: str = ""
-    save_every_s: float | None = None
-    save_error: str = ""
-    weather: Weather | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +106,7 @@ def start(
         _check_weather(running, chosen, seed)
     if running.loss:
         session.out.warn(running.loss)
-    session.out.result(_report(engine.status(root), data_lost=running.data_lost, loss=running.loss), _render)
+    session.out.result(report(engine.status(root), data_lost=running.data_lost, loss=running.loss), render)
 
 
 @app.command()
@@ -156,7 +125,7 @@ def stop(session: Session) -> None:
     elif not stopped:
         session.out.say("The engine was not running.")
     data_lost = before.state == "killed" or bool(stopped and stopped.loss)
-    session.out.result(_report(engine.status(root), data_lost=data_lost, loss=loss), _render)
+    session.out.result(report(engine.status(root), data_lost=data_lost, loss=loss), render)
 
 
 @app.command()
@@ -164,7 +133,7 @@ def stop(session: Session) -> None:
 def status(session: Session) -> None:
     """Show whether and where the engine runs. Exits 1 if it was killed, does not answer or is not visible from here."""
     current = engine.status(session.environment.root)
-    session.out.result(_report(current), _render)
+    session.out.result(report(current), render)
     if current.state in ("killed", "elsewhere") or (current.running and not current.answers):
         raise typer.Exit(1)
 
@@ -177,7 +146,7 @@ def reset(session: Session, *, yes: Yes = False) -> None:
     session.out.confirm(f"Delete all data of the local engine in {engine.status(root).folder}?", yes=yes)
     engine.reset(root)
     session.out.say("All data is deleted.")
-    session.out.result(_report(engine.status(root)), _render)
+    session.out.result(report(engine.status(root)), render)
 
 
 @app.command()
@@ -243,7 +212,7 @@ def _check_saves(running: engine.Engine, save_every: int) -> None:
     """Raises RefusedError if the engine ran already and saves at other times."""
     if running.save_every_s != save_every:
         raise RefusedError(
-            f"The local engine already runs and saves {_frequency(running.save_every_s)}.",
+            f"The local engine already runs and saves {frequency(running.save_every_s)}.",
             hint=suggest.sentence(
                 "Run `rtp local stop`, which keeps its data, then {}.",
                 suggest.command("rtp", "local", "start", save_every=save_every),
@@ -252,70 +221,8 @@ def _check_saves(running: engine.Engine, save_every: int) -> None:
         )
 
 
-def _frequency(save_every_s: float) -> str:
-    return f"every {save_every_s:g} s while there are requests" if save_every_s else "at a stop alone"
-
-
 def _described(weather: Weather | None) -> str:
     return f"with weather of {weather}" if weather else "without weather"
-
-
-def _report(status: engine.EngineStatus, *, data_lost: bool = False, loss: str = "") -> EngineReport:
-    running = status.engine
-    return EngineReport(
-        state=status.state,
-        endpoint_url=running.endpoint_url if running else None,
-        port=running.port if running else None,
-        pid=running.pid if running else None,
-        answers=status.answers,
-        enforces_iam=running.enforces_iam if running else None,
-        folder=str(status.folder),
-        log_file=str(status.log_file),
-        data_lost=data_lost,
-        copied=status.copied,
-        saved=status.saved,
-        loss=loss or status.loss,
-        save_every_s=running.save_every_s if running else None,
-        save_error=status.save_error,
-        weather=running.weather if running else None,
-    )
-
-
-def _render(report: EngineReport) -> list[Element]:
-    if report.state == "stopped" and report.copied:
-        return [advice(f"The engine is not running. {report.loss}"), advice(losses.restart(report.saved))]
-    if report.state == "elsewhere":
-        return [line("The engine runs in a process that is not visible from here, such as in another container.")]
-    if report.state == "stopped":
-        return [advice("The engine is stopped. Start it with `rtp local start`.")]
-    if report.state == "killed":
-        return [
-            Line((bad("killed"),)),
-            line(report.loss),
-            advice(losses.restart(report.saved)),
-        ]
-    return [
-        Fields(
-            (
-                ("State", Line((good("running"),) if report.answers else (warn("running, but does not answer"),))),
-                ("Endpoint", Line((name(str(report.endpoint_url)),))),
-                ("Process", report.pid),
-                *([("Weather", str(report.weather))] if report.weather else []),
-                ("Permissions", "enforced" if report.enforces_iam else "not enforced"),
-                ("Folder", report.folder),
-                ("Saved", _saved(report)),
-                ("Log", report.log_file),
-            )
-        )
-    ]
-
-
-def _saved(report: EngineReport) -> Line:
-    """When the data was saved last, how often it is, and why that failed."""
-    at = losses.when(report.saved) if report.saved else "not yet"
-    if report.save_error:
-        return line(f"{at}; ", bad(f"the latest save failed: {report.save_error}"))
-    return line(f"{at}; {_frequency(report.save_every_s or 0)}")
 
 
 def _render_exports(variables: dict[str, str]) -> list[Element]:

@@ -23,7 +23,8 @@ from rtp.config import (
     secret_sources,
     tables,
 )
-from rtp.config.settings import Settings, is_added
+from rtp.config.setting_table import is_added
+from rtp.config.settings import Settings
 from rtp.config.tables import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
 from rtp.errors import ConfigError, UsageError
 from rtp.trust import project

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from rtp.config import secret_sources, settings
+from rtp.config import secret_sources, setting_table
 from rtp.config.settings import Settings
 from rtp.config.tables import Document, Place, Section
 from rtp.errors import ConfigError
@@ -139,12 +139,14 @@ def _refusal(problem: str, content: Mapping[str, Any], struct: type[Struct], whe
         return ConfigError(f"{prefix}{problem}")
     if setting.allowed == "a table":
         return ConfigError(f"{prefix}{key} must be a table.")
-    if path and path["path"] != f".{key}" and settings.is_nested(key):
+    if path and path["path"] != f".{key}" and setting_table.is_nested(key):
         return ConfigError(f"{prefix}{key}: {path['what']}.", hint=f"{key} is {setting.allowed}.")
     return ConfigError(
-        f"{prefix}{key} = {content.get(key)!r}: must be {setting.allowed}.", hint=settings.about(setting)
+        f"{prefix}{key} = {content.get(key)!r}: must be {setting.allowed}.", hint=setting_table.about(setting)
     )
 
 
-def _settings(struct: type[Struct]) -> dict[str, settings.Setting]:
-    return settings.table(Place) | settings.table(Settings) if struct is Section else settings.table(struct)
+def _settings(struct: type[Struct]) -> dict[str, setting_table.Setting]:
+    return (
+        setting_table.table(Place) | setting_table.table(Settings) if struct is Section else setting_table.table(struct)
+    )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
-from rtp.config import settings
+from rtp.config import setting_table
 from rtp.config.settings import Settings
 
 REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
@@ -114,7 +114,7 @@ Section = msgspec.defstruct(
     [
         (name, hint | msgspec.UnsetType, UNSET)
         for struct in (Place, Settings)
-        for name, hint in settings.hints(struct).items()
+        for name, hint in setting_table.hints(struct).items()
     ],
     frozen=True,
     kw_only=True,

@@ -9,7 +9,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from rtp.config.settings import Settings, function_environment
+from rtp.config.setting_table import function_environment
+from rtp.config.settings import Settings
 from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra import secrets
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function

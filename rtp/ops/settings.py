@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import to_builtins
 
 from rtp.config import tables
-from rtp.config.settings import Settings, table
+from rtp.config.setting_table import table
+from rtp.config.settings import Settings
 from rtp.text import addresses
 
 if TYPE_CHECKING:

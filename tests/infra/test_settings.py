@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.config.permissions import Permission
-from rtp.config.settings import Settings, Vpc, table
+from rtp.config.setting_table import table
+from rtp.config.settings import Settings, Vpc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
