@@ -59,10 +59,14 @@ audit: $(READY)
 	$(BIN)/uv pip sync -q --python $(AUDIT)/python --require-hashes requirements/audit.txt
 	$(BIN)/python -m checks.audit --pip-audit $(AUDIT)/pip-audit --uv $(BIN)/uv
 
-# The SBOM, the wheel and the sdist in dist/, both installed and used with every interpreter and installer that is there.
+# The SBOM, the wheel and the sdist in dist/, checked by twine, installed and used with every interpreter and installer
+# that is there; with pip the demo runs too.
+RELEASE := .venv-release/bin
 release: $(READY)
+	$(BIN)/uv venv -q --allow-existing --python $(BIN)/python .venv-release
+	$(BIN)/uv pip sync -q --python $(RELEASE)/python --require-hashes requirements/release.txt
 	$(BIN)/python -m checks.sbom dist/realtime-processor.cdx.json
-	$(BIN)/python -m checks.install --dist dist
+	$(BIN)/python -m checks.install --dist dist --twine $(RELEASE)/twine
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate
@@ -93,6 +97,8 @@ lock: $(READY)
 	  -o requirements/audit.txt
 	$(BIN)/uv pip compile -q requirements/mutants.in -c requirements/dev.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-header -o requirements/mutants.txt
+	$(BIN)/uv pip compile -q requirements/release.in --universal --python-version 3.11 --generate-hashes --no-header \
+	  -o requirements/release.txt
 	$(BIN)/uv pip compile -q requirements/site.in --universal --python-version 3.11 --generate-hashes --no-header \
 	  -o requirements/site.txt
 	$(BIN)/uv pip compile -q requirements/layer.in --universal --python-version 3.11 --generate-hashes --no-header \
@@ -108,4 +114,4 @@ $(READY): requirements/dev.txt requirements/build.txt requirements/uv.txt pyproj
 	touch $@
 
 clean:
-	rm -rf .venv .venv-audit .venv-site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-audit .venv-release .venv-site .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -92,10 +92,17 @@ def _versions(pins: str) -> str:
     return "".join(f"{line}\n" for line in lines if not line.lstrip().startswith(("--hash", "#")))
 
 
-def use(bin_folder: Path, folder: Path, environ: dict[str, str] | None = None, *, uid: int | None = None) -> None:
+def use(
+    bin_folder: Path,
+    folder: Path,
+    environ: dict[str, str] | None = None,
+    *,
+    uid: int | None = None,
+    demo: bool = False,
+) -> None:
     """Make, deploy, use and destroy a project with an installed rtp. Raises InstallError.
 
-    folder: an empty folder, which becomes the user's. uid: run as this user, which needs root.
+    folder: an empty folder, which becomes the user's. uid: run as this user, which needs root. demo: run that too.
     """
     (folder / "shop").mkdir()
     (folder / "event.json").write_text(EVENT)
@@ -106,6 +113,7 @@ def use(bin_folder: Path, folder: Path, environ: dict[str, str] | None = None, *
     child = {"PATH": f"{bin_folder}{os.pathsep}{os.defpath}", "LANG": "C.UTF-8", "NO_COLOR": "1", **(environ or {})}
     steps = (
         ("--version",),
+        ("docs", "tutorial"),
         ("init",),
         ("deploy", "--yes"),
         ("send", str(folder / "event.json"), "--wait"),
@@ -113,7 +121,7 @@ def use(bin_folder: Path, folder: Path, environ: dict[str, str] | None = None, *
         ("destroy", "--yes"),
     )
     try:
-        for words in steps:
+        for words in (*steps, ("demo",)) if demo else steps:
             _run([*prefix, str(bin_folder / "rtp"), *words], child, folder / "shop")
     finally:
         with contextlib.suppress(InstallError):
@@ -145,7 +153,8 @@ def _run(argv: Sequence[str], environ: dict[str, str], cwd: Path | None = None) 
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InstallError(f"{' '.join(argv)}: {error}") from None
-    if done.returncode or "Traceback" in done.stdout:
+    # The demo shows the traceback of its processor.
+    if done.returncode or ("Traceback" in done.stdout and argv[-1] != "demo"):
         raise InstallError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout[-4000:]}")
 
 
@@ -175,10 +184,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dist", type=Path, help="folder for the wheel and the sdist; default: a temporary one")
     parser.add_argument("--python", action="append", choices=VERSIONS, help="only this version; repeatable")
     parser.add_argument("--installer", action="append", choices=INSTALLERS, help="only this one; repeatable")
+    parser.add_argument("--twine", metavar="PROGRAM", help="check the artifacts by this twine first")
     options = parser.parse_args(argv)
     has_failed = False
     with open_folder() as base:
         artifacts = build(options.dist or base / "dist")
+        if options.twine:
+            has_failed = not _accepted(options.twine, artifacts)
         for version in options.python or VERSIONS:
             python = interpreter(version)
             if python is None:
@@ -188,6 +200,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for installer in options.installer or INSTALLERS:
                     has_failed |= not _checked(python, artifact, installer, base)
     return int(has_failed)
+
+
+def _accepted(twine: str, artifacts: Sequence[Path]) -> bool:
+    """Whether twine finds nothing that an index would refuse in the artifacts' metadata and description."""
+    argv = [twine, "check", "--strict", *map(str, artifacts)]
+    return subprocess.run(argv, check=False, timeout=_COMMAND_S).returncode == 0
 
 
 def _checked(python: Interpreter, artifact: Path, installer: str, base: Path) -> bool:
@@ -200,7 +218,7 @@ def _checked(python: Interpreter, artifact: Path, installer: str, base: Path) ->
     began = time.monotonic()
     try:
         bin_folder = install(artifact, installer, python.path, folder)
-        use(bin_folder, folder / "user", {"HOME": str(folder / "user")}, uid=uid)
+        use(bin_folder, folder / "user", {"HOME": str(folder / "user")}, uid=uid, demo=installer == "pip")
         error = ""
     except InstallError as failure:
         error = str(failure)
