@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +21,8 @@ class Alarm:
 
     state: OK, ALARM or INSUFFICIENT_DATA. since: when it changed to that state. description: what it means.
     metric: the metric's name. threshold: the value at which it fires. muted: whether its actions are off.
+    period_s, periods: it looks at so many periods of so many seconds. is_sum: whether a value is a period's sum.
+    queries: CloudWatch's queries of its values.
     """
 
     name: str
@@ -29,6 +33,10 @@ class Alarm:
     metric: str
     threshold: float | None
     muted: bool
+    period_s: int = field(default=60, metadata=HIDDEN)
+    periods: int = field(default=1, metadata=HIDDEN)
+    is_sum: bool = field(default=False, metadata=HIDDEN)
+    queries: tuple[dict[str, Any], ...] = field(default=(), metadata=HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +65,58 @@ def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
             metric=str(a.get("MetricName", "")),
             threshold=float(a["Threshold"]) if a.get("Threshold") is not None else None,
             muted=not a.get("ActionsEnabled", True),
+            period_s=_period_s(a),
+            periods=int(a.get("EvaluationPeriods") or 1),
+            is_sum=all(stat == "Sum" for stat in _statistics(a)),
+            queries=_queries(a),
         )
         for a in aws.pages(
             "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=list(names), AlarmTypes=["MetricAlarm"]
         )
     ]
+
+
+def levels(aws: Aws, alarm: Alarm, *, since_s: int, until_s: int) -> list[tuple[int, float]] | None:
+    """The values of an alarm's metric, as (start of the period in epoch s, value), oldest first; None if not known."""
+    points: dict[int, float] = {}
+    returned = [query["Id"] for query in alarm.queries if query.get("ReturnData", True)]
+    status = "Complete"
+    for result in aws.pages(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults",
+        MetricDataQueries=list(alarm.queries),
+        StartTime=since_s,
+        EndTime=until_s,
+        ScanBy="TimestampAscending",
+    ):
+        if result["Id"] in returned:
+            moments = [round(moment.timestamp()) for moment in result.get("Timestamps", ())]
+            points.update(zip(moments, map(float, result.get("Values", ())), strict=False))
+            status = str(result.get("StatusCode", "Complete"))
+    return sorted(points.items()) if status == "Complete" else None
+
+
+def _queries(described: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """CloudWatch's queries of an alarm's values: its own, of an expression, or one of its metric."""
+    if described.get("Metrics"):
+        return tuple(described["Metrics"])
+    if not described.get("MetricName"):
+        return ()
+    metric = {key: described[key] for key in ("Namespace", "MetricName", "Dimensions") if key in described}
+    stat = described.get("Statistic") or described.get("ExtendedStatistic")
+    return ({"Id": "value", "MetricStat": {"Metric": metric, "Period": _period_s(described), "Stat": stat}},)
+
+
+def _statistics(described: dict[str, Any]) -> list[str]:
+    parts = [query["MetricStat"]["Stat"] for query in described.get("Metrics") or () if "MetricStat" in query]
+    return parts or [str(described.get("Statistic") or described.get("ExtendedStatistic") or "")]
+
+
+def _period_s(described: dict[str, Any]) -> int:
+    queries = described.get("Metrics") or ()
+    periods = [query.get("Period") or query.get("MetricStat", {}).get("Period") for query in queries]
+    return int(described.get("Period") or next((period for period in periods if period), 60))
 
 
 def history(aws: Aws, alarm: str, *, since_ms: int) -> Iterator[StateChange]:

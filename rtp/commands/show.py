@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,10 @@ from rtp.commands.page import Html
 from rtp.commands.render import story as render_story
 from rtp.commands.render import story_page as render_story_page
 from rtp.commands.session import Session
+from rtp.ops import files
+from rtp.ops.telemetry import export as exporting
 from rtp.ops.telemetry import story as op
+from rtp.text.elements import dim, line, name
 
 app = new_app()
 
@@ -32,9 +36,19 @@ def show(
         ),
     ],
     html: Html = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="FILE.zip",
+            help="Also write record, attempts, log lines, trace and payloads to a zip file, redacted.",
+        ),
+    ] = None,
 ) -> None:
     """Show all that is known of one event: record, attempts, log lines, trace, and its DLQ message."""
     page.check(html)
+    if export is not None:
+        files.check(export)
     out, stack = session.out, session.environment.names.stack
     event_id = ids.event_id(session, event_id)
     with interrupts.graceful() as interruption:
@@ -45,4 +59,7 @@ def show(
             out.document(story.document())
         else:
             out.show(render_story.story(story, width=out.width, block=out.glyph("█", "="), stack=stack))
+    if export is not None:
+        files.write(export, exporting.archive(story), private=True)
+        out.say(line(dim("written "), name(str(export)), dim("; read it before you pass it on")))
     exit_if(interruption)

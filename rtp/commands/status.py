@@ -11,6 +11,7 @@ from rtp.commands.reader import end_with_reader
 from rtp.commands.render.status import elements
 from rtp.commands.session import Session
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
+from rtp.ops.stack.build import local_code
 from rtp.ops.telemetry import status as op
 from rtp.ops.work.polling import every
 from rtp.text import times
@@ -57,7 +58,8 @@ def status(
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
         return
     within = None if lose_within is None else times.parse_duration(lose_within)
-    found = op.read(session.guarded, session.environment, lose_within_ms=within)
+    code = local_code.sha256(session.environment)
+    found = op.read(session.guarded, session.environment, lose_within_ms=within, local_sha256=code)
     session.out.result(found, _render)
     if check and not found.healthy:
         raise typer.Exit(ExitCode.FAILED)

@@ -28,16 +28,19 @@ from rtp.text.elements import (
 
 if TYPE_CHECKING:
     from rtp.aws.alarms import Alarm
+    from rtp.ops.telemetry.clearing import Clearing
     from rtp.ops.telemetry.status import Status
     from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue
 
+_DEPLOY_MS = 20 * 60_000  # a deploy changes the functions within this time after its start
 _GROUPS = 3  # errors of dead events that are shown; `rtp dlq inspect` shows all
 
 
 def elements(status: Status, *, now: int) -> list[Element]:
     """The elements of the whole status."""
-    rows: list[Element] = [_head(status), _deployed(status, now)]
+    rows: list[Element] = [_head(status), _deployed(status, now), *_code(status, now)]
     rows += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
+    rows += [_clearing(each, f"{status.stack.name}-", now) for each in status.clearing]
     rows.append("")
     rows.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
     rows += ["", _queues(status)]
@@ -46,6 +49,9 @@ def elements(status: Status, *, now: int) -> list[Element]:
     rows += [line(dim("  dead in 14 days: "), f"{e.newest or e.error} ", dim(_similar(e))) for e in dead[:_GROUPS]]
     if len(dead) > _GROUPS:
         rows.append(line(dim(f"  other causes: {len(dead) - _GROUPS}; see "), advice("`rtp dlq inspect`")))
+    if status.last_failure:
+        at = times.parse_when(status.last_failure)
+        rows.append(line(dim("  last failed attempt "), f"{times.ago(at, now=now)} ago", dim(f" ({times.stamp(at)})")))
     rows += ["", Fields(_numbers(status) + _alarms(status.alarms, f"{status.stack.name}-", now))]
     rows += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in status.unread]
     return rows
@@ -79,6 +85,30 @@ def _deployed(status: Status, now: int) -> Line:
     if stack.version:
         parts += [dim(" with version "), stack.version, dim(" of rtp")]
     return line(*parts)
+
+
+def _code(status: Status, now: int) -> list[Line]:
+    """When the functions were changed after the last deploy, and whether the folder has other code."""
+    code, deployed = status.code, status.stack.deployed
+    if code is None:
+        return []
+    parts: list[Text | str] = []
+    if code.changed and (not deployed or times.parse_when(code.changed) > times.parse_when(deployed) + _DEPLOY_MS):
+        at = times.parse_when(code.changed)
+        text = f" ({times.ago(at, now=now)} ago) after the deploy, such as by a hotswap"
+        parts += [dim("functions changed "), times.stamp(at), dim(text)]
+    if code.differs:
+        parts += [dim("; ") if parts else "", warn("the code differs from this folder")]
+    return [line(*parts)] if parts else []
+
+
+def _clearing(clearing: Clearing, prefix: str, now: int) -> Line:
+    """What an alarm that fires measures now, and when it will clear."""
+    name_, value = clearing.alarm.removeprefix(prefix), f"{clearing.value:,g} now, limit {clearing.limit:,g}; "
+    if clearing.clears is None:
+        return line(dim(f"    {name_}: "), value, dim("clears once it is below"))
+    at = times.parse_when(clearing.clears)
+    return line(dim(f"    {name_}: "), value, dim(f"clears by {times.minute(at, now=now)} if nothing more happens"))
 
 
 def _ended(state: StackState) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,13 @@ from rtp.ops.keys import stored as keys
 from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.missing import Found
 from rtp.ops.stack.teardown import intake
-from rtp.ops.telemetry import alarms
+from rtp.ops.telemetry import alarms, clearing
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.work import pool
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rtp.aws import Aws
     from rtp.aws.alarms import Alarm
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.stack.compare.missing import Missing
-    from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
+    from rtp.ops.telemetry.clearing import Clearing
+    from rtp.ops.telemetry.statusparts import Code, ErrorCount, LastHour, Queue, Stack
 
 # A pipeline is healthy only if these could be read.
 _VITAL = ("queue", "dlq", "alarms", "event source", "functions")
@@ -57,6 +58,8 @@ class Status:
     alarms: firing ones first. last_hour: sums. quota: of the API key. healthy: whether `problems` is empty.
     problems: what is wrong, one text each. unread: parts that could not be read. at: when this was read, ISO 8601.
     deadlines: when the first dead event is lost; null where the DLQ is empty or this is not known.
+    last_failure: when the last attempt failed, ISO 8601; null where none did in 14 days. clearing: alarms that fire.
+    code: what the functions run; null where it is not known.
     """
 
     env: str
@@ -75,12 +78,23 @@ class Status:
     unread: list[Unread]
     at: str
     deadlines: Deadlines | None = None
+    last_failure: str | None = None
+    clearing: list[Clearing] = field(default_factory=list)
+    code: Code | None = None
 
 
-def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_within_ms: int | None = None) -> Status:
+def read(
+    aws: Aws,
+    environment: Environment,
+    *,
+    now: int | None = None,
+    lose_within_ms: int | None = None,
+    local_sha256: str = "",
+) -> Status:
     """Read the status. Raises NotFoundError when nothing is deployed.
 
-    lose_within_ms: a dead event that is lost within this time is a problem.
+    lose_within_ms: a dead event that is lost within this time is a problem. local_sha256: Lambda's name of the
+    folder's code.
     """
     now = times.now_ms() if now is None else now
     names = environment.names
@@ -108,6 +122,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_wit
     stack = parts.stack(described, by=values.get("last deploy"))
     owner = ownership.foreign(aws, described, environment)
     problems = [ownership.describe(environment, owner)] if owner is not None else []
+    failures: parts.Failures = values.get("dead records", parts.Failures([], None))
     found: Found = values.get("resources", Found(()))
     problems += [m.problem for m in found.missing]
     unread += [Unread("resources", text) for text in found.unread]
@@ -142,7 +157,7 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_wit
         event_sources=readable.event_sources or [],
         missing=list(found.missing),
         queues=queues,
-        dead_by_error=values.get("dead records", []),
+        dead_by_error=failures.errors,
         alarms=readable.alarms,
         last_hour=values.get("metrics"),
         quota=readable.quota,
@@ -151,7 +166,19 @@ def read(aws: Aws, environment: Environment, *, now: int | None = None, lose_wit
         unread=unread,
         at=times.iso(now),
         deadlines=dead.deadlines if dead else None,
+        last_failure=None if failures.last is None else times.iso(failures.last),
+        clearing=_clearing(aws, readable.alarms, unread, now=now),
+        code=parts.code(readable.functions, local_sha256) if readable.functions else None,
     )
+
+
+def _clearing(aws: Aws, found: Sequence[Alarm], unread: list[Unread], *, now: int) -> list[Clearing]:
+    """What the alarms that fire measure now; what cannot be read is added to `unread`."""
+    try:
+        return clearing.read(aws, [alarm for alarm in found if alarm.state == "ALARM"], now=now)
+    except RtpError as error:
+        unread.append(Unread("values of alarms", error.message))
+        return []
 
 
 def _calls(aws: Aws, environment: Environment, outputs: Mapping[str, str], now: int) -> dict[str, Callable[[], object]]:
@@ -168,7 +195,7 @@ def _calls(aws: Aws, environment: Environment, outputs: Mapping[str, str], now: 
         calls |= {
             "queue": partial(parts.queue, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
             "dlq": partial(parts.queue, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
-            "dead records": partial(parts.dead_by_error, aws, outputs[Output.TABLE], shards=shards, now=now),
+            "dead records": partial(parts.failures, aws, outputs[Output.TABLE], shards=shards, now=now),
             "event source": partial(functions.event_sources, aws, queue_arn(outputs, names.queue)),
             "intake": partial(intake.noticed, aws, outputs),
             "functions": lambda: [functions.function(aws, name) for name in workers],

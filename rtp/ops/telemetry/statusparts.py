@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import metrics, queues, stacks, trail
@@ -13,6 +14,7 @@ from rtp.aws.metrics import Series
 from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
+from rtp.errors import UsageError
 from rtp.ops.dlq import deadlines
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
@@ -23,7 +25,7 @@ from rtp.text import times
 from rtp.text.elements import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from rtp.aws import Aws
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 HOUR_S = 3600
 DEAD_WINDOW_MS = 14 * 86_400_000  # how long the DLQ keeps a message
 DEAD_MOST = 1_000
+_WAITING = 100  # records that wait for another attempt, of which the last failure is looked for
 NOTED_WINDOW_MS = 60 * 86_400_000  # an event's own timestamp may be older than its message
 _LOW_QUOTA = 0.05
 _WORDS = (
@@ -109,6 +112,26 @@ class ErrorCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """The errors of dead events, the most frequent first, and when the last attempt failed, epoch ms."""
+
+    errors: list[ErrorCount]
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The code that the functions run.
+
+    changed: when it, or another part of a function, was changed last, ISO 8601; null where it is not known.
+    differs: whether it is not the code of this folder; null where that is not known.
+    """
+
+    changed: str | None
+    differs: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class LastHour:
     """Sums of the last hour.
 
@@ -144,6 +167,17 @@ class Parts:
     alarms: list[Alarm]
     quota: Quota | None
     intake: str
+
+
+def code(functions: Sequence[Function], local_sha256: str) -> Code:
+    """The code of the functions, beside that of the folder, as Lambda names it; empty where that is not known."""
+    changed = []
+    for function in functions:
+        with suppress(UsageError):
+            changed.append(times.parse_when(function.changed))
+    hashes = {function.code_sha256 for function in functions} - {""}
+    differs = hashes != {local_sha256} if hashes and local_sha256 else None
+    return Code(times.iso(max(changed)) if changed else None, differs)
 
 
 def stack(described: stacks.Stack, *, by: str | None) -> Stack:
@@ -201,13 +235,16 @@ def dead_messages(aws: Aws, outputs: Mapping[str, str], settings: Settings, *, n
     return DeadMessages(None if oldest is None else max(0, now - oldest) // 1000, first)
 
 
-def dead_by_error(aws: Aws, table: str, *, shards: int, now: int) -> list[ErrorCount]:
-    """The errors of the newest dead records, the most frequent first."""
+def failures(aws: Aws, table: str, *, shards: int, now: int) -> Failures:
+    """The errors of the newest dead records, and the last failure of these and of those that wait for an attempt."""
     query = records.RecordQuery(since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST)
     dead = records.by_status(aws, table, "dead", query, shards=shards)
     counted = Counter(_cause(r.get("error")) for r in dead)
     newest = {_cause(r.get("error")): r.get("error") for r in reversed(dead)}
-    return [ErrorCount(error, count, cause(newest[error]) or error) for error, count in counted.most_common()]
+    errors = [ErrorCount(error, count, cause(newest[error]) or error) for error, count in counted.most_common()]
+    waiting = records.by_status(aws, table, "failed", replace(query, limit=_WAITING), shards=shards)
+    ends = [int(r["attempted_at"]) for r in [*dead, *waiting] if r.get("attempted_at")]
+    return Failures(errors, max(ends, default=None))
 
 
 def last_hour(aws: Aws, names: Names, *, now: int) -> LastHour:
