@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.commands.render.logs import frames, message
-from rtp.ops.telemetry.waterfall import Row, bar, rows, split
+from rtp.ops.telemetry import timeline
+from rtp.ops.telemetry.waterfall import Row, rows, split
 from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Element, Heading, Line, Style, Text, bad, dim, line, name
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from rtp.ops.telemetry.logevent import LogEvent
     from rtp.ops.telemetry.segments import Problem, Segment, Trace
+    from rtp.ops.telemetry.timeline import Axis
 
 _TIME = 8  # columns of a duration
 _FRAMES = 3
+_FRAMEWORK = ("running.py", "registry.py", "calls.py", "delivery.py")  # modules of rtp.runtime that call processors
 _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 
 
@@ -46,13 +49,39 @@ def _waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str
     bar_width = width - label_width - _TIME - 2
     elements: list[Element] = [Heading("Waterfall")]
     bar_width = bar_width if bar_width >= 8 else 0
+    axis = timeline.axis(trace, bar_width)
+    elements += _attempts(axis)
+    begun = 1
     for row in shown:
         if row.log is not None:
             elements += _log(row.log, "  " * row.depth, raised)
         elif row.segment is not None:
-            elements += _segment(row, row.segment, _label(row, stack), trace, label_width, bar_width, block)
+            elements += _waits(axis, begun, row, label_width)
+            begun = max(begun, axis.begun(row.segment.offset_ms))
+            elements += _segment(row, row.segment, _label(row, stack), axis, label_width, block)
     if not trace.segments:
         elements.append(line(dim("no segments")))
+    return elements
+
+
+def _attempts(axis: Axis) -> list[Element]:
+    """What the dots in the bars stand for: how long each part runs, and how long the event waits between."""
+    if len(axis.spans) < 2 or not axis.width:
+        return []
+    parts = [times.span(axis.spans[0][1] - axis.spans[0][0])]
+    for wait, (start, end) in zip(axis.waits(), axis.spans[1:], strict=True):
+        parts += [f"waits {times.span(wait)}", times.span(end - start)]
+    return [line(dim("each part at its own scale: " + " · ".join(parts)))]
+
+
+def _waits(axis: Axis, begun: int, row: Row, label_width: int) -> list[Element]:
+    """The waits before the attempts that begin with this row, in the queue or for the next attempt."""
+    elements: list[Element] = []
+    for n in range(begun, axis.begun(row.offset_ms) if axis.width else 0):
+        first, length = axis.gap(n - 1)
+        label = width_of.left(width_of.cut("  " * row.depth + "waits", label_width - 1), label_width)
+        took = times.span(axis.waits()[n - 1]).rjust(_TIME)
+        elements.append(line(dim(f"{label}{took}  {' ' * first}{'·' * length}")))
     return elements
 
 
@@ -82,16 +111,15 @@ def _head(trace: Trace) -> list[Element]:
     return elements
 
 
-def _segment(
-    row: Row, segment: Segment, label: str, trace: Trace, label_width: int, bar_width: int, block: str
-) -> list[Element]:
+def _segment(row: Row, segment: Segment, label: str, axis: Axis, label_width: int, block: str) -> list[Element]:
     label = width_of.cut(label, label_width - 1)
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
     parts = [Text(width_of.left(label, label_width), _style(segment, Style.STRONG if row.depth == 0 else Style.PLAIN))]
     parts.append(dim(took.rjust(_TIME) + "  "))
-    if bar_width:
-        first, length = bar(segment.offset_ms, segment.duration_ms, trace.duration_ms, bar_width)
-        parts.append(Text(" " * first + block * length, _style(segment, Style.NAME)))
+    if axis.width:
+        first, length = axis.place(segment.offset_ms, segment.duration_ms)
+        drawn = "".join("·" if axis.is_wait(n) else block for n in range(first, first + length))
+        parts.append(Text(" " * first + drawn, _style(segment, Style.NAME)))
     return [Line(tuple(parts)), *(v for p in row.problems for v in _problem(p, "  " * (row.depth + 1)))]
 
 
@@ -125,7 +153,13 @@ def _problem(problem: Problem, indent: str) -> list[Element]:
     inner = problem.stack[-_FRAMES:]
     if len(problem.stack) > len(inner):
         elements.append(line(dim(f"{indent}  … {len(problem.stack) - len(inner)} more")))
-    return elements + [line(dim(f"{indent}  {frame}")) for frame in inner]
+    return elements + [_frame(frame, f"{indent}  ") for frame in inner]
+
+
+def _frame(frame: str, indent: str) -> Line:
+    """A frame of a stack: dimmed where it is the framework's and not the user's."""
+    is_framework = frame.partition(":")[0].rpartition("/")[2] in _FRAMEWORK or "site-packages" in frame
+    return line(dim(f"{indent}{frame}") if is_framework else f"{indent}{frame}")
 
 
 def _log(log: LogEvent, indent: str, raised: set[str]) -> list[Element]:

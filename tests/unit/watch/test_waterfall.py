@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.commands.render.trace import waterfall
+from rtp.commands.render.trace import _frame, waterfall
 from rtp.commands.render.trace_page import page
+from rtp.ops.telemetry import timeline
 from rtp.ops.telemetry.segments import trace
 from rtp.ops.telemetry.waterfall import bar, rows
 from rtp.terminal.output import Output
+from rtp.text.elements import Style
 from tests.unit.watch import documents as d
 from tests.unit.watch.hostile import PAYLOADS
 
@@ -135,3 +137,62 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert not re.search(r"(src|href)=|@import|url\(", html)
     assert html.count("<details") == html.count("</details>") == 8
     assert "no total" in html
+
+
+def retried(*attempts: tuple[float, float]) -> list[str]:
+    """Documents of a trace with a function that runs at these times, s."""
+    return [
+        json.dumps(
+            {
+                "id": f"{n:016x}",
+                "trace_id": d.ID,
+                "name": "shop-dev-worker",
+                "origin": "AWS::Lambda",
+                "start_time": 1_800_000_000 + start,
+                "end_time": 1_800_000_000 + end,
+            }
+        )
+        for n, (start, end) in enumerate(attempts)
+    ]
+
+
+def test_attempts_stand_side_by_side_at_their_own_scale_with_the_waits_between() -> None:
+    axis = timeline.axis(trace(d.ID, retried((0, 0.2), (60, 60.1), (3600, 3601))), 36)
+    assert [round(wait / 1000, 1) for wait in axis.waits()] == [59.8, 3539.9]
+    assert [axis.place(*each) for each in ((0, 200), (60_000, 100), (3_600_000, 1000))] == [(0, 10), (13, 10), (26, 10)]
+    assert [n for n in range(36) if axis.is_wait(n)] == [10, 11, 12, 23, 24, 25]
+    assert axis.place(3_600_000, None) == (26, 10)
+
+
+def test_a_trace_without_a_wait_is_drawn_as_a_whole() -> None:
+    axis = timeline.axis(trace(d.ID, retried((0, 1), (1.1, 2))), 40)
+    assert len(axis.spans) == 1
+    assert axis.place(0, 1000) == bar(0, 1000, 2000, 40)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5000), st.floats(0, 100)), min_size=1, max_size=12),
+    st.integers(1, 120),
+)
+def test_every_bar_is_visible_and_within_its_columns_whatever_the_waits(
+    attempts: list[tuple[float, float]], width: int
+) -> None:
+    found = trace(d.ID, retried(*((start, start + took) for start, took in attempts)))
+    axis = timeline.axis(found, width)
+    for segment in found.segments:
+        first, length = axis.place(segment.offset_ms, segment.duration_ms)
+        assert 0 <= first < width and length >= 1 and first + length <= width
+
+
+def test_a_wait_has_a_row_with_its_time() -> None:
+    out = io.StringIO()
+    Output(stdout=out).show(waterfall(trace(d.ID, retried((0, 0.2), (60, 60.1))), [], width=60))
+    text = out.getvalue()
+    assert re.search(r"^each part at its own scale: 200ms · waits \S+ · 100ms$", text, re.MULTILINE)
+    assert re.search(r"^waits +\S+ +···$", text, re.MULTILINE)
+
+
+def test_the_frameworks_frames_are_dimmed_and_the_users_are_not() -> None:
+    assert _frame("running.py:116 in call", "").parts[0].style is Style.DIM
+    assert _frame("/opt/python/lib/python3.12/site-packages/x/y.py:1 in f", "").parts[0].style is Style.DIM
+    assert _frame("processors.py:8 in order", "").parts[0].style is Style.PLAIN
