@@ -69,3 +69,32 @@ def test_an_entry_has_a_message_an_exit_code_and_what_to_do() -> None:
         if entry is None or not re.fullmatch(r"### `[a-z-]+`\n\n> \S.*\n\nExit code \d\. \S.*\n", entry):
             wrong.append(code)
     assert wrong == []
+
+
+# Their messages are AWS's, Typer's, of the user's own code, or of many kinds.
+OTHERS_MESSAGES = {"access-denied", "aws", "extension", "failed", "not-found", "timed-out", "usage", "deploy-failed"}
+
+
+@cache
+def texts() -> str:
+    """Every text of the program, with `…` for what it computes."""
+    found = []
+    for path in RTP.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [each.value if isinstance(each, ast.Constant) else "…" for each in node.values]
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_the_message_of_an_entry_is_one_of_the_program() -> None:
+    """Each piece between `…`, so that who searches for a message finds its entry."""
+    wrong = []
+    for code in set(manual.error_codes()) - OTHERS_MESSAGES:
+        message = re.search(r"^> (.*)$", manual.error_entry(code) or "", re.MULTILINE)
+        assert message is not None
+        pieces = [piece.strip(" .:;,()") for piece in re.split("…|, or: ", message[1])]
+        wrong += [f"{code}: {piece}" for piece in pieces if len(piece) > 5 and piece not in texts()]
+    assert wrong == []
