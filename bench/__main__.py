@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("deploy", "runtime", "logs")
+NAMES = ("deploy", "runtime", "logs", "scale")
 
 
 def main() -> int:

@@ -44,10 +44,12 @@ from rtp.local.patches import (
     usage,
     user_regexes,
     worker,
+    worker_starts,
 )
 
 AT_START = (
     worker.PATCH,
+    worker_starts.PATCH,
     queue_limits.PATCH,
     queues.PATCH,
     message_moves.PATCH,

@@ -39,7 +39,7 @@ def test_one_event_of_a_file_is_processed_and_has_the_pinned_shape(project: Proj
 
     sent = project.rtp("send", file, "--json").json
 
-    assert list(sent) == ["version", "id", "timestamp", "status", "http_status", "trace_id", "latency_ms"]
+    assert list(sent) == ["version", "id", "timestamp", "status", "http_status", "trace_id", "latency_ms", "type"]
     assert (sent["status"], sent["http_status"]) == ("processed", 200)
     assert project.rtp("show", sent["id"], "--json").json["record"]["trace_id"] == sent["trace_id"]
 

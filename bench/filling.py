@@ -1,0 +1,131 @@
+"""Fill a deployed local pipeline with dead events: records, DLQ messages, traces and log lines, in large batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtp.contract import Output
+from rtp.runtime import attributes, dlqnote
+from rtp.runtime.dlqnote import DlqNote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rtp.aws import Aws
+
+_CONCURRENCY = 4
+_SHARDS = 10
+
+
+def event(number: int, run: str, at: int) -> dict[str, Any]:
+    """The event of a number."""
+    return {
+        "id": f"{run}-{number:08}",
+        "timestamp": at,
+        "type": "order.created",
+        "data": {"total": number / 100, "note": "x" * 200},
+    }
+
+
+def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> None:
+    """Add `count` dead events of the last hour, each with a record, a DLQ message, a trace and four log lines."""
+    run, now = secrets.token_hex(4), int(time.time() * 1000)
+    events = [event(n, run, now - 3_600_000 * (count - n) // count) for n in range(count)]
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        for some in _batches(events, 25):
+            pool.submit(_records, aws, outputs[Output.TABLE], some)
+        for some in _batches(events, 10):
+            pool.submit(_messages, aws, outputs[Output.DLQ_URL], some)
+        for some in _batches(events, 100):
+            pool.submit(_traces, aws, outputs[Output.WORKER], some)
+    _lines(aws, outputs[Output.WORKER], events)
+
+
+def _records(aws: Aws, table: str, events: Sequence[dict[str, Any]]) -> None:
+    items = []
+    for e in events:
+        shard = hash(e["id"]) % _SHARDS
+        note = DlqNote(e["id"], e["timestamp"], dlqnote.digest(json.dumps(e)))
+        values = {
+            **e,
+            "data": json.dumps(e["data"]),
+            "status": "dead",
+            "status_shard": f"dead#{shard}",
+            "attempt_count": 3,
+            "accepted_at": e["timestamp"],
+            "error": {"type": "ValueError", "message": "no such customer", "signature": "ValueError: no such customer"},
+            dlqnote.ATTRIBUTE: note.values,
+        }
+        items.append({"PutRequest": {"Item": {name: attributes.pack(value) for name, value in values.items()}}})
+    aws.call("dynamodb", "batch_write_item", RequestItems={table: items})
+
+
+def _messages(aws: Aws, url: str, events: Sequence[dict[str, Any]]) -> None:
+    entries = [
+        {
+            "Id": str(n),
+            "MessageBody": json.dumps(e),
+            "MessageAttributes": {
+                "rtp_request_id": {"DataType": "String", "StringValue": e["id"]},
+                "rtp_error_type": {"DataType": "String", "StringValue": "ValueError"},
+                "rtp_error_message": {"DataType": "String", "StringValue": "no such customer"},
+            },
+        }
+        for n, e in enumerate(events)
+    ]
+    aws.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
+
+
+def _traces(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
+    documents = []
+    for e in events:
+        start = e["timestamp"] / 1000
+        segment = {
+            "trace_id": f"1-{int(start):08x}-{secrets.token_hex(12)}",
+            "id": secrets.token_hex(8),
+            "name": function,
+            "start_time": start,
+            "end_time": start + 0.05,
+            "annotations": {"event_id": e["id"], "event_type": e["type"]},
+            "fault": True,
+        }
+        documents.append(json.dumps(segment))
+    aws.call("xray", "put_trace_segments", TraceSegmentDocuments=documents)
+
+
+def _lines(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
+    group, stream = f"/aws/lambda/{function}", f"bench-{secrets.token_hex(4)}"
+    aws.call("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
+    lines = [
+        {"timestamp": e["timestamp"], "message": json.dumps({"level": "ERROR", "event_id": e["id"], "message": text})}
+        for e in events
+        for text in ("event received", "attempt failed", "attempt failed", "event dead")
+    ]
+    for some in _batches(lines, 5_000):
+        aws.call("logs", "put_log_events", logGroupName=group, logStreamName=stream, logEvents=list(some))
+
+
+def _batches(elements: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(elements), size):
+        yield elements[start : start + size]
+
+
+def timed(function: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+def processor_s(pid: int) -> float:
+    """Processor time of a running process, and of the children for which this process has waited, s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") + children.ru_utime + children.ru_stime
