@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from docs import shapes
 from rtp.commands import local, synth, trust, version
 from rtp.commands.render import engine
-from rtp.ops import doctor, scaffold, secrets, settings
+from rtp.ops import doctor, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
@@ -39,6 +39,7 @@ _STEPS = {"warning": steps.Warn, "event": steps.Event, "emptied": steps.Emptied,
 
 PRINTED = {
     "init": Printed((scaffold.Scaffold,)),
+    "test": Printed((project_tests.Tested,), note="pytest's own output is on stderr"),
     "config": Printed((settings.Listing,)),
     "synth": Printed((synth.Synthesised,), note="--stdout prints the template itself, without a version"),
     "diff": Printed((diff.Diff, diff.SecurityDiff), note="the second with --security-only"),

@@ -9,6 +9,7 @@ from rtp.infra import packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rtp.infra.packing import Sources
 
@@ -28,6 +29,15 @@ def types(sources: Sources) -> frozenset[str] | None:
                 return None
             declared.add(value)
     return frozenset(declared)
+
+
+def declares(file: Path) -> bool:
+    """Whether a module declares a processor, as far as its text shows."""
+    try:
+        text = file.read_bytes()
+        return b"rtp.runtime" in text and any(True for _ in _declarations(ast.parse(text)))
+    except (OSError, SyntaxError, ValueError):
+        return False
 
 
 def _declarations(module: ast.Module) -> Iterator[str | None]:

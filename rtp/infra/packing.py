@@ -112,6 +112,11 @@ def is_ignored(sources: Sources | None, path: str) -> bool:
     )
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder of this name is never packed unless `include` names it."""
+    return _LEFTOVER.match(name) is not None or _TEST.match(name) is not None
+
+
 class _Walk:
     """Walks below the root of the zip, follows links inside the project, and notes what it leaves out."""
 

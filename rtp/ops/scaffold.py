@@ -1,140 +1,23 @@
-"""The files that `rtp init` writes: a project that can be deployed and tested without a change."""
+"""What `rtp init` writes: a project that can be tested and deployed as it is, or what a folder with code lacks."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.config import DEFAULT_PROJECT
 from rtp.errors import ConfigError
-from rtp.ops import files
+from rtp.ops import files, scaffold_adopt
+from rtp.ops import scaffold_files as texts
+from rtp.ops.scaffold_examples import EXAMPLES, Example, Name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = """\
-# Environments of this pipeline. `rtp config -e NAME` shows every setting of one, with its value and origin.
-project = "{project}"
-owner = "DataTeam"
-default_env = "local"
+    from rtp.ops.scaffold_adopt import Code
 
-[processors]
-path = "processors.py"
-# requirements = "requirements.txt"    # packages that your processors import; they go into the Lambda layer
-
-[defaults]
-region = "us-east-1"
-# environment = { PARTNER_URL = "https://partner.example" }    # variables of the functions
-# secrets = ["PARTNER_TOKEN"]                                  # set one with: rtp secrets set PARTNER_TOKEN
-
-[env.dev]
-# account = "111122223333"             # deploys are refused with credentials of another account
-# profile = "dev"
-
-[env.prod]
-protected = true                       # typed confirmations; data outlives the stack
-# account = "444455556666"
-# profile = "prod"
-# alarm_emails = ["oncall@example.com"]
-"""
-
-PROCESSORS = '''\
-"""What happens to each type of event. An event whose type has no processor is stored unchanged."""
-
-from rtp.runtime import Event, Reject, processor
-
-
-@processor("order.created")
-def price(event: Event) -> dict[str, int]:
-    """The return value is stored as the result in the event's record.
-
-    Reject is final: the event goes to the dead-letter queue with this reason.
-    After any other exception the event is retried, with growing pauses, before it goes there.
-    """
-    total = event.data["total"]
-    if total < 0:
-        raise Reject("negative total")
-    return {"total_cents": round(total * 100)}
-'''
-
-ORDER = """\
-{
-  "type": "order.created",
-  "data": {"order": "A-1001", "total": 12.50}
-}
-"""
-
-REJECTED = """\
-{
-  "type": "order.created",
-  "data": {"order": "A-1002", "total": -1}
-}
-"""
-
-TEST = '''\
-"""Processors are plain functions. rtp.runtime.testing runs them as the worker does, without AWS."""
-
-import pytest
-
-from processors import price
-from rtp.runtime import Reject
-from rtp.runtime.testing import event
-
-
-def test_a_total_becomes_cents() -> None:
-    assert price(event("order.created", {"total": 12.50})) == {"total_cents": 1250}
-
-
-def test_a_negative_total_is_rejected() -> None:
-    with pytest.raises(Reject, match="negative total"):
-        price(event("order.created", {"total": -1}))
-'''
-
-TOOLS = """\
-[tool.mypy]
-strict = true
-
-[tool.pyright]
-typeCheckingMode = "strict"
-"""
-
-CI = """\
-# Checks every commit: types, tests, what would be deployed, and the pipeline on the embedded engine.
-# Needs no AWS account.
-name: ci
-on: [push, pull_request]
-permissions:
-  contents: read
-jobs:
-  check:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v5
-      - uses: actions/setup-python@v6
-        with:
-          python-version: "3.13"
-      - run: pip install 'realtime-processor[local]' mypy pyright pytest
-      - run: mypy .            # strict, as set in pyproject.toml; a new project passes
-      - run: pyright           # the same
-      - run: pytest
-      - run: rtp processors
-      - run: rtp deploy --env local --yes
-      - run: rtp send --env local --wait payloads/order.json
-      - run: rtp destroy --env local --yes
-"""
-
-FILES = {
-    "rtp.toml": CONFIG,
-    "processors.py": PROCESSORS,
-    "payloads/order.json": ORDER,
-    "payloads/rejected.json": REJECTED,
-    "tests/test_processors.py": TEST,
-    "conftest.py": '"""With this file here, pytest finds processors.py."""\n',
-    "pyproject.toml": TOOLS,
-    ".github/workflows/ci.yml": CI,
-    ".gitignore": ".rtp/\n.env*\n__pycache__/\n",
-}
+_CONFIG, _IGNORE = "rtp.toml", ".gitignore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,32 +26,105 @@ class Scaffold:
 
     folder: where. project: name of the project. written: new files, below the folder.
     kept: files that were there and are as they were, below the folder.
+    added: files that were there and got lines. adopted: the file or package of the folder's own processors; null where
+    the example's are written. others: further files with processors, which are packed only if that one imports them.
+    requirements: the file that lists the packages of the folder's code; null without one.
+    payload: an event to send first; null without one.
     """
 
     folder: Path
     project: str
     written: list[str]
     kept: list[str]
+    added: list[str] = field(default_factory=list)
+    adopted: str | None = None
+    others: list[str] = field(default_factory=list)
+    requirements: str | None = None
+    payload: str | None = None
 
 
-def write(folder: Path) -> Scaffold:
-    """Write the project's files; existing ones are kept. Raises ConfigError."""
+def write(folder: Path, name: Name = Name.ORDERS) -> Scaffold:
+    """Write the files that a project lacks; existing ones are kept. Raises ConfigError.
+
+    A folder with code is adopted: rtp.toml names its processors and requirements, and the example is left out where
+    the folder has processors of its own.
+    """
     project = project_name(folder.resolve().name)
+    example = EXAMPLES[name]
+    code = None if (folder / _CONFIG).exists() else scaffold_adopt.code_of(folder)
+    adopted = code.path if code is not None else None
+    contents = _adopting(project, code) if code is not None and adopted else project_files(project, example, code)
     written: list[str] = []
     kept: list[str] = []
+    added: list[str] = []
     try:
-        for name, content in FILES.items():
-            path = folder / name
+        for file, content in contents.items():
+            path = folder / file
             _make_folder(path.parent)
-            text = content.replace("{project}", project) if name == "rtp.toml" else content
-            (written if files.create(path, text) else kept).append(name)
+            if files.create(path, content):
+                written.append(file)
+            elif file == _IGNORE and _ignore(path):
+                added.append(file)
+            else:
+                kept.append(file)
     except OSError as error:
         raise ConfigError(
             f"{error.filename or folder} cannot be written: {error.strerror}.",
             hint="Choose another folder.",
             code="file-not-writable",
         ) from None
-    return Scaffold(folder.resolve(), project, written, kept)
+    payload = f"payloads/{example.payload}.json"
+    return Scaffold(
+        folder.resolve(),
+        project,
+        written,
+        kept,
+        added,
+        adopted,
+        list(code.others) if code is not None else [],
+        code.requirements if code is not None else None,
+        payload if payload in written or (not adopted and (folder / payload).is_file()) else None,
+    )
+
+
+def project_files(project: str, example: Example, code: Code | None = None) -> dict[str, str]:
+    """Text of each file of a project with an example's processors. code: what the folder has beside them."""
+    return {
+        _CONFIG: texts.config(project, "processors.py", code.requirements if code is not None else None),
+        "processors.py": example.processors,
+        **{f"payloads/{name}.json": text for name, text in example.payloads.items()},
+        "tests/test_processors.py": example.test,
+        "conftest.py": texts.CONFTEST,
+        "pyproject.toml": texts.TOOLS,
+        "README.md": texts.readme(project, example.payload),
+        ".github/workflows/ci.yml": texts.ci(example.payload),
+        _IGNORE: "".join(f"{line}\n" for line in texts.IGNORED),
+    }
+
+
+def _adopting(project: str, code: Code) -> dict[str, str]:
+    """Text of each file that a folder with processors of its own needs."""
+    return {
+        _CONFIG: texts.config(project, code.path or "", code.requirements),
+        ".github/workflows/rtp.yml": texts.ci(None),
+        _IGNORE: "".join(f"{line}\n" for line in texts.IGNORED),
+    }
+
+
+def _ignore(file: Path) -> bool:
+    """Add to an existing .gitignore what git must not have: secrets and rtp's own folder.
+
+    Returns whether a line was added. Raises OSError.
+    """
+    if file.is_symlink() or not file.is_file():
+        return False
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    present = {line.strip().strip("/") for line in text.splitlines()}
+    lacking = [line for line in texts.IGNORED if line.strip("/") not in present]
+    if lacking:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(("\n" if text and not text.endswith("\n") else "") + "".join(f"{line}\n" for line in lacking))
+    return bool(lacking)
 
 
 def _make_folder(folder: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.local import engine as engines
-from rtp.ops.scaffold import CI
-from tests.unit.docs.test_ci_page import GITHUB, GITLAB, commands
+from tests.unit.docs.test_ci_page import CI, GITHUB, GITLAB, commands
 
 if TYPE_CHECKING:
     from tests.local.conftest import Project

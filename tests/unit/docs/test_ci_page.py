@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rtp.ops.scaffold import CI
+from rtp.ops.scaffold_files import ci
 
 PAGE = (Path(__file__).parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
+CI = ci("order")
 GITHUB, GITLAB = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 WORKFLOWS = {
     "deploy.yml": (GITHUB, "github-workflows"),

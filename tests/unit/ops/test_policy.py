@@ -107,7 +107,7 @@ def test_every_entry_is_an_operation_of_the_service() -> None:
 
 def test_every_command_that_calls_aws_has_a_role() -> None:
     local = {"init", "config", "synth", "processors", "bootstrap", "local", "run", "demo", "docs", "help"}
-    local |= {"version", "trust"}
+    local |= {"version", "trust", "test"}
     assert {each.split()[0] for each in ROLES} == set(cli.COMMANDS) - local
 
 
