@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rtp import __version__
 from rtp.aws import recording, sign_in
 from rtp.aws.failures import translated
+from rtp.aws.in_flight import InFlight
 from rtp.errors import ConfigError, CredentialsError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_ATTEMPTS = 4
+_READ_S = 30  # a receive call of SQS waits up to 20 s
 EMULATOR_KEYS = ("test", "test")  # for an emulator that is not rtp's engine and accepts any
 
 
@@ -48,6 +51,7 @@ class Aws:
         self._prompt = prompt
         self._only_variables = only_variables
         self._at_least_s = 0.0
+        self.in_flight = InFlight()
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
@@ -146,10 +150,11 @@ class Aws:
         if self._session is None:
             self._session = self._make_session()
             recording.attach(self._session)
+            self.in_flight.attach(self._session, self._where, limit_s=_ATTEMPTS * _READ_S)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": 4},
+            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             connect_timeout=3 if self.local else 10,
-            read_timeout=30,  # a receive call of SQS waits up to 20 s
+            read_timeout=_READ_S,
             max_pool_connections=50,
             user_agent_extra=f"rtp/{__version__}",
             s3={"addressing_style": "path"} if self.endpoint_url else None,
@@ -158,6 +163,9 @@ class Aws:
         return self._session.create_client(
             service, region_name=self.region, endpoint_url=self.endpoint_url, config=config, **self._keys()
         )
+
+    def _where(self, service: str) -> str:
+        return self.endpoint_url or f"AWS {service} in {self.region}"
 
     def _keys(self) -> dict[str, str]:
         names = ("aws_access_key_id", "aws_secret_access_key")

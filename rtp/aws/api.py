@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from rtp import __version__
+from rtp.aws.in_flight import InFlight
 from rtp.aws.logs import server_ms
 from rtp.aws.signing import Signature
 from rtp.contract import IAM, Output
@@ -114,11 +115,13 @@ class Client:
         connections: int,
         local: bool,
         clock: Callable[[], float] = time.perf_counter,
+        in_flight: InFlight | None = None,
     ) -> None:
         self._base = base
         self._access = access
         self._clock = clock
         self._pool = _pool(base, connections, local=local)
+        self._in_flight = in_flight or InFlight()
 
     def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
         """POST a JSON body. Returns an Answer for any HTTP status. Raises EndpointError where there is no response."""
@@ -132,8 +135,9 @@ class Client:
         headers = self._access.headers(self._base + path, body, headers)
         begun = self._clock()
         try:
-            answer = self._pool.request("POST", self._base + path, body=body, headers=headers)
-            content = answer.data
+            with self._in_flight.request(f"POST /{path}", self._base, limit_s=_READ_SECONDS):
+                answer = self._pool.request("POST", self._base + path, body=body, headers=headers)
+                content = answer.data
         except urllib3.exceptions.HTTPError as error:
             raise EndpointError(
                 f"Nothing answered at {self._base}{path} ({_reason(error)}).", hint="See `rtp status`."

@@ -95,7 +95,7 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
     request = options.request(selection.filters())
     target = _target(session)
     if options.dry_run:
-        with interrupts.graceful() as interruption, session.out.live() as live:
+        with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
             report = redriving.preview(
                 target,
                 request,
@@ -208,7 +208,7 @@ def _end_redrive(session: Session, report: Report, interruption: Interruption | 
 def _inspected(
     session: Session, filters: Filters, limit: int, patience: Patience = BRIEF
 ) -> tuple[Inspection, Interruption]:
-    with interrupts.graceful() as interruption, session.out.live() as live:
+    with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
         inspection = inspect.inspect(
             session.aws,
             session.outputs,

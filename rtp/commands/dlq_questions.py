@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtp.commands import interrupts
+from rtp.commands.operation import remark
 from rtp.commands.render import dlq as render_dlq
 from rtp.ops.dlq import inspect
 from rtp.text.elements import bad, dim, line, many
@@ -28,7 +29,7 @@ def described(session: Session, selection: Selection) -> str:
 
 def counted(session: Session, filters: Filters, limit: int | None) -> Inspection:
     """The messages that would be taken, at most _COUNTED of them."""
-    with interrupts.graceful() as interruption, session.out.live() as live:
+    with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
         inspection = inspect.inspect(
             session.aws,
             session.outputs,

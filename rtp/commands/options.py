@@ -15,6 +15,7 @@ import typer
 from rtp.commands import completion, engine_end
 from rtp.commands.session import Session
 from rtp.errors import AwsError, NotFoundError, UsageError
+from rtp.ops.work import waiting
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,12 +160,16 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
             time.tzset()
         session = Session(overrides, out)
         try:
-            for name in ("since", "until"):
-                if str(given.get(name)).strip().lower() == "deploy":
-                    given[name] = session.last_deploy
-            for name, group in groups.items():
-                given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
-            command(session, **given)
+            with waiting.announced(session.unanswered, session.say_waiting):
+                for name in ("since", "until"):
+                    if str(given.get(name)).strip().lower() == "deploy":
+                        given[name] = session.last_deploy
+                for name, group in groups.items():
+                    given[name] = group(**{option.name: given.pop(option.name) for option in fields(group)})
+                command(session, **given)
+        except KeyboardInterrupt:
+            session.say_unanswered()
+            raise typer.Abort from None  # typer itself would end without a word
         except NotFoundError as error:
             raise session.located(error) from error.__cause__
         except AwsError as error:  # its port may even have another engine by now, which knows no key of this one

@@ -13,6 +13,7 @@ from rtp.trust import endpoints, store
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
+    from rtp.aws.in_flight import Request
     from rtp.aws.stacks import Stack
     from rtp.config import Environment, Overrides, Resolved
     from rtp.local.engine import Engine
@@ -92,6 +93,22 @@ class Session:
         if updated is None:
             raise NotFoundError("CloudFormation does not say when the stack was last deployed.", hint="Give a time.")
         return times.iso(times.ms(updated))
+
+    def unanswered(self) -> list[Request]:
+        """The requests that have no answer yet."""
+        aws = self.__dict__.get("aws")
+        return [] if aws is None else aws.in_flight.requests()
+
+    def say_waiting(self, text: str) -> None:
+        """Say what is waited for. The local engine is busy at times: for it only where a person looks on."""
+        if self.out.attended or not self.environment.local:
+            self.out.say(text)
+
+    def say_unanswered(self) -> None:
+        """After an interrupt, name the changes that were requested and have no answer: they may have been made."""
+        changes = sorted({request.what for request in self.unanswered() if not request.is_read})
+        if changes:
+            self.out.say(f"no answer yet to {', '.join(changes)}: it may have been carried out")
 
     def located(self, error: NotFoundError) -> NotFoundError:
         """An error of this session; where there is no rtp.toml, its fix begins with that: the folder may be wrong."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, ids, interrupts, page
-from rtp.commands.operation import exit_if
+from rtp.commands.operation import exit_if, remark
 from rtp.commands.options import new_app, with_session
 from rtp.commands.page import Html
 from rtp.commands.render import story as render_story
@@ -51,7 +51,7 @@ def show(
         files.check(export)
     out, stack = session.out, session.environment.names.stack
     event_id = ids.event_id(session, event_id)
-    with interrupts.graceful() as interruption:
+    with interrupts.graceful(remark(session.out)) as interruption:
         story = op.read(session.aws, session.outputs_to_read, stack, event_id, stop=interruption.stop)
     ids.remember(session, story.records[-1:])
     with page.written(out, html, lambda: render_story_page.page(story)):

@@ -158,6 +158,11 @@ class Output:
         return not self.json and self._stdin.isatty() and self._stderr.isatty()
 
     @property
+    def attended(self) -> bool:
+        """Whether a person looks at the messages."""
+        return self._terminal(self._stderr)
+
+    @property
     def can_ask_code(self) -> bool:
         """Whether a person can be asked for an MFA code; also with --json."""
         return self._stdin.isatty() and self._stderr.isatty()

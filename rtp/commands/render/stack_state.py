@@ -62,6 +62,9 @@ def _deploy(out: Output, name: str, operation: Operation) -> None:
         hint = "`rtp deploy` waits for it and goes on from there; `rtp status` shows it."
     elif _half_emptied(operation):
         out.say(line(stack, " was not deleted, but", _emptied(operation)))
+    elif operation.is_swapping:
+        out.say(line(stack, " was not changed, but one of its functions, or both, may run the new code already."))
+        hint = "`rtp deploy` gives both the code of this folder."
     elif stage is Stage.DONE:
         out.say(line(stack, " has been changed, and CloudFormation is done with it."))
     else:

@@ -73,7 +73,9 @@ def send(
             weigh=len,
         )
     access = api.access(aws, outputs)
-    client = api.Client(api.url(outputs, aws), access, connections=request.concurrency, local=aws.local)
+    client = api.Client(
+        api.url(outputs, aws), access, connections=request.concurrency, local=aws.local, in_flight=aws.in_flight
+    )
     return pool.each(
         events,
         ToApi(

@@ -103,7 +103,7 @@ def _asker(aws: Aws, outputs: Mapping[str, str], key_id: str) -> Callable[[], An
 
     def ask() -> Answer:
         """Send one request over a new connection, which may reach another of the gateway's hosts."""
-        client = api.Client(api.url(outputs, aws), key, connections=1, local=aws.local)
+        client = api.Client(api.url(outputs, aws), key, connections=1, local=aws.local, in_flight=aws.in_flight)
         return client.post("events", PROBE, trace_header=trace_header(trace_id(), sampled=False))
 
     return ask

@@ -5,18 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from rtp.ops.work import background
 from rtp.ops.work.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Future
 
     from rtp.ops.work.clock import Clock
 
@@ -24,6 +24,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _Args = ParamSpec("_Args")
 _ABORT_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 1.0  # after an interrupt, for calls that are about to be answered
 
 
 @dataclass(slots=True)
@@ -45,15 +46,17 @@ class Start(Protocol):
 def tasks(threads: int) -> Iterator[Start]:
     """Start functions that run during the block: `task = start(function, argument)`, later `task.result()`.
 
-    The block ends when all have ended; after an error in it, those that have not begun are dropped.
+    The block ends when all have ended; after an error in it, those that have not begun are dropped, and after an
+    interrupt those that run are not waited for longer than a moment.
     """
-    executor = ThreadPoolExecutor(threads)
+    executor = _Executor(threads)
     try:
         yield executor.submit
-    except BaseException:
-        executor.shutdown(cancel_futures=True)
+    except BaseException as error:
+        executor.drop()
+        executor.join(_patience(error))
         raise
-    executor.shutdown()
+    executor.join(None)
 
 
 def map(
@@ -62,8 +65,10 @@ def map(
     """Results in the order of the elements. Lazy: nothing starts before the first result is read.
 
     ahead: number of elements that may be started before their results are read (default: all). An error drops the rest.
+    An interrupt does too, and waits for what runs no longer than a moment.
     """
-    executor = ThreadPoolExecutor(max(1, threads))
+    executor = _Executor(max(1, threads))
+    patience: float | None = None
     try:
         source = iter(elements)
         futures = deque(executor.submit(function, element) for element in islice(source, ahead))
@@ -71,8 +76,57 @@ def map(
             result = futures.popleft().result()
             futures.extend(executor.submit(function, element) for element in islice(source, 1))
             yield result
+    except BaseException as error:
+        patience = _patience(error)
+        raise
     finally:
-        executor.shutdown(cancel_futures=True)
+        executor.drop()
+        executor.join(patience)
+
+
+def _patience(error: BaseException) -> float | None:
+    """How long to wait for functions that run, in seconds; None for as long as they take."""
+    return None if isinstance(error, Exception | GeneratorExit) else _GRACE_SECONDS
+
+
+class _Executor:
+    """Runs functions in daemon threads, which delay neither an interrupt nor the end of the process."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._started: list[threading.Thread] = []
+        self._tasks: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+
+    def submit(self, function: Callable[_Args, _Out], /, *args: _Args.args, **kwargs: _Args.kwargs) -> Future[_Out]:
+        """Run a function as soon as a thread is free."""
+        future: Future[_Out] = Future()
+        self._tasks.put((future, partial(function, *args, **kwargs)))
+        if len(self._started) < self._threads:
+            self._started.append(background.start(self._run))
+        return future
+
+    def drop(self) -> None:
+        """Cancel what has not begun."""
+        with suppress(queue.Empty):
+            while (task := self._tasks.get_nowait()) is not None:
+                task[0].cancel()
+
+    def join(self, seconds: float | None) -> None:
+        """Begin nothing after what was submitted, and wait until all of it has ended. seconds: at the longest."""
+        for _ in self._started:
+            self._tasks.put(None)
+        deadline = None if seconds is None else SYSTEM.monotonic() + seconds
+        for thread in self._started:
+            thread.join(None if deadline is None else max(0.0, deadline - SYSTEM.monotonic()))
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            future, function = task
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function())
+                except BaseException as error:  # the reader of the future raises it
+                    future.set_exception(error)
 
 
 def gather(functions: Mapping[str, Callable[[], _Out]]) -> dict[str, _Out | Exception]:

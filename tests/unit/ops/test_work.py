@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import repeat
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +14,9 @@ from rtp.ops.work.clock import Backoff
 from rtp.ops.work.polling import FollowPace, every, poll
 from rtp.ops.work.pool import Stop
 from tests.clocks import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OUTAGE = EndpointError("Nothing answered.")
 
@@ -173,3 +177,47 @@ def test_a_prefetched_error_reaches_the_reader_after_the_elements() -> None:
     assert next(elements) == 1
     with pytest.raises(KeyError):
         next(elements)
+
+
+def test_an_interrupt_does_not_wait_for_calls_that_do_not_end() -> None:
+    # Given a call that is not answered
+    never, begun = threading.Event(), threading.Event()
+
+    def call(_: int = 0) -> None:
+        begun.set()
+        never.wait()
+
+    # When the operator interrupts a block of tasks, or a pool / Then both end, and what had not begun is dropped
+    with pytest.raises(KeyboardInterrupt), pool.tasks(1) as start:
+        start(call)
+        later = start(call)
+        begun.wait()
+        raise KeyboardInterrupt
+    assert later.cancelled()
+
+    class Interrupted:
+        """Elements of which the second is an interrupt, while the first one is under way."""
+
+        def __iter__(self) -> Iterator[int]:
+            yield 1
+            begun.wait()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.map(call, Interrupted(), threads=2))
+    never.set()
+
+
+def test_an_error_waits_for_calls_that_run() -> None:
+    ended: list[int] = []
+    go = threading.Event()
+
+    def call() -> None:
+        go.wait()
+        ended.append(1)
+
+    with pytest.raises(ValueError, match="wrong"), pool.tasks(1) as start:
+        start(call)
+        threading.Timer(0.05, go.set).start()
+        raise ValueError("wrong")
+    assert ended == [1]

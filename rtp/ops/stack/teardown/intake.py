@@ -141,7 +141,9 @@ class Intake:
     def _ask(self) -> Answer:
         """Send one request over a new connection, which may reach another of the gateway's servers."""
         access = api.access(self.aws, self.outputs)
-        client = api.Client(api.url(self.outputs, self.aws), access, connections=1, local=self.aws.local)
+        client = api.Client(
+            api.url(self.outputs, self.aws), access, connections=1, local=self.aws.local, in_flight=self.aws.in_flight
+        )
         return client.post("events", PROBE, trace_header=trace_header(trace_id()))
 
 
