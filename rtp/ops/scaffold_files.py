@@ -80,7 +80,8 @@ jobs:
       - run: rtp test
       - run: rtp processors
       - run: rtp deploy --env local --yes
-{send}      - run: rtp destroy --env local --yes
+      - run: rtp send --env local --wait payloads/{payload}.json
+      - run: rtp destroy --env local --yes
 """
 
 IGNORED = (".rtp/", ".env*", "__pycache__/")
@@ -90,15 +91,23 @@ CONFTEST = '"""With this file here, pytest finds processors.py."""\n'
 def config(project: str, path: str, requirements: str | None) -> str:
     """Text of rtp.toml. requirements: the file that lists the code's packages, if any."""
     line = NO_REQUIREMENTS if requirements is None else f'requirements = "{requirements}"'
-    return CONFIG.replace("{project}", project).replace("{path}", path).replace("{requirements}", line)
+    return _filled(CONFIG, project=project, path=path, requirements=line)
 
 
 def ci(payload: str | None) -> str:
     """Text of the workflow. payload: name of the event that it sends; None for none."""
-    send = "" if payload is None else f"      - run: rtp send --env local --wait payloads/{payload}.json\n"
-    return CI.replace("{send}", send)
+    if payload is None:
+        return "".join(line for line in CI.splitlines(keepends=True) if "{payload}" not in line)
+    return _filled(CI, payload=payload)
 
 
 def readme(project: str, payload: str) -> str:
     """Text of README.md."""
-    return README.replace("{project}", project).replace("{payload}", payload)
+    return _filled(README, project=project, payload=payload)
+
+
+def _filled(text: str, **values: str) -> str:
+    """A text with its placeholders replaced; other braces stay."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
