@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, engine_end
+from rtp.commands import completion, consent, engine_end
 from rtp.commands.consent import Impact
 from rtp.commands.operation import conduct, exit_if, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
@@ -32,13 +32,23 @@ app = new_app()
 class Selection:
     """Which archived events to replay."""
 
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Only this event; repeatable.")] = None
+    ids: Annotated[
+        list[str] | None,
+        typer.Option("--id", help="Only this event; repeatable.", autocompletion=completion.event_ids),
+    ] = None
     since: Since = None
     until: Until = None
-    types: Annotated[list[str] | None, typer.Option("--type", help="Only this event type; repeatable.")] = None
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Only this event type; repeatable.", autocompletion=completion.types),
+    ] = None
     statuses: Annotated[
         list[str] | None,
-        typer.Option("--status", help="Only events whose record has this status, or `missing`; repeatable."),
+        typer.Option(
+            "--status",
+            help="Only events whose record has this status, or `missing`; repeatable.",
+            autocompletion=completion.statuses,
+        ),
     ] = None
 
     def request(self) -> ReplayRequest:

@@ -24,6 +24,7 @@ PAGE = 200  # summaries in one answer
 TIME_RANGE_TYPES = ("TraceId", "Event", "Service")
 MAX_TRACE_IDS = 5  # of one BatchGetTraces, as on AWS
 MAX_RANGE_S = 24 * 3600 + 60
+_DEPTH = 100  # entities on the way to a cause
 _DEFAULT_RULE = {
     "RuleName": "Default",
     "Priority": 10000,
@@ -170,7 +171,7 @@ def _root_causes(trace: Trace, flag: str) -> list[Answer]:
     for segment in trace.segments:
         path: list[Answer] = []
         entity = segment if segment.get(flag) else None
-        while entity is not None:
+        while entity is not None and len(path) < _DEPTH:
             cause = entity.get("cause")
             exceptions = cause.get("exceptions") or [] if isinstance(cause, dict) else []
             raised = [{"Name": str(e.get("type") or ""), "Message": str(e.get("message") or "")} for e in exceptions]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtp.local.tracing import header
+from rtp.local.tracing import header, tree
 from rtp.local.tracing.api import summary
 from rtp.local.tracing.store import InvalidSegmentError, TraceStore
 from rtp.local.tracing.tree import walk
@@ -177,3 +177,18 @@ def test_traces_are_found_by_each_of_their_times_in_order() -> None:
         assert store.between(200, 500, kind) == expected
     store.clear()
     assert store.between(0, 10_000) == []
+
+
+def test_a_summary_has_the_path_to_the_exception_of_a_fault() -> None:
+    exception = {"id": "e" * 16, "type": "KeyError", "message": "'total'"}
+    inner = {"id": "c" * 16, "name": "event", "start_time": 10.0, "end_time": 11.0, "fault": True}
+    inner["cause"] = {"exceptions": [exception]}
+    trace = tree.Trace(ROOT, [document("b" * 16, "function", fault=True, subsegments=[inner])])
+
+    answer = summary(trace)
+
+    (cause,) = answer["FaultRootCauses"]
+    path = cause["Services"][0]["EntityPath"]
+    assert [entity["Name"] for entity in path] == ["function", "event"]
+    assert path[-1]["Exceptions"] == [{"Name": "KeyError", "Message": "'total'"}]
+    assert answer["ErrorRootCauses"] == []

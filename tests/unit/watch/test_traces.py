@@ -132,6 +132,18 @@ def test_the_json_of_a_trace_in_a_list_is_pinned() -> None:
     assert (one["method"], one["path"], one["http_status"]) == ("POST", "/prod/process", 202)
 
 
+def test_a_trace_in_a_list_has_the_exception_at_which_its_fault_began() -> None:
+    path = [
+        {"Name": "shop-dev-processor", "Exceptions": [], "Remote": False},
+        {"Name": "event", "Exceptions": [{"Name": "KeyError", "Message": "'total'"}], "Remote": False},
+    ]
+    causes = [{"Services": [{"Name": "shop-dev-processor", "EntityPath": path}], "ClientImpacting": True}]
+    (found,) = find(FakeXRay([summary(FaultRootCauses=causes, ErrorRootCauses=[])])).traces
+    assert found.cause == "KeyError: 'total'"
+    (without,) = find(FakeXRay([summary()])).traces
+    assert without.cause is None
+
+
 def test_only_traces_of_this_stack_that_match_every_filter_are_requested() -> None:
     fake = FakeXRay([])
 
