@@ -53,15 +53,16 @@ CONFIG: dict[str, set[str]] = {
     "permissions": set(),
     "secret_sources": set(),
     "settings": {"permissions", "secret_sources"},
-    "tables": {"settings"},
+    "setting_table": {"settings"},
+    "tables": {"settings", "setting_table"},
     "": {"settings"},
-    "reading": {"secret_sources", "settings", "tables"},
+    "reading": {"secret_sources", "settings", "tables", "setting_table"},
     "function_checks": {"permissions", "secret_sources", "settings"},
     "checks": {"", "function_checks"},
     "code_paths": {"", "reading"},
-    "environments": {"", "checks", "reading", "secret_sources", "settings", "tables"},
+    "environments": {"", "checks", "reading", "secret_sources", "settings", "tables", "setting_table"},
 }
-CONFIG_OF_INFRA = {"", "permissions", "secret_sources", "settings"}
+CONFIG_OF_INFRA = {"", "permissions", "secret_sources", "settings", "setting_table"}
 
 # The rooms of ops, from the bottom up: each may import itself, the modules directly in ops/, and the rooms named here.
 # `stack.steps` is what a stack operation yields, `stack.operation` what it acts on and has begun; `stack` holds the

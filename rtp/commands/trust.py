@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import Json, Query, new_app
-from rtp.errors import NotFoundError
+from rtp.errors import NotFoundError, UsageError
 from rtp.text.elements import dim, good, line, name
-from rtp.trust import store
+from rtp.trust import endpoints, store
 
 if TYPE_CHECKING:
     from rtp.text.elements import Element
@@ -53,6 +53,12 @@ def trust(
     from rtp.terminal.output import Output
 
     out = Output(json=json, query=query)
+    if folder is None and (remove or endpoint_url is not None):
+        raise UsageError("DIR is missing: whose trust is meant?", hint="Name the folder of the rtp.toml.")
+    if remove and endpoint_url is not None:
+        raise UsageError("--remove and --endpoint-url exclude each other.", hint="--remove takes the endpoints too.")
+    if endpoint_url is not None and endpoints.parse(endpoint_url) is None:
+        raise UsageError("--endpoint-url is not a URL such as http://127.0.0.1:4566, without a user name.")
     if folder is not None:
         if not folder.is_dir():
             raise NotFoundError(f"{folder} is not a folder.", hint="Name the folder of an rtp.toml.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from rtp.config.settings import Settings
 from rtp.contract import Names
+from rtp.trust import endpoints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 FILE = "rtp.toml"
 DEFAULT_PROJECT = "realtime-processor"
 DEFAULT_OWNER = "DataTeam"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +64,7 @@ class Environment:
     @property
     def local(self) -> bool:
         """Whether this is an emulator on this machine, embedded or not; never an AWS account."""
-        return self.name == "local" or (
-            self.endpoint_url is not None and urlsplit(self.endpoint_url).hostname in LOOPBACK
-        )
+        return self.name == "local" or endpoints.is_loopback(self.endpoint_url)
 
     @property
     def state(self) -> Path:

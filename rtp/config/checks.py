@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from rtp.config import LOOPBACK, function_checks
+from rtp.config import function_checks
 from rtp.errors import ConfigError
+from rtp.trust import endpoints
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -70,19 +70,19 @@ def _check_endpoint(environment: Environment, where: str) -> None:
     url = environment.endpoint_url
     if url is None:
         return
-    try:
-        parts = urlsplit(url)
-        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        raise ConfigError(f"endpoint_url {url!r} is not a URL such as http://127.0.0.1:4566.")
+    endpoint = endpoints.parse(url)
+    if endpoint is None:
+        shown = "endpoint_url has a user name or an `@`, and" if "@" in url else f"endpoint_url {url!r}"
+        raise ConfigError(
+            f"{shown} is not a URL such as http://127.0.0.1:4566.",
+            hint="Write scheme, host and port; requests are signed, so that no user name or password belongs there.",
+        )
     if environment.enforce_iam:
         raise ConfigError(
             f"{where}: enforce_iam and endpoint_url cannot be combined.",
             hint="rtp cannot switch another emulator: start it with its own option, and leave enforce_iam out.",
         )
-    if environment.name == "local" and parts.hostname not in LOOPBACK:
+    if environment.name == "local" and endpoint.host not in endpoints.LOOPBACK:
         raise ConfigError(
             f"{where}: the environment local accepts only an endpoint on this machine, not {url}.",
             hint="Define another environment for that endpoint.",

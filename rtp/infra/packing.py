@@ -16,6 +16,7 @@ from fnmatch import fnmatch, translate
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +81,10 @@ class Selection:
 
 
 def select(sources: Sources) -> Selection:
-    """Choose the files. Raises ConfigError for a link that leads nowhere."""
+    """Choose the files.
+
+    Raises ConfigError for a link that leads nowhere, RefusedError for what another user can write.
+    """
     walk = _Walk(sources)
     if sources.is_folder:
         chosen = dict(walk.below(sources.root))
@@ -90,6 +94,7 @@ def select(sources: Sources) -> Selection:
     for pattern in sources.include:
         chosen |= walk.matching(pattern)
     kept = {name: file for name, file in chosen.items() if not _matches(name, sources.exclude)}
+    project.check_code(sources.project, sources.root, kept.values())
     return Selection(sorted(kept.items()), walk.notes)
 
 

@@ -60,4 +60,5 @@ def _engine(expression: str) -> Any:
 
     options = re2.Options()
     options.log_errors = False  # it would write to stderr
+    options.never_capture = True  # groups are not read, and thousands of them take time and memory with each text
     return re2.compile(expression.encode(), options)

@@ -32,6 +32,16 @@ def check(folder: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.e
             )
 
 
+def check_code(folder: Path, root: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse code that another user wrote or can write, or can replace, as `check` does.
+
+    root: the folder that the code is in; the folders between it and each of the paths are checked too.
+    """
+    files = list(paths)
+    above = {each for path in files for each in path.parents if each != root and each.is_relative_to(root)}
+    check(folder, [*sorted(above), *files], environ)
+
+
 def below(path: Path) -> None:
     """Create a folder and those above it. `.rtp` among them, and what is in it, is for this user alone.
 

@@ -50,7 +50,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Trusted:
         return Trusted()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        trusted = Trusted(list(map(str, content["folders"])), {k: list(v) for k, v in content["endpoints"].items()})
+        trusted = Trusted(_texts(content["folders"]), {k: _texts(v) for k, v in content["endpoints"].items()})
     except (FileNotFoundError, NotADirectoryError):
         return Trusted()
     except OSError as error:
@@ -103,6 +103,13 @@ def remove(folder: Path, environ: Mapping[str, str] = os.environ) -> bool:
     endpoints = {name: urls for name, urls in trusted.endpoints.items() if name != real}
     _write(Trusted([name for name in trusted.folders if name != real], endpoints), environ)
     return True
+
+
+def _texts(content: object) -> list[str]:
+    """A list of texts. Raises TypeError for anything else."""
+    if not isinstance(content, list) or not all(isinstance(each, str) for each in content):
+        raise TypeError(content)
+    return content
 
 
 def _write(trusted: Trusted, environ: Mapping[str, str]) -> None:

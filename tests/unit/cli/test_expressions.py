@@ -122,3 +122,8 @@ def test_a_time_of_any_size_is_a_usage_error(text: str) -> None:
 def test_a_time_before_the_epoch_is_its_beginning() -> None:
     assert times.parse_when("36500d", now=1000) == 0
     assert times.parse_when("1901-01-01T00:00:00Z") == 0
+
+
+def test_groups_of_an_expression_are_not_captured() -> None:
+    # Thousands of groups take time and memory with each text
+    assert regexes._engine("((a)(b))").search(b"ab").groups() == ()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.commands.session import Session
-from rtp.config import Environment, Overrides, code_paths, reading, settings
+from rtp.config import Environment, Overrides, code_paths, reading, setting_table
 from rtp.config.environments import explain, resolve
 from rtp.errors import ConfigError, UsageError
 from rtp.local.weather.choice import Weather
@@ -124,6 +124,9 @@ def test_the_file_is_found_in_a_parent_and_paths_are_relative_to_it(tmp_path: Pa
         ("[env.local]\nendpoint_url = 'http://example.com:4566'", "only an endpoint on this machine"),
         ("[env.prod]\nendpoint_url = 'localhost:4566'", "not a URL"),
         ("[env.prod]\nendpoint_url = 'http://localhost:99999'", "not a URL"),
+        ("[env.prod]\nendpoint_url = 'http://[::1'", "not a URL"),
+        ("[env.prod]\nendpoint_url = 'http://u:hun ter2@127.0.0.1'", "has a user name"),
+        ("[env.prod]\nendpoint_url = 'https://192.0.2.2:1\\@sts.amazonaws.com'", "has a user name"),
         ("[env.prod\n", "rtp.toml"),
         ("\xff".encode("latin-1").decode("latin-1") + " = ", "rtp.toml"),
     ],
@@ -181,10 +184,10 @@ def test_any_environment_may_use_another_engine(tmp_path: Path) -> None:
     assert (found.local, found.embedded) == (True, False)
 
 
-@pytest.mark.parametrize("name", sorted(settings.table()))
+@pytest.mark.parametrize("name", sorted(setting_table.table()))
 def test_every_setting_has_a_description_and_an_allowed_default(name: str) -> None:
-    setting = settings.table()[name]
-    assert setting.description in settings.about(setting)
+    setting = setting_table.table()[name]
+    assert setting.description in setting_table.about(setting)
     if setting.default is not None:
         value = list(setting.default) if isinstance(setting.default, tuple) else setting.default
         assert reading.section({name: value}, "rtp.toml", "[defaults]") == {name: setting.default}

@@ -9,7 +9,8 @@ import pytest
 
 from rtp.config import Overrides, environments
 from rtp.errors import ConfigError, ExitCode, RefusedError
-from rtp.infra import archive, assets
+from rtp.infra import archive, assets, packing
+from rtp.ops.stack.build import processors
 from rtp.trust import access, endpoints, project, store
 
 if TYPE_CHECKING:
@@ -137,7 +138,15 @@ def test_what_is_trusted_is_not_read_from_a_file_that_others_can_write(folder: P
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"folders": 1, "endpoints": {}}', '{"folders": [], "endpoints": []}']
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"folders": 1, "endpoints": {}}',
+        '{"folders": "ab", "endpoints": {}}',
+        '{"folders": [], "endpoints": []}',
+    ],
 )
 def test_a_damaged_list_is_reported(environ: dict[str, str], text: str) -> None:
     path = store.file(environ)
@@ -212,6 +221,35 @@ def test_another_users_state_folder_is_refused(tmp_path: Path) -> None:
         project.below(tmp_path / ".rtp" / "cdk")
 
 
+@as_root
+@pytest.mark.parametrize("name", ["other.py", "package", "package/deep.py"])
+def test_code_of_another_user_is_refused_wherever_it_is_packed_from(folder: Path, name: str) -> None:
+    (folder / "src" / "package").mkdir(parents=True)
+    for file in ("processors.py", "other.py", "package/deep.py"):
+        (folder / "src" / file).write_text("")
+    sources = packing.Sources(folder / "src", folder)
+    assert len(packing.select(sources).entries) == 3
+    os.chown(folder / "src" / name, NOBODY, NOBODY)
+    with pytest.raises(RefusedError, match=name.partition("/")[0]) as caught:
+        packing.select(sources)
+    assert caught.value.code == "untrusted"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "base.txt", "wheels/x-1-py3-none-any.whl"])
+def test_requirements_that_others_can_write_are_refused(folder: Path, environ: dict[str, str], name: str) -> None:
+    (folder / "wheels").mkdir()
+    (folder / "wheels" / "x-1-py3-none-any.whl").write_bytes(b"")
+    (folder / "requirements.txt").write_text("-r base.txt\n./wheels/x-1-py3-none-any.whl\n")
+    (folder / "base.txt").write_text("")
+    (folder / "rtp.toml").write_text('[processors]\npath = "p.py"\nrequirements = "requirements.txt"\n')
+    (folder / "p.py").write_text("")
+    environment = resolve(folder, environ)
+    assert processors.requirements_of(environment)
+    (folder / name).chmod(0o666)
+    with pytest.raises(RefusedError, match="can be written by every user"):
+        processors.requirements_of(environment)
+
+
 @pytest.mark.parametrize(
     ("url", "is_elsewhere"),
     [
@@ -228,6 +266,20 @@ def test_another_users_state_folder_is_refused(tmp_path: Path) -> None:
         ("https://localhost.evil.example", True),
         ("http://10.0.0.5:4566", True),
         ("http://2130706433", True),
+        ("https://192.0.2.2:18998\\@sts.amazonaws.com", True),  # urllib's host is not the one that is called
+        ("http://192.0.2.2\\@localhost", True),
+        ("http://user@localhost", True),
+        ("http://localhost\t.evil.example", True),
+        ("http://localhost#@evil.example", True),
+        ("http://[::1", True),
+        ("https://abc.execute-api.us-east-1.amazonaws.com", True),  # anybody may own such an API
+        ("https://bucket.s3.amazonaws.com", True),
+        ("https://bucket.s3.us-east-1.amazonaws.com", True),
+        ("https://ec2-192-0-2-1.compute-1.amazonaws.com", True),
+        ("https://sts.amazonaws.com", False),
+        ("https://s3.dualstack.us-east-1.amazonaws.com", False),
+        ("https://sqs.us-gov-west-1.amazonaws.com", False),
+        ("https://sqs.cn-north-1.amazonaws.com.cn", False),
     ],
 )
 def test_an_endpoint_is_elsewhere_unless_it_is_aws_or_this_machine(url: str, is_elsewhere: bool) -> None:

@@ -45,11 +45,19 @@ def sources_of(environment: Environment) -> Sources | None:
 
 
 def requirements_of(environment: Environment) -> Requirements | None:
-    """The user's packages, as rtp.toml names them. Raises ConfigError where that file is not there."""
+    """The user's packages, as rtp.toml names them.
+
+    Raises ConfigError where that file is not there, RefusedError for a file of them that another user can write.
+    """
     file = code_paths.requirements(environment)
     if file is None:
         return None
-    return Requirements(file, environment.requirement_extras, environment.requirement_groups)
+    requirements = Requirements(file, environment.requirement_extras, environment.requirement_groups)
+    for path in requirements.files():  # and the wheels and folders that it names: their code runs here, and in Lambda
+        project.check_code(environment.root, environment.root, [path])
+        if path.is_dir():
+            project.check_code(environment.root, path, (file for _, file in archive.tree(path)))
+    return requirements
 
 
 def declared_types(environment: Environment) -> frozenset[str] | None:

@@ -16,7 +16,7 @@ from rtp import fastpath
 from rtp.config import code_paths
 from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
-from rtp.infra import archive, assets, child, findings, inputs, layer, toolchain
+from rtp.infra import archive, assets, child, findings, inputs, layer, packing, toolchain
 from rtp.infra.plan import Plan
 from rtp.ops.stack.build import code_change, contents, processors
 from rtp.trust import project
@@ -103,6 +103,9 @@ def _plan(
     built = layer.build(env.state / "layers", platform, requirements, refresh=force)
     if not env.local:
         contents.check_size(entries, built)
+    extension = code_paths.extension(env)
+    if extension is not None:
+        packing.select(packing.Sources(extension, env.root))  # refuses what it imports of another user
     return Plan(
         project=env.project,
         env=env.name,
@@ -118,7 +121,7 @@ def _plan(
         reserved_concurrency=reserved_concurrency if limit is None else limit,
         settings=env.settings,
         out=str(target),
-        extend=str(code_paths.extension(env) or ""),
+        extend=str(extension or ""),
         root=str(env.root.resolve()) if env.extend else "",
     )
 
