@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands import known_types
+from rtp.commands import send_resume as resuming
 from rtp.commands.event_source import EventSource
 from rtp.commands.operation import conduct, exit_if
 from rtp.commands.options import new_app, option_group, with_session
@@ -52,6 +53,11 @@ class SendOptions:
         typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Maximum time to retry one event, and for --wait."),
     ] = 60.0
 
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted send of FILE: send what has no answer, with its ids."),
+    ] = False
+
     def request(self, events: Payload) -> SendRequest:
         """The request that these options make."""
         return SendRequest(
@@ -73,14 +79,22 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
     events = source.payload().repeated(options.count)
     known_types.warn_unknown(session, source.kind)
     out, aws, outputs = session.out, session.aws, session.outputs
+    journal = resuming.journal(session, source, options.via, len(events), resume=options.resume)
+    if journal is not None:
+        events = events.recorded(journal)
     request = replace(options.request(events), notify=out.warn)
     summary, interruption = conduct(
-        out, lambda stop: batch.send_all(aws, outputs, events, request, stop=stop), render_sent.progress
+        out,
+        lambda stop: batch.send_all(aws, outputs, events, request, stop=stop, journal=journal),
+        render_sent.progress,
     )
     if out.json:
         out.document(summary.document())
     else:
-        out.show(render_sent.summary(summary))
+        rest = resuming.write_failures(session, summary.failed) if len(summary.failed) > render_sent.LISTED else None
+        out.show(render_sent.summary(summary, rest))
+    if journal is not None and (summary.unsent or journal.unanswered):
+        out.say(*resuming.suggestion(source, options.via, options.count, summary.unsent + journal.unanswered))
     if summary.failure is not None:
         out.warn(summary.failure.message)
     if not interruption and summary.is_pipeline_suspect:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 _PRIVATE_FILES = (".env.local",)
-_JOURNALS = ("dlq", "replay")
+_JOURNALS = ("send", "dlq", "replay")
 
 
 def access(environment: Environment) -> Check:

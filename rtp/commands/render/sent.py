@@ -11,12 +11,15 @@ from rtp.text import json_values, suggest, times
 from rtp.text.elements import Element, Line, Style, Text, advice, bad, cause, dim, line, name, next_step, warn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rtp.ops.events.batch import Progress
     from rtp.ops.events.sent import Sent
     from rtp.ops.events.summary import Summary
 
 _STYLES = {"processed": Style.GOOD, "accepted": Style.GOOD, "queued": Style.WARN, "failed": Style.BAD}
 _REASONS = 5
+LISTED = 5  # failed events that are listed one by one
 _RESULT_CHARACTERS = 2000
 _FIXES = {
     403: "`rtp deploy` restores the stack's key; allowed_cidrs and auth in rtp.toml say who may call",
@@ -42,11 +45,24 @@ def progress(step: Progress) -> list[Element]:
     return [line(" · ".join(parts), *failed)]
 
 
-def summary(result: Summary) -> list[Element]:
-    """The story of a single event, or counts and reasons of many."""
+def summary(result: Summary, rest: Path | None = None) -> list[Element]:
+    """The story of a single event, or counts, reasons and first failures of many. rest: a file with all of them."""
     if result.single and result.last is not None:
         return _one(result.last, result.record)
-    return _many(result)
+    return [*_many(result), *_failures(result, rest)]
+
+
+def _failures(result: Summary, rest: Path | None) -> list[Element]:
+    """The first events that failed, and where all of them are; a few are named by their reasons alone."""
+    if len(result.failed) < 2:
+        return []
+    elements: list[Element] = [
+        line(dim(f"line {sent.line}  " if sent.line else ""), name(sent.id), f"  {cause(sent.error)}", indent=2)
+        for sent in result.failed[:LISTED]
+    ]
+    if rest is not None:
+        elements.append(line(dim(f"and {len(result.failed) - LISTED:,} more; all of them in "), str(rest), indent=2))
+    return elements
 
 
 def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.ops.events.payload import Payload
     from rtp.ops.events.send import SendRequest
+    from rtp.ops.events.send_journal import SendJournal
     from rtp.ops.work.pool import Stop
 
 
@@ -34,23 +35,34 @@ class Progress:
 
 
 def send_all(
-    aws: Aws, outputs: Mapping[str, str], payload: Payload, request: SendRequest, *, stop: Stop
+    aws: Aws,
+    outputs: Mapping[str, str],
+    payload: Payload,
+    request: SendRequest,
+    *,
+    stop: Stop,
+    journal: SendJournal | None = None,
 ) -> Generator[Progress, None, Summary]:
     """Send every event. Returns the summary, also of a run that `stop` or an error ended after the first event.
 
-    Raises what ends the run before any event was sent.
+    journal: gets the events that were answered. Raises what ends the run before any event was sent.
     """
     summary = Summary(len(payload), waits=request.wait)
     began = time.monotonic()
     try:
         for sent in send(aws, outputs, payload, request, stop=stop):
             summary.add(sent)
+            if journal is not None:
+                journal.note(sent)
             summary.elapsed_s = time.monotonic() - began
             yield _progress(summary)
     except RtpError as error:
         if not summary.sent:
             raise
         summary.failure = error
+    finally:
+        if journal is not None:
+            journal.flush(has_ended=not summary.unsent and not journal.unanswered)
     if not stop.drain.is_set():
         pending = sorted(summary.pending)
         records = outcome.wait(

@@ -9,7 +9,7 @@ import io
 import json
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from rtp.errors import UsageError
 from rtp.ops.events.identity import uuid7
@@ -35,7 +35,7 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"  # and a byte order mark
 class Event:
     """An event ready to send. body: its JSON text with an id; line: its line in an NDJSON file, from 1.
 
-    digest: of type and data, which another event with the same identity does not have.
+    digest: of type and data, which another event with the same identity does not have. is_new: its id was made here.
     """
 
     body: str
@@ -44,6 +44,17 @@ class Event:
     type: str
     line: int | None = None
     digest: str = ""
+    is_new: bool = False
+
+
+class Ids(Protocol):
+    """Ids that an earlier send made; see rtp.ops.events.send_journal."""
+
+    ids: dict[int, str]
+    answered: set[str]
+
+    def made(self, number: int, event_id: str) -> None:
+        """Record an id before its event is sent."""
 
 
 class Payload:
@@ -53,6 +64,7 @@ class Payload:
         self._each = count
         self._times = 1
         self._texts = texts
+        self._journal: Ids | None = None
 
     def repeated(self, times: int) -> Payload:
         """The same events `times` times. Raises UsageError where an event has an id, which would repeat that event."""
@@ -64,13 +76,30 @@ class Payload:
         more._times = times
         return more
 
+    def recorded(self, journal: Ids) -> Payload:
+        """The same events with the ids of a journal, without those that were answered; it gets each new id."""
+        more = Payload(self._each, self._texts)
+        more._times = self._times
+        more._journal = journal
+        return more
+
     def __len__(self) -> int:
-        return self._each * self._times
+        count = self._each * self._times
+        return count if self._journal is None else count - len(self._journal.answered)
 
     def __iter__(self) -> Iterator[Event]:
+        number = -1
+        answered = frozenset(self._journal.answered) if self._journal is not None else frozenset()
         for _ in range(self._times):
             for line, text in self._texts():
-                yield _event(text, line)
+                number += 1
+                known = self._journal.ids.get(number) if self._journal is not None else None
+                event = _event(text, line, known)
+                if event.id in answered:
+                    continue
+                if self._journal is not None and known is None and event.is_new:
+                    self._journal.made(number, event.id)
+                yield event
 
 
 def of_data(data: str, kind: str | None) -> Payload:
@@ -238,14 +267,17 @@ def _complete(line: bytes) -> bool:
     return True
 
 
-def _event(text: str, line: int | None) -> Event:
+def _event(text: str, line: int | None, known: str | None = None) -> Event:
+    """An event ready to send. known: the id that an earlier send made for it."""
     event = _checked(text)
     if event.id:
         return Event(text, event.id, event.timestamp, event.type, line, event.digest)
-    new_id = uuid7()
+    new_id = known or uuid7()
     timestamp = event.timestamp if event.timestamp >= 0 else wire.uuid7_timestamp(new_id) or 0
     start = text.index("{") + 1
-    return Event(f'{text[:start]}"id":"{new_id}",{text[start:]}', new_id, timestamp, event.type, line, event.digest)
+    return Event(
+        f'{text[:start]}"id":"{new_id}",{text[start:]}', new_id, timestamp, event.type, line, event.digest, True
+    )
 
 
 def _decoded(content: bytes, name: str) -> str:
