@@ -13,7 +13,7 @@ from rtp.ops import files
 from rtp.ops.events import send_journal
 from rtp.ops.journal_store import EXPIRY_DAYS, JournalFiles
 from rtp.text import json_values, suggest
-from rtp.text.elements import Element, command, line, many, warn
+from rtp.text.elements import Element, command, line, many, next_step, warn
 from rtp.trust import project
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def journal(session: Session, source: EventSource, via: Via, count: int, *, resu
     if earlier := send_journal.interrupted(store, sending, restored_ms=restored_ms):
         fix = suggest.command("rtp", "send", values=[path], resume=True)
         unanswered = f"{earlier.left:,} of {count:,} events without an answer"
-        text = f"An earlier send of this file left {unanswered}; this one sends all of them as new events."
-        session.out.warn(suggest.sentence(f"{text} {{}} sends those alone.", fix, otherwise=text))
+        session.out.warn(f"An earlier send of this file left {unanswered}; this one sends all of them as new events.")
+        session.out.say(*next_step("to send the rest alone  ", fix))
     return send_journal.begin(store, sending)
 
 
