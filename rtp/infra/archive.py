@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,11 +65,13 @@ def keep(target: Path, entries: Iterable[Entry], most: int = 10) -> Path:
 
 def note_digest(target: Path) -> None:
     """Write the digest of a file beside it, so that a later run knows it again. Raises OSError."""
-    _noted(target).write_text(file_digest(target))
+    private.write(_noted(target), file_digest(target))
 
 
 def is_intact(target: Path) -> bool:
-    """Whether a cached file is as it was when its digest was noted."""
+    """Whether a cached file is as it was when its digest was noted, and no other user can have written either."""
+    if any(private.doubt(path) for path in (target.parent, target, _noted(target))):
+        return False
     try:
         return _noted(target).read_text() == file_digest(target)
     except OSError:

@@ -11,7 +11,7 @@ from rtp.errors import ConfigError, RtpError
 from rtp.infra import passed, toolchain
 from rtp.infra.app import EXTENSION_FAILED, FAILED
 from rtp.text import addresses
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def run(plan: Plan, scratch: Path, log: Path) -> None:
         log.unlink(missing_ok=True)
         return
     project.below(log.parent)
-    log.write_text(addresses.masked(f"{done.stdout}\n{done.stderr}"))
+    private.write(log, addresses.masked(f"{done.stdout}\n{done.stderr}"))
     if done.returncode == EXTENSION_FAILED:
         raise ConfigError(
             f"{done.stderr.strip().splitlines()[-1]}.".replace("..", "."),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtp.errors import ConfigError
 from rtp.infra import archive, installed, uv
 from rtp.infra.requirements import has_any, normalised
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -33,6 +33,7 @@ _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "
 _OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _DISTRIBUTION = re.compile(r"python/([^/]+?)-([^/-]+)\.dist-info/METADATA")
 _building = threading.Lock()
+_DEPTH = 100  # of the folders of unpacked packages
 MAX_BYTES = 250 * 1024 * 1024
 """What Lambda takes of code and layers together, unpacked."""
 
@@ -130,14 +131,24 @@ def here(folder: Path, requirements: Requirements | None, lock: Path | None = No
 
 def _unpacked(built: Path) -> Path:
     """The folder of a layer's packages, unpacked once."""
+    project.below(built.parent)
     unpacked = built.with_suffix("")
-    if not unpacked.is_dir():
+    if not _is_own(unpacked):
+        shutil.rmtree(unpacked, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(dir=built.parent, prefix=".unpack-"))
         with zipfile.ZipFile(built) as packed:
             packed.extractall(scratch)
+        private.close(scratch)
         with contextlib.suppress(OSError):  # another process has unpacked it
             scratch.rename(unpacked)
     return unpacked / "python"
+
+
+def _is_own(unpacked: Path) -> bool:
+    """Whether unpacked packages are there, and no other user can have written them."""
+    if not unpacked.is_dir() or private.doubt(unpacked):
+        return False
+    return all(private.is_writable(reason) for _, reason in private.doubts(unpacked, _DEPTH))
 
 
 def _blames(cause: str, pin: str) -> bool:

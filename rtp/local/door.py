@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TOKEN_HEADER = "X-Rtp-Token"  # noqa: S105 - a header's name
 HOSTS = ("127.0.0.1", "localhost")
 ADMIN = ("/_ministack", "/_localstack", "/_rtp")
+SAVES_PATH = "/_rtp/saves"  # answers why the latest save failed
 OPEN = ("/_ministack/health", "/_localstack/health", "/_ministack/ready", "/health")
 _DRAINED_BYTES = 100_000_000  # of a refused request; a function's code is up to 70 MB
 _ADMIN_REFUSED = "Admin paths need the header {} with this run's token."

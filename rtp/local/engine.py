@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import socket
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import NotFoundError, RefusedError, RtpError
 from rtp.local import environment, launch, losses, saves, stopping
-from rtp.local.door import TOKEN_HEADER
+from rtp.local.door import SAVES_PATH, TOKEN_HEADER
 from rtp.local.keys import Keys
-from rtp.local.state import DEFAULT_PORT, DEFAULT_SAVE_EVERY_S, Folder, Occupant, Record, folder, write_private
+from rtp.local.state import DEFAULT_PORT, DEFAULT_SAVE_EVERY_S, Folder, Occupant, Record, folder
 from rtp.local.stopping import PATIENCE, Patience, Stopped
 from rtp.text import suggest, times
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +58,7 @@ class EngineStatus:
     elsewhere: a process that is not visible from here serves the folder.
     copied: the folder is a copy of one whose engine was running; it has no engine, but that engine's last save.
     saved: time of the last save, ISO 8601. loss: a sentence about what the save lacks, if killed or copied.
-    save_error: why the latest save of a running engine failed; empty if it did not.
+    save_error: why the latest save of a running engine failed; empty if it did not, or the engine does not answer.
     """
 
     state: Literal["running", "stopped", "killed", "elsewhere"]
@@ -92,7 +94,8 @@ def status(root: Path) -> EngineStatus:
     if occupant.state != "running" or occupant.record is None:
         return report
     engine = _engine(place, occupant.record)
-    return replace(report, engine=engine, answers=_answers(engine), save_error=saves.error_of(place))
+    answers = _answers(engine)
+    return replace(report, engine=engine, answers=answers, save_error=_save_error(engine) if answers else "")
 
 
 def require(root: Path) -> Engine:
@@ -221,7 +224,7 @@ def _place(root: Path) -> Folder:
 
 def _reset(engine: Engine) -> None:
     try:
-        status = _call(engine, "POST", "/_ministack/reset", timeout=60)
+        status, _ = _call(engine, "POST", "/_ministack/reset", timeout=60)
         answer = f"answered {status}"
     except (OSError, http.client.HTTPException) as error:
         status, answer = 0, f"did not answer: {error}"
@@ -287,25 +290,33 @@ def _clear_leftovers(place: Folder, occupant: Occupant) -> None:
     The functions of a killed engine end by themselves.
     """
     if occupant.state in ("killed", "copied"):
-        write_private(place.restored_file, f"{times.now_ms()}\n")
+        private.write(place.restored_file, f"{times.now_ms()}\n")
         saves.discard_run(place, copied=occupant.state == "copied")
         place.record_file.unlink(missing_ok=True)
 
 
 def _answers(engine: Engine) -> bool:
     try:
-        return _call(engine, "GET", HEALTH_PATH, timeout=5) == 200
+        return _call(engine, "GET", HEALTH_PATH, timeout=5)[0] == 200
     except (OSError, http.client.HTTPException):
         return False
 
 
-def _call(engine: Engine, method: str, path: str, *, timeout: float) -> int:
-    """Send one request to the engine; the status of its response."""
+def _save_error(engine: Engine) -> str:
+    """Why the latest save failed. The engine is asked because a full disk takes no file that says so."""
+    try:
+        status, body = _call(engine, "GET", SAVES_PATH, timeout=5)
+        return str(json.loads(body)["error"]) if status == 200 else ""
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _call(engine: Engine, method: str, path: str, *, timeout: float) -> tuple[int, bytes]:
+    """Send one request to the engine; status and body of its response."""
     connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=timeout)
     try:
         connection.request(method, path, headers={TOKEN_HEADER: engine.token, "Content-Length": "0"})
         answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        return answer.status, answer.read()
     finally:
         connection.close()

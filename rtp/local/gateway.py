@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from rtp.local import environment
 from rtp.local.admission import Admission
-from rtp.local.door import Door, values
+from rtp.local.door import SAVES_PATH, Door, values
 from rtp.local.time_limit import TimeLimit
 from rtp.local.tracing import header
 from rtp.local.tracing.api import XRayApi
@@ -49,7 +50,10 @@ def wrapped(  # noqa: PLR0913 - each a part of the engine
 
 
 class Context:
-    """Sets the trace that a request belongs to, and deletes telemetry and the saves when the engine is reset."""
+    """Sets the trace that a request belongs to, and deletes telemetry and the saves when the engine is reset.
+
+    It also answers why the latest save failed.
+    """
 
     def __init__(self, app: App, telemetry: Telemetry, saver: Saver) -> None:
         self._app = app
@@ -73,6 +77,9 @@ class Context:
                 async with self._saver.resetting():
                     await self._app(scope, receive, send)
                 return
+            if scope["path"] == SAVES_PATH:
+                await _send_json(send, {"error": self._saver.error})
+                return
             if not scope["path"].startswith(_ADMIN):
                 await self._counted(scope, receive, send)
                 return
@@ -84,6 +91,13 @@ class Context:
             await self._app(scope, receive, send)
         finally:  # also what it changes last is saved
             self._saver.count_request()
+
+
+async def _send_json(send: Send, document: dict[str, str]) -> None:
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import RefusedError
 from rtp.text import suggest
-from rtp.trust import access, project, store
+from rtp.trust import access, private, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ def check(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     if stat.S_ISLNK(status.st_mode):
-        raise project.link_refusal(path)
+        raise private.link_refusal(path)
     if status.st_uid != os.geteuid() and not any(store.is_trusted(above) for above in path.absolute().parents):
         raise RefusedError(
             f"{path} belongs to another user, {access.user_name(status.st_uid)}. rtp uses only folders of the user "

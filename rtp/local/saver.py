@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.local import save_child, saves, snapshot
-from rtp.local.state import write_private
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -61,7 +60,8 @@ class Saver:
     """Runs on the engine's event loop.
 
     A save is the engine at one moment: the loop is held while a child is forked, and the child writes a draft, which
-    replaces the last save when it is complete. cost_s: processor time of the latest save.
+    replaces the last save when it is complete. cost_s: processor time of the latest save. error: why it failed, empty
+    if it did not; in memory alone, because the disk may be full.
     """
 
     def __init__(self, place: Folder, every_s: float, source: Source) -> None:
@@ -72,13 +72,12 @@ class Saver:
         self._saving = asyncio.Lock()
         self._pauses = 0
         self.cost_s = 0.0
+        self.error = ""
         self._child: Child | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Save every `every_s` seconds, or never if that is 0."""
-        with contextlib.suppress(OSError):
-            self._place.save_error_file.unlink(missing_ok=True)
         if self._every_s:
             self._task = asyncio.create_task(self._run())
 
@@ -203,7 +202,7 @@ class Saver:
 
     def _complete(self, files: snapshot.Snapshot, at: datetime) -> None:
         saves.complete_draft(self._place, at, files.remove_created())
-        self._place.save_error_file.unlink(missing_ok=True)
+        self.error = ""
 
     def _report(self, error: OSError | SaveError) -> None:
         if self._pauses:
@@ -212,8 +211,7 @@ class Saver:
         log.error("a save failed: %s", reason)
         if isinstance(error, SaveError) and error.details:
             log.error("%s", error.details)
-        with contextlib.suppress(OSError):  # the disk may be full
-            write_private(self._place.save_error_file, f"{reason}\n")
+        self.error = reason
 
     def _drop(self) -> None:
         if self._child is not None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.local import owned
-from rtp.local.state import write_private
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,13 +37,6 @@ def saved_at(place: Folder, *, copied: bool = False) -> str | None:
         with contextlib.suppress(OSError):
             return (folder / _COMPLETE).read_text().strip()
     return None
-
-
-def error_of(place: Folder) -> str:
-    """Why the latest save of the running engine failed; empty if it did not."""
-    with contextlib.suppress(OSError):
-        return place.save_error_file.read_text().strip()
-    return ""
 
 
 def start(place: Folder) -> None:
@@ -117,7 +110,7 @@ def _saved_folders(place: Folder, *, copied: bool) -> list[Path]:
 
 
 def _mark_complete(folder: Path, at: datetime) -> None:
-    write_private(folder / _COMPLETE, at.isoformat(timespec="seconds") + "\n")
+    private.write(folder / _COMPLETE, at.isoformat(timespec="seconds") + "\n")
     _flush_all([folder / _COMPLETE, folder])
 
 

@@ -64,14 +64,18 @@ class Snapshot:
                 self.keep(f"{parent}{os.sep}{name}")
 
     def remove_created(self) -> list[Path]:
-        """Remove from the target what was created after the moment. Returns the folders in which files were removed."""
+        """Remove from the target what was created after the moment, and folders that are empty then.
+
+        Returns the folders whose entries have changed and that are still there.
+        """
         folders = set()
         for name in self._created:
             path = self._target / name
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
                 folders.add(path.parent)
-        return sorted({_without_empty(folder, self._target) for folder in folders})
+        changed = {_without_empty(folder, self._target) for folder in folders}
+        return sorted(folder for folder in changed if folder.is_dir())  # a later one may have emptied an earlier one
 
 
 def collect(source: Path, target: Path, check: Callable[[], None]) -> None:

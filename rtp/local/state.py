@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from rtp.errors import ConfigError, WaitTimeoutError
 from rtp.local import owned, process
 from rtp.local.weather.choice import Weather
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,11 +99,6 @@ class Folder:
         return self.path / "stopping"
 
     @property
-    def save_error_file(self) -> Path:
-        """Why the last save of the running engine failed; missing if it did not."""
-        return self.path / "save-failed"
-
-    @property
     def serving_file(self) -> Path:
         """Locked by the process that serves the folder while it lives; contains the folder's identity."""
         return self.path / "serving"
@@ -147,7 +142,7 @@ class Folder:
         """Raises RefusedError for a folder that is not rtp's own: a link, another user's, or unmarked."""
         log = self.log_file
         run = (self.record_file, self.port_file, self.serving_file, self.stopping_file, self.lock_file)
-        files = (*run, self.stderr_file, self.restored_file, self.save_error_file)
+        files = (*run, self.stderr_file, self.restored_file)
         try:
             if self.path.parent.name == project.STATE:
                 project.check_state(self.path.parent)
@@ -254,15 +249,15 @@ class Folder:
             self.serving_file.unlink()  # the engine of the original holds its lock
         for file in (self.stderr_file, self.log_file, self.log_file.with_name(f"{self.log_file.name}.1")):
             if is_shared(file):
-                write_private(file, file.read_text(errors="replace"))
+                private.write(file, file.read_text(errors="replace"))
 
     def _identity_text(self) -> str:
         return "{} {}\n".format(*self.identity())
 
     def write_record(self, record: Record) -> None:
         """Write the Record atomically, readable by this user alone."""
-        write_private(self.port_file, f"{record.port}\n")
-        write_private(self.record_file, json.dumps(asdict(record)))
+        private.write(self.port_file, f"{record.port}\n")
+        private.write(self.record_file, json.dumps(asdict(record)))
 
     def last_port(self) -> int | None:
         """The port of the last run."""
@@ -321,12 +316,3 @@ def try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
-        file.write(text)
-    draft.replace(path)

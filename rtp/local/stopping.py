@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rtp.errors import RtpError, WaitTimeoutError
 from rtp.local import losses, process, saves
-from rtp.local.state import write_private
 from rtp.text import suggest
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from rtp.local.state import Folder, Record
@@ -93,7 +93,7 @@ def _phase(place: Folder) -> Phase:
 def report(place: Folder, phase: Phase) -> None:
     """Report the phase of the stop; called by the engine."""
     with contextlib.suppress(OSError):  # a full disk must not prevent the stop
-        write_private(place.stopping_file, phase)
+        private.write(place.stopping_file, phase)
 
 
 def end_soon(seconds: float) -> None:

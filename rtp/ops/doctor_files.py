@@ -6,10 +6,12 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from rtp.errors import RefusedError
 from rtp.ops.doctor import Check, ok, warn
 from rtp.ops.journal_store import EXPIRY_DAYS, JournalFiles
 from rtp.text import suggest
 from rtp.text.elements import many
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +20,13 @@ if TYPE_CHECKING:
 
 _PRIVATE_FILES = (".env.local",)
 _JOURNALS = ("send", "dlq", "replay")
+_DEPTH = 3  # folders, what is in them, and the files of an assembly
 
 
 def access(environment: Environment) -> Check:
-    """`.rtp` and `.env.local` are for their owner alone, and nobody else may write rtp.toml."""
-    private = [environment.state, *(environment.root / name for name in _PRIVATE_FILES)]
-    readable = [path for path in private if _open(path, 0o077)]
+    """`.rtp` and `.env.local` are for their owner alone, and nobody else may write rtp.toml or what is in `.rtp`."""
+    paths = [environment.state, *(environment.root / name for name in _PRIVATE_FILES)]
+    readable = [path for path in paths if _open(path, 0o077)]
     writable = [environment.file] if environment.file is not None and _open(environment.file, 0o002) else []
     if readable:
         fix = suggest.sentence("Close it: {}.", suggest.command("chmod", "go-rwx", values=[readable[0]]))
@@ -31,17 +34,24 @@ def access(environment: Environment) -> Check:
     if writable:
         fix = suggest.sentence("Close it: {}.", suggest.command("chmod", "o-w", values=[writable[0]]))
         return warn("access", f"{writable[0]} can be written by other users of this machine.", fix)
+    if entries := private.doubts(environment.state, _DEPTH):
+        path, reason = entries[0]
+        more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
+        return warn("access", f"{path} {reason}{more}.", private.refusal(entries).hint)
     return ok("access", "no file is open to other users")
 
 
 def age(environment: Environment) -> Check:
     """Journals have the bodies of messages, and expire; the next run of any environment deletes those of its own."""
-    expired = [
-        path
-        for kind in _JOURNALS
-        for folder in _folders(environment.state / kind)
-        for path in JournalFiles(folder).expired()
-    ]
+    try:
+        expired = [
+            path
+            for kind in _JOURNALS
+            for folder in _folders(environment.state / kind)
+            for path in JournalFiles(folder).expired()
+        ]
+    except RefusedError as error:
+        return warn("journals", error.message, error.hint)
     if not expired:
         return ok("journals", f"none is older than {EXPIRY_DAYS} days")
     removal = suggest.command("rm", values=expired[:20])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
 from rtp.text import json_values
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,7 +48,10 @@ class JournalStore(Protocol):
 
 
 class JournalFiles:
-    """A folder with a file for each run, `NUMBER-RUN.jsonl`, readable by its owner alone. The number is their order."""
+    """A folder with a file for each run, `NUMBER-RUN.jsonl`, readable by its owner alone. The number is their order.
+
+    Every method raises RefusedError where the folder or a journal is a link, or another user may have written it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,8 +60,7 @@ class JournalFiles:
         """See JournalStore."""
         path = self._folder
         try:
-            project.below(self._folder.parent)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            project.below(self._folder)
             self._expire()
             path = self._folder / f"{1 + max((number for number, _ in self._files()), default=0):06}-{run}.jsonl"
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -110,7 +112,11 @@ class JournalFiles:
         return next((path for _, path in self._files() if _run(path) == run), self._folder / f"{run}.jsonl")
 
     def _files(self) -> list[tuple[int, Path]]:
-        paths = self._folder.iterdir() if self._folder.is_dir() else ()
+        if (state := private.state_of(self._folder)) is not None:
+            project.check_state(state)
+        paths = [*self._folder.iterdir()] if self._folder.is_dir() else []
+        if findings := [(path, why) for path in (self._folder, *paths) if (why := private.doubt(path))]:
+            raise private.refusal(findings)
         return [(int(name[1]), path) for path in paths if (name := _NAME.fullmatch(path.name))]
 
 

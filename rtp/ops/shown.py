@@ -6,18 +6,16 @@ A cache without promises: what cannot be read or written is as good as empty.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import RtpError
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from rtp.config import Environment
 
@@ -48,7 +46,7 @@ def remember(environment: Environment, entries: Iterable[Shown]) -> None:
     path = _path(environment)
     with suppress(OSError, RtpError):
         project.below(path.parent)
-        _replace(path, json.dumps([asdict(entry) for entry in [*known.values()][::-1][:_MOST]]))
+        private.write(path, json.dumps([asdict(entry) for entry in [*known.values()][::-1][:_MOST]]))
 
 
 def recall(environment: Environment) -> list[Shown]:
@@ -90,15 +88,3 @@ def _read(value: Any) -> Shown | None:
         ):
             return entry
     return None
-
-
-def _replace(path: Path, content: str) -> None:
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".shown-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        Path(draft).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(draft).unlink()
-        raise

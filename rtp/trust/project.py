@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import RefusedError
 from rtp.text import suggest
-from rtp.trust import access, store
+from rtp.trust import access, private, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-STATE = ".rtp"
+STATE = private.STATE
 
 
 def check(folder: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> None:
@@ -45,17 +45,20 @@ def check_code(folder: Path, root: Path, paths: Iterable[Path], environ: Mapping
 def below(path: Path) -> None:
     """Create a folder and those above it. `.rtp` among them, and what is in it, is for this user alone.
 
-    Raises RefusedError for a `.rtp` that another user may have written, or that is a link; OSError.
+    Raises RefusedError for a `.rtp`, or a folder in it, that another user may have written or that is a link; OSError.
     """
-    state = next((each for each in (path, *path.parents) if each.name == STATE), None)
+    state = private.state_of(path)
     if state is None:
         path.mkdir(parents=True, exist_ok=True)
         return
     make_state(state)
     for each in reversed([path, *path.parents][: len(path.parts) - len(state.parts)]):
-        with contextlib.suppress(FileExistsError):
+        try:
             each.mkdir(mode=0o700)
             each.chmod(0o700)
+        except FileExistsError:
+            if (reason := private.doubt(each)) and not private.is_writable(reason):
+                raise private.refusal([(each, reason)]) from None
 
 
 def make_state(state: Path) -> None:
@@ -79,33 +82,22 @@ def make_state(state: Path) -> None:
 
 
 def check_state(state: Path) -> None:
-    """Check `.rtp` and the folder that it is in, without changing anything. Raises RefusedError."""
+    """Check `.rtp`, the folder that it is in and what is in it, without changing anything. Raises RefusedError."""
     if state.is_symlink():
-        raise link_refusal(state)
+        raise private.link_refusal(state)
     folder = state.parent
     for path in (folder, state):
         reason = access.risk(path)
         if not reason and path == state and path.exists() and path.stat().st_uid != os.geteuid():
             reason = f"belongs to another user, {access.user_name(path.stat().st_uid)}"  # root's is not this user's
         if reason and not store.is_trusted(folder):
+            emptied = private.removal_of_built(state) if private.is_writable(reason) else ""
             raise RefusedError(
                 f"{path} {reason}, and rtp keeps code, keys and data in {STATE}.",
-                hint=_fix(path, folder, reason),
+                hint=emptied + _fix(path, folder, reason),
                 code="folder-of-another-user" if "belongs to" in reason else "untrusted",
             )
-
-
-def link_refusal(path: Path) -> RefusedError:
-    """The error for a link where rtp writes and deletes."""
-    return RefusedError(
-        f"{path} is a link to {path.readlink()}. rtp writes and deletes only in its own folders.",
-        hint=suggest.sentence(
-            "Remove the link with {}; its target stays.",
-            suggest.command("rm", values=[path]),
-            otherwise="Remove the link; its target stays.",
-        ),
-        code="folder-is-link",
-    )
+    private.check_entries(state)
 
 
 def _fix(path: Path, folder: Path, reason: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError, RefusedError
 from rtp.text import suggest
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def held(state: Path, env: str, what: str) -> Iterator[None]:
     file = state / f"deploy-{env}.lock"
     try:
         project.below(state)
-        handle = file.open("a+", encoding="utf-8")
+        handle = open(file, "a+", encoding="utf-8", opener=private.opener)  # noqa: SIM115 - Path.open has no opener
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}.", hint="Give yourself write access to the project's folder."

@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import subprocess
+import time
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -135,9 +137,17 @@ def test_the_time_between_saves_is_chosen_at_the_start_and_shown(rtp: Callable[.
     rtp("local", "stop")
     assert as_json(rtp("local", "start", "--save-every", "0", "--json"))["save_every_s"] == 0
     assert "; at a stop alone" in rtp("local", "status").stdout
-    folder(tmp_path).save_error_file.write_text("No space left on device\n")
-    assert "the latest save failed: No space left on device" in rtp("local", "status").stdout
-    assert as_json(rtp("local", "status", "--json"))["save_error"] == "No space left on device"
+
+
+def test_a_save_that_fails_is_shown_although_nothing_can_be_written(rtp: Callable[..., Run], tmp_path: Path) -> None:
+    address = as_json(rtp("local", "start", "--save-every", "0.1", "--json"))["endpoint_url"]
+    folder(tmp_path).draft.write_text("where a save would be written")
+    error, deadline = "", time.monotonic() + 180
+    while not error and time.monotonic() < deadline:
+        urllib.request.urlopen(f"{address}/_localstack/health").close()  # noqa: S310 - the engine's address
+        error = as_json(rtp("local", "status", "--json"))["save_error"]
+    assert error == "File exists"
+    assert "the latest save failed: File exists" in rtp("local", "status").stdout
 
 
 def test_the_weather_is_chosen_at_the_start_and_shown(rtp: Callable[..., Run]) -> None:

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.local import saver, saves, snapshot
+from rtp.local.door import SAVES_PATH
+from rtp.local.gateway import Context
 from rtp.local.saver import Saver, pause_after
 from rtp.local.state import Folder
+from rtp.local.telemetry import Telemetry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
 # Python warns of a fork with threads from 3.12 on; the child calls nothing that may wait for one of them.
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -169,7 +172,7 @@ def test_a_save_that_is_dropped_leaves_the_one_before(place: Folder, data: Data)
 
     asyncio.run(run())
     assert saved(place) == (["first"], ["first"])
-    assert not place.draft.exists() and not place.save_error_file.exists()
+    assert not place.draft.exists()
 
 
 def test_a_reset_deletes_the_saves_and_the_one_that_is_being_written(place: Folder, data: Data) -> None:
@@ -203,30 +206,57 @@ def test_a_save_that_fails_leaves_the_one_before_and_says_why(
     assert saved_once(data)
     data.add("second")
     data.act = act
-    assert not saved_once(data)
-    assert saves.error_of(place) == reason
+    engine = Saver(place, 0, data)
+    before = sorted(place.path.iterdir())
+    assert not asyncio.run(engine.save())
+    assert engine.error == reason
     assert saved(place) == (["first"], ["first"])
-    assert not place.draft.exists()
+    assert sorted(place.path.iterdir()) == before, "nothing is written: the disk may be full"
     # And the next one is as any other
     data.act = lambda _: None
-    assert saved_once(data)
+    assert asyncio.run(engine.save())
     assert saved(place) == (["first", "second"], ["first", "second"])
-    assert saves.error_of(place) == ""
+    assert engine.error == ""
+
+
+def test_a_save_that_cannot_begin_says_why(place: Folder, data: Data) -> None:
+    place.draft.write_text("where the folder would be")
+    engine = Saver(place, 0, data)
+    assert not asyncio.run(engine.save())
+    assert engine.error == "File exists"
+    assert asyncio.run(answer_of(engine)) == {"error": "File exists"}
+
+
+async def answer_of(engine: Saver) -> Any:
+    """What the engine answers about its saves."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def unused(*_: object) -> Any:
+        raise AssertionError
+
+    app = Context(unused, Telemetry(), engine)
+    await app({"type": "http", "path": SAVES_PATH, "method": "GET", "headers": []}, unused, send)
+    return json.loads(sent[1]["body"])
 
 
 def test_a_save_does_not_begin_while_something_goes_on_that_could_not_be_resumed(place: Folder, data: Data) -> None:
     data.changing = True
-    assert not saved_once(data)
-    assert saves.saved_at(place) is None and not saves.error_of(place)
+    engine = Saver(place, 0, data)
+    assert not asyncio.run(engine.save())
+    assert saves.saved_at(place) is None and not engine.error
 
 
 def test_a_save_begins_when_no_thread_changes_the_data(
     place: Folder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saver, "LOCK_LIMIT_S", 0.2)
+    engine = Saver(place, 0, data)
     with data.lock:
-        assert not saved_once(data)
-    assert "a lock of the data was not free" in saves.error_of(place)
+        assert not asyncio.run(engine.save())
+    assert "a lock of the data was not free" in engine.error
     monkeypatch.setattr(saver, "LOCK_LIMIT_S", WAIT_S)
     data.lock.acquire()
     threading.Timer(0.3, data.lock.release).start()

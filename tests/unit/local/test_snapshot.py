@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rtp.local import snapshot
+from rtp.local import saves, snapshot
 from rtp.local.snapshot import Snapshot, collect
 
 if TYPE_CHECKING:
@@ -118,6 +118,24 @@ def test_a_file_that_is_being_written_is_not_collected(store: Store, tmp_path: P
     (store.root / f"{KEYS[0]}.tmp").write_text("half")
     collect(store.root, tmp_path / "draft", lambda: None)
     assert contents(tmp_path / "draft") == moment
+
+
+def test_the_folders_to_flush_are_those_that_are_left(tmp_path: Path) -> None:
+    # Given a bucket whose first objects appear, below two prefixes, while it is collected
+    root, target = tmp_path / "live", tmp_path / "draft"
+    root.mkdir()
+    files = Snapshot(root, target)
+    for key in ("bucket/processed/2026/a.gz", "bucket/raw/2026/b.gz"):
+        files.keep(str(root / key))
+        (root / key).parent.mkdir(parents=True)
+        (root / key).write_text("later")
+    collect(root, target, lambda: None)
+    # When
+    changed = files.remove_created()
+    # Then
+    assert changed == [target]
+    assert contents(target) == {}
+    saves._flush_all(changed)
 
 
 def test_what_cannot_be_kept_is_an_error_of_the_snapshot_and_not_of_the_request(store: Store, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rtp.ops.journal_store import EXPIRY_DAYS, JournalFiles
 if TYPE_CHECKING:
     from pathlib import Path
 
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
 LONG_AGO = time.time() - (EXPIRY_DAYS + 1) * 86_400
 
 
@@ -69,3 +70,34 @@ def test_the_next_run_deletes_expired_journals_and_keeps_the_order(tmp_path: Pat
     store.begin("sixth", b"{}\n", durable=True)
     assert store.runs() == ["fifth", "sixth"]
     assert "4111" not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+def test_what_is_in_the_folder_is_named_where_others_can_write_it(environment: Environment) -> None:
+    layer = environment.state / "layers" / "layer-1.zip"
+    layer.parent.mkdir(mode=0o700)
+    layer.touch()
+    layer.chmod(0o666)
+    check = doctor_files.access(environment)
+    assert check.verdict is Verdict.WARN
+    assert f"{layer} can be written by every user" in check.detail
+    assert f"rm -r {layer}" in check.fix
+
+
+@as_root
+def test_what_another_user_wrote_in_the_folder_is_named(environment: Environment) -> None:
+    layer = environment.state / "layers" / "layer-1.zip"
+    layer.parent.mkdir(mode=0o700)
+    layer.touch(0o600)
+    os.chown(layer, 65534, 65534)
+    check = doctor_files.access(environment)
+    assert check.verdict is Verdict.WARN
+    assert f"{layer} belongs to another user" in check.detail
+
+
+def test_journals_behind_a_link_are_named_and_not_read(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "dev").mkdir(parents=True)
+    (environment.state / "dlq").symlink_to("../elsewhere")
+    for check in (doctor_files.access(environment), doctor_files.age(environment)):
+        assert check.verdict is Verdict.WARN
+        assert f"{environment.state / 'dlq'} is a link" in check.detail
+        assert "rm " in check.fix

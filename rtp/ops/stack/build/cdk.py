@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError, RtpError, WaitTimeoutError
 from rtp.infra import passed, toolchain
 from rtp.ops.work import background
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _GRACE_S = 5.0
+_DEPTH = 10  # of the folders in its home
 _TIMEOUT_S = 1800.0  # of one command; the upload of a large layer over a slow connection takes minutes
 _KEY_CACHE = Path("cache", "accounts_partitions.json")
 
@@ -36,8 +37,9 @@ def run(
     on_line: called with each line of output as it comes.
     """
     project.below(home)
-    if not home.is_symlink():
-        home.chmod(0o700)  # the CDK caches there which account an access key id belongs to
+    if findings := private.doubts(home, _DEPTH):
+        raise private.refusal(findings)
+    home.chmod(0o700)  # the CDK caches there which account an access key id belongs to
     environ = passed_on(os.environ, aws)
     environ |= toolchain.environment() | _compiled() | aws.environment() | {"CDK_HOME": str(home), "NO_COLOR": "1"}
     try:
@@ -112,6 +114,7 @@ def _child(argv: list[str], environ: dict[str, str], folder: Path) -> Iterator[s
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
+        umask=0o077,
     )
     try:
         with child:

@@ -15,7 +15,7 @@ from rtp.errors import RtpError
 from rtp.infra import archive, assets, declared, layer, packing
 from rtp.infra.requirements import Requirements
 from rtp.ops.stack.build.importing import VERSION, Given, Imported, imported, refusal
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,11 +105,13 @@ def check(environment: Environment, *, memo: Path | None = None) -> Doubt | None
     if memo is not None and doubt is None:
         with contextlib.suppress(OSError):  # without a memo it is checked again next time
             project.below(memo.parent)
-            memo.write_text(digest)
+            private.write(memo, digest)
     return doubt
 
 
 def _remembered(memo: Path) -> str:
+    if private.doubt(memo) or private.doubt(memo.parent):
+        return ""
     try:
         return memo.read_text()
     except OSError:

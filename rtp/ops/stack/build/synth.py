@@ -19,13 +19,14 @@ from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, findings, inputs, layer, packing, toolchain
 from rtp.infra.plan import Plan
 from rtp.ops.stack.build import code_change, contents, processors
-from rtp.trust import project
+from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from rtp.config import Environment
 
 _MARK = "rtp.json"  # in each of rtp's assemblies: the fingerprint of its inputs
 _SCRATCH = ".synth-"
+_DEPTH = 100  # of the folders of an assembly
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def synth(
     try:
         plan = _plan(env, target, account, reserved_concurrency, force=force)
         fingerprint = _fingerprint(plan)
-        if not force and (current := _load(plan, fingerprint)) is not None:
+        if not force and _is_own(target) and (current := _load(plan, fingerprint)) is not None:
             return current
         _refuse_foreign(target)
         _build(plan, fingerprint, own.with_name(f"{env.name}.log"), exchange=not force)
@@ -176,6 +177,11 @@ def _digests(folder: Path) -> dict[str, str]:
     return {name: archive.file_digest(file) for name, file in files}
 
 
+def _is_own(folder: Path) -> bool:
+    """Whether no other user can have written an assembly, or a file of it."""
+    return not private.doubt(folder) and not private.doubts(folder, _DEPTH)
+
+
 def _refuse_foreign(target: Path) -> None:
     """Raises RefusedError unless target is an assembly of rtp's, empty or missing: it is replaced as a whole."""
     if target.exists() and not (target / _MARK).exists() and (not target.is_dir() or any(target.iterdir())):
@@ -193,6 +199,7 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
     exchange: where only the code has changed, replace that in the current assembly.
     """
     target = Path(plan.out)
+    exchange = exchange and _is_own(target)
     project.below(target.parent)
     _forget_killed(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
@@ -215,6 +222,7 @@ def _build(plan: Plan, fingerprint: str, log: Path, *, exchange: bool) -> None:
                 }
             )
         )
+        private.close(fresh)
         for attempt in range(5):  # another synthesis of the same environment may write its own in between
             if target.exists():
                 target.rename(Path(scratch, f"old-{attempt}"))
