@@ -28,16 +28,16 @@ def access(environment: Environment) -> Check:
     paths = [environment.state, *(environment.root / name for name in _PRIVATE_FILES)]
     readable = [path for path in paths if _open(path, 0o077)]
     writable = [environment.file] if environment.file is not None and _open(environment.file, 0o002) else []
+    if entries := private.doubts(environment.state, _DEPTH):
+        path, reason = entries[0]
+        more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
+        return warn("access", f"{path} {reason}{more}.", private.refusal(entries).hint)
     if readable:
         fix = suggest.sentence("Close it: {}.", suggest.command("chmod", "go-rwx", values=[readable[0]]))
         return warn("access", f"{readable[0]} is open to other users of this machine.", fix)
     if writable:
         fix = suggest.sentence("Close it: {}.", suggest.command("chmod", "o-w", values=[writable[0]]))
         return warn("access", f"{writable[0]} can be written by other users of this machine.", fix)
-    if entries := private.doubts(environment.state, _DEPTH):
-        path, reason = entries[0]
-        more = f", and {len(entries) - 1} more" if len(entries) > 1 else ""
-        return warn("access", f"{path} {reason}{more}.", private.refusal(entries).hint)
     return ok("access", "no file is open to other users")
 
 

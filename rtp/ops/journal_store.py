@@ -60,7 +60,8 @@ class JournalFiles:
         """See JournalStore."""
         path = self._folder
         try:
-            project.below(self._folder)
+            project.below(self._folder.parent)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             self._expire()
             path = self._folder / f"{1 + max((number for number, _ in self._files()), default=0):06}-{run}.jsonl"
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -57,14 +57,12 @@ def doubts(folder: Path, depth: int) -> list[Finding]:
 def check_entries(state: Path) -> None:
     """Refuse `.rtp` where it has links, another user's entries, or a folder that others can write.
 
-    Two levels are looked at: which folders and archives there are. Raises RefusedError. rtp reads no .gitignore.
+    Two levels are looked at: which folders and archives there are. Raises RefusedError.
     """
     findings = [
         (path, reason)
         for path, reason in doubts(state, 2)
-        if (not is_writable(reason) and path.name != ".gitignore")
-        or path.is_symlink()
-        or (path.parent == state and path.is_dir())
+        if not is_writable(reason) or (path.parent == state and path.is_dir())
     ]
     if findings:
         raise refusal(findings)
@@ -92,11 +90,17 @@ def refusal(findings: Sequence[Finding]) -> RefusedError:
 def removal(paths: Sequence[Path]) -> str:
     """A sentence that says how to delete entries of `.rtp`, and what is lost with them."""
     has_journals = any(not {path.name, path.parent.name, path.parents[1].name}.isdisjoint(_JOURNALS) for path in paths)
+    command = suggest.command("rm", "-r", values=paths[:_NAMED])
+    if has_journals:
+        return suggest.sentence(
+            "Look at what is there, then delete what others wrote or could have changed with {}; journals are lost with it.",
+            command,
+            otherwise="Look at what is there, then delete what others wrote or could have changed.",
+        )
     return suggest.sentence(
-        "Look at what is there, then delete what others wrote or could have changed with {}; "
-        + ("journals are lost with it." if has_journals else "rtp builds it again."),
-        suggest.command("rm", "-r", values=paths[:_NAMED]),
-        otherwise="Delete what others wrote or could have changed; rtp builds layers, archives and assemblies again.",
+        "Look at what is there, then delete what others wrote or could have changed with {}; rtp builds it again.",
+        command,
+        otherwise="Look at what is there, then delete what others wrote or could have changed; rtp builds it again.",
     )
 
 
@@ -173,8 +177,8 @@ def _walk(folder: Path, depth: int) -> Iterator[Finding]:
         return
     for name in names:
         path = folder / name
-        if folder.name == STATE and name == _ENGINE:
-            continue
+        if folder.name == STATE and (name == _ENGINE or (name == ".gitignore" and not path.is_symlink())):
+            continue  # rtp does not read .gitignore
         if reason := _reason(path):
             yield path, reason
         elif depth > 1 and path.is_dir():
