@@ -93,7 +93,7 @@ def removal(paths: Sequence[Path]) -> str:
     command = suggest.command("rm", "-r", values=paths[:_NAMED])
     if has_journals:
         return suggest.sentence(
-            "Look at what is there, then delete what others wrote or could have changed with {}; journals are lost with it.",
+            "Look at what is there, then delete what others wrote or could change with {}; journals are lost with it.",
             command,
             otherwise="Look at what is there, then delete what others wrote or could have changed.",
         )

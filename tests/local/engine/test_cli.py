@@ -140,7 +140,7 @@ def test_the_time_between_saves_is_chosen_at_the_start_and_shown(rtp: Callable[.
 
 
 def test_a_save_that_fails_is_shown_although_nothing_can_be_written(rtp: Callable[..., Run], tmp_path: Path) -> None:
-    address = as_json(rtp("local", "start", "--save-every", "0.1", "--json"))["endpoint_url"]
+    address = as_json(rtp("local", "start", "--save-every", "1", "--json"))["endpoint_url"]
     folder(tmp_path).draft.write_text("where a save would be written")
     error, deadline = "", time.monotonic() + 180
     while not error and time.monotonic() < deadline:
