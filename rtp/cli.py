@@ -30,7 +30,9 @@ _PIPELINE, _EVENTS, _REPAIR, _LOCAL = "Pipeline", "Events", "Repair", "Local"
 
 # Name -> panel and help, in the order of `rtp --help`. A command is the `app` of rtp/commands/<name>.py.
 COMMANDS = {
-    "init": _Entry(_PIPELINE, "Create a project, or adopt a folder with code."),
+    "init": _Entry(
+        _PIPELINE, "Create a project: rtp.toml, typed processors, payloads, tests, a README and a CI workflow."
+    ),
     "config": _Entry(_PIPELINE, "Show the settings of an environment and the source of each."),
     "synth": _Entry(_PIPELINE, "Write the CloudFormation template."),
     "diff": _Entry(_PIPELINE, "Show what a deploy would change."),
@@ -54,7 +56,7 @@ COMMANDS = {
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
     "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),
     "run": _Entry(_LOCAL, "Run one event through the processors in this process."),
-    "test": _Entry(_LOCAL, "Run the project's tests by pytest, without AWS."),
+    "test": _Entry(_LOCAL, "Run the project's tests by pytest."),
     "trust": _Entry(_LOCAL, "Trust a project's folder; without DIR, list what is trusted."),
     "doctor": _Entry(_LOCAL, "Check what would stop a deploy, and how to fix it."),
     "demo": _Entry(_LOCAL, "Run a guided demonstration on a temporary engine."),
