@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.runtime import partial
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
@@ -80,21 +81,26 @@ def levels(aws: Aws, alarm: Alarm, *, since_s: int, until_s: int) -> list[tuple[
     """The values of an alarm's metric, as (start of the period in epoch s, value), oldest first; None if not known."""
     points: dict[int, float] = {}
     returned = [query["Id"] for query in alarm.queries if query.get("ReturnData", True)]
-    status = "Complete"
-    for result in aws.pages(
-        "cloudwatch",
-        "get_metric_data",
-        "MetricDataResults",
-        MetricDataQueries=list(alarm.queries),
-        StartTime=since_s,
-        EndTime=until_s,
-        ScanBy="TimestampAscending",
-    ):
-        if result["Id"] in returned:
-            moments = [round(moment.timestamp()) for moment in result.get("Timestamps", ())]
-            points.update(zip(moments, map(float, result.get("Values", ())), strict=False))
-            status = str(result.get("StatusCode", "Complete"))
-    return sorted(points.items()) if status == "Complete" else None
+
+    def read(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Read the values; the queries again where the answer is not complete."""
+        status = "Complete"
+        for result in aws.pages(
+            "cloudwatch",
+            "get_metric_data",
+            "MetricDataResults",
+            MetricDataQueries=queries,
+            StartTime=since_s,
+            EndTime=until_s,
+            ScanBy="TimestampAscending",
+        ):
+            if result["Id"] in returned:
+                moments = [round(moment.timestamp()) for moment in result.get("Timestamps", ())]
+                points.update(zip(moments, map(float, result.get("Values", ())), strict=False))
+                status = str(result.get("StatusCode", "Complete"))
+        return [] if status == "Complete" else queries
+
+    return None if partial.complete(read, list(alarm.queries), calls=3) else sorted(points.items())
 
 
 def _queries(described: dict[str, Any]) -> tuple[dict[str, Any], ...]:
