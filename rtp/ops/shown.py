@@ -6,6 +6,7 @@ A cache without promises: what cannot be read or written is as good as empty.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _FOLDER = "shown"
 _MOST = 2000  # the newest
 _BYTES = 4_000_000  # a larger file is none of rtp's
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*", re.ASCII)
 LEAST = 4
 """The least number of characters that stand for an id."""
 
@@ -68,12 +70,16 @@ def matches(event_id: str, part: str) -> bool:
 
 def is_part(text: str, length: int) -> bool:
     """Whether a text is too short for an id of this length, and long enough to stand for one."""
-    return LEAST <= len(text) < length
+    return LEAST <= len(text) < length and _PLAIN.fullmatch(text) is not None
 
 
 def stripped(text: str) -> str:
-    """A text as it is pasted from a list, without the `…` of an id that was cut."""
-    return text.strip().strip("…").removeprefix("...")
+    """A text as it is pasted from a list, without the `…` of an id that was cut.
+
+    An id that a client made, with spaces, quotes and the like, stays as it is: it stands for itself alone.
+    """
+    part = text.strip().strip("…").removeprefix("...")
+    return part if _PLAIN.fullmatch(part) else text
 
 
 def _path(environment: Environment) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.ops import shown
 from rtp.text import json_values
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Filters:
         )
 
     def _has_part(self, event_id: str) -> bool:
-        return any(event_id.startswith(part) or event_id.endswith(part) for part in self.ids)
+        return any(shown.is_part(part, len(event_id)) and shown.matches(event_id, part) for part in self.ids)
 
     def select(self, dlq_messages: Iterable[DlqMessage]) -> list[DlqMessage]:
         """The messages that match, in the same order."""
