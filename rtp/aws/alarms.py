@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import metrics
 from rtp.runtime import partial
 from rtp.text.json_values import HIDDEN
 
@@ -79,26 +80,16 @@ def alarms(aws: Aws, names: Sequence[str]) -> list[Alarm]:
 
 def levels(aws: Aws, alarm: Alarm, *, since_s: int, until_s: int) -> list[tuple[int, float]] | None:
     """The values of an alarm's metric, as (start of the period in epoch s, value), oldest first; None if not known."""
+    returned = {query["Id"] for query in alarm.queries if query.get("ReturnData", True)}
     points: dict[int, float] = {}
-    returned = [query["Id"] for query in alarm.queries if query.get("ReturnData", True)]
 
     def read(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Read the values; the queries again where the answer is not complete."""
-        status = "Complete"
-        for result in aws.pages(
-            "cloudwatch",
-            "get_metric_data",
-            "MetricDataResults",
-            MetricDataQueries=queries,
-            StartTime=since_s,
-            EndTime=until_s,
-            ScanBy="TimestampAscending",
-        ):
-            if result["Id"] in returned:
-                moments = [round(moment.timestamp()) for moment in result.get("Timestamps", ())]
-                points.update(zip(moments, map(float, result.get("Values", ())), strict=False))
-                status = str(result.get("StatusCode", "Complete"))
-        return [] if status == "Complete" else queries
+        """Read the values; returns the queries again where the answer is not complete."""
+        by_id = metrics.data(aws, queries, since_s=since_s, until_s=until_s)
+        answers = [by_id[query_id] for query_id in returned]
+        for answer in answers:
+            points.update(zip(answer.starts, answer.values, strict=False))
+        return queries if any(answer.status != "Complete" for answer in answers) else []
 
     return None if partial.complete(read, list(alarm.queries), calls=3) else sorted(points.items())
 

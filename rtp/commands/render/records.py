@@ -19,6 +19,14 @@ _STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WAR
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins so
 _TIMES = ("timestamp", "accepted_at", "processed_at")
 _HEADER = ("id", *_TIMES, "type", "status", "attempt_count", "error_type", "error_message", "data", "result")
+COLUMNS = (
+    Column("ID", tail=True),
+    Column("TIME", whole=True, drop=3),
+    Column("STATUS", whole=True),
+    Column("TYPE", drop=2),
+    Column("ATTEMPTS", right=True, drop=1),
+    Column("ERROR", long=True),
+)
 
 
 def filters(query: RecordQuery) -> list[str]:
@@ -48,15 +56,7 @@ def records(result: Records, query: RecordQuery, env: str) -> list[Element]:
         )
         for r in result.records
     ]
-    columns = (
-        Column("ID", tail=True),
-        Column("TIME", whole=True, drop=3),
-        Column("STATUS", whole=True),
-        Column("TYPE", drop=2),
-        Column("ATTEMPTS", right=True, drop=1),
-        Column("ERROR", long=True),
-    )
-    elements: list[Element] = [first, Table(columns, rows)]
+    elements: list[Element] = [first, Table(COLUMNS, rows)]
     return [*elements, dim("raise --limit or narrow the time to see the others")] if result.more else elements
 
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
+from rtp.commands.render.records import COLUMNS
 from rtp.terminal.columns import GAP, TAIL, fit_columns
-from rtp.text.elements import Column
 
-COLUMNS = (
-    Column("ID", tail=True),
-    Column("TIME", whole=True, drop=3),
-    Column("STATUS", whole=True),
-    Column("TYPE", drop=2),
-    Column("ATTEMPTS", right=True, drop=1),
-    Column("ERROR", long=True),
-)
 NATURAL = (36, 8, 9, 20, 8, 60)
 ID, TIME, STATUS, TYPE, ATTEMPTS, ERROR = range(6)
 
