@@ -8,25 +8,21 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from rtp import fastpath
 from rtp.errors import ReaderGoneError, RefusedError, RtpError
 from rtp.terminal import charset, documents, draw, hidden, prose
 from rtp.terminal.layout import Layout
 from rtp.terminal.live import Live
+from rtp.terminal.streams import Streams
 from rtp.text import addresses, json_values, queries, suggest
 from rtp.text.elements import Block, Element, Fields, Heading, Line, Style, Table, Text, converted
 from rtp.text.sanitize import printable
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
-_SIZES = ("COLUMNS", "LINES")
-_PIPE_WIDTH = 100_000  # in a pipe nothing is folded or cut
 
 Elements = Element | Iterable[Element]
 _T = TypeVar("_T")
@@ -59,12 +55,10 @@ class Output:
         self._stdout = stdout or sys.stdout
         self._stderr = stderr or sys.stderr
         self._stdin = stdin or sys.stdin
-        self._consoles: dict[int, Console] = {}
         self._live: Live | None = None
         self._gathering = False
         self._flushed = 0.0
-        self._terminals: dict[int, bool] = {}
-        self._narrows: dict[int, bool] = {}
+        self._streams = Streams(unlimited=self._stdout if self._wide else None)
 
     # data
 
@@ -113,13 +107,13 @@ class Output:
 
     def page(self, markdown: str) -> None:
         """Print a page of the manual: laid out on a terminal, as Markdown in a pipe."""
-        if not self._terminal(self._stdout):
+        if not self._streams.is_terminal(self._stdout):
             self._write_text(self._stdout, markdown)
             return
         from rtp.terminal.markdown import parts
 
         for part in parts(markdown):
-            self._console(self._stdout).print(part.drawn, soft_wrap=part.code)
+            self._streams.console(self._stdout).print(part.drawn, soft_wrap=part.code)
 
     def raw(self, text: str) -> None:
         """Print text on stdout unchanged."""
@@ -127,7 +121,7 @@ class Output:
 
     def verbatim(self, text: str) -> None:
         """Print text that others wrote, such as a raw log line: unchanged in a pipe, sanitised on a terminal."""
-        self._write(self._stdout, printable(text, newlines=True) if self._terminal(self._stdout) else text)
+        self._write(self._stdout, printable(text, newlines=True) if self._streams.is_terminal(self._stdout) else text)
 
     # messages
 
@@ -160,7 +154,7 @@ class Output:
     @property
     def attended(self) -> bool:
         """Whether a person looks at the messages."""
-        return self._terminal(self._stderr)
+        return self._streams.is_terminal(self._stderr)
 
     @property
     def can_ask_code(self) -> bool:
@@ -219,7 +213,7 @@ class Output:
     @property
     def width(self) -> int:
         """Return the columns of the terminal on stdout; 100 in a pipe."""
-        return self._console(self._stdout).width if self._stdout.isatty() and not self._wide else 100
+        return self._streams.console(self._stdout).width if self._stdout.isatty() and not self._wide else 100
 
     def glyph(self, character: str, fallback: str) -> str:
         """Return a drawing character, or its fallback if the encoding of stdout lacks it."""
@@ -233,14 +227,16 @@ class Output:
         What is printed meanwhile appears above it.
         """
         stream = self._stdout if data else self._stderr
-        self._wide = self._wide and not data  # a region that the terminal folds could not be redrawn in place
+        if data:
+            self._wide = False  # a region that the terminal folds could not be redrawn in place
+            self._streams.unlimited = None
         if self.json or not stream.isatty() or os.environ.get("TERM") == "dumb":
             yield Live(None, self)
             return
         from rich.live import Live as RichLive
 
         region = RichLive(
-            console=self._console(stream),
+            console=self._streams.console(stream),
             auto_refresh=False,
             transient=not data,
             vertical_overflow="ellipsis",  # a region taller than the terminal could not be redrawn in place
@@ -268,7 +264,7 @@ class Output:
             self._write_json(encode())
 
     def _write_json(self, text: str) -> None:
-        if self._narrow(self._stdout):
+        if self._streams.is_narrow(self._stdout):
             text = _BEYOND_ASCII.sub(lambda match: json_values.escape(match[0]), text)
         self._write(self._stdout, text + "\n")
 
@@ -278,7 +274,7 @@ class Output:
         return lambda text: charset.escaped(text.translate(_ASCII), encoding)
 
     def _write_text(self, stream: TextIO, text: str) -> None:
-        self._write(stream, text.translate(_ASCII) if self._narrow(stream) else text)
+        self._write(stream, text.translate(_ASCII) if self._streams.is_narrow(stream) else text)
 
     def _write(self, stream: TextIO, text: str) -> None:
         try:
@@ -293,14 +289,14 @@ class Output:
 
     def _draw(self, stream: TextIO, elements: Elements) -> None:
         items = self._listed(elements)
-        if self._narrow(stream):  # the command would be printed with other characters
+        if self._streams.is_narrow(stream):  # the command would be printed with other characters
             items = [converted(item, self._in_charset(stream)) for item in items if not draw.beyond_ascii(item)]
-        terminal = self._terminal(stream)
+        terminal = self._streams.is_terminal(stream)
         is_plain = not terminal and all(isinstance(v, str | Text | Line | Block | Fields) for v in items)
         if is_plain and fastpath.enabled("plain-output"):
             self._write_text(stream, "".join(f"{draw.flat(v)}\n" for v in items))
             return
-        console = self._console(stream)
+        console = self._streams.console(stream)
         is_wide = self._wide and stream is self._stdout
         if terminal and not is_wide and self._live is None:
             items = [row for item in items for row in prose.wrapped(item, console.width)]
@@ -326,34 +322,3 @@ class Output:
             [elements] if isinstance(elements, str | Text | Line | Table | Fields | Heading | Block) else list(elements)
         )
         return [suggest.placed_element(item, self._where) for item in items] if self._where else items
-
-    def _narrow(self, stream: TextIO) -> bool:
-        """Whether the encoding of a stream lacks characters that rtp itself prints; computed once."""
-        is_narrow = self._narrows.get(id(stream))
-        if is_narrow is None:
-            is_narrow = self._narrows[id(stream)] = charset.lacks(stream, "…·→✗")
-        return is_narrow
-
-    def _terminal(self, stream: TextIO) -> bool:
-        """Whether a stream is a terminal; computed once, because isatty takes longer than writing a line."""
-        is_terminal = self._terminals.get(id(stream))
-        if is_terminal is None:
-            is_terminal = self._terminals[id(stream)] = stream.isatty()
-        return is_terminal
-
-    def _console(self, stream: TextIO) -> Console:
-        console = self._consoles.get(id(stream))
-        if console is None:
-            from rich.console import Console
-
-            console = Console(
-                file=charset.Encoded(stream) if self._narrow(stream) else stream,  # type: ignore[arg-type]
-                highlight=False,
-                markup=False,
-                emoji=False,
-                width=None if stream.isatty() and not (self._wide and stream is self._stdout) else _PIPE_WIDTH,
-                force_terminal=stream.isatty(),
-                _environ={k: v for k, v in os.environ.items() if k not in _SIZES or v.strip("0 ")},  # 0: unknown
-            )
-            self._consoles[id(stream)] = console
-        return console

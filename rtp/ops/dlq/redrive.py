@@ -9,14 +9,12 @@ from rtp.ops.access import lease
 from rtp.ops.dlq import inspect, journal
 from rtp.ops.dlq.ending import BRIEF
 from rtp.ops.dlq.move import Mover, Selection
-from rtp.ops.events import outcome
+from rtp.ops.dlq.outcomes import Expected, Outcomes, Pending, sent_digest, wait
 from rtp.ops.work.clock import SYSTEM
-from rtp.runtime import digest
-from rtp.runtime.event import InvalidEventError, parse
 from rtp.text.elements import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from rtp.ops.events.outcome import Record
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
-    from rtp.runtime.event import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +47,6 @@ class Redriven:
     """Step: the number of messages redriven so far."""
 
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Step: the record of a redriven event that has no outcome yet.
-
-    is_before: the record is still as before the redrive. is_error_old: its error is of an earlier attempt.
-    """
-
-    record: Record
-    is_before: bool = False
-    is_error_old: bool = False
 
 
 Step = Redriven | Pending
@@ -151,27 +136,6 @@ class Report:
         return bool(self.failed or self.dead or self.stopped or self.outcomes.get("conflict"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcomes:
-    """The records of events that ended, and the number of those that did not. conflicts: records of other events."""
-
-    records: list[Record] = field(default_factory=list)
-    pending: int = 0
-    conflicts: frozenset[Identity] = frozenset()
-
-    @property
-    def dead(self) -> list[Record]:
-        return [record for record in self.records if record["status"] == "dead"]
-
-    def status(self, record: Record) -> str:
-        return "conflict" if outcome.identity(record) in self.conflicts else str(record["status"])
-
-    @property
-    def by_status(self) -> dict[str, int]:
-        statuses = [self.status(record) for record in self.records]
-        return {status: statuses.count(status) for status in statuses}
-
-
 def preview(
     target: Target,
     request: RedriveRequest,
@@ -227,28 +191,19 @@ class _Results:
     sent: list[RedrivenMessage] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
-    expected: list[_Expected] = field(default_factory=list)
+    expected: list[Expected] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
     kept: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """An event that was redriven. digest: of what was sent. runs: its attempts before."""
-
-    identity: Identity
-    digest: str
-    runs: int
-
-
 def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: Stop) -> Generator[Step, None, Report]:
     results = _Results()
-    canary, outcomes = None, _Outcomes()
+    canary, outcomes = None, Outcomes()
     try:
         if request.canary and request.limit != 1:
             yield from _move(mover, request, 1, results, is_awaited=True)
             if results.expected:
-                outcomes = yield from _outcomes(target, request, results.expected, stop)
+                outcomes = yield from wait(target, results.expected, timeout_s=request.timeout_s, stop=stop)
                 status = outcomes.status(outcomes.records[0]) if outcomes.records else "pending"
                 first = results.expected[0].identity
                 canary = Canary(first.id, first.timestamp, status)
@@ -262,9 +217,9 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
         stopped = _stopped(request, outcomes, stop)
         outcomes = replace(outcomes, pending=outcomes.pending if stopped else 0)
     elif request.wait and results.expected:
-        outcomes = yield from _outcomes(target, request, results.expected, stop)
+        outcomes = yield from wait(target, results.expected, timeout_s=request.timeout_s, stop=stop)
     else:
-        outcomes = _Outcomes()
+        outcomes = Outcomes()
     is_complete = not (stop.drain.is_set() or stopped or request.limit or request.edited)
     return Report(
         run=run,
@@ -300,58 +255,11 @@ def _move(
                 results.left_out.append(LeftOut(message.message_id, message.id, list(moved.left_out)))
             if is_awaited:
                 text = request.edited.get(message.message_id, message.event)
-                results.expected.append(_Expected(message.identity, _digest(text, message), message.runs))
+                results.expected.append(Expected(message.identity, sent_digest(text, message), message.runs))
         yield Redriven(len(results.sent))
 
 
-def _outcomes(
-    target: Target, request: RedriveRequest, expected: Sequence[_Expected], stop: Stop
-) -> Generator[Step, None, _Outcomes]:
-    """Wait until every event has ended again, for `timeout_s` at the longest."""
-    digests = {event.identity: event.digest for event in expected}
-    runs = {event.identity: event.runs for event in expected}
-    identities = dict.fromkeys(digests)
-    records: list[Record] = []
-    polled = outcome.poll(
-        target.aws,
-        target.table,
-        identities,
-        timeout_s=request.timeout_s,
-        stop=stop,
-        has_ended=ended_since(runs),
-    )
-    for record, has_ended in polled:
-        if has_ended:
-            records.append(record)
-        else:
-            is_before = int(record.get("attempt_count", 0)) <= runs[outcome.identity(record)]
-            yield Pending(record, is_before, is_before or record.get("status") == "processing")
-    conflicts = (r for r in records if outcome.is_conflict(r, digests[outcome.identity(r)]))
-    return _Outcomes(records, len(identities) - len(records), frozenset(map(outcome.identity, conflicts)))
-
-
-def _digest(text: str, dlq_message: DlqMessage) -> str:
-    """The digest of an event that was sent to the queue."""
-    try:
-        return parse(text, dlq_message.fallback).digest
-    except InvalidEventError:
-        return digest.of_text(text)
-
-
-def ended_since(attempts: Mapping[Identity, int]) -> Callable[[Record], bool]:
-    """Make a test for an event that ended after it was redriven: the record of a dead event was `dead` before, too.
-
-    attempts: of each event, before.
-    """
-
-    def has_ended(record: Record) -> bool:
-        more_attempts = int(record.get("attempt_count", 0)) > attempts[outcome.identity(record)]
-        return (record.get("status") == "processed" or more_attempts) and outcome.has_ended(record)
-
-    return has_ended
-
-
-def _stopped(request: RedriveRequest, canary: _Outcomes, stop: Stop) -> str:
+def _stopped(request: RedriveRequest, canary: Outcomes, stop: Stop) -> str:
     """Why the rest was not redriven; empty where it was interrupted."""
     if canary.conflicts:
         return "another event has the canary's id and timestamp; it is in the dead-letter queue again"

@@ -15,7 +15,7 @@ from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.inspect import Inspection
-from rtp.ops.dlq.redrive import Pending
+from rtp.ops.dlq.outcomes import Pending
 from rtp.terminal.output import Output
 from tests.unit.cli.test_consent import Terminal
 from tests.unit.ops.fakes import event

@@ -311,7 +311,7 @@ def test_a_redrawn_region_splits_no_command() -> None:
     long = suggest.command("rtp", "show", values=("some id " * 20,))
     assert suggested and long
     with out.live(data=True) as live:
-        out._console(stream).width = 40
+        out._streams.console(stream).width = 40
         live.update(
             [
                 line("  ✗ ", advice("the dead-letter queue has 12 messages; `rtp dlq inspect` shows why they died")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from rtp.aws.stacks import Resource, Stack
 from rtp.aws.states import ResourceStatus, StackState
 from rtp.errors import AwsError
+from rtp.ops.work.steps import drained
 
 STACK = "shop-dev"
 
@@ -62,14 +63,7 @@ def resource(logical_id: str, physical_id: str, resource_type: str, status: str 
     return Resource(logical_id, physical_id, resource_type, ResourceStatus(status))
 
 
-def finished(steps: Generator[Any, None, _T]) -> _T:
-    """What a generator of steps returns at its end."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _T = end.value
-            return result
+finished = drained
 
 
 @dataclass

@@ -15,9 +15,10 @@ from rtp.aws import Aws
 from rtp.contract import Output
 from rtp.errors import AwsError
 from rtp.ops.work.clock import Clock
+from rtp.ops.work.steps import drained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
     from threading import Event
 
 _Result = TypeVar("_Result")
@@ -294,11 +295,4 @@ def event(number: int = 1, kind: str = "order.created", version: int = 0) -> str
     return f'{{"id": "e{number}", "timestamp": {number}, "type": "{kind}", "data": {data}}}'
 
 
-def result(operation: Generator[object, None, _Result]) -> _Result:
-    """What an operation returns after all its steps."""
-    while True:
-        try:
-            next(operation)
-        except StopIteration as end:
-            returned: _Result = end.value
-            return returned
+result = drained

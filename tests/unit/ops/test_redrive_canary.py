@@ -16,7 +16,8 @@ from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.messages import DlqMessage
-from rtp.ops.dlq.redrive import Pending, RedriveRequest, Report, redrive
+from rtp.ops.dlq.outcomes import Pending
+from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
 from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
