@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rtp.ops import shown
 from rtp.text import json_values
 from rtp.text.elements import cause
 
@@ -41,15 +42,11 @@ class RecordFilters:
     def match(self, record: Mapping[str, Any]) -> bool:
         """Whether a record meets every condition. Raises UsageError where `where` does not fit."""
         return (
-            (self.id_part is None or _has_id(str(record["id"]), self.id_part))
+            (self.id_part is None or shown.matches(str(record["id"]), self.id_part))
             and (self.error is None or _has_error(record.get("error"), self.error))
             and (self.grep is None or self.grep.matches(json_values.dumps(record)))
             and (self.where is None or self.where.holds(json_values.to_json_types(record)))
         )
-
-
-def _has_id(event_id: str, part: str) -> bool:
-    return event_id.startswith(part) or event_id.endswith(part)
 
 
 def _has_error(error: object, text: str) -> bool:

@@ -164,6 +164,9 @@ def test_everything_that_decides_a_deploy_is_watched(tmp_path: Path) -> None:
         *("rtp.toml", "processors.py", "rates.py", "table.json"),
         *("requirements.txt", "base.txt", "limits.txt", "lib"),
     }
+    # And a file that others can write is refused by the deploy, and does not end the watch
+    (tmp_path / "base.txt").chmod(0o666)
+    assert tmp_path / "requirements.txt" in watched_of(environment).paths
 
 
 def test_a_file_that_a_save_brings_into_the_watch_starts_no_second_deploy(tmp_path: Path) -> None:

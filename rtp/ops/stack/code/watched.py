@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rtp.config import FILE
-from rtp.errors import ConfigError, RtpError
+from rtp.errors import RtpError
 from rtp.infra import packing
 from rtp.ops.stack.build import processors
 from rtp.ops.stack.build.synth import extension_paths
@@ -31,7 +31,7 @@ def watched(environment: Environment, without: frozenset[str] = frozenset()) -> 
         paths += _packed_elsewhere(sources) if sources is not None else []
         requirements = processors.requirements_of(environment)
         paths += requirements.files() if requirements is not None else []
-    except ConfigError:
+    except RtpError:
         pass
     paths += extension_paths(environment)
     is_ignored = partial(packing.is_ignored, sources)
