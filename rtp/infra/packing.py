@@ -165,9 +165,7 @@ class _Walk:
 
     def _may_pack(self, path: Path) -> bool:
         name = path.name
-        if _matches(self._name(path), self._sources.exclude) or _matches(
-            name, (*_CACHES, *_REPOSITORIES, *_EDITORS, *_LOGS, *_TESTS)
-        ):
+        if _matches(self._name(path), self._sources.exclude) or is_left_out(name):
             return False
         if not self._is_inside(path):
             self._note(path, f"leads out of the project, to {path.resolve()}, and is not packed")
