@@ -55,6 +55,7 @@ class JournalFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._written: dict[str, Path] = {}  # by run: looked up once, for an append of each event
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
         """See JournalStore."""
@@ -68,6 +69,7 @@ class JournalFiles:
             if durable:
                 _sync(self._folder)
             _append(path, batch, durable=durable)
+            self._written[run] = path
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written ({error.strerror}); nothing was changed.",
@@ -88,9 +90,10 @@ class JournalFiles:
 
     def append(self, run: str, batch: bytes, *, durable: bool) -> None:
         """See JournalStore. Raises ConfigError where the disk does not take it."""
-        path = self._path(run)
+        path = self._written.get(run) or self._path(run)
         try:
             _append(path, batch, durable=durable)
+            self._written[run] = path
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be written ({error.strerror}); the command stopped there.",
@@ -143,7 +146,7 @@ def _run(path: Path) -> str:
 
 
 def _append(path: Path, batch: bytes, *, durable: bool) -> None:
-    with path.open("ab") as file:
+    with open(path, "ab", opener=private.opener) as file:  # Path.open has no opener
         file.write(batch)
         if durable:
             file.flush()
