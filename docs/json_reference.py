@@ -14,7 +14,7 @@ from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
-from rtp.ops.stack import diff, steps
+from rtp.ops.stack import diff, own_bucket, steps
 from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
@@ -51,7 +51,7 @@ PRINTED = {
     "keys create": Printed((change.NewKey,)),
     "keys rotate": Printed((change.NewKey, change.Revoked), note="the second with --finish"),
     "keys revoke": Printed((change.Revoked,)),
-    "bootstrap": Printed((bootstrap.Bootstrap,)),
+    "bootstrap": Printed((bootstrap.Bootstrap, own_bucket.Removed), note="the second with --remove"),
     "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),
     "status": Printed((status.Status,), {"status": status.Status}, note="the stream with --watch"),

@@ -200,6 +200,11 @@ def partition(region: str) -> str:
     return next((name for prefix, name in _PARTITIONS.items() if region.startswith(prefix)), "aws")
 
 
+def own_bucket(account: str, region: str) -> str:
+    """Name of rtp's own bucket of an account and region, which `rtp bootstrap` makes."""
+    return f"rtp-operations-{account}-{region}"
+
+
 MANAGED_BY = "CDK"  # value of the tag
 LOCAL_ACCOUNT = "000000000000"  # of every engine on this machine
 STATUS_INDEX = "status-timestamp-index"  # partition key `status_shard` ("processed#3"), sort key `timestamp` (epoch ms)

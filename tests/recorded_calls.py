@@ -10,12 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-# On the engine rtp publishes assets and bootstraps by itself; on AWS the CDK CLI does, with the CDK's roles.
+# On the engine rtp publishes assets, bootstraps and makes its own bucket by itself; on AWS the CDK CLI publishes, with
+# the CDK's roles, and an administrator bootstraps.
 ON_THE_ENGINE_ALONE = {
     "cloudformation:CreateChangeSet",
     "cloudformation:CreateStack",
+    "s3:CreateBucket",
+    "s3:GetBucketTagging",
     "s3:HeadObject",
-    "s3:PutObject",
+    "s3:PutBucketEncryption",
+    "s3:PutBucketLifecycleConfiguration",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketTagging",
+    "s3:PutBucketVersioning",
+    "s3:PutPublicAccessBlock",
 }
 
 

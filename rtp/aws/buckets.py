@@ -7,33 +7,52 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import AwsError, RtpError
 from rtp.runtime import partial
+from rtp.text import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rtp.aws import Aws
+    from rtp.text.elements import Command
 
+_DESTROY = suggest.literal("rtp destroy")
 _BATCH = 1000  # the most keys that DeleteObjects accepts
 _NO_SUCH_BUCKET = ("NoSuchBucket", "404")
 
 
-def versions(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
-    """Yield every version and delete marker, in batches for `delete`. A missing bucket has none."""
+def versions(aws: Aws, bucket: str, *, owner: str = "") -> Iterator[list[dict[str, str]]]:
+    """Yield every version and delete marker, in batches for `delete`. A missing bucket has none.
+
+    owner: the account that must own the bucket, where S3 is to check that.
+    """
     try:
-        yield from (batch for batch in _listed(aws, bucket) if batch)
+        yield from (batch for batch in _listed(aws, bucket, owner) if batch)
     except AwsError as error:
         if error.service_code not in _NO_SUCH_BUCKET:
             raise
 
 
-def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable[[int], None]) -> None:
-    """Delete versions. deleted: called with how many S3 deleted. Raises RtpError when S3 refuses to delete one."""
+def delete(
+    aws: Aws,
+    bucket: str,
+    batch: list[dict[str, str]],
+    deleted: Callable[[int], None],
+    *,
+    owner: str = "",
+    again: Command = _DESTROY,
+) -> None:
+    """Delete versions. Raises RtpError when S3 refuses to delete one.
+
+    deleted: called with how many S3 deleted. owner: as in `versions`. again: the command that goes on from there.
+    """
     refused: list[dict[str, str]] = []
     passing: list[dict[str, str]] = []
 
     def remove(objects: list[dict[str, str]]) -> list[dict[str, str]]:
-        answer = aws.call("s3", "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        answer = aws.call(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True}, **_owned(owner)
+        )
         errors = answer.get("Errors", ())
         deleted(len(objects) - len(errors))
         refused.extend(e for e in errors if e.get("Code") not in partial.PASSING)
@@ -47,16 +66,19 @@ def delete(aws: Aws, bucket: str, batch: list[dict[str, str]], deleted: Callable
         raise RtpError(
             f"{len(refused)} objects of {bucket} could not be deleted; the first, {first.get('Key')}: "
             f"{first.get('Message') or first.get('Code')}.",
-            hint="Remove the object lock or the policy that forbids it, then run `rtp destroy` again.",
+            hint=suggest.sentence("Remove the object lock or the policy that forbids it, then run {} again.", again),
             code="bucket-not-emptied",
         )
 
 
-def count(aws: Aws, bucket: str, *, limit: int = 10_000) -> int | None:
-    """Count versions and delete markers, up to `limit`. None for a bucket that does not exist."""
+def count(aws: Aws, bucket: str, *, limit: int = 10_000, owner: str = "") -> int | None:
+    """Count versions and delete markers, up to `limit`. None for a bucket that does not exist.
+
+    owner: as in `versions`.
+    """
     counted = 0
     try:
-        for batch in _listed(aws, bucket):
+        for batch in _listed(aws, bucket, owner):
             counted += len(batch)
             if counted >= limit:
                 return limit
@@ -96,10 +118,14 @@ def publish(aws: Aws, body: bytes, suffix: str) -> str:
     return f"{aws.client('s3').meta.endpoint_url}/{bucket}/{key}"
 
 
-def _listed(aws: Aws, bucket: str) -> Iterator[list[dict[str, str]]]:
+def _owned(owner: str) -> dict[str, str]:
+    return {"ExpectedBucketOwner": owner} if owner else {}
+
+
+def _listed(aws: Aws, bucket: str, owner: str = "") -> Iterator[list[dict[str, str]]]:
     token: dict[str, str] = {}
     while True:
-        page = aws.call("s3", "list_object_versions", Bucket=bucket, MaxKeys=_BATCH, **token)
+        page = aws.call("s3", "list_object_versions", Bucket=bucket, MaxKeys=_BATCH, **_owned(owner), **token)
         versions = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         yield [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in versions]
         if not page.get("IsTruncated"):

@@ -12,7 +12,7 @@ from rtp.aws.states import ResourceStatus, StackState
 from rtp.errors import AwsError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from rtp.aws import Aws
@@ -80,6 +80,14 @@ def describe(aws: Aws, stack: str) -> Stack | None:
         raise
     described = _stack(descriptions[0]) if descriptions else None
     return None if described is None or described.state.deleted else described
+
+
+def every(aws: Aws) -> Iterator[Stack]:
+    """Every stack of the account and region that is not deleted. Raises AwsError."""
+    for description in aws.pages("cloudformation", "describe_stacks", "Stacks"):
+        stack = _stack(description)
+        if not stack.state.deleted:
+            yield stack
 
 
 def deployed(aws: Aws, name: str, stack: Stack | None) -> Stack:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rtp.aws import account, stacks, traces
+from rtp.aws import account, own_bucket, stacks, traces
 from rtp.errors import RtpError
 from rtp.ops import doctor_network, secrets
 from rtp.ops.access import guard, ownership
@@ -28,6 +28,7 @@ def checks(aws: Aws, environment: Environment) -> list[Callable[[], Check]]:
         return [lambda: stack(aws, environment), lambda: secret_values(aws, environment)]
     return [
         lambda: prepared(aws),
+        lambda: leases(aws),
         lambda: logging_role(aws, environment),
         lambda: concurrency(aws, environment),
         lambda: tracing(aws),
@@ -77,6 +78,18 @@ def prepared(aws: Aws) -> Check:
     except RtpError as error:
         return unknown("bootstrap", error) or failed("bootstrap", error)
     return ok("bootstrap", f"version {found}")
+
+
+def leases(aws: Aws) -> Check:
+    """Rtp's own bucket, whose leases make deploys from several machines exclude each other."""
+    try:
+        exists = own_bucket.exists(aws)
+    except RtpError as error:
+        return unknown("leases of deploys", error) or failed("leases of deploys", error)
+    if exists:
+        return ok("leases of deploys", own_bucket.name(aws))
+    detail = f"no bucket {own_bucket.name(aws)}; deploys from several machines at once are not noticed"
+    return warn("leases of deploys", detail, "Run `rtp bootstrap --bucket-only`.")
 
 
 def logging_role(aws: Aws, environment: Environment) -> Check:

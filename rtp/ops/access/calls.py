@@ -35,12 +35,13 @@ class Resource(StrEnum):
     APPLICATION = "application"
     BOOTSTRAP = "bootstrap"
     BUCKET = "bucket"
-    BUCKETS = "buckets"  # with the bucket of access logs, whose name CloudFormation generates
+    BUCKETS = "buckets"  # with the bucket of access logs, whose name CloudFormation generates, and rtp's own
     DASHBOARD = "dashboard"
     EVENT_SOURCES = "event-sources"
     FUNCTIONS = "functions"
     KEY = "key"
     LAYERS = "layers"
+    LEASE = "lease"  # of deploys of the stack, in rtp's own bucket
     LOGGING_ROLE = "logging-role"  # of API Gateway, which the account's APIs share
     LOG_GROUPS = "log-groups"
     OBJECTS = "objects"
@@ -167,9 +168,12 @@ CALLS = {
     "logs:StartQuery": Call(_READ, ("logs:StartQuery",), Resource.SPANS),
     "logs:StopQuery": Call(_READ, ("logs:StopQuery",), Resource.ANY),
     "resourcegroupstaggingapi:GetResources": Call(_READ, ("tag:GetResources",), Resource.ANY),
+    # Under a condition on the ETag S3 also wants GetObject.
+    "s3:DeleteObject": Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject"), Resource.LEASE),
     "s3:DeleteObjects": Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
     "s3:GetBucketPolicy": Call(_DEPLOY, ("s3:GetBucketPolicy",), Resource.BUCKET),
     "s3:GetObject": Call(_READ, ("s3:GetObject",), Resource.OBJECTS, _DECRYPT),
+    "s3:PutObject": Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
     "s3:HeadBucket": Call(_READ, ("s3:ListBucket",), Resource.BUCKETS),
     "s3:ListObjectVersions": Call(_READ, ("s3:ListBucketVersions",), Resource.BUCKETS),
     "s3:ListObjectsV2": Call(_READ, ("s3:ListBucket",), Resource.BUCKET),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import contract
 from rtp.aws import account as aws_account
+from rtp.aws import lease_objects
 from rtp.config import secret_sources
 from rtp.config.secret_sources import SECRETS_MANAGER, SSM
 from rtp.ops.access.calls import CALLS, Resource, Role
@@ -107,6 +108,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
 
     bucket = f"arn:{partition}:s3:::{names.bucket(account, region)}"
     buckets = f"arn:{partition}:s3:::{names.stack}-*"
+    own = f"arn:{partition}:s3:::{contract.own_bucket(account, region)}"
     table = arn("dynamodb", f"table/{names.table}")
     functions = (names.processor, names.worker, names.emptier)
     groups = (f"/aws/lambda/{names.stack}-*", names.access_log_group)
@@ -121,12 +123,13 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.APPLICATION: (arn("codedeploy", f"application:{names.stack}-*"),),
         Resource.BOOTSTRAP: (arn("ssm", "parameter/cdk-bootstrap/*"),),
         Resource.BUCKET: (bucket,),
-        Resource.BUCKETS: (buckets,),
+        Resource.BUCKETS: (buckets, own),
         Resource.DASHBOARD: (arn("cloudwatch", f"dashboard/{names.dashboard}", regional=False),),
         Resource.EVENT_SOURCES: (arn("lambda", "event-source-mapping:*"),),
         Resource.FUNCTIONS: tuple(arn("lambda", f"function:{name}*") for name in functions),
         Resource.KEY: (arn("kms", "key/*"),),
         Resource.LAYERS: (arn("lambda", "layer:*:*"),),
+        Resource.LEASE: (f"{own}/{lease_objects.key(names.stack)}",),
         Resource.LOGGING_ROLE: (arn("iam", f"role/{aws_account.API_LOGGING_ROLE}", regional=False),),
         Resource.LOG_GROUPS: tuple(arn("logs", f"log-group:{group}:*") for group in groups),
         Resource.OBJECTS: (f"{bucket}/*",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from rtp.errors import RefusedError
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.stack import repair
-from rtp.ops.stack.apply import adopt, emptier, logging_role, publish, rollback
+from rtp.ops.stack.apply import adopt, emptier, lease, logging_role, publish, rollback
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.compare import missing
@@ -47,13 +48,16 @@ def deploy(
     """
     if options.outputs_file is not None:
         files.check(options.outputs_file, "Nothing was changed; name another file.")
-    with lock.held(environment.state, environment.name, "deploy"):
+    with lock.held(environment.state, environment.name, "deploy"), ExitStack() as until_end:
         yield Phase("synthesising")
         prepared = prepare(environment, connect)
         aws, built = prepared.aws, prepared.assembly
         yield Note(guard.where(aws, environment))
         yield from (Note(text) for text in prepared.notes)
         yield from (Warn(text) for text in prepared.warnings)
+        if not options.dry_run:  # which changes nothing: CI may show the change sets of several changes at once
+            again = options.unless_changed_since is not None  # the first deploy of --watch has said it
+            yield from lease.take(aws, environment.names.stack, operation, until_end, quiet=again)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
         check_unchanged(environment, stack, options.unless_changed_since)
@@ -176,6 +180,7 @@ def _bring(
     if options.hotswap:
         if code_only and not gone and target.former_owner is None:  # a hotswap would leave the former owner's tags
             yield Phase("updating the functions")
+            operation.check_lease()
             operation.is_swapping = True
             hotswap.swap(target, publish.code_archive(built, changes))
             operation.is_swapping = False

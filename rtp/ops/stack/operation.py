@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.access.ownership import Owner
     from rtp.ops.access.question import Question
+    from rtp.ops.access.stack_lease import Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Operation:
     outputs_before: of the stack, when the run began.
     event_source_off: the event source is disabled, or may be.
     is_swapping: the functions' code is being changed directly, and one of them may have it already.
+    lease: of the stack, which is renewed before each change; None where there is none.
     """
 
     consent: Callable[[Question], None] = _no_consent
@@ -88,6 +90,7 @@ class Operation:
     is_swapping: bool = False
     outputs_before: Mapping[str, str] = field(default_factory=dict)
     intake: IntakeState = IntakeState.UNTOUCHED
+    lease: Lease | None = None
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -102,7 +105,11 @@ class Operation:
 
     @contextmanager
     def requesting(self) -> Iterator[None]:
-        """Around the call that starts an operation of CloudFormation. One that it refuses starts nothing."""
+        """Around the call that starts an operation of CloudFormation. One that it refuses starts nothing.
+
+        Raises RefusedError where the lease is lost.
+        """
+        self.check_lease()
         before, self.stage = self.stage, Stage.REQUESTED
         try:
             yield
@@ -112,7 +119,13 @@ class Operation:
             raise
         self.stage = Stage.RUNNING
 
+    def check_lease(self) -> None:
+        """Raises RefusedError where another run has the lease of the stack by now."""
+        if self.lease is not None:
+            self.lease.check()
+
     def ask(self, question: Question, target: Target) -> None:
         """Ask for consent, then check that the stack is still the one that it was given for. Raises RtpError."""
         self.consent(question)
+        self.check_lease()
         target.recheck()

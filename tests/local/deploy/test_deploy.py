@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import buckets, changesets, functions, stacks
-from rtp.contract import Output
+from rtp.contract import LOCAL_ACCOUNT, Output, own_bucket
 from rtp.ops.access import lock
 from rtp.ops.stack.code import update
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
@@ -331,6 +331,28 @@ def test_two_deploys_at_once(pipeline: Project) -> None:
         done = pipeline.rtp("deploy", "--json", ok=False)
     assert done.code == 5
     assert done.lines[-1]["error"]["code"] == "locked" and "process" in done.lines[-1]["error"]["message"]
+
+
+def test_a_deploy_from_another_machine_excludes_this_one(pipeline: Project) -> None:
+    # Given a lease of another machine, in the bucket that the engine's first deploy has created
+    aws, bucket = pipeline.aws, own_bucket(LOCAL_ACCOUNT, pipeline.aws.region)
+    place = {"Bucket": bucket, "Key": f"leases/{STACK}.json"}
+    theirs = {"user": "ann", "host": "laptop", "pid": 1, "machine": "another", "what": "deploy", "lasts_s": 3000}
+    aws.call("s3", "put_object", Body=json.dumps(theirs).encode(), **place)
+    try:
+        # When this machine deploys or destroys, or removes the bucket / Then it is refused with the holder
+        done = pipeline.rtp("deploy", "--json", ok=False)
+        error = done.lines[-1]["error"]
+        assert (done.code, error["code"]) == (5, "locked") and "`rtp deploy` of ann@laptop" in error["message"]
+        assert pipeline.rtp("destroy", "--yes", ok=False).code == 5
+        assert pipeline.rtp("bootstrap", "--remove", "--json", ok=False).json["error"]["code"] == "bucket-in-use"
+        # And a dry run, which changes nothing, goes on
+        assert pipeline.rtp("deploy", "--dry-run", "--json").lines[-1]["status"] in ("unchanged", "dry-run")
+    finally:
+        aws.call("s3", "delete_object", **place)
+    # And after it has ended the deploy goes on, and leaves no lease behind
+    assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["type"] == "result"
+    assert not aws.call("s3", "list_objects_v2", Bucket=bucket).get("Contents")
 
 
 def test_synth_prints_the_template_or_writes_it(pipeline: Project, tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ def absent(**_: Any) -> Any:
 _T = TypeVar("_T")
 STACK_ID = f"arn:aws:cloudformation:us-east-1:111122223333:stack/{STACK}/1"
 Answer = Callable[..., Any]
+LEASE: dict[str, Answer] = {  # of a stack, which nobody else has
+    "put_object": lambda **_: {"ETag": '"1"'},
+    "delete_object": lambda **_: {},
+}
 NOTHING: dict[str, Answer] = {  # an account in which nothing exists
+    **LEASE,
     "describe_stacks": lambda **_: {"Stacks": []},
     "list_stacks": lambda **_: {},
     "describe_log_groups": lambda **_: {},
@@ -121,6 +126,7 @@ class Cloud:
     def aws(self, **more: Answer) -> FakeAws:
         return FakeAws(
             {
+                **LEASE,
                 "describe_stacks": self._describe,
                 "describe_stack_events": lambda **_: {"StackEvents": self.events[::-1]},
                 "list_stack_resources": lambda **_: {"StackResourceSummaries": self.resources},

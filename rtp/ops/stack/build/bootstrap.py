@@ -35,12 +35,18 @@ _PARAMETERS = {
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """The bootstrap of an account and region. bootstrap_version: the CDK's own. changed: by this run."""
+    """The bootstrap of an account and region.
+
+    bootstrap_version: the CDK's own; 0 where there is none. changed: by this run.
+    bucket: rtp's own, with the leases of deploys. bucket_is_new: created by this run.
+    """
 
     account: str
     region: str
     bootstrap_version: int
     changed: bool
+    bucket: str = ""
+    bucket_is_new: bool = False
 
 
 def version(aws: Aws) -> int | None:

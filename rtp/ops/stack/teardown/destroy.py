@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, RtpError
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.access.question import Question
-from rtp.ops.stack.apply import execute
+from rtp.ops.stack.apply import execute, lease
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import update
 from rtp.ops.stack.operation import Target
@@ -64,9 +64,10 @@ def destroy(
 ) -> Generator[Step | Plan | Proof, None, None]:
     """Destroy one environment; yields what happens. Raises RtpError, also where something is left over."""
     name = environment.names.stack
-    with lock.held(environment.state, environment.name, "destroy"):
+    with lock.held(environment.state, environment.name, "destroy"), ExitStack() as until_end:
         guard.account(aws, environment)
         yield Note(guard.where(aws, environment))
+        yield from lease.take(aws, name, operation, until_end)
         stack = stacks.describe(aws, name)
         if stack is None:
             yield from _absent(Target(aws, environment))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rtp.aws import buckets, inventory, queues, resource_types
+from rtp.aws import buckets, inventory, own_bucket, queues, resource_types
 from rtp.aws.resource_types import BUCKET, KEY, QUEUE, TABLE
 from rtp.errors import AwsError
 from rtp.ops.stack.build.bootstrap import STACK as BOOTSTRAP
@@ -157,16 +157,24 @@ def _holds(aws: Aws, resource: Resource) -> str:
 
 
 def bootstrap(aws: Aws) -> list[Item]:
-    """The CDK's own bucket with the published assets, which all stacks of the account and region share."""
-    bucket = buckets.of_cdk(aws)
+    """What all stacks of the account and region share: rtp's bucket of leases, and the CDK's of published assets."""
+    items = []
+    own, of_cdk = own_bucket.name(aws), buckets.of_cdk(aws)
     try:
-        objects = buckets.count(aws, bucket, limit=1000)
+        if buckets.count(aws, own, limit=1, owner=aws.account) is not None:
+            note = "leases of deploys in this account and region; `rtp bootstrap --remove` deletes it"
+            items.append(Item("bucket", own, note))
+    except AwsError:  # it may not be read, or it is another account's
+        pass
+    try:
+        objects = buckets.count(aws, of_cdk, limit=1000)
     except AwsError:
-        return []
-    if objects is None:
-        return []
-    count = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
-    return [Item("bucket", bucket, f"{count} of {BOOTSTRAP}, which all stacks of this account and region share")]
+        return items
+    if objects is not None:
+        count = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
+        note = f"{count} of {BOOTSTRAP}, which all stacks of this account and region share"
+        items.append(Item("bucket", of_cdk, note))
+    return items
 
 
 def connect(aws: Aws) -> None:
