@@ -137,7 +137,7 @@ def _create(aws: Aws) -> bool:
         if exists(aws):
             return False
     except AwsError as error:
-        if error.service_code not in (*_DENIED, *_ELSEWHERE):  # CreateBucket tells these cases apart
+        if error.service_code not in (*_DENIED, *_ELSEWHERE):  # CreateBucket distinguishes these cases
             raise
     place = {} if aws.region == "us-east-1" else {"LocationConstraint": aws.region}
     try:
