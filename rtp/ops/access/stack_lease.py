@@ -189,15 +189,15 @@ class Lease:
             self._note(written)
         return written is not None
 
-    def _note(self, written: Written) -> None:
-        self._etag, self._confirmed_s = written.etag, time.time()
+    def _note(self, written: Written, age_ms: int = 0) -> None:
+        self._etag, self._confirmed_s = written.etag, time.time() - age_ms / 1000
         self._values.setdefault("since", written.at)
 
     def _is_ours(self, stored: Stored) -> bool:
         """Whether a lease is this run's; its version then is the one to renew."""
         if stored.values.get("token") != self._token:
             return False
-        self._note(lease_objects.Written(stored.etag, stored.written))
+        self._note(lease_objects.Written(stored.etag, stored.written), stored.now - stored.written)
         return True
 
     def _taken(self, holder: Holder) -> RefusedError:

@@ -248,6 +248,19 @@ def test_a_few_seconds_without_s3_do_not_stop_a_deploy() -> None:
     ours.check()
 
 
+def test_a_lease_that_is_read_back_is_as_old_as_its_last_write() -> None:
+    # Given a lease past its end that is still there, and whose renewal met another run's write
+    bucket = Bucket()
+    ours = acquired(bucket)
+    bucket.now += LASTS_S + 1
+    once(bucket, "put_object", fails(refusal("ConditionalRequestConflict")))
+    assert ours.renew()
+    # When S3 then does not answer / Then nothing more is changed: the other may have it by now
+    bucket.before = lambda _: fails(lost())()
+    with pytest.raises(AwsError):
+        ours.check()
+
+
 def test_what_is_no_lease_blocks_as_one_and_ends() -> None:
     bucket = Bucket()
     for body in (b"\xff", b"[]", b'{"pid": "x", "lasts_s": 1e99, "user": 3}'):
