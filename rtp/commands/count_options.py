@@ -26,6 +26,10 @@ Where = Annotated[
         help='Only those for whose JSON this expression is true, such as "data.total > `100`".',
     ),
 ]
+Release = Annotated[
+    str | None,
+    typer.Option("--release", metavar="HASH", help="Only what this release ran, or one whose hash begins so."),
+]
 OlderThan = Annotated[
     str | None, typer.Option("--older-than", metavar="TIME", help="Only those older than this, such as 3h.")
 ]

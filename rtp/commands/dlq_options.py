@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, count_options
-from rtp.commands.count_options import ErrorText, OlderThan, Where
+from rtp.commands.count_options import ErrorText, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, option_group
 from rtp.commands.render.headings import window
 from rtp.errors import UsageError
+from rtp.ops import releases
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
 from rtp.text import queries, regexes, times
@@ -36,6 +37,7 @@ class FilterOptions:
         typer.Option("--grep", metavar="REGEX", help="Only bodies that match this expression (RE2)."),
     ] = None
     where: Where = None
+    release: Release = None
     since: Since = None
     until: Until = None
     older_than: OlderThan = None
@@ -47,6 +49,7 @@ class FilterOptions:
         texts += [f"error {self.error!r}"] if self.error is not None else []
         texts += [f"matches {self.grep!r}"] if self.grep is not None else []
         texts += [f"where {self.where}"] if self.where is not None else []
+        texts += [f"release {self.release}"] if self.release is not None else []
         until = count_options.end(self.until, self.older_than)
         if self.since:
             return [*texts, window(times.parse_when(self.since), until)]
@@ -62,6 +65,7 @@ class FilterOptions:
             since=times.parse_when(self.since) if self.since else None,
             until=count_options.end(self.until, self.older_than),
             where=None if self.where is None else queries.compiled(self.where, option="--where"),
+            release=None if self.release is None else releases.parsed(self.release),
         )
 
 
@@ -84,7 +88,8 @@ class Selection(FilterOptions):
             raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")
         if not self.every and filters.is_empty:
             raise UsageError(
-                "Select messages with --all, --id, --type, --error, --grep, --where, --since, --until or --older-than.",
+                "Select messages with --all, --id, --type, --error, --grep, --where, --release, --since, --until "
+                "or --older-than.",
                 hint="`rtp dlq inspect` lists them.",
             )
         return filters

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands import completion, ids
+from rtp.commands.count_options import Release
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.reader import end_with_reader
 from rtp.commands.render import logs as render_logs
 from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import UsageError
+from rtp.ops import releases
 from rtp.ops.telemetry import logs as op
 from rtp.text import regexes, suggest, times
 from rtp.text.elements import dim, line
@@ -77,6 +79,7 @@ class LogOptions:
     ] = None
     request_id: Annotated[str | None, typer.Option("--request-id", help="Only lines of this function request.")] = None
     trace_id: Annotated[str | None, typer.Option("--trace-id", help="Only lines of this trace.")] = None
+    release: Release = None
     function: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,6 +103,7 @@ class LogOptions:
             id=event_id,
             request_id=self.request_id,
             trace_id=self.trace_id,
+            release=None if self.release is None else releases.parsed(self.release),
         )
         if query.until is not None and query.until < query.since:
             raise times.backwards(query.since, query.until)

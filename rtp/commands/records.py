@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, count_options, ids
-from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Where
+from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import records as render_records
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops import shown
+from rtp.ops import releases, shown
 from rtp.ops.events import records as op
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.events.tally import tally
@@ -45,6 +45,7 @@ class RecordOptions:
         typer.Option("--grep", metavar="REGEX", help="Only records whose JSON matches this expression (RE2)."),
     ] = None
     where: Where = None
+    release: Release = None
     since: Since = "24h"
     until: Until = None
     older_than: OlderThan = None
@@ -67,6 +68,7 @@ class RecordOptions:
                 error=self.error,
                 grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
                 where=None if self.where is None else queries.compiled(self.where, option="--where"),
+                release=None if self.release is None else releases.parsed(self.release),
             ),
         )
 

@@ -8,11 +8,13 @@ import typer
 
 from rtp.commands import completion, consent, engine_end
 from rtp.commands.consent import Impact
+from rtp.commands.count_options import Release
 from rtp.commands.operation import conduct, exit_if, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import replay as render_replay
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
+from rtp.ops import releases
 from rtp.ops.access import guard
 from rtp.ops.dlq import inspect
 from rtp.ops.events import replay as op
@@ -50,6 +52,7 @@ class Selection:
             autocompletion=completion.statuses,
         ),
     ] = None
+    release: Release = None
 
     def request(self) -> ReplayRequest:
         """The request. Raises UsageError where nothing is selected."""
@@ -61,6 +64,7 @@ class Selection:
             ids=tuple(self.ids or ()),
             types=tuple(self.types or ()),
             statuses=tuple(self.statuses or ()),
+            release=None if self.release is None else releases.parsed(self.release),
             since=times.parse_when(self.since) if self.since else None,
             until=times.parse_when(self.until or "now"),
         )

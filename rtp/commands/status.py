@@ -58,8 +58,8 @@ def status(
         _watch(session, interval or (2.0 if session.aws.local else 10.0))
         return
     within = None if lose_within is None else times.parse_duration(lose_within)
-    code = local_code.sha256(session.environment)
-    found = op.read(session.guarded, session.environment, lose_within_ms=within, local_sha256=code)
+    code = local_code.read(session.environment)
+    found = op.read(session.guarded, session.environment, lose_within_ms=within, local=code)
     session.out.result(found, _render)
     if check and not found.healthy:
         raise typer.Exit(ExitCode.FAILED)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, ids, page
+from rtp.commands.count_options import Release
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
@@ -17,6 +18,7 @@ from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.contract import API_STAGE
 from rtp.errors import UsageError
+from rtp.ops import releases
 from rtp.ops.telemetry import trace_list, tracelogs
 from rtp.ops.telemetry import traces as op
 from rtp.terminal import width as width_of
@@ -40,6 +42,7 @@ class TraceOptions:
         str | None,
         typer.Option("--filter-expression", metavar="TEXT", help="X-Ray filter expression that must match too."),
     ] = None
+    release: Release = None
     limit: Annotated[
         int,
         typer.Option("--limit", min=1, max=100_000, metavar="N", help="Maximum number of traces, the newest first."),
@@ -52,12 +55,19 @@ class TraceOptions:
             until=times.parse_when(self.until or "now"),
             errors=self.errors,
             slow_ms=self.slow,
-            expression=self.expression,
+            expression=self._expression(),
             limit=self.limit,
         )
         if query.until < query.since:
             raise times.backwards(query.since, query.until)
         return query
+
+    def _expression(self) -> str | None:
+        """The filter expression with the release. Raises UsageError."""
+        if self.release is None:
+            return self.expression
+        annotated = releases.annotated(releases.parsed(self.release))
+        return annotated if self.expression is None else f"({self.expression}) AND {annotated}"
 
 
 @app.callback(invoke_without_command=True)

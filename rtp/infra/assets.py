@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tempfile
 from keyword import iskeyword
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import rtp
 from rtp.errors import ConfigError
 from rtp.infra import archive, packing
 from rtp.infra.packing import Selection
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from rtp.infra.packing import Sources
@@ -22,11 +24,28 @@ _RESERVED = frozenset({"rtp", "boto3", "botocore", "aws_xray_sdk", "wrapt", *sys
 _USUAL = "processors"  # the module that a source folder is expected to have
 
 
-def code(folder: Path, entries: list[archive.Entry]) -> Path:
-    """Pack the code asset into a folder, named by its contents; an intact one is reused."""
-    name = archive.digest(part for path, file in entries for part in (path, file.read_bytes()))[:16]
+def code(folder: Path, entries: list[archive.Entry], shape: str = "") -> Path:
+    """Pack the code asset into a folder, named by its contents and shape; an intact one is reused.
+
+    shape: what else makes a release: the layer and the functions' settings.
+    The release is a file in the zip. An environment variable would arrive by another call than the code, so that a
+    hotswap or an update of an unpublished function would run one release under the name of another for a moment; and
+    a published version has this file and no other.
+    """
+    parts = [part for path, file in entries for part in (path, file.read_bytes())]
+    name = archive.digest([shape, *parts])[:16]
     target = folder / f"code-{name}.zip"
-    return target if archive.is_intact(target) else archive.keep(target, entries)
+    if archive.is_intact(target):
+        return target
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "release")
+        file.write_text(release(target))
+        return archive.keep(target, [*entries, (wire.RELEASE_FILE, file)])
+
+
+def release(packed: Path) -> str:
+    """The release that a code asset is."""
+    return packed.stem.removeprefix("code-")[: wire.RELEASE_LENGTH]
 
 
 def entries(selection: Selection) -> list[archive.Entry]:

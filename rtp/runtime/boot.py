@@ -66,7 +66,7 @@ def runtime() -> Runtime:
 @cache
 def _runtime() -> Runtime:
     current = settings.read()
-    logs.install(current.log_level)
+    logs.install(current.log_level, current.release)
     loading.load(current.processors, REGISTRY)
     return assemble(current, REGISTRY, clients())
 
@@ -104,7 +104,9 @@ def assemble(
     return Runtime(
         settings=settings,
         registry=registry,
-        store=Store(dynamodb, settings.table, archive, shards=settings.index_shards, clock=clock),
+        store=Store(
+            dynamodb, settings.table, archive, shards=settings.index_shards, release=settings.release, clock=clock
+        ),
         archive=archive,
         queues=Queues(TracedClient(clients["sqs"], "SQS"), settings.queue_url, settings.dlq_url),
         io=io,

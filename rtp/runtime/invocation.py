@@ -44,6 +44,7 @@ class Invocation(NamedTuple):
             event_id=reading.event.id,
             event_type=reading.event.type,
         )
+        trace.annotate(release=runtime.settings.release)
         received = Received(delivery, reading, trace, started=runtime.clock())
         if delivery.sent:
             age = max(0.0, (received.started - delivery.sent) * 1000)

@@ -32,9 +32,10 @@ _INTERRUPTED = info("Interrupted", "the last attempt did not finish: it was kill
 class Items:
     """Builds the attributes that each write sets."""
 
-    def __init__(self, archive: Archive, *, shards: int, clock: Callable[[], float]) -> None:
+    def __init__(self, archive: Archive, *, shards: int, release: str, clock: Callable[[], float]) -> None:
         self._archive = archive
         self._shards = shards
+        self._release = release
         self._clock = clock
 
     def claimed(self, request: ClaimRequest) -> Attributes:
@@ -42,7 +43,7 @@ class Items:
         event = request.event
         return {
             **(self.dead(event) if request.is_last else self._status(event, "processing")),
-            **_arrival(event, request.origin),
+            **_arrival(event, request.origin, self._release),
             **self._value(event.identity, "data", event.data),
             "lease": {"S": request.token},
             "lease_until": millis(request.until),
@@ -69,9 +70,9 @@ class Items:
         return {
             **key(event.identity),
             **self._status(event, ending.verdict.status),
-            **_arrival(event, ending.origin),
+            **_arrival(event, ending.origin, self._release),
             **self._value(event.identity, "data", event.data),
-            "attempts": _attempts(ending, now),
+            "attempts": _attempts(ending, now, self._release),
             "attempt_count": {"N": "1"},
             "accepted_at": millis(ending.verdict.started),
             "processed_at": millis(now),
@@ -82,7 +83,7 @@ class Items:
         now, verdict = self._clock(), ending.verdict
         sets = {
             **self._status(ending.event, verdict.status),
-            "attempts": _attempts(ending, now),
+            "attempts": _attempts(ending, now, self._release),
             "lease_until": {"N": "0"},
         }
         if verdict.error is not None:
@@ -124,12 +125,14 @@ def millis(seconds: float) -> dict[str, str]:
     return {"N": str(int(seconds * 1000))}
 
 
-def _arrival(event: Event, origin: Origin) -> Attributes:
-    """Return the attributes that every delivery writes, except the data."""
+def _arrival(event: Event, origin: Origin, release: str) -> Attributes:
+    """Return the attributes that every delivery writes, except the data. release: of the code that attempts it."""
     sets: Attributes = {"type": {"S": event.type}, "digest": {"S": event.digest}, "source": {"S": origin.source}}
     for name in ("request_id", "trace_id", "invocation_trace_id", "raw_key", "message_id"):
         if text := getattr(origin, name):
             sets[name] = {"S": text}
+    if release:
+        sets["release"] = {"S": release}
     if origin.replay:
         sets["replay_run"] = {"S": origin.replay}
     return sets
@@ -140,7 +143,7 @@ def _error(error: ErrorInfo) -> dict[str, Any]:
     return attributes.pack({"type": error.type, "message": error.message, "signature": error.signature})
 
 
-def _attempts(ending: Ending, now: float) -> dict[str, Any]:
+def _attempts(ending: Ending, now: float, release: str) -> dict[str, Any]:
     """Return the list of attempts with this one at its end. Attempts whose end was not written are `interrupted`."""
     verdict = ending.verdict
     earlier = ending.claim.attempts if ending.claim else []
@@ -157,6 +160,8 @@ def _attempts(ending: Ending, now: float) -> dict[str, Any]:
     for name in ("request_id", "trace_id", "invocation_trace_id"):
         if text := getattr(ending.origin, name):
             attempt[name] = text
+    if release:
+        attempt["release"] = release
     if verdict.error is not None:
         attempt["error"] = {"type": verdict.error.type, "message": verdict.error.message[:_MAX_ATTEMPT_MESSAGE]}
     return attributes.pack([*earlier, *interrupted, attempt][-_MAX_ATTEMPTS:])

@@ -1,6 +1,6 @@
 """One JSON object per line on stdout, which Lambda sends to CloudWatch. Of a payload, only size and hash are logged.
 
-Fields: timestamp, level, event_id, event_type, request_id, trace_id, step, message, and the fields of the step.
+Fields: timestamp, level, event_id, event_type, request_id, trace_id, release, step, message, and those of the step.
 """
 
 from __future__ import annotations
@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 _MAX_TEXT = 2_000
 _MAX_STACK = 20  # frames
 _threshold = logging.INFO
+_release = ""  # of the code that writes the lines
 _buffer: ContextVar[list[str] | None] = ContextVar("rtp_log_lines", default=None)
 _current: ContextVar[dict[str, Any] | None] = ContextVar("rtp_log_fields", default=None)
 _is_mid_line = False  # the last text that somebody else has printed does not end its line
 
 
-def install(level: str) -> None:
-    """Set the level, and give the root logger the same format, so that processors can use `logging`."""
+def install(level: str, release: str = "") -> None:
+    """Set the level, and give the root logger the same format, so that processors can use `logging`.
+
+    release: of this code, which each line names.
+    """
     set_level(level)
+    set_release(release)
     watch_streams()
     root = logging.getLogger()
     root.handlers[:] = [_Handler()]
@@ -56,6 +61,12 @@ def set_level(level: str) -> None:
     """Set the lowest level of the pipeline's lines."""
     global _threshold
     _threshold = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+
+
+def set_release(release: str) -> None:
+    """Set the release that each line names."""
+    global _release
+    _release = release
 
 
 def about(**fields: Any) -> None:
@@ -107,6 +118,8 @@ def write(level: str, step: str, message: str, fields: dict[str, Any]) -> None:
     if current := _current.get():
         line.update(current)
     line.update({name: value for name, value in fields.items() if value not in (None, "")})
+    if _release:
+        line["release"] = _release
     line["step"] = step
     line["message"] = masked(message)[:_MAX_TEXT]
     emit(line)

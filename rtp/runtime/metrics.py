@@ -64,6 +64,7 @@ class Metrics:
                 "env": settings.env,
                 "function": settings.function,
                 "type": wire.metric_dimension(type),
+                **({"release": settings.release} if settings.release else {}),  # a property: a dimension would cost
                 **({} if type == wire.metric_dimension(type) else {"event_type": type}),
                 **{name: values[:_MAX_VALUES] if name in _UNITS else values[0] for name, values in metrics.items()},
             }

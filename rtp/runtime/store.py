@@ -54,11 +54,18 @@ class Store:
     """The table. Values too large for an item are in the archive."""
 
     def __init__(
-        self, dynamodb: Any, table: str, archive: Archive, *, shards: int = 4, clock: Callable[[], float] = time.time
+        self,
+        dynamodb: Any,
+        table: str,
+        archive: Archive,
+        *,
+        shards: int = 4,
+        release: str = "",
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._dynamodb = dynamodb
         self._table = table
-        self._items = Items(archive, shards=shards, clock=clock)
+        self._items = Items(archive, shards=shards, release=release, clock=clock)
         self._clock = clock
 
     def claim(self, request: ClaimRequest) -> Claim | Taken:

@@ -21,6 +21,9 @@ TRACE_HEADER = "AWSTraceHeader"  # the system attribute that carries the trace
 
 SOURCES = ("api", "queue", "replay", "redrive")
 STATUSES = ("processing", "processed", "failed", "dead")  # of a record
+RELEASE_FILE = "rtp/release"
+"""The file in the code's zip that names its release; outside Lambda there is none."""
+RELEASE_LENGTH = 12  # hexadecimal digits
 RAW_PREFIX, PROCESSED_PREFIX = "raw/", "processed/"  # in the bucket
 METRIC_NAMESPACE = "rtp"
 

@@ -11,6 +11,7 @@ import pytest
 from rtp.errors import ConfigError, ExitCode
 from rtp.infra import archive, assets
 from rtp.infra.packing import Sources
+from rtp.runtime import wire
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ def test_the_asset_holds_the_runtime_the_version_and_the_processors(tmp_path: Pa
 
     # Then: it has no other part of rtp.
     assert {"rtp/__init__.py", "rtp/runtime/api.py", "rtp/runtime/worker.py", "orders.py"} <= names
-    assert {name.split("/")[1] for name in names if name.startswith("rtp/")} == {"__init__.py", "runtime"}
+    assert {name.split("/")[1] for name in names if name.startswith("rtp/")} == {"__init__.py", "release", "runtime"}
     assert assets.module(sources(processors)) == "orders"
 
 
@@ -129,3 +130,20 @@ def test_processors_are_optional(tmp_path: Path) -> None:
     assets.check(None)
     assert assets.module(None) == ""
     assert assets.code(tmp_path, assets.entries(assets.check(None))).exists()
+
+
+def test_a_release_is_a_file_in_the_zip_and_changes_with_code_and_shape_alone(tmp_path: Path) -> None:
+    processors = tmp_path / "orders.py"
+    processors.write_text("x = 1\n")
+
+    def zipped(shape: str, folder: str = "out") -> Path:
+        return assets.code(tmp_path / folder, assets.entries(assets.check(sources(processors))), shape)
+
+    first = zipped("layer 1")
+    written = zipfile.ZipFile(first).read(wire.RELEASE_FILE).decode()
+    assert written == assets.release(first)
+    assert len(written) == wire.RELEASE_LENGTH
+    assert zipped("layer 1", "other").read_bytes() == first.read_bytes()
+    assert assets.release(zipped("layer 2")) != written
+    processors.write_text("x = 2\n")
+    assert assets.release(zipped("layer 1")) != written

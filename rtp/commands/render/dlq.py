@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtp.commands.render.headings import heading
+from rtp.ops import releases
 from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
     Block,
@@ -173,6 +174,7 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
                     "first seen",
                     f"{times.stamp(dlq_message.accepted_at)} ({times.ago(dlq_message.accepted_at)} ago)",
                 ),
+                ("release", releases.label(dlq_message.release) or None),
                 ("trace", dlq_message.trace_id or None),
                 ("message", dlq_message.message_id),
             ]

@@ -72,6 +72,7 @@ def detailed(width: int, highlight: Regex | None = None) -> Renderer:
             "event": event.id,
             "type": event.event_type,
             "step": event.step,
+            "release": event.release,
             "request": event.request_id,
             "trace": event.trace_id,
         }

@@ -37,6 +37,7 @@ def filters(query: RecordQuery) -> list[str]:
     texts += [f"error {others.error!r}"] if others.error is not None else []
     texts += [f"matches {others.grep.expression!r}"] if others.grep is not None else []
     texts += [f"where {others.where.text}"] if others.where is not None else []
+    texts += [f"release {others.release}"] if others.release is not None else []
     return [*texts, window(query.since, query.until)]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws.states import StackState
 from rtp.commands.render import dlq as render_dlq
+from rtp.ops import releases
 from rtp.text import times
 from rtp.text.elements import (
     Cell,
@@ -88,7 +89,7 @@ def _deployed(status: Status, now: int) -> Line:
 
 
 def _code(status: Status, now: int) -> list[Line]:
-    """When the functions were changed after the last deploy, and whether the folder has other code."""
+    """The release, when the functions were changed after the last deploy, and whether the folder has other code."""
     code, deployed = status.code, status.stack.deployed
     if code is None:
         return []
@@ -97,8 +98,11 @@ def _code(status: Status, now: int) -> list[Line]:
         at = times.parse_when(code.changed)
         text = f" ({times.ago(at, now=now)} ago) after the deploy, such as by a hotswap"
         parts += [dim("functions changed "), times.stamp(at), dim(text)]
+    if code.release:
+        parts = [dim("release "), releases.label(code.release), *([dim("; "), *parts] if parts else [])]
     if code.differs:
-        parts += [dim("; ") if parts else "", warn("the code differs from this folder")]
+        other = f", which is {releases.label(code.local_release)}" if code.local_release else ""
+        parts += [dim("; ") if parts else "", warn(f"the code differs from this folder{other}")]
     return [line(*parts)] if parts else []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.commands.render.logs import short
 from rtp.commands.render.trace import waterfall
+from rtp.ops import releases
 from rtp.ops.events.denied import missing_permission
 from rtp.text import json_values, suggest, times
 from rtp.text.elements import (
@@ -124,6 +125,7 @@ def _attempts(event: Story) -> Table:
             _moment(a["at"]) if a.get("at") else None,
             Text(str(a.get("outcome", "")), _OUTCOME.get(str(a.get("outcome")), Style.PLAIN)),
             times.span(int(a["duration_ms"])) if a.get("duration_ms") is not None else None,
+            releases.label(str(a.get("release") or "")),
             cause(a.get("error")),
         )
         for a in event.attempts
@@ -134,6 +136,7 @@ def _attempts(event: Story) -> Table:
             Column("AT", whole=True, drop=2),
             Column("OUTCOME", whole=True),
             Column("TOOK", right=True, drop=1),
+            Column("RELEASE", drop=3),
             Column("ERROR", long=True),
         ),
         rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops import shown
+from rtp.ops import releases, shown
 from rtp.text import json_values
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ class Filters:
     """Conditions that a message must all meet; without any, every message matches.
 
     error: part of the error, or its whole signature. grep: searched in the body. since, until: epoch ms of first_seen.
-    where: of the message as `facts` has it. with_parts: ids match that begin or end with one of `ids`.
+    release: of the last attempt, its hash or the beginning. where: of the message as `facts` has it.
+    with_parts: ids match that begin or end with one of `ids`.
     """
 
     ids: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class Filters:
     since: int | None = None
     until: int | None = None
     where: Expression | None = None
+    release: str | None = None
     message_ids: frozenset[str] | None = None
     with_parts: bool = False
 
@@ -56,6 +58,7 @@ class Filters:
             (not self.ids or dlq_message.id in self.ids or (self.with_parts and self._has_part(dlq_message.id)))
             and (not self.types or dlq_message.type in self.types)
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
+            and releases.matches(dlq_message.release, self.release)
             and (self.grep is None or self.grep.matches(dlq_message.body))
             and (self.since is None or dlq_message.accepted_at >= self.since)
             and (self.until is None or dlq_message.accepted_at <= self.until)

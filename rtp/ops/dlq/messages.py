@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import queues, records
+from rtp.ops import releases
 from rtp.runtime import dlqnote, errors, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 from rtp.text import json_values, times
@@ -57,7 +58,7 @@ class DlqMessage:
 
     body: the message's text as it is. attempts: of the event, that failed. error: why the event died.
     first_seen: when the event was accepted, ISO 8601; without a record, when the message was sent.
-    timestamp: the event's, epoch ms.
+    release: of the last attempt; empty where it is not known. timestamp: the event's, epoch ms.
     event: its JSON text, without what Lambda put around it. kind: how the message got into the queue.
     fallback: the event's identity where its text has no id. message: the message itself.
     runs: attempts on the event's record, 0 without one. request_id: by which the record notes this message.
@@ -82,6 +83,7 @@ class DlqMessage:
     is_noted: bool = field(default=False, metadata=HIDDEN)
     accepted_at: int = field(default=0, metadata=HIDDEN)
     raw_key: str = field(default="", metadata=HIDDEN)
+    release: str = ""
 
     @property
     def identity(self) -> Identity:
@@ -173,6 +175,7 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
         first_seen=times.iso(accepted),
         accepted_at=accepted,
         raw_key=str(record.get("raw_key", "")),
+        release=releases.of(record),
         is_noted=_note(record).get("request_id") == dlq_message.request_id,
     )
 

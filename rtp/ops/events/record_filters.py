@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops import shown
+from rtp.ops import releases, shown
 from rtp.text import json_values
 from rtp.text.elements import cause
 
@@ -21,13 +21,14 @@ class RecordFilters:
     """Conditions that a record must all meet; without any, every record matches.
 
     id_part: the id, its beginning or its end. error: part of the error, or its whole signature.
-    grep: searched in the record's JSON. where: of its JSON.
+    grep: searched in the record's JSON. where: of its JSON. release: of the last attempt, its hash or the beginning.
     """
 
     id_part: str | None = None
     error: str | None = None
     grep: Regex | None = None
     where: Expression | None = None
+    release: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -44,6 +45,7 @@ class RecordFilters:
         return (
             (self.id_part is None or shown.matches(str(record["id"]), self.id_part))
             and (self.error is None or _has_error(record.get("error"), self.error))
+            and releases.matches(releases.of(record), self.release)
             and (self.grep is None or self.grep.matches(json_values.dumps(record)))
             and (self.where is None or self.where.holds(json_values.to_json_types(record)))
         )

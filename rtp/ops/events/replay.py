@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, UsageError
+from rtp.ops import releases
 from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.planned import Planned
@@ -35,11 +36,13 @@ class ReplayRequest:
     """Which archived events to replay; an empty tuple does not restrict.
 
     statuses: of their records now, or `missing`. since, until: when they were archived, epoch ms.
+    release: of the records' last attempts, its hash or the beginning.
     """
 
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
+    release: str | None = None
     since: int | None = None
     until: int
 
@@ -99,8 +102,12 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
         if len(contents) % _LOOKUP == 0:
             yield Found(len(contents))
     record_of = _records(aws, outputs[Output.TABLE], list(contents))
-    events = [(_selected(texts, *record_of.get(key, ("", ""))), record_of.get(key)) for key, texts in contents.items()]
-    planned = [Planned(e.id, e.timestamp, e.type, record[0] if record else MISSING, e.key) for e, record in events]
+    events = [(_selected(texts, record_of.get(key)), record_of.get(key)) for key, texts in contents.items()]
+    planned = [
+        Planned(e.id, e.timestamp, e.type, record.status if record else MISSING, e.key)
+        for e, record in events
+        if releases.matches(record.release if record else None, request.release)
+    ]
     return [
         event
         for event in planned
@@ -205,16 +212,26 @@ def _searched(aws: Aws, bucket: str, event_id: str, request: ReplayRequest) -> I
         yield from (event for event in archive.between(aws, bucket, since, until) if event.id == event_id)
 
 
-def _selected(texts: Mapping[str, RawEvent], _status: str, digest: str) -> RawEvent:
+class _Facts(NamedTuple):
+    """What decides about an event, of its record."""
+
+    status: str
+    digest: str
+    release: str
+
+
+def _selected(texts: Mapping[str, RawEvent], record: _Facts | None) -> RawEvent:
     """Of the archived texts with one identity: the one that the record is of, else the one that arrived last."""
-    return texts[digest] if digest in texts else max(texts.values(), key=lambda event: event.received_at)
+    if record is not None and record.digest in texts:
+        return texts[record.digest]
+    return max(texts.values(), key=lambda event: event.received_at)
 
 
-def _records(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, tuple[str, str]]:
-    """Status and digest of each event's record."""
-    found: dict[Identity, tuple[str, str]] = {}
+def _records(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, _Facts]:
+    """The facts of each event's record."""
+    facts: dict[Identity, _Facts] = {}
     for start in range(0, len(identities), _LOOKUP):
         for record in records.by_keys(aws, table, identities[start : start + _LOOKUP]):
-            status, digest = str(record.get("status", "")), str(record.get("digest", ""))
-            found[Identity(str(record["id"]), int(record["timestamp"]))] = (status, digest)
-    return found
+            identity = Identity(str(record["id"]), int(record["timestamp"]))
+            facts[identity] = _Facts(str(record.get("status", "")), str(record.get("digest", "")), releases.of(record))
+    return facts

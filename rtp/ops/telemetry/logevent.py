@@ -25,6 +25,7 @@ class LogEvent:
 
     timestamp: when it was written, ISO 8601. level: DEBUG, INFO, WARNING, ERROR or CRITICAL; empty where it has none.
     function: `processor` or `worker`. id: id of the event; null where the line belongs to none. step: processing step.
+    release: of the code that wrote the line; null where it does not say.
     kind: who wrote it: `rtp` the functions, `platform` Lambda, `metrics` an embedded metric, `text` anything else.
     stack: a stack trace, several lines. fields: everything else in the line.
     at: when CloudWatch received the line, own_at: its own time, both epoch ms. raw: the line as it was written.
@@ -39,6 +40,7 @@ class LogEvent:
     trace_id: str | None = None
     event_type: str | None = None
     step: str | None = None
+    release: str | None = None
     kind: Kind = "text"
     stack: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)

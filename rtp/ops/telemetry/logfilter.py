@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.errors import UsageError
+from rtp.ops import releases
 from rtp.ops.telemetry.logevent import LEVELS, LogEvent, level_name
 from rtp.ops.telemetry.surrounding import Errors, Neighbours
 from rtp.text import regexes
@@ -23,6 +24,7 @@ class LogQuery:
 
     functions: `processor`, `worker` or full names of functions; empty means both. pattern: CloudWatch filter pattern.
     grep: regular expression. exclude: regular expression of lines to leave out. level: minimum level.
+    release: hash, or its beginning, of the code that wrote it.
     context: lines before and after each that matches. errors: only errors, each with the other lines of its event.
     """
 
@@ -38,6 +40,7 @@ class LogQuery:
     id: str | None = None
     request_id: str | None = None
     trace_id: str | None = None
+    release: str | None = None
 
 
 class Filter:
@@ -48,7 +51,15 @@ class Filter:
         self._minimum = _minimum_level(query.level)
         self._grep = None if query.grep is None else regexes.compiled(query.grep, option="--grep")
         self._exclude = None if query.exclude is None else regexes.compiled(query.exclude, option="--exclude")
-        others = query.level or query.grep or query.exclude or query.id or query.request_id or query.trace_id
+        others = (
+            query.level
+            or query.grep
+            or query.exclude
+            or query.id
+            or query.request_id
+            or query.trace_id
+            or query.release
+        )
         self._matches_all = not others
         # Without the request id: a print within a request does not contain it.
         self._verbatim_ids = [i for i in (query.id, query.trace_id) if i and _VERBATIM.fullmatch(i)]
@@ -74,6 +85,7 @@ class Filter:
             and _has_id(query.id, event.id, event)
             and _has_id(query.request_id, event.request_id, event)
             and _has_id(query.trace_id, event.trace_id, event)
+            and releases.matches(event.release, query.release)
             and (self._grep is None or self._grep.matches(event.raw) or self._grep.matches(event.message))
             and not self._excludes(event)
         )

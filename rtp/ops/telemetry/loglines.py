@@ -62,7 +62,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
     trace_id = _take(rest, "trace_id", "xray_trace_id")
     event_id = _take(rest, "event_id")
     event_type = _take(rest, "event_type")
-    step = _take(rest, "step")
+    step, release = _take(rest, "step"), _take(rest, "release")
     stack = _stack(_take(rest, "stack", "stack_trace", "stackTrace", "exception", "exc_info"))
     rest.pop("timestamp", None)
     has_message = message is not None or step is not None
@@ -78,6 +78,7 @@ def _from_json(document: dict[str, Any], raw: str, at: int, function: str) -> Lo
         trace_id=_id(trace_id),
         event_type=_id(event_type),
         step=_id(step),
+        release=_id(release),
         kind="rtp" if has_message and (step is not None or event_id is not None or level is not None) else "text",
         stack=stack,
         fields=rest if has_message else document,

@@ -12,10 +12,11 @@ from rtp.errors import MissingError, NotFoundError, RtpError
 from rtp.ops import secrets
 from rtp.ops.access import ownership
 from rtp.ops.keys import stored as keys
+from rtp.ops.local_release import NONE as NO_CODE
 from rtp.ops.stack.compare import missing
 from rtp.ops.stack.compare.missing import Found
 from rtp.ops.stack.teardown import intake
-from rtp.ops.telemetry import alarms, clearing
+from rtp.ops.telemetry import alarms, clearing, running_code
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.work import pool
 from rtp.text import times
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     from rtp.aws.usage import Quota
     from rtp.config import Environment
     from rtp.ops.dlq.deadlines import Deadlines
+    from rtp.ops.local_release import LocalCode
     from rtp.ops.stack.compare.missing import Missing
     from rtp.ops.telemetry.clearing import Clearing
-    from rtp.ops.telemetry.statusparts import Code, ErrorCount, LastHour, Queue, Stack
+    from rtp.ops.telemetry.running_code import Code
+    from rtp.ops.telemetry.statusparts import ErrorCount, LastHour, Queue, Stack
 
 # A pipeline is healthy only if these could be read.
 _VITAL = ("queue", "dlq", "alarms", "event source", "functions")
@@ -89,12 +92,11 @@ def read(
     *,
     now: int | None = None,
     lose_within_ms: int | None = None,
-    local_sha256: str = "",
+    local: LocalCode = NO_CODE,
 ) -> Status:
     """Read the status. Raises NotFoundError when nothing is deployed.
 
-    lose_within_ms: a dead event that is lost within this time is a problem. local_sha256: Lambda's name of the
-    folder's code.
+    lose_within_ms: a dead event that is lost within this time is a problem. local: the folder's code.
     """
     now = times.now_ms() if now is None else now
     names = environment.names
@@ -168,7 +170,7 @@ def read(
         deadlines=dead.deadlines if dead else None,
         last_failure=None if failures.last is None else times.iso(failures.last),
         clearing=_clearing(aws, readable.alarms, unread, now=now),
-        code=parts.code(readable.functions, local_sha256) if readable.functions else None,
+        code=running_code.code(readable.functions, local) if readable.functions else None,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ from rtp.aws.metrics import Series
 from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
-from rtp.errors import UsageError
 from rtp.ops.dlq import deadlines
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
@@ -25,7 +23,7 @@ from rtp.text import times
 from rtp.text.elements import cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from rtp.aws import Aws
@@ -120,18 +118,6 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """The code that the functions run.
-
-    changed: when it, or another part of a function, was changed last, ISO 8601; null where it is not known.
-    differs: whether it is not the code of this folder; null where that is not known.
-    """
-
-    changed: str | None
-    differs: bool | None
-
-
-@dataclass(frozen=True, slots=True)
 class LastHour:
     """Sums of the last hour.
 
@@ -167,17 +153,6 @@ class Parts:
     alarms: list[Alarm]
     quota: Quota | None
     intake: str
-
-
-def code(functions: Sequence[Function], local_sha256: str) -> Code:
-    """The code of the functions, beside that of the folder, as Lambda names it; empty where that is not known."""
-    changed = []
-    for function in functions:
-        with suppress(UsageError):
-            changed.append(times.parse_when(function.changed))
-    hashes = {function.code_sha256 for function in functions} - {""}
-    differs = hashes != {local_sha256} if hashes and local_sha256 else None
-    return Code(times.iso(max(changed)) if changed else None, differs)
 
 
 def stack(described: stacks.Stack, *, by: str | None) -> Stack:

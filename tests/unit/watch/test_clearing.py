@@ -10,7 +10,8 @@ import pytest
 
 from rtp.aws.alarms import Alarm, alarms
 from rtp.aws.functions import Function
-from rtp.ops.telemetry import clearing, statusparts
+from rtp.ops.local_release import LocalCode
+from rtp.ops.telemetry import clearing, running_code
 from rtp.text import times
 from tests.unit.watch.test_status import ENV, NOW, FakeAws, alarm, drawn, read
 
@@ -99,18 +100,20 @@ def test_status_shows_the_present_number_beside_its_limit_and_when_the_last_atte
 @pytest.mark.parametrize(("local", "differs"), [("same", False), ("other", True), ("", None)])
 def test_the_code_is_compared_with_the_folders(local: str, differs: bool | None) -> None:
     function = Function("f", "Active", "Successful", "", "python3.12", 256, 30, "2027-01-15T08:00:00.000+0000", "same")
-    code = statusparts.code([function], local)
+    code = running_code.code([function], LocalCode(local, "0123456789ab", {"same": "ba9876543210"}))
     assert (code.changed, code.differs) == ("2027-01-15T08:00:00.000Z", differs)
-    assert statusparts.code([replace(function, code_sha256="", changed="")], "x").differs is None
+    assert code.release == "ba9876543210"
+    assert running_code.code([replace(function, code_sha256="", changed="")], LocalCode("x")).differs is None
 
 
 def test_a_change_after_the_deploy_and_other_code_are_said_below_the_deploy() -> None:
     found = read(FakeAws())
     later = times.iso(NOW - 60_000)
     deployed = replace(found.stack, deployed=times.iso(NOW - 3_600_000))
-    shown = drawn(replace(found, stack=deployed, code=statusparts.Code(later, True)))
+    shown = drawn(replace(found, stack=deployed, code=running_code.Code(later, True, "ba9876543210", "0123456789ab")))
     assert "functions changed" in shown and "(1m ago) after the deploy, such as by a hotswap" in shown
-    assert "the code differs from this folder" in shown
-    quiet = drawn(replace(found, stack=deployed, code=statusparts.Code(deployed.deployed, False)))
+    assert "release ba9876543210; " in shown
+    assert "the code differs from this folder, which is 0123456789ab" in shown
+    quiet = drawn(replace(found, stack=deployed, code=running_code.Code(deployed.deployed, False)))
     assert "functions changed" not in quiet and "differs" not in quiet
     assert ENV.name == found.env

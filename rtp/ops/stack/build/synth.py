@@ -18,7 +18,7 @@ from rtp.contract import LOCAL_ACCOUNT
 from rtp.errors import ConfigError, RefusedError, RtpError
 from rtp.infra import archive, assets, child, findings, inputs, layer, packing, toolchain
 from rtp.infra.plan import Plan
-from rtp.ops.stack.build import code_change, contents, processors
+from rtp.ops.stack.build import code_change, contents, processors, shape
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _plan(
         protected=env.protected,
         local=env.local,
         version=rtp.__version__,
-        code=str(assets.code(env.state / "assets", entries).absolute()),
+        code=str(assets.code(env.state / "assets", entries, shape.of(env)).absolute()),
         layer=str(built.absolute()),
         processors=assets.module(sources),
         reserved_concurrency=reserved_concurrency if limit is None else limit,
