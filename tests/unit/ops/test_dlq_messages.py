@@ -262,7 +262,7 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
 
     assert list(found) == ["queue", "depth", "messages", "groups", "unseen", "deadlines"]
     assert list(found["messages"][0]) == [
-        "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id",
+        "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id", "release"
     ]  # fmt: skip
     assert found["messages"][0]["error"] == {"type": "Reject", "message": "no"}
     assert found["groups"] == [{"error": "Reject: no", "count": 1, "newest": "Reject: no", "newest_id": "e1"}]
