@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from docs import shapes
 from rtp.commands import local, synth, trust, version
 from rtp.commands.render import engine
-from rtp.ops import doctor, project_tests, scaffold, secrets, settings
+from rtp.ops import doctor, history, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
@@ -56,6 +56,8 @@ PRINTED = {
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),
     "status": Printed((status.Status,), {"status": status.Status}, note="the stream with --watch"),
     "outputs": Printed((dict[str, str],), note="the stack's outputs by key"),
+    "history": Printed((history.History,)),
+    "history show": Printed((history.Entry,)),
     "alarms": Printed((alarms.Alarms,)),
     "send": Printed((sent.SentEvent, summary.SentEvents), note="of one event, or of several"),
     "show": Printed((story.StoryDocument,)),

@@ -46,6 +46,7 @@ COMMANDS = {
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),
     "status": _Entry(_PIPELINE, "Show the state of the stack, endpoints, queues and alarms."),
     "outputs": _Entry(_PIPELINE, "Show the stack's outputs."),
+    "history": _Entry(_PIPELINE, "List the commands that changed an environment, or show one."),
     "alarms": _Entry(_PIPELINE, "Show alarms, their states and reasons."),
     "send": _Entry(_EVENTS, "Send events through the API."),
     "show": _Entry(_EVENTS, "Show all that is known of one event."),

@@ -1,4 +1,4 @@
-"""S3: rtp's own bucket, one for each account and region, which has the leases of deploys.
+"""S3: rtp's own bucket, one for each account and region, with the leases of deploys and the history of commands.
 
 Every call names the account that must own the bucket, so that a bucket of this name in another account is never used.
 """
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LEASES = "leases/"
 """Prefix of the keys of leases."""
+HISTORY = "history/"
+"""Prefix of the keys of the history."""
+HISTORY_DAYS = 400
 _TAG = ("rtp:bucket", "leases")  # says that rtp made the bucket
 _LEASE_DAYS, _OLD_LEASE_DAYS, _OLD_VERSION_DAYS = 1, 7, 30
 _ABSENT = ("404", "NoSuchBucket")
@@ -98,7 +101,7 @@ def remove(aws: Aws) -> int | None:
 
 
 def lifecycle() -> list[dict[str, Any]]:
-    """The rules by which S3 deletes what nobody needs: leases, their old versions, and what else there may be."""
+    """The rules by which S3 deletes leases, history and old versions, each after its time."""
     return [
         {
             "ID": "leases",
@@ -106,6 +109,12 @@ def lifecycle() -> list[dict[str, Any]]:
             "Filter": {"Prefix": LEASES},
             "Expiration": {"Days": _LEASE_DAYS},  # a lease that is renewed is a new object each time
             "NoncurrentVersionExpiration": {"NoncurrentDays": _OLD_LEASE_DAYS},
+        },
+        {
+            "ID": "history",
+            "Status": "Enabled",
+            "Filter": {"Prefix": HISTORY},
+            "Expiration": {"Days": HISTORY_DAYS},
         },
         {
             "ID": "old-versions",

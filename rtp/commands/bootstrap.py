@@ -28,13 +28,14 @@ def bootstrap(
         bool, typer.Option("--bucket-only", help="Make rtp's own bucket; leave the CDK's bootstrap as it is.")
     ] = False,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Delete rtp's own bucket, once no stack of rtp is left in the region.")
+        bool,
+        typer.Option("--remove", help="Delete rtp's own bucket and its history; no stack may be left."),
     ] = False,
 ) -> None:
     """Prepare an account and region for deploys.
 
-    Creates the CDK's bucket and roles, and rtp's own bucket, by which deploys from several machines exclude each other.
-    Once for each account and region. Run it again to update them.
+    Creates the CDK's bucket and roles, and rtp's own bucket: with the history of commands, and with leases, by which
+    deploys from several machines exclude each other. Once for each account and region. Run it again to update them.
     """
     if remove and bucket_only:
         raise UsageError("--remove cannot be combined with --bucket-only.", hint="Leave one of them out.")
@@ -44,7 +45,10 @@ def bootstrap(
     if remove:
         own_bucket.check_unused(aws)
         if not environment.local:
-            out.confirm(f"Delete rtp's own bucket of account {account} in {aws.region}?", yes=yes)
+            question = (
+                f"Delete rtp's own bucket of account {account} in {aws.region}, with the history of all commands?"
+            )
+            out.confirm(question, yes=yes)
         out.result(own_bucket.remove(aws), _removed)
         return
     before = op.version(aws)

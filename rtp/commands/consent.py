@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import Yes, option_group
+from rtp.commands.recorded import Reason
 from rtp.ops.access import guard
 
 if TYPE_CHECKING:
@@ -24,12 +25,13 @@ class Impact(Enum):
 
 @option_group
 class Approval:
-    """The options that answer a question before it is asked."""
+    """The options that answer a question before it is asked, and say why."""
 
     yes: Yes = False
     confirm: Annotated[
         str | None, typer.Option("--confirm", metavar="STACK", help="Confirm with the stack's name, if protected.")
     ] = None
+    reason: Reason = None
 
 
 def is_asked(session: Session, approval: Approval, impact: Impact) -> bool:

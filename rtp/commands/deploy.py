@@ -10,6 +10,7 @@ import typer
 
 from rtp.commands import watch_loop
 from rtp.commands.options import Yes, new_app, with_session
+from rtp.commands.recorded import Reason, recorded
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
@@ -24,6 +25,7 @@ from rtp.text import suggest, times
 from rtp.text.elements import next_step
 
 if TYPE_CHECKING:
+    from rtp.aws import Aws
     from rtp.config import Environment
     from rtp.ops.stack.steps import Result
     from rtp.text.elements import Element
@@ -94,6 +96,7 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         Path | None,
         typer.Option("--outputs-file", "-O", help="Write the stack's outputs to this file, as JSON.", metavar="F"),
     ] = None,
+    reason: Reason = None,
 ) -> None:
     """Deploy the pipeline.
 
@@ -128,9 +131,9 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         if not environment.local and not built_in:
             _ask_about_built_in(session, environment)
     files = watching.snapshot(watched(environment)) if watch else {}  # what is saved during the deploy is not missed
-    _once(session, environment, options, yes=yes, confirm=confirm)
+    _once(session, environment, options, yes=yes, confirm=confirm, reason=reason)
     if watch:
-        watch_loop.run(session, files, yes=yes)
+        watch_loop.run(session, files, yes=yes, reason=reason)
 
 
 def _ask_about_built_in(session: Session, environment: Environment) -> None:
@@ -143,13 +146,30 @@ def _ask_about_built_in(session: Session, environment: Environment) -> None:
     session.out.confirm(f"Deploy the built-in pipeline to {environment.name}?", yes=False)
 
 
-def _once(session: Session, environment: Environment, options: Options, *, yes: bool, confirm: str | None) -> None:
+def _once(
+    session: Session,
+    environment: Environment,
+    options: Options,
+    *,
+    yes: bool,
+    confirm: str | None,
+    reason: str | None,
+) -> None:
     progress = Progress(session.out)
     operation = Operation(lambda question: progress.ask(question, yes=yes, confirm=confirm))
     if not environment.local:
         session.start().sign_in(at_least_s=SESSION_S)
-    with stack_state.after_deploy(session.out, environment, operation):
-        progress.follow(op.deploy(environment, session.start, options, operation), progress.show)
+    with recorded(session, "deploy", options, reason=reason, later=True) as run:
+
+        def connect() -> Aws:
+            aws = session.start()
+            if not options.dry_run:
+                run.begin(aws)
+            return aws
+
+        with stack_state.after_deploy(session.out, environment, operation):
+            progress.follow(op.deploy(environment, connect, options, operation), progress.show)
+        run.result = progress.result.status if progress.result is not None else ""
     if progress.result is not None and not session.out.json:
         session.out.say(*_next(progress.result, environment))
 

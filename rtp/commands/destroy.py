@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import Yes, new_app, with_session
+from rtp.commands.recorded import Reason, recorded
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
@@ -47,6 +48,7 @@ def destroy(
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Time limit of --drain (default 900).")
     ] = None,
+    reason: Reason = None,
 ) -> None:
     """Delete the pipeline and verify that it is gone.
 
@@ -71,8 +73,11 @@ def destroy(
             progress.show(step)
 
     session.aws.sign_in(at_least_s=SESSION_S)
-    with stack_state.after_destroy(out, environment, operation):
-        progress.follow(op.destroy(session.aws, environment, options, operation), show)
+    arguments = {"keep_data": keep_data, "drain": drain, "timeout": timeout}
+    with recorded(session, "destroy", arguments, reason=reason) as run:
+        with stack_state.after_destroy(out, environment, operation):
+            progress.follow(op.destroy(session.aws, environment, options, operation), show)
+        run.result = progress.result.status if progress.result is not None else ""
 
 
 def _show(out: Output, step: Plan | Proof, environment: Environment) -> None:

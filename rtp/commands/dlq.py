@@ -14,6 +14,7 @@ from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import new_app, with_session
+from rtp.commands.recorded import recorded
 from rtp.commands.render import dlq as render_dlq
 from rtp.commands.session import Session
 from rtp.contract import Output
@@ -112,11 +113,15 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
         consent.ask(session, f"Redrive {selected}", approval, impact)
         if options.edit:
             request = _edited(session, request)
-        report, interruption = conduct(
-            session.out,
-            lambda stop: redriving.redrive(target, request, stop=stop, notify=remark(session.out)),
-            render_dlq.redrive_step,
-        )
+        with recorded(session, "dlq redrive", selection, options, reason=approval.reason) as run:
+            report, interruption = conduct(
+                session.out,
+                lambda stop: redriving.redrive(target, request, stop=stop, notify=remark(session.out)),
+                render_dlq.redrive_step,
+            )
+            run.result = f"run {report.run}: {report.redriven:,} redriven, {len(report.failed):,} failed"
+            _end_redrive(session, report, interruption)
+        return
     _end_redrive(session, report, interruption)
 
 
@@ -135,11 +140,13 @@ def undo(
     journal_ = undoing.load(target, run)
     question = f"Restore {many(len(journal_.entries), 'message')} of {journal_.run} to the dead-letter queue"
     consent.ask(session, question, approval, Impact.MANY)
-    with interrupts.graceful(remark(session.out)) as interruption:
-        undone = undoing.undo(target, journal_, stop=interruption.stop, notify=remark(session.out))
-    session.out.result(undone, render_dlq.undone)
-    exit_if(interruption)
-    _exit_unseen(undone.unseen)
+    with recorded(session, "dlq undo", {"run": journal_.run}, reason=approval.reason) as entry:
+        with interrupts.graceful(remark(session.out)) as interruption:
+            undone = undoing.undo(target, journal_, stop=interruption.stop, notify=remark(session.out))
+        entry.result = f"{undone.what} {undone.run}: {undone.back:,} restored, {undone.processed:,} stay processed"
+        session.out.result(undone, render_dlq.undone)
+        exit_if(interruption)
+        _exit_unseen(undone.unseen)
 
 
 @app.command()
@@ -150,14 +157,21 @@ def purge(session: Session, *, selection: Selection, limit: Limit = None, approv
     target = _target(session)
     selected = _selected(session, selection, request.filters, limit, approval, Impact.LASTING)
     if selected is None:
-        purged, interruption = Purged("", 0, 0, "", request.filters.missing(())), None
-    else:
-        consent.ask(session, f"Delete {selected}", approval, Impact.LASTING)
+        _end_purge(session, Purged("", 0, 0, "", request.filters.missing(())))
+        return
+    consent.ask(session, f"Delete {selected}", approval, Impact.LASTING)
+    with recorded(session, "dlq purge", selection, {"limit": limit}, reason=approval.reason) as run:
         purged, interruption = conduct(
             session.out,
             lambda stop: purging.purge(target, request, stop=stop, notify=remark(session.out)),
             render_dlq.purge_step,
         )
+        run.result = f"run {purged.run}: {purged.deleted:,} deleted, {purged.kept:,} kept"
+        _end_purge(session, purged, interruption)
+
+
+def _end_purge(session: Session, purged: Purged, interruption: Interruption | None = None) -> None:
+    """Print the result and exit with its code."""
     session.out.result(purged, render_dlq.purged)
     if interruption is not None:
         exit_if(interruption)

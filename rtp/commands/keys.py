@@ -9,6 +9,7 @@ import typer
 from rtp.commands import consent
 from rtp.commands.consent import Approval, Impact
 from rtp.commands.options import new_app, option_group, with_session
+from rtp.commands.recorded import recorded
 from rtp.commands.session import Session
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.access import guard
@@ -68,7 +69,10 @@ def create(session: Session, *, client: Name, limits: LimitOptions, approval: Ap
         question = f"Create a key of {client} in {environment.names.stack}?"
         out.confirm(question, yes=approval.yes or approval.confirm is not None)
     own = change.limits(environment, limits.rate, limits.burst, limits.daily_quota)
-    _hand_over(session, change.create(session.aws, environment, outputs, client, own))
+    with recorded(session, "keys create", {"client": client}, limits, reason=approval.reason) as run:
+        key = change.create(session.aws, environment, outputs, client, own)
+        run.result = f"created {key.id}"
+        _hand_over(session, key)
 
 
 @app.command()
@@ -103,7 +107,10 @@ def rotate(
     if environment.protected:
         question = f"Create a new key of {client} in {environment.names.stack}?"
         out.confirm(question, yes=approval.yes or approval.confirm is not None)
-    _hand_over(session, change.rotate(session.aws, environment, outputs, client, restart=restart))
+    with recorded(session, "keys rotate", {"client": client, "restart": restart}, reason=approval.reason) as run:
+        key = change.rotate(session.aws, environment, outputs, client, restart=restart)
+        run.result = f"created {key.id}"
+        _hand_over(session, key)
 
 
 @app.command()
@@ -123,7 +130,10 @@ def revoke(session: Session, *, client: Name, approval: Approval) -> None:
     else:  # nothing is deployed that a typed name could protect
         guard.named(environment, approval.confirm)
         session.out.confirm(f"Revoke {client} ({ids})?", yes=approval.yes or approval.confirm is not None)
-    session.out.result(change.revoke(session.aws, environment, outputs, client), _revoked)
+    with recorded(session, "keys revoke", {"client": client}, reason=approval.reason) as run:
+        revoked = change.revoke(session.aws, environment, outputs, client)
+        run.result = f"revoked {', '.join(revoked.ids)}"
+        session.out.result(revoked, _revoked)
 
 
 def _hand_over(session: Session, key: change.NewKey) -> None:
@@ -156,7 +166,10 @@ def _finish(session: Session, outputs: dict[str, str], client: str, approval: Ap
         else:
             uses.append(f"{key.id}: {use or 'not used in the last hour'}")
     consent.ask(session, f"Revoke the old key of {client} ({'; '.join(uses)})", approval, Impact.LASTING)
-    session.out.result(change.finish(aws, keys), _revoked)
+    with recorded(session, "keys rotate", {"client": client, "finish": True}, reason=approval.reason) as run:
+        revoked = change.finish(aws, keys)
+        run.result = f"revoked {', '.join(revoked.ids)}"
+        session.out.result(revoked, _revoked)
 
 
 def _new(key: change.NewKey) -> list[Element]:

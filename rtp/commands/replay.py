@@ -11,6 +11,7 @@ from rtp.commands.consent import Impact
 from rtp.commands.count_options import Release
 from rtp.commands.operation import conduct, exit_if, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
+from rtp.commands.recorded import recorded
 from rtp.commands.render import replay as render_replay
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
@@ -114,19 +115,21 @@ def replay(
     is_lasting = not is_selected and any(event.status == "processed" for event in planned)
     impact = Impact.LASTING if is_lasting else Impact.SELECTED if is_selected else Impact.MANY
     consent.ask(session, f"Replay {render_replay.counted(planned)}", approval, impact)
-    if run is None:
-        journal = replay_journal.begin(store, owner, planned)
-    else:
-        journal = replay_journal.load(store, owner, run, restored_ms=restored_ms)
-    result, interruption = conduct(
-        out,
-        lambda stop: op.replay(aws, outputs, journal, rate=rate, stop=stop),
-        lambda step: render_replay.queued(step, len(planned)),
-    )
-    out.result(result, render_replay.replay)
-    exit_if(interruption)
-    if result.failed:
-        raise typer.Exit(ExitCode.FAILED)
+    with recorded(session, "replay", selection, {"rate": rate, "run": run}, reason=approval.reason) as entry:
+        if run is None:
+            journal = replay_journal.begin(store, owner, planned)
+        else:
+            journal = replay_journal.load(store, owner, run, restored_ms=restored_ms)
+        result, interruption = conduct(
+            out,
+            lambda stop: op.replay(aws, outputs, journal, rate=rate, stop=stop),
+            lambda step: render_replay.queued(step, len(planned)),
+        )
+        entry.result = f"run {result.run}: {result.replayed:,} queued, {len(result.failed):,} failed"
+        out.result(result, render_replay.replay)
+        exit_if(interruption)
+        if result.failed:
+            raise typer.Exit(ExitCode.FAILED)
 
 
 def _warn_of_dlq_messages(session: Session, planned: list[Planned]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from rtp.commands.consent import Approval
 from rtp.commands.options import new_app, with_session
+from rtp.commands.recorded import recorded
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops import secrets as op
@@ -51,7 +52,10 @@ def set_(
     if environment.protected:
         out.confirm(f"Set {secret} of {environment.names.stack}?", yes=approval.yes or approval.confirm is not None)
     value = out.secret(f"Value of {secret} (not shown): ")
-    session.out.result(op.set_value(aws, environment, secret, value), _changed)
+    with recorded(session, "secrets set", {"name": secret}, reason=approval.reason) as run:
+        change = op.set_value(aws, environment, secret, value)
+        run.result = change.status
+        out.result(change, _changed)
 
 
 @app.command("list")
@@ -80,7 +84,10 @@ def delete(session: Session, *, secret: Name, approval: Approval) -> None:
         out.confirm_name(question, stack, given=approval.confirm)
     else:
         out.confirm(question, yes=approval.yes or approval.confirm is not None)
-    out.result(op.delete(session.aws, environment, secret), _changed)
+    with recorded(session, "secrets delete", {"name": secret}, reason=approval.reason) as run:
+        change = op.delete(session.aws, environment, secret)
+        run.result = change.status
+        out.result(change, _changed)
 
 
 def _changed(change: op.Change) -> Element:

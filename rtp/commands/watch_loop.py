@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtp.commands.recorded import recorded
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.config import environments
@@ -44,13 +45,13 @@ _RUNS = {
 }
 
 
-def run(session: Session, deployed: Files, *, yes: bool) -> None:
+def run(session: Session, deployed: Files, *, yes: bool, reason: str | None = None) -> None:
     """Deploy at each save; an error is shown, and the watch goes on.
 
     deployed: the files of the first deploy. Raises RefusedError where another command has deleted or deployed the
     stack: a watch only updates its own.
     """
-    loop = _Loop(session, yes=yes)
+    loop = _Loop(session, yes=yes, reason=reason)
     names = _names([str(path) for path in loop.watched.paths], session.environment.root)
     session.out.say(dim(f"watching {names}; Ctrl-C ends"))
     for files in watch.changes(lambda: loop.watched, since=deployed):
@@ -60,9 +61,10 @@ def run(session: Session, deployed: Files, *, yes: bool) -> None:
 class _Loop:
     """The state of a watch: the environment as rtp.toml is now, what is watched, and the stack as the watch left it."""
 
-    def __init__(self, session: Session, *, yes: bool) -> None:
+    def __init__(self, session: Session, *, yes: bool, reason: str | None) -> None:
         self._session = session
         self._yes = yes
+        self._reason = reason
         self._environment = session.environment
         self._progress = Progress(session.out)
         self._mark = op.mark(session.start(), self._environment)
@@ -90,8 +92,16 @@ class _Loop:
             self._environment = environment = environments.resolve(self._session.overrides)
             options = Options(hotswap=True, unless_changed_since=self._mark)
             steps = op.deploy(environment, self._session.start, options, operation)
-            with stack_state.after_deploy(out, environment, operation), closing(steps):
+            with (
+                recorded(self._session, "deploy", {"watch": True}, reason=self._reason, later=True) as entry,
+                stack_state.after_deploy(out, environment, operation),
+                closing(steps),
+            ):
                 for step in steps:
+                    if isinstance(step, Result):
+                        entry.result = step.status
+                    if changes_stack(step):  # the others, such as a save while another deploy runs, are no change
+                        entry.begin(self._session.aws)
                     report.show(step)
         except RtpError as error:
             if error.code == "changed-elsewhere":
@@ -174,6 +184,13 @@ class _OwnFiles:
         self._rounds = 0
         self.ignored |= set(files)
         return frozenset(files)
+
+
+def changes_stack(step: Step) -> bool:
+    """Whether a step shows that the deploy changes the stack, or is about to."""
+    if isinstance(step, Result):
+        return step.status != "unchanged"
+    return isinstance(step, Phase) and step.name != op.FIRST_PHASE
 
 
 def _names(files: Sequence[str], root: Path) -> str:

@@ -39,6 +39,7 @@ class Resource(StrEnum):
     DASHBOARD = "dashboard"
     EVENT_SOURCES = "event-sources"
     FUNCTIONS = "functions"
+    HISTORY = "history"  # of the environment, in rtp's own bucket
     KEY = "key"
     LAYERS = "layers"
     LEASE = "lease"  # of deploys of the stack, in rtp's own bucket
@@ -173,7 +174,7 @@ CALLS = {
     "s3:DeleteObjects": Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
     "s3:GetBucketPolicy": Call(_DEPLOY, ("s3:GetBucketPolicy",), Resource.BUCKET),
     "s3:GetObject": Call(_READ, ("s3:GetObject",), Resource.OBJECTS, _DECRYPT),
-    "s3:PutObject": Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
+    "s3:PutObject": Call(_OPERATE, ("s3:PutObject",), Resource.HISTORY),
     "s3:HeadBucket": Call(_READ, ("s3:ListBucket",), Resource.BUCKETS),
     "s3:ListObjectVersions": Call(_READ, ("s3:ListBucketVersions",), Resource.BUCKETS),
     "s3:ListObjectsV2": Call(_READ, ("s3:ListBucket",), Resource.BUCKET),
@@ -217,11 +218,20 @@ CALLS = {
     "xray:GetTraceSummaries": Call(_READ, ("xray:GetTraceSummaries",), Resource.ANY),
 }
 
+FURTHER = (
+    # Under a condition on the ETag S3 also wants GetObject.
+    Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
+    Call(_READ, ("s3:GetObject",), Resource.HISTORY),
+)
+"""What operations of CALLS need for resources of another kind."""
+
 ROLES = {
     "alarms": _READ,
     "diff": _READ,
     "dlq inspect": _READ,
     "doctor": _READ,
+    "history": _READ,
+    "history show": _READ,
     "keys list": _READ,
     "logs": _READ,
     "outputs": _READ,

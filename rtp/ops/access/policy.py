@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import contract
 from rtp.aws import account as aws_account
-from rtp.aws import lease_objects
+from rtp.aws import history_objects, lease_objects
 from rtp.config import secret_sources
 from rtp.config.secret_sources import SECRETS_MANAGER, SSM
-from rtp.ops.access.calls import CALLS, Resource, Role
+from rtp.ops.access.calls import CALLS, FURTHER, Resource, Role
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -41,7 +41,7 @@ def _policy(role: Role, environment: Environment) -> dict[str, Any]:
     arns = _arns(environment)
     actions: dict[tuple[str, ...], set[str]] = defaultdict(set)
     key_actions: set[str] = set()
-    for call in CALLS.values():
+    for call in (*CALLS.values(), *FURTHER):
         if role.includes(call.role):
             actions[arns[call.resource]].update(call.actions)
             key_actions.update(call.key)
@@ -127,6 +127,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.DASHBOARD: (arn("cloudwatch", f"dashboard/{names.dashboard}", regional=False),),
         Resource.EVENT_SOURCES: (arn("lambda", "event-source-mapping:*"),),
         Resource.FUNCTIONS: tuple(arn("lambda", f"function:{name}*") for name in functions),
+        Resource.HISTORY: (f"{own}/{history_objects.prefix(names.project, names.env)}*",),
         Resource.KEY: (arn("kms", "key/*"),),
         Resource.LAYERS: (arn("lambda", "layer:*:*"),),
         Resource.LEASE: (f"{own}/{lease_objects.key(names.stack)}",),

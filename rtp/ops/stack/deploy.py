@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Step
 
+FIRST_PHASE = "synthesising"  # before a deploy changes anything
+
 
 def deploy(
     environment: Environment, connect: Callable[[], Aws], options: Options, operation: Operation
@@ -49,7 +51,7 @@ def deploy(
     if options.outputs_file is not None:
         files.check(options.outputs_file, "Nothing was changed; name another file.")
     with lock.held(environment.state, environment.name, "deploy"), ExitStack() as until_end:
-        yield Phase("synthesising")
+        yield Phase(FIRST_PHASE)
         prepared = prepare(environment, connect)
         aws, built = prepared.aws, prepared.assembly
         yield Note(guard.where(aws, environment))

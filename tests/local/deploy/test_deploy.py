@@ -352,7 +352,14 @@ def test_a_deploy_from_another_machine_excludes_this_one(pipeline: Project) -> N
         aws.call("s3", "delete_object", **place)
     # And after it has ended the deploy goes on, and leaves no lease behind
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["type"] == "result"
-    assert not aws.call("s3", "list_objects_v2", Bucket=bucket).get("Contents")
+    assert not aws.call("s3", "list_objects_v2", Bucket=bucket, Prefix="leases/").get("Contents")
+    # And the history has the refusal and the deploy, also after the stack is gone
+    listed = pipeline.rtp("history", "--limit", "4", "--json").json["entries"]
+    assert {("deploy", "refused", "locked"), ("deploy", "succeeded", "")} <= {
+        (e["command"], e["outcome"], e["error"]) for e in listed
+    }
+    shown = pipeline.rtp("history", "show", listed[0]["run"], "--json").json
+    assert shown["command"] == "deploy" and shown["result"] == "unchanged" and shown["identity"]
 
 
 def test_synth_prints_the_template_or_writes_it(pipeline: Project, tmp_path: Path) -> None:

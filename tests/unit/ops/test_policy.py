@@ -184,6 +184,18 @@ def test_a_deployer_writes_the_lease_of_its_own_stack_and_no_other(environment: 
     assert allows(Role.DEPLOYER, environment, "s3:ListBucket", bucket)
 
 
+def test_an_operator_records_commands_in_the_history_of_its_own_environment(environment: Environment) -> None:
+    bucket = "arn:aws:s3:::rtp-operations-111122223333-eu-west-1"
+    own, other = f"{bucket}/history/shop/prod/1.json", f"{bucket}/history/shop/prod-eu/1.json"
+    assert [allows(role, environment, "s3:PutObject", own) for role in Role] == [False, True, True]
+    assert [allows(role, environment, "s3:GetObject", own) for role in Role] == [True, True, True]
+    assert not any(
+        allows(role, environment, action, other) for role in Role for action in ("s3:PutObject", "s3:GetObject")
+    )
+    # And nobody deletes an entry
+    assert not any(allows(role, environment, "s3:DeleteObject", own) for role in Role)
+
+
 def test_signed_sends_are_an_operator_s(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text(CONFIG + 'auth = "iam"\n')
     signed = resolve(cwd=tmp_path, environ={"RTP_ENV": "prod"})

@@ -157,12 +157,12 @@ def _holds(aws: Aws, resource: Resource) -> str:
 
 
 def bootstrap(aws: Aws) -> list[Item]:
-    """What all stacks of the account and region share: rtp's bucket of leases, and the CDK's of published assets."""
+    """What all stacks of the account and region share: rtp's own bucket, and the CDK's of published assets."""
     items = []
     own, of_cdk = own_bucket.name(aws), buckets.of_cdk(aws)
     try:
         if buckets.count(aws, own, limit=1, owner=aws.account) is not None:
-            note = "leases of deploys in this account and region; `rtp bootstrap --remove` deletes it"
+            note = "history of commands, also of this environment (`rtp history`), for 400 days; leases of deploys"
             items.append(Item("bucket", own, note))
     except AwsError:  # it may not be read, or it is another account's
         pass
