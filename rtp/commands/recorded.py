@@ -20,6 +20,8 @@ Reason = Annotated[
     str | None, typer.Option("--reason", "-m", metavar="TEXT", help="Why, for `rtp history`; others can read it.")
 ]
 
+_OUTCOMES: dict[int, str] = {ExitCode.OK: "succeeded", ExitCode.INTERRUPTED: "interrupted"}
+
 
 @contextmanager
 def recorded(
@@ -32,12 +34,13 @@ def recorded(
     run = history_run.Run(session.environment, command, history_run.arguments(*given), reason)
     if not later:
         run.begin(session.aws)
-    outcome, code, error_code = "succeeded", ExitCode.OK, ""
+    outcome, error_code = "succeeded", ""
+    code: int = ExitCode.OK
     try:
         yield run
     except typer.Exit as end:
         code = end.exit_code
-        outcome = {ExitCode.OK: "succeeded", ExitCode.INTERRUPTED: "interrupted"}.get(code, "failed")
+        outcome = _OUTCOMES.get(code, "failed")
         raise
     except RtpError as error:
         outcome = "refused" if isinstance(error, RefusedError) else "failed"

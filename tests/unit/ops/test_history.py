@@ -78,9 +78,10 @@ def record(
     environment: Environment, world: World, command: str = "deploy", *, error: BaseException | None = None, **more: Any
 ) -> list[str]:
     """Record one command. Returns the warnings."""
-    session: Any = Session(environment, world.connected(**more))
+    session = Session(environment, world.connected(**more))
+    given: Any = session
     try:
-        with recorded(session, command, {"drain": True}, reason="ticket 7") as run:
+        with recorded(given, command, {"drain": True}, reason="ticket 7") as run:
             run.result = "updated"
             if error is not None:
                 raise error
