@@ -21,13 +21,13 @@ from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.code.watched import watched
 from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.options import SESSION_S, Options
+from rtp.ops.stack.steps import Phase
 from rtp.text import suggest, times
 from rtp.text.elements import next_step
 
 if TYPE_CHECKING:
-    from rtp.aws import Aws
     from rtp.config import Environment
-    from rtp.ops.stack.steps import Result
+    from rtp.ops.stack.steps import Result, Step
     from rtp.text.elements import Element
 
 app = new_app()
@@ -161,14 +161,14 @@ def _once(
         session.start().sign_in(at_least_s=SESSION_S)
     with recorded(session, "deploy", options, reason=reason, later=True) as run:
 
-        def connect() -> Aws:
-            aws = session.start()
-            if not options.dry_run:
-                run.begin(aws)
-            return aws
+        def show(step: Step) -> None:
+            is_checked = not isinstance(step, Phase) or step.name != op.FIRST_PHASE  # account and bootstrap are right
+            if is_checked and not options.dry_run:
+                run.begin(session.aws)
+            progress.show(step)
 
         with stack_state.after_deploy(session.out, environment, operation):
-            progress.follow(op.deploy(environment, connect, options, operation), progress.show)
+            progress.follow(op.deploy(environment, session.start, options, operation), show)
         run.result = progress.result.status if progress.result is not None else ""
     if progress.result is not None and not session.out.json:
         session.out.say(*_next(progress.result, environment))

@@ -65,16 +65,18 @@ def destroy(
     )
     options = op.Options(keep_data=keep_data, drain=drain, drain_s=timeout or TIMEOUT_S)
 
-    def show(step: Step | Plan | Proof) -> None:
-        if isinstance(step, Plan | Proof):
-            progress.settle()
-            _show(out, step, environment)
-        else:
-            progress.show(step)
-
     session.aws.sign_in(at_least_s=SESSION_S)
     arguments = {"keep_data": keep_data, "drain": drain, "timeout": timeout}
-    with recorded(session, "destroy", arguments, reason=reason) as run:
+    with recorded(session, "destroy", arguments, reason=reason, later=True) as run:
+
+        def show(step: Step | Plan | Proof) -> None:
+            run.begin(session.aws)  # the account is right
+            if isinstance(step, Plan | Proof):
+                progress.settle()
+                _show(out, step, environment)
+            else:
+                progress.show(step)
+
         with stack_state.after_destroy(out, environment, operation):
             progress.follow(op.destroy(session.aws, environment, options, operation), show)
         run.result = progress.result.status if progress.result is not None else ""

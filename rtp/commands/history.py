@@ -115,7 +115,7 @@ def _one(entry: Entry) -> list[Element]:
     at = times.parse_when(entry.at)
     pairs: list[tuple[str, Cell]] = [
         ("run", name(entry.run)),
-        ("command", f"rtp {entry.command}"),
+        ("command", entry.command),
         ("began", f"{times.recent(at)} ({entry.at})"),
         ("outcome", _outcome(entry)),
         ("exit code", "" if entry.exit_code is None else str(entry.exit_code)),
