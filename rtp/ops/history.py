@@ -59,7 +59,8 @@ class Entry:
 class History:
     """The commands that changed an environment.
 
-    project: its name. env: name of the environment. entries: the newest first. more: whether older ones exist in the time that was asked for.
+    project, env: whose history this is. entries: the newest first.
+    more: whether older ones exist in the time that was asked for.
     """
 
     project: str
