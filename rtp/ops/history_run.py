@@ -21,7 +21,7 @@ from rtp.ops.work import background
 from rtp.text import times
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Callable
 
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -59,17 +59,17 @@ class Run:
         self._aws: Aws | None = None
         self._key: Key | None = None
         self._error: RtpError | None = None
-        self._start: threading.Thread | None = None
+        self._wait_for_start: Callable[[], None] | None = None
 
     def begin(self, aws: Aws) -> None:
         """Write in the background that the command has begun. A second call does nothing."""
         if self._aws is None:
             self._aws = aws
-            self._start = background.start(self._write_start, aws)
+            self._wait_for_start = background.start(self._write_start, aws).join
 
     def end(self, outcome: str, exit_code: int, error: str = "") -> str:
         """Write how the command ended. Returns a warning where that cannot be written, else an empty text."""
-        if self._start is None or self._aws is None:
+        if self._wait_for_start is None or self._aws is None:
             return ""
         values = {
             "outcome": outcome,
@@ -79,7 +79,7 @@ class Run:
             "release": self.release,
             "duration_s": round(time.monotonic() - self._began, 3),
         }
-        thread = background.start(self._write_end, self._aws, self._start, values)
+        thread = background.start(self._write_end, self._aws, self._wait_for_start, values)
         thread.join(WAIT_S)
         if thread.is_alive():
             return f"whether the history has this command is not known: S3 did not answer within {WAIT_S:.0f} s"
@@ -109,8 +109,8 @@ class Run:
         except RtpError as error:
             self._error = error
 
-    def _write_end(self, aws: Aws, start: threading.Thread, values: dict[str, Any]) -> None:
-        start.join()
+    def _write_end(self, aws: Aws, wait_for_start: Callable[[], None], values: dict[str, Any]) -> None:
+        wait_for_start()
         if self._key is None or (isinstance(self._error, AwsError) and not self._error.passes):
             return
         self._error = None
