@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtp.aws.failures import translated
-from rtp.errors import AwsError, NotFoundError
+from rtp.errors import AwsError, EndpointError, NotFoundError
+from rtp.runtime import partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,19 +14,39 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
+_READS = 5  # of one object, while its contents end too early
 
 
 def get(aws: Aws, bucket: str, key: str) -> bytes:
-    """The contents of an object. Raises NotFoundError where it does not exist."""
+    """The contents of an object. Raises NotFoundError where it does not exist.
+
+    An answer that ends too early is requested again: botocore repeats only what fails before the contents begin.
+    """
+    contents: list[bytes] = []
+    failures: list[EndpointError] = []
+
+    def read(requested: str) -> str:
+        body = _body(aws, bucket, requested)
+        try:
+            with translated(aws, "s3", "get_object"):
+                contents.append(body.read())
+        except EndpointError as error:
+            failures.append(error)
+            return requested
+        return ""
+
+    if partial.complete(read, key, calls=_READS):
+        raise failures[-1]
+    return contents[0]
+
+
+def _body(aws: Aws, bucket: str, key: str) -> Any:
     try:
-        answer = aws.call("s3", "get_object", Bucket=bucket, Key=key)
+        return aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             raise NotFoundError(f"There is no object {key} in {bucket}.", code="no-object") from None
         raise
-    with translated(aws, "s3", "get_object"):
-        content: bytes = answer["Body"].read()
-        return content
 
 
 def keys(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[str]:

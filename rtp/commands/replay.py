@@ -14,10 +14,11 @@ from rtp.commands.options import Since, Until, new_app, option_group, with_sessi
 from rtp.commands.recorded import recorded
 from rtp.commands.render import replay as render_replay
 from rtp.commands.session import Session
+from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
 from rtp.ops import releases
 from rtp.ops.access import guard
-from rtp.ops.dlq import inspect
+from rtp.ops.dlq import inspect, notes
 from rtp.ops.events import replay as op
 from rtp.ops.events import replay_journal
 from rtp.ops.events.replay import Replay, ReplayRequest
@@ -133,9 +134,12 @@ def replay(
 
 
 def _warn_of_dlq_messages(session: Session, planned: list[Planned]) -> None:
-    """Dead events may still have their messages in the DLQ, which a replay leaves there."""
-    dead = sum(event.status == "dead" for event in planned)
-    if dead and inspect.depth(session.aws, session.outputs):
-        out = session.out
-        out.warn(f"{many(dead, 'dead event')} may still have a message in the dead-letter queue, which stays there")
+    """Dead events may still have their messages in the DLQ, which a replay leaves there.
+
+    SQS's counts lag by up to a minute: where they say that there is no message, the records' notes of theirs decide.
+    """
+    dead, table = [event.identity for event in planned if event.status == "dead"], session.outputs[Output.TABLE]
+    if dead and (inspect.depth(session.aws, session.outputs) or notes.has_any(session.aws, table, dead)):
+        what, out = many(len(dead), "dead event"), session.out
+        out.warn(f"{what} may still have a message in the dead-letter queue, which stays there")
         out.say(line("  ", advice("`rtp dlq redrive`"), " processes them and removes the message"))

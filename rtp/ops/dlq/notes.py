@@ -13,12 +13,20 @@ from rtp.text import times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rtp.aws import Aws
     from rtp.aws.queues import Receipt
     from rtp.ops.dlq.journal import Entry
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
+    from rtp.runtime.event import Identity
 
 _CONCURRENCY = 10
+_LOOKED_AT = 100  # records: as many as one call reads
+
+
+def has_any(aws: Aws, table: str, identities: Sequence[Identity]) -> bool:
+    """Whether a record of the last of these events notes a message in the DLQ."""
+    return any(dlqnote.ATTRIBUTE in record for record in records.by_keys(aws, table, identities[-_LOOKED_AT:]))
 
 
 def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:

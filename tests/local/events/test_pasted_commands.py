@@ -44,7 +44,9 @@ def test_the_suggested_commands_lead_from_the_queue_to_the_outcome(pipeline: Pip
     taken = []
     for value in ids:
         # When one is looked at / Then what is shown next has exactly its id
-        (show,) = pasted(shell, pipeline.project.rtp("dlq", "inspect", f"--id={value}").stdout)
+        inspected = pipeline.project.rtp("dlq", "inspect", f"--id={value}")
+        assert "next" in inspected.stdout, f"{inspected.stdout}{inspected.stderr}"
+        (show,) = pasted(shell, inspected.stdout)
         assert show == ["rtp", "show", *(["--"] if value.startswith("-") else []), value]
         # And that command works, and shows the next one
         (redrive,) = pasted(shell, pipeline.project.rtp(*show[1:]).stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.contract import Output
-from rtp.errors import ExitCode
+from rtp.errors import AwsError, ExitCode
 from tests.local.conftest import is_count
 from tests.local.watch.conftest import Story, followed, lines_of, on_terminal, send_many, until
 from tests.unit.watch.hostile import PAYLOADS
@@ -25,7 +26,8 @@ def put(project: Project, messages: list[str], *, function: str = Output.WORKER)
     """Write lines of somebody else into a function's log."""
     aws, group = project.aws, f"/aws/lambda/{project.outputs[function]}"
     stream = f"test-{time.time_ns()}"
-    aws.call("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
+    with contextlib.suppress(AwsError):  # it exists: the answer of the first attempt was lost
+        aws.call("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
     now = time.time_ns() // 1_000_000
     events = [{"timestamp": now, "message": m} for m in messages]
     aws.call("logs", "put_log_events", logGroupName=group, logStreamName=stream, logEvents=events)

@@ -1,0 +1,50 @@
+"""Objects of S3 whose contents end too early."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rtp.aws import objects
+from rtp.errors import EndpointError
+from rtp.runtime import partial
+
+
+class Bucket:
+    """S3 with one object. resets: how many answers end before their contents do."""
+
+    local, endpoint_url, region, profile = False, None, "us-east-1", None
+
+    def __init__(self, resets: int) -> None:
+        self.resets = resets
+
+    def call(self, service: str, operation: str, **params: Any) -> Any:
+        """Answer `get_object`."""
+        assert (service, operation, params) == ("s3", "get_object", {"Bucket": "bucket", "Key": "key"})
+        return {"Body": SimpleNamespace(read=self.read)}
+
+    def read(self) -> bytes:
+        """The contents, or the error of a connection that was reset in the middle."""
+        from botocore.exceptions import IncompleteReadError
+
+        self.resets -= 1
+        if self.resets >= 0:
+            raise IncompleteReadError(actual_bytes=3, expected_bytes=8)
+        return b"contents"
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partial, "_FIRST_S", 0.0)
+
+
+def test_an_object_whose_contents_end_too_early_is_requested_again() -> None:
+    assert objects.get(Bucket(resets=3), "bucket", "key") == b"contents"  # type: ignore[arg-type]
+
+
+def test_an_object_that_never_arrives_whole_is_an_error() -> None:
+    bucket: Any = Bucket(resets=100)
+    with pytest.raises(EndpointError, match="s3 get_object"):
+        objects.get(bucket, "bucket", "key")
+    assert bucket.resets == 95
