@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from rtp.aws import objects
 from rtp.errors import EndpointError
 from rtp.runtime import partial
