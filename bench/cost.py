@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# US dollars, us-east-1, on demand, without free tiers, as AWS published them in June 2025.
-PRICES_FROM = "June 2025"
-API_REQUEST = 3.50e-6  # API Gateway REST, first 333 million a month
-SQS_REQUEST = 0.40e-6  # of up to 64 KB
-LAMBDA_REQUEST = 0.20e-6
-LAMBDA_GB_S = 13.3334e-6  # arm64
-WRITE_UNIT = 0.625e-6  # DynamoDB, of up to 1 KB
-S3_PUT = 5e-6
-LOG_GB = 0.50
-TRACE = 5e-6
+from rtp.ops.capacity.facts import unit_price
+
+# US dollars, of the first tiers: rtp/ops/capacity/aws.toml has their day and sources.
+API_REQUEST = unit_price("api-request")
+SQS_REQUEST = unit_price("sqs-request")
+LAMBDA_REQUEST = unit_price("lambda-request")
+LAMBDA_GB_S = unit_price("lambda-arm64")
+WRITE_UNIT = unit_price("dynamodb-write")
+S3_PUT = unit_price("s3-put")
+LOG_GB = unit_price("logs")
+TRACE = unit_price("trace")
 
 MEMORY_GB = 0.5
 SAMPLED = 0.05  # of the requests, by X-Ray's default rule, and of the worker's invocations, by Lambda

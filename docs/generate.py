@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typer.main import get_command
 
 from checks.aws import results
-from docs import json_reference, tables
+from docs import json_reference, scale, tables
 from rtp import cli
 from rtp.config import setting_table
 
@@ -121,6 +121,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "json.md": json_reference.page,
     "verified.md": results.page,
     "local.md": tables.local,
+    "scale.md": scale.page,
 }
 
 

@@ -11,6 +11,7 @@ from rtp.commands import local, synth, trust, version
 from rtp.commands.render import engine
 from rtp.ops import doctor, history, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
+from rtp.ops.capacity import report
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
@@ -51,6 +52,7 @@ PRINTED = {
     "keys create": Printed((change.NewKey,)),
     "keys rotate": Printed((change.NewKey, change.Revoked), note="the second with --finish"),
     "keys revoke": Printed((change.Revoked,)),
+    "capacity": Printed((report.Capacity,)),
     "bootstrap": Printed((bootstrap.Bootstrap, own_bucket.Removed), note="the second with --remove"),
     "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),

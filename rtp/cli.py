@@ -41,6 +41,7 @@ COMMANDS = {
     ),
     "secrets": _Entry(_PIPELINE, "Set, list and delete the secrets of the functions."),
     "keys": _Entry(_PIPELINE, "List, create, rotate and revoke the API keys of clients."),
+    "capacity": _Entry(_PIPELINE, "Show how many events a second fit, which limit is first, and what they cost."),
     "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),

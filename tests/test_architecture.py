@@ -75,6 +75,7 @@ ROOMS: dict[str, set[str]] = {
     "dlq": {"access", "events", "work"},
     "stack.build": {"work"},
     "stack.compare": {"access", "work"},
+    "capacity": {"work"},
     "stack.steps": {"stack.compare"},
     "stack.operation": {"access"},
     "stack.code": {"stack.build", "stack.operation", "stack.steps", "work"},
@@ -87,8 +88,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "telemetry": {"access", "dlq", "events", "keys", "stack.compare", "stack.teardown", "work"},
     "stack": {
-        "access", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation", "stack.steps",
-        "stack.teardown", "work"
+        "access", "capacity", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
+        "stack.steps", "stack.teardown", "work"
     },
 }  # fmt: skip
 

@@ -47,6 +47,7 @@ PAGES = {
     "security": Page(Kind.EXPLANATION, "What is trusted, who may send, what is not protected"),
     "destroying": Page(Kind.EXPLANATION, "What a drain does before a stack is deleted"),
     "traces": Page(Kind.EXPLANATION, "What X-Ray records, and how an event is found in two traces"),
+    "scale": Page(Kind.EXPLANATION, "Limits, cost and settings at 100 to 100,000 events a second"),
     "cost": Page(Kind.EXPLANATION, "What a million events cost"),
     "proof": Page(Kind.EXPLANATION, "Measurements of reliability and performance"),
     "verified": Page(Kind.EXPLANATION, "What was verified on AWS, and what only on the local engine"),

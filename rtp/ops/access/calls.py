@@ -49,6 +49,7 @@ class Resource(StrEnum):
     OBJECTS_OF_BUCKETS = "objects-of-buckets"
     PARAMETERS = "parameters"  # of SSM, with the values of secrets
     QUEUES = "queues"
+    QUOTAS = "quotas"  # of Service Quotas, of the services that `rtp capacity` names
     ROLES = "roles"
     RULES = "rules"  # of EventBridge, that an extension adds
     SECRETS = "secrets"  # of Secrets Manager, those that rtp.toml names
@@ -192,6 +193,8 @@ CALLS = {
     "secretsmanager:PutSecretValue": Call(
         _DEPLOY, ("secretsmanager:PutSecretValue",), Resource.SECRETS, secrets_key=_ENCRYPT
     ),
+    "service-quotas:GetAWSDefaultServiceQuota": Call(_READ, ("servicequotas:GetAWSDefaultServiceQuota",), Resource.ANY),
+    "service-quotas:GetServiceQuota": Call(_READ, ("servicequotas:GetServiceQuota",), Resource.QUOTAS),
     "sns:GetTopicAttributes": Call(_READ, ("sns:GetTopicAttributes",), Resource.TOPIC),
     "sqs:ChangeMessageVisibilityBatch": Call(_READ, ("sqs:ChangeMessageVisibility",), Resource.QUEUES),
     "sqs:DeleteMessageBatch": Call(_OPERATE, ("sqs:DeleteMessage",), Resource.QUEUES),
@@ -227,6 +230,7 @@ FURTHER = (
 
 ROLES = {
     "alarms": _READ,
+    "capacity": _READ,
     "diff": _READ,
     "dlq inspect": _READ,
     "doctor": _READ,

@@ -16,6 +16,8 @@ from rtp.ops.access.calls import CALLS, FURTHER, Resource, Role
 if TYPE_CHECKING:
     from rtp.config import Environment
 
+_QUOTAS = ("apigateway", "dynamodb", "kms", "logs")
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyDocument:
@@ -137,6 +139,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.OBJECTS_OF_BUCKETS: (f"{buckets}/*",),
         Resource.PARAMETERS: (arn("ssm", f"parameter/{names.project}/{names.env}/*"), *_secrets(environment, SSM)),
         Resource.QUEUES: (arn("sqs", names.queue), arn("sqs", names.dlq)),
+        Resource.QUOTAS: tuple(arn("servicequotas", f"{service}/*") for service in _QUOTAS),
         Resource.RULES: (arn("events", f"rule/{names.stack}-*"), arn("events", f"rule/*/{names.stack}-*")),
         Resource.ROLES: (arn("iam", f"role/{names.stack}-*", regional=False),),
         Resource.SECRETS: _secrets(environment, SECRETS_MANAGER),

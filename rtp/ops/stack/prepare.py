@@ -10,6 +10,7 @@ from rtp.errors import ConfigError
 from rtp.infra import packing
 from rtp.ops import envfile, secrets
 from rtp.ops.access import guard
+from rtp.ops.capacity.contradictions import contradictions
 from rtp.ops.stack.build import bootstrap, limits, processors
 from rtp.ops.stack.build.synth import synth
 from rtp.ops.work import pool
@@ -37,7 +38,7 @@ def prepare(environment: Environment, connect: Callable[[], Aws]) -> Prepared:
 
     connect: gives AWS, and starts the embedded engine where the environment is on it. Raises RtpError.
     """
-    warnings = _ignored(environment)
+    warnings = _ignored(environment) + _contradictory(environment)
     with pool.tasks(2) as start:
         memo = environment.state / "cdk" / "checked"
         checked = start(processors.check, environment, memo=memo)
@@ -69,6 +70,11 @@ def _ignored(environment: Environment) -> list[str]:
     *others, last = names
     text = f"{', '.join(others)} and {last}" if others else last
     return [f"{text} of rtp.toml: not used on the local engine, which runs functions on this machine."]
+
+
+def _contradictory(environment: Environment) -> list[str]:
+    """Settings that contradict each other, for AWS: an engine on this machine limits no rates."""
+    return [] if environment.local else contradictions(environment.settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a deploy says before it changes anything: settings without effect, and findings about an extension."""
+"""What a deploy says before it changes anything: settings without effect, contradictions, findings of an extension."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtp.config import Environment
 from rtp.config.settings import Settings, Vpc
 from rtp.errors import ConfigError
 from rtp.ops.stack.build.synth import Assembly, Finding
-from rtp.ops.stack.prepare import _findings, _ignored
+from rtp.ops.stack.prepare import _contradictory, _findings, _ignored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +53,12 @@ def test_findings_are_warnings_and_stop_a_deploy_where_strict(tmp_path: Path) ->
     # And where there are none, strict has nothing to say
     clean = Assembly(tmp_path, tmp_path, {}, cached=False)
     assert _findings(environment(tmp_path, strict=True), clean) == []
+
+
+def test_a_deploy_to_aws_names_settings_that_contradict_each_other(tmp_path: Path) -> None:
+    settings = Settings(throttle_rate=5000, key_rate=100, daily_quota=10_000)
+    (text, *_) = _contradictory(environment(tmp_path, name="dev", settings=settings))
+    assert text.startswith("throttle_rate = 5000 takes 50 keys that each send at key_rate = 100")
+    assert _contradictory(environment(tmp_path, name="dev", settings=Settings())) == []
+    # The engine limits no rates
+    assert _contradictory(environment(tmp_path, settings=settings)) == []

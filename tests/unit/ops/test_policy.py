@@ -19,6 +19,7 @@ from rtp import cli
 from rtp.config.environments import resolve
 from rtp.ops.access import policy
 from rtp.ops.access.calls import CALLS, ROLES, Role
+from rtp.ops.capacity.facts import facts
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -194,6 +195,13 @@ def test_an_operator_records_commands_in_the_history_of_its_own_environment(envi
     )
     # And nobody deletes an entry
     assert not any(allows(role, environment, "s3:DeleteObject", own) for role in Role)
+
+
+def test_a_reader_may_read_the_quotas_that_the_capacity_names(environment: Environment) -> None:
+    for quota in facts().quotas.values():
+        arn = f"arn:aws:servicequotas:eu-west-1:111122223333:{quota.service}/{quota.code}"
+        readable = allows(Role.READER, environment, "servicequotas:GetServiceQuota", arn)
+        assert readable == (bool(quota.code) and quota.service != "lambda"), arn  # Lambda answers for itself
 
 
 def test_signed_sends_are_an_operator_s(tmp_path: Path) -> None:
