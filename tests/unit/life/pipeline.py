@@ -1,7 +1,7 @@
 """A whole pipeline in memory: the runtime and the operator's commands act on the same queues, table and bucket.
 
 Time is the fake's own and only moves when it is told to. A process can be killed at any call, before or after AWS did
-what the call asks for.
+what the call asks for. Commands make their calls one after another: the same steps have the same end each time.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rtp.ops.dlq.redrive import RedriveRequest
 from rtp.ops.dlq.target import Target
 from rtp.ops.events import replay, replay_journal
 from rtp.ops.journal_store import JournalFiles
+from rtp.ops.work import pool
 from rtp.ops.work.pool import Stop
 from rtp.runtime import boot, logs, worker
 from rtp.runtime.registry import Processor, Registry, Reject
@@ -30,7 +31,7 @@ from tests.unit.ops.fakes import BUCKET, DLQ, OUTPUTS, QUEUE, TABLE, FakeAws
 from tests.unit.runtime.fakes import IO, Bucket, Context, Dynamo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import pytest
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 MAX_RECEIVES = 3
 VISIBILITY_S = 60
 INVOCATION_S = 10
+# Today: the expiry of journals compares it with the times of files. The same for all lives of a run.
+_START = float(int(time.time()))
 
 
 class Killed(BaseException):
@@ -114,14 +117,15 @@ class Pipeline:
     kills: int = 0
 
     def __post_init__(self) -> None:
-        # Today: the expiry of journals compares it with the times of files
-        self.aws.now = float(int(time.time()))
+        self.aws.now = _START
         logs.set_level("CRITICAL")
 
     @contextmanager
     def time(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        """Every clock of the process shows the pipeline's time."""
+        """Every clock of the process shows the pipeline's time, and no two calls are made at once."""
         with monkeypatch.context() as patch:
+            patch.setattr(pool, "map", _map_in_turn)
+            patch.setattr(pool, "each", _each_in_turn)
             patch.setattr(time, "time", lambda: self.aws.now)
             patch.setattr(time, "time_ns", lambda: int(self.aws.now * 1_000_000_000))
             yield
@@ -265,6 +269,19 @@ class Pipeline:
         held.hidden_until, held.receives = 0.0, 0
         self.aws.queues[DLQ].append(held)
         return True
+
+
+def _map_in_turn(function: Callable[[Any], Any], elements: Iterable[Any], **_: Any) -> Iterator[Any]:
+    return (function(element) for element in elements)
+
+
+def _each_in_turn(
+    elements: Iterable[Any], work: Callable[[Any], Iterable[Any]], *, stop: Stop, **_: Any
+) -> Iterator[Any]:
+    for element in elements:
+        if stop.drain.is_set():
+            return
+        yield from work(element)
 
 
 def _record(message: dict[str, Any]) -> dict[str, Any]:
