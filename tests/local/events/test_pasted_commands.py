@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,11 @@ def pasted(shell: Shell, shown: str) -> list[list[str]]:
     return [ran for each in re.findall(r"^ *next +(.*)$", shown, re.M) for ran in shell.paste(each)]
 
 
+def inspected(pipeline: Pipeline, shell: Shell, event_id: str) -> list[list[str]]:
+    """The commands that an inspection of one event shows."""
+    return pasted(shell, pipeline.project.rtp("dlq", "inspect", f"--id={event_id}").stdout)
+
+
 def test_the_suggested_commands_lead_from_the_queue_to_the_outcome(pipeline: Pipeline, shell: Shell) -> None:
     # Given dead events with such ids
     ids = [HOSTILE[name] for name in SAFE]
@@ -45,9 +51,7 @@ def test_the_suggested_commands_lead_from_the_queue_to_the_outcome(pipeline: Pip
     for value in ids:
         # When one is looked at / Then what is shown next has exactly its id
         # (again where it is not found yet: an inspection ends by SQS's counts, which may lag)
-        (show,) = until(
-            lambda value=value: pasted(shell, pipeline.project.rtp("dlq", "inspect", f"--id={value}").stdout)
-        )
+        (show,) = until(partial(inspected, pipeline, shell, value))
         assert show == ["rtp", "show", *(["--"] if value.startswith("-") else []), value]
         # And that command works, and shows the next one
         (redrive,) = pasted(shell, pipeline.project.rtp(*show[1:]).stdout)
