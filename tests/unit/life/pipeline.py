@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from rtp.runtime.registry import Processor, Registry, Reject
 from rtp.runtime.settings import Settings
 from tests.unit.ops import fakes
 from tests.unit.ops.fakes import BUCKET, DLQ, OUTPUTS, QUEUE, TABLE, FakeAws
-from tests.unit.runtime.fakes import IO, Bucket, Context, Dynamo
+from tests.unit.runtime.fakes import Bucket, Context, Dynamo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,6 +65,18 @@ class Kill:
         if self.left < 0:
             self.happened = True
             raise Killed
+
+
+class InTurn(ThreadPoolExecutor):
+    """Calls each function at once, in the thread that submits it."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # who reads the future raises it
+            future.set_exception(error)
+        return future
 
 
 class Client:
@@ -245,7 +258,7 @@ class Pipeline:
             "s3": Client(Bucket(objects=self.aws.objects), kill),
             "sqs": Client(Sqs(self.aws), kill),
         }
-        runtime = boot.assemble(settings, registry, services, io=IO, clock=lambda: self.aws.now)
+        runtime = boot.assemble(settings, registry, services, io=InTurn(), clock=lambda: self.aws.now)
         try:
             return worker.process(runtime, {"Records": [_record(m) for m in batch]}, Context(INVOCATION_S))
         except Killed:
