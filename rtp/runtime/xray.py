@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_FRAMES = 10
 _MAX_TEXT = 250
+_TASK = __file__.removesuffix("rtp/runtime/xray.py")  # the folder of rtp and of the project
+_LAYER = "/opt/python/"
 _open: ContextVar[tuple[Any, ...]] = ContextVar("rtp_open_spans", default=())
 
 
@@ -144,11 +146,20 @@ def _emitter() -> Any:
 
 
 def _record(span: Any, error: BaseException) -> None:
-    frames = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
+    traced = traceback.extract_tb(error.__traceback__, limit=-_MAX_FRAMES)
+    frames = [frame for frame in traced if "aws_xray_sdk/" not in frame.filename]  # the SDK leaves its own out
     try:
         span.add_exception(error, frames)
+        if isinstance(span.cause, dict):  # else the id of the same exception, as an inner span has it
+            for frame, shown in zip(frames, span.cause["exceptions"][-1].stack or (), strict=False):
+                shown["path"] = _path(frame.filename)
     except (AttributeError, TypeError):  # an exception without attributes; the SDK sets one to mark it
         span.add_fault_flag()
+
+
+def _path(file: str) -> str:
+    """A file as its project names it. The SDK keeps the last part alone, which may be that of several files."""
+    return file.removeprefix(_TASK).removeprefix(_LAYER)
 
 
 def _mask(entity: Any) -> None:

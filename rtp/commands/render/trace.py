@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rtp.commands.render.logs import frames, message
 from rtp.ops.telemetry import timeline
-from rtp.ops.telemetry.waterfall import Row, rows, split
+from rtp.ops.telemetry.waterfall import Row, is_framework, rows, split
 from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Element, Heading, Line, Style, Text, bad, dim, line, name
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _TIME = 8  # columns of a duration
 _FRAMES = 3
-_FRAMEWORK = ("running.py", "registry.py", "calls.py", "delivery.py")  # modules of rtp.runtime that call processors
 _LOUD = {"WARNING": Style.WARN, "ERROR": Style.BAD, "CRITICAL": Style.BAD}
 
 
@@ -50,7 +49,7 @@ def _waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str
     elements: list[Element] = [Heading("Waterfall")]
     bar_width = bar_width if bar_width >= 8 else 0
     axis = timeline.axis(trace, bar_width)
-    elements += _attempts(axis)
+    elements += [line(dim(parts))] if (parts := axis.parts()) else []
     begun = 1
     for row in shown:
         if row.log is not None:
@@ -62,16 +61,6 @@ def _waterfall(trace: Trace, logs: Sequence[LogEvent], *, width: int, block: str
     if not trace.segments:
         elements.append(line(dim("no segments")))
     return elements
-
-
-def _attempts(axis: Axis) -> list[Element]:
-    """What the dots in the bars stand for: how long each part runs, and how long the event waits between."""
-    if len(axis.spans) < 2 or not axis.width:
-        return []
-    parts = [times.span(axis.spans[0][1] - axis.spans[0][0])]
-    for wait, (start, end) in zip(axis.waits(), axis.spans[1:], strict=True):
-        parts += [f"waits {times.span(wait)}", times.span(end - start)]
-    return [line(dim("each part at its own scale: " + " · ".join(parts)))]
 
 
 def _waits(axis: Axis, begun: int, row: Row, label_width: int) -> list[Element]:
@@ -158,8 +147,7 @@ def _problem(problem: Problem, indent: str) -> list[Element]:
 
 def _frame(frame: str, indent: str) -> Line:
     """A frame of a stack: dimmed where it is the framework's and not the user's."""
-    is_framework = frame.partition(":")[0].rpartition("/")[2] in _FRAMEWORK or "site-packages" in frame
-    return line(dim(f"{indent}{frame}") if is_framework else f"{indent}{frame}")
+    return line(dim(f"{indent}{frame}") if is_framework(frame) else f"{indent}{frame}")
 
 
 def _log(log: LogEvent, indent: str, raised: set[str]) -> list[Element]:

@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops.telemetry.waterfall import Row, rows, split
+from rtp.commands.render.html_page import document, stamp, text
+from rtp.commands.render.logs import frames, message
+from rtp.ops.telemetry import timeline
+from rtp.ops.telemetry.waterfall import Row, is_framework, rows, split
 from rtp.text import json_values, times
-from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rtp.ops.telemetry.logevent import LogEvent
     from rtp.ops.telemetry.segments import Problem, Segment, Trace
+    from rtp.ops.telemetry.timeline import Axis
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--dim:#667080;--line:#d9dee5;--ok:#2f7dd1;--warn:#b7791f;--bad:#c53030;
---page:#fff;--soft:#f4f6f9}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--dim:#93a0b0;--line:#303843;--ok:#63a4e8;--warn:#e0ab4a;
---bad:#f47272;--page:#14181d;--soft:#1c2229}}
-body{margin:2rem auto;max-width:70rem;padding:0 1rem;background:var(--page);color:var(--ink);
-font:14px/1.5 system-ui,sans-serif}
-h1{font-size:1.15rem;margin:0;font-family:ui-monospace,monospace;overflow-wrap:anywhere}
-.sub{color:var(--dim);margin:.2rem 0 1.2rem}
-details,.log{border-top:1px solid var(--line)}
-summary,.log{display:grid;grid-template-columns:minmax(16rem,38%) 6rem 1fr;gap:.6rem;padding:.25rem .3rem;
-align-items:center}
-summary{cursor:pointer;list-style:none}
-summary:hover{background:var(--soft)}
-.name{overflow-wrap:anywhere}
-.took{text-align:right;color:var(--dim);font-variant-numeric:tabular-nums}
-.bar{display:block;width:100%;height:.8rem;background:var(--soft);border-radius:2px}
-.bar rect{fill:var(--ok)}.error .bar rect{fill:var(--warn)}.fault .bar rect{fill:var(--bad)}
-.fault>summary .name{color:var(--bad);font-weight:600}.error>summary .name{color:var(--warn);font-weight:600}
-.more{padding:.2rem .3rem .6rem 1.5rem}
-pre{margin:.3rem 0;padding:.5rem;background:var(--soft);border-radius:4px;overflow-x:auto;white-space:pre-wrap;
-overflow-wrap:anywhere;font:12px/1.45 ui-monospace,monospace}
-.problem{color:var(--bad);font-weight:600;margin:.3rem 0 0;overflow-wrap:anywhere}
-.log{grid-template-columns:13rem 5rem 1fr;font:12px/1.45 ui-monospace,monospace;color:var(--dim);padding:.1rem .3rem}
-.log.WARNING .text{color:var(--warn)}.log.ERROR .text,.log.CRITICAL .text{color:var(--bad)}
-.text{white-space:pre-wrap;overflow-wrap:anywhere}
-h2{font-size:1rem;margin:1.6rem 0 .4rem}
-table{border-collapse:collapse;width:100%}
-td,th{text-align:left;vertical-align:top;padding:.2rem .8rem .2rem .3rem;border-top:1px solid var(--line);
-overflow-wrap:anywhere}
-th{color:var(--dim);font-weight:400;white-space:nowrap}
-.bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--ok)}
-footer{margin-top:1.5rem;color:var(--dim);font-size:12px}
-"""
-_BAR = 1000  # units across
+_WIDTH, _WAIT = 1000, 20  # units across, and of a wait between two attempts
+_LEAST = 3  # units of a bar
+_TICKS = 4  # of a trace with one attempt
+_CLOSEST = 90  # units between two ticks with a label
 
 
 def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
@@ -58,52 +29,60 @@ def page(trace: Trace, logs: Sequence[LogEvent]) -> str:
     running = "running" if trace.partial else "ok"
     how = "fault" if trace.fault else "error" if trace.error else "throttle" if trace.throttle else running
     events = f" · event {text(', '.join(trace.event_ids[:20]))}" if trace.event_ids else ""
-    about = f"{text(trace.start)} · {text(times.span(trace.duration_ms))} · {how}{events}"
+    about = f"{stamp(trace.start_ms)} · {text(times.span(trace.duration_ms))} · {how}{events}"
     return document(f"trace {trace.id}", trace.id, about, waterfall(trace, logs))
-
-
-def document(title: str, heading: str, about: str, body: str) -> str:
-    """Make a page. about and body: HTML; title and heading: text."""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{text(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>{text(heading)}</h1>
-<p class="sub">{about}</p>
-{body}
-<footer>Times of log lines are UTC. Written by rtp.</footer>
-</body>
-</html>
-"""
 
 
 def waterfall(trace: Trace, logs: Sequence[LogEvent]) -> str:
     """The trace's rows as HTML, then those of its linked traces, which get the log lines of their time."""
     own, others = split(trace, logs)
-    body = "\n".join(_row(row, trace) for row in rows(trace, own)) or "<p>no segments</p>"
+    body = _waterfall(trace, own)
     for linked, lines in others:
-        body += f"\n<h2>Linked trace {text(linked.id)}</h2>\n" + "\n".join(_row(r, linked) for r in rows(linked, lines))
+        body += f"\n<h2>Linked trace {text(linked.id)}</h2>\n{_waterfall(linked, lines)}"
     return body
 
 
 def log_line(log: LogEvent) -> str:
     """A log line as HTML."""
-    return _log(log, 0)
+    return _log(log, 0, set())
 
 
-def _row(row: Row, trace: Trace) -> str:
+def _waterfall(trace: Trace, logs: Sequence[LogEvent]) -> str:
+    shown = rows(trace, logs)
+    if not shown:
+        return "<p>no segments</p>"
+    axis = timeline.axis(trace, _WIDTH, _WAIT)
+    # The segment that raised an exception shows its stack, so the log line does not repeat it.
+    raised = {problem.message for row in shown for problem in row.problems}
+    parts = f'<p class="sub">{text(axis.parts())}</p>\n' if axis.parts() else ""
+    return parts + _ticks(trace, axis) + "\n".join(_row(row, axis, raised) for row in shown)
+
+
+def _ticks(trace: Trace, axis: Axis) -> str:
+    """The time axis: the clock at its start, and how much later the others are."""
+    starts = [start for start, _ in axis.spans]
+    is_divided = len(starts) > 1
+    offsets = starts if is_divided else [axis.total_ms * n / _TICKS for n in range(_TICKS)]
+    labels, free = "", 0
+    for offset in offsets:
+        column, _ = axis.place(offset, 0)
+        if column < free or column > _WIDTH - (0 if is_divided else _CLOSEST):
+            continue
+        label = stamp(trace.start_ms + int(offset))[11:] if not labels else f"+{times.span(offset)}"
+        free = column + (_CLOSEST if labels else 2 * _CLOSEST)
+        labels += f'<span style="left:{column / 10:.1f}%">{text(label)}</span>'
+    if not is_divided:
+        labels += f'<span class="last">+{text(times.span(axis.total_ms))}</span>'
+    return f'<div class="axis"><span></span><span></span><div class="ticks">{labels}</div></div>\n'
+
+
+def _row(row: Row, axis: Axis, raised: set[str]) -> str:
     if row.log is not None:
-        return _log(row.log, row.depth)
-    return _segment(row.segment, row.depth, trace) if row.segment is not None else ""
+        return _log(row.log, row.depth, raised)
+    return _segment(row.segment, row.depth, axis) if row.segment is not None else ""
 
 
-def _segment(segment: Segment, depth: int, trace: Trace) -> str:
+def _segment(segment: Segment, depth: int, axis: Axis) -> str:
     how = "fault" if segment.fault else "error" if segment.error or segment.throttle else "ok"
     took = times.span(segment.duration_ms) if segment.duration_ms is not None else "running"
     operation = segment.aws.get("operation")
@@ -111,21 +90,33 @@ def _segment(segment: Segment, depth: int, trace: Trace) -> str:
     opened = " open" if segment.exceptions else ""
     return (
         f'<details class="{how}"{opened}><summary>'
-        f'<span class="name" style="padding-left:{depth * 1.1:.1f}rem">{text(label)}</span>'
-        f'<span class="took">{text(took)}</span>{_bar(segment, trace)}</summary>'
+        f'<span class="name" style="padding-left:{depth * 0.9:.1f}rem">{text(label)}</span>'
+        f'<span class="took">{text(took)}</span>{_bar(segment, axis)}</summary>'
         f'<div class="more">{"".join(_problem(p) for p in segment.exceptions)}{_details(segment)}</div></details>'
     )
 
 
-def _bar(segment: Segment, trace: Trace) -> str:
-    total = trace.duration_ms or 1.0
-    first = max(0.0, min(_BAR - 2.0, segment.offset_ms / total * _BAR))
-    length = _BAR - first if segment.duration_ms is None else segment.duration_ms / total * _BAR
-    length = max(2.0, min(_BAR - first, length))
+def _bar(segment: Segment, axis: Axis) -> str:
+    """The bar of a segment, with a thin line where nothing runs between two attempts."""
+    first, length = axis.place(segment.offset_ms, segment.duration_ms)
+    first = min(first, _WIDTH - _LEAST)
+    end = first + max(_LEAST, min(length, _WIDTH - first))
+    pieces, at = "", first
+    for start, stop in ((start, start + wide) for start, wide in map(axis.gap, range(len(axis.spans) - 1))):
+        if start < end and stop > first:
+            pieces += _piece(at, start) + _piece(max(at, start), min(stop, end), "wait")
+            at = min(stop, end)
     return (
-        f'<svg class="bar" viewBox="0 0 {_BAR} 10" preserveAspectRatio="none">'
-        f'<rect x="{first:.1f}" width="{length:.1f}" height="10"/></svg>'
+        f'<svg class="bar" viewBox="0 0 {_WIDTH} 10" preserveAspectRatio="none" aria-hidden="true">'
+        f"{pieces}{_piece(at, end)}</svg>"
     )
+
+
+def _piece(start: int, end: int, kind: str = "") -> str:
+    if end <= start:
+        return ""
+    shape = 'class="wait" y="4" height="2"' if kind else 'height="10"'
+    return f'<rect x="{start}" width="{end - start}" {shape}/>'
 
 
 def _details(segment: Segment) -> str:
@@ -143,19 +134,19 @@ def _details(segment: Segment) -> str:
 
 
 def _problem(problem: Problem) -> str:
-    stack = f"<pre>{text(chr(10).join(problem.stack))}</pre>" if problem.stack else ""
-    return f'<p class="problem">{text(problem.type)}: {text(problem.message)}</p>{stack}'
+    return f'<p class="problem">{text(problem.type)}: {text(problem.message)}</p>{_stack(problem.stack)}'
 
 
-def _log(log: LogEvent, depth: int) -> str:
-    message = log.message if not log.stack else f"{log.message}\n{log.stack}"
-    level, when = re.sub(r"\W", "", log.level), log.timestamp.replace("T", " ")
+def _stack(stack: Sequence[str]) -> str:
+    """The frames of an exception, outermost first; those that are not the user's are dimmed."""
+    lines = [f'<span class="dim">{text(frame)}</span>' if is_framework(frame) else text(frame) for frame in stack]
+    return f"<pre>{chr(10).join(lines)}</pre>" if lines else ""
+
+
+def _log(log: LogEvent, depth: int, raised: set[str]) -> str:
+    stack = "" if log.message in raised else _stack(frames(log))
+    level = re.sub(r"\W", "", log.level)
     return (
-        f'<div class="log {level}" style="margin-left:{depth * 1.1:.1f}rem"><span>{text(when)}</span>'
-        f'<span>{text(log.level)}</span><span class="text">{text(message)}</span></div>'
+        f'<div class="log {level}" style="margin-left:{depth * 0.9:.1f}rem"><span>{stamp(log.when)}</span>'
+        f'<span>{text(log.level)}</span><span class="text">{text(message(log))}{stack}</span></div>'
     )
-
-
-def text(plain_text: str) -> str:
-    """Escape text for HTML. Control characters, which browsers drop or obey, are shown as escapes."""
-    return escape(printable(plain_text, newlines=True))

@@ -6,22 +6,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.ops.telemetry.waterfall import bar
+from rtp.text import times
 
 if TYPE_CHECKING:
     from rtp.ops.telemetry.segments import Segment, Trace
 
 _WAIT_MS = 500.0  # shorter pauses are no waits
-_GAP = 3  # columns of a wait
-_LEAST = 6  # columns of an attempt
+_WAIT = 3  # columns of a wait
+_LEAST = 2  # columns of an attempt, in columns of a wait
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Where times stand in `width` columns. spans: attempts as (start, end) in ms from the trace's start, in order."""
+    """Where times stand in `width` columns. spans: attempts as (start, end) in ms from the trace's start, in order.
+
+    wait: columns of a wait between two attempts.
+    """
 
     spans: tuple[tuple[float, float], ...]
     width: int
     total_ms: float
+    wait: int = _WAIT
 
     def place(self, offset_ms: float, duration_ms: float | None) -> tuple[int, int]:
         """Column and length of a bar: at least one column, within the width."""
@@ -33,7 +38,7 @@ class Axis:
 
     def is_wait(self, column: int) -> bool:
         """Whether a column stands for a wait between two attempts."""
-        return any(start <= column < start + _GAP for start in self._gaps())
+        return any(start <= column < start + self.wait for start in self._gaps())
 
     def begun(self, offset_ms: float) -> int:
         """How many attempts have begun at a time; one at least."""
@@ -41,7 +46,16 @@ class Axis:
 
     def gap(self, n: int) -> tuple[int, int]:
         """Column and length of the wait after attempt `n`, from 0."""
-        return self._gaps()[n], _GAP
+        return self._gaps()[n], self.wait
+
+    def parts(self) -> str:
+        """How long each attempt is, and each wait between two; empty where there is one attempt."""
+        if len(self.spans) < 2 or not self.width:
+            return ""
+        texts = [times.span(self.spans[0][1] - self.spans[0][0])]
+        for wait, (start, end) in zip(self.waits(), self.spans[1:], strict=True):
+            texts += [f"waits {times.span(wait)}", times.span(end - start)]
+        return f"each part at its own scale: {' · '.join(texts)}"
 
     def waits(self) -> list[float]:
         """How long each wait is, ms."""
@@ -49,24 +63,27 @@ class Axis:
 
     def _columns(self) -> float:
         """Columns of one attempt."""
-        return (self.width - _GAP * (len(self.spans) - 1)) / len(self.spans)
+        return (self.width - self.wait * (len(self.spans) - 1)) / len(self.spans)
 
     def _gaps(self) -> list[int]:
-        return [round(self._columns() * (n + 1) + _GAP * n) for n in range(len(self.spans) - 1)]
+        return [round(self._columns() * (n + 1) + self.wait * n) for n in range(len(self.spans) - 1)]
 
     def _column(self, ms: float) -> float:
         columns, base, before = self._columns(), 0.0, 0.0
         for start, end in self.spans:
             if ms < start:  # in the wait before this attempt
-                return base - _GAP + _GAP * (ms - before) / (start - before) if base else 0.0
+                return base - self.wait + self.wait * (ms - before) / (start - before) if base else 0.0
             if ms <= end:
                 return base + columns * ((ms - start) / (end - start) if end > start else 0.0)
-            base, before = base + columns + _GAP, end
+            base, before = base + columns + self.wait, end
         return float(self.width)
 
 
-def axis(trace: Trace, width: int) -> Axis:
-    """The axis of a trace; the shortest waits count as parts of attempts where there is no room for all."""
+def axis(trace: Trace, width: int, wait: int = _WAIT) -> Axis:
+    """The axis of a trace. The shortest waits count as parts of attempts where there is no room for all.
+
+    wait: columns of a wait.
+    """
     end = trace.duration_ms
     busy = sorted((s.offset_ms, end if s.duration_ms is None else s.offset_ms + s.duration_ms) for s in _busy(trace))
     spans: list[tuple[float, float]] = []
@@ -75,10 +92,10 @@ def axis(trace: Trace, width: int) -> Axis:
             spans[-1] = (spans[-1][0], max(spans[-1][1], stop))
         else:
             spans.append((start, stop))
-    while len(spans) > max(1, (width + _GAP) // (_LEAST + _GAP)):
+    while len(spans) > max(1, (width + wait) // ((_LEAST + 1) * wait)):
         n = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
         spans[n - 1 : n + 1] = [(spans[n - 1][0], spans[n][1])]
-    return Axis(tuple(spans), width, end)
+    return Axis(tuple(spans), width, end, wait)
 
 
 def _busy(trace: Trace) -> list[Segment]:

@@ -64,6 +64,11 @@ def split(trace: Trace, logs: Sequence[LogEvent]) -> tuple[list[LogEvent], list[
     return own, others
 
 
+def is_framework(frame: str) -> bool:
+    """Whether a frame of a stack, `file:line in function`, is rtp's, a package's or Python's and not the user's."""
+    return frame.startswith(("rtp/runtime/", "/")) or "site-packages/" in frame
+
+
 def bar(offset_ms: float, duration_ms: float | None, total_ms: float, width: int) -> tuple[int, int]:
     """Column and length of a bar: at least one column, within `width`. Without a duration it reaches the end."""
     if width <= 0:

@@ -6,7 +6,7 @@ import json
 import sys
 import unicodedata
 
-from rtp.commands.render import trace_page
+from rtp.commands.render import html_page
 from rtp.runtime import characters, errors
 from rtp.terminal import width
 from rtp.text import json_values, suggest
@@ -47,7 +47,7 @@ def test_the_list_is_that_of_the_categories_and_the_fillers() -> None:
 
 def test_no_output_has_a_hidden_character() -> None:
     for name, text in ATTACKS.items():
-        page = trace_page.text(text)
+        page = html_page.text(text)
         outputs = (printable(text), page, errors.sanitised(text), json_values.dumps({"k": text}))
         assert [o for o in outputs if any(map(characters.is_hidden, o))] == [], name
         assert suggest.quote(text) is None, name

@@ -280,6 +280,8 @@ def test_a_failure_is_a_fault_with_its_exception_and_a_rejection_is_an_error(dae
     (span,) = [s for s in segments["sad"]["subsegments"] if s["name"] == "processor t"]
     (exception,) = span["cause"]["exceptions"]
     assert (exception["type"], exception["message"]) == ("ValueError", "not now")
+    # And its frames name files as the project does: the last part alone may be that of several
+    assert "rtp/runtime/running.py" in [frame["path"] for frame in exception["stack"]]
     assert segments["bad"]["error"] is True
     assert "fault" not in segments["bad"]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rtp.commands.render.trace import _frame, waterfall
 from rtp.commands.render.trace_page import page
 from rtp.ops.telemetry import timeline
+from rtp.ops.telemetry.loglines import parse
 from rtp.ops.telemetry.segments import trace
 from rtp.ops.telemetry.waterfall import bar, rows
 from rtp.terminal.output import Output
@@ -139,6 +140,31 @@ def test_the_page_needs_nothing_from_elsewhere() -> None:
     assert "no total" in html
 
 
+def test_the_page_has_a_time_axis_and_each_attempt_at_its_own_scale() -> None:
+    html = page(trace(d.ID, retried((0, 0.2), (60, 60.1))), [])
+
+    assert "each part at its own scale: 200ms · waits 60s · 100ms" in html
+    clock, later = re.findall(r'<span style="left:([\d.]+)%">([^<]+)</span>', html)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d\d\d", clock[1]) and float(clock[0]) == 0
+    assert later[1] == "+60s" and float(later[0]) > 50
+    # A trace without a wait has its times at equal distances
+    plain = page(trace(d.ID, retried((0, 0.2))), [])
+    assert "own scale" not in plain and "+50ms" in plain and "+200ms" in plain
+
+
+def test_the_page_shows_files_as_the_project_names_them() -> None:
+    stack = [
+        "/proc/7/fd/8/tmp/ministack-lambda-shop-worker-x1/code/rtp/runtime/running.py:116 call",
+        "/var/task/helpers/tax.py:7 rate",
+    ]
+    raw = json.dumps({"message": "boom", "error_type": "KeyError", "level": "ERROR", "stack": stack, "trace_id": d.ID})
+    html = page(trace(d.ID, d.documents()), [parse(raw, at=d.START_MS + 130, function="processor")])
+
+    assert '<span class="dim">rtp/runtime/running.py:116 call</span>\nhelpers/tax.py:7 rate' in html
+    assert "KeyError: boom" in html
+    assert "ministack" not in html and "/var/task" not in html
+
+
 def retried(*attempts: tuple[float, float]) -> list[str]:
     """Documents of a trace with a function that runs at these times, s."""
     return [
@@ -193,6 +219,6 @@ def test_a_wait_has_a_row_with_its_time() -> None:
 
 
 def test_the_frameworks_frames_are_dimmed_and_the_users_are_not() -> None:
-    assert _frame("running.py:116 in call", "").parts[0].style is Style.DIM
+    assert _frame("rtp/runtime/running.py:116 in call", "").parts[0].style is Style.DIM
     assert _frame("/opt/python/lib/python3.12/site-packages/x/y.py:1 in f", "").parts[0].style is Style.DIM
     assert _frame("processors.py:8 in order", "").parts[0].style is Style.PLAIN
