@@ -8,7 +8,7 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check site pictures lock clean
+.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check site pictures pages lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
@@ -84,6 +84,10 @@ site: $(READY)
 # Pictures of the terminal in docs/pictures, from a run of the demo.
 pictures: $(READY)
 	$(BIN)/python -m checks.pictures
+
+# The HTML pages of a real run, opened in headless Chromium (Debian's package chromium); screenshots in build/pages.
+pages: $(READY)
+	$(BIN)/python -m checks.pages
 
 # Pins with hashes and without the address of any index, so that every mirror serves them.
 lock: $(READY)
