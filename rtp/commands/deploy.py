@@ -17,6 +17,7 @@ from rtp.commands.session import Session
 from rtp.errors import RefusedError, UsageError
 from rtp.ops.access import guard
 from rtp.ops.stack import deploy as op
+from rtp.ops.stack.build import local_code
 from rtp.ops.stack.code import watch as watching
 from rtp.ops.stack.code.watched import watched
 from rtp.ops.stack.operation import Operation
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 app = new_app()
 
 _PROTECTED_WATCH = "5m"
+_RUNS = ("created", "updated", "hotswapped", "restored", "unchanged")  # results after which the folder's code runs
 
 
 @app.command()
@@ -169,7 +171,9 @@ def _once(
 
         with stack_state.after_deploy(session.out, environment, operation):
             progress.follow(op.deploy(environment, session.start, options, operation), show)
-        run.result = progress.result.status if progress.result is not None else ""
+        if progress.result is not None:
+            run.result = progress.result.status
+            run.release = local_code.read(environment).release if run.result in _RUNS else ""
     if progress.result is not None and not session.out.json:
         session.out.say(*_next(progress.result, environment))
 

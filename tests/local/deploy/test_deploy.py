@@ -360,6 +360,7 @@ def test_a_deploy_from_another_machine_excludes_this_one(pipeline: Project) -> N
     }
     shown = pipeline.rtp("history", "show", listed[0]["run"], "--json").json
     assert shown["command"] == "deploy" and shown["result"] == "unchanged" and shown["identity"]
+    assert shown["release"] == pipeline.rtp("status", "--json").json["code"]["release"]
 
 
 def test_synth_prints_the_template_or_writes_it(pipeline: Project, tmp_path: Path) -> None:
