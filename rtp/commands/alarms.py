@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from rtp.commands.options import Since, new_app, with_session
+from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.ops.telemetry import alarms as op
 from rtp.ops.telemetry.statusparts import brief
@@ -34,13 +35,14 @@ def alarms(
     names = session.environment.names
     _ = session.outputs_to_read  # raises where there is no stack
     found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
-    session.out.result(found, lambda f: _render(f, names.stack))
+    session.out.result(found, lambda f: _render(f, names.stack, session.environment.name))
 
 
-def _render(found: op.Alarms, stack: str) -> list[Element]:
+def _render(found: op.Alarms, stack: str, env: str) -> list[Element]:
     if not found.alarms:
         return [line(dim("no alarms"))]
-    elements: list[Element] = []
+    firing = sum(alarm.state == "ALARM" for alarm in found.alarms)
+    elements: list[Element] = [heading("alarms", env, count(len(found.alarms)), f"{firing} firing" if firing else "")]
     for alarm in found.alarms:
         since = dim(f"  for {times.ago(times.ms(alarm.since))}") if alarm.since else ""
         muted = Text("  muted", Style.WARN) if alarm.muted else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts
+from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts, known_types
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -77,6 +77,8 @@ def inspect_(
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)
         out.say(line(dim(f"{many(len(inspection.messages), 'message')} written to {export}")))
     ids.remember_messages(session, inspection.messages)
+    if not inspection.messages:
+        known_types.warn_nothing_found(session, *selected.types)
     if counting.given:
         counts = tally(map(facts, inspection.messages), by)
         out.result(counts, lambda t: count_options.tally(t, "dlq", env, filters.described()))

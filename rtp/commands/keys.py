@@ -10,6 +10,7 @@ from rtp.commands import consent
 from rtp.commands.consent import Approval, Impact
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.recorded import recorded
+from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.access import guard
@@ -50,7 +51,7 @@ def list_(session: Session) -> None:
     except NotFoundError:  # keys can be left over from a stack that is gone
         outputs = {}
     keys = listing.listing(session.guarded, session.environment, outputs)
-    session.out.result(keys, _render)
+    session.out.result(keys, lambda listed: _render(listed, session.environment.name))
 
 
 @app.command()
@@ -197,7 +198,7 @@ def _revoked(revoked: change.Revoked) -> list[Element]:
     ]
 
 
-def _render(listed: listing.Keys) -> list[Element]:
+def _render(listed: listing.Keys, env: str) -> list[Element]:
     rows = [
         (
             Text(key.name, Style.NAME),
@@ -219,7 +220,10 @@ def _render(listed: listing.Keys) -> list[Element]:
         Column("TODAY", right=True, whole=True, drop=2),
         Column("30 DAYS", right=True, whole=True, drop=3),
     )
-    elements: list[Element] = [Table(columns, rows, empty=f"{listed.stack} has no keys")]
+    elements: list[Element] = [
+        heading("keys", env, count(len(rows))),
+        Table(columns, rows, empty=f"{listed.stack} has no keys"),
+    ]
     if listed.auth != "key":
         elements.append(line(f'auth = "{listed.auth}": callers sign their requests, and no key admits to anything'))
     return [*elements, *(line(note) for note in listed.notes)]

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 def warn_unknown(session: Session, kind: str | None) -> None:
     """Warn where no processor has the type, with the nearest one that has. Says nothing where that is not known."""
+    _warn(session, kind, ", so its events are stored unchanged")
+
+
+def warn_nothing_found(session: Session, *kinds: str | None) -> None:
+    """Warn, where a filter by types found nothing, of those that no processor has: they may be mistyped."""
+    for kind in kinds:
+        _warn(session, kind, "")
+
+
+def _warn(session: Session, kind: str | None, effect: str) -> None:
     if kind is None:
         return
     try:
@@ -24,5 +34,4 @@ def warn_unknown(session: Session, kind: str | None) -> None:
     if path is None or not types or kind in types:
         return
     nearest = reading.nearest(kind, sorted(types))
-    what = f"There is no processor for {kind!r} in {path.name}, so its events are stored unchanged."
-    session.out.warn(f"{what}{nearest}")
+    session.out.warn(f"There is no processor for {kind!r} in {path.name}{effect}.{nearest}")

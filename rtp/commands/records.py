@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtp.commands import completion, count_options, ids
+from rtp.commands import completion, count_options, ids, known_types
 from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import records as render_records
@@ -98,6 +98,8 @@ def records(
     contents = out.json or csv or by is not None
     result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=contents)
     ids.remember(session, result.records)
+    if not result.records:
+        known_types.warn_nothing_found(session, options.kind)
     if counting.given:
         counts = tally((json_values.to_json_types(record) for record in result.records), by)
         out.result(counts, lambda t: count_options.tally(t, "records", env, render_records.filters(query)))

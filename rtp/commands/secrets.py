@@ -10,6 +10,7 @@ import typer
 from rtp.commands.consent import Approval
 from rtp.commands.options import new_app, with_session
 from rtp.commands.recorded import recorded
+from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
 from rtp.ops import secrets as op
@@ -67,7 +68,7 @@ def list_(
 ) -> None:
     """List the secrets: where each is, whether it is set and since when. Values are not read."""
     listing = op.listing(session.guarded, session.environment)
-    session.out.result(listing, _render)
+    session.out.result(listing, lambda found: _render(found, session.environment.name))
     if fail and listing.missing:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -94,7 +95,7 @@ def _changed(change: op.Change) -> Element:
     return line(name(change.name), f" {change.status}  ", dim(change.source))
 
 
-def _render(listing: op.Secrets) -> list[Element]:
+def _render(listing: op.Secrets, env: str) -> list[Element]:
     rows = [
         (
             Text(secret.name, Style.NAME),
@@ -112,7 +113,9 @@ def _render(listing: op.Secrets) -> list[Element]:
         Column("SOURCE", drop=2),
         Column("NOTE", fold=True),
     )
-    elements: list[Element] = [Table(columns, rows, empty=f"{listing.stack} has no secrets")]
+    missing = f"{len(listing.missing)} without a value" if listing.missing else ""
+    elements: list[Element] = [heading("secrets", env, count(len(rows)), missing)]
+    elements.append(Table(columns, rows, empty=f"{listing.stack} has no secrets"))
     if listing.missing:
         names = [secret.name for secret in listing.missing]
         elements.append(line(advice(op.how_to_set(names, local=False))))

@@ -41,7 +41,7 @@ def show(
         typer.Option(
             "--export",
             metavar="FILE.zip",
-            help="Also write record, attempts, log lines, trace and payloads to a zip file, redacted.",
+            help="Also write record, attempts, log lines, trace, payloads and archived text to a zip file, redacted.",
         ),
     ] = None,
 ) -> None:
@@ -52,7 +52,14 @@ def show(
     out, stack = session.out, session.environment.names.stack
     event_id = ids.event_id(session, event_id)
     with interrupts.graceful(remark(session.out)) as interruption:
-        story = op.read(session.aws, session.outputs_to_read, stack, event_id, stop=interruption.stop)
+        story = op.read(
+            session.aws,
+            session.outputs_to_read,
+            stack,
+            event_id,
+            stop=interruption.stop,
+            with_raw=export is not None,
+        )
     ids.remember(session, story.records[-1:])
     with page.written(out, html, lambda: render_story_page.page(story)):
         if out.json:

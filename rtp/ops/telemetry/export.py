@@ -26,6 +26,7 @@ trace.json     the newest trace
 data.json      the event's data
 result.json    the processor's result
 dlq.json       the event's message in the dead-letter queue
+raw.json       its newest delivery as it was archived
 older.json     older records and traces of the id
 gaps.json      what could not be read, and why
 
@@ -45,7 +46,8 @@ def archive(story: Story) -> bytes:
         "trace.json": story.trace,
         "data.json": data,
         "result.json": result,
-        "dlq.json": _message(story),
+        "dlq.json": None if story.dlq_message is None else _with_body(story.dlq_message, story.dlq_message.body),
+        "raw.json": None if story.raw is None else _with_body(story.raw, story.raw.body),
         "older.json": older if any(older.values()) else None,
         "gaps.json": story.gaps,
     }
@@ -59,13 +61,11 @@ def archive(story: Story) -> bytes:
     return stream.getvalue()
 
 
-def _message(story: Story) -> dict[str, Any] | None:
-    """The DLQ message with its body as JSON where it is JSON, so that its values are redacted by their names."""
-    if story.dlq_message is None:
-        return None
-    document: dict[str, Any] = json_values.to_json_types(story.dlq_message)
+def _with_body(message: Any, body: str) -> dict[str, Any]:
+    """A message with its body as JSON where it is JSON, so that its values are redacted by their names."""
+    document: dict[str, Any] = json_values.to_json_types(message)
     with suppress(ValueError, RecursionError):
-        document["body"] = json_values.loads(story.dlq_message.body)
+        document["body"] = json_values.loads(body)
     return document
 
 

@@ -11,6 +11,7 @@ from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.dlq import inspect
 from rtp.ops.dlq.filters import Filters
+from rtp.ops.events import archive
 from rtp.ops.events.outcome import has_ended
 from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces, transaction_search
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.events.archive import RawEvent
     from rtp.ops.events.outcome import Record
     from rtp.ops.telemetry.logs import LogEvent
     from rtp.ops.telemetry.segments import Trace
@@ -55,13 +57,14 @@ class StoryDocument:
 
 @dataclass(slots=True)
 class Story:
-    """What was found about an event. gaps: parts that could not be read, and why."""
+    """What was found about an event. raw: its newest delivery as archived. gaps: what could not be read, and why."""
 
     id: str
     records: list[dict[str, Any]] = field(default_factory=list)  # newest last
     lines: list[LogEvent] = field(default_factory=list)
     traces: list[Trace] = field(default_factory=list)  # newest last
     dlq_message: DlqMessage | None = None
+    raw: RawEvent | None = None
     gaps: list[str] = field(default_factory=list)
 
     @property
@@ -99,8 +102,11 @@ class Story:
         )
 
 
-def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop) -> Story:
-    """Read all parts concurrently. Raises NotFoundError where nothing names the event."""
+def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: Stop, with_raw: bool = False) -> Story:
+    """Read all parts concurrently. Raises NotFoundError where nothing names the event.
+
+    with_raw: also the archived text of its newest delivery.
+    """
     _check(event_id)
     story = Story(event_id)
     stored = records.by_id(aws, outputs[Output.TABLE], event_id)
@@ -127,12 +133,17 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
     def read_records() -> None:
         story.records = whole(aws, outputs[Output.BUCKET], stored)
 
+    def read_raw() -> None:
+        key = str(stored[-1].get("raw_key") or "") if stored else ""
+        story.raw = archive.at(aws, outputs[Output.BUCKET], key) if key else None
+
     aws.connect("logs", "xray", "sqs", "s3")
     parts: dict[str, Callable[[], None]] = {
         "records": read_records,
         "log lines": read_lines,
         "traces": read_traces,
         "the dead-letter queue": read_dlq_message,
+        **({"the archive": read_raw} if with_raw else {}),
     }
     for name, error in pool.gather(parts).items():
         if isinstance(error, RtpError):

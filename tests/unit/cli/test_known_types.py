@@ -48,6 +48,18 @@ def said(root: Path, kind: str | None, code: str = "processors.py") -> str:
     return stderr.getvalue()
 
 
+def test_a_filter_by_a_mistyped_type_that_found_nothing_names_the_nearest(project: Path) -> None:
+    stderr = io.StringIO()
+    session = Session(Overrides(), Output(stderr=stderr))
+    session.__dict__["environment"] = Environment(
+        name="local", root=project, file=project / "rtp.toml", processors=project / "processors.py"
+    )
+    known_types.warn_nothing_found(session, "order.paid", "order.creatd", None)
+    warning, *others = stderr.getvalue().splitlines()
+    assert "no processor for 'order.creatd'" in warning and "order.created" in warning
+    assert others == [] and "stored unchanged" not in warning
+
+
 def test_every_packed_module_counts_and_constants_are_read(project: Path) -> None:
     types = declared.types(Sources(project / "processors.py", project))
     assert types == frozenset({"order.created", "order.paid", "order.refunded"})

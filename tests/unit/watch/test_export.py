@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rtp.ops.events.archive import RawEvent
 from rtp.ops.telemetry import export
 from rtp.ops.telemetry.logevent import LogEvent
 from rtp.ops.telemetry.story import Story
@@ -33,10 +34,13 @@ def files(story: Story) -> dict[str, str]:
 
 def test_every_part_is_a_file_and_secrets_are_masked() -> None:
     line = LogEvent("", "INFO", "worker", "https://u:secret@host/ called", id="e1", fields={"session": "abc"})
-    found = files(Story("e1", records=[RECORD], lines=[line], gaps=["traces: no"]))
+    raw = RawEvent("e1", 1, "order.created", 2, '{"id": "e1", "data": {"password": "hunter2"}}', "raw/x.ndjson.gz#0")
+    found = files(Story("e1", records=[RECORD], lines=[line], raw=raw, gaps=["traces: no"]))
     assert set(found) == {
-        "README.txt", "record.json", "attempts.json", "logs.ndjson", "data.json", "result.json", "gaps.json",
+        "README.txt", "record.json", "attempts.json", "logs.ndjson", "data.json", "result.json", "raw.json",
+        "gaps.json",
     }  # fmt: skip
+    assert json.loads(found["raw.json"])["body"] == {"id": "e1", "data": {"password": "***"}}
     assert json.loads(found["data.json"]) == {
         "order": 7,
         "password": "***",
