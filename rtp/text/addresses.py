@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
-# What stands between `://` and the last `@` of the authority; also a password with a slash, which is no port.
-_CREDENTIALS = re.compile(r"""(?<=://)(?:[^\s/?#'"<>]*@|[^\s/?#@:'"<>]+:(?!\d{1,5}(?:[/?#]|$))[^\s@'"<>]*@)""")
+# What stands between `://` and the last `@` of the authority; also a password with a slash, a space or a quote, where
+# what follows the colon is no port. A user name alone has none of these: `://host/path, mail to ann@example.com`.
+_CREDENTIALS = re.compile(
+    r"""(?<=://)(?:[^\s/?#'"<>]*@|[^\s/?#@:'"<>\[]*:(?!\d{1,5}(?:[^\w@]|$))[^\s@][^@\n]{0,200}@(?:[^\s@/]*@)*(?=[\w.\[-]))"""
+)
 
 
 def masked(text: str) -> str:

@@ -20,12 +20,22 @@ WITH = [
     "http://us3r:hun/hunter2@proxy.example",
     "postgres://us3r:hunter2@db/x",
     "http://us3r@host",
+    "https://us3r:hun ter hunter2@proxy.example:8080/simple",
+    "https://us3r:hun'hunter2@proxy.example",
+    'https://us3r:hun"hunter2@[::1]:9',
+    "https://us3r:x1234 hun@ter@hunter2@proxy.example",
+    "https://us3r:4566hunter2@proxy.example",
+    "https://us3r:hun<hunter2>@proxy.example, and more",
     "see 'http://us3r:hunter2@a.example', and http://:hunter2@b.example/x.",
 ]
 WITHOUT = [
     "http://127.0.0.1:4566/a@b",
     "https://a.example/?mail=x@y.example",
     "mail me@a.example",
+    "http://a.example:8080, or mail me@a.example",
+    "http://a.example:8080 does not answer; mail me@a.example",
+    "see https://a.example: mail me@a.example",
+    "http://[::1]:4566/x and me@a.example",
     "https://a.example/@scope/name",
     "arn:aws:iam::123456789012:role/x@y",
 ]
