@@ -42,12 +42,12 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_restores_the_templ
 
 
 def test_an_update_of_something_else_restores_the_code(pipeline: Project) -> None:
-    # Given a hotswap, the old code saved again, and another setting
+    # Given a hotswap, the old code saved again, and another setting, of which the functions know nothing
     before = code(pipeline)
     (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "21}"))
     pipeline.rtp("deploy", "--hotswap")
     reset(pipeline)
-    (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 576\n")
+    (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nalarm_dlq_messages = 7\n")
     # When it is deployed / Then the functions run what the template says
     done = pipeline.rtp("deploy")
     assert "updated" in done.stderr and code(pipeline) == before
