@@ -104,6 +104,7 @@ def throttled(service: str, operation: str, what: str) -> AwsError:
 
 def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpError | None:
     from botocore import exceptions as b
+    from urllib3.exceptions import HTTPError
 
     who = f"profile {aws.profile}" if aws.profile else "the default credentials"
     sign_in = suggest.command("aws", "sso", "login", profile=aws.profile or None)
@@ -148,7 +149,8 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
             f"The {what} on the way to {where} does not work ({service} {operation}): {str(error).splitlines()[0]}",
             hint="Check HTTPS_PROXY and AWS_CA_BUNDLE.",
         )
-    if isinstance(error, b.ConnectionError | b.HTTPClientError | b.IncompleteReadError):
+    # botocore reads the text of an error without a translation where an operation streams its answer.
+    if isinstance(error, b.ConnectionError | b.HTTPClientError | b.IncompleteReadError | HTTPError):
         hint = "See `rtp local status`." if aws.local else "Check the network and the region."
         return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
     if type(error).__name__ == "ResponseParserError":  # the page of a proxy, or another server

@@ -20,13 +20,22 @@ _READS = 5  # of one object, while its contents end too early
 def get(aws: Aws, bucket: str, key: str) -> bytes:
     """The contents of an object. Raises NotFoundError where it does not exist.
 
-    An answer that ends too early is requested again: botocore repeats only what fails before the contents begin.
+    An answer that ends too early is requested again: botocore repeats only what fails before the contents begin, and
+    not an error whose own text is cut off.
     """
+    from urllib3.exceptions import HTTPError
+
     contents: list[bytes] = []
     failures: list[EndpointError] = []
 
     def read(requested: str) -> str:
-        body = _body(aws, bucket, requested)
+        try:
+            body = _body(aws, bucket, requested)
+        except EndpointError as error:
+            if not isinstance(error.__cause__, HTTPError):  # botocore has repeated the others
+                raise
+            failures.append(error)
+            return requested
         try:
             with translated(aws, "s3", "get_object"):
                 contents.append(body.read())

@@ -141,7 +141,7 @@ def test_a_redrive_without_a_fix_stops_after_the_canary(pipeline: Pipeline) -> N
 def test_a_redrive_without_a_canary_moves_each_message_once(pipeline: Pipeline) -> None:
     pipeline.kill_orders(30)
 
-    done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=120)
+    done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=300)
 
     assert done.code == 1
     assert is_count(done.json["redriven"], 30)
@@ -154,7 +154,7 @@ def test_after_the_fix_every_order_is_processed(pipeline: Pipeline) -> None:
     (rejected,) = pipeline.kill_orders(1, kind="bad")
     pipeline.fix()
 
-    done = pipeline.project.rtp("dlq", "redrive", "--type", "order.created", "--wait", "--json", timeout=120).json
+    done = pipeline.project.rtp("dlq", "redrive", "--type", "order.created", "--wait", "--json", timeout=300).json
 
     assert is_count(done["redriven"], 25) and is_count(done["outcomes"]["processed"], 25)
     assert (set(done["outcomes"]), done["pending"]) == ({"processed"}, 0)
@@ -235,7 +235,7 @@ def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> 
         assert all(i in somewhere or status == "processed" for i, status in pipeline.statuses(orders).items())
     assert len(over) < 6, over
     # and one more run finishes what the dead ones left, though they hid some messages
-    pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=120)
+    pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", timeout=300)
     wait_for(lambda: not pipeline.dlq and not pipeline.queue)
     assert set(pipeline.statuses(orders).values()) == {"processed"}
 
@@ -342,7 +342,7 @@ def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> 
     # Then
     assert is_count(undone["back"], 8)
     assert {json.loads(m.body)["id"] for m in pipeline.dlq} == set(orders)
-    assert pipeline.queue == []
+    assert is_count(len(pipeline.queue), 0)  # in bad weather: second copies, whose sends lost their answers
 
 
 def test_a_protected_environment_requires_its_name(pipeline: Pipeline) -> None:

@@ -168,7 +168,7 @@ def test_a_mixed_load_fails_as_a_whole_and_names_the_lines(project: Project) -> 
 
 def test_a_large_load_leaves_one_record_each(pipeline: Pipeline) -> None:
     done = pipeline.project.rtp(
-        "send", "-", "--via", "sqs", "--count", "200", "--wait", "--json", stdin=GOOD, timeout=120
+        "send", "-", "--via", "sqs", "--count", "200", "--wait", "--json", stdin=GOOD, timeout=300
     )
 
     assert (done.json["sent"], done.json["outcomes"], done.json["pending"]) == (200, {"processed": 200}, 0)

@@ -32,7 +32,11 @@ def test_a_processed_event_is_shown_in_full(pipeline: Pipeline) -> None:
     pipeline.fix()
     sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"total": 1.50}', "--json").json
 
-    wait_for(lambda: pipeline.project.rtp("show", sent["id"], "--json").json["trace"])
+    def is_known() -> bool:  # log lines and traces come late
+        story = pipeline.project.rtp("show", sent["id"], "--json").json
+        return bool(story["trace"]) and "processed" in {line["step"] for line in story["logs"]}
+
+    wait_for(is_known)
     story = pipeline.project.rtp("show", sent["id"], "--json").json
 
     assert list(story) == ["version", "record", "attempts", "logs", "trace", "dlq"]

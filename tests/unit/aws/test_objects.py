@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rtp.aws import objects
+from rtp.aws import Aws, objects
 from rtp.errors import EndpointError
 from rtp.runtime import partial
 
@@ -42,6 +42,22 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_object_whose_contents_end_too_early_is_requested_again() -> None:
     assert objects.get(Bucket(resets=3), "bucket", "key") == b"contents"  # type: ignore[arg-type]
+
+
+def test_an_error_whose_text_is_cut_off_is_repeated_too() -> None:
+    from urllib3.exceptions import ProtocolError
+
+    calls: list[str] = []
+
+    def get_object(**_: Any) -> Any:
+        calls.append("get_object")
+        if len(calls) < 3:
+            raise ProtocolError("Connection broken")
+        return {"Body": SimpleNamespace(read=lambda: b"contents")}
+
+    aws = Aws(region="us-east-1")
+    aws._clients["s3"] = SimpleNamespace(get_object=get_object)
+    assert objects.get(aws, "bucket", "key") == b"contents"
 
 
 def test_an_object_that_never_arrives_whole_is_an_error() -> None:
