@@ -56,6 +56,54 @@ def test_the_fingerprint_covers_platform_and_every_requirement(tmp_path: Path) -
     assert layer.fingerprint(arm, Requirements(requirements)) != before
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['-r "more reqs.txt"', "-r more reqs.txt", "--requirement='more reqs.txt'", "-r ${RTP_DIR}/more reqs.txt"],
+)
+def test_an_included_file_counts_in_every_form_that_uv_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("RTP_DIR", str(tmp_path))
+    (tmp_path / "more reqs.txt").write_text("idna\n")
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    before = layer.fingerprint(HERE, Requirements(tmp_path / "requirements.txt"))
+    (tmp_path / "more reqs.txt").write_text("idna>=3\n")
+    assert layer.fingerprint(HERE, Requirements(tmp_path / "requirements.txt")) != before
+
+
+@pytest.mark.parametrize("line", ["./acme", "-e ./acme", "acme @ file:acme", "--find-links acme\nacme"])
+def test_a_changed_file_of_a_folder_that_a_line_names_is_another_layer(tmp_path: Path, line: str) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "rates.py").write_text("RATE = 19\n")
+    (tmp_path / "requirements.txt").write_text(f"{line}\n")
+    before = layer.fingerprint(HERE, Requirements(tmp_path / "requirements.txt"))
+    (tmp_path / "acme" / "rates.py").write_text("RATE = 21\n")
+    assert layer.fingerprint(HERE, Requirements(tmp_path / "requirements.txt")) != before
+
+
+def test_a_wheel_that_is_built_again_under_the_same_name_is_installed_again(tmp_path: Path) -> None:
+    # Given a layer with a wheel that is named by its path
+    wheel = _wheel(tmp_path / "wheels", "1.0", text="RATE = 19\n")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"--no-index\n./wheels/{wheel.name}\n")
+    first = layer.here(tmp_path / "layers", Requirements(requirements))
+    # When it is built again / Then the next layer has the new one
+    _wheel(tmp_path / "wheels", "1.0", text="RATE = 21\n")
+    second = layer.here(tmp_path / "layers", Requirements(requirements))
+    assert (first.paths[0] / "rtp_made_up.py").read_text() == "RATE = 19\n"
+    assert (second.paths[0] / "rtp_made_up.py").read_text() == "RATE = 21\n"
+
+
+def test_the_password_of_an_index_is_in_no_message_and_no_file(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("--index-url http://ann:hunter2@127.0.0.1:1/simple\nrtp-made-up\n")
+    with pytest.raises(ConfigError) as refused:
+        layer.build(tmp_path / "layers", layer.Platform.aws("arm64"), Requirements(requirements))
+    assert "hunter2" not in f"{refused.value.message}{refused.value.hint}"
+    kept = [path for path in (tmp_path / "layers").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in path.read_bytes() for path in kept)
+
+
 def test_files_may_include_each_other(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("-r requirements.txt\n-c requirements.txt\n")
@@ -169,14 +217,16 @@ def test_the_check_takes_the_versions_of_the_layer(tmp_path: Path) -> None:
     assert (unbuilt.unbuilt, unbuilt.paths) == (("rtp_made_up==1.0",), ())
 
 
-def _wheel(folder: Path, version: str) -> None:
+def _wheel(folder: Path, version: str, *, text: str = "") -> Path:
     folder.mkdir(exist_ok=True)
     info = f"rtp_made_up-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"rtp_made_up-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("rtp_made_up.py", f"VERSION = '{version}'\n")
+    file = folder / f"rtp_made_up-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as wheel:
+        wheel.writestr("rtp_made_up.py", text or f"VERSION = '{version}'\n")
         wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: rtp-made-up\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
+    return file
 
 
 @pytest.mark.parametrize(
