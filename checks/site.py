@@ -29,6 +29,7 @@ _LOADED = re.compile(
     r"|<link\b(?=[^>]*\brel=[\"'](?:stylesheet|preload|preconnect|icon))[^>]*\bhref=[\"'](?P<link>(?:https?:)?//[^\"']+)"
 )
 _LOADED_BY_CSS = re.compile(r"(?:url\(|@import\s+)[\"']?(?P<source>(?:https?:)?//[^\"')]+)")
+_DASHED = re.compile(r"(?<!\w)–[a-z][\w-]*")
 _CONFIGURATION = f"""\
 project = "rtp"
 author = "the authors of rtp"
@@ -40,12 +41,13 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 myst_heading_anchors = 4
+smartquotes = False  # would turn the two hyphens of an option into a dash
 suppress_warnings = ["misc.highlighting_failure"]  # of examples with `…`
 """
 
 
 class SiteError(Exception):
-    """The site has a broken link, or loads something from elsewhere."""
+    """The site cannot be published: it loads something from elsewhere, lacks its search, or misspells options."""
 
 
 def prepare(folder: Path) -> None:
@@ -94,7 +96,7 @@ def _rewritten(page: str, *, above: str) -> str:
 
 
 def check(site: Path) -> None:
-    """Raise SiteError where a page or a style sheet loads something from elsewhere. Links that a reader follows may."""
+    """Raise SiteError where a file loads from elsewhere (links may lead there), or a dash begins an option."""
     loaded = []
     for file in [*site.rglob("*.html"), *site.rglob("*.css"), *site.rglob("*.svg")]:
         pattern = _LOADED if file.suffix == ".html" else _LOADED_BY_CSS
@@ -102,6 +104,13 @@ def check(site: Path) -> None:
             loaded.append(f"{file.relative_to(site)}: {next(filter(None, match.groups()))}")
     if loaded:
         raise SiteError("The site loads from elsewhere: " + "; ".join(loaded[:10]))
+    dashed = [
+        f"{file.relative_to(site)}: {match[0]}"
+        for file in site.rglob("*.html")
+        for match in _DASHED.finditer(file.read_text(encoding="utf-8"))
+    ]
+    if dashed:
+        raise SiteError("The site has a dash where an option has two hyphens: " + "; ".join(dashed[:10]))
     if not (site / "searchindex.js").exists():
         raise SiteError("The site has no index for its search.")
 

@@ -11,7 +11,8 @@ from rtp.text.sanitize import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Colours for a light and a dark screen; paper is light. On a phone, the bar of a row is below its name.
+# Colours for a light and a dark screen; paper is light. On a phone, the bar of a row is below its name, and
+# the last cell of a table's row, which is the longest, below the others.
 _STYLE = """
 :root{color-scheme:light;--ink:#1b1f24;--dim:#59636e;--line:#d9dee5;--ok:#2f7dd1;--warn:#945800;--bad:#c53030;
 --good:#1a7f37;--page:#fff;--soft:#f4f6f9}
@@ -65,6 +66,8 @@ summary .bar{grid-column:1/-1}
 .log{grid-template-columns:auto 1fr;gap:0 .6rem;margin-left:0!important}.log .text{grid-column:1/-1}
 .more{padding-left:.3rem}
 .facts th,.facts td{display:block;width:auto}.facts td{border:0;padding-top:0}
+.wide tr:first-child{display:none}.wide tr{display:flex;flex-wrap:wrap;border-top:1px solid var(--line)}
+.wide td{border:0}.wide td:last-child{flex-basis:100%}
 }
 @media print{
 body{margin:0;max-width:none;font-size:11px}

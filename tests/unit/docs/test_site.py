@@ -68,3 +68,10 @@ def test_links_that_a_reader_follows_are_allowed(tmp_path: Path) -> None:
 def test_a_site_without_a_search_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(site.SiteError, match="search"):
         site.check(tmp_path)
+
+
+def test_an_option_whose_hyphens_became_a_dash_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "searchindex.js").write_text("")
+    (tmp_path / "a.html").write_text("<td>With \N{EN DASH}query: print strings</td>", encoding="utf-8")
+    with pytest.raises(site.SiteError, match="query"):
+        site.check(tmp_path)
