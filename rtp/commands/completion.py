@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 _MOST_FILES, _MOST_BYTES = 200, 1_000_000  # of processors that are searched
+# A shell puts a completed value into the command line as it is, without quotes, and whoever sends an event chooses its
+# id and type: `x$(…)` would run at Enter, `--yes` would be an option. Letters and digits of any script mean nothing to
+# bash, zsh, fish and PowerShell, nor do these signs where they do not come first.
+_HARMLESS = re.compile(r"\w[\w.:/@+=-]*")
 _PROCESSOR = re.compile(r"""@(?:\w+\.)?processor\(\s*(?:type\s*=\s*)?["']([^"'\\]+)["']""")
 
 
@@ -94,9 +98,12 @@ def secrets(ctx: Any, incomplete: str) -> list[str]:
 
 
 def _fitting(names: Callable[[], Iterable[str]], incomplete: str, *, ordered: bool = True) -> list[str]:
-    """The names that go on from what is typed; none where they cannot be read: a shell shows no error."""
+    """The names that go on from what is typed and that a shell takes as they are; none where they cannot be read.
+
+    A shell shows no error.
+    """
     try:
-        found = [name for name in dict.fromkeys(names()) if name and name.startswith(incomplete)]
+        found = [name for name in dict.fromkeys(names()) if name.startswith(incomplete) and _HARMLESS.fullmatch(name)]
     except (RtpError, OSError, ValueError):
         return []
     return sorted(found) if ordered else found[:50]

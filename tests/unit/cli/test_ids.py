@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -18,9 +22,6 @@ from rtp.ops.dlq.filters import Filters
 from rtp.ops.events import partial_ids
 from rtp.ops.shown import Shown
 from rtp.text import times
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 A, B, C = (f"01890a5d-ac96-774b-bcce-b30209{end}" for end in ("aaaa57", "bbbb57", "cccc58"))
 NOW = times.now_ms()
@@ -151,6 +152,62 @@ def test_a_shell_completes_values_from_files_alone(environment: Environment) -> 
     assert completion.statuses("d") == ["dead"]
     assert completion.functions("w") == ["worker"]
     assert completion.levels("WARN") == ["WARNING"]
+
+
+RUNS = (
+    r"evil$(touch${IFS}ran)",
+    "evil`touch${IFS}ran`",
+    r"evil\$(touch${IFS}ran)",
+    "a touch ran",
+    "a\ntouch ran",
+    "a;touch",
+)
+EXPANDS = (
+    "a|b",
+    "a&b",
+    "a>ran",
+    "'a",
+    'a"',
+    "*",
+    "a?",
+    "[a]",
+    "{a,b}",
+    "~root",
+    "=ls",
+    "#a",
+    "!a",
+    "%a",
+    "(a)",
+    "a\tb",
+)
+HOSTILE = (*RUNS, *EXPANDS, "--yes", "-e", "a\u202eb", "a\u200b")
+
+
+def test_what_a_shell_would_run_or_expand_is_not_offered(environment: Environment) -> None:
+    harmless = ["order-17", "a.b:c/d@e+f=g", "Bestellung_ä", "訂單"]
+    shown.remember(environment, [Shown(i, status="dead", type=i) for i in (*HOSTILE, *harmless)])
+    assert complete(completion.event_ids, "", environment) == harmless
+    assert complete(completion.dead_ids, "", environment) == harmless
+    assert complete(completion.trace_ids, "", environment) == harmless
+    assert complete(completion.types, "evil", environment) == []
+    assert complete(completion.types, "-", environment) == []
+
+
+def test_a_hostile_id_does_not_run_by_tab_and_enter(environment: Environment, tmp_path: Path) -> None:
+    shown.remember(environment, [Shown(i) for i in HOSTILE])
+    rtp = Path(sys.executable).with_name("rtp")
+    script = """
+    eval "$("$RTP" --show-completion bash)"
+    for start in "" evil a "'"; do
+        COMP_WORDS=(rtp show -C "$PROJECT" "$start") COMP_CWORD=4
+        _rtp_completion "$RTP"
+        eval ": ${COMPREPLY[*]}"
+        printf '%s;' "${COMPREPLY[@]}"
+    done"""
+    env = {"RTP": str(rtp), "PROJECT": str(environment.root), "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    run = subprocess.run(["bash", "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (tmp_path / "ran").exists() is False
+    assert run.stdout.strip(";") == "", run
 
 
 def test_a_broken_project_completes_nothing_and_shows_no_error(environment: Environment) -> None:
