@@ -39,9 +39,9 @@ was measured on an account ([verified.md](verified.md)).
 
 - The load: events of {size} KB, {duration:.0f} ms of processor time each, {failing:.0f} % of the attempts fail, by
   `POST /events` with one API key.
-- Quotas are AWS's defaults for {region}, prices its list prices there without free tiers, both as read on {read};
-  `rtp/ops/capacity/aws.toml` has each with its source. Other regions have lower quotas for KMS and API Gateway, and
-  other prices.
+- Quotas are AWS's defaults for {region}, prices its list prices there without free tiers, both compared on {read}, in
+  part with pages that quote AWS's; `rtp/ops/capacity/aws.toml` has each with its source. Other regions have lower
+  quotas for KMS and API Gateway, and other prices.
 - A processor waits more than it computes: `batch_concurrency` events of a batch take as long as one.
 
 ## Which limit is first

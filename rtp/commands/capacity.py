@@ -110,7 +110,7 @@ def capacity(
         sent,
         quotas=quotas,
         reserved=reserved,
-        notes=[*(metrics.notes if metrics else ()), *notes],
+        notes=[*measured_notes(metrics, given), *notes],
     )
     session.out.result(result, render.capacity)
     if check and not result.fits:
@@ -145,6 +145,14 @@ def _load(given: dict[str, object], metrics: Measured | None, keys: int, source:
     values.setdefault("rate", 100.0)
     values.setdefault("average", values["rate"])
     return load.Load(keys=keys, **values)
+
+
+def measured_notes(metrics: Measured | None, given: dict[str, object]) -> list[str]:
+    """What the metrics did not have, and of when the rate is; not for what an option gives."""
+    if metrics is None:
+        return []
+    missing = [note for name, note in metrics.missing.items() if name not in given]
+    return missing if "rate" in given else [*missing, metrics.rate_note]
 
 
 def _measured(session: Session, source: str, since: str | None) -> Measured:

@@ -26,7 +26,8 @@ class Limit:
     """A limit, and what the load needs of it.
 
     name: stable name. part: the part of AWS. quota: the limit in its unit. unit: of quota and needed. needed: what the
-    load needs. max_rate: events per second at which it is reached; null where the rate does not matter.
+    load needs. max_rate: events per second at the busiest time at which it is reached, as the average grows too; null
+    where the rate does not matter.
     exceeded: whether the load needs more than the quota. kind: steady; start (of a load that begins all at once, until
     AWS has scaled); estimate (AWS does not document how the part counts); comparison (without the data-key reuse that
     the stack has). `--check` looks at the steady ones.
@@ -81,7 +82,10 @@ class Case:
     reserved: int | None = None
 
     def by_setting(self, setting: str, *, per_event: float, scale: float = 1.0, **values: Any) -> Limit:
-        """A limit that a setting makes; each unit of the setting allows `scale` of the limit's unit."""
+        """A limit that a setting makes; each unit of the setting allows `scale` of the limit's unit.
+
+        rate: of the events that count, where it is not the rate of the busiest time.
+        """
         quota = getattr(self.settings, setting) * scale
         rate = values.pop("rate", self.load.rate)
         needed, about = per_event * rate, values.pop("about", "")
@@ -91,7 +95,7 @@ class Case:
             name=setting.replace("_", "-"),
             quota=quota,
             needed=needed,
-            max_rate=quota / per_event if per_event else None,
+            max_rate=quota / per_event * (self.load.rate / rate) if per_event and rate else None,
             exceeded=exceeded,
             kind="steady",
             setting=setting,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from rtp.commands.capacity import app
+from rtp.commands.capacity import app, measured_notes
 from rtp.errors import UsageError
+from rtp.ops.capacity.measured import Measured
 from tests import json_documents
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ def test_the_verdict_names_the_first_limit_and_what_to_change() -> None:
     assert "worker-concurrency: worker_concurrency = 102" in shown.stdout
     assert "throttle_rate = 5000 takes 50 keys" in shown.stdout
     assert "dev is in eu-west-1; the prices are those of us-east-1." in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "notes"),
+    [
+        ({}, ["no size", "of the busiest minute"]),
+        ({"size_bytes": 10}, ["of the busiest minute"]),
+        ({"rate": 1.0}, ["no size"]),
+    ],
+)
+def test_nothing_is_said_of_a_measured_value_that_an_option_replaces(
+    given: dict[str, object], notes: list[str]
+) -> None:
+    metrics = Measured(rate=5.0, missing={"size_bytes": "no size"}, rate_note="of the busiest minute")
+    assert measured_notes(metrics, given) == notes
 
 
 def test_check_exits_with_1_where_the_rate_does_not_fit() -> None:

@@ -44,6 +44,8 @@ def limit(name: str, *args: Any, **values: Any) -> Limit:
         ("key-rate", {}, 100),
         ("key-rate", {"keys": 3}, 300),
         ("daily-quota", {}, 10_000 / 86_400),
+        # A tenth of the busiest time's rate over the day: the busiest time may have ten times the day's mean.
+        ("daily-quota", {"average": 10.0}, 10 * 10_000 / 86_400),
         ("throttle-rate", {}, 1000),
         ("api-rate", {}, 10_000),
         ("worker-concurrency", {}, 10 * 10 / 0.18),

@@ -62,8 +62,9 @@ def measured(by_name: dict[str, list[float]], *, hours: float = 1) -> Measured:
 
     def get_metric_data(MetricDataQueries: list[dict[str, Any]], **params: Any) -> dict[str, Any]:
         assert params["EndTime"] == UNTIL
-        named = {q["Id"]: q["MetricStat"]["Metric"]["MetricName"] for q in MetricDataQueries}
-        return {"MetricDataResults": [{"Id": n, "Values": by_name.get(name, [])} for n, name in named.items()]}
+        asked = {q["Id"]: (q["MetricStat"]["Metric"]["MetricName"], q["MetricStat"]["Stat"]) for q in MetricDataQueries}
+        values = {n: by_name.get(name if stat == "Sum" else f"{name} {stat}", []) for n, (name, stat) in asked.items()}
+        return {"MetricDataResults": [{"Id": n, "Values": numbers} for n, numbers in values.items()]}
 
     aws = cast("Aws", FakeAws({"get_metric_data": get_metric_data}))
     return measure(aws, NAMES, since_s=UNTIL - round(hours * 3600), until_s=UNTIL)
@@ -75,8 +76,10 @@ def test_the_load_is_that_of_the_metrics() -> None:
             "NumberOfMessagesSent": [600.0, 6000.0, 600.0],
             "Invocations": [60.0],
             "Count": [7260.0],
-            "SentMessageSize": [1000.0, 3000.0],
-            "ProcessingTime": [100.0, 300.0],
+            "SentMessageSize": [600_000.0, 6_000_000.0],
+            "SentMessageSize SampleCount": [600.0, 2000.0],
+            "ProcessingTime": [1000.0, 19_000.0],
+            "ProcessingTime SampleCount": [10.0, 90.0],
             "EventsProcessed": [90.0],
             "EventsFailed": [6.0],
             "EventsRejected": [4.0],
@@ -84,8 +87,9 @@ def test_the_load_is_that_of_the_metrics() -> None:
     )
     assert found.rate == pytest.approx((6000 + 60) / 60)
     assert found.average == pytest.approx(7260 / 3600)
-    assert (found.size_bytes, found.duration_ms, found.failing, found.via) == (2000, 200.0, 0.06, "events")
-    assert found.notes == ["The rate is that of the busiest minute."]
+    assert (found.size_bytes, found.duration_ms, found.failing, found.via) == (2538, 200.0, 0.06, "events")
+    assert found.missing == {}
+    assert found.rate_note == "The rate is that of the busiest minute, the average that of 1h."
 
 
 @pytest.mark.parametrize(
@@ -103,12 +107,12 @@ def test_the_way_is_that_of_most_events(metrics: dict[str, list[float]], via: st
 def test_each_number_that_is_not_there_is_said() -> None:
     nothing = measured({})
     assert (nothing.rate, nothing.size_bytes, nothing.duration_ms, nothing.failing) == (None, None, None, None)
-    texts = " ".join(nothing.notes)
+    texts = " ".join(nothing.missing.values())
     assert all(word in texts for word in ("No event", "SentMessageSize", "ProcessingTime", "no attempt"))
 
 
 def test_long_times_have_long_periods() -> None:
     assert measured({"NumberOfMessagesSent": [3600.0]}, hours=100).rate == 1.0
-    assert (
-        measured({"NumberOfMessagesSent": [300.0]}, hours=10).notes[-1] == "The rate is that of the busiest 5 minutes."
+    assert measured({"NumberOfMessagesSent": [300.0]}, hours=10).rate_note.startswith(
+        "The rate is that of the busiest 5 minutes, "
     )
