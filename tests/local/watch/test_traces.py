@@ -62,7 +62,8 @@ def test_a_trace_has_the_api_the_queue_and_every_attempt(deployed: Project, stor
     assert root["origin"] == "AWS::ApiGateway::Stage"
     assert found["event_id"] == story.dead.id
     exceptions = [e for s in walk(found["segments"]) for e in s["exceptions"]]
-    assert {e["message"] for e in exceptions} == {"it is broken"}
+    # A call of AWS whose answer is lost is repeated, and the repetition may be refused.
+    assert {e["message"] for e in exceptions if not e["message"].startswith("An error occurred (")} == {"it is broken"}
     assert is_count(len(exceptions), 2)  # max_receive_count
 
 
