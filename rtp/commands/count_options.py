@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from rtp.text.elements import Element
 
 ErrorText = Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", metavar="ID", help="Only failures of this cause, or of one whose id begins so."),
+]
 Where = Annotated[
     str | None,
     typer.Option(

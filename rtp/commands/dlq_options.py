@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, count_options
-from rtp.commands.count_options import ErrorText, OlderThan, Release, Where
+from rtp.commands.count_options import ErrorText, Group, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, option_group
 from rtp.commands.render.headings import window
 from rtp.errors import UsageError
-from rtp.ops import releases
+from rtp.ops import causes, releases
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
 from rtp.text import queries, regexes, times
@@ -32,6 +32,7 @@ class FilterOptions:
         typer.Option("--type", help="Only this event type; repeatable.", autocompletion=completion.types),
     ] = None
     error: ErrorText = None
+    group: Group = None
     grep: Annotated[
         str | None,
         typer.Option("--grep", metavar="REGEX", help="Only bodies that match this expression (RE2)."),
@@ -47,6 +48,7 @@ class FilterOptions:
         texts = [f"id {event_id}" for event_id in self.ids or ()]
         texts += [f"type {kind}" for kind in self.types or ()]
         texts += [f"error {self.error!r}"] if self.error is not None else []
+        texts += [f"group {self.group}"] if self.group is not None else []
         texts += [f"matches {self.grep!r}"] if self.grep is not None else []
         texts += [f"where {self.where}"] if self.where is not None else []
         texts += [f"release {self.release}"] if self.release is not None else []
@@ -61,6 +63,7 @@ class FilterOptions:
             ids=tuple(self.ids or ()),
             types=tuple(self.types or ()),
             error=self.error,
+            group=None if self.group is None else causes.parsed(self.group),
             grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
             since=times.parse_when(self.since) if self.since else None,
             until=count_options.end(self.until, self.older_than),
@@ -88,8 +91,8 @@ class Selection(FilterOptions):
             raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")
         if not self.every and filters.is_empty:
             raise UsageError(
-                "Select messages with --all, --id, --type, --error, --grep, --where, --release, --since, --until "
-                "or --older-than.",
+                "Select messages with --all, --id, --type, --error, --group, --grep, --where, --release, --since, "
+                "--until or --older-than.",
                 hint="`rtp dlq inspect` lists them.",
             )
         return filters

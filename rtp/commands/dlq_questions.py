@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtp.commands import interrupts
 from rtp.commands.operation import remark
 from rtp.commands.render import dlq as render_dlq
+from rtp.ops import causes
 from rtp.ops.dlq import inspect
 from rtp.text.elements import bad, dim, line, many
 
@@ -46,9 +46,10 @@ def counted(session: Session, filters: Filters, limit: int | None) -> Inspection
 def show(session: Session, inspection: Inspection, limit: int | None) -> str:
     """Show what the messages are. Returns how many, for the question."""
     messages = inspection.messages
-    kinds = Counter((m.type or "no type", m.error.signature) for m in messages)
-    for (kind, error), number in kinds.most_common(_KINDS):
-        session.out.say(line(bad(f"{number:,} × "), kind, dim(f"  {error}"), indent=2))
+    kinds = causes.grouped(messages, lambda message: message.group)
+    for group, same in kinds[:_KINDS]:
+        kind, error = group.kind or "no type", same[-1].error.signature
+        session.out.say(line(bad(f"{len(same):,} × "), kind, dim(f"  {error}"), indent=2))
     if len(kinds) > _KINDS:
         session.out.say(line(dim(f"and {len(kinds) - _KINDS} more kinds"), indent=2))
     is_cut = len(messages) == _COUNTED and (limit is None or limit > _COUNTED)

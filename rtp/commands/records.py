@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from rtp.commands import completion, count_options, ids, known_types
-from rtp.commands.count_options import CountOptions, ErrorText, OlderThan, Release, Where
+from rtp.commands.count_options import CountOptions, ErrorText, Group, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import records as render_records
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops import releases, shown
+from rtp.ops import causes, releases, shown
 from rtp.ops.events import records as op
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.events.tally import tally
@@ -40,6 +40,7 @@ class RecordOptions:
         typer.Option("--id", help="Only ids that begin or end with this.", autocompletion=completion.event_ids),
     ] = None
     error: ErrorText = None
+    group: Group = None
     grep: Annotated[
         str | None,
         typer.Option("--grep", metavar="REGEX", help="Only records whose JSON matches this expression (RE2)."),
@@ -66,6 +67,7 @@ class RecordOptions:
             filters=RecordFilters(
                 id_part=None if self.event_id is None else shown.stripped(self.event_id),
                 error=self.error,
+                group=None if self.group is None else causes.parsed(self.group),
                 grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
                 where=None if self.where is None else queries.compiled(self.where, option="--where"),
                 release=None if self.release is None else releases.parsed(self.release),
@@ -87,7 +89,7 @@ def records(
 ) -> None:
     """List stored records by status, type and time.
 
-    --error, --grep and --where are applied here, to the records that the other filters select.
+    --error, --group, --grep and --where are applied here, to the records that the other filters select.
     """
     out, query, by = session.out, options.query(), counting.expression()
     if csv and (out.json or counting.given):

@@ -140,7 +140,8 @@ def _arrival(event: Event, origin: Origin, release: str) -> Attributes:
 
 def _error(error: ErrorInfo) -> dict[str, Any]:
     """Return the record's error."""
-    return attributes.pack({"type": error.type, "message": error.message, "signature": error.signature})
+    at = {"at": error.at} if error.at else {}
+    return attributes.pack({"type": error.type, "message": error.message, "signature": error.signature, **at})
 
 
 def _attempts(ending: Ending, now: float, release: str) -> dict[str, Any]:
@@ -163,5 +164,7 @@ def _attempts(ending: Ending, now: float, release: str) -> dict[str, Any]:
     if release:
         attempt["release"] = release
     if verdict.error is not None:
-        attempt["error"] = {"type": verdict.error.type, "message": verdict.error.message[:_MAX_ATTEMPT_MESSAGE]}
+        at = {"at": verdict.error.at} if verdict.error.at else {}
+        message = verdict.error.message[:_MAX_ATTEMPT_MESSAGE]
+        attempt["error"] = {"type": verdict.error.type, "message": message, **at}
     return attributes.pack([*earlier, *interrupted, attempt][-_MAX_ATTEMPTS:])

@@ -35,6 +35,7 @@ def filters(query: RecordQuery) -> list[str]:
     texts = [*query.statuses, f"type {query.kind}" if query.kind else ""]
     texts += [f"id {others.id_part}"] if others.id_part is not None else []
     texts += [f"error {others.error!r}"] if others.error is not None else []
+    texts += [f"group {others.group}"] if others.group is not None else []
     texts += [f"matches {others.grep.expression!r}"] if others.grep is not None else []
     texts += [f"where {others.where.text}"] if others.where is not None else []
     texts += [f"release {others.release}"] if others.release is not None else []

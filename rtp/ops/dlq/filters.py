@@ -30,14 +30,16 @@ def facts(dlq_message: DlqMessage) -> dict[str, Any]:
 class Filters:
     """Conditions that a message must all meet; without any, every message matches.
 
-    error: part of the error, or its whole signature. grep: searched in the body. since, until: epoch ms of first_seen.
-    release: of the last attempt, its hash or the beginning. where: of the message as `facts` has it.
+    error: part of the error, or its whole signature. group: id of the cause's group, or the beginning.
+    grep: searched in the body. since, until: epoch ms of first_seen. where: of the message as `facts` has it.
+    release: of the last attempt, its hash or the beginning.
     with_parts: ids match that begin or end with one of `ids`.
     """
 
     ids: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     error: str | None = None
+    group: str | None = None
     grep: Regex | None = None
     since: int | None = None
     until: int | None = None
@@ -58,6 +60,7 @@ class Filters:
             (not self.ids or dlq_message.id in self.ids or (self.with_parts and self._has_part(dlq_message.id)))
             and (not self.types or dlq_message.type in self.types)
             and (self.error is None or self.error.lower() in cause.lower() or self.error == dlq_message.error.signature)
+            and (self.group is None or dlq_message.group.id.startswith(self.group))
             and releases.matches(dlq_message.release, self.release)
             and (self.grep is None or self.grep.matches(dlq_message.body))
             and (self.since is None or dlq_message.accepted_at >= self.since)

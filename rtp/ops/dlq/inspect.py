@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues
 from rtp.contract import Output
+from rtp.ops import causes
 from rtp.ops.dlq import deadlines, peek
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.deadlines import Dead
@@ -35,12 +36,16 @@ class Group:
 
     error: type and message, without numbers and ids. count: messages.
     newest: type and message of the newest of them, with its values. newest_id: the id of its event.
+    id: by which `--group` takes it. type: of the events. at: the line of the project's code; empty where not known.
     """
 
     error: str
     count: int
     newest: str = ""
     newest_id: str = ""
+    id: str = ""
+    type: str = ""
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,13 @@ class Inspection:
 def depth(aws: Aws, outputs: Mapping[str, str]) -> int:
     """SQS's approximate count of the DLQ's messages, those in flight included."""
     return queues.depth(aws, outputs[Output.DLQ_URL]).total
+
+
+def _group(group: causes.Group, same: list[DlqMessage]) -> Group:
+    newest = same[-1]
+    return Group(
+        newest.error.signature, len(same), newest.error.text, newest.id, group.id, newest.type, newest.error.at
+    )
 
 
 def inspect(
@@ -107,7 +119,7 @@ def inspect(
     now = times.now_ms() if counts.server_ms is None else counts.server_ms
     matching.sort(key=lambda dlq_message: (dlq_message.accepted_at, dlq_message.message_id))
     shown = matching[:limit]
-    groups = [Group(error, len(same), same[-1].error.text, same[-1].id) for error, same in dlq.grouped(shown)]
+    groups = [_group(each, same) for each, same in causes.grouped(shown, lambda message: message.group)]
     depth_ = max(count, len(peeked.messages) + peeked.unseen)
     return Inspection(
         url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now

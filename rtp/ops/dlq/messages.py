@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import queues, records
-from rtp.ops import releases
-from rtp.runtime import dlqnote, errors, wire
+from rtp.ops import causes, releases
+from rtp.ops.causes import Cause
+from rtp.runtime import dlqnote, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
 from rtp.text import json_values, times
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
@@ -29,27 +30,6 @@ UNKNOWN = "no reason is recorded"
 PROCESSED_SINCE = "processed since: a redrive removes this message and does not run the event again"
 _LAMBDA_ERROR = ("ErrorCode", "ErrorMessage")  # attributes of Lambda's own dead-letter messages
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why an event failed.
-
-    type: class of the exception; empty where no reason is recorded. message: its text.
-    """
-
-    type: str
-    message: str
-
-    @property
-    def text(self) -> str:
-        """Type and message."""
-        return f"{self.type}: {self.message}" if self.type else self.message
-
-    @property
-    def signature(self) -> str:
-        """The error without numbers, ids and quoted words, which is the same for similar failures."""
-        return errors.info(self.type, self.message).signature if self.type else self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +69,11 @@ class DlqMessage:
     def identity(self) -> Identity:
         """The event's (id, timestamp)."""
         return Identity(self.id, self.timestamp)
+
+    @property
+    def group(self) -> causes.Group:
+        """The failures of the same cause."""
+        return causes.group(self.type, self.error)
 
 
 def read(message: Message) -> DlqMessage:
@@ -143,14 +128,6 @@ def joined(aws: Aws, table: str, messages: Sequence[Message]) -> list[DlqMessage
     return [_with_record(dlq_message, by_key.get(dlq_message.identity)) for dlq_message in dlq_messages]
 
 
-def grouped(dlq_messages: Iterable[DlqMessage]) -> list[tuple[str, list[DlqMessage]]]:
-    """The causes' signatures and the messages of each in the given order, the most frequent cause first."""
-    groups: dict[str, list[DlqMessage]] = {}
-    for dlq_message in dlq_messages:
-        groups.setdefault(dlq_message.error.signature, []).append(dlq_message)
-    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-
-
 def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqMessage:
     cause = dlq_message.error
     if record is None:
@@ -160,7 +137,9 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
     # Of an asynchronous invocation, Lambda reports only that the handler failed; the record has the reason.
     is_vague = dlq_message.kind == "async" or not (cause.type or cause.message)
     if is_vague and isinstance(error, dict):
-        cause = Cause(str(error.get("type", "")), str(error.get("message", "")))
+        cause = causes.of(error)
+    elif (known := causes.of(error)).type == cause.type:  # the message may have a note of its own beside the reason
+        cause = replace(cause, at=known.at, stored=known.stored)
     return replace(
         dlq_message,
         error=cause if cause.type or cause.message else Cause("", PROCESSED_SINCE if is_processed else UNKNOWN),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.ops import releases, shown
+from rtp.ops import causes, releases, shown
 from rtp.text import json_values
 from rtp.text.elements import cause
 
@@ -21,11 +21,13 @@ class RecordFilters:
     """Conditions that a record must all meet; without any, every record matches.
 
     id_part: the id, its beginning or its end. error: part of the error, or its whole signature.
-    grep: searched in the record's JSON. where: of its JSON. release: of the last attempt, its hash or the beginning.
+    group: id of the cause's group, or the beginning. grep: searched in the record's JSON. where: of its JSON.
+    release: of the last attempt, its hash or the beginning.
     """
 
     id_part: str | None = None
     error: str | None = None
+    group: str | None = None
     grep: Regex | None = None
     where: Expression | None = None
     release: str | None = None
@@ -45,10 +47,16 @@ class RecordFilters:
         return (
             (self.id_part is None or shown.matches(str(record["id"]), self.id_part))
             and (self.error is None or _has_error(record.get("error"), self.error))
+            and (self.group is None or _is_in_group(record, self.group))
             and releases.matches(releases.of(record), self.release)
             and (self.grep is None or self.grep.matches(json_values.dumps(record)))
             and (self.where is None or self.where.holds(json_values.to_json_types(record)))
         )
+
+
+def _is_in_group(record: Mapping[str, Any], part: str) -> bool:
+    cause = causes.of(record.get("error"))
+    return bool(cause.text) and causes.group(str(record.get("type", "")), cause).id.startswith(part)
 
 
 def _has_error(error: object, text: str) -> bool:

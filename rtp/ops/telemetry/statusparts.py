@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from rtp.aws.metrics import Series
 from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
 from rtp.contract import Output, Tag
+from rtp.ops import causes
 from rtp.ops.dlq import deadlines
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
@@ -20,7 +20,6 @@ from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.text import times
-from rtp.text.elements import cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from rtp.aws.usage import Quota
     from rtp.config.settings import Settings
     from rtp.contract import Names
+    from rtp.ops.causes import Cause
     from rtp.ops.dlq.deadlines import Deadlines
 
 HOUR_S = 3600
@@ -214,9 +214,8 @@ def failures(aws: Aws, table: str, *, shards: int, now: int) -> Failures:
     """The errors of the newest dead records, and the last failure of these and of those that wait for an attempt."""
     query = records.RecordQuery(since=now - DEAD_WINDOW_MS, until=now + 60_000, limit=DEAD_MOST)
     dead = records.by_status(aws, table, "dead", query, shards=shards)
-    counted = Counter(_cause(r.get("error")) for r in dead)
-    newest = {_cause(r.get("error")): r.get("error") for r in reversed(dead)}
-    errors = [ErrorCount(error, count, cause(newest[error]) or error) for error, count in counted.most_common()]
+    groups = causes.grouped(dead, lambda r: causes.group(str(r.get("type", "")), causes.of(r.get("error"))))
+    errors = [_error_count(causes.of(same[0].get("error")), len(same)) for _, same in groups]
     waiting = records.by_status(aws, table, "failed", replace(query, limit=_WAITING), shards=shards)
     ends = [int(r["attempted_at"]) for r in [*dead, *waiting] if r.get("attempted_at")]
     return Failures(errors, max(ends, default=None))
@@ -313,11 +312,8 @@ def brief(reason: str) -> str:
     return re.sub(r"([≥<]) \(([^()]+)\)", r"\1 \2", reason).strip().rstrip(".")
 
 
-def _cause(error: Any) -> str:
-    if not isinstance(error, dict):
-        return "unknown"
-    text = error.get("signature") or ": ".join(str(error[k]) for k in ("type", "message") if error.get(k))
-    return str(text or "unknown")
+def _error_count(newest: Cause, count: int) -> ErrorCount:
+    return ErrorCount(newest.signature or "unknown", count, newest.text or "unknown")
 
 
 def _iso(moment: datetime | None) -> str | None:

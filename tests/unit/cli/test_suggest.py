@@ -25,8 +25,9 @@ from rtp.commands.render import story_page as render_story_page
 from rtp.errors import RefusedError, RtpError
 from rtp.ops import scaffold
 from rtp.ops.access import lease
+from rtp.ops.causes import Cause
 from rtp.ops.dlq.inspect import Inspection
-from rtp.ops.dlq.messages import Cause, DlqMessage
+from rtp.ops.dlq.messages import DlqMessage
 from rtp.ops.events.sent import Sent
 from rtp.ops.events.summary import Summary
 from rtp.ops.telemetry.story import Story

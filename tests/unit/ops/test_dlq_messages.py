@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 from rtp.aws import queues
 from rtp.commands.render import dlq as render_dlq
 from rtp.errors import UsageError
+from rtp.ops import causes
+from rtp.ops.causes import Cause
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.inspect import Group, inspect
-from rtp.ops.dlq.messages import Cause, DlqMessage
 from rtp.ops.work.pool import Stop
 from rtp.text import json_values, regexes
 from rtp.text.elements import Column, dim
 from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
+
+if TYPE_CHECKING:
+    from rtp.ops.dlq.messages import DlqMessage
 
 
 def message(body: str, *, receives: int = 3, **attributes: str) -> queues.Message:
@@ -243,10 +247,29 @@ def test_a_message_must_meet_every_filter(filters: Filters, ids: list[str]) -> N
 
 
 def test_similar_errors_are_one_group_and_the_most_frequent_is_first() -> None:
-    assert [(signature, len(same)) for signature, same in dlq.grouped(dlq_messages())] == [
-        (Cause("Reject", "negative 7").signature, 2),
-        (Cause("KeyError", "'total'").signature, 1),
+    first, *_ = dlq_messages()
+    groups = causes.grouped([first, *dlq_messages()], lambda message: message.group)
+    assert [(group.kind, group.where, len(same)) for group, same in groups] == [
+        ("order.created", "KeyError: *", 2),
+        ("order.created", "Reject: negative *", 1),
+        ("other", "Reject: negative *", 1),
     ]
+    assert [m.id for m in Filters(group=groups[1][0].id[:4]).select(dlq_messages())] == ["e2"]
+
+
+def test_a_message_has_the_line_and_the_group_of_its_record() -> None:
+    aws = FakeAws()
+    aws.put(DLQ, event(1))
+    aws.put(DLQ, event(2), rtp_error_type="Reject", rtp_error_message="no (attributes for which SQS has no room: a)")
+    error = {"type": "Reject", "message": "no", "signature": "Reject: no", "at": "orders/price.py:12 price"}
+    for n in (1, 2):
+        aws.record(f"e{n}", n, status="dead", attempt_count=1, type="order.created", error=error)
+
+    found = inspect(aws, OUTPUTS, Filters(), limit=10, stop=Stop())
+
+    (group,) = found.groups
+    assert (group.count, group.at, group.type) == (2, "orders/price.py:12 price", "order.created")
+    assert group.id == causes.group("order.created", causes.of(error)).id
 
 
 def test_an_invalid_pattern_is_refused() -> None:
@@ -264,8 +287,15 @@ def test_the_shape_of_an_inspection_is_pinned() -> None:
     assert list(found["messages"][0]) == [
         "message_id", "id", "type", "body", "attempts", "first_seen", "error", "trace_id", "release"
     ]  # fmt: skip
-    assert found["messages"][0]["error"] == {"type": "Reject", "message": "no"}
-    assert found["groups"] == [{"error": "Reject: no", "count": 1, "newest": "Reject: no", "newest_id": "e1"}]
+    assert found["messages"][0]["error"] == {"type": "Reject", "message": "no", "at": ""}
+    (group,) = found["groups"]
+    assert list(group) == ["error", "count", "newest", "newest_id", "id", "type", "at"]
+    assert (group["error"], group["count"], group["newest"], group["newest_id"]) == (
+        "Reject: no",
+        1,
+        "Reject: no",
+        "e1",
+    )
 
 
 def test_the_newest_message_of_a_group_stands_beside_its_masked_cause() -> None:

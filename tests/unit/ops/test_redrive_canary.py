@@ -12,6 +12,7 @@ import pytest
 
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
+from rtp.ops.causes import Cause
 from rtp.ops.dlq import edit
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.filters import Filters
@@ -165,7 +166,7 @@ def test_the_lease_of_a_killed_process_of_this_machine_is_taken() -> None:
 def dlq_messages() -> list[DlqMessage]:
     return [
         dlq.read(message('{"type": "a", "data": {"n": 1.10}}', rtp_request_id="first")),
-        DlqMessage("m2", "e2", "a", event(2), 1, "", dlq.Cause("", ""), "", *(_inner())),
+        DlqMessage("m2", "e2", "a", event(2), 1, "", Cause("", ""), "", *(_inner())),
     ]
 
 

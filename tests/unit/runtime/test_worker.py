@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from decimal import Decimal
 from typing import Any
@@ -105,7 +106,10 @@ def test_a_failure_is_recorded_and_retried_later() -> None:
     assert here.delays() == [1]
     record = here.dynamo.record("e1")
     assert record["status"] == "failed"
+    at = record["error"].pop("at")
     assert record["error"] == {"type": "RuntimeError", "message": "boom 7", "signature": "RuntimeError: boom *"}
+    assert re.fullmatch(r"tests/unit/runtime/test_worker\.py:\d+ fail", at)  # the project's own innermost line
+    assert record["attempts"][0]["error"]["at"] == at
     assert here.dead_lettered() == []
 
 
