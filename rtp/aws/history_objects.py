@@ -7,6 +7,7 @@ A run has two: one from its start, and one from its end. A run that was killed h
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
 from rtp.text import json_values
+from rtp.text.given import LATEST_MS, Given, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 START, END = "a-start", "b-end"
-_FAR_MS = 10**13  # the year 2286; keys count down to it, since S3 lists in ascending order
+_FAR_MS = LATEST_MS  # keys count down to it, since S3 lists in ascending order
+_NAME = re.compile(rf"(\d{{13}})-([0-9a-z]{{1,40}})\.({START}|{END})\.json", re.ASCII)
 _WRITTEN = ("PreconditionFailed", "412")
 _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
+_ARCHIVED = "InvalidObjectState"
 _MOST_BYTES = 64_000
 
 
@@ -78,31 +82,32 @@ def keys(aws: Aws, prefix: str) -> Iterator[Key]:
             yield key
 
 
-def read(aws: Aws, key: Key) -> dict[str, Any] | None:
-    """The values of an object; {} for other text, None where it has expired meanwhile. Raises AwsError."""
+def read(aws: Aws, key: Key) -> Given | None:
+    """The values of an object; None where it has expired meanwhile. Raises MalformedError for other text, AwsError."""
     try:
         answer = aws.call("s3", "get_object", **_object(aws, key.text))
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             return None
+        if error.service_code == _ARCHIVED:
+            raise MalformedError("it is archived") from None
         raise
     with translated(aws, "s3", "get_object"):
-        content: bytes = answer["Body"].read(_MOST_BYTES)
+        content: bytes = answer["Body"].read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise MalformedError(f"it has more than {_MOST_BYTES:,} bytes")
     try:
-        values = json_values.loads(content)
+        return Given(json_values.loads(content))
+    except MalformedError:
+        raise
     except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}
+        raise MalformedError("it is not JSON") from None
 
 
 def _key(prefix: str, text: str) -> Key | None:
     """The parts of a key; None for an object that is no entry."""
-    number, _, rest = text.removeprefix(prefix).partition("-")
-    run, _, name = rest.partition(".")
-    part = name.removesuffix(".json")
-    if not (number.isascii() and number.isdigit() and run and part in (START, END)):
-        return None
-    return Key(prefix, _FAR_MS - int(number), run, part)
+    match = _NAME.fullmatch(text.removeprefix(prefix))
+    return None if match is None else Key(prefix, _FAR_MS - int(match[1]), match[2], match[3])
 
 
 def _object(aws: Aws, key: str) -> dict[str, str]:

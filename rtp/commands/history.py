@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 app = new_app(help="List the commands that changed an environment, or show one.")
 
+_NAMED = 3  # unreadable objects in a warning
 _LEAST_RUN = 3  # characters of a run's name
 _STYLES = {"succeeded": Style.GOOD, "failed": Style.BAD, "refused": Style.WARN, "interrupted": Style.WARN}
 
@@ -51,6 +52,10 @@ def history(
     listed = op.history(session.guarded, session.environment, since=start, limit=limit)
     entries = [shown.Shown(e.run, "run", times.parse_when(e.at), e.outcome, e.command) for e in listed.entries]
     shown.remember(session.environment, entries)
+    if listed.unreadable:
+        named = ", ".join(listed.unreadable[:_NAMED]) + (", …" if len(listed.unreadable) > _NAMED else "")
+        what = "object is no entry" if len(listed.unreadable) == 1 else "objects are no entries"
+        session.out.warn(f"{len(listed.unreadable)} {what} of rtp, damaged or written by somebody else: {named}.")
     session.out.result(listed, lambda history_: _list(history_, start))
 
 

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws import history_objects, own_bucket
 from rtp.aws.history_objects import END, Key
-from rtp.errors import AwsError, NotFoundError, UsageError
+from rtp.errors import AwsError, NotFoundError, RtpError, UsageError
 from rtp.ops.access import process
 from rtp.ops.work import pool
 from rtp.text import suggest, times
+from rtp.text.given import MalformedError, is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtp.aws import Aws
     from rtp.config import Environment
+    from rtp.text.given import Given
 
 MISSING = "NoSuchBucket"
 _READERS = 8
 _NAMED = 5  # runs in a message
+_LONGEST_S = 10**8  # three years
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,15 @@ class History:
     """The commands that changed an environment.
 
     project, env: whose history this is. entries: the newest first.
-    more: whether older ones exist in the time that was asked for.
+    more: whether older ones exist in the time that was asked for. unreadable: keys of objects in the bucket that are
+    no entries of rtp: not JSON, or with values that rtp does not write.
     """
 
     project: str
     env: str
     entries: list[Entry]
     more: bool = False
+    unreadable: list[str] = field(default_factory=list)
 
 
 def history(aws: Aws, environment: Environment, *, since: int | None, limit: int) -> History:
@@ -80,8 +85,14 @@ def history(aws: Aws, environment: Environment, *, since: int | None, limit: int
             more = True
             break
         keys.append(key)
-    entries = [entry for entry in pool.map(lambda key: _read(aws, key), keys, threads=_READERS) if entry is not None]
-    return History(environment.project, environment.name, entries, more)
+    read = list(pool.map(lambda key: _read(aws, key), keys, threads=_READERS))
+    return History(
+        environment.project,
+        environment.name,
+        [entry for entry in read if isinstance(entry, Entry)],
+        more,
+        [entry.key for entry in read if isinstance(entry, _Unreadable)],
+    )
 
 
 def find(aws: Aws, environment: Environment, part: str) -> Entry:
@@ -99,6 +110,12 @@ def find(aws: Aws, environment: Environment, part: str) -> Entry:
             f"{part} stands for {len(matching)} runs: {names}.", hint="Give more of the name.", code="ambiguous-id"
         )
     entry = _read(aws, matching[0]) if matching else None
+    if isinstance(entry, _Unreadable):
+        raise RtpError(
+            f"s3://{own_bucket.name(aws)}/{entry.key} is no entry of the history: {entry.why}.",
+            hint="It is damaged, or rtp did not write it; CloudTrail's data events have who did, where they are on.",
+            code="unreadable-entry",
+        )
     if entry is None:
         raise NotFoundError(
             f"The history of {environment.name} has no run {part}.", hint="`rtp history` lists the runs."
@@ -127,27 +144,39 @@ def _newest(aws: Aws, environment: Environment) -> Iterator[Key]:
         yield last
 
 
-def _read(aws: Aws, key: Key) -> Entry | None:
-    """An entry; None where it has expired. Values of other types count as missing."""
-    values = history_objects.read(aws, key)
-    if values is None:
-        return None
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """An object under a key of the history that is no entry. why: after `it is`."""
+
+    key: str
+    why: str
+
+
+def _read(aws: Aws, key: Key) -> Entry | _Unreadable | None:
+    """An entry; None where it has expired."""
+    try:
+        values = history_objects.read(aws, key)
+        return None if values is None else _entry(key, values)
+    except MalformedError as error:
+        return _Unreadable(key.text, str(error))
+
+
+def _entry(key: Key, values: Given) -> Entry:
+    """Raises MalformedError."""
+    is_end = key.part == END
 
     def text(name: str) -> str:
-        value = values.get(name)
-        return value[:1000] if isinstance(value, str) else ""
+        return values.text(name, "", most=1000)
 
-    code, seconds, arguments = values.get("exit_code"), values.get("duration_s"), values.get("arguments")
-    is_end = key.part == END
     return Entry(
         run=key.run,
-        command=text("command") or "?",
+        command=values.text("command", most=100),
         at=times.iso(key.at),
-        outcome=(text("outcome") or "?") if is_end else _unfinished(values),
-        exit_code=code if is_end and isinstance(code, int) else None,
+        outcome=values.text("outcome", most=100) if is_end else _unfinished(values),
+        exit_code=values.integer("exit_code", least=0, most=255) if is_end else None,
         error=text("error"),
         result=text("result"),
-        duration_s=float(seconds) if is_end and isinstance(seconds, int | float | Decimal) else None,
+        duration_s=values.number("duration_s", most=_LONGEST_S) if is_end else None,
         reason=text("reason"),
         identity=text("identity"),
         user=text("user"),
@@ -155,13 +184,23 @@ def _read(aws: Aws, key: Key) -> Entry | None:
         job=text("job"),
         release=text("release"),
         rtp=text("rtp"),
-        arguments=arguments if isinstance(arguments, dict) else {},
+        arguments=_arguments(values),
     )
 
 
-def _unfinished(values: dict[str, Any]) -> str:
-    """The outcome of a run without an end: whether it runs is known on its own machine alone."""
-    pid = values.get("pid")
-    if not isinstance(pid, int) or not values.get("machine") or values["machine"] != process.machine():
+def _arguments(values: Given) -> dict[str, Any]:
+    """The arguments: simple values, and lists of them. Raises MalformedError."""
+    given = values.member("arguments", {}).values
+    for value in given.values():
+        for each in value if isinstance(value, list) else [value]:
+            if not isinstance(each, str | int | float | Decimal) or not (isinstance(each, str) or is_finite(each)):
+                raise MalformedError("arguments has a value that no command is given")
+    return given
+
+
+def _unfinished(values: Given) -> str:
+    """The outcome of a run without an end: whether it runs is known on its own machine alone. Raises MalformedError."""
+    machine, pid, started = values.text("machine", ""), values.integer("pid", 0), values.text("started", "")
+    if not machine or machine != process.machine():
         return "unfinished"
-    return "running" if process.started(pid) == values.get("started") else "unfinished"
+    return "running" if started and process.started(pid) == started else "unfinished"

@@ -12,6 +12,7 @@ import typer
 
 from rtp.aws import history_objects
 from rtp.aws.history_objects import END, START, Key
+from rtp.commands.history import _list
 from rtp.commands.recorded import recorded
 from rtp.commands.watch_loop import changes_stack
 from rtp.config.environments import resolve
@@ -21,7 +22,7 @@ from rtp.ops.access import process
 from rtp.ops.stack.deploy import FIRST_PHASE
 from rtp.ops.stack.options import Options
 from rtp.ops.stack.steps import Phase, Result
-from rtp.text import times
+from rtp.text import json_values, times
 from tests.unit.deploy.bucket import Bucket, lost, refusal
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ def test_the_newest_is_first_and_a_limit_or_a_start_ends_the_list(environment: E
 def test_another_environment_s_entries_are_not_listed(environment: Environment) -> None:
     world = World()
     for other in ("history/shop/prod-eu/", "history/shop-prod/x/"):
-        history_objects.write(world.connected(), Key(other, 1, "abcd", END), {"command": "deploy"})
-    assert listing(environment, world).entries == []
+        history_objects.write(world.connected(), Key(other, 1, "abcd", END), GOOD)
+    assert listing(environment, world) == history.History("shop", "prod", [])
 
 
 def start(world: World, run: str, **values: Any) -> None:
@@ -166,12 +167,71 @@ def test_a_command_without_an_end_runs_or_is_unfinished(environment: Environment
     }
 
 
-def test_what_is_no_entry_is_no_failure(environment: Environment) -> None:
+GOOD: dict[str, Any] = {"command": "deploy", "outcome": "succeeded", "exit_code": 0, "duration_s": 1.5}
+LONG = "9" * 400
+HOSTILE = {
+    "no UTF-8": b"\xff",
+    "no text": b"",
+    "a list": b"[]",
+    "null": b"null",
+    "cut": b'{"command": "dep',
+    "too large": json.dumps({**GOOD, "reason": "x" * 70_000}).encode(),
+    "deep": b'{"arguments":' * 5000 + b"1" + b"}" * 5000,
+    "command of another type": b'{"command": 3, "exit_code": "x", "arguments": 7}',
+    "without its command": json.dumps({**GOOD, "command": None}).encode(),
+    "without its outcome": json.dumps({**GOOD, "outcome": None}).encode(),
+    "an exit code that is true": json.dumps({**GOOD, "exit_code": True}).encode(),
+    "an exit code of 400 digits": json.dumps({**GOOD, "exit_code": 0}).replace(": 0", f": {LONG}").encode(),
+    "a number of 5,000 digits": json.dumps({**GOOD, "exit_code": 0}).replace(": 0", ": " + "9" * 5000).encode(),
+    "a duration beyond floats": json.dumps(GOOD).replace("1.5", "1e400").encode(),
+    "a duration of 400 digits": json.dumps(GOOD).replace("1.5", LONG).encode(),
+    "an infinite duration": json.dumps(GOOD).replace("1.5", "Infinity").encode(),
+    "a duration that is no number": json.dumps(GOOD).replace("1.5", "NaN").encode(),
+    "a negative duration": json.dumps(GOOD).replace("1.5", "-1").encode(),
+    "arguments that are a list": json.dumps({**GOOD, "arguments": [1]}).encode(),
+    "nested arguments": json.dumps({**GOOD, "arguments": {"a": {"b": 1}}}).encode(),
+    "arguments that are no number": b'{"arguments": {"a": NaN}, ' + json.dumps(GOOD).encode()[1:],
+    "a result that is a number": json.dumps({**GOOD, "result": 7}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_an_object_that_is_no_entry_is_named_and_the_others_are_listed(environment: Environment, body: bytes) -> None:
     world = World()
-    for number, body in enumerate((b"\xff", b"[]", b'{"command": 3, "exit_code": "x", "arguments": 7}')):
-        world.objects[Key(PREFIX, number, f"run{number}", END).text] = (body, '"x"', world.now)
+    record(environment, world, "destroy")
+    key = Key(PREFIX, 5, "abad", END).text
+    world.objects[key] = (body, '"x"', world.now)
     world.objects[f"{PREFIX}notes.txt"] = (b"", '"x"', world.now)
-    assert [(e.command, e.outcome) for e in listing(environment, world).entries] == [("?", "?")] * 3
+    world.objects[f"{PREFIX}{'9' * 400}-abad.{END}.json"] = (b"", '"x"', world.now)
+    # Then the list has what is an entry, on the terminal and as JSON
+    listed = listing(environment, world)
+    assert [e.command for e in listed.entries] == ["destroy"]
+    assert listed.unreadable == [key]
+    assert _list(listed, None) and json.loads(json_values.dumps(listed))
+    # And the object itself is an error that names it
+    with pytest.raises(RtpError, match="is no entry of the history") as caught:
+        history.find(world.connected(), environment, "abad")
+    assert caught.value.code == "unreadable-entry" and key in caught.value.message
+
+
+@pytest.mark.parametrize("pid", [0, -1, LONG, True, "1", 10**12], ids=["0", "-1", "text", "true", "1", "large"])
+def test_a_start_that_names_no_process_is_not_running(environment: Environment, pid: Any) -> None:
+    world = World()
+    start(world, "aaaa", machine=process.machine(), pid=pid, started="")
+    listed = listing(environment, world)
+    assert [e.outcome for e in listed.entries] in ([], ["unfinished"])
+    assert len(listed.entries) + len(listed.unreadable) == 1
+
+
+def test_an_archived_entry_is_named(environment: Environment) -> None:
+    world = World()
+    start(world, "aaaa")
+    world.before = lambda name: fail(refusal("InvalidObjectState")) if name == "get_object" else None
+    assert len(listing(environment, world).unreadable) == 1
+
+
+def fail(error: BaseException) -> None:
+    raise error
 
 
 def test_an_entry_that_expires_between_list_and_read_is_left_out(environment: Environment) -> None:
