@@ -97,7 +97,9 @@ def names(aws: Aws) -> Iterator[str]:
     """The names of all leases in the bucket. Raises AwsError."""
     place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
     for entry in aws.pages("s3", "list_objects_v2", "Contents", Prefix=own_bucket.LEASES, **place):
-        yield str(entry["Key"]).removeprefix(own_bucket.LEASES).removesuffix(".json")
+        name = str(entry["Key"]).removeprefix(own_bucket.LEASES).removesuffix(".json")
+        if str(entry["Key"]) == key(name):
+            yield name
 
 
 def _values(content: bytes) -> dict[str, Any]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
+from rtp.text import times
+from rtp.text.given import Given, MalformedError
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _TIMESTAMP = "-1"  # the timestamp of an event is never negative
+_DIGITS = 20
+_MOST_PID = 2**31 - 1
+_TAKEN = "ConditionalCheckFailedException"
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease. token: identifies the run. since, until: epoch ms."""
+    """Who holds a lease. token: identifies the run. since, until: epoch ms by DynamoDB's clock."""
 
     token: str
     user: str
@@ -26,14 +32,64 @@ class Holder:
     until: int
 
 
-def take(aws: Aws, table: str, name: str, holder: Holder, *, now: int, instead_of: str = "") -> bool:
-    """Acquire or renew a lease that is free, expired, ours, or held under the token `instead_of`; False for others."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A lease as the table has it. item: its attributes, {} where there is none. now: epoch ms by DynamoDB's clock."""
+
+    item: dict[str, Any]
+    now: int
+
+    @property
+    def holder(self) -> Holder | None:
+        """Who holds it, or held it last and did not release it. Raises MalformedError where rtp did not write it."""
+        if not self.item:
+            return None
+        values = Given({name: _plain(value) for name, value in self.item.items()})
+        return Holder(
+            values.text("holder", most=200),
+            values.text("user", most=200),
+            values.text("host", most=200),
+            values.integer("pid", least=1, most=_MOST_PID),
+            values.text("what", most=200),
+            values.integer("since"),
+            values.integer("until"),
+        )
+
+
+def read(aws: Aws, table: str, name: str) -> Seen:
+    """The lease of this name. Raises AwsError."""
+    answer = aws.call("dynamodb", "get_item", TableName=table, Key=key(name), ConsistentRead=True)
+    return Seen(answer.get("Item") or {}, server_ms(answer) or times.now_ms())
+
+
+def take(aws: Aws, table: str, name: str, holder: Holder, *, instead_of: Seen) -> bool:
+    """Acquire a lease if it still is as it was seen; False where it is not. Raises AwsError."""
+    if not instead_of.item:
+        return _put(aws, table, name, holder, "attribute_not_exists(id) OR #holder = :mine", {}) is not None
+    seen = {f":{part}": value for part in ("holder", "until") if (value := instead_of.item.get(part)) is not None}
+    same = " AND ".join(
+        f"#{part} = :{part}" if f":{part}" in seen else f"attribute_not_exists(#{part})" for part in ("holder", "until")
+    )
+    return _put(aws, table, name, holder, f"({same}) OR #holder = :mine", seen) is not None
+
+
+def renew(aws: Aws, table: str, name: str, holder: Holder) -> int | None:
+    """Renew a lease that is ours; the time by DynamoDB's clock, or None where it is not ours any more.
+
+    Raises AwsError.
+    """
+    return _put(aws, table, name, holder, "#holder = :mine", {})
+
+
+def _put(
+    aws: Aws, table: str, name: str, holder: Holder, condition: str, values: dict[str, dict[str, Any]]
+) -> int | None:
     try:
-        aws.call(
+        answer = aws.call(
             "dynamodb",
             "put_item",
             TableName=table,
-            Item=_key(name)
+            Item=key(name)
             | {
                 "holder": {"S": holder.token},
                 "user": {"S": holder.user},
@@ -43,31 +99,15 @@ def take(aws: Aws, table: str, name: str, holder: Holder, *, now: int, instead_o
                 "since": {"N": str(holder.since)},
                 "until": {"N": str(holder.until)},
             },
-            ConditionExpression="attribute_not_exists(id) OR #until < :now OR holder IN (:mine, :other)",
-            ExpressionAttributeNames={"#until": "until"},
-            ExpressionAttributeValues={
-                ":now": {"N": str(now)},
-                ":mine": {"S": holder.token},
-                ":other": {"S": instead_of or holder.token},
-            },
+            ConditionExpression=condition,
+            ExpressionAttributeNames={f"#{part}": part for part in ("holder", "until") if f"#{part}" in condition},
+            ExpressionAttributeValues={":mine": {"S": holder.token}, **values},
         )
     except AwsError as error:
-        if error.service_code == "ConditionalCheckFailedException":
-            return False
+        if error.service_code == _TAKEN:
+            return None
         raise
-    return True
-
-
-def holder(aws: Aws, table: str, name: str) -> Holder | None:
-    """Who holds a lease, or held it last and did not release it; None where nobody does."""
-    item = aws.call("dynamodb", "get_item", TableName=table, Key=_key(name), ConsistentRead=True).get("Item")
-    if not item:
-        return None
-    text = {key: str(item.get(key, {}).get("S", "")) for key in ("holder", "user", "host", "what")}
-    number = {key: int(item.get(key, {}).get("N", 0)) for key in ("pid", "since", "until")}
-    return Holder(
-        text["holder"], text["user"], text["host"], number["pid"], text["what"], number["since"], number["until"]
-    )
+    return server_ms(answer) or times.now_ms()
 
 
 def give_back(aws: Aws, table: str, name: str, token: str) -> None:
@@ -77,14 +117,26 @@ def give_back(aws: Aws, table: str, name: str, token: str) -> None:
             "dynamodb",
             "delete_item",
             TableName=table,
-            Key=_key(name),
+            Key=key(name),
             ConditionExpression="holder = :mine",
             ExpressionAttributeValues={":mine": {"S": token}},
         )
     except AwsError as error:
-        if error.service_code != "ConditionalCheckFailedException":
+        if error.service_code != _TAKEN:
             raise
 
 
-def _key(name: str) -> dict[str, Any]:
+def key(name: str) -> dict[str, Any]:
+    """The key of the item."""
     return {"id": {"S": f"rtp:lease:{name}"}, "timestamp": {"N": _TIMESTAMP}}
+
+
+def _plain(value: Any) -> str | int | None:
+    """A text or an integer of DynamoDB; None for null. Raises MalformedError for other values."""
+    if isinstance(value, dict):
+        text, number = value.get("S"), value.get("N")
+        if isinstance(text, str):
+            return text
+        if isinstance(number, str) and len(number) <= _DIGITS and number.removeprefix("-").isdecimal():
+            return int(number)
+    raise MalformedError("it has a value that is neither a text nor an integer")

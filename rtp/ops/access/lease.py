@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import secrets
@@ -16,16 +17,20 @@ from rtp.errors import RefusedError, RtpError
 from rtp.ops.access.lock import user
 from rtp.ops.work.background import repeating
 from rtp.text import suggest, times
+from rtp.text.given import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.aws import Aws
+    from rtp.aws.leases import Seen
     from rtp.ops.work.pool import Stop
 
 NAME = "dlq"
 LASTS_S = 30.0  # a killed operator on another machine blocks the others for no longer than this
 RENEW_S = 10.0
+COMMANDS = ("dlq redrive", "dlq purge", "dlq undo")
+_SLACK_S = 5.0  # DynamoDB's answers have whole seconds, and take their time
 
 
 @contextmanager
@@ -44,18 +49,20 @@ def held(
     RefusedError says at the end of the block that the work is not complete.
     """
     was_lost = threading.Event()
-    mine = _mine(what)
-    _take(aws, table, mine, alive or _alive)
+    mine, ahead = _take(aws, table, what, alive or _alive)
 
     def renew() -> bool:
+        nonlocal ahead
         try:
-            renewed = leases.take(aws, table, NAME, _until(mine), now=times.now_ms())
+            now = leases.renew(aws, table, NAME, _until(mine, times.now_ms() + ahead))
         except RtpError:
             return True  # the lease outlasts two misses
-        if not renewed:
+        if now is None:
             was_lost.set()
             stop.drain.set()
-        return renewed
+            return False
+        ahead = now - times.now_ms()
+        return True
 
     try:
         with repeating(renew, renew_s):
@@ -67,55 +74,90 @@ def held(
 
 
 def current(aws: Aws, table: str) -> Holder | None:
-    """Who holds the lease now, if anybody does."""
-    holder = leases.holder(aws, table, NAME)
-    if holder is None or holder.until <= times.now_ms() or _dead_here(holder, _alive):
+    """Who holds the lease now, if anybody is known to."""
+    seen = leases.read(aws, table, NAME)
+    try:
+        holder = seen.holder
+    except MalformedError:
         return None
-    return holder
+    return None if holder is None or _has_ended(holder, seen.now, _alive) else holder
 
 
 def described(holder: Holder) -> str:
     """A holder in words."""
-    what = suggest.sentence("{} of ", suggest.command("rtp", *holder.what.split()))
-    return f"{what}{holder.user}@{holder.host} (process {holder.pid}, for {times.ago(holder.since)})"
+    command = suggest.command("rtp", *holder.what.split()) if holder.what in COMMANDS else suggest.literal("rtp")
+    return suggest.sentence("{} of ", command) + (
+        f"{holder.user}@{holder.host} (process {holder.pid}, for {times.ago(holder.since)})"
+    )
 
 
-def _take(aws: Aws, table: str, mine: Holder, alive: Callable[[int], bool]) -> None:
-    if leases.take(aws, table, NAME, mine, now=times.now_ms()):
-        return
-    other = leases.holder(aws, table, NAME)
-    # The lease of a killed process of this machine need not run out first.
-    replaced = other.token if other is not None and _dead_here(other, alive) else ""
-    if other is None or replaced:
-        if leases.take(aws, table, NAME, _until(mine), now=times.now_ms(), instead_of=replaced):
-            return
-        other = leases.holder(aws, table, NAME)
-    who = described(other) if other is not None else "another operator"
+def _take(aws: Aws, table: str, what: str, alive: Callable[[int], bool]) -> tuple[Holder, int]:
+    """Acquire the lease: as whom, and how far DynamoDB's clock is ahead of this machine's, in ms.
+
+    Only DynamoDB's times are compared: the machines' clocks may differ by more than the lease lasts.
+    """
+    seen = leases.read(aws, table, NAME)
+    ahead = seen.now - times.now_ms()
+    try:
+        other = seen.holder
+    except MalformedError as error:
+        raise _unreadable(table, error) from None
+    if other is None or _has_ended(other, seen.now, alive):
+        mine = _until(
+            Holder(secrets.token_hex(8), user(), platform.node() or "?", os.getpid(), what, seen.now, 0), seen.now
+        )
+        if leases.take(aws, table, NAME, mine, instead_of=seen):
+            return mine, ahead
+        other = _known(leases.read(aws, table, NAME))
     raise RefusedError(
-        f"The dead-letter queue is in use by {who}; nothing was changed.",
+        f"The dead-letter queue is in use by {_who(other)}; nothing was changed.",
         hint="Wait until that has ended, then repeat the command.",
         code="locked",
     )
 
 
+def _unreadable(table: str, error: MalformedError) -> RefusedError:
+    item = json.dumps(leases.key(NAME))
+    what = "It is damaged, or another program wrote it. If no redrive, purge or undo runs anywhere, delete it"
+    return RefusedError(
+        f"The lease of the dead-letter queue in {table} cannot be read: {error}. Nothing was changed.",
+        hint=suggest.sentence(
+            f"{what} with {{}}.",
+            suggest.command("aws", "dynamodb", "delete-item", table_name=table, key=item),
+            otherwise=f"{what}.",
+        ),
+        code="unreadable-lease",
+    )
+
+
 def _lost(aws: Aws, table: str, what: str) -> RefusedError:
-    holder = leases.holder(aws, table, NAME)
-    who = described(holder) if holder is not None else "another operator"
     return RefusedError(
         suggest.sentence("{} stopped before its end: ", suggest.command("rtp", *what.split()))
-        + f"the lease of the dead-letter queue went to {who}.",
+        + f"the lease of the dead-letter queue went to {_who(_known(leases.read(aws, table, NAME)))}.",
         hint="Repeat the command when the other has ended; every message that was removed is in the journal.",
         code="lease-lost",
     )
 
 
-def _mine(what: str) -> Holder:
-    now = times.now_ms()
-    return _until(Holder(secrets.token_hex(8), user(), platform.node() or "?", os.getpid(), what, now, now))
+def _known(seen: Seen) -> Holder | None:
+    try:
+        return seen.holder
+    except MalformedError:
+        return None
 
 
-def _until(mine: Holder) -> Holder:
-    return replace(mine, until=times.now_ms() + int(LASTS_S * 1000))
+def _who(holder: Holder | None) -> str:
+    return "another operator" if holder is None else described(holder)
+
+
+def _until(mine: Holder, now: int) -> Holder:
+    return replace(mine, until=now + int(LASTS_S * 1000))
+
+
+def _has_ended(holder: Holder, now: int, alive: Callable[[int], bool]) -> bool:
+    """Whether a lease has run out, is longer than any that rtp writes, or is of a killed process of this machine."""
+    left_ms = holder.until - now
+    return left_ms <= 0 or left_ms > (LASTS_S + _SLACK_S) * 1000 or _dead_here(holder, alive)
 
 
 def _dead_here(other: Holder, alive: Callable[[int], bool]) -> bool:

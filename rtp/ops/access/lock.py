@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError, RefusedError
 from rtp.text import suggest
+from rtp.text.given import LATEST_MS, Given
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+_MOST = 10_000  # characters of a holder
 
 
 @contextlib.contextmanager
@@ -35,7 +39,7 @@ def held(state: Path, env: str, what: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handle.seek(0)
-            raise _taken(handle.read(), env) from None
+            raise _taken(handle.read(_MOST), env) from None
         handle.truncate(0)
         handle.write(json.dumps({"what": what, "user": user(), "pid": os.getpid(), "since": int(time.time())}))
         handle.flush()
@@ -47,11 +51,11 @@ def held(state: Path, env: str, what: str) -> Iterator[None]:
 
 def _taken(text: str, env: str) -> RefusedError:
     try:
-        holder = json.loads(text)
-        since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
-        what = suggest.sentence("{} of ", suggest.command("rtp", str(holder["what"])))
-        who = f"{what}{holder['user']} (process {holder['pid']}) since {since}"
-    except (ValueError, KeyError, TypeError):
+        holder = Given(json.loads(text))
+        since = time.strftime("%H:%M:%S", time.localtime(holder.integer("since", most=LATEST_MS // 1000)))
+        what = suggest.sentence("{} of ", suggest.command("rtp", holder.text("what", most=100)))
+        who = f"{what}{holder.text('user', most=200)} (process {holder.integer('pid')}) since {since}"
+    except (ValueError, RecursionError):
         who = "another rtp"
     return RefusedError(
         f"{env} is being changed by {who}.", hint="Wait until that has ended, then repeat the command.", code="locked"

@@ -22,6 +22,7 @@ from rtp.ops.access.lock import user
 from rtp.ops.work import background
 from rtp.ops.work.clock import SYSTEM, Clock
 from rtp.text import suggest, times
+from rtp.text.given import Given, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 LASTS_S = 300.0  # how long a killed run on another machine blocks the others
 RENEW_S = 30.0
-_LONGEST_S = 3600.0  # what a lease may say that it lasts
+_LONGEST_S = 3600  # what a lease may say that it lasts
 _RELEASE_S = 3.0  # an interrupt waits no longer than this; then the lease ends by itself
 _TRIES, _PAUSE_S = 5, 0.3
 _COMMANDS = ("deploy", "destroy")
@@ -40,7 +41,10 @@ _MISSING = "NoSuchBucket"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who has a lease. since, until: epoch ms by S3's clock. job: address of a CI job."""
+    """Who has a lease. since, until: epoch ms by S3's clock. job: address of a CI job.
+
+    unreadable: why a lease names nobody: it is damaged, or rtp did not write it. It then lasts as long as any other.
+    """
 
     user: str
     host: str
@@ -51,32 +55,31 @@ class Holder:
     what: str
     since: int
     until: int
+    unreadable: str = ""
 
     @classmethod
     def of(cls, stored: Stored) -> Holder:
-        """Read the holder from a lease. Values of other types count as missing."""
-        values = stored.values
+        """Read the holder from a lease."""
+        try:
+            values = Given(stored.values or None)
 
-        def text(key: str) -> str:
-            value = values.get(key)
-            return value[:200] if isinstance(value, str) else ""
+            def text(key: str, otherwise: str | None = "") -> str:
+                return values.text(key, otherwise, most=200)
 
-        def number(key: str) -> int:
-            value = values.get(key)
-            return value if isinstance(value, int) else 0
-
-        lasts_s = min(number("lasts_s") or LASTS_S, _LONGEST_S)
-        return cls(
-            text("user") or "?",
-            text("host") or "?",
-            number("pid"),
-            text("started"),
-            text("machine"),
-            text("job"),
-            text("what"),
-            number("since") or stored.written,
-            stored.written + int(lasts_s * 1000),
-        )
+            return cls(
+                text("user", None),
+                text("host", None),
+                values.integer("pid", least=1),
+                text("started"),
+                text("machine"),
+                text("job"),
+                text("what", None),
+                values.integer("since", stored.written),
+                stored.written + 1000 * values.integer("lasts_s", least=1, most=_LONGEST_S),
+            )
+        except MalformedError as error:
+            until = stored.written + int(LASTS_S * 1000)
+            return cls("", "", 0, "", "", "", "", stored.written, until, str(error))
 
     @property
     def has_ended(self) -> bool:
@@ -88,6 +91,8 @@ class Holder:
     @property
     def description(self) -> str:
         """The holder in words."""
+        if self.unreadable:
+            return f"a lease that rtp cannot read ({self.unreadable}), written {times.recent(self.since)}"
         command = suggest.command("rtp", self.what) if self.what in _COMMANDS else suggest.literal("rtp")
         text = suggest.sentence("{} of ", command) + f"{self.user}@{self.host} (process {self.pid})"
         return f"{text} since {times.recent(self.since)}{f', {self.job}' if self.job else ''}"
@@ -201,6 +206,14 @@ class Lease:
         return True
 
     def _taken(self, holder: Holder) -> RefusedError:
+        if holder.unreadable:
+            place = f"s3://{own_bucket.name(self._aws)}/{lease_objects.key(self._stack)}"
+            return RefusedError(
+                f"{place} is a lease that rtp cannot read: {holder.unreadable}. Nothing was changed.",
+                hint=f"It is damaged, or another program wrote it. It ends at {times.recent(holder.until)} by itself: "
+                f"repeat the command then. If it comes back, find out who writes it.",
+                code="unreadable-lease",
+            )
         return RefusedError(
             f"{self._stack} is being changed by {holder.description}; nothing was changed.",
             hint="Wait until that has ended, then repeat the command. "

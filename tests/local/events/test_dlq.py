@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.aws import leases
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from rtp.runtime.wire import uuid7_timestamp
@@ -393,3 +394,25 @@ def test_messages_that_are_not_events_are_shown_too(pipeline: Pipeline) -> None:
     assert all(m["id"] for m in found["messages"])
     assert uuid7_timestamp(found["messages"][0]["id"]) is None
     assert is_count(len(stored(pipeline.project, outputs["DlqUrl"])), 4)
+
+
+def test_a_planted_lease_never_blocks_for_ever(pipeline: Pipeline) -> None:
+    # Given a dead event, and a lease of another machine that would end in thirty years
+    pipeline.kill_orders(1)
+    aws, table = pipeline.project.aws, pipeline.project.outputs[Output.TABLE]
+    now = int(time.time() * 1000)
+    far = {
+        **leases.key("dlq"),
+        **{name: {"S": "x"} for name in ("holder", "user", "host", "what")},
+        **{"pid": {"N": "1"}, "since": {"N": str(now)}, "until": {"N": str(now + 10**12)}},
+    }
+    aws.call("dynamodb", "put_item", TableName=table, Item=far)
+    # When, Then
+    assert pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--json").json["redriven"] == 1
+    # And one that rtp did not write is named with the command that deletes it, and hides no message
+    aws.call("dynamodb", "put_item", TableName=table, Item=far | {"until": {"S": "tomorrow"}})
+    refused = pipeline.project.rtp("dlq", "redrive", "--all", "--json", ok=False)
+    assert refused.code == 5 and refused.json["error"]["code"] == "unreadable-lease"
+    assert "aws dynamodb delete-item" in refused.json["error"]["hint"]
+    pipeline.project.rtp("dlq", "inspect")
+    aws.call("dynamodb", "delete_item", TableName=table, Key=leases.key("dlq"))

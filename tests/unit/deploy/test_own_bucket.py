@@ -195,7 +195,7 @@ def test_nothing_is_removed_while_a_stack_of_rtp_exists() -> None:
 
 def test_nothing_is_removed_while_a_first_deploy_runs() -> None:
     world = World(exists=True, tagged=TAGS)
-    body = b'{"user": "ann", "host": "laptop", "what": "deploy", "lasts_s": 300}'
+    body = b'{"user": "ann", "host": "laptop", "pid": 9, "what": "deploy", "lasts_s": 300}'
     world.leases.objects["leases/shop-new.json"] = (body, '"1"', world.leases.now)
     with pytest.raises(RefusedError, match="shop-new by `rtp deploy` of ann@laptop") as caught:
         own_bucket.remove(world.aws())

@@ -261,18 +261,41 @@ def test_a_lease_that_is_read_back_is_as_old_as_its_last_write() -> None:
         ours.check()
 
 
-def test_what_is_no_lease_blocks_as_one_and_ends() -> None:
+HOSTILE = {
+    "no UTF-8": b"\xff",
+    "a list": b"[]",
+    "deep": b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    "too large": b'{"user": "' + b"x" * 70_000 + b'"}',
+    "other types": b'{"pid": "x", "lasts_s": 1e99, "user": 3}',
+    **{f"{name} {value!r:.12}": {name: value} for name, value in (
+        ("since", 10**30), ("since", -1), ("since", "yesterday"), ("since", 1.5), ("since", True),
+        ("lasts_s", 10**12), ("lasts_s", -1), ("lasts_s", "300"), ("lasts_s", 0), ("lasts_s", None),
+        ("pid", 10**400), ("pid", -1), ("pid", None), ("user", None), ("host", 7), ("what", []), ("job", {}),
+    )},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lease", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_no_lease_is_named_blocks_as_one_and_ends(lease: bytes | dict[str, Any]) -> None:
     bucket = Bucket()
-    for body in (b"\xff", b"[]", b'{"pid": "x", "lasts_s": 1e99, "user": 3}'):
-        bucket.objects[KEY] = (body, '"x"', bucket.now)
-        assert "?@?" in refused(bucket).message
+    if isinstance(lease, bytes):
+        bucket.objects[KEY] = (lease, '"x"', bucket.now)
+    else:
+        of_another(bucket, **lease)
+    error = refused(bucket)
+    assert error.code == "unreadable-lease" and KEY in error.message and "It ends at " in error.hint
+    aws: Any = bucket.aws(list_objects_v2=lambda **_: {"Contents": [{"Key": KEY}, {"Key": "leases/"}, {"Key": "x"}]})
+    assert ["a lease that rtp cannot read" in each for each in stack_lease.busy(aws)] == [True]
     bucket.now += LASTS_S + 1
     acquired(bucket)
 
 
 def test_a_lease_ends_within_an_hour_whatever_it_says() -> None:
     bucket = Bucket()
-    of_another(bucket, lasts_s=10**12)
+    of_another(bucket, lasts_s=3600)
+    bucket.now += 3599
+    refused(bucket)
+    bucket.now -= 3599
     bucket.now += 3601
     acquired(bucket)
 

@@ -212,14 +212,26 @@ class FakeAws(Aws):
         wanted = ExpressionAttributeValues[":id"]["S"]
         return {"Items": [item for (event_id, _), item in self.items.items() if event_id == wanted]}
 
-    def _put_item(self, Item: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Leases only: their one condition is spelt out here."""
-        key = (Item["id"]["S"], Item["timestamp"]["N"])
-        held, values = self.items.get(key), ExpressionAttributeValues
-        mine = (values[":mine"]["S"], values[":other"]["S"])
-        if held and int(held["until"]["N"]) >= int(values[":now"]["N"]) and held["holder"]["S"] not in mine:
+    def _put_item(
+        self,
+        Item: dict[str, Any],
+        ConditionExpression: str,
+        ExpressionAttributeNames: dict[str, str],
+        ExpressionAttributeValues: dict[str, Any],
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Leases only: their conditions are spelt out here."""
+        item, values = (Item["id"]["S"], Item["timestamp"]["N"]), ExpressionAttributeValues
+        assert all(name in ConditionExpression for name in (*ExpressionAttributeNames, *values))
+        held = self.items.get(item)
+        fulfilled = bool(held and held.get("holder") == values[":mine"])
+        if ConditionExpression.startswith("attribute_not_exists(id)"):
+            fulfilled |= held is None
+        elif ConditionExpression.startswith("(") and held:
+            fulfilled |= all(held.get(part) == values.get(f":{part}") for part in ("holder", "until"))
+        if not fulfilled:
             raise AwsError("dynamodb put_item: no", service_code="ConditionalCheckFailedException")
-        self.items[key] = Item
+        self.items[item] = Item
         return {}
 
     def _update_item(
