@@ -73,7 +73,7 @@ def is_intact(target: Path) -> bool:
     if any(private.doubt(path) for path in (target.parent, target, _noted(target))):
         return False
     try:
-        return _noted(target).read_text() == file_digest(target)
+        return private.read(_noted(target)) == file_digest(target)
     except OSError:
         return False
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import ConfigError
 from rtp.infra import caches
 from rtp.text import installing, suggest
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -83,7 +84,7 @@ def _state(package: Path, files: Mapping[str, Path], pins: Path) -> str:
 
 def _remembered(memo: Path) -> str:
     try:
-        return memo.read_text()
+        return private.read(memo)
     except (OSError, UnicodeError):
         return ""
 

@@ -55,7 +55,7 @@ def _digest(kind: str, path: Path) -> str:
             return archive.digest(sorted(name for name in os.listdir(path) if name != "__pycache__"))  # noqa: PTH208
         if path.is_dir():
             return archive.digest(part for name, file in archive.tree(path) for part in (name, file.read_bytes()))
-        return archive.digest([path.read_bytes()])
+        return archive.digest([path.read_bytes()]) if path.is_file() else "missing"
     except OSError:
         return "missing"
 

@@ -33,6 +33,8 @@ def check(path: Path) -> None:
         return
     if stat.S_ISLNK(status.st_mode):
         raise private.link_refusal(path)
+    if reason := private.doubt(path) if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)) else "":
+        raise private.refusal([(path, reason)])
     if status.st_uid != os.geteuid() and not any(store.is_trusted(above) for above in path.absolute().parents):
         raise RefusedError(
             f"{path} belongs to another user, {access.user_name(status.st_uid)}. rtp uses only folders of the user "

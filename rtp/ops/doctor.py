@@ -20,6 +20,7 @@ from rtp.infra import uv as packages_by_uv
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
 from rtp.text import addresses, installing, suggest
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -249,7 +250,7 @@ def _revision(script: Path) -> int | None:
 def _written(environment: Environment) -> int | None:
     """The schema of the last assembly."""
     try:
-        manifest = json.loads((environment.state / "cdk" / environment.name / "manifest.json").read_text())
+        manifest = json.loads(private.read(environment.state / "cdk" / environment.name / "manifest.json"))
         return int(str(manifest["version"]).split(".")[0])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

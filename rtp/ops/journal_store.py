@@ -5,6 +5,7 @@ A journal has one JSON document a line, written in batches.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
 from rtp.text import json_values
+from rtp.text.given import Given, MalformedError
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class JournalFiles:
 
     def read(self, run: str) -> bytes:
         """See JournalStore."""
-        return self._path(run).read_bytes()
+        return private.read_bytes(self._path(run))
 
     def where(self, run: str = "") -> str:
         """See JournalStore."""
@@ -129,15 +131,35 @@ def encode(lines: Iterable[dict[str, Any]]) -> bytes:
     return "".join(f"\n{json_values.dumps(line)}" for line in lines).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def decode(content: bytes) -> Iterator[dict[str, Any]]:
-    """The lines of a journal; one that a kill cut off is skipped."""
-    for line in content.split(b"\n"):
+@contextlib.contextmanager
+def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
+    """The lines of a journal; one that a kill cut off is skipped. Raises ConfigError where rtp did not write it."""
+    try:
+        yield _decode(store.read(run))
+    except MalformedError as error:
+        raise _unreadable(store, run, str(error)) from None
+    except OSError as error:
+        raise _unreadable(store, run, error.strerror or str(error)) from None
+
+
+def _decode(content: bytes) -> Iterator[Given]:
+    for number, line in enumerate(content.split(b"\n"), 1):
         try:
             value = json.loads(line)
         except ValueError:
             continue
-        if isinstance(value, dict):
-            yield value
+        except RecursionError:
+            raise MalformedError(f"line {number} is nested too deeply") from None
+        yield Given(value, f"line {number}")
+
+
+def _unreadable(store: JournalStore, run: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"{store.where(run)} cannot be read: {why}. Nothing was changed.",
+        hint="It is damaged, or another program wrote it. Look at it, then move it out of that folder: "
+        "rtp then goes on without what it records.",
+        code="unreadable-journal",
+    )
 
 
 def _run(path: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import RtpError
+from rtp.text.given import LATEST_MS
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
@@ -54,10 +55,7 @@ def remember(environment: Environment, entries: Iterable[Shown]) -> None:
 def recall(environment: Environment) -> list[Shown]:
     """What was shown of an environment, the last first."""
     try:
-        path = _path(environment)
-        if path.is_symlink() or path.stat().st_size > _BYTES:
-            return []
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(private.read(_path(environment), _BYTES))
     except (OSError, ValueError, RecursionError):
         return []
     return [entry for value in stored if (entry := _read(value))] if isinstance(stored, list) else []
@@ -89,8 +87,10 @@ def _path(environment: Environment) -> Path:
 def _read(value: Any) -> Shown | None:
     with suppress(TypeError):
         entry = Shown(**value)
-        if isinstance(entry.at, int) and all(
-            isinstance(t, str) for t in (entry.id, entry.kind, entry.status, entry.type)
+        if (
+            isinstance(entry.at, int)
+            and 0 <= entry.at <= LATEST_MS
+            and all(isinstance(t, str) for t in (entry.id, entry.kind, entry.status, entry.type))
         ):
             return entry
     return None

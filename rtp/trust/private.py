@@ -6,7 +6,9 @@ The engine's folder `.rtp/local` has checks of its own, in rtp.local.state.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ _ENGINE = "local"
 _BUILT = ("layers", "assets", "cdk")  # rtp builds them again
 _JOURNALS = ("send", "dlq", "replay")
 _NAMED = 20  # paths in one command
+_NO_FILE = "is neither a file nor a folder"
+_MOST_BYTES = 1_000_000_000  # of a file that is read whole
 
 Finding = tuple[Path, str]
 """(path, why another user may have written it)."""
@@ -36,11 +40,12 @@ def state_of(path: Path) -> Path | None:
 def doubt(path: Path) -> str:
     """Say why a path may hold what another user wrote: it is a link, another user's, or others can write it.
 
-    Empty for a missing path, and where the user trusts the project; a link is named even there.
+    Or why it holds nothing: it is a pipe, a socket or a device, at which a reader would wait. Empty for a missing
+    path, and where the user trusts the project; a link and what is no file are named even there.
     """
     reason = _reason(path)
     state = state_of(path)
-    if reason and not path.is_symlink() and state is not None and store.is_trusted(state.parent):
+    if reason and not _is_always_refused(path) and state is not None and store.is_trusted(state.parent):
         return ""
     return reason
 
@@ -50,7 +55,7 @@ def doubts(folder: Path, depth: int) -> list[Finding]:
     findings = list(_walk(folder, depth))
     state = state_of(folder)
     if findings and state is not None and store.is_trusted(state.parent):
-        return [(path, reason) for path, reason in findings if path.is_symlink()]
+        return [(path, reason) for path, reason in findings if _is_always_refused(path)]
     return findings
 
 
@@ -144,9 +149,37 @@ def write(path: Path, text: str) -> None:
         raise
 
 
+def read(path: Path, most: int = _MOST_BYTES) -> str:
+    """The text of a file in `.rtp`, without waiting at a pipe.
+
+    Raises OSError for a link, for what is no file, and for a file of more bytes; UnicodeDecodeError.
+    """
+    return read_bytes(path, most).decode()
+
+
+def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
+    """As `read`, without decoding. Raises OSError."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        _check_file(file.fileno())
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return content
+
+
+def _check_file(descriptor: int) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise OSError(errno.EINVAL, _NO_FILE)
+
+
 def opener(path: str, flags: int) -> int:
-    """For `open`: create a file for this user alone, and open no link."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    """For `open`: create a file for this user alone, and open no link, and no pipe or device."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        _check_file(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
     with contextlib.suppress(PermissionError):  # another user's, which is trusted
         os.fchmod(descriptor, 0o600)
     return descriptor
@@ -167,7 +200,20 @@ def _reason(path: Path) -> str:
     if path.is_symlink():
         with contextlib.suppress(OSError):
             return f"is a link to {path.readlink()}"
-    return access.risk(path)
+    return _NO_FILE if _is_special(path) else access.risk(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is neither a file, a folder nor a link."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+
+def _is_always_refused(path: Path) -> bool:
+    return path.is_symlink() or _is_special(path)
 
 
 def _walk(folder: Path, depth: int) -> Iterator[Finding]:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.aws.queues import Outgoing
 from rtp.errors import NotFoundError
-from rtp.ops.journal_store import decode, encode
+from rtp.ops.journal_store import encode, lines_of
+from rtp.runtime import wire
 from rtp.runtime.event import Identity
 from rtp.text import times
+from rtp.text.given import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -193,30 +195,37 @@ def killed_redrives(target: Target) -> list[Journal]:
 
 
 def _read(store: JournalStore, run: str) -> Journal | None:
-    """Read a journal; None without a head. A line that a kill cut off is skipped."""
-    lines = list(decode(store.read(run)))
-    if not lines or lines[0].get("step") != "head":
-        return None
-    head = lines[0]
-    journal = Journal(run, head["what"], head["stack"], head["account"], int(head.get("started", 0)))
-    for line in lines[1:]:
-        _apply(journal, line)
+    """Read a journal; None without a head. Raises ConfigError where rtp did not write it."""
+    with lines_of(store, run) as lines:
+        head = next(lines, None)
+        if head is None or head.text("step", "") != "head":
+            return None
+        what = head.text("what")
+        if what not in ("redrive", "purge"):
+            raise head.malformed("it is neither of a redrive nor of a purge")
+        journal = Journal(run, what, head.text("stack"), head.text("account"), head.integer("started", 0))
+        for line in lines:
+            _apply(journal, line)
     return journal
 
 
-def _apply(journal: Journal, line: dict[str, Any]) -> None:
-    step, message_id = line.get("step"), str(line.get("message_id"))
+def _apply(journal: Journal, line: Given) -> None:
+    """Raises MalformedError."""
+    step = line.text("step", "")
     if step == "ended":
         journal.ended = True
-    elif step == "took":
-        attributes = {name: _from_text(value) for name, value in line["attributes"].items()}
-        outgoing = Outgoing(line["body"], attributes, line["trace_header"])
-        journal.entries[message_id] = Entry(message_id, Identity(line["id"], int(line["timestamp"])), outgoing)
+        return
+    message_id = line.text("message_id")
+    if step == "took":
+        attributes = {name: _from_text(line, value) for name, value in line.member("attributes").values.items()}
+        identity = Identity(line.text("id"), line.integer("timestamp", least=-1, most=wire.MAX_TIMESTAMP))
+        outgoing = Outgoing(line.text("body"), attributes, line.text("trace_header", ""))
+        journal.entries[message_id] = Entry(message_id, identity, outgoing)
     elif message_id in journal.entries:
         entry = journal.entries[message_id]
-        entry.sent_id = line.get("sent_id", entry.sent_id)
+        entry.sent_id = line.text("sent_id", entry.sent_id)
         entry.deleted = entry.deleted or step == "deleted"
-        entry.restoring_since = entry.restoring_since or int(line.get("since", 0))
+        entry.restoring_since = entry.restoring_since or line.integer("since", 0)
         entry.restored = entry.restored or step == "restored"
 
 
@@ -225,6 +234,14 @@ def _to_text(value: dict[str, Any]) -> dict[str, Any]:
     return value | {"BinaryValue": base64.b64encode(binary).decode()} if isinstance(binary, bytes) else value
 
 
-def _from_text(value: dict[str, Any]) -> dict[str, Any]:
-    binary = value.get("BinaryValue")
-    return value | {"BinaryValue": base64.b64decode(binary)} if isinstance(binary, str) else value
+def _from_text(line: Given, value: object) -> dict[str, Any]:
+    """Raises MalformedError."""
+    attribute = Given(value)
+    for name in attribute.values:
+        attribute.text(name)
+    if (binary := attribute.values.get("BinaryValue")) is None:
+        return attribute.values
+    try:
+        return attribute.values | {"BinaryValue": base64.b64decode(binary, validate=True)}
+    except ValueError:
+        raise line.malformed("a binary attribute is not base64") from None

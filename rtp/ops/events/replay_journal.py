@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from rtp.errors import NotFoundError, RefusedError
 from rtp.ops import journal_store as journals
 from rtp.ops.events.planned import Planned
+from rtp.runtime import wire
 from rtp.text import times
+from rtp.text.given import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,10 +61,10 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
             f"There is no replay {run} in {store.where()}.",
             hint="Journals stay on the machine on which the command ran.",
         )
-    head, planned, _ = _read(store, run, restored_ms)
-    if (head.get("stack"), head.get("account")) != owner:
+    ran_on, _, planned, _ = _read(store, run, restored_ms)
+    if ran_on != owner:
         raise RefusedError(
-            f"{run} ran on {head.get('stack')} in account {head.get('account')}, not on {owner[0]} in {owner[1]}.",
+            f"{run} ran on {ran_on[0]} in account {ran_on[1]}, not on {owner[0]} in {owner[1]}.",
             hint="Name that environment with --env.",
         )
     return ReplayJournal(store, run, planned)
@@ -71,26 +73,44 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
 def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | None:
     """The latest replay of the stack, where it did not end by itself in the last hours."""
     for run in store.runs()[-1:]:
-        head, planned, has_ended = _read(store, run)
-        is_recent = times.now_ms() - int(head.get("started", 0)) < _RECENT_MS
-        if (head.get("stack"), head.get("account")) == owner and is_recent and planned and not has_ended:
+        ran_on, started, planned, has_ended = _read(store, run)
+        is_recent = times.now_ms() - started < _RECENT_MS
+        if ran_on == owner and is_recent and planned and not has_ended:
             return ReplayJournal(store, run, planned)
     return None
 
 
-def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[dict[str, str], list[Planned], bool]:
-    """Head, events that are not queued, and whether the run ended."""
-    head: dict[str, str] = {}
+def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[str, str], int, list[Planned], bool]:
+    """Stack and account, when it was begun, the events that are not queued, and whether the run ended."""
+    owner, started = ("", ""), 0
     planned: dict[str, Planned] = {}
     has_ended = False
-    for line in journals.decode(store.read(run)):
-        step = line.get("step")
-        if step == "head":
-            head = line
-        elif step == "planned":
-            event = Planned(*line["event"])
-            planned[event.raw_key] = event
-        elif step == "queued" and int(head.get("started", 0)) > restored_ms:
-            planned.pop(str(line["raw_key"]), None)
-        has_ended = has_ended or step == "ended"
-    return head, list(planned.values()), has_ended
+    with journals.lines_of(store, run) as lines:
+        for line in lines:
+            step = line.text("step", "")
+            if step == "head":
+                owner, started = (line.text("stack"), line.text("account")), line.integer("started", 0)
+            elif step == "planned":
+                event = _planned(line)
+                planned[event.raw_key] = event
+            elif step == "queued":
+                raw_key = line.text("raw_key")
+                if started > restored_ms:
+                    planned.pop(raw_key, None)
+            has_ended = has_ended or step == "ended"
+    return owner, started, list(planned.values()), has_ended
+
+
+def _planned(line: Given) -> Planned:
+    """Raises MalformedError."""
+    members = line.elements("event")
+    if len(members) != len(Planned.__slots__):
+        raise line.malformed("event does not have its members")
+    event = Given(dict(zip(Planned.__slots__, members, strict=True)))
+    return Planned(
+        event.text("id"),
+        event.integer("timestamp", most=wire.MAX_TIMESTAMP),
+        event.text("type"),
+        event.text("status"),
+        event.text("raw_key"),
+    )

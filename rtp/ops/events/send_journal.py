@@ -108,10 +108,10 @@ def interrupted(store: JournalStore, sending: Sending, *, restored_ms: int = 0) 
     restored_ms: when the local engine's data last went back to an earlier save; what was answered before is sent again.
     """
     for run in reversed(store.runs()):
-        journal, head, has_ended = _read(store, run, sending.count, restored_ms)
+        journal, head, started, has_ended = _read(store, run, sending.count, restored_ms)
         if {key: head.get(key) for key in _head(sending)} != _head(sending):
             continue
-        is_recent = times.now_ms() - int(str(head.get("started", 0))) < _RECENT_MS
+        is_recent = times.now_ms() - started < _RECENT_MS
         return journal if is_recent and not has_ended and journal.left else None
     return None
 
@@ -132,18 +132,22 @@ def _head(sending: Sending) -> dict[str, object]:
     return {name: getattr(sending, name) for name in Sending.__slots__}
 
 
-def _read(store: JournalStore, run: str, total: int, restored_ms: int) -> tuple[SendJournal, dict[str, object], bool]:
-    """The journal, its head, and whether the run came to its end."""
+def _read(
+    store: JournalStore, run: str, total: int, restored_ms: int
+) -> tuple[SendJournal, dict[str, object], int, bool]:
+    """The journal, its head, when it was begun, and whether the run came to its end."""
     journal = SendJournal(store, run, total)
     head: dict[str, object] = {}
-    has_ended = False
-    for line in journals.decode(store.read(run)):
-        step = line.get("step")
-        if step == "head":
-            head = line
-        elif step == "id":
-            journal.ids[int(line["n"])] = str(line["id"])
-        elif step == "answered" and int(str(head.get("started", 0))) > restored_ms:
-            journal.answered |= set(line["ids"])
-        has_ended = has_ended or step == "ended"
-    return journal, head, has_ended
+    started, has_ended = 0, False
+    with journals.lines_of(store, run) as lines:
+        for line in lines:
+            step = line.text("step", "")
+            if step == "head":
+                head, started = line.values, line.integer("started", 0)
+            elif step == "id":
+                journal.ids[line.integer("n")] = line.text("id")
+            elif step == "answered":
+                answered = line.texts("ids")
+                journal.answered |= set(answered if started > restored_ms else ())
+            has_ended = has_ended or step == "ended"
+    return journal, head, started, has_ended

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
+import socket
+import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,15 +16,15 @@ import pytest
 from rtp.config import Environment
 from rtp.errors import RefusedError
 from rtp.infra import archive, assets
+from rtp.local.state import folder
 from rtp.ops import shown
 from rtp.ops.access import lock
 from rtp.ops.journal_store import EXPIRY_DAYS, JournalFiles
-from rtp.ops.stack.build.synth import synth
+from rtp.ops.stack.build.synth import extension_paths, synth
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 NOBODY = 65534
 LONG_AGO = time.time() - (EXPIRY_DAYS + 1) * 86_400
@@ -194,6 +199,76 @@ def test_every_file_is_private_whatever_the_umask_is(state: Path, tmp_path: Path
     assert len(list(state.rglob("*"))) > 10
     for path in (state, *state.rglob("*")):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def bind(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
+SPECIAL: dict[str, Callable[[Path], None]] = {
+    "pipe": os.mkfifo,
+    "socket": lambda path: bind(path),
+    "device": lambda path: os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5)),  # /dev/zero, which never ends
+}
+special = pytest.mark.parametrize(
+    "make", [pytest.param(make, marks=as_root if kind == "device" else (), id=kind) for kind, make in SPECIAL.items()]
+)
+
+
+@special
+@pytest.mark.parametrize("name", ["deploy-dev.lock", "dlq", "dlq/dev", "layers/layer-1.zip", "shown/shop-dev.json"])
+def test_what_is_no_file_is_refused_where_rtp_would_wait_at_it(
+    state: Path, make: Callable[[Path], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state / name).parent.mkdir(exist_ok=True, mode=0o700)
+    with contextlib.chdir((state / name).parent):  # the name of a socket is short
+        make(Path((state / name).name))
+    for trusted in ("", str(state.parent)):
+        monkeypatch.setenv("RTP_TRUST", trusted)
+        with pytest.raises(RefusedError, match="is neither a file nor a folder") as caught:
+            project.check_state(state)
+        assert f"rm -r {state / name}" in caught.value.hint
+
+
+@special
+def test_ids_journals_locks_and_digests_are_not_read_from_what_is_no_file(
+    state: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    environment = Environment(name="dev", project="shop", root=tmp_path, file=tmp_path / "rtp.toml")
+    for name in ("shown/shop-dev.json", "dlq/dev/000001-one.jsonl", "assets/code.zip.sha256", "cdk/dev/rtp.json"):
+        (state / name).parent.mkdir(parents=True, mode=0o700)
+        with contextlib.chdir((state / name).parent):
+            make(Path((state / name).name))
+    assert shown.recall(environment) == []
+    with pytest.raises(RefusedError, match="is neither a file nor a folder"):
+        JournalFiles(state / "dlq" / "dev").runs()
+    (state / "assets" / "code.zip").write_text("")
+    assert not archive.is_intact(state / "assets" / "code.zip")
+    assert extension_paths(dataclasses.replace(environment, extend=tmp_path / "own.py")) == [tmp_path / "own.py"]
+    mark = state / "cdk" / "dev" / "rtp.json"
+    for use in (lambda: private.read(mark), lambda: private.opener(str(mark), os.O_WRONLY)):
+        with pytest.raises(OSError):
+            use()
+
+
+@special
+@pytest.mark.parametrize("name", ["engine.json", "port", "serving", "stopping", "lock", "stderr.log"])
+def test_the_engine_s_folder_has_files_alone(tmp_path: Path, make: Callable[[Path], None], name: str) -> None:
+    place = folder(tmp_path)
+    place.create()
+    (place.path / name).unlink(missing_ok=True)
+    with contextlib.chdir(place.path):
+        make(Path(name))
+    with pytest.raises(RefusedError, match="is neither a file nor a folder"):
+        place.check()
+
+
+def test_a_file_of_rtp_is_read_up_to_its_bound(state: Path) -> None:
+    private.write(state / "checked", "12345")
+    assert private.read(state / "checked", 5) == "12345"
+    with pytest.raises(OSError, match="too large"):
+        private.read(state / "checked", 4)
 
 
 def test_a_file_that_cannot_be_replaced_leaves_no_draft(state: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.errors import RtpError
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,13 +26,13 @@ class Manifest:
 def manifest(folder: Path, stack: str) -> Manifest:
     """The stack's entry in the assembly of a folder. Raises RtpError if the assembly is incomplete."""
     try:
-        artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
+        artifacts = json.loads(private.read(folder / "manifest.json"))["artifacts"]
         found = next(
             a["properties"]
             for name, a in artifacts.items()
             if a["type"] == "aws:cloudformation:stack" and stack in (name, a["properties"].get("stackName"))
         )
-    except (OSError, ValueError, KeyError, StopIteration):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration):
         raise RtpError(
             f"The assembly in {folder} is incomplete.", hint="Run `rtp synth`, then deploy again.", code="assembly"
         ) from None
@@ -46,12 +47,12 @@ def matches(manifest: Manifest, stack: Stack) -> bool:
 def construct_paths(folder: Path, stack: str) -> dict[str, str]:
     """Logical id -> construct path below the stack, such as `Storage/Table`. Empty where the assembly does not say."""
     try:
-        metadata = json.loads((folder / f"{stack}.metadata.json").read_text())
-    except (OSError, ValueError):
+        metadata = json.loads(private.read(folder / f"{stack}.metadata.json"))
+        return {
+            entry["data"]: path.removeprefix(f"/{stack}/").removesuffix("/Resource")
+            for path, entries in metadata.items()
+            for entry in entries
+            if entry.get("type") == "aws:cdk:logicalId"
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    return {
-        entry["data"]: path.removeprefix(f"/{stack}/").removesuffix("/Resource")
-        for path, entries in metadata.items()
-        for entry in entries
-        if entry.get("type") == "aws:cdk:logicalId"
-    }

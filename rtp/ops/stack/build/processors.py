@@ -113,8 +113,8 @@ def _remembered(memo: Path) -> str:
     if private.doubt(memo) or private.doubt(memo.parent):
         return ""
     try:
-        return memo.read_text()
-    except OSError:
+        return private.read(memo)
+    except (OSError, UnicodeError):
         return ""
 
 

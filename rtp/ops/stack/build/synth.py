@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 _MARK = "rtp.json"  # in each of rtp's assemblies: the fingerprint of its inputs
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)  # of a mark or an assembly
 _SCRATCH = ".synth-"
 _DEPTH = 100  # of the folders of an assembly
 
@@ -146,18 +147,19 @@ def _load(plan: Plan, fingerprint: str) -> Assembly | None:
     """The assembly at the target, if it has this fingerprint and is complete."""
     folder, stack = Path(plan.out), plan.names.stack
     try:
-        mark = json.loads((folder / _MARK).read_text())
+        mark = json.loads(private.read(folder / _MARK))
         if mark["fingerprint"] != fingerprint or not inputs.unchanged(mark["inputs"], Path(plan.root)):
             return None
         file = folder / f"{stack}.template.json"
-        template = json.loads(file.read_text())
-        files = json.loads((folder / f"{stack}.assets.json").read_text())["files"]
+        template = json.loads(private.read(file))
+        files = json.loads(private.read(folder / f"{stack}.assets.json"))["files"]
         built = {entry["source"]["path"] for entry in files.values()}
         if _digests(folder) != mark["files"] or not built <= mark["files"].keys():
             return None  # what is uploaded is what was built
-    except (OSError, ValueError, KeyError):
+        found = tuple(Finding(**f) for f in mark["findings"])
+    except _DAMAGED:
         return None
-    return Assembly(folder, file, template, cached=True, findings=tuple(Finding(**f) for f in mark["findings"]))
+    return Assembly(folder, file, template, cached=True, findings=found)
 
 
 def extension_paths(env: Environment) -> list[Path]:
@@ -165,9 +167,9 @@ def extension_paths(env: Environment) -> list[Path]:
     if env.extend is None:
         return []
     try:
-        mark = json.loads((env.state / "cdk" / env.name / _MARK).read_text())
+        mark = json.loads(private.read(env.state / "cdk" / env.name / _MARK))
         return [env.extend, *inputs.paths(mark["inputs"], env.root.resolve())]
-    except (OSError, ValueError, KeyError):
+    except _DAMAGED:
         return [env.extend]
 
 
@@ -255,12 +257,12 @@ def _exchanged(plan: Plan, fresh: Path) -> dict[str, Any] | None:
     if plan.published or not fastpath.enabled("code-exchange"):  # the names of published versions follow the code
         return None
     try:
-        mark = json.loads((old / _MARK).read_text())
+        mark = json.loads(private.read(old / _MARK))
         if mark["shape"] != _shape(plan) or not inputs.unchanged(mark["inputs"], Path(plan.root)):
             return None
         was, code = str(mark["code"]), Path(plan.code)
         if not code_change.exchange_code(old, fresh, stack=plan.names.stack, was=was, code=code):
             return None
         return {"inputs": mark["inputs"], "findings": mark["findings"]}
-    except (OSError, ValueError, KeyError):
+    except _DAMAGED:
         return None
