@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,8 @@ from rtp.text import json_values
 from rtp.text.elements import dim, line, many
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rtp.commands.interrupts import Interruption
     from rtp.ops.dlq.inspect import Inspection
     from rtp.ops.dlq.redrive import RedriveRequest
@@ -113,14 +116,16 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             _end_redrive(session, Report(run=None, missing=request.filters.missing(())))
             return
         consent.ask(session, f"Redrive {selected}", approval, impact)
-        if options.edit:
-            request = _edited(session, request)
-        with recorded(session, "dlq redrive", selection, options, reason=approval.reason) as run:
+        with (
+            _edited(session, request, wanted=options.edit) as (request, note),
+            recorded(session, "dlq redrive", selection, options, reason=approval.reason) as run,
+        ):
             report, interruption = conduct(
                 session.out,
                 lambda stop: redriving.redrive(target, request, stop=stop, notify=remark(session.out)),
                 render_dlq.redrive_step,
             )
+            note(report.redriven)
             run.result = f"run {report.run}: {report.redriven:,} redriven, {len(report.failed):,} failed"
             _end_redrive(session, report, interruption)
         return
@@ -237,17 +242,35 @@ def _inspected(
     return inspect.with_deadlines(inspection, session.environment.settings.raw_expiry_days), interruption
 
 
-def _edited(session: Session, request: RedriveRequest) -> RedriveRequest:
-    """Open the selected events in the editor. Returns a request for those that were left in the file."""
+@contextlib.contextmanager
+def _edited(
+    session: Session, request: RedriveRequest, *, wanted: bool
+) -> Iterator[tuple[RedriveRequest, Callable[[int], None]]]:
+    """Open the selected events in the editor: a request for those that were left in the file.
+
+    The file stays, and is named, unless the function is called with as many messages as were left in it.
+    """
+    if not wanted:
+        yield request, lambda _: None
+        return
     too_many = edit.MAX_MESSAGES + 1
     inspection, _ = _inspected(session, request.filters, min(request.limit or too_many, too_many))
     if not inspection.messages:
         raise NotFoundError(
             "No message in the dead-letter queue matches.", hint="`rtp dlq inspect` lists the messages."
         )
-    texts = edit.edited(inspection.messages)
-    session.recheck()  # the editor may have been open for hours
-    return replace(request, filters=Filters(message_ids=frozenset(texts)), edited=texts)
+    edits, redriven = edit.edited(inspection.messages), 0
+
+    def note(number: int) -> None:
+        nonlocal redriven
+        redriven = number
+
+    try:
+        session.recheck()  # the editor may have been open for hours
+        yield replace(request, filters=Filters(message_ids=frozenset(edits.texts)), edited=edits.texts), note
+    finally:
+        if remark_ := edits.end(redriven):
+            session.out.say(remark_)
 
 
 def _exit_redrive(report: Report) -> None:

@@ -13,12 +13,17 @@ from rtp.errors import ConfigError
 from rtp.infra import assets
 from rtp.ops.stack.build import processors
 from rtp.text import installing, suggest
+from rtp.trust import project
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rtp.config import Environment
 
+_MODULES = (".py", ".pyc", ".pth", ".so")
+_CONFIGURATION = ("pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg")
+_OF_AN_ENVIRONMENT = ("pyvenv.cfg", "bin", "bin/python", "lib", "lib/python*", "lib/python*/site-packages")
+_SKIPPED = (".git", ".rtp", "node_modules")
 _PROBE_S = 60.0
 _PROBE = "import importlib.util as u, sys; sys.exit(0 if u.find_spec('pytest') and u.find_spec('rtp') else 1)"
 _OUTCOMES = {0: "passed", 1: "failed", 2: "interrupted", 5: "none"}
@@ -60,8 +65,9 @@ def interpreter(root: Path, environ: Mapping[str, str] = os.environ, *, own: str
 def run(environment: Environment, arguments: Sequence[str], *, quiet_stdout: bool) -> Tested:
     """Run pytest in the project's folder. Its output goes to the terminal; quiet_stdout: all of it to stderr.
 
-    Raises ConfigError without pytest.
+    Raises ConfigError without pytest, RefusedError for code that another user can write.
     """
+    project.check(environment.root, _code(environment.root))
     python = interpreter(environment.root)
     sources = processors.sources_of(environment)
     paths = [str(sources.root)] if sources is not None else []
@@ -72,6 +78,18 @@ def run(environment: Environment, arguments: Sequence[str], *, quiet_stdout: boo
     argv = [python, "-m", "pytest", "--rootdir", str(environment.root), *loaded, *arguments]
     done = subprocess.run(argv, cwd=environment.root, env=environ, stdout=2 if quiet_stdout else None, check=False)
     return Tested(_OUTCOMES.get(done.returncode, "error"), done.returncode, python)
+
+
+def _code(root: Path) -> Iterator[Path]:
+    """What pytest may run or be told by: every folder and module of the project, its settings, its environments."""
+    for base, folders, names in os.walk(root):
+        environments = [name for name in folders if Path(base, name, "pyvenv.cfg").is_file()]
+        for name in environments:
+            for pattern in _OF_AN_ENVIRONMENT:
+                yield from Path(base, name).glob(pattern)
+        yield from (Path(base, name) for name in folders)
+        yield from (Path(base, name) for name in names if name.endswith(_MODULES) or name in _CONFIGURATION)
+        folders[:] = [name for name in folders if name not in (*_SKIPPED, *environments)]
 
 
 def variables(environment: Environment, environ: Mapping[str, str]) -> dict[str, str]:

@@ -6,13 +6,15 @@ import os
 import shlex
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtp.errors import ConfigError, RefusedError, UsageError
+from rtp.errors import ConfigError, RefusedError, RtpError, UsageError
 from rtp.runtime import wire
 from rtp.runtime.event import InvalidEventError, parse
 from rtp.text import json_values
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.messages import DlqMessage
 
 MAX_MESSAGES = 200
+_MOST_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """texts: message id -> event text to send. file: what the editor has written; it stays until they are sent."""
+
+    texts: dict[str, str]
+    file: Path
+
+    def end(self, redriven: int) -> str:
+        """Delete the file if all were redriven. Returns a remark that names it where it stays."""
+        if redriven >= len(self.texts):
+            self.file.unlink(missing_ok=True)
+            return ""
+        return f"your edits are in {self.file}"
 
 
 def edited(
@@ -27,8 +45,8 @@ def edited(
     *,
     environ: Mapping[str, str] = os.environ,
     call: Callable[[list[str]], int] = subprocess.call,
-) -> dict[str, str]:
-    """Open the events in $VISUAL or $EDITOR. Returns message id -> event text to send.
+) -> Edits:
+    """Open the events in $VISUAL or $EDITOR.
 
     An event that was not touched keeps its text to the byte; one that was deleted from the file is left out.
     Raises UsageError for a text that is not an event; the file is then kept, and the hint names it.
@@ -39,23 +57,25 @@ def edited(
             hint=f"Select at most {MAX_MESSAGES}, for example with --limit.",
         )
     before = {dlq_message.message_id: _value(dlq_message) for dlq_message in dlq_messages}
-    path = _write(before)
+    text = json_values.dumps(before, indent=2) + "\n"
+    path = _write(text)
     try:
         _run_editor(path, environ, call)
-    except (ConfigError, RefusedError):
-        path.unlink()
+    except RtpError as error:
+        if _is_as_written(path, text):
+            path.unlink(missing_ok=True)
+        else:
+            error.hint = f"{error.hint} Your edits are in {path}.".strip()
         raise
     after = _read(path)
-    if after == before:
+    if _same(after, before):
         path.unlink()
         raise RefusedError("No event was edited; nothing was changed.")
-    texts = _texts(dlq_messages, before, after, path)
-    path.unlink()
-    return texts
+    return Edits(_texts(dlq_messages, before, after, path), path)
 
 
 def _run_editor(path: Path, environ: Mapping[str, str], call: Callable[[list[str]], int]) -> None:
-    command = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+    command = environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip() or "vi"
     try:
         code = call([*shlex.split(command), str(path)])
     except ValueError as error:
@@ -64,6 +84,16 @@ def _run_editor(path: Path, environ: Mapping[str, str], call: Callable[[list[str
         raise ConfigError(f"The editor {command!r} cannot be run: {error.strerror}.", hint="Set EDITOR.") from None
     if code != 0:
         raise RefusedError(f"The editor ended with exit code {code}; nothing was changed.")
+
+
+def _is_as_written(path: Path, text: str) -> bool:
+    """Whether a file has the text that was written to it; also where it is gone."""
+    try:
+        return path.read_bytes() == text.encode()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _texts(
@@ -80,44 +110,77 @@ def _texts(
         message_id = dlq_message.message_id
         if message_id not in after:
             continue
-        if after[message_id] == before[message_id]:
+        if _same(after[message_id], before[message_id]):
             texts[message_id] = dlq_message.event
             continue
         value = after[message_id]
-        texts[message_id] = value if isinstance(value, str) else json_values.dumps(value)
+        try:
+            texts[message_id] = value if isinstance(value, str) else json_values.dumps(value)
+        except RecursionError:
+            raise UsageError(
+                f"The edited {dlq_message.id} is nested too deeply; nothing was changed.",
+                hint=f"Your edits are in {path}.",
+            ) from None
         _check(texts[message_id], dlq_message, path)
     return texts
 
 
 def _value(dlq_message: DlqMessage) -> object:
-    """The event as JSON; its text where it is not JSON."""
+    """The event as JSON; its text where it is not JSON, or nested more deeply than JSON can be written."""
     try:
         value: object = json_values.loads(dlq_message.event)
+        json_values.dumps(value, indent=2)
     except (ValueError, RecursionError):
         return dlq_message.event
     return value
 
 
-def _write(events: Mapping[str, object]) -> Path:
-    handle, name = tempfile.mkstemp(prefix="rtp-redrive-", suffix=".json")  # readable by its owner alone
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(json_values.dumps(events, indent=2) + "\n")
+def _same(one: object, other: object) -> bool:
+    """Whether two values are the same JSON: 1 and true are not, and the order of members says nothing."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _write(text: str) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(prefix="rtp-redrive-", suffix=".json")  # readable by its owner alone
+    except OSError as error:
+        raise _unwritten(error) from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise _unwritten(error) from None
     return Path(name)
 
 
+def _unwritten(error: OSError) -> ConfigError:
+    return ConfigError(
+        f"No file can be written for the editor: {error.strerror}; nothing was changed.",
+        hint="Set TMPDIR to a folder with space that you can write.",
+    )
+
+
 def _read(path: Path) -> dict[str, object]:
+    hint = f"Your edits are in {path}."
     try:
-        value = json_values.loads(path.read_text(encoding="utf-8"))
+        value = json_values.loads(private.read_bytes(path, _MOST_BYTES).decode())
     except OSError as error:
         raise RefusedError(f"The edited file cannot be read: {error.strerror}; nothing was changed.") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError as error:
         raise UsageError(
-            f"The edited file is not JSON: {error}; nothing was changed.", hint=f"Your edits are in {path}."
+            f"The edited file is not UTF-8 text (byte {error.start}); nothing was changed.",
+            hint=f"Let the editor save it as UTF-8. {hint}",
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The edited file is not JSON: {error}; nothing was changed.", hint=hint) from None
     if not isinstance(value, dict):
         raise UsageError(
-            "The edited file is not a JSON object of events by message id; nothing was changed.",
-            hint=f"Your edits are in {path}.",
+            "The edited file is not a JSON object of events by message id; nothing was changed.", hint=hint
         )
     return value
 

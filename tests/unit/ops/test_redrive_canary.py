@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +186,10 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
         file.write_text(after if isinstance(after, str) else json.dumps(after))
         return 0
 
-    return edit.edited(dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
+    edits = edit.edited(dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
+    assert edits.end(0) == f"your edits are in {edits.file}" and edits.file.exists()
+    assert edits.end(len(edits.texts)) == "" and not edits.file.exists()
+    return edits.texts
 
 
 def test_an_event_that_was_not_edited_keeps_its_text() -> None:
@@ -234,7 +239,16 @@ def test_an_edit_that_is_not_an_event_is_refused_and_its_file_stays(after: str) 
     file.unlink()
 
 
-def test_an_editor_that_fails_or_is_missing_changes_nothing() -> None:
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def test_an_editor_that_fails_or_is_missing_changes_nothing(scratch: Path) -> None:
     with pytest.raises(RefusedError, match="nothing was changed"):
         edit.edited(dlq_messages(), environ={"EDITOR": f"{sys.executable} -c exit(3)"})
     with pytest.raises(ConfigError, match="cannot be run"):
@@ -242,9 +256,99 @@ def test_an_editor_that_fails_or_is_missing_changes_nothing() -> None:
     with pytest.raises(ConfigError, match="No closing quotation"):
         edit.edited(dlq_messages(), environ={"EDITOR": 'vi "x'})
 
-    def remove(argv: list[str]) -> int:
+    def none_named(argv: list[str]) -> int:
+        assert argv[0] == "vi"
         Path(argv[-1]).unlink()
         return 0
 
     with pytest.raises(RefusedError, match="nothing was changed"):
-        edit.edited(dlq_messages(), environ={}, call=remove)
+        edit.edited(dlq_messages(), environ={"VISUAL": "", "EDITOR": "  "}, call=none_named)
+    assert [*scratch.iterdir()] == []
+
+
+def test_an_editor_that_fails_after_it_saved_leaves_the_edits(scratch: Path) -> None:
+    def saved(argv: list[str]) -> int:
+        Path(argv[-1]).write_text("edited")
+        return 1
+
+    def removed(argv: list[str]) -> int:
+        Path(argv[-1]).unlink()
+        return 1
+
+    with pytest.raises(RefusedError, match="exit code 1") as caught:
+        edit.edited(dlq_messages(), environ={}, call=saved)
+    (file,) = scratch.iterdir()
+    assert caught.value.hint == f"Your edits are in {file}." and file.read_text() == "edited"
+    file.unlink()
+    with pytest.raises(RefusedError, match="exit code 1"):
+        edit.edited(dlq_messages(), environ={}, call=removed)
+    assert [*scratch.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"m1": "ä"}'.encode("latin-1"), "not UTF-8 text"),
+        ('{"m1": {}}'.encode("utf-16"), "not UTF-8 text"),
+        (b"", "not JSON"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b'{"m1": ' * 3000 + b"1" + b"}" * 3000, "not JSON"),
+        (b'{"m1": {"type": "a", "data": ' + b'{"a":' * 900 + b"1" + b"}" * 902, "nested|not JSON|not an event"),
+        (b'{"m1": {"type": "a", "data": {"n": NaN}}}', "not JSON|not an event"),
+        (b'{"m1": {"type": "a", "data": {"n": 1e9999}}}', "not an event"),
+        (b'{"m1": {"type": "a", "data": {"n": ' + b"9" * 5000 + b"}}}", "not JSON"),
+    ],
+    ids=["Latin-1", "UTF-16", "empty", "binary", "deep", "nested", "NaN", "no float", "digits"],
+)
+def test_what_an_editor_may_leave_is_named_and_kept(scratch: Path, content: bytes, message: str) -> None:
+    def editor(argv: list[str]) -> int:
+        Path(argv[-1]).write_bytes(content)
+        return 0
+
+    with pytest.raises(UsageError, match=message) as caught:
+        edit.edited(dlq_messages(), environ={}, call=editor)
+    (file,) = scratch.iterdir()
+    assert str(file) in caught.value.hint and file.read_bytes() == content
+
+
+def test_a_pipe_in_place_of_the_file_holds_nobody_up(scratch: Path) -> None:
+    def editor(argv: list[str]) -> int:
+        Path(argv[-1]).unlink()
+        os.mkfifo(argv[-1])
+        return 0
+
+    with pytest.raises(RefusedError, match="cannot be read"):
+        edit.edited(dlq_messages(), environ={}, call=editor)
+    assert len([*scratch.iterdir()]) == 1
+
+
+def test_without_a_place_for_the_file_nothing_is_changed(scratch: Path) -> None:
+    scratch.rmdir()
+    with pytest.raises(ConfigError, match="No file can be written for the editor"):
+        edit.edited(dlq_messages(), environ={}, call=lambda _: 0)
+
+
+def test_a_number_that_becomes_true_is_an_edit() -> None:
+    def editor(argv: list[str]) -> int:
+        file = Path(argv[-1])
+        file.write_text(file.read_text().replace('"n": 1', '"n": true'))
+        return 0
+
+    one = replace(dlq_messages()[1], event=event(2).replace('"n": 2', '"n": 1'))
+    edits = edit.edited([one], environ={}, call=editor)
+    assert '"n": true' in edits.texts["m2"] and edits.end(1) == ""
+
+
+def test_an_event_that_is_nested_too_deeply_to_be_written_again_is_edited_as_text() -> None:
+    deep = '{"type": "a", "data": {"a":' + "[" * 600 + "]" * 600 + "}}"
+    (deep_message, _) = dlq_messages()
+    deep_message = replace(deep_message, event=deep)
+    seen: list[str] = []
+
+    def editor(argv: list[str]) -> int:
+        seen.append(Path(argv[-1]).read_text())
+        return 0
+
+    with pytest.raises(RefusedError, match="No event was edited"):
+        edit.edited([deep_message], environ={}, call=editor)
+    assert json.loads(seen[0])[deep_message.message_id] == deep

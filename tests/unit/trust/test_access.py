@@ -10,6 +10,7 @@ import pytest
 from rtp.config import Overrides, environments
 from rtp.errors import ConfigError, ExitCode, RefusedError
 from rtp.infra import archive, assets, packing
+from rtp.ops import project_tests
 from rtp.ops.stack.build import processors
 from rtp.trust import access, endpoints, project, store
 
@@ -233,6 +234,44 @@ def test_code_of_another_user_is_refused_wherever_it_is_packed_from(folder: Path
     with pytest.raises(RefusedError, match=name.partition("/")[0]) as caught:
         packing.select(sources)
     assert caught.value.code == "untrusted"
+
+
+TESTED = (
+    "conftest.py", "tests", "tests/test_a.py", "pyproject.toml", "pytest.py", "deep/folder/conftest.py", ".venv",
+    ".venv/bin/python", ".venv/bin", ".venv/lib/python3.11/site-packages",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("has_file", [True, False], ids=["a project", "no rtp.toml"])
+@pytest.mark.parametrize("attack", [pytest.param("owner", marks=as_root), "mode"])
+@pytest.mark.parametrize("name", TESTED)
+def test_no_test_of_another_user_is_run(
+    folder: Path, environ: dict[str, str], name: str, attack: str, has_file: bool
+) -> None:
+    # Given a project of this user, in which another one has put or can change what pytest or Python runs
+    mark = folder / "was-run"
+    for path in map(folder.joinpath, TESTED):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.write_text(f"open({str(mark)!r}, 'w')\n" if path.suffix == ".py" else "")
+        elif path.name != "python":
+            path.mkdir(exist_ok=True)
+    (folder / ".venv" / "pyvenv.cfg").touch()
+    python = folder / ".venv" / "bin" / "python"
+    python.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    for path in (*folder.rglob("*"), folder):
+        path.chmod(0o755)
+    if not has_file:
+        (folder / "rtp.toml").unlink()
+    if attack == "owner":
+        os.chown(folder / name, NOBODY, NOBODY)
+    else:
+        (folder / name).chmod(0o777)
+    # Then nothing of it runs
+    with pytest.raises(RefusedError) as caught:
+        project_tests.run(resolve(folder, environ), [], quiet_stdout=True)
+    assert caught.value.code == "untrusted" and str(folder / name) in caught.value.message
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "base.txt", "wheels/x-1-py3-none-any.whl"])
