@@ -1,16 +1,33 @@
-"""User and password in an address, which no message shows."""
+"""User and password in an address, which no message shows.
+
+Passwords are written into addresses as they are, with characters that an address cannot have. Where a text may be read
+in two ways, it is masked: what is lost is the host of a message, and not a password.
+"""
 
 from __future__ import annotations
 
 import re
 
-# What stands between `://` and the last `@` of the authority; also a password with a slash, a space or a quote, where
-# what follows the colon is no port. A user name alone has none of these: `://host/path, mail to ann@example.com`.
-_CREDENTIALS = re.compile(
-    r"""(?<=://)(?:[^\s/?#'"<>]*@|[^\s/?#@:'"<>\[]*:(?!\d{1,5}(?:[^\w@]|$))[^\s@][^@\n]{0,200}@(?:[^\s@/]*@)*(?=[\w.\[-]))"""
+_AT = r"@(?:[^\s@/]*@)*(?=[\w.\[-])"
+_USER = r"""[^\s/?#@:'"<>\[]*"""
+_FORMS = (
+    # What stands between `://` and the last `@` of the authority.
+    r"""(?<=://)[^\s/?#'"<>]*@""",
+    # A password with a slash, a space, a line break or a quote, where what follows the colon is no port.
+    # A user name alone has none of these: `://host/path, mail to ann@example.com`.
+    rf"""(?<=://){_USER}:(?!\d{{1,5}}(?:[^\w@]|$))[^\s@][^@]{{0,200}}{_AT}""",
+    # One that begins like a port or with a space, after a name that is no host: it has no dot. But not
+    # `://proxy:80, mail to ann@example.com`.
+    rf"""(?<=://)(?!localhost:)[^\s/?#@:.'"<>\[]*:(?:(?![;,.]\s)[^@]){{1,200}}{_AT}""",
+    # One that begins like a port with a path, after any name; but not `://127.0.0.1:80/a@b` and `://host:80/@scope`.
+    rf"""(?<=://)(?![\d.]+:|localhost:){_USER}:\d{{1,5}}/[^\s@]{{1,200}}{_AT}""",
+    # Without a scheme: user:password@ and a host, with a dot, a port or a path. But not `image:1.2@sha256:…`.
+    r"""(?<![\w./:@%+~-])(?!mailto:)[\w.%+~-]{1,64}:(?:[^\s/@:'"<>\\]{1,200}@)+"""
+    r"""(?=(?!sha\d+:)(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)+|localhost|[\w-]+[:/]))""",
 )
+_CREDENTIALS = re.compile("|".join(f"(?:{form})" for form in _FORMS), re.IGNORECASE)
 
 
 def masked(text: str) -> str:
     """The text with `***` for the user and password of each address in it."""
-    return _CREDENTIALS.sub("***@", text) if "://" in text and "@" in text else text
+    return _CREDENTIALS.sub("***@", text) if "@" in text and ":" in text else text

@@ -26,6 +26,20 @@ WITH = [
     "https://us3r:x1234 hun@ter@hunter2@proxy.example",
     "https://us3r:4566hunter2@proxy.example",
     "https://us3r:hun<hunter2>@proxy.example, and more",
+    "http://us3r:1234/hunter2@proxy.example:8080",
+    "http://us3r:1234 hunter2@proxy.example",
+    "http://us3r:1/hun 2/hunter2@proxy:8080/x",
+    "http://us3r: hunter2@proxy.example",
+    "http://us3r:hun\nhunter2@proxy.example",
+    "http://us3r:12\nhunter2@proxy.example",
+    "http://us3r.smith:8080/hunter2@proxy.example",
+    "http://:80/hunter2@proxy.example",
+    "us3r:hunter2@proxy.example/path",
+    "HTTPS_PROXY=us3r:hunter2@proxy:8080",
+    "us3r:hunter2@proxy.example",
+    "the proxy 'us3r:hun@hunter2@localhost' failed",
+    "us3r:hunter2@[::1]:8080",
+    "us3r:hunter2@127.0.0.1:8080",
     "see 'http://us3r:hunter2@a.example', and http://:hunter2@b.example/x.",
 ]
 WITHOUT = [
@@ -37,7 +51,16 @@ WITHOUT = [
     "see https://a.example: mail me@a.example",
     "http://[::1]:4566/x and me@a.example",
     "https://a.example/@scope/name",
+    "https://a.example:8443/@scope/name",
+    "http://localhost:4566/a@b and http://localhost:4566 me@a.example",
+    "http://proxy:8080, or mail me@a.example",
     "arn:aws:iam::123456789012:role/x@y",
+    "public.ecr.aws/lambda/python:3.13@sha256:0123",
+    "git@github.com:acme/shop.git",
+    "mailto:me@a.example",
+    "write to me@a.example: it is read",
+    "npm:name@1",
+    "at 12:30: me@a.example",
 ]
 
 
@@ -56,6 +79,11 @@ def test_no_message_shows_the_password_of_an_address(text: str) -> None:
         assert not any(secret in stream.getvalue() for secret in SECRETS for stream in (out, err))
     check = doctor.failed("config", error)
     assert not any(secret in check.detail + check.fix for secret in SECRETS)
+
+
+def test_a_long_hostile_text_is_masked_in_time_that_grows_with_it() -> None:
+    for text in ("://a:" * 20_000 + "@", "a:" * 50_000 + "@", "://" + "a" * 100_000 + "@", "://a:1/" * 20_000 + "@x"):
+        addresses.masked(text)
 
 
 @pytest.mark.parametrize("text", WITHOUT)
