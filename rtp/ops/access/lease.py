@@ -118,13 +118,12 @@ def _take(aws: Aws, table: str, what: str, alive: Callable[[int], bool]) -> tupl
 
 def _unreadable(table: str, error: MalformedError) -> RefusedError:
     item = json.dumps(leases.key(NAME))
-    what = "It is damaged, or another program wrote it. If no redrive, purge or undo runs anywhere, delete it"
     return RefusedError(
         f"The lease of the dead-letter queue in {table} cannot be read: {error}. Nothing was changed.",
         hint=suggest.sentence(
-            f"{what} with {{}}.",
+            "Another program wrote it. If no redrive, purge or undo runs anywhere, delete it with {}.",
             suggest.command("aws", "dynamodb", "delete-item", table_name=table, key=item),
-            otherwise=f"{what}.",
+            otherwise="Another program wrote it. If no redrive, purge or undo runs anywhere, delete it.",
         ),
         code="unreadable-lease",
     )
