@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from rtp import __version__
-from rtp.errors import ExitCode, ReaderGoneError, RtpError, UsageError
+from rtp.errors import ExitCode, ReaderGoneError, RtpError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,12 +187,10 @@ def _run(args: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stdout.write(error.format_message() + "\n")
             return ExitCode.USAGE
-        from rtp.text import suggest
+        from rtp.commands import usage
 
-        command_words = ["rtp", *[a for a in args if a in COMMANDS][:1]]  # an error of the parser has no context
-        path = getattr(getattr(error, "ctx", None), "command_path", "").split() or command_words
-        hint = suggest.sentence("See {}.", suggest.command(*path, help=True))
-        return _fail(UsageError(error.format_message(), hint=hint), args)
+        command = ["rtp", *[a for a in args if a in COMMANDS][:1]]
+        return _fail(usage.explained(error, args, command=command), args)
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED

@@ -26,11 +26,9 @@ def environments(ctx: Any, incomplete: str) -> list[str]:
     """The environments of rtp.toml and the built-in ones."""
 
     def names() -> Iterable[str]:
-        from rtp.config import reading
-        from rtp.config.environments import BUILT_IN, find
+        from rtp.config import environments
 
-        file = find(Path(_given(ctx, "project_dir") or os.environ.get("RTP_PROJECT") or Path.cwd()))
-        return {*BUILT_IN, *(reading.load(file).env if file else ())}
+        return environments.names(Path(_given(ctx, "project_dir") or os.environ.get("RTP_PROJECT") or Path.cwd()))
 
     return _fitting(names, incomplete)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands import completion
-from rtp.commands.options import Since, new_app, with_session
+from rtp.commands.options import ListGroup, Since, new_app, with_session
 from rtp.commands.render.headings import count, heading, window
 from rtp.commands.session import Session
 from rtp.config import Overrides
@@ -20,7 +20,7 @@ from rtp.text.elements import Cell, Column, Element, Fields, Style, Table, Text,
 if TYPE_CHECKING:
     from rtp.ops.history import Entry, History
 
-app = new_app(help="List the commands that changed an environment, or show one.")
+app = new_app(cls=ListGroup, help="List the commands that changed an environment, or show one.")
 
 _NAMED = 3  # unreadable objects in a warning
 _LEAST_RUN = 3  # characters of a run's name
@@ -43,6 +43,7 @@ def history(
 
     Deploys, redrives, purges, replays, changes of secrets and keys, and destroys, from every machine: who, from where,
     why and how they ended. The entries are in rtp's own bucket for 400 days, and outlive the stack.
+    `rtp history RUN` shows one.
     """
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:

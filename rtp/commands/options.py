@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import os
@@ -11,6 +12,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from rtp.commands import completion, engine_end
 from rtp.commands.session import Session
@@ -85,6 +87,16 @@ def new_app(**options: Any) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
         **options,
     )
+
+
+class ListGroup(TyperGroup):
+    """A command that lists, and whose subcommand `show` shows one: an id behind it needs no `show`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take a word that is no subcommand, nor a mistyped one, as the argument of `show`."""
+        if args and not difflib.get_close_matches(args[0], self.commands):
+            args = ["show", *args]
+        return super().resolve_command(ctx, args)
 
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -8,7 +8,7 @@ import typer
 
 from rtp.commands import completion, ids, page
 from rtp.commands.count_options import Release
-from rtp.commands.options import Since, Until, new_app, option_group, with_session
+from rtp.commands.options import ListGroup, Since, Until, new_app, option_group, with_session
 from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
 from rtp.commands.render import trace as render_trace
@@ -25,7 +25,7 @@ from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
 
-app = new_app(help="List traces, or show one.")
+app = new_app(cls=ListGroup, help="List traces, or show one.")
 
 
 @option_group
@@ -81,7 +81,7 @@ def traces(
 ) -> None:
     """List traces, or show one.
 
-    Lists this stack's traces, the latest changed first.
+    Lists this stack's traces, the latest changed first. `rtp traces ID` shows one, as `rtp traces show ID` does.
     """
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:

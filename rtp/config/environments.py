@@ -77,11 +77,11 @@ def explain(
     for section in document.env:
         reading.checked_name(section, where, "environment")
     name, name_origin = _chosen(overrides, environ, document)
-    names = sorted({*BUILT_IN, *document.env})
-    if name not in names:
+    known = sorted({*BUILT_IN, *document.env})
+    if name not in known:
         raise ConfigError(
-            f"There is no environment {name!r} ({name_origin}).{reading.nearest(name, names)}",
-            hint=f"Use one of {', '.join(names)}, or add [env.{name}] to {where}.",
+            f"There is no environment {name!r} ({name_origin}).{reading.nearest(name, known)}",
+            hint=f"Use one of {', '.join(known)}, or add [env.{name}] to {where}.",
             code="unknown-env",
         )
     origins = {"name": name_origin}
@@ -217,6 +217,12 @@ def find(cwd: Path) -> Path | None:
             ) from None
         return folder / FILE
     return None
+
+
+def names(cwd: Path) -> set[str]:
+    """The environments of the nearest rtp.toml and the built-in ones. Raises ConfigError."""
+    file = find(cwd)
+    return {*BUILT_IN, *(reading.load(file).env if file else ())}
 
 
 def _chosen(overrides: Overrides, environ: Mapping[str, str], document: Document) -> tuple[str, str]:
