@@ -54,7 +54,16 @@ PRINTED = {
     "keys revoke": Printed((change.Revoked,)),
     "capacity": Printed((report.Capacity,)),
     "bootstrap": Printed((bootstrap.Bootstrap, own_bucket.Removed), note="the second with --remove"),
-    "deploy": Printed(lines={"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs}),
+    "deploy": Printed(
+        lines={
+            "changeset": approval.Plan,
+            **_STEPS,
+            "smoke": steps.Smoke,
+            "outputs": steps.Outputs,
+            "saved": steps.Saved,
+        },
+        note="with --watch a save begins with `saved`, and its error ends this save's deploy alone",
+    ),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),
     "status": Printed((status.Status,), {"status": status.Status}, note="the stream with --watch"),
     "outputs": Printed((dict[str, str],), note="the stack's outputs by key"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rtp.errors import AwsError, RtpError
 from rtp.runtime import partial
 from rtp.text import suggest
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +65,7 @@ def delete(
     if refused:
         first = refused[0]
         raise RtpError(
-            f"{len(refused)} objects of {bucket} could not be deleted; the first, {first.get('Key')}: "
+            f"{many(len(refused), 'object')} of {bucket} could not be deleted; the first, {first.get('Key')}: "
             f"{first.get('Message') or first.get('Code')}.",
             hint=suggest.sentence("Remove the object lock or the policy that forbids it, then run {} again.", again),
             code="bucket-not-emptied",

@@ -43,11 +43,15 @@ OlderThan = Annotated[
 class CountOptions:
     """Whether to count instead of listing."""
 
-    counts: Annotated[bool, typer.Option("--count", help="Print how many match instead of the list.")] = False
+    counts: Annotated[
+        bool, typer.Option("--count", help="Print how many match instead of the list; reads all, whatever --limit is.")
+    ] = False
     by: Annotated[
         str | None,
         typer.Option(
-            "--by", metavar="FIELD", help="Print how many have each value of this field, such as type or error.type."
+            "--by",
+            metavar="FIELD",
+            help="Print how many have each value of this field, such as type or error.type; reads all.",
         ),
     ] = None
 

@@ -48,7 +48,7 @@ def journal(session: Session, source: EventSource, via: Via, count: int, *, resu
         return send_journal.resume(store, sending, restored_ms=restored_ms)
     if earlier := send_journal.interrupted(store, sending, restored_ms=restored_ms):
         fix = suggest.command("rtp", "send", values=[path], resume=True)
-        unanswered = f"{earlier.left:,} of {count:,} events without an answer"
+        unanswered = f"{earlier.left:,} of {many(count, 'event')} without an answer"
         session.out.warn(f"An earlier send of this file left {unanswered}; this one sends all of them as new events.")
         session.out.say(*next_step("to send the rest alone  ", fix))
     return send_journal.begin(store, sending)

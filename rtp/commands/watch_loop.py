@@ -20,7 +20,7 @@ from rtp.ops.stack.code.watched import watched
 from rtp.ops.stack.compare.approval import Plan
 from rtp.ops.stack.operation import Operation, Stage
 from rtp.ops.stack.options import Mark, Options
-from rtp.ops.stack.steps import Note, Outputs, Phase, Result
+from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Saved
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 from rtp.text.elements import Text, bad, dim, good, line, many, name
@@ -73,7 +73,9 @@ class _Loop:
 
     def deploy(self, files: Sequence[str]) -> None:
         """Deploy what was saved, once no other command changes the stack. Raises RefusedError as `run`."""
-        report = _Report(self._session, self._progress, _names(files, self._environment.root))
+        root = self._environment.root
+        self._session.out.event("saved", Saved(tuple(_below(root, file) for file in files)), lambda _: None)
+        report = _Report(self._session, self._progress, _names(files, root))
         while self._is_locked(report):
             SYSTEM.sleep(_LOCKED_PAUSE_S)
         if written := self._own.after(files, self._environment):
@@ -195,6 +197,11 @@ def changes_stack(step: Step) -> bool:
 
 def _names(files: Sequence[str], root: Path) -> str:
     """The first files by their paths below the project's folder, and how many more there are."""
-    shown = [str(Path(f).relative_to(root)) if Path(f).is_relative_to(root) else f for f in files[:_NAMED]]
+    shown = [_below(root, file) for file in files[:_NAMED]]
     more = len(files) - len(shown)
     return ", ".join(shown) + (f" and {many(more, 'more file')}" if more else "")
+
+
+def _below(root: Path, file: str) -> str:
+    """A file by its path below the project's folder, where it is in it."""
+    return str(Path(file).relative_to(root)) if Path(file).is_relative_to(root) else file

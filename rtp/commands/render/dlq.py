@@ -118,7 +118,7 @@ def _type(group: Group) -> str:
 
 
 def deadlines(first: Deadlines | None, *, now: int | None = None) -> list[Element]:
-    """When the first message and the first raw event are lost; the limit that comes first stands first."""
+    """When AWS deletes the first message and the first raw event; the limit that comes first stands first."""
     if first is None or first.first is None:
         return []
     now = times.now_ms() if now is None else now
@@ -130,7 +130,7 @@ def deadlines(first: Deadlines | None, *, now: int | None = None) -> list[Elemen
         for at, what in ((first.message, "the first message"), (first.raw, "the first raw event"))
         if at is not None
     ]
-    return [line(dim("lost  "), ", ".join(text for _, text in sorted(parts)), indent=2)]
+    return [line(dim("expires  "), ", ".join(text for _, text in sorted(parts)), indent=2)]
 
 
 def dlq_messages(messages: list[DlqMessage]) -> Table:

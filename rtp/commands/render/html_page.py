@@ -71,7 +71,7 @@ summary .bar{grid-column:1/-1}
 }
 @media print{
 body{margin:0;max-width:none;font-size:11px}
-summary,.log,tr,.problem{break-inside:avoid}h2,.axis{break-after:avoid}
+summary,.log,tr,.problem,.stack{break-inside:avoid}h2,.axis,.problem{break-after:avoid}
 .bar,.bar rect,pre{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 }
 """

@@ -70,7 +70,7 @@ def _dlq_message(story: Story) -> str:
         return ""
     rows = [
         ("message", text(dlq_message.message_id)),
-        ("first seen", text(dlq_message.first_seen)),
+        ("first seen", moment(dlq_message.accepted_at)),
         ("error", text(cause(json_values.to_json_types(dlq_message.error)))),
     ]
     return section("In the dead-letter queue", facts(rows) + f"<pre>{text(dlq_message.body)}</pre>")

@@ -140,7 +140,7 @@ def _problem(problem: Problem) -> str:
 def _stack(stack: Sequence[str]) -> str:
     """The frames of an exception, outermost first; those that are not the user's are dimmed."""
     lines = [f'<span class="dim">{text(frame)}</span>' if is_framework(frame) else text(frame) for frame in stack]
-    return f"<pre>{chr(10).join(lines)}</pre>" if lines else ""
+    return f'<pre class="stack">{chr(10).join(lines)}</pre>' if lines else ""
 
 
 def _log(log: LogEvent, depth: int, raised: set[str]) -> str:

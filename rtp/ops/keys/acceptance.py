@@ -11,6 +11,7 @@ from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.work.clock import SYSTEM
 from rtp.ops.work.polling import every
 from rtp.text import json_values, times
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +38,7 @@ class Use:
 
     def __str__(self) -> str:
         where = f" from {self.address}" if self.address else ""
-        return f"used {self.count:,} times in the last hour, last {times.ago(self.last)} ago{where}"
+        return f"used {many(self.count, 'time')} in the last hour, last {times.ago(self.last)} ago{where}"
 
 
 def wait(

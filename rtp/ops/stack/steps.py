@@ -162,4 +162,11 @@ class Result:
     restored: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What `deploy --watch` deploys next. files: what was saved or deleted, below the project's folder where it is."""
+
+    files: tuple[str, ...]
+
+
 Step = Phase | Note | Warn | Plan | Event | Tick | Waiting | Drained | Emptied | Outputs | Smoke | Result

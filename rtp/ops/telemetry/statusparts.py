@@ -20,6 +20,7 @@ from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.text import times
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -278,7 +279,7 @@ def problems(stack: Stack, settings: Settings, parts: Parts) -> list[str]:
         problems.append(parts.intake)
     dlq = parts.queues.get("dlq")
     if dlq is not None and dlq.depth >= settings.alarm_dlq_messages:
-        problems.append(f"{dlq.depth:,} messages in the DLQ; see `rtp dlq inspect`")
+        problems.append(f"{many(dlq.depth, 'message')} in the DLQ; see `rtp dlq inspect`")
     queue = parts.queues.get("queue")
     if queue is not None and (queue.oldest_s or 0) >= settings.alarm_queue_age_s:
         problems.append(f"the oldest message has been waiting for {times.span((queue.oldest_s or 0) * 1000)}")

@@ -17,6 +17,7 @@ from rtp.ops.events.records import whole
 from rtp.ops.telemetry import logs, traces, transaction_search
 from rtp.ops.work import pool
 from rtp.text import times
+from rtp.text.elements import many
 from rtp.text.json_values import OMITTED, Omitted
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _nothing(aws: Aws, outputs: dict[str, str], event_id: str, gaps: list[str]) 
     waiting = queues.depth(aws, outputs[Output.QUEUE_URL]).total
     hint = "`rtp records` lists the stored events."
     if waiting:
-        hint = f"{waiting:,} messages are in the queue; the event may be one of them: repeat the command in a moment."
+        hint = f"The queue has {many(waiting, 'message')}; the event may be among them: repeat the command in a moment."
     unread = f" (not read: {'; '.join(gaps)})" if gaps else ""
     return NotFoundError(
         f"Event {event_id} was not found: no record, log line, trace or DLQ message has this id{unread}.",

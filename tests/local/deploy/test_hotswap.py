@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -100,6 +101,30 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
         if child.poll() is None:
             child.send_signal(signal.SIGINT)
             child.wait(180)
+        for stream in (child.stdout, child.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def test_a_save_of_a_watch_is_named_in_its_json(pipeline: Project) -> None:
+    child = pipeline.start("deploy", "--watch", "--yes", "--json")
+    try:
+        assert child.stderr is not None and child.stdout is not None
+        said, lines = _lines(child.stderr), _lines(child.stdout)
+        _until(said, "watching")
+        (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "40}"))
+        saved = json.loads(_until(lines, '"saved"'))
+        assert (saved["type"], saved["files"]) == ("saved", ["processors.py"])
+        assert json.loads(_until(lines, '"result"'))["status"] == "hotswapped"
+        # A save that cannot be deployed is followed by its error, and the next one is named too
+        (pipeline.root / "processors.py").write_text("def broken(:\n")
+        _until(lines, '"saved"')
+        assert "processors.py" in json.loads(_until(lines, '"error"'))["error"]["message"]
+        (pipeline.root / "processors.py").write_text(PROCESSORS)
+        _until(lines, '"saved"')
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.wait(180)
         for stream in (child.stdout, child.stderr):
             assert stream is not None
             stream.close()

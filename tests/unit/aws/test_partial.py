@@ -186,7 +186,7 @@ def test_objects_that_s3_leaves_out_are_deleted_again() -> None:
     aws = fake(delete_objects=lambda **_: answers.pop(0))
     buckets.delete(aws, "b", batch, counts.append)
     assert counts == [1, 1]
-    with pytest.raises(RtpError, match="1 objects of b could not be deleted; the first, a: reduce"):
+    with pytest.raises(RtpError, match="1 object of b could not be deleted; the first, a: reduce"):
         buckets.delete(fake(delete_objects=lambda **_: {"Errors": [slow]}), "b", batch, counts.append)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def fix(cwd: Path, *argv: str) -> tuple[str, str]:
@@ -27,7 +30,11 @@ def fix(cwd: Path, *argv: str) -> tuple[str, str]:
         (["status", "prod"], "`rtp status` takes no argument 'prod'.", "An environment is given as `--env=prod`."),
         (["status", "blue"], "`rtp status` takes no argument 'blue'.", "An environment is given as `--env=blue`."),
         (["status", "green"], "`rtp status` takes no argument 'green'.", "See `rtp status --help`."),
-        (["records", "order-1"], "`rtp records` takes no argument 'order-1'.", "An event's id is given as `--id=order-1`"),
+        (
+            ["records", "order-1"],
+            "`rtp records` takes no argument 'order-1'.",
+            "is given as `--id=order-1`.",
+        ),
         (["show", "a", "b"], "`rtp show ID` takes no further argument 'b'.", "See `rtp show --help`."),
         (["dlq", "order-1"], "No such command 'order-1'.", "One event: `rtp dlq inspect --id=order-1`."),
         (["keys", "lst"], "No such command 'lst'. Did you mean 'list'?", "Use one of create, list, revoke, rotate."),

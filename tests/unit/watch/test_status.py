@@ -421,7 +421,7 @@ def test_the_age_and_the_deadlines_of_the_dlq_count_from_when_its_messages_were_
     assert found.queues["dlq"].oldest_s == 12.5 * 86_400
     assert found.deadlines is not None
     assert found.deadlines.first == "message"
-    assert "lost  the first message in 1d12h" in drawn(found)
+    assert "expires  the first message in 1d12h" in drawn(found)
     (query, *_) = [p for operation, p in fake.asked if operation == "query" and "FilterExpression" in p]
     assert (query["FilterExpression"], query["ScanIndexForward"]) == ("attribute_exists(dlq_message)", True)
 

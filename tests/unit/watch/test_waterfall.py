@@ -163,6 +163,11 @@ def test_the_page_shows_files_as_the_project_names_them() -> None:
     assert '<span class="dim">rtp/runtime/running.py:116 call</span>\nhelpers/tax.py:7 rate' in html
     assert "KeyError: boom" in html
     assert "ministack" not in html and "/var/task" not in html
+    # On paper a stack stays on one page, and the error stays above its stack
+    paper = html[html.index("@media print") :]
+    assert '<pre class="stack">' in html
+    assert re.search(r"[^}]*\.stack\b[^}]*\{break-inside:avoid\}", paper)
+    assert re.search(r"[^}]*\.problem\{break-after:avoid\}", paper)
 
 
 def retried(*attempts: tuple[float, float]) -> list[str]:

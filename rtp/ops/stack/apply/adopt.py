@@ -13,6 +13,7 @@ from rtp.ops.access import ownership
 from rtp.ops.access.question import Question
 from rtp.ops.stack.apply import execute, publish
 from rtp.ops.stack.steps import Note, Phase
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,7 +62,7 @@ def adopt(target: Target, built: Assembly, operation: Operation, *, dry_run: boo
         yield Note(f"A deploy with --adopt imports {names}.")
         return
     about = (f"These become part of {target.name}: {names}.", "Their data stay as they are.")
-    operation.consent(Question(f"Adopt {len(found)} resources?", about))
+    operation.consent(Question(f"Adopt {many(len(found), 'resource')}?", about))
     yield Phase("adopting")
     template = import_template(built.template, found)
     change_set = prepared(target, template, found)

@@ -146,7 +146,7 @@ def _holds(aws: Aws, resource: Resource) -> str:
             return f"about {many(count, 'record')}" if count else ""
         if resource.resource_type == BUCKET:
             objects = buckets.count(aws, resource.physical_id, limit=_MANY) or 0
-            return f"{objects:,}{' or more' if objects >= _MANY else ''} object versions" if objects else ""
+            return _or_more(objects, "object version", limit=_MANY) if objects else ""
         if resource.resource_type == QUEUE:
             depth = queues.depth(aws, resource.physical_id)
             in_flight = f", {depth.in_flight:,} of them being processed" if depth.in_flight else ""
@@ -154,6 +154,11 @@ def _holds(aws: Aws, resource: Resource) -> str:
     except AwsError:  # it is gone, or may not be read; the deletion reports that
         return ""
     return ""
+
+
+def _or_more(count: int, what: str, *, limit: int) -> str:
+    """A count that ends at a limit, with its noun."""
+    return f"{count:,} or more {what}s" if count >= limit else many(count, what)
 
 
 def bootstrap(aws: Aws) -> list[Item]:
@@ -171,7 +176,7 @@ def bootstrap(aws: Aws) -> list[Item]:
     except AwsError:
         return items
     if objects is not None:
-        count = f"{objects:,}{' or more' if objects >= 1000 else ''} objects"
+        count = _or_more(objects, "object", limit=1000)
         note = f"{count} of {BOOTSTRAP}, which all stacks of this account and region share"
         items.append(Item("bucket", of_cdk, note))
     return items
