@@ -15,7 +15,7 @@ from rtp.ops.capacity import report
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
-from rtp.ops.stack import diff, own_bucket, steps
+from rtp.ops.stack import diff, own_bucket, roll_back, steps
 from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
@@ -63,6 +63,11 @@ PRINTED = {
             "saved": steps.Saved,
         },
         note="with --watch a save begins with `saved`, and its error ends this save's deploy alone",
+    ),
+    "rollback": Printed(
+        (roll_back.Releases,),
+        {"changeset": approval.Plan, **_STEPS, "smoke": steps.Smoke, "outputs": steps.Outputs},
+        note="the document with --list",
     ),
     "destroy": Printed(lines={"plan": inventory.Plan, **_STEPS, "drained": steps.Drained, "proof": proof.Proof}),
     "status": Printed((status.Status,), {"status": status.Status}, note="the stream with --watch"),

@@ -44,6 +44,7 @@ COMMANDS = {
     "capacity": _Entry(_PIPELINE, "Show how many events a second fit, which limit is first, and what they cost."),
     "bootstrap": _Entry(_PIPELINE, "Prepare an account and region for deploys."),
     "deploy": _Entry(_PIPELINE, "Deploy the pipeline."),
+    "rollback": _Entry(_PIPELINE, "Go back to the code, layer and settings of an earlier release."),
     "destroy": _Entry(_PIPELINE, "Delete the pipeline and verify that it is gone."),
     "status": _Entry(_PIPELINE, "Show the state of the stack, endpoints, queues and alarms."),
     "outputs": _Entry(_PIPELINE, "Show the stack's outputs."),

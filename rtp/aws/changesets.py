@@ -99,7 +99,7 @@ def tags(aws: Aws, stack: str) -> Iterator[dict[str, str]]:
         yield {t["Key"]: t["Value"] for t in answer.get("Tags", ())}
 
 
-def create(
+def create(  # noqa: PLR0913 - what CloudFormation takes
     aws: Aws,
     stack: str,
     name: str,
@@ -108,12 +108,16 @@ def create(
     tags: Mapping[str, str] | None,
     capabilities: Sequence[str],
     new: bool = False,
+    clear_triggers: bool = False,
 ) -> None:
     """Start to prepare an update of a stack to a template, or a new stack.
 
     An update keeps role and parameters, and the tags where they are None.
+    clear_triggers: remove the alarms of the last update, which the stack would keep and watch.
     """
-    extra = {} if tags is None else {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+    extra: dict[str, Any] = {} if tags is None else {"Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
+    if clear_triggers:
+        extra["RollbackConfiguration"] = {"RollbackTriggers": [], "MonitoringTimeInMinutes": 0}
     aws.call(
         "cloudformation",
         "create_change_set",

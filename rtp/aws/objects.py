@@ -17,8 +17,10 @@ _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
 _READS = 5  # of one object, while its contents end too early
 
 
-def get(aws: Aws, bucket: str, key: str) -> bytes:
+def get(aws: Aws, bucket: str, key: str, *, owner: str = "") -> bytes:
     """The contents of an object. Raises NotFoundError where it does not exist.
+
+    owner: the account that must own the bucket, where S3 is to check that.
 
     An answer that ends too early is requested again: botocore repeats only what fails before the contents begin, and
     not an error whose own text is cut off.
@@ -30,7 +32,7 @@ def get(aws: Aws, bucket: str, key: str) -> bytes:
 
     def read(requested: str) -> str:
         try:
-            body = _body(aws, bucket, requested)
+            body = _body(aws, bucket, requested, owner)
         except EndpointError as error:
             if not isinstance(error.__cause__, HTTPError):  # botocore has repeated the others
                 raise
@@ -49,9 +51,10 @@ def get(aws: Aws, bucket: str, key: str) -> bytes:
     return contents[0]
 
 
-def _body(aws: Aws, bucket: str, key: str) -> Any:
+def _body(aws: Aws, bucket: str, key: str, owner: str) -> Any:
+    expected = {"ExpectedBucketOwner": owner} if owner else {}
     try:
-        return aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"]
+        return aws.call("s3", "get_object", Bucket=bucket, Key=key, **expected)["Body"]
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             raise NotFoundError(f"There is no object {key} in {bucket}.", code="no-object") from None

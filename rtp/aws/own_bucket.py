@@ -1,4 +1,4 @@
-"""S3: rtp's own bucket, one for each account and region, with the leases of deploys and the history of commands.
+"""S3: rtp's own bucket, one for each account and region, with leases of deploys, the history of commands and releases.
 
 Every call names the account that must own the bucket, so that a bucket of this name in another account is never used.
 """
@@ -21,6 +21,8 @@ LEASES = "leases/"
 HISTORY = "history/"
 """Prefix of the keys of the history."""
 HISTORY_DAYS = 400
+RELEASES = "releases/"
+"""Prefix of the keys of releases, which stay until deploys replace them."""
 _TAG = ("rtp:bucket", "leases")  # says that rtp made the bucket
 _LEASE_DAYS, _OLD_LEASE_DAYS, _OLD_VERSION_DAYS = 1, 7, 30
 _ABSENT = ("404", "NoSuchBucket")

@@ -82,12 +82,18 @@ def dead_ids(ctx: Any, incomplete: str) -> list[str]:
 
 def trace_ids(ctx: Any, incomplete: str) -> list[str]:
     """The ids of traces and events that were shown, the last first."""
-    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind != "run"], incomplete, ordered=False)
+    kinds = ("event", "trace")
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind in kinds], incomplete, ordered=False)
 
 
 def runs(ctx: Any, incomplete: str) -> list[str]:
     """The names of runs of the history that were shown, the last first."""
     return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "run"], incomplete, ordered=False)
+
+
+def releases(ctx: Any, incomplete: str) -> list[str]:
+    """The releases that were shown, the last first."""
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "release"], incomplete, ordered=False)
 
 
 def secrets(ctx: Any, incomplete: str) -> list[str]:

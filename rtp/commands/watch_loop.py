@@ -92,7 +92,7 @@ class _Loop:
         operation = Operation(lambda question: self._progress.ask(question, yes=self._yes))
         try:
             self._environment = environment = environments.resolve(self._session.overrides)
-            options = Options(hotswap=True, unless_changed_since=self._mark)
+            options = Options(hotswap=True, unless_changed_since=self._mark, keep=False)  # a save is no release
             steps = op.deploy(environment, self._session.start, options, operation)
             with (
                 recorded(self._session, "deploy", {"watch": True}, reason=self._reason, later=True) as entry,

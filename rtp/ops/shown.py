@@ -31,7 +31,7 @@ LEAST = 4
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An id that was shown. kind: event, trace or run; at: its time, epoch ms; status: as it was then."""
+    """An id that was shown. kind: event, trace, run or release; at: its time, epoch ms; status: as it was then."""
 
     id: str
     kind: str = "event"

@@ -55,21 +55,22 @@ def _is_restored(environment: Environment, error: BaseException) -> bool:
 
 def _deploy(out: Output, name: str, operation: Operation) -> None:
     stack, stage = strong(name), operation.stage
-    hint = "`rtp deploy` goes on from there; `rtp status` shows it."
+    again = operation.command
+    hint = f"`{again}` goes on from there; `rtp status` shows it."
     if operation.may_be_running:
         running = "CloudFormation is still changing it, and goes on without rtp."
         out.say(line(stack, f": {running}" if stage is Stage.RUNNING else f" may be changing: {_REQUESTED}"))
-        hint = "`rtp deploy` waits for it and goes on from there; `rtp status` shows it."
+        hint = f"`{again}` waits for it and goes on from there; `rtp status` shows it."
     elif _half_emptied(operation):
         out.say(line(stack, " was not deleted, but", _emptied(operation)))
     elif operation.is_swapping:
         out.say(line(stack, " was not changed, but one of its functions, or both, may run the new code already."))
-        hint = "`rtp deploy` gives both the code of this folder."
+        hint = f"`{again}` gives both the same code."
     elif stage is Stage.DONE:
         out.say(line(stack, " has been changed, and CloudFormation is done with it."))
     else:
         out.say(line(stack, " was not changed."))
-        hint = "`rtp deploy` starts again."
+        hint = f"`{again}` starts again."
     out.say(advice(hint))
 
 

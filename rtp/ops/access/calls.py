@@ -32,6 +32,7 @@ class Resource(StrEnum):
     API_KEYS = "api-keys"
     API_KEY_LIST = "api-key-list"
     API_TAGS = "api-tags"
+    ASSETS = "assets"  # of the CDK's bucket
     APPLICATION = "application"
     BOOTSTRAP = "bootstrap"
     BUCKET = "bucket"
@@ -50,6 +51,7 @@ class Resource(StrEnum):
     PARAMETERS = "parameters"  # of SSM, with the values of secrets
     QUEUES = "queues"
     QUOTAS = "quotas"  # of Service Quotas, of the services that `rtp capacity` names
+    RELEASES = "releases"  # of the environment, in rtp's own bucket
     ROLES = "roles"
     RULES = "rules"  # of EventBridge, that an extension adds
     SECRETS = "secrets"  # of Secrets Manager, those that rtp.toml names
@@ -99,6 +101,8 @@ CALLS = {
     "apigateway:UpdateStage": Call(_DEPLOY, ("apigateway:PATCH",), Resource.API),
     "apigateway:UpdateUsagePlan": Call(_DEPLOY, ("apigateway:PATCH",), Resource.USAGE_PLANS),
     "cloudformation:ContinueUpdateRollback": Call(_DEPLOY, ("cloudformation:ContinueUpdateRollback",), Resource.STACK),
+    # Of a rollback to a release; the change sets of a deploy are made with the CDK's roles.
+    "cloudformation:CreateChangeSet": Call(_DEPLOY, ("cloudformation:CreateChangeSet",), Resource.STACK),
     "cloudformation:DeleteChangeSet": Call(_DEPLOY, ("cloudformation:DeleteChangeSet",), Resource.STACK),
     "cloudformation:DeleteStack": Call(_DEPLOY, ("cloudformation:DeleteStack",), Resource.STACK),
     "cloudformation:DescribeChangeSet": Call(_READ, ("cloudformation:DescribeChangeSet",), Resource.STACK),
@@ -170,6 +174,7 @@ CALLS = {
     "logs:StartQuery": Call(_READ, ("logs:StartQuery",), Resource.SPANS),
     "logs:StopQuery": Call(_READ, ("logs:StopQuery",), Resource.ANY),
     "resourcegroupstaggingapi:GetResources": Call(_READ, ("tag:GetResources",), Resource.ANY),
+    "s3:CopyObject": Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.ASSETS),
     # Under a condition on the ETag S3 also wants GetObject.
     "s3:DeleteObject": Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject"), Resource.LEASE),
     "s3:DeleteObjects": Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
@@ -225,6 +230,7 @@ FURTHER = (
     # Under a condition on the ETag S3 also wants GetObject.
     Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
     Call(_READ, ("s3:GetObject",), Resource.HISTORY),
+    Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), Resource.RELEASES),
 )
 """What operations of CALLS need for resources of another kind."""
 
@@ -251,6 +257,7 @@ ROLES = {
     "replay": _OPERATE,
     "send": _OPERATE,
     "deploy": _DEPLOY,
+    "rollback": _DEPLOY,
     "destroy": _DEPLOY,
     "keys create": _DEPLOY,
     "keys revoke": _DEPLOY,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import contract
 from rtp.aws import account as aws_account
-from rtp.aws import history_objects, lease_objects
+from rtp.aws import history_objects, lease_objects, release_objects
 from rtp.config import secret_sources
 from rtp.config.secret_sources import SECRETS_MANAGER, SSM
 from rtp.ops.access.calls import CALLS, FURTHER, Resource, Role
@@ -123,6 +123,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.API_KEY_LIST: gateway("apikeys"),
         Resource.API_TAGS: gateway("tags/*"),
         Resource.APPLICATION: (arn("codedeploy", f"application:{names.stack}-*"),),
+        Resource.ASSETS: (f"arn:{partition}:s3:::cdk-*-assets-{account}-{region}/*",),
         Resource.BOOTSTRAP: (arn("ssm", "parameter/cdk-bootstrap/*"),),
         Resource.BUCKET: (bucket,),
         Resource.BUCKETS: (buckets, own),
@@ -140,6 +141,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.PARAMETERS: (arn("ssm", f"parameter/{names.project}/{names.env}/*"), *_secrets(environment, SSM)),
         Resource.QUEUES: (arn("sqs", names.queue), arn("sqs", names.dlq)),
         Resource.QUOTAS: tuple(arn("servicequotas", f"{service}/*") for service in _QUOTAS),
+        Resource.RELEASES: (f"{own}/{release_objects.prefix(names.project, names.env)}*",),
         Resource.RULES: (arn("events", f"rule/{names.stack}-*"), arn("events", f"rule/*/{names.stack}-*")),
         Resource.ROLES: (arn("iam", f"role/{names.stack}-*", regional=False),),
         Resource.SECRETS: _secrets(environment, SECRETS_MANAGER),

@@ -35,7 +35,7 @@ RENEW_S = 30.0
 _LONGEST_S = 3600  # what a lease may say that it lasts
 _RELEASE_S = 3.0  # an interrupt waits no longer than this; then the lease ends by itself
 _TRIES, _PAUSE_S = 5, 0.3
-_COMMANDS = ("deploy", "destroy")
+_COMMANDS = ("deploy", "destroy", "rollback")
 _MISSING = "NoSuchBucket"
 
 

@@ -175,7 +175,7 @@ def _bring(
         elif not dry_run:
             restored = yield from hotswap.put_back(target, built)
         status = ("hotswapped" if options.hotswap else "restored") if restored else "unchanged"
-        yield from finish(target, options, operation, status, len(restored), restored=restored)
+        yield from finish(target, options, operation, status, len(restored), built=built, restored=restored)
         return
     changes = compare(old, built.template, target.paths)
     code_only = working and publish.only_code(changes) and not target.environment.protected
@@ -186,7 +186,7 @@ def _bring(
             operation.is_swapping = True
             hotswap.swap(target, publish.code_archive(built, changes))
             operation.is_swapping = False
-            yield from finish(target, options, operation, "hotswapped", len(changes))
+            yield from finish(target, options, operation, "hotswapped", len(changes), built=built)
             return
         more = "A resource is missing" if gone else "More than code has changed"
         yield Warn(f"{more}, so this is a deploy through CloudFormation.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtp.aws import api, stacks
 from rtp.contract import Output, queue_arn
 from rtp.ops import files
-from rtp.ops.stack.apply import protection, smoke
+from rtp.ops.stack.apply import kept, protection, smoke
 from rtp.ops.stack.code import hotswap
 from rtp.ops.stack.steps import Outputs, Phase, Result
 from rtp.ops.stack.teardown import intake
@@ -16,6 +16,7 @@ from rtp.ops.stack.teardown import intake
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rtp.ops.stack.build.synth import Assembly
     from rtp.ops.stack.operation import Operation, Target
     from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Step
@@ -28,11 +29,14 @@ def finish(
     status: str,
     resources: int = 0,
     *,
+    built: Assembly,
     restored: tuple[str, ...] = (),
 ) -> Iterator[Step]:
     """Enable the event source and open the intake where they are off, report the outputs, send a smoke event.
 
-    status: created, updated, restored, unchanged or hotswapped. resources: how many were changed.
+    Last, the release is kept for a rollback.
+
+    status: created, updated, restored, unchanged or hotswapped. resources: how many were changed. built: what runs now.
     restored: what CloudFormation did not know of and is as deployed again. Raises RtpError.
     """
     aws, environment = target.aws, target.environment
@@ -52,4 +56,6 @@ def finish(
     if not options.dry_run and options.smoke and (changed or options.smoke_always):
         yield Phase("sending a smoke event")
         yield smoke.smoke(aws, outputs)
+    if options.keep and not options.dry_run:
+        yield from kept.keep(target, built, operation)
     yield Result(status, target.name, operation.elapsed_s, resources, restored=restored)

@@ -36,6 +36,7 @@ class Options:
     take_over: another project's stack may become this one's, once its name is typed.
     make_logging_role: API Gateway gets a role for its logs where the account has none in the region.
     unless_changed_since: refuse where the stack was deleted, created or updated since then.
+    keep: keep template and assets for a rollback to this release.
     """
 
     dry_run: bool = False
@@ -49,3 +50,4 @@ class Options:
     take_over: bool = False
     make_logging_role: bool = False
     unless_changed_since: Mark | None = None
+    keep: bool = True

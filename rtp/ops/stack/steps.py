@@ -152,6 +152,7 @@ class Result:
     status: created, updated, restored, unchanged, hotswapped, dry-run, rolled-back, destroyed or failed.
     elapsed_s: since the command began. resources: how many changed. cause: why it failed; null where it did not.
     restored: what was changed outside CloudFormation and is as deployed again, such as `code of Processing/Worker`.
+    release: to which a rollback went; empty for other commands.
     """
 
     status: str
@@ -160,6 +161,7 @@ class Result:
     resources: int = 0
     cause: Cause | None = None
     restored: tuple[str, ...] = ()
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Update:
 
     protected: whether termination protection is on where the change set is discarded.
     gone: resources that the change set is to create again.
+    keeps_data: refuse where what holds data would be replaced or removed, even with consent.
     """
 
     change_set: ChangeSet
@@ -40,6 +41,7 @@ class Update:
     built: Assembly
     protected: bool
     gone: tuple[Missing, ...] = ()
+    keeps_data: bool = False
 
 
 def carry_out(target: Target, update: Update, options: Options, operation: Operation) -> Iterator[Step]:
@@ -60,11 +62,17 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
         raise missing.not_restored(target.name, unrestored)
     if change_set.empty:
         _discard(target, update)
-        yield from finish(target, options, operation, "unchanged")
+        yield from finish(target, options, operation, "unchanged", built=update.built)
         return
     new = before is None or before.state.in_review or before.imported
     plan = approval.plan(target.name, update.old, update.built.template, target.paths, change_set, create=new)
     yield plan
+    try:
+        if update.keeps_data:
+            approval.check_data(plan)
+    except RefusedError:
+        _discard(target, update)
+        raise
     if options.dry_run:
         _discard(target, update)
         yield Result("dry-run", target.name, operation.elapsed_s)
@@ -105,7 +113,7 @@ def carry_out(target: Target, update: Update, options: Options, operation: Opera
     if update.gone and (still := missing.find(aws, change_set.stack_id).gone):
         raise missing.not_restored(target.name, still)
     yield from versions.prune(target, update.built.template)
-    yield from finish(target, options, operation, verb, outcome.done)
+    yield from finish(target, options, operation, verb, outcome.done, built=update.built)
 
 
 def _watch(

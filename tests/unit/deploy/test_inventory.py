@@ -57,6 +57,7 @@ def cloud(arns: list[str], *, depth: int = 0, key: str = "Enabled", kept: bool =
             "list_stacks": lambda **_: {"StackSummaries": FORMER},
             "describe_stack_events": lambda **_: {"StackEvents": skipped},
             "list_object_versions": lambda **_: {},
+            "list_objects_v2": lambda **_: {},
             "get_queue_attributes": lambda **_: {"Attributes": {"ApproximateNumberOfMessages": str(depth)}},
             "get_resources": lambda **_: {"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]},
         },

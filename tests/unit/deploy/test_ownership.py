@@ -290,6 +290,7 @@ class Account:
                 "describe_log_groups": self._groups,
                 "delete_log_group": lambda *, logGroupName: self.deleted.append(logGroupName),
                 "list_object_versions": self._not_to_be_read,
+                "list_objects_v2": self._not_to_be_read,
                 "get_resources": self._resources,
                 "describe_parameters": lambda **_: {},
                 "get_api_keys": lambda **_: {},

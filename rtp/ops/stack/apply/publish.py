@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHANGE_SET = "rtp-deploy"
 _TIMEOUT_S = 600.0  # CloudFormation needs seconds; with hooks of the account, minutes
+_CODE = ("Code.S3Key", "Code.S3Bucket")  # the bucket, after a rollback to a release that is in rtp's own alone
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
@@ -71,7 +72,7 @@ def on_engine(target: Target, built: Assembly, manifest: Manifest, stack: Stack 
     stack: as it is now; None for a new one.
     """
     aws = target.aws
-    _upload(aws, _files(built.path))
+    _upload(aws, files(built.path))
     is_new = stack is None or stack.state.in_review
     body = json.dumps(built.template, separators=(",", ":"))
     change_set = prepared(aws, target.name, body, manifest.tags, new=is_new)
@@ -87,7 +88,7 @@ def only_code(changes: Sequence[ResourceChange]) -> bool:
         c.path.partition("/")[0] in ("", "Processing", "Cleanup")
         and c.resource_type == resource_types.FUNCTION
         and c.action == "modify"
-        and all(p.path == "Code.S3Key" for p in c.properties)
+        and all(p.path in _CODE for p in c.properties)
         for c in changes
     )
 
@@ -98,7 +99,7 @@ def code_archive(built: Assembly, changes: Sequence[ResourceChange]) -> Path:
 
 
 def _archive(built: Assembly, keys: set[str]) -> Path:
-    for key, _, file in _files(built.path):
+    for key, _, file in files(built.path):
         if key in keys:
             return file
     raise RtpError(f"{built.path} does not contain the functions' code.", hint="Run `rtp synth`, then deploy again.")
@@ -121,7 +122,7 @@ def code_alone(
     body = json.dumps(built.template, separators=(",", ":"))
     new_keys = {str(p.after) for c in changes for p in c.properties}
     try:
-        _upload(target.aws, [each for each in _files(built.path) if each[0] in new_keys])
+        _upload(target.aws, [each for each in files(built.path) if each[0] in new_keys])
         return prepared(target.aws, target.name, body, tags)
     except AwsError as error:
         if error.code == "access-denied" or error.service_code == "NoSuchBucket":
@@ -136,14 +137,24 @@ def _upload(aws: Aws, files: Sequence[tuple[str, str, Path]]) -> None:
             buckets.put(aws, bucket, key, file)
 
 
-def prepared(aws: Aws, stack: str, body: str, tags: dict[str, str] | None, *, new: bool = False) -> ChangeSet:
+def prepared(
+    aws: Aws,
+    stack: str,
+    body: str,
+    tags: dict[str, str] | None,
+    *,
+    new: bool = False,
+    clear_triggers: bool = False,
+) -> ChangeSet:
     """A change set to a template whose assets are published.
 
     tags: None to leave the stack's as they are. new: whether it creates the stack.
+    clear_triggers: no alarm is to roll the update back.
     Raises RtpError where CloudFormation cannot prepare it, WaitTimeoutError where it does not end.
     """
     remove(aws, stack, CHANGE_SET)
-    changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES, new=new)
+    more = {"new": new, "clear_triggers": clear_triggers}
+    changesets.create(aws, stack, CHANGE_SET, body, tags=tags, capabilities=_CAPABILITIES, **more)
     change_set = settled(aws, stack, CHANGE_SET)
     if change_set is None:
         raise RtpError(f"The change set of {stack} was deleted meanwhile.", hint="Run `rtp deploy` again.")
@@ -181,7 +192,7 @@ def settled(aws: Aws, stack: str, name: str, *, clock: Clock = SYSTEM) -> Change
     return change_set
 
 
-def _files(folder: Path) -> list[tuple[str, str, Path]]:
+def files(folder: Path) -> list[tuple[str, str, Path]]:
     """(key, bucket, file) of every file asset of the assembly."""
     found = []
     for manifest in folder.glob("*.assets.json"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import functions, resource_types, updates
@@ -172,7 +173,7 @@ def _expected(template: Mapping[str, Any], names: Collection[str]) -> dict[str, 
 
 def _other_code(found: Function, built: Assembly, properties: Mapping[str, Any]) -> Path | None:
     """The archive that the function should run, where it runs another."""
-    archive = built.path / f"asset.{properties['Code']['S3Key']}"
+    archive = built.path / f"asset.{PurePosixPath(properties['Code']['S3Key']).name}"
     return archive if archive.is_file() and found.code_sha256 != _sha256(archive) else None
 
 

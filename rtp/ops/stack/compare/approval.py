@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import resource_types
+from rtp.errors import RefusedError
 from rtp.ops.access.question import Question
 from rtp.ops.stack.compare.changes import ResourceChange, as_replaced, compare
 from rtp.ops.stack.compare.security import widenings
@@ -73,6 +74,33 @@ def questions(plan: Plan, environment: Environment) -> list[Question]:
     if not about and update and not environment.protected:
         return []
     return [Question(f"{'Update' if update else 'Create'} {plan.stack} ({environment.name})?", tuple(about))]
+
+
+def check_data(plan: Plan) -> None:
+    """Raises RefusedError where a resource that holds data would be replaced or removed, whether it is retained or not.
+
+    A table that its template retains outlives its replacement, and the pipeline would go on with an empty one.
+    """
+    touched = [c for c in plan.changes if c.loses_data or (_holds_data(c) and _goes(c))]
+    if not touched:
+        return
+    *others, last = [c.path or c.logical_id for c in touched]
+    named = f"{', '.join(others)} and {last}" if others else last
+    verbs = {"replaced" if c.action != "remove" else "deleted" for c in touched}
+    raise RefusedError(
+        f"{plan.stack} cannot go back to that release: {named} would be {' or '.join(sorted(verbs))}, with the data.",
+        hint="Choose another release, or correct the code and run `rtp deploy`.",
+        code="rollback-loses-data",
+    )
+
+
+def _holds_data(change: ResourceChange) -> bool:
+    known = resource_types.of(change.resource_type)
+    return known.holds_data and not known.recreated
+
+
+def _goes(change: ResourceChange) -> bool:
+    return change.action in ("replace", "remove") or change.maybe
 
 
 def _merged(

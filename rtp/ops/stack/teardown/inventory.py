@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rtp.aws import buckets, inventory, own_bucket, queues, resource_types
+from rtp.aws import buckets, inventory, own_bucket, queues, release_objects, resource_types
 from rtp.aws.resource_types import BUCKET, KEY, QUEUE, TABLE
 from rtp.errors import AwsError
 from rtp.ops.stack.build.bootstrap import STACK as BOOTSTRAP
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.stacks import Resource
+    from rtp.config import Environment
     from rtp.ops.stack.operation import Target
 
 _THREADS = 16
@@ -88,7 +89,7 @@ def plan(
             elif resource.resource_type == QUEUE and item.note:
                 lost.append(item)
     blocks = any(r.resource_type == TABLE and r.logical_id in keep for r in resources)
-    stays += bootstrap(target.aws)
+    stays += bootstrap(target.aws, target.environment)
     return Plan(
         target.name,
         len(resources),
@@ -161,13 +162,16 @@ def _or_more(count: int, what: str, *, limit: int) -> str:
     return f"{count:,} or more {what}s" if count >= limit else many(count, what)
 
 
-def bootstrap(aws: Aws) -> list[Item]:
+def bootstrap(aws: Aws, environment: Environment) -> list[Item]:
     """What all stacks of the account and region share: rtp's own bucket, and the CDK's of published assets."""
     items = []
     own, of_cdk = own_bucket.name(aws), buckets.of_cdk(aws)
     try:
         if buckets.count(aws, own, limit=1, owner=aws.account) is not None:
-            note = "history of commands, also of this environment (`rtp history`), for 400 days; leases of deploys"
+            releases = release_objects.count(aws, environment.project, environment.name)
+            kept = f"templates and assets of {many(releases, 'release')} of this environment; " if releases else ""
+            note = "history of commands, also of this environment (`rtp history`), for 400 days; "
+            note += f"{kept}leases of deploys"
             items.append(Item("bucket", own, note))
     except AwsError:  # it may not be read, or it is another account's
         pass

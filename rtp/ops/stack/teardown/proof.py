@@ -121,7 +121,7 @@ def prove(
     present = {s: arn for s, arn in hits.items() if exists(answers, s)}
     findings.left += [_tagged(target, s, arn, answers, retained, expected=lenient) for s, arn in present.items()]
     findings.not_asked += [a for s in hits if isinstance(a := answers[s], NotAsked)] + unknown
-    findings.left += [Left(i.kind, i.name, True, i.note) for i in bootstrap(aws)]
+    findings.left += [Left(i.kind, i.name, True, i.note) for i in bootstrap(aws, target.environment)]
     return findings.proof(target.name)
 
 
