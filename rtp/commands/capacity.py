@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_MOST_RATE = 1e9  # events a second
+_MOST_KEYS = 10_000  # the quota of a region
+
 
 class Via(StrEnum):
     """How events arrive."""
@@ -40,11 +43,14 @@ class LoadOptions:
     """The load."""
 
     rate: Annotated[
-        float | None, typer.Option("--rate", min=0.001, help="Events per second at the busiest time. Default: 100.")
+        float | None,
+        typer.Option("--rate", min=0.001, max=_MOST_RATE, help="Events per second at the busiest time. Default: 100."),
     ] = None
     average: Annotated[
         float | None,
-        typer.Option("--average", min=0, help="Events per second over a month, for the cost. Default: the rate."),
+        typer.Option(
+            "--average", min=0, max=_MOST_RATE, help="Events per second over a month, for the cost. Default: the rate."
+        ),
     ] = None
     size: Annotated[
         str | None, typer.Option("--size", metavar="SIZE", help="Size of an event's JSON text. Default: 1KB.")
@@ -64,7 +70,9 @@ class LoadOptions:
             "events.",
         ),
     ] = None
-    keys: Annotated[int, typer.Option("--keys", min=1, help="API keys among which the requests are spread.")] = 1
+    keys: Annotated[
+        int, typer.Option("--keys", min=1, max=_MOST_KEYS, help="API keys among which the requests are spread.")
+    ] = 1
 
 
 @app.command()

@@ -117,7 +117,7 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             return
         consent.ask(session, f"Redrive {selected}", approval, impact)
         with (
-            _edited(session, request, wanted=options.edit) as (request, note),
+            _edited(session, request, edit_first=options.edit) as (request, note),
             recorded(session, "dlq redrive", selection, options, reason=approval.reason) as run,
         ):
             report, interruption = conduct(
@@ -244,13 +244,13 @@ def _inspected(
 
 @contextlib.contextmanager
 def _edited(
-    session: Session, request: RedriveRequest, *, wanted: bool
+    session: Session, request: RedriveRequest, *, edit_first: bool
 ) -> Iterator[tuple[RedriveRequest, Callable[[int], None]]]:
     """Open the selected events in the editor: a request for those that were left in the file.
 
     The file stays, and is named, unless the function is called with as many messages as were left in it.
     """
-    if not wanted:
+    if not edit_first:
         yield request, lambda _: None
         return
     too_many = edit.MAX_MESSAGES + 1

@@ -133,6 +133,17 @@ def option_group(cls: type[_T]) -> type[_T]:
     return dataclass(frozen=True, slots=True, kw_only=True)(cls)
 
 
+_MOST_FLOAT, _MOST_INT = 1e9, 2**53
+
+
+def _check_number(name: str, value: object) -> None:
+    """Refuse numbers that no option has a use for: NaN, which a range lets pass, and huge ones. Raises UsageError."""
+    most = _MOST_FLOAT if isinstance(value, float) else _MOST_INT
+    if isinstance(value, int | float) and not abs(value) <= most:
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"{option} is not a number up to {most:,.0f}.", hint="Give a smaller number.")
+
+
 def with_session(command: Callable[..., None]) -> Callable[..., None]:
     """Add the common options to a command whose first parameter is a Session, and pass it that Session.
 
@@ -156,6 +167,8 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
         from rtp.terminal.layout import Layout
         from rtp.terminal.output import Output
 
+        for name, value in given.items():
+            _check_number(name, value)
         where = {name: given.pop(name) for name in ("project_dir", "env", "profile", "region", "endpoint_url")}
         overrides = Overrides(**where)
         raw = given.pop("raw")

@@ -81,7 +81,7 @@ def run(environment: Environment, arguments: Sequence[str], *, quiet_stdout: boo
 
 
 def _code(root: Path) -> Iterator[Path]:
-    """What pytest may run or be told by: every folder and module of the project, its settings, its environments."""
+    """What pytest may run or read as a setting: every folder and module of the project and its environments."""
     for base, folders, names in os.walk(root):
         environments = [name for name in folders if Path(base, name, "pyvenv.cfg").is_file()]
         for name in environments:

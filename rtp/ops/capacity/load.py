@@ -12,6 +12,7 @@ from rtp.runtime import wire
 Via = Literal["events", "process", "queue"]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|kib|mb|mib|)", re.ASCII | re.IGNORECASE)
 _BYTES = {"": 1, "b": 1, "kb": 1024, "kib": 1024, "mb": 1024**2, "mib": 1024**2}
+_SHOWN = 40  # characters of a text in an error
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)", re.ASCII)
 
 
@@ -37,14 +38,15 @@ class Load:
 def size(text: str) -> int:
     """Parse `2KB`, `500` or `0.2 MB` to bytes, 1 KB being 1,024. Raises UsageError."""
     match = _SIZE.fullmatch(text.strip())
-    if match is None or not (number := round(float(match[1]) * _BYTES[match[2].lower()])):
-        raise UsageError(f"{text!r} is not a size.", hint="Examples: 500, 2KB, 0.2MB.")
+    number = 0.0 if match is None else float(match[1]) * _BYTES[match[2].lower()]
+    if not round(min(number, wire.MAX_BODY_BYTES)):
+        raise UsageError(f"{text[:_SHOWN]!r} is not a size.", hint="Examples: 500, 2KB, 0.2MB.")
     if number > wire.MAX_BODY_BYTES:
         raise UsageError(
-            f"An event of {text} is refused: a pipeline takes at most {wire.MAX_BODY_BYTES // 1024} KB.",
+            f"An event of {text[:_SHOWN]} is refused: a pipeline takes at most {wire.MAX_BODY_BYTES // 1024} KB.",
             hint="Store the large part elsewhere, such as in S3, and send its address.",
         )
-    return number
+    return round(number)
 
 
 def share(text: str) -> float:
@@ -52,5 +54,5 @@ def share(text: str) -> float:
     match = _SHARE.fullmatch(text.strip())
     value = -1.0 if match is None else float(match[1]) / (100 if match[2] else 1)
     if not 0 <= value <= 1:
-        raise UsageError(f"{text!r} is not a share of the attempts.", hint="Examples: 1%, 0.01.")
+        raise UsageError(f"{text[:_SHOWN]!r} is not a share of the attempts.", hint="Examples: 1%, 0.01.")
     return value

@@ -96,6 +96,12 @@ def test_the_local_environment_has_no_account_to_ask() -> None:
         ["--duration", "soon"],
         ["--failing", "200%"],
         ["--since", "1h"],
+        ["--rate", "nan"],
+        ["--average", "nan"],
+        ["--size", "0"],
+        ["--size", "0.1"],
+        ["--size", "9" * 400],
+        ["--failing", "nan"],
     ],
 )
 def test_what_is_no_load_is_refused(words: list[str]) -> None:
@@ -104,5 +110,13 @@ def test_what_is_no_load_is_refused(words: list[str]) -> None:
     assert result.exception.hint
 
 
-def test_a_rate_of_nothing_is_refused() -> None:
-    assert run("--offline", "--rate", "0").exit_code == 2
+@pytest.mark.parametrize("rate", ["0", "-1", "inf", "-inf", "1e400", "1e308", "1e10"])
+def test_a_rate_of_nothing_or_of_everything_is_refused(rate: str) -> None:
+    assert run("--offline", "--rate", rate).exit_code == 2
+    assert run("--offline", "--keys", "9" * 400).exit_code == 2
+
+
+def test_the_largest_load_is_computed() -> None:
+    words = ("--rate", "1e9", "--duration", "50w", "--size", "256KB", "--failing", "100%", "--via", "process")
+    assert document(*words)["load"]["rate"] == 1e9
+    assert run("--offline", *words).exit_code == 0

@@ -250,3 +250,21 @@ def test_a_full_disk_names_the_file_that_was_written() -> None:
         with pytest.raises(OSError, match="No space left") as caught:
             write()
         assert cli._written(caught.value) == "/dev/full"
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("send", "--type", "a", "--data", "{}", "--rate", "nan"), "--rate"),
+        (("send", "--type", "a", "--data", "{}", "--timeout", "1e300"), "--timeout"),
+        (("status", "--watch", "--interval", "inf"), "--interval"),
+        (("replay", "--rate", "inf"), "--rate"),
+        (("dlq", "redrive", "--all", "--timeout", "nan"), "--timeout"),
+        (("dlq", "inspect", "--limit", "9" * 400), "--limit"),
+        (("destroy", "--drain", "--timeout", "inf"), "--timeout"),
+    ],
+    ids=["send rate", "send timeout", "status", "replay", "redrive", "inspect", "destroy"],
+)
+def test_a_number_that_no_option_has_a_use_for_is_refused(words: tuple[str, ...], option: str, tmp_path: Path) -> None:
+    done = rtp(*words, cwd=tmp_path)
+    assert done.returncode == 2 and option in done.stderr and "Traceback" not in done.stderr
