@@ -25,7 +25,8 @@ class Delivery(NamedTuple):
     """A text that should be an event, from the API, an asynchronous invocation or the queue.
 
     `fallback` is its identity when it has no id; `sent` is when it was accepted (epoch s); `attributes` are those of a
-    message, in Lambda's form. `replay` names the run that asks for the event to be processed again, once.
+    message, in Lambda's form. `replay` names the run that asks for the event to be processed again, once; `drill` the
+    run of `rtp drill` that sent it.
     """
 
     body: str
@@ -41,6 +42,7 @@ class Delivery(NamedTuple):
     attempts: int = 0  # how many there will be, where only the record knows which one this is
     depth: int = 0
     replay: str = ""
+    drill: str = ""
     attributes: Mapping[str, Any] = {}
 
     @property

@@ -75,6 +75,8 @@ class Event(Generic[Data]):
         if self.depth >= wire.MAX_DEPTH:
             raise EmitError(f"the chain of emitted events is longer than {wire.MAX_DEPTH}, which is likely a loop")
         payload = {"type": type, "data": jsontext.exact(data, "$.data")}
+        if type == wire.DRILL:
+            raise EmitError(f"the type {wire.DRILL} is reserved for `rtp drill`")
         if problems := tuple(_rules(payload)):
             raise EmitError("; ".join(f"{p.path}: {p.message}" for p in problems))
         seed = f"{self.id}\0{self.timestamp}\0{len(self.emitted)}\0{type}"

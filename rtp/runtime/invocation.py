@@ -37,7 +37,7 @@ class Invocation(NamedTuple):
     def receive(self, delivery: Delivery) -> Received:
         """Read a delivery, and begin its event's part of a trace."""
         runtime = self.runtime
-        reading = read(runtime.registry, delivery.body, delivery.fallback)
+        reading = read(runtime.registry, delivery.body, delivery.fallback, drill=delivery.drill)
         trace = tracing.begin(
             delivery.trace_header,
             name=runtime.settings.function,

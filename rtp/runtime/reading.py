@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtp.runtime import digest, jsontext, models
+from rtp.runtime import digest, jsontext, models, wire
 from rtp.runtime import event as events
 from rtp.runtime.event import Event, InvalidEventError
 from rtp.runtime.registry import Processor, exited
@@ -37,8 +37,11 @@ class Reading(NamedTuple):
         return jsontext.copied(self.event.data) if reading.model is None else reading.model
 
 
-def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
-    """Parse the text, find the processor, and check the data against its model. Never raises."""
+def read(registry: Registry, text: str | bytes, fallback: Identity, *, drill: str = "") -> Reading:
+    """Parse the text, find the processor, and check the data against its model. Never raises.
+
+    drill: the run of `rtp drill` that sent the message; without one, the type of its events is refused.
+    """
     try:
         event = events.parse(text, fallback)
     except InvalidEventError as error:
@@ -47,7 +50,18 @@ def read(registry: Registry, text: str | bytes, fallback: Identity) -> Reading:
             id=identity.id, timestamp=identity.timestamp, type=error.type, data=None, digest=digest.of_text(text)
         )
         return Reading(unread, invalid=error)
+    if event.type == wire.DRILL:
+        return _of_drill(event, registry.get(event.type), drill)
     return _converted(event, registry.get(event.type))
+
+
+def _of_drill(event: Event[Any], failing: Processor | None, run: str) -> Reading:
+    """Find the fault of a drill's event. failing: fails with what keeps the project's processors from being loaded."""
+    from rtp.runtime import drill  # only where there is one
+
+    if problem := drill.problem(event, run):
+        return Reading(event, invalid=InvalidEventError((problem,), event.identity, event.type))
+    return Reading(event, failing or drill.processor(event))
 
 
 def _converted(event: Event[Any], processor: Processor | None) -> Reading:

@@ -89,6 +89,9 @@ class Registry:
         """Register a processor. Raises ProcessorError if its declaration cannot work."""
         if not isinstance(new.type, str) or not 0 < len(new.type) <= wire.MAX_NAME:
             raise ProcessorError(f"@processor takes an event type of 1 to {wire.MAX_NAME} characters, not {new.type!r}")
+        if new.type == wire.DRILL:
+            where = f"{new.where}: " if inspect.isroutine(new.function) else ""
+            raise ProcessorError(f"{where}the event type {wire.DRILL!r} is reserved for `rtp drill`")
         if not inspect.isroutine(new.function):
             raise ProcessorError(f"@processor({new.type!r}) decorates a function, not {new.function!r}")
         if problem := _signature_problem(new.function):

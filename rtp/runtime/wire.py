@@ -15,11 +15,14 @@ REQUEST_TIME = "rtp_request_time"  # epoch ms
 DEPTH = "rtp_depth"  # how many emissions led to this event
 REPLAY = "rtp_replay"  # the run of `rtp replay` that sent the message
 REDRIVE = "rtp_redrive"  # RUN#ID: the run of `rtp dlq redrive` that sent the message, and the DLQ message that it was
+DRILL_RUN = "rtp_drill"  # the run of `rtp drill` that sent the message; no client of the API can set it
 ERROR_TYPE = "rtp_error_type"  # with ERROR_MESSAGE: why rtp moved the message to the DLQ
 ERROR_MESSAGE = "rtp_error_message"
 TRACE_HEADER = "AWSTraceHeader"  # the system attribute that carries the trace
 
 SOURCES = ("api", "queue", "replay", "redrive")
+DRILL = "rtp.drill"  # the type of a drill's events, which nobody else may send or process
+FAULTS = ("poison", "flood", "duplicate", "slow", "throttle", "blocked")  # of drills
 STATUSES = ("processing", "processed", "failed", "dead")  # of a record
 RELEASE_FILE = "rtp/release"
 """The file in the code's zip that names its release; outside Lambda there is none."""

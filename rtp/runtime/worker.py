@@ -76,6 +76,7 @@ def _delivery(runtime: Runtime, message: dict[str, Any], request_id: str) -> Del
         is_last=receives >= runtime.settings.max_receive_count,
         depth=wire.integer(text(wire.DEPTH), digits=3, otherwise=0),
         replay=text(wire.REPLAY)[: wire.MAX_NAME],
+        drill=text(wire.DRILL_RUN)[: wire.MAX_NAME],
         attributes=attributes,
     )
 

@@ -238,6 +238,8 @@ def _problem(text: str) -> str:
         event = _checked(text)
     except InvalidEventError as error:
         return "; ".join(f"{p.path}: {p.message}" if p.path != "$" else p.message for p in error.problems[:_SHOWN])
+    if event.type == wire.DRILL:
+        return f"$.type: {wire.DRILL} is reserved for `rtp drill`"
     size = len(wire.request_body(text).encode()) + (0 if event.id else _ID_ROOM)
     if size > wire.MAX_BODY_BYTES:
         return f"too large: {size:,} bytes, at most {wire.MAX_BODY_BYTES:,}"

@@ -98,6 +98,8 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
     archived = _by_id(aws, outputs, request) if request.ids else _between(aws, outputs, request)
     contents: dict[Identity, dict[str, RawEvent]] = {}
     for event in archived:
+        if event.type == wire.DRILL:  # only a drill may send it
+            continue
         contents.setdefault(event.identity, {})[event.digest] = event
         if len(contents) % _LOOKUP == 0:
             yield Found(len(contents))

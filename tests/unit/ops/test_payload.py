@@ -45,6 +45,10 @@ def test_an_event_without_an_id_gets_one_that_contains_its_time() -> None:
     assert event.type == "a"
 
 
+def test_the_type_of_drills_is_refused_before_anything_is_sent() -> None:
+    assert "rtp.drill is reserved for `rtp drill`" in refusal('{"type": "rtp.drill", "data": {}}').message
+
+
 def test_an_event_with_an_id_is_sent_unchanged() -> None:
     text = '{ "id":"x",  "timestamp": 5, "type":"a", "data":{"n":1.10}}'
 

@@ -126,6 +126,14 @@ def test_an_event_is_selected_once_however_often_it_was_delivered() -> None:
         plan(aws, statuses=("lost",))
 
 
+def test_events_of_a_drill_are_not_replayed() -> None:
+    aws = FakeAws()
+    raw(aws, NOON, [event(1), event(2, "rtp.drill")])
+    aws.record("e2", 2, status="dead")
+
+    assert [e.id for e in plan(aws)] == ["e1"]
+
+
 def test_an_event_is_found_by_its_record_or_by_the_time_in_its_id() -> None:
     aws = FakeAws()
     created = uuid7(NOON)
