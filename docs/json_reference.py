@@ -15,6 +15,7 @@ from rtp.ops.capacity import report
 from rtp.ops.dlq import inspect, purge, redrive, undo
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
+from rtp.ops.rehearse import report as rehearsal
 from rtp.ops.stack import diff, own_bucket, roll_back, steps
 from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
@@ -86,6 +87,7 @@ PRINTED = {
     "dlq undo": Printed((undo.Undone,)),
     "dlq purge": Printed((purge.Purged,)),
     "replay": Printed((replay.Replay,)),
+    "rehearse": Printed((rehearsal.Rehearsal,)),
     "local start": _ENGINE,
     "local stop": _ENGINE,
     "local status": _ENGINE,

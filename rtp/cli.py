@@ -57,6 +57,7 @@ COMMANDS = {
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect, redrive and purge the dead-letter queue."),
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
+    "rehearse": _Entry(_REPAIR, "Run archived events through this folder's code; store, send and emit nothing."),
     "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),
     "run": _Entry(_LOCAL, "Run one event through the processors in this process."),
     "test": _Entry(_LOCAL, "Run the project's tests by pytest."),

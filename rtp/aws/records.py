@@ -12,7 +12,7 @@ from rtp.errors import AwsError
 from rtp.runtime import attributes, dlqnote, partial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rtp.aws import Aws
     from rtp.runtime.dlqnote import DlqNote
@@ -152,7 +152,12 @@ class StatusQuery:
 
 
 def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
-    """The records of one shard of the status index that a query selects, in the order of the query.
+    """The records of one shard of the status index that a query selects, in the order of the query."""
+    return list(stream_by_status(aws, table, query, shard=shard))
+
+
+def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> Iterator[dict[str, Any]]:
+    """As `by_status`, one record after the other: no more than a page is in memory.
 
     DynamoDB filters after it has read a page, so pages are read until there are enough records.
     """
@@ -176,7 +181,7 @@ def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[d
         **({"FilterExpression": " AND ".join(filters)} if filters else {}),
     )
     records = (item(i) for i in items)
-    return list(islice(filter(query.keep, records) if query.keep is not None else records, query.limit))
+    return islice(filter(query.keep, records) if query.keep is not None else records, query.limit)
 
 
 def item(attributes_by_name: dict[str, Any]) -> dict[str, Any]:

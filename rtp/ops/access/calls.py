@@ -246,6 +246,7 @@ ROLES = {
     "logs": _READ,
     "outputs": _READ,
     "records": _READ,
+    "rehearse": _READ,
     "secrets list": _READ,
     "show": _READ,
     "status": _READ,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from rtp.infra.packing import Sources
 
 _TIMEOUT_S = 180  # a compiled package such as pandas takes minutes on a machine that is busy
-_PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""Of the operator's environment, what a child interpreter gets."""
 # Prints the problems and the processors as JSON, after anything that the processors themselves print.
 _CHILD = """
 import json, sys
@@ -116,7 +117,7 @@ def _run(code: Path, module: Path, given: Given, scratch: Path) -> tuple[list[st
         "site": [path for path in sys.path if path and Path(path).name.endswith("-packages")],
     }
     argv = [sys.executable, "-I", "-S", "-B", "-c", _CHILD, json.dumps(argument)]
-    environ = {name: os.environ[name] for name in _PASSED if name in os.environ} | {
+    environ = {name: os.environ[name] for name in PASSED if name in os.environ} | {
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LAMBDA_TASK_ROOT": str(code),

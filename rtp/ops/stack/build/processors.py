@@ -122,7 +122,7 @@ def examine(
     environment: Environment, sources: Sources, entries: list[archive.Entry], requirements: Requirements | None
 ) -> tuple[Imported, Doubt | None]:
     """Import the packed files once: what they declare, and what could not be checked. Raises ConfigError."""
-    packages, lock, reason = _available(environment, requirements)
+    packages, lock, reason = available(environment, requirements)
     result = imported(sources, entries, Given(packages, variables(environment), tuple(environment.settings.secrets)))
     if not result.problems and not result.processors:
         text = f"{sources.path.name} declares no processors; every event is stored unchanged"
@@ -144,7 +144,7 @@ def examine(
     raise _fault(result.problems, missing[1] if missing else "", sources)
 
 
-def _available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, Path | None, str]:
+def available(environment: Environment, requirements: Requirements | None) -> tuple[layer.Here, Path | None, str]:
     """The packages that an import on this machine can use, in the versions that Lambda gets.
 
     With the layer for Lambda, and the reason where not all of the user's packages can be had.

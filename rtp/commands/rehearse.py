@@ -1,0 +1,151 @@
+"""rtp rehearse."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp.commands import completion, ids, interrupts, known_types
+from rtp.commands.count_options import ErrorText, Group, Release
+from rtp.commands.operation import exit_if, remark, returned
+from rtp.commands.options import Since, Until, new_app, option_group, with_session
+from rtp.commands.render import rehearse as render
+from rtp.commands.session import Session
+from rtp.errors import ExitCode
+from rtp.ops import causes, envfile, releases
+from rtp.ops.events.record_filters import RecordFilters
+from rtp.ops.rehearse import rehearse as op
+from rtp.ops.rehearse.rehearse import Allowed
+from rtp.ops.rehearse.selection import Request
+from rtp.text import times
+from rtp.text.elements import dim, line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtp.commands.interrupts import Interruption
+    from rtp.ops.rehearse.rehearse import Progress
+    from rtp.ops.rehearse.report import Rehearsal
+
+app = new_app()
+
+LIMIT = 1000
+_REDRAW_S = 0.2
+_EVERY = 1000  # events between two lines of progress where no region is redrawn
+
+
+@option_group
+class Selection:
+    """Which events to rehearse."""
+
+    group: Group = None
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--status",
+            help="Only records of this status: dead (the default), failed or processed; repeatable.",
+            autocompletion=completion.statuses,
+        ),
+    ] = None
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only this event type.", autocompletion=completion.types)
+    ] = None
+    event_ids: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--id", help="Only this event, whatever its status; repeatable.", autocompletion=completion.event_ids
+        ),
+    ] = None
+    error: ErrorText = None
+    release: Release = None
+    since: Since = None
+    until: Until = None
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100_000, metavar="N", help="Run at most the newest N of them.")
+    ] = LIMIT
+
+    def request(self, session: Session) -> Request:
+        """The request. Raises UsageError."""
+        whole = Request(limit=self.limit)
+        return Request(
+            statuses=tuple(dict.fromkeys(self.status or ())),
+            kind=self.kind,
+            ids=tuple(ids.event_id(session, text) for text in self.event_ids or ()),
+            since=whole.since if self.since is None else times.parse_when(self.since),
+            until=whole.until if self.until is None else times.parse_when(self.until),
+            limit=self.limit,
+            filters=RecordFilters(
+                error=self.error,
+                group=None if self.group is None else causes.parsed(self.group),
+                release=None if self.release is None else releases.parsed(self.release),
+            ),
+        )
+
+
+@app.command()
+@with_session
+def rehearse(
+    session: Session,
+    *,
+    selection: Selection,
+    allow_network: Annotated[
+        bool,
+        typer.Option("--allow-network", help="Allow connections, and AWS calls with your credentials."),
+    ] = False,
+    with_variables: Annotated[
+        bool, typer.Option("--with-variables", help="Give processors the environment variables of rtp.toml.")
+    ] = False,
+    with_secrets: Annotated[
+        bool, typer.Option("--with-secrets", help="Give processors the secrets that .env.local has values of.")
+    ] = False,
+    secrets_file: Annotated[
+        Path | None,
+        typer.Option("--secrets-file", metavar="FILE", help="Give processors the secrets of this file."),
+    ] = None,
+) -> None:
+    """Run archived events through this folder's code; store, send and emit nothing.
+
+    Runs what is dead, or what the options select, and compares with the records. Exits with 1 if an event fails.
+    """
+    request = selection.request(session)
+    given = secrets(session, secrets_file) if with_secrets or secrets_file is not None else {}
+    aws = session.aws.environment() if allow_network else None
+    allowed = Allowed(aws=aws, variables=with_variables, secrets=given)
+    result, interruption = conduct(session, request, allowed)
+    if not result.events:
+        known_types.warn_nothing_found(session, selection.kind)
+    session.out.result(result, lambda r: render.rehearsal(r, session.environment.name, render.filters(request)))
+    exit_if(interruption)
+    if not result.is_good:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehearsal, Interruption]:
+    """Run the events, with what was found so far on the terminal; in a pipe with a line for every 1,000."""
+    out, env = session.out, session.environment.name
+    with interrupts.graceful(remark(out)) as interruption, out.live() as live:
+        drawn = 0.0
+
+        def show(step: Progress) -> None:
+            nonlocal drawn
+            if not live.visible:
+                if step.count and step.count % _EVERY == 0:
+                    out.say(line(dim(f"{step.count:,} run")))
+            elif time.monotonic() - drawn >= _REDRAW_S:
+                live.update([line(dim(f"{step.count:,} run")), *render.rehearsal(step.report(), env)])
+                drawn = time.monotonic()
+
+        steps = op.rehearse(
+            session.aws, session.outputs_to_read, session.environment, request, allowed, stop=interruption.stop
+        )
+        return returned(steps, show), interruption
+
+
+def secrets(session: Session, file: Path | None) -> Mapping[str, str]:
+    """The declared secrets that a file has, or .env.local. Raises ConfigError."""
+    environment = session.environment
+    values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
+    return {name: values[name] for name in environment.settings.secrets if name in values}

@@ -1,0 +1,168 @@
+"""Rehearse: run archived events through the code of this folder in child interpreters, and compare with the records."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from rtp.contract import Output
+from rtp.errors import ConfigError
+from rtp.infra import archive, assets
+from rtp.ops.rehearse import compare, guard, selection
+from rtp.ops.rehearse.interpreter import Interpreter, Job, Setting
+from rtp.ops.rehearse.report import Findings, Rehearsal
+from rtp.ops.stack.build import processors
+from rtp.ops.work import pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+    from rtp.ops.events.outcome import Record
+    from rtp.ops.rehearse.compare import Compared
+    from rtp.ops.rehearse.selection import Request
+    from rtp.ops.work.pool import Stop
+
+_INTERPRETERS = 4  # at most: each has the processors' packages in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What processors get in a rehearsal. aws: variables for AWS calls, where the network is allowed; else None.
+
+    variables: whether they get those of rtp.toml. secrets: values by name.
+    """
+
+    aws: Mapping[str, str] | None = None
+    variables: bool = False
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Step: how many events were run so far. report: makes a report of them."""
+
+    count: int
+    report: Callable[[], Rehearsal]
+
+
+def rehearse(
+    aws: Aws, outputs: Mapping[str, str], environment: Environment, request: Request, allowed: Allowed, *, stop: Stop
+) -> Generator[Progress, None, Rehearsal]:
+    """Run the events of a request. Returns what was found, also of a run that `stop` ended.
+
+    Raises ConfigError where the processors cannot be imported, UsageError for a status that cannot be compared.
+    """
+    request.check()
+    aws.connect("dynamodb", "s3")
+    texts = selection.Texts(aws, outputs[Output.BUCKET])
+    shards = environment.settings.index_shards
+    first_ones = _Limited(selection.selected(aws, outputs, request, shards=shards), request.limit)
+    findings = Findings()
+    with _interpreters(environment, allowed) as (spare, first):
+        first.start()
+        findings.note_import(first.tried_at_import)
+        if allowed.aws is not None:
+            findings.network = "allowed"
+        elif first.is_isolated:
+            findings.network = "none"
+
+        def run(record: Record) -> list[Compared]:
+            return [_run(record, texts, spare)]
+
+        threads = spare.qsize()
+        for event in pool.each(first_ones, run, threads=threads, stop=stop):
+            findings.add(event)
+            yield Progress(findings.events, findings.report)
+    return findings.report(more=first_ones.more, interrupted=stop.drain.is_set())
+
+
+class _Limited:
+    """The first elements, and whether there are more."""
+
+    def __init__(self, elements: Iterator[Record], limit: int) -> None:
+        self._elements, self._left = elements, limit
+        self.more = False
+
+    def __iter__(self) -> _Limited:
+        return self
+
+    def __next__(self) -> Record:
+        element = next(self._elements)
+        if not self._left:
+            self.more = True
+            raise StopIteration
+        self._left -= 1
+        return element
+
+
+def _run(record: Record, texts: selection.Texts, spare: SimpleQueue[Interpreter]) -> Compared:
+    if record.get("status") not in selection.STATUSES:
+        return compare.skipped(record, f"is {record.get('status')}")
+    text = texts.of(record)
+    if text is None:
+        return compare.skipped(record, "its text is archived no longer")
+    result = texts.result(record) if record["status"] == "processed" else None
+    kind = str(record.get("type", ""))
+    job = Job(str(record["id"]), int(record["timestamp"]), kind, str(record.get("source", "queue")), text)
+    interpreter = spare.get()
+    try:
+        ran = interpreter.run(job)
+    finally:
+        spare.put(interpreter)
+    return compare.compared(record, ran, result)
+
+
+@contextmanager
+def _interpreters(environment: Environment, allowed: Allowed) -> Iterator[tuple[SimpleQueue[Interpreter], Interpreter]]:
+    """Interpreters with the packed code, which are started with their first event; and the first of them."""
+    sources = processors.sources_of(environment)
+    if sources is None:
+        raise ConfigError(
+            "There are no processors in this folder to rehearse.",
+            hint="Name them as `path` under [processors] in rtp.toml.",
+            code="processors",
+        )
+    entries = assets.entries(assets.check(sources))
+    packages, _, _ = processors.available(environment, processors.requirements_of(environment))
+    with tempfile.TemporaryDirectory(prefix="rtp-rehearse-", ignore_cleanup_errors=True) as folder:
+        code = Path(folder, "code").resolve()
+        archive.copy([*entries, *_program()], code)
+        name = assets.module(sources)
+        given, own = processors.variables(environment), environment.settings.environment
+        withheld = () if allowed.variables else tuple(own)
+        setting = Setting(
+            code=code,
+            module=code / name if (code / name).is_dir() else code / f"{name}.py",
+            root=sources.root,
+            packages=packages,
+            variables={n: v for n, v in given.items() if n not in withheld} | dict(allowed.aws or {}),
+            secrets=allowed.secrets,
+            withheld=withheld,
+            withheld_secrets=tuple(s for s in environment.settings.secrets if s not in allowed.secrets),
+            limit_s=environment.settings.timeout_s,
+            network=allowed.aws is not None,
+        )
+        count = max(1, min(_INTERPRETERS, os.cpu_count() or 1))
+        all_of_them = [Interpreter(setting, Path(folder, f"scratch-{n}").resolve()) for n in range(count)]
+        spare: SimpleQueue[Interpreter] = SimpleQueue()
+        for interpreter in all_of_them:
+            spare.put(interpreter)
+        try:
+            yield spare, all_of_them[0]
+        finally:
+            for interpreter in all_of_them:
+                interpreter.close()
+
+
+def _program() -> list[archive.Entry]:
+    """The files of the child's program, beside the packed ones."""
+    package = Path(guard.__file__).parent
+    files = (package.parent / "__init__.py", package / "__init__.py", package / "child.py", package / "guard.py")
+    return [(f"rtp/ops/{file.relative_to(package.parent).as_posix()}", file) for file in files]

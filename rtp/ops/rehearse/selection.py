@@ -1,0 +1,143 @@
+"""Which events a rehearsal runs: records, newest first, and the archived text of each."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import records as stored
+from rtp.aws.records import StatusQuery
+from rtp.contract import Output
+from rtp.errors import RtpError, UsageError
+from rtp.ops.events import archive, records
+from rtp.ops.events.record_filters import RecordFilters
+from rtp.runtime import jsontext
+from rtp.runtime.jsontext import JsonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from rtp.aws import Aws
+    from rtp.ops.events.outcome import Record
+
+STATUSES = ("dead", "failed", "processed")
+"""Statuses that a rehearsal can be compared with."""
+
+_OBJECTS = 8  # of the archive that are kept; the events of one object are near each other in time
+_MOST = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Which records' events to rehearse, the newest first.
+
+    statuses: dead where empty, and with ids any. kind: event type. ids: of events. since, until: epoch ms.
+    """
+
+    statuses: tuple[str, ...] = ()
+    kind: str | None = None
+    ids: tuple[str, ...] = ()
+    since: int = 0
+    until: int = _MOST
+    limit: int
+    filters: RecordFilters = field(default_factory=RecordFilters)
+
+    def check(self) -> None:
+        """Raises UsageError for a status that no rehearsal can be compared with."""
+        for status in self.statuses:
+            if status not in STATUSES:
+                raise UsageError(
+                    f"A rehearsal cannot be compared with the status {status!r}.", hint=f"Use {', '.join(STATUSES)}."
+                )
+
+
+def selected(aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: int) -> Iterator[Record]:
+    """The records, with one more than the limit where there are others. No more than a page of each shard is held."""
+    table = outputs[Output.TABLE]
+    if request.ids:
+        of_ids = (record for event_id in dict.fromkeys(request.ids) for record in stored.by_id(aws, table, event_id))
+        return (record for record in of_ids if _fits(record, request))
+    query = StatusQuery(
+        "",
+        request.since,
+        request.until,
+        request.limit + 1,
+        request.kind,
+        keep=None if request.filters.is_empty else request.filters.match,
+    )
+    streams = [
+        stored.stream_by_status(aws, table, _of(query, status), shard=shard)
+        for status in request.statuses or ("dead",)
+        for shard in range(shards)
+    ]
+    return heapq.merge(*streams, key=lambda record: -int(record["timestamp"]))
+
+
+def _of(query: StatusQuery, status: str) -> StatusQuery:
+    return StatusQuery(status, query.since, query.until, query.limit, query.type, keep=query.keep)
+
+
+def _fits(record: Record, request: Request) -> bool:
+    return (
+        (not request.statuses or record["status"] in request.statuses)
+        and (request.kind is None or record.get("type") == request.kind)
+        and request.since <= int(record["timestamp"]) <= request.until
+        and request.filters.match(record)
+    )
+
+
+class Texts:
+    """The texts of events. Several threads may use it."""
+
+    def __init__(self, aws: Aws, bucket: str) -> None:
+        self._aws, self._bucket = aws, bucket
+        self._object = lru_cache(maxsize=_OBJECTS)(self._read)
+
+    def of(self, record: Record) -> str | None:
+        """The text as it was received; where the archive has it no longer, one of the record's type and data.
+
+        None where neither is there.
+        """
+        raw_key = str(record.get("raw_key", ""))
+        archived = self._object(raw_key.rpartition("#")[0]).get(raw_key) if "#" in raw_key else None
+        return archived if archived is not None else self._rebuilt(record)
+
+    def result(self, record: Record) -> Any:
+        """The stored result of a processed event; `LOST` where the object that has it was deleted."""
+        if "result_key" not in record:
+            return record.get("result")
+        value = records.whole(self._aws, self._bucket, [_only(record, "result_key")])[0].get("result")
+        return LOST if value is None else value
+
+    def _read(self, key: str) -> dict[str, str]:
+        try:
+            return {event.key: event.body for event in archive.read(self._aws, self._bucket, key)}
+        except RtpError as error:
+            if error.code == "no-object":
+                return {}
+            raise
+
+    def _rebuilt(self, record: Record) -> str | None:
+        data = record.get("data")
+        if "data_key" in record:
+            data = records.whole(self._aws, self._bucket, [_only(record, "data_key")])[0].get("data")
+        if data is None:
+            return None
+        event = {"id": record["id"], "timestamp": record["timestamp"], "type": record.get("type", ""), "data": data}
+        try:
+            return jsontext.dumps(jsontext.exact(event))
+        except JsonError:
+            return None
+
+
+def _only(record: Record, name: str) -> Record:
+    return {name: record[name]}
+
+
+class _Lost:
+    """No value: what held it was deleted."""
+
+
+LOST = _Lost()

@@ -1,0 +1,173 @@
+"""`rtp rehearse`: dead events run through this folder's code, and nothing is stored, sent or emitted."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.contract import Output
+from rtp.ops.events.identity import uuid7
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
+
+HOSTILE = """
+import os, socket, subprocess, time
+from rtp.runtime import Event, processor
+
+@processor("order.created")
+def price(event: Event) -> dict:
+    what = event.data["do"]
+    if what == "hang":
+        time.sleep(600)
+    if what == "exit":
+        os._exit(7)
+    if what == "connect":
+        socket.create_connection(("127.0.0.1", 9))
+    if what == "write":
+        open("/tmp/rtp-rehearsal-must-not-write", "w")
+    if what == "start":
+        subprocess.run(["true"])
+    event.emit("order.priced", {"id": event.id})
+    return {"done": what}
+"""
+
+
+@contextmanager
+def code(pipeline: Pipeline, text: str, settings: str = "") -> Iterator[None]:
+    """In the block the folder has other processors; the deployed ones stay."""
+    file, config = pipeline.project.root / "processors.py", pipeline.project.root / "rtp.toml"
+    before = file.read_text(), config.read_text()
+    file.write_text(text)
+    config.write_text(config.read_text() + settings)
+    try:
+        yield
+    finally:
+        file.write_text(before[0])
+        config.write_text(before[1])
+
+
+@contextmanager
+def limit(pipeline: Pipeline, *, seconds: int) -> Iterator[None]:
+    """In the block the folder's functions have this time limit."""
+    config = pipeline.project.root / "rtp.toml"
+    before = config.read_text()
+    config.write_text(before.replace("timeout_s = 10\n", f"timeout_s = {seconds}\n"))
+    try:
+        yield
+    finally:
+        config.write_text(before)
+
+
+def rehearse(pipeline: Pipeline, *args: str, code: int) -> Any:
+    done = pipeline.project.rtp("rehearse", *args, "--json", ok=False)
+    assert done.code == code, done.stderr
+    return done.json
+
+
+def state(pipeline: Pipeline) -> tuple[Any, ...]:
+    """All that the pipeline holds: records, messages and objects."""
+    aws, outputs = pipeline.aws, pipeline.outputs
+    items = list(aws.pages("dynamodb", "scan", "Items", TableName=outputs[Output.TABLE]))
+    objects = list(aws.pages("s3", "list_objects_v2", "Contents", Bucket=outputs[Output.BUCKET]))
+    return (
+        sorted(map(repr, items)),
+        sorted((each["Key"], each["ETag"]) for each in objects),
+        sorted(message.body for message in (*pipeline.dlq, *pipeline.queue)),
+    )
+
+
+def test_a_corrected_processor_processes_the_dead_and_nothing_changes(pipeline: Pipeline) -> None:
+    # Given two dead orders
+    orders = pipeline.kill_orders(2)
+    ids = [f"--id={order}" for order in orders]
+    before = state(pipeline)
+    # When the code is as it was / Then they are still dead, of the same cause
+    result = rehearse(pipeline, *ids, code=1)
+    (group,) = result["failing"]
+    assert (result["still_dead"], result["now_processed"]) == (2, 0)
+    assert (group["count"], group["is_known"], group["at"].split(":")[0]) == (2, True, "processors.py")
+    assert rehearse(pipeline, "--group", group["group"], code=1)["still_dead"] >= 2
+    # When it is corrected / Then they are processed
+    pipeline.fix()
+    result = rehearse(pipeline, *ids, code=0)
+    assert (result["still_dead"], result["now_processed"]) == (0, 2)
+    assert result["processed"][0]["result"] == {"priced": True}
+    # And the dead are what is run by default
+    assert "2 now processed" in pipeline.project.rtp("rehearse", "--limit", "2").stdout
+    # And nothing was stored, sent or emitted
+    assert state(pipeline) == before
+
+
+def test_what_was_processed_is_compared_by_its_result(pipeline: Pipeline) -> None:
+    pipeline.fix()
+    sent = pipeline.project.rtp("send", "--type", "order.created", "-d", '{"n": 1.10}', "--json").json
+    assert rehearse(pipeline, "--id", sent["id"], code=0)["same_result"] == 1
+
+    other = (
+        "from rtp.runtime import processor\n@processor('order.created')\ndef f(event): return {'n': event.data['n']}"
+    )
+    with code(pipeline, other):
+        (difference,) = rehearse(pipeline, "--id", sent["id"], code=0)["differing"]
+    assert [(c["path"], c["change"], c["after"]) for c in difference["changes"]] == [
+        ("$.priced", "removed", None),
+        ("$.n", "added", 1.1),
+    ]
+
+    with code(pipeline, other.replace("event.data['n']", "event.data['m']")):
+        assert rehearse(pipeline, "--id", sent["id"], code=1)["newly_failing"] == 1
+
+
+def test_what_a_processor_must_not_do_is_refused_and_the_others_go_on(pipeline: Pipeline) -> None:
+    kinds = ("hang", "exit", "connect", "write", "start", "good")
+    dead = {kind: pipeline.kill_orders(1, data=f'{{"do": "{kind}"}}')[0] for kind in kinds}
+    with code(pipeline, HOSTILE), limit(pipeline, seconds=2):
+        result = rehearse(pipeline, *[f"--id={event_id}" for event_id in dead.values()], code=1)
+    assert {name: result[name] for name in ("now_processed", "not_rehearsed", "still_dead", "timed_out", "ended")} == {
+        "now_processed": 1,
+        "not_rehearsed": 3,
+        "still_dead": 2,
+        "timed_out": 1,
+        "ended": 1,
+    }
+    tried = {each["kind"]: (each["what"], each["id"]) for each in result["tried"]}
+    assert tried == {
+        "network": ("127.0.0.1:9", dead["connect"]),
+        "write": ("/tmp/rtp-rehearsal-must-not-write", dead["write"]),
+        "process": ("true", dead["start"]),
+    }
+    assert result["emitted"] == {"order.priced": 1}
+
+
+def test_variables_and_secrets_are_given_only_where_they_are_asked_for(pipeline: Pipeline) -> None:
+    (order,) = pipeline.kill_orders(1)
+    text = """
+import os
+from rtp.runtime import processor, secret
+
+@processor("order.created")
+def price(event):
+    return {"url": os.environ["PARTNER_URL"], "length": len(secret("TOKEN"))}
+"""
+    (pipeline.project.root / ".env.local").write_text("TOKEN=abcd\n")
+    with code(pipeline, text, 'environment = { PARTNER_URL = "https://partner.example" }\nsecrets = ["TOKEN"]\n'):
+        result = rehearse(pipeline, "--id", order, code=1)
+        assert [(e["kind"], e["what"]) for e in result["tried"]] == [("variable", "PARTNER_URL")]
+        result = rehearse(pipeline, "--id", order, "--with-variables", code=1)
+        assert [(e["kind"], e["what"]) for e in result["tried"]] == [("secret", "TOKEN")]
+        result = rehearse(pipeline, "--id", order, "--with-variables", "--with-secrets", code=0)
+        assert result["processed"][0]["result"] == {"url": "https://partner.example", "length": 4}
+
+
+def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> None:
+    assert "no record matches" in pipeline.project.rtp("rehearse", "--type", f"kind-{uuid7()}").stdout
+    assert rehearse(pipeline, "--status", "processing", code=2)["error"]["code"] == "usage"
+    (order,) = pipeline.kill_orders(1)
+    with code(pipeline, "import nothing_of_this_name"):
+        assert rehearse(pipeline, "--id", order, code=3)["error"]["code"] == "processors"
