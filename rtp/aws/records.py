@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws import record_shape
 from rtp.aws.failures import throttled
 from rtp.contract import STATUS_INDEX
 from rtp.errors import AwsError
 from rtp.runtime import attributes, dlqnote, partial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rtp.aws import Aws
     from rtp.runtime.dlqnote import DlqNote
@@ -34,7 +35,7 @@ def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
         ExpressionAttributeValues={":id": {"S": event_id}},
         ConsistentRead=True,
     )
-    return [item(i) for i in items]
+    return list(_records(items))
 
 
 def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
@@ -45,7 +46,7 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
 
         def read(requested: Any) -> Any:
             answer = aws.call("dynamodb", "batch_get_item", RequestItems=requested)
-            records.extend(item(i) for i in answer["Responses"].get(table, ()))
+            records.extend(_records(answer["Responses"].get(table, ())))
             return answer.get("UnprocessedKeys") or {}
 
         left: Any = partial.complete(read, {table: {"Keys": batch, "ConsistentRead": True}})
@@ -180,10 +181,14 @@ def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) ->
         Limit=_PAGE if is_filtered else min(query.limit, _PAGE),
         **({"FilterExpression": " AND ".join(filters)} if filters else {}),
     )
-    records = (item(i) for i in items)
+    records = _records(items)
     return islice(filter(query.keep, records) if query.keep is not None else records, query.limit)
 
 
+def _records(items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return filter(record_shape.is_one, map(item, items))
+
+
 def item(attributes_by_name: dict[str, Any]) -> dict[str, Any]:
-    """A DynamoDB item as plain values: int where a number is whole, otherwise an exact Decimal."""
-    return {name: attributes.unpack(value) for name, value in attributes_by_name.items()}
+    """A record as plain values: int where a number is whole, otherwise an exact Decimal."""
+    return record_shape.of({name: attributes.unpack(value) for name, value in attributes_by_name.items()})

@@ -27,6 +27,8 @@ class Omitted(Enum):
 
 
 OMITTED = Omitted.OMITTED
+_DEPTH = 200  # levels; a record has 32 at most, and an event a few more
+_TOO_DEEP = f"it is nested more deeply than {_DEPTH} levels"
 _SIMPLE = frozenset({str, int, float, bool, type(None), Decimal})
 
 
@@ -92,6 +94,36 @@ def escape(character: str) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Read JSON, after a byte order mark too, with fractions as Decimal to be written unchanged. Raises ValueError."""
+    """Read JSON, after a byte order mark too, with fractions as Decimal to be written unchanged.
+
+    Raises ValueError, also for what is nested more deeply than `dumps` can write.
+    """
     plain = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(b"\xef\xbb\xbf")
-    return simplejson.loads(plain, use_decimal=True)
+    try:
+        value = simplejson.loads(plain, use_decimal=True)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _opened(plain) > _DEPTH and _is_deeper(value, _DEPTH):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _opened(text: str | bytes) -> int:
+    """The number of brackets in a text, above which its depth is measured."""
+    return text.count("{") + text.count("[") if isinstance(text, str) else text.count(b"{") + text.count(b"[")
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    """Whether objects and arrays are in each other on more levels."""
+    level = [value]
+    for _ in range(depth + 1):
+        inner: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        level = [each for each in inner if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True

@@ -127,7 +127,7 @@ def minute(ms: int | float, *, now: int | None = None) -> str:
 
 def zone(ms: int | float) -> str:
     """The name of the local time zone at epoch ms, such as `UTC` or `CEST`; its offset where it has no name."""
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Z")
+    return _local(ms / 1000).strftime("%Z")
 
 
 @lru_cache(maxsize=64)
@@ -136,7 +136,7 @@ def _minute(minute: int, today: str) -> str:
 
     Cached: the lines of a log share minutes, and time zones are slow.
     """
-    day, time = _day(minute), datetime.fromtimestamp(minute * 60).astimezone().strftime("%H:%M")
+    day, time = _day(minute), _local(minute * 60).strftime("%H:%M")
     if day == today:
         return time
     return f"{day[5:] if day[:4] == today[:4] else day} {time}"
@@ -145,12 +145,20 @@ def _minute(minute: int, today: str) -> str:
 @lru_cache(maxsize=64)
 def _day(minute: int) -> str:
     """The local date of a minute since the epoch, as `2026-01-31`."""
-    return datetime.fromtimestamp(minute * 60).astimezone().strftime("%Y-%m-%d")
+    return _local(minute * 60).strftime("%Y-%m-%d")
+
+
+def _local(seconds: float) -> datetime:
+    """A time in the local zone; in UTC where it is outside of the years 1 to 9999 there, as at the end of 9999."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone()
+    except (ValueError, OverflowError):
+        return datetime.fromtimestamp(seconds, UTC)
 
 
 def stamp(ms: int | float) -> str:
     """Format epoch ms as `2026-01-31 12:00:00` in local time."""
-    return datetime.fromtimestamp(ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _local(ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def brief(ms: int | float, *, now: int | None = None) -> str:

@@ -18,6 +18,7 @@ from rtp.errors import RtpError
 from rtp.ops.work import pool
 from rtp.runtime import digest, wire
 from rtp.runtime.event import Identity, InvalidEventError, parse
+from rtp.text.given import Given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,10 +96,10 @@ def _within(events: list[RawEvent], since: int, until: int) -> Iterator[RawEvent
 
 def _event(line: bytes, key: str) -> RawEvent | None:
     try:
-        value = json.loads(line)
-        identity = Identity(str(value["id"]), int(value["timestamp"]))
-        body, received_at = str(value["body"]), int(value["received_at"])
-    except (ValueError, KeyError, TypeError):
+        value = Given(json.loads(line))
+        identity = Identity(value.text("id"), value.integer("timestamp", most=wire.MAX_TIMESTAMP))
+        body, received_at = value.text("body"), value.integer("received_at")
+    except (ValueError, RecursionError):
         return None
     try:
         event = parse(body, identity)

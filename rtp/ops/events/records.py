@@ -127,5 +127,5 @@ def public(record: Record) -> Record:
 def _value(aws: Aws, bucket: str, key: str) -> Any:
     try:
         return json_values.loads(objects.get(aws, bucket, key))
-    except NotFoundError:
-        return None  # the object was deleted; the record still has its key
+    except (NotFoundError, ValueError):
+        return None  # the object was deleted, or replaced by other text; the record still has its key

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtp.errors import UsageError
+from rtp.runtime import wire
+from rtp.text import times
 from rtp.text.times import brief, clock, iso, parse_duration, parse_when, recent, span
 
 NOW = 1_769_860_800_000
@@ -115,3 +118,17 @@ def test_a_time_that_is_not_of_today_has_its_date() -> None:
     assert clock(noon - day, now=noon) == "06-14 12:00:00.000"
     assert clock(noon - 200 * day, now=noon)[:10] == "2025-11-27"
     assert (recent(noon, now=noon), recent(noon - day, now=noon)) == ("12:00:00", "06-14 12:00:00")
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])
+def test_the_last_moment_that_an_event_may_have_is_shown_in_every_zone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for show in (times.stamp, times.clock, times.recent, times.minute, times.brief, times.zone, times.iso):
+            assert show(wire.MAX_TIMESTAMP) and show(0)
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -408,7 +408,8 @@ def noted(hours_ago: float, raw_key: str = "") -> list[dict[str, Any]]:
     """The page of a query: one dead record, whose message was first sent some hours ago."""
     note = {"request_id": {"S": "r"}, "digest": {"S": "d"}, "is_sent": {"BOOL": True}}
     note["sent_at"] = {"N": str(NOW - round(hours_ago * 3_600_000))}
-    return [{"id": {"S": "e1"}, "timestamp": {"N": "1"}, "dlq_message": {"M": note}, "raw_key": {"S": raw_key}}]
+    key = {"id": {"S": "e1"}, "timestamp": {"N": "1"}, "status": {"S": "dead"}}
+    return [{**key, "dlq_message": {"M": note}, "raw_key": {"S": raw_key}}]
 
 
 def test_the_age_and_the_deadlines_of_the_dlq_count_from_when_its_messages_were_first_sent() -> None:
