@@ -57,6 +57,7 @@ PRINTED = {
     "bootstrap": Printed((bootstrap.Bootstrap, own_bucket.Removed), note="the second with --remove"),
     "deploy": Printed(
         lines={
+            "rehearsal": rehearsal.Rehearsal,
             "changeset": approval.Plan,
             **_STEPS,
             "smoke": steps.Smoke,

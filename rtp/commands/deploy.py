@@ -11,6 +11,7 @@ import typer
 from rtp.commands import watch_loop
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.recorded import Reason, recorded
+from rtp.commands.rehearse import Rehearse, RehearseWith, before_deploy
 from rtp.commands.render import stack_state
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
@@ -94,6 +95,8 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
     built_in: Annotated[
         bool, typer.Option("--built-in", help="Deploy the built-in pipeline to AWS although there is no rtp.toml.")
     ] = False,
+    rehearse: Rehearse = False,
+    rehearse_with: RehearseWith = None,
     outputs_file: Annotated[
         Path | None,
         typer.Option("--outputs-file", "-O", help="Write the stack's outputs to this file, as JSON.", metavar="F"),
@@ -133,6 +136,8 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
         if not environment.local and not built_in:
             _ask_about_built_in(session, environment)
     files = watching.snapshot(watched(environment)) if watch else {}  # what is saved during the deploy is not missed
+    if rehearse or rehearse_with:
+        before_deploy(session, rehearse_with or ())
     _once(session, environment, options, yes=yes, confirm=confirm, reason=reason)
     if watch:
         watch_loop.run(session, files, yes=yes, reason=reason)

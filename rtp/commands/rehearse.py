@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +15,19 @@ from rtp.commands.operation import exit_if, remark, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.render import rehearse as render
 from rtp.commands.session import Session
-from rtp.errors import ExitCode
+from rtp.errors import ExitCode, RefusedError, RtpError
 from rtp.ops import causes, envfile, releases
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.rehearse import rehearse as op
 from rtp.ops.rehearse.rehearse import Allowed
 from rtp.ops.rehearse.selection import Request
+from rtp.ops.stack.code import watch as watching
+from rtp.ops.stack.code.watched import watched
 from rtp.text import times
-from rtp.text.elements import dim, line
+from rtp.text.elements import dim, line, many
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rtp.commands.interrupts import Interruption
     from rtp.ops.rehearse.rehearse import Progress
@@ -121,6 +124,67 @@ def rehearse(
     exit_if(interruption)
     if not result.is_good:
         raise typer.Exit(ExitCode.FAILED)
+
+
+class Given(StrEnum):
+    """What a rehearsal before a deploy gives to processors."""
+
+    NETWORK = "network"
+    VARIABLES = "variables"
+    SECRETS = "secrets"
+
+
+Rehearse = Annotated[
+    bool,
+    typer.Option(
+        "--rehearse", help="Before an update, run the dead events through the new code; deploy only if none fails."
+    ),
+]
+RehearseWith = Annotated[
+    list[Given] | None,
+    typer.Option(
+        "--rehearse-with",
+        help="Allow or give this in the rehearsal, as `rtp rehearse` does; repeatable.",
+        metavar="WHAT",
+    ),
+]
+
+
+def before_deploy(session: Session, given: Sequence[Given]) -> None:
+    """Rehearse the dead events before an update of the stack. Without a stack there is nothing to rehearse.
+
+    Raises RtpError where an event fails, RefusedError where the folder was changed meanwhile.
+    """
+    from rtp.aws import stacks
+
+    session.start()
+    stack = stacks.describe(session.guarded, session.environment.names.stack)
+    if stack is None or not stack.state.usable:
+        session.out.say(line(dim("no deployed stack, so there is nothing to rehearse")))
+        return
+    allowed = Allowed(
+        aws=session.aws.environment() if Given.NETWORK in given else None,
+        variables=Given.VARIABLES in given,
+        secrets=secrets(session, None) if Given.SECRETS in given else {},
+    )
+    request, files = Request(limit=LIMIT), watching.snapshot(watched(session.environment))
+    result, interruption = conduct(session, request, allowed)
+    shown = render.filters(request)
+    session.out.event("rehearsal", result, lambda r: render.rehearsal(r, session.environment.name, shown))
+    exit_if(interruption)
+    if not result.is_good:
+        failing = result.newly_failing + result.still_dead
+        lacking = f", and {result.not_rehearsed:,} could not be rehearsed" if result.not_rehearsed else ""
+        raise RtpError(
+            f"{many(failing, 'event')} would fail in the code of this folder{lacking}; nothing was deployed.",
+            hint="Correct the processor and repeat; without --rehearse it is deployed as it is.",
+            code="rehearsal-failed",
+        )
+    if watching.snapshot(watched(session.environment)) != files:
+        raise RefusedError(
+            "A file was changed during the rehearsal, so other code would be deployed.",
+            hint="Repeat the command; nothing was deployed.",
+        )
 
 
 def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehearsal, Interruption]:

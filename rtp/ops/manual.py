@@ -39,6 +39,7 @@ PAGES = {
     "production": Page(Kind.HOW_TO, "Choose the settings of a production environment"),
     "ci": Page(Kind.HOW_TO, "Check and deploy from GitHub Actions or GitLab"),
     "incident": Page(Kind.HOW_TO, "Handle an incident, from the alarm to the proof that nothing is lost"),
+    "rehearse": Page(Kind.HOW_TO, "Prove a correction on real events before it is deployed"),
     "load": Page(Kind.HOW_TO, "Test a pipeline under load"),
     "upgrading": Page(Kind.HOW_TO, "Upgrade rtp, roll back, move and remove a pipeline"),
     "moving": Page(Kind.HOW_TO, "Move a pipeline of SAM or the CDK over to rtp"),

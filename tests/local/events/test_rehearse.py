@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("repair")
 
 HOSTILE = """
-import os, socket, subprocess, time
+import os, socket, subprocess, tempfile, time
 from rtp.runtime import Event, processor
 
 @processor("order.created")
@@ -34,6 +34,10 @@ def price(event: Event) -> dict:
         open("/tmp/rtp-rehearsal-must-not-write", "w")
     if what == "start":
         subprocess.run(["true"])
+    with tempfile.TemporaryDirectory() as folder:  # what Lambda has room for is allowed
+        with open(os.path.join(folder, "a"), "w") as file:
+            file.write("text")
+        os.rename(os.path.join(folder, "a"), os.path.join(folder, "b"))
     event.emit("order.priced", {"id": event.id})
     return {"done": what}
 """
@@ -171,3 +175,20 @@ def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> 
     (order,) = pipeline.kill_orders(1)
     with code(pipeline, "import nothing_of_this_name"):
         assert rehearse(pipeline, "--id", order, code=3)["error"]["code"] == "processors"
+
+
+def test_a_deploy_stops_before_anything_is_changed_where_a_dead_event_would_fail_again(pipeline: Pipeline) -> None:
+    # Given a dead order
+    pipeline.kill_orders(1)
+    before = state(pipeline)
+    # When code that fails is deployed / Then it stops
+    stopped = pipeline.project.rtp("deploy", "--rehearse", "--yes", "--json", ok=False)
+    assert stopped.code == 1
+    report, error = stopped.lines
+    assert (report["type"], error["error"]["code"]) == ("rehearsal", "rehearsal-failed")
+    assert report["still_dead"] >= 1
+    # When the code has no processor that fails / Then the deploy goes on
+    with code(pipeline, "from rtp.runtime import processor\n"):
+        shown = pipeline.project.rtp("deploy", "--rehearse", "--dry-run", "--json").lines
+    assert [line["type"] for line in shown if line["type"] in ("rehearsal", "changeset")] == ["rehearsal", "changeset"]
+    assert state(pipeline)[2] == before[2]

@@ -1,0 +1,108 @@
+"""How a rehearsal compares results, and what it keeps of many events."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.commands.render import rehearse as render
+from rtp.errors import UsageError
+from rtp.ops.causes import Cause
+from rtp.ops.rehearse.compare import Outcome, compared, differences, skipped
+from rtp.ops.rehearse.interpreter import Ran, Tried
+from rtp.ops.rehearse.report import Findings
+from rtp.ops.rehearse.selection import LOST, Request
+
+if TYPE_CHECKING:
+    from rtp.ops.rehearse.compare import Compared
+
+FAILED = {"type": "KeyError", "message": "'total'", "signature": "KeyError: *", "at": "processors.py:9 price"}
+
+
+def record(status: str, **more: Any) -> dict[str, Any]:
+    return {"id": "e1", "timestamp": 1, "type": "order", "status": status, **more}
+
+
+def failing(at: str = "processors.py:12 price", outcome: str = "failed", *tried: Tried) -> Ran:
+    return Ran(outcome, "order", cause=Cause("KeyError", "'total'", at, "KeyError: *"), tried=tried)
+
+
+def of(status: str, ran: Ran, result: Any = None) -> Compared:
+    return compared(record(status, error=FAILED), ran, result)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({"a": Decimal("1.10")}, {"a": Decimal("1.1")}, []),
+        ({"a": 1}, {"a": Decimal("1")}, []),
+        ({"a": 1}, {"a": True}, [("$.a", "changed")]),
+        ({"a": 0}, {"a": None}, [("$.a", "changed")]),
+        ({"a": "1"}, {"a": 1}, [("$.a", "changed")]),
+        (None, {"a": 1}, [("$", "changed")]),
+        ({"a": 1, "b": 2}, {"b": 2, "c d": 3}, [("$.a", "removed"), ('$["c d"]', "added")]),
+        ([1, [2]], [1, [3], 4], [("$[1][0]", "changed"), ("$[2]", "added")]),
+        ([1], [], [("$[0]", "removed")]),
+        ({}, {}, []),
+    ],
+)
+def test_results_differ_by_value_and_type(before: Any, after: Any, expected: list[tuple[str, str]]) -> None:
+    assert [(change.path, change.change) for change in differences(before, after)] == expected
+
+
+def test_the_outcome_follows_from_the_record_and_the_run() -> None:
+    good = Ran("processed", "order", {"n": 1})
+    assert of("dead", good).outcome is Outcome.NOW_PROCESSED
+    assert of("failed", good).outcome is Outcome.NOW_PROCESSED
+    assert of("processed", good, {"n": 1}).outcome is Outcome.SAME_RESULT
+    assert of("processed", good, {"n": 2}).outcome is Outcome.OTHER_RESULT
+    assert of("processed", good, LOST).outcome is Outcome.SKIPPED
+    assert of("processed", failing()).outcome is Outcome.NEWLY_FAILING
+    assert of("dead", failing()).outcome is Outcome.STILL_DEAD
+
+
+def test_a_failure_at_the_same_function_is_the_known_cause() -> None:
+    assert of("dead", failing()).is_known
+    assert not of("dead", failing("processors.py:12 other")).is_known
+
+
+def test_what_failed_after_a_refusal_proves_nothing_and_what_was_processed_in_spite_of_it_counts() -> None:
+    tried = Tried("network", "10.0.0.1:443")
+    assert of("dead", failing("", "failed", tried)).outcome is Outcome.NOT_REHEARSED
+    assert of("dead", Ran("processed", "order", tried=(tried,))).outcome is Outcome.NOW_PROCESSED
+
+
+def test_differences_in_the_same_fields_are_one_kind() -> None:
+    findings = Findings()
+    for index in range(3):
+        findings.add(
+            of("processed", Ran("processed", "order", {"lines": [0] * index + [1]}), {"lines": [0] * index + [2]})
+        )
+    findings.add(of("processed", Ran("processed", "order", {"lines": [], "n": 1}), {"lines": [], "n": 2}))
+    report = findings.report()
+    assert [(each.count, [c.path for c in each.changes]) for each in report.differing] == [
+        (3, ["$.lines[0]"]),
+        (1, ["$.n"]),
+    ]
+    assert report.is_good
+
+
+def test_a_report_of_many_events_is_bounded_and_its_totals_are_exact() -> None:
+    findings = Findings()
+    for number in range(5000):
+        findings.add(of("dead", failing(f"processors.py:1 f{number}", "failed")))
+        findings.add(of("dead", failing("", "failed", Tried("write", f"/tmp/{number}"))))
+        findings.add(skipped(record("dead"), "its text is archived no longer"))
+    report = findings.report(more=True)
+    assert (report.events, report.still_dead, report.not_rehearsed) == (10_000, 5000, 5000)
+    assert report.skipped == {"its text is archived no longer": 5000}
+    assert len(report.failing) <= 100 and len(report.tried) <= 100
+    assert not report.is_good
+    assert render.rehearsal(report, "local")
+
+
+def test_a_status_without_an_outcome_is_refused() -> None:
+    with pytest.raises(UsageError, match="processing"):
+        Request(statuses=("processing",), limit=1).check()
