@@ -125,7 +125,7 @@ class Pipeline:
     @contextmanager
     def worker_disabled(self) -> Iterator[None]:
         """In the block the worker receives nothing from the queue."""
-        (mapping,) = self.aws.call("lambda", "list_event_source_mappings")["EventSourceMappings"]
+        (mapping,) = self.aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings")
 
         def switch(*, on: bool) -> None:
             self.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=on)

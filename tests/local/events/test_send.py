@@ -63,6 +63,7 @@ def test_arrays_and_lines_are_summed_up_in_the_pinned_shape(project: Project) ->
     for text in (f"[{GOOD}, {GOOD}]", f"{GOOD}\n{GOOD}\n"):
         done = project.rtp("send", "-", "--json", stdin=text).json
 
+        done.pop("repeats", None)  # a request whose answer was lost is repeated
         assert list(done) == ["version", "sent", "by_status", "failed", "elapsed_s", "rate", "p50_ms", "p99_ms"]
         assert (done["sent"], done["by_status"], done["failed"]) == (2, {"processed": 2}, [])
 
