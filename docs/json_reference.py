@@ -21,6 +21,8 @@ from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
 from rtp.ops.telemetry import alarms, logevent, segments, status, story, trace_list
+from rtp.ops.triage import actions
+from rtp.ops.triage import report as triage
 from rtp.terminal.documents import ErrorDocument
 
 if TYPE_CHECKING:
@@ -76,6 +78,11 @@ PRINTED = {
     "outputs": Printed((dict[str, str],), note="the stack's outputs by key"),
     "history": Printed((history.History,)),
     "history show": Printed((history.Entry,)),
+    "triage show": Printed((triage.Triage, triage.FailureGroup), note="the second with GROUP"),
+    "triage ack": Printed((actions.Done,)),
+    "triage mute": Printed((actions.Done,)),
+    "triage resolve": Printed((actions.Done,)),
+    "triage note": Printed((actions.Done,)),
     "alarms": Printed((alarms.Alarms,)),
     "send": Printed((sent.SentEvent, summary.SentEvents), note="of one event, or of several"),
     "show": Printed((story.StoryDocument,)),

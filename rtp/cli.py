@@ -56,6 +56,7 @@ COMMANDS = {
     "logs": _Entry(_EVENTS, "Show or follow the logs of both functions."),
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect, redrive and purge the dead-letter queue."),
+    "triage": _Entry(_REPAIR, "Show what is red, since when and since which release, and the groups of failures."),
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
     "rehearse": _Entry(_REPAIR, "Run archived events through this folder's code; store, send and emit nothing."),
     "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),

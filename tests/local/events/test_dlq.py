@@ -59,7 +59,7 @@ def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeli
     by_id = {m["id"]: m for m in found["messages"]}
     assert set(by_id) == {*orders, rejected}
     assert is_count(found["depth"], 3)
-    assert by_id[orders[0]]["error"] == {"type": "KeyError", "message": "'total'"}
+    assert by_id[orders[0]]["error"] == {"type": "KeyError", "message": "'total'", "at": "processors.py:13 price"}
     assert is_count(by_id[orders[0]]["attempts"], 2)
     assert by_id[rejected]["error"] == {"type": "Reject", "message": "no 17"}
     assert is_count(by_id[rejected]["attempts"], 1)

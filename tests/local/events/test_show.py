@@ -57,7 +57,7 @@ def test_a_dead_event_is_shown_with_its_message_and_the_next_command(pipeline: P
 
     assert story["record"]["status"] == "dead"
     assert {a["error"]["type"] for a in story["attempts"]} == {"KeyError"} and is_count(len(story["attempts"]), 2)
-    assert story["dlq"]["error"] == {"type": "KeyError", "message": "'total'"}
+    assert story["dlq"]["error"] == {"type": "KeyError", "message": "'total'", "at": "processors.py:13 price"}
     assert f"rtp dlq redrive --id={event_id}" in pipeline.project.rtp("show", event_id).stdout
     wait_for(lambda: all(m.visible for m in pipeline.dlq))
     assert is_count(len(pipeline.dlq), 1)

@@ -1,0 +1,193 @@
+"""Render what is wrong: alarms, changes, queues and groups of failures, with the command to run next. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.commands.render import dlq as render_dlq
+from rtp.commands.render.headings import heading
+from rtp.ops import releases
+from rtp.text import suggest, times
+from rtp.text.elements import (
+    Column,
+    Element,
+    Heading,
+    Line,
+    Style,
+    Table,
+    Text,
+    bad,
+    dim,
+    good,
+    line,
+    many,
+    name,
+    next_step,
+    strong,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from rtp.ops.triage.memory import Note
+    from rtp.ops.triage.motion import Motion
+    from rtp.ops.triage.report import FailureGroup, RecentChange, Triage
+
+_WHOLE, _ROWS = 3, 10  # groups that are shown whole, and after them in one line each
+_STATES = {"new": Style.BAD, "regressed": Style.BAD, "known": Style.WARN}
+_OPEN = ("new", "regressed", "known")
+
+
+def elements(found: Triage, *, now: int) -> list[Element]:
+    """The screen of an incident."""
+    rows: list[Element] = [_head(found), *_red(found, now), *_changes(found), *_queues(found, now)]
+    whole = [group for group in found.groups if group.state in (*_OPEN, "acked")][:_WHOLE]
+    for group in whole:
+        rows += ["", *_group(group, now)]
+    others = [group for group in found.groups if group not in whole]
+    rest = others[:_ROWS]
+    if rest:
+        columns = (
+            Column("GROUP", whole=True),
+            Column("STATE", whole=True),
+            Column("COUNT", right=True, whole=True),
+            Column("TYPE", drop=1),
+            Column("ERROR", long=True),
+            Column("LAST", whole=True, drop=2),
+        )
+        cells = [(name(g.id), _state(g), g.count, g.type, g.newest.error, _ago(g.last, now)) for g in rest]
+        rows += [Heading("Others"), Table(columns, cells)]
+    left = len(others) - _ROWS
+    if left > 0:
+        rows.append(line(dim(f"and {left:,} more groups; --json has all")))
+    rows += [line(warn("not read: "), f"{u.part} ", dim(u.message)) for u in found.unread]
+    return [*rows, *_next(found)]
+
+
+def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
+    """One group in full."""
+    rows: list[Element] = [heading("triage", found.env, _read(found)), "", *_group(group, now)]
+    if group.notes:
+        rows += [Heading("Notes"), *(_note(note, now) for note in group.notes)]
+    rows.append("")
+    rows += next_step("next  ", suggest.command("rtp", "show", values=(group.newest.id,)), "its newest event")
+    rows += next_step("      ", suggest.command("rtp", "records", group=group.id, since="14d"), "its events")
+    if group.dead:
+        repair = suggest.command("rtp", "dlq", "redrive", group=group.id, wait=True)
+        rows += next_step("      ", repair, "once the cause is corrected; one message first")
+    return [*rows, *next_step("      ", suggest.command("rtp", "triage", "resolve", values=(group.id,)))]
+
+
+def said(group: str, what: str) -> list[Element]:
+    """What was said of a group."""
+    return [line(name(group), f" is {what}" if what != "note" else ": the note is kept")]
+
+
+def _head(found: Triage) -> Line:
+    if not found.groups and not found.red:
+        return line(strong(f"triage {found.env}"), ": ", good("nothing is red, and no event has failed"), _of(found))
+    groups = [group for group in found.groups if group.state in _OPEN]
+    return heading("triage", found.env, many(len(groups), "open group"), _read(found))
+
+
+def _of(found: Triage) -> Text:
+    return dim(" in 14 days" if not found.more else "")
+
+
+def _read(found: Triage) -> str:
+    if found.more:
+        return f"of the {found.read:,} newest failures, more exist"
+    return f"of {many(found.read, 'failure')} in 14 days"
+
+
+def _red(found: Triage, now: int) -> list[Element]:
+    rows: list[Element] = []
+    for red in found.red:
+        for_ = "" if red.since is None else f"for {_ago(red.since, now)}"
+        rows.append(line(bad("✗ "), strong(red.alarm), f"  {for_}", dim(f"  {red.reason}")))
+    return rows
+
+
+def _changes(found: Triage) -> list[Element]:
+    return [
+        line(dim("changed  " if n == 0 else "         "), *_change(change)) for n, change in enumerate(found.changes)
+    ]
+
+
+def _change(change: RecentChange) -> list[Text | str]:
+    parts: list[Text | str] = [times.recent(times.parse_when(change.at)), "  ", strong(change.command)]
+    if change.outcome != "succeeded":
+        parts.append(warn(f" {change.outcome}"))
+    if change.release:
+        parts.append(f"  release {releases.label(change.release)}")
+    if change.who:
+        parts.append(dim(f"  by {change.who.rpartition(':')[2].rpartition('/')[2] or change.who}"))
+    return [*parts, dim(f"  {change.reason}" if change.reason else "")]
+
+
+def _queues(found: Triage, now: int) -> list[Element]:
+    names = ("queue", "dlq")
+    rows: list[Element] = []
+    for label, motion in zip(names, found.queues, strict=False):
+        rows.append(line(dim(f"{label:<9}"), many(motion.depth, "message"), *_motion(motion)))
+    return [*rows, *render_dlq.deadlines(found.deadlines, now=now)]
+
+
+def _motion(motion: Motion) -> list[Text | str]:
+    if motion.per_minute is None or (motion.per_minute == 0 and motion.depth == 0):
+        return []
+    if motion.per_minute == 0:
+        return [dim(", steady")]
+    if motion.per_minute > 0:
+        return [", ", warn(f"growing by {motion.per_minute:,g} a minute")]
+    ends = "" if motion.empty_s is None else f", empty in {times.span(motion.empty_s * 1000)}"
+    return [dim(f", draining by {-motion.per_minute:,g} a minute{ends}")]
+
+
+def _group(group: FailureGroup, now: int) -> list[Element]:
+    share = "" if group.share is None else f", {group.share * 100:.3g} % of the type's events in 24 h"
+    rows: list[Element] = [
+        line(name(group.id), "  ", _state(group), "  ", strong(group.type or "no type"), f"  {group.newest.error}"),
+        line(many(group.count, "failure"), f" ({group.dead:,} dead, {group.waiting:,} waiting)", dim(share), indent=2),
+    ]
+    since = f"since release {releases.label(group.release)}, " if group.release else ""
+    trend = f"{group.last_1h:,} in 1 h, {group.last_3h:,} in 3 h, {group.last_24h:,} in 24 h, {group.last_7d:,} in 7 d"
+    rows += [
+        line(dim(f"{since}first {_at(group.first, now)}, last {_at(group.last, now)}"), indent=2),
+        line(dim(trend), indent=2),
+    ]
+    if group.at:
+        rows.append(line(group.at, indent=2))
+    width = len(str(group.source[-1].number)) if group.source else 0
+    for each in group.source:
+        text = f"{each.number:>{width}}  {each.text}"
+        rows.append(line(bad(f"→ {text}") if each.fails else dim(f"  {text}"), indent=2))
+    return rows
+
+
+def _note(note: Note, now: int) -> Line:
+    who = note.by.rpartition(":")[2].rpartition("/")[2] or note.by
+    return line(dim(f"{times.minute(note.at, now=now)}  {who}  "), note.what, f"  {note.text}" if note.text else "")
+
+
+def _next(found: Triage) -> list[Element]:
+    group = next((g for g in found.groups if g.state in _OPEN), None)
+    if group is None:
+        return []
+    rows: list[Element] = [""]
+    rows += next_step("next  ", suggest.command("rtp", "triage", values=(group.id,)), "one cause in full")
+    if group.dead:
+        repair = suggest.command("rtp", "dlq", "redrive", group=group.id, wait=True)
+        rows += next_step("      ", repair, "once the cause is corrected; one message first")
+    return rows
+
+
+def _state(group: FailureGroup) -> Text:
+    return Text(group.state, _STATES.get(group.state, Style.DIM))
+
+
+def _at(iso: str, now: int) -> str:
+    return times.minute(times.parse_when(iso), now=now)
+
+
+def _ago(iso: str, now: int) -> str:
+    return times.ago(times.parse_when(iso), now=now)

@@ -1,0 +1,141 @@
+"""rtp triage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rtp.commands.default_command import DefaultCommand
+from rtp.commands.options import new_app, with_session
+from rtp.commands.recorded import recorded
+from rtp.commands.render import triage as render
+from rtp.commands.session import Session
+from rtp.contract import Output
+from rtp.errors import ExitCode, UsageError
+from rtp.ops import causes, shown
+from rtp.ops.stack.build import local_code
+from rtp.ops.triage import actions, report
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from rtp.ops.triage.actions import Said
+
+app = new_app(
+    cls=DefaultCommand, help="Show what is red, since when and since which release, and the groups of failures."
+)
+
+Group = Annotated[
+    str, typer.Argument(metavar="GROUP", help="The group's id, or a beginning of it that only one group has.")
+]
+Message = Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Why; others can read it.")]
+_VERBS = {"acked": "ack", "muted": "mute", "resolved": "resolve", "note": "note"}
+_STATES = ("new", "known", "acked", "muted", "resolved", "regressed")
+
+
+@app.command()
+@with_session
+def show(
+    session: Session,
+    *,
+    group: Annotated[
+        str | None,
+        typer.Argument(metavar="[GROUP]", help="Show one group in full: its id, or a beginning that only one has."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-on",
+            metavar="STATES",
+            help="Exit with 1 if a group is in one of these states, such as new,regressed; for CI after a deploy.",
+        ),
+    ] = None,
+) -> None:
+    """Show what is red, since when and since which release, and the groups of failures.
+
+    A group is failures of one cause: one type of event, one type of error, one function of the project.
+    """
+    failing = _states(fail_on)
+    part = None if group is None else causes.parsed(group)
+    now = times.now_ms()
+    code = local_code.read(session.environment)
+    found = report.read(session.guarded, session.environment, session.outputs_to_read, code, now=now)
+    newest = [shown.Shown(g.newest.id, at=times.parse_when(g.last), status="dead", type=g.type) for g in found.groups]
+    shown.remember(session.environment, newest)
+    if part is None:
+        session.out.result(found, lambda triage: render.elements(triage, now=now))
+    else:
+        one = report.one(found, part)
+        session.out.result(one, lambda each: render.one(each, found, now=now))
+    if any(g.state in failing and (part is None or g.id.startswith(part)) for g in found.groups):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+@with_session
+def ack(
+    session: Session,
+    *,
+    group: Group,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="END", help="Until a time from now (2h), or so many more failures (100x)."),
+    ] = None,
+    message: Message = None,
+) -> None:
+    """Say that somebody works on a group."""
+    _say(session, group, "acked", message, until)
+
+
+@app.command()
+@with_session
+def mute(
+    session: Session,
+    *,
+    group: Group,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="END", help="Until a time from now (2h), or so many more failures (100x)."),
+    ] = None,
+    message: Message = None,
+) -> None:
+    """Say that a group needs nobody; ten times its rate ends that."""
+    _say(session, group, "muted", message, until)
+
+
+@app.command()
+@with_session
+def resolve(session: Session, *, group: Group, message: Message = None) -> None:
+    """Say that the release that runs now has the correction; a failure of it or of a later one is a regression."""
+    _say(session, group, "resolved", message)
+
+
+@app.command()
+@with_session
+def note(session: Session, *, group: Group, message: Message = None) -> None:
+    """Keep a note on a group."""
+    if not message:
+        raise UsageError("A note has a text.", hint="Give it with -m TEXT.")
+    _say(session, group, "note", message)
+
+
+def _say(session: Session, group: str, what: Said, message: str | None, until: str | None = None) -> None:
+    part = causes.parsed(group)
+    saying = actions.Saying(what, message or "", actions.End() if until is None else actions.end(until))
+    now = times.now_ms()
+    code = local_code.read(session.environment)
+    found = report.read(session.guarded, session.environment, session.outputs, code, now=now)
+    one = report.one(found, part)
+    with recorded(session, f"triage {_VERBS[what]}", {"group": one.id}, reason=message) as run:
+        done = actions.say(session.aws, session.outputs[Output.TABLE], one, found, saying, now=now)
+        run.result = f"{one.id} {what}"
+        session.out.result(done, lambda each: render.said(each.group, each.what))
+
+
+def _states(text: str | None) -> tuple[str, ...]:
+    """The states of --fail-on. Raises UsageError."""
+    states = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    for state in states:
+        if state not in _STATES:
+            raise UsageError(f"{state!r} is not a state of a group.", hint=f"Use some of {', '.join(_STATES)}.")
+    return states

@@ -1,0 +1,160 @@
+"""What was said of groups of failures: items of the table, written conditionally, that no event can be.
+
+An item's id is longer than an event's may be, and it has no status, so no index and no list of records has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from rtp.aws import records, versioned
+from rtp.errors import RtpError
+from rtp.runtime import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rtp.aws import Aws
+    from rtp.ops.triage.failures import Failure
+
+Said = Literal["", "acked", "muted", "resolved"]
+State = Literal["new", "known", "acked", "muted", "resolved", "regressed"]
+_PREFIX = "rtp-triage-".ljust(wire.MAX_NAME + 1, "-")
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_LOUDER = 10  # times the rate at which it was muted, after which a mute ends
+_NOTES = 20
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody said. at: epoch ms. by: the AWS identity. what: acked, muted, resolved, reopened or note."""
+
+    at: int
+    by: str
+    what: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is known of a group.
+
+    said: the state that somebody gave it; empty for none. at: when, epoch ms. until: when that ends, epoch ms; 0 for
+    never. until_count: after how many failures it ends; 0 for never. rate: failures an hour when it was muted.
+    release: that resolved it. before: releases that had failed of it until then. version: of the item.
+    """
+
+    group: str
+    said: Said = ""
+    at: int = 0
+    until: int = 0
+    until_count: int = 0
+    rate: float = 0.0
+    release: str = ""
+    before: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = field(default=())
+    version: int = 0
+
+
+def state(memory: Memory | None, failures: Sequence[Failure], *, running: str, now: int) -> State:
+    """The state of a group with these failures. running: the release that runs now; empty where not known."""
+    if memory is not None and memory.said == "resolved":
+        return "regressed" if any(_is_later(memory, failure) for failure in failures) else "resolved"
+    if memory is not None and memory.said and not _is_over(memory, failures, now=now):
+        return memory.said
+    if memory is not None and (memory.said or memory.notes):
+        return "known"
+    seen = {release for failure in failures for release in failure.releases}
+    if running and seen:
+        return "new" if seen == {running} else "known"
+    return "new" if min((f.first for f in failures), default=0) > now - _DAY_MS else "known"
+
+
+def _is_later(memory: Memory, failure: Failure) -> bool:
+    """Whether a failure is of the release that resolved the group or of a later one.
+
+    Later ones are those that were not known when it was resolved: an older one may still run on some instances, or come
+    back by a rollback. Of the release itself only what failed after that counts.
+    """
+    if not failure.releases:
+        return failure.last > memory.at
+    newest = failure.releases[-1]
+    if newest == memory.release:
+        return failure.last > memory.at
+    return newest not in memory.before
+
+
+def _is_over(memory: Memory, failures: Sequence[Failure], *, now: int) -> bool:
+    """Whether an acknowledgement or a mute has ended."""
+    since = sum(failure.last > memory.at for failure in failures)
+    if memory.until and now >= memory.until:
+        return True
+    if memory.until_count and since >= memory.until_count:
+        return True
+    last_hour = sum(failure.last > max(memory.at, now - _HOUR_MS) for failure in failures)
+    return memory.said == "muted" and last_hour > _LOUDER * max(1.0, memory.rate)
+
+
+def read(aws: Aws, table: str, groups: Iterable[str]) -> dict[str, Memory]:
+    """What is known of groups, by their ids; nothing of those of which nothing was said."""
+    found = records.by_keys(aws, table, [_key(group) for group in groups])
+    return {memory.group: memory for record in found if (memory := _of(record)) is not None}
+
+
+def change(aws: Aws, table: str, group: str, new: Memory, note: Note) -> Memory:
+    """Write what somebody says of a group. Raises RtpError where others keep changing it meanwhile."""
+    for _ in range(_TRIES):
+        known = read(aws, table, [group]).get(group, Memory(group))
+        if note.what == "note":
+            new = replace(known)
+        written = replace(new, notes=(*known.notes, note)[-_NOTES:], version=known.version + 1)
+        if versioned.put(aws, table, _key(group), _values(written), over=known.version):
+            return written
+    raise RtpError(
+        f"The group {group} is being changed by others.",
+        hint="Look at it again, and repeat the command.",
+        code="changed-meanwhile",
+    )
+
+
+def _key(group: str) -> tuple[str, int]:
+    return _PREFIX + group, 0
+
+
+def _values(memory: Memory) -> dict[str, Any]:
+    notes = [{"at": n.at, "by": n.by, "what": n.what, "text": n.text} for n in memory.notes]
+    return {
+        "group": memory.group,
+        "said": memory.said,
+        "at": memory.at,
+        "until": memory.until,
+        "until_count": memory.until_count,
+        "rate": round(memory.rate * 1000),
+        "release": memory.release,
+        "before": list(memory.before),
+        "notes": notes,
+    }
+
+
+def _of(record: dict[str, Any]) -> Memory | None:
+    """The memory in an item; None where it has another shape."""
+    try:
+        said = str(record["said"])
+        if said not in ("", "acked", "muted", "resolved"):
+            return None
+        return Memory(
+            group=str(record["group"]),
+            said=said,  # type: ignore[arg-type]
+            at=int(record["at"]),
+            until=int(record["until"]),
+            until_count=int(record["until_count"]),
+            rate=int(record["rate"]) / 1000,
+            release=str(record["release"]),
+            before=tuple(str(each) for each in record["before"]),
+            notes=tuple(Note(int(n["at"]), str(n["by"]), str(n["what"]), str(n["text"])) for n in record["notes"]),
+            version=int(record["version"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,304 @@
+"""One screen of an incident: what is red, what changed before, and the groups of failures, read side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rtp.aws import functions, metrics
+from rtp.aws.metrics import Series
+from rtp.contract import Output
+from rtp.errors import NotFoundError, RtpError
+from rtp.ops import causes, history
+from rtp.ops.telemetry import alarms, running_code
+from rtp.ops.telemetry import statusparts as parts
+from rtp.ops.telemetry.status import Unread
+from rtp.ops.triage import failures, memory, motion, source
+from rtp.ops.work import pool
+from rtp.runtime import wire
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rtp.aws import Aws
+    from rtp.config import Environment
+    from rtp.ops.dlq.deadlines import Deadlines
+    from rtp.ops.history import Entry
+    from rtp.ops.local_release import LocalCode
+    from rtp.ops.triage.failures import Failure
+    from rtp.ops.triage.memory import Memory, Note, State
+    from rtp.ops.triage.motion import Motion
+    from rtp.ops.triage.source import SourceLine
+
+HOUR_MS = 3_600_000
+_WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
+_CHANGES = ("deploy", "destroy", "rollback", "secrets set", "secrets delete", "keys rotate", "keys revoke")
+_BEFORE, _MOST_CHANGES, _LISTED = 2, 5, 200
+_KINDS = 20  # event types of which the traffic is read
+_GROUPS = 100  # of which the memory is read
+
+
+@dataclass(frozen=True, slots=True)
+class FiringAlarm:
+    """An alarm that fires. alarm: its name without the stack's. since: ISO 8601; null where not known."""
+
+    alarm: str
+    since: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecentChange:
+    """A command that changed the environment.
+
+    at: when it began, ISO 8601. run: its name. command: such as deploy. outcome: how it ended. release: that it made;
+    empty where not known. who: the AWS identity. reason: text of --reason.
+    """
+
+    at: str
+    run: str
+    command: str
+    outcome: str
+    release: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest failure of a group: its event, and type and message of its error with their values."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Failures of one cause.
+
+    id: by which commands take it. state: new, known, acked, muted, resolved, or regressed. type: of the events.
+    error: type and message, without values. at: the line of the project's code; empty where not known.
+    count: failures that were read; dead: of dead events; waiting: of events that wait for another attempt.
+    last_1h, last_3h, last_24h, last_7d: failures by the time of their last attempt. share: of the events of this type
+    that ended in the last 24 h, from 0 to 1; null where not known. first, last: when seen first and last, ISO 8601.
+    release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the newest
+    failure.
+    source: the line with those around it, of this folder. notes: what was said of it, oldest first.
+    """
+
+    id: str
+    state: State
+    type: str
+    error: str
+    at: str
+    count: int
+    dead: int
+    waiting: int
+    last_1h: int
+    last_3h: int
+    last_24h: int
+    last_7d: int
+    share: float | None
+    first: str
+    last: str
+    release: str
+    releases: list[str]
+    newest: Newest
+    source: list[SourceLine] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """What is wrong.
+
+    red: alarms that fire, the oldest first. changes: what changed just before the first failure and since, the newest
+    first. groups: of failures, those that need somebody first. queues: how they move. deadlines: when the first dead
+    event is lost; null where nothing is. release: that runs now; empty where not known.
+    local_differs: whether this folder has other code; null where not known. read: failures that were read.
+    more: whether there are others. unread: parts that could not be read. at: when this was read, ISO 8601.
+    """
+
+    env: str
+    red: list[FiringAlarm]
+    changes: list[RecentChange]
+    groups: list[FailureGroup]
+    queues: list[Motion]
+    deadlines: Deadlines | None
+    release: str
+    local_differs: bool | None
+    read: int
+    more: bool
+    unread: list[Unread]
+    at: str
+
+
+def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: LocalCode, *, now: int) -> Triage:
+    """Read everything side by side. local: the folder's code. Raises AwsError where the records cannot be read."""
+    names, settings = environment.names, environment.settings
+    shards = settings.index_shards
+    calls: dict[str, Callable[[], Any]] = {
+        "records": partial(failures.read, aws, outputs[Output.TABLE], shards=shards, now=now),
+        "alarms": partial(alarms.current, aws, names),
+        "history": partial(_history, aws, environment),
+        "queue": partial(motion.read, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
+        "dlq": partial(motion.read, aws, outputs[Output.DLQ_URL], names.dlq, now=now),
+        "deadlines": partial(parts.dead_messages, aws, outputs, settings, now=now),
+        "functions": lambda: [functions.function(aws, outputs[name]) for name in (Output.PROCESSOR, Output.WORKER)],
+    }
+    answers = pool.gather(calls)
+    if isinstance(failure := answers["records"], Exception):
+        raise failure
+    unread = [Unread(part, _why(error)) for part, error in answers.items() if isinstance(error, Exception)]
+    values = {part: answer for part, answer in answers.items() if not isinstance(answer, Exception)}
+    found: failures.Read = values["records"]
+    code = running_code.code(values["functions"], local) if "functions" in values else None
+    changes: list[Entry] = values.get("history", [])
+    release = _running(code, changes)
+    grouped = causes.grouped(found.failures, lambda each: each.group)[:_GROUPS]
+    more_answers = pool.gather(
+        {
+            "memory": lambda: memory.read(aws, outputs[Output.TABLE], [each.id for each, _ in grouped]),
+            "traffic": lambda: _ended(aws, environment, [each.kind for each, _ in grouped], now=now),
+        }
+    )
+    unread += [Unread(part, _why(error)) for part, error in more_answers.items() if isinstance(error, Exception)]
+    known: Any = more_answers["memory"] if isinstance(more_answers["memory"], dict) else {}
+    ended: Any = more_answers["traffic"] if isinstance(more_answers["traffic"], dict) else {}
+    groups = [
+        _group(each, same, known.get(each.id), ended.get(each.kind), environment, running=release, now=now)
+        for each, same in grouped
+    ]
+    firing = [a for a in values.get("alarms", ()) if a.state == "ALARM"]
+    red = [
+        FiringAlarm(a.name.removeprefix(f"{names.stack}-"), _iso(a.since and times.ms(a.since)), parts.brief(a.reason))
+        for a in sorted(firing, key=lambda a: (a.since is None, a.since and times.ms(a.since)))
+    ]
+    return Triage(
+        env=environment.name,
+        red=red,
+        changes=_relevant(changes, groups),
+        groups=sorted(groups, key=_urgency),
+        queues=[values[part] for part in ("queue", "dlq") if part in values],
+        deadlines=values["deadlines"].deadlines if "deadlines" in values else None,
+        release=release,
+        local_differs=None if code is None else code.differs,
+        read=len(found.failures),
+        more=found.more,
+        unread=unread,
+        at=times.iso(now),
+    )
+
+
+def one(found: Triage, part: str) -> FailureGroup:
+    """The group with this id, or one that begins so. Raises NotFoundError."""
+    matching = [group for group in found.groups if group.id.startswith(part)]
+    if len(matching) != 1:
+        listed = ", ".join(group.id for group in found.groups[:5])
+        raise NotFoundError(
+            f"No group of failures {part} is among the {found.read:,} failures that were read."
+            if not matching
+            else f"{part} stands for {len(matching)} groups of failures.",
+            hint=f"These were read: {listed}." if listed else "`rtp triage` lists the groups; there is none now.",
+        )
+    return matching[0]
+
+
+_ORDER = {"regressed": 0, "new": 1, "known": 2, "acked": 3, "muted": 4, "resolved": 5}
+
+
+def _urgency(group: FailureGroup) -> tuple[int, int, str]:
+    return _ORDER[group.state], -group.count, group.id
+
+
+def _group(
+    group: causes.Group,
+    same: Sequence[Failure],
+    known: Memory | None,
+    ended: float | None,
+    environment: Environment,
+    *,
+    running: str,
+    now: int,
+) -> FailureGroup:
+    newest = max(same, key=lambda failure: failure.last)
+    first = min(same, key=lambda failure: failure.first)
+    recent = {name: sum(failure.last > now - window for failure in same) for name, window in _WINDOWS.items()}
+    dead_24h = sum(failure.status == "dead" and failure.last > now - 24 * HOUR_MS for failure in same)
+    return FailureGroup(
+        id=group.id,
+        state=memory.state(known, same, running=running, now=now),
+        type=group.kind,
+        error=newest.cause.signature,
+        at=newest.cause.at,
+        count=len(same),
+        dead=sum(failure.status == "dead" for failure in same),
+        waiting=sum(failure.status == "failed" for failure in same),
+        **recent,
+        share=min(1.0, dead_24h / ended) if ended else None,
+        first=times.iso(first.first),
+        last=times.iso(newest.last),
+        release=first.releases[0] if first.releases else "",
+        releases=list(dict.fromkeys(r for failure in sorted(same, key=lambda f: f.first) for r in failure.releases)),
+        newest=Newest(newest.id, newest.cause.text),
+        source=source.lines(environment, newest.cause.at),
+        notes=list(known.notes) if known is not None else [],
+    )
+
+
+def _history(aws: Aws, environment: Environment) -> list[Entry]:
+    return history.history(aws, environment, since=None, limit=_LISTED).entries
+
+
+def _relevant(entries: Sequence[Entry], groups: Sequence[FailureGroup]) -> list[RecentChange]:
+    """Those that changed what runs: the last ones before the first failure that needs somebody, and all since."""
+    changing = [e for e in entries if e.command in _CHANGES and e.outcome != "refused"]
+    begins = [times.parse_when(g.first) for g in groups if g.state in ("new", "regressed")]
+    begins = begins or [times.parse_when(g.first) for g in groups]
+    first = min(begins, default=None)
+    if first is None:
+        chosen = changing[:_BEFORE]
+    else:
+        before = [e for e in changing if times.parse_when(e.at) <= first]
+        since = [e for e in changing if times.parse_when(e.at) > first]
+        chosen = [*since[: _MOST_CHANGES - _BEFORE], *before[:_BEFORE]]
+    return [RecentChange(e.at, e.run, e.command, e.outcome, e.release, e.identity or e.user, e.reason) for e in chosen]
+
+
+def _running(code: running_code.Code | None, entries: Sequence[Entry]) -> str:
+    """The release that runs: of the functions' own code where it was packed here, else that of the last deploy."""
+    if code is not None and code.release:
+        return code.release
+    return next((e.release for e in entries if e.release and e.outcome == "succeeded"), "")
+
+
+def _ended(aws: Aws, environment: Environment, kinds: Sequence[str], *, now: int) -> dict[str, float]:
+    """How many events of each type ended in the last 24 hours, by the functions' metrics."""
+    chosen = list(dict.fromkeys(kinds))[:_KINDS]
+    until = now // 60_000 * 60 + 60
+    series = [
+        Series(
+            wire.METRIC_NAMESPACE,
+            name,
+            (("env", environment.name), ("project", environment.project), ("type", wire.metric_dimension(kind))),
+            "Sum",
+        )
+        for kind in chosen
+        for name in ("EventsProcessed", "EventsDead")
+    ]
+    if not series:
+        return {}
+    results = metrics.values(aws, series, since_s=until - 86_400, until_s=until, period_s=3600)
+    return {kind: sum(results[2 * n]) + sum(results[2 * n + 1]) for n, kind in enumerate(chosen)}
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RtpError):
+        return error.message
+    raise error  # a bug, which keeps its traceback
+
+
+def _iso(at: int | None) -> str | None:
+    return None if at is None else times.iso(at)

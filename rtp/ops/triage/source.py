@@ -1,0 +1,56 @@
+"""The line of the project's code that fails, out of this folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.ops import causes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rtp.config import Environment
+
+_AROUND = 2
+_BYTES = 1_000_000  # of a file that is read
+_WIDTH = 200  # characters of a line
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """A line of code. number: from 1. fails: whether it is the one that failed."""
+
+    number: int
+    text: str
+    fails: bool
+
+
+def lines(environment: Environment, at: str) -> list[SourceLine]:
+    """The line that failed with two before and two after it; none where this folder does not have it."""
+    place = causes.place(at)
+    path = None if place is None else _path(environment, place.file)
+    if place is None or path is None:
+        return []
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace").splitlines() if _is_small(path) else []
+    except OSError:
+        return []
+    if place.line > len(text):
+        return []
+    first = max(1, place.line - _AROUND)
+    shown = text[first - 1 : place.line + _AROUND]
+    return [SourceLine(n, line[:_WIDTH].rstrip(), n == place.line) for n, line in enumerate(shown, first)]
+
+
+def _path(environment: Environment, file: str) -> Path | None:
+    """The file of this folder that is packed under this name; never one outside of it."""
+    if environment.processors is None:
+        return None
+    root = environment.processors.resolve().parent
+    path = (root / file).resolve()
+    return path if path.is_relative_to(root) and path.is_file() else None
+
+
+def _is_small(path: Path) -> bool:
+    return path.stat().st_size <= _BYTES

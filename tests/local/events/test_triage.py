@@ -1,0 +1,71 @@
+"""rtp triage on real failures: groups of one cause, their releases and lines, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.local.conftest import is_count
+from tests.local.watch.conftest import until
+
+if TYPE_CHECKING:
+    from tests.local.events.conftest import Pipeline
+
+
+def groups(pipeline: Pipeline, *options: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """The groups by event type and error type."""
+    found = pipeline.project.rtp("triage", "--json", *options, ok=False).json
+    assert {"env", "red", "changes", "groups", "queues", "read", "more", "unread"} <= found.keys()
+    return {(g["type"], g["error"].partition(":")[0]): g for g in found["groups"]}
+
+
+def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None:
+    rtp = pipeline.project.rtp
+    # Given failures of two causes
+    pipeline.break_()
+    ids = pipeline.kill_orders(3)
+    pipeline.kill_orders(1, kind="bad", data='{"why": "no"}')
+
+    def both() -> list[dict[str, Any]]:  # the index of records may lag
+        found = groups(pipeline)
+        here = [found[key] for key in (("order.created", "KeyError"), ("bad", "Reject")) if key in found]
+        return here if len(here) == 2 and here[0]["newest"]["id"] in ids else []
+
+    # When one asks what is wrong / Then each cause is one group, with its line, its release and a real event
+    keyed, rejected = until(both)
+    assert keyed["error"] == "KeyError: *" and keyed["newest"]["error"] == "KeyError: 'total'"
+    assert keyed["at"].startswith("processors.py:") and [s["fails"] for s in keyed["source"]].count(True) == 1
+    assert len(keyed["release"]) == 12 and keyed["releases"][-1] == keyed["release"]
+    assert rejected["id"] != keyed["id"] and rejected["dead"] >= 1
+
+    # And the screen says what to run next, which works
+    shown = rtp("triage", keyed["id"]).stdout
+    assert "KeyError: 'total'" in shown and f"rtp dlq redrive --group={keyed['id']} --wait" in shown
+    listed = rtp("records", "--group", keyed["id"], "--since", "14d", "--json").json["records"]
+    assert {r["error"]["type"] for r in listed} == {"KeyError"}
+    messages = rtp("dlq", "inspect", "--group", rejected["id"][:6], "--json").json["messages"]
+    assert {m["type"] for m in messages} <= {"bad"}
+
+    # When somebody takes it / Then everybody sees that
+    said = rtp("triage", "ack", keyed["id"], "--until", "100x", "-m", "looking", "--json").json
+    assert (said["what"], said["until_count"]) == ("acked", 100)
+    assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "acked")
+    assert "looking" in rtp("triage", keyed["id"]).stdout
+
+    # When it is resolved and fails again in the release that resolved it / Then it is a regression, for CI too
+    rtp("triage", "resolve", keyed["id"], "-m", "corrected")
+    assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "resolved")
+    assert rtp("triage", keyed["id"], "--fail-on", "new,regressed").code == 0
+    again = pipeline.kill_orders(1)
+    assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "regressed")
+    assert rtp("triage", "--fail-on", "regressed", ok=False).code == 1
+    # And a redrive of the group takes its messages alone
+    pipeline.fix()
+    done = rtp("dlq", "redrive", "--group", keyed["id"], "--wait", "--yes", "--json").json
+    redriven = {m["id"] for m in done["messages"]}
+    assert set(again) <= redriven and is_count(len(redriven & {*ids, *again}), 4)
+
+
+def test_a_group_that_is_none_is_refused(pipeline: Pipeline) -> None:
+    for words, code in ((["triage", "zzzz"], 2), (["triage", "00000000"], 4), (["triage", "--fail-on", "old"], 2)):
+        assert pipeline.project.rtp(*words, ok=False).code == code, words
+    assert pipeline.project.rtp("triage", "note", "00000000", ok=False).code == 2
