@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands.default_command import DefaultCommand
-from rtp.commands.options import new_app, with_session
+from rtp.commands.options import ListGroup, new_app, with_session
 from rtp.commands.recorded import recorded
 from rtp.commands.render import triage as render
 from rtp.commands.session import Session
+from rtp.config import Overrides
 from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
 from rtp.ops import causes, shown
@@ -19,11 +19,12 @@ from rtp.ops.triage import actions, report
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from rtp.ops.triage.actions import Said
+    from collections.abc import Mapping
 
-app = new_app(
-    cls=DefaultCommand, help="Show what is red, since when and since which release, and the groups of failures."
-)
+    from rtp.ops.triage.actions import Said
+    from rtp.ops.triage.report import Triage
+
+app = new_app(cls=ListGroup, help="Show what is red, since when and since which release, and the groups of failures.")
 
 Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The group's id, or a beginning of it that only one group has.")
@@ -33,41 +34,46 @@ _VERBS = {"acked": "ack", "muted": "mute", "resolved": "resolve", "note": "note"
 _STATES = ("new", "known", "acked", "muted", "resolved", "regressed")
 
 
-@app.command()
+FailOn = Annotated[
+    str | None,
+    typer.Option(
+        "--fail-on",
+        metavar="STATES",
+        help="Exit with 1 if a group is in one of these states, such as new,regressed; for CI after a deploy.",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
 @with_session
-def show(
-    session: Session,
-    *,
-    group: Annotated[
-        str | None,
-        typer.Argument(metavar="[GROUP]", help="Show one group in full: its id, or a beginning that only one has."),
-    ] = None,
-    fail_on: Annotated[
-        str | None,
-        typer.Option(
-            "--fail-on",
-            metavar="STATES",
-            help="Exit with 1 if a group is in one of these states, such as new,regressed; for CI after a deploy.",
-        ),
-    ] = None,
-) -> None:
+def triage(session: Session, *, ctx: typer.Context, fail_on: FailOn = None) -> None:
     """Show what is red, since when and since which release, and the groups of failures.
 
     A group is failures of one cause: one type of event, one type of error, one function of the project.
+    `rtp triage GROUP` shows one.
     """
-    failing = _states(fail_on)
-    part = None if group is None else causes.parsed(group)
-    now = times.now_ms()
-    code = local_code.read(session.environment)
-    found = report.read(session.guarded, session.environment, session.outputs_to_read, code, now=now)
+    if ctx.invoked_subcommand is not None:
+        if session.overrides != Overrides() or session.out.json or fail_on is not None:
+            raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
+        return
+    failing, now = _states(fail_on), times.now_ms()
+    found = _read(session, session.outputs_to_read, now)
     newest = [shown.Shown(g.newest.id, at=times.parse_when(g.last), status="dead", type=g.type) for g in found.groups]
     shown.remember(session.environment, newest)
-    if part is None:
-        session.out.result(found, lambda triage: render.elements(triage, now=now))
-    else:
-        one = report.one(found, part)
-        session.out.result(one, lambda each: render.one(each, found, now=now))
-    if any(g.state in failing and (part is None or g.id.startswith(part)) for g in found.groups):
+    session.out.result(found, lambda each: render.elements(each, now=now))
+    if any(group.state in failing for group in found.groups):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+@with_session
+def show(session: Session, *, group: Group, fail_on: FailOn = None) -> None:
+    """Show one group in full."""
+    failing, part, now = _states(fail_on), causes.parsed(group), times.now_ms()
+    found = _read(session, session.outputs_to_read, now)
+    one = report.one(found, part)
+    session.out.result(one, lambda each: render.one(each, found, now=now))
+    if one.state in failing:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -123,13 +129,17 @@ def _say(session: Session, group: str, what: Said, message: str | None, until: s
     part = causes.parsed(group)
     saying = actions.Saying(what, message or "", actions.End() if until is None else actions.end(until))
     now = times.now_ms()
-    code = local_code.read(session.environment)
-    found = report.read(session.guarded, session.environment, session.outputs, code, now=now)
+    found = _read(session, session.outputs, now)
     one = report.one(found, part)
     with recorded(session, f"triage {_VERBS[what]}", {"group": one.id}, reason=message) as run:
         done = actions.say(session.aws, session.outputs[Output.TABLE], one, found, saying, now=now)
         run.result = f"{one.id} {what}"
         session.out.result(done, lambda each: render.said(each.group, each.what))
+
+
+def _read(session: Session, outputs: Mapping[str, str], now: int) -> Triage:
+    code = local_code.read(session.environment)
+    return report.read(session.guarded, session.environment, outputs, code, now=now)
 
 
 def _states(text: str | None) -> tuple[str, ...]:

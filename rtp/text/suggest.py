@@ -34,7 +34,8 @@ _WHERE = {"project-dir": "DIR", "env": "ENV", "profile": "PROFILE", "region": "R
 _ANYWHERE = ("init", "demo", "docs", "help", "trust", "version")  # commands that take no place
 _FOLDER_ALONE = ("local",)  # commands that act on the folder, whatever the environment
 _WORDS = re.compile(
-    r"rtp (dlq [a-z]+|keys [a-z]+|local [a-z]+|secrets [a-z]+|traces show|history show|[a-z]+)(?![^ ])"
+    r"rtp (dlq [a-z]+|keys [a-z]+|local [a-z]+|secrets [a-z]+|traces show|history show|"
+    r"triage (?:show|ack|mute|resolve|note)|[a-z]+)(?![^ ])"
 )  # the command up to its options
 _QUOTED = re.compile(r"`([^`]*)`")
 

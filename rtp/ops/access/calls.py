@@ -252,6 +252,7 @@ ROLES = {
     "status": _READ,
     "traces": _READ,
     "traces show": _READ,
+    "triage": _READ,
     "triage show": _READ,
     "dlq purge": _OPERATE,
     "dlq redrive": _OPERATE,

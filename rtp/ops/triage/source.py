@@ -19,7 +19,7 @@ _WIDTH = 200  # characters of a line
 
 @dataclass(frozen=True, slots=True)
 class SourceLine:
-    """A line of code. number: from 1. fails: whether it is the one that failed."""
+    """A line of code. number: from 1. text: without its end. fails: whether it is the one that failed."""
 
     number: int
     text: str

@@ -54,7 +54,7 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     # When it is resolved and fails again in the release that resolved it / Then it is a regression, for CI too
     rtp("triage", "resolve", keyed["id"], "-m", "corrected")
     assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "resolved")
-    assert rtp("triage", keyed["id"], "--fail-on", "new,regressed").code == 0
+    assert rtp("triage", "show", keyed["id"], "--fail-on", "new,regressed").code == 0
     again = pipeline.kill_orders(1)
     assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "regressed")
     assert rtp("triage", "--fail-on", "regressed", ok=False).code == 1
