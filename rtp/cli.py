@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from rtp import __version__
 from rtp.errors import ExitCode, ReaderGoneError, RtpError
+from rtp.terminal import help_imports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +126,7 @@ class _Terminated(BaseException):
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. Expected failures are printed only here."""
     args = _with_project_last(list(sys.argv[1:] if argv is None else argv))
+    help_imports.install()
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by rtp/__main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)

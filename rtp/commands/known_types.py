@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.config import reading
 from rtp.errors import RtpError
-from rtp.ops.stack.build import processors
 
 if TYPE_CHECKING:
     from rtp.commands.session import Session
@@ -26,6 +24,9 @@ def warn_nothing_found(session: Session, *kinds: str | None) -> None:
 def _warn(session: Session, kind: str | None, effect: str) -> None:
     if kind is None:
         return
+    from rtp.config import reading
+    from rtp.ops.stack.build import processors
+
     try:
         types = processors.declared_types(session.environment)
     except (RtpError, OSError):

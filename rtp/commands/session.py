@@ -6,10 +6,8 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rtp.config import FILE, environments
 from rtp.errors import ConfigError, NotFoundError, RefusedError
 from rtp.text import suggest
-from rtp.trust import endpoints, store
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
@@ -35,6 +33,8 @@ class Session:
 
     @cached_property
     def _resolved(self) -> Resolved:
+        from rtp.config import environments
+
         return environments.explain(self.overrides)
 
     @cached_property
@@ -145,6 +145,7 @@ class Session:
 
     def _connect(self, *, start: bool) -> Aws:
         from rtp.aws import Aws
+        from rtp.trust import endpoints
 
         environment = self.environment
         url, keys = environment.endpoint_url, None
@@ -172,6 +173,9 @@ class Session:
 
     def _check_endpoint(self, url: str) -> None:
         """Ask once whether requests of this project may go to an endpoint that rtp.toml names. Raises RefusedError."""
+        from rtp.config import FILE
+        from rtp.trust import store
+
         environment = self.environment
         if not self._resolved.origins.get("endpoint_url", "").startswith(FILE):
             return  # the operator named it on this command line

@@ -9,12 +9,13 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import simplejson
+from typing import TYPE_CHECKING, Any
 
 from rtp.runtime import characters
 from rtp.text import times
+
+if TYPE_CHECKING:
+    import simplejson
 
 HIDDEN: Mapping[str, str] = {"json": "hidden"}
 """Metadata of a dataclass field that is not part of the JSON: `field(metadata=HIDDEN)`."""
@@ -69,6 +70,8 @@ def json_fields(kind: type) -> tuple[str, ...]:
 
 @cache
 def _encoder(indent: int | None) -> simplejson.JSONEncoder:
+    import simplejson
+
     return simplejson.JSONEncoder(use_decimal=True, ensure_ascii=False, indent=indent)
 
 
@@ -98,6 +101,8 @@ def loads(text: str | bytes) -> Any:
 
     Raises ValueError, also for what is nested more deeply than `dumps` can write.
     """
+    import simplejson
+
     plain = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(b"\xef\xbb\xbf")
     try:
         value = simplejson.loads(plain, use_decimal=True)
