@@ -13,6 +13,7 @@ from rtp.ops import doctor, history, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.capacity import report
 from rtp.ops.dlq import inspect, purge, redrive, undo
+from rtp.ops.drill import report as drill_report
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
 from rtp.ops.rehearse import report as rehearsal
@@ -95,6 +96,7 @@ PRINTED = {
     "dlq redrive": Printed((redrive.Report,)),
     "dlq undo": Printed((undo.Undone,)),
     "dlq purge": Printed((purge.Purged,)),
+    "drill": Printed((drill_report.Drill,)),
     "replay": Printed((replay.Replay,)),
     "rehearse": Printed((rehearsal.Rehearsal,)),
     "local start": _ENGINE,

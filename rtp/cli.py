@@ -58,6 +58,9 @@ COMMANDS = {
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect, redrive and purge the dead-letter queue."),
     "triage": _Entry(_REPAIR, "Show what is red, since when and since which release, and the groups of failures."),
+    "drill": _Entry(
+        _REPAIR, "Inject a fault into an environment that is not protected, and show what became of each event."
+    ),
     "replay": _Entry(_REPAIR, "Process archived raw events again."),
     "rehearse": _Entry(_REPAIR, "Run archived events through this folder's code; store, send and emit nothing."),
     "local": _Entry(_LOCAL, "Start, stop and inspect the embedded AWS engine."),

@@ -89,6 +89,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "telemetry": {"access", "dlq", "events", "keys", "stack.compare", "stack.teardown", "work"},
     "triage": {"dlq", "events", "telemetry", "work"},
+    "drill": {"access", "dlq", "events", "telemetry", "work"},
     "stack": {
         "access", "capacity", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",
         "stack.steps", "stack.teardown", "work"

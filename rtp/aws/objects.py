@@ -9,11 +9,13 @@ from rtp.errors import AwsError, EndpointError, NotFoundError
 from rtp.runtime import partial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from rtp.aws import Aws
 
 _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
+_BATCH = 1000  # the most keys that DeleteObjects accepts
 _READS = 5  # of one object, while its contents end too early
 
 
@@ -66,3 +68,27 @@ def keys(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[str
     start = {"StartAfter": after} if after else {}
     for entry in aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, **start):
         yield str(entry["Key"])
+
+
+def written(aws: Aws, bucket: str, prefix: str, *, since: datetime) -> list[str]:
+    """The keys under a prefix that were written at this time or later."""
+    entries = aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
+    return [str(entry["Key"]) for entry in entries if entry["LastModified"] >= since]
+
+
+def delete(aws: Aws, bucket: str, keys: Sequence[str]) -> list[str]:
+    """Delete objects; a versioned bucket keeps their versions. Returns the keys of those that S3 did not delete."""
+    refused: list[str] = []
+
+    def remove(some: list[str]) -> list[str]:
+        answer = aws.call(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": [{"Key": key} for key in some], "Quiet": True}
+        )
+        errors = answer.get("Errors", ())
+        refused.extend(str(e["Key"]) for e in errors if e.get("Code") not in partial.PASSING)
+        return [str(e["Key"]) for e in errors if e.get("Code") in partial.PASSING]
+
+    for start in range(0, len(keys), _BATCH):
+        left: list[str] = partial.complete(remove, list(keys[start : start + _BATCH]))
+        refused += left
+    return refused

@@ -135,6 +135,25 @@ def _update_note(aws: Aws, table: str, key: tuple[str, int], **update: Any) -> N
             raise
 
 
+def delete(aws: Aws, table: str, key: tuple[str, int], *, event_type: str) -> bool:
+    """Delete the record of an event of this type. Returns whether there was one."""
+    try:
+        aws.call(
+            "dynamodb",
+            "delete_item",
+            TableName=table,
+            Key={"id": {"S": key[0]}, "timestamp": {"N": str(key[1])}},
+            ConditionExpression="#type = :type",
+            ExpressionAttributeNames={"#type": "type"},
+            ExpressionAttributeValues={":type": {"S": event_type}},
+        )
+    except AwsError as error:
+        if error.service_code != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class StatusQuery:
     """The newest `limit` records of a status between two times (epoch ms), or the oldest.

@@ -40,6 +40,7 @@ PAGES = {
     "ci": Page(Kind.HOW_TO, "Check and deploy from GitHub Actions or GitLab"),
     "incident": Page(Kind.HOW_TO, "Handle an incident, from the alarm to the proof that nothing is lost"),
     "rehearse": Page(Kind.HOW_TO, "Prove a correction on real events before it is deployed"),
+    "drill": Page(Kind.HOW_TO, "Inject a fault on purpose, and see which alarms fire and what becomes of each event"),
     "load": Page(Kind.HOW_TO, "Test a pipeline under load"),
     "upgrading": Page(Kind.HOW_TO, "Upgrade rtp, roll back, move and remove a pipeline"),
     "moving": Page(Kind.HOW_TO, "Move a pipeline of SAM or the CDK over to rtp"),

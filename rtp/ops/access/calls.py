@@ -177,7 +177,8 @@ CALLS = {
     "s3:CopyObject": Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.ASSETS),
     # Under a condition on the ETag S3 also wants GetObject.
     "s3:DeleteObject": Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject"), Resource.LEASE),
-    "s3:DeleteObjects": Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
+    # An operator's delete leaves the versions, which the lifecycle of the bucket expires.
+    "s3:DeleteObjects": Call(_OPERATE, ("s3:DeleteObject",), Resource.OBJECTS),
     "s3:GetBucketPolicy": Call(_DEPLOY, ("s3:GetBucketPolicy",), Resource.BUCKET),
     "s3:GetObject": Call(_READ, ("s3:GetObject",), Resource.OBJECTS, _DECRYPT),
     "s3:PutObject": Call(_OPERATE, ("s3:PutObject",), Resource.HISTORY),
@@ -230,6 +231,7 @@ FURTHER = (
     # Under a condition on the ETag S3 also wants GetObject.
     Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
     Call(_READ, ("s3:GetObject",), Resource.HISTORY),
+    Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
     Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), Resource.RELEASES),
 )
 """What operations of CALLS need for resources of another kind."""
@@ -255,6 +257,7 @@ ROLES = {
     "triage": _READ,
     "triage show": _READ,
     "dlq purge": _OPERATE,
+    "drill": _OPERATE,
     "dlq redrive": _OPERATE,
     "dlq undo": _OPERATE,
     "replay": _OPERATE,

@@ -197,6 +197,14 @@ def test_an_operator_records_commands_in_the_history_of_its_own_environment(envi
     assert not any(allows(role, environment, "s3:DeleteObject", own) for role in Role)
 
 
+def test_an_operator_hides_objects_of_its_environment_and_deletes_no_version(environment: Environment) -> None:
+    own = "arn:aws:s3:::shop-prod-111122223333-eu-west-1/raw/x"
+    other = "arn:aws:s3:::shop-prod-eu-111122223333-eu-west-1/raw/x"
+    assert [allows(role, environment, "s3:DeleteObject", own) for role in Role] == [False, True, True]
+    assert [allows(role, environment, "s3:DeleteObjectVersion", own) for role in Role] == [False, False, True]
+    assert not allows(Role.OPERATOR, environment, "s3:DeleteObject", other)
+
+
 def test_a_reader_may_read_the_quotas_that_the_capacity_names(environment: Environment) -> None:
     for quota in facts().quotas.values():
         arn = f"arn:aws:servicequotas:eu-west-1:111122223333:{quota.service}/{quota.code}"

@@ -1,0 +1,88 @@
+"""rtp drill."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtp.commands import consent, engine_end
+from rtp.commands.consent import Impact
+from rtp.commands.operation import conduct, exit_if, remark
+from rtp.commands.options import new_app, with_session
+from rtp.commands.recorded import recorded
+from rtp.commands.render import drill as render_drill
+from rtp.commands.session import Session
+from rtp.errors import ExitCode
+from rtp.ops.access import guard
+from rtp.ops.dlq.target import Target
+from rtp.ops.drill import run as op
+from rtp.ops.drill.faults import Fault
+from rtp.ops.drill.run import DrillRequest
+from rtp.ops.journal_store import JournalFiles
+from rtp.text.elements import many
+
+app = new_app()
+
+
+@app.command()
+@with_session
+def drill(
+    session: Session,
+    *,
+    fault: Annotated[
+        Fault,
+        typer.Argument(
+            metavar="FAULT",
+            help="poison: each attempt fails; flood: many at once; duplicate: each message twice; slow: almost the "
+            "function's time; throttle: the first attempt fails; blocked: one in ten blocks the event loop.",
+        ),
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, max=10_000, metavar="N", help="Number of events.")] = 20,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout", min=1, max=7200, metavar="SECONDS", help="Maximum time for events to end and alarms to fire."
+        ),
+    ] = 600.0,
+    approval: consent.Approval,
+) -> None:
+    """Inject a fault into an environment that is not protected, and show what became of each event.
+
+    Shows which alarms fired and after how long. Removes its messages, records and objects at the end.
+    """
+    out, environment = session.out, session.environment
+    op.check(environment)
+    target = _target(session)
+    consent.ask(session, f"Send {many(count, 'event')} of the drill {fault.value}", approval, Impact.MANY)
+    request = DrillRequest(fault=fault, count=count, timeout_s=timeout)
+    given = {"fault": fault.value, "count": count}
+    with recorded(session, "drill", given, reason=approval.reason) as run:
+        result, interruption = conduct(
+            out,
+            lambda stop: op.drill(target, environment, request, stop=stop, notify=remark(out)),
+            render_drill.progress,
+        )
+        ledger = result.ledger
+        run.result = (
+            f"{fault.value} {result.run}: {ledger.sent:,} sent, {ledger.lost:,} lost, {ledger.doubled:,} doubled"
+        )
+        out.result(result, lambda d: render_drill.drill(d, environment.name))
+        exit_if(interruption)
+        if result.is_late:
+            raise typer.Exit(ExitCode.TIMED_OUT)
+        if not result.is_as_expected:
+            raise typer.Exit(ExitCode.FAILED)
+
+
+def _target(session: Session) -> Target:
+    """The stack, with a store of its own for the backups of messages: `rtp dlq undo` is not to restore a drill's."""
+    environment = session.environment
+    return Target(
+        aws=session.aws,
+        outputs=session.outputs,
+        stack=environment.names.stack,
+        account=guard.account(session.aws, environment),
+        journals=JournalFiles(environment.state / "drill" / environment.name),
+        restored_ms=engine_end.restored_ms(environment),
+    )

@@ -1,0 +1,1 @@
+"""Drills: faults on purpose, in an environment that is not protected."""

@@ -1,0 +1,197 @@
+"""Run a drill: send its events to the queue, follow each to its end, watch the alarms, and remove what it left."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues, records
+from rtp.errors import RefusedError, RtpError
+from rtp.ops.drill import cleanup, faults, report, watch
+from rtp.ops.drill.report import Drill, Ledger, Progress, Removed
+from rtp.ops.events import outcome
+from rtp.ops.events.identity import trace_header, trace_id
+from rtp.ops.work import pool
+from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.polling import every
+from rtp.runtime import wire
+from rtp.runtime.event import Identity
+from rtp.text import suggest, times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from rtp.config import Environment
+    from rtp.ops.dlq.target import Target
+    from rtp.ops.drill.faults import Fault, Plan
+    from rtp.ops.events.outcome import Record
+    from rtp.ops.work.clock import Clock
+    from rtp.ops.work.pool import Stop
+
+_CONCURRENCY = 4
+_SETTLE_S, _PAUSE_S = 20.0, 0.5  # how long the second copies of events are waited for
+STAYS = ("metrics", "log lines", "traces", "old versions of objects, until the bucket's lifecycle expires them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillRequest:
+    """What to inject. timeout_s: for the events to end and the alarms to fire, together."""
+
+    fault: Fault
+    count: int
+    timeout_s: float
+
+
+def check(environment: Environment) -> None:
+    """Raises RefusedError for a protected environment."""
+    if environment.protected:
+        raise RefusedError(
+            f"{environment.name} is protected, and a drill injects faults; nothing was sent.",
+            hint="Name an environment that is not protected with --env.",
+            code="protected-environment",
+        )
+
+
+def drill(
+    target: Target,
+    environment: Environment,
+    request: DrillRequest,
+    *,
+    stop: Stop,
+    notify: Callable[[str], None] = lambda _: None,
+    clock: Clock = SYSTEM,
+) -> Generator[Progress, None, Drill]:
+    """Inject a fault, and report what became of it. What has ended is removed also after an interrupt."""
+    check(environment)
+    began, since_ms = clock.monotonic(), times.now_ms()
+    plan = faults.plan(
+        request.fault, request.count, environment.settings, local=environment.local, timeout_s=request.timeout_s
+    )
+    run = secrets.token_hex(4)
+    alarms = watch.Watch(target.aws, environment.names, plan.alarms, since_ms=since_ms)
+    events = [(Identity(f"drill-{run}-{n:05}", since_ms), {"run": run, **data}) for n, data in enumerate(plan.data)]
+    sent: set[Identity] = set()
+    for identity in _send(target, run, events, plan, stop, clock):
+        sent.add(identity)
+        yield Progress("sent", len(sent), request.count)
+
+    def left_s() -> float:
+        return max(0.0, began + request.timeout_s - clock.monotonic())
+
+    known: dict[Identity, Record] = {}
+    ended: dict[Identity, Record] = {}
+    polled = outcome.poll(target.aws, target.table, sorted(sent), timeout_s=left_s(), stop=stop, clock=clock)
+    for record, is_final in polled:
+        known[outcome.identity(record)] = record
+        if is_final:
+            ended[outcome.identity(record)] = record
+            yield Progress("ended", len(ended), len(sent))
+    if plan.copies > 1:
+        ended |= _settled(target, list(ended), min(_SETTLE_S, left_s()), stop, clock)
+    waiting, lost = _rest(target, sent, known, ended)
+    for fired in alarms.wait(left_s(), stop=stop, clock=clock):
+        yield Progress("alarms fired", fired, len(plan.alarms))
+    found, notes = alarms.result(), alarms.notes
+    ledger = Ledger(
+        sent=len(sent),
+        unsent=request.count - len(sent),
+        processed=sum(record["status"] == "processed" for record in ended.values()),
+        dead=sum(record["status"] == "dead" for record in ended.values()),
+        waiting=waiting,
+        lost=lost,
+        doubled=sum(report.doubled(record) for record in ended.values()),
+    )
+    removed = Removed()
+    if not stop.abort.is_set():
+        yield Progress("removed", 0, len(ended))
+        removed, failures = cleanup.remove(
+            target,
+            cleanup.Left(run=run, identities=list(ended), dead=ledger.dead, since_ms=since_ms, until_ms=times.now_ms()),
+            stop=pool.Stop(abort=stop.abort),  # an interrupt ends the waits, and leaves nothing behind
+            notify=notify,
+            clock=clock,
+        )
+        notes = [*notes, *failures]
+    if waiting:
+        look = suggest.command("rtp", "records", type=wire.DRILL)
+        stays = f"{waiting:,} events had not ended; what they leave stays"
+        notes = [*notes, stays + suggest.sentence("; see {}", look)]
+    ends = [end for record in ended.values() if (end := report.ended_at(record)) is not None]
+    return Drill(
+        run=run,
+        fault=request.fault.value,
+        count=request.count,
+        expected=plan.expected,
+        ledger=ledger,
+        ends=report.ends(ended.values()),
+        first_end_s=_seconds(min(ends, default=None), since_ms),
+        last_end_s=_seconds(max(ends, default=None), since_ms),
+        alarms=found,
+        removed=removed,
+        stays=list(STAYS),
+        notes=notes,
+        duration_s=round(clock.monotonic() - began, 1),
+    )
+
+
+def _send(
+    target: Target,
+    run: str,
+    events: list[tuple[Identity, dict[str, object]]],
+    plan: Plan,
+    stop: Stop,
+    clock: Clock,
+) -> Iterator[Identity]:
+    """Send the events' messages, and yield the identity of each that SQS took, once."""
+    copies = [event for event in events for _ in range(plan.copies)]
+    rate = len(copies) / plan.spread_s if plan.spread_s else None
+    size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
+
+    def send(batch: list[tuple[Identity, dict[str, object]]]) -> list[Identity]:
+        attributes = {wire.DRILL_RUN: queues.attribute(run)}
+        messages = [queues.Outgoing(_body(*event), attributes, trace_header(trace_id())) for event in batch]
+        receipts = queues.send(target.aws, target.queue_url, messages)
+        return [identity for (identity, _), receipt in zip(batch, receipts, strict=True) if not receipt.error]
+
+    batches = (copies[start : start + size] for start in range(0, len(copies), size))
+    sent: set[Identity] = set()
+    for identity in pool.each(batches, send, threads=_CONCURRENCY, stop=stop, rate=rate, weigh=len, clock=clock):
+        if identity not in sent:
+            sent.add(identity)
+            yield identity
+
+
+def _body(identity: Identity, data: dict[str, object]) -> str:
+    return json.dumps({"id": identity.id, "timestamp": identity.timestamp, "type": wire.DRILL, "data": data})
+
+
+def _settled(
+    target: Target, identities: list[Identity], seconds: float, stop: Stop, clock: Clock
+) -> dict[Identity, Record]:
+    """The records once the queue is empty, or at the end of the time: second copies may come late."""
+    for _ in every(_PAUSE_S, timeout_s=seconds, stop=stop, clock=clock):
+        if not queues.depth(target.aws, target.queue_url).total:
+            break
+    found = records.by_keys(target.aws, target.table, identities)
+    return {outcome.identity(record): record for record in found}
+
+
+def _rest(
+    target: Target, sent: set[Identity], known: dict[Identity, Record], ended: dict[Identity, Record]
+) -> tuple[int, int]:
+    """How many events wait, and how many are lost: without a record, while SQS counts no message in the queue."""
+    without_record = len(sent - known.keys())
+    waiting = len(sent) - len(ended) - without_record
+    if not without_record:
+        return waiting, 0
+    try:
+        depth = queues.depth(target.aws, target.queue_url).total
+    except RtpError:
+        return waiting + without_record, 0
+    return (waiting + without_record, 0) if depth else (waiting, without_record)
+
+
+def _seconds(at_ms: int | None, since_ms: int) -> float | None:
+    return None if at_ms is None else round(max(0, at_ms - since_ms) / 1000, 1)
