@@ -71,9 +71,7 @@ def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     rows.append("")
     rows += next_step("next  ", suggest.command("rtp", "show", values=(group.newest.id,)), "its newest event")
     rows += next_step("      ", suggest.command("rtp", "records", group=group.id, since="14d"), "its events")
-    if group.dead:
-        repair = suggest.command("rtp", "dlq", "redrive", group=group.id, wait=True)
-        rows += next_step("      ", repair, "once the cause is corrected; one message first")
+    rows += _repairs(group, found)
     return [*rows, *next_step("      ", suggest.command("rtp", "triage", "resolve", values=(group.id,)))]
 
 
@@ -175,9 +173,19 @@ def _next(found: Triage) -> list[Element]:
         return []
     rows: list[Element] = [""]
     rows += next_step("next  ", suggest.command("rtp", "triage", values=(group.id,)), "one cause in full")
+    return rows + _repairs(group, found)
+
+
+def _repairs(group: FailureGroup, found: Triage) -> list[Element]:
+    """The ways out: back to the release before where this one brought the failures, or a correction and a redrive."""
+    rows: list[Element] = []
+    if found.release and group.releases == [found.release] and any(c.release for c in found.changes[1:]):
+        rows += next_step("      ", suggest.command("rtp", "rollback"), "back to the release before")
     if group.dead:
+        proof = suggest.command("rtp", "rehearse", group=group.id)
+        rows += next_step("      ", proof, "run its events in the code of this folder; nothing is stored or sent")
         repair = suggest.command("rtp", "dlq", "redrive", group=group.id, wait=True)
-        rows += next_step("      ", repair, "once the cause is corrected; one message first")
+        rows += next_step("      ", repair, "once the correction is deployed; one message first")
     return rows
 
 

@@ -205,8 +205,11 @@ def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> 
         ],
     )
 
-    found = until(lambda: deployed.rtp("logs", "--json", "--request-id", request).lines)
+    def all_four() -> list[dict[str, Any]]:  # lines may come late, and not together
+        lines = deployed.rtp("logs", "--json", "--request-id", request).lines
+        return lines if len(lines) == 4 else []
 
+    found = until(all_four)
     assert [line["message"] for line in found] == ["START", "a print of the processor's author", "KeyError: 1", "END"]
     assert found[2]["level"] == "ERROR"
 
