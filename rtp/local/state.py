@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from rtp.errors import ConfigError, WaitTimeoutError
 from rtp.local import owned, process
 from rtp.local.weather.choice import Weather
+from rtp.text.given import Given
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 4566
 DEFAULT_SAVE_EVERY_S = 30.0
+_MOST_PID, _MOST_ID = 2**31 - 1, 2**64 - 1
 _ENDING_S = 5.0  # a killed process may hold its lock a moment longer than it is visible
 
 
@@ -184,9 +186,7 @@ class Folder:
     def record(self) -> Record | None:
         """The Record, or None if there is none; a damaged one stands for a process that has ended."""
         try:
-            content = json.loads(self.record_file.read_text())
-            weather = content.pop("weather", None)
-            return Record(**content, weather=Weather.from_json(weather) if weather else None)
+            return _record(Given(json.loads(private.read(self.record_file))))
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -195,7 +195,7 @@ class Folder:
                 hint="Another user started it: have that user run `rtp local stop`, then delete the folder.",
                 code="folder-not-readable",
             ) from error
-        except (ValueError, TypeError, KeyError, NotADirectoryError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError):
             return _UNREADABLE if self.record_file.is_file() else None
 
     def identity(self) -> tuple[int, int]:
@@ -290,6 +290,24 @@ class Folder:
                     )
                 time.sleep(0.05)
             yield
+
+
+def _record(values: Given) -> Record:
+    """Raises MalformedError, and what a weather of other types raises."""
+    weather = values.values.get("weather")
+    return Record(
+        values.integer("pid", least=1, most=_MOST_PID),
+        values.text("started"),
+        values.integer("port", least=1, most=65_535),
+        values.text("token"),
+        device=values.integer("device", most=_MOST_ID),
+        inode=values.integer("inode", most=_MOST_ID),
+        access_key_id=values.text("access_key_id"),
+        secret_access_key=values.text("secret_access_key"),
+        weather=Weather.from_json(weather) if weather else None,
+        enforces_iam=values.values.get("enforces_iam") is True,
+        save_every_s=values.number("save_every_s", 0),
+    )
 
 
 # Stands for a damaged record, and for one of an older rtp, whose engine accepts any key.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -59,8 +60,23 @@ def test_a_record_is_private_and_whole(place: Folder) -> None:
     assert not list(place.path.glob("*.new"))
 
 
+def _is_of_its_types(values: dict[str, Any]) -> bool:
+    """Of the hostile values below, the few that a record may have."""
+    of_text = all(isinstance(values[name], str) for name in ("started", "token", "access_key_id", "secret_access_key"))
+    of_number = all(type(values[name]) is int and 0 <= values[name] < 2**64 for name in ("device", "inode"))
+    of_process = all(type(values[name]) is int and 1 <= values[name] < 2**31 for name in ("pid", "port"))
+    saves = type(values["save_every_s"]) in (int, float) and 0 <= values["save_every_s"] < 10**13
+    return of_text and of_number and of_process and saves and not values["weather"]
+
+
 def test_a_damaged_record_is_that_of_a_killed_engine(place: Folder) -> None:
-    for text in ("", "{", "[]", '{"pid": 1}'):
+    place.write_record(Record(os.getpid(), process.started(os.getpid()) or "", 4566, "t", *place.identity(), "i", "s"))
+    good = json.loads(place.record_file.read_text())
+    hostile: list[Any] = [10**400, -1, [], {"a": 1}, "x", 1.5, True]
+    wrong = [good | {name: value} for name in good for value in hostile]
+    texts = [json.dumps(each) for each in wrong if not _is_of_its_types(each)]
+    assert len(texts) > 50
+    for text in ("", "{", "[]", '{"pid": 1}', '"x"', "7", "[" * 5000, '{"pid": ' + "9" * 5000 + "}", *texts):
         place.record_file.write_text(text)
         record = place.record()
         assert record is not None
