@@ -18,6 +18,7 @@ from rtp.ops.rehearse.interpreter import Interpreter, Job, Setting
 from rtp.ops.rehearse.report import Findings, Rehearsal
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -103,8 +104,8 @@ class _Limited:
 
 
 def _run(record: Record, texts: selection.Texts, spare: SimpleQueue[Interpreter]) -> Compared:
-    if record.get("status") not in selection.STATUSES:
-        return compare.skipped(record, f"is {record.get('status')}")
+    if why := selection.doubt(record, times.now_ms()):
+        return compare.skipped(record, why)
     text = texts.of(record)
     if text is None:
         return compare.skipped(record, "its text is archived no longer")

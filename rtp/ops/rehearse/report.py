@@ -50,7 +50,7 @@ class FailingGroup:
 
     outcome: newly-failing, still-dead or not-rehearsed. group: id of the cause's group. error: type and message of the
     first. at: the line of the project's code. count: events.
-    is_known: whether the first event's record has a failure of this group.
+    is_known: whether one of their records has a failure of this group.
     id, timestamp, stack: of the first event; stack: the traceback, empty for a rejected one.
     """
 
@@ -130,6 +130,7 @@ class Findings:
         self._emitted: Counter[str] = Counter()
         self._first: dict[tuple[str, ...], Compared] = {}
         self._counts: Counter[tuple[str, ...]] = Counter()
+        self._known: set[tuple[str, ...]] = set()
         self._tried: dict[tuple[str, str], tuple[str, int]] = {}
 
     @property
@@ -151,6 +152,8 @@ class Findings:
         if key and (key in self._first or len(self._first) < _KINDS):
             self._first.setdefault(key, event)
             self._counts[key] += 1
+            if event.is_known:
+                self._known.add(key)
 
     def note_import(self, tried: tuple[Tried, ...]) -> None:
         """Count what the module itself tried when it was imported."""
@@ -183,7 +186,9 @@ class Findings:
                 for key, e in kinds
                 if e.outcome is Outcome.OTHER_RESULT
             ],
-            failing=[_failing(e, self._counts[key]) for key, e in kinds if e.group is not None],
+            failing=[
+                _failing(e, self._counts[key], is_known=key in self._known) for key, e in kinds if e.group is not None
+            ],
             tried=[Attempted(*key, count, event_id) for key, (event_id, count) in self._tried.items()],
             emitted=dict(self._emitted),
             network=self.network,
@@ -205,7 +210,7 @@ def _kind(event: Compared) -> tuple[str, ...]:
     return (event.outcome, event.type) if event.outcome is Outcome.NOW_PROCESSED else ()
 
 
-def _failing(event: Compared, count: int) -> FailingGroup:
+def _failing(event: Compared, count: int, *, is_known: bool) -> FailingGroup:
     cause, ran = event.ran.cause if event.ran else None, event.ran
     return FailingGroup(
         event.outcome.value,
@@ -214,7 +219,7 @@ def _failing(event: Compared, count: int) -> FailingGroup:
         cause.text if cause else "",
         cause.at if cause else "",
         count,
-        event.is_known,
+        is_known,
         event.id,
         event.timestamp,
         ran.stack if ran else "",

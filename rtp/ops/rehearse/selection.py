@@ -13,7 +13,7 @@ from rtp.contract import Output
 from rtp.errors import RtpError, UsageError
 from rtp.ops.events import archive, records
 from rtp.ops.events.record_filters import RecordFilters
-from rtp.runtime import jsontext
+from rtp.runtime import jsontext, wire
 from rtp.runtime.jsontext import JsonError
 
 if TYPE_CHECKING:
@@ -86,6 +86,16 @@ def _fits(record: Record, request: Request) -> bool:
         and request.since <= int(record["timestamp"]) <= request.until
         and request.filters.match(record)
     )
+
+
+def doubt(record: Record, now: int) -> str:
+    """Why a record says nothing to compare with; empty where it does. now: epoch ms."""
+    if record.get("type") == wire.DRILL:
+        return "events of a drill"
+    # The last attempt of an event is claimed as dead, so that it is that if it does not finish.
+    if record.get("status") not in STATUSES or int(record.get("lease_until", 0)) > now:
+        return "being processed now"
+    return ""
 
 
 class Texts:

@@ -13,7 +13,7 @@ from rtp.ops.causes import Cause
 from rtp.ops.rehearse.compare import Outcome, compared, differences, skipped
 from rtp.ops.rehearse.interpreter import Ran, Tried
 from rtp.ops.rehearse.report import Findings
-from rtp.ops.rehearse.selection import LOST, Request
+from rtp.ops.rehearse.selection import LOST, Request, doubt
 
 if TYPE_CHECKING:
     from rtp.ops.rehearse.compare import Compared
@@ -101,6 +101,20 @@ def test_a_report_of_many_events_is_bounded_and_its_totals_are_exact() -> None:
     assert len(report.failing) <= 100 and len(report.tried) <= 100
     assert not report.is_good
     assert render.rehearsal(report, "local")
+
+
+def test_a_record_whose_attempt_runs_is_not_compared() -> None:
+    assert doubt(record("dead", lease_until=0), now=1000) == ""
+    assert doubt(record("dead", lease_until=2000), now=1000) == "being processed now"
+    assert doubt(record("processing"), now=1000) == "being processed now"
+
+
+def test_a_group_is_known_where_one_of_its_events_failed_so_before() -> None:
+    findings = Findings()
+    findings.add(compared(record("dead", error={"type": "Interrupted", "message": "killed"}), failing(), None))
+    assert [each.is_known for each in findings.report().failing] == [False]
+    findings.add(of("dead", failing()))
+    assert [(each.is_known, each.count) for each in findings.report().failing] == [(True, 2)]
 
 
 def test_a_status_without_an_outcome_is_refused() -> None:
