@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -147,6 +148,26 @@ def test_what_a_processor_must_not_do_is_refused_and_the_others_go_on(pipeline: 
         "process": ("true", dead["start"]),
     }
     assert result["emitted"] == {"order.priced": 1}
+
+
+def test_an_async_processor_connects_only_with_the_network_allowed(pipeline: Pipeline) -> None:
+    orders = pipeline.kill_orders(2)
+    text = f"""
+import asyncio
+from rtp.runtime import processor
+
+@processor("order.created")
+async def price(event):
+    _, writer = await asyncio.open_connection("127.0.0.1", {urlsplit(pipeline.url).port})
+    writer.close()
+    return {{"connected": True}}
+"""
+    ids = [f"--id={order}" for order in orders]
+    with code(pipeline, text):
+        result = rehearse(pipeline, *ids, code=1)
+        assert (result["not_rehearsed"], [each["kind"] for each in result["tried"]]) == (2, ["network"])
+        result = rehearse(pipeline, *ids, "--allow-network", code=0)
+    assert (result["now_processed"], result["network"], result["tried"]) == (2, "allowed", [])
 
 
 def test_variables_and_secrets_are_given_only_where_they_are_asked_for(pipeline: Pipeline) -> None:
