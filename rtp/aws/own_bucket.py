@@ -1,4 +1,4 @@
-"""S3: rtp's own bucket, one for each account and region, with leases of deploys, the history of commands and releases.
+"""S3: rtp's own bucket, one for each account and region, with leases, the history of commands, journals and releases.
 
 Every call names the account that must own the bucket, so that a bucket of this name in another account is never used.
 """
@@ -21,6 +21,9 @@ LEASES = "leases/"
 HISTORY = "history/"
 """Prefix of the keys of the history."""
 HISTORY_DAYS = 400
+JOURNALS = "journals/"
+"""Prefix of the keys of the journals of redrives, purges and replays, which have the texts of messages."""
+JOURNAL_DAYS = 30
 RELEASES = "releases/"
 """Prefix of the keys of releases, which stay until deploys replace them."""
 _TAG = ("rtp:bucket", "leases")  # says that rtp made the bucket
@@ -117,6 +120,13 @@ def lifecycle() -> list[dict[str, Any]]:
             "Status": "Enabled",
             "Filter": {"Prefix": HISTORY},
             "Expiration": {"Days": HISTORY_DAYS},
+        },
+        {
+            "ID": "journals",
+            "Status": "Enabled",
+            "Filter": {"Prefix": JOURNALS},
+            "Expiration": {"Days": JOURNAL_DAYS},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
         },
         {
             "ID": "old-versions",

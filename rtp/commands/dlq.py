@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts, known_types
+from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts, journals, known_types
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -32,7 +32,6 @@ from rtp.ops.dlq.purge import Purged, PurgeRequest
 from rtp.ops.dlq.redrive import Report
 from rtp.ops.dlq.target import Target
 from rtp.ops.events.tally import tally
-from rtp.ops.journal_store import JournalFiles
 from rtp.text import json_values
 from rtp.text.elements import dim, line, many
 
@@ -196,7 +195,7 @@ def _target(session: Session) -> Target:
         outputs=outputs,
         stack=environment.names.stack,
         account=guard.account(aws, environment),
-        journals=JournalFiles(environment.state / "dlq" / environment.name),
+        journals=journals.store(session, "dlq"),
         restored_ms=engine_end.restored_ms(environment),
     )
 

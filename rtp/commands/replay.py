@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import completion, consent, engine_end
+from rtp.commands import completion, consent, engine_end, journals
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import Release
 from rtp.commands.operation import conduct, exit_if, returned
@@ -22,7 +22,6 @@ from rtp.ops.dlq import inspect, notes
 from rtp.ops.events import replay as op
 from rtp.ops.events import replay_journal
 from rtp.ops.events.replay import Replay, ReplayRequest
-from rtp.ops.journal_store import JournalFiles
 from rtp.text import times
 from rtp.text.elements import advice, line, many
 
@@ -93,7 +92,7 @@ def replay(
     Events that were processed are processed again too, unless --status excludes them.
     """
     out, aws, outputs = session.out, session.aws, session.outputs
-    store = JournalFiles(session.environment.state / "replay" / session.environment.name)
+    store = journals.store(session, "replay")
     owner = session.environment.names.stack, guard.account(aws, session.environment)
     restored_ms = engine_end.restored_ms(session.environment)
     request = None

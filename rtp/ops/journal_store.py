@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +31,8 @@ _NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
 class JournalStore(Protocol):
     """Journals by the name of their run, each a sequence of batches. A crash may cut off the last batch of a run.
 
-    A store needs no transactions: one writer at a time appends to a journal, under the lease of the DLQ.
+    A store needs no transactions: one command at a time appends to a journal, under the lease of the DLQ, from any
+    number of threads.
     """
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
@@ -57,6 +59,7 @@ class JournalFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
         self._written: dict[str, Path] = {}  # by run: looked up once, for an append of each event
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
@@ -94,7 +97,8 @@ class JournalFiles:
         """See JournalStore. Raises ConfigError where the disk does not take it."""
         path = self._written.get(run) or self._path(run)
         try:
-            _append(path, batch, durable=durable)
+            with self._lock:
+                _append(path, batch, durable=durable)
             self._written[run] = path
         except OSError as error:
             raise ConfigError(

@@ -41,6 +41,7 @@ class Resource(StrEnum):
     EVENT_SOURCES = "event-sources"
     FUNCTIONS = "functions"
     HISTORY = "history"  # of the environment, in rtp's own bucket
+    JOURNALS = "journals"  # of the environment, in rtp's own bucket
     KEY = "key"
     LAYERS = "layers"
     LEASE = "lease"  # of deploys of the stack, in rtp's own bucket
@@ -233,6 +234,7 @@ FURTHER = (
     Call(_READ, ("s3:GetObject",), Resource.HISTORY),
     Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
     Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), Resource.RELEASES),
+    Call(_OPERATE, ("s3:GetObject", "s3:PutObject"), Resource.JOURNALS, _ENCRYPT),
 )
 """What operations of CALLS need for resources of another kind."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import contract
 from rtp.aws import account as aws_account
-from rtp.aws import history_objects, lease_objects, release_objects
+from rtp.aws import history_objects, journal_objects, lease_objects, release_objects
 from rtp.config import secret_sources
 from rtp.config.secret_sources import SECRETS_MANAGER, SSM
 from rtp.ops.access.calls import CALLS, FURTHER, Resource, Role
@@ -131,6 +131,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.EVENT_SOURCES: (arn("lambda", "event-source-mapping:*"),),
         Resource.FUNCTIONS: tuple(arn("lambda", f"function:{name}*") for name in functions),
         Resource.HISTORY: (f"{own}/{history_objects.prefix(names.project, names.env)}*",),
+        Resource.JOURNALS: (f"{own}/{journal_objects.prefix(names.project, names.env)}*",),
         Resource.KEY: (arn("kms", "key/*"),),
         Resource.LAYERS: (arn("lambda", "layer:*:*"),),
         Resource.LEASE: (f"{own}/{lease_objects.key(names.stack)}",),

@@ -123,15 +123,14 @@ class Writer:
 
     def _write(self, lines: Iterable[dict[str, Any]]) -> None:
         with self._lock:
-            batch = [*self._later, *lines]
+            batch, self._later = [*self._later, *lines], []
             if not batch:
                 return
-            if self._has_begun:
-                self._store.append(self.run, encode(batch), durable=self._durable)
-            else:
+            if not self._has_begun:
                 self._store.begin(self.run, encode([self._head, *batch]), durable=self._durable)
-            self._has_begun = True
-            self._later = []
+                self._has_begun = True
+                return
+        self._store.append(self.run, encode(batch), durable=self._durable)  # of several threads at once
 
 
 class Restoring:
@@ -168,7 +167,7 @@ def load(store: JournalStore, run: str | None) -> Journal:
     runs = [name for name in store.runs() if run is None or name == run]
     if not runs:
         what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
-        hint = "Journals stay on the machine on which the command ran."
+        hint = "Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine."
         raise NotFoundError(f"{what} in {store.where()}.", hint=hint)
     journal = _read(store, runs[-1])
     if journal is None:

@@ -40,7 +40,7 @@ class SentMessages:
 
 
 class Leftovers:
-    """Messages of the DLQ that killed redrives of this machine sent to the queue.
+    """Messages of the DLQ that killed redrives sent to the queue.
 
     Where a kill came between the journal and SQS's answer, the queue is read: before the DLQ, whose messages are hidden
     for a short time only.

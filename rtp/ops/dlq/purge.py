@@ -43,7 +43,8 @@ class Purged:
     """What a purge deleted.
 
     deleted: messages deleted. kept: messages that SQS did not delete.
-    backup: file that `rtp dlq undo` restores them from. missing: requested ids that were not found in the queue.
+    backup: the journal that `rtp dlq undo` restores them from, in rtp's own bucket or a file.
+    missing: requested ids that were not found in the queue.
     unseen: messages that SQS counts and that could not be received, since another receiver hides them.
     """
 

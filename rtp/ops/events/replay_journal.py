@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -28,13 +27,11 @@ class ReplayJournal:
     def __init__(self, store: JournalStore, run: str, planned: list[Planned]) -> None:
         self.run, self.planned = run, planned
         self._store = store
-        self._lock = threading.Lock()
 
     def queued(self, events: Iterable[Planned]) -> None:
         """Record events after SQS took them. One whose record a kill prevents is sent again, and found processed."""
-        with self._lock:
-            batch = journals.encode({"step": "queued", "raw_key": event.raw_key} for event in events)
-            self._store.append(self.run, batch, durable=False)
+        batch = journals.encode({"step": "queued", "raw_key": event.raw_key} for event in events)
+        self._store.append(self.run, batch, durable=False)
 
     def ended(self) -> None:
         """Record that nothing is left to be queued."""
@@ -59,7 +56,7 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
     if run not in store.runs():
         raise NotFoundError(
             f"There is no replay {run} in {store.where()}.",
-            hint="Journals stay on the machine on which the command ran.",
+            hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
         )
     ran_on, _, planned, _ = _read(store, run, restored_ms)
     if ran_on != owner:

@@ -1,0 +1,51 @@
+"""S3: journals of redrives, purges and replays, in rtp's own bucket.
+
+journals/PROJECT/ENV/KEY/KIND/runs/RUN.jsonl            the first batch: with it a journal begins
+journals/PROJECT/ENV/KEY/KIND/more/RUN/NUMBER-WRITER.jsonl
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.aws import objects, own_bucket
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
+
+
+def prefix(project: str, env: str, key_arn: str = "", kind: str = "") -> str:
+    """What the keys of a stack's journals begin with, of one kind where it is given. key_arn: of the stack's key.
+
+    A stack that was created again has another key, and none of the messages of the former one.
+    """
+    base = f"{own_bucket.JOURNALS}{project}/{env}/"
+    return f"{base}{key_arn.rpartition('/')[2]}/{kind}/" if key_arn else base
+
+
+def write(aws: Aws, key: str, body: bytes, key_arn: str) -> None:
+    """Write a batch, encrypted by the stack's key. A repeated write is the same object."""
+    aws.call(
+        "s3",
+        "put_object",
+        Body=body,
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=key_arn,
+        BucketKeyEnabled=True,
+        Bucket=own_bucket.name(aws),
+        Key=key,
+        ExpectedBucketOwner=aws.account,
+    )
+
+
+def names(aws: Aws, base: str) -> dict[str, int]:
+    """The names of the objects below a prefix, in ascending order, each with S3's time of it in epoch ms."""
+    place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
+    entries = aws.pages("s3", "list_objects_v2", "Contents", Prefix=base, **place)
+    return {str(entry["Key"]).removeprefix(base): times.ms(entry["LastModified"]) for entry in entries}
+
+
+def read(aws: Aws, key: str) -> bytes:
+    """The contents of an object. Raises NotFoundError where it has expired, and AwsError."""
+    return objects.get(aws, own_bucket.name(aws), key, owner=aws.account)
