@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
-from rtp.errors import RefusedError, RtpError
+from rtp.errors import AwsError, RefusedError, RtpError
 from rtp.ops.drill import cleanup, faults, report, watch
 from rtp.ops.drill.report import Drill, Ledger, Progress, Removed
 from rtp.ops.events import outcome
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
 
 _CONCURRENCY = 4
+_AGAIN_S = 2.0  # after a read that failed
 _SETTLE_S, _PAUSE_S = 20.0, 0.5  # how long the second copies of events are waited for
 STAYS = ("metrics", "log lines", "traces", "old versions of objects, until the bucket's lifecycle expires them")
 
@@ -73,7 +74,8 @@ def drill(
     alarms = watch.Watch(target.aws, environment.names, plan.alarms, since_ms=since_ms)
     events = [(Identity(f"drill-{run}-{n:05}", since_ms), {"run": run, **data}) for n, data in enumerate(plan.data)]
     sent: set[Identity] = set()
-    for identity in _send(target, run, events, plan, stop, clock):
+    errors: list[str] = []
+    for identity in _send(target, run, events, plan, errors, stop, clock):
         sent.add(identity)
         yield Progress("sent", len(sent), request.count)
 
@@ -82,18 +84,17 @@ def drill(
 
     known: dict[Identity, Record] = {}
     ended: dict[Identity, Record] = {}
-    polled = outcome.poll(target.aws, target.table, sorted(sent), timeout_s=left_s(), stop=stop, clock=clock)
-    for record, is_final in polled:
+    for record, is_final in _followed(target, sent, ended, errors, left_s, stop, clock):
         known[outcome.identity(record)] = record
         if is_final:
             ended[outcome.identity(record)] = record
             yield Progress("ended", len(ended), len(sent))
     if plan.copies > 1:
-        ended |= _settled(target, list(ended), min(_SETTLE_S, left_s()), stop, clock)
+        ended |= _settled(target, list(ended), errors, min(_SETTLE_S, left_s()), stop, clock)
     waiting, lost = _rest(target, sent, known, ended)
     for fired in alarms.wait(left_s(), stop=stop, clock=clock):
         yield Progress("alarms fired", fired, len(plan.alarms))
-    found, notes = alarms.result(), alarms.notes
+    found, notes = alarms.result(), [*dict.fromkeys(errors), *alarms.notes]
     ledger = Ledger(
         sent=len(sent),
         unsent=request.count - len(sent),
@@ -109,7 +110,7 @@ def drill(
         removed, failures = cleanup.remove(
             target,
             cleanup.Left(run=run, identities=list(ended), dead=ledger.dead, since_ms=since_ms, until_ms=times.now_ms()),
-            stop=pool.Stop(abort=stop.abort),  # an interrupt ends the waits, and leaves nothing behind
+            stop=pool.Stop(drain=stop.abort, abort=stop.abort),  # the first interrupt ends the waits above alone
             notify=notify,
             clock=clock,
         )
@@ -141,10 +142,11 @@ def _send(
     run: str,
     events: list[tuple[Identity, dict[str, object]]],
     plan: Plan,
+    errors: list[str],
     stop: Stop,
     clock: Clock,
 ) -> Iterator[Identity]:
-    """Send the events' messages, and yield the identity of each that SQS took, once."""
+    """Send the events' messages, and yield the identity of each that SQS took, once. errors: gets why it did not."""
     copies = [event for event in events for _ in range(plan.copies)]
     rate = len(copies) / plan.spread_s if plan.spread_s else None
     size = queues.BATCH if rate is None else max(1, min(queues.BATCH, int(rate)))
@@ -152,7 +154,11 @@ def _send(
     def send(batch: list[tuple[Identity, dict[str, object]]]) -> list[Identity]:
         attributes = {wire.DRILL_RUN: queues.attribute(run)}
         messages = [queues.Outgoing(_body(*event), attributes, trace_header(trace_id())) for event in batch]
-        receipts = queues.send(target.aws, target.queue_url, messages)
+        try:
+            receipts = queues.send(target.aws, target.queue_url, messages)
+        except RtpError as error:  # what was sent before is to be followed and removed
+            receipts = [queues.Receipt(error=error.message) for _ in batch]
+        errors.extend(f"messages were not sent: {receipt.error}" for receipt in receipts if receipt.error)
         return [identity for (identity, _), receipt in zip(batch, receipts, strict=True) if not receipt.error]
 
     batches = (copies[start : start + size] for start in range(0, len(copies), size))
@@ -167,14 +173,39 @@ def _body(identity: Identity, data: dict[str, object]) -> str:
     return json.dumps({"id": identity.id, "timestamp": identity.timestamp, "type": wire.DRILL, "data": data})
 
 
+def _followed(
+    target: Target,
+    sent: set[Identity],
+    ended: dict[Identity, Record],
+    errors: list[str],
+    left_s: Callable[[], float],
+    stop: Stop,
+    clock: Clock,
+) -> Iterator[tuple[Record, bool]]:
+    """The records as they are read, until all events are in `ended` or the time is over. errors: what failed."""
+    while True:
+        pending = sorted(sent - ended.keys())
+        try:
+            yield from outcome.poll(target.aws, target.table, pending, timeout_s=left_s(), stop=stop, clock=clock)
+            return
+        except AwsError as error:  # after it there is still a ledger, and something to remove
+            errors.append(f"records could not be read: {error.message}")
+            if not error.passes or not left_s() or clock.wait(stop.drain, _AGAIN_S):
+                return
+
+
 def _settled(
-    target: Target, identities: list[Identity], seconds: float, stop: Stop, clock: Clock
+    target: Target, identities: list[Identity], errors: list[str], seconds: float, stop: Stop, clock: Clock
 ) -> dict[Identity, Record]:
     """The records once the queue is empty, or at the end of the time: second copies may come late."""
-    for _ in every(_PAUSE_S, timeout_s=seconds, stop=stop, clock=clock):
-        if not queues.depth(target.aws, target.queue_url).total:
-            break
-    found = records.by_keys(target.aws, target.table, identities)
+    try:
+        for _ in every(_PAUSE_S, timeout_s=seconds, stop=stop, clock=clock):
+            if not queues.depth(target.aws, target.queue_url).total:
+                break
+        found = records.by_keys(target.aws, target.table, identities)
+    except AwsError as error:
+        errors.append(f"events that were processed twice could not be looked for: {error.message}")
+        return {}
     return {outcome.identity(record): record for record in found}
 
 

@@ -58,14 +58,14 @@ def selected(aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: 
     table = outputs[Output.TABLE]
     if request.ids:
         of_ids = (record for event_id in dict.fromkeys(request.ids) for record in stored.by_id(aws, table, event_id))
-        return (record for record in of_ids if _fits(record, request))
+        return (record for record in of_ids if _is_of_project(record) and _fits(record, request))
     query = StatusQuery(
         "",
         request.since,
         request.until,
         request.limit + 1,
         request.kind,
-        keep=None if request.filters.is_empty else request.filters.match,
+        keep=lambda record: _is_of_project(record) and request.filters.match(record),
     )
     streams = [
         stored.stream_by_status(aws, table, _of(query, status), shard=shard)
@@ -77,6 +77,11 @@ def selected(aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: 
 
 def _of(query: StatusQuery, status: str) -> StatusQuery:
     return StatusQuery(status, query.since, query.until, query.limit, query.type, keep=query.keep)
+
+
+def _is_of_project(record: Record) -> bool:
+    """Whether the project's code processes the event: those of drills have the faults of the runtime."""
+    return record.get("type") != wire.DRILL
 
 
 def _fits(record: Record, request: Request) -> bool:

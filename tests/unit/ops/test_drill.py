@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,19 +12,26 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.aws.alarms import StateChange
+from rtp.config.environments import resolve
 from rtp.config.settings import Settings
 from rtp.contract import Alarm, Names
 from rtp.errors import AwsError
+from rtp.ops.dlq.target import Target
 from rtp.ops.drill import faults, report
+from rtp.ops.drill import run as run_of
 from rtp.ops.drill.faults import Fault
 from rtp.ops.drill.report import Drill, DrillAlarm, Ledger, Removed
 from rtp.ops.drill.watch import Watch
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from tests.clocks import FakeClock
+from tests.unit.ops.fakes import OUTPUTS, QUEUE, FakeAws, MemoryJournals, result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from rtp.config import Environment
 
 SETTINGS = Settings()
 NOW_MS = 1_769_860_800_000
@@ -178,3 +187,127 @@ FINE = Drill(
 def test_the_verdict_of_a_drill(changed: dict[str, Any], is_late: bool, is_as_expected: bool) -> None:
     found = replace(FINE, **changed)
     assert (found.is_late, found.is_as_expected) == (is_late, is_as_expected)
+
+
+class Pipeline(FakeAws):
+    """A queue whose messages are processed at once, and no alarms."""
+
+    def _send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        answer = super()._send_message_batch(QueueUrl, Entries)
+        for held in self.queues[QUEUE]:
+            event = json.loads(held.body)
+            assert held.attributes[wire.DRILL_RUN]["StringValue"] == event["data"]["run"]
+            attempt = {"n": 1, "at": event["timestamp"] + 500, "duration_ms": 1500, "outcome": "processed"}
+            self.record(
+                event["id"], event["timestamp"], type=event["type"], status="processed", attempt_count=1,
+                attempts=[attempt],
+            )  # fmt: skip
+        self.queues[QUEUE].clear()
+        return answer
+
+    def _delete_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        assert ExpressionAttributeValues == {":type": {"S": wire.DRILL}}
+        if self.items.pop((Key["id"]["S"], Key["timestamp"]["N"]), None) is None:
+            raise AwsError("no such item", service_code="ConditionalCheckFailedException")
+        return {}
+
+    def _delete_objects(self, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for each in Delete["Objects"]:
+            del self.objects[each["Key"]]
+        return {}
+
+    def _describe_alarms(self, **_: Any) -> dict[str, Any]:
+        return {"MetricAlarms": []}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    return resolve(cwd=tmp_path, environ={})
+
+
+def drilled(aws: FakeAws, environment: Environment, fault: Fault = Fault.FLOOD, count: int = 25) -> Drill:
+    target = Target(aws=aws, outputs=OUTPUTS, stack="shop-local", account="1", journals=MemoryJournals())
+    request = run_of.DrillRequest(fault=fault, count=count, timeout_s=60)
+    return result(run_of.drill(target, environment, request, stop=Stop(), clock=aws.clock))
+
+
+@pytest.mark.parametrize("fault", [Fault.FLOOD, Fault.DUPLICATE])
+def test_each_event_is_followed_to_its_end_and_its_record_is_removed(environment: Environment, fault: Fault) -> None:
+    aws = Pipeline()
+    aws.record("order", 1, type="order.created", status="processed")
+
+    found = drilled(aws, environment, fault)
+
+    assert found.ledger == Ledger(25, 0, 25, 0, 0, 0, 0)
+    assert (found.first_end_s, found.last_end_s, found.is_as_expected) == (2.0, 2.0, True)
+    assert aws.items.keys() == {("order", "1")}
+    assert (found.removed.records, found.notes) == (25, [])
+
+
+def test_a_read_that_fails_for_a_moment_ends_no_drill(environment: Environment) -> None:
+    aws, failures = Pipeline(), [1, 1, 1]
+
+    def fault(operation: str, when: str) -> None:
+        if operation == "batch_get_item" and when == "before" and failures:
+            failures.pop()
+            raise AwsError("DynamoDB throttles.", code="throttled")
+
+    aws.fault = fault
+    found = drilled(aws, environment)
+
+    assert found.ledger.processed == 25
+    assert found.notes == ["records could not be read: DynamoDB throttles."]
+
+
+@pytest.mark.parametrize(
+    ("operation", "note"),
+    [
+        ("delete_item", "records could not be removed: denied"),
+        ("list_objects_v2", "objects could not be removed: denied"),
+        ("describe_alarms", "the alarms could not be read: denied"),
+    ],
+)
+def test_what_is_denied_is_a_note_and_the_rest_is_done(environment: Environment, operation: str, note: str) -> None:
+    aws = Pipeline()
+
+    def fault(called: str, _when: str) -> None:
+        if called == operation:
+            raise AwsError("denied", service_code="AccessDeniedException")
+
+    aws.fault = fault
+    found = drilled(aws, environment)
+
+    assert found.ledger.processed == 25
+    assert found.notes == [note]
+
+
+def test_what_cannot_be_sent_is_in_the_ledger(environment: Environment) -> None:
+    aws = Pipeline()
+    calls: list[str] = []
+
+    def fault(operation: str, when: str) -> None:
+        if operation == "send_message_batch" and when == "before":
+            calls.append(operation)
+            if len(calls) == 2:
+                raise AwsError("SQS refuses.", service_code="KmsAccessDenied")
+
+    aws.fault = fault
+    found = drilled(aws, environment)
+
+    assert found.ledger.unsent in (5, 10)
+    assert found.ledger.processed == found.ledger.sent == 25 - found.ledger.unsent
+    assert found.notes == ["messages were not sent: SQS refuses."]
+    assert not found.is_as_expected and not aws.items
+
+
+def test_objects_of_others_and_damaged_ones_stay(environment: Environment) -> None:
+    aws = Pipeline()
+    hour = f"{datetime.now(UTC):%Y/%m/%d/%H}"
+    aws.objects[f"raw/{hour}/others.ndjson.gz"] = gzip.compress(b'{"id": "order"}\n')
+    aws.objects[f"raw/{hour}/damaged.ndjson.gz"] = b"damaged"
+    kept = set(aws.objects)
+
+    found = drilled(aws, environment)
+
+    assert kept <= aws.objects.keys()
+    assert (found.removed.objects, found.removed.shared_objects) == (0, 0)
