@@ -1,19 +1,65 @@
-"""Run every benchmark, one after the other: `python -m bench`."""
+"""Run the benchmarks, and write docs/benchmarks.md.
+
+python -m bench             the rows that have no result yet, then the page
+python -m bench NAME ...    these rows again, then the page
+python -m bench --again     every row again
+python -m bench --page      the page alone
+"""
 
 from __future__ import annotations
 
-import subprocess
+import argparse
 import sys
 
-NAMES = ("deploy", "runtime", "logs", "scale")
+from bench import results
+from bench.results import Row
+
+ROWS = [
+    Row("startup", "Start-up", "Processor time of the whole process, beside other command lines of AWS."),
+    Row(
+        "scale",
+        "What is stored, and repair",
+        "Processor time of a command's first screen with the engine's, and messages a second beside sequential "
+        "loops, which run for 300 messages. Targets: growth of 1.5; 10 times a loop that goes one by one at "
+        "20 ms a call, 3 times one of batches.",
+    ),
+    Row(
+        "operations",
+        "The local engine, operation by operation",
+        "Processor time of the engine for one call, with what is stored. Target: growth of 1.5.",
+        300,
+    ),
+    Row(
+        "logs",
+        "Reading logs",
+        "Beside a paginator loop as people write it, on a server that answers as CloudWatch Logs does.",
+    ),
+    Row("runtime", "The functions", "Beside a naive handler of the same events."),
+    Row("deploy", "Deploys", "Beside the CDK CLI with the same app, engine and assets.", 420, ("--rounds", "1")),
+]
 
 
 def main() -> int:
+    """Run, say how each row ended, and write the page; 1 if a row has missed a target."""
+    names = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--page", action="store_true")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(names):
+        parser.error(f"no row is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    chosen = [row for row in ROWS if row.name in (options.names or names)]
+    is_asked = options.again or options.names
     failed = 0
-    for name in NAMES:
-        sys.stdout.write(f"\n== bench.{name}\n")
-        sys.stdout.flush()
-        failed |= subprocess.run([sys.executable, "-m", f"bench.{name}"], check=False).returncode
+    for row in [] if options.page else chosen:
+        result = results.kept(row)
+        if result is None or is_asked:
+            result = results.run(row)
+        failed |= int(result.code != 0)
+        print(f"\n== {row.name}: {result.took_s:.0f} s, ended with {result.code}\n{result.output}", flush=True)
+        results.write_page(ROWS)
+    results.write_page(ROWS)
     return failed
 
 

@@ -51,6 +51,7 @@ PAGES = {
     "traces": Page(Kind.EXPLANATION, "What X-Ray records, and how an event is found in two traces"),
     "scale": Page(Kind.EXPLANATION, "Limits, cost and settings at 100 to 100,000 events a second"),
     "cost": Page(Kind.EXPLANATION, "What a million events cost"),
+    "benchmarks": Page(Kind.EXPLANATION, "Time, growth and memory beside other tools, by `make bench`"),
     "proof": Page(Kind.EXPLANATION, "Measurements of reliability and performance"),
     "verified": Page(Kind.EXPLANATION, "What was verified on AWS, and what only on the local engine"),
     "architecture": Page(Kind.EXPLANATION, "The map of the code, and the glossary"),
