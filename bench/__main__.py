@@ -27,7 +27,7 @@ ROWS = [
         "operations",
         "The local engine, operation by operation",
         "Processor time of the engine for one call, with what is stored. Target: growth of 1.5.",
-        300,
+        420,
     ),
     Row(
         "logs",

@@ -2,7 +2,8 @@
 
     python -m bench.operations [--counts 1000 10000 100000]
 
-Objects of S3 have no call that writes many, so there are at most 10,000 of them.
+Objects of S3 have no call that writes many, so there are at most 10,000 of them. A count that cannot be filled within
+`--seconds` by what the one before took is left out, and so are those after it.
 """
 
 from __future__ import annotations
@@ -159,6 +160,7 @@ def main() -> int:
     """Measure and print; 1 where a cost grows more than the target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--seconds", type=float, default=330)
     options = parser.parse_args()
     curves: dict[str, list[tuple[int, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -168,8 +170,13 @@ def main() -> int:
             rtp(root, "local", "start")
             engine = engines.require(root)
             store = Store(connect(engine.endpoint_url, engine.keys))
+            began, took = time.monotonic(), 0.0
             for count in options.counts:
-                store.fill(count)
+                spent, ratio = time.monotonic() - began, count / max(store.count, 1)
+                if spent + took * ratio > options.seconds:
+                    print(f"{count:,} are left out: filling them takes more than {options.seconds:.0f} s.\n")
+                    break
+                took = filling.timed(lambda count=count: store.fill(count))  # type: ignore[misc]
                 for name, call in store.operations().items():
                     before = filling.processor_s(engine.pid)
                     for _ in range(CALLS):

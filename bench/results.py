@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def run(row: Row) -> Result:
         try:
             output, _ = process.communicate(timeout=row.seconds)
         except subprocess.TimeoutExpired:
-            process.terminate()  # its engine stops with it
+            process.send_signal(signal.SIGINT)  # its blocks end, which stop its engine
             output, _ = process.communicate()
             output += f"\nEnded after {row.seconds} s.\n"
     result = Result(row.name, process.returncode, output, time.monotonic() - began)
