@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from rtp.contract import Output
 from rtp.errors import ExitCode
 from tests.local.conftest import suite_weather
-from tests.local.events.conftest import eventually, post
+from tests.local.events.conftest import eventually, post, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,3 +116,16 @@ def test_a_protected_environment_is_refused(tmp_path: Path, project: Project) ->
     done = project.rtp("drill", "poison", "--env", "prod", "--json", ok=False)
 
     assert (done.code, done.json["error"]["code"]) == (ExitCode.REFUSED, "protected-environment")
+
+
+def test_an_interrupted_drill_still_reports_its_ledger(pipeline: Pipeline) -> None:
+    with pipeline.worker_disabled():
+        drill = pipeline.project.start("drill", "flood", "--count", "4", "--timeout", "170", "--json")
+        wait_for(lambda: len(pipeline.queue) >= 4)
+        drill.send_signal(signal.SIGINT)
+        out, _ = drill.communicate(timeout=120)
+
+    assert drill.returncode == ExitCode.INTERRUPTED
+    ledger = json.loads(out)["ledger"]
+    assert ledger["sent"] + ledger["unsent"] == 4
+    assert (ledger["waiting"], ledger["lost"]) == (ledger["sent"], 0)
