@@ -40,19 +40,24 @@ def by_id(aws: Aws, table: str, event_id: str) -> list[dict[str, Any]]:
 
 def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     """The current records of these (id, timestamp) pairs, in any order, without those that do not exist."""
-    records: list[dict[str, Any]] = []
+    return list(_records(items_by_keys(aws, table, keys)))
+
+
+def items_by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The items of these keys as DynamoDB has them, in any order, without those that do not exist."""
+    items: list[dict[str, Any]] = []
     for start in range(0, len(keys), _BATCH):
         batch = [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _BATCH]]
 
         def read(requested: Any) -> Any:
             answer = aws.call("dynamodb", "batch_get_item", RequestItems=requested)
-            records.extend(_records(answer["Responses"].get(table, ())))
+            items.extend(answer["Responses"].get(table, ()))
             return answer.get("UnprocessedKeys") or {}
 
         left: Any = partial.complete(read, {table: {"Keys": batch, "ConsistentRead": True}})
         if left:
             raise throttled("dynamodb", "batch_get_item", f"{len(left[table]['Keys'])} records of {table}")
-    return records
+    return items
 
 
 def forget_dlq_messages(aws: Aws, table: str, notes: Sequence[tuple[tuple[str, int], str]]) -> None:

@@ -9,9 +9,17 @@ from rtp.errors import AwsError
 from rtp.runtime import attributes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rtp.aws import Aws
 
 VERSION = "version"
+
+
+def read(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The items of these keys as plain values, in any order, without those that do not exist."""
+    items = records.items_by_keys(aws, table, keys)
+    return [{name: attributes.unpack(value) for name, value in item.items()} for item in items]
 
 
 def put(aws: Aws, table: str, key: tuple[str, int], values: dict[str, Any], *, over: int) -> bool:
@@ -40,6 +48,6 @@ def put(aws: Aws, table: str, key: tuple[str, int], values: dict[str, Any], *, o
     except AwsError as error:
         if error.service_code != "ConditionalCheckFailedException":
             raise
-        stored = [found for found in records.by_keys(aws, table, [key]) if found.get(VERSION) == over + 1]
+        stored = [found for found in read(aws, table, [key]) if found.get(VERSION) == over + 1]
         return any(all(found.get(name) == value for name, value in written.items()) for found in stored)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from rtp.errors import ExitCode, UsageError
 from rtp.ops import causes, shown
 from rtp.ops.stack.build import local_code
 from rtp.ops.triage import actions, report
+from rtp.ops.triage import compare as comparing
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -67,11 +69,24 @@ def triage(session: Session, *, ctx: typer.Context, fail_on: FailOn = None) -> N
 
 @app.command()
 @with_session
-def show(session: Session, *, group: Group, fail_on: FailOn = None) -> None:
+def show(
+    session: Session,
+    *,
+    group: Group,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Say what its events have in their data that the processed ones have not."),
+    ] = False,
+    fail_on: FailOn = None,
+) -> None:
     """Show one group in full."""
     failing, part, now = _states(fail_on), causes.parsed(group), times.now_ms()
     found = _read(session, session.outputs_to_read, now)
     one = report.one(found, part)
+    if compare:
+        shards, outputs = session.environment.settings.index_shards, session.outputs_to_read
+        compared = comparing.read(session.aws, outputs, one.failures, one.type, shards=shards, now=now)
+        one = replace(one, comparison=compared)
     session.out.result(one, lambda each: render.one(each, found, now=now))
     if one.state in failing:
         raise typer.Exit(ExitCode.FAILED)

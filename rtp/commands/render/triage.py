@@ -9,6 +9,7 @@ from rtp.commands.render.headings import heading
 from rtp.ops import releases
 from rtp.text import suggest, times
 from rtp.text.elements import (
+    Cell,
     Column,
     Element,
     Heading,
@@ -28,6 +29,7 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
+    from rtp.ops.triage.compare import Comparison
     from rtp.ops.triage.memory import Note
     from rtp.ops.triage.motion import Motion
     from rtp.ops.triage.report import FailureGroup, RecentChange, Triage
@@ -66,6 +68,8 @@ def elements(found: Triage, *, now: int) -> list[Element]:
 def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     """One group in full."""
     rows: list[Element] = [heading("triage", found.env, _read(found)), "", *_group(group, now)]
+    if group.comparison is not None:
+        rows += _comparison(group.comparison)
     if group.notes:
         rows += [Heading("Notes"), *(_note(note, now) for note in group.notes)]
     rows.append("")
@@ -160,6 +164,24 @@ def _group(group: FailureGroup, now: int) -> list[Element]:
         text = f"{each.number:>{width}}  {each.text}"
         rows.append(line(bad(f"→ {text}") if each.fails else dim(f"  {text}"), indent=2))
     return rows
+
+
+def _comparison(found: Comparison) -> list[Element]:
+    """What the dead have that the processed have not."""
+    rows: list[list[Cell]] = [
+        [trait.field, trait.value, f"{trait.dead:.0%}", f"{trait.processed:.0%}"] for trait in found.traits
+    ]
+    columns = (
+        Column("FIELD", long=True),
+        Column("VALUE", long=True),
+        Column("FAILED", right=True, whole=True),
+        Column("PROCESSED", right=True, whole=True),
+    )
+    title = f"What {many(found.dead, 'failed event')} have that {many(found.processed, 'processed event')} have not"
+    elements: list[Element] = [Heading(title), Table(columns, rows, empty="nothing that is in their data")]
+    if found.unique:
+        elements.append(line(dim(f"skipped, since nearly all values differ: {', '.join(found.unique[:8])}")))
+    return elements
 
 
 def _note(note: Note, now: int) -> Line:

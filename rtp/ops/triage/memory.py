@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from rtp.aws import records, versioned
+from rtp.aws import versioned
 from rtp.errors import RtpError
 from rtp.runtime import wire
 
@@ -99,7 +99,7 @@ def _is_over(memory: Memory, failures: Sequence[Failure], *, now: int) -> bool:
 
 def read(aws: Aws, table: str, groups: Iterable[str]) -> dict[str, Memory]:
     """What is known of groups, by their ids; nothing of those of which nothing was said."""
-    found = records.by_keys(aws, table, [_key(group) for group in groups])
+    found = versioned.read(aws, table, [_key(group) for group in groups])
     return {memory.group: memory for record in found if (memory := _of(record)) is not None}
 
 

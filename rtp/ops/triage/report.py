@@ -18,6 +18,7 @@ from rtp.ops.triage import failures, memory, motion, source
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.text import times
+from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.history import Entry
     from rtp.ops.local_release import LocalCode
+    from rtp.ops.triage.compare import Comparison
     from rtp.ops.triage.failures import Failure
     from rtp.ops.triage.memory import Memory, Note, State
     from rtp.ops.triage.motion import Motion
@@ -86,6 +88,7 @@ class FailureGroup:
     release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the newest
     failure.
     source: the line with those around it, of this folder. notes: what was said of it, oldest first.
+    comparison: with processed events; null without --compare.
     """
 
     id: str
@@ -108,6 +111,8 @@ class FailureGroup:
     newest: Newest
     source: list[SourceLine] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    comparison: Comparison | None = None
+    failures: list[Failure] = field(default_factory=list, metadata=HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +241,10 @@ def _group(
         count=len(same),
         dead=sum(failure.status == "dead" for failure in same),
         waiting=sum(failure.status == "failed" for failure in same),
-        **recent,
+        last_1h=recent["last_1h"],
+        last_3h=recent["last_3h"],
+        last_24h=recent["last_24h"],
+        last_7d=recent["last_7d"],
         share=min(1.0, dead_24h / ended) if ended else None,
         first=times.iso(first.first),
         last=times.iso(newest.last),
@@ -245,6 +253,7 @@ def _group(
         newest=Newest(newest.id, newest.cause.text),
         source=source.lines(environment, newest.cause.at),
         notes=list(known.notes) if known is not None else [],
+        failures=list(same),
     )
 
 

@@ -63,6 +63,8 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
     assert screen.index(release) < screen.index("since release")  # the newest deploy is the one that brought it
     assert f"rtp rehearse --group={group}" in screen
 
+    assert re.search(r'data\.currency +"JPY" +100% +0%', red.rtp("triage", "show", group, "--compare").stdout)
+
     # 2. The code as it is fails again; the corrected code is proven on the dead events, and nothing is stored
     unchanged = red.rtp("rehearse", "--group", group, ok=False)
     assert unchanged.code == 1

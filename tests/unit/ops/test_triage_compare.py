@@ -1,0 +1,56 @@
+"""What dead events have that the processed ones of their type have not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rtp.ops.triage.compare import Trait, compare
+
+EUR = [{"currency": "EUR", "total": n, "id": f"o{n}"} for n in range(50)]
+JPY = [{"currency": "JPY", "total": n, "id": f"x{n}"} for n in range(50)]
+
+
+def test_a_value_that_the_dead_have_is_named_with_both_shares() -> None:
+    found = compare([*JPY[:49], EUR[0]], [*EUR[:49], JPY[0]])
+    assert found.traits == [Trait("data.currency", '"JPY"', 0.98, 0.02)]
+    assert (found.dead, found.processed) == (50, 50)
+
+
+def test_fields_of_which_each_event_has_another_value_are_skipped() -> None:
+    found = compare(JPY, EUR)
+    assert [trait.field for trait in found.traits] == ["data.currency"]
+    assert found.unique == ["data.id"]
+
+
+@pytest.mark.parametrize(
+    ("dead", "processed", "trait"),
+    [
+        ([{"a": "1"}], [{"a": 1}], Trait("data.a", '"1"', 1.0, 0.0)),
+        ([{"a": None}, {"a": 1}], [{"a": 1}, {"a": 1}], Trait("data.a", "null", 0.5, 0.0)),
+        ([{"b": 1}], [{"a": 1, "b": 1}], Trait("data.a", "missing", 1.0, 0.0)),
+        ([{"a": {"b": [1, 2]}}], [{"a": {"b": [1]}}], Trait("data.a.b[]", "2", 1.0, 0.0)),
+        ([{"a": True}], [{"a": False}], Trait("data.a", "true", 1.0, 0.0)),
+    ],
+)
+def test_each_kind_of_difference_is_found(dead: Any, processed: Any, trait: Trait) -> None:
+    assert trait in compare(dead, processed).traits
+
+
+def test_numbers_that_differ_each_time_still_have_their_sign() -> None:
+    dead = [{"total": Decimal(-n) / 7} for n in range(1, 41)]
+    processed = [{"total": Decimal(n) / 7} for n in range(1, 41)]
+    assert compare(dead, processed).traits == [Trait("data.total", "negative", 1.0, 0.0)]
+
+
+def test_what_follows_from_another_difference_is_not_repeated() -> None:
+    dead = [{"customer": {"address": {"zip": "1", "city": "x"}}}]
+    assert [trait.field for trait in compare(dead, [{}]).traits] == ["data.customer"]
+
+
+def test_without_a_difference_there_are_no_traits() -> None:
+    assert compare(EUR, EUR).traits == []
+    assert compare([], []).traits == []
+    assert compare([None, "text", [1]], []).dead == 3
