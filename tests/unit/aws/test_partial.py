@@ -110,7 +110,7 @@ def test_keys_that_dynamodb_leaves_out_are_read_again() -> None:
     def answer(RequestItems: dict[str, Any]) -> dict[str, Any]:
         first, *rest = RequestItems["t"]["Keys"]
         left = {"t": {"Keys": rest, "ConsistentRead": True}} if rest else {}
-        return {"Responses": {"t": [first]}, "UnprocessedKeys": left}
+        return {"Responses": {"t": [{**first, "status": {"S": "dead"}}]}, "UnprocessedKeys": left}
 
     found = records.by_keys(fake(batch_get_item=answer), "t", [("a", 1), ("b", 2), ("c", 3)])
     assert [r["id"] for r in found] == ["a", "b", "c"]
