@@ -110,6 +110,7 @@ lock: $(READY)
 	  --no-emit-package six --no-emit-package urllib3 -o rtp/infra/layer-requirements.txt
 
 $(READY): requirements/dev.txt requirements/build.txt requirements/uv.txt pyproject.toml
+	@echo "setting up .venv with rtp and its packages; the first time takes two or three minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes \

@@ -17,7 +17,7 @@ from rtp.commands.options import new_app
 from rtp.errors import ExitCode, RtpError
 from rtp.ops import demo as op
 from rtp.text import suggest
-from rtp.text.elements import command, dim, good, line, name, strong
+from rtp.text.elements import command, dim, good, line, name, next_step, strong
 from rtp.text.times import span
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def demo() -> None:
                 out.say(line(dim("processors.py: "), dim(op.BUG), " -> ", name(op.FIX)))
             _play(out, folder, step)
     out.say("", line(good("done "), dim(f"in {span((time.monotonic() - began) * 1000)}; everything is deleted")))
+    out.say(*next_step("next  ", suggest.literal("rtp docs tutorial"), "the same by your own hand, in ten minutes"))
 
 
 def _play(out: Output, folder: Path, step: op.Step) -> None:

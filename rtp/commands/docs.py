@@ -5,16 +5,23 @@ It has no --json: a page is text, which a pipe gets as Markdown.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands.options import new_app
-from rtp.ops import manual
+from rtp.ops import manual, manual_search
 from rtp.text import suggest
-from rtp.text.elements import Column, Element, Heading, Table, Text, name, next_step
+from rtp.text.elements import Column, Element, Heading, Table, Text, dim, line, name, next_step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rtp.ops.manual_search import Found
 
 app = new_app()
+
+_MOST = 8  # sections that a search lists
 
 
 def _topics(incomplete: str) -> list[tuple[str, str]]:
@@ -26,23 +33,40 @@ def _topics(incomplete: str) -> list[tuple[str, str]]:
 
 @app.command()
 def show(
-    topic: Annotated[
-        str | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[TOPIC]", help="A page, or the code of an error such as wrong-account.", autocompletion=_topics
+            metavar="[TOPIC]...",
+            help="A page, the code of an error such as wrong-account, or words to find.",
+            autocompletion=_topics,
         ),
     ] = None,
 ) -> None:
     """Show a page of the manual, or the entry of an error code; without TOPIC, list the pages.
 
-    A pipe gets the page as Markdown.
+    Other words, such as `table throttles`, list the sections that have them. A pipe gets a page as Markdown.
     """
     from rtp.terminal.output import Output
 
-    if topic is None:
+    if not words:
         Output().show(_list())
+        return
+    topic = " ".join(words)
+    found = [] if manual.is_entry(topic) else manual_search.find(topic.split())
+    if found:
+        Output().show(_found(found))
     else:
         Output().page(manual.text(topic))
+
+
+def _found(found: Sequence[Found]) -> list[Element]:
+    """Where words stand in the manual: page and section, and the text there."""
+    elements: list[Element] = []
+    for hit in found[:_MOST]:
+        elements.append(line(name(hit.topic), f"  {hit.title}"))
+        elements += [line(dim(hit.excerpt), indent=4)] if hit.excerpt else []
+    elements += [dim(f"and {len(found) - _MOST} more: give more words")] if len(found) > _MOST else []
+    return [*elements, "", *next_step("next  ", suggest.command("rtp", "docs", values=(found[0].topic,)))]
 
 
 def _list() -> list[Element]:

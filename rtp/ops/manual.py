@@ -12,6 +12,7 @@ from rtp.errors import UsageError
 
 PACKAGE = Path(__file__).parents[1]
 _TROUBLESHOOTING = "troubleshooting"
+_TYPO = 0.8  # likeness from which a word is taken for a mistyped page
 _CODE = re.compile(r"^### `([a-z-]+)`$", re.MULTILINE)
 
 
@@ -85,9 +86,15 @@ def text(topic: str) -> str:
     near = difflib.get_close_matches(topic, [*PAGES, *error_codes()], n=1)
     suggestion = f" Did you mean {near[0]!r}?" if near else ""
     raise UsageError(
-        f"The manual has no page {topic!r}, and no error has this code.{suggestion}",
+        f"The manual has no page {topic!r}, no error has this code, and no page has these words.{suggestion}",
         hint="`rtp docs` lists the pages.",
     )
+
+
+def is_entry(topic: str) -> bool:
+    """Whether a topic is a page, an error code, or nearly the name of a page."""
+    is_typo = bool(difflib.get_close_matches(topic, PAGES, n=1, cutoff=_TYPO))
+    return topic in PAGES or is_typo or topic in error_codes()
 
 
 def error_codes() -> list[str]:

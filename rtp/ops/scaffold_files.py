@@ -51,7 +51,11 @@ An event pipeline on AWS, deployed and operated with rtp, the package realtime-p
 settings, and `payloads/` events to send. `.github/workflows/ci.yml` checks every commit. `rtp help` lists all commands.
 """
 
+# pytest takes the settings of the first such table above the tests: without one here, those of a folder above.
 TOOLS = """\
+[tool.pytest.ini_options]
+testpaths = ["tests"]
+
 [tool.mypy]
 strict = true
 

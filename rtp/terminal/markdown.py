@@ -19,6 +19,7 @@ _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```[ \t]*$\n?", re.MU
 _HIDDEN = re.compile(r"<!--.*?-->\n?|<picture>.*?</picture>\n?|^!\[[^\]]*\]\([^)]*\)\n?", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\[(?P<text>[^\]\[]+)\]\((?P<target>[^)\s]+)\)")
 _WIDTH = 100  # longer lines of prose are hard to read
+_CROWDED = 3  # a row of a table that fills so many lines of the page is hard to read in columns
 _NARROW = 14  # a table's column below this width is harder to read than lines of title and value
 
 
@@ -86,7 +87,9 @@ def _markdown(text: str) -> RenderableType:
             measures = [[Measurement.get(console, options, cell) for cell in column] for column in columns]
             needed = sum(min(max(m.maximum for m in column), _NARROW) + GAP for column in measures) - GAP
             longest = sum(max(min(m.minimum, _NARROW) for m in column) + GAP for column in measures) - GAP
-            if max(needed, longest) > options.max_width:
+            fullest = max((sum(cell.cell_len for cell in row) for row in rows), default=0)
+            is_crowded = len(titles) > 2 and fullest > _CROWDED * options.max_width
+            if is_crowded or max(needed, longest) > options.max_width:
                 yield from _stacked(titles, rows)
                 return
             table = RichTable(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
@@ -108,7 +111,7 @@ def _markdown(text: str) -> RenderableType:
 
 
 def _stacked(titles: list[RichText], rows: list[list[RichText]]) -> Iterator[RenderableType]:
-    """A table that is too wide for the terminal: each row as lines of title and value."""
+    """A table that is too wide for the terminal, or too full: each row as lines of title and value."""
     from rich.padding import Padding
     from rich.table import Table as RichTable
 
@@ -117,5 +120,6 @@ def _stacked(titles: list[RichText], rows: list[list[RichText]]) -> Iterator[Ren
         grid.add_column(style="dim", overflow="fold")
         grid.add_column(overflow="fold")
         for title, cell in zip(titles, row, strict=False):
-            grid.add_row(title, cell)
+            if cell.plain.strip():
+                grid.add_row(title, cell)
         yield Padding(grid, (0, 0, 1, 0))

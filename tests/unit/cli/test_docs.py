@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.commands import docs
-from rtp.ops import manual
+from rtp.ops import manual, manual_search
 from rtp.terminal import draw
 from rtp.terminal.output import Output
 from rtp.text.elements import Table, Text
@@ -127,3 +127,20 @@ def test_the_pages_are_those_of_the_package_where_it_has_some(tmp_path: Path, mo
     (tmp_path / "pages" / "cost.md").write_text("# Cost of this version\n")
     monkeypatch.setattr(manual, "PACKAGE", tmp_path)
     assert manual.text("cost") == "# Cost of this version\n"
+
+
+def test_words_that_are_no_topic_list_the_sections_that_have_them() -> None:
+    done = rtp("docs", "table", "throttles")
+    assert done.returncode == 0
+    said = done.stdout.split("\n")
+    found = said.index("promises  What happens to my event if …")
+    assert said[found + 1].strip().startswith("the table throttles, or DynamoDB is down · /process:")
+    assert found <= 2  # the tutorial, which leads there, may stand before it
+    assert [hit.topic for hit in manual_search.find(["nonexistentword"])] == []
+    unknown = rtp("docs", "nonexistentword")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+
+
+def test_a_table_of_prose_is_drawn_row_by_row_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = drawn("promises", 80, monkeypatch)
+    assert re.search(r"^after the 2xx +the attempt ends as an outage", shown, re.M)

@@ -136,6 +136,15 @@ def test_the_tests_of_each_example_pass_unchanged_and_its_payloads_do_what_they_
 
 
 @pytest.mark.slow
+def test_the_tests_of_a_project_do_not_take_the_settings_of_a_folder_above(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--no-such-option"\n')
+    write(tmp_path / "shop")
+    argv = [sys.executable, "-m", "rtp", "test"]
+    done = subprocess.run(argv, cwd=tmp_path / "shop", capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "configfile: pyproject.toml" in done.stdout
+
+
 def test_rtp_test_says_how_the_tests_ended(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('[defaults]\nenvironment = { PARTNER = "p" }\n')
 
