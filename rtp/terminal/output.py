@@ -298,7 +298,7 @@ class Output:
             return
         console = self._streams.console(stream)
         is_wide = self._wide and stream is self._stdout
-        if terminal and not is_wide and self._live is None:
+        if terminal and not is_wide:
             items = [row for item in items for row in prose.wrapped(item, console.width)]
         is_unlaid = terminal and self._live is None and all(isinstance(v, str | Text | Line | Block) for v in items)
         if is_unlaid and fastpath.enabled("terminal-lines"):

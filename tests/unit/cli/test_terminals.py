@@ -131,6 +131,18 @@ def test_prose_wraps_at_words_and_a_command_stays_whole(monkeypatch: pytest.Monk
     assert rows[0].startswith("  Events") and all(row.startswith("    ") for row in rows[1:])
 
 
+def test_prose_wraps_at_words_above_a_live_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stdout = Terminal("utf-8")
+    out = Output(stdout=stdout, stderr=stdout)
+    with out.live():
+        out.show([line("deleted in a week; until then it can be saved by somebody")])
+    rows = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stdout.text()).replace("\r", "\n").split("\n")
+    assert any("saved by somebody" in row for row in rows)
+    assert all(len(row) <= 40 for row in rows)
+
+
 @given(st.text(st.characters(codec="ascii", categories=("L", "N", "Zs", "P")), max_size=200), st.integers(1, 60))
 def test_wrapping_neither_loses_nor_adds_a_word(text: str, columns: int) -> None:
     rows = prose.wrapped(line(bad(text[:9]), text[9:]), columns)
