@@ -88,7 +88,7 @@ ROOMS: dict[str, set[str]] = {
         "stack.operation", "stack.steps", "work"
     },
     "telemetry": {"access", "dlq", "events", "keys", "stack.compare", "stack.teardown", "work"},
-    "triage": {"dlq", "events", "telemetry", "work"},
+    "triage": {"dlq", "events", "stack.apply", "telemetry", "work"},
     "drill": {"access", "dlq", "events", "telemetry", "work"},
     "stack": {
         "access", "capacity", "stack.apply", "stack.build", "stack.code", "stack.compare", "stack.operation",

@@ -16,7 +16,7 @@ from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
 from rtp.ops import causes, shown
 from rtp.ops.stack.build import local_code
-from rtp.ops.triage import actions, report
+from rtp.ops.triage import actions, report, suspects
 from rtp.ops.triage import compare as comparing
 from rtp.text import times
 
@@ -77,6 +77,10 @@ def show(
         bool,
         typer.Option("--compare", help="Say what its events have in their data that the processed ones have not."),
     ] = False,
+    suspect: Annotated[
+        bool,
+        typer.Option("--suspect", help="List the commits between the last good release and the first one that failed."),
+    ] = False,
     fail_on: FailOn = None,
 ) -> None:
     """Show one group in full."""
@@ -87,6 +91,8 @@ def show(
         shards, outputs = session.environment.settings.index_shards, session.outputs_to_read
         compared = comparing.read(session.aws, outputs, one.failures, one.type, shards=shards, now=now)
         one = replace(one, comparison=compared)
+    if suspect:
+        one = replace(one, suspects=suspects.read(session.guarded, session.environment, one.release))
     session.out.result(one, lambda each: render.one(each, found, now=now))
     if one.state in failing:
         raise typer.Exit(ExitCode.FAILED)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rtp.ops.triage.memory import Note
     from rtp.ops.triage.motion import Motion
     from rtp.ops.triage.report import FailureGroup, RecentChange, Triage
+    from rtp.ops.triage.suspects import Suspects
 
 _WHOLE, _ROWS = 3, 10  # groups that are shown whole, and after them in one line each
 _STATES = {"new": Style.BAD, "regressed": Style.BAD, "known": Style.WARN}
@@ -70,6 +71,8 @@ def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     rows: list[Element] = [heading("triage", found.env, _read(found)), "", *_group(group, now)]
     if group.comparison is not None:
         rows += _comparison(group.comparison)
+    if group.suspects is not None:
+        rows += _suspects(group.suspects)
     if group.notes:
         rows += [Heading("Notes"), *(_note(note, now) for note in group.notes)]
     rows.append("")
@@ -182,6 +185,24 @@ def _comparison(found: Comparison) -> list[Element]:
     if found.unique:
         elements.append(line(dim(f"skipped, since nearly all values differ: {', '.join(found.unique[:8])}")))
     return elements
+
+
+def _suspects(found: Suspects) -> list[Element]:
+    """The commits between two releases."""
+    title = f"Commits between {found.good} and {found.bad}" if found.good else "Commits"
+    rows: list[list[Cell]] = [
+        [name(c.hash), times.recent(times.parse_when(c.at)), c.author, c.subject] for c in found.commits
+    ]
+    columns = (
+        Column("COMMIT", whole=True),
+        Column("AT", whole=True),
+        Column("AUTHOR", drop=1),
+        Column("SUBJECT", long=True),
+    )
+    elements: list[Element] = [Heading(title)]
+    if rows or not found.notes:
+        elements.append(Table(columns, rows, empty="none that touches the project's code or settings"))
+    return [*elements, *(line(warn(note)) for note in found.notes)]
 
 
 def _note(note: Note, now: int) -> Line:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rtp.ops.triage.memory import Memory, Note, State
     from rtp.ops.triage.motion import Motion
     from rtp.ops.triage.source import SourceLine
+    from rtp.ops.triage.suspects import Suspects
 
 HOUR_MS = 3_600_000
 _WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
@@ -88,7 +89,7 @@ class FailureGroup:
     release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the newest
     failure.
     source: the line with those around it, of this folder. notes: what was said of it, oldest first.
-    comparison: with processed events; null without --compare.
+    comparison: with processed events; null without --compare. suspects: commits; null without --suspect.
     """
 
     id: str
@@ -112,6 +113,7 @@ class FailureGroup:
     source: list[SourceLine] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     comparison: Comparison | None = None
+    suspects: Suspects | None = None
     failures: list[Failure] = field(default_factory=list, metadata=HIDDEN)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,13 +37,23 @@ POISONED = GOOD.replace(', "JPY": 160', "")
 EVENTS, DEAD = 50, 20
 
 
+def git(project: Project, *words: str) -> None:
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
+    subprocess.run(["git", *who, *words], cwd=project.root, check=True, capture_output=True)
+
+
 @pytest.fixture
 def red(project: Project) -> Project:
     """A pipeline whose last release fails for one currency: 20 of 50 events are dead."""
     (project.root / "rtp.toml").write_text(SETTINGS)
     (project.root / "processors.py").write_text(GOOD)
+    git(project, "init", "-q")
+    (project.root / ".gitignore").write_text(".rtp\n")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "Add the pipeline")
     project.rtp("deploy", "--yes")
     (project.root / "processors.py").write_text(POISONED)
+    git(project, "commit", "-qam", "Drop a currency")
     project.rtp("deploy", "--yes", "-m", "fewer currencies")
     lines = [
         json.dumps({"type": "order.created", "data": {"total": n, "currency": "JPY" if n < DEAD else "EUR"}})
@@ -64,6 +75,10 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
     assert f"rtp rehearse --group={group}" in screen
 
     assert re.search(r'data\.currency +"JPY" +100% +0%', red.rtp("triage", "show", group, "--compare").stdout)
+
+    suspects = red.rtp("triage", "show", group, "--suspect", "--json").json["suspects"]
+    assert [(c["author"], c["subject"]) for c in suspects["commits"]] == [("Ann", "Drop a currency")]
+    assert suspects["notes"] == [] and release in suspects["bad"]
 
     # 2. The code as it is fails again; the corrected code is proven on the dead events, and nothing is stored
     unchanged = red.rtp("rehearse", "--group", group, ok=False)

@@ -18,6 +18,7 @@ from rtp import __version__
 from rtp.aws import own_bucket, release_objects
 from rtp.aws.release_objects import RELEASE, TEMPLATE
 from rtp.errors import NotFoundError, RtpError
+from rtp.ops import commits
 from rtp.ops.access.lock import user
 from rtp.ops.stack.apply import publish
 from rtp.ops.stack.build import assembly
@@ -49,6 +50,7 @@ class Kept:
     at: when it was deployed last, epoch ms. before: the release that its first deploy replaced; empty for none.
     template: SHA-256 of its template. code: Lambda's CodeSha256 of the functions' zip, which is the asset `archive`.
     assets: key -> bucket of the CDK. paths: logical id -> construct path.
+    commit: git's, with `-dirty` where tracked files had other contents; empty where not known.
     """
 
     release: str
@@ -64,6 +66,7 @@ class Kept:
     assets: dict[str, str]
     tags: dict[str, str]
     paths: dict[str, str]
+    commit: str = ""
 
     @property
     def label(self) -> str:
@@ -188,6 +191,7 @@ def _keep(target: Target, built: Assembly) -> list[str]:
         assets={key: bucket for key, (bucket, _) in assets.items()},
         tags=assembly.manifest(built.path, target.name).tags,
         paths=dict(target.paths),
+        commit=commits.current(environment.root),
     )
     _write(aws, base, kept)
     _prune(aws, base, listing, [kept, *(k for k in every if k.release != release)])

@@ -1,0 +1,68 @@
+"""git's commits of a project: a real repository, and folders that are none."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rtp.ops import commits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def git(root: Path, *words: str) -> str:
+    who = ("-c", "user.name=Ann", "-c", "user.email=ann@example.com")
+    return subprocess.run(["git", *who, *words], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    for name in ("app.py", "readme"):
+        (tmp_path / name).write_text("1")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "First")
+    return tmp_path
+
+
+def test_the_commit_of_a_folder_says_whether_files_were_changed(root: Path) -> None:
+    head = git(root, "rev-parse", "HEAD")
+    assert commits.current(root) == head
+    (root / "untracked").write_text("x")
+    assert commits.current(root) == head
+    (root / "app.py").write_text("2")
+    assert commits.current(root) == f"{head}-dirty"
+
+
+def test_the_commits_between_two_are_those_that_touch_the_paths(root: Path) -> None:
+    good = commits.current(root)
+    for file, subject in (("app.py", "Change it"), ("readme", "Explain it"), ("app.py", "Change it | again")):
+        (root / file).write_text(subject)
+        git(root, "commit", "-qam", subject)
+    bad = commits.current(root) + "-dirty"
+    found = commits.between(root, good, bad, [root / "app.py"])
+    assert found is not None
+    assert [(c.author, c.subject) for c in found] == [("Ann", "Change it | again"), ("Ann", "Change it")]
+
+
+@pytest.mark.parametrize("name", ["", "HEAD", "--output=x", "0" * 40, "a" * 39])
+def test_a_commit_that_is_none_is_not_known(root: Path, name: str) -> None:
+    assert commits.between(root, name, commits.current(root), []) is None
+    assert not (root / "x").exists()
+
+
+def test_a_folder_without_a_repository_has_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commits.current(tmp_path) == ""
+    assert commits.between(tmp_path, "a" * 40, "b" * 40, []) is None
+
+
+def test_settings_of_the_repository_run_no_program(root: Path) -> None:
+    git(root, "config", "core.fsmonitor", f"touch {root}/ran; false")
+    git(root, "config", "core.pager", f"touch {root}/ran")
+    commits.current(root)
+    commits.between(root, commits.current(root), commits.current(root), [])
+    assert not (root / "ran").exists()
