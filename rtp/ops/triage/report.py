@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 _WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
 _CHANGES = ("deploy", "destroy", "rollback", "secrets set", "secrets delete", "keys rotate", "keys revoke")
-_BEFORE, _MOST_CHANGES, _LISTED = 2, 5, 200
+_BEFORE, _MOST_CHANGES, _LISTED = 2, 5, 60  # each entry of the history is an object
 _KINDS = 20  # event types of which the traffic is read
 _GROUPS = 100  # of which the memory is read
 
