@@ -91,17 +91,16 @@ def replay(
 
     Events that were processed are processed again too, unless --status excludes them.
     """
+    if run is not None and selection != Selection():
+        raise UsageError("--run continues a replay with the events that it selected.", hint="Leave the others out.")
+    request = selection.request() if run is None else None
     out, aws, outputs = session.out, session.aws, session.outputs
     store = journals.store(session, "replay")
     owner = session.environment.names.stack, guard.account(aws, session.environment)
     restored_ms = engine_end.restored_ms(session.environment)
-    request = None
-    if run is not None:
-        if selection != Selection():
-            raise UsageError("--run continues a replay with the events that it selected.", hint="Leave the others out.")
-        planned = replay_journal.load(store, owner, run, restored_ms=restored_ms).planned
+    if request is None:
+        planned = replay_journal.load(store, owner, run or "", restored_ms=restored_ms).planned
     else:
-        request = selection.request()
         if (interrupted := replay_journal.interrupted(store, owner)) is not None:
             out.warn(render_replay.interrupted(interrupted.run, len(interrupted.planned)))
         with out.live() as live:
