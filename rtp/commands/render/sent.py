@@ -65,6 +65,17 @@ def _failures(result: Summary, rest: Path | None) -> list[Element]:
     return elements
 
 
+def _took(sent: Sent, record: dict[str, Any] | None) -> str:
+    """How long the answer took, and of an event whose record was waited for, how long it took to its end."""
+    if not sent.http_status:
+        return ""
+    ended = record and (record.get("processed_at") or record.get("attempted_at"))
+    if not record or not ended or sent.status == "processed":
+        return f"  {sent.latency_ms:.0f} ms"
+    span = times.span(max(0, int(ended) - int(record.get("accepted_at") or ended)))
+    return f"  answered in {sent.latency_ms:.0f} ms, {record['status']} after {span}"
+
+
 def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
     status = str(record["status"]) if record else sent.status
     elements: list[Element] = [
@@ -73,7 +84,7 @@ def _one(sent: Sent, record: dict[str, Any] | None) -> list[Element]:
             "  ",
             name(sent.id),
             f"  {sent.kind}",
-            dim(f"  {sent.latency_ms:.0f} ms" if sent.http_status else ""),
+            dim(_took(sent, record)),
         )
     ]
     if sent.repeat:
