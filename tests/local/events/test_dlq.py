@@ -61,7 +61,7 @@ def test_failed_and_rejected_events_are_shown_with_their_errors(pipeline: Pipeli
     assert is_count(found["depth"], 3)
     assert by_id[orders[0]]["error"] == {"type": "KeyError", "message": "'total'", "at": "processors.py:13 price"}
     assert is_count(by_id[orders[0]]["attempts"], 2)
-    assert by_id[rejected]["error"] == {"type": "Reject", "message": "no 17"}
+    assert by_id[rejected]["error"] == {"type": "Reject", "message": "no 17", "at": "processors.py:19 bad"}
     assert is_count(by_id[rejected]["attempts"], 1)
     assert by_id[rejected]["trace_id"].startswith("1-")
     assert json.loads(by_id[rejected]["body"])["data"] == {"why": "no 17"}
