@@ -198,7 +198,7 @@ def redrive(report: Report) -> list[Element]:
     else:
         elements.append(line(good(f"{report.redriven:,} redriven"), f" {_types(report)}"))
     if report.outcomes and not report.stopped:
-        counts = "  ".join(f"{n:,} {'dead again' if s == 'dead' else s}" for s, n in sorted(report.outcomes.items()))
+        counts = "  ".join(_ended(report, status, n) for status, n in sorted(report.outcomes.items()))
         pending = warn(f"  {report.pending:,} pending") if report.pending else ""
         elements.append(line("outcomes: ", counts, pending))
     elements += _reasons(report) + _missing(report.missing, report.unseen) + _unseen(report.unseen)
@@ -218,6 +218,15 @@ def redrive(report: Report) -> list[Element]:
         undo = advice("`rtp dlq undo`")
         elements.append(line(dim(f"run {report.run}; "), undo, dim(" restores the messages that still wait")))
     return elements
+
+
+def _ended(report: Report, status: str, count: int) -> str:
+    """How many events ended with a status, the dead ones by whether their cause is still the same."""
+    if status != "dead":
+        return f"{count:,} {status}"
+    other = report.dead_of_another_cause
+    same = [f"{count - other:,} dead again"] if count > other else []
+    return "  ".join([*same, *([f"{other:,} dead of another cause"] if other else [])])
 
 
 def _dry_run(report: Report) -> list[Element]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rtp.ops import causes
 from rtp.ops.events import outcome
 from rtp.runtime import digest
 from rtp.runtime.event import InvalidEventError, parse
@@ -33,11 +34,15 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The records of events that ended, and the number of those that did not. conflicts: records of other events."""
+    """The records of events that ended, and the number of those that did not. conflicts: records of other events.
+
+    otherwise: events that died of another cause than before.
+    """
 
     records: list[Record] = field(default_factory=list)
     pending: int = 0
     conflicts: frozenset[Identity] = frozenset()
+    otherwise: frozenset[Identity] = frozenset()
 
     @property
     def dead(self) -> list[Record]:
@@ -57,11 +62,12 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """An event that was redriven. digest: of what was sent. runs: its attempts before."""
+    """An event that was redriven. digest: of what was sent. runs: its attempts before. group: of its cause before."""
 
     identity: Identity
     digest: str
     runs: int
+    group: str = ""
 
 
 def wait(
@@ -87,7 +93,18 @@ def wait(
             is_before = int(record.get("attempt_count", 0)) <= runs[outcome.identity(record)]
             yield Pending(record, is_before, is_before or record.get("status") == "processing")
     conflicts = (r for r in records if outcome.is_conflict(r, digests[outcome.identity(r)]))
-    return Outcomes(records, len(identities) - len(records), frozenset(map(outcome.identity, conflicts)))
+    groups = {event.identity: event.group for event in expected}
+    dead = (r for r in records if r["status"] == "dead" and groups[outcome.identity(r)] not in ("", _group(r)))
+    return Outcomes(
+        records,
+        len(identities) - len(records),
+        conflicts=frozenset(map(outcome.identity, conflicts)),
+        otherwise=frozenset(map(outcome.identity, dead)),
+    )
+
+
+def _group(record: Record) -> str:
+    return causes.group(str(record.get("type", "")), causes.of(record.get("error"))).id
 
 
 def sent_digest(text: str, dlq_message: DlqMessage) -> str:

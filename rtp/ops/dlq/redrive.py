@@ -108,7 +108,8 @@ class Report:
     died_again: messages that returned to the DLQ during the run.
     canary: the message that was redriven first; null without a canary.
     stopped: why only the canary was redriven; empty where all were. outcomes: how many events ended with each status.
-    dead: records of the events that died again. pending: events without an outcome.
+    dead: records of the events that died again. dead_of_another_cause: how many of them. pending: events without an
+    outcome.
     missing: requested ids that were not found in the DLQ.
     unseen: messages that SQS counts in the DLQ and that could not be received, since another receiver hides them.
     left_out: messages that were redriven without some of their attributes.
@@ -125,6 +126,7 @@ class Report:
     stopped: str = ""
     outcomes: dict[str, int] = field(default_factory=dict)
     dead: list[Record] = field(default_factory=list)
+    dead_of_another_cause: int = 0
     pending: int = 0
     missing: list[str] = field(default_factory=list)
     unseen: int = 0
@@ -232,6 +234,7 @@ def _run(target: Target, request: RedriveRequest, mover: Mover, run: str, stop: 
         stopped=stopped,
         outcomes=outcomes.by_status,
         dead=outcomes.dead,
+        dead_of_another_cause=len(outcomes.otherwise),
         pending=outcomes.pending,
         missing=request.filters.missing(results.ids) if is_complete else [],
         unseen=mover.unseen,
@@ -255,7 +258,9 @@ def _move(
                 results.left_out.append(LeftOut(message.message_id, message.id, list(moved.left_out)))
             if is_awaited:
                 text = request.edited.get(message.message_id, message.event)
-                results.expected.append(Expected(message.identity, sent_digest(text, message), message.runs))
+                results.expected.append(
+                    Expected(message.identity, sent_digest(text, message), message.runs, message.group.id)
+                )
         yield Redriven(len(results.sent))
 
 

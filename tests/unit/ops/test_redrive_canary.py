@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.commands.render import dlq as render
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
 from rtp.ops.causes import Cause
@@ -37,8 +38,8 @@ def redriven(aws: FakeAws, place: Path, *, timeout_s: float = 1.0, **options: An
     return result(redrive(target, request, stop=Stop(), clock=aws.clock))
 
 
-def pipeline(aws: FakeAws, outcome: Callable[[int], str]) -> None:
-    """A worker that takes each message as soon as it is sent."""
+def pipeline(aws: FakeAws, outcome: Callable[[int], str], error_of: Callable[[int], str] = lambda _: "again") -> None:
+    """A worker that takes each message as soon as it is sent. error_of: the message of a dead event's error."""
 
     def work(operation: str, when: str) -> None:
         if operation != "send_message_batch" or when != "after":
@@ -46,8 +47,9 @@ def pipeline(aws: FakeAws, outcome: Callable[[int], str]) -> None:
         for sent in aws.queues[QUEUE]:
             found = json.loads(sent.body)
             status = outcome(found["timestamp"])
-            error = {"error": {"type": "E", "message": "again"}} if status == "dead" else {}
-            aws.record(found["id"], found["timestamp"], status=status, attempt_count=4, **error)
+            error = {"error": {"type": "E", "message": error_of(found["timestamp"])}} if status == "dead" else {}
+            values = {"type": found["type"], "attempt_count": 4, **error}
+            aws.record(found["id"], found["timestamp"], status=status, **values)
         aws.queues[QUEUE].clear()
 
     aws.fault = work
@@ -124,6 +126,17 @@ def test_without_a_canary_all_are_redriven_and_dead_events_are_reported(tmp_path
 
     assert (done.redriven, done.outcomes, done.has_failures) == (10, {"processed": 5, "dead": 5}, True)
     assert done.canary is None
+
+
+def test_events_that_die_of_something_new_are_counted_apart(tmp_path: Path) -> None:
+    aws = dead(10)
+    pipeline(aws, lambda n: "dead" if n % 2 else "processed", lambda n: "before" if n < 6 else "new")
+
+    done = redriven(aws, tmp_path, canary=False, wait=True)
+
+    assert (done.outcomes, len(done.dead), done.dead_of_another_cause) == ({"processed": 5, "dead": 5}, 5, 2)
+    shown = "".join(part.text for part in render.redrive(done)[1].parts)  # type: ignore[union-attr]
+    assert shown == "outcomes: 3 dead again  2 dead of another cause  5 processed"
 
 
 def test_a_second_operator_is_refused_and_sees_who_holds_the_lease() -> None:
