@@ -128,3 +128,29 @@ def test_another_account_is_refused_before_anything_is_asked(tmp_path: Path, imp
     with pytest.raises(RefusedError) as caught:
         ask(tmp_path, impact, protected=False, terminal=True, answer="y", account="999999999999")
     assert caught.value.code == "wrong-account"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize(
+    ("impact", "protected", "options", "asked"),
+    [
+        (Impact.SELECTED, False, {}, False),
+        (Impact.SELECTED, True, {}, True),
+        (Impact.SELECTED, True, {"yes": True}, False),
+        (Impact.MANY, False, {}, True),
+        (Impact.MANY, False, {"yes": True}, False),
+        (Impact.MANY, True, {"yes": True}, True),
+        (Impact.MANY, True, {"confirm": STACK}, False),
+        (Impact.LASTING, False, {}, True),
+        (Impact.LASTING, False, {"yes": True}, False),
+        (Impact.LASTING, True, {}, True),
+        (Impact.LASTING, True, {"yes": True, "confirm": STACK}, False),
+    ],
+)
+def test_a_question_is_counted_for_only_if_somebody_sees_it(
+    tmp_path: Path, impact: Impact, protected: bool, options: dict[str, Any], asked: bool, terminal: bool
+) -> None:
+    stream = Terminal if terminal else io.StringIO
+    session = Session(Overrides(), Output(stdin=stream(), stderr=stream()))
+    session.__dict__["environment"] = Environment(name="dev", project="shop", root=tmp_path, protected=protected)
+    assert consent.is_asked(session, Approval(**options), impact) is (asked and terminal)

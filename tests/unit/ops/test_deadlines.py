@@ -60,3 +60,21 @@ def test_the_first_limit_within_a_time() -> None:
     assert found.within(48 * HOUR, now=NOW) == "message"
     assert found.within(24 * HOUR, now=NOW) is None
     assert first().within(48 * HOUR, now=NOW) is None
+
+
+def test_a_deadline_that_is_now_is_past_and_one_that_is_reached_then_counts() -> None:
+    assert first(sent(14 * 24)) == deadlines.Deadlines()
+    one = first(sent(14 * 24 - 1))
+    assert (one.within(HOUR, now=NOW), one.within(HOUR - 1, now=NOW)) == ("message", None)
+
+
+def test_of_equal_deadlines_the_message_is_first_and_each_limit_is_compared_by_its_own_time() -> None:
+    midnight = parse_when("2026-03-18T00:00:00Z")
+    both = deadlines.of(
+        [Dead(midnight - 14 * 24 * HOUR, "raw/2026/03/10/11/x#0")], message_days=14, raw_days=7, now=NOW
+    )
+    assert (both.message, both.raw, both.first) == (both.raw, both.message, "message")
+    raw = first(sent(1, "raw/2026/03/04/00/x.ndjson.gz#0"))
+    assert raw.first == "raw"
+    assert raw.within(37 * HOUR, now=NOW) == "raw"  # the message itself has nearly 14 days
+    assert raw.within(35 * HOUR, now=NOW) is None

@@ -15,10 +15,10 @@ from rtp.errors import UsageError
 from rtp.ops import causes
 from rtp.ops.causes import Cause
 from rtp.ops.dlq import messages as dlq
-from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.filters import Filters, facts
 from rtp.ops.dlq.inspect import Group, inspect
 from rtp.ops.work.pool import Stop
-from rtp.text import json_values, regexes
+from rtp.text import json_values, queries, regexes
 from rtp.text.elements import Column, dim
 from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
@@ -244,6 +244,32 @@ def dlq_messages() -> list[DlqMessage]:
 )
 def test_a_message_must_meet_every_filter(filters: Filters, ids: list[str]) -> None:
     assert [dlq_message.id for dlq_message in filters.select(dlq_messages())] == ids
+
+
+def test_where_sees_the_data_of_the_event() -> None:
+    def chosen(expression: str) -> list[str]:
+        where = queries.compiled(expression, option="--where")
+        return [dlq_message.id for dlq_message in Filters(where=where).select(dlq_messages())]
+
+    assert chosen("data.n == `2`") == ["e2"]
+    assert chosen("type == 'other' && error.type == 'Reject'") == ["e3"]
+    broken = dlq.read(message("no event", rtp_error_type="E", rtp_error_message="m"))
+    assert facts(broken)["data"] is None and facts(broken)["body"] == "no event"
+
+
+def test_a_part_of_an_id_stands_for_an_id_only_where_parts_are_allowed() -> None:
+    one = dlq.read(message(event(1).replace('"e1"', '"order-1001"'), rtp_error_type="E", rtp_error_message="m"))
+    assert Filters(ids=("1001",), with_parts=True).match(one)
+    assert Filters(ids=("order",), with_parts=True).match(one)
+    assert not Filters(ids=("1001",)).match(one)
+    assert not Filters(ids=("01",), with_parts=True).match(one)  # too short
+    assert not Filters(ids=("rder-1",), with_parts=True).match(one)  # in the middle
+
+
+def test_the_messages_that_are_named_are_all_found_when_none_is_missing() -> None:
+    named = Filters(message_ids=frozenset({"m1", "m2"}))
+    assert named.all_found([], ["m1", "m2"]) and named.all_found([], ["m1", "m2", "m3"])
+    assert not named.all_found([], ["m1"])
 
 
 def test_similar_errors_are_one_group_and_the_most_frequent_is_first() -> None:

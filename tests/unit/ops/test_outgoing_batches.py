@@ -1,13 +1,23 @@
-"""How messages are cut into batches that SQS takes."""
+"""How messages are cut into batches that SQS takes, and what is known of them where a whole call fails."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from rtp.aws import queues
 from rtp.aws.queues import Outgoing
+from rtp.errors import AwsError
+from rtp.ops.dlq import batches, notes
 from rtp.runtime import wire
+from rtp.runtime.dlqnote import ATTRIBUTE
+from rtp.runtime.event import Identity
+from tests.unit.deploy.fakes import FakeAws as Answers
 from tests.unit.ops.fakes import QUEUE, FakeAws
+
+if TYPE_CHECKING:
+    from rtp.aws import Aws
 
 LIMIT = wire.MAX_BATCH_BYTES
 
@@ -38,3 +48,34 @@ def test_a_batch_holds_as_many_messages_and_bytes_as_sqs_takes(sizes: list[int],
 def test_attributes_count_with_their_names_and_types() -> None:
     attributes = {"abc": queues.attribute("defgh")}
     assert Outgoing("äb", attributes).size == 3 + len("abc") + len("defgh") + len("String")
+
+
+def test_what_a_failed_call_was_to_delete_counts_as_not_deleted_with_the_last_error() -> None:
+    def delete(QueueUrl: str, Entries: list[dict[str, str]]) -> dict[str, object]:  # noqa: ARG001
+        first = Entries[0]["ReceiptHandle"]
+        if first != "r10":
+            raise AwsError(f"no answer to {first}")
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries]}
+
+    aws = cast("Aws", Answers({"delete_message_batch": delete}))
+    left, error = batches.delete(aws, "q", [f"r{n}" for n in range(25)])
+    assert left == {*(f"r{n}" for n in range(10)), *(f"r{n}" for n in range(20, 25))}
+    assert error is not None and error.message == "no answer to r20"
+    assert batches.delete(aws, "q", [f"r{n}" for n in range(10, 20)]) == (set(), None)
+    assert batches.delete(aws, "q", []) == (set(), None)
+
+
+@pytest.mark.parametrize(("noted", "expected"), [((), False), (("e1",), True), (("old",), False)])
+def test_a_note_of_one_of_the_last_events_says_that_the_dlq_holds_something(
+    noted: tuple[str, ...], expected: bool
+) -> None:
+    def get(RequestItems: dict[str, dict[str, list[dict[str, dict[str, str]]]]]) -> dict[str, object]:
+        items = [
+            {**key, "status": {"S": "dead"}, **({ATTRIBUTE: {"M": {}}} if key["id"]["S"] in noted else {})}
+            for key in RequestItems["t"]["Keys"]
+        ]
+        return {"Responses": {"t": items}}
+
+    aws = cast("Aws", Answers({"batch_get_item": get}))
+    events = [Identity("old", 1), *(Identity(f"e{n}", n) for n in range(100))]
+    assert notes.has_any(aws, "t", events) is expected
