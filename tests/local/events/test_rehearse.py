@@ -10,6 +10,7 @@ import pytest
 
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
+from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,6 +194,12 @@ def price(event):
 def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> None:
     assert "no record matches" in pipeline.project.rtp("rehearse", "--type", f"kind-{uuid7()}").stdout
     assert rehearse(pipeline, "--status", "processing", code=2)["error"]["code"] == "usage"
+    # A text that is no event dies whatever the code is, and stops no deploy
+    invalid = uuid7()
+    pipeline._put(Output.QUEUE_URL, [{"id": invalid, "type": "order.created"}])
+    until(lambda: pipeline.statuses([invalid])[invalid] == "dead")
+    report = rehearse(pipeline, "--id", invalid, code=0)
+    assert (report["events"], report["skipped"]) == (0, {"its text is no event, which no code changes": 1})
     (order,) = pipeline.kill_orders(1)
     with code(pipeline, "import nothing_of_this_name"):
         assert rehearse(pipeline, "--id", order, code=3)["error"]["code"] == "processors"
