@@ -38,6 +38,9 @@ def summary(trace_id: str = d.ID, *, start_s: float = d.START_S, **extra: Any) -
     }
 
 
+RECORD = {"id": {"S": d.EVENT}, "timestamp": {"N": "1"}, "status": {"S": "processed"}}
+
+
 class FakeXRay:
     """GetTraceSummaries and BatchGetTraces of given answers; remembers what it was asked."""
 
@@ -207,7 +210,7 @@ def test_an_event_leads_to_its_newest_trace_through_its_record() -> None:
     other = "1-6b045e00-000000000000000000000000"
     fake = FakeXRay([], {d.ID: d.documents(), other: d.documents()[:1]})
     attempt = {"M": {"trace_id": {"S": d.ID}}}
-    fake.records = [{"id": {"S": "e"}, "trace_id": {"S": other}, "attempts": {"L": [attempt]}}]
+    fake.records = [{**RECORD, "trace_id": {"S": other}, "attempts": {"L": [attempt]}}]
 
     found = traces.resolve(cast("Aws", fake), {"TableName": "t"}, "shop-dev", "e")
 
@@ -363,7 +366,7 @@ def test_an_event_s_part_is_visible_in_its_message_s_trace_or_beside_it(copy: bo
     both = batch((d.EVENT, MESSAGE), ("another", OTHER), links=links)
     fake = FakeXRay([], {MESSAGE: api(copy=copy), INVOCATION: both, OTHER: api(copy=False)})
     ids = {"trace_id": {"S": MESSAGE}, "invocation_trace_id": {"S": INVOCATION}}
-    fake.records = [{"id": {"S": d.EVENT}, **ids}]
+    fake.records = [{**RECORD, **ids}]
 
     found = traces.resolve(cast("Aws", fake), {"TableName": "t"}, "shop-dev", d.EVENT)
 
