@@ -31,7 +31,9 @@ _SCENES: dict[tuple[str, ...], str] = {
     ("deploy", "--yes"): "deploy",
     ("traces", "show"): "waterfall",
     ("status", "--check"): "status",
+    ("triage",): "triage",
     ("dlq", "inspect"): "inspect",
+    ("rehearse",): "rehearse",
     ("dlq", "redrive"): "redrive",
     ("show", demo.POISON_ID): "show",
 }

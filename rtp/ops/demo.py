@@ -65,12 +65,14 @@ STORY = (
     Step("The logs of both functions.", ("logs", "--since", "5m", "--level", "info")),
     Step("The trace of one event.", ("traces", "show", GOOD_IDS[2])),
     Step("Is the pipeline healthy? Exit code 1: no.", ("status", "--check"), expect=(ExitCode.OK, ExitCode.FAILED)),
+    Step("What is wrong, on one screen: the cause, its line, its release, and what to run next.", ("triage",)),
     Step("The dead-letter queue's messages, and why they failed. Inspecting consumes nothing.", ("dlq", "inspect")),
     Step(
-        "The fix: the processor accepts text too. Only the code changes, so the deploy is short.",
-        ("deploy", "--yes"),
+        "The fix: the processor accepts text too. First on the dead event, with nothing stored or sent.",
+        ("rehearse",),
         edit=lambda folder: fix(folder),
     ),
+    Step("Only the code changes, so the deploy is short.", ("deploy", "--yes")),
     Step(
         "Move the message back to the queue.",
         ("dlq", "redrive", "--all", "--yes", "--wait"),
