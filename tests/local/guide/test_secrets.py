@@ -106,7 +106,8 @@ def test_no_secret_is_shown_logged_or_kept(project: Project, tmp_path: Path) -> 
         for secret in (MARK, key, *of_the_engine, BODY)
     }
     # The redrive's journal has the messages: in rtp's own bucket, which is the engine's, under the stack's key.
-    journal = [name for name in kept if name.startswith(".rtp/local/live/s3/") and "/journals/" in name]
+    bucket = ".rtp/local/live/s3/"
+    journal = [n for n in kept if n.startswith(bucket) and "/journals/" in n and n.endswith(".jsonl")]
     record = {secret: [".rtp/local/engine.json"] for secret in of_the_engine}
     assert found == {MARK: [], key: [], **record, BODY: journal}
     assert len(journal) == 1
