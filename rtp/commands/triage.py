@@ -36,6 +36,10 @@ _VERBS = {"acked": "ack", "muted": "mute", "resolved": "resolve", "note": "note"
 _STATES = ("new", "known", "acked", "muted", "resolved", "regressed")
 
 
+End = Annotated[
+    str | None,
+    typer.Option("--until", metavar="END", help="Until a time from now (2h), or so many more failures (100x)."),
+]
 FailOn = Annotated[
     str | None,
     typer.Option(
@@ -104,10 +108,7 @@ def ack(
     session: Session,
     *,
     group: Group,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", metavar="END", help="Until a time from now (2h), or so many more failures (100x)."),
-    ] = None,
+    until: End = None,
     message: Message = None,
 ) -> None:
     """Say that somebody works on a group."""
@@ -120,10 +121,7 @@ def mute(
     session: Session,
     *,
     group: Group,
-    until: Annotated[
-        str | None,
-        typer.Option("--until", metavar="END", help="Until a time from now (2h), or so many more failures (100x)."),
-    ] = None,
+    until: End = None,
     message: Message = None,
 ) -> None:
     """Say that a group needs nobody; ten times its rate ends that."""
