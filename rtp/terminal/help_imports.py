@@ -78,7 +78,7 @@ class _Loader:
         try:
             with _replaced(self._replaced):
                 self._own.exec_module(module)
-        except Exception:
+        except Exception:  # another version uses more of a module than its replacement has: then with the real ones
             vars(module).clear()
             vars(module).update(own)
             self._own.exec_module(module)

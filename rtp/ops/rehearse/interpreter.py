@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops.causes import Cause
-from rtp.ops.stack.build.importing import PASSED, refusal
+from rtp.ops.stack.build.importing import PACKED, PASSED, refusal
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import json_values
 
@@ -27,20 +27,13 @@ _START_S = 180.0  # a compiled package such as pandas takes minutes on a machine
 _END_S = 2.0  # for a child whose pipe is closed
 _CHUNK = 65_536
 # The folder of the code comes first, so that rtp.runtime is the packed one.
-_BOOT = """
-import json, sys
-from importlib.machinery import PathFinder
-given = json.loads(sys.argv[1])
-class Installed:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if path is None and name.partition(".")[0] in given["allowed"]:
-            return PathFinder.find_spec(name, given["site"])
-sys.path[:0] = [given["code"], *given["packages"]]
-sys.meta_path.append(Installed)
+_BOOT = (
+    PACKED
+    + """
 from rtp.ops.rehearse.child import main
 main()
 """
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

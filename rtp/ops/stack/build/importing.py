@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 180  # a compiled package such as pandas takes minutes on a machine that is busy
 PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """Of the operator's environment, what a child interpreter gets."""
-# Prints the problems and the processors as JSON, after anything that the processors themselves print.
-_CHILD = """
+PACKED = """
 import json, sys
 from importlib.machinery import PathFinder
 given = json.loads(sys.argv[1])
@@ -39,6 +38,15 @@ class Installed:
             return PathFinder.find_spec(name, given["site"])
 sys.path[:0] = [given["code"], *given["packages"]]
 sys.meta_path.append(Installed)
+"""
+"""The beginning of a child's program: it imports the packed code first, and of what is installed the functions' alone.
+
+`given` is the JSON of its argument, with `code`, `packages`, `allowed` and `site`.
+"""
+# Prints the problems and the processors as JSON, after anything that the processors themselves print.
+_CHILD = (
+    PACKED
+    + """
 from pathlib import Path
 from rtp.runtime import secrets
 from rtp.runtime.loading import check
@@ -50,6 +58,7 @@ print(json.dumps([found.problems, [
     for p in found.processors
 ]]))
 """
+)
 VERSION = f"{sys.version}\n{_CHILD}"
 """Changes with what decides the result of an import beside the code itself."""
 
