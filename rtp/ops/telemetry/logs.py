@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.logs import LogLine, Page
+    from rtp.ops.telemetry.surrounding import Selector
     from rtp.ops.work.clock import Clock
 
 __all__ = ["LogEvent", "LogQuery", "follow", "read", "since_of"]
@@ -50,13 +51,7 @@ def read(
         try:
             flat = (_of(role, (line for page in pages for line in page.lines)) for role, pages in ahead.items())
             for role, line in heapq.merge(*flat, key=_moment):
-                event = _parsed(role, line, context, filters)
-                if event is None:
-                    continue
-                if selector is not None:
-                    yield from selector.add(event)
-                elif filters.matches(event):
-                    yield event
+                yield from _shown(role, line, context, filters, selector)
         finally:
             for pages in ahead.values():
                 pages.close()
@@ -107,13 +102,7 @@ def follow(
                     # A line counts as shown only when it is yielded, since a poll may fail at any line.
                     if tails[role].is_new(line):
                         has_news = True
-                        event = _parsed(role, line, context, filters)
-                        if event is None:
-                            continue
-                        if selector is not None:
-                            yield from selector.add(event)
-                        elif filters.matches(event):
-                            yield event
+                        yield from _shown(role, line, context, filters, selector)
             except AwsError as error:
                 pace.failed(error)
                 continue
@@ -170,8 +159,13 @@ def _moment(entry: tuple[str, LogLine]) -> int:
     return entry[1].at
 
 
-def _parsed(role: str, line: LogLine, context: Context, filters: Filter) -> LogEvent | None:
-    """The parsed line, where it may match."""
+def _shown(
+    role: str, line: LogLine, context: Context, filters: Filter, selector: Selector | None
+) -> Iterable[LogEvent]:
+    """What a line lets through: itself where it matches, or with a selector the lines around it too."""
     if not filters.may_match(line.message):
-        return None
-    return context.of(parse(line.message, at=line.at, function=role), line.stream)
+        return ()
+    event = context.of(parse(line.message, at=line.at, function=role), line.stream)
+    if selector is not None:
+        return selector.add(event)
+    return (event,) if filters.matches(event) else ()
