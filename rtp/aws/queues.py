@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BATCH = wire.MAX_BATCH_ENTRIES
 _LINEAGE = re.compile(r"(^|;)\s*Lineage=[^;]*")
 
+_OF_THE_MESSAGES = ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong")
+
 Attributes = dict[str, dict[str, Any]]
 
 
@@ -181,7 +183,8 @@ def send(aws: Aws, url: str, messages: Sequence[Outgoing]) -> list[Receipt]:
         try:
             answer = aws.call("sqs", "send_message_batch", QueueUrl=url, Entries=entries)
         except AwsError as error:
-            if error.service_code not in ("InvalidMessageContents", "InvalidParameterValue", "BatchRequestTooLong"):
+            # What an earlier call has sent is reported as sent, although this one ends the rest.
+            if not receipts and error.service_code not in _OF_THE_MESSAGES:
                 raise
             receipts.update(dict.fromkeys(some, Receipt(error=error.message)))
             return []

@@ -105,7 +105,7 @@ class Mover:
             self._move,
             threads=1 if limit == 1 else batches.CONCURRENCY,
             stop=self._stop,
-            abandon=lambda batch: [Moved(dlq_message, "interrupted") for dlq_message in batch],
+            abandon=lambda batch, _error: [Moved(dlq_message, "interrupted") for dlq_message in batch],
             rate=self._rate,
             weigh=len,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.aws import queues, records
 from rtp.contract import Output
-from rtp.errors import NotFoundError, UsageError
+from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops import releases
 from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
@@ -140,7 +140,7 @@ def replay(
         send,
         threads=_CONCURRENCY,
         stop=stop,
-        abandon=lambda batch: [(event, "interrupted; it may have been queued") for event, _ in batch],
+        abandon=lambda batch, error: [(event, _unanswered(error)) for event, _ in batch],
         rate=rate,
         weigh=len,
     )
@@ -154,6 +154,12 @@ def replay(
     if replayed + len(failed) == len(planned) and not stop.abort.is_set():
         journal.ended()
     return Replay(run, False, planned, replayed, failed)
+
+
+def _unanswered(error: BaseException | None) -> str:
+    if isinstance(error, AwsError) and not error.passes:
+        return error.message
+    return f"{error or 'interrupted'}; it may have been queued"
 
 
 def _message(event: Planned, body: str, run: str) -> queues.Outgoing:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import api, queues
 from rtp.contract import Output
-from rtp.errors import EndpointError
+from rtp.errors import AwsError, EndpointError
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.sent import Sent, Via
 from rtp.ops.work import pool
@@ -68,7 +68,7 @@ def send(
             ToQueue(aws, outputs[Output.QUEUE_URL]),
             threads=request.concurrency,
             stop=stop,
-            abandon=lambda chunk: [_unanswered(event) for event in chunk],
+            abandon=lambda chunk, error: [_unanswered(event, error) for event in chunk],
             rate=request.rate,
             weigh=len,
         )
@@ -87,7 +87,7 @@ def send(
         ),
         threads=request.concurrency,
         stop=stop,
-        abandon=lambda event: [_unanswered(event)],
+        abandon=lambda event, error: [_unanswered(event, error)],
         rate=request.rate,
     )
 
@@ -246,7 +246,11 @@ def _failed(event: Event, trace: str, kind: str, message: str) -> Sent:
     )
 
 
-def _unanswered(event: Event) -> Sent:
+def _unanswered(event: Event, error: BaseException | None) -> Sent:
+    """The result of an event without an answer. error: what AWS answered in its place; None for an interrupt."""
+    if isinstance(error, AwsError):
+        uncertain = "; it may have been accepted" if error.passes else ""
+        return _failed(event, "", error.service_code or "NoAnswer", f"{error.message.rstrip('.')}{uncertain}")
     return _failed(event, "", "Interrupted", "interrupted before the answer came; it may have been accepted")
 
 

@@ -151,15 +151,16 @@ def each(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     *,
     threads: int,
     stop: Stop,
-    abandon: Callable[[_In], Iterable[_Out]] = lambda _: (),
+    abandon: Callable[[_In, BaseException | None], Iterable[_Out]] = lambda _element, _error: (),
     rate: float | None = None,
     weigh: Callable[[_In], int] = lambda _: 1,
     clock: Clock = SYSTEM,
 ) -> Iterator[_Out]:
     """What `work` returns for each element, as it is ready. rate: elements per second, by weight.
 
-    Every element that was started has a result: from `work`, or from `abandon` when `stop.abort` is set first.
-    An error in `work` drains the others, and is raised when they have ended. Leaving the loop early does the same.
+    Every element that was started has a result: from `work`, or from `abandon`, which gets the error that `work` raised
+    for it, and None where `stop.abort` was set first. An error in `work` drains the others; it is raised when they have
+    ended. Leaving the loop early does the same.
     """
     run = _Run(elements, work, _Rate(rate, weigh, clock), stop, clock)
     workers = [background.start(run.thread) for _ in range(threads)]
@@ -169,8 +170,8 @@ def each(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
                 yield result[0]
             if stop.abort.is_set():
                 break
-        for element in run.unanswered():
-            yield from abandon(element)
+        for element, error in run.unanswered():
+            yield from abandon(element, error)
     except BaseException:
         stop.drain.set()
         for worker in workers:
@@ -224,6 +225,7 @@ class _Run(Generic[_In, _Out]):
         self._turn = threading.Lock()  # whose turn it is to take an element
         self._answers = threading.Lock()
         self._begun: dict[int, _In] = {}
+        self._raised: dict[int, BaseException] = {}
         self._results: queue.SimpleQueue[tuple[_Out] | None] = queue.SimpleQueue()
         self.error: BaseException | None = None
 
@@ -239,6 +241,7 @@ class _Run(Generic[_In, _Out]):
                         self._results.put((result,))
         except BaseException as error:  # the caller raises it
             self.error = self.error or error
+            self._raised[key] = error
             self._stop.drain.set()
         finally:
             self._results.put(None)
@@ -264,9 +267,9 @@ class _Run(Generic[_In, _Out]):
                 continue
         return None
 
-    def unanswered(self) -> Iterator[_In]:
-        """The elements under way, which are abandoned."""
+    def unanswered(self) -> Iterator[tuple[_In, BaseException | None]]:
+        """The elements under way, which are abandoned, each with what `work` raised for it."""
         with self._answers:
-            elements = list(self._begun.values())
+            elements = [(element, self._raised.get(key)) for key, element in self._begun.items()]
             self._begun.clear()
         yield from elements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from rtp.aws.api import Answer, Key
-from rtp.errors import EndpointError
+from rtp.contract import Output
+from rtp.errors import AwsError, EndpointError, MissingError
 from rtp.ops.events.payload import Event
-from rtp.ops.events.send import NewKey, ToApi, ToQueue
+from rtp.ops.events.send import NewKey, SendRequest, ToApi, ToQueue
+from rtp.ops.events.send import send as send_to
 from rtp.ops.events.sent import Sent, SentEvent, Via
 from rtp.ops.events.summary import Summary
 from rtp.ops.work.pool import Stop
@@ -285,6 +288,48 @@ def test_ten_events_are_sent_to_the_queue_at_once_and_refused_ones_are_reported(
     assert aws.calls["send_message_batch"] == 1
     assert [s.status for s in sent] == ["accepted"] * 4 + ["failed"] + ["accepted"] * 5
     assert sent[4].error == {"type": "SqsError", "message": "InvalidMessageContents: not today"}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MissingError("The queue q does not exist.", service_code="QueueDoesNotExist"), "The queue q does not exist"),
+        (EndpointError("Nothing answers."), "Nothing answers; it may have been accepted"),
+    ],
+)
+def test_an_error_of_the_whole_call_is_each_event_s_and_ends_the_run(error: AwsError, expected: str) -> None:
+    # Given a queue that answers no call
+    def fault(_operation: str, _when: str) -> None:
+        raise error
+
+    events = [Event(f"body{n}", f"e{n}", n, "t") for n in range(10)]
+    results: list[Sent] = []
+    # When events are sent to it
+    with pytest.raises(type(error)):
+        results.extend(
+            send_to(FakeAws(fault=fault), {Output.QUEUE_URL: QUEUE}, events, SendRequest(via=Via.SQS), stop=Stop())
+        )
+    # Then each has the queue's answer, and none is called interrupted
+    assert [r.error for r in results] == [{"type": error.service_code or "NoAnswer", "message": expected}] * 10
+
+
+def test_what_was_sent_before_an_error_is_reported_as_sent() -> None:
+    # Given a queue that refuses half of a batch for now, and is gone when they are sent again
+    calls = itertools.count()
+
+    class Refusing(FakeAws):
+        def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+            if next(calls):
+                raise MissingError("The queue q does not exist.")
+            kept = params["Entries"][:5]
+            answer = super().call(service, operation, **{**params, "Entries": kept})
+            late = [{"Id": e["Id"], "Code": "ServiceUnavailable"} for e in params["Entries"][5:]]
+            return answer | {"Failed": late}
+
+    events = [Event(f"body{n}", f"e{n}", n, "t") for n in range(10)]
+    # When events are sent to it / Then only the others failed
+    sent = list(ToQueue(Refusing(), QUEUE)(events))
+    assert [s.status for s in sent] == ["accepted"] * 5 + ["failed"] * 5
 
 
 def test_a_key_never_shows() -> None:
