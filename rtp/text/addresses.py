@@ -21,6 +21,10 @@ _FORMS = (
     rf"""(?<=://)(?!localhost:)[^\s/?#@:.'"<>\[]*:(?:(?![;,.]\s)[^@]){{1,200}}{_AT}""",
     # One that begins like a port with a path, after any name; but not `://127.0.0.1:80/a@b` and `://host:80/@scope`.
     rf"""(?<=://)(?![\d.]+:|localhost:){_USER}:\d{{1,5}}/[^\s@]{{1,200}}{_AT}""",
+    # One that begins like a port and goes on with a space or another separator, after any name. But not a sentence in
+    # which an address is followed by another clause, or stands in quotes: `://host:80 fails; mail to ann@example.com`.
+    rf"""(?<=://)(?![\d.]+:|localhost:){_USER}:\d{{1,5}}(?=[^\w@])(?!/@)"""
+    rf"""(?:(?![;,.]\s|['">][\s,;.])[^@]){{1,200}}{_AT}""",
     # Without a scheme: user:password@ and a host, with a dot, a port or a path. But not `image:1.2@sha256:…`.
     r"""(?<![\w./:@%+~-])(?!mailto:)[\w.%+~-]{1,64}:(?:[^\s/@:'"<>\\]{1,200}@)+"""
     r"""(?=(?!sha\d+:)(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)+|localhost|[\w-]+[:/]))""",

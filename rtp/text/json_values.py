@@ -96,21 +96,31 @@ def escape(character: str) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, *, unique: bool = False) -> Any:
     """Read JSON, after a byte order mark too, with fractions as Decimal to be written unchanged.
 
+    unique: refuse an object that has a name twice, of which the last one counts otherwise.
     Raises ValueError, also for what is nested more deeply than `dumps` can write.
     """
     import simplejson
 
     plain = text.removeprefix("\ufeff") if isinstance(text, str) else text.removeprefix(b"\xef\xbb\xbf")
     try:
-        value = simplejson.loads(plain, use_decimal=True)
+        value = simplejson.loads(plain, use_decimal=True, object_pairs_hook=_unique if unique else None)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     if _opened(plain) > _DEPTH and _is_deeper(value, _DEPTH):
         raise ValueError(_TOO_DEEP)
     return value
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members. Raises ValueError where two have the same name."""
+    value = dict(members)
+    if len(value) == len(members):
+        return value
+    names = [name for name, _ in members]
+    raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r:.80} is in one object twice")
 
 
 def _opened(text: str | bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from rtp.local.patches.patch import Patch, replace, require
@@ -42,6 +43,7 @@ def install(_: Telemetry) -> None:
                 return refusal(decision, arn), None
         return await authorize_one(api_id, stage, method_obj, method, path, *args)
 
+    functools.update_wrapper(authorize, apigw._authorize_request_v1, (), ())  # api_signatures checks its parameters
     authorize_one = replace(apigw, "_authorize_request_v1", authorize, _PARAMETERS)
 
 

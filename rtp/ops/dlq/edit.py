@@ -126,9 +126,9 @@ def _texts(
 
 
 def _value(dlq_message: DlqMessage) -> object:
-    """The event as JSON; its text where it is not JSON, or nested more deeply than JSON can be written."""
+    """The event as JSON; its text where it is not JSON, has a name twice, or is nested too deeply to be written."""
     try:
-        value: object = json_values.loads(dlq_message.event)
+        value: object = json_values.loads(dlq_message.event, unique=True)
         json_values.dumps(value, indent=2)
     except (ValueError, RecursionError):
         return dlq_message.event
@@ -168,7 +168,7 @@ def _unwritten(error: OSError) -> ConfigError:
 def _read(path: Path) -> dict[str, object]:
     hint = f"Your edits are in {path}."
     try:
-        value = json_values.loads(private.read_bytes(path, _MOST_BYTES).decode())
+        value = json_values.loads(private.read_bytes(path, _MOST_BYTES).decode(), unique=True)
     except OSError as error:
         raise RefusedError(f"The edited file cannot be read: {error.strerror}; nothing was changed.") from None
     except UnicodeDecodeError as error:
@@ -177,7 +177,9 @@ def _read(path: Path) -> dict[str, object]:
             hint=f"Let the editor save it as UTF-8. {hint}",
         ) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"The edited file is not JSON: {error}; nothing was changed.", hint=hint) from None
+        raise UsageError(
+            f"The edited file is not JSON that can be sent: {error}; nothing was changed.", hint=hint
+        ) from None
     if not isinstance(value, dict):
         raise UsageError(
             "The edited file is not a JSON object of events by message id; nothing was changed.", hint=hint

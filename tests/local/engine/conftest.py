@@ -55,9 +55,9 @@ class Lab:
         finally:
             connection.close()
 
-    def signature(self, service: str, access_key_id: str = "") -> dict[str, str]:
+    def signature(self, service: str, access_key_id: str = "", region: str = REGION) -> dict[str, str]:
         """The header of a request with this key, or the engine's own; the signature is not checked."""
-        scope = f"{access_key_id or self.engine.keys.access_key_id}/20270115/{REGION}/{service}/aws4_request"
+        scope = f"{access_key_id or self.engine.keys.access_key_id}/20270115/{region}/{service}/aws4_request"
         return {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={'0' * 64}"}
 
     def function(self, code: str, name: str = "", **config: Any) -> str:
@@ -147,6 +147,21 @@ class Lab:
     @property
     def access_log(self) -> str:
         return f"/{self.name}/access"
+
+    def require_signature(self, base: str, path: str) -> None:
+        """Give a method of an API AWS_IAM authorization. base: as `api` returned it."""
+        api = base.split("/")[3]
+        resources = self.call("apigateway", "get_resources", restApiId=api)["items"]
+        resource = next(each["id"] for each in resources if each["path"] == path)
+        self.call(
+            "apigateway",
+            "update_method",
+            restApiId=api,
+            resourceId=resource,
+            httpMethod="POST",
+            patchOperations=[{"op": "replace", "path": "/authorizationType", "value": "AWS_IAM"}],
+        )
+        self.call("apigateway", "create_deployment", restApiId=api, stageName="prod")
 
     def to_function(self, arn: str) -> dict[str, Any]:
         uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"

@@ -195,13 +195,7 @@ def test_no_route_is_opened_by_an_api_s_name(lab: Lab) -> None:
 def test_an_api_is_open_except_for_methods_that_require_a_signature(lab: Lab) -> None:
     base = lab.api({"open": lab.to_queue(lab.queue("open")[1]), "signed": lab.to_queue(lab.queue("signed")[1])})
     api = base.split("/")[3]
-    resources = lab.call("apigateway", "get_resources", restApiId=api)["items"]
-    signed = next(resource["id"] for resource in resources if resource["path"] == "/signed")
-    change = {"op": "replace", "path": "/authorizationType", "value": "AWS_IAM"}
-    lab.call(
-        "apigateway", "update_method", restApiId=api, resourceId=signed, httpMethod="POST", patchOperations=[change]
-    )
-    lab.call("apigateway", "create_deployment", restApiId=api, stageName="prod")
+    lab.require_signature(base, "/signed")
 
     def post(path: str, **headers: str) -> tuple[int, bytes]:
         return send(lab, "POST", path, {"Content-Type": "application/json", **headers}, b"{}")
@@ -212,6 +206,28 @@ def test_an_api_is_open_except_for_methods_that_require_a_signature(lab: Lab) ->
         assert post(path) == (403, b'{"message": "Missing Authentication Token"}')
         assert post(path, **lab.signature("execute-api", "test"))[0] == 403
     assert post(f"{base}/signed", **lab.signature("execute-api"))[0] == 202
+    # And one that was made for something else is refused as by AWS
+    service, region = (
+        "Credential should be scoped to correct service: 'execute-api'. ",
+        "Credential should be scoped to a valid region. ",
+    )
+    key = lab.engine.keys.access_key_id
+    for headers, message in (
+        (lab.signature("s3"), service),
+        (lab.signature("execute-api", region="eu-west-1"), region),
+        (lab.signature("sqs", region="eu-west-1"), region + service),
+        ({"Authorization": f"AWS4-ECDSA-P256-SHA256 Credential={key}/20270115/s3/aws4_request"}, service),
+    ):
+        status, body = post(f"{base}/signed", **headers)
+        assert (status, json.loads(body)["message"]) == (403, message)
+    for authorization in (
+        f"AWS {key}:x",
+        f"AWS4-HMAC-SHA256 Credential={key}/x",
+        f"AWS4-HMAC-SHA256 Credential={key}/",
+    ):
+        assert post(f"{base}/signed", Authorization=authorization)[0] == 403, authorization
+    query = f"X-Amz-Credential={key}/20270115/us-east-1/execute-api/aws4_request"
+    assert post(f"{base}/signed?{query}")[0] == 403  # presigned calls need AUTH=true
 
 
 @pytest.mark.parametrize("host", ["", "x.iot.us-east-1.localhost", "x.appsync-realtime-api.localhost"])

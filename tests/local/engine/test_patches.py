@@ -271,6 +271,13 @@ def a_resource_policy_of_an_api_is_ignored(lab: Lab) -> bool:
     return lab.post(f"{base}/events", "{}")[0] == 202
 
 
+def a_signature_for_another_service_calls_an_api(lab: Lab) -> bool:
+    """api_signatures: a method with AWS_IAM asks for no service and no region."""
+    base = lab.api({"signed": lab.to_queue(lab.queue("signed")[1])})
+    lab.require_signature(base, "/signed")
+    return lab.post(f"{base}/signed", "{}", **lab.signature("s3"))[0] == 202
+
+
 def a_function_signs_with_the_account_s_number(lab: Lab) -> bool:
     """credentials: every call of a function is refused."""
     code = (
@@ -399,6 +406,7 @@ FAULTS = [
     a_stack_s_bucket_has_no_tags_and_is_deleted_full,
     the_usage_of_a_plan_is_not_reported,
     a_resource_policy_of_an_api_is_ignored,
+    a_signature_for_another_service_calls_an_api,
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,
     a_custom_resource_cannot_answer,

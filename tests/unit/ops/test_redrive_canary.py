@@ -190,7 +190,7 @@ def _inner() -> tuple[Any, ...]:
     return (2, event(2), "queue", other.fallback, other.message)
 
 
-def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
+def edited(change: Callable[[dict[str, Any]], object], messages: list[DlqMessage] | None = None) -> dict[str, str]:
     def editor(argv: list[str]) -> int:
         assert argv[0] == "ed"
         file = Path(argv[-1])
@@ -199,7 +199,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
         file.write_text(after if isinstance(after, str) else json.dumps(after))
         return 0
 
-    edits = edit.edited(dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
+    edits = edit.edited(messages or dlq_messages(), environ={"EDITOR": "ed"}, call=editor)
     assert edits.end(0) == f"your edits are in {edits.file}" and edits.file.exists()
     assert edits.end(len(edits.texts)) == "" and not edits.file.exists()
     return edits.texts
@@ -250,6 +250,29 @@ def test_an_edit_that_is_not_an_event_is_refused_and_its_file_stays(after: str) 
     file = Path(caught.value.hint.removeprefix("Your edits are in ").removesuffix("."))
     assert file.read_text() == after
     file.unlink()
+
+
+TWICE = [
+    '{"m1": {"type": "a", "data": {"n": 2}}, "m1": {"type": "a", "data": {"n": 3}}}',
+    '{"m1": {"type": "a", "data": {"n": 2, "n": 3}}}',
+]
+
+
+@pytest.mark.parametrize("after", TWICE, ids=["message", "member"])
+def test_an_edit_that_says_two_things_of_one_name_is_refused(after: str) -> None:
+    with pytest.raises(UsageError, match="is in one object twice; nothing was changed") as caught:
+        edited(lambda _: after)
+    Path(caught.value.hint.removeprefix("Your edits are in ").removesuffix(".")).unlink()
+
+
+def test_an_event_with_a_name_twice_is_edited_as_its_text() -> None:
+    twice = '{"type": "a", "data": {"n": 1, "n": 2}}'
+
+    def see(events: dict[str, Any]) -> object:
+        assert events == {"m1": twice}
+        return {"m1": '{"type": "a", "data": {"n": 3}}'}
+
+    assert edited(see, [dlq.read(message(twice, rtp_request_id="first"))]) == {"m1": '{"type": "a", "data": {"n": 3}}'}
 
 
 @pytest.fixture
