@@ -12,12 +12,12 @@ from checks.aws import results
 from docs import json_reference, scale, tables
 from rtp import cli
 from rtp.config import setting_table
+from rtp.terminal import help_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
-_KINDS = {"int": "N", "float": "N", "path": "FILE"}
 _COMMON = {"project_dir", "env", "profile", "region", "endpoint_url", "json", "query", "utc"}
 
 
@@ -96,8 +96,7 @@ def _reference(path: str, command: Any, root: Any) -> list[str]:
 
 def _spelling(param: Any) -> str:
     names = sorted(param.opts, key=len, reverse=True) + list(param.secondary_opts)
-    kind = param.metavar or _KINDS.get(str(param.type.name).split()[0], "TEXT")
-    value = "" if param.is_flag else f" {kind}"
+    value = "" if param.is_flag else f" {help_page.kind(param)}"
     return ", ".join(f"`{n}{value}`" for n in names)
 
 

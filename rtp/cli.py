@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, TextIO
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from rtp import __version__
 from rtp.errors import ExitCode, ReaderGoneError, RtpError
-from rtp.terminal import help_imports
+from rtp.terminal.parsers import Command, Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +26,7 @@ class _Entry(NamedTuple):
     help: str
 
 
+_COMPLETION = "_RTP_COMPLETE"  # set by the shell that asks for completions
 _PIPELINE, _EVENTS, _REPAIR, _LOCAL = "Pipeline", "Events", "Repair", "Local"
 
 # Name -> panel and help, in the order of `rtp --help`. A command is the `app` of rtp/commands/<name>.py.
@@ -75,13 +75,13 @@ COMMANDS = {
 }
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(Group):
     """The root group. It lists every command from COMMANDS and imports a command's module only to run it."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
         for name, entry in COMMANDS.items():
-            self.commands[name] = TyperCommand(name, help=entry.help, rich_help_panel=entry.panel)
+            self.commands[name] = Command(name, help=entry.help, rich_help_panel=entry.panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Resolve the name as Typer does, then load the real command."""
@@ -102,6 +102,7 @@ def load(name: str) -> Any:
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -129,7 +130,8 @@ class _Terminated(BaseException):
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. Expected failures are printed only here."""
     args = _with_project_last(list(sys.argv[1:] if argv is None else argv))
-    help_imports.install()
+    if _COMPLETION in os.environ:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # typer would load it to remove markup, which rtp has not
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set by rtp/__main__.py
         signal.signal(signal.SIGINT, signal.default_int_handler)

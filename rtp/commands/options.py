@@ -12,12 +12,12 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperGroup
 
 from rtp.commands import completion, engine_end
 from rtp.commands.session import Session
 from rtp.errors import AwsError, NotFoundError, UsageError
 from rtp.ops.work import waiting
+from rtp.terminal.parsers import Command, Group
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,9 +79,19 @@ Query = Annotated[
 ]
 
 
+class App(typer.Typer):
+    """The app of a command module. Its commands draw their help as rtp does."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Declare a command."""
+        return super().command(name, **{"cls": Command, **options})
+
+
 def new_app(**options: Any) -> typer.Typer:
     """Make the app of a command module, without the options that only the root has."""
-    return typer.Typer(
+    return App(
+        cls=options.pop("cls", Group),
+        rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -89,7 +99,7 @@ def new_app(**options: Any) -> typer.Typer:
     )
 
 
-class ListGroup(TyperGroup):
+class ListGroup(Group):
     """A command that lists, and whose subcommand `show` shows one: an id behind it needs no `show`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

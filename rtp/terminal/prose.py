@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
     from rtp.text.elements import Element
 
-_HANG = 2  # columns by which the rows below the first are indented
+_HANG = 2
 _WORDS = re.compile(r"`[^`]*`\S*|\s+|[^\s`]+|`")
 
 
-def wrapped(element: Element, width: int) -> list[Element]:
-    """Split a line that is wider than a terminal into rows; other elements stay. width: the terminal's columns."""
+def wrapped(element: Element, width: int, *, hang: int = _HANG) -> list[Element]:
+    """Split a line that is wider than a terminal into rows; other elements stay.
+
+    width: the terminal's columns. hang: columns by which the rows below the first are indented.
+    """
     if isinstance(element, str | Text):
         whole = Line((Text(element) if isinstance(element, str) else element,))
     elif isinstance(element, Line) and not any(part.style is Style.COMMAND for part in element.parts):
@@ -34,7 +37,7 @@ def wrapped(element: Element, width: int) -> list[Element]:
         return [element]
     words = list(_words(whole))
     start = whole.indent + (columns(words[0][0].text) if words and words[0][0].text.isspace() else 0)
-    hang = min(start + _HANG, width // 2)
+    hang = min(start + hang, width // 2)
     rows: list[list[Text]] = [[]]
     used, gap = whole.indent, tuple[Text, ...]()
     for word in words:
