@@ -102,7 +102,8 @@ def explain(
         if override is not None:
             values[key] = override
             origins[key] = f"--{key.replace('_', '-')}"
-    _merge_weather(values, origins, environ)
+    if name == "local" and values.get("endpoint_url") is None:  # elsewhere there is no embedded engine to have it
+        _merge_weather(values, origins, environ)
     if not _REGION.fullmatch(values.get("region", "us-east-1")):
         raise ConfigError(f"{values['region']!r} is not an AWS region such as us-east-1.")
     processors = reading.convert(document.processors, Processors, where, "[processors]")

@@ -86,17 +86,22 @@ def _messages(target: Target, left: Left, stop: Stop, notify: Callable[[str], No
 
 
 def _records(target: Target, identities: Sequence[Identity]) -> int:
-    """Delete records, and then those that a late copy of a message wrote again."""
+    """Delete records, and then those that a late copy of a message wrote again. Returns how many are gone.
+
+    A deletion is not believed: repeated after its answer was lost, it says that there was no record.
+    """
     aws, table = target.aws, target.table
+    left: Sequence[tuple[str, int]] = identities
 
-    def delete(identity: Identity) -> bool:
-        return records.delete(aws, table, identity, event_type=wire.DRILL)
+    def delete(key: tuple[str, int]) -> bool:
+        return records.delete(aws, table, key, event_type=wire.DRILL)
 
-    deleted = sum(pool.map(delete, identities, threads=_THREADS))
-    again = [(str(r["id"]), int(r["timestamp"])) for r in records.by_keys(aws, table, identities)]
-    for key in again:
-        records.delete(aws, table, key, event_type=wire.DRILL)
-    return deleted
+    for _ in range(2):
+        list(pool.map(delete, left, threads=_THREADS))
+        left = [(str(r["id"]), int(r["timestamp"])) for r in records.by_keys(aws, table, left)]
+        if not left:
+            break
+    return len(identities) - len(left)
 
 
 def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str]) -> tuple[int, int]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 _CONCURRENCY = 4
 _AGAIN_S = 2.0  # after a read that failed
-_SETTLE_S, _PAUSE_S = 20.0, 0.5  # how long the second copies of events are waited for
+_SETTLE_S, _PAUSE_S = 90.0, 0.5  # how long the second copies of events are waited for
+_LAG_S, _ENGINE_LAG_S = 60.0, 5.0  # by which SQS's approximate numbers may be late, and the engine's in its weather
 STAYS = ("metrics", "log lines", "traces", "old versions of objects, until the bucket's lifecycle expires them")
 
 
@@ -91,7 +92,7 @@ def drill(
             yield Progress("ended", len(ended), len(sent))
     if plan.copies > 1:
         ended |= _settled(target, list(ended), errors, min(_SETTLE_S, left_s()), stop, clock)
-    waiting, lost = _rest(target, sent, known, ended)
+    waiting, lost = _rest(target, sent, known, ended, stop, clock)
     for fired in alarms.wait(left_s(), stop=stop, clock=clock):
         yield Progress("alarms fired", fired, len(plan.alarms))
     found, notes = alarms.result(), [*dict.fromkeys(errors), *alarms.notes]
@@ -199,9 +200,7 @@ def _settled(
 ) -> dict[Identity, Record]:
     """The records once the queue is empty, or at the end of the time: second copies may come late."""
     try:
-        for _ in every(_PAUSE_S, timeout_s=seconds, stop=stop, clock=clock):
-            if not queues.depth(target.aws, target.queue_url).total:
-                break
+        _is_empty(target, stop, clock, within_s=seconds)
         found = records.by_keys(target.aws, target.table, identities)
     except AwsError as error:
         errors.append(f"events that were processed twice could not be looked for: {error.message}")
@@ -210,18 +209,43 @@ def _settled(
 
 
 def _rest(
-    target: Target, sent: set[Identity], known: dict[Identity, Record], ended: dict[Identity, Record]
+    target: Target,
+    sent: set[Identity],
+    known: dict[Identity, Record],
+    ended: dict[Identity, Record],
+    stop: Stop,
+    clock: Clock,
 ) -> tuple[int, int]:
-    """How many events wait, and how many are lost: without a record, while SQS counts no message in the queue."""
-    without_record = len(sent - known.keys())
-    waiting = len(sent) - len(ended) - without_record
-    if not without_record:
-        return waiting, 0
+    """How many events wait, and how many are lost: without a record although the queue is empty for sure."""
+    not_ended = len(sent) - len(ended)
+    missing = sorted(sent - known.keys())
     try:
-        depth = queues.depth(target.aws, target.queue_url).total
+        if not missing or not _is_empty(target, stop, clock):
+            return not_ended, 0
+        lost = len(missing) - len(records.by_keys(target.aws, target.table, missing))
     except RtpError:
-        return waiting + without_record, 0
-    return (waiting + without_record, 0) if depth else (waiting, without_record)
+        return not_ended, 0
+    return not_ended - lost, lost
+
+
+def _is_empty(target: Target, stop: Stop, clock: Clock, *, within_s: float = 0.0) -> bool:
+    """Whether SQS counts no message in the queue for as long as its approximate numbers may be late.
+
+    within_s: how long to wait until it counts none.
+    """
+    lag = _ENGINE_LAG_S if target.aws.local else _LAG_S
+    began, since = clock.monotonic(), None
+    for _ in every(_PAUSE_S, timeout_s=within_s + lag, stop=stop, clock=clock):
+        depth, now = queues.depth(target.aws, target.queue_url).total, clock.monotonic()
+        if depth:
+            since = None
+            if now - began >= within_s:
+                return False
+        elif since is None:
+            since = now
+        if since is not None and now - since >= lag:
+            return True
+    return False
 
 
 def _seconds(at_ms: int | None, since_ms: int) -> float | None:

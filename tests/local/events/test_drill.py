@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.aws import objects
 from rtp.contract import Output
 from rtp.errors import ExitCode
 from tests.local.conftest import suite_weather
@@ -43,7 +44,7 @@ def current_objects(pipeline: Pipeline, run: str) -> list[str]:
         for prefix in ("raw/", "processed/")
         for entry in pipeline.aws.pages("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix)
     ]
-    bodies = {key: pipeline.aws.call("s3", "get_object", Bucket=bucket, Key=key)["Body"].read() for key in keys}
+    bodies = {key: objects.get(pipeline.aws, bucket, key) for key in keys}
     return [key for key, body in bodies.items() if key.endswith(".gz") and run.encode() in gzip.decompress(body)]
 
 
@@ -104,7 +105,7 @@ def test_events_that_have_not_ended_are_named_and_stay(pipeline: Pipeline) -> No
     with pipeline.worker_disabled():
         done = pipeline.project.rtp("drill", "flood", "--count", "3", "--timeout", "2", "--json", ok=False)
 
-    assert done.code == ExitCode.TIMED_OUT
+    assert done.code == ExitCode.TIMED_OUT, done.stdout
     assert (done.json["ledger"]["waiting"], done.json["ledger"]["lost"]) == (3, 0)
     assert any("had not ended" in note for note in done.json["notes"])
     assert eventually(lambda: left(pipeline, done.json["run"]), 3) == 3

@@ -80,7 +80,7 @@ def rehearse(pipeline: Pipeline, *args: str, code: int) -> Any:
 def state(pipeline: Pipeline) -> tuple[Any, ...]:
     """All that the pipeline holds: records, messages and objects."""
     aws, outputs = pipeline.aws, pipeline.outputs
-    items = list(aws.pages("dynamodb", "scan", "Items", TableName=outputs[Output.TABLE]))
+    items = list(aws.pages("dynamodb", "scan", "Items", TableName=outputs[Output.TABLE], ConsistentRead=True))
     objects = list(aws.pages("s3", "list_objects_v2", "Contents", Bucket=outputs[Output.BUCKET]))
     return (
         sorted(map(repr, items)),

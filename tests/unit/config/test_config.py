@@ -366,6 +366,12 @@ def test_the_weather_of_the_variable_goes_before_that_of_the_file(
     assert session.weather == expected
 
 
+def test_the_weather_of_the_variable_is_the_embedded_engine_s_alone(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text("")
+    for overrides in (Overrides(env="dev"), Overrides(endpoint_url="http://127.0.0.1:4566")):
+        assert resolve(overrides, cwd=tmp_path, environ={"RTP_WEATHER": "7"}).weather is False
+
+
 def test_a_weather_that_no_engine_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="RTP_WEATHER='soon' is not true, false or a seed"):
         resolve(Overrides(), cwd=tmp_path, environ={"RTP_WEATHER": "soon"})

@@ -244,6 +244,45 @@ def test_each_event_is_followed_to_its_end_and_its_record_is_removed(environment
     assert (found.removed.records, found.notes) == (25, [])
 
 
+class Stuck(Pipeline):
+    """A queue whose messages nobody receives; its approximate number shows them late, or never where they are lost."""
+
+    def __init__(self, *, shown_after_s: float) -> None:
+        super().__init__()
+        self.shown_at = self.now + 60 + shown_after_s  # the drill's own time is over after 60 s
+
+    def _send_message_batch(self, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:
+        return FakeAws._send_message_batch(self, QueueUrl, Entries)
+
+    def _get_queue_attributes(self, QueueUrl: str, **params: Any) -> dict[str, Any]:
+        self.uncounted = 0 if self.now >= self.shown_at else 1_000
+        return super()._get_queue_attributes(QueueUrl, **params)
+
+
+@pytest.mark.parametrize(("shown_after_s", "waiting", "lost"), [(0, 25, 0), (4, 25, 0), (99, 0, 25)])
+def test_an_event_is_lost_only_where_its_queue_stays_empty(
+    environment: Environment, shown_after_s: float, waiting: int, lost: int
+) -> None:
+    found = drilled(Stuck(shown_after_s=shown_after_s), environment)
+
+    assert found.ledger == Ledger(25, 0, 0, 0, waiting, lost, 0)
+    assert found.is_late == (lost == 0)
+
+
+def test_records_whose_deletion_was_repeated_after_a_lost_answer_are_counted(environment: Environment) -> None:
+    aws, lost = Pipeline(), [1]
+
+    def fault(operation: str, when: str) -> None:
+        if operation == "delete_item" and when == "after" and lost:
+            lost.pop()
+            raise AwsError("no such item", service_code="ConditionalCheckFailedException")
+
+    aws.fault = fault
+    found = drilled(aws, environment)
+
+    assert (found.removed.records, aws.items) == (25, {})
+
+
 def test_a_read_that_fails_for_a_moment_ends_no_drill(environment: Environment) -> None:
     aws, failures = Pipeline(), [1, 1, 1]
 
