@@ -143,11 +143,13 @@ def test_a_redrive_without_a_fix_stops_after_the_canary(pipeline: Pipeline) -> N
 def test_a_redrive_without_a_canary_moves_each_message_once(pipeline: Pipeline) -> None:
     pipeline.kill_orders(30)
 
-    done = pipeline.project.rtp("dlq", "redrive", "--all", "--no-canary", "--wait", "--json", ok=False, timeout=300)
+    done = pipeline.project.rtp(
+        "dlq", "redrive", "--all", "--no-canary", "--wait", "--timeout", "280", "--json", ok=False, timeout=300
+    )
 
     assert done.code == 1
     assert is_count(done.json["redriven"], 30)
-    assert set(done.json["outcomes"]) == {"dead"} and is_count(done.json["outcomes"]["dead"], 30)
+    assert set(done.json["outcomes"]) == {"dead"} and is_count(done.json["outcomes"]["dead"], 30), done.stdout
     wait_for(lambda: is_count(len(pipeline.dlq), 30))
 
 
