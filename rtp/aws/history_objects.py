@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import own_bucket
+from rtp.aws import objects, own_bucket
 from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
@@ -93,7 +93,7 @@ def read(aws: Aws, key: Key) -> Given | None:
             raise MalformedError("it is archived") from None
         raise
     with translated(aws, "s3", "get_object"):
-        content: bytes = answer["Body"].read(_MOST_BYTES + 1)
+        content = objects.contents_of(answer["Body"], _MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise MalformedError(f"it has more than {_MOST_BYTES:,} bytes")
     try:

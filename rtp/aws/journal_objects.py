@@ -6,7 +6,7 @@ journals/PROJECT/ENV/KEY/KIND/more/RUN/NUMBER-WRITER.jsonl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.aws import objects, own_bucket
 from rtp.text import times
@@ -39,13 +39,23 @@ def write(aws: Aws, key: str, body: bytes, key_arn: str) -> None:
     )
 
 
-def names(aws: Aws, base: str) -> dict[str, int]:
-    """The names of the objects below a prefix, in ascending order, each with S3's time of it in epoch ms."""
+class Listed(NamedTuple):
+    """An object in a listing. at: S3's time of it, epoch ms. size: bytes."""
+
+    at: int
+    size: int
+
+
+def names(aws: Aws, base: str) -> dict[str, Listed]:
+    """The objects below a prefix by their names, in ascending order."""
     place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
     entries = aws.pages("s3", "list_objects_v2", "Contents", Prefix=base, **place)
-    return {str(entry["Key"]).removeprefix(base): times.ms(entry["LastModified"]) for entry in entries}
+    return {
+        str(entry["Key"]).removeprefix(base): Listed(times.ms(entry["LastModified"]), int(entry["Size"]))
+        for entry in entries
+    }
 
 
 def read(aws: Aws, key: str) -> bytes:
-    """The contents of an object. Raises NotFoundError where it has expired, and AwsError."""
+    """The contents of an object. Raises NotFoundError where it has expired, RtpError for one that is too large."""
     return objects.get(aws, own_bucket.name(aws), key, owner=aws.account)

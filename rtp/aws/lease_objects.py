@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import own_bucket
+from rtp.aws import objects, own_bucket
 from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
@@ -77,7 +77,7 @@ def read(aws: Aws, name: str) -> Stored | None:
             return None
         raise
     with translated(aws, "s3", "get_object"):
-        content: bytes = answer["Body"].read(_MOST_BYTES)
+        content = objects.contents_of(answer["Body"], _MOST_BYTES)
     written = times.ms(answer["LastModified"])
     return Stored(_values(content), str(answer["ETag"]), written, server_ms(answer) or max(written, times.now_ms()))
 

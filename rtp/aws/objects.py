@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws.failures import translated
-from rtp.errors import AwsError, EndpointError, NotFoundError
+from rtp.errors import AwsError, EndpointError, NotFoundError, RtpError
 from rtp.runtime import partial
 
 if TYPE_CHECKING:
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
 _BATCH = 1000  # the most keys that DeleteObjects accepts
 _READS = 5  # of one object, while its contents end too early
+_CHUNK = 1_000_000  # bytes
+MOST_BYTES = 256_000_000
+"""The largest object that rtp reads: above the largest that it writes, and well within a machine's memory."""
 
 
-def get(aws: Aws, bucket: str, key: str, *, owner: str = "") -> bytes:
-    """The contents of an object. Raises NotFoundError where it does not exist.
+def get(aws: Aws, bucket: str, key: str, *, owner: str = "", most: int = MOST_BYTES) -> bytes:
+    """The contents of an object. Raises NotFoundError where it does not exist, RtpError where it is larger than `most`.
 
     owner: the account that must own the bucket, where S3 is to check that.
 
@@ -42,7 +45,7 @@ def get(aws: Aws, bucket: str, key: str, *, owner: str = "") -> bytes:
             return requested
         try:
             with translated(aws, "s3", "get_object"):
-                contents.append(body.read())
+                contents.append(contents_of(body, most + 1))
         except EndpointError as error:
             failures.append(error)
             return requested
@@ -50,7 +53,23 @@ def get(aws: Aws, bucket: str, key: str, *, owner: str = "") -> bytes:
 
     if partial.complete(read, key, calls=_READS):
         raise failures[-1]
+    if len(contents[0]) > most:
+        raise RtpError(
+            f"The object {key} in {bucket} has more than {most:,} bytes; rtp writes none of this size.",
+            hint="Another program wrote it. Look at it, then delete it or move it elsewhere.",
+            code="object-too-large",
+        )
     return contents[0]
+
+
+def contents_of(body: Any, most: int) -> bytes:
+    """The first `most` bytes of an answer's body. Read to its end, where botocore checks that nothing is missing."""
+    parts: list[bytes] = []
+    left = most
+    while left and (part := body.read(min(left, _CHUNK))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _body(aws: Aws, bucket: str, key: str, owner: str) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import objects, own_bucket
 from rtp.errors import AwsError
+from rtp.text import times
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +29,12 @@ _NO_COPY = (*_ABSENT, "AccessDenied", "InvalidObjectState", "KMS.DisabledExcepti
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the bucket has of an environment. releases: hashes with a description; parts: with any object."""
+    """What the bucket has of an environment.
 
-    releases: frozenset[str] = frozenset()
+    releases: names with a description, and S3's time of it, epoch ms. parts: names with any object.
+    """
+
+    releases: dict[str, int] = field(default_factory=dict)
     parts: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
@@ -57,22 +61,24 @@ def prefix(project: str, env: str) -> str:
 def listing(aws: Aws, base: str) -> Listing:
     """What is there of an environment. base: its prefix. Raises AwsError."""
     parts: dict[str, set[str]] = {}
+    releases: dict[str, int] = {}
     place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
     for entry in aws.pages("s3", "list_objects_v2", "Contents", Prefix=base, **place):
         part, _, name = str(entry["Key"]).removeprefix(base).partition("/")
         parts.setdefault(part, set()).add(name)
-    frozen = {part: frozenset(names) for part, names in parts.items()}
-    return Listing(frozenset(part for part, names in frozen.items() if RELEASE in names), frozen)
+        if name == RELEASE:
+            releases[part] = times.ms(entry["LastModified"])
+    return Listing(releases, {part: frozenset(names) for part, names in parts.items()})
 
 
-def read(aws: Aws, base: str, release: str, name: str) -> bytes:
-    """A file of a release. Raises NotFoundError where it is gone, and AwsError."""
-    return objects.get(aws, own_bucket.name(aws), f"{base}{release}/{name}", owner=aws.account)
+def read(aws: Aws, base: str, release: str, name: str, *, most: int) -> bytes:
+    """A file of a release. Raises NotFoundError where it is gone, RtpError for more than `most` bytes, and AwsError."""
+    return objects.get(aws, own_bucket.name(aws), f"{base}{release}/{name}", owner=aws.account, most=most)
 
 
-def asset(aws: Aws, base: str, key: str) -> bytes:
-    """The contents of an asset. Raises NotFoundError where it is gone, and AwsError."""
-    return objects.get(aws, own_bucket.name(aws), asset_key(base, key), owner=aws.account)
+def asset(aws: Aws, base: str, key: str, *, most: int) -> bytes:
+    """The contents of an asset. Raises as `read`."""
+    return objects.get(aws, own_bucket.name(aws), asset_key(base, key), owner=aws.account, most=most)
 
 
 def write(aws: Aws, base: str, release: str, name: str, body: bytes) -> None:

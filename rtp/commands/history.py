@@ -8,7 +8,7 @@ import typer
 
 from rtp.commands import completion
 from rtp.commands.options import ListGroup, Since, new_app, with_session
-from rtp.commands.render.headings import count, heading, window
+from rtp.commands.render.headings import count, heading, unreadable, window
 from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.errors import UsageError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 app = new_app(cls=ListGroup, help="List the commands that changed an environment, or show one.")
 
-_NAMED = 3  # unreadable objects in a warning
 _LEAST_RUN = 3  # characters of a run's name
 _STYLES = {"succeeded": Style.GOOD, "failed": Style.BAD, "refused": Style.WARN, "interrupted": Style.WARN}
 
@@ -54,9 +53,7 @@ def history(
     entries = [shown.Shown(e.run, "run", times.parse_when(e.at), e.outcome, e.command) for e in listed.entries]
     shown.remember(session.environment, entries)
     if listed.unreadable:
-        named = ", ".join(listed.unreadable[:_NAMED]) + (", …" if len(listed.unreadable) > _NAMED else "")
-        what = "object is no entry" if len(listed.unreadable) == 1 else "objects are no entries"
-        session.out.warn(f"{len(listed.unreadable)} {what} of rtp, damaged or written by somebody else: {named}.")
+        session.out.warn(unreadable(listed.unreadable, "no entry", "no entries"))
     session.out.result(listed, lambda history_: _list(history_, start))
 
 

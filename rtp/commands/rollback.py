@@ -10,7 +10,7 @@ from rtp.commands import completion
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.recorded import Reason, recorded
 from rtp.commands.render import stack_state
-from rtp.commands.render.headings import count, heading
+from rtp.commands.render.headings import count, heading, unreadable
 from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import UsageError
@@ -69,6 +69,8 @@ def rollback(
             environment,
             [shown.Shown(r.release, "release", times.parse_when(r.deployed), "", "") for r in listed.releases],
         )
+        if listed.unreadable:
+            session.out.warn(unreadable(listed.unreadable, "no release", "no releases"))
         session.out.result(listed, _list)
         return
     progress = Progress(session.out)

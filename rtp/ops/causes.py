@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LENGTH = 8  # hexadecimal digits of a group's id
 _LEAST = 4  # of them that stand for it
-_PLACE = re.compile(r"(?P<file>[^:]+):(?P<line>\d+) (?P<function>.+)")
+_PLACE = re.compile(r"(?P<file>[^:\x00]+):(?P<line>\d{1,9}) (?P<function>.+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

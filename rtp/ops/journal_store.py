@@ -6,6 +6,7 @@ A journal has one JSON document a line, written in batches.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 EXPIRY_DAYS = 30
 """How long a journal is kept: it has the bodies of messages, which SQS keeps for 14 days at most."""
 
+_MOST_CUT = 1_000  # lines of a journal that kills may have cut off
 _NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
 
 
@@ -147,10 +149,16 @@ def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
 
 
 def _decode(content: bytes) -> Iterator[Given]:
-    for number, line in enumerate(content.split(b"\n"), 1):
+    cut = 0
+    for number, line in enumerate(io.BytesIO(content), 1):
+        if line == b"\n":
+            continue
         try:
             value = json.loads(line)
         except ValueError:
+            cut += 1
+            if cut > _MOST_CUT:
+                raise MalformedError(f"line {number} and {_MOST_CUT} before it are not JSON") from None
             continue
         except RecursionError:
             raise MalformedError(f"line {number} is nested too deeply") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from dataclasses import dataclass, field
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING
 from rtp.aws import journal_objects, own_bucket
 from rtp.errors import AwsError, RtpError
 from rtp.ops.work import pool
+from rtp.text.given import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.aws import Aws
+    from rtp.aws.journal_objects import Listed
     from rtp.ops.journal_store import JournalStore
 
 _READERS = 16
+_MOST_BYTES = 2_000_000_000  # of a journal, whose messages undo has in memory
+_CHUNK = re.compile(r"\d{8,9}-[0-9a-f]{8}\.jsonl", re.ASCII)
+_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,99})\.jsonl", re.ASCII)
 _MISSING = "NoSuchBucket"
 
 
@@ -67,14 +73,29 @@ class JournalObjects:
             raise group.error
 
     def runs(self) -> list[str]:
-        """See JournalStore: in the order of S3's clock."""
+        """See JournalStore: in the order of S3's clock. Objects with names that no run has are left out."""
         found = journal_objects.names(self._aws, f"{self._base}runs/")
-        return [name.removesuffix(".jsonl") for name in sorted(found, key=lambda name: (found[name], name))]
+        return [
+            match[1]
+            for name in sorted(found, key=lambda name: (found[name].at, name))
+            if (match := _NAME.fullmatch(name))
+        ]
 
     def read(self, run: str) -> bytes:
-        """See JournalStore."""
-        keys = [f"runs/{run}.jsonl", *(f"more/{run}/{name}" for name in self._chunks(run))]
-        return b"".join(pool.map(lambda key: journal_objects.read(self._aws, self._base + key), keys, threads=_READERS))
+        """See JournalStore. Raises MalformedError where it is larger than any that rtp writes."""
+        chunks = self._chunks(run)
+        if sum(chunk.size for chunk in chunks.values()) > _MOST_BYTES:
+            raise MalformedError(f"it has more than {_MOST_BYTES:,} bytes")
+        keys = [f"runs/{run}.jsonl", *(f"more/{run}/{name}" for name in chunks)]
+        try:
+            return b"".join(pool.map(self._read, keys, threads=_READERS))
+        except RtpError as error:
+            if error.code != "object-too-large":
+                raise
+            raise MalformedError("an object of it is too large") from None
+
+    def _read(self, key: str) -> bytes:
+        return journal_objects.read(self._aws, self._base + key)
 
     def where(self, run: str = "") -> str:
         """See JournalStore."""
@@ -92,9 +113,9 @@ class JournalObjects:
             group.is_done, self._is_writing = True, False
             self._changed.notify_all()
 
-    def _chunks(self, run: str) -> list[str]:
-        names = journal_objects.names(self._aws, f"{self._base}more/{run}/")
-        return sorted(name for name in names if name.partition("-")[0].isdecimal())
+    def _chunks(self, run: str) -> dict[str, Listed]:
+        found = journal_objects.names(self._aws, f"{self._base}more/{run}/")
+        return {name: found[name] for name in sorted(found) if _CHUNK.fullmatch(name)}
 
     def _write(self, key: str, body: bytes) -> None:
         try:

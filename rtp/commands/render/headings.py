@@ -8,9 +8,11 @@ from rtp.text import times
 from rtp.text.elements import line, strong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rtp.text.elements import Line
+
+_NAMED = 3  # unreadable objects in a warning
 
 
 def heading(what: str, env: str, *parts: str | Iterable[str]) -> Line:
@@ -38,3 +40,10 @@ def window(since: int, until: int | None = None, *, now: int | None = None) -> s
     if until is None or until >= now - 60_000:
         return f"since {times.minute(since, now=now)} {times.zone(since)}"
     return f"{times.minute(since, now=now)} to {times.minute(until, now=now)} {times.zone(until)}"
+
+
+def unreadable(keys: Sequence[str], one: str, several: str) -> str:
+    """A warning that names objects of rtp's own bucket that rtp did not write. one, several: what they are not."""
+    named = ", ".join(keys[:_NAMED]) + (", …" if len(keys) > _NAMED else "")
+    what = f"object is {one}" if len(keys) == 1 else f"objects are {several}"
+    return f"{len(keys):,} {what} of rtp, damaged or written by somebody else: {named}."

@@ -191,7 +191,8 @@ def _suspects(found: Suspects) -> list[Element]:
     """The commits between two releases."""
     title = f"Commits between {found.good} and {found.bad}" if found.good else "Commits"
     rows: list[list[Cell]] = [
-        [name(c.hash), times.recent(times.parse_when(c.at)), c.author, c.subject] for c in found.commits
+        [name(c.hash), times.recent(times.parse_when(c.at)) if c.at else "-", c.author, c.subject]
+        for c in found.commits
     ]
     columns = (
         Column("COMMIT", whole=True),

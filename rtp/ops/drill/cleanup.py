@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from rtp.errors import RtpError
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.purge import PurgeRequest, purge
 from rtp.ops.drill.report import Removed
+from rtp.ops.events import archive
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
 from rtp.ops.work.polling import every
@@ -131,9 +130,8 @@ def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str])
 def _share(target: Target, bucket: str, key: str, ids: Collection[str]) -> float:
     """The share of an object's lines that are of these events; 0 for one that cannot be read."""
     try:
-        lines = gzip.decompress(objects.get(target.aws, bucket, key)).splitlines()
-        own = [json.loads(line).get("id") in ids for line in lines]
-    except (OSError, EOFError, zlib.error, ValueError, AttributeError, RtpError):
+        own = [str(json.loads(line).get("id")) in ids for line in archive.lines(target.aws, bucket, key)]
+    except (ValueError, AttributeError, RecursionError, RtpError):
         return 0
     return sum(own) / len(own) if own else 0
 

@@ -6,11 +6,12 @@ Its objects are `raw/yyyy/mm/dd/hh/NAME.ndjson.gz`, by the hour of writing (UTC)
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from rtp.aws import objects
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _AHEAD = 8  # objects read in advance
+_MOST_BYTES, _MOST_LINES = 64_000_000, 10_000  # of an object: a batch has 10,000 messages and 6 MB at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,34 @@ def between(aws: Aws, bucket: str, since: int, until: int) -> Iterator[RawEvent]
 
 def read(aws: Aws, bucket: str, key: str) -> list[RawEvent]:
     """Every delivery in one object; invalid lines are skipped. Raises RtpError for a damaged object."""
-    content = objects.get(aws, bucket, key)
-    try:
-        text = gzip.decompress(content) if key.endswith(".gz") else content
-    except (OSError, EOFError, zlib.error):
-        raise RtpError(
-            f"The archived object {key} is damaged.", hint="Use --since and --until to leave it out."
-        ) from None
-    events = (_event(line, f"{key}#{number}") for number, line in enumerate(text.split(b"\n")))
+    events = (_event(line, f"{key}#{number}") for number, line in enumerate(lines(aws, bucket, key)))
     return [event for event in events if event is not None]
+
+
+def lines(aws: Aws, bucket: str, key: str) -> list[bytes]:
+    """The lines of one object, unpacked within limits. Raises RtpError for one that the functions did not write."""
+    try:
+        content = objects.get(aws, bucket, key, most=_MOST_BYTES)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) if key.endswith(".gz") else io.BytesIO(content) as file:
+            text = file.read(_MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
+        raise _damaged(key, "it is damaged") from None
+    except RtpError as error:
+        if error.code != "object-too-large":
+            raise
+        raise _damaged(key, "it is too large") from None
+    if len(text) > _MOST_BYTES:
+        raise _damaged(key, "it is too large once it is unpacked")
+    found = list(islice(io.BytesIO(text), _MOST_LINES + 1))
+    if len(found) > _MOST_LINES:
+        raise _damaged(key, f"it has more than {_MOST_LINES:,} lines")
+    return found
+
+
+def _damaged(key: str, why: str) -> RtpError:
+    return RtpError(
+        f"The archived object {key} cannot be read: {why}.", hint="Use --since and --until to leave it out."
+    )
 
 
 def _hour(ms: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import objects, records
 from rtp.aws.records import StatusQuery
 from rtp.contract import Output
-from rtp.errors import NotFoundError, UsageError
+from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.work import pool
 from rtp.runtime import wire
@@ -129,3 +129,7 @@ def _value(aws: Aws, bucket: str, key: str) -> Any:
         return json_values.loads(objects.get(aws, bucket, key))
     except (NotFoundError, ValueError):
         return None  # the object was deleted, or replaced by other text; the record still has its key
+    except RtpError as error:
+        if error.code != "object-too-large":
+            raise
+        return None

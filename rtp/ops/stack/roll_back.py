@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.aws.stacks import Stack
     from rtp.config import Environment
-    from rtp.ops.stack.apply.kept import Kept
+    from rtp.ops.stack.apply.kept_release import Kept
     from rtp.ops.stack.compare.approval import Plan
     from rtp.ops.stack.operation import Operation
     from rtp.ops.stack.options import Options
@@ -63,23 +63,26 @@ class Releases:
     """The releases that are kept of an environment.
 
     env, stack: whose they are. known: whether what runs now is one of them. releases: the one deployed last first.
+    unreadable: keys of objects in the bucket that are no releases of rtp.
     """
 
     env: str
     stack: str
     known: bool
     releases: list[Release]
+    unreadable: list[str] = field(default_factory=list)
 
 
 def releases(aws: Aws, environment: Environment) -> Releases:
     """List the kept releases."""
-    every = kept.listed(aws, environment)
+    found = kept.every(aws, environment)
+    every = found.releases
     present = _present(Target(aws, environment), every)
     target = _default(every, present)
     rows = [
         Release(k.release, f"r{k.number}", times.iso(k.at), k.user, k.rtp, k is present, k is target) for k in every
     ]
-    return Releases(environment.name, environment.names.stack, present is not None, rows)
+    return Releases(environment.name, environment.names.stack, present is not None, rows, found.unreadable)
 
 
 def roll_back(

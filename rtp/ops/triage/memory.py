@@ -5,12 +5,15 @@ An item's id is longer than an event's may be, and it has no status, so no index
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import versioned
 from rtp.errors import RtpError
 from rtp.runtime import wire
+from rtp.text import suggest
+from rtp.text.given import Given, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +26,7 @@ State = Literal["new", "known", "acked", "muted", "resolved", "regressed"]
 _PREFIX = "rtp-triage-".ljust(wire.MAX_NAME + 1, "-")
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _LOUDER = 10  # times the rate at which it was muted, after which a mute ends
-_NOTES = 20
+_NOTES, _MOST_TEXT = 20, 500  # and characters of a text
 _TRIES = 3
 
 
@@ -97,16 +100,33 @@ def _is_over(memory: Memory, failures: Sequence[Failure], *, now: int) -> bool:
     return memory.said == "muted" and last_hour > _LOUDER * max(1.0, memory.rate)
 
 
-def read(aws: Aws, table: str, groups: Iterable[str]) -> dict[str, Memory]:
-    """What is known of groups, by their ids; nothing of those of which nothing was said."""
-    found = versioned.read(aws, table, [_key(group) for group in groups])
-    return {memory.group: memory for record in found if (memory := _of(record)) is not None}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of groups, by their ids. unreadable: why that of others cannot be read."""
+
+    by_group: dict[str, Memory] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def read(aws: Aws, table: str, groups: Iterable[str]) -> Known:
+    """What is known of groups; nothing of those of which nothing was said."""
+    known = Known()
+    for record in versioned.read(aws, table, [_key(group) for group in groups]):
+        group = str(record.get("id")).removeprefix(_PREFIX)
+        try:
+            known.by_group[group] = _of(record)
+        except MalformedError as error:
+            known.unreadable[group] = str(error)
+    return known
 
 
 def change(aws: Aws, table: str, group: str, new: Memory, note: Note) -> Memory:
     """Write what somebody says of a group. Raises RtpError where others keep changing it meanwhile."""
     for _ in range(_TRIES):
-        known = read(aws, table, [group]).get(group, Memory(group))
+        found = read(aws, table, [group])
+        if why := found.unreadable.get(group):
+            raise _unreadable(table, group, why)
+        known = found.by_group.get(group, Memory(group))
         if note.what == "note":
             new = replace(known)
         written = replace(new, notes=(*known.notes, note)[-_NOTES:], version=known.version + 1)
@@ -116,6 +136,19 @@ def change(aws: Aws, table: str, group: str, new: Memory, note: Note) -> Memory:
         f"The group {group} is being changed by others.",
         hint="Look at it again, and repeat the command.",
         code="changed-meanwhile",
+    )
+
+
+def _unreadable(table: str, group: str, why: str) -> RtpError:
+    key = {"id": {"S": _key(group)[0]}, "timestamp": {"N": str(_key(group)[1])}}
+    return RtpError(
+        f"What was said of the group {group} cannot be read: {why}. Nothing was changed.",
+        hint=suggest.sentence(
+            "Another program wrote it. Delete it with {}.",
+            suggest.command("aws", "dynamodb", "delete-item", table_name=table, key=json.dumps(key)),
+            otherwise="Another program wrote it. Delete that item of the table.",
+        ),
+        code="unreadable-note",
     )
 
 
@@ -138,23 +171,33 @@ def _values(memory: Memory) -> dict[str, Any]:
     }
 
 
-def _of(record: dict[str, Any]) -> Memory | None:
-    """The memory in an item; None where it has another shape."""
-    try:
-        said = str(record["said"])
-        if said not in ("", "acked", "muted", "resolved"):
-            return None
-        return Memory(
-            group=str(record["group"]),
-            said=said,  # type: ignore[arg-type]
-            at=int(record["at"]),
-            until=int(record["until"]),
-            until_count=int(record["until_count"]),
-            rate=int(record["rate"]) / 1000,
-            release=str(record["release"]),
-            before=tuple(str(each) for each in record["before"]),
-            notes=tuple(Note(int(n["at"]), str(n["by"]), str(n["what"]), str(n["text"])) for n in record["notes"]),
-            version=int(record["version"]),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
+def _of(record: dict[str, Any]) -> Memory:
+    """The memory in an item. Raises MalformedError where rtp did not write it."""
+    values = Given(record)
+    said, key = values.text("said"), _key(values.text("group"))
+    if said not in ("", "acked", "muted", "resolved"):
+        raise values.malformed("said is no state")
+    if (values.text("id"), values.integer("timestamp")) != key:
+        raise values.malformed("it names another group than its key")
+    return Memory(
+        group=values.text("group"),
+        said=said,  # type: ignore[arg-type]
+        at=values.integer("at"),
+        until=values.integer("until"),
+        until_count=values.integer("until_count"),
+        rate=values.integer("rate") / 1000,
+        release=values.text("release", most=wire.RELEASE_LENGTH),
+        before=tuple(values.texts("before")),
+        notes=tuple(_note(Given(note)) for note in values.elements("notes")[-_NOTES:]),
+        version=values.integer("version", least=1),
+    )
+
+
+def _note(values: Given) -> Note:
+    """Raises MalformedError."""
+    return Note(
+        values.integer("at"),
+        values.text("by", most=_MOST_TEXT),
+        values.text("what", most=_MOST_TEXT),
+        values.text("text", most=_MOST_TEXT),
+    )

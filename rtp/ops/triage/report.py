@@ -172,10 +172,11 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
         }
     )
     unread += [Unread(part, _why(error)) for part, error in more_answers.items() if isinstance(error, Exception)]
-    known: Any = more_answers["memory"] if isinstance(more_answers["memory"], dict) else {}
+    known = more_answers["memory"] if isinstance(more_answers["memory"], memory.Known) else memory.Known()
+    unread += [Unread(f"notes of {g}", f"another program wrote them: {why}") for g, why in known.unreadable.items()]
     ended: Any = more_answers["traffic"] if isinstance(more_answers["traffic"], dict) else {}
     groups = [
-        _group(each, same, known.get(each.id), ended.get(each.kind), environment, running=release, now=now)
+        _group(each, same, known.by_group.get(each.id), ended.get(each.kind), environment, running=release, now=now)
         for each, same in grouped
     ]
     firing = [a for a in values.get("alarms", ()) if a.state == "ALARM"]

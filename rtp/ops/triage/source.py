@@ -29,13 +29,16 @@ class SourceLine:
 def lines(environment: Environment, at: str) -> list[SourceLine]:
     """The line that failed with two before and two after it; none where this folder does not have it."""
     place = causes.place(at)
-    path = None if place is None else _path(environment, place.file)
-    if place is None or path is None:
+    if place is None:
         return []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").splitlines() if _is_small(path) else []
-    except OSError:
+        path = _path(environment, place.file)
+        if path is None or not _is_small(path):
+            return []
+        content = path.read_text(encoding="utf-8", errors="replace")
+    except (OSError, RuntimeError):  # one that cannot be read, or a circle of links
         return []
+    text = content.removesuffix("\n").split("\n")  # as Python counts lines; str.splitlines has other ends too
     if place.line > len(text):
         return []
     first = max(1, place.line - _AROUND)
@@ -44,8 +47,8 @@ def lines(environment: Environment, at: str) -> list[SourceLine]:
 
 
 def _path(environment: Environment, file: str) -> Path | None:
-    """The file of this folder that is packed under this name; never one outside of it."""
-    if environment.processors is None:
+    """The module of this folder that is packed under this name; never a file outside of it, or one of secrets."""
+    if environment.processors is None or not file.endswith(".py"):
         return None
     root = environment.processors.resolve().parent
     path = (root / file).resolve()

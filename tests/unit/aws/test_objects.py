@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,16 +24,14 @@ class Bucket:
     def call(self, service: str, operation: str, **params: Any) -> Any:
         """Answer `get_object`."""
         assert (service, operation, params) == ("s3", "get_object", {"Bucket": "bucket", "Key": "key"})
-        return {"Body": SimpleNamespace(read=self.read)}
+        self.resets -= 1
+        return {"Body": SimpleNamespace(read=self.cut) if self.resets >= 0 else io.BytesIO(b"contents")}
 
-    def read(self) -> bytes:
-        """The contents, or the error of a connection that was reset in the middle."""
+    def cut(self, _size: int) -> bytes:
+        """The error of a connection that was reset in the middle."""
         from botocore.exceptions import IncompleteReadError
 
-        self.resets -= 1
-        if self.resets >= 0:
-            raise IncompleteReadError(actual_bytes=3, expected_bytes=8)
-        return b"contents"
+        raise IncompleteReadError(actual_bytes=3, expected_bytes=8)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +52,7 @@ def test_an_error_whose_text_is_cut_off_is_repeated_too() -> None:
         calls.append("get_object")
         if len(calls) < 3:
             raise ProtocolError("Connection broken")
-        return {"Body": SimpleNamespace(read=lambda: b"contents")}
+        return {"Body": io.BytesIO(b"contents")}
 
     aws = Aws(region="us-east-1")
     aws._clients["s3"] = SimpleNamespace(get_object=get_object)

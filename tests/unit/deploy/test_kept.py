@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -24,6 +26,7 @@ from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rtp.ops.stack.apply.kept_release import Kept
     from rtp.ops.stack.steps import Warn
 
 CDK = f"cdk-hnb659fds-assets-{ACCOUNT}-us-east-1"
@@ -52,7 +55,10 @@ class World(Bucket):
 
     def _list(self, Prefix: str, **_: Any) -> dict[str, Any]:
         self.before("list_objects_v2")
-        return {"Contents": [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)]}
+        return {"Contents": [self._entry(key) for key in sorted(self.objects) if key.startswith(Prefix)]}
+
+    def _entry(self, key: str) -> dict[str, Any]:
+        return {"Key": key, "LastModified": datetime.fromtimestamp(self.objects[key][2], UTC)}
 
     def _copy(self, Bucket: str, Key: str, CopySource: dict[str, str], **owners: Any) -> dict[str, Any]:
         self.before("copy_object")
@@ -133,7 +139,7 @@ def _reread(folder: Path, release: str, tmp_path: Path) -> Assembly:
     return Assembly(folder, folder / "shop-dev.template.json", other.template, cached=True)
 
 
-def listed(world: World, tmp_path: Path) -> list[kept.Kept]:
+def listed(world: World, tmp_path: Path) -> list[Kept]:
     return kept.listed(world.connected(), environment(tmp_path))
 
 
@@ -141,7 +147,7 @@ def names(number: int) -> str:
     return f"{number:012x}"
 
 
-def is_whole(world: World, one: kept.Kept) -> bool:
+def is_whole(world: World, one: Kept) -> bool:
     return all(f"{BASE}assets/{key}" in world.objects for key in one.assets)
 
 
@@ -246,6 +252,82 @@ def test_objects_that_another_wrote_are_no_release_and_a_changed_one_is_refused(
         with pytest.raises(NotFoundError) as caught:
             read()
         assert caught.value.code == "no-release"
+
+
+HUGE = "9" * 400
+FORGED: dict[str, Any] = {
+    "no UTF-8": b"\xff", "no text": b"", "a list": b"[]", "deep": b'{"x":' * 100_000, "large": b" " * 3_000_000,
+    "deep and closed": b'{"x":' * 100_000 + b"1" + b"}" * 100_000,
+    **{
+        f"{name} {value!r:.12}": {name: value}
+        for name, value in (
+            ("release", "f" * 12), ("release", 1), ("number", -1), ("number", 1e999), ("number", int(HUGE)),
+            ("order", 2**63), ("at", 10**14), ("at", -1), ("before", "--yes"), ("user", "x" * 1000), ("user", []),
+            ("template", "x"), ("code", "x"), ("archive", "../../x"), ("archive", "--x"), ("archive", "a\nb"),
+            ("archive", "missing.zip"), ("assets", {"k/../x": CDK}), ("assets", {"k": "arn:aws:s3:::x"}),
+            ("assets", {"k": "x\x1b[2J"}), ("assets", [1]), ("tags", {"x" * 1000: "y"}), ("paths", {"F": 1}),
+            ("commit", 7), ("commit", "x" * 1000),
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
+def test_a_forged_release_is_named_and_the_others_are_listed(tmp_path: Path, forged: Any) -> None:
+    world = World()
+    for number in (1, 2):
+        keep(world, tmp_path, names(number))
+    key = f"{BASE}{names(2)}/release.json"
+    good = json.loads(world.objects[key][0])
+    body = forged if isinstance(forged, bytes) else json.dumps(good | forged).encode()
+    world.objects[key] = (body, "e", world.now)
+    found = kept.every(world.connected(), environment(tmp_path))
+    assert [one.number for one in found.releases] == [1] and found.unreadable == [key]
+    # And a deploy keeps its release beside it
+    assert keep(world, tmp_path, names(3)) == []
+    assert [one.release for one in listed(world, tmp_path)] == [names(3), names(1)]
+
+
+def test_of_thousands_of_releases_and_odd_names_some_are_read_and_the_others_named(tmp_path: Path) -> None:
+    world, calls = World(), list[str]()
+    for number in range(3000):
+        world.objects[f"{BASE}{names(number)}/release.json"] = (b"{}", "e", world.now + number)
+    odd = ["--yes", "..", "a\nb", "\x1b[2J", "\u202ex", names(11).upper(), f"{names(1)} ", "x" * 900, ""]
+    for name in odd:
+        world.objects[f"{BASE}{name}/release.json"] = (b"{}", "e", world.now)
+    world.now += 5000
+    keep(world, tmp_path, names(7777))
+    world.before = calls.append
+    found = kept.every(world.connected(), environment(tmp_path))
+    assert [one.release for one in found.releases] == [names(7777)]
+    assert len(found.unreadable) == 3000 + len(odd) and calls.count("get_object") == 100
+    for name in ("--yes", "..", "a\nb", ""):
+        with pytest.raises(RtpError) as caught:
+            roll_back._chosen(environment(tmp_path), found.releases, None, name)
+        assert caught.value.code == "no-release"
+
+
+TEMPLATES = ["[]", "7", "{}", "{", '{"Resources": []}', '{"Resources": {"A": 1}}', '{"Resources": {"A": {}}}',
+    '{"Resources": {"A": {"Type": 1}}}', '{"Resources": {"A": {"Type": "x", "Properties": []}}}',
+    '{"Resources": {}, "Outputs": {"A": 1}}', '{"Resources": {}, "Parameters": []}',
+    '{"Resources": {}, "Metadata": NaN}', '{"Resources": {"A":' * 20_000, '{"a":' * 300 + "1" + "}" * 300,
+    '{"Resources": {}, "Metadata": {}' + " " * 2_000_000 + "}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEMPLATES, ids=range(len(TEMPLATES)))
+def test_a_forged_template_with_its_hash_is_refused(tmp_path: Path, text: str) -> None:
+    world = World()
+    keep(world, tmp_path, names(1))
+    key = f"{BASE}{names(1)}/release.json"
+    good = json.loads(world.objects[key][0])
+    forged = json.dumps(good | {"template": hashlib.sha256(text.encode()).hexdigest()}).encode()
+    world.objects[key] = (forged, "e", 0.0)
+    world.objects[f"{BASE}{names(1)}/template.json"] = (text.encode(), "e", 0.0)
+    (one,) = listed(world, tmp_path)
+    with pytest.raises(RtpError) as caught:
+        kept.template(world.connected(), environment(tmp_path), one)
+    assert caught.value.code in ("no-release", "object-too-large")
 
 
 def test_assets_that_the_cdks_bucket_has_lost_are_copied_back_or_used_where_they_are(tmp_path: Path) -> None:

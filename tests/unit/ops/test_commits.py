@@ -48,6 +48,21 @@ def test_the_commits_between_two_are_those_that_touch_the_paths(root: Path) -> N
     assert [(c.author, c.subject) for c in found] == [("Ann", "Change it | again"), ("Ann", "Change it")]
 
 
+@pytest.mark.parametrize(
+    ("date", "subject"),
+    [("@253402300800 +0000", "x"), ("", "hides\u2028its\x0cline\x85"), ("@99999999999999 +0000", "x")],
+)
+def test_a_commit_of_any_date_and_text_is_listed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, date: str, subject: str
+) -> None:
+    good = commits.current(root)
+    if date:
+        monkeypatch.setenv("GIT_COMMITTER_DATE", date)
+    git(root, "commit", "-q", "--allow-empty", "-m", subject)
+    (found,) = commits.between(root, good, commits.current(root), []) or []
+    assert (found.subject, bool(found.at)) == (subject, not date)
+
+
 @pytest.mark.parametrize("name", ["", "HEAD", "--output=x", "0" * 40, "a" * 39])
 def test_a_commit_that_is_none_is_not_known(root: Path, name: str) -> None:
     assert commits.between(root, name, commits.current(root), []) is None
@@ -63,6 +78,11 @@ def test_a_folder_without_a_repository_has_no_commit(tmp_path: Path, monkeypatch
 def test_settings_of_the_repository_run_no_program(root: Path) -> None:
     git(root, "config", "core.fsmonitor", f"touch {root}/ran; false")
     git(root, "config", "core.pager", f"touch {root}/ran")
+    for part in ("clean", "process"):
+        git(root, "config", f"filter.a=b.c.{part}", f"touch {root}/ran; cat")
+    git(root, "config", "filter.a=b.c.required", "true")
+    (root / ".git" / "info" / "attributes").write_text("*.py filter=a=b.c\n")
+    (root / "app.py").write_text("2")  # as long as before, so that git has to look into it
     commits.current(root)
     commits.between(root, commits.current(root), commits.current(root), [])
     assert not (root / "ran").exists()

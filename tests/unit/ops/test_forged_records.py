@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from rtp.aws import records
+from rtp.errors import RtpError
 from rtp.ops.events import archive
 from rtp.ops.events import records as stored
 from rtp.text import json_values
@@ -92,6 +94,33 @@ def test_a_line_of_the_archive_that_the_functions_did_not_write_is_no_event(line
     aws = FakeAws()
     aws.objects["raw/x.ndjson.gz"] = gzip.compress(f"{line}\n{json.dumps(LINE)}\n".encode())
     assert [found.key for found in archive.read(aws, BUCKET, "raw/x.ndjson.gz")] == ["raw/x.ndjson.gz#1"]
+
+
+def packed(text: bytes) -> bytes:
+    return gzip.compress(text, mtime=0)
+
+
+BOMBS = {
+    "a bomb": gzip.compress(bytes(200_000_000), 1),
+    "a bomb of parts": packed(bytes(1_000_000)) * 200,
+    "a bomb of lines": packed(b"\n" * 50_000_000),
+    "cut": packed(b"x" * 1000)[:-12],
+    "followed by other bytes": packed(b"") + b"other",
+    "no archive": b"x" * 1000,
+}
+
+
+@pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
+def test_an_archived_object_that_the_functions_did_not_write_is_named_within_limits(content: bytes) -> None:
+    aws = FakeAws()
+    aws.objects["raw/x.ndjson.gz"] = content
+    tracemalloc.start()
+    try:
+        with pytest.raises(RtpError, match=r"The archived object raw/x\.ndjson\.gz cannot be read: it "):
+            archive.read(aws, BUCKET, "raw/x.ndjson.gz")
+        assert tracemalloc.get_traced_memory()[1] < 300_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[" * 5000, '{"a":' * 600 + "1" + "}" * 600], ids=range(4))

@@ -105,7 +105,7 @@ def test_invalid_lines_are_skipped_and_a_damaged_object_is_named() -> None:
     aws.objects["raw/b.ndjson.gz"] = b"damaged"
 
     assert archive.read(aws, BUCKET, "raw/a.ndjson.gz") == []
-    with pytest.raises(RtpError, match=r"raw/b.ndjson.gz is damaged"):
+    with pytest.raises(RtpError, match=r"raw/b.ndjson.gz cannot be read: it is damaged"):
         archive.read(aws, BUCKET, "raw/b.ndjson.gz")
 
 

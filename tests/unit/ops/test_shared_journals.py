@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.errors import AwsError
+from rtp.aws import objects
+from rtp.errors import AwsError, ConfigError, RtpError
+from rtp.ops.dlq.journal import load
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.shared_journals import JournalObjects, SharedJournals
 from rtp.ops.work import pool
@@ -21,7 +24,11 @@ BASE, KEY = "journals/shop/dev/k/dlq/", "arn:aws:kms:us-east-1:111122223333:key/
 
 
 class World(Bucket):
-    """A bucket that lists what is in it."""
+    """A bucket that lists what is in it. sizes: of objects that are said to be larger than they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[str, int] = {}
 
     def store(self) -> JournalObjects:
         aws: Any = self.aws(list_objects_v2=self._list)
@@ -29,8 +36,13 @@ class World(Bucket):
 
     def _list(self, Prefix: str, **_: Any) -> dict[str, Any]:
         self.before("list_objects_v2")
-        found = [(key, at) for key, (_, _, at) in sorted(self.objects.items()) if key.startswith(Prefix)]
-        return {"Contents": [{"Key": key, "LastModified": datetime.fromtimestamp(at, UTC)} for key, at in found]}
+        found = [(key, body, at) for key, (body, _, at) in sorted(self.objects.items()) if key.startswith(Prefix)]
+        return {
+            "Contents": [
+                {"Key": key, "LastModified": datetime.fromtimestamp(at, UTC), "Size": self.sizes.get(key, len(body))}
+                for key, body, at in found
+            ]
+        }
 
 
 def test_another_machine_reads_and_continues_a_journal() -> None:
@@ -129,3 +141,53 @@ def test_a_bucket_that_does_not_answer_stops_the_run_before_anything_is_removed(
     with pytest.raises(AwsError):
         SharedJournals(world.store(), JournalFiles(tmp_path), lambda _: None).begin("run", b"", durable=True)
     assert not list(tmp_path.iterdir())
+
+
+class Endless(io.RawIOBase):
+    """The contents of an object without an end."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        assert size > 0, "it is read as a whole"
+        return b"x" * size
+
+
+def test_names_that_no_run_has_are_left_out_and_thousands_are_listed() -> None:
+    world = World()
+    odd = ["../x", "a\nb", "\x1b[2J", "\u202ex", "--run", "", "a b", "x" * 900, "a.jsonl"]
+    for name in odd:
+        world.objects[f"{BASE}runs/{name}.jsonl"] = (b"", "e", 0.0)
+    for number in range(5000):
+        world.objects[f"{BASE}runs/20260101T000000Z-purge-{number:06x}.jsonl"] = (b"", "e", float(number))
+    assert len(world.store().runs()) == 5000
+    # And of a run's chunks those alone that a writer names so
+    for name in ("1-x.jsonl", "../1-0123abcd.jsonl", "\u0661" * 8 + "-0123abcd.jsonl", "9" * 900 + "-0123abcd.jsonl"):
+        world.objects[f"{BASE}more/run/{name}"] = (b"forged\n", "e", 0.0)
+    world.objects[f"{BASE}runs/run.jsonl"] = (b"head\n", "e", 0.0)
+    store = world.store()
+    store.append("run", b"one\n", durable=True)
+    assert world.store().read("run") == b"head\none\n"
+
+
+def test_a_journal_that_is_too_large_is_refused_before_it_fills_the_memory() -> None:
+    world = World()
+    world.objects[f"{BASE}runs/run.jsonl"] = (b"", "e", 0.0)
+    world.objects[f"{BASE}more/run/00000001-0123abcd.jsonl"] = (b"", "e", 0.0)
+    world.sizes[f"{BASE}more/run/00000001-0123abcd.jsonl"] = 3_000_000_000
+    with pytest.raises(ConfigError, match="more than") as caught:
+        load(world.store(), "run")
+    assert caught.value.code == "unreadable-journal"
+
+
+def test_an_object_without_an_end_is_read_in_part_and_refused() -> None:
+    aws: Any = World().aws(get_object=lambda **_: {"Body": Endless()})
+    with pytest.raises(RtpError, match="more than 10,000 bytes") as caught:
+        objects.get(aws, "bucket", "key", most=10_000)
+    assert caught.value.code == "object-too-large"
+
+
+def test_a_journal_of_lines_that_are_no_json_is_refused() -> None:
+    world = World()
+    world.objects[f"{BASE}runs/run.jsonl"] = (b"x\n" * 5000, "e", 0.0)
+    with pytest.raises(ConfigError, match="not JSON") as caught:
+        load(world.store(), "run")
+    assert caught.value.code == "unreadable-journal"

@@ -105,16 +105,15 @@ class Table(FakeAws):
 
     def _update(self, **call: Any) -> dict[str, Any]:
         key, values, names = call["Key"]["id"]["S"], call["ExpressionAttributeValues"], call["ExpressionAttributeNames"]
+        written = dict(call["Key"]) | {name: values[f":{n[1:]}"] for n, name in names.items() if n != "#version"}
         if self.others:  # somebody else writes first
             self.others -= 1
-            there = self.items.setdefault(key, dict(call["Key"]))
-            there["version"] = {"N": str(int(there.get("version", {"N": "0"})["N"]) + 1)}
+            there = self.items.get(key, {}).get("version", {"N": "0"})
+            self.items[key] = written | {"notes": {"L": []}, "version": {"N": str(int(there["N"]) + 1)}}
         version = self.items.get(key, {}).get("version")
         if version != values.get(":version"):
             raise AwsError("refused", service_code="ConditionalCheckFailedException")
-        self.items[key] = dict(call["Key"]) | {
-            name: values[f":{n[1:]}"] for n, name in names.items() if n != "#version"
-        }
+        self.items[key] = written
         if self.lost:
             self.lost -= 1
             return self._update(**call)  # botocore repeats the call
@@ -131,7 +130,7 @@ def test_what_is_said_is_kept_even_if_the_answer_is_lost(lost: int) -> None:
     change(table, said("acked"))
     change(table, said("resolved", release="r2", before=("r1",)), "resolved")
     change(table, Memory("g"), "note")
-    kept = memory.read(cast("Aws", table), "t", ["g", "other"])["g"]
+    kept = memory.read(cast("Aws", table), "t", ["g", "other"]).by_group["g"]
     assert (kept.said, kept.release, kept.before, kept.version) == ("resolved", "r2", ("r1",), 3)
     assert [note.what for note in kept.notes] == ["acked", "resolved", "note"]
 
@@ -149,15 +148,38 @@ def test_no_event_can_have_the_id_of_such_an_item() -> None:
     assert not {"status", "status_shard"} & table.items[key].keys()  # so no index and no list has it
 
 
-def test_an_item_of_another_shape_counts_as_nothing() -> None:
+HUGE = {"N": "9" * 38}
+NOTE = {"at": {"N": "1"}, "by": {"S": "x"}, "what": {"S": "note"}, "text": {"S": "y"}}
+FORGED: list[dict[str, Any]] = [
+    {"said": {"S": "x"}}, {"said": {"L": []}}, {"at": {"S": "y"}}, {"at": HUGE}, {"at": {"N": "1E+100"}},
+    {"until": {"N": "-1"}}, {"until_count": {"N": "1.5"}}, {"rate": HUGE}, {"release": {"N": "1"}},
+    {"before": {"NULL": True}}, {"before": {"L": [{"N": "1"}]}}, {"version": HUGE}, {"version": {"N": "0"}},
+    {"notes": {"N": "1"}}, {"notes": {"L": [{"S": "x"}]}}, {"notes": {"L": [{"M": NOTE | {"at": HUGE}}]}},
+    {"notes": {"L": [{"M": NOTE | {"text": {"B": b"x"}}}]}}, {"group": {"S": "another"}}, {"group": {"BOOL": True}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=range(len(FORGED)))
+def test_an_item_that_rtp_did_not_write_is_left_out_and_named(forged: dict[str, Any]) -> None:
     table = Table()
     change(table, said("acked"))
     (key,) = table.items
-    for broken in ({"said": {"S": "x"}}, {"at": {"S": "y"}}, {"notes": {"N": "1"}}, {"before": {"NULL": True}}):
-        table.items = {key: table.items[key] | broken}
-        assert memory.read(cast("Aws", table), "t", ["g"]) == {}
-        table.items = {}
-        change(table, said("acked"))
+    good = dict(table.items[key])
+    table.items = {key: good | forged}
+    found = memory.read(cast("Aws", table), "t", ["g"])
+    assert found.by_group == {} and list(found.unreadable) == ["g"]
+    with pytest.raises(RtpError, match="cannot be read") as caught:
+        change(table, said("muted"))
+    assert caught.value.code == "unreadable-note" and key in caught.value.hint and table.items == {key: good | forged}
+
+
+def test_of_an_item_with_many_long_notes_the_last_are_shown_in_part() -> None:
+    table = Table()
+    change(table, said("acked"))
+    (item,) = table.items.values()
+    item["notes"] = {"L": [{"M": NOTE | {"text": {"S": f"{n} {'x' * 3000}"}}} for n in range(100)]}
+    notes = memory.read(cast("Aws", table), "t", ["g"]).by_group["g"].notes
+    assert len(notes) == 20 and notes[-1].text.startswith("99 x") and {len(note.text) for note in notes} == {500}
 
 
 def test_a_failure_begins_with_the_first_attempt_that_failed_of_it() -> None:
@@ -201,7 +223,9 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     (tmp_path / "rtp.toml").write_text('project = "shop"\n[processors]\npath = "app"\n')
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__init__.py").write_text("".join(f"line {n}\n" for n in range(1, 6)))
-    (tmp_path / "secret.txt").write_text("no\n" * 9)
+    for name in ("secret.txt", ".env.local"):
+        (tmp_path / name).write_text("no\n" * 9)
+    (tmp_path / "loop").symlink_to("loop")
     monkeypatch.chdir(tmp_path)
     return resolve(Overrides(), environ={})
 
@@ -217,7 +241,23 @@ def test_the_line_that_failed_stands_between_its_neighbours(environment: Environ
 
 
 @pytest.mark.parametrize(
-    "at", ["", "nonsense", "app/__init__.py:99 f", "app/none.py:1 f", "../../etc/passwd:1 f", "/etc/passwd:1 f"]
+    "at",
+    [
+        "",
+        "nonsense",
+        "app/__init__.py:99 f",
+        "app/none.py:1 f",
+        "../../etc/passwd:1 f",
+        "/etc/passwd:1 f",
+        "a\x00b:1 f",
+        f"app/__init__.py:{'9' * 5000} f",
+        f"{'x' * 5000}:1 f",
+        "app/__init__.py:\u0661 f",
+        "loop/x.py:1 f",
+        ".env.local:1 f",
+        "secret.txt:1 f",
+    ],
+    ids=range(13),
 )
 def test_a_line_that_this_folder_does_not_have_is_left_out(environment: Environment, at: str) -> None:
     assert source.lines(environment, at) == []

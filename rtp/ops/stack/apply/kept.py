@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,12 +21,14 @@ from rtp.aws.release_objects import RELEASE, TEMPLATE
 from rtp.errors import NotFoundError, RtpError
 from rtp.ops import commits
 from rtp.ops.access.lock import user
-from rtp.ops.stack.apply import publish
+from rtp.ops.stack.apply import kept_release, publish
+from rtp.ops.stack.apply.kept_release import Kept
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.steps import Warn
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.text import times
+from rtp.text.given import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,44 +42,31 @@ if TYPE_CHECKING:
 
 KEPT = 10
 """How many releases are kept: those that were deployed last."""
+_MOST_READ = 100  # descriptions
+_HASH = re.compile(rf"[0-9a-f]{{{wire.RELEASE_LENGTH}}}")
+_MOST_CODE = 262_144_000  # bytes of a function's zip, of which Lambda takes no more unpacked
 _THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A release that is kept.
+class Every:
+    """What the bucket has of an environment.
 
-    number: counts the releases of the environment. order: counts deploys and rollbacks; the greatest was the last.
-    at: when it was deployed last, epoch ms. before: the release that its first deploy replaced; empty for none.
-    template: SHA-256 of its template. code: Lambda's CodeSha256 of the functions' zip, which is the asset `archive`.
-    assets: key -> bucket of the CDK. paths: logical id -> construct path.
-    commit: git's, with `-dirty` where tracked files had other contents; empty where not known.
+    releases: the one deployed last first. unreadable: keys of objects that are no releases of rtp.
     """
 
-    release: str
-    number: int
-    order: int
-    at: int
-    before: str
-    user: str
-    rtp: str
-    template: str
-    code: str
-    archive: str
-    assets: dict[str, str]
-    tags: dict[str, str]
-    paths: dict[str, str]
-    commit: str = ""
+    releases: list[Kept]
+    unreadable: list[str] = field(default_factory=list)
 
-    @property
-    def label(self) -> str:
-        """The release in a sentence."""
-        return f"r{self.number} ({self.release})"
+
+def every(aws: Aws, environment: Environment) -> Every:
+    """The kept releases, and what else lies there. Raises AwsError."""
+    return _read(aws, _base(environment), release_objects.listing(aws, _base(environment)))
 
 
 def listed(aws: Aws, environment: Environment) -> list[Kept]:
     """The kept releases, the one deployed last first. Raises AwsError."""
-    return _read(aws, _base(environment), release_objects.listing(aws, _base(environment)))
+    return every(aws, environment).releases
 
 
 def keep(target: Target, built: Assembly, operation: Operation) -> Iterator[Warn]:
@@ -103,24 +93,26 @@ def again(target: Target, kept: Kept, operation: Operation) -> Iterator[Warn]:
         return
     aws, base = target.aws, _base(target.environment)
     try:
-        every = _read(aws, base, release_objects.listing(aws, base))
-        _write(aws, base, replace(kept, order=_next_order(every), at=times.now_ms()))
+        others = _read(aws, base, release_objects.listing(aws, base)).releases
+        _write(aws, base, replace(kept, order=_next_order(others), at=times.now_ms()))
     except RtpError as error:
         yield Warn(f"That this release runs again was not noted for `rtp rollback`: {error.message}")
 
 
 def template(aws: Aws, environment: Environment, kept: Kept) -> dict[str, Any]:
     """The template of a release. Raises NotFoundError where it is gone or not the one that was kept."""
-    body = release_objects.read(aws, _base(environment), kept.release, TEMPLATE)
+    body = release_objects.read(aws, _base(environment), kept.release, TEMPLATE, most=kept_release.MOST_BYTES)
     if hashlib.sha256(body).hexdigest() != kept.template:
         raise _incomplete(kept, "template")
-    parsed: dict[str, Any] = json.loads(body)
-    return parsed
+    try:
+        return kept_release.template(body)
+    except MalformedError:
+        raise _incomplete(kept, "template") from None
 
 
 def archive(aws: Aws, environment: Environment, kept: Kept, folder: Path) -> Path:
     """Write the zip of a release's code to a folder, named as in an assembly. Raises NotFoundError as `template`."""
-    content = release_objects.asset(aws, _base(environment), kept.archive)
+    content = release_objects.asset(aws, _base(environment), kept.archive, most=_MOST_CODE)
     if _sha256(content) != kept.code:
         raise _incomplete(kept, "code")
     file = folder / f"asset.{kept.archive}"
@@ -157,15 +149,15 @@ def _keep(target: Target, built: Assembly) -> list[str]:
     aws, environment = target.aws, target.environment
     base = _base(environment)
     listing = release_objects.listing(aws, base)
-    every = _read(aws, base, listing)
+    others = _read(aws, base, listing).releases
     code = publish.code_of(built, environment.names.processor)
     release = _release(code)
     if not release:  # packed by hand
         return []
     body = json.dumps(built.template, separators=(",", ":")).encode()
     digest = hashlib.sha256(body).hexdigest()
-    former = next((k for k in every if k.release == release), None)
-    if former is not None and former is every[0] and former.template == digest:
+    former = next((k for k in others if k.release == release), None)
+    if former is not None and former is others[0] and former.template == digest:
         return []
     assets = {
         key: (bucket, file)
@@ -179,11 +171,11 @@ def _keep(target: Target, built: Assembly) -> list[str]:
     release_objects.write(aws, base, release, TEMPLATE, body)
     kept = Kept(
         release=release,
-        number=former.number if former else 1 + max((k.number for k in every), default=0),
-        order=_next_order(every),
+        number=former.number if former else 1 + max((k.number for k in others), default=0),
+        order=_next_order(others),
         at=times.now_ms(),
-        before=former.before if former else (every[0].release if every else ""),
-        user=user(),
+        before=former.before if former else (others[0].release if others else ""),
+        user=user()[: kept_release.MOST_NAME],
         rtp=__version__,
         template=digest,
         code=_sha256(code.read_bytes()),
@@ -194,7 +186,7 @@ def _keep(target: Target, built: Assembly) -> list[str]:
         commit=commits.current(environment.root),
     )
     _write(aws, base, kept)
-    _prune(aws, base, listing, [kept, *(k for k in every if k.release != release)])
+    _prune(aws, base, listing, [kept, *(k for k in others if k.release != release)])
     return []
 
 
@@ -216,16 +208,29 @@ def _prune(aws: Aws, base: str, listing: Listing, every: Sequence[Kept]) -> None
     release_objects.delete(aws, base, names + release_objects.asset_names(frozenset(listing.assets - used)))
 
 
-def _read(aws: Aws, base: str, listing: Listing) -> list[Kept]:
-    def read(release: str) -> Kept | None:
-        try:
-            kept = msgspec.json.decode(release_objects.read(aws, base, release, RELEASE), type=Kept)
-        except (NotFoundError, msgspec.DecodeError):  # deleted meanwhile, or written by a later rtp
-            return None
-        return kept if kept.release == release else None
+def _read(aws: Aws, base: str, listing: Listing) -> Every:
+    """Read the descriptions. Of many, which no rtp leaves, the ones written last."""
 
-    found = pool.map(read, sorted(listing.releases), threads=_THREADS)
-    return sorted((kept for kept in found if kept is not None), key=lambda kept: -kept.order)
+    def read(release: str) -> Kept | str | None:
+        try:
+            body = release_objects.read(aws, base, release, RELEASE, most=kept_release.MOST_BYTES)
+            return kept_release.parsed(body, release)
+        except NotFoundError:  # deleted meanwhile
+            return None
+        except MalformedError:
+            return release
+        except RtpError as error:
+            if error.code != "object-too-large":
+                raise
+            return release
+
+    newest = sorted(listing.releases, key=lambda release: -listing.releases[release])
+    named = [release for release in newest if _HASH.fullmatch(release)][:_MOST_READ]
+    found = list(pool.map(read, named, threads=_THREADS))
+    others = [release for release in newest if release not in set(named)]
+    unreadable = [f"{base}{name}/{RELEASE}" for name in [*(each for each in found if isinstance(each, str)), *others]]
+    releases = [each for each in found if isinstance(each, Kept)]
+    return Every(sorted(releases, key=lambda kept: -kept.order), unreadable)
 
 
 def _write(aws: Aws, base: str, kept: Kept) -> None:
