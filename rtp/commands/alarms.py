@@ -10,7 +10,7 @@ from rtp.commands.options import Since, new_app, with_session
 from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.ops.telemetry import alarms as op
-from rtp.ops.telemetry.statusparts import brief
+from rtp.ops.telemetry.alarm_words import explained, measured
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Heading, Line, Style, Table, Text, dim, line, strong
 
@@ -48,9 +48,17 @@ def _render(found: op.Alarms, stack: str, env: str) -> list[Element]:
         muted = Text("  muted", Style.WARN) if alarm.muted else ""
         elements.append(line(_state(alarm.state, 8), strong(_short(alarm.name, stack)), since, muted))
         if alarm.state == "ALARM":
-            elements += [line(brief(alarm.reason), indent=8), line(dim(alarm.description), indent=8)]
+            elements.append(line(explained(_short(alarm.name, stack), alarm.reason, alarm.period_s), indent=8))
+            metric = measured(alarm.metric, alarm.period_s, alarm.periods)
+            elements += [line(dim(text), indent=8) for text in (metric, alarm.description) if text]
+    periods = {alarm.name: alarm.period_s for alarm in found.alarms}
     rows: list[list[Cell]] = [
-        [times.recent(times.ms(t.at)), _short(t.alarm, stack), _change(t.before, t.after), dim(brief(t.reason))]
+        [
+            times.recent(times.ms(t.at)),
+            _short(t.alarm, stack),
+            _change(t.before, t.after),
+            dim(explained(_short(t.alarm, stack), t.reason, periods.get(t.alarm, 0))),
+        ]
         for t in found.history
     ]
     columns = (

@@ -8,9 +8,11 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.config import environments
 from rtp.ops import settings
-from rtp.text.elements import Column, Element, Fields, Heading, Line, Style, Table, Text, line, name
+from rtp.text.elements import Column, Element, Fields, Heading, Line, Style, Table, Text, advice, dim, line, name
 
 app = new_app()
+
+_LEAST = 40  # columns of a meaning; less would say nothing
 
 
 @app.command()
@@ -30,11 +32,13 @@ def _render(listing: settings.Listing) -> list[Element]:
         )
         for v in listing.settings
     ]
+    columns = ("KEY", "VALUE", Column("SOURCE", whole=True, drop=2), Column("MEANING", long=True, least=_LEAST, drop=1))
     file: Line | str = line("none; the built-in defaults apply") if listing.file is None else str(listing.file)
     return [
         Fields([("environment", listing.env), ("stack", listing.stack), ("file", file)]),
         Heading("Settings"),
-        Table(("KEY", "VALUE", Column("SOURCE", whole=True), Column("MEANING", fold=True)), rows),
+        Table(columns, rows),
+        line(dim("what each means: "), advice("`rtp docs settings`")),
     ]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+_DETAIL = 25  # columns before what a check found
 _STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FAIL: Style.BAD}
 
 
@@ -146,7 +147,7 @@ def _render(report: op.Report) -> list[Element]:
 
 
 def _lines(check: op.Check) -> list[Line]:
-    summary = line(
-        Text(f"{check.verdict:<5}", _STYLES[check.verdict]), name(f"{check.name:<18}"), "  ", advice(check.detail)
-    )
-    return [summary, line(dim("fix: "), advice(check.fix), indent=25)] if check.fix else [summary]
+    verdict = Text(f"{check.verdict:<5}", _STYLES[check.verdict])
+    summary = Line((verdict, name(f"{check.name:<18}"), Text("  "), advice(check.detail)), hang=_DETAIL)
+    fix = Line((dim("fix: "), advice(check.fix)), indent=_DETAIL, hang=_DETAIL + 5)
+    return [summary, fix] if check.fix else [summary]

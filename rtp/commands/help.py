@@ -28,6 +28,9 @@ def show(
         typer.Argument(metavar="[COMMAND]...", help="Such as `dlq redrive`.", autocompletion=_names),
     ] = None,
 ) -> None:
-    """Show the help of a command."""
+    """Show the help of a command.
+
+    `rtp docs` shows the manual, and `rtp docs WORD` searches it.
+    """
     group: Any = ctx.find_root().command
     group.main(args=[*(path or ()), "--help"], prog_name="rtp", standalone_mode=False)

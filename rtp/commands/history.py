@@ -101,10 +101,10 @@ def _list(listed: History, since: int | None) -> list[Element]:
         Column("OUTCOME", whole=True),
         Column("TOOK", right=True, whole=True, drop=3),
         Column("RELEASE", drop=2),
-        Column("WHO", long=True),
+        Column("WHO", long=True, drop=6),
         Column("FROM", long=True, drop=1),
         Column("RESULT", long=True, drop=4),
-        Column("REASON", long=True),
+        Column("REASON", long=True, drop=5),
     ]
     if not any(e.release for e in listed.entries):
         rows, columns = [row[:5] + row[6:] for row in rows], columns[:5] + columns[6:]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.ops.stack.build import contents as op
 from rtp.text.elements import Column, Element, Fields, Heading, Table, dim, line, name, warn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 app = new_app()
 _FILES = 20  # that are listed; --json has them all
@@ -18,15 +24,21 @@ def processors(session: Session) -> None:
 
     Packs and imports your code as a deploy does; nothing is deployed.
     """
-    session.out.result(op.contents(session.environment), _render)
+    root = session.environment.root
+    session.out.result(op.contents(session.environment), lambda c: _render(c, root))
 
 
-def _render(contents: op.Contents) -> list[Element]:
+def _render(contents: op.Contents, root: Path) -> list[Element]:
     elements: list[Element] = []
     if contents.processors:
         columns = [Column("TYPE"), Column("FUNCTION"), Column("MODEL", drop=1), Column("WHERE", long=True, drop=2)]
         rows = [
-            (name(p.type), f"async {p.function}" if p.is_async else p.function, p.model or "-", dim(p.where))
+            (
+                name(p.type),
+                f"async {p.function}" if p.is_async else p.function,
+                p.model or "-",
+                dim(p.where.removeprefix(f"{root}{os.sep}")),
+            )
             for p in contents.processors
         ]
         elements.append(Table(columns, rows))

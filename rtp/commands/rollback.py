@@ -20,7 +20,7 @@ from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.options import SESSION_S, Options
 from rtp.ops.stack.steps import Phase
 from rtp.text import suggest, times
-from rtp.text.elements import Column, Style, Table, Text, dim, line, name, next_step
+from rtp.text.elements import Column, Style, Table, Text, advice, dim, line, name, next_step
 
 if TYPE_CHECKING:
     from rtp.ops.stack.roll_back import Release, Releases
@@ -115,12 +115,15 @@ def _list(listed: Releases) -> list[Element]:
         Column("NAME", whole=True),
         Column("RELEASE", whole=True),
         Column("DEPLOYED", whole=True),
-        Column("BY", long=True),
+        Column("BY", long=True, drop=1),
         Column("", whole=True),
     ]
     elements: list[Element] = [heading("releases", listed.env, count(len(rows), more=False))]
     if rows:
         elements.append(Table(columns, rows))
+    default = next((r.name for r in listed.releases if r.is_default), "")
+    if default:
+        elements.append(line(dim("without a name, "), advice("`rtp rollback`"), dim(f" goes to {default}")))
     if not listed.known:
         elements.append(line(dim("what runs now is none of them")))
     return elements
@@ -129,4 +132,4 @@ def _list(listed: Releases) -> list[Element]:
 def _mark(release: Release) -> Text:
     if release.runs:
         return Text("runs now", Style.GOOD)
-    return Text("`rtp rollback` goes there", Style.DIM) if release.is_default else Text("")
+    return Text("default", Style.DIM) if release.is_default else Text("")

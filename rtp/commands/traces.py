@@ -159,7 +159,7 @@ def _list(result: trace_list.Traces, query: trace_list.TraceQuery, env: str, sta
         Column("TRACE", tail=True),
         Column("TYPE", drop=3),
         Column("EVENT", tail=True, drop=1),
-        Column("ERROR", long=True),
+        Column("ERROR", long=True, least=10),
     ]
     filters = [
         "with errors" if query.errors else "",

@@ -31,6 +31,8 @@ def explained(error: Any, args: Sequence[str], *, command: Sequence[str]) -> Usa
         return _too_many(surplus[1], context, path, args)
     if message.startswith(_UNKNOWN) and len(path) > 1:
         return UsageError(message, hint=_subcommands(message, context.command, path))
+    if message.startswith(_UNKNOWN):
+        return UsageError(message, hint=_manual(message, args))
     if type(error).__name__ == "MissingParameter" and message.startswith("Missing argument"):
         form = suggest.sentence("Write {}.", suggest.command(*path, *_arguments(context.command)))
         return UsageError(message, hint=f"{form} {_meaning(error.param)}".strip())
@@ -54,6 +56,14 @@ def _meaning(argument: Any) -> str:
 
 def _has_option(command: Any, name: str) -> bool:
     return any(name in getattr(parameter, "opts", ()) for parameter in command.params)
+
+
+def _manual(message: str, args: Sequence[str]) -> str:
+    """Where a word that is no command may be: `rtp help throttling` asks for a topic of the manual."""
+    word = message.removeprefix(_UNKNOWN).strip(" .").partition("'")[2].partition("'")[0]
+    topic = suggest.command("rtp", "docs", values=(word,)) if word and "help" in args[:1] else None
+    lists, search = suggest.command("rtp", help=True), topic or suggest.literal("rtp docs WORD")
+    return suggest.sentence("{} lists the commands, {} searches the manual.", lists, search)
 
 
 def _subcommands(message: str, group: Any, path: Sequence[str]) -> str:

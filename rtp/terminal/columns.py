@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rtp.text.elements import Column
 
 GAP = 2
-_LONG = 14  # minimum width of long text
 _CUT = 12  # minimum width of other text that is cut
 TAIL = 9  # width of an id of which only the end is shown
 
@@ -42,7 +41,7 @@ def _least(column: Column, natural: int, *, first: bool, tails: bool) -> int:
     if column.tail:
         return min(natural, TAIL) if tails else natural
     if column.long or column.fold:
-        return min(natural, _LONG)
+        return min(natural, column.least)
     return natural if first or column.right or column.whole else min(natural, _CUT)
 
 

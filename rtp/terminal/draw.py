@@ -189,6 +189,11 @@ def _table(element: Table, room: int | None) -> RenderableType:
     widths: dict[int, int | None] = dict.fromkeys(range(len(declared)))
     if room is not None:
         natural = [max(columns(c.title), *(row[i].cell_len for row in cells)) for i, c in enumerate(declared)]
+        if sum(natural) + GAP * (len(natural) - 1) > room:
+            filled = [i for i in widths if any(row[i].plain for row in cells)]
+            declared = [declared[i] for i in filled]
+            cells = [[row[i] for i in filled] for row in cells]
+            natural = [natural[i] for i in filled]
         fitted = fit_columns(declared, natural, room)
         if fitted is None:
             return _stacked(declared, cells)
@@ -235,6 +240,8 @@ def _stacked(declared: Sequence[Column], cells: Sequence[Sequence[RichText]]) ->
         grid.add_column(style="bold", overflow="fold")
         grid.add_column(overflow="fold")
         for column, cell in zip(declared, row, strict=True):
+            if not cell.plain:
+                continue
             grid.add_row(RichText(column.title), cell)
         groups += [RichText(""), grid] if groups else [grid]
     return Group(*groups)

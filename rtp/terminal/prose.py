@@ -1,6 +1,7 @@
 """Wrap a line at its words for a terminal. Commands between backticks stay whole, as long words do.
 
-A line with a command of its own stays one line: it can be pasted with the remark at its end.
+A command of its own stays one line, so that it can be pasted; a remark that does not fit beside it is below it. A line
+of code is cut.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rtp.terminal.width import columns
+from rtp.terminal.width import columns, cut
 from rtp.text.elements import Line, Style, Text
 
 if TYPE_CHECKING:
@@ -29,15 +30,21 @@ def wrapped(element: Element, width: int, *, hang: int = _HANG) -> list[Element]
     """
     if isinstance(element, str | Text):
         whole = Line((Text(element) if isinstance(element, str) else element,))
-    elif isinstance(element, Line) and not any(part.style is Style.COMMAND for part in element.parts):
+    elif isinstance(element, Line):
         whole = element
     else:
         return [element]
     if whole.indent + columns("".join([part.text for part in whole.parts])) <= width:
         return [element]
+    if whole.cut:
+        return [_cut(whole, width)]
+    if any(part.style is Style.COMMAND for part in whole.parts):
+        return _below(whole, width)
+    if max(whole.indent, whole.hang) > width // 2:
+        whole = replace(whole, indent=min(whole.indent, _HANG), hang=0)
     words = list(_words(whole))
     start = whole.indent + (columns(words[0][0].text) if words and words[0][0].text.isspace() else 0)
-    hang = min(start + hang, width // 2)
+    hang = min(whole.hang or start + hang, width // 2)
     rows: list[list[Text]] = [[]]
     used, gap = whole.indent, tuple[Text, ...]()
     for word in words:
@@ -56,6 +63,30 @@ def wrapped(element: Element, width: int, *, hang: int = _HANG) -> list[Element]
         rows[-1] += word
         used, gap = used + size, ()
     return [Line(tuple(row), whole.indent if n == 0 else hang) for n, row in enumerate(rows)]
+
+
+def _below(whole: Line, width: int) -> list[Element]:
+    """A command, and below it its remark. Each row of that is a comment of a shell's, if all of it is pasted."""
+    *parts, remark = whole.parts
+    text = remark.text.strip()
+    if not text.startswith("# "):
+        return [whole]
+    before = "".join([part.text for part in parts if part.style is not Style.COMMAND])
+    indent = min(whole.indent + columns(before), width // 4)
+    rows = wrapped(Line((replace(remark, text=text[2:]),)), max(width - indent - 2, 1))
+    below = [Line((replace(remark, text="# "), *row.parts), indent) for row in rows if isinstance(row, Line)]
+    return [replace(whole, parts=tuple(parts)), *below]
+
+
+def _cut(whole: Line, width: int) -> Line:
+    """The beginning of a line, and `…` for the rest."""
+    room, parts = width - whole.indent, list[Text]()
+    for part in whole.parts:
+        parts.append(replace(part, text=cut(part.text, room)))
+        room -= columns(part.text)
+        if room < 0:
+            break
+    return replace(whole, parts=tuple(parts))
 
 
 def _words(whole: Line) -> Iterator[tuple[Text, ...]]:

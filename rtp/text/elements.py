@@ -47,10 +47,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of several texts. indent: columns of space before it."""
+    """One line of several texts. indent: columns of space before it.
+
+    On a terminal that is too narrow it wraps at words. hang: indent of the rows below the first; 0: a little more than
+    the first row's. cut: it is cut instead, as a line of code.
+    """
 
     parts: tuple[Text, ...]
     indent: int = 0
+    hang: int = 0
+    cut: bool = False
 
 
 Cell = Text | Line | str | int | float | None
@@ -61,8 +67,9 @@ class Column:
     """A table column. right: right-aligned, for numbers. The others apply on a terminal that is too narrow.
 
     long: cut before other text, such as an error. fold: prose, which wraps at words; the row takes several lines.
-    whole: never cut. tail: an id, of which at last only the end is shown. drop: columns with this number are left out,
-    1 first. Where the others do not fit, each row is drawn as lines of title and value.
+    least: columns below which long text is not worth showing. whole: never cut. tail: an id, of which at last only the
+    end is shown. drop: columns with this number are left out, 1 first. Where the others do not fit, each row is drawn
+    as lines of title and value.
     """
 
     title: str
@@ -72,6 +79,7 @@ class Column:
     whole: bool = False
     tail: bool = False
     drop: int = 0
+    least: int = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         return max(0, now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE)))
     except UsageError:
         raise UsageError(
-            f"{text!r} is not a time",
+            f"{text!r} is not a time.",
             hint="Examples: 5m, 1h30m, '10m ago', 23:40, yesterday, 2026-01-31T12:00:00Z, or an epoch time.",
         ) from None
 

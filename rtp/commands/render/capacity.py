@@ -27,7 +27,7 @@ def capacity(result: Capacity) -> list[Element]:
     columns = (
         Column("LIMIT", whole=True),
         Column("PART", drop=1),
-        Column("AT EVENTS/S", right=True, whole=True),
+        Column("EVENTS/S", right=True, whole=True),
         Column("USED", right=True, whole=True),
         Column("QUOTA", right=True, whole=True, drop=3),
         Column("UNIT", drop=2),
@@ -46,7 +46,7 @@ def capacity(result: Capacity) -> list[Element]:
     rows.append(
         ["total", f"{result.total:,.2f}", dim(f"{_number(load.average)} events/s, batches of {result.batch:.1f}")]
     )
-    cost = (Column("PART", whole=True), Column("US DOLLARS", right=True, whole=True), Column("", long=True))
+    cost = (Column("PART", whole=True), Column("US DOLLARS", right=True, whole=True), Column("", long=True, drop=1))
     elements += [Heading(f"Cost a month (prices of {result.prices}, without free tiers)"), Table(cost, rows)]
     return [*elements, *(line(dim(note)) for note in result.notes)]
 

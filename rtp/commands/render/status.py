@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rtp.aws.states import StackState
 from rtp.commands.render import dlq as render_dlq
 from rtp.ops import releases
+from rtp.ops.telemetry.statusparts import alarm_problem
 from rtp.text import times
 from rtp.text.elements import (
     Cell,
@@ -40,8 +41,10 @@ _GROUPS = 3  # errors of dead events that are shown; `rtp dlq inspect` shows all
 def elements(status: Status, *, now: int) -> list[Element]:
     """The elements of the whole status."""
     rows: list[Element] = [_head(status), _deployed(status, now), *_code(status, now)]
-    rows += [line(bad("  ✗ "), advice(problem)) for problem in status.problems]
-    rows += [_clearing(each, f"{status.stack.name}-", now) for each in status.clearing]
+    clearing = {alarm_problem(each.alarm, status.stack.name): each for each in status.clearing}
+    for problem in status.problems:
+        rows.append(line(bad("  ✗ "), advice(problem)))
+        rows += [_clearing(each, now) for start, each in clearing.items() if problem.startswith(start)]
     rows.append("")
     rows.append(Fields([(label, name(url)) for label, url in status.endpoints.items()]))
     rows += ["", _queues(status)]
@@ -106,13 +109,13 @@ def _code(status: Status, now: int) -> list[Line]:
     return [line(*parts)] if parts else []
 
 
-def _clearing(clearing: Clearing, prefix: str, now: int) -> Line:
+def _clearing(clearing: Clearing, now: int) -> Line:
     """What an alarm that fires measures now, and when it will clear."""
-    name_, value = clearing.alarm.removeprefix(prefix), f"{clearing.value:,g} now, limit {clearing.limit:,g}; "
+    value = f"{clearing.value:,g} now"
     if clearing.clears is None:
-        return line(dim(f"    {name_}: "), value, dim("clears once it is below"))
+        return line(value, dim(f"; clears once it is below {clearing.limit:,g}"), indent=4)
     at = times.parse_when(clearing.clears)
-    return line(dim(f"    {name_}: "), value, dim(f"clears by {times.minute(at, now=now)} if nothing more happens"))
+    return line(value, dim(f"; clears by {times.minute(at, now=now)} if nothing more happens"), indent=4)
 
 
 def _ended(state: StackState) -> str:

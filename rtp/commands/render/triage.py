@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.commands.render import dlq as render_dlq
@@ -114,7 +115,8 @@ def _red(found: Triage, now: int) -> list[Element]:
 
 def _changes(found: Triage) -> list[Element]:
     return [
-        line(dim("changed  " if n == 0 else "         "), *_change(change)) for n, change in enumerate(found.changes)
+        replace(line(dim("changed  " if n == 0 else "         "), *_change(change)), hang=9)
+        for n, change in enumerate(found.changes)
     ]
 
 
@@ -138,7 +140,7 @@ def _queues(found: Triage, now: int) -> list[Element]:
 
 
 def _motion(motion: Motion) -> list[Text | str]:
-    if motion.per_minute is None or (motion.per_minute == 0 and motion.depth == 0):
+    if motion.per_minute is None or (motion.per_minute <= 0 and motion.depth == 0):
         return []
     if motion.per_minute == 0:
         return [dim(", steady")]
@@ -149,13 +151,13 @@ def _motion(motion: Motion) -> list[Text | str]:
 
 
 def _group(group: FailureGroup, now: int) -> list[Element]:
-    share = "" if group.share is None else f", {group.share * 100:.3g} % of the type's events in 24 h"
+    share = "" if group.share is None else f", {group.share * 100:.3g} % of the type's events in 24h"
     rows: list[Element] = [
         line(name(group.id), "  ", _state(group), "  ", strong(group.type or "no type"), f"  {group.newest.error}"),
         line(many(group.count, "failure"), f" ({group.dead:,} dead, {group.waiting:,} waiting)", dim(share), indent=2),
     ]
     since = f"since release {releases.label(group.release)}, " if group.release else ""
-    trend = f"{group.last_1h:,} in 1 h, {group.last_3h:,} in 3 h, {group.last_24h:,} in 24 h, {group.last_7d:,} in 7 d"
+    trend = f"{group.last_1h:,} in 1h, {group.last_3h:,} in 3h, {group.last_24h:,} in 24h, {group.last_7d:,} in 7d"
     rows += [
         line(dim(f"{since}first {_at(group.first, now)}, last {_at(group.last, now)}"), indent=2),
         line(dim(trend), indent=2),
@@ -165,7 +167,7 @@ def _group(group: FailureGroup, now: int) -> list[Element]:
     width = len(str(group.source[-1].number)) if group.source else 0
     for each in group.source:
         text = f"{each.number:>{width}}  {each.text}"
-        rows.append(line(bad(f"→ {text}") if each.fails else dim(f"  {text}"), indent=2))
+        rows.append(Line((bad(f"→ {text}") if each.fails else dim(f"  {text}"),), indent=2, cut=True))
     return rows
 
 

@@ -29,9 +29,9 @@ def _intake(case: Case) -> Iterator[Limit]:
         return
     if settings.auth == "key":
         key: dict[str, Any] = {"part": "API Gateway", "effect": "refused", "per_event": 1 / load.keys}
-        yield case.by_setting("key_rate", unit="requests/s of a key", **key)
+        yield case.by_setting("key_rate", unit="/s, each key", **key)
         day = {**key, "per_event": _DAY_S / load.keys}
-        yield case.by_setting("daily_quota", unit="requests/day of a key", rate=load.average, **day)
+        yield case.by_setting("daily_quota", unit="/day, each key", rate=load.average, **day)
     yield case.by_setting("throttle_rate", part="API Gateway", unit="requests/s", effect="refused", per_event=1)
     yield case.by_quota("api-rate", part="API Gateway", effect="refused", per_event=1)
 

@@ -111,7 +111,7 @@ class Case:
     def _more_keys(self, setting: str, times: float) -> str:
         if setting not in ("key_rate", "daily_quota"):
             return ""
-        return f"; or {math.ceil(times * self.load.keys / _ROUNDING):,} keys"
+        return f", or send with {math.ceil(times * self.load.keys / _ROUNDING):,} keys"
 
     def by_quota(
         self,

@@ -124,7 +124,9 @@ def of_file(path: Path) -> Payload:
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder.", hint="Name a file with one event, a JSON array, or NDJSON.") from None
     except FileNotFoundError:
-        raise UsageError(f"There is no file {path}.", hint="`-` reads standard input.") from None
+        raise UsageError(
+            f"There is no file {path}.", hint="Give the path of a file with events, or `-` for standard input."
+        ) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
 

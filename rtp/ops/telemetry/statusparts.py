@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rtp.ops import causes
 from rtp.ops.dlq import deadlines
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
+from rtp.ops.telemetry import alarm_words
 from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
@@ -41,15 +41,6 @@ DEAD_MOST = 1_000
 _WAITING = 100  # records that wait for another attempt, of which the last failure is looked for
 NOTED_WINDOW_MS = 60 * 86_400_000  # an event's own timestamp may be older than its message
 _LOW_QUOTA = 0.05
-_WORDS = (
-    ("Threshold Crossed: ", ""),
-    ("was greater than or equal to the threshold", "≥"),
-    ("were greater than or equal to the threshold", "≥"),
-    ("was not greater than or equal to the threshold", "<"),
-    ("were not greater than or equal to the threshold", "<"),
-    ("no datapoints were received for", "no data for"),
-    (", treated as [notBreaching]", ", which is fine"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +275,23 @@ def problems(stack: Stack, settings: Settings, parts: Parts) -> list[str]:
     if queue is not None and (queue.oldest_s or 0) >= settings.alarm_queue_age_s:
         problems.append(f"the oldest message has been waiting for {times.span((queue.oldest_s or 0) * 1000)}")
     problems += [
-        f"alarm {a.name.removeprefix(stack.name + '-')}: {brief(a.reason)}" for a in parts.alarms if a.state == "ALARM"
+        f"{alarm_problem(a.name, stack.name)}{alarm_words.explained(_short(a, stack), a.reason, a.period_s)}"
+        for a in parts.alarms
+        if a.state == "ALARM"
     ]
     quota = parts.quota
     if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:
         problems.append(f"{quota.left:,} of {quota.limit:,} requests are left of the quota per {quota.period.lower()}")
     return problems
+
+
+def alarm_problem(alarm: str, stack: str) -> str:
+    """The beginning of the problem of an alarm that fires."""
+    return f"alarm {alarm.removeprefix(f'{stack}-')}: "
+
+
+def _short(alarm: Alarm, stack: Stack) -> str:
+    return alarm.name.removeprefix(f"{stack.name}-")
 
 
 def losses(first: Deadlines | None, within_ms: int, *, now: int) -> list[str]:
@@ -304,13 +306,6 @@ def losses(first: Deadlines | None, within_ms: int, *, now: int) -> list[str]:
     return [
         f"the first raw event of a dead event is lost in {left}, and can then not be replayed; see `rtp dlq inspect`"
     ]
-
-
-def brief(reason: str) -> str:
-    """CloudWatch's reason for a state, abbreviated."""
-    for long, short in _WORDS:
-        reason = reason.replace(long, short)
-    return re.sub(r"([≥<]) \(([^()]+)\)", r"\1 \2", reason).strip().rstrip(".")
 
 
 def _error_count(newest: Cause, count: int) -> ErrorCount:

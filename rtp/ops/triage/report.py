@@ -11,7 +11,7 @@ from rtp.aws.metrics import Series
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError
 from rtp.ops import causes, history
-from rtp.ops.telemetry import alarms, running_code
+from rtp.ops.telemetry import alarm_words, alarms, running_code
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.telemetry.status import Unread
 from rtp.ops.triage import failures, memory, motion, source
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rtp.aws import Aws
+    from rtp.aws.alarms import Alarm
     from rtp.config import Environment
     from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.history import Entry
@@ -181,8 +182,7 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
     ]
     firing = [a for a in values.get("alarms", ()) if a.state == "ALARM"]
     red = [
-        FiringAlarm(a.name.removeprefix(f"{names.stack}-"), _iso(a.since and times.ms(a.since)), parts.brief(a.reason))
-        for a in sorted(firing, key=lambda a: (a.since is None, a.since and times.ms(a.since)))
+        _firing(a, names.stack) for a in sorted(firing, key=lambda a: (a.since is None, a.since and times.ms(a.since)))
     ]
     return Triage(
         env=environment.name,
@@ -219,6 +219,12 @@ _ORDER = {"regressed": 0, "new": 1, "known": 2, "acked": 3, "muted": 4, "resolve
 
 def _urgency(group: FailureGroup) -> tuple[int, int, str]:
     return _ORDER[group.state], -group.count, group.id
+
+
+def _firing(alarm: Alarm, stack: str) -> FiringAlarm:
+    short = alarm.name.removeprefix(f"{stack}-")
+    since = None if alarm.since is None else _iso(times.ms(alarm.since))
+    return FiringAlarm(short, since, alarm_words.explained(short, alarm.reason, alarm.period_s))
 
 
 def _group(

@@ -66,7 +66,7 @@ def red(project: Project) -> Project:
 
 def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project) -> None:
     # 1. The cause, the release that brought it, and the line, off one screen
-    counted = f"{DEAD} failures ({DEAD} dead, 0 waiting), 40 % of the type's events in 24 h"
+    counted = f"{DEAD} failures ({DEAD} dead, 0 waiting), 40 % of the type's events in 24h"
     screen = until(lambda: text if counted in (text := red.rtp("triage").stdout) else "")  # metrics come late
     (group,) = re.findall(r"^([0-9a-f]{8})  new  order\.created  KeyError: 'JPY'", screen, re.M)
     assert re.search(r"→ 8 +return .*RATES\[event", screen) and "fewer currencies" in screen

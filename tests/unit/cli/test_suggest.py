@@ -121,7 +121,7 @@ def test_a_sentence_without_its_command_is_another_one() -> None:
 
 @VALUES
 @pytest.mark.parametrize("tty", [False, True])
-def test_a_command_is_shown_in_one_line_with_the_place_options_of_this_run(shell: Shell, value: str, tty: bool) -> None:
+def test_a_command_is_one_line_with_the_place_options_of_this_run(shell: Shell, value: str, tty: bool) -> None:
     # Given a run whose profile is hostile too, and a terminal that is narrower than any command
     stream = Terminal() if tty else io.StringIO()
     out = Output(stdout=stream, stderr=io.StringIO(), where={"env": "prod", "profile": value or None, "region": None})
@@ -132,8 +132,9 @@ def test_a_command_is_shown_in_one_line_with_the_place_options_of_this_run(shell
     if not safe(value):
         assert shown == ""
         return
-    (row,) = shown.splitlines()
-    (words,) = shell.paste(_CODES.sub("", row).removeprefix("next  "))
+    row, *remarks = _CODES.sub("", shown).splitlines()
+    assert all(remark.startswith("      # ") for remark in remarks)
+    (words,) = shell.paste("\n".join([row.removeprefix("next  "), *remarks]))
     place = ["--env=prod", *([f"--profile={value}"] if value else [])]
     assert words == ["rtp", "show", *place, *(["--"] if value.startswith("-") else []), value]
 

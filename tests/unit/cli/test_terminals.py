@@ -12,7 +12,23 @@ from hypothesis import strategies as st
 from rtp.terminal import prose, width
 from rtp.terminal.layout import Layout
 from rtp.terminal.output import Output
-from rtp.text.elements import Column, Element, Fields, Heading, Line, Table, advice, bad, good, line, name
+from rtp.text import suggest
+from rtp.text.elements import (
+    Column,
+    Element,
+    Fields,
+    Heading,
+    Line,
+    Table,
+    Text,
+    advice,
+    bad,
+    dim,
+    good,
+    line,
+    name,
+    next_step,
+)
 
 ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 ELEMENTS: list[Element] = [
@@ -129,6 +145,37 @@ def test_prose_wraps_at_words_and_a_command_stays_whole(monkeypatch: pytest.Monk
     assert all(len(row) <= 40 for row in rows if "`" not in row)
     assert any("`rtp dlq inspect --env=prod --since=3h`" in row for row in rows)
     assert rows[0].startswith("  Events") and all(row.startswith("    ") for row in rows[1:])
+
+
+def test_a_remark_that_does_not_fit_beside_its_command_is_a_comment_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = next_step(
+        "next  ", suggest.command("rtp", "rehearse", group="0becbc52"), "run its events here; nothing is sent"
+    )
+    assert drawn(step, 80, monkeypatch) == [
+        "next  rtp rehearse --group=0becbc52  # run its events here; nothing is sent"
+    ]
+    rows = drawn(step, 40, monkeypatch)
+    assert rows == ["next  rtp rehearse --group=0becbc52", "      # run its events here; nothing is", "      # sent"]
+
+
+def test_a_line_of_code_is_cut_and_keeps_its_indentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = Line((dim("  41          return {'cents': rates[data['currency']] * data['amount']}"),), indent=2, cut=True)
+    assert drawn([code], 40, monkeypatch) == ["    41          return {'cents': rates[…"]
+    assert drawn([code], 120, monkeypatch)[0].endswith("data['amount']}")
+
+
+def test_rows_below_the_first_hang_at_a_column_that_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Line(
+        (Text("ok   cdk                 "), Text("reads schema 55 and writes schema 54 of assemblies")), hang=25
+    )
+    assert drawn([found], 60, monkeypatch)[1] == " " * 25 + "54 of assemblies"
+    assert all(row.startswith("  ") and row[2] != " " for row in drawn([found], 40, monkeypatch)[1:])
+
+
+def test_an_empty_column_takes_no_room_of_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = [Column("ID", whole=True), Column("REASON", long=True), Column("STATUS", whole=True)]
+    assert drawn([Table(columns, [(ID, "", "dead")])], 44, monkeypatch)[0].split() == ["ID", "STATUS"]
+    assert drawn([Table(columns, [(ID, "", "dead")])], 80, monkeypatch)[0].split() == ["ID", "REASON", "STATUS"]
 
 
 def test_prose_wraps_at_words_above_a_live_line_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ def fix(cwd: Path, *argv: str) -> tuple[str, str]:
         ),
         (["show", "a", "b"], "`rtp show ID` takes no further argument 'b'.", "See `rtp show --help`."),
         (["dlq", "order-1"], "No such command 'order-1'.", "One event: `rtp dlq inspect --id=order-1`."),
+        (["help", "throttling"], "No such command 'throttling'.", "`rtp docs throttling` searches the manual."),
+        (["throttling"], "No such command 'throttling'.", "`rtp docs WORD` searches the manual."),
         (["keys", "lst"], "No such command 'lst'. Did you mean 'list'?", "Use one of create, list, revoke, rotate."),
         (["traces", "shwo"], "No such command 'shwo'. Did you mean 'show'?", "Use show."),
         (["records", "--limit", "x"], "Invalid value for '--limit': 'x' is not a number.", "See `rtp records --help`."),

@@ -127,7 +127,7 @@ def test_the_example_of_the_issue() -> None:
         "index_shards": math.ceil(5000 * 2 * 1.0101010101 * 3 / 1000),
     }
     changes = {n.name: n.change for n in found.limits if n.change}
-    assert changes["key-rate"] == "key_rate = 5000; or 50 keys"
+    assert changes["key-rate"] == "key_rate = 5000, or send with 50 keys"
     assert "ask AWS for" in changes["dynamodb-index"] and "L-AB614373" in changes["dynamodb-index"]
     assert found.latency.refused == 4900 and found.latency.backlog == pytest.approx(5000 - 500 / 1.0101010101)
     assert found.latency.processed_ms is None

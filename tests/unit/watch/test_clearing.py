@@ -92,7 +92,7 @@ def test_status_shows_the_present_number_beside_its_limit_and_when_the_last_atte
     found = read(FakeAws(describe_alarms=[firing], get_metric_data=values, query=records))
     assert found.last_failure == times.iso(NOW - 60_000)
     shown = drawn(found)
-    assert "dlq-messages: 10 now, limit 1; clears once it is below" in shown
+    assert "✗ alarm dlq-messages: fired\n    10 now; clears once it is below 1\n" in shown
     assert "last failed attempt 1m ago" in shown
     assert "dead in 14 days: KeyError: 'a'" in shown
 
