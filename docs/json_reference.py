@@ -12,7 +12,7 @@ from rtp.commands.render import engine
 from rtp.ops import doctor, history, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.capacity import report
-from rtp.ops.dlq import inspect, purge, redrive, undo
+from rtp.ops.dlq import inspect, purge, redrive, runs, undo
 from rtp.ops.drill import report as drill_report
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
@@ -94,6 +94,9 @@ PRINTED = {
     "traces show": Printed((segments.Trace,)),
     "dlq inspect": Printed((inspect.Inspection, tally.Tally), note="the second with --count or --by"),
     "dlq redrive": Printed((redrive.Report,)),
+    "dlq runs": Printed((runs.Runs,)),
+    "dlq follow": Printed((runs.RunState,)),
+    "dlq stop": Printed((runs.StopRequest,)),
     "dlq undo": Printed((undo.Undone,)),
     "dlq purge": Printed((purge.Purged,)),
     "drill": Printed((drill_report.Drill,)),

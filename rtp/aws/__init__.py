@@ -48,6 +48,7 @@ class Aws:
         self._lock = threading.Lock()
         self._session: Any = None
         self._account: str | None = None
+        self._identity = ""
         self._prompt = prompt
         self._only_variables = only_variables
         self._at_least_s = 0.0
@@ -75,8 +76,14 @@ class Aws:
     def account(self) -> str:
         """Account id of the credentials. Raises CredentialsError."""
         if self._account is None:
-            self._account = str(self.call("sts", "get_caller_identity")["Account"])
+            answer = self.call("sts", "get_caller_identity")
+            self._account, self._identity = str(answer["Account"]), str(answer.get("Arn", ""))
         return self._account
+
+    @property
+    def identity(self) -> str:
+        """ARN of the identity that the credentials are of. Raises CredentialsError."""
+        return self._identity if self.account else ""
 
     def sign_in(self, *, at_least_s: float) -> None:
         """Resolve the credentials now, so that the operator is asked before a long operation and not during it.

@@ -2,6 +2,7 @@
 
 journals/PROJECT/ENV/KEY/KIND/runs/RUN.jsonl            the first batch: with it a journal begins
 journals/PROJECT/ENV/KEY/KIND/more/RUN/NUMBER-WRITER.jsonl
+journals/PROJECT/ENV/KEY/KIND/marks/RUN/PART-NAME.json  small documents beside it, such as how far the run is
 """
 
 from __future__ import annotations
@@ -9,10 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.aws import objects, own_bucket
+from rtp.aws.failures import translated
+from rtp.aws.logs import server_ms
+from rtp.errors import AwsError
 from rtp.text import times
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
+
+_WRITTEN = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
+_EMPTY = "InvalidRange"
 
 
 def prefix(project: str, env: str, key_arn: str = "", kind: str = "") -> str:
@@ -24,19 +32,28 @@ def prefix(project: str, env: str, key_arn: str = "", kind: str = "") -> str:
     return f"{base}{key_arn.rpartition('/')[2]}/{kind}/" if key_arn else base
 
 
-def write(aws: Aws, key: str, body: bytes, key_arn: str) -> None:
-    """Write a batch, encrypted by the stack's key. A repeated write is the same object."""
-    aws.call(
-        "s3",
-        "put_object",
-        Body=body,
-        ServerSideEncryption="aws:kms",
-        SSEKMSKeyId=key_arn,
-        BucketKeyEnabled=True,
-        Bucket=own_bucket.name(aws),
-        Key=key,
-        ExpectedBucketOwner=aws.account,
-    )
+def write(aws: Aws, key: str, body: bytes, key_arn: str, *, once: bool = False) -> bool:
+    """Write an object, encrypted by the stack's key. A repeated write is the same object.
+
+    once: only where there is none. Returns False where there is one, which may also be this one, after a lost answer.
+    """
+    condition = {"IfNoneMatch": "*"} if once else {}
+    try:
+        aws.call(
+            "s3",
+            "put_object",
+            Body=body,
+            ServerSideEncryption="aws:kms",
+            SSEKMSKeyId=key_arn,
+            BucketKeyEnabled=True,
+            **_object(aws, key),
+            **condition,
+        )
+    except AwsError as error:
+        if once and error.service_code in _WRITTEN:
+            return False
+        raise
+    return True
 
 
 class Listed(NamedTuple):
@@ -59,3 +76,23 @@ def names(aws: Aws, base: str) -> dict[str, Listed]:
 def read(aws: Aws, key: str) -> bytes:
     """The contents of an object. Raises NotFoundError where it has expired, RtpError for one that is too large."""
     return objects.get(aws, own_bucket.name(aws), key, owner=aws.account)
+
+
+def beginning(aws: Aws, key: str, most: int) -> tuple[bytes, int] | None:
+    """The first bytes of an object, and how long ago it was written, in ms by S3's clock. None where there is none."""
+    try:
+        answer = aws.call("s3", "get_object", Range=f"bytes=0-{most - 1}", **_object(aws, key))
+    except AwsError as error:
+        if error.service_code in _NO_SUCH_OBJECT:
+            return None
+        if error.service_code == _EMPTY:
+            return b"", 0
+        raise
+    with translated(aws, "s3", "get_object"):
+        content: bytes = answer["Body"].read(most)
+    written = times.ms(answer["LastModified"])
+    return content, max(0, (server_ms(answer) or times.now_ms()) - written)
+
+
+def _object(aws: Aws, key: str) -> dict[str, str]:
+    return {"Bucket": own_bucket.name(aws), "Key": key, "ExpectedBucketOwner": aws.account}

@@ -91,6 +91,11 @@ def runs(ctx: Any, incomplete: str) -> list[str]:
     return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "run"], incomplete, ordered=False)
 
 
+def dlq_runs(ctx: Any, incomplete: str) -> list[str]:
+    """The names of redrives, purges and replays that were shown, the last first."""
+    return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "dlq-run"], incomplete, ordered=False)
+
+
 def releases(ctx: Any, incomplete: str) -> list[str]:
     """The releases that were shown, the last first."""
     return _fitting(lambda: [e.id for e in _shown(_environment(ctx)) if e.kind == "release"], incomplete, ordered=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, dlq_questions, engine_end, ids, interrupts, journals, known_types
+from rtp.commands import consent, count_options, dlq_questions, dlq_runs, ids, interrupts, journals, known_types
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -21,7 +21,7 @@ from rtp.commands.session import Session
 from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError
 from rtp.ops import files, shown
-from rtp.ops.access import guard, lease
+from rtp.ops.access import lease
 from rtp.ops.dlq import edit, inspect
 from rtp.ops.dlq import purge as purging
 from rtp.ops.dlq import redrive as redriving
@@ -30,7 +30,6 @@ from rtp.ops.dlq.ending import BRIEF, Patience
 from rtp.ops.dlq.filters import Filters, facts
 from rtp.ops.dlq.purge import Purged, PurgeRequest
 from rtp.ops.dlq.redrive import Report
-from rtp.ops.dlq.target import Target
 from rtp.ops.events.tally import tally
 from rtp.text import json_values
 from rtp.text.elements import dim, line, many
@@ -43,6 +42,10 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.redrive import RedriveRequest
 
 app = new_app(no_args_is_help=True, help="Inspect, redrive and purge the dead-letter queue.")
+
+app.command()(dlq_runs.runs)
+app.command()(dlq_runs.follow)
+app.command()(dlq_runs.stop)
 
 _INSPECT_LIMIT = 1000
 
@@ -97,8 +100,10 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
 
     Each is deleted from the dead-letter queue only after SQS has confirmed the new message.
     """
-    request = options.request(selection.filters())
-    target = _target(session)
+    target = journals.target(session)
+    selection, options, resumed = dlq_runs.continued(session, target, selection, options)
+    given = None if options.edit else selection.options() | ({"limit": options.limit} if options.limit else {})
+    request = replace(options.request(selection.filters()), options=given, resumed=resumed)
     if options.dry_run:
         with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
             report = redriving.preview(
@@ -142,7 +147,7 @@ def undo(
     approval: consent.Approval,
 ) -> None:
     """Restore the messages of a redrive or purge to the dead-letter queue. Processed events stay processed."""
-    target = _target(session)
+    target = journals.target(session)
     journal_ = undoing.load(target, run)
     question = f"Restore {many(len(journal_.entries), 'message')} of {journal_.run} to the dead-letter queue"
     consent.ask(session, question, approval, Impact.MANY)
@@ -160,7 +165,7 @@ def undo(
 def purge(session: Session, *, selection: Selection, limit: Limit = None, approval: consent.Approval) -> None:
     """Delete messages from the dead-letter queue, after a backup from which `rtp dlq undo` restores them."""
     request = PurgeRequest(filters=selection.filters(), limit=limit)
-    target = _target(session)
+    target = journals.target(session)
     selected = _selected(session, selection, request.filters, limit, approval, Impact.LASTING)
     if selected is None:
         _end_purge(session, Purged("", 0, 0, "", request.filters.missing(())))
@@ -181,23 +186,13 @@ def _end_purge(session: Session, purged: Purged, interruption: Interruption | No
     session.out.result(purged, render_dlq.purged)
     if interruption is not None:
         exit_if(interruption)
+    if purged.stopped_by:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     if purged.kept:
         raise typer.Exit(ExitCode.FAILED)
     _exit_unseen(purged.unseen)
     if purged.missing:
         raise typer.Exit(ExitCode.NOT_FOUND)
-
-
-def _target(session: Session) -> Target:
-    aws, outputs, environment = session.aws, session.outputs, session.environment
-    return Target(
-        aws=aws,
-        outputs=outputs,
-        stack=environment.names.stack,
-        account=guard.account(aws, environment),
-        journals=journals.store(session, "dlq"),
-        restored_ms=engine_end.restored_ms(environment),
-    )
 
 
 def _selected(
@@ -222,6 +217,8 @@ def _end_redrive(session: Session, report: Report, interruption: Interruption | 
     session.out.result(report, render_dlq.redrive)
     if interruption is not None:
         exit_if(interruption)
+    if report.stopped_by:
+        raise typer.Exit(ExitCode.INTERRUPTED)
     _exit_redrive(report)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,11 @@ from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.redrive import RedriveRequest
 from rtp.text import queries, regexes, times
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TEXTS = ("error", "group", "grep", "where", "release", "since", "until")
+_LISTS = ("ids", "types")
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of messages.")]
 
 
@@ -78,6 +84,31 @@ class Selection(FilterOptions):
 
     every: Annotated[bool, typer.Option("--all", help="Every message.")] = False
 
+    def options(self) -> dict[str, Any]:
+        """What selects the messages, with times that stay the same, for a continuation on any machine."""
+        until = count_options.end(self.until, self.older_than)
+        since = None if self.since is None else times.iso(times.parse_when(self.since))
+        given = asdict(self) | {
+            "older_than": None,
+            "since": since,
+            "until": None if until is None else times.iso(until),
+        }
+        return {name: value for name, value in given.items() if value not in (None, False)}
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Selection:
+        """The selection that a journal has. Raises UsageError where rtp did not write it."""
+        texts = {name: options[name] for name in _TEXTS if isinstance(options.get(name), str)}
+        lists = {name: options[name] for name in _LISTS if isinstance(options.get(name), list)}
+        lists = {name: value for name, value in lists.items() if all(isinstance(text, str) for text in value)}
+        every = options.get("every") is True
+        if unknown := options.keys() - texts.keys() - lists.keys() - {"every", "limit"}:
+            raise UsageError(
+                f"The journal of that run has options that this rtp does not know: {', '.join(sorted(unknown))}.",
+                hint="Continue it with the version of rtp that began it.",
+            )
+        return replace(cls(every=every), **texts, **lists)
+
     def filters(self) -> Filters:
         """The filters. Raises UsageError where nothing is selected, or both --all and a filter."""
         cut = next((event_id for event_id in self.ids or () if "…" in event_id), None)
@@ -107,6 +138,15 @@ class RedriveOptions:
         float | None, typer.Option("--rate", min=0.001, metavar="N", help="Maximum number of messages per second.")
     ] = None
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be redriven; change nothing.")] = False
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Continue a redrive that was stopped or killed, also another machine's: redrive the rest of it.",
+            autocompletion=completion.dlq_runs,
+        ),
+    ] = None
     edit: Annotated[bool, typer.Option("--edit", help="Edit the events in $EDITOR first.")] = False
     canary: Annotated[
         bool,

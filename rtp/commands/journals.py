@@ -5,12 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.aws import journal_objects
+from rtp.commands import engine_end
 from rtp.contract import Output
+from rtp.ops.access import guard
+from rtp.ops.dlq.runs import Stores
+from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
+from rtp.ops.run_marks import Operator
 from rtp.ops.shared_journals import JournalObjects, SharedJournals
 
 if TYPE_CHECKING:
     from rtp.commands.session import Session
+
+
+def operator(session: Session) -> Operator:
+    """Who acts, for journals and for other machines."""
+    return Operator("" if session.environment.local else session.aws.identity)
+
+
+def target(session: Session) -> Target:
+    """Where the session's DLQ operations act."""
+    aws, outputs, environment = session.aws, session.outputs, session.environment
+    return Target(
+        aws=aws,
+        outputs=outputs,
+        stack=environment.names.stack,
+        account=guard.account(aws, environment),
+        journals=store(session, "dlq"),
+        restored_ms=engine_end.restored_ms(environment),
+        who=operator(session),
+    )
+
+
+def stores(session: Session) -> Stores:
+    """The journals of the session's stack."""
+    return Stores(store(session, "dlq"), store(session, "replay"))
 
 
 def store(session: Session, kind: str) -> SharedJournals:

@@ -116,9 +116,10 @@ def replay(
     consent.ask(session, f"Replay {render_replay.counted(planned)}", approval, impact)
     with recorded(session, "replay", selection, {"rate": rate, "run": run}, reason=approval.reason) as entry:
         if run is None:
-            journal = replay_journal.begin(store, owner, planned)
+            journal = replay_journal.begin(store, owner, planned, journals.operator(session))
         else:
             journal = replay_journal.load(store, owner, run, restored_ms=restored_ms)
+            journal.resume(journals.operator(session))
         result, interruption = conduct(
             out,
             lambda stop: op.replay(aws, outputs, journal, rate=rate, stop=stop),
@@ -127,6 +128,8 @@ def replay(
         entry.result = f"run {result.run}: {result.replayed:,} queued, {len(result.failed):,} failed"
         out.result(result, render_replay.replay)
         exit_if(interruption)
+        if result.stopped_by:
+            raise typer.Exit(ExitCode.INTERRUPTED)
         if result.failed:
             raise typer.Exit(ExitCode.FAILED)
 

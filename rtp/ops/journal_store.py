@@ -6,12 +6,14 @@ A journal has one JSON document a line, written in batches.
 from __future__ import annotations
 
 import contextlib
+import glob
 import io
 import json
 import os
 import re
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.errors import ConfigError
@@ -27,11 +29,25 @@ EXPIRY_DAYS = 30
 """How long a journal is kept: it has the bodies of messages, which SQS keeps for 14 days at most."""
 
 _MOST_CUT = 1_000  # lines of a journal that kills may have cut off
+HEAD_BYTES = 65_536
+"""How much of a journal is read for its head: a line of some hundred bytes, and with it a part of the first batch."""
+
 _NAME = re.compile(r"(\d{6,})-(.+)\.jsonl")
+_MARK = re.compile(r"(.+)\.(\d+-[a-z]+)\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text beside a journal, or the beginning of one. age_ms: since it was written, by the clock of its place."""
+
+    content: bytes
+    age_ms: int
 
 
 class JournalStore(Protocol):
     """Journals by the name of their run, each a sequence of batches. A crash may cut off the last batch of a run.
+
+    Beside a journal are marks: small documents by name, such as how far the run is.
 
     A store needs no transactions: one command at a time appends to a journal, under the lease of the DLQ, from any
     number of threads.
@@ -51,6 +67,18 @@ class JournalStore(Protocol):
 
     def where(self, run: str = "") -> str:
         """Where the journal of a run is, or all of them, for messages."""
+
+    def head(self, run: str) -> Document | None:
+        """The first HEAD_BYTES of a journal; None where there is none."""
+
+    def mark(self, run: str, name: str, content: bytes, *, once: bool = False) -> bool:
+        """Write a mark. once: only where there is none of this name; then returns False where there is one."""
+
+    def marked(self, run: str, name: str) -> Document | None:
+        """A mark; None where there is none."""
+
+    def marks(self) -> dict[str, set[str]]:
+        """The names of all marks, by run."""
 
 
 class JournalFiles:
@@ -94,6 +122,8 @@ class JournalFiles:
         for path in self.expired():
             if last is None or path != last[1]:
                 path.unlink(missing_ok=True)
+                for mark in self._folder.glob(f"{glob.escape(_run(path))}.*.json"):
+                    mark.unlink(missing_ok=True)
 
     def append(self, run: str, batch: bytes, *, durable: bool) -> None:
         """See JournalStore. Raises ConfigError where the disk does not take it."""
@@ -120,6 +150,33 @@ class JournalFiles:
         """See JournalStore."""
         return str(self._path(run) if run else self._folder)
 
+    def head(self, run: str) -> Document | None:
+        """See JournalStore."""
+        return _beginning(self._path(run))
+
+    def mark(self, run: str, name: str, content: bytes, *, once: bool = False) -> bool:
+        """See JournalStore. Raises OSError."""
+        path = self._mark(run, name)
+        if once and path.exists():  # one machine's: two at the same time do not matter
+            return False
+        private.write(path, content.decode())
+        return True
+
+    def marked(self, run: str, name: str) -> Document | None:
+        """See JournalStore."""
+        return _beginning(self._mark(run, name))
+
+    def marks(self) -> dict[str, set[str]]:
+        """See JournalStore."""
+        found: dict[str, set[str]] = {}
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if name := _MARK.fullmatch(path.name):
+                found.setdefault(name[1], set()).add(name[2])
+        return found
+
+    def _mark(self, run: str, name: str) -> Path:
+        return self._folder / f"{run}.{name}.json"
+
     def _path(self, run: str) -> Path:
         return next((path for _, path in self._files() if _run(path) == run), self._folder / f"{run}.jsonl")
 
@@ -141,14 +198,26 @@ def encode(lines: Iterable[dict[str, Any]]) -> bytes:
 def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
     """The lines of a journal; one that a kill cut off is skipped. Raises ConfigError where rtp did not write it."""
     try:
-        yield _decode(store.read(run))
+        yield decoded(store.read(run))
     except MalformedError as error:
         raise _unreadable(store, run, str(error)) from None
     except OSError as error:
         raise _unreadable(store, run, error.strerror or str(error)) from None
 
 
-def _decode(content: bytes) -> Iterator[Given]:
+@contextlib.contextmanager
+def head_of(store: JournalStore, run: str, document: Document | None) -> Iterator[Given | None]:
+    """The first line of the beginning of a journal; None without one. Raises ConfigError, also for the block."""
+    try:
+        yield next(decoded(document.content), None) if document else None
+    except MalformedError as error:
+        raise _unreadable(store, run, str(error)) from None
+    except OSError as error:
+        raise _unreadable(store, run, error.strerror or str(error)) from None
+
+
+def decoded(content: bytes) -> Iterator[Given]:
+    """The lines of a journal, or of its beginning; one that is cut off is skipped. Raises MalformedError."""
     cut = 0
     for number, line in enumerate(io.BytesIO(content), 1):
         if line == b"\n":
@@ -185,6 +254,15 @@ def _append(path: Path, batch: bytes, *, durable: bool) -> None:
         if durable:
             file.flush()
             os.fsync(file.fileno())
+
+
+def _beginning(path: Path) -> Document | None:
+    try:
+        with open(path, "rb", opener=private.reader) as file:
+            written = os.fstat(file.fileno()).st_mtime
+            return Document(file.read(HEAD_BYTES), max(0, round((time.time() - written) * 1000)))
+    except FileNotFoundError:
+        return None
 
 
 def _sync(folder: Path) -> None:

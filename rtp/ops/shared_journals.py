@@ -6,10 +6,11 @@ import re
 import secrets
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rtp.aws import journal_objects, own_bucket
 from rtp.errors import AwsError, RtpError
+from rtp.ops.journal_store import HEAD_BYTES, Document
 from rtp.ops.work import pool
 from rtp.text.given import MalformedError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rtp.aws.journal_objects import Listed
     from rtp.ops.journal_store import JournalStore
 
+_Read = TypeVar("_Read")
 _READERS = 16
 _MOST_BYTES = 2_000_000_000  # of a journal, whose messages undo has in memory
 _CHUNK = re.compile(r"\d{8,9}-[0-9a-f]{8}\.jsonl", re.ASCII)
@@ -101,6 +103,31 @@ class JournalObjects:
         """See JournalStore."""
         return f"s3://{own_bucket.name(self._aws)}/{self._base}{f'runs/{run}.jsonl' if run else ''}"
 
+    def head(self, run: str) -> Document | None:
+        """See JournalStore."""
+        return self._beginning(f"runs/{run}.jsonl")
+
+    def mark(self, run: str, name: str, content: bytes, *, once: bool = False) -> bool:
+        """See JournalStore. Raises AwsError."""
+        key = f"{self._base}marks/{run}/{name}.json"
+        return journal_objects.write(self._aws, key, content, self._key_arn, once=once)
+
+    def marked(self, run: str, name: str) -> Document | None:
+        """See JournalStore."""
+        return self._beginning(f"marks/{run}/{name}.json")
+
+    def marks(self) -> dict[str, set[str]]:
+        """See JournalStore."""
+        found: dict[str, set[str]] = {}
+        for name in journal_objects.names(self._aws, f"{self._base}marks/"):
+            run, _, mark = name.rpartition("/")
+            found.setdefault(run, set()).add(mark.removesuffix(".json"))
+        return found
+
+    def _beginning(self, key: str) -> Document | None:
+        found = journal_objects.beginning(self._aws, self._base + key, HEAD_BYTES)
+        return None if found is None else Document(*found)
+
     def _flush(self, run: str, group: _Group) -> None:
         try:
             if run not in self._numbers:  # begun by another command
@@ -133,6 +160,7 @@ class SharedJournals:
     def __init__(self, shared: JournalStore, local: JournalStore, warn: Callable[[str], None]) -> None:
         self._shared, self._local, self._warn = shared, local, warn
         self._is_local: dict[str, bool] = {}
+        self._has_warned = False
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
         """See JournalStore."""
@@ -171,20 +199,45 @@ class SharedJournals:
         """See JournalStore."""
         return self._of(run).where(run) if run else f"{self._shared.where()} and {self._local.where()}"
 
+    def head(self, run: str) -> Document | None:
+        """See JournalStore."""
+        return self._of(run).head(run)
+
+    def mark(self, run: str, name: str, content: bytes, *, once: bool = False) -> bool:
+        """See JournalStore."""
+        return self._of(run).mark(run, name, content, once=once)
+
+    def marked(self, run: str, name: str) -> Document | None:
+        """See JournalStore."""
+        return self._of(run).marked(run, name)
+
+    def marks(self) -> dict[str, set[str]]:
+        """See JournalStore."""
+        none: dict[str, set[str]] = {}
+        return self._local.marks() | self._if_open(self._shared.marks, none)
+
+    def is_local(self, run: str) -> bool:
+        """Whether a journal is on this machine alone."""
+        return self._of(run) is self._local
+
     def _of(self, run: str) -> JournalStore:
         if run not in self._is_local:
             self.runs()
         return self._local if self._is_local.get(run) else self._shared
 
     def _shared_runs(self) -> list[str]:
+        return self._if_open(self._shared.runs, [])
+
+    def _if_open(self, read: Callable[[], _Read], otherwise: _Read) -> _Read:
         try:
-            return self._shared.runs()
+            return read()
         except AwsError as error:
             if not _is_closed(error):
                 raise
-            if error.service_code != _MISSING:
+            if error.service_code != _MISSING and not self._has_warned:
+                self._has_warned = True
                 self._warn(f"Runs of other machines are not known: {error.message}")
-            return []
+            return otherwise
 
 
 def _is_closed(error: RtpError) -> bool:

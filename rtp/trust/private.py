@@ -172,6 +172,17 @@ def _check_file(descriptor: int) -> None:
         raise OSError(errno.EINVAL, _NO_FILE)
 
 
+def reader(path: str, flags: int) -> int:
+    """For `open`: open a file to read, and no link, pipe or device."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _check_file(descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def opener(path: str, flags: int) -> int:
     """For `open`: create a file for this user alone, and open no link, and no pipe or device."""
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)

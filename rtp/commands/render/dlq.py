@@ -190,6 +190,8 @@ def redrive(report: Report) -> list[Element]:
     if report.dry_run:
         return _dry_run(report)
     elements: list[Element] = []
+    if report.stopped_by:
+        elements.append(line(warn(f"stopped by {report.stopped_by}"), "; the rest is in the dead-letter queue"))
     if report.canary and report.canary.status != "processed":
         elements.append(line(bad("stopped: "), name(report.canary.id), f" {report.stopped or 'interrupted'}"))
         elements.append(line("any other messages were left in the dead-letter queue", indent=2))
@@ -281,8 +283,10 @@ def purged(result: Purged) -> list[Element]:
     if not result.deleted:
         nothing = _missing(result.missing, result.unseen) or [line("no messages were deleted")]
         return [*nothing, *_unseen(result.unseen)]
+    by = [line(warn(f"stopped by {result.stopped_by}"), "; the rest was left")] if result.stopped_by else []
     not_deleted = warn(f", {result.kept:,} not deleted by SQS") if result.kept else ""
     return [
+        *by,
         *_missing(result.missing, result.unseen),
         line(good(f"{result.deleted:,} deleted"), not_deleted),
         *_unseen(result.unseen),

@@ -53,6 +53,8 @@ def replay(result: Replay) -> list[Element]:
         return _dry_run(result.events)
     of_all = dim(f"  of {counted(result.events)}; run {result.run}")
     elements: list[Element] = [line(good(f"{result.replayed:,} queued"), of_all)]
+    if result.stopped_by:
+        elements.append(line(f"stopped by {result.stopped_by}", indent=2))
     for error, n in Counter(failure.error for failure in result.failed).most_common(_REASONS):
         elements.append(line(bad(f"{n:,} × "), error, indent=2))
     not_started = len(result.events) - result.replayed - len(result.failed)

@@ -11,24 +11,28 @@ import base64
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtp.aws.queues import Outgoing
 from rtp.errors import NotFoundError
-from rtp.ops.journal_store import encode, lines_of
+from rtp.ops import run_marks
+from rtp.ops.journal_store import encode, head_of, lines_of
+from rtp.ops.run_marks import Position
+from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
 from rtp.text import times
 from rtp.text.given import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
     from rtp.ops.journal_store import JournalStore
 
+_READERS = 16
 _RECENT_RUNS = 20  # journals in which a redrive looks for messages that a killed one sent
 _RECENT_MS = 12 * 3_600_000  # well below the shortest retention of the queue: what was sent since is not lost
 
@@ -39,6 +43,7 @@ class Entry:
 
     sent_id: id of the message that a redrive sent to the queue. deleted: from the DLQ.
     restoring_since: when an undo was about to send it to the DLQ, epoch ms by SQS's clock; 0 for never.
+    digest: of the event that was sent. runs: its attempts before. group: id of the cause that it died of before.
     """
 
     message_id: str
@@ -48,11 +53,17 @@ class Entry:
     deleted: bool = False
     restoring_since: int = 0
     restored: bool = False
+    digest: str = ""
+    runs: int = 0
+    group: str = ""
 
 
 @dataclass(slots=True)
 class Journal:
-    """A recorded run. what: `redrive` or `purge`. started: epoch ms. entries: by message id. ended: by itself."""
+    """A recorded run. what: `redrive` or `purge`. started: epoch ms. entries: by message id. ended: by itself.
+
+    options: by which it selected its messages; None where that is not known.
+    """
 
     run: str
     what: str
@@ -61,43 +72,81 @@ class Journal:
     started: int
     entries: dict[str, Entry] = field(default_factory=dict)
     ended: bool = False
+    options: Mapping[str, Any] | None = None
+
+
+class Continued(NamedTuple):
+    """A run that is continued. part: number of this part of it. sent: ids of the DLQ messages that it sent before."""
+
+    run: str
+    part: int
+    sent: frozenset[str]
 
 
 class Writer:
-    """Records a new run, from any number of threads. The journal is created with the first message.
+    """Records a run, from any number of threads. The journal is created with the first message.
 
     durable: flush each batch to the disk itself, for a run that deletes the only copy.
+    options: by which the run selects messages, for a continuation; None where that cannot be repeated.
+    resumed: the run that is continued.
+    result: what became of the messages, for other machines; the command sets it.
     """
 
-    def __init__(self, target: Target, what: str, *, durable: bool = False) -> None:
-        self.run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
+    def __init__(
+        self,
+        target: Target,
+        what: str,
+        *,
+        durable: bool = False,
+        options: Mapping[str, Any] | None = None,
+        resumed: Continued | None = None,
+    ) -> None:
+        new = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
+        self.run, self.part, sent = resumed or Continued(new, 1, frozenset())
+        self.result: dict[str, Any] = {}
         self._store = target.journals
+        self._who = target.who
         self._durable = durable
         self._lock = threading.Lock()
         self._has_begun = False
-        self._later: list[dict[str, Any]] = []
+        self._later: list[dict[str, Any]] = [{"step": "resumed"}] if resumed else []
+        self._done = set(sent)
+        self._is_redrive = what == "redrive"
         self._head = {
             "step": "head",
             "what": what,
             "stack": target.stack,
             "account": target.account,
             "started": times.now_ms(),
+            "who": asdict(target.who),
+            "options": options,
         }
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._has_begun:
-            self._write([{"step": "ended"}] if kind is None else [])
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._has_begun and (self.part == 1 or kind is not None):
+            return
+        self._write([{"step": "ended"}] if kind is None else [])
+        if kind is None or issubclass(kind, Exception):
+            result = {"done": len(self._done), **self.result}
+            run_marks.end(self._store, self.run, self.part, result, failed=kind is not None)
+
+    def position(self) -> Position | None:
+        """How far the run is; None before its journal is begun."""
+        return Position(self.run, self.part, len(self._done)) if self._has_begun else None
 
     @property
     def where(self) -> str:
         """Where the journal is."""
         return self._store.where(self.run)
 
-    def taken(self, dlq_messages: Iterable[DlqMessage]) -> None:
-        """Record messages before they are moved or deleted. Raises ConfigError where the journal cannot be written."""
+    def taken(self, dlq_messages: Iterable[DlqMessage], digests: Mapping[str, str] | None = None) -> None:
+        """Record messages before they are moved or deleted. Raises ConfigError where the journal cannot be written.
+
+        digests: of the events that will be sent, by message id.
+        """
         self._write(
             {
                 "step": "took",
@@ -108,6 +157,9 @@ class Writer:
                 "body": dlq_message.body,
                 "attributes": {name: _to_text(value) for name, value in dlq_message.message.attributes.items()},
                 "trace_header": dlq_message.message.trace_header,
+                "digest": (digests or {}).get(dlq_message.message_id, ""),
+                "runs": dlq_message.runs,
+                "group": dlq_message.group.id,
             }
             for dlq_message in dlq_messages
         )
@@ -115,17 +167,29 @@ class Writer:
     def sent(self, ids: dict[str, str]) -> None:
         """Record that messages were sent to the queue: DLQ message id -> id of the new message."""
         self._write({"step": "sent", "message_id": old, "sent_id": new} for old, new in ids.items())
+        if self._is_redrive:
+            self._count(ids)
 
     def deleted(self, message_ids: Iterable[str]) -> None:
         """Record, with the next batch, that messages were deleted from the DLQ. After a crash undo looks there."""
+        ids = list(message_ids)
         with self._lock:
-            self._later += [{"step": "deleted", "message_id": message_id} for message_id in message_ids]
+            self._later += [{"step": "deleted", "message_id": message_id} for message_id in ids]
+        if not self._is_redrive:
+            self._count(ids)
+
+    def _count(self, message_ids: Iterable[str]) -> None:
+        with self._lock:
+            self._done.update(message_ids)
 
     def _write(self, lines: Iterable[dict[str, Any]]) -> None:
         with self._lock:
             batch, self._later = [*self._later, *lines], []
             if not batch:
                 return
+            if not self._has_begun and self.part > 1:
+                run_marks.begin(self._store, self.run, self.part, self._who)
+                self._has_begun = True
             if not self._has_begun:
                 self._store.begin(self.run, encode([self._head, *batch]), durable=self._durable)
                 self._has_begun = True
@@ -180,29 +244,52 @@ def killed_redrives(target: Target) -> list[Journal]:
 
     Not those from before the queues went back to an earlier save: what they sent may not be in the queue.
     """
-    killed: list[Journal] = []
-    for run in target.journals.runs()[-_RECENT_RUNS:]:
-        journal = _read(target.journals, run)
-        if journal is None or journal.ended or journal.what != "redrive":
+    marks, killed = target.journals.marks(), list[Journal]()
+    runs = [run for run in target.journals.runs()[-_RECENT_RUNS:] if not run_marks.has_ended(marks.get(run, set()))]
+    for head in pool.map(lambda run: load_head(target.journals, run), runs, threads=_READERS):
+        if head is None or head.what != "redrive":
             continue
-        if (journal.stack, journal.account) != (target.stack, target.account):
+        if (head.stack, head.account) != (target.stack, target.account):
             continue
-        if times.now_ms() - journal.started < _RECENT_MS and journal.started > target.restored_ms:
-            journal.entries = {i: e for i, e in journal.entries.items() if not (e.deleted or e.restored)}
-            killed.append(journal)
+        if times.now_ms() - head.started < _RECENT_MS and head.started > target.restored_ms:
+            journal = _read(target.journals, head.run)  # with the texts of its messages
+            if journal is not None and not journal.ended:
+                journal.entries = {i: e for i, e in journal.entries.items() if not (e.deleted or e.restored)}
+                killed.append(journal)
     return killed
+
+
+def load_head(store: JournalStore, run: str) -> Journal | None:
+    """A run without its entries, of which only the head is read; None without one. Raises ConfigError."""
+    with head_of(store, run, store.head(run)) as head:
+        return None if head is None else _begun(run, head)
+
+
+def _begun(run: str, head: Given) -> Journal | None:
+    """Raises MalformedError."""
+    if head.text("step", "") != "head":
+        return None
+    what = head.text("what")
+    if what not in ("redrive", "purge"):
+        raise head.malformed("it is neither of a redrive nor of a purge")
+    options = head.values.get("options")
+    return Journal(
+        run,
+        what,
+        head.text("stack"),
+        head.text("account"),
+        head.integer("started", 0),
+        options=None if options is None else head.member("options").values,
+    )
 
 
 def _read(store: JournalStore, run: str) -> Journal | None:
     """Read a journal; None without a head. Raises ConfigError where rtp did not write it."""
     with lines_of(store, run) as lines:
         head = next(lines, None)
-        if head is None or head.text("step", "") != "head":
+        journal = None if head is None else _begun(run, head)
+        if journal is None:
             return None
-        what = head.text("what")
-        if what not in ("redrive", "purge"):
-            raise head.malformed("it is neither of a redrive nor of a purge")
-        journal = Journal(run, what, head.text("stack"), head.text("account"), head.integer("started", 0))
         for line in lines:
             _apply(journal, line)
     return journal
@@ -211,15 +298,17 @@ def _read(store: JournalStore, run: str) -> Journal | None:
 def _apply(journal: Journal, line: Given) -> None:
     """Raises MalformedError."""
     step = line.text("step", "")
-    if step == "ended":
-        journal.ended = True
+    if step in ("ended", "resumed"):
+        journal.ended = step == "ended"
         return
     message_id = line.text("message_id")
     if step == "took":
         attributes = {name: _from_text(line, value) for name, value in line.member("attributes").values.items()}
         identity = Identity(line.text("id"), line.integer("timestamp", least=-1, most=wire.MAX_TIMESTAMP))
         outgoing = Outgoing(line.text("body"), attributes, line.text("trace_header", ""))
-        journal.entries[message_id] = Entry(message_id, identity, outgoing)
+        entry = Entry(message_id, identity, outgoing)
+        entry.digest, entry.runs, entry.group = line.text("digest", ""), line.integer("runs", 0), line.text("group", "")
+        journal.entries.setdefault(message_id, entry)  # a continued run takes what it did not delete again
     elif message_id in journal.entries:
         entry = journal.entries[message_id]
         entry.sent_id = line.text("sent_id", entry.sent_id)

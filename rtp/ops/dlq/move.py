@@ -16,6 +16,7 @@ from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.filters import Named
 from rtp.ops.dlq.leftovers import Leftovers
+from rtp.ops.dlq.outcomes import sent_digest
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
@@ -140,7 +141,9 @@ class Mover:
         return wire.redriven(message.text(wire.REDRIVE))[0] == self._writer.run
 
     def _move(self, batch: list[DlqMessage]) -> list[Moved]:
-        self._writer.taken(batch)
+        edited = self._selection.edited
+        digests = {m.message_id: sent_digest(edited.get(m.message_id, m.event), m) for m in batch}
+        self._writer.taken(batch, digests)
         # While a record notes a message in the DLQ, that of a repeated event that dies again is dropped.
         notes.forget(self._target, batch)
         attributes = {dlq_message.message_id: self._attributes(dlq_message) for dlq_message in batch}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rtp.ops import run_marks
 from rtp.ops.access import lease
 from rtp.ops.dlq import batches, journal, notes
 from rtp.ops.dlq import messages as dlq
@@ -46,6 +47,7 @@ class Purged:
     backup: the journal that `rtp dlq undo` restores them from, in rtp's own bucket or a file.
     missing: requested ids that were not found in the queue.
     unseen: messages that SQS counts and that could not be received, since another receiver hides them.
+    stopped_by: the operator who asked this run to stop, as user@host; empty where nobody did.
     """
 
     run: str
@@ -54,6 +56,7 @@ class Purged:
     backup: str
     missing: list[str]
     unseen: int = 0
+    stopped_by: str = ""
 
 
 def purge(
@@ -71,6 +74,7 @@ def purge(
     with (
         journal.Writer(target, "purge", durable=True) as writer,
         lease.held(target.aws, target.table, "dlq purge", stop),
+        run_marks.beating(target.journals, writer.position, stop) as beat,
     ):
         matching = Named()
         sweep = Sweep(
@@ -80,9 +84,13 @@ def purge(
             patience=Patience(is_enough=lambda: matching.are_all_of(request.filters), notify=notify, clock=clock),
         )
         try:
-            return (yield from _run(target, request, writer, sweep, matching, stop))
+            purged = yield from _run(target, request, writer, sweep, matching, stop)
         finally:
             sweep.release()
+        by = "" if beat.stopped_by is None else beat.stopped_by.label
+        state = "stopped" if by else "interrupted" if stop.drain.is_set() else "ended"
+        writer.result = {"state": state, "failed": purged.kept, "stopped_by": by}
+        return replace(purged, stopped_by=by)
 
 
 def _run(

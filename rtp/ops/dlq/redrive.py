@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rtp.ops import run_marks
 from rtp.ops.access import lease
 from rtp.ops.dlq import inspect, journal
 from rtp.ops.dlq.ending import BRIEF
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.filters import Filters
+    from rtp.ops.dlq.journal import Continued
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
     from rtp.ops.events.outcome import Record
@@ -31,6 +33,8 @@ class RedriveRequest:
 
     limit: number of messages; rate: messages per second; canary: redrive one first, the rest only if it is processed;
     wait: for each outcome, timeout_s at the longest; edited: event texts by message id to send instead.
+    options: what selects the messages, for a continuation; None where that cannot be repeated.
+    resumed: the run that this one continues.
     """
 
     filters: Filters
@@ -40,6 +44,8 @@ class RedriveRequest:
     wait: bool = False
     timeout_s: float = 120.0
     edited: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] | None = None
+    resumed: Continued | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class Report:
     missing: requested ids that were not found in the DLQ.
     unseen: messages that SQS counts in the DLQ and that could not be received, since another receiver hides them.
     left_out: messages that were redriven without some of their attributes.
+    stopped_by: the operator who asked this run to stop, as user@host; empty where nobody did.
     """
 
     run: str | None
@@ -131,6 +138,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     unseen: int = 0
     left_out: list[LeftOut] = field(default_factory=list)
+    stopped_by: str = ""
 
     @property
     def has_failures(self) -> bool:
@@ -178,12 +186,23 @@ def redrive(
     lease, and what AWS raises.
     """
     with (
-        journal.Writer(target, "redrive") as writer,
+        journal.Writer(target, "redrive", options=request.options, resumed=request.resumed) as writer,
         lease.held(target.aws, target.table, "dlq redrive", stop),
+        run_marks.beating(target.journals, writer.position, stop) as beat,
     ):
         selection = Selection(filters=request.filters, rate=request.rate, edited=request.edited)
         mover = Mover(target, selection, writer, stop=stop, notify=notify, clock=clock)
-        return (yield from _run(target, request, mover, writer.run, stop))
+        report = yield from _run(target, request, mover, writer.run, stop)
+        if beat.stopped_by is not None:
+            report = replace(report, stopped_by=beat.stopped_by.label)
+        is_cut = stop.drain.is_set() or bool(report.stopped)
+        writer.result = {
+            "state": "stopped" if report.stopped_by else "interrupted" if is_cut else "ended",
+            "failed": len(report.failed),
+            "why": report.stopped,
+            "stopped_by": report.stopped_by,
+        }
+        return report
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rtp.contract import Output
+from rtp.ops.run_marks import Operator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ class Target:
     """A stack's queues and table, and the store with the journals of its runs.
 
     restored_ms: when the local engine's data last went back to an earlier save, epoch ms; 0 for never, as on AWS.
+    who: the operator that acts.
     """
 
     aws: Aws
@@ -27,6 +29,7 @@ class Target:
     account: str
     journals: JournalStore
     restored_ms: int = 0
+    who: Operator = field(default_factory=Operator)
 
     @property
     def queue_url(self) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
 from rtp.errors import RefusedError
+from rtp.ops import run_marks
 from rtp.ops.access import lease
 from rtp.ops.dlq import batches, notes
 from rtp.ops.dlq import journal as journals
@@ -75,9 +76,11 @@ def undo(
         journal = journals.load(target.journals, journal.run)  # another undo may have ended since it was read
         restoration = _Restoration(target, journal, stop=stop, notify=notify, clock=clock)
         try:
-            return restoration.of_purge() if journal.what == "purge" else restoration.of_redrive()
+            done = restoration.of_purge() if journal.what == "purge" else restoration.of_redrive()
         finally:
             restoration.record.flush()
+        run_marks.undone(target.journals, journal.run, target.who)
+        return done
 
 
 class _Restoration:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops import releases
+from rtp.ops import releases, run_marks
 from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.planned import Planned
@@ -78,6 +78,7 @@ class Replay:
 
     run: its name; null for a dry run. dry_run: whether nothing was queued. events: those that match the filters.
     replayed: how many of them were queued. failed: those that could not be queued.
+    stopped_by: the operator who asked this run to stop, as user@host; empty where nobody did.
     """
 
     run: str | None
@@ -85,6 +86,7 @@ class Replay:
     events: list[Planned]
     replayed: int = 0
     failed: list[Failure] = field(default_factory=list)
+    stopped_by: str = ""
 
 
 def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Generator[Found, None, list[Planned]]:
@@ -144,16 +146,20 @@ def replay(
         rate=rate,
         weigh=len,
     )
-    replayed, failed = 0, []
-    for event, error in results:
-        if error:
-            failed.append(Failure(event.id, error))
-        else:
-            replayed += 1
-        yield Queued(replayed)
-    if replayed + len(failed) == len(planned) and not stop.abort.is_set():
+    replayed, failed = 0, list[Failure]()
+    with run_marks.beating(journal.store, journal.position, stop) as beat:
+        for event, error in results:
+            if error:
+                failed.append(Failure(event.id, error))
+            else:
+                replayed += 1
+            yield Queued(replayed)
+    is_complete = replayed + len(failed) == len(planned) and not stop.abort.is_set()
+    if is_complete:
         journal.ended()
-    return Replay(run, False, planned, replayed, failed)
+    by = "" if is_complete or beat.stopped_by is None else beat.stopped_by.label
+    journal.left("ended" if is_complete else "stopped" if by else "interrupted", len(failed), by)
+    return Replay(run, False, planned, replayed, failed, by)
 
 
 def _unanswered(error: BaseException | None) -> str:

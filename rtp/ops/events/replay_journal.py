@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rtp.errors import NotFoundError, RefusedError
 from rtp.ops import journal_store as journals
+from rtp.ops import run_marks
 from rtp.ops.events.planned import Planned
+from rtp.ops.run_marks import Operator, Position
 from rtp.runtime import wire
 from rtp.text import times
 from rtp.text.given import Given
@@ -22,26 +25,47 @@ _RECENT_MS = 12 * 3_600_000  # an older replay that did not end is not mentioned
 
 
 class ReplayJournal:
-    """One replay. planned: the events that are still to be queued."""
+    """One replay. planned: the events that are still to be queued.
 
-    def __init__(self, store: JournalStore, run: str, planned: list[Planned]) -> None:
-        self.run, self.planned = run, planned
-        self._store = store
+    part: number of this part of it; done: events that the earlier parts queued.
+    """
+
+    def __init__(self, store: JournalStore, run: str, planned: list[Planned], *, part: int = 1, done: int = 0) -> None:
+        self.run, self.planned, self.store = run, planned, store
+        self._store, self._part, self._done = store, part, done
 
     def queued(self, events: Iterable[Planned]) -> None:
         """Record events after SQS took them. One whose record a kill prevents is sent again, and found processed."""
         batch = journals.encode({"step": "queued", "raw_key": event.raw_key} for event in events)
         self._store.append(self.run, batch, durable=False)
+        self._done += batch.count(b"\n") // 2
+
+    def position(self) -> Position:
+        """How far the run is."""
+        return Position(self.run, self._part, self._done)
+
+    def resume(self, who: Operator) -> None:
+        """Mark that the run is continued, where it is. Raises RtpError."""
+        if self._part > 1:
+            run_marks.begin(self._store, self.run, self._part, who)
+
+    def left(self, state: str, failed: int, stopped_by: str) -> None:
+        """Mark how this part ended."""
+        values = {"state": state, "done": self._done, "failed": failed, "stopped_by": stopped_by}
+        run_marks.end(self._store, self.run, self._part, values)
 
     def ended(self) -> None:
         """Record that nothing is left to be queued."""
         self._store.append(self.run, journals.encode([{"step": "ended"}]), durable=False)
 
 
-def begin(store: JournalStore, owner: tuple[str, str], planned: list[Planned]) -> ReplayJournal:
+def begin(
+    store: JournalStore, owner: tuple[str, str], planned: list[Planned], who: Operator | None = None
+) -> ReplayJournal:
     """Begin a replay. owner: stack and account. Raises ConfigError where the journal cannot be written."""
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
-    head = {"step": "head", "stack": owner[0], "account": owner[1], "started": times.now_ms()}
+    head = {"step": "head", "what": "replay", "stack": owner[0], "account": owner[1], "started": times.now_ms()}
+    head["who"] = asdict(who or Operator())
     lines = [{"step": "planned", "event": [e.id, e.timestamp, e.type, e.status, e.raw_key]} for e in planned]
     store.begin(run, journals.encode([head, *lines]), durable=False)
     return ReplayJournal(store, run, planned)
@@ -58,30 +82,34 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
             f"There is no replay {run} in {store.where()}.",
             hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
         )
-    ran_on, _, planned, _ = _read(store, run, restored_ms)
+    ran_on, _, planned, _, done = _read(store, run, restored_ms)
     if ran_on != owner:
         raise RefusedError(
             f"{run} ran on {ran_on[0]} in account {ran_on[1]}, not on {owner[0]} in {owner[1]}.",
             hint="Name that environment with --env.",
         )
-    return ReplayJournal(store, run, planned)
+    part = 1 + run_marks.last_part(store.marks().get(run, set()))
+    return ReplayJournal(store, run, planned, part=part, done=done)
 
 
 def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | None:
     """The latest replay of the stack, where it did not end by itself in the last hours."""
     for run in store.runs()[-1:]:
-        ran_on, started, planned, has_ended = _read(store, run)
+        names = store.marks().get(run, set())
+        if run_marks.has_completed(store, run, names):
+            continue
+        ran_on, started, planned, has_ended, _ = _read(store, run)
         is_recent = times.now_ms() - started < _RECENT_MS
         if ran_on == owner and is_recent and planned and not has_ended:
             return ReplayJournal(store, run, planned)
     return None
 
 
-def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[str, str], int, list[Planned], bool]:
-    """Stack and account, when it was begun, the events that are not queued, and whether the run ended."""
+def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[str, str], int, list[Planned], bool, int]:
+    """Stack and account, when it was begun, the events that are not queued, whether the run ended, and how many are."""
     owner, started = ("", ""), 0
     planned: dict[str, Planned] = {}
-    has_ended = False
+    has_ended, all_planned = False, 0
     with journals.lines_of(store, run) as lines:
         for line in lines:
             step = line.text("step", "")
@@ -90,12 +118,13 @@ def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[st
             elif step == "planned":
                 event = _planned(line)
                 planned[event.raw_key] = event
+                all_planned = len(planned)
             elif step == "queued":
                 raw_key = line.text("raw_key")
                 if started > restored_ms:
                     planned.pop(raw_key, None)
             has_ended = has_ended or step == "ended"
-    return owner, started, list(planned.values()), has_ended
+    return owner, started, list(planned.values()), has_ended, all_planned - len(planned)
 
 
 def _planned(line: Given) -> Planned:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rtp.aws import Aws
 from rtp.contract import Output
 from rtp.errors import AwsError
+from rtp.ops.journal_store import HEAD_BYTES, Document
 from rtp.ops.work.clock import Clock
 from rtp.ops.work.steps import drained
 
@@ -278,6 +279,8 @@ class MemoryJournals:
 
     journals: dict[str, bytes] = field(default_factory=dict)
     fault: Callable[[str, str], None] = lambda _operation, _when: None
+    documents: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    age_ms: int = 0
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
         self.append(run, batch, durable=durable)
@@ -298,6 +301,22 @@ class MemoryJournals:
 
     def where(self, run: str = "") -> str:
         return f"memory/{run}"
+
+    def head(self, run: str) -> Document | None:
+        return Document(self.journals[run][:HEAD_BYTES], self.age_ms) if run in self.journals else None
+
+    def mark(self, run: str, name: str, content: bytes, *, once: bool = False) -> bool:
+        if once and name in self.documents.get(run, {}):
+            return False
+        self.documents.setdefault(run, {})[name] = content
+        return True
+
+    def marked(self, run: str, name: str) -> Document | None:
+        content = self.documents.get(run, {}).get(name)
+        return None if content is None else Document(content, self.age_ms)
+
+    def marks(self) -> dict[str, set[str]]:
+        return {run: set(documents) for run, documents in self.documents.items()}
 
 
 def event(number: int = 1, kind: str = "order.created", version: int = 0) -> str:

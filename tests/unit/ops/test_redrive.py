@@ -402,7 +402,7 @@ def test_only_the_owner_can_read_the_journal_and_it_records_every_step(tmp_path:
 
     redrive(aws, place)
 
-    (file,) = place.iterdir()
+    (file,) = place.glob("*.jsonl")
     assert file.stat().st_mode & 0o777 == 0o600
     assert place.stat().st_mode & 0o777 == 0o700
     run = journal.load(JournalFiles(place), None)
@@ -412,7 +412,7 @@ def test_only_the_owner_can_read_the_journal_and_it_records_every_step(tmp_path:
 
 def test_a_journal_that_a_kill_truncated_is_read_up_to_there(tmp_path: Path) -> None:
     redrive(filled(3), tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.jsonl")
     content = file.read_bytes()
 
     for end in range(0, len(content), 7):
@@ -525,7 +525,7 @@ def test_every_redriven_message_names_the_run(tmp_path: Path) -> None:
 
     redrive(aws, tmp_path)
 
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.jsonl")
     marks = [wire.redriven(m.attributes[wire.REDRIVE]["StringValue"]) for m in aws.queues[QUEUE]]
     assert marks == [(file.stem.partition("-")[2], message_id) for message_id in before]
     assert json.loads(file.read_text().splitlines()[1])["what"] == "redrive"

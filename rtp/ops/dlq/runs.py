@@ -1,0 +1,285 @@
+"""The runs of every operator: redrives, purges and replays, by the journals and marks that all machines see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from rtp.errors import NotFoundError, RefusedError, UsageError
+from rtp.ops import run_marks
+from rtp.ops.dlq import journal as journals
+from rtp.ops.dlq.journal import Continued
+from rtp.ops.dlq.outcomes import Expected, wait
+from rtp.ops.journal_store import head_of
+from rtp.ops.run_marks import Operator
+from rtp.ops.work import pool
+from rtp.ops.work.clock import SYSTEM
+from rtp.text import suggest, times
+from rtp.text.given import Given
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator
+
+    from rtp.ops.dlq.target import Target
+    from rtp.ops.journal_store import JournalStore
+    from rtp.ops.work.clock import Clock
+    from rtp.ops.work.pool import Stop
+
+State = Literal["running", "ended", "stopped", "interrupted", "failed", "killed", "undone"]
+KINDS = ("redrive", "purge", "replay")
+CONTINUED = ("stopped", "interrupted", "failed", "killed")
+"""The states from which a redrive is continued."""
+_READERS = 16
+_POLL_S = 1.0
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of the events that a redrive sent.
+
+    processed: events that are processed. dead_again: dead of the same cause as before.
+    dead_of_another_cause: dead of another. unknown: without an outcome, or with that of another event.
+    """
+
+    processed: int = 0
+    dead_again: int = 0
+    dead_of_another_cause: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState:
+    """A redrive, purge or replay of any operator.
+
+    run: its name. what: redrive, purge or replay. state: running, ended, stopped by another operator, interrupted,
+    failed, killed (no sign of life for 30 s), or undone. began: when its journal was begun, ISO 8601.
+    identity: ARN of the AWS identity. user, host: of the machine that began it. parts: 1, and one more for each time
+    that it was continued. done: messages that were redriven, deleted or queued; of a killed run some may be missing.
+    failed: messages that were not. stopped_by: who asked it to stop. why: why only the canary was redriven.
+    quiet_s: seconds since the last sign of life; null once it ended.
+    options: by which it selected messages; null where that is not known.
+    result: what became of the events; null where it was not looked up.
+    """
+
+    run: str
+    what: str
+    state: str
+    began: str
+    identity: str = ""
+    user: str = ""
+    host: str = ""
+    parts: int = 1
+    done: int = 0
+    failed: int = 0
+    stopped_by: str = ""
+    why: str = ""
+    quiet_s: float | None = None
+    options: dict[str, Any] | None = None
+    result: Result | None = None
+
+    @property
+    def operator(self) -> Operator:
+        """Who began it."""
+        return Operator(self.identity, self.user, self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The runs of every operator on a stack.
+
+    runs: the newest first. more: whether older ones exist.
+    """
+
+    runs: list[RunState] = field(default_factory=list)
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """A request to stop a run.
+
+    run: the run. asked_by: who asked first, as user@host. state: of the run now: `running` where it has not stopped
+    yet. done: messages that it redrove, deleted or queued.
+    """
+
+    run: str
+    asked_by: str
+    state: str
+    done: int
+
+
+class Stores(NamedTuple):
+    """The journals of a stack: those of redrives and purges, and those of replays."""
+
+    dlq: JournalStore
+    replay: JournalStore
+
+    def of(self, run: str) -> JournalStore:
+        """Where the journal of a run is."""
+        return self.replay if "-replay-" in run else self.dlq
+
+
+def listed(stores: Stores, owner: tuple[str, str], *, limit: int) -> Runs:
+    """The newest runs of a stack. owner: stack and account. Of a journal no more than its beginning is read."""
+    marks = [store.marks() for store in stores]
+    names = sorted(((run, n) for n, store in enumerate(stores) for run in store.runs()), reverse=True)
+    states = pool.map(
+        lambda pair: _state(stores[pair[1]], pair[0], marks[pair[1]].get(pair[0], set()), owner),
+        names[:limit],
+        threads=_READERS,
+    )
+    return Runs([state for state in states if state is not None], len(names) > limit)
+
+
+def find(stores: Stores, owner: tuple[str, str], part: str | None) -> RunState:
+    """The run of this name, or of a beginning or end of it; None: the newest. Raises NotFoundError, UsageError."""
+    names = sorted({run for store in stores for run in store.runs()})
+    matching = [run for run in names if part is None or run == part or run.startswith(part) or run.endswith(part)]
+    matching = [part] if part in matching and part is not None else matching[-1:] if part is None else matching
+    if len(matching) > 1:
+        some = ", ".join(matching[-_NAMED:])
+        raise UsageError(
+            f"{part} stands for {len(matching)} runs: {some}.", hint="Give more of the name.", code="ambiguous-id"
+        )
+    state = _current(stores, owner, matching[0]) if matching else None
+    if state is None:
+        what = f"There is no run {part}" if part else "There is no run"
+        raise NotFoundError(f"{what} in {stores.dlq.where()}.", hint="`rtp dlq runs` lists the runs of 30 days.")
+    return state
+
+
+def follow(
+    target: Target, stores: Stores, run: RunState, *, timeout_s: float, stop: Stop, clock: Clock = SYSTEM
+) -> Generator[RunState, None, RunState]:
+    """Yield how far a run is until it ends; then wait for the outcomes of what a redrive sent, timeout_s at most."""
+    owner, state = (target.stack, target.account), run
+    while state.state == "running" and not stop.drain.is_set():
+        yield state
+        clock.wait(stop.drain, _POLL_S)
+        state = _current(stores, owner, run.run) or state
+    if stop.drain.is_set() or state.what != "redrive" or state.state == "undone":
+        return state
+    journal = journals.load(stores.dlq, run.run)
+    sent = [e for e in journal.entries.values() if e.sent_id and not e.restored]
+    state = replace(state, done=max(state.done, sum(bool(e.sent_id) for e in journal.entries.values())))
+    expected = [Expected(e.identity, e.digest, e.runs, e.group) for e in sent]
+    waiting = wait(target, expected, timeout_s=timeout_s, stop=stop)
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            outcomes = end.value
+            break
+        yield replace(state, result=Result(unknown=len(expected)))
+    statuses = [outcomes.status(record) for record in outcomes.records]
+    other = len(outcomes.otherwise)
+    return replace(
+        state,
+        result=Result(
+            statuses.count("processed"),
+            statuses.count("dead") - other,
+            other,
+            outcomes.pending + statuses.count("conflict"),
+        ),
+    )
+
+
+def ask_to_stop(
+    stores: Stores, target: Target, run: RunState, *, timeout_s: float, clock: Clock = SYSTEM
+) -> Iterator[StopRequest]:
+    """Ask a run to stop, and yield its state until it has, timeout_s at most. Raises RefusedError where none runs."""
+    if run.state != "running":
+        again = suggest.command("rtp", "dlq", "redrive", run=run.run)
+        raise RefusedError(
+            f"{run.run} does not run: it is {run.state}.",
+            hint=suggest.sentence("{} continues it.", again, otherwise="")
+            if run.what == "redrive" and run.state in CONTINUED
+            else "`rtp dlq runs` lists the runs and their states.",
+        )
+    store = stores.of(run.run)
+    asked = run_marks.ask_to_stop(store, run.run, run.parts, target.who)
+    deadline = clock.monotonic() + timeout_s
+    while True:
+        state = _current(stores, (target.stack, target.account), run.run) or run
+        yield StopRequest(run.run, asked.label, state.state, state.done)
+        if state.state != "running" or clock.monotonic() >= deadline:
+            return
+        clock.sleep(_POLL_S)
+
+
+def resumed(target: Target, run: RunState) -> tuple[Continued, dict[str, Any]]:
+    """The next part of a redrive, and the options that select its messages. Raises RefusedError, UsageError."""
+    if run.what != "redrive":
+        other = "`rtp replay --run` continues it." if run.what == "replay" else "Repeat the purge."
+        raise UsageError(f"{run.run} is no redrive.", hint=other)
+    if run.state not in (*CONTINUED, "running"):  # the lease decides whether it still runs
+        raise RefusedError(
+            f"{run.run} is {run.state}; nothing of it is left.", hint="`rtp dlq redrive` begins another."
+        )
+    journal = journals.load(target.journals, run.run)
+    if journal.options is None:
+        raise RefusedError(
+            f"{run.run} had edited events, which its journal does not have.",
+            hint="Begin another redrive: it sends no message again that this run sent.",
+        )
+    sent = frozenset(message_id for message_id, entry in journal.entries.items() if entry.sent_id)
+    return Continued(run.run, run.parts + 1, sent), dict(journal.options)
+
+
+def _current(stores: Stores, owner: tuple[str, str], run: str) -> RunState | None:
+    store = stores.of(run)
+    return _state(store, run, store.marks().get(run, set()), owner)
+
+
+def _state(store: JournalStore, run: str, marks: Iterable[str], owner: tuple[str, str]) -> RunState | None:
+    """The state of a run; None for another stack's, and for a journal without a head. Raises ConfigError."""
+    marks = set(marks)
+    part = run_marks.last_part(marks)
+    document = store.head(run)
+    with head_of(store, run, document) as head:
+        if document is None or head is None or head.text("step", "") != "head":
+            return None
+        if (head.text("stack"), head.text("account")) != owner:
+            return None
+        who = run_marks.operator(head.member("who", {}))
+        options = head.values.get("options")
+        state = RunState(
+            run=run,
+            what=head.text("what", "replay"),
+            state="killed",
+            began=times.iso(head.integer("started", 0)),
+            identity=who.identity,
+            user=who.user,
+            host=who.host,
+            parts=part,
+            options=options if isinstance(options, dict) else None,
+        )
+        return _with_marks(store, state, marks, document.age_ms)
+
+
+def _with_marks(store: JournalStore, state: RunState, marks: set[str], age_ms: int) -> RunState:
+    """Raises MalformedError."""
+    for kind in (run_marks.END, run_marks.FAILED):
+        if (mark := run_marks.name(state.parts, kind)) in marks:
+            values = run_marks.values_of(store, state.run, mark) or Given({})
+            ended = values.text("state", "ended") if kind == run_marks.END else "failed"
+            is_undone = run_marks.name(state.parts, run_marks.UNDONE) in marks
+            return replace(
+                state,
+                state="undone" if is_undone else ended,
+                done=values.integer("done", 0),
+                failed=values.integer("failed", 0),
+                stopped_by=values.text("stopped_by", "", most=300),
+                why=values.text("why", "", most=1000),
+            )
+    document = store.marked(state.run, run_marks.name(state.parts, run_marks.PROGRESS))
+    if document is None:  # of a part that has just begun
+        document = store.marked(state.run, run_marks.name(state.parts, run_marks.BEGIN))
+    done = 0
+    if document is not None:
+        age_ms, done = document.age_ms, run_marks.values(document).integer("done", 0)
+    now = "running" if age_ms < run_marks.SILENT_MS else "killed"
+    if run_marks.name(state.parts, run_marks.UNDONE) in marks:
+        now = "undone"
+    return replace(state, state=now, done=done, quiet_s=round(age_ms / 1000, 1))
