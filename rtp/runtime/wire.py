@@ -42,6 +42,10 @@ MAX_DEPTH = 8  # emissions in a chain; AWS itself stops a loop of messages after
 MAX_LEVELS = 64  # of objects and arrays inside each other
 MAX_DIGITS = 38  # of a number; DynamoDB's own limit
 
+# Items of the table that are no records begin so: longer than an event's id may be, and they have no status.
+GROUP_MEMORY = "rtp-triage-".ljust(MAX_NAME + 1, "-")  # what was said of a group of failures
+GROUP_NOTICE = "rtp-notice-".ljust(MAX_NAME + 1, "-")  # what the notifier has counted and sent of it
+
 # SQS's limits.
 MAX_ATTRIBUTES = 10  # of a message
 MAX_BATCH_ENTRIES = 10

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
+    from rtp.runtime.groups import Group as Cause
 
 UNLIMITED = 10_000_000
 RETENTION_S = 14 * 86_400  # the most that SQS has
@@ -73,7 +74,7 @@ def depth(aws: Aws, outputs: Mapping[str, str]) -> int:
     return queues.depth(aws, outputs[Output.DLQ_URL]).total
 
 
-def _group(group: causes.Group, same: list[DlqMessage]) -> Group:
+def _group(group: Cause, same: list[DlqMessage]) -> Group:
     newest = same[-1]
     return Group(
         newest.error.signature, len(same), newest.error.text, newest.id, group.id, newest.type, newest.error.at

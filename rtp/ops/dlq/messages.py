@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.aws.queues import Message
+    from rtp.runtime.groups import Group
 
 Kind = Literal["queue", "async"]
 UNKNOWN = "no reason is recorded"
@@ -71,7 +72,7 @@ class DlqMessage:
         return Identity(self.id, self.timestamp)
 
     @property
-    def group(self) -> causes.Group:
+    def group(self) -> Group:
         """The failures of the same cause."""
         return causes.group(self.type, self.error)
 

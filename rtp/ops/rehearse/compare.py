@@ -15,9 +15,9 @@ from rtp.runtime.jsontext import child
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rtp.ops.causes import Group
     from rtp.ops.events.outcome import Record
     from rtp.ops.rehearse.interpreter import Ran
+    from rtp.runtime.groups import Group
 
 _CHANGES = 20  # that are kept of one event
 _INDEX = re.compile(r"\[\d+\]")

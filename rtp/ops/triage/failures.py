@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rtp.aws import Aws
     from rtp.ops.causes import Cause
+    from rtp.runtime.groups import Group
 
 MOST = 1_000  # records of each status that are read, the newest first
 WINDOW_MS = 14 * 86_400_000  # as long as the DLQ keeps a message at most
@@ -37,7 +38,7 @@ class Failure:
     releases: tuple[str, ...]
 
     @property
-    def group(self) -> causes.Group:
+    def group(self) -> Group:
         """The failures of the same cause."""
         return causes.group(self.kind, self.cause)
 

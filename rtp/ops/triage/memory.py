@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import versioned
 from rtp.errors import RtpError
-from rtp.runtime import wire
+from rtp.runtime import groups, wire
 from rtp.text import suggest
 from rtp.text.given import Given, MalformedError
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 Said = Literal["", "acked", "muted", "resolved"]
 State = Literal["new", "known", "acked", "muted", "resolved", "regressed"]
-_PREFIX = "rtp-triage-".ljust(wire.MAX_NAME + 1, "-")
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
-_LOUDER = 10  # times the rate at which it was muted, after which a mute ends
 _NOTES, _MOST_TEXT = 20, 500  # and characters of a text
 _TRIES = 3
 
@@ -76,28 +74,20 @@ def state(memory: Memory | None, failures: Sequence[Failure], *, running: str, n
 
 
 def _is_later(memory: Memory, failure: Failure) -> bool:
-    """Whether a failure is of the release that resolved the group or of a later one.
-
-    Later ones are those that were not known when it was resolved: an older one may still run on some instances, or come
-    back by a rollback. Of the release itself only what failed after that counts.
-    """
-    if not failure.releases:
-        return failure.last > memory.at
-    newest = failure.releases[-1]
-    if newest == memory.release:
-        return failure.last > memory.at
-    return newest not in memory.before
+    """Whether a failure is of the release that resolved the group or of a later one."""
+    newest = failure.releases[-1] if failure.releases else ""
+    return groups.is_regression(newest, failure.last, release=memory.release, at=memory.at, before=memory.before)
 
 
 def _is_over(memory: Memory, failures: Sequence[Failure], *, now: int) -> bool:
     """Whether an acknowledgement or a mute has ended."""
-    since = sum(failure.last > memory.at for failure in failures)
-    if memory.until and now >= memory.until:
-        return True
-    if memory.until_count and since >= memory.until_count:
-        return True
-    last_hour = sum(failure.last > max(memory.at, now - _HOUR_MS) for failure in failures)
-    return memory.said == "muted" and last_hour > _LOUDER * max(1.0, memory.rate)
+    count = groups.Count(
+        sum(failure.last > memory.at for failure in failures),
+        sum(failure.last > max(memory.at, now - _HOUR_MS) for failure in failures),
+    )
+    return groups.is_over(
+        memory.said, count, until=memory.until, until_count=memory.until_count, rate=memory.rate, now=now
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +98,11 @@ class Known:
     unreadable: dict[str, str] = field(default_factory=dict)
 
 
-def read(aws: Aws, table: str, groups: Iterable[str]) -> Known:
+def read(aws: Aws, table: str, ids: Iterable[str]) -> Known:
     """What is known of groups; nothing of those of which nothing was said."""
     known = Known()
-    for record in versioned.read(aws, table, [_key(group) for group in groups]):
-        group = str(record.get("id")).removeprefix(_PREFIX)
+    for record in versioned.read(aws, table, [_key(group) for group in ids]):
+        group = str(record.get("id")).removeprefix(wire.GROUP_MEMORY)
         try:
             known.by_group[group] = _of(record)
         except MalformedError as error:
@@ -153,7 +143,7 @@ def _unreadable(table: str, group: str, why: str) -> RtpError:
 
 
 def _key(group: str) -> tuple[str, int]:
-    return _PREFIX + group, 0
+    return wire.GROUP_MEMORY + group, 0
 
 
 def _values(memory: Memory) -> dict[str, Any]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rtp.ops.triage.motion import Motion
     from rtp.ops.triage.source import SourceLine
     from rtp.ops.triage.suspects import Suspects
+    from rtp.runtime.groups import Group
 
 HOUR_MS = 3_600_000
 _WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
@@ -228,7 +229,7 @@ def _firing(alarm: Alarm, stack: str) -> FiringAlarm:
 
 
 def _group(
-    group: causes.Group,
+    group: Group,
     same: Sequence[Failure],
     known: Memory | None,
     ended: float | None,

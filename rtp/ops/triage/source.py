@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.ops import causes
+from rtp.runtime import groups
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ class SourceLine:
 
 def lines(environment: Environment, at: str) -> list[SourceLine]:
     """The line that failed with two before and two after it; none where this folder does not have it."""
-    place = causes.place(at)
+    place = groups.place(at)
     if place is None:
         return []
     try:

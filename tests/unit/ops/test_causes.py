@@ -6,7 +6,9 @@ import pytest
 
 from rtp.errors import UsageError
 from rtp.ops import causes
-from rtp.ops.causes import Cause, Place
+from rtp.ops.causes import Cause
+from rtp.runtime import groups
+from rtp.runtime.groups import Place
 
 
 def test_a_cause_stays_the_same_when_its_line_moves_and_its_message_varies() -> None:
@@ -43,14 +45,14 @@ def test_an_error_of_another_shape_is_a_cause_all_the_same(error: object) -> Non
 
 
 def test_a_line_of_the_project_is_read() -> None:
-    assert causes.place("orders/price.py:12 <lambda>") == Place("orders/price.py", 12, "<lambda>")
-    assert causes.place("orders/price.py") is None
+    assert groups.place("orders/price.py:12 <lambda>") == Place("orders/price.py", 12, "<lambda>")
+    assert groups.place("orders/price.py") is None
 
 
 def test_groups_are_in_the_order_of_their_size() -> None:
     items = [("a", 1), ("b", 2), ("a", 3)]
-    groups = causes.grouped(items, lambda item: causes.group(item[0], Cause("E", "m")))
-    assert [(group.kind, same) for group, same in groups] == [("a", [("a", 1), ("a", 3)]), ("b", [("b", 2)])]
+    found = causes.grouped(items, lambda item: causes.group(item[0], Cause("E", "m")))
+    assert [(group.kind, same) for group, same in found] == [("a", [("a", 1), ("a", 3)]), ("b", [("b", 2)])]
 
 
 @pytest.mark.parametrize("text", ["", "abc", "xyzq", "0123456789", "0123 4567"])
