@@ -64,6 +64,11 @@ class Names:
         return f"{self.stack}-emptier"
 
     @property
+    def notifier(self) -> str:
+        """Lambda function that sends messages about groups of failures, where rtp.toml asks for them."""
+        return f"{self.stack}-notifier"
+
+    @property
     def api(self) -> str:
         """REST API."""
         return f"{self.stack}-api"
@@ -122,6 +127,7 @@ class Alarm(StrEnum):
     API_5XX = "api-5xx"
     QUEUE_AGE = "queue-age"
     WORKER_FAILURES = "worker-failures"
+    NOTIFIER_ERRORS = "notifier-errors"  # only where the stack has the notifier
 
 
 # Alarms that indicate a bad version. Client errors and old DLQ messages must not trigger a rollback.
@@ -184,6 +190,15 @@ class FunctionEnv(StrEnum):
     SECRETS = "RTP_SECRETS"  # source of each secret, as JSON; missing: none. rtp/runtime/secrets.py reads it
 
 
+class NotifierEnv(StrEnum):
+    """Environment variables of the notifier besides PROJECT, ENV and TABLE; rtp/runtime/notifier.py reads them."""
+
+    RETENTION = "RTP_DLQ_RETENTION_DAYS"
+    COMMAND = "RTP_COMMAND"  # shows a group, whose id follows
+    TOPIC = "RTP_TOPIC"  # ARN; missing: nothing to the topic
+    WEBHOOK = "RTP_WEBHOOK"  # source of the secret with its address; missing: none
+
+
 _PARTITIONS = {
     "cn-": "aws-cn",
     "eusc-": "aws-eusc",
@@ -213,6 +228,7 @@ WORKER_HANDLER = "rtp.runtime.worker.handler"
 # The handler's name is the version of the emptier, in the template and in Lambda: `handler`, of rtp 0.1.0, empties the
 # buckets at every Delete.
 EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
+NOTIFIER_HANDLER = "rtp.runtime.notifier.handler"
 EMPTIER_TYPE = "Custom::EmptyBuckets"
 EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket: id of the stack that may empty it
 API_STAGE = "prod"

@@ -22,7 +22,8 @@ _LAYER = re.compile(r"arn:([a-z0-9-]+):lambda:([a-z0-9-]+):[0-9]{12}:layer:[A-Za
 
 def check(settings: Settings, region: str, where: str) -> None:
     """Check what AWS would refuse in the middle of a deploy, or what would break rtp itself. Raises ConfigError."""
-    _check_variables(settings.environment, settings.secrets, where)
+    _check_variables(settings.environment, settings.function_secrets, where)
+    _check_webhook(settings, where)
     permissions.check(settings.permissions, region, where)
     _check_vpc(settings, where)
     if settings.snap_start and settings.ephemeral_storage_mb > 512:
@@ -56,6 +57,15 @@ def _check_variables(variables: Mapping[str, str], secrets: Mapping[str, str], w
             f"{where}: environment, with the sources of secrets, has {size:,} bytes; "
             f"rtp leaves {MAX_VARIABLES_BYTES:,} of Lambda's 4,096.",
             hint="Keep long values in a file of your package.",
+        )
+
+
+def _check_webhook(settings: Settings, where: str) -> None:
+    name = settings.alarm_webhook
+    if name is not None and name not in settings.secrets:
+        raise ConfigError(
+            f"{where}: alarm_webhook = {name!r} is not one of `secrets`.",
+            hint="Add it there, and set it with `rtp secrets set`: its value is the webhook's address.",
         )
 
 

@@ -16,7 +16,8 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 LogRetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
-VariableName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9_]+$")]
+_NAME = "^[A-Za-z][A-Za-z0-9_]+$"
+VariableName = Annotated[str, Meta(pattern=_NAME)]
 FUNCTIONS = {"functions": True}
 """Meta.extra of a setting that the functions read, from the environment variable RTP_<NAME>."""
 EmailAddress = Annotated[str, Meta(pattern="@")]
@@ -238,6 +239,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             extra={"allowed": "a list of e-mail addresses"},
         ),
     ] = ()
+    alarm_causes: Annotated[
+        bool,
+        Meta(
+            description="whether the alarm topic also gets a message about each group of failures: cause, count, "
+            "release, deadline and the command to run; docs/alerts.md has its form"
+        ),
+    ] = False
+    alarm_webhook: (
+        Annotated[
+            str,
+            Meta(
+                pattern=_NAME,
+                description="name of the secret with the address of a chat's webhook, which gets these messages; "
+                "unset: none",
+                extra={"allowed": "a name of `secrets`, in quotes"},
+            ),
+        ]
+        | None
+    ) = None
     alarm_errors: Annotated[
         int, Meta(ge=1, le=1000000, description="the alarm fires from this number of function errors in 5 minutes")
     ] = 5
@@ -279,3 +299,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 5
 
     rollout: Annotated[Rollout, Meta(description="how traffic moves to a new version")] = "all-at-once"
+
+    @property
+    def is_notified(self) -> bool:
+        """Whether the stack has the notifier."""
+        return self.alarm_causes or self.alarm_webhook is not None
+
+    @property
+    def function_secrets(self) -> dict[str, str]:
+        """The secrets that processors may read: all but the webhook's address."""
+        return {name: source for name, source in self.secrets.items() if name != self.alarm_webhook}

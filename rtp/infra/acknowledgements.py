@@ -80,7 +80,8 @@ def nag(plan: Plan) -> Iterator[Accepted]:
         "Lambda has no such destination for SQS: the queue's redrive policy takes its place.",
     )
     if plan.settings.secrets and plan.settings.secrets_key and secret_sources.alias_of(plan.settings.secrets_key):
-        for function in _FUNCTIONS:
+        readers = _FUNCTIONS if plan.settings.function_secrets else ()
+        for function in (*readers, *(["Notifier/Function"] if plan.settings.alarm_webhook else ())):
             arn = secret_sources.key_arn(plan.settings.secrets_key, plan.region, plan.account)
             rule = f"AwsSolutions-IAM5[Resource::{arn}]"
             yield Accepted(f"{function}Role", rule, "A condition limits it to the key with the alias of `secrets_key`.")
@@ -106,6 +107,18 @@ def nag(plan: Plan) -> Iterator[Accepted]:
             "Serverless-LambdaDLQ",
             f"{_NEVER_ASYNC} reports success and failure to CloudFormation by itself.",
         )
+    if plan.notified:
+        yield from _traced("Notifier/FunctionRole")
+        yield Accepted(
+            "Notifier/Function",
+            "Serverless-LambdaDLQ",
+            f"{_NEVER_ASYNC} is called by the stream's poller only; the DLQ's alarm reports what it cannot send.",
+        )
+        yield Accepted(
+            "Notifier/StreamToNotifier",
+            "Serverless-LambdaEventSourceMappingDestination",
+            "A message about failures of an hour ago has no use; the notifier's alarm and the records stay.",
+        )
     if plan.shifted:
         yield Accepted(
             "Rollout/Role", "AwsSolutions-IAM5[Resource::*]", "DescribeAlarms has no resource-level permissions."
@@ -120,14 +133,18 @@ def nag(plan: Plan) -> Iterator[Accepted]:
 
 def checkov(plan: Plan) -> Iterator[Accepted]:
     """Findings of checkov."""
-    functions = [*_FUNCTIONS, *(["Cleanup/Emptier"] if plan.emptied else [])]
+    functions = [
+        *_FUNCTIONS,
+        *(["Cleanup/Emptier"] if plan.emptied else []),
+        *(["Notifier/Function"] if plan.notified else []),
+    ]
     for function in functions:
         yield Accepted(function, "CKV_AWS_116", "Its failures go to the pipeline's own dead-letter queue, see cdk-nag.")
         if plan.vpc is None or function not in _FUNCTIONS:
             yield Accepted(
                 function,
                 "CKV_AWS_117",
-                "It calls AWS only, over TLS; a VPC would add a NAT gateway and a point of failure.",
+                "It calls AWS, the notifier a webhook, over TLS; a VPC would add a NAT gateway and a point of failure.",
             )
         if function != "Processing/Processor" or plan.reserved_concurrency is None:
             yield Accepted(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rtp.contract import Alarm
 from rtp.runtime import wire
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def body(plan: Plan) -> str:
         "height": 3,
         "properties": {
             "title": names.stack,
-            "alarms": [plan.arn("cloudwatch", f"alarm:{names.alarm(alarm)}") for alarm in Alarm],
+            "alarms": [plan.arn("cloudwatch", f"alarm:{names.alarm(alarm)}") for alarm in plan.alarms],
         },
     }
     widgets = [

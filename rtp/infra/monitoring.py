@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Monitoring(Construct):
-    """Eight alarms, which notify one topic when they fire and when they are OK again, and one dashboard."""
+    """The pipeline's alarms, which notify one topic when they fire and when they are OK again, and one dashboard."""
 
     def __init__(self, scope: Construct, id: str, *, plan: Plan, storage: Storage) -> None:
         super().__init__(scope, id)

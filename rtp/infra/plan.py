@@ -8,7 +8,7 @@ import msgspec
 
 from rtp.config.permissions import Permission, filled, placeholder_values, resolved
 from rtp.config.settings import Settings, Vpc  # noqa: TC001 (msgspec reads the type when it decodes)
-from rtp.contract import MANAGED_BY, Names, Tag, partition
+from rtp.contract import MANAGED_BY, Alarm, Names, Tag, partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,16 @@ class Plan:
     def emptied(self) -> bool:
         """Whether the stack empties its buckets when it is deleted. On the local engine `rtp destroy` empties them."""
         return not self.local and not self.protected
+
+    @property
+    def notified(self) -> bool:
+        """Whether the stack has the notifier, and so the table a stream."""
+        return self.settings.is_notified
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """The pipeline's alarms; a rollout has others besides."""
+        return [alarm for alarm in Alarm if self.notified or alarm is not Alarm.NOTIFIER_ERRORS]
 
     @property
     def permissions(self) -> list[Permission]:

@@ -18,13 +18,18 @@ _READS = {SSM: ("Parameters", "ssm:GetParameter"), SECRETS_MANAGER: ("Secrets", 
 
 def variables(plan: Plan) -> dict[str, str]:
     """The variable with the source of each secret; none without secrets."""
-    text = secret_sources.encoded(plan.settings.secrets)
+    text = secret_sources.encoded(plan.settings.function_secrets)
     return {FunctionEnv.SECRETS: text} if text else {}
 
 
 def statements(plan: Plan) -> list[iam.PolicyStatement]:
-    """Reading the declared secrets, and decrypting them under `secrets_key`. AWS's own keys need no permission."""
-    sources = [secret_sources.parse(text) for text in plan.settings.secrets.values()]
+    """What processors need to read their secrets."""
+    return reading(plan, list(plan.settings.function_secrets.values()))
+
+
+def reading(plan: Plan, texts: list[str]) -> list[iam.PolicyStatement]:
+    """Reading these sources, and decrypting them under `secrets_key`. AWS's own keys need no permission."""
+    sources = [secret_sources.parse(text) for text in texts]
     allowed = []
     for service, (sid, action) in _READS.items():
         arns = {s.arn(plan.partition, plan.region, plan.account) for s in sources if s.service == service}

@@ -10,6 +10,7 @@ from rtp.contract import API_STAGE, Output
 from rtp.infra.cleanup import Cleanup
 from rtp.infra.ingest import Ingest
 from rtp.infra.monitoring import Monitoring
+from rtp.infra.notifier import Notifier
 from rtp.infra.processing import Processing
 from rtp.infra.rollout import Rollout
 from rtp.infra.storage import Storage
@@ -39,6 +40,8 @@ class RtpStack(Stack):
         processor = processing.called(processing.processor)
         self.ingest = ingest = Ingest(self, "Ingest", plan=plan, storage=storage, processor=processor)
         self.monitoring = monitoring = Monitoring(self, "Monitoring", plan=plan, storage=storage)
+        if plan.notified:
+            Notifier(self, "Notifier", plan=plan, storage=storage, processing=processing, monitoring=monitoring)
         if plan.shifted:
             Rollout(self, "Rollout", plan=plan, processing=processing, monitoring=monitoring)
         if plan.emptied:

@@ -40,6 +40,7 @@ PAGES = {
     "production": Page(Kind.HOW_TO, "Choose the settings of a production environment"),
     "ci": Page(Kind.HOW_TO, "Check and deploy from GitHub Actions or GitLab"),
     "incident": Page(Kind.HOW_TO, "Handle an incident, from the alarm to the proof that nothing is lost"),
+    "alerts": Page(Kind.HOW_TO, "Get the cause, the release and the command by mail or chat when events die"),
     "rehearse": Page(Kind.HOW_TO, "Prove a correction on real events before it is deployed"),
     "drill": Page(Kind.HOW_TO, "Inject a fault on purpose, and see which alarms fire and what becomes of each event"),
     "load": Page(Kind.HOW_TO, "Test a pipeline under load"),

@@ -26,6 +26,7 @@ protected = true                       # typed confirmations; data outlives the 
 # account = "444455556666"
 # profile = "prod"
 # alarm_emails = ["oncall@example.com"]
+# alarm_causes = true                  # and a mail with cause, release and command when events die
 """
 
 NO_REQUIREMENTS = (

@@ -199,8 +199,15 @@ def templates(plan: Callable[..., Plan]) -> dict[str, Template]:
     plans = [
         plan("local", account="000000000000", local=True),
         plan(
-            "dev", region="eu-west-1", settings=Settings(ephemeral_storage_mb=1024)
-        ),  # SnapStart takes no more than 512
+            "dev",
+            region="eu-west-1",
+            settings=Settings(
+                ephemeral_storage_mb=1024,  # SnapStart takes no more than 512
+                secrets={"CHAT": "ssm:/realtime-processor/dev/CHAT"},
+                alarm_causes=True,
+                alarm_webhook="CHAT",
+            ),
+        ),
         plan("prod", protected=True, region="us-west-2", reserved_concurrency=100),
         plan("signed", settings=Settings(auth="iam", allowed_cidrs=("192.0.2.0/24",))),
         plan(

@@ -95,7 +95,9 @@ def asynchronous_failures_move_to_the_dlq(t: Template) -> bool:
 def handlers_can_run(t: Template) -> bool:
     """A3-5: handlers that the runtime has, a layer, exactly the variables that it reads, and the API's time limit."""
     functions = (t.processor, t.worker)
-    variables = VARIABLES | set(t.plan.settings.environment) | ({"RTP_SECRETS"} if t.plan.settings.secrets else set())
+    variables = (
+        VARIABLES | set(t.plan.settings.environment) | ({"RTP_SECRETS"} if t.plan.settings.function_secrets else set())
+    )
     return (
         [f["Handler"] for f in functions] == [PROCESSOR_HANDLER, WORKER_HANDLER]
         and all(len(f["Layers"]) == 1 + len(t.plan.layers) for f in functions)
@@ -125,7 +127,7 @@ def lambda_ends_loops(t: Template) -> bool:
 
 
 def _source(t: Template) -> dict[str, Any]:
-    return t.one("Lambda::EventSourceMapping")
+    return t.one("Lambda::EventSourceMapping", BatchSize=t.plan.settings.batch_size)
 
 
 MUTANTS: list[tuple[Rule, Change]] = [

@@ -34,12 +34,14 @@ EVERYWHERE = {
     "Serverless-LambdaStarPermissions": _ROLES,
     "Serverless-SQSRedrivePolicy": ["Storage/DeadLetterQueue"],
 }
-OF_CLEANUP = {
+_OF_DEV = ["Cleanup/EmptierRole", "Notifier/FunctionRole"]
+OF_DEV = {  # the emptier's and the notifier's
     "AwsSolutions-IAM5[Resource::<Bucket.Arn>/*]": ["Cleanup/EmptierRole"],
     "AwsSolutions-IAM5[Resource::<AccessLogs.Arn>/*]": ["Cleanup/EmptierRole"],
-    "AwsSolutions-IAM5[Resource::*]": [*_ROLES, "Cleanup/EmptierRole"],
-    "Serverless-LambdaDLQ": [*_FUNCTIONS, "Cleanup/Emptier"],
-    "Serverless-LambdaStarPermissions": [*_ROLES, "Cleanup/EmptierRole"],
+    "AwsSolutions-IAM5[Resource::*]": [*_ROLES, *_OF_DEV],
+    "Serverless-LambdaDLQ": [*_FUNCTIONS, "Cleanup/Emptier", "Notifier/Function"],
+    "Serverless-LambdaEventSourceMappingDestination": ["Notifier/StreamToNotifier", "Processing/QueueToWorker"],
+    "Serverless-LambdaStarPermissions": [*_ROLES, *_OF_DEV],
 }
 OF_ROLLOUT = {
     "AwsSolutions-IAM5[Resource::<Processor.Arn>:*]": ["Rollout/Role"],
@@ -56,9 +58,9 @@ SKIPPED = {
     "CKV_AWS_76": {"ApiDeploymentStageprod"},  # without the API's logs
     "CKV_AWS_18": {"AccessLogs"},
     "CKV_AWS_111": {"ProcessorRole", "WorkerRole"},
-    "CKV_AWS_115": {"Processor", "Worker", "Emptier"},
-    "CKV_AWS_116": {"Processor", "Worker", "Emptier"},
-    "CKV_AWS_117": {"Processor", "Worker", "Emptier"},
+    "CKV_AWS_115": {"Processor", "Worker", "Emptier", "Function"},
+    "CKV_AWS_116": {"Processor", "Worker", "Emptier", "Function"},
+    "CKV_AWS_117": {"Processor", "Worker", "Emptier", "Function"},
     "CKV_AWS_120": {"ApiDeploymentStageprod"},
 }
 
@@ -78,7 +80,7 @@ def test_cdk_nag_and_the_cdks_own_check_find_nothing(template: Template) -> None
 
 
 @pytest.mark.parametrize(
-    ("env", "accepted"), [("dev", EVERYWHERE | OF_CLEANUP), ("odd", EVERYWHERE | OF_ROLLOUT | WITHOUT_API_LOGS)]
+    ("env", "accepted"), [("dev", EVERYWHERE | OF_DEV), ("odd", EVERYWHERE | OF_ROLLOUT | WITHOUT_API_LOGS)]
 )
 def test_exactly_these_findings_are_accepted(
     env: str, accepted: dict[str, list[str]], templates: dict[str, Template], tmp_path: Path
@@ -172,6 +174,6 @@ def _findings(report: dict[str, Any], plan: Plan) -> dict[str, list[str]]:
 
 def _short(id: str) -> str:
     name = id[:-8]
-    for construct in ("Storage", "Processing", "Ingest", "Cleanup"):
+    for construct in ("Storage", "Processing", "Ingest", "Cleanup", "Notifier"):
         name = name.removeprefix(construct)
     return name

@@ -66,6 +66,21 @@ ROLES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
         "Logs": _FUNCTION["Logs"],
         "Traces": _FUNCTION["Traces"],
     },
+    "Function": {  # the notifier's
+        "Stream": (
+            [f"dynamodb:{a}" for a in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")],
+            ["Table"],  # its stream
+        ),
+        "Groups": (["dynamodb:GetItem", "dynamodb:PutItem"], ["Table"]),
+        "Key": _FUNCTION["Key"],
+        "Publish": (["sns:Publish"], ["Topic"]),
+        "Parameters": (
+            ["ssm:GetParameter"],
+            ["arn:aws:ssm:eu-west-1:111122223333:parameter/realtime-processor/dev/CHAT"],
+        ),
+        "Logs": (_FUNCTION["Logs"][0], ["FunctionLogs"]),
+        "Traces": _FUNCTION["Traces"],
+    },
     "": {  # CodeDeploy's
         "Shift": (
             ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"],
@@ -80,10 +95,11 @@ def roles_have_exactly_their_permissions(t: Template) -> bool:
     """A1, B20: each role has exactly these statements: no managed policy and no separate policy."""
     names = {"Processor", "Worker", "ToQueue"} | ({"Emptier"} if t.plan.emptied else set())
     names |= {""} if t.plan.shifted else set()
+    names |= {"Function"} if t.plan.notified else set()
     given = {f"Own{n}": (list(p.actions), list(p.resources)) for n, p in enumerate(t.plan.settings.permissions, 1)}
     extra = {name: (_IN_VPC if t.plan.vpc else {}) | given for name in ("Processor", "Worker")}
     actual = {_short(id).removesuffix("Role"): _statements(role) for id, role in t.of("IAM::Role").items()}
-    secrets = SECRETS if t.plan.settings.secrets else {}
+    secrets = SECRETS if t.plan.settings.function_secrets else {}
     return (
         not t.of("IAM::Policy")
         and not any("ManagedPolicyArns" in role for role in t.of("IAM::Role").values())
@@ -106,6 +122,7 @@ def roles_are_for_one_service(t: Template) -> bool:
         "Processor": "lambda",
         "Worker": "lambda",
         "Emptier": "lambda",
+        "Function": "lambda",
         "ToQueue": "apigateway",
         "": "codedeploy",
     }
@@ -208,7 +225,7 @@ def everything_is_tagged(t: Template) -> bool:
 def _short(id: str) -> str:
     """Return the construct's name in a logical id: `Bucket` for `StorageBucket5CB7C8EA`."""
     name = id[:-8]
-    for construct in ("Storage", "Processing", "Ingest", "Cleanup", "Rollout", "Monitoring"):
+    for construct in ("Storage", "Processing", "Ingest", "Cleanup", "Rollout", "Monitoring", "Notifier"):
         name = name.removeprefix(construct)
     return name
 
@@ -227,7 +244,7 @@ def _resource(value: Any) -> str:
     if isinstance(value, str):
         return value
     if "Ref" in value:
-        return str(value["Ref"])
+        return str(value["Ref"]) if value["Ref"].startswith("AWS::") else _short(value["Ref"])
     if "Fn::GetAtt" in value:
         return _short(value["Fn::GetAtt"][0])
     return "".join(_resource(part) for part in value["Fn::Join"][1])

@@ -124,11 +124,36 @@ WHERE: dict[str, Callable[[Template], Any]] = {
 
 
 # Settings that `odd` leaves out, because others exclude them; the tests of this and of test_access.py.
-ELSEWHERE = ("ephemeral_storage_mb", "auth", "allowed_cidrs", "waf_acl_arn", "stack_key_version")
+ELSEWHERE = (
+    "alarm_causes",
+    "alarm_webhook",
+    "ephemeral_storage_mb",
+    "auth",
+    "allowed_cidrs",
+    "waf_acl_arn",
+    "stack_key_version",
+)
 
 
 def test_every_setting_is_listed() -> None:
     assert {*WHERE, *ELSEWHERE} == {*table()}
+
+
+def test_the_notifier_gets_topic_and_webhook_and_the_other_functions_no_address(templates: dict[str, Template]) -> None:
+    dev = templates["dev"]
+    notifier = dev.one("Lambda::Function", FunctionName=dev.plan.names.notifier)
+    assert notifier["Environment"]["Variables"] == {
+        "RTP_PROJECT": dev.plan.project,
+        "RTP_ENV": "dev",
+        "RTP_TABLE": {"Ref": dev.id("DynamoDB::Table")},
+        "RTP_COMMAND": "rtp triage show --env=dev",
+        "RTP_DLQ_RETENTION_DAYS": "14",
+        "RTP_TOPIC": {"Ref": dev.id("SNS::Topic")},
+        "RTP_WEBHOOK": "ssm:/realtime-processor/dev/CHAT",
+    }
+    assert all("RTP_SECRETS" not in f["Environment"]["Variables"] for f in (dev.processor, dev.worker))
+    others = [t for name, t in templates.items() if name != "dev"]
+    assert not any(f["FunctionName"].endswith("-notifier") for t in others for f in t.of("Lambda::Function").values())
 
 
 def test_the_size_of_tmp_reaches_the_template(templates: dict[str, Template]) -> None:

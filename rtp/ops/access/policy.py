@@ -112,7 +112,7 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
     buckets = f"arn:{partition}:s3:::{names.stack}-*"
     own = f"arn:{partition}:s3:::{contract.own_bucket(account, region)}"
     table = arn("dynamodb", f"table/{names.table}")
-    functions = (names.processor, names.worker, names.emptier)
+    functions = (names.processor, names.worker, names.emptier, names.notifier)
     groups = (f"/aws/lambda/{names.stack}-*", names.access_log_group)
     return {
         Resource.ANY: ("*",),

@@ -55,7 +55,9 @@ def monthly(settings: Settings, load: Load, flow: Flow, facts: Facts, *, events:
     kms = MONTH_S * 5 / facts.estimates.key_reuse_s + puts * facts.estimates.bucket_key_share
     logs = events * flow.log_bytes / _GB
     traces = events * flow.traces
-    alarms = len(Alarm) + (0 if settings.rollout == "all-at-once" else _ALARMS_OF_A_ROLLOUT)
+    alarms = (
+        len(Alarm) - (not settings.is_notified) + (0 if settings.rollout == "all-at-once" else _ALARMS_OF_A_ROLLOUT)
+    )
     return [
         Cost("API Gateway", dollars("api-request", requests), f"{_short(requests)} requests"),
         Cost("SQS", dollars("sqs-request", messages), f"{_short(messages)} requests"),

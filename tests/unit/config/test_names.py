@@ -25,6 +25,7 @@ LIMITS = {
     "processor": 64,
     "worker": 64,
     "emptier": 64,
+    "notifier": 64,
     "api": 255,
     "usage_plan": 255,
     "api_key": 255,

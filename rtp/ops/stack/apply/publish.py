@@ -85,7 +85,7 @@ def on_engine(target: Target, built: Assembly, manifest: Manifest, stack: Stack 
 def only_code(changes: Sequence[ResourceChange]) -> bool:
     """Whether nothing but the code of rtp's own functions differs, not of those of `[infra] extend`."""
     return bool(changes) and all(
-        c.path.partition("/")[0] in ("", "Processing", "Cleanup")
+        c.path.partition("/")[0] in ("", "Processing", "Cleanup", "Notifier")
         and c.resource_type == resource_types.FUNCTION
         and c.action == "modify"
         and all(p.path in _CODE for p in c.properties)

@@ -25,7 +25,7 @@ def of(environment: Environment) -> str:
         "layer": print_,
         "layers": settings.layers,
         "variables": {**settings.environment, **function_environment(settings)},
-        "secrets": settings.secrets,
+        "secrets": settings.function_secrets,
         "memory_mb": settings.memory_mb,
         "timeout_s": settings.timeout_s,
         "ephemeral_storage_mb": settings.ephemeral_storage_mb,

@@ -56,7 +56,7 @@ def by_name(aws: Aws, environment: Environment) -> dict[Subject, str]:
     """ARNs of what a stack of this environment would have under a name of its own, whether it exists or not."""
     names, region, account = environment.names, aws.region, aws.account
     start = f"arn:{partition(region)}"
-    functions = (names.processor, names.worker, names.emptier)
+    functions = (names.processor, names.worker, names.emptier, names.notifier)
     groups = (*(names.log_group(f) for f in functions), names.access_log_group)
     queues = [f"{start}:sqs:{region}:{account}:{name}" for name in (names.queue, names.dlq)]
     topic = f"{start}:sns:{region}:{account}:{names.topic}"
