@@ -171,7 +171,7 @@ def message(stack: str, command: str, notice: Notice, said: Said, failures: Sequ
     where = "" if place is None else f" at {_plain(place.file)}:{place.line} {_plain(place.function)}"
     events = "1 event" if notice.unsent == 1 else f"{notice.unsent:,} events"
     died = f"{events} of type {kind} died in {stack}: {error}{where}"
-    again = "Regressed: it was resolved" + (f" by release {said.release}. " if said.release else ". ")
+    again = "Regressed: it was resolved" + (f" by release {_plain(said.release)[:12]}. " if said.release else ". ")
     since = f"since release {notice.release}, " if notice.release else ""
     lines = [
         f"{died} (group {newest.group.id}).",
