@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated
 
 import typer
 
+from rtp.commands import completion
 from rtp.commands.options import Since, new_app, with_session
 from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
+from rtp.contract import Alarm
+from rtp.errors import UsageError
 from rtp.ops.telemetry import alarms as op
 from rtp.ops.telemetry.alarm_words import explained, measured
 from rtp.text import times
@@ -24,6 +28,10 @@ _WORDS = {"INSUFFICIENT_DATA": "NO DATA"}
 @with_session
 def alarms(
     session: Session,
+    only: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ALARM]...", help="Such as dlq-messages.", autocompletion=completion.alarms),
+    ] = None,
     *,
     since: Since = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of state changes.")] = 20,
@@ -32,10 +40,20 @@ def alarms(
 
     Alarms in ALARM come first; the state changes of all alarms follow.
     """
+    chosen = [_chosen(name) for name in only or ()]
     names = session.environment.names
     _ = session.outputs_to_read  # raises where there is no stack
-    found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit)
+    found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit, only=chosen)
     session.out.result(found, lambda f: _render(f, names.stack, session.environment.name))
+
+
+def _chosen(name: str) -> Alarm:
+    try:
+        return Alarm(name)
+    except ValueError:
+        near = difflib.get_close_matches(name, list(Alarm))
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"{name!r} is not an alarm.{meant}", hint=f"Use one of {', '.join(Alarm)}.") from None
 
 
 def _render(found: op.Alarms, stack: str, env: str) -> list[Element]:

@@ -59,6 +59,17 @@ def functions(incomplete: str) -> list[str]:
     return _fitting(lambda: ("processor", "worker"), incomplete)
 
 
+def alarms(incomplete: str) -> list[str]:
+    """The alarms of a pipeline."""
+
+    def names() -> Iterable[str]:
+        from rtp.contract import Alarm
+
+        return [alarm.value for alarm in Alarm]
+
+    return _fitting(names, incomplete)
+
+
 def levels(incomplete: str) -> list[str]:
     """The levels of log lines."""
 

@@ -40,6 +40,16 @@ def all_alarms_exist(t: Template) -> bool:
     return names == {t.plan.names.alarm(alarm) for alarm in t.plan.alarms} | _rollout_alarms(t)
 
 
+def every_alarm_says_what_to_do(t: Template) -> bool:
+    """Its description, which the mail has, names the runbook, and of the eight the command that shows more."""
+    own = {t.plan.names.alarm(alarm) for alarm in Alarm}
+    return all(
+        "`rtp docs incident`" in alarm["AlarmDescription"]
+        and (alarm["AlarmName"] not in own or f"--env={t.plan.env}" in alarm["AlarmDescription"])
+        for alarm in t.of("CloudWatch::Alarm").values()
+    )
+
+
 def queues_are_watched_by_their_maximum(t: Template) -> bool:
     """B4: depth of the dead-letter queue and age of the oldest message, by their maximum."""
     dead, age = t.alarm("dlq-messages"), t.alarm("queue-age")
@@ -219,6 +229,7 @@ def _first_alarm(t: Template) -> dict[str, Any]:
 
 
 MUTANTS: list[tuple[Rule, str, Change]] = [
+    (every_alarm_says_what_to_do, "prod", lambda t: _first_alarm(t).update(AlarmDescription="Events are dead.")),
     (every_alarm_reaches_the_topic, "prod", lambda t: _drop(_policy(t), "Alarms")),
     (every_alarm_reaches_the_topic, "prod", lambda t: _drop(_key_policy(t), "AlarmsToTopic")),
     (every_alarm_reaches_the_topic, "prod", lambda t: _policy(t)[1].pop("Condition")),

@@ -11,6 +11,8 @@ from rtp.aws import alarms as service
 from rtp.ops.work import pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rtp.aws import Aws
     from rtp.aws.alarms import Alarm, StateChange
     from rtp.contract import Names
@@ -31,16 +33,16 @@ class Alarms:
     more: bool = False
 
 
-def current(aws: Aws, names: Names) -> list[Alarm]:
-    """The pipeline's alarms, firing ones first."""
+def current(aws: Aws, names: Names, only: Sequence[contract.Alarm] = ()) -> list[Alarm]:
+    """The pipeline's alarms, firing ones first. only: these of them; empty: all."""
     # By name: a prefix would also match the alarms of an environment whose name begins with this one's.
-    alarms = service.alarms(aws, [names.alarm(alarm) for alarm in contract.Alarm])
+    alarms = service.alarms(aws, [names.alarm(alarm) for alarm in only or contract.Alarm])
     return sorted(alarms, key=lambda a: (_ORDER.get(a.state, 1), a.name))
 
 
-def read(aws: Aws, names: Names, *, since: int, limit: int) -> Alarms:
-    """The alarms and at most `limit` of their state changes since a time in epoch ms."""
-    alarms = current(aws, names)
+def read(aws: Aws, names: Names, *, since: int, limit: int, only: Sequence[contract.Alarm] = ()) -> Alarms:
+    """The alarms and at most `limit` of their state changes since a time in epoch ms. only: these; empty: all."""
+    alarms = current(aws, names, only)
     histories = pool.gather({a.name: partial(_history, aws, a.name, since, limit + 1) for a in alarms})
     turns: list[StateChange] = []
     for history in histories.values():

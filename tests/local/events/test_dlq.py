@@ -83,6 +83,9 @@ def test_filters_choose_and_one_message_is_shown_whole(pipeline: Pipeline, tmp_p
     for options in (("--type", "bad"), ("--error", "reject"), ("--grep", "unique w.rds"), ("--id", rejected)):
         shown_ids = ids(*options)
         assert set(shown_ids) == {rejected} and is_count(len(shown_ids), 1), options
+    counted = pipeline.project.rtp("dlq", "inspect", "--by", "type", "--json").json["counts"]
+    assert {each["value"] for each in counted} == {"bad", "order.created"}
+    assert is_count(pipeline.project.rtp("dlq", "inspect", "--type", "bad", "--count", "--json").json["total"], 1)
     assert ids("--id", "nobody") == []
     assert is_count(len(ids("--since", "1h")), 3)
     assert len(ids("--limit", "2")) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -201,5 +202,16 @@ def test_records_are_listed_by_status_type_and_time(pipeline: Pipeline) -> None:
     assert ids("--since", "1700000000004", "--until", "1700000000006") == everything[5:8]
     assert ids("--since", "2023-11-01T00:00:00Z", "--status", "dead") == []
     assert ids("--since", "1h") == []
+    # They are counted, and counted by a field, whatever the limit is
+    of_kind = ("records", "--type", kind, "--since", "2023-11-01T00:00:00Z", "--limit", "1", "--json")
+    assert pipeline.project.rtp(*of_kind, "--count").json["total"] == 12
+    counted = pipeline.project.rtp(*of_kind, "--by", "status").json
+    assert [(value["value"], value["count"]) for value in counted["counts"]] == [("processed", 12)]
+    # The last deploy is a time too, and times are read and shown in the zone of the machine or in UTC
+    deployed = pipeline.project.rtp("status", "--json").json["stack"]["deployed"]
+    since = datetime.fromisoformat(deployed).astimezone(timezone(timedelta(hours=9)))
+    for zone, options in ((f"{since:%H:%M} JST", ()), (f"{since.astimezone(UTC):%H:%M} UTC", ("--utc",))):
+        shown = pipeline.project.rtp("records", "--since", "deploy", *options, env={"TZ": "Asia/Tokyo"}).stdout
+        assert zone in shown.split("\n")[0]
     listed = pipeline.project.rtp("records", "--type", "nothing").stdout
     assert re.fullmatch(r"records local: 0, type nothing, since .+\n", listed)

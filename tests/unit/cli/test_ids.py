@@ -151,6 +151,7 @@ def test_a_shell_completes_values_from_files_alone(environment: Environment) -> 
     assert complete(completion.event_ids, "", environment, env="prod") == []
     assert completion.statuses("d") == ["dead"]
     assert completion.functions("w") == ["worker"]
+    assert completion.alarms("dlq") == ["dlq-messages"]
     assert completion.levels("WARN") == ["WARNING"]
 
 
@@ -223,6 +224,7 @@ def test_the_shell_gets_values_from_the_command_itself(
 
     monkeypatch.chdir(environment.root)
     monkeypatch.setenv("_RTP_COMPLETE", "complete_bash")
+    monkeypatch.setitem(sys.modules, "rich", None)  # rtp does so itself; other tests of this process need rich
     for words, expected in (("rtp records -e ", "staging"), ("rtp records --status ", "dead"), ("rtp show ", A)):
         shown.remember(resolve(Overrides(), environ={}), [Shown(A)])
         monkeypatch.setenv("COMP_WORDS", words)

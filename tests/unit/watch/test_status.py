@@ -257,6 +257,21 @@ def test_dead_records_are_counted_by_cause() -> None:
     assert "dead in 14 days: ValueError: no total (6)" in drawn(found)  # records, which outlive their messages
 
 
+def test_the_newest_message_of_a_cause_is_shown_with_its_values() -> None:
+    def record(n: int) -> dict[str, Any]:
+        error = {"M": {"type": {"S": "KeyError"}, "message": {"S": f"'total{n}'"}, "signature": {"S": "KeyError: *"}}}
+        return {"id": {"S": str(n)}, "timestamp": {"N": str(n)}, "status": {"S": "dead"}, "error": error}
+
+    def query(params: dict[str, Any]) -> list[dict[str, Any]]:
+        newest_first = [record(n) for n in reversed(range(3))]
+        return newest_first if params["ExpressionAttributeValues"][":s"] == {"S": "dead#0"} else []
+
+    found = read(FakeAws(query=query))
+
+    assert [(e.error, e.newest, e.count) for e in found.dead_by_error] == [("KeyError: *", "KeyError: 'total2'", 3)]
+    assert "dead in 14 days: KeyError: 'total2' (3 with similar ones)" in drawn(found)
+
+
 def test_the_age_of_the_oldest_message_is_the_newest_value() -> None:
     def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"Id": q["Id"], "Values": [10.0, 400.0]} for q in params["MetricDataQueries"]]
