@@ -37,8 +37,8 @@ def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:
         records.forget_dlq_messages(target.aws, target.table, notes)
 
 
-def restored(target: Target, entries: Sequence[Entry], receipts: Sequence[Receipt]) -> None:
-    """Note messages that are in the DLQ again, with a new age. receipts: of SQS, for each entry."""
+def restored(target: Target, sent: Sequence[tuple[Entry, Receipt]]) -> None:
+    """Note messages that are in the DLQ again, with a new age. sent: each with SQS's receipt."""
 
     def write(pair: tuple[Entry, Receipt]) -> None:
         entry, receipt = pair
@@ -46,6 +46,5 @@ def restored(target: Target, entries: Sequence[Entry], receipts: Sequence[Receip
         note = DlqNote(request_id or receipt.message_id, times.now_ms(), dlqnote.digest(entry.outgoing.body))
         records.note_dlq_message(target.aws, target.table, entry.identity, note)
 
-    pairs = [(entry, receipt) for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
-    for _ in pool.map(write, pairs, threads=_CONCURRENCY):
+    for _ in pool.map(write, sent, threads=_CONCURRENCY):
         pass

@@ -108,7 +108,7 @@ class _Restoration:
         absent = [entry for entry in self._open() if entry.message_id not in self._located.originals]
         restorable = [entry for entry in absent if self._located.is_absent(entry)]
         for start in range(0, len(restorable), _ROUND):
-            self._send(restorable[start : start + _ROUND])
+            self.record.done(self._send(restorable[start : start + _ROUND]))
         return self._undone(0, 0, unseen=len(absent) - len(restorable))
 
     def of_redrive(self) -> Undone:
@@ -140,16 +140,15 @@ class _Restoration:
         return [_status(by_key.get(entry.identity)) for entry in entries]
 
     def _send(self, entries: list[Entry]) -> list[Entry]:
-        """Send messages to the DLQ. Returns those that SQS took."""
+        """Send messages to the DLQ. Returns those that SQS took, for the caller to record."""
         if not entries:
             return []
         self.record.about_to(entries, self._since)
         receipts = batches.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
-        sent = [entry for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
-        self.record.done(sent)
-        notes.restored(self._target, entries, receipts)
+        sent = [(entry, receipt) for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
+        notes.restored(self._target, sent)
         self._back += len(sent)
-        return sent
+        return [entry for entry, _ in sent]
 
     def _recall(self, entries: list[Entry]) -> None:
         """Move messages that still wait in the queue. Other events received on the way are released at once."""
@@ -180,13 +179,16 @@ class _Restoration:
         there = [e for e in entries if e.message_id in copies or e.message_id in self._located.originals]
         there_ids = {entry.message_id for entry in there}
         absent = [e for e in entries if e.message_id not in there_ids and self._located.is_absent(e)]
-        in_dlq = there_ids | {entry.message_id for entry in self._send(absent)}
+        sent = self._send(absent)
+        in_dlq = there_ids | {entry.message_id for entry in sent}
         moved = {message_id: m for message_id, (m, entry) in messages.items() if entry.message_id in in_dlq}
         receipts = [message.receipt for message in moved.values()]
         _, error = batches.delete(self._target.aws, self._target.queue_url, receipts)
         if error is not None:
             raise error
-        self.record.done(there)
+        self.record.done(
+            [*there, *sent]
+        )  # not before: after an error, the next undo has to delete what is in the queue
         self._back += sum(entry.message_id not in copies for entry in there)
         return list(moved)
 

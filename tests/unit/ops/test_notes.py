@@ -1,0 +1,73 @@
+"""The records' notes of messages in the DLQ, as a repair removes and writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rtp.aws import records
+from rtp.aws.queues import Message, Outgoing, Receipt, attribute
+from rtp.ops.dlq import journal, notes
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq.target import Target
+from rtp.ops.journal_store import JournalFiles
+from rtp.runtime import dlqnote
+from rtp.runtime.event import Identity
+from rtp.text.times import now_ms
+from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+
+def target(aws: FakeAws, place: Path) -> Target:
+    return Target(aws=aws, outputs=OUTPUTS, stack="s", account="1", journals=JournalFiles(place))
+
+
+def received(aws: FakeAws, number: int) -> Message:
+    one = aws.queues[DLQ][number]
+    return Message(one.message_id, "r", one.body, one.attributes, one.sent_at, 1)
+
+
+def note(aws: FakeAws, number: int) -> dict[str, Any]:
+    """The note on the record of an event; empty without one."""
+    (record,) = records.by_keys(aws, TABLE, [(f"e{number}", number)])
+    return record.get(dlqnote.ATTRIBUTE) or {}
+
+
+def test_the_notes_of_messages_that_leave_the_dlq_are_removed_and_no_others(tmp_path: Path) -> None:
+    # Given three dead events: one whose message is noted, one without a note, one with a note of another message
+    aws = FakeAws()
+    for n, noted in enumerate(("r0", "", "other")):
+        aws.put(DLQ, event(n), rtp_request_id=f"r{n}")
+        aws.record(f"e{n}", n, status="dead", **({"dlq_message": {"request_id": noted}} if noted else {}))
+    messages = dlq.joined(aws, TABLE, [received(aws, n) for n in range(3)])
+    assert [message.is_noted for message in messages] == [True, False, False]
+
+    notes.forget(target(aws, tmp_path), messages)
+
+    assert [note(aws, n) for n in range(3)] == [{}, {}, {"request_id": "other"}]
+    # And without a noted message nothing is called
+    calls = aws.calls.total()
+    notes.forget(target(aws, tmp_path), messages[1:])
+    assert aws.calls.total() == calls
+
+
+def test_what_an_undo_has_sent_is_noted_with_its_request_or_message_a_new_age_and_its_digest(tmp_path: Path) -> None:
+    # Given a message that names its request and one that does not
+    aws, began = FakeAws(), now_ms()
+    for n in range(2):
+        aws.record(f"e{n}", n, status="dead")
+    named = Outgoing(event(0), {"rtp_request_id": attribute("req-0"), "mine": attribute("x")})
+    entries = [
+        journal.Entry("m0", Identity("e0", 0), named),
+        journal.Entry("m1", Identity("e1", 1), Outgoing(event(1), {})),
+    ]
+
+    notes.restored(target(aws, tmp_path), list(zip(entries, [Receipt("new-0"), Receipt("new-1")], strict=True)))
+
+    found = [note(aws, n) for n in range(2)]
+    assert [one["request_id"] for one in found] == ["req-0", "new-1"]
+    assert [one["digest"] for one in found] == [dlqnote.digest(event(n)) for n in range(2)]
+    assert all(began <= one["sent_at"] <= now_ms() for one in found)
+    assert all(dlqnote.read(one) is not None and one["is_sent"] for one in found)
