@@ -106,10 +106,10 @@ class Ending:
         if self._has_notified:
             return
         self._has_notified = True
-        seconds = max(0.0, self._deadline - self._clock.monotonic())
+        seconds = self._deadline - self._clock.monotonic()
         self._patience.notify(f"waiting up to {seconds:.0f} s for {many(unseen, 'message')} hidden by another receiver")
 
 
 def _is_full(depth: Depth, held: int) -> bool:
     """Whether SQS gives out no more messages before this reading releases those that it holds."""
-    return depth.in_flight >= _FULL and held > depth.in_flight // 2
+    return depth.in_flight >= _FULL and held * 2 > depth.in_flight

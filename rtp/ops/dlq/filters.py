@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 
 def facts(dlq_message: DlqMessage) -> dict[str, Any]:
     """A message as its JSON has it, with the event's `data`; null where the body is no event."""
-    try:
+    data = None
+    with contextlib.suppress(ValueError, RecursionError):
         event = json_values.loads(dlq_message.event)
-    except (ValueError, RecursionError):
-        event = None
-    data = event.get("data") if isinstance(event, dict) else None
+        data = event.get("data") if isinstance(event, dict) else None
     return {**json_values.to_json_types(dlq_message), "data": data}
 
 

@@ -123,7 +123,7 @@ def inspect(
     groups = [_group(each, same) for each, same in causes.grouped(shown, lambda message: message.group)]
     depth_ = max(count, len(peeked.messages) + peeked.unseen)
     return Inspection(
-        url.rsplit("/", 1)[-1], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now
+        url.rpartition("/")[2], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now
     )
 
 

@@ -74,7 +74,7 @@ class Mover:
         self._selection = selection
         self._rate = selection.rate
         self._writer = writer
-        self._stop = stop
+        self._stop, self._clock = stop, clock
         self._matching = Named()
         self._leftovers = Leftovers(target, stop=stop, clock=clock)
         self._sweep = Sweep(
@@ -109,6 +109,7 @@ class Mover:
             abandon=lambda batch, _error: [Moved(dlq_message, "interrupted") for dlq_message in batch],
             rate=self._rate,
             weigh=len,
+            clock=self._clock,
         )
 
     def release(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -244,6 +245,16 @@ def dlq_messages() -> list[DlqMessage]:
 )
 def test_a_message_must_meet_every_filter(filters: Filters, ids: list[str]) -> None:
     assert [dlq_message.id for dlq_message in filters.select(dlq_messages())] == ids
+
+
+def test_the_ends_of_a_time_and_the_beginning_of_a_releases_hash_match() -> None:
+    (one, *_) = dlq_messages()
+    sent = one.accepted_at
+    assert [Filters(since=at).match(one) for at in (sent - 1, sent, sent + 1)] == [True, True, False]
+    assert [Filters(until=at).match(one) for at in (sent - 1, sent, sent + 1)] == [False, True, True]
+    released = replace(one, release="abcdef012345")
+    assert [Filters(release=hash_).match(released) for hash_ in ("abcdef", "bcdef")] == [True, False]
+    assert not Filters(release="abcdef").match(one)
 
 
 def test_where_sees_the_data_of_the_event() -> None:

@@ -100,3 +100,24 @@ def test_what_has_ended_is_what_the_caller_says() -> None:
         list(outcome.wait(table.aws, "t", [Identity("a", 1)], timeout_s=0, stop=Stop(), has_ended=lambda _: False))
         == []
     )
+
+
+def test_a_poll_that_is_stopped_before_it_begins_reads_nothing() -> None:
+    table = Table({"a": 1})
+    table.stop.drain.set()
+    assert table.wait() == [] and table.asked == []
+    found = outcome.wait(table.aws, "t", [Identity("a", 1)], timeout_s=9, stop=table.stop)
+    assert list(found) == []
+
+
+@pytest.mark.parametrize(("ended", "pauses"), [(1, [0.05, 0.05]), (0, [0.05, 0.08])])
+def test_one_of_ten_events_is_a_tenth(ended: int, pauses: list[float]) -> None:
+    table = Table({f"e{n}": 2 if n < ended else 3 for n in range(10)})
+    table.wait()
+    assert table.pauses == pauses
+
+
+def test_an_end_counts_for_the_pause_after_its_own_read_only() -> None:
+    table = Table({"a": 2, **{f"e{n}": 5 for n in range(9)}})
+    table.wait()
+    assert table.pauses == [0.05, 0.05, 0.08, 0.128]

@@ -79,3 +79,54 @@ def test_a_note_of_one_of_the_last_events_says_that_the_dlq_holds_something(
     aws = cast("Aws", Answers({"batch_get_item": get}))
     events = [Identity("old", 1), *(Identity(f"e{n}", n) for n in range(100))]
     assert notes.has_any(aws, "t", events) is expected
+
+
+def in_tens(count: int) -> list[list[str]]:
+    return [[f"r{n}" for n in range(start, min(start + 10, count))] for start in range(0, count, 10)]
+
+
+class Calls(Answers):
+    """SQS that remembers each call's receipts and fails those that begin with one of these."""
+
+    def __init__(self, operation: str, *failing: str) -> None:
+        self.seen: list[list[str]] = []
+        self.options: list[dict[str, object]] = []
+        self._failing = failing
+        super().__init__({operation: self._answer})
+
+    def _answer(self, QueueUrl: str, Entries: list[dict[str, object]]) -> dict[str, object]:
+        assert QueueUrl == "q"
+        receipts = [str(entry["ReceiptHandle"]) for entry in Entries]
+        self.seen.append(receipts)
+        self.options += Entries
+        if receipts[0] in self._failing:
+            raise AwsError(f"no answer to {receipts[0]}")
+        return {}
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 20, 95])
+def test_each_message_is_released_once_in_batches_of_ten(count: int) -> None:
+    calls = Calls("change_message_visibility_batch")
+    batches.release(cast("Aws", calls), "q", [f"r{n}" for n in range(count)])
+    assert sorted(calls.seen) == sorted(in_tens(count))
+    assert all(entry["VisibilityTimeout"] == 0 for entry in calls.options)
+
+
+@pytest.mark.parametrize(("count", "failing", "last"), [(5, ("r0",), "r0"), (35, ("r0", "r20"), "r20")])
+def test_the_other_batches_are_released_where_one_fails_and_the_last_error_is_raised(
+    count: int, failing: tuple[str, ...], last: str
+) -> None:
+    calls = Calls("change_message_visibility_batch", *failing)
+    with pytest.raises(AwsError, match=f"no answer to {last}$"):
+        batches.release(cast("Aws", calls), "q", [f"r{n}" for n in range(count)])
+    assert sorted(calls.seen) == sorted(in_tens(count))
+
+
+@pytest.mark.parametrize("count", [0, 3, 10, 31])
+def test_each_message_has_a_receipt_in_its_place(count: int) -> None:
+    aws = FakeAws()
+    aws.refused = {"b2"}
+    receipts = batches.send(aws, QUEUE, [Outgoing(f"b{n}", {}) for n in range(count)])
+    sent = {held.message_id: held.body for held in aws.queues[QUEUE]}
+    assert [sent.get(receipt.message_id) for receipt in receipts] == [None if n == 2 else f"b{n}" for n in range(count)]
+    assert [bool(receipt.error) for receipt in receipts] == [n == 2 for n in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -143,3 +144,141 @@ def test_emitting_an_invalid_event_fails(type: str, data: Any) -> None:
 def test_a_loop_of_emitted_events_is_stopped() -> None:
     with pytest.raises(EmitError, match="loop"):
         Event(type="t", data={}, id="a", timestamp=5, depth=wire.MAX_DEPTH).emit("t", {})
+
+
+@pytest.mark.parametrize("length", [1, 128])
+def test_an_id_and_a_type_may_have_128_characters(length: int) -> None:
+    found = parse({"type": "t" * length, "data": {}, "id": "i" * length, "timestamp": 1})
+    assert (len(found.type), len(found.id)) == (length, length)
+    for name in ("type", "id"):
+        error = refused({"type": "t", "data": {}, "timestamp": 1, name: "x" * 129})
+        assert [str(problem.path) for problem in error.problems] == [f"$.{name}"]
+        assert "1 to 128 characters" in error.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "accepted"),
+    [
+        ("0", True),
+        ("946684799", True),
+        ("946684800", False),
+        ("4102444800", False),
+        ("4102444801", True),
+        ("253402300799999", True),
+        ("253402300800000", False),
+        ("1.0", False),
+    ],
+)
+def test_the_limits_of_a_timestamp(timestamp: str, accepted: bool) -> None:
+    text = f'{{"type": "t", "data": {{}}, "timestamp": {timestamp}}}'
+    if accepted:
+        assert parse(text).timestamp == int(timestamp)
+        return
+    (problem,) = refused(text).problems
+    assert (problem.path, "milliseconds since 1970" in problem.message) == ("$.timestamp", True)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "unit"),
+    [
+        ("946684800", "seconds"),
+        ("4102444800", "seconds"),
+        ("946684800.5", "seconds"),
+        ("946684799.9", ""),
+        ("946684800000000", "microseconds"),
+        ("4102444800000000", "microseconds"),
+        ("4102444800000001", ""),
+        ("946684800000000000", "nanoseconds"),
+        ("4102444801000000000", ""),
+        ('"1764100000"', ""),
+        ("true", ""),
+        ("-1764100000", ""),
+    ],
+)
+def test_another_unit_is_named_only_for_the_years_from_2000_to_2100(timestamp: str, unit: str) -> None:
+    message = refused(f'{{"type": "t", "data": {{}}, "timestamp": {timestamp}}}').problems[0].message
+    assert ("looks like" in message) is bool(unit)
+    assert not unit or f"looks like {unit}," in message
+
+
+def test_only_the_first_twenty_unknown_names_are_named_each_cut() -> None:
+    names = {f"{'x' * 130}{n:02}": 1 for n in range(1)} | {f"y{n:02}": 1 for n in range(25)}
+    error = refused({"type": "t", "data": {}, **names})
+    assert [problem.path for problem in error.problems] == [f"$.{'x' * 128}", *(f"$.y{n:02}" for n in range(19))]
+    assert "unknown" in error.problems[0].message
+
+
+def test_every_problem_of_an_event_is_named_with_its_path() -> None:
+    error = refused({"id": 5, "type": 7, "data": [], "timestamp": "x", "more": 1})
+    assert [p.path for p in error.problems] == ["$.more", "$.type", "$.id", "$.data", "$.timestamp"]
+    assert "; $.type: must be" in str(error)
+    assert "object" in refused([]).problems[0].message
+
+
+def test_an_event_says_that_its_timestamp_is_missing() -> None:
+    (problem,) = refused({"id": "a", "type": "t", "data": {}}).problems
+    assert (problem.path, "required" in problem.message) == ("$.timestamp", True)
+    assert [p.message for p in refused({}).problems] == ["required", "required"]
+
+
+def test_an_event_has_the_digest_of_its_type_and_data_alone() -> None:
+    first = parse({"type": "t", "data": {"n": 1}, "id": "a", "timestamp": 1})
+    assert first.digest == parse({"type": "t", "data": {"n": 1}}).digest != ""
+    assert first.digest != parse({"type": "u", "data": {"n": 1}}).digest
+    assert first.digest != parse({"type": "t", "data": {"n": 2}}).digest
+
+
+def test_a_name_has_no_lone_surrogate_and_its_identity_is_that_of_the_request() -> None:
+    error = refused('{"type": "\\ud800", "data": {}, "id": "a", "timestamp": 5}')
+    assert (error.type, error.identity, error.problems[0].path) == ("", Identity("a", 5), "$.type")
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [({}, True), ({"id": "b"}, False), ({"timestamp": 6}, False), ({"depth": 2, "attempt": 4}, True)],
+)
+def test_an_emitted_id_depends_on_the_events_identity_the_type_and_the_number(
+    change: dict[str, Any], same: bool
+) -> None:
+    base: dict[str, Any] = {"type": "t", "data": {}, "id": "a", "timestamp": 5}
+    first, second = (Event[Any](**values) for values in (base, {**base, **change}))
+    own = first.emit("u", {})
+    assert (own == second.emit("u", {"other": 1})) is same
+    assert len(own) == 32 and int(own, 16) >= 0
+    assert len({own, first.emit("u", {}), Event[Any](**base).emit("v", {})}) == 3
+
+
+def test_an_emitted_event_keeps_its_time_and_counts_its_depth_up_to_the_limit() -> None:
+    source = Event[Any](type="t", data={}, id="a", timestamp=5, depth=wire.MAX_DEPTH - 1)
+    id = source.emit("u", {"n": Decimal("1.10")})
+    (emitted,) = source.emitted
+    assert (emitted.id, emitted.timestamp, emitted.type, emitted.depth) == (id, 5, "u", wire.MAX_DEPTH)
+    assert emitted.data == {"n": Decimal("1.10")}
+    assert json.loads(emitted.body) == {"id": id, "timestamp": 5, "type": "u", "data": {"n": 1.1}}
+    assert event.Emitted(id, 5, "u", emitted.data, 1).body == emitted.body == emitted.text
+    with pytest.raises(EmitError, match=f"longer than {wire.MAX_DEPTH}"):
+        Event[Any](type="t", data={}, depth=wire.MAX_DEPTH).emit("u", {})
+
+
+def test_an_emitted_event_may_be_as_large_as_any_and_is_what_it_was_when_it_was_emitted() -> None:
+    source = Event[Any](type="t", data={}, id="a", timestamp=5)
+    source.emit("u", data := {"x": ""})
+    room = wire.MAX_BODY_BYTES - len(source.emitted[0].body.encode())
+    data["x"] = "changed"
+    assert '"changed"' not in source.emitted[0].body
+    source.emit("u", {"x": "y" * room})
+    assert len(source.emitted[1].body.encode()) == wire.MAX_BODY_BYTES
+    with pytest.raises(EmitError, match=f"{wire.MAX_BODY_BYTES + 1} bytes"):
+        source.emit("u", {"x": "y" * (room + 1)})
+    assert len(source.emitted) == 2
+
+
+def test_the_reserved_type_and_what_is_no_event_cannot_be_emitted() -> None:
+    source = Event[Any](type="t", data={}, id="a", timestamp=5)
+    with pytest.raises(EmitError, match="reserved"):
+        source.emit(wire.DRILL, {})
+    with pytest.raises(EmitError, match=r"\$\.type: .*; \$\.data: "):
+        source.emit("", [])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"\$\.data\.n"):
+        source.emit("u", {"n": float("nan")})
+    assert source.emitted == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import unquote
 
 import pytest
@@ -62,3 +63,46 @@ def test_an_ordinary_type_is_used_unchanged(type: str) -> None:
 )
 def test_a_redriven_message_names_its_run_and_the_message_that_it_was(mark: str, run: str, message_id: str) -> None:
     assert wire.redriven(mark) == (run, message_id)
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "to_api"),
+    [
+        ('{"a": "x"}', '{"a": "x"}', '{"a": "x"}'),
+        ('"\ufffe\ufffe"', r'"\ufffe\ufffe"', r'"\ufffe\ufffe"'),
+        ('"\uffff"', r'"\uffff"', r'"\uffff"'),
+        ('"\ufffe\uffff"', r'"\ufffe\uffff"', r'"\ufffe\uffff"'),
+        ('"\ufffd\ufffd"', '"\ufffd\ufffd"', r'"\ufffd\ufffd"'),
+    ],
+)
+def test_characters_that_a_queue_or_the_gateway_does_not_carry_are_escaped(text: str, body: str, to_api: str) -> None:
+    assert wire.message_body(text) == body
+    assert wire.request_body(text) == to_api
+    assert json.loads(body) == json.loads(to_api) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("type", "value"),
+    [
+        ("a%b", "a%25b"),
+        (":a", "%3Aa"),
+        (" a", "%20a"),
+        ("a\n", "a%0A"),
+        ("ä b", "%C3%A4%20b"),
+        ("x" * 1024, "x" * 1024),
+        ("ä" * 170 + "abcd", "%C3%A4" * 170 + "abcd"),
+        ("ä" * 170 + "abcde", ("%C3%A4" * 170)[: 1024 - 9] + "~f957de61"),
+    ],
+    ids=["percent", "colon", "space", "control", "not ASCII", "long", "as long as allowed", "too long"],
+)
+def test_other_characters_of_a_dimension_are_encoded_and_a_long_one_ends_in_a_checksum(type: str, value: str) -> None:
+    assert wire.metric_dimension(type) == value
+    assert len(value) <= wire.MAX_DIMENSION
+
+
+@pytest.mark.parametrize(
+    ("text", "digits", "number"),
+    [("12", 2, 12), ("123", 2, -7), ("", 2, -7), ("1a", 2, -7), ("-1", 2, -7), ("\u0661", 2, 1), ("\u00b2", 2, -7)],
+)
+def test_a_number_of_an_attribute_has_only_digits_and_not_too_many(text: str, digits: int, number: int) -> None:
+    assert wire.integer(text, digits=digits, otherwise=-7) == number

@@ -1,0 +1,292 @@
+"""One pass of a redrive over the DLQ: batches, their size, what is sent, and what is left of killed runs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rtp.aws import queues
+from rtp.errors import AwsError
+from rtp.ops.dlq import journal
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq.ending import Patience
+from rtp.ops.dlq.filters import Filters
+from rtp.ops.dlq.leftovers import Leftovers, SentMessages
+from rtp.ops.dlq.move import Moved, Mover, Selection
+from rtp.ops.dlq.sweep import Sweep
+from rtp.ops.dlq.target import Target
+from rtp.ops.work.pool import Stop
+from rtp.runtime import wire
+from rtp.runtime.event import Identity
+from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def target(aws: FakeAws, store: MemoryJournals | None = None) -> Target:
+    return Target(aws=aws, outputs=OUTPUTS, stack="shop-dev", account="1", journals=store or MemoryJournals())
+
+
+def filled(count: int, url: str = DLQ) -> FakeAws:
+    aws = FakeAws()
+    for n in range(count):
+        aws.put(url, event(n), mine="kept")
+    return aws
+
+
+def moved(
+    where: Target,
+    aws: FakeAws,
+    *,
+    limit: int | None = None,
+    rate: float | None = None,
+    edited: Mapping[str, str] | None = None,
+    ids: tuple[str, ...] = (),
+) -> tuple[list[Moved], Mover]:
+    with journal.Writer(where, "redrive") as writer:
+        selection = Selection(filters=Filters(ids=ids), rate=rate, edited=edited or {})
+        mover = Mover(where, selection, writer, stop=Stop(), clock=aws.clock)
+        try:
+            return list(mover.move(limit)), mover
+        finally:
+            mover.release()
+
+
+class Batches(FakeAws):
+    """Remembers how many messages each call has sent."""
+
+    sizes: list[int]
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "send_message_batch":
+            self.__dict__.setdefault("sizes", []).append(len(params["Entries"]))
+        return super().call(service, operation, **params)
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "rate", "sizes"),
+    [
+        (12, None, None, [10, 2]),
+        (12, None, 4000.0, [10, 2]),
+        (3, None, 0.5e4, [3]),
+        (30, 23, None, [3, 10, 10]),
+        (30, 1, None, [1]),
+        (30, 0, None, []),
+    ],
+)
+def test_messages_are_moved_in_batches_up_to_the_limit(
+    count: int, limit: int | None, rate: float | None, sizes: list[int]
+) -> None:
+    aws = Batches()
+    for n in range(count):
+        aws.put(DLQ, event(n))
+    found, _ = moved(target(aws), aws, limit=limit, rate=rate)
+    assert sorted(aws.__dict__.get("sizes", [])) == sorted(sizes)
+    assert len(found) == len(aws.bodies(QUEUE)) == sum(sizes)
+    assert aws.visible(DLQ) == count - sum(sizes)
+
+
+@pytest.mark.parametrize(("rate", "sizes"), [(7.9, [7, 1]), (0.99, [1, 1])])
+def test_a_batch_is_no_larger_than_the_messages_of_a_second(rate: float, sizes: list[int]) -> None:
+    aws = Batches()
+    for n in range(sum(sizes)):
+        aws.put(DLQ, event(n))
+    moved(target(aws), aws, rate=rate)
+    assert aws.sizes == sizes
+
+
+def test_what_is_sent_is_the_event_or_its_edit_with_the_runs_mark_and_the_trace() -> None:
+    aws, store = filled(2), MemoryJournals()
+    ids = [m.message_id for m in aws.queues[DLQ]]
+    found, mover = moved(target(aws, store), aws, edited={ids[1]: event(1, version=2)})
+    assert aws.bodies(QUEUE) == [event(0), event(1, version=2)]
+    (run,) = store.runs()
+    for sent, message_id in zip(aws.queues[QUEUE], ids, strict=True):
+        texts = {name: value["StringValue"] for name, value in sent.attributes.items()}
+        assert (texts["mine"], texts[wire.REDRIVE], texts[wire.SOURCE]) == ("kept", f"{run}#{message_id}", "redrive")
+    assert [(one.error, one.is_in_both, one.left_out) for one in found] == [("", False, ())] * 2
+    assert (mover.died_again, mover.unseen) == (0, 0)
+    entries = journal.load(store, None).entries.values()
+    assert [entry.sent_id for entry in entries] == [m.message_id for m in aws.queues[QUEUE]]
+    assert all(entry.deleted for entry in entries)
+
+
+def test_only_the_messages_whose_deletion_is_certain_are_recorded_as_deleted() -> None:
+    aws, store = filled(4), MemoryJournals()
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("delete_message_batch", "before"):
+            aws.queues[DLQ][2].receipt = "another"
+
+    aws.fault = fault
+    found, _ = moved(target(aws, store), aws)
+    assert [one.is_in_both for one in found] == [False, False, True, False]
+    assert [entry.deleted for entry in journal.load(store, None).entries.values()] == [True, True, False, True]
+    assert aws.bodies(DLQ) == [event(2)]
+
+
+class Killed(Exception):
+    """The process ends here."""
+
+
+def killed(aws: FakeAws, store: MemoryJournals, *, sent: int, answered: int, deleted: int = 0) -> str:
+    """A redrive of the whole DLQ that was killed. answered: messages whose sending is in its journal."""
+    where = target(aws, store)
+    with contextlib.suppress(Killed), journal.Writer(where, "redrive") as writer:
+        messages = [dlq.read(m) for m in queues.receive(aws, DLQ, visibility_s=0)]
+        writer.taken(messages)
+        new = {}
+        for number, m in enumerate(messages[:sent]):
+            message_id = aws.put(QUEUE, m.body)
+            aws.queues[QUEUE][-1].attributes = dlq.attributes(m, f"{writer.run}#{m.message_id}")[0]
+            if number < answered:
+                new[m.message_id] = message_id
+        writer.sent(new)
+        gone = [m.message_id for m in messages[:deleted]]
+        writer.deleted(gone)
+        aws.queues[DLQ] = [m for m in aws.queues[DLQ] if m.message_id not in gone]
+        raise Killed
+    assert not journal.load(store, writer.run).ended
+    return writer.run
+
+
+@pytest.mark.parametrize("answered", [3, 2, 0])
+def test_what_a_killed_redrive_has_sent_is_only_deleted(answered: int) -> None:
+    aws, store = filled(5), MemoryJournals()
+    killed(aws, store, sent=3, answered=answered)
+    found, _ = moved(target(aws, store), aws)
+    assert len(found) == 5 and not any(one.error for one in found)
+    assert aws.bodies(DLQ) == []
+    assert sorted(aws.bodies(QUEUE)) == [event(n) for n in range(5)]
+    assert aws.visible(QUEUE) == 5
+
+
+def test_the_edit_of_a_message_that_a_killed_redrive_has_sent_is_sent_too() -> None:
+    aws, store = filled(1), MemoryJournals()
+    killed(aws, store, sent=1, answered=1)
+    moved(target(aws, store), aws, edited={aws.queues[DLQ][0].message_id: event(0, version=2)})
+    assert aws.bodies(QUEUE) == [event(0), event(0, version=2)]
+
+
+def test_the_queue_is_read_only_where_a_journal_leaves_it_open_and_no_longer_than_needed() -> None:
+    # Given a killed redrive all of whose messages have the id with which they were sent
+    aws, store = filled(2), MemoryJournals()
+    killed(aws, store, sent=2, answered=2)
+    found = Leftovers(target(aws, store), stop=Stop(), clock=aws.clock)
+    assert set(found.sent(["m1", "m2", "m9"])) == {"m1", "m2"}
+    assert all(m.receives == 0 for m in aws.queues[QUEUE])
+    # Then one of which an answer is missing is looked for, until it is found
+    aws, store = filled(2), MemoryJournals()
+    killed(aws, store, sent=2, answered=1)
+    for n in range(60):
+        aws.put(QUEUE, event(50 + n))
+    began = aws.now
+    found = Leftovers(target(aws, store), stop=Stop(), clock=aws.clock)
+    first, second = (m.message_id for m in aws.queues[QUEUE][:2])
+    assert found.sent(["m1", "m2", "m9"]) == {"m1": first, "m2": second}
+    assert (aws.now, aws.visible(QUEUE)) == (began, 62)
+    assert sum(m.receives for m in aws.queues[QUEUE]) == 10
+
+
+def test_a_message_that_was_not_sent_is_looked_for_some_seconds_only() -> None:
+    # Given a killed redrive that sent nothing, and a message that a worker has
+    aws, store = filled(2), MemoryJournals()
+    killed(aws, store, sent=0, answered=0)
+    aws.put(QUEUE, event(50))
+    aws.queues[QUEUE][0].hidden_until = aws.now + 40_000
+    began = aws.now
+    assert Leftovers(target(aws, store), stop=Stop(), clock=aws.clock).sent(["m1", "m2"]) == {}
+    assert 5 <= aws.now - began < 10
+
+
+def test_a_message_of_a_run_is_recognised_by_its_id_or_by_the_runs_mark() -> None:
+    def entry(message_id: str, sent_id: str = "") -> journal.Entry:
+        return journal.Entry(message_id, Identity("e", 1), queues.Outgoing("{}", {}), sent_id)
+
+    def message(message_id: str, mark: str = "") -> queues.Message:
+        attributes = {wire.REDRIVE: queues.attribute(mark)} if mark else {}
+        return queues.Message(message_id, "r", "{}", attributes, 1, 1)
+
+    first, second = entry("m1", "s1"), entry("m2")
+    sent = SentMessages("run", iter([first, second]))
+    assert sent.entry(message("s1")) is first
+    assert sent.entry(message("s1", "other#m2")) is first
+    assert sent.entry(message("x", "run#m2")) is second
+    assert sent.entry(message("x", "run#m1")) is None  # it was sent as s1
+    assert sent.entry(message("x", "other#m2")) is None
+    assert sent.entry(message("x", "run#m9")) is None
+    assert sent.entry(message("x")) is None
+
+
+def sweep(aws: FakeAws, **options: Any) -> Sweep:
+    return Sweep(aws, DLQ, stop=Stop(), patience=Patience(30.0, clock=aws.clock), **options)
+
+
+def test_a_claimed_message_stays_hidden_and_an_unclaimed_one_is_released() -> None:
+    aws = filled(3)
+    one = sweep(aws)
+    (messages,) = list(one)
+    ids = [m.message_id for m in messages]
+    receipts = one.claim(ids[:2])
+    assert list(receipts.values()) == [m.receipt for m in messages[:2]]
+    one.unclaim({ids[0]: receipts[ids[0]]})
+    one.release()
+    assert [m.hidden_until <= aws.now for m in aws.queues[DLQ]] == [True, False, True]
+    one.release()
+
+
+def test_what_was_sent_after_the_start_is_in_no_round_and_released() -> None:
+    aws = filled(2)
+    one = sweep(aws)
+    aws.put(DLQ, event(9))
+    aws.queues[DLQ][-1].sent_at += 60_000
+    rounds = [m.body for messages in one for m in messages]
+    assert rounds == [event(0), event(1)]
+    assert [m.body for m in one.newer.values()] == [event(9)]
+    one.release()
+    assert (aws.visible(DLQ), one.unseen) == (3, 0)
+
+
+def test_a_failure_of_the_deletion_of_a_doubled_message_is_no_error() -> None:
+    aws = filled(1)
+    one = sweep(aws)
+    rounds = iter(one)
+    (message,) = next(rounds)
+    one.claim([message.message_id])
+    aws.queues[DLQ][0].hidden_until = 0
+
+    def fault(operation: str, _when: str) -> None:
+        if operation == "delete_message_batch":
+            raise AwsError("sqs delete_message_batch: no", service_code="InternalError")
+
+    aws.fault = fault
+    assert list(rounds) == []
+
+
+@pytest.mark.parametrize(
+    ("visible_after", "hidden_s"),
+    [(14.0, [15, 15]), (15.0, [15, 30]), (16.0, [15, 30])],
+)
+def test_messages_that_come_back_before_the_rest_are_hidden_for_twice_as_long(
+    visible_after: float, hidden_s: list[int]
+) -> None:
+    # Given two messages that are received again after some seconds
+    aws, asked = filled(1), list[int]()
+    one = sweep(aws)
+    rounds = iter(one)
+    next(rounds)
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("receive_message", "after"):
+            asked.extend(round(m.hidden_until - aws.now) for m in aws.queues[DLQ])
+
+    aws.now += visible_after
+    aws.queues[DLQ][0].hidden_until = 0
+    aws.fault = fault
+    assert list(rounds) == []
+    aws.queues[DLQ][0].hidden_until = 0
+    assert list(one) == []
+    assert [asked[0], asked[-1]] == hidden_s
