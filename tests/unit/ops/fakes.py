@@ -73,7 +73,7 @@ class FakeAws(Aws):
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """One API call."""
-        assert service in ("sqs", "dynamodb", "s3")
+        assert service in ("sqs", "dynamodb", "s3", "lambda", "logs", "cloudwatch")
         if service == "dynamodb" and "Statements" not in params:
             assert set(params.get("RequestItems", [params.get("TableName")])) == {TABLE}
         self.calls[operation] += 1
