@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,13 +15,18 @@ from rtp.runtime import wire
 from rtp.runtime.event import Identity
 from tests.unit.ops.fakes import TABLE, FakeAws, event
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SENT = 1_700_000_000_000
 ROOT = "1-0123abcd-0123456789abcdef01234567"
 NO_ID = '{"type": "a", "data": {}}'
 
 
-def message(body: str, *, receives: int = 3, trace: str = "", **attributes: str) -> queues.Message:
-    texts = {name: queues.attribute(value) for name, value in attributes.items()}
+def message(
+    body: str, attributes: Mapping[str, str] | None = None, *, receives: int = 3, trace: str = "", **more: str
+) -> queues.Message:
+    texts = {name: queues.attribute(value) for name, value in {**(attributes or {}), **more}.items()}
     return queues.Message("m1", "r1", body, texts, SENT, receives, trace)
 
 
@@ -59,7 +64,7 @@ def test_a_message_without_a_trace_has_none(trace: str) -> None:
 def test_lambdas_own_attributes_are_those_of_an_asynchronous_event(
     attributes: dict[str, str], error: Cause, request_id: str
 ) -> None:
-    found = dlq.read(message(NO_ID, receives=1, **attributes))
+    found = dlq.read(message(NO_ID, attributes, receives=1))
     assert (found.kind, found.error, found.attempts, found.event) == ("async", error, 3, NO_ID)
     assert (found.id, found.request_id, found.timestamp) == (request_id, request_id, SENT)
 
@@ -202,7 +207,7 @@ MINE = {"rtp_error_type": "E", "rtp_error_message": "mine"}
 def test_whose_reason_counts(own: dict[str, str], error: object, expected: str) -> None:
     aws = FakeAws()
     aws.record("e5", 5, status="dead", error=error)
-    (found,) = joined(aws, message(event(5), **own))
+    (found,) = joined(aws, message(event(5), own))
     assert found.error.text.strip(": ") == expected
     is_same = isinstance(error, dict) and error["type"] == own.get("rtp_error_type", "F")
     assert found.error.at == (error.get("at", "") if is_same and isinstance(error, dict) else "")
@@ -286,7 +291,7 @@ def test_the_senders_attributes_come_before_those_that_an_event_with_an_id_does_
     count: int, ours: set[str], left_out: list[str]
 ) -> None:
     many = {f"a{n:02}": "x" for n in range(count)}
-    found = dlq.read(message(event(5), rtp_request_id="req", **many))
+    found = dlq.read(message(event(5), many, rtp_request_id="req"))
     kept, without = dlq.attributes(found, "run#m1")
     assert {name for name in kept if not name.startswith("a")} == {wire.REDRIVE, *ours}
     assert (len(kept), without) == (min(10, count + 4), left_out)
@@ -297,9 +302,8 @@ def test_the_senders_attributes_come_before_those_that_an_event_with_an_id_does_
 def test_an_event_without_an_id_needs_its_identity_more_than_its_source(
     count: int, has_source: bool, left_out: list[str]
 ) -> None:
-    found = dlq.read(
-        message(NO_ID, rtp_request_id="req", rtp_request_time="17", **{f"a{n}": "x" for n in range(count)})
-    )
+    many = {f"a{n}": "x" for n in range(count)}
+    found = dlq.read(message(NO_ID, many, rtp_request_id="req", rtp_request_time="17"))
     kept = sent_with(found)
     assert (kept[wire.REQUEST_ID], kept[wire.REQUEST_TIME]) == ("req", "17")
     assert (wire.SOURCE in kept, dlq.attributes(found, "run#m1")[1]) == (has_source, left_out)
@@ -310,7 +314,7 @@ def test_what_said_why_the_event_died_is_not_sent_again() -> None:
         wire.ERROR_TYPE: "E", wire.ERROR_MESSAGE: "m", "RequestID": "x", "ErrorType": "E", "ErrorCode": "200",
         "ErrorMessage": "m", wire.REDRIVE: "old#m0", wire.SOURCE: "api",
     }  # fmt: skip
-    kept = sent_with(dlq.read(message(event(5), **old)))
+    kept = sent_with(dlq.read(message(event(5), old)))
     assert set(kept) == {wire.REDRIVE, wire.SOURCE, wire.REQUEST_ID, wire.REQUEST_TIME}
     assert (kept[wire.SOURCE], kept[wire.REDRIVE]) == ("redrive", "run#m1")
 

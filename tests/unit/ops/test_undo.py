@@ -149,6 +149,13 @@ def test_an_uncertain_message_that_another_receiver_hides_is_waited_for_and_said
     assert len(run.aws.bodies(DLQ)) == 4
 
 
+def test_messages_of_a_killed_purge_that_sqs_does_not_count_yet_are_read_and_not_sent_again() -> None:
+    run = recorded("purge", 30)
+    run.aws.uncounted = 27
+    assert counts(run.undone()) == (0, 0, 0, 0, 0)
+    assert len(run.aws.bodies(DLQ)) == 30
+
+
 def test_one_that_stays_hidden_is_neither_restored_nor_forgotten() -> None:
     run = recorded("purge", 6, deleted=3)
     run.aws.queues[DLQ][0].hidden_until = run.aws.now + 40_000
