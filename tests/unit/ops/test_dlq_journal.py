@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def test_a_journal_has_each_step_in_order_and_a_head() -> None:
         assert writer.where == f"memory/{writer.run}"
     head, *steps = store.lines()
     assert began <= head.pop("started") <= now_ms()
-    assert head == {"step": "head", "what": "redrive", **OWNER}
+    assert {**head, "step": "head", "what": "redrive", **OWNER} == head
     assert [(step["step"], step.get("message_id")) for step in steps] == [
         ("took", "m0"), ("took", "m1"), ("sent", "m0"), ("deleted", "m0"), ("sent", "m1"), ("deleted", "m1"),
         ("ended", None),
@@ -164,13 +165,18 @@ def test_steps_of_a_message_that_was_not_taken_are_nothing() -> None:
     assert list(journal.load(store, None).entries) == ["m0"]
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
 def killed_run(store: MemoryJournals, what: str = "redrive", age_ms: int = 0, **owner: str) -> str:
     """A run that was killed after it sent the first of its three messages, and deleted the second."""
-    with journal.Writer(target(store, **owner), what) as writer:
+    with contextlib.suppress(Killed), journal.Writer(target(store, **owner), what) as writer:
         writer.taken([message(n) for n in range(3)])
         writer.sent({"m0": "new-0", "m1": "new-1"})
         writer.deleted(["m1"])
-    lines = [json.loads(line) for line in store.journals[writer.run].split(b"\n") if line][:-1]
+        raise Killed
+    lines = [json.loads(line) for line in store.journals[writer.run].split(b"\n") if line]
     lines[0]["started"] -= age_ms
     store.journals[writer.run] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     return writer.run

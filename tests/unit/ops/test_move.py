@@ -128,7 +128,7 @@ def test_only_the_messages_whose_deletion_is_certain_are_recorded_as_deleted() -
     assert aws.bodies(DLQ) == [event(2)]
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process ends here."""
 
 
