@@ -76,6 +76,10 @@ class Guard:
         """Refuse from now on; a hook cannot be removed."""
         self._is_on = True
         sys.addaudithook(self._audit)
+        with suppress(ImportError):  # what multiprocessing starts children with, for which Python has no audit event
+            import _posixsubprocess
+
+            _posixsubprocess.fork_exec = self._start
 
     def begin(self) -> None:
         """Forget what was tried so far."""
@@ -102,6 +106,9 @@ class Guard:
             self._refuse("process", _shown(args[0]) if args and args[0] is not None else event)
         elif (event == "os.kill" and args[0] != os.getpid()) or event == "os.killpg":
             self._refuse("process", f"signal {args[1]} to {args[0]}")
+
+    def _start(self, *args: Any) -> None:
+        self._refuse("process", _shown(args[0]) if args else "fork_exec")
 
     def _refuse(self, kind: str, what: str) -> None:
         self.note(kind, what)

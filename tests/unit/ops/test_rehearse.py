@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from rtp.ops.rehearse.report import Findings
 from rtp.ops.rehearse.selection import LOST, Request, doubt
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rtp.ops.rehearse.compare import Compared
 
 FAILED = {"type": "KeyError", "message": "'total'", "signature": "KeyError: *", "at": "processors.py:9 price"}
@@ -120,3 +124,61 @@ def test_a_group_is_known_where_one_of_its_events_failed_so_before() -> None:
 def test_a_status_without_an_outcome_is_refused() -> None:
     with pytest.raises(UsageError, match="processing"):
         Request(statuses=("processing",), limit=1).check()
+
+
+TRIES = """
+import concurrent.futures, json, multiprocessing, os, pathlib, shutil, socket, sqlite3, subprocess, sys, tempfile
+from rtp.ops.rehearse.guard import Guard, GuardError
+outside, scratch = map(pathlib.Path, sys.argv[1:])
+(outside / "kept").write_text("x")
+guard = Guard(scratch, network=False)
+guard.install()
+def started(how):
+    multiprocessing.get_context(how).Process(target=print).start()
+def pooled():
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(print).result(30)
+tries = {
+    "fork": lambda: started("fork"), "spawn": lambda: started("spawn"), "forkserver": lambda: started("forkserver"),
+    "pool": pooled, "popen": lambda: subprocess.Popen(["true"]), "system": lambda: os.system("true"),
+    "posix_spawn": lambda: os.posix_spawn("/bin/true", ["true"], {}), "kill": lambda: os.kill(os.getppid(), 0),
+    "write": lambda: (outside / "new").write_text("x"), "truncate": lambda: os.truncate(outside / "kept", 0),
+    "remove": lambda: (outside / "kept").unlink(), "tree": lambda: shutil.rmtree(outside),
+    "rename": lambda: (outside / "kept").rename(scratch / "kept"), "link": lambda: os.link(__file__, outside / "a"),
+    "into": lambda: (scratch / "x").rename(outside / "x"), "symlink": lambda: (outside / "s").symlink_to("x"),
+    "mode": lambda: (outside / "kept").chmod(0o777), "sqlite": lambda: sqlite3.connect(str(outside / "db")),
+    "through a link": lambda: (scratch / "out" / "new").write_text("x"), "mkdir": lambda: (outside / "d").mkdir(),
+    "connect": lambda: socket.create_connection(("127.0.0.1", 9)), "name": lambda: socket.gethostbyname("a.example"),
+    "datagram": lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9)),
+}
+(scratch / "x").write_text("x")
+try:
+    (scratch / "out").symlink_to(outside)
+except GuardError:
+    tries.pop("through a link")
+done = {}
+for name, attempt in tries.items():
+    guard.begin()
+    try:
+        attempt()
+    except GuardError:
+        continue
+    except BaseException as error:
+        done[name] = repr(error)
+    else:
+        done[name] = "done"
+os.write(1, json.dumps(done).encode())
+os._exit(0)
+"""
+
+
+def test_a_processor_gets_out_by_no_way_of_the_standard_library(tmp_path: Path) -> None:
+    outside, scratch, program = tmp_path / "outside", tmp_path / "scratch", tmp_path / "tries.py"
+    outside.mkdir()
+    scratch.mkdir()
+    program.write_text(TRIES)
+    ran = subprocess.run(
+        [sys.executable, program, outside, scratch], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ran.stdout, ran.returncode) == ("{}", 0), ran.stderr
+    assert [path.name for path in outside.iterdir()] == ["kept"] and (outside / "kept").read_text() == "x"
