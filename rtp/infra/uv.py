@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from rtp.infra import caches
 from rtp.text import addresses
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TIMEOUT_S = 600
+_SETTINGS = ("uv.toml", "pyproject.toml")  # that uv looks for in its folder and those above: indexes, among others
 # pip's settings and the variables of uv for them; uv does not read pip's settings.
 _PIP_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -51,7 +53,8 @@ def binary() -> str:
 
 
 def run(*arguments: str, cwd: Path | None = None) -> str:
-    """Run uv and return what it printed to stderr. Raises UvError."""
+    """Run uv and return what it printed to stderr. Raises UvError, and RefusedError for another user's settings."""
+    project.check_settings((cwd or Path.cwd()).absolute(), _SETTINGS, "uv")
     argv = [binary(), *arguments, "--no-progress", "--color", "never"]
     env = environment(os.environ)
     try:

@@ -68,6 +68,7 @@ def run(environment: Environment, arguments: Sequence[str], *, quiet_stdout: boo
     Raises ConfigError without pytest, RefusedError for code that another user can write.
     """
     project.check(environment.root, _code(environment.root))
+    project.check_settings(environment.root.absolute(), (*_CONFIGURATION, "conftest.py"), "pytest", above=True)
     python = interpreter(environment.root)
     sources = processors.sources_of(environment)
     paths = [str(sources.root)] if sources is not None else []

@@ -42,6 +42,28 @@ def check_code(folder: Path, root: Path, paths: Iterable[Path], environ: Mapping
     check(folder, [*sorted(above), *files], environ)
 
 
+def check_settings(
+    folder: Path, names: Iterable[str], tool: str, environ: Mapping[str, str] = os.environ, *, above: bool = False
+) -> None:
+    """Refuse settings of a tool that another user wrote or can write, in a folder or in those above it.
+
+    above: in those above it alone.
+
+    Tools look for their settings in every folder above, such as in /tmp, where everybody can put some. Of a folder
+    that has some, it also counts who can write it. Raises RefusedError.
+    """
+    listed = tuple(names)
+    for parent in folder.parents if above else (folder, *folder.parents):
+        found = [path for name in listed if os.path.lexists(path := parent / name)]
+        for path in (*found, parent) if found else ():
+            if (reason := access.risk(path, environ)) and not store.is_trusted(folder, environ):
+                raise RefusedError(
+                    f"{path} {reason}, and {tool} reads its settings there.",
+                    hint=f"If it should not be there, remove it. {_sentence(_as_it_is(folder))}.",
+                    code="untrusted",
+                )
+
+
 def below(path: Path) -> None:
     """Create a folder and those above it. `.rtp` among them, and what is in it, is for this user alone.
 
@@ -112,9 +134,18 @@ def _fix(path: Path, folder: Path, reason: str) -> str:
             suggest.command("sudo", "chown", "-R", "-h", values=[os.geteuid(), path]),
             otherwise="Run rtp as that user",
         )
-    trust = suggest.sentence(
+    trust = _as_it_is(folder)
+    return f"{repair}; {trust}." if repair else f"{_sentence(trust)}."
+
+
+def _as_it_is(folder: Path) -> str:
+    """What to do where owner and mode say nothing."""
+    return suggest.sentence(
         "if it is right as it is, as on some mounts and in containers, run {}, or set RTP_TRUST to the folder",
         suggest.command("rtp", "trust", values=[folder.absolute()]),
         otherwise="if it is right as it is, as on some mounts and in containers, set RTP_TRUST to the folder",
     )
-    return f"{repair}; {trust}." if repair else f"{trust[0].upper()}{trust[1:]}."
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]

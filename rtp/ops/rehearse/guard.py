@@ -79,7 +79,7 @@ class Guard:
         with suppress(ImportError):  # what multiprocessing starts children with, for which Python has no audit event
             import _posixsubprocess
 
-            _posixsubprocess.fork_exec = self._start
+            _posixsubprocess.fork_exec = self._start  # type: ignore[assignment]
 
     def begin(self) -> None:
         """Forget what was tried so far."""

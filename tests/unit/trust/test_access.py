@@ -9,7 +9,7 @@ import pytest
 
 from rtp.config import Overrides, environments
 from rtp.errors import ConfigError, ExitCode, RefusedError
-from rtp.infra import archive, assets, packing
+from rtp.infra import archive, assets, packing, uv
 from rtp.ops import project_tests
 from rtp.ops.stack.build import processors
 from rtp.trust import access, endpoints, project, store
@@ -272,6 +272,59 @@ def test_no_test_of_another_user_is_run(
         project_tests.run(resolve(folder, environ), [], quiet_stdout=True)
     assert caught.value.code == "untrusted" and str(folder / name) in caught.value.message
     assert not mark.exists()
+
+
+ABOVE = ("pytest.ini", ".pytest.toml", "pyproject.toml", "tox.ini", "setup.cfg", "conftest.py")
+
+
+@pytest.mark.parametrize("attack", [pytest.param("owner", marks=as_root), "mode", pytest.param("link", marks=as_root)])
+@pytest.mark.parametrize("name", ABOVE)
+def test_no_setting_of_another_user_above_a_project_runs_code_in_its_tests(
+    folder: Path, environ: dict[str, str], name: str, attack: str
+) -> None:
+    # Given a project in a folder where everybody may create files, as in /tmp
+    above, mark = folder.parent, folder / "was-run"
+    above.chmod(0o1777)
+    (above / "evil.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (above / name).write_text("[pytest]\naddopts = -p evil\npythonpath = .\n" if name != "conftest.py" else "")
+    if attack == "mode":
+        (above / name).chmod(0o666)
+    elif attack == "owner":
+        os.chown(above / name, NOBODY, NOBODY)
+    else:
+        (above / name).rename(above / "other")
+        (above / name).symlink_to("other")
+        os.chown(above / name, NOBODY, NOBODY, follow_symlinks=False)
+    (folder / "test_a.py").write_text("def test_a(): pass\n")
+    # Then nothing of it runs
+    with pytest.raises(RefusedError, match="pytest reads its settings there") as caught:
+        project_tests.run(resolve(folder, environ), [], quiet_stdout=True)
+    assert caught.value.code == "untrusted" and str(above / name) in caught.value.message
+    assert f"rtp trust {folder}`" in caught.value.hint and "chown" not in caught.value.hint
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
+@pytest.mark.parametrize("place", [".", ".."])
+@pytest.mark.parametrize("attack", [pytest.param("owner", marks=as_root), "mode"])
+def test_no_index_of_another_user_is_asked_for_packages(folder: Path, name: str, place: str, attack: str) -> None:
+    folder.parent.chmod(0o1777)
+    settings = folder / place / name
+    settings.write_text('index-url = "http://127.0.0.1:9/simple"\n' if name == "uv.toml" else "[tool.uv]\n")
+    if attack == "mode":
+        settings.chmod(0o666)
+    else:
+        os.chown(settings, NOBODY, NOBODY)
+    with pytest.raises(RefusedError, match="uv reads its settings there"):
+        uv.run("pip", "list", cwd=folder)
+
+
+def test_a_folder_above_counts_where_it_has_settings(folder: Path) -> None:
+    folder.parent.chmod(0o777)
+    project.check_settings(folder, ["uv.toml"], "uv")
+    (folder.parent / "uv.toml").write_text("")
+    with pytest.raises(RefusedError, match="can be written by every user, and uv reads"):
+        project.check_settings(folder, ["uv.toml"], "uv")
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "base.txt", "wheels/x-1-py3-none-any.whl"])
