@@ -19,6 +19,7 @@ from rtp.local import engine as engines
 from rtp.local.door import TOKEN_HEADER
 from rtp.local.weather.faults import MAX_FAULTS
 from rtp.ops.events.identity import uuid7
+from rtp.ops.stack.code import update
 from rtp.runtime.wire import uuid7_timestamp
 from tests.local.conftest import Project, is_count, suite_weather
 
@@ -126,16 +127,12 @@ class Pipeline:
     def worker_disabled(self) -> Iterator[None]:
         """In the block the worker receives nothing from the queue."""
         (mapping,) = self.aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings")
-
-        def switch(*, on: bool) -> None:
-            self.aws.call("lambda", "update_event_source_mapping", UUID=mapping["UUID"], Enabled=on)
-
-        switch(on=False)
+        update.event_source(self.aws, mapping["UUID"], on=False)
         time.sleep(1.5)  # a poll that has begun may still receive something
         try:
             yield
         finally:
-            switch(on=True)
+            update.event_source(self.aws, mapping["UUID"], on=True)
 
     def statuses(self, ids: Iterable[str]) -> dict[str, str]:
         """Of the events' records, by id; those that rtp made the ids for."""
