@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 app = new_app(no_args_is_help=True, help="Inspect, redrive and purge the dead-letter queue.")
 
-app.command()(dlq_runs.runs)
-app.command()(dlq_runs.follow)
-app.command()(dlq_runs.stop)
 
 _INSPECT_LIMIT = 1000
 
@@ -179,6 +176,11 @@ def purge(session: Session, *, selection: Selection, limit: Limit = None, approv
         )
         run.result = f"run {purged.run}: {purged.deleted:,} deleted, {purged.kept:,} kept"
         _end_purge(session, purged, interruption)
+
+
+app.command()(dlq_runs.runs)
+app.command()(dlq_runs.follow)
+app.command()(dlq_runs.stop)
 
 
 def _end_purge(session: Session, purged: Purged, interruption: Interruption | None = None) -> None:

@@ -6,6 +6,7 @@ typer's own help loads rich and lays out boxes, which takes as long as all else 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from inspect import cleandoc
@@ -23,6 +24,9 @@ _LEAST_ROOM = 24  # columns of a description beside the names; in a narrower ter
 _INDENT, _GAP = 2, 2
 _KINDS = {"int": "N", "float": "N", "path": "FILE"}
 
+_BRACES = re.compile(r"\{([A-Z]+)\}")  # around the name of an argument that has to be given
+_RANGE = re.compile(r"(?<=[\[ ])(?:([\d.]+)<=x<=([\d.]+)|x>=([\d.]+))(?=[;\]])")  # as the parser describes it
+
 Row = tuple[str, str]  # a name and its description
 
 
@@ -33,7 +37,7 @@ def page(command: Any, ctx: Any) -> str:
         record = param.get_help_record(ctx)  # None where it is hidden
         if record is not None:
             default = "Arguments" if param.param_type_name == "argument" else "Options"
-            panels.setdefault(param.rich_help_panel or default, []).append((spelling(param), record[1]))
+            panels.setdefault(param.rich_help_panel or default, []).append((spelling(param), _in_words(record[1])))
     panels_of_commands: dict[str, list[Row]] = {}
     for name in getattr(command, "commands", ()):
         subcommand = command.commands[name]
@@ -41,7 +45,8 @@ def page(command: Any, ctx: Any) -> str:
             text = cleandoc(subcommand.short_help or subcommand.help or "").split("\n\n")[0]
             panels_of_commands.setdefault(subcommand.rich_help_panel or "Commands", []).append((name, text))
     width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
-    lines = list(_prose(command.get_usage(ctx), command.help or "", width))
+    usage = _BRACES.sub(r"\1", command.get_usage(ctx))
+    lines = list(_prose(usage, command.help or "", width))
     for some in (panels, panels_of_commands):
         lines += _panels(some, width)
     text = "\n".join(draw.lit(line, _codes()) for line in lines)
@@ -59,6 +64,11 @@ def spelling(param: Any) -> str:
 def kind(param: Any) -> str:
     """What an option takes."""
     return param.metavar or _KINDS.get(str(param.type.name).split()[0], "TEXT")
+
+
+def _in_words(description: str) -> str:
+    """The description with the parser's range, such as `1<=x<=256`, in words."""
+    return _RANGE.sub(lambda found: f"{found[1]} to {found[2]}" if found[1] else f"at least {found[3]}", description)
 
 
 def _prose(usage: str, text: str, width: int) -> Iterator[Any]:

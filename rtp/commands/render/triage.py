@@ -69,7 +69,7 @@ def elements(found: Triage, *, now: int) -> list[Element]:
 
 def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     """One group in full."""
-    rows: list[Element] = [heading("triage", found.env, _read(found)), "", *_group(group, now)]
+    rows: list[Element] = [heading("triage", found.env, "1 group", _read(found)), "", *_group(group, now)]
     if group.comparison is not None:
         rows += _comparison(group.comparison)
     if group.suspects is not None:

@@ -44,13 +44,14 @@ def test_options_are_in_panels_with_what_they_take_and_their_defaults(monkeypatc
     assert details.startswith("--error, --group")
     assert [panel.split("\n")[0] for panel in (options, where, output)] == ["Options", "Where", "Output"]
     rows = options.split("\n")
-    assert "  --limit N              Maximum number of records, the newest first. [default: 50; 1<=x<=100000]" in rows
+    assert "  --limit N              Maximum number of records, the newest first. [default: 50; 1 to 100000]" in rows
     assert "  --status TEXT          Only this status; repeatable." in rows
     assert where.split("\n")[1].startswith("  --project-dir, -C DIR  Folder of the project.")
 
 
 def test_arguments_come_first_and_subcommands_last(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = help_of(monkeypatch, "show")
+    assert shown.startswith("Usage: rtp show [OPTIONS] ID\n")
     assert shown.index("\nArguments\n  ID  ") < shown.index("\nOptions\n  --html FILE")
     group = help_of(monkeypatch, "dlq")
     assert group.index("\nOptions\n  --help, -h  Show") < group.index("\nCommands\n  inspect  Show the messages")
