@@ -18,6 +18,7 @@ _TIMES: dict[str, tuple[str, int]] = {  # milliseconds of the metric's unit
 }
 _NOUNS: dict[str, str] = {
     Alarm.LAMBDA_ERRORS: "function error",
+    Alarm.NOTIFIER_ERRORS: "failed notification",
     Alarm.LAMBDA_THROTTLES: "throttled run",
     Alarm.DLQ_MESSAGES: "message",
     Alarm.API_4XX: "refused request",
