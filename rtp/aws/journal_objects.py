@@ -89,7 +89,7 @@ def beginning(aws: Aws, key: str, most: int) -> tuple[bytes, int] | None:
             return b"", 0
         raise
     with translated(aws, "s3", "get_object"):
-        content: bytes = answer["Body"].read(most)
+        content = objects.contents_of(answer["Body"], most)
     written = times.ms(answer["LastModified"])
     return content, max(0, (server_ms(answer) or times.now_ms()) - written)
 

@@ -13,6 +13,7 @@ from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import with_session
 from rtp.commands.recorded import recorded
 from rtp.commands.render import dlq_runs as render
+from rtp.commands.render.headings import unreadable
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, RefusedError, UsageError
 from rtp.ops import shown
@@ -52,6 +53,8 @@ def runs(
     target = journals.target(session)
     listed = op.listed(journals.stores(session), (target.stack, target.account), limit=limit)
     _remember(session, listed.runs)
+    if listed.unreadable:
+        session.out.warn(unreadable(listed.unreadable, "no journal of a run", "no journals of runs"))
     session.out.result(listed, lambda found: render.runs(found, session.environment.name))
 
 

@@ -231,6 +231,8 @@ def decoded(content: bytes) -> Iterator[Given]:
             continue
         except RecursionError:
             raise MalformedError(f"line {number} is nested too deeply") from None
+        if json_values.is_too_deep(line, value):  # what is shown of it could not be written
+            raise MalformedError(f"line {number} is nested too deeply")
         yield Given(value, f"line {number}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rtp.ops.journal_store import Document, JournalStore
     from rtp.ops.work.pool import Stop
 
+_MARK = re.compile(r"(\d{1,6})-[a-z]+\Z", re.ASCII)
 BEAT_S = 2.0
 SILENT_MS = 30_000
 """A run that gives no sign of life for so long was killed: it gives one every BEAT_S seconds."""
@@ -95,7 +97,7 @@ def name(part: int, kind: str) -> str:
 
 def last_part(names: set[str]) -> int:
     """The number of the last part of a run whose marks have these names."""
-    return max((int(number) for each in names if (number := each.partition("-")[0]).isdecimal()), default=1)
+    return max((int(match[1]) for each in names if (match := _MARK.match(each))), default=1)
 
 
 def has_ended(names: set[str]) -> bool:

@@ -21,6 +21,7 @@ WINDOW_MS = 15 * 60_000  # in which a group has one message
 MOST = 10  # messages of all groups in that time: unknown types of events make any number of groups
 _EPISODE_MS = 14 * 86_400_000  # without a failure, after which counting begins again
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_LATEST_MS = 10**13  # the year 2286
 _MOST_TYPE, _MOST_SUBJECT = 60, 100  # characters; SNS takes 100 for a subject
 
 
@@ -166,7 +167,8 @@ def is_regressed(said: Said, failures: Sequence[Failure]) -> bool:
 def message(stack: str, command: str, notice: Notice, said: Said, failures: Sequence[Failure], now: int) -> Message:
     """How many events died of what, since which release, until when, and what to run. command: the id follows it."""
     newest = failures[-1]
-    kind, error = _plain(newest.group.kind)[:_MOST_TYPE] or "no type", _plain(newest.group.error) or "an error"
+    kind = _plain(newest.group.kind).replace("/", " ")[:_MOST_TYPE].strip() or "no type"  # no link that a client chose
+    error = _plain(newest.group.error) or "an error"
     place = groups.place(newest.at)
     where = "" if place is None else f" at {_plain(place.file)}:{place.line} {_plain(place.function)}"
     events = "1 event" if notice.unsent == 1 else f"{notice.unsent:,} events"
@@ -202,7 +204,7 @@ def _ascii(text: str) -> str:
 
 
 def _time(ms: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(ms / 1000))
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(min(ms, _LATEST_MS) / 1000))
 
 
 def _span(ms: int) -> str:

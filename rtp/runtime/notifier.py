@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 _TRIES = 8  # of a conditional write that another invocation of the function is ahead of
 _TIMEOUT_S = 5.0
-_LOOPBACK = ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
+_LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\]):\d{1,5}(?:/[^@\\]*)?", re.ASCII)
+_MOST = 10**14  # of a number in an item, times in epoch ms among them
 _ALL = "all"  # the item that counts the messages of every group
 
 
@@ -138,7 +140,8 @@ def _number(parts: Parts, now: int) -> int:
     """The number of this message among those of all groups in 15 minutes."""
     for _ in range(_TRIES):
         item = _read(parts, wire.GROUP_NOTICE + _ALL)
-        begin, sent, version = (int(item.get(name, 0)) for name in ("begin", "sent", "version"))
+        numbers = (item.get(name, 0) for name in ("begin", "sent", "version"))
+        begin, sent, version = (n if isinstance(n, int) and 0 <= n < _MOST else 0 for n in numbers)
         if not 0 <= now - begin < notices.WINDOW_MS:
             begin, sent = now, 0
         if _write(parts, wire.GROUP_NOTICE + _ALL, {"begin": begin, "sent": sent + 1}, over=version):
@@ -154,7 +157,7 @@ def _chat(parts: Parts, message: Message) -> None:
     """Send to the webhook: Slack's form, which Google Chat, Mattermost, Rocket.Chat and Discord's /slack take too."""
     address = parts.fetch(parts.settings.webhook).strip()
     masking.hide(address)
-    if not address.startswith("https://") and not address.startswith(_LOOPBACK):
+    if not address.startswith("https://") and not _LOOPBACK.fullmatch(address):
         raise NotifierError("the secret of alarm_webhook is no address that begins with https://")
     # Nobody may be called by a type of events: <!channel>, @here.
     text = message.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "(at)")
@@ -204,14 +207,20 @@ def _said(item: Mapping[str, Any]) -> Said:
             release=str(item["release"]),
             before=tuple(str(each) for each in item["before"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return Said()
 
 
 def _notice(item: Mapping[str, Any]) -> Notice:
-    """What is counted of a group in the notifier's own item."""
+    """What is counted of a group in the notifier's own item; nothing where another program wrote it."""
     kinds = {name: type(default) for name, default in Notice._field_defaults.items()}
-    return Notice(**{name: kind(item[name]) for name, kind in kinds.items() if name in item})
+    given = {name: item[name] for name in kinds if name in item}
+    if all(
+        isinstance(value, kinds[name]) and (kinds[name] is str or 0 <= value < _MOST) for name, value in given.items()
+    ):
+        return Notice(**given)
+    version = given.get("version")
+    return Notice(version=version if isinstance(version, int) else 0)
 
 
 def _parts(env: Mapping[str, str]) -> Parts:

@@ -109,9 +109,14 @@ def loads(text: str | bytes, *, unique: bool = False) -> Any:
         value = simplejson.loads(plain, use_decimal=True, object_pairs_hook=_unique if unique else None)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
-    if _opened(plain) > _DEPTH and _is_deeper(value, _DEPTH):
+    if is_too_deep(plain, value):
         raise ValueError(_TOO_DEEP)
     return value
+
+
+def is_too_deep(text: str | bytes, value: Any) -> bool:
+    """Whether the value of a JSON text is nested more deeply than `dumps` can write."""
+    return _opened(text) > _DEPTH and _is_deeper(value, _DEPTH)
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:

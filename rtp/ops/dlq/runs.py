@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rtp.errors import NotFoundError, RefusedError, UsageError
+from rtp.errors import ConfigError, NotFoundError, RefusedError, UsageError
 from rtp.ops import run_marks
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq.journal import Continued
@@ -88,11 +88,13 @@ class RunState:
 class Runs:
     """The runs of every operator on a stack.
 
-    runs: the newest first. more: whether older ones exist.
+    runs: the newest first. more: whether older ones exist. unreadable: names of runs whose journal or marks have values
+    that rtp does not write.
     """
 
     runs: list[RunState] = field(default_factory=list)
     more: bool = False
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +126,22 @@ def listed(stores: Stores, owner: tuple[str, str], *, limit: int) -> Runs:
     """The newest runs of a stack. owner: stack and account. Of a journal no more than its beginning is read."""
     marks = [store.marks() for store in stores]
     names = sorted(((run, n) for n, store in enumerate(stores) for run in store.runs()), reverse=True)
-    states = pool.map(
-        lambda pair: _state(stores[pair[1]], pair[0], marks[pair[1]].get(pair[0], set()), owner),
-        names[:limit],
-        threads=_READERS,
+
+    def read(pair: tuple[str, int]) -> RunState | str | None:
+        run, n = pair
+        try:
+            return _state(stores[n], run, marks[n].get(run, set()), owner)
+        except ConfigError as error:
+            if error.code != "unreadable-journal":
+                raise
+            return run
+
+    states = list(pool.map(read, names[:limit], threads=_READERS))
+    return Runs(
+        [state for state in states if isinstance(state, RunState)],
+        len(names) > limit,
+        [state for state in states if isinstance(state, str)],
     )
-    return Runs([state for state in states if state is not None], len(names) > limit)
 
 
 def find(stores: Stores, owner: tuple[str, str], part: str | None) -> RunState:
@@ -263,7 +275,7 @@ def _with_marks(store: JournalStore, state: RunState, marks: set[str], age_ms: i
     for kind in (run_marks.END, run_marks.FAILED):
         if (mark := run_marks.name(state.parts, kind)) in marks:
             values = run_marks.values_of(store, state.run, mark) or Given({})
-            ended = values.text("state", "ended") if kind == run_marks.END else "failed"
+            ended = values.text("state", "ended", most=100) if kind == run_marks.END else "failed"
             is_undone = run_marks.name(state.parts, run_marks.UNDONE) in marks
             return replace(
                 state,

@@ -224,3 +224,27 @@ def test_a_mark_that_rtp_did_not_write_is_refused_or_ignored(content: bytes) -> 
         assert state(world).done == 0
     except RtpError as error:
         assert error.code == "unreadable-journal"
+
+
+HEAD = {"step": "head", "what": "redrive", "stack": OWNER[0], "account": OWNER[1], "started": 1}
+DEEP = '{"a":' * 500 + "1" + "}" * 500
+FORGED = {
+    "deep": json.dumps(HEAD)[:-1] + f', "options": {DEEP}}}', "deeper": '{"a":' * 9000, "a list": "[]",
+    "a time beyond all": json.dumps(HEAD | {"started": 10**30}), "who is a text": json.dumps(HEAD | {"who": "ann"}),
+    "a user that is none": json.dumps(HEAD | {"who": {"user": []}}), "what is a number": json.dumps(HEAD | {"what": 7}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", FORGED.values(), ids=FORGED)
+def test_a_run_with_a_forged_journal_is_named_and_the_others_are_listed(line: str) -> None:
+    world = World()
+    redriving(world)
+    world.store.begin("20990101T000000Z-redrive-aaaaaa", f"\n{line}\n".encode(), durable=True)
+    found = runs.listed(stores(world), OWNER, limit=5)
+    assert [run.state for run in found.runs] == ["ended"]
+    assert found.unreadable == ["20990101T000000Z-redrive-aaaaaa"]
+
+
+@pytest.mark.parametrize("name", ["9" * 900 + "-begin", "\u0669-begin", "7-\x1b[2J", "x-begin", "8-begin\n", "-begin"])
+def test_a_mark_with_another_name_than_rtp_gives_begins_no_part(name: str) -> None:
+    assert run_marks.last_part({"1-progress", "2-begin", name}) == 2

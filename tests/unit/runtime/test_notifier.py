@@ -251,7 +251,19 @@ def test_a_write_whose_answer_was_lost_is_recognised() -> None:
     assert len(desk.posts) == 1 and desk.dynamodb.record(wire.GROUP_NOTICE + GROUP)["total"] == 2
 
 
-@pytest.mark.parametrize("address", ["http://chat.example/x", "file:///etc/passwd", "", "chat.example/x"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://chat.example/x",
+        "file:///etc/passwd",
+        "",
+        "chat.example/x",
+        "http://localhost:80@chat.example/x",
+        "http://127.0.0.1:x@chat.example",
+        "http://127.0.0.1:1\\@chat.example",
+        "http://localhost:1/@chat.example",
+    ],
+)
 def test_an_address_without_tls_gets_nothing(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     desk = Desk(settings=Settings("shop", "prod", "table", COMMAND, 14, webhook="ssm:/x"), address=address)
     with pytest.raises(NotifierError):
@@ -273,3 +285,27 @@ def test_a_type_of_events_calls_nobody_in_a_chat() -> None:
     text = desk.posts[0][1]["text"]
     assert "&lt;!channel&gt; (at)here &amp;" in text and "@" not in text and "\u202e" not in text
     assert len(text.splitlines()) == 4 and len(desk.mails[0]["Subject"]) <= 100
+
+
+def test_a_type_of_events_is_no_link() -> None:
+    desk = Desk()
+    desk.receive(died(type="https://evil.example/login"))
+    assert "type https:  evil.example login died" in desk.posts[0][1]["text"]
+
+
+FORGED: list[dict[str, Any]] = [
+    {"total": {"S": "x"}}, {"first": {"N": "9" * 38}}, {"last": {"N": "-1"}}, {"unsent": {"L": []}},
+    {"release": {"N": "1"}}, {"sent": {"N": "1E+100"}}, {"lost_at": {"N": "1.5"}}, {"batch": {"NULL": True}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("forged", FORGED, ids=range(len(FORGED)))
+def test_an_item_that_another_program_wrote_keeps_no_message_back(forged: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.receive(died())
+    for group in (GROUP, "all"):
+        item = desk.dynamodb.items[wire.GROUP_NOTICE + group, "0"]
+        item |= forged | ({"begin": {"S": "x"}, "sent": {"N": "1E+50"}} if group == "all" else {})
+    desk.pass_(16 * MINUTE)
+    desk.receive(died())
+    assert len(desk.posts) == 2 and "1 event of type order died" in desk.posts[1][1]["text"]
