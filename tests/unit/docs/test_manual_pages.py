@@ -128,6 +128,14 @@ def test_the_manual_lists_every_page_and_no_other() -> None:
     assert set(manual.PAGES) == {page.stem for page in DOCS.glob("*.md")}
 
 
+def test_the_manual_has_each_kind_of_page() -> None:
+    """A way in, how-tos of what operators do, explanations, and references."""
+    names = set(manual.PAGES)
+    assert {"tutorial", "first-deploy", "your-code", "production", "ci", "incident", "load", "upgrading"} <= names
+    assert {"moving", "promises", "security", "parts", "troubleshooting", "commands", "settings", "json"} <= names
+    assert "What rtp is not" in text_of("docs/parts.md")
+
+
 def test_the_runbook_has_a_section_for_each_alarm() -> None:
     sections = re.findall(r"^### (.+)$", text_of("docs/incident.md"), re.MULTILINE)
     names = {name for section in sections for name in re.findall(r"`([a-z0-9-]+)`", section)}

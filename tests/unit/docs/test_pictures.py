@@ -76,6 +76,13 @@ def test_a_picture_is_of_a_command_and_loads_nothing(picture: object) -> None:
     parse(title.removeprefix("Terminal: rtp ").split())
 
 
+def test_every_picture_stands_on_a_page() -> None:
+    docs = PICTURES.parent
+    text = "".join(page.read_text(encoding="utf-8") for page in (docs.parent / "README.md", *docs.glob("*.md")))
+    shown = set(re.findall(r"\(\S*pictures/([a-z]+)\.svg\)", text))
+    assert shown == {picture.stem for picture in DRAWN}
+
+
 def test_there_is_a_picture_of_each_scene() -> None:
     assert {picture.stem for picture in DRAWN} >= {"deploy", "status", "show", "waterfall", "redrive"}
     assert COLUMNS == 100
