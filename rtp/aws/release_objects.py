@@ -2,6 +2,7 @@
 
 releases/PROJECT/ENV/HASH/release.json   written last, so all that it names is there
 releases/PROJECT/ENV/HASH/template.json
+releases/PROJECT/ENV/names.json          numbers and commits of the releases, also of those that are not kept any more
 releases/PROJECT/ENV/assets/KEY          under the key of the CDK's bucket, which is a hash of the contents
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 RELEASE, TEMPLATE = "release.json", "template.json"
+_NAMES = "names.json"
 _ASSETS = "assets"
 _JSON = "application/json"
 _ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
@@ -74,6 +76,21 @@ def listing(aws: Aws, base: str) -> Listing:
 def read(aws: Aws, base: str, release: str, name: str, *, most: int) -> bytes:
     """A file of a release. Raises NotFoundError where it is gone, RtpError for more than `most` bytes, and AwsError."""
     return objects.get(aws, own_bucket.name(aws), f"{base}{release}/{name}", owner=aws.account, most=most)
+
+
+def names(aws: Aws, base: str, *, most: int) -> bytes:
+    """The names of the releases. Raises as `read`."""
+    return objects.get(aws, own_bucket.name(aws), names_key(base), owner=aws.account, most=most)
+
+
+def write_names(aws: Aws, base: str, body: bytes) -> None:
+    """Replace the names of the releases."""
+    aws.call("s3", "put_object", Body=body, ContentType=_JSON, **_object(aws, names_key(base)))
+
+
+def names_key(base: str) -> str:
+    """The key of the object with the names of the releases."""
+    return f"{base}{_NAMES}"
 
 
 def asset(aws: Aws, base: str, key: str, *, most: int) -> bytes:

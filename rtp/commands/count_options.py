@@ -32,7 +32,9 @@ Where = Annotated[
 ]
 Release = Annotated[
     str | None,
-    typer.Option("--release", metavar="HASH", help="Only what this release ran, or one whose hash begins so."),
+    typer.Option(
+        "--release", metavar="RELEASE", help="Only what this release ran: r42, its hash, or a beginning of the hash."
+    ),
 ]
 OlderThan = Annotated[
     str | None, typer.Option("--older-than", metavar="TIME", help="Only those older than this, such as 3h.")

@@ -13,7 +13,7 @@ from rtp.commands.session import Session
 from rtp.config import Overrides
 from rtp.errors import UsageError
 from rtp.ops import history as op
-from rtp.ops import shown
+from rtp.ops import releases, shown
 from rtp.text import json_values, times
 from rtp.text.elements import Cell, Column, Element, Fields, Style, Table, Text, dim, line, name
 
@@ -86,7 +86,7 @@ def _list(listed: History, since: int | None) -> list[Element]:
             e.command,
             _outcome(e),
             "" if e.duration_s is None else times.span(e.duration_s * 1000),
-            e.release,
+            releases.label(e.release),
             _who(e),
             _where(e),
             e.result,
@@ -129,7 +129,7 @@ def _one(entry: Entry) -> list[Element]:
         ("identity", entry.identity),
         ("from", f"{entry.user}@{entry.host}" if entry.host else entry.user),
         ("job", entry.job),
-        ("release", entry.release),
+        ("release", releases.described(entry.release)),
         ("rtp", entry.rtp),
     ]
     pairs += [

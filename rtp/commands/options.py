@@ -174,6 +174,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         from rtp.config import Overrides
+        from rtp.ops import releases
         from rtp.terminal.layout import Layout
         from rtp.terminal.output import Output
 
@@ -194,6 +195,7 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
             os.environ["TZ"] = "UTC"
             time.tzset()
         session = Session(overrides, out)
+        releases.use(session.release_names)
         try:
             with waiting.announced(session.unanswered, session.say_waiting):
                 for name in ("since", "until"):

@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from rtp.errors import ConfigError, NotFoundError, RefusedError
+from rtp.errors import ConfigError, NotFoundError, RefusedError, RtpError
 from rtp.text import suggest
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment, Overrides, Resolved
     from rtp.local.engine import Engine
     from rtp.local.weather.choice import Weather
+    from rtp.ops.releases import Names
     from rtp.terminal.output import Output
 
 
@@ -125,6 +126,15 @@ class Session:
 
         stack = stacks.deployed(self.guarded, self.environment.names.stack, self._stack)
         ownership.recheck(self.guarded, self.environment, stack.id)
+
+    def release_names(self) -> Names:
+        """The numbers of the environment's releases; none where they cannot be read: then hashes are shown."""
+        from rtp.ops import releases
+
+        try:
+            return releases.read(self.guarded, self.environment)
+        except RtpError:
+            return {}
 
     @cached_property
     def _stack(self) -> Stack | None:

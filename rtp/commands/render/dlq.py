@@ -174,7 +174,7 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
                     "first seen",
                     f"{times.stamp(dlq_message.accepted_at)} ({times.ago(dlq_message.accepted_at)} ago)",
                 ),
-                ("release", releases.label(dlq_message.release) or None),
+                ("release", releases.described(dlq_message.release) or None),
                 ("trace", dlq_message.trace_id or None),
                 ("message", dlq_message.message_id),
             ]

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from rtp.ops import releases
 from rtp.terminal import width as width_of
 from rtp.text import json_values, times
 from rtp.text.elements import HUES, Block, Element, Line, Style, Text, dim, line
@@ -72,7 +73,7 @@ def detailed(width: int, highlight: Regex | None = None) -> Renderer:
             "event": event.id,
             "type": event.event_type,
             "step": event.step,
-            "release": event.release,
+            "release": releases.label(event.release or ""),
             "request": event.request_id,
             "trace": event.trace_id,
         }

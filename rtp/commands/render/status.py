@@ -102,9 +102,9 @@ def _code(status: Status, now: int) -> list[Line]:
         text = f" ({times.ago(at, now=now)} ago) after the deploy, such as by a hotswap"
         parts += [dim("functions changed "), times.stamp(at), dim(text)]
     if code.release:
-        parts = [dim("release "), releases.label(code.release), *([dim("; "), *parts] if parts else [])]
+        parts = [dim("release "), releases.described(code.release), *([dim("; "), *parts] if parts else [])]
     if code.differs:
-        other = f", which is {releases.label(code.local_release)}" if code.local_release else ""
+        other = f", which is {releases.described(code.local_release)}" if code.local_release else ""
         parts += [dim("; ") if parts else "", warn(f"the code differs from this folder{other}")]
     return [line(*parts)] if parts else []
 

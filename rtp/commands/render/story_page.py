@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.commands.render.html_page import document, facts, moment, section, stamp, table, text
 from rtp.commands.render.trace_page import log_line, waterfall
+from rtp.ops import releases
 from rtp.text import json_values, times
 from rtp.text.elements import cause
 
@@ -87,6 +88,6 @@ def _attempt(attempt: dict[str, Any]) -> tuple[str, ...]:
         stamp(int(attempt["at"])) if attempt.get("at") else "",
         f'<span class="{_STATUS.get(outcome, "warn")}">{text(outcome)}</span>',
         "" if took is None else text(times.span(int(took))),
-        text(str(attempt.get("release") or "")),
+        text(releases.label(str(attempt.get("release") or ""))),
         text(cause(attempt.get("error"))),
     )

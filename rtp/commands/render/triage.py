@@ -125,7 +125,7 @@ def _change(change: RecentChange) -> list[Text | str]:
     if change.outcome != "succeeded":
         parts.append(warn(f" {change.outcome}"))
     if change.release:
-        parts.append(f"  release {releases.label(change.release)}")
+        parts.append(f"  release {releases.described(change.release)}")
     if change.who:
         parts.append(dim(f"  by {change.who.rpartition(':')[2].rpartition('/')[2] or change.who}"))
     return [*parts, dim(f"  {change.reason}" if change.reason else "")]

@@ -98,6 +98,21 @@ def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Pr
     assert stacks.template(aws, STACK) == template and version(pipeline) == 50
 
 
+def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_makes_none(pipeline: Project) -> None:
+    release = deploy(pipeline, 50)
+    number = str(next(r["name"] for r in releases(pipeline) if r["release"] == release))
+    pipeline.rtp("deploy", "--yes")
+    assert [r["name"] for r in releases(pipeline) if r["release"] == release] == [number]
+    event = json.dumps({"type": "n", "data": {}})
+    sent = pipeline.rtp("send", "-", "--json", stdin=event).json["id"]
+    assert f"release {number} ({release}" in pipeline.rtp("status").stdout
+    assert number in pipeline.rtp("history", "--limit", "2").stdout
+    assert number in pipeline.rtp("show", sent, "--wide").stdout
+    found = pipeline.rtp("records", "--release", number, "--json").json["records"]
+    assert sent in {record["id"] for record in found} and {record["release"] for record in found} == {release}
+    assert pipeline.rtp("records", "--release", "r9999", ok=False).code == 2
+
+
 def test_a_hotswapped_release_is_kept_and_left(pipeline: Project) -> None:
     # Given a release that a hotswap brought
     first = deploy(pipeline, 60)

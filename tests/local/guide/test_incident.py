@@ -70,7 +70,8 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
     screen = until(lambda: text if counted in (text := red.rtp("triage").stdout) else "")  # metrics come late
     (group,) = re.findall(r"^([0-9a-f]{8})  new  order\.created  KeyError: 'JPY'", screen, re.M)
     assert re.search(r"→ 8 +return .*RATES\[event", screen) and "fewer currencies" in screen
-    (release,) = re.findall(r"since release (\S+),", screen)
+    (number,) = re.findall(r"since release (r\d+),", screen)
+    (release,) = re.findall(rf"release {number} \(([0-9a-f]{{12}})", screen)
     assert screen.index(release) < screen.index("since release")  # the newest deploy is the one that brought it
     assert f"rtp rehearse --group={group}" in screen
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from rtp.ops import releases
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.telemetry.logfilter import Filter, LogQuery
 from rtp.ops.telemetry.loglines import parse
+from tests.unit.deploy.bucket import Bucket
 
 ONE, OTHER = "0123456789ab", "ba9876543210"
 
@@ -28,6 +31,47 @@ def test_what_is_no_hash_is_refused_with_the_place_that_shows_it(text: str) -> N
     with pytest.raises(UsageError, match="is not a release") as refused:
         releases.parsed(text)
     assert "rtp status" in str(refused.value.hint)
+
+
+def test_a_number_stands_for_the_hash_and_is_read_once() -> None:
+    loads: list[int] = []
+
+    def load() -> releases.Names:
+        loads.append(1)
+        return {ONE: releases.Name(42, "a" * 40 + "-dirty"), OTHER: releases.Name(43)}
+
+    releases.use(load)
+    assert loads == []
+    assert releases.parsed(" R42 ") == ONE and releases.label(ONE) == "r42"
+    assert releases.described(ONE) == f"r42 ({ONE}, commit aaaaaaaaaa-dirty)"
+    assert releases.described(OTHER) == f"r43 ({OTHER})"
+    assert (releases.label(""), releases.label("fff"), releases.described("fff")) == ("", "fff", "fff")
+    with pytest.raises(UsageError, match="r7 is not a known release"):
+        releases.parsed("r7")
+    assert loads == [1]
+    releases.use(dict)
+    assert releases.label(ONE) == ONE
+
+
+def test_the_names_of_the_newest_releases_are_kept_and_what_is_damaged_is_none() -> None:
+    bucket = Bucket()
+    aws: Any = bucket.aws()
+    environment: Any = SimpleNamespace(project="shop", name="dev")
+    assert releases.read(aws, environment) == {}
+    every = {f"{n:012x}": releases.Name(n, "c" * 40) for n in range(1, 1500)}
+    releases.write(aws, environment, every)
+    found = releases.read(aws, environment)
+    assert len(found) == 1000 and max(each.number for each in found.values()) == 1499
+    (key,) = bucket.objects
+    for body in (
+        b"[]",
+        b"{",
+        b'{"x": {"number": 1}}',
+        b'{"%s": {"number": 0}}',
+        b'{"%s": {"number": 1, "commit": "x"}}',
+    ):
+        bucket.objects[key] = (body.replace(b"%s", ONE.encode()), "", 0.0)
+        assert releases.read(aws, environment) == {}, body
 
 
 def test_records_are_selected_by_the_release_of_their_last_attempt() -> None:

@@ -19,7 +19,7 @@ from rtp import __version__
 from rtp.aws import own_bucket, release_objects
 from rtp.aws.release_objects import RELEASE, TEMPLATE
 from rtp.errors import NotFoundError, RtpError
-from rtp.ops import commits
+from rtp.ops import commits, releases
 from rtp.ops.access.lock import user
 from rtp.ops.stack.apply import kept_release, publish
 from rtp.ops.stack.apply.kept_release import Kept
@@ -169,9 +169,10 @@ def _keep(target: Target, built: Assembly) -> list[str]:
     if missing := [key for key, is_stored in zip(keys, done, strict=True) if not is_stored]:
         return missing
     release_objects.write(aws, base, release, TEMPLATE, body)
+    names = {k.release: releases.Name(k.number, k.commit) for k in others} | releases.read(aws, environment)
     kept = Kept(
         release=release,
-        number=former.number if former else 1 + max((k.number for k in others), default=0),
+        number=_number(release, names),
         order=_next_order(others),
         at=times.now_ms(),
         before=former.before if former else (others[0].release if others else ""),
@@ -186,6 +187,7 @@ def _keep(target: Target, built: Assembly) -> list[str]:
         commit=commits.current(environment.root),
     )
     _write(aws, base, kept)
+    releases.write(aws, environment, names | {release: releases.Name(kept.number, kept.commit)})
     _prune(aws, base, listing, [kept, *(k for k in others if k.release != release)])
     return []
 
@@ -252,6 +254,12 @@ def _incomplete(kept: Kept, part: str) -> NotFoundError:
         hint="Name another release: `rtp rollback --list` shows them.",
         code="no-release",
     )
+
+
+def _number(release: str, names: releases.Names) -> int:
+    """The number of a release: that which it had, or the next one."""
+    known = names.get(release)
+    return known.number if known is not None else 1 + max((each.number for each in names.values()), default=0)
 
 
 def _next_order(every: Sequence[Kept]) -> int:
