@@ -13,6 +13,7 @@ from rtp.ops import doctor, history, project_tests, scaffold, secrets, settings
 from rtp.ops.access import policy
 from rtp.ops.capacity import report
 from rtp.ops.dlq import inspect, purge, redrive, runs, undo
+from rtp.ops.drill import leftovers
 from rtp.ops.drill import report as drill_report
 from rtp.ops.events import records, replay, run, sent, summary, tally
 from rtp.ops.keys import change, listing
@@ -99,7 +100,7 @@ PRINTED = {
     "dlq stop": Printed((runs.StopRequest,)),
     "dlq undo": Printed((undo.Undone,)),
     "dlq purge": Printed((purge.Purged,)),
-    "drill": Printed((drill_report.Drill,)),
+    "drill": Printed((drill_report.Drill, leftovers.CleanedUp), note="the second with --clean-up"),
     "replay": Printed((replay.Replay,)),
     "rehearse": Printed((rehearsal.Rehearsal,)),
     "local start": _ENGINE,

@@ -2,8 +2,9 @@
 
 releases/PROJECT/ENV/HASH/release.json   written last, so all that it names is there
 releases/PROJECT/ENV/HASH/template.json
-releases/PROJECT/ENV/names.json          numbers and commits of the releases, also of those that are not kept any more
 releases/PROJECT/ENV/assets/KEY          under the key of the CDK's bucket, which is a hash of the contents
+history/PROJECT/ENV/releases.json        numbers and commits, also of releases that are not kept any more: who reads
+                                         the history may read it
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 RELEASE, TEMPLATE = "release.json", "template.json"
-_NAMES = "names.json"
 _ASSETS = "assets"
 _JSON = "application/json"
 _ABSENT = ("404", "NoSuchKey", "NotFound", "NoSuchBucket")
@@ -78,19 +78,18 @@ def read(aws: Aws, base: str, release: str, name: str, *, most: int) -> bytes:
     return objects.get(aws, own_bucket.name(aws), f"{base}{release}/{name}", owner=aws.account, most=most)
 
 
-def names(aws: Aws, base: str, *, most: int) -> bytes:
+def names(aws: Aws, project: str, env: str, *, most: int) -> bytes:
     """The names of the releases. Raises as `read`."""
-    return objects.get(aws, own_bucket.name(aws), names_key(base), owner=aws.account, most=most)
+    return objects.get(aws, own_bucket.name(aws), _names_key(project, env), owner=aws.account, most=most)
 
 
-def write_names(aws: Aws, base: str, body: bytes) -> None:
+def write_names(aws: Aws, project: str, env: str, body: bytes) -> None:
     """Replace the names of the releases."""
-    aws.call("s3", "put_object", Body=body, ContentType=_JSON, **_object(aws, names_key(base)))
+    aws.call("s3", "put_object", Body=body, ContentType=_JSON, **_object(aws, _names_key(project, env)))
 
 
-def names_key(base: str) -> str:
-    """The key of the object with the names of the releases."""
-    return f"{base}{_NAMES}"
+def _names_key(project: str, env: str) -> str:
+    return f"{own_bucket.HISTORY}{project}/{env}/releases.json"
 
 
 def asset(aws: Aws, base: str, key: str, *, most: int) -> bytes:

@@ -13,16 +13,20 @@ from rtp.commands.options import new_app, with_session
 from rtp.commands.recorded import recorded
 from rtp.commands.render import drill as render_drill
 from rtp.commands.session import Session
-from rtp.errors import ExitCode
+from rtp.errors import ExitCode, UsageError
 from rtp.ops.access import guard
 from rtp.ops.dlq.target import Target
+from rtp.ops.drill import leftovers
 from rtp.ops.drill import run as op
 from rtp.ops.drill.faults import Fault
 from rtp.ops.drill.run import DrillRequest
 from rtp.ops.journal_store import JournalFiles
+from rtp.text import times
 from rtp.text.elements import many
 
 app = new_app()
+
+_SINCE = "7d"
 
 
 @app.command()
@@ -31,13 +35,13 @@ def drill(
     session: Session,
     *,
     fault: Annotated[
-        Fault,
+        Fault | None,
         typer.Argument(
-            metavar="FAULT",
+            metavar="[FAULT]",
             help="poison: each attempt fails; flood: many at once; duplicate: each message twice; slow: almost the "
             "function's time; throttle: the first attempt fails; blocked: one in ten blocks the event loop.",
         ),
-    ],
+    ] = None,
     count: Annotated[int, typer.Option("--count", min=1, max=10_000, metavar="N", help="Number of events.")] = 20,
     timeout: Annotated[
         float,
@@ -45,6 +49,15 @@ def drill(
             "--timeout", min=1, max=7200, metavar="SECONDS", help="Maximum time for events to end and alarms to fire."
         ),
     ] = 600.0,
+    remove: Annotated[
+        bool,
+        typer.Option(
+            "--clean-up", help="Inject nothing: remove what drills left that were killed, or ended too early."
+        ),
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="With --clean-up: of drills since then. Default: 7d.")
+    ] = None,
     approval: consent.Approval,
 ) -> None:
     """Inject a fault into an environment that is not protected, and show what became of each event.
@@ -53,6 +66,14 @@ def drill(
     """
     out, environment = session.out, session.environment
     op.check(environment)
+    if remove and fault is None:
+        _clean_up(session, times.parse_when(since or _SINCE), approval)
+        return
+    if remove or fault is None:
+        hint = f"A fault is one of {', '.join(Fault)}; `rtp drill --clean-up` removes what killed drills left."
+        raise UsageError("Name a fault, or give --clean-up alone.", hint=hint)
+    if since is not None:
+        raise UsageError("--since goes with --clean-up.", hint="Leave it out.")
     target = _target(session)
     consent.ask(session, f"Send {many(count, 'event')} of the drill {fault.value}", approval, Impact.MANY)
     request = DrillRequest(fault=fault, count=count, timeout_s=timeout)
@@ -73,6 +94,26 @@ def drill(
             raise typer.Exit(ExitCode.TIMED_OUT)
         if not result.is_as_expected:
             raise typer.Exit(ExitCode.FAILED)
+
+
+def _clean_up(session: Session, since_ms: int, approval: consent.Approval) -> None:
+    out, environment, target = session.out, session.environment, _target(session)
+    consent.ask(
+        session, "Remove what earlier drills left; one that runs now would lose its events", approval, Impact.MANY
+    )
+    with recorded(session, "drill", {"clean_up": True}, reason=approval.reason) as run:
+        result, interruption = conduct(
+            out,
+            lambda stop: leftovers.clean_up(target, environment, since_ms=since_ms, stop=stop, notify=remark(out)),
+            render_drill.progress,
+        )
+        run.result = f"{result.removed.records:,} records, {result.removed.messages:,} messages removed"
+        out.result(result, lambda r: render_drill.cleaned_up(r, environment.name))
+        exit_if(interruption)
+        if result.notes:
+            raise typer.Exit(ExitCode.FAILED)
+        if result.waiting:
+            raise typer.Exit(ExitCode.TIMED_OUT)
 
 
 def _target(session: Session) -> Target:

@@ -68,9 +68,9 @@ def read(aws: Aws, environment: Environment) -> Names:
     """The names of an environment's releases, without those that rtp did not write. Raises RtpError."""
     from rtp.aws import release_objects
 
-    base = release_objects.prefix(environment.project, environment.name)
     try:
-        stored = Given(json.loads(release_objects.names(aws, base, most=_MOST_BYTES))).values
+        body = release_objects.names(aws, environment.project, environment.name, most=_MOST_BYTES)
+        stored = Given(json.loads(body)).values
     except (NotFoundError, ValueError, RecursionError):
         return {}
     return {release: known for release, value in stored.items() if (known := _name(release, value)) is not None}
@@ -81,9 +81,9 @@ def write(aws: Aws, environment: Environment, names: Names) -> None:
     from rtp.aws import release_objects
 
     newest = sorted(names.items(), key=lambda item: -item[1].number)[:_MOST]
-    base = release_objects.prefix(environment.project, environment.name)
     values = {release: {"number": known.number, "commit": known.commit} for release, known in newest}
-    release_objects.write_names(aws, base, json.dumps(values, separators=(",", ":")).encode())
+    body = json.dumps(values, separators=(",", ":")).encode()
+    release_objects.write_names(aws, environment.project, environment.name, body)
 
 
 def _name(release: str, value: object) -> Name | None:

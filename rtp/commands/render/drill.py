@@ -8,6 +8,7 @@ from rtp.commands.render.headings import heading
 from rtp.text.elements import Column, Element, Heading, Line, Table, advice, bad, dim, good, line, many, warn
 
 if TYPE_CHECKING:
+    from rtp.ops.drill.leftovers import CleanedUp
     from rtp.ops.drill.report import Drill, DrillAlarm, Progress
     from rtp.text.elements import Text
 
@@ -18,6 +19,22 @@ _ALARMS = ("ALARM", "STATE", Column("AFTER", right=True), "EXPECTED")
 def progress(step: Progress) -> Line:
     """What the drill does now."""
     return line(f"{step.done:,} of {step.total:,} {step.what}" if step.total else step.what)
+
+
+def cleaned_up(result: CleanedUp, env: str) -> list[Element]:
+    """What was removed of earlier drills."""
+    gone = result.removed
+    elements: list[Element] = [
+        heading("drill", env, "clean-up", many(len(result.runs), "run")),
+        line(good(f"{gone.records:,} records"), f", {gone.messages:,} messages, {gone.objects:,} objects removed"),
+    ]
+    if gone.shared_objects:
+        elements.append(line(dim(f"{many(gone.shared_objects, 'object')} with other events stay"), indent=2))
+    if result.waiting:
+        elements.append(
+            line(warn(f"{many(result.waiting, 'event')} not ended"), "; repeat it when they have", indent=2)
+        )
+    return [*elements, *(line(warn("note: "), advice(note)) for note in result.notes)]
 
 
 def drill(result: Drill, env: str) -> list[Element]:

@@ -53,7 +53,6 @@ class Resource(StrEnum):
     QUEUES = "queues"
     QUOTAS = "quotas"  # of Service Quotas, of the services that `rtp capacity` names
     RELEASES = "releases"  # of the environment, in rtp's own bucket
-    RELEASE_NAMES = "release-names"  # the object with the numbers of releases
     ROLES = "roles"
     RULES = "rules"  # of EventBridge, that an extension adds
     SECRETS = "secrets"  # of Secrets Manager, those that rtp.toml names
@@ -233,7 +232,6 @@ FURTHER = (
     # Under a condition on the ETag S3 also wants GetObject.
     Call(_DEPLOY, ("s3:GetObject", "s3:PutObject"), Resource.LEASE),
     Call(_READ, ("s3:GetObject",), Resource.HISTORY),
-    Call(_READ, ("s3:GetObject",), Resource.RELEASE_NAMES),
     Call(_DEPLOY, ("s3:DeleteObject", "s3:DeleteObjectVersion"), Resource.OBJECTS_OF_BUCKETS),
     Call(_DEPLOY, ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), Resource.RELEASES),
     Call(_OPERATE, ("s3:GetObject", "s3:PutObject"), Resource.JOURNALS, _ENCRYPT),

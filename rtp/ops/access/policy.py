@@ -143,9 +143,6 @@ def _arns(environment: Environment) -> dict[Resource, tuple[str, ...]]:
         Resource.QUEUES: (arn("sqs", names.queue), arn("sqs", names.dlq)),
         Resource.QUOTAS: tuple(arn("servicequotas", f"{service}/*") for service in _QUOTAS),
         Resource.RELEASES: (f"{own}/{release_objects.prefix(names.project, names.env)}*",),
-        Resource.RELEASE_NAMES: (
-            f"{own}/{release_objects.names_key(release_objects.prefix(names.project, names.env))}",
-        ),
         Resource.RULES: (arn("events", f"rule/{names.stack}-*"), arn("events", f"rule/*/{names.stack}-*")),
         Resource.ROLES: (arn("iam", f"role/{names.stack}-*", regional=False),),
         Resource.SECRETS: _secrets(environment, SECRETS_MANAGER),

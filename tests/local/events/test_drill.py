@@ -131,3 +131,25 @@ def test_an_interrupted_drill_still_reports_its_ledger(pipeline: Pipeline) -> No
     ledger = json.loads(out)["ledger"]
     assert ledger["sent"] + ledger["unsent"] == 4
     assert (ledger["waiting"], ledger["lost"]) == (ledger["sent"], 0)
+
+
+def test_what_a_killed_drill_left_is_cleaned_up_and_nothing_else(pipeline: Pipeline) -> None:
+    # Given a dead order, and a drill that was killed once its events were dead
+    (order,) = pipeline.kill_orders(1)
+    begun = {message.body for message in pipeline.dlq}
+    killed = pipeline.project.start("drill", "poison", "--count", "6", "--timeout", "120", "--yes")
+    wait_for(lambda: len({m.body for m in pipeline.dlq} - begun) >= 6 or killed.poll() is not None)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    # When / Then
+    assert pipeline.project.rtp("drill", "poison", "--clean-up", ok=False).code == ExitCode.USAGE
+    assert pipeline.project.rtp("drill", "--yes", ok=False).code == ExitCode.USAGE
+    done = pipeline.project.rtp("drill", "--clean-up", "--yes", "--json").json
+    (run,) = done["runs"]
+    assert done["removed"]["records"] == 6 and done["waiting"] == 0
+    assert eventually(lambda: left(pipeline, run), 0) == 0
+    assert [order in message.body for message in pipeline.dlq] == [True]
+    assert current_objects(pipeline, run) == [] or done["removed"]["shared_objects"]
+    # And once more there is nothing
+    again = pipeline.project.rtp("drill", "--clean-up", "--yes", "--json").json
+    assert (again["runs"], again["removed"]["messages"]) == ([], 0)
