@@ -14,7 +14,7 @@ import typer
 
 from rtp import __version__
 from rtp.errors import ExitCode, ReaderGoneError, RtpError
-from rtp.terminal.parsers import Command, Group
+from rtp.terminal.parsers import CommandGroup, OneCommand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,13 +75,13 @@ COMMANDS = {
 }
 
 
-class LazyGroup(Group):
+class LazyGroup(CommandGroup):
     """The root group. It lists every command from COMMANDS and imports a command's module only to run it."""
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
         for name, entry in COMMANDS.items():
-            self.commands[name] = Command(name, help=entry.help, rich_help_panel=entry.panel)
+            self.commands[name] = OneCommand(name, help=entry.help, rich_help_panel=entry.panel)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Resolve the name as Typer does, then load the real command."""

@@ -231,6 +231,8 @@ EMPTIER_HANDLER = "rtp.runtime.emptier.guarded_handler"
 NOTIFIER_HANDLER = "rtp.runtime.notifier.handler"
 EMPTIER_TYPE = "Custom::EmptyBuckets"
 EMPTY_TAG = "rtp:empty-on-delete"  # on a bucket: id of the stack that may empty it
+MAX_SEED = 2**31 - 1  # of the local engine's weather, in rtp.toml and on the command line
+MAX_SAVE_EVERY_S = 86_400  # between two saves of the local engine, likewise
 API_STAGE = "prod"
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands import completion
 from rtp.commands.options import Since, new_app, with_session
-from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
-from rtp.contract import Alarm
 from rtp.errors import UsageError
-from rtp.ops.telemetry import alarms as op
-from rtp.ops.telemetry.alarm_words import explained, measured
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Heading, Line, Style, Table, Text, dim, line, strong
+
+if TYPE_CHECKING:
+    from rtp.contract import Alarm
+    from rtp.ops.telemetry import alarms as op
 
 app = new_app()
 
@@ -40,6 +40,8 @@ def alarms(
 
     Alarms in ALARM come first; the state changes of all alarms follow.
     """
+    from rtp.ops.telemetry import alarms as op
+
     chosen = [_chosen(name) for name in only or ()]
     names = session.environment.names
     _ = session.outputs_to_read  # raises where there is no stack
@@ -48,6 +50,8 @@ def alarms(
 
 
 def _chosen(name: str) -> Alarm:
+    from rtp.contract import Alarm
+
     try:
         return Alarm(name)
     except ValueError:
@@ -57,6 +61,9 @@ def _chosen(name: str) -> Alarm:
 
 
 def _render(found: op.Alarms, stack: str, env: str) -> list[Element]:
+    from rtp.commands.render.headings import count, heading
+    from rtp.ops.telemetry.alarm_words import explained, measured
+
     if not found.alarms:
         return [line(dim("no alarms"))]
     firing = sum(alarm.state == "ALARM" for alarm in found.alarms)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops.access import guard
-from rtp.ops.stack import own_bucket
-from rtp.ops.stack.build import bootstrap as op
 from rtp.text.elements import Element, dim, good, line, many, name
+
+if TYPE_CHECKING:
+    from rtp.ops.stack import own_bucket
+    from rtp.ops.stack.build import bootstrap as op
 
 app = new_app()
 
@@ -37,6 +38,10 @@ def bootstrap(
     Creates the CDK's bucket and roles, and rtp's own bucket: with the history of commands, and with leases, by which
     deploys from several machines exclude each other. Once for each account and region. Run it again to update them.
     """
+    from rtp.ops.access import guard
+    from rtp.ops.stack import own_bucket
+    from rtp.ops.stack.build import bootstrap as op
+
     if remove and bucket_only:
         raise UsageError("--remove cannot be combined with --bucket-only.", hint="Leave one of them out.")
     environment, out = session.environment, session.out

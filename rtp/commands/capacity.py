@@ -10,17 +10,12 @@ import typer
 
 from rtp.commands import completion
 from rtp.commands.options import Since, new_app, option_group, with_session
-from rtp.commands.render import capacity as render
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, NotFoundError, RtpError, UsageError
-from rtp.ops.capacity import account, load, measured
-from rtp.ops.capacity.facts import facts
-from rtp.ops.capacity.limits import Quotas
-from rtp.ops.capacity.report import capacity as compute
-from rtp.ops.stack.build import limits
 from rtp.text import times
 
 if TYPE_CHECKING:
+    from rtp.ops.capacity.limits import Quotas
     from rtp.ops.capacity.load import Load
     from rtp.ops.capacity.measured import Measured
 
@@ -100,6 +95,11 @@ def capacity(
 
     Settings are those of the environment in rtp.toml; it need not be deployed. Prices are those of us-east-1.
     """
+    from rtp.commands.render import capacity as render
+    from rtp.ops.capacity.facts import facts
+    from rtp.ops.capacity.report import capacity as compute
+    from rtp.ops.stack.build import limits
+
     if since is not None and source is None:
         raise UsageError("--since is the time of the metrics of --from.", hint="Add --from ENV.")
     environment = session.environment
@@ -127,6 +127,8 @@ def capacity(
 
 def _given(options: LoadOptions) -> dict[str, object]:
     """The values of the options that were given. Raises UsageError."""
+    from rtp.ops.capacity import load
+
     values = {
         "rate": options.rate,
         "average": options.average,
@@ -140,6 +142,8 @@ def _given(options: LoadOptions) -> dict[str, object]:
 
 def _load(given: dict[str, object], metrics: Measured | None, keys: int, source: str | None) -> Load:
     """The load: what was given, what was measured, and defaults. Raises NotFoundError where no rate was measured."""
+    from rtp.ops.capacity import load
+
     names = ("rate", "average", "size_bytes", "duration_ms", "failing", "via")
     values = {name: getattr(metrics, name) for name in names if getattr(metrics, name, None) is not None}
     if "rate" in given and "average" not in given:
@@ -165,6 +169,8 @@ def measured_notes(metrics: Measured | None, given: dict[str, object]) -> list[s
 
 def _measured(session: Session, source: str, since: str | None) -> Measured:
     """The load of a running environment. Raises RtpError where it is not deployed or its metrics cannot be read."""
+    from rtp.ops.capacity import measured
+
     running = Session(replace(session.overrides, env=source), session.out)
     _ = running.outputs_to_read  # raises where there is no stack
     until = times.now_ms() // 60_000 * 60
@@ -176,6 +182,10 @@ def _measured(session: Session, source: str, since: str | None) -> Measured:
 
 def _quotas(session: Session, *, offline: bool) -> tuple[Quotas, list[str]]:
     """The account's quotas, or AWS's defaults with the reason."""
+    from rtp.ops.capacity import account
+    from rtp.ops.capacity.facts import facts
+    from rtp.ops.capacity.limits import Quotas
+
     defaults = Quotas.defaults(facts())
     if offline or session.environment.local:
         return defaults, ["The quotas are AWS's defaults; those of an account may differ."]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.config import environments
-from rtp.ops import settings
 from rtp.text.elements import Column, Element, Fields, Heading, Line, Style, Table, Text, advice, dim, line, name
+
+if TYPE_CHECKING:
+    from rtp.ops import settings
 
 app = new_app()
 
@@ -19,6 +21,9 @@ _LEAST = 40  # columns of a meaning; less would say nothing
 @with_session
 def config(session: Session) -> None:
     """Show the settings of an environment and the source of each."""
+    from rtp.config import environments
+    from rtp.ops import settings
+
     session.out.result(settings.listing(environments.explain(session.overrides)), _render)
 
 

@@ -9,7 +9,6 @@ import typer
 
 from rtp.commands.options import Yes, option_group
 from rtp.commands.recorded import Reason
-from rtp.ops.access import guard
 
 if TYPE_CHECKING:
     from rtp.commands.session import Session
@@ -45,6 +44,8 @@ def is_asked(session: Session, approval: Approval, impact: Impact) -> bool:
 
 def ask(session: Session, question: str, approval: Approval, impact: Impact) -> None:
     """Return with consent. Raises RefusedError without it, in another account, or for another stack's name."""
+    from rtp.ops.access import guard
+
     environment, out = session.environment, session.out
     stack = environment.names.stack
     guard.named(environment, approval.confirm)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import option_group
-from rtp.commands.render.headings import count, heading
-from rtp.text import queries, times
+from rtp.text import times
 from rtp.text.elements import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rtp.ops.events.tally import Tally
+    from rtp.text import queries
     from rtp.text.elements import Element
 
 ErrorText = Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")]
@@ -64,6 +64,8 @@ class CountOptions:
 
     def expression(self) -> queries.Expression | None:
         """The field to count by. Raises UsageError."""
+        from rtp.text import queries
+
         return None if self.by is None else queries.compiled(self.by, option="--by")
 
 
@@ -77,6 +79,8 @@ def end(until: str | None, older_than: str | None, *, now: int | None = None) ->
 
 def tally(result: Tally, what: str, env: str, filters: Sequence[str]) -> list[Element]:
     """The total, and a row per value."""
+    from rtp.commands.render.headings import count, heading
+
     elements: list[Element] = [heading(what, env, count(result.total), filters)]
     if result.by is None:
         return elements

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rtp.commands.options import new_app
 from rtp.errors import ExitCode, RtpError
-from rtp.ops import demo as op
 from rtp.text import suggest
 from rtp.text.elements import command, dim, good, line, name, next_step, strong
 from rtp.text.times import span
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from rtp.ops import demo as op
     from rtp.terminal.output import Output
 
 app = new_app()
@@ -32,6 +32,7 @@ app = new_app()
 @app.command()
 def demo() -> None:
     """Run a guided demonstration on a temporary engine."""
+    from rtp.ops import demo as op
     from rtp.terminal.output import Output
 
     out = Output()

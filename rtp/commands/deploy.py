@@ -12,23 +12,14 @@ from rtp.commands import watch_loop
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.recorded import Reason, recorded
 from rtp.commands.rehearse import Rehearse, RehearseWith, before_deploy
-from rtp.commands.render import stack_state
-from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import RefusedError, UsageError
-from rtp.ops.access import guard
-from rtp.ops.stack import deploy as op
-from rtp.ops.stack.build import local_code
-from rtp.ops.stack.code import watch as watching
-from rtp.ops.stack.code.watched import watched
-from rtp.ops.stack.operation import Operation
-from rtp.ops.stack.options import SESSION_S, Options
-from rtp.ops.stack.steps import Phase
 from rtp.text import suggest, times
 from rtp.text.elements import next_step
 
 if TYPE_CHECKING:
     from rtp.config import Environment
+    from rtp.ops.stack.options import Options
     from rtp.ops.stack.steps import Result, Step
     from rtp.text.elements import Element
 
@@ -108,6 +99,11 @@ def deploy(  # noqa: PLR0913 - a parameter for each option
     Synthesises, publishes the assets, prepares a change set and applies it. Asks for confirmation where data or
     permissions are at risk. Starts the local engine if the environment uses it.
     """
+    from rtp.ops.access import guard
+    from rtp.ops.stack.code import watch as watching
+    from rtp.ops.stack.code.watched import watched
+    from rtp.ops.stack.options import Options
+
     environment = session.environment
     guard.named(environment, confirm)
     if (hotswap or watch) and environment.protected:
@@ -162,6 +158,14 @@ def _once(
     confirm: str | None,
     reason: str | None,
 ) -> None:
+    from rtp.commands.render import stack_state
+    from rtp.commands.render.progress import Progress
+    from rtp.ops.stack import deploy as op
+    from rtp.ops.stack.build import local_code
+    from rtp.ops.stack.operation import Operation
+    from rtp.ops.stack.options import SESSION_S
+    from rtp.ops.stack.steps import Phase
+
     progress = Progress(session.out)
     operation = Operation(lambda question: progress.ask(question, yes=yes, confirm=confirm))
     if not environment.local:

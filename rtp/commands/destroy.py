@@ -8,22 +8,15 @@ import typer
 
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.recorded import Reason, recorded
-from rtp.commands.render import stack_state
-from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops.access import guard
-from rtp.ops.stack.operation import Operation
-from rtp.ops.stack.options import SESSION_S
-from rtp.ops.stack.teardown import destroy as op
-from rtp.ops.stack.teardown.drain import TIMEOUT_S
-from rtp.ops.stack.teardown.inventory import Plan
-from rtp.ops.stack.teardown.proof import Proof
 from rtp.text.elements import Element, advice, bad, dim, good, line, many, name, strong, warn
 
 if TYPE_CHECKING:
     from rtp.config import Environment
     from rtp.ops.stack.steps import Step
+    from rtp.ops.stack.teardown.inventory import Plan
+    from rtp.ops.stack.teardown.proof import Proof
     from rtp.terminal.output import Output
 
 app = new_app()
@@ -54,6 +47,16 @@ def destroy(
 
     With --drain, clients get 429 until every accepted event has its record; if that fails, nothing is deleted.
     """
+    from rtp.commands.render import stack_state
+    from rtp.commands.render.progress import Progress
+    from rtp.ops.access import guard
+    from rtp.ops.stack.operation import Operation
+    from rtp.ops.stack.options import SESSION_S
+    from rtp.ops.stack.teardown import destroy as op
+    from rtp.ops.stack.teardown.drain import TIMEOUT_S
+    from rtp.ops.stack.teardown.inventory import Plan
+    from rtp.ops.stack.teardown.proof import Proof
+
     if timeout is not None and not drain:
         raise UsageError("--timeout needs --drain.", hint="Add --drain, or leave out --timeout.")
     environment, out = session.environment, session.out
@@ -83,6 +86,8 @@ def destroy(
 
 
 def _show(out: Output, step: Plan | Proof, environment: Environment) -> None:
+    from rtp.ops.stack.teardown.inventory import Plan
+
     if out.json:
         out.event("plan" if isinstance(step, Plan) else "proof", step, lambda _: None)
     else:

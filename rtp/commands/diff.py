@@ -9,14 +9,12 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode
-from rtp.ops.access import ownership
-from rtp.ops.stack import diff as op
-from rtp.ops.stack.compare.changes import PropertyChange, to_text
 from rtp.text.elements import Element, Heading, Style, Text, advice, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
-    from rtp.ops.stack.compare.changes import ResourceChange
+    from rtp.ops.stack import diff as op
+    from rtp.ops.stack.compare.changes import PropertyChange, ResourceChange
 
 app = new_app()
 
@@ -38,6 +36,8 @@ def diff(
 
     Compares the templates and changes nothing. `rtp deploy --dry-run` shows what CloudFormation would do.
     """
+    from rtp.ops.stack import diff as op
+
     environment = session.environment
     found = op.diff(session.aws, environment, drift=drift)
     if security_only:
@@ -53,6 +53,8 @@ _MARKS = {"add": good("+"), "modify": Text("~", Style.WARN), "replace": bad("!")
 
 
 def _render(found: op.Diff) -> list[Element]:
+    from rtp.ops.stack.compare.changes import PropertyChange
+
     elements: list[Element] = []
     if not found.differs:
         return [line(name(found.stack), " would not change.")]
@@ -86,6 +88,8 @@ def _render(found: op.Diff) -> list[Element]:
 
 def _foreign(found: op.Diff, environment: Environment) -> list[Element]:
     """Before all changes: a deploy would not make them."""
+    from rtp.ops.access import ownership
+
     if found.foreign is None:
         return []
     said = ownership.describe(environment, found.foreign)
@@ -114,6 +118,8 @@ def _change(change: ResourceChange, paths: dict[str, str]) -> list[Element]:
 
 
 def _property(p: PropertyChange, paths: dict[str, str], *, indent: int) -> Element:
+    from rtp.ops.stack.compare.changes import to_text
+
     return line(
         f"{p.path}: ", dim(to_text(p.before, paths)), " → ", Text(to_text(p.after, paths), Style.STRONG), indent=indent
     )

@@ -16,30 +16,19 @@ from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selec
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import new_app, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render import dlq as render_dlq
 from rtp.commands.session import Session
-from rtp.contract import Output
 from rtp.errors import ExitCode, NotFoundError
-from rtp.ops import files, shown
-from rtp.ops.access import lease
-from rtp.ops.dlq import edit, inspect
-from rtp.ops.dlq import purge as purging
-from rtp.ops.dlq import redrive as redriving
-from rtp.ops.dlq import undo as undoing
-from rtp.ops.dlq.ending import BRIEF, Patience
-from rtp.ops.dlq.filters import Filters, facts
-from rtp.ops.dlq.purge import Purged, PurgeRequest
-from rtp.ops.dlq.redrive import Report
-from rtp.ops.events.tally import tally
-from rtp.text import json_values
 from rtp.text.elements import dim, line, many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rtp.commands.interrupts import Interruption
+    from rtp.ops.dlq.ending import Patience
+    from rtp.ops.dlq.filters import Filters
     from rtp.ops.dlq.inspect import Inspection
-    from rtp.ops.dlq.redrive import RedriveRequest
+    from rtp.ops.dlq.purge import Purged
+    from rtp.ops.dlq.redrive import RedriveRequest, Report
 
 app = new_app(no_args_is_help=True, help="Inspect, redrive and purge the dead-letter queue.")
 
@@ -63,6 +52,16 @@ def inspect_(
 
     Nothing is consumed. Counts are approximate, as SQS's are.
     """
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.contract import Output
+    from rtp.ops import files, shown
+    from rtp.ops.access import lease
+    from rtp.ops.dlq import inspect
+    from rtp.ops.dlq.ending import BRIEF, Patience
+    from rtp.ops.dlq.filters import facts
+    from rtp.ops.events.tally import tally
+    from rtp.text import json_values
+
     if export is not None:
         files.check(export)
     out, env, by = session.out, session.environment.name, counting.expression()
@@ -97,6 +96,11 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
 
     Each is deleted from the dead-letter queue only after SQS has confirmed the new message.
     """
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.ops.dlq import redrive as redriving
+    from rtp.ops.dlq.ending import BRIEF
+    from rtp.ops.dlq.redrive import Report
+
     target = journals.target(session)
     selection, options, resumed = dlq_runs.continued(session, target, selection, options)
     given = None if options.edit else selection.options() | ({"limit": options.limit} if options.limit else {})
@@ -144,6 +148,9 @@ def undo(
     approval: consent.Approval,
 ) -> None:
     """Restore the messages of a redrive or purge to the dead-letter queue. Processed events stay processed."""
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.ops.dlq import undo as undoing
+
     target = journals.target(session)
     journal_ = undoing.load(target, run)
     question = f"Restore {many(len(journal_.entries), 'message')} of {journal_.run} to the dead-letter queue"
@@ -161,6 +168,10 @@ def undo(
 @with_session
 def purge(session: Session, *, selection: Selection, limit: Limit = None, approval: consent.Approval) -> None:
     """Delete messages from the dead-letter queue, after a backup from which `rtp dlq undo` restores them."""
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.ops.dlq import purge as purging
+    from rtp.ops.dlq.purge import Purged, PurgeRequest
+
     request = PurgeRequest(filters=selection.filters(), limit=limit)
     target = journals.target(session)
     selected = _selected(session, selection, request.filters, limit, approval, Impact.LASTING)
@@ -185,6 +196,8 @@ app.command()(dlq_runs.stop)
 
 def _end_purge(session: Session, purged: Purged, interruption: Interruption | None = None) -> None:
     """Print the result and exit with its code."""
+    from rtp.commands.render import dlq as render_dlq
+
     session.out.result(purged, render_dlq.purged)
     if interruption is not None:
         exit_if(interruption)
@@ -216,6 +229,8 @@ def _selected(
 
 def _end_redrive(session: Session, report: Report, interruption: Interruption | None = None) -> None:
     """Print the report and exit with its code."""
+    from rtp.commands.render import dlq as render_dlq
+
     session.out.result(report, render_dlq.redrive)
     if interruption is not None:
         exit_if(interruption)
@@ -225,8 +240,12 @@ def _end_redrive(session: Session, report: Report, interruption: Interruption | 
 
 
 def _inspected(
-    session: Session, filters: Filters, limit: int, patience: Patience = BRIEF
+    session: Session, filters: Filters, limit: int, patience: Patience | None = None
 ) -> tuple[Inspection, Interruption]:
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.ops.dlq import inspect
+    from rtp.ops.dlq.ending import BRIEF
+
     with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
         inspection = inspect.inspect(
             session.aws,
@@ -234,7 +253,7 @@ def _inspected(
             filters,
             limit=limit,
             stop=interruption.stop,
-            patience=replace(patience, notify=remark(session.out)),
+            patience=replace(patience or BRIEF, notify=remark(session.out)),
             notify=lambda n: live.update(render_dlq.read(n)),
         )
     return inspect.with_deadlines(inspection, session.environment.settings.raw_expiry_days), interruption
@@ -248,6 +267,9 @@ def _edited(
 
     The file stays, and is named, unless the function is called with as many messages as were left in it.
     """
+    from rtp.ops.dlq import edit
+    from rtp.ops.dlq.filters import Filters
+
     if not edit_first:
         yield request, lambda _: None
         return

@@ -10,15 +10,14 @@ import typer
 from rtp.commands import completion, count_options
 from rtp.commands.count_options import ErrorText, Group, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, option_group
-from rtp.commands.render.headings import window
 from rtp.errors import UsageError
-from rtp.ops import causes, releases
-from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.redrive import RedriveRequest
-from rtp.text import queries, regexes, times
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from rtp.ops.dlq.filters import Filters
+    from rtp.ops.dlq.redrive import RedriveRequest
 
 _TEXTS = ("error", "group", "grep", "where", "release", "since", "until")
 _LISTS = ("ids", "types")
@@ -51,6 +50,8 @@ class FilterOptions:
 
     def described(self) -> list[str]:
         """The filters as the first line of a list shows them."""
+        from rtp.commands.render.headings import window
+
         texts = [f"id {event_id}" for event_id in self.ids or ()]
         texts += [f"type {kind}" for kind in self.types or ()]
         texts += [f"error {self.error!r}"] if self.error is not None else []
@@ -65,6 +66,10 @@ class FilterOptions:
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError."""
+        from rtp.ops import causes, releases
+        from rtp.ops.dlq.filters import Filters
+        from rtp.text import queries, regexes
+
         return Filters(
             ids=tuple(self.ids or ()),
             types=tuple(self.types or ()),
@@ -159,6 +164,8 @@ class RedriveOptions:
 
     def request(self, filters: Filters) -> RedriveRequest:
         """The request that these options make."""
+        from rtp.ops.dlq.redrive import RedriveRequest
+
         return RedriveRequest(
             filters=filters,
             limit=self.limit,

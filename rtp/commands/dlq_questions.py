@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 
 from rtp.commands import interrupts
 from rtp.commands.operation import remark
-from rtp.commands.render import dlq as render_dlq
-from rtp.ops import causes
-from rtp.ops.dlq import inspect
 from rtp.text.elements import bad, dim, line, many
 
 if TYPE_CHECKING:
@@ -23,12 +20,17 @@ _KINDS = 5
 
 def described(session: Session, selection: Selection) -> str:
     """The selected messages by SQS's count of the queue, for a question that nobody sees."""
+    from rtp.ops.dlq import inspect
+
     count = inspect.depth(session.aws, session.outputs)
     return f"all DLQ messages (about {count:,})" if selection.every else f"selected DLQ messages (of about {count:,})"
 
 
 def counted(session: Session, filters: Filters, limit: int | None) -> Inspection:
     """The messages that would be taken, at most _COUNTED of them."""
+    from rtp.commands.render import dlq as render_dlq
+    from rtp.ops.dlq import inspect
+
     with interrupts.graceful(remark(session.out)) as interruption, session.out.live() as live:
         inspection = inspect.inspect(
             session.aws,
@@ -45,6 +47,8 @@ def counted(session: Session, filters: Filters, limit: int | None) -> Inspection
 
 def show(session: Session, inspection: Inspection, limit: int | None) -> str:
     """Show what the messages are. Returns how many, for the question."""
+    from rtp.ops import causes
+
     messages = inspection.messages
     kinds = causes.grouped(messages, lambda message: message.group)
     for group, same in kinds[:_KINDS]:

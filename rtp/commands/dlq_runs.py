@@ -12,12 +12,8 @@ from rtp.commands.dlq_options import RedriveOptions, Selection
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render import dlq_runs as render
-from rtp.commands.render.headings import unreadable
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, RefusedError, UsageError
-from rtp.ops import shown
-from rtp.ops.dlq import runs as op
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -50,6 +46,10 @@ def runs(
 
     A run without a sign of life for 30 seconds was killed; `rtp dlq redrive --run RUN` continues it.
     """
+    from rtp.commands.render import dlq_runs as render
+    from rtp.commands.render.headings import unreadable
+    from rtp.ops.dlq import runs as op
+
     target = journals.target(session)
     listed = op.listed(journals.stores(session), (target.stack, target.account), limit=limit)
     _remember(session, listed.runs)
@@ -73,6 +73,9 @@ def follow(
     A redrive's events are processed, dead again of the same cause, dead of another, or unknown: without an outcome.
     Ctrl-C ends the watching and not the run.
     """
+    from rtp.commands.render import dlq_runs as render
+    from rtp.ops.dlq import runs as op
+
     target, stores = journals.target(session), journals.stores(session)
     found = op.find(stores, (target.stack, target.account), _named(run))
     _remember(session, [found])
@@ -98,6 +101,9 @@ def stop(session: Session, *, run: RunName = None, approval: consent.Approval) -
 
     What it has moved stays moved: `rtp dlq undo` restores it, `rtp dlq redrive --run RUN` continues the rest.
     """
+    from rtp.commands.render import dlq_runs as render
+    from rtp.ops.dlq import runs as op
+
     target, stores = journals.target(session), journals.stores(session)
     found = op.find(stores, (target.stack, target.account), _named(run))
     consent.ask(session, f"Stop {found.run} of {found.operator.label}", approval, consent.Impact.SELECTED)
@@ -119,6 +125,8 @@ def continued(
     session: Session, target: Target, selection: Selection, options: RedriveOptions
 ) -> tuple[Selection, RedriveOptions, Continued | None]:
     """What to redrive: with --run what the run has not moved yet. Raises UsageError, RefusedError, NotFoundError."""
+    from rtp.ops.dlq import runs as op
+
     if options.run is None:
         return selection, options, None
     if selection != Selection() or options.limit is not None:
@@ -134,6 +142,8 @@ def continued(
 
 
 def _named(run: str | None) -> str | None:
+    from rtp.ops import shown
+
     part = None if run is None else shown.stripped(run)
     if part is not None and len(part) < _LEAST:
         raise UsageError(f"{run!r} is too short for the name of a run.", hint="`rtp dlq runs` lists the names.")
@@ -141,5 +151,7 @@ def _named(run: str | None) -> str | None:
 
 
 def _remember(session: Session, states: Iterable[RunState]) -> None:
+    from rtp.ops import shown
+
     entries = [shown.Shown(s.run, "dlq-run", times.parse_when(s.began), s.state, s.what) for s in states]
     shown.remember(session.environment, entries)

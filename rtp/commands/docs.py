@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtp.commands.options import new_app
-from rtp.ops import manual, manual_search
 from rtp.text import suggest
 from rtp.text.elements import Column, Element, Heading, Table, Text, dim, line, name, next_step
 
@@ -26,6 +25,8 @@ _MOST = 8  # sections that a search lists
 
 def _topics(incomplete: str) -> list[tuple[str, str]]:
     """Completions: the pages, and the error codes of which the beginning was typed."""
+    from rtp.ops import manual
+
     pages = [(topic, page.summary) for topic, page in manual.PAGES.items() if topic.startswith(incomplete)]
     codes = [code for code in manual.error_codes() if incomplete and code.startswith(incomplete)]
     return pages + [(code, "error code") for code in codes]
@@ -46,6 +47,7 @@ def show(
 
     Other words, such as `table throttles`, list the sections that have them. A pipe gets a page as Markdown.
     """
+    from rtp.ops import manual, manual_search
     from rtp.terminal.output import Output
 
     if not words:
@@ -70,6 +72,8 @@ def _found(found: Sequence[Found]) -> list[Element]:
 
 
 def _list() -> list[Element]:
+    from rtp.ops import manual
+
     elements: list[Element] = []
     width = max(map(len, manual.PAGES))
     for kind in manual.Kind:

@@ -9,9 +9,6 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ConfigError, ExitCode, RtpError
-from rtp.ops import doctor as op
-from rtp.ops import doctor_account as account
-from rtp.ops import doctor_files, doctor_packages
 from rtp.ops.access.calls import Role
 from rtp.text import installing, suggest
 from rtp.text.elements import Element, Line, Style, Text, advice, dim, line, name
@@ -20,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtp.config import Environment
+    from rtp.ops import doctor as op
 
 app = new_app()
 
 _DETAIL = 25  # columns before what a check found
-_STYLES = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FAIL: Style.BAD}
 
 
 @app.command()
@@ -42,6 +39,8 @@ def doctor(
     Checks this machine, the project, the account and the region. Changes nothing; exits with 1 if a check fails.
     --policy prints which AWS calls the commands of a role need, on the resources of the environment.
     """
+    from rtp.ops import doctor as op
+
     if policy is not None:
         _policy(session, policy)
         return
@@ -59,6 +58,8 @@ def doctor(
 
 
 def _files(environment: Environment) -> list[Callable[[], op.Check]]:
+    from rtp.ops import doctor_files, doctor_packages
+
     return [
         lambda: doctor_files.access(environment),
         lambda: doctor_files.age(environment),
@@ -79,6 +80,9 @@ def _policy(session: Session, role: Role) -> None:
 
 def _of_endpoint(session: Session) -> list[op.Check]:
     """The checks that need AWS or the engine; none where the engine does not run."""
+    from rtp.ops import doctor as op
+    from rtp.ops import doctor_account as account
+
     environment = session.environment
     if environment.embedded and not _running(environment):
         return []
@@ -106,6 +110,7 @@ def _engine(environment: Environment) -> op.Check:
     from importlib.util import find_spec
 
     from rtp.local import engine, losses
+    from rtp.ops import doctor as op
 
     if not environment.embedded:
         return op.ok("engine", f"not needed for {environment.name}")
@@ -137,6 +142,8 @@ def _engine(environment: Environment) -> op.Check:
 
 
 def _render(report: op.Report) -> list[Element]:
+    from rtp.ops import doctor as op
+
     elements: list[Element] = [element for check in report.checks for element in _lines(check)]
     bad = sum(check.verdict is op.Verdict.FAIL for check in report.checks)
     if bad:
@@ -147,7 +154,10 @@ def _render(report: op.Report) -> list[Element]:
 
 
 def _lines(check: op.Check) -> list[Line]:
-    verdict = Text(f"{check.verdict:<5}", _STYLES[check.verdict])
+    from rtp.ops import doctor as op
+
+    styles = {op.Verdict.OK: Style.GOOD, op.Verdict.WARN: Style.WARN, op.Verdict.FAIL: Style.BAD}
+    verdict = Text(f"{check.verdict:<5}", styles[check.verdict])
     summary = Line((verdict, name(f"{check.name:<18}"), Text("  "), advice(check.detail)), hang=_DETAIL)
     fix = Line((dim("fix: "), advice(check.fix)), indent=_DETAIL, hang=_DETAIL + 5)
     return [summary, fix] if check.fix else [summary]

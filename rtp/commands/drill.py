@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,18 +11,14 @@ from rtp.commands.consent import Impact
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import new_app, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render import drill as render_drill
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
-from rtp.ops.access import guard
-from rtp.ops.dlq.target import Target
-from rtp.ops.drill import leftovers
-from rtp.ops.drill import run as op
 from rtp.ops.drill.faults import Fault
-from rtp.ops.drill.run import DrillRequest
-from rtp.ops.journal_store import JournalFiles
 from rtp.text import times
 from rtp.text.elements import many
+
+if TYPE_CHECKING:
+    from rtp.ops.dlq.target import Target
 
 app = new_app()
 
@@ -64,6 +60,10 @@ def drill(
 
     Shows which alarms fired and after how long. Removes its messages, records and objects at the end.
     """
+    from rtp.commands.render import drill as render_drill
+    from rtp.ops.drill import run as op
+    from rtp.ops.drill.run import DrillRequest
+
     out, environment = session.out, session.environment
     op.check(environment)
     if remove and fault is None:
@@ -97,6 +97,9 @@ def drill(
 
 
 def _clean_up(session: Session, since_ms: int, approval: consent.Approval) -> None:
+    from rtp.commands.render import drill as render_drill
+    from rtp.ops.drill import leftovers
+
     out, environment, target = session.out, session.environment, _target(session)
     consent.ask(
         session, "Remove what earlier drills left; one that runs now would lose its events", approval, Impact.MANY
@@ -118,6 +121,10 @@ def _clean_up(session: Session, since_ms: int, approval: consent.Approval) -> No
 
 def _target(session: Session) -> Target:
     """The stack, with a store of its own for the backups of messages: `rtp dlq undo` is not to restore a drill's."""
+    from rtp.ops.access import guard
+    from rtp.ops.dlq.target import Target
+    from rtp.ops.journal_store import JournalFiles
+
     environment = session.environment
     return Target(
         aws=session.aws,

@@ -10,7 +10,6 @@ import typer
 
 from rtp.commands.options import option_group
 from rtp.errors import UsageError
-from rtp.ops.events import payload
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
@@ -33,6 +32,8 @@ class EventSource:
 
     def payload(self) -> Payload:
         """Read and check the events. Raises UsageError."""
+        from rtp.ops.events import payload
+
         if self.file is None and self.data is None:
             raise UsageError("No event is given.", hint=_HINT)
         if self.file is not None and self.data is not None:

@@ -8,13 +8,9 @@ import typer
 
 from rtp.commands import completion
 from rtp.commands.options import ListGroup, Since, new_app, with_session
-from rtp.commands.render.headings import count, heading, unreadable, window
 from rtp.commands.session import Session
-from rtp.config import Overrides
 from rtp.errors import UsageError
-from rtp.ops import history as op
-from rtp.ops import releases, shown
-from rtp.text import json_values, times
+from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Fields, Style, Table, Text, dim, line, name
 
 if TYPE_CHECKING:
@@ -44,6 +40,11 @@ def history(
     why and how they ended. The entries are in rtp's own bucket for 400 days, and outlive the stack.
     `rtp history RUN` shows one.
     """
+    from rtp.commands.render.headings import unreadable
+    from rtp.config import Overrides
+    from rtp.ops import history as op
+    from rtp.ops import shown
+
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
@@ -72,6 +73,9 @@ def show(
     ],
 ) -> None:
     """Show one command with its arguments."""
+    from rtp.ops import history as op
+    from rtp.ops import shown
+
     part = shown.stripped(run)
     if len(part) < _LEAST_RUN:
         raise UsageError(f"{run!r} is too short for the name of a run.", hint="`rtp history` lists the names.")
@@ -79,6 +83,9 @@ def show(
 
 
 def _list(listed: History, since: int | None) -> list[Element]:
+    from rtp.commands.render.headings import count, heading, window
+    from rtp.ops import releases
+
     rows: list[list[Cell]] = [
         [
             times.recent(times.parse_when(e.at)),
@@ -115,6 +122,9 @@ def _list(listed: History, since: int | None) -> list[Element]:
 
 
 def _one(entry: Entry) -> list[Element]:
+    from rtp.ops import releases
+    from rtp.text import json_values
+
     at = times.parse_when(entry.at)
     pairs: list[tuple[str, Cell]] = [
         ("run", name(entry.run)),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rtp.errors import UsageError
-from rtp.ops import shown
-from rtp.ops.events import partial_ids
 from rtp.text import times
 from rtp.text.elements import Column, Table, name
 
@@ -28,6 +26,9 @@ def event_id(session: Session, text: str) -> str:
 
     Raises UsageError where several do, after it has listed them.
     """
+    from rtp.ops import shown
+    from rtp.ops.events import partial_ids
+
     part = shown.stripped(text)
     if not shown.is_part(part, _EVENT_ID):
         return part or text
@@ -43,6 +44,8 @@ def event_id(session: Session, text: str) -> str:
 
 def trace_or_event_id(session: Session, text: str) -> str:
     """The whole id of the trace or event that a text stands for. Raises UsageError where several fit."""
+    from rtp.ops import shown
+
     part = shown.stripped(text)
     if not shown.is_part(part, _TRACE_ID):
         return part or text
@@ -57,6 +60,8 @@ def trace_or_event_id(session: Session, text: str) -> str:
 
 def remember(session: Session, records: Iterable[Mapping[str, Any]]) -> None:
     """Remember the records that are shown."""
+    from rtp.ops import shown
+
     shown.remember(
         session.environment,
         [
@@ -68,16 +73,22 @@ def remember(session: Session, records: Iterable[Mapping[str, Any]]) -> None:
 
 def remember_messages(session: Session, messages: Iterable[DlqMessage]) -> None:
     """Remember the events of the DLQ messages that are shown."""
+    from rtp.ops import shown
+
     shown.remember(session.environment, [shown.Shown(m.id, "event", m.timestamp, "dead", m.type) for m in messages])
 
 
 def remember_traces(session: Session, traces: Iterable[Summary]) -> None:
     """Remember the traces that are shown, and their events."""
+    from rtp.ops import shown
+
     entries = [shown.Shown(t.id, "trace", times.parse_when(t.start), "", t.event_type or "") for t in traces]
     shown.remember(session.environment, entries)
 
 
 def _several(session: Session, part: str, candidates: list[Candidate]) -> UsageError:
+    from rtp.ops.events import partial_ids
+
     some = candidates[: partial_ids.MOST]
     count = f"more than {len(some)}" if len(candidates) > len(some) else f"{len(some)}"
     listed = ": " + ", ".join(c.id for c in some) if session.out.json else ""

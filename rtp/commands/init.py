@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands.options import Json, Query, new_app
-from rtp.ops import scaffold
 from rtp.ops.scaffold_examples import Name
 from rtp.text import suggest
 from rtp.text.elements import Element, Heading, command, dim, good, line, name, warn
+
+if TYPE_CHECKING:
+    from rtp.ops import scaffold
 
 app = new_app()
 
@@ -31,6 +33,7 @@ def init(
 
     Existing files are kept. In a folder with code, rtp.toml names its processors and its requirements.
     """
+    from rtp.ops import scaffold
     from rtp.terminal.output import Output
 
     Output(json=json, query=query).result(scaffold.write(folder, example), lambda files: _render(files, folder))

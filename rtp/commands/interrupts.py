@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.errors import ExitCode
-from rtp.ops.work.pool import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
+
+    from rtp.ops.work.pool import Stop
 
 Notify = Callable[[str], None]
 
@@ -32,6 +33,8 @@ class Interruption:
 @contextmanager
 def graceful(notify: Notify = lambda _: None) -> Iterator[Interruption]:
     """Set `stop` on a signal instead of raising, so that the command can still report the whole result."""
+    from rtp.ops.work.pool import Stop
+
     state = Interruption(Stop())
 
     def handle(number: int, _frame: FrameType | None) -> None:

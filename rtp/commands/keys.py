@@ -10,16 +10,14 @@ from rtp.commands import consent
 from rtp.commands.consent import Approval, Impact
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.errors import NotFoundError, RtpError, UsageError
-from rtp.ops.access import guard
-from rtp.ops.keys import acceptance, change, listing
 from rtp.text import suggest, times
 from rtp.text.elements import Column, Element, Fields, Style, Table, Text, advice, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.aws.api_keys import Limits
+    from rtp.ops.keys import change, listing
 
 app = new_app(no_args_is_help=True, help="List, create, rotate and revoke the API keys of clients.")
 
@@ -46,6 +44,8 @@ class LimitOptions:
 @with_session
 def list_(session: Session) -> None:
     """List the keys: state, age, limits, and the requests of today and of the last 30 days. Values are not read."""
+    from rtp.ops.keys import listing
+
     try:
         outputs = session.outputs_to_read
     except NotFoundError:  # keys can be left over from a stack that is gone
@@ -61,6 +61,9 @@ def create(session: Session, *, client: Name, limits: LimitOptions, approval: Ap
 
     rtp keeps no copy of the value. Without limits of its own the key has those of key_rate, key_burst and daily_quota.
     """
+    from rtp.ops.access import guard
+    from rtp.ops.keys import change
+
     environment, out = session.environment, session.out
     guard.named(environment, approval.confirm)
     outputs = session.outputs
@@ -95,6 +98,9 @@ def rotate(
     Both are valid in between, for as long as the client needs. A run that was interrupted can be repeated.
     --finish says whether the old key was used in the last hour, and asks.
     """
+    from rtp.ops.access import guard
+    from rtp.ops.keys import change
+
     if finish and restart:
         raise UsageError("--finish and --restart exclude each other.", hint="Give one of them.")
     environment, out = session.environment, session.out
@@ -118,6 +124,9 @@ def rotate(
 @with_session
 def revoke(session: Session, *, client: Name, approval: Approval) -> None:
     """Delete every key of a client. Its requests get 403 from then on; API Gateway may take up to a minute."""
+    from rtp.ops.access import guard
+    from rtp.ops.keys import change
+
     environment = session.environment
     try:
         outputs = session.outputs
@@ -139,6 +148,8 @@ def revoke(session: Session, *, client: Name, approval: Approval) -> None:
 
 def _hand_over(session: Session, key: change.NewKey) -> None:
     """Print a key before anything else can fail, then wait until it works."""
+    from rtp.ops.keys import acceptance
+
     session.out.result(key, _new)
     try:
         acceptance.wait(session.aws, session.outputs, key.id, session.out.warn)
@@ -152,6 +163,8 @@ def _hand_over(session: Session, key: change.NewKey) -> None:
 
 def _finish(session: Session, outputs: dict[str, str], client: str, approval: Approval) -> None:
     """Revoke the old key once the new one is known to work."""
+    from rtp.ops.keys import acceptance, change
+
     aws, environment = session.aws, session.environment
     keys = change.unfinished(aws, environment, outputs, client)
     *old, new = keys.usable
@@ -199,6 +212,8 @@ def _revoked(revoked: change.Revoked) -> list[Element]:
 
 
 def _render(listed: listing.Keys, env: str) -> list[Element]:
+    from rtp.commands.render.headings import count, heading
+
     rows = [
         (
             Text(key.name, Style.NAME),

@@ -9,13 +9,9 @@ import typer
 
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render.engine import frequency, render, report
 from rtp.commands.session import Session
-from rtp.config.tables import MAX_SAVE_EVERY_S, MAX_SEED
+from rtp.contract import MAX_SAVE_EVERY_S, MAX_SEED
 from rtp.errors import ConfigError, RefusedError, UsageError
-from rtp.local import engine
-from rtp.local.weather.choice import Weather
-from rtp.ops.work.clock import SYSTEM
 from rtp.text import suggest
 from rtp.text.elements import Element, command, line
 
@@ -23,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import TextIO
+
+    from rtp.local import engine
+    from rtp.local.weather.choice import Weather
 
 app = new_app(no_args_is_help=True, help="Start, stop and inspect the embedded AWS engine.")
 
@@ -90,6 +89,9 @@ def start(
 
     With `enforce_iam = true` under [env.local] it enforces permissions; `save_every_s` is the default of --save-every.
     """
+    from rtp.commands.render.engine import render, report
+    from rtp.local import engine
+
     root = session.environment.root
     chosen = _weather(session, weather, effects, seed)
     environment = session.environment
@@ -116,6 +118,9 @@ def stop(session: Session) -> None:
 
     An engine that does not react is killed, and the next start restores its last save.
     """
+    from rtp.commands.render.engine import render, report
+    from rtp.local import engine
+
     root = session.environment.root
     before = engine.status(root)
     stopped = engine.stop(root)
@@ -132,6 +137,9 @@ def stop(session: Session) -> None:
 @with_session
 def status(session: Session) -> None:
     """Show whether and where the engine runs. Exits 1 if it was killed, does not answer or is not visible from here."""
+    from rtp.commands.render.engine import render, report
+    from rtp.local import engine
+
     current = engine.status(session.environment.root)
     session.out.result(report(current), render)
     if current.state in ("killed", "elsewhere") or (current.running and not current.answers):
@@ -142,6 +150,9 @@ def status(session: Session) -> None:
 @with_session
 def reset(session: Session, *, yes: Yes = False) -> None:
     """Delete all data of the engine; a running engine keeps running, empty."""
+    from rtp.commands.render.engine import render, report
+    from rtp.local import engine
+
     root = session.environment.root
     session.out.confirm(f"Delete all data of the local engine in {engine.status(root).folder}?", yes=yes)
     engine.reset(root)
@@ -158,6 +169,8 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Number of last lines to print first.")] = 50,
 ) -> None:
     """Show the log of the engine itself; `rtp logs` shows those of the functions."""
+    from rtp.local import engine
+
     if follow:
         end_with_reader()
     for text in _tail(engine.status(session.environment.root).log_file, lines, follow=follow):
@@ -168,6 +181,8 @@ def logs(
 @with_session
 def env(session: Session) -> None:
     """Print the variables that other tools need to use the engine, access key included: eval "$(rtp local env)"."""
+    from rtp.local import engine
+
     running = engine.require(session.environment.root)
     region = session.environment.region
     variables = {
@@ -182,6 +197,8 @@ def env(session: Session) -> None:
 
 def _weather(session: Session, weather: bool | None, effects: str | None, seed: int | None) -> Weather | None:
     """The weather by the options, else by rtp.toml. Raises UsageError."""
+    from rtp.local.weather.choice import Weather
+
     if weather is False and effects is not None:
         raise UsageError("--weather-effects and --no-weather exclude each other.")
     if not weather and effects is None:
@@ -210,6 +227,8 @@ def _check_weather(running: engine.Engine, chosen: Weather | None, seed: int | N
 
 def _check_saves(running: engine.Engine, save_every: int) -> None:
     """Raises RefusedError if the engine ran already and saves at other times."""
+    from rtp.commands.render.engine import frequency
+
     if running.save_every_s != save_every:
         raise RefusedError(
             f"The local engine already runs and saves {frequency(running.save_every_s)}.",
@@ -235,6 +254,8 @@ def _render_exports(variables: dict[str, str]) -> list[Element]:
 
 def _tail(path: Path, count: int, *, follow: bool) -> Iterator[str]:
     """The last lines of a file, then new ones as they are written; follows a rotation to the new file."""
+    from rtp.ops.work.clock import SYSTEM
+
     if not path.exists() and not follow:
         return
     while not path.exists():

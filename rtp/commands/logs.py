@@ -11,18 +11,15 @@ from rtp.commands import completion, ids
 from rtp.commands.count_options import Release
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render import logs as render_logs
 from rtp.commands.session import Session
-from rtp.contract import Output
 from rtp.errors import UsageError
-from rtp.ops import releases
-from rtp.ops.telemetry import logs as op
-from rtp.text import regexes, suggest, times
+from rtp.text import suggest, times
 from rtp.text.elements import dim, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rtp.ops.telemetry import logs as op
     from rtp.text.regexes import Regex
 
 app = new_app()
@@ -89,6 +86,9 @@ class LogOptions:
 
     def query(self, event_id: str | None) -> op.LogQuery:
         """The query, for the event with this whole id. Raises UsageError."""
+        from rtp.ops import releases
+        from rtp.ops.telemetry import logs as op
+
         default = op.since_of(id=event_id, request_id=self.request_id, trace_id=self.trace_id)
         query = op.LogQuery(
             since=times.parse_when(self.since) if self.since else default,
@@ -119,6 +119,8 @@ class LogOptions:
 
     def mark(self) -> Regex | None:
         """What to mark: of --highlight, else of --grep. Raises UsageError."""
+        from rtp.text import regexes
+
         name, text = ("--highlight", self.highlight) if self.highlight is not None else ("--grep", self.grep)
         return None if text is None else regexes.compiled(text, option=name)
 
@@ -136,6 +138,8 @@ def logs(
 
     Lines are merged in time order. The short format omits metrics and platform lines.
     """
+    from rtp.ops.telemetry import logs as op
+
     if follow and options.until is not None:
         raise UsageError("--follow and --until exclude each other.", hint="Leave one of them out.")
     out = session.out
@@ -165,12 +169,16 @@ def logs(
 
 
 def _functions(session: Session) -> dict[str, str]:
+    from rtp.contract import Output
+
     names = session.environment.names
     return {Output.PROCESSOR: names.processor, Output.WORKER: names.worker}
 
 
 def _write(session: Session, events: Iterator[op.LogEvent], form: Format, mark: Regex | None) -> int:
     """Print events as they arrive; returns their number."""
+    from rtp.commands.render import logs as render_logs
+
     out, count = session.out, 0
     render = (render_logs.detailed if form is Format.DETAILED else render_logs.short)(out.width, mark)
     for event in events:

@@ -16,8 +16,7 @@ import typer
 from rtp.commands import completion, engine_end
 from rtp.commands.session import Session
 from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops.work import waiting
-from rtp.terminal.parsers import Command, Group
+from rtp.terminal.parsers import CommandGroup, OneCommand
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,13 +83,13 @@ class App(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Any:
         """Declare a command."""
-        return super().command(name, **{"cls": Command, **options})
+        return super().command(name, **{"cls": OneCommand, **options})
 
 
 def new_app(**options: Any) -> typer.Typer:
     """Make the app of a command module, without the options that only the root has."""
     return App(
-        cls=options.pop("cls", Group),
+        cls=options.pop("cls", CommandGroup),
         rich_markup_mode=None,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -99,7 +98,7 @@ def new_app(**options: Any) -> typer.Typer:
     )
 
 
-class ListGroup(Group):
+class ListGroup(CommandGroup):
     """A command that lists, and whose subcommand `show` shows one: an id behind it needs no `show`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -160,6 +159,8 @@ def with_session(command: Callable[..., None]) -> Callable[..., None]:
     Typer reads the signature of the wrapper, so every such command has the same options. The fields of an option
     group become options too.
     """
+    from rtp.ops.work import waiting
+
     hints = typing.get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
     groups: dict[str, type] = {}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.ops import files
 from rtp.text.elements import dim, line, name
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ Html = Annotated[
 
 def check(html: Path | None) -> None:
     """Raise RtpError where the page cannot be written, before anything is read for it."""
+    from rtp.ops import files
+
     if html is not None:
         files.check(html)
 
@@ -30,6 +31,8 @@ def check(html: Path | None) -> None:
 @contextmanager
 def written(out: Output, html: Path | None, page: Callable[[], str]) -> Iterator[None]:
     """Write the page before the block shows the result, and name the file after it. Raises RtpError."""
+    from rtp.ops import files
+
     if html is None:
         yield
         return

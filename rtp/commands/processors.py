@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
-from rtp.ops.stack.build import contents as op
 from rtp.text.elements import Column, Element, Fields, Heading, Table, dim, line, name, warn
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rtp.ops.stack.build import contents as op
 
 app = new_app()
 _FILES = 20  # that are listed; --json has them all
@@ -24,6 +25,8 @@ def processors(session: Session) -> None:
 
     Packs and imports your code as a deploy does; nothing is deployed.
     """
+    from rtp.ops.stack.build import contents as op
+
     root = session.environment.root
     session.out.result(op.contents(session.environment), lambda c: _render(c, root))
 

@@ -9,7 +9,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from rtp.errors import ReaderGoneError
-from rtp.ops.work import background
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 
 def end_with_reader() -> None:
     """From here on a reader that goes away raises ReaderGoneError in the main thread: `rtp logs -f | grep -m1 x`."""
+    from rtp.ops.work import background
+
     if sys.stdout.isatty() or not hasattr(select, "poll"):
         return
     signal.signal(signal.SIGPIPE, _gone)

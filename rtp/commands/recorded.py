@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rtp.errors import ExitCode, RefusedError, RtpError
-from rtp.ops import history_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +30,8 @@ def recorded(
 
     given: option groups and dicts, without secrets. later: the block itself calls `begin`, once AWS is known.
     """
+    from rtp.ops import history_run
+
     run = history_run.Run(session.environment, command, history_run.arguments(*given), reason)
     if not later:
         run.begin(session.aws)

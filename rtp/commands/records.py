@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands import completion, count_options, ids, known_types
 from rtp.commands.count_options import CountOptions, ErrorText, Group, OlderThan, Release, Where
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
-from rtp.commands.render import records as render_records
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops import causes, releases, shown
-from rtp.ops.events import records as op
-from rtp.ops.events.record_filters import RecordFilters
-from rtp.ops.events.tally import tally
-from rtp.text import json_values, queries, regexes, times
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from rtp.ops.events import records as op
 
 app = new_app()
 
@@ -57,6 +55,11 @@ class RecordOptions:
 
     def query(self) -> op.RecordQuery:
         """The query. Raises UsageError."""
+        from rtp.ops import causes, releases, shown
+        from rtp.ops.events import records as op
+        from rtp.ops.events.record_filters import RecordFilters
+        from rtp.text import queries, regexes
+
         until = count_options.end(self.until, self.older_than)
         return op.RecordQuery(
             statuses=tuple(self.status or ()),
@@ -91,6 +94,11 @@ def records(
 
     --error, --group, --grep and --where are applied here, to the records that the other filters select.
     """
+    from rtp.commands.render import records as render_records
+    from rtp.ops.events import records as op
+    from rtp.ops.events.tally import tally
+    from rtp.text import json_values
+
     out, query, by = session.out, options.query(), counting.expression()
     if csv and (out.json or counting.given):
         raise UsageError("--csv excludes --json, --query, --count and --by.", hint="Leave one of them out.")

@@ -13,16 +13,8 @@ from rtp.commands import completion, ids, interrupts, known_types
 from rtp.commands.count_options import ErrorText, Group, Release
 from rtp.commands.operation import exit_if, remark, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
-from rtp.commands.render import rehearse as render
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, RefusedError, RtpError
-from rtp.ops import causes, envfile, releases
-from rtp.ops.events.record_filters import RecordFilters
-from rtp.ops.rehearse import rehearse as op
-from rtp.ops.rehearse.rehearse import Allowed
-from rtp.ops.rehearse.selection import Request
-from rtp.ops.stack.code import watch as watching
-from rtp.ops.stack.code.watched import watched
 from rtp.text import times
 from rtp.text.elements import dim, line, many
 
@@ -30,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rtp.commands.interrupts import Interruption
-    from rtp.ops.rehearse.rehearse import Progress
+    from rtp.ops.rehearse.rehearse import Allowed, Progress
     from rtp.ops.rehearse.report import Rehearsal
+    from rtp.ops.rehearse.selection import Request
 
 app = new_app()
 
@@ -72,6 +65,10 @@ class Selection:
 
     def request(self, session: Session) -> Request:
         """The request. Raises UsageError."""
+        from rtp.ops import causes, releases
+        from rtp.ops.events.record_filters import RecordFilters
+        from rtp.ops.rehearse.selection import Request
+
         whole = Request(limit=self.limit)
         return Request(
             statuses=tuple(dict.fromkeys(self.status or ())),
@@ -113,6 +110,9 @@ def rehearse(
 
     Runs what is dead, or what the options select, and compares with the records. Exits with 1 if an event fails.
     """
+    from rtp.commands.render import rehearse as render
+    from rtp.ops.rehearse.rehearse import Allowed
+
     request = selection.request(session)
     given = secrets(session, secrets_file) if with_secrets or secrets_file is not None else {}
     aws = session.aws.environment() if allow_network else None
@@ -156,6 +156,11 @@ def before_deploy(session: Session, given: Sequence[Given]) -> None:
     Raises RtpError where an event fails, RefusedError where the folder was changed meanwhile.
     """
     from rtp.aws import stacks
+    from rtp.commands.render import rehearse as render
+    from rtp.ops.rehearse.rehearse import Allowed
+    from rtp.ops.rehearse.selection import Request
+    from rtp.ops.stack.code import watch as watching
+    from rtp.ops.stack.code.watched import watched
 
     session.start()
     stack = stacks.describe(session.guarded, session.environment.names.stack)
@@ -189,6 +194,9 @@ def before_deploy(session: Session, given: Sequence[Given]) -> None:
 
 def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehearsal, Interruption]:
     """Run the events, with what was found so far on the terminal; in a pipe with a line for every 1,000."""
+    from rtp.commands.render import rehearse as render
+    from rtp.ops.rehearse import rehearse as op
+
     out, env = session.out, session.environment.name
     with interrupts.graceful(remark(out)) as interruption, out.live() as live:
         drawn = 0.0
@@ -210,6 +218,8 @@ def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehea
 
 def secrets(session: Session, file: Path | None) -> Mapping[str, str]:
     """The declared secrets that a file has, or .env.local. Raises ConfigError."""
+    from rtp.ops import envfile
+
     environment = session.environment
     values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
     return {name: values[name] for name in environment.settings.secrets if name in values}

@@ -12,21 +12,14 @@ from rtp.commands.count_options import Release
 from rtp.commands.operation import conduct, exit_if, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render import replay as render_replay
 from rtp.commands.session import Session
-from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import releases
-from rtp.ops.access import guard
-from rtp.ops.dlq import inspect, notes
-from rtp.ops.events import replay as op
-from rtp.ops.events import replay_journal
-from rtp.ops.events.replay import Replay, ReplayRequest
 from rtp.text import times
 from rtp.text.elements import advice, line, many
 
 if TYPE_CHECKING:
     from rtp.ops.events.planned import Planned
+    from rtp.ops.events.replay import ReplayRequest
 
 app = new_app()
 
@@ -57,6 +50,9 @@ class Selection:
 
     def request(self) -> ReplayRequest:
         """The request. Raises UsageError where nothing is selected."""
+        from rtp.ops import releases
+        from rtp.ops.events.replay import ReplayRequest
+
         if not self.ids and self.since is None:
             raise UsageError(
                 "Select events with --id or --since.", hint="For example `rtp replay --since 1h --status dead`."
@@ -91,6 +87,12 @@ def replay(
 
     Events that were processed are processed again too, unless --status excludes them.
     """
+    from rtp.commands.render import replay as render_replay
+    from rtp.ops.access import guard
+    from rtp.ops.events import replay as op
+    from rtp.ops.events import replay_journal
+    from rtp.ops.events.replay import Replay
+
     if run is not None and selection != Selection():
         raise UsageError("--run continues a replay with the events that it selected.", hint="Leave the others out.")
     request = selection.request() if run is None else None
@@ -139,6 +141,9 @@ def _warn_of_dlq_messages(session: Session, planned: list[Planned]) -> None:
 
     SQS's counts lag by up to a minute: where they say that there is no message, the records' notes of theirs decide.
     """
+    from rtp.contract import Output
+    from rtp.ops.dlq import inspect, notes
+
     dead, table = [event.identity for event in planned if event.status == "dead"], session.outputs[Output.TABLE]
     if dead and (inspect.depth(session.aws, session.outputs) or notes.has_any(session.aws, table, dead)):
         what, out = many(len(dead), "dead event"), session.out

@@ -9,16 +9,8 @@ import typer
 from rtp.commands import completion
 from rtp.commands.options import Yes, new_app, with_session
 from rtp.commands.recorded import Reason, recorded
-from rtp.commands.render import stack_state
-from rtp.commands.render.headings import count, heading, unreadable
-from rtp.commands.render.progress import Progress
 from rtp.commands.session import Session
 from rtp.errors import UsageError
-from rtp.ops import shown
-from rtp.ops.stack import roll_back as op
-from rtp.ops.stack.operation import Operation
-from rtp.ops.stack.options import SESSION_S, Options
-from rtp.ops.stack.steps import Phase
 from rtp.text import suggest, times
 from rtp.text.elements import Column, Style, Table, Text, advice, dim, line, name, next_step
 
@@ -60,6 +52,15 @@ def rollback(
     differs and the environment is not protected, the functions are updated directly; else CloudFormation does it.
     Refuses where a table, bucket, key or queue would be replaced or deleted.
     """
+    from rtp.commands.render import stack_state
+    from rtp.commands.render.headings import unreadable
+    from rtp.commands.render.progress import Progress
+    from rtp.ops import shown
+    from rtp.ops.stack import roll_back as op
+    from rtp.ops.stack.operation import Operation
+    from rtp.ops.stack.options import SESSION_S, Options
+    from rtp.ops.stack.steps import Phase
+
     environment = session.environment
     if list_:
         if release is not None or dry_run:
@@ -108,6 +109,8 @@ def _end(release: str) -> list[Element]:
 
 
 def _list(listed: Releases) -> list[Element]:
+    from rtp.commands.render.headings import count, heading
+
     rows: list[list[Cell]] = [
         [r.name, name(r.release), times.recent(times.parse_when(r.deployed)), r.user, _mark(r)] for r in listed.releases
     ]

@@ -12,14 +12,11 @@ from rtp.commands.event_source import EventSource
 from rtp.commands.options import new_app, option_group, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import envfile
-from rtp.ops.events import run as op
-from rtp.ops.stack.build import processors
-from rtp.text import json_values
 from rtp.text.elements import Block, Element, Heading, Style, Text, bad, dim, line, name
 
 if TYPE_CHECKING:
     from rtp.config import Environment
+    from rtp.ops.events import run as op
 
 app = new_app()
 
@@ -62,6 +59,9 @@ def run(
     Nothing is stored or sent, and secrets are not fetched. Start it under a debugger, or put breakpoint() into the
     processor.
     """
+    from rtp.ops.events import run as op
+    from rtp.ops.stack.build import processors
+
     events = source.payload()
     if len(events) != 1:
         raise UsageError(
@@ -87,11 +87,15 @@ def _assigned(text: str) -> tuple[str, str]:
 
 def _secrets(environment: Environment, file: Path | None) -> dict[str, str]:
     """The declared secrets that the file has; those without a value fail where they are used."""
+    from rtp.ops import envfile
+
     values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
     return {name: values[name] for name in environment.settings.secrets if name in values}
 
 
 def _render(result: op.Run) -> list[Element]:
+    from rtp.text import json_values
+
     by = f"by {result.processor}" if result.processor else "no processor: stored unchanged"
     outcome = Text(result.outcome, _STYLES[result.outcome])
     elements: list[Element] = [line(outcome, "  ", name(result.type), "  ", dim(by))]

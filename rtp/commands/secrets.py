@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtp.commands.consent import Approval
 from rtp.commands.options import new_app, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render.headings import count, heading
 from rtp.commands.session import Session
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import secrets as op
-from rtp.ops.access import guard
 from rtp.text import times
 from rtp.text.elements import Column, Element, Style, Table, Text, advice, dim, line, name
+
+if TYPE_CHECKING:
+    from rtp.ops import secrets as op
 
 app = new_app(no_args_is_help=True, help="Set, list and delete the secrets of the functions.")
 
@@ -39,6 +39,9 @@ def set_(
     Functions use it at the next fetch, within six minutes, or at once after a failed attempt.
     Starts the local engine if the environment uses it.
     """
+    from rtp.ops import secrets as op
+    from rtp.ops.access import guard
+
     secret = words[0]
     if len(words) > 1 or not _NAME.fullmatch(secret):  # the value, which no error may repeat
         raise UsageError(
@@ -67,6 +70,8 @@ def list_(
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if a declared secret has no value.")] = False,
 ) -> None:
     """List the secrets: where each is, whether it is set and since when. Values are not read."""
+    from rtp.ops import secrets as op
+
     listing = op.listing(session.guarded, session.environment)
     session.out.result(listing, lambda found: _render(found, session.environment.name))
     if fail and listing.missing:
@@ -77,6 +82,9 @@ def list_(
 @with_session
 def delete(session: Session, *, secret: Name, approval: Approval) -> None:
     """Delete a secret's value. Events that use it fail from then on."""
+    from rtp.ops import secrets as op
+    from rtp.ops.access import guard
+
     environment, out = session.environment, session.out
     stack, question = environment.names.stack, f"Delete the secret {secret} of {environment.names.stack}?"
     guard.named(environment, approval.confirm)
@@ -96,6 +104,9 @@ def _changed(change: op.Change) -> Element:
 
 
 def _render(listing: op.Secrets, env: str) -> list[Element]:
+    from rtp.commands.render.headings import count, heading
+    from rtp.ops import secrets as op
+
     rows = [
         (
             Text(secret.name, Style.NAME),

@@ -12,17 +12,14 @@ from rtp.commands import send_resume as resuming
 from rtp.commands.event_source import EventSource
 from rtp.commands.operation import conduct, exit_if
 from rtp.commands.options import new_app, option_group, with_session
-from rtp.commands.render import sent as render_sent
 from rtp.commands.session import Session
 from rtp.errors import AwsError, ExitCode
-from rtp.ops.events import batch
-from rtp.ops.events.send import SendRequest
 from rtp.ops.events.sent import Via
-from rtp.ops.stack.compare import missing
 from rtp.text.elements import line, warn
 
 if TYPE_CHECKING:
     from rtp.ops.events.payload import Payload
+    from rtp.ops.events.send import SendRequest
 
 app = new_app()
 
@@ -60,6 +57,8 @@ class SendOptions:
 
     def request(self, events: Payload) -> SendRequest:
         """The request that these options make."""
+        from rtp.ops.events.send import SendRequest
+
         return SendRequest(
             via=self.via,
             concurrency=min(self.concurrency, len(events)),
@@ -76,6 +75,9 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
 
     Throttled and unanswered requests are retried; an event's id keeps it from running twice.
     """
+    from rtp.commands.render import sent as render_sent
+    from rtp.ops.events import batch
+
     events = source.payload().repeated(options.count)
     known_types.warn_unknown(session, source.kind)
     out, aws, outputs = session.out, session.aws, session.outputs
@@ -110,6 +112,8 @@ def send(session: Session, *, source: EventSource, options: SendOptions) -> None
 
 def _name_missing(session: Session) -> None:
     """Name what is missing of the stack: the answer of an API whose table or function is gone does not."""
+    from rtp.ops.stack.compare import missing
+
     try:
         found = missing.find(session.aws, session.environment.names.stack)
     except AwsError:

@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.commands import engine_end
-from rtp.contract import Output
 from rtp.errors import UsageError
-from rtp.ops import files
-from rtp.ops.events import send_journal
-from rtp.ops.journal_store import EXPIRY_DAYS, JournalFiles
-from rtp.text import json_values, suggest
+from rtp.text import suggest
 from rtp.text.elements import Element, command, line, many, next_step, warn
-from rtp.trust import project
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +27,10 @@ def journal(session: Session, source: EventSource, via: Via, count: int, *, resu
 
     Raises UsageError where there is no file to go on with, and NotFoundError without an interrupted send.
     """
+    from rtp.contract import Output
+    from rtp.ops.events import send_journal
+    from rtp.ops.journal_store import JournalFiles
+
     path = Path(source.file) if source.file is not None and source.file != "-" else None
     if path is None or not path.is_file():
         if resume:
@@ -65,6 +64,11 @@ def suggestion(source: EventSource, via: Via, count: int, left: int) -> list[Ele
 
 def write_failures(session: Session, failed: Sequence[Sent]) -> Path:
     """Write the failed events as JSON lines, beside the journals; files of a month ago are deleted. Raises RtpError."""
+    from rtp.ops import files
+    from rtp.ops.journal_store import EXPIRY_DAYS
+    from rtp.text import json_values
+    from rtp.trust import project
+
     folder = _folder(session)
     project.below(folder)
     for old in folder.glob(f"*{_FAILED}"):

@@ -11,12 +11,7 @@ from rtp.commands import completion, ids, interrupts, page
 from rtp.commands.operation import exit_if, remark
 from rtp.commands.options import new_app, with_session
 from rtp.commands.page import Html
-from rtp.commands.render import story as render_story
-from rtp.commands.render import story_page as render_story_page
 from rtp.commands.session import Session
-from rtp.ops import files
-from rtp.ops.telemetry import export as exporting
-from rtp.ops.telemetry import story as op
 from rtp.text.elements import dim, line, name
 
 app = new_app()
@@ -46,6 +41,12 @@ def show(
     ] = None,
 ) -> None:
     """Show all that is known of one event: record, attempts, log lines, trace, and its DLQ message."""
+    from rtp.commands.render import story as render_story
+    from rtp.commands.render import story_page as render_story_page
+    from rtp.ops import files
+    from rtp.ops.telemetry import export as exporting
+    from rtp.ops.telemetry import story as op
+
     page.check(html)
     if export is not None:
         files.check(export)

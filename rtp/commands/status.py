@@ -8,16 +8,13 @@ import typer
 
 from rtp.commands.options import new_app, with_session
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render.status import elements
 from rtp.commands.session import Session
 from rtp.errors import AwsError, CredentialsError, ExitCode, UsageError
-from rtp.ops.stack.build import local_code
-from rtp.ops.telemetry import status as op
-from rtp.ops.work.polling import every
 from rtp.text import times
 from rtp.text.elements import Element, dim, line, warn
 
 if TYPE_CHECKING:
+    from rtp.ops.telemetry import status as op
     from rtp.terminal.live import Live
 
 app = new_app()
@@ -49,6 +46,9 @@ def status(
 
     Problems come first. A part that cannot be read is listed as not read.
     """
+    from rtp.ops.stack.build import local_code
+    from rtp.ops.telemetry import status as op
+
     if watch and check:
         raise UsageError("--watch and --check exclude each other: --watch never ends.", hint="Leave one of them out.")
     if watch:
@@ -66,6 +66,9 @@ def status(
 
 
 def _watch(session: Session, interval: float) -> None:
+    from rtp.ops.telemetry import status as op
+    from rtp.ops.work.polling import every
+
     with session.out.live(data=True) as live:
         last: list[Element] = []
         for _ in every(interval):
@@ -91,4 +94,6 @@ def _show(session: Session, live: Live, shown: list[Element]) -> None:
 
 
 def _render(found: op.Status) -> list[Element]:
+    from rtp.commands.render.status import elements
+
     return elements(found, now=times.parse_when(found.at))

@@ -11,7 +11,6 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ConfigError, CredentialsError, EndpointError
-from rtp.ops.stack.build import synth as op
 from rtp.text.elements import Element, dim, line, name
 
 app = new_app()
@@ -40,6 +39,8 @@ def synth(
 
     Writes it with its assets to a folder that the CDK CLI can deploy.
     """
+    from rtp.ops.stack.build import synth as op
+
     environment = session.environment
     account = None if environment.local or environment.account else _account(session)
     built = op.synth(environment, out=out, account=account)

@@ -9,7 +9,6 @@ import typer
 from rtp.commands.options import new_app, with_session
 from rtp.commands.session import Session
 from rtp.errors import ExitCode
-from rtp.ops import project_tests
 
 app = new_app()
 
@@ -31,6 +30,8 @@ def test(
     account is in reach. The interpreter is the project's own (.venv, or the active one) where that has pytest and rtp,
     else rtp's.
     """
+    from rtp.ops import project_tests
+
     tested = project_tests.run(session.environment, arguments or [], quiet_stdout=session.out.json)
     if session.out.json:
         session.out.document(tested)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,19 +11,14 @@ from rtp.commands.count_options import Release
 from rtp.commands.options import ListGroup, Since, Until, new_app, option_group, with_session
 from rtp.commands.page import Html
 from rtp.commands.reader import end_with_reader
-from rtp.commands.render import trace as render_trace
-from rtp.commands.render import trace_page as render_trace_page
-from rtp.commands.render.headings import count, heading, window
 from rtp.commands.session import Session
-from rtp.config import Overrides
-from rtp.contract import API_STAGE
 from rtp.errors import UsageError
-from rtp.ops import releases
-from rtp.ops.telemetry import trace_list, tracelogs
-from rtp.ops.telemetry import traces as op
 from rtp.terminal import width as width_of
 from rtp.text import times
 from rtp.text.elements import Cell, Column, Element, Table, Text, dim, line, name
+
+if TYPE_CHECKING:
+    from rtp.ops.telemetry import trace_list
 
 app = new_app(cls=ListGroup, help="List traces, or show one.")
 
@@ -50,6 +45,8 @@ class TraceOptions:
 
     def query(self, *, follow: bool) -> trace_list.TraceQuery:
         """The query; `follow` starts now. Raises UsageError."""
+        from rtp.ops.telemetry import trace_list
+
         query = trace_list.TraceQuery(
             since=times.parse_when(self.since or ("now" if follow else times.DEFAULT_WINDOW)),
             until=times.parse_when(self.until or "now"),
@@ -64,6 +61,8 @@ class TraceOptions:
 
     def _expression(self) -> str | None:
         """The filter expression with the release. Raises UsageError."""
+        from rtp.ops import releases
+
         if self.release is None:
             return self.expression
         annotated = releases.annotated(releases.parsed(self.release))
@@ -83,6 +82,9 @@ def traces(
 
     Lists this stack's traces, the latest changed first. `rtp traces ID` shows one, as `rtp traces show ID` does.
     """
+    from rtp.config import Overrides
+    from rtp.ops.telemetry import trace_list
+
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
@@ -124,6 +126,11 @@ def show(
     html: Html = None,
 ) -> None:
     """Show one trace as a waterfall with its exceptions and log lines."""
+    from rtp.commands.render import trace as render_trace
+    from rtp.commands.render import trace_page as render_trace_page
+    from rtp.ops.telemetry import tracelogs
+    from rtp.ops.telemetry import traces as op
+
     page.check(html)
     out, stack, block = session.out, session.environment.names.stack, session.out.glyph("█", "=")
     trace_id = ids.trace_or_event_id(session, trace_id)
@@ -138,6 +145,8 @@ def show(
 
 
 def _list(result: trace_list.Traces, query: trace_list.TraceQuery, env: str, stack: str) -> list[Element]:
+    from rtp.commands.render.headings import count, heading, window
+
     rows: list[list[Cell]] = [
         [
             times.recent(times.parse_when(s.updated)),
@@ -184,10 +193,14 @@ def _row(s: trace_list.Summary, stack: str) -> Element:
 
 
 def _outcome(s: trace_list.Summary) -> Text:
+    from rtp.commands.render import trace as render_trace
+
     return render_trace.outcome(fault=s.fault, error=s.error, throttle=s.throttle, partial=s.partial)
 
 
 def _request(s: trace_list.Summary, stack: str) -> str:
+    from rtp.contract import API_STAGE
+
     if s.method and s.path:
         return f"{s.method} {s.path.removeprefix('/' + API_STAGE)} {s.http_status or ''}".strip()
     return (s.entry or "").removeprefix(f"{stack}-")

@@ -9,15 +9,8 @@ import typer
 
 from rtp.commands.options import ListGroup, new_app, with_session
 from rtp.commands.recorded import recorded
-from rtp.commands.render import triage as render
 from rtp.commands.session import Session
-from rtp.config import Overrides
-from rtp.contract import Output
 from rtp.errors import ExitCode, UsageError
-from rtp.ops import causes, shown
-from rtp.ops.stack.build import local_code
-from rtp.ops.triage import actions, report, suspects
-from rtp.ops.triage import compare as comparing
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -58,6 +51,10 @@ def triage(session: Session, *, ctx: typer.Context, fail_on: FailOn = None) -> N
     A group is failures of one cause: one type of event, one type of error, one function of the project.
     `rtp triage GROUP` shows one.
     """
+    from rtp.commands.render import triage as render
+    from rtp.config import Overrides
+    from rtp.ops import shown
+
     if ctx.invoked_subcommand is not None:
         if session.overrides != Overrides() or session.out.json or fail_on is not None:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
@@ -88,6 +85,11 @@ def show(
     fail_on: FailOn = None,
 ) -> None:
     """Show one group in full."""
+    from rtp.commands.render import triage as render
+    from rtp.ops import causes
+    from rtp.ops.triage import compare as comparing
+    from rtp.ops.triage import report, suspects
+
     failing, part, now = _states(fail_on), causes.parsed(group), times.now_ms()
     found = _read(session, session.outputs_to_read, now)
     one = report.one(found, part)
@@ -145,6 +147,11 @@ def note(session: Session, *, group: Group, message: Message = None) -> None:
 
 
 def _say(session: Session, group: str, what: Said, message: str | None, until: str | None = None) -> None:
+    from rtp.commands.render import triage as render
+    from rtp.contract import Output
+    from rtp.ops import causes
+    from rtp.ops.triage import actions, report
+
     part = causes.parsed(group)
     saying = actions.Saying(what, message or "", actions.End() if until is None else actions.end(until))
     now = times.now_ms()
@@ -157,6 +164,9 @@ def _say(session: Session, group: str, what: Said, message: str | None, until: s
 
 
 def _read(session: Session, outputs: Mapping[str, str], now: int) -> Triage:
+    from rtp.ops.stack.build import local_code
+    from rtp.ops.triage import report
+
     code = local_code.read(session.environment)
     return report.read(session.guarded, session.environment, outputs, code, now=now)
 

@@ -11,7 +11,6 @@ import typer
 from rtp.commands.options import Json, Query, new_app
 from rtp.errors import NotFoundError, UsageError
 from rtp.text.elements import dim, good, line, name
-from rtp.trust import endpoints, store
 
 if TYPE_CHECKING:
     from rtp.text.elements import Element
@@ -51,6 +50,7 @@ def trust(
     one run.
     """
     from rtp.terminal.output import Output
+    from rtp.trust import endpoints, store
 
     out = Output(json=json, query=query)
     if folder is None and (remove or endpoint_url is not None):

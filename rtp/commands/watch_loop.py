@@ -9,28 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.commands.recorded import recorded
-from rtp.commands.render import stack_state
-from rtp.commands.render.progress import Progress
-from rtp.config import environments
 from rtp.errors import RtpError
-from rtp.ops.stack import deploy as op
-from rtp.ops.stack.build.synth import extension_paths
-from rtp.ops.stack.code import watch
-from rtp.ops.stack.code.watched import watched
-from rtp.ops.stack.compare.approval import Plan
-from rtp.ops.stack.operation import Operation, Stage
-from rtp.ops.stack.options import Mark, Options
-from rtp.ops.stack.steps import Note, Outputs, Phase, Result, Saved
-from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 from rtp.text.elements import Text, bad, dim, good, line, many, name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rtp.commands.render.progress import Progress
     from rtp.commands.session import Session
     from rtp.config import Environment
     from rtp.ops.stack.code.watch import Files, Watched
+    from rtp.ops.stack.operation import Operation
+    from rtp.ops.stack.options import Mark
     from rtp.ops.stack.steps import Step
 
 _NAMED = 4  # files that a line names
@@ -51,6 +42,8 @@ def run(session: Session, deployed: Files, *, yes: bool, reason: str | None = No
     deployed: the files of the first deploy. Raises RefusedError where another command has deleted or deployed the
     stack: a watch only updates its own.
     """
+    from rtp.ops.stack.code import watch
+
     loop = _Loop(session, yes=yes, reason=reason)
     names = _names([str(path) for path in loop.watched.paths], session.environment.root)
     session.out.say(dim(f"watching {names}; Ctrl-C ends"))
@@ -62,6 +55,10 @@ class _Loop:
     """The state of a watch: the environment as rtp.toml is now, what is watched, and the stack as the watch left it."""
 
     def __init__(self, session: Session, *, yes: bool, reason: str | None) -> None:
+        from rtp.commands.render.progress import Progress
+        from rtp.ops.stack import deploy as op
+        from rtp.ops.stack.code.watched import watched
+
         self._session = session
         self._yes = yes
         self._reason = reason
@@ -73,6 +70,10 @@ class _Loop:
 
     def deploy(self, files: Sequence[str]) -> None:
         """Deploy what was saved, once no other command changes the stack. Raises RefusedError as `run`."""
+        from rtp.ops.stack.code.watched import watched
+        from rtp.ops.stack.steps import Saved
+        from rtp.ops.work.clock import SYSTEM
+
         root = self._environment.root
         self._session.out.event("saved", Saved(tuple(_below(root, file) for file in files)), lambda _: None)
         report = _Report(self._session, self._progress, _names(files, root))
@@ -88,6 +89,13 @@ class _Loop:
 
     def _is_locked(self, report: _Report) -> bool:
         """Deploy once. Returns whether nothing was done because another command on this machine changes the stack."""
+        from rtp.commands.render import stack_state
+        from rtp.config import environments
+        from rtp.ops.stack import deploy as op
+        from rtp.ops.stack.operation import Operation, Stage
+        from rtp.ops.stack.options import Options
+        from rtp.ops.stack.steps import Result
+
         out = self._session.out
         operation = Operation(lambda question: self._progress.ask(question, yes=self._yes))
         try:
@@ -119,6 +127,8 @@ class _Loop:
 
     def _marked(self) -> Mark:
         """The stack after an operation of this watch; where it cannot be read, its id alone is compared next time."""
+        from rtp.ops.stack import deploy as op
+
         try:
             return op.mark(self._session.start(), self._environment)
         except RtpError:
@@ -138,6 +148,9 @@ class _Report:
 
     def show(self, step: Step) -> None:
         """Show a step. The outputs are known already, and a change of code needs no plan."""
+        from rtp.ops.stack.compare.approval import Plan
+        from rtp.ops.stack.steps import Note, Outputs, Phase, Result
+
         if isinstance(step, Phase | Note | Outputs):
             return
         if isinstance(step, Result) and not self._out.json:
@@ -155,6 +168,8 @@ class _Report:
 
     def failed(self, error: RtpError, operation: Operation) -> None:
         """The deploy has failed: say what runs, and why."""
+        from rtp.ops.stack.operation import Stage
+
         self.has_failed = True
         if not self._out.json:
             certain = operation.stage in (Stage.IDLE, Stage.DONE) and not operation.is_swapping
@@ -178,6 +193,8 @@ class _OwnFiles:
 
     def after(self, files: Sequence[str], environment: Environment) -> frozenset[str]:
         """Count a save. Returns the files that are ignored from now on, after several saves of nothing else."""
+        from rtp.ops.stack.build.synth import extension_paths
+
         read = [path for path in extension_paths(environment) if path != environment.extend]
         is_own = all(not f.endswith(".py") and any(Path(f).is_relative_to(path) for path in read) for f in files)
         self._rounds = self._rounds + 1 if is_own else 0
@@ -190,6 +207,9 @@ class _OwnFiles:
 
 def changes_stack(step: Step) -> bool:
     """Whether a step shows that the deploy changes the stack, or is about to."""
+    from rtp.ops.stack import deploy as op
+    from rtp.ops.stack.steps import Phase, Result
+
     if isinstance(step, Result):
         return step.status != "unchanged"
     return isinstance(step, Phase) and step.name != op.FIRST_PHASE

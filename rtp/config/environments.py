@@ -26,6 +26,7 @@ from rtp.config import (
 from rtp.config.setting_table import is_added
 from rtp.config.settings import Settings
 from rtp.config.tables import PLACE_KEYS, Document, Infra, Processors, RequirementsTable
+from rtp.contract import MAX_SEED
 from rtp.errors import ConfigError, UsageError
 from rtp.trust import project
 
@@ -180,7 +181,7 @@ def _merge_weather(values: dict[str, Any], origins: dict[str, str], environ: Map
     text = environ.get("RTP_WEATHER")
     if text:
         named = {"true": True, "false": False}
-        if text not in named and not (text.isascii() and text.isdigit() and int(text) <= tables.MAX_SEED):
+        if text not in named and not (text.isascii() and text.isdigit() and int(text) <= MAX_SEED):
             raise ConfigError(f"RTP_WEATHER={text!r} is not true, false or a seed such as 7.")
         values["weather"] = named[text] if text in named else int(text)
         origins["weather"] = "RTP_WEATHER"

@@ -9,10 +9,9 @@ from msgspec import UNSET, Meta, Struct
 
 from rtp.config import setting_table
 from rtp.config.settings import Settings
+from rtp.contract import MAX_SAVE_EVERY_S, MAX_SEED
 
 REGION = r"^[a-z]{2,4}(-[a-z]+)+-\d$"
-MAX_SEED = 2**31 - 1  # of the weather
-MAX_SAVE_EVERY_S = 86_400
 
 
 def _text(description: str, allowed: str = "text in quotes", pattern: str | None = None) -> Meta:

@@ -7,8 +7,8 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 
-class Command(TyperCommand):
-    """A command of rtp."""
+class OneCommand(TyperCommand):
+    """A command without subcommands."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -17,8 +17,8 @@ class Command(TyperCommand):
         formatter.write(help_page.page(self, ctx))
 
 
-class Group(TyperGroup):
-    """A command of rtp with subcommands."""
+class CommandGroup(TyperGroup):
+    """A command with subcommands."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
