@@ -61,7 +61,7 @@ def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     done = [e for e in events if e["status"] == "CREATE_COMPLETE"]
     assert len(done) == len(plan["changes"]) and done[-1]["done"] == done[-1]["total"] == len(done)
     assert "Storage/Table" in {e["path"] for e in done}
-    assert set(Output) <= set(outputs["outputs"])
+    assert set(Output) <= set(outputs["outputs"]) == set(outputs["changed"])
     # And nobody was asked, since a first deploy to this machine puts nothing at risk
     project.rtp("destroy", "--yes")
 

@@ -123,6 +123,20 @@ def test_a_reading_command_takes_what_a_narrow_list_shows(environment: Environme
     assert caught.value.code == "ambiguous-id"
 
 
+def test_several_events_are_listed_for_a_person_with_age_and_status(environment: Environment) -> None:
+    said: list[Any] = []
+    asking = session(environment, Table(A, B))
+    asking.out = SimpleNamespace(json=False, say=said.append)
+
+    with pytest.raises(UsageError, match=r"01890a5d stands for 2 events\."):
+        ids.event_id(asking, "01890a5d")
+
+    (table,) = said
+    assert [column.title for column in table.columns] == ["ID", "AGE", "STATUS", "TYPE"]
+    assert [(row[0].text, row[2]) for row in table.rows] == [(A, "dead"), (B, "dead")]
+    assert all(row[1] not in ("", "-") for row in table.rows)
+
+
 def test_a_trace_that_was_shown_is_found_by_its_end(environment: Environment) -> None:
     trace = "1-6b092a0f-67a2019b5a44f0aaea72b848"
     shown.remember(environment, [Shown(trace, "trace"), Shown(A)])
