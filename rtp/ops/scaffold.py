@@ -11,6 +11,7 @@ from rtp.errors import ConfigError
 from rtp.ops import files, scaffold_adopt
 from rtp.ops import scaffold_files as texts
 from rtp.ops.scaffold_examples import EXAMPLES, Example, Name
+from rtp.trust import private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ class Scaffold:
 
 
 def write(folder: Path, name: Name = Name.ORDERS) -> Scaffold:
-    """Write the files that a project lacks; existing ones are kept. Raises ConfigError.
+    """Write the files that a project lacks; existing ones are kept. Raises ConfigError, RefusedError for a link.
 
     A folder with code is adopted: rtp.toml names its processors and requirements, and the example is left out where
     the folder has processors of its own.
@@ -54,6 +55,8 @@ def write(folder: Path, name: Name = Name.ORDERS) -> Scaffold:
     code = None if (folder / _CONFIG).exists() else scaffold_adopt.code_of(folder)
     adopted = code.path if code is not None else None
     contents = _adopting(project, code) if code is not None and adopted else project_files(project, example, code)
+    for file in contents:
+        _check_links(folder, folder / file)
     written: list[str] = []
     kept: list[str] = []
     added: list[str] = []
@@ -125,6 +128,15 @@ def _ignore(file: Path) -> bool:
         with file.open("a", encoding="utf-8") as stream:
             stream.write(("\n" if text and not text.endswith("\n") else "") + "".join(f"{line}\n" for line in lacking))
     return bool(lacking)
+
+
+def _check_links(folder: Path, file: Path) -> None:
+    """Refuse a folder below this one that is a link: what is written in it would be elsewhere. Raises RefusedError."""
+    for each in file.parents:
+        if each == folder:
+            return
+        if each.is_symlink():
+            raise private.link_refusal(each)
 
 
 def _make_folder(folder: Path) -> None:

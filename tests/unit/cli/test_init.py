@@ -12,7 +12,7 @@ import pytest
 
 from rtp.config import DEFAULT_PROJECT
 from rtp.config.environments import resolve
-from rtp.errors import ConfigError
+from rtp.errors import ConfigError, RefusedError
 from rtp.ops import project_tests
 from rtp.ops.scaffold import project_files, project_name, write
 from rtp.ops.scaffold_examples import EXAMPLES, Name
@@ -29,6 +29,24 @@ def test_a_new_folder_gets_a_project_that_resolves(tmp_path: Path) -> None:
     assert environment.processors is not None
     for payload in (tmp_path / "Shop 1" / "payloads").iterdir():
         assert json.loads(payload.read_text())["type"] == "order.created"
+
+
+@pytest.mark.parametrize("name", ["tests", ".github", "payloads"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
+    # Given a folder, such as a cloned repository, with a link where a folder of the project would be
+    folder, elsewhere = tmp_path / "shop", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / name).symlink_to(elsewhere)
+    # When, Then
+    with pytest.raises(RefusedError, match="is a link to") as caught:
+        write(folder)
+    assert caught.value.code == "folder-is-link"
+    assert not list(elsewhere.iterdir()) and [path.name for path in folder.iterdir()] == [name]
+    # And a file that is a link is kept
+    (folder / name).unlink()
+    (folder / "README.md").symlink_to(elsewhere / "new")
+    assert "README.md" in write(folder).kept and not list(elsewhere.iterdir())
 
 
 def test_existing_files_are_kept(tmp_path: Path) -> None:
