@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import RtpError
+from rtp.text import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -123,10 +124,15 @@ def _fitting(names: Callable[[], Iterable[str]], incomplete: str, *, ordered: bo
     A shell shows no error.
     """
     try:
-        found = [name for name in dict.fromkeys(names()) if name.startswith(incomplete) and _HARMLESS.fullmatch(name)]
+        found = [name for name in dict.fromkeys(names()) if name.startswith(incomplete) and _is_harmless(name)]
     except (RtpError, OSError, ValueError):
         return []
     return sorted(found) if ordered else found[:50]
+
+
+def _is_harmless(name: str) -> bool:
+    """Whether a shell and a terminal take a value as it is: fillers are letters too, and show nothing."""
+    return _HARMLESS.fullmatch(name) is not None and sanitize.printable(name) == name
 
 
 def _shown(environment: Environment) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 import tempfile
 from keyword import iskeyword
@@ -114,7 +113,7 @@ def _module_in(folder: Path) -> str:
 
 def _compile(file: Path) -> None:
     try:
-        ast.parse(file.read_bytes(), filename=str(file))
+        packing.parsed(file.read_bytes(), file)
     except SyntaxError as error:
         raise ConfigError(
             f"{file}:{error.lineno or 1}: {error.msg}", hint="Fix the line; nothing was deployed.", code="processors"

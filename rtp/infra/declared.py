@@ -21,7 +21,7 @@ def types(sources: Sources) -> frozenset[str] | None:
         if file.suffix != ".py":
             continue
         try:
-            module = ast.parse(file.read_bytes())
+            module = packing.parsed(file.read_bytes(), file)
         except (SyntaxError, ValueError):
             return None
         for value in _declarations(module):
@@ -35,7 +35,7 @@ def declares(file: Path) -> bool:
     """Whether a module declares a processor, as far as its text shows."""
     try:
         text = file.read_bytes()
-        return b"rtp.runtime" in text and any(True for _ in _declarations(ast.parse(text)))
+        return b"rtp.runtime" in text and any(True for _ in _declarations(packing.parsed(text, file)))
     except (OSError, SyntaxError, ValueError):
         return False
 

@@ -273,10 +273,18 @@ def _texts(file: Path) -> Iterator[str]:
     return (n.value for n in ast.walk(_tree(file)) if isinstance(n, ast.Constant) and isinstance(n.value, str))
 
 
+def parsed(text: bytes, file: Path) -> ast.Module:
+    """The syntax tree of a module. Raises SyntaxError, also where it is nested too deeply, and ValueError."""
+    try:
+        return ast.parse(text, filename=str(file))
+    except (RecursionError, MemoryError):
+        raise SyntaxError("nested too deeply") from None
+
+
 def _tree(file: Path) -> ast.AST:
     """A module's syntax tree; an empty one where it has none, which the check of the processors reports."""
     try:
-        return ast.parse(file.read_bytes())
+        return parsed(file.read_bytes(), file)
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 

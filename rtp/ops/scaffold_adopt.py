@@ -57,7 +57,10 @@ def _modules(folder: Path) -> list[Path]:
         modules += [
             below / name
             for name in sorted(names)
-            if name.endswith(".py") and name not in _TOOLS and not packing.is_left_out(name)
+            if name.endswith(".py")
+            and name not in _TOOLS
+            and not packing.is_left_out(name)
+            and Path(place, name).is_file()  # a reader would wait at a pipe
         ]
         if len(modules) > _MODULES:
             break
@@ -74,6 +77,8 @@ def _requirements(folder: Path) -> str | None:
     for name in _LISTS:
         if (folder / name).is_file():
             return name
+    if not (folder / "pyproject.toml").is_file():
+        return None
     try:
         project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
     except (OSError, ValueError):

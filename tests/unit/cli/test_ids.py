@@ -225,6 +225,32 @@ def test_a_hostile_id_does_not_run_by_tab_and_enter(environment: Environment, tm
     assert run.stdout.strip(";") == "", run
 
 
+HOSTILE = [
+    "x$(touch y)",
+    "--yes",
+    "=ls",
+    "~root",
+    "a b",
+    "a\nb",
+    "a\x1b[2J",
+    "a\u3164",
+    "a\u115f",
+    "a\u202eb",
+    "a;b",
+    "*",
+    "`id`",
+]
+
+
+def test_a_shell_gets_no_value_that_it_would_run_or_that_shows_nothing(environment: Environment) -> None:
+    shown.remember(
+        environment, [*(Shown(text, type=text, status="dead") for text in HOSTILE), Shown("ä-1", type="b.c")]
+    )
+    assert complete(completion.event_ids, "", environment) == ["ä-1"]
+    assert complete(completion.dead_ids, "", environment) == []
+    assert not set(complete(completion.types, "", environment)) & set(HOSTILE)
+
+
 def test_a_broken_project_completes_nothing_and_shows_no_error(environment: Environment) -> None:
     (environment.root / "rtp.toml").write_text("[[[")
     for function in (completion.environments, completion.types, completion.event_ids):

@@ -13,9 +13,11 @@ import pytest
 from rtp.config import DEFAULT_PROJECT
 from rtp.config.environments import resolve
 from rtp.errors import ConfigError, RefusedError
+from rtp.infra import assets, declared
 from rtp.ops import project_tests
 from rtp.ops.scaffold import project_files, project_name, write
 from rtp.ops.scaffold_examples import EXAMPLES, Name
+from rtp.ops.stack.build import processors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +49,26 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     (folder / "README.md").symlink_to(elsewhere / "new")
     assert "README.md" in write(folder).kept and not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("name", ["app.py", "pyproject.toml"])
+def test_a_pipe_among_the_code_holds_nobody_up(tmp_path: Path, name: str) -> None:
+    (tmp_path / "code.py").write_text("from rtp.runtime import processor\n@processor('a')\ndef f(event): ...\n")
+    os.mkfifo(tmp_path / name)
+    assert write(tmp_path).adopted == "code.py"
+
+
+@pytest.mark.parametrize("text", ["-" * 100_000 + "1", "a" + "+a" * 100_000, "(" * 5000, "\0"], ids=range(4))
+def test_code_that_python_cannot_read_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deep.py").write_text(f"from rtp.runtime import processor\nx = {text}\n")
+    write(tmp_path)
+    (tmp_path / "processors.py").write_text(f"x = {text}\n")
+    environment = resolve(cwd=tmp_path, environ={})
+    sources = processors.sources_of(environment)
+    assert sources is not None
+    assert declared.types(sources) is None
+    with pytest.raises(ConfigError, match=r"processors\.py"):
+        assets.check(sources)
 
 
 def test_existing_files_are_kept(tmp_path: Path) -> None:
