@@ -35,6 +35,12 @@ ROWS = [
         "Beside a paginator loop as people write it, on a server that answers as CloudWatch Logs does.",
     ),
     Row("runtime", "The functions", "Beside a naive handler of the same events."),
+    Row(
+        "incident",
+        "From a red alarm to all processed",
+        "The four commands of an incident beside the same steps by hand, each on an engine of its own.",
+        600,
+    ),
     Row("deploy", "Deploys", "Beside the CDK CLI with the same app, engine and assets.", 420, ("--rounds", "1")),
 ]
 
