@@ -186,9 +186,8 @@ class _Restoration:
         _, error = batches.delete(self._target.aws, self._target.queue_url, receipts)
         if error is not None:
             raise error
-        self.record.done(
-            [*there, *sent]
-        )  # not before: after an error, the next undo has to delete what is in the queue
+        # Not before: after an error, the next undo has to delete what is in the queue.
+        self.record.done([*there, *sent])
         self._back += sum(entry.message_id not in copies for entry in there)
         return list(moved)
 
