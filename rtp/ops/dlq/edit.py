@@ -114,13 +114,7 @@ def _texts(
             texts[message_id] = dlq_message.event
             continue
         value = after[message_id]
-        try:
-            texts[message_id] = value if isinstance(value, str) else json_values.dumps(value)
-        except RecursionError:
-            raise UsageError(
-                f"The edited {dlq_message.id} is nested too deeply; nothing was changed.",
-                hint=f"Your edits are in {path}.",
-            ) from None
+        texts[message_id] = value if isinstance(value, str) else json_values.dumps(value)
         _check(texts[message_id], dlq_message, path)
     return texts
 
@@ -129,8 +123,7 @@ def _value(dlq_message: DlqMessage) -> object:
     """The event as JSON; its text where it is not JSON, has a name twice, or is nested too deeply to be written."""
     try:
         value: object = json_values.loads(dlq_message.event, unique=True)
-        json_values.dumps(value, indent=2)
-    except (ValueError, RecursionError):
+    except ValueError:
         return dlq_message.event
     return value
 
@@ -153,7 +146,7 @@ def _write(text: str) -> Path:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except OSError as error:
-        Path(name).unlink(missing_ok=True)
+        Path(name).unlink()
         raise _unwritten(error) from None
     return Path(name)
 
@@ -176,7 +169,7 @@ def _read(path: Path) -> dict[str, object]:
             f"The edited file is not UTF-8 text (byte {error.start}); nothing was changed.",
             hint=f"Let the editor save it as UTF-8. {hint}",
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(
             f"The edited file is not JSON that can be sent: {error}; nothing was changed.", hint=hint
         ) from None

@@ -174,13 +174,16 @@ class _Restoration:
 
         An entry that may be in the DLQ, hidden by another receiver, is left alone.
         """
-        entries = [entry for _, entry in messages.values()]
+        # A queue may have a message twice whose sending was repeated; it is restored once.
+        entries = {entry.message_id: entry for _, entry in messages.values()}
+        earlier = {message_id for message_id, entry in entries.items() if entry.restored}
         copies = {entry.message_id for entry in self._copies}
-        there = [e for e in entries if e.message_id in copies or e.message_id in self._located.originals]
+        left = [entry for message_id, entry in entries.items() if message_id not in earlier]
+        there = [e for e in left if e.message_id in copies or e.message_id in self._located.originals]
         there_ids = {entry.message_id for entry in there}
-        absent = [e for e in entries if e.message_id not in there_ids and self._located.is_absent(e)]
+        absent = [e for e in left if e.message_id not in there_ids and self._located.is_absent(e)]
         sent = self._send(absent)
-        in_dlq = there_ids | {entry.message_id for entry in sent}
+        in_dlq = earlier | there_ids | {entry.message_id for entry in sent}
         moved = {message_id: m for message_id, (m, entry) in messages.items() if entry.message_id in in_dlq}
         receipts = [message.receipt for message in moved.values()]
         _, error = batches.delete(self._target.aws, self._target.queue_url, receipts)

@@ -204,6 +204,16 @@ def test_a_file_that_was_replaced_by_a_folder_is_not_what_was_written(scratch: P
     assert str(scratch) in caught.value.hint and len([*scratch.iterdir()]) == 1
 
 
+def test_a_file_that_the_editor_has_deleted_is_not_named(scratch: Path) -> None:
+    def editor(argv: list[str]) -> int:
+        Path(argv[-1]).unlink()
+        return 1
+
+    with pytest.raises(RefusedError, match="exit code 1") as caught:
+        edit.edited([message(event(1))], environ={}, call=editor)
+    assert str(scratch) not in caught.value.hint
+
+
 def test_a_file_that_the_editor_could_not_read_does_not_stay(scratch: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be run"):
         edit.edited([message(event(1))], environ={"EDITOR": str(scratch / "none")})
