@@ -65,6 +65,15 @@ class Beat:
 
     stopped_by: Operator | None = None
 
+    @property
+    def label(self) -> str:
+        """Who asked it to stop, in a few words; empty where nobody did."""
+        return "" if self.stopped_by is None else self.stopped_by.label
+
+    def state(self, *, is_cut: bool) -> str:
+        """How a run ended. is_cut: whether it did not do everything."""
+        return "stopped" if self.stopped_by is not None else "interrupted" if is_cut else "ended"
+
 
 @contextmanager
 def beating(

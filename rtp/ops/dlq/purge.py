@@ -87,10 +87,9 @@ def purge(
             purged = yield from _run(target, request, writer, sweep, matching, stop)
         finally:
             sweep.release()
-        by = "" if beat.stopped_by is None else beat.stopped_by.label
-        state = "stopped" if by else "interrupted" if stop.drain.is_set() else "ended"
-        writer.result = {"state": state, "failed": purged.kept, "stopped_by": by}
-        return replace(purged, stopped_by=by)
+        state = beat.state(is_cut=stop.drain.is_set())
+        writer.result = {"state": state, "failed": purged.kept, "stopped_by": beat.label}
+        return replace(purged, stopped_by=beat.label)
 
 
 def _run(

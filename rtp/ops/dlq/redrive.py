@@ -193,16 +193,13 @@ def redrive(
         selection = Selection(filters=request.filters, rate=request.rate, edited=request.edited)
         mover = Mover(target, selection, writer, stop=stop, notify=notify, clock=clock)
         report = yield from _run(target, request, mover, writer.run, stop)
-        if beat.stopped_by is not None:
-            report = replace(report, stopped_by=beat.stopped_by.label)
-        is_cut = stop.drain.is_set() or bool(report.stopped)
         writer.result = {
-            "state": "stopped" if report.stopped_by else "interrupted" if is_cut else "ended",
+            "state": beat.state(is_cut=stop.drain.is_set() or bool(report.stopped)),
             "failed": len(report.failed),
             "why": report.stopped,
-            "stopped_by": report.stopped_by,
+            "stopped_by": beat.label,
         }
-        return report
+        return replace(report, stopped_by=beat.label)
 
 
 @dataclass(slots=True)

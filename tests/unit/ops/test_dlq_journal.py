@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtp.aws.queues import Message, attribute
-from rtp.errors import NotFoundError
+from rtp.errors import ConfigError, NotFoundError
+from rtp.ops.causes import Cause
 from rtp.ops.dlq import journal
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.target import Target
+from rtp.ops.run_marks import Operator
+from rtp.runtime import wire
 from rtp.runtime.event import Identity
 from rtp.text.times import now_ms
 from tests.unit.ops.fakes import OUTPUTS, FakeAws, MemoryJournals, event
@@ -223,3 +226,138 @@ def test_what_was_sent_before_the_queues_went_back_to_an_earlier_save_is_not_loo
     (found,) = journal.killed_redrives(target(store))
     assert journal.killed_redrives(target(store, restored_ms=found.started)) == []
     assert len(journal.killed_redrives(target(store, restored_ms=found.started - 1))) == 1
+
+
+def marks(store: MemoryJournals, run: str) -> dict[str, Any]:
+    return {name: json.loads(content) for name, content in store.documents.get(run, {}).items()}
+
+
+@pytest.mark.parametrize(("what", "done"), [("redrive", 3), ("purge", 2)])
+def test_a_run_says_how_far_it_is_and_at_its_end_how_it_ended(what: str, done: int) -> None:
+    # Given a run that has sent three messages, one of them twice, and deleted two
+    store = Journals()
+    with journal.Writer(target(store), what) as writer:
+        assert writer.position() is None
+        writer.taken([message(n) for n in range(4)])
+        assert writer.position() == (writer.run, 1, 0)
+        writer.sent({"m0": "n0", "m1": "n1", "m2": "n2"})
+        writer.sent({"m1": "n3"})
+        writer.deleted(iter(["m0", "m1"]))
+        assert writer.position() == (writer.run, 1, done)
+        writer.result = {"state": "ended", "failed": 1}
+        assert marks(store, writer.run) == {}
+    assert marks(store, writer.run) == {"1-end": {"done": done, "state": "ended", "failed": 1}}
+
+
+@pytest.mark.parametrize(("error", "expected"), [(KeyError, {"1-failed": {"done": 1}}), (KeyboardInterrupt, {})])
+def test_a_run_that_fails_says_so_and_an_interrupted_one_says_nothing(
+    error: type[BaseException], expected: dict[str, Any]
+) -> None:
+    store = Journals()
+    with pytest.raises(error), journal.Writer(target(store), "redrive") as writer:
+        writer.taken([message(0)])
+        writer.sent({"m0": "n0"})
+        raise error
+    assert marks(store, writer.run) == expected
+
+
+def test_a_continued_run_keeps_its_name_and_its_count_and_takes_what_is_left() -> None:
+    store, who = Journals(), Operator("arn", "ann", "desk")
+    run = killed_run(store)
+    before = list(store.writes)
+    continued = journal.Continued(run, 2, frozenset({"m0", "m1"}))
+    with journal.Writer(target(store, who=who), "redrive", resumed=continued) as writer:
+        assert (writer.run, writer.position()) == (run, None)
+        writer.taken([message(2)])
+        assert marks(store, run)["2-begin"] == {"identity": "arn", "user": "ann", "host": "desk"}
+        assert not journal.load(store, run).ended
+        writer.sent({"m2": "new-2"})
+        assert writer.position() == (run, 2, 3)
+    assert marks(store, run)["2-end"] == {"done": 3}
+    assert {name for name, _ in store.writes[len(before) :]} == {"append"}
+    found = journal.load(store, run)
+    assert found.ended and [entry.sent_id for entry in found.entries.values()] == ["new-0", "new-1", "new-2"]
+    assert [line["step"] for line in store.lines()].count("resumed") == 1
+
+
+def test_a_continuation_that_finds_nothing_left_ends_the_run_and_one_that_fails_at_once_leaves_it() -> None:
+    store = Journals()
+    run = killed_run(store)
+    continued = journal.Continued(run, 3, frozenset({"m0"}))
+    with pytest.raises(KeyError), journal.Writer(target(store), "redrive", resumed=continued):
+        raise KeyError
+    assert marks(store, run) == {} and not journal.load(store, run).ended
+    with journal.Writer(target(store), "redrive", resumed=continued):
+        pass
+    assert set(marks(store, run)) == {"3-begin", "3-end"} and marks(store, run)["3-end"] == {"done": 1}
+    assert journal.load(store, run).ended
+
+
+@pytest.mark.parametrize("options", [None, {}, {"every": True}])
+def test_a_run_keeps_the_options_by_which_it_selected_messages(options: dict[str, Any] | None) -> None:
+    store = Journals()
+    with journal.Writer(target(store), "redrive", options=options) as writer:
+        writer.taken([message(0)])
+    assert journal.load(store, None).options == options
+    head = journal.load_head(store, writer.run)
+    assert head is not None and (head.options, head.entries, head.what) == (options, {}, "redrive")
+    assert journal.load_head(store, "none") is None
+
+
+def test_what_was_expected_of_an_event_is_read_again() -> None:
+    store, one = Journals(), replace(message(0), runs=4, error=Cause("E", "m"))
+    with journal.Writer(target(store), "redrive") as writer:
+        writer.taken([one, message(1)], {"m0": "digest-0"})
+    first, second = journal.load(store, None).entries.values()
+    assert (first.digest, first.runs, first.group) == ("digest-0", 4, one.group.id)
+    assert (second.digest, second.runs) == ("", 0)
+
+
+def test_a_journal_of_an_earlier_version_has_less() -> None:
+    # Given a journal without the attributes that came later, with an event of the earliest time and one of the latest
+    store = MemoryJournals()
+    head = {"step": "head", "what": "redrive", **OWNER}
+    took = {"step": "took", "id": "e", "body": "{}", "attributes": {}}
+    lines = [
+        head,
+        {**took, "message_id": "m1", "timestamp": -1},
+        {**took, "message_id": "m2", "timestamp": wire.MAX_TIMESTAMP},
+        {"message_id": "m1"},
+        {**took, "message_id": "m1", "timestamp": 5},
+    ]
+    store.journals["run"] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    found = journal.load(store, "run")
+    assert (found.started, found.options, found.ended) == (0, None, False)
+    first, second = found.entries.values()
+    assert (first.identity.timestamp, second.identity.timestamp) == (-1, wire.MAX_TIMESTAMP)
+    assert (first.outgoing.trace_header, first.digest, first.runs, first.group) == ("", "", 0, "")
+    assert not (first.restored or first.deleted or first.sent_id)
+    for timestamp in (-2, wire.MAX_TIMESTAMP + 1):
+        store.journals["run"] = b"".join(
+            json.dumps(line).encode() + b"\n" for line in (head, {**took, "message_id": "m1", "timestamp": timestamp})
+        )
+        with pytest.raises(ConfigError):
+            journal.load(store, "run")
+
+
+@pytest.mark.parametrize("binary", ["ä", "AA=", "AA==\n", "A A="])
+def test_a_binary_attribute_that_is_not_base64_is_refused(binary: str) -> None:
+    store = MemoryJournals()
+    took = {
+        "step": "took", "message_id": "m1", "id": "e", "timestamp": 1, "body": "{}",
+        "attributes": {"b": {"DataType": "Binary", "BinaryValue": binary}},
+    }  # fmt: skip
+    lines = [{"step": "head", "what": "redrive", **OWNER}, took]
+    store.journals["run"] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    with pytest.raises(ConfigError, match="not base64"):
+        journal.load(store, "run")
+
+
+def test_a_journal_of_something_else_is_refused_or_none() -> None:
+    store = MemoryJournals()
+    store.journals["run"] = json.dumps({"step": "head", "what": "replay", **OWNER}).encode() + b"\n"
+    with pytest.raises(ConfigError, match="neither of a redrive nor of a purge"):
+        journal.load(store, "run")
+    store.journals["run"] = b'{"what": "purge"}\n'
+    with pytest.raises(NotFoundError):
+        journal.load(store, "run")

@@ -144,6 +144,16 @@ def test_a_record_that_counts_no_attempts_is_that_of_before() -> None:
     assert pending.is_before
 
 
+def test_a_record_without_a_type_or_attempts_died_of_another_cause_or_has_not_ended() -> None:
+    aws, error = FakeAws(), {"type": "E", "message": "boom"}
+    aws.record("e1", 1, status="dead", attempt_count=1, error=error)
+    found, _ = waited(aws, [Expected(E1, "", 0, group("", error))])
+    assert (found.otherwise, found.by_status) == (frozenset(), {"dead": 1})
+    aws.record("e1", 1, status="dead", error=error)
+    found, (pending,) = waited(aws, [Expected(E1, "", 0)])
+    assert (found.pending, pending.is_before) == (1, True)
+
+
 def test_the_digest_of_what_was_sent_is_the_events_or_that_of_its_text() -> None:
     one = dlq.read(message(event(1)))
     assert outcomes.sent_digest(event(1, version=2), one) == parse(event(1, version=2), E1).digest

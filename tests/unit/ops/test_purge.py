@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from rtp.errors import AwsError, RefusedError
+from rtp.ops import run_marks
 from rtp.ops.access import lease
 from rtp.ops.dlq import purge
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.purge import Purged, PurgeRequest
 from rtp.ops.dlq.target import Target
+from rtp.ops.run_marks import Operator
 from rtp.ops.work.pool import Stop
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, MemoryJournals, event
 
@@ -143,3 +146,36 @@ def test_a_deletion_that_is_not_answered_is_an_error_and_leaves_the_messages_vis
     with pytest.raises(AwsError):
         purged(aws)
     assert aws.visible(DLQ) == 5
+
+
+def marked(store: MemoryJournals, run: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(store.documents[run]["1-end"])
+    return found
+
+
+def test_a_purge_leaves_for_other_machines_how_it_ended() -> None:
+    aws, store = filled(12), MemoryJournals()
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("delete_message_batch", "before"):
+            aws.queues[DLQ][0].receipt = "another"
+
+    aws.fault = fault
+    done = purged(aws, store=store, limit=9)
+    assert marked(store, done.run) == {"done": 9, "state": "ended", "failed": 1, "stopped_by": ""}
+    stop = Stop()
+    done = purged(filled(3), store=store, stop=stop, on_step=lambda _: stop.drain.set())
+    assert marked(store, done.run) == {"done": 3, "state": "interrupted", "failed": 0, "stopped_by": ""}
+    assert done.stopped_by == ""
+
+
+def test_a_purge_that_another_operator_stops_says_who() -> None:
+    aws, store, stop = filled(40), MemoryJournals(), Stop()
+
+    def ask(_: int) -> None:
+        run_marks.ask_to_stop(store, store.runs()[0], 1, Operator("", "bob", "lap"))
+        assert stop.drain.wait(20)
+
+    done = purged(aws, store=store, stop=stop, on_step=ask)
+    assert (done.deleted, done.stopped_by) == (10, "bob@lap")
+    assert marked(store, done.run) == {"done": 10, "state": "stopped", "failed": 0, "stopped_by": "bob@lap"}

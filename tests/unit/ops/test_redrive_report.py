@@ -9,6 +9,7 @@ import pytest
 
 from rtp.errors import AwsError, RefusedError
 from rtp.ops.access import lease
+from rtp.ops.dlq import journal
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.outcomes import Pending
@@ -300,6 +301,28 @@ def test_a_slow_redrive_hides_its_messages_for_longer(tmp_path: Path) -> None:
     aws.fault = fault
     redriven(aws, tmp_path, limit=1, rate=30.0)
     assert hidden[0] == 16
+
+
+def test_a_redrive_leaves_for_other_machines_how_it_ended(tmp_path: Path) -> None:
+    aws, stop = filled(3), Stop()
+
+    def marked(report: Report) -> dict[str, Any]:
+        mark = JournalFiles(tmp_path).marked(report.run or "", "1-end")
+        found: dict[str, Any] = json.loads(mark.content) if mark else {}
+        return found
+
+    aws.refused = {event(2)}
+    report = redriven(aws, tmp_path, canary=False, options={"every": True})
+    assert marked(report) == {"done": 2, "state": "ended", "failed": 1, "why": "", "stopped_by": ""}
+    assert journal.load(JournalFiles(tmp_path), report.run).options == {"every": True}
+    # And a canary without an outcome, as an interrupt, cuts a run short
+    report = redriven(filled(2), tmp_path, timeout_s=0.0)
+    assert marked(report)["state"] == "interrupted" and marked(report)["why"] == report.stopped != ""
+    report = redriven(filled(30), tmp_path, canary=False, stop=stop, on_step=lambda _: stop.drain.set())
+    assert marked(report)["state"] == "interrupted"
+    # And a continued run keeps its name
+    continued = journal.Continued(report.run or "", 2, frozenset())
+    assert redriven(filled(2), tmp_path, canary=False, resumed=continued).run == report.run
 
 
 @pytest.mark.parametrize(
