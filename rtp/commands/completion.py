@@ -131,7 +131,7 @@ def _fitting(names: Callable[[], Iterable[str]], incomplete: str, *, ordered: bo
 
 
 def _is_harmless(name: str) -> bool:
-    """Whether a shell and a terminal take a value as it is: fillers are letters too, and show nothing."""
+    """Whether a shell and a terminal take a value as it is; a filler, which shows nothing, counts as a word."""
     return _HARMLESS.fullmatch(name) is not None and sanitize.printable(name) == name
 
 

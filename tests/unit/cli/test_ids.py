@@ -225,7 +225,7 @@ def test_a_hostile_id_does_not_run_by_tab_and_enter(environment: Environment, tm
     assert run.stdout.strip(";") == "", run
 
 
-HOSTILE = [
+INVISIBLE = [
     "x$(touch y)",
     "--yes",
     "=ls",
@@ -244,11 +244,11 @@ HOSTILE = [
 
 def test_a_shell_gets_no_value_that_it_would_run_or_that_shows_nothing(environment: Environment) -> None:
     shown.remember(
-        environment, [*(Shown(text, type=text, status="dead") for text in HOSTILE), Shown("ä-1", type="b.c")]
+        environment, [*(Shown(text, type=text, status="dead") for text in INVISIBLE), Shown("ä-1", type="b.c")]
     )
     assert complete(completion.event_ids, "", environment) == ["ä-1"]
     assert complete(completion.dead_ids, "", environment) == []
-    assert not set(complete(completion.types, "", environment)) & set(HOSTILE)
+    assert not set(complete(completion.types, "", environment)) & set(INVISIBLE)
 
 
 def test_a_broken_project_completes_nothing_and_shows_no_error(environment: Environment) -> None:
