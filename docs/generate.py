@@ -96,14 +96,14 @@ def _reference(path: str, command: Any, root: Any) -> list[str]:
 
 def _spelling(param: Any) -> str:
     names = sorted(param.opts, key=len, reverse=True) + list(param.secondary_opts)
-    value = "" if param.is_flag else f" {help_page.kind(param)}"
+    value = "" if param.is_flag else f" {help_page.kind(param)}".replace("|", "\\|")
     return ", ".join(f"`{n}{value}`" for n in names)
 
 
 def _about(param: Any) -> str:
     default = param.default
     shown = default not in (None, False, (), []) and not param.is_flag
-    return (param.help or "").replace("|", "\\|") + (f" Default {default}." if shown else "")
+    return help_page.about(param).replace("|", "\\|") + (f" Default {default}." if shown else "")
 
 
 def _toml(value: object) -> str:

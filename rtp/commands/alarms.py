@@ -38,7 +38,7 @@ def alarms(
 ) -> None:
     """Show alarms, their states and reasons.
 
-    Alarms in ALARM come first; the state changes of all alarms follow.
+    Firing alarms come first; the state changes of all alarms follow.
     """
     from rtp.ops.telemetry import alarms as op
 

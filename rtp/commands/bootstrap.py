@@ -35,8 +35,8 @@ def bootstrap(
 ) -> None:
     """Prepare an account and region for deploys.
 
-    Creates the CDK's bucket and roles, and rtp's own bucket: with the history of commands, and with leases, by which
-    deploys from several machines exclude each other. Once for each account and region. Run it again to update them.
+    Creates the CDK's bucket and roles, and rtp's own bucket. That has the history of commands, and leases, so that only
+    one of two machines deploys at a time. Once for each account and region. Run it again to update them.
     """
     from rtp.ops.access import guard
     from rtp.ops.stack import own_bucket

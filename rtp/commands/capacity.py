@@ -61,7 +61,7 @@ class LoadOptions:
         Via | None,
         typer.Option(
             "--via",
-            help="POST /events, POST /process (the API waits for the result), or directly into the queue. Default: "
+            help="events: by POST /events; process: by POST /process, which waits for the result; queue: directly. Default: "
             "events.",
         ),
     ] = None

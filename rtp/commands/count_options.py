@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 ErrorText = Annotated[str | None, typer.Option("--error", metavar="TEXT", help="Only errors that contain this text.")]
 Group = Annotated[
     str | None,
-    typer.Option("--group", metavar="ID", help="Only failures of this cause, or of one whose id begins so."),
+    typer.Option(
+        "--group",
+        metavar="ID",
+        help="Only failures of this group; the first digits of its id are enough. `rtp triage` lists the groups.",
+    ),
 ]
 Where = Annotated[
     str | None,

@@ -57,7 +57,7 @@ def list_(session: Session) -> None:
 @app.command()
 @with_session
 def create(session: Session, *, client: Name, limits: LimitOptions, approval: Approval) -> None:
-    """Create a client's key, print its value this once, and wait until the API accepts it.
+    """Create a client's key, print its value once, and wait until the API accepts it.
 
     rtp keeps no copy of the value. Without limits of its own the key has those of key_rate, key_burst and daily_quota.
     """

@@ -64,7 +64,10 @@ class LogOptions:
         str | None, typer.Option("--highlight", metavar="REGEX", help="Mark what matches this expression (RE2).")
     ] = None
     level: Annotated[
-        str | None, typer.Option("--level", help="Minimum level, such as WARNING.", autocompletion=completion.levels)
+        str | None,
+        typer.Option(
+            "--level", help="Minimum level: DEBUG, INFO, WARNING, ERROR or CRITICAL.", autocompletion=completion.levels
+        ),
     ] = None
     event_id: Annotated[
         str | None,

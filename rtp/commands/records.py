@@ -28,7 +28,11 @@ class RecordOptions:
 
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", help="Only this status; repeatable.", autocompletion=completion.statuses),
+        typer.Option(
+            "--status",
+            help="Only this status: processing, processed, failed or dead; repeatable.",
+            autocompletion=completion.statuses,
+        ),
     ] = None
     kind: Annotated[
         str | None, typer.Option("--type", help="Only this event type.", autocompletion=completion.types)

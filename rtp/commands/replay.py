@@ -42,7 +42,8 @@ class Selection:
         list[str] | None,
         typer.Option(
             "--status",
-            help="Only events whose record has this status, or `missing`; repeatable.",
+            help="Only events whose record has this status: processing, processed, failed or dead; `missing`: events "
+            "without a record. Repeatable.",
             autocompletion=completion.statuses,
         ),
     ] = None

@@ -31,7 +31,8 @@ def synth(
     session: Session,
     *,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the assembly (default .rtp/cdk/ENV).", metavar="DIR")
+        Path | None,
+        typer.Option("--out", help="Folder for the template and its assets (default .rtp/cdk/ENV).", metavar="DIR"),
     ] = None,
     stdout: Annotated[bool, typer.Option("--stdout", help="Print the template on stdout.")] = False,
 ) -> None:

@@ -126,7 +126,7 @@ def mute(
     until: End = None,
     message: Message = None,
 ) -> None:
-    """Say that a group needs nobody; ten times its rate ends that."""
+    """Say that nobody has to look at a group. Failures that come ten times as fast end that."""
     _say(session, group, "muted", message, until)
 
 

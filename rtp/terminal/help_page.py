@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 120  # longer lines are hard to read
 _MOST_NAME = 34  # columns of a name beside which its description stands; below a longer one it has lines of its own
+_MOST_WORDS = 14  # columns of the words that an option takes, in place of what stands for them
 _LEAST_ROOM = 24  # columns of a description beside the names; in a narrower terminal all descriptions stand below
 _INDENT, _GAP = 2, 2
 _KINDS = {"int": "N", "float": "N", "path": "FILE"}
@@ -37,7 +38,9 @@ def page(command: Any, ctx: Any) -> str:
         record = param.get_help_record(ctx)  # None where it is hidden
         if record is not None:
             default = "Arguments" if param.param_type_name == "argument" else "Options"
-            panels.setdefault(param.rich_help_panel or default, []).append((spelling(param), _in_words(record[1])))
+            panels.setdefault(param.rich_help_panel or default, []).append(
+                (spelling(param), _described(param, record[1]))
+            )
     panels_of_commands: dict[str, list[Row]] = {}
     for name in getattr(command, "commands", ()):
         subcommand = command.commands[name]
@@ -62,8 +65,29 @@ def spelling(param: Any) -> str:
 
 
 def kind(param: Any) -> str:
-    """What an option takes."""
+    """What an option takes: one of a few words, or what its description explains."""
+    words = "|".join(_choices(param))
+    if words and len(words) <= _MOST_WORDS:
+        return words
     return param.metavar or _KINDS.get(str(param.type.name).split()[0], "TEXT")
+
+
+def about(param: Any) -> str:
+    """The description of an option, with the words that it takes where these are not named otherwise."""
+    text, choices = param.help or "", _choices(param)
+    is_named = not choices or kind(param) == "|".join(choices) or all(word in text for word in choices)
+    return text if is_named else f"{text} One of {', '.join(choices)}.".strip()
+
+
+def _choices(param: Any) -> list[str]:
+    return [str(getattr(choice, "value", choice)) for choice in getattr(param.type, "choices", None) or ()]
+
+
+def _described(param: Any, record: str) -> str:
+    """The description as the parser has it, with its default and range."""
+    text = param.help or ""
+    rest = record.removeprefix(text) if text else record
+    return _in_words(f"{about(param)}{rest}")
 
 
 def _in_words(description: str) -> str:

@@ -45,8 +45,16 @@ def test_options_are_in_panels_with_what_they_take_and_their_defaults(monkeypatc
     assert [panel.split("\n")[0] for panel in (options, where, output)] == ["Options", "Where", "Output"]
     rows = options.split("\n")
     assert "  --limit N              Maximum number of records, the newest first. [default: 50; 1 to 100000]" in rows
-    assert "  --status TEXT          Only this status; repeatable." in rows
+    assert "  --status TEXT          Only this status: processing, processed, failed or dead; repeatable." in rows
     assert where.split("\n")[1].startswith("  --project-dir, -C DIR  Folder of the project.")
+
+
+def test_an_option_that_takes_one_of_a_few_words_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\n  --via api|events|sqs " in help_of(monkeypatch, "send")
+    assert "Output format. One of short, detailed, raw, json. [default: short]" in help_of(
+        monkeypatch, "logs", width=120
+    )
+    assert "policy of a role: reader, operator or deployer.\n" in help_of(monkeypatch, "doctor", width=120)
 
 
 def test_arguments_come_first_and_subcommands_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +101,7 @@ def test_hidden_ones_are_left_out_and_long_names_have_a_line_of_their_own(monkey
     typer.main.get_command(app).main(args=["--help"], prog_name="paint", standalone_mode=False)
     assert stream.getvalue().split("\n")[4:] == [
         "Options",
-        "  --a-long-name-of-a-colour-of-the-wall TEXT",
+        "  --a-long-name-of-a-colour-of-the-wall red",
         "                The [red] one. [required]",
         "  --dry, --wet  How. [default: dry]",
         "  --help, -h    Show this message and exit.",
