@@ -61,8 +61,8 @@ class LoadOptions:
         Via | None,
         typer.Option(
             "--via",
-            help="events: by POST /events; process: by POST /process, which waits for the result; queue: directly. Default: "
-            "events.",
+            help="events: by POST /events; process: by POST /process, which waits for the result; queue: directly. "
+            "Default: events.",
         ),
     ] = None
     keys: Annotated[
