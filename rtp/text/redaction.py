@@ -9,9 +9,15 @@ from rtp.text import addresses
 
 MASK = "***"
 _NAMES = re.compile(
-    r"pass(word|wd|phrase|code)?$|secret|token|authori[sz]ation|api[-_ ]?key|private[-_ ]?key|credential|cookie|session"
-    r"|signature|card|cvc|cvv|iban|ssn|e-?mail|phone|birth",
+    r"pass(word|wd|phrase|code)|pass$|pwd|secret|token|jwt|bearer|(?:^|[^a-z])(?:pin|otp)(?:$|[^a-z])"
+    r"|authori[sz]ation|api[-_ ]?key|private[-_ ]?key|credential|cookie|session|signature|card|cvc|cvv|iban|ssn"
+    r"|e-?mail|phone|birth",
     re.IGNORECASE,
+)
+# A member in a text that is not JSON as a whole, such as an event that was cut off.
+_IN_TEXT = re.compile(
+    r"""(?P<start>(?P<mark>["'])(?P<name>[^"'\\]{1,100})(?P=mark)\s*:\s*)"""
+    r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[\w.+-]+)"""
 )
 _KEPT = ("signature",)  # of an error: rtp's own, without values
 _TEXTS = (
@@ -34,10 +40,14 @@ def redacted(value: Any) -> Any:
 
 def text(value: str) -> str:
     """A text without passwords of addresses, keys, tokens and e-mail addresses."""
-    value = addresses.masked(value)
+    value = _IN_TEXT.sub(_masked_member, addresses.masked(value))
     for form in _TEXTS:
         value = form.sub(MASK, value)
     return value
+
+
+def _masked_member(match: re.Match[str]) -> str:
+    return f'{match["start"]}"{MASK}"' if _NAMES.search(match["name"]) else match[0]
 
 
 def _member(name: str, value: Any) -> Any:

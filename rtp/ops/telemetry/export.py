@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rtp.text import json_values, redaction
+from rtp.text.sanitize import printable
 
 if TYPE_CHECKING:
     from rtp.ops.telemetry.story import Story
@@ -36,7 +37,7 @@ A file is missing where there is nothing to write into it.
 
 def archive(story: Story) -> bytes:
     """The zip file of a story."""
-    files = {"README.txt": _README.format(id=story.id, mask=redaction.MASK)}
+    files = {"README.txt": _README.format(id=printable(redaction.text(story.id)), mask=redaction.MASK)}
     record = dict(story.record or {})
     data, result = record.pop("data", None), record.pop("result", None)
     older: dict[str, Any] = {"records": story.records[:-1], "traces": story.traces[:-1]}

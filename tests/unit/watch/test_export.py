@@ -71,3 +71,20 @@ def test_the_same_event_is_the_same_file() -> None:
 )
 def test_structure_and_harmless_values_stay(value: Any, expected: Any) -> None:
     assert redaction.redacted(value) == expected
+
+
+def test_a_text_that_is_no_json_is_masked_by_its_names_too() -> None:
+    for text in (
+        '{"id": "e1", "data": {"password": "hun\\"ter2", "n": 1',
+        "{'api_key': 'hunter2', 'n': 1}",
+        '{"pin": 1234, "user": {"db_password_old" : "hunter2", "note": "x"',
+        '"Authorization":"hunter2',
+    ):
+        assert "ter2" not in redaction.text(text) and "1234" not in redaction.text(text)
+        assert ("note" not in text) or '"note": "x"' in redaction.text(text)
+    redaction.text('"a":' * 100_000 + '"' + '"x": "' * 50_000)  # in time that grows with it
+
+
+def test_the_id_of_an_event_is_masked_and_escaped_in_the_page_that_says_what_is_there() -> None:
+    readme = files(Story("ann@example.com\x1b[2J\u202e", records=[RECORD]))["README.txt"]
+    assert "ann@" not in readme and "***\\x1b[2J\\u202e" in readme
