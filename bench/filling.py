@@ -34,8 +34,11 @@ def event(number: int, run: str, at: int) -> dict[str, Any]:
     }
 
 
-def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> None:
-    """Add `count` dead events of the last hour, each with a record, a DLQ message, a trace and four log lines."""
+def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> str:
+    """Add `count` dead events of the last hour, each with a record, a DLQ message, a trace and four log lines.
+
+    Returns the id of the newest.
+    """
     run, now = secrets.token_hex(4), int(time.time() * 1000)
     events = [event(n, run, now - 3_600_000 * (count - n) // count) for n in range(count)]
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
@@ -46,6 +49,7 @@ def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> None:
         for some in _batches(events, 100):
             pool.submit(_traces, aws, outputs[Output.WORKER], some)
     _lines(aws, outputs[Output.WORKER], events)
+    return str(events[-1]["id"])
 
 
 def _records(aws: Aws, table: str, events: Sequence[dict[str, Any]]) -> None:

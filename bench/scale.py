@@ -79,13 +79,15 @@ def measure(root: Path, aws: Aws, url: str, keys: tuple[str, str], pid: int, opt
     seconds: dict[str, list[float]] = {}
     stored = 0
     for count in options.counts:
-        filling.fill(aws, outputs, count - stored)
+        newest = filling.fill(aws, outputs, count - stored)
         stored = count
-        for args in SCREENS:
+        for args in (*SCREENS, ["show", newest]):
             before = filling.processor_s(pid)
             for _ in range(options.runs):
                 rtp(root, *args)
-            seconds.setdefault(" ".join(args), []).append((filling.processor_s(pid) - before) / options.runs)
+            seconds.setdefault(" ".join(args).replace(newest, "ID"), []).append(
+                (filling.processor_s(pid) - before) / options.runs
+            )
     print("\n| first screen | " + " | ".join(f"{count:,}" for count in options.counts) + " | growth |")
     print("| --- |" + " ---: |" * (len(options.counts) + 1))
     for name, row in seconds.items():
