@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import records as stored
@@ -26,6 +27,7 @@ _MOST = 8  # traits that are shown
 _LEAST = 0.2  # difference of the shares
 _UNIQUE = 0.5  # of a field's values, from which it names events and not their causes
 _LEVELS, _FIELDS, _TEXT = 6, 500, 60
+_VALUES = 1_000  # of one event that are looked at: whoever sends it chooses how many it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def _counted(sample: Iterable[Any]) -> _Side:
     side = _Side()
     for data in sample:
         found: dict[str, tuple[set[str], set[str]]] = {}
-        _walk(data, "data", found, 0)
+        _walk(data, found)
         for name, (values, kinds) in found.items():
             side.present[name] += 1
             side.values[name].update(values)
@@ -114,19 +116,24 @@ def _counted(sample: Iterable[Any]) -> _Side:
     return side
 
 
-def _walk(value: Any, name: str, found: dict[str, tuple[set[str], set[str]]], level: int) -> None:
-    if len(found) >= _FIELDS:
-        return
-    values, kinds = found.setdefault(name, (set(), set()))
-    kinds |= _kinds(value)
-    if isinstance(value, dict) and level < _LEVELS:
-        for key, inner in value.items():
-            _walk(inner, f"{name}.{key}", found, level + 1)
-    elif isinstance(value, list) and level < _LEVELS:
-        for inner in value:
-            _walk(inner, f"{name}[]", found, level + 1)
-    elif not isinstance(value, dict | list):
-        values.add(json_values.dumps(value)[:_TEXT])
+def _walk(data: Any, found: dict[str, tuple[set[str], set[str]]]) -> None:
+    """Find the fields of an event, with their values and kinds of values; of a large event those that come first."""
+    waiting: deque[tuple[str, Any, int]] = deque([("data", data, 0)])
+    left = _VALUES
+    while waiting and left and len(found) < _FIELDS:
+        name, value, level = waiting.popleft()
+        left -= 1
+        room = max(0, left - len(waiting))
+        values, kinds = found.setdefault(name, (set(), set()))
+        kinds |= _kinds(value)
+        if isinstance(value, dict | list) and level >= _LEVELS:
+            continue
+        if isinstance(value, dict):
+            waiting.extend((f"{name}.{key[:_TEXT]}", inner, level + 1) for key, inner in islice(value.items(), room))
+        elif isinstance(value, list):
+            waiting.extend((f"{name}[]", inner, level + 1) for inner in islice(value, room))
+        else:
+            values.add(json_values.dumps(value[:_TEXT] if isinstance(value, str) else value)[:_TEXT])
 
 
 def _kinds(value: Any) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -54,3 +56,24 @@ def test_without_a_difference_there_are_no_traits() -> None:
     assert compare(EUR, EUR).traits == []
     assert compare([], []).traits == []
     assert compare([None, "text", [1]], []).dead == 3
+
+
+HUGE = {
+    "a long list": list(range(60_000)),
+    "lists in lists": [[[[n] * 20 for n in range(20)] for _ in range(20)] for _ in range(20)],
+    "many members": {f"m{n}": n for n in range(20_000)},
+    "long names": {f"{n}{'x' * 20_000}": {"y" * 20_000: n} for n in range(10)},
+    "a long text": "x" * 200_000,
+    "deep": json.loads('{"a":' * 200 + "1" + "}" * 200),
+}
+
+
+@pytest.mark.parametrize("data", HUGE.values(), ids=HUGE)
+def test_of_a_large_event_a_part_is_compared(data: object) -> None:
+    tracemalloc.start()
+    try:
+        found = compare([{"bad": True, "data": data}] * 3, [{"bad": False, "data": data}] * 3)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert found.traits[0].field == "data.bad"
