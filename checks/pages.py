@@ -1,9 +1,9 @@
 """Open rtp's HTML pages in headless Chromium: `python -m checks.pages [FOLDER]`.
 
-A real run on the embedded engine writes a page of each kind: of an event that was processed, of one that died, and of
-their traces. Each is opened as on a desk and on a phone, light and dark, and printed. The check fails on a message in
-the console, a request to anything but the page itself, text that is wider than the screen, and a missing browser. The
-pages, their screenshots and prints stay in the folder, for people to look at.
+A real run on the embedded engine writes a page of each kind: of an event that was processed, of one that died, of
+their traces, and of the incident. Each is opened as on a desk and on a phone, light and dark, and printed. The check
+fails on a message in the console, a request to anything but the page itself, text that is wider than the screen, and a
+missing browser. The pages, their screenshots and prints stay in the folder, for people to look at.
 """
 
 from __future__ import annotations
@@ -220,6 +220,8 @@ def write(folder: Path) -> list[Path]:
                 for kind, words in (("event", ("show",)), ("trace", ("traces", "show"))):
                     pages.append(folder / f"{kind}-{status}.html")
                     _rtp(project, *words, sent["id"], "--html", str(pages[-1]))
+            pages.append(folder / "incident.html")
+            _rtp(project, "report", "--since", "1h", "--html", str(pages[-1]))
             return pages
         finally:
             with contextlib.suppress(PageError):

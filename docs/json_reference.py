@@ -23,7 +23,7 @@ from rtp.ops.stack.build import bootstrap, contents
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.teardown import inventory, proof
 from rtp.ops.telemetry import alarms, logevent, segments, status, story, trace_list
-from rtp.ops.triage import actions
+from rtp.ops.triage import actions, incident
 from rtp.ops.triage import report as triage
 from rtp.terminal.documents import ErrorDocument
 
@@ -86,6 +86,7 @@ PRINTED = {
     "triage mute": Printed((actions.Done,)),
     "triage resolve": Printed((actions.Done,)),
     "triage note": Printed((actions.Done,)),
+    "report": Printed((incident.Incident,)),
     "alarms": Printed((alarms.Alarms,)),
     "send": Printed((sent.SentEvent, summary.SentEvents), note="of one event, or of several"),
     "show": Printed((story.StoryDocument,)),

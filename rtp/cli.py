@@ -58,6 +58,9 @@ COMMANDS = {
     "traces": _Entry(_EVENTS, "List traces, or show one."),
     "dlq": _Entry(_REPAIR, "Inspect, redrive and purge the dead-letter queue."),
     "triage": _Entry(_REPAIR, "Show what is red, since when and since which release, and the groups of failures."),
+    "report": _Entry(
+        _REPAIR, "Report an incident in order of time, for the post-mortem: alarms, releases, failures, repairs, proof."
+    ),
     "drill": _Entry(
         _REPAIR, "Inject a fault into an environment that is not protected, and show what became of each event."
     ),

@@ -259,6 +259,7 @@ ROLES = {
     "triage": _READ,
     "triage show": _READ,
     "dlq follow": _OPERATE,
+    "report": _OPERATE,
     "dlq purge": _OPERATE,
     "dlq redrive": _OPERATE,
     "dlq runs": _OPERATE,

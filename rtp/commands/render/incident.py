@@ -1,0 +1,114 @@
+"""Render an incident as Markdown, which a terminal shows laid out. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rtp.ops import releases
+from rtp.text import times
+from rtp.text.sanitize import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rtp.ops.triage.incident import Incident, IncidentGroup, Moment
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def markdown(found: Incident) -> str:
+    """The whole report."""
+    parts = [
+        f"# Incident of {text(found.project)}-{text(found.env)}",
+        f"{stamp(found.since)} to {stamp(found.until)} UTC. {proof(found)}",
+        "## Timeline",
+        _timeline(found.moments),
+        "## Causes",
+        _groups(found.groups),
+    ]
+    notes = [(group, note) for group in found.groups for note in group.notes]
+    if notes:
+        parts += ["## Notes"]
+        parts.append(
+            "\n".join(
+                f"- {stamp(times.iso(n.at))} {text(who(n.by))}, {g.id}: {n.what} {text(n.text)}".rstrip()
+                for g, n in notes
+            )
+        )
+    parts += [f"Not read: {text(gap.part)}: {text(gap.message)}" for gap in found.unread]
+    if found.more:
+        parts.append("More exists than was read: narrow --since and --until.")
+    return "\n\n".join(parts) + "\n"
+
+
+def proof(found: Incident) -> str:
+    """What is left, in one sentence."""
+    left = found.proof
+    if not left.events:
+        state = "No event failed in this time"
+    elif left.processed == left.events:
+        state = f"{left.events:,} events failed; all are processed now"
+    else:
+        numbers = ((left.dead, "dead"), (left.waiting, "waiting for another attempt"), (left.other, "not known"))
+        rest = "".join(f", {n:,} {what}" for n, what in numbers if n)
+        state = f"{left.events:,} events failed; now {left.processed:,} are processed{rest}"
+    counts = (("queue", left.queue), ("dead-letter queue", left.dlq))
+    depths = [f"the {name} has {n:,} message{'' if n == 1 else 's'}" for name, n in counts if n]
+    return f"{'; '.join([state, *depths])}."
+
+
+def who(identity: str) -> str:
+    """The last part of an AWS identity: a user's name, or role and session."""
+    resource = identity.rpartition(":")[2]
+    return resource.partition("/")[2] or resource
+
+
+def about(moment: Moment) -> str:
+    """The details of a moment: outcome of a command, release, group, and what it says itself."""
+    parts = [
+        moment.outcome if moment.outcome != "succeeded" else "",
+        f"release {releases.label(moment.release)}" if moment.release else "",
+        f"group {moment.group}" if moment.group else "",
+        moment.detail,
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def stamp(iso: str) -> str:
+    """A time as `2026-01-31 12:00:00`; the report is passed on, so that it is UTC."""
+    return iso[:19].replace("T", " ")
+
+
+def text(plain: str) -> str:
+    """Text that others wrote, without meaning to Markdown."""
+    return _SPECIAL.sub(r"\\\1", printable(" ".join(plain.split())))
+
+
+def _timeline(moments: Sequence[Moment]) -> str:
+    rows = ((stamp(m.at), m.kind, text(m.what), text(about(m)), text(who(m.who))) for m in moments)
+    return _table(("time, UTC", "kind", "what", "detail", "who"), rows) if moments else "Nothing happened."
+
+
+def _groups(groups: Sequence[IncidentGroup]) -> str:
+    rows = (
+        (
+            g.id,
+            text(g.type),
+            text(f"{g.error} at {g.at}" if g.at else g.error),
+            g.release,
+            f"{g.events:,}",
+            f"{g.processed:,}",
+            f"{g.dead:,}",
+            f"{g.waiting:,}",
+            g.said,
+        )
+        for g in groups
+    )
+    head = ("group", "type", "cause", "since release", "events", "processed", "dead", "waiting", "said")
+    return _table(head, rows) if groups else "No failures."
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,85 @@
+"""The events of redrives and purges, by the journals of every operator: what they died of, and what they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rtp.aws import records
+from rtp.ops import causes
+from rtp.ops.dlq import journal as journals
+from rtp.ops.dlq import runs
+from rtp.ops.triage.failures import Failure
+from rtp.text import times
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtp.aws import Aws
+    from rtp.ops.dlq.runs import Stores
+
+MOST_RUNS, MOST_EVENTS = 50, 5_000
+
+
+class Seen(NamedTuple):
+    """An event that failed. group: id of its cause. failure: its status is that of now."""
+
+    group: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """Events of redrives and purges. more: whether there are others that were not read."""
+
+    seen: list[Seen] = field(default_factory=list)
+    more: bool = False
+
+
+NONE = Repaired()
+
+
+def seen(failure: Failure) -> Seen:
+    """A failure by the group that its record gives it."""
+    return Seen(failure.group.id, failure)
+
+
+def read(aws: Aws, table: str, stores: Stores, owner: tuple[str, str], *, since: int) -> Repaired:
+    """Read the events of the runs that began since then. owner: stack and account. Raises AwsError, ConfigError."""
+    listed = runs.listed(stores, owner, limit=MOST_RUNS)
+    begun = [run for run in listed.runs if run.what in ("redrive", "purge") and times.parse_when(run.began) >= since]
+    groups: dict[tuple[str, int], str] = {}
+    for run in begun:
+        for entry in journals.load(stores.dlq, run.run).entries.values():
+            if entry.group and entry.identity.timestamp >= 0:
+                groups.setdefault((entry.identity.id, entry.identity.timestamp), entry.group)
+    keys = list(groups)[:MOST_EVENTS]
+    found = []
+    for record in records.by_keys(aws, table, keys):
+        failure = of_record(record)
+        if failure is not None:
+            found.append(Seen(groups[failure.id, failure.timestamp], failure))
+    return Repaired(found, len(groups) > MOST_EVENTS or (listed.more and len(begun) == len(listed.runs)))
+
+
+def of_record(record: Mapping[str, Any]) -> Failure | None:
+    """What an event died of before, and its status now; None where no attempt of it has failed."""
+    attempts = record.get("attempts")
+    failed = [a for a in attempts if isinstance(a, dict) and a.get("error")] if isinstance(attempts, list) else []
+    last = failed[-1] if failed else None
+    cause = causes.of(last["error"] if last is not None else record.get("error"))
+    if not cause.type:
+        return None
+    same = [a for a in failed if str(a["error"].get("type", "")) == cause.type]
+    ended = [int(a["at"]) for a in same if isinstance(a.get("at"), int)]
+    ended = ended or [int(record.get("attempted_at") or record["timestamp"])]
+    return Failure(
+        id=str(record["id"]),
+        timestamp=int(record["timestamp"]),
+        kind=str(record.get("type", "")),
+        status=str(record.get("status", "")),
+        cause=replace(cause, message=""),
+        first=min(ended),
+        last=max(ended),
+        releases=tuple(dict.fromkeys(str(a["release"]) for a in same if a.get("release"))),
+    )

@@ -1,0 +1,61 @@
+"""rtp report: an incident from the failures to the proof, on real commands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.local.watch.conftest import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
+
+
+def test_an_incident_is_reported_in_order_of_time(pipeline: Pipeline, tmp_path: Path) -> None:
+    rtp = pipeline.project.rtp
+    # Given failures that somebody noted, and that are repaired but for one
+    pipeline.break_()
+    ids = pipeline.kill_orders(3, data='{"card": "4111111111111111"}')
+    pipeline.kill_orders(1, kind="bad", data='{"why": "4111111111111111"}')
+
+    def group_of_orders() -> str:
+        groups = rtp("triage", "--json", ok=False).json["groups"]
+        return next((g["id"] for g in groups if g["type"] == "order.created" and g["newest"]["id"] in ids), "")
+
+    group = until(group_of_orders)
+    rtp("triage", "note", group, "-m", "a | b")
+    pipeline.fix()
+    rtp("dlq", "redrive", "--group", group, "--no-canary", "--wait", "-m", "corrected")
+
+    # When it is reported
+    page = tmp_path / "incident.html"
+
+    def report() -> dict[str, Any]:  # the index of records may lag
+        found: dict[str, Any] = rtp("report", "--since", "1h", "--html", str(page), "--json").json
+        here = next((g for g in found["groups"] if g["id"] == group), None)
+        return found if here is not None and here["processed"] >= 3 and found["proof"]["dead"] else {}
+
+    found = until(report)
+    # Then the timeline has the deploy, the failures, the note and the repair, in that order
+    kinds = [(m["kind"], m["what"]) for m in found["moments"]]
+    at = [m["at"] for m in found["moments"]]
+    assert at == sorted(at) and found["unread"] == []
+    first = next(n for n, m in enumerate(found["moments"]) if m["kind"] == "failure" and m["group"] == group)
+    assert first < kinds.index(("triage", "triage note")) < kinds.index(("repair", "dlq redrive"))
+    # And the proof says what is processed and what is still dead
+    assert found["proof"]["processed"] >= 3 and found["proof"]["dead"] >= 1
+    # And neither page nor text has anything of the events' data
+    text = rtp("report", "--since", "1h").stdout
+    html = page.read_text()
+    for shown in (text, html):
+        assert "4111" not in shown and group in shown and "corrected" in shown and "KeyError" in shown
+    assert text.startswith("# Incident of") and "a \\| b" in text and "http" not in html.split("</style>")[1]
+
+
+def test_a_time_that_ends_before_it_begins_is_refused(pipeline: Pipeline) -> None:
+    assert pipeline.project.rtp("report", "--since", "1h", "--until", "2h", ok=False).code == 2

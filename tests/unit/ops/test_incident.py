@@ -1,0 +1,119 @@
+"""The report of an incident: what is in it, in which order, and nothing of an event's data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rtp.commands.render import incident as render
+from rtp.commands.render import incident_page
+from rtp.ops.causes import Cause
+from rtp.ops.telemetry.status import Unread
+from rtp.ops.triage import incident, repaired
+from rtp.ops.triage.failures import Failure
+from rtp.ops.triage.incident import Incident, IncidentGroup, Moment, Proof
+from rtp.ops.triage.memory import Note
+from rtp.ops.triage.repaired import Seen
+from rtp.text import times
+
+HOUR = 3_600_000
+NOW = 1_800_000_000_000
+HOSTILE = '<script>alert("x")</script> | `rm` [a](b) \u202e\x1b[31m'
+
+
+def failure(id: str = "e1", *, first: int = NOW, last: int = NOW, status: str = "dead") -> Failure:
+    return Failure(id, NOW, "order", status, Cause("KeyError", "", "processors.py:24 price"), first, last, ("aaaa",))
+
+
+def found(**changes: Any) -> Incident:
+    group = IncidentGroup(
+        "4f9a1c22", "order", "KeyError", "processors.py:24 price", times.iso(NOW), times.iso(NOW), "aaaa", 3, 2, 1, 0
+    )
+    moment = Moment(times.iso(NOW), "release", "deploy", "3 changes", "failed", "arn:aws:sts::1:assumed-role/Ops/ann")
+    default = Incident(
+        "shop", "prod", times.iso(NOW), times.iso(NOW + HOUR), [moment], [group], Proof(3, 2, 1, 0, 0, 0, 1), 3,
+        more=False, unread=[], at=times.iso(NOW),
+    )  # fmt: skip
+    return replace(default, **changes)
+
+
+def test_an_event_counts_once_and_as_its_record_is_now() -> None:
+    fixed = [Seen("g1", failure("a", status="processed")), Seen("g1", failure("b", status="processed"))]
+    seen = incident.within([failure("b", status="dead")], fixed, NOW - HOUR, NOW)
+    assert {each.failure.id: each.failure.status for each in seen} == {"a": "processed", "b": "dead"}
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "is_in"),
+    [
+        (NOW - 2 * HOUR, NOW - HOUR - 1, False),
+        (NOW - 2 * HOUR, NOW - HOUR, True),
+        (NOW - 2 * HOUR, NOW + HOUR, True),
+        (NOW, NOW, True),
+        (NOW + 1, NOW + 2, False),
+    ],
+    ids=["ended-before", "ended-at-its-begin", "around", "at-its-end", "began-after"],
+)
+def test_failures_of_the_time_are_those_that_overlap_it(first: int, last: int, is_in: bool) -> None:
+    assert bool(incident.within([failure(first=first, last=last)], [], NOW - HOUR, NOW)) is is_in
+
+
+def test_moments_are_in_order_and_of_this_time() -> None:
+    moments = [Moment(times.iso(NOW + n), "alarm", str(n)) for n in (5, 0, 3, 11, -1)]
+    assert [m.what for m in incident.in_order(moments, NOW, NOW + 10)] == ["0", "3", "5"]
+
+
+def test_the_commands_of_the_history_have_kinds() -> None:
+    commands = ("deploy", "rollback", "dlq redrive", "dlq undo", "replay", "triage ack", "secrets set", "drill")
+    assert [incident.kind(c) for c in commands] == [
+        *("release", "release", "repair", "repair", "repair", "triage", "change", "change")
+    ]
+
+
+def test_a_repaired_event_has_the_cause_of_its_last_failed_attempt() -> None:
+    attempts = [
+        {"n": 1, "at": NOW - 3, "error": {"type": "OSError", "message": "m"}, "release": "aaaa"},
+        {
+            "n": 2,
+            "at": NOW - 2,
+            "error": {"type": "KeyError", "message": "'card'", "at": "p.py:1 f"},
+            "release": "bbbb",
+        },
+        {"n": 3, "at": NOW - 1, "outcome": "processed", "release": "cccc"},
+    ]
+    record = {"id": "e", "timestamp": NOW, "type": "order", "status": "processed", "attempts": attempts}
+    read = repaired.of_record(record)
+    assert read is not None
+    assert (read.status, read.cause, read.first, read.releases) == (
+        "processed", Cause("KeyError", "", "p.py:1 f"), NOW - 2, ("bbbb",)
+    )  # fmt: skip
+    assert repaired.of_record({**record, "attempts": attempts[2:]}) is None
+
+
+def test_the_proof_says_what_is_left() -> None:
+    assert render.proof(found()) == (
+        "3 events failed; now 2 are processed, 1 dead; the dead-letter queue has 1 message."
+    )
+    whole = found(proof=Proof(3, 3, 0, 0, 0, 0, 0))
+    assert render.proof(whole) == "3 events failed; all are processed now."
+    assert render.proof(found(proof=Proof(0, 0, 0, 0, 0, None, None))) == "No event failed in this time."
+
+
+def test_what_could_not_be_read_is_said() -> None:
+    report = found(unread=[Unread("history", "There is no bucket")], more=True)
+    for page in (render.markdown(report), incident_page.page(report)):
+        assert "history: There is no bucket" in page.replace("Not", "not") and "More exists than was read" in page
+
+
+def test_texts_of_others_have_no_meaning_in_the_pages() -> None:
+    group = replace(found().groups[0], type=HOSTILE, error=HOSTILE, at="", notes=[Note(NOW, HOSTILE, "note", HOSTILE)])
+    moment = Moment(times.iso(NOW), "repair", HOSTILE, HOSTILE, "failed", HOSTILE)
+    report = found(groups=[group], moments=[moment])
+    html = incident_page.page(report)
+    assert "<script" not in html and "\x1b" not in html and "\u202e" not in html
+    shown = render.markdown(report)
+    assert "<script" not in shown.replace("\\<", "") and "\x1b" not in shown and "\u202e" not in shown
+    (row,) = (line for line in shown.splitlines() if "repair" in line)
+    assert row.replace("\\|", "").count("|") == 6
