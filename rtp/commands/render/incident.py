@@ -48,14 +48,19 @@ def proof(found: Incident) -> str:
     if not left.events:
         state = "No event failed in this time"
     elif left.processed == left.events:
-        state = f"{left.events:,} events failed; all are processed now"
+        state = f"{events(left.events)} failed; all are processed now"
     else:
         numbers = ((left.dead, "dead"), (left.waiting, "waiting for another attempt"), (left.other, "not known"))
         rest = "".join(f", {n:,} {what}" for n, what in numbers if n)
-        state = f"{left.events:,} events failed; now {left.processed:,} are processed{rest}"
+        state = f"{events(left.events)} failed; now {left.processed:,} processed{rest}"
     counts = (("queue", left.queue), ("dead-letter queue", left.dlq))
     depths = [f"the {name} has {n:,} message{'' if n == 1 else 's'}" for name, n in counts if n]
     return f"{'; '.join([state, *depths])}."
+
+
+def events(number: int) -> str:
+    """The number of events."""
+    return f"{number:,} event{'' if number == 1 else 's'}"
 
 
 def who(identity: str) -> str:

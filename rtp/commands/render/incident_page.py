@@ -23,7 +23,7 @@ def page(found: Incident) -> str:
     window = f"{render.stamp(found.since)} to {render.stamp(found.until)}"
     about = f'{text(window)} · <b class="{style}">{text(render.proof(found))}</b>'
     moments = table(("time", "kind", "what", "detail", "who"), map(_moment, found.moments))
-    head = ("group", "type", "since release", "events", "processed", "dead", "waiting", "said", "cause")
+    head = ("group", "type", "since release", "events", "now", "said", "cause")
     parts = [
         section("Timeline", moments) if found.moments else section("Timeline", "<p>Nothing happened.</p>"),
         section("Causes", table(head, map(_group, found.groups))) if found.groups else "",
@@ -48,9 +48,11 @@ def _moment(moment: Moment) -> tuple[str, ...]:
 
 
 def _group(group: IncidentGroup) -> tuple[str, ...]:
-    numbers = (f"{number:,}" for number in (group.events, group.processed, group.dead, group.waiting))
+    counts = ((group.processed, "processed"), (group.dead, "dead"), (group.waiting, "waiting"))
+    now = ", ".join(f"{number:,} {what}" for number, what in counts if number)
     cause = f"{group.error} at {group.at}" if group.at else group.error
-    return (text(group.id), text(group.type), text(group.release), *numbers, text(group.said), text(cause))
+    number = render.events(group.events)
+    return tuple(map(text, (group.id, group.type, group.release, number, now, group.said, cause)))
 
 
 def _notes(found: Incident) -> str:

@@ -106,7 +106,7 @@ class Proof:
 class Incident:
     """What happened in a time.
 
-    since, until: ISO 8601. moments: in order of time. groups: of failures, the largest first. proof: what is left.
+    project, env: whose incident this is. since, until: ISO 8601. moments: in order of time. groups: of failures, the largest first. proof: what is left.
     read: failures that were read; more: whether there are others. unread: parts that could not be read.
     at: when this was read, ISO 8601.
     """
@@ -162,7 +162,7 @@ def read(
     listed: history.History | None = values.get("history")
     rung: Alarms | None = values.get("alarms")
     moments = [
-        *(_alarm_moments(rung, names.stack) if rung is not None else ()),
+        *(alarm_moments(rung, names.stack) if rung is not None else ()),
         *map(_command, listed.entries if listed is not None else ()),
         *(moment for group in groups for moment in _failures(group)),
     ]
@@ -194,9 +194,12 @@ def in_order(moments: Iterable[Moment], since: int, until: int) -> list[Moment]:
     return [moment for at, moment in sorted(timed, key=lambda pair: pair[0]) if since <= at <= until]
 
 
-def _alarm_moments(found: Alarms, stack: str) -> list[Moment]:
+def alarm_moments(found: Alarms, stack: str) -> list[Moment]:
+    """The changes by which alarms fired and ended."""
     moments = []
     for change in found.history:
+        if "ALARM" not in (change.before, change.after):  # an alarm that got its first data
+            continue
         name = change.alarm.removeprefix(f"{stack}-")
         reason = alarm_words.explained(name, change.reason)
         what = f"{name} {_STATES.get(change.after, change.after)}"

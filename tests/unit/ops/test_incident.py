@@ -93,9 +93,7 @@ def test_a_repaired_event_has_the_cause_of_its_last_failed_attempt() -> None:
 
 
 def test_the_proof_says_what_is_left() -> None:
-    assert render.proof(found()) == (
-        "3 events failed; now 2 are processed, 1 dead; the dead-letter queue has 1 message."
-    )
+    assert render.proof(found()) == ("3 events failed; now 2 processed, 1 dead; the dead-letter queue has 1 message.")
     whole = found(proof=Proof(3, 3, 0, 0, 0, 0, 0))
     assert render.proof(whole) == "3 events failed; all are processed now."
     assert render.proof(found(proof=Proof(0, 0, 0, 0, 0, None, None))) == "No event failed in this time."
@@ -117,3 +115,16 @@ def test_texts_of_others_have_no_meaning_in_the_pages() -> None:
     assert "<script" not in shown.replace("\\<", "") and "\x1b" not in shown and "\u202e" not in shown
     (row,) = (line for line in shown.splitlines() if "repair" in line)
     assert row.replace("\\|", "").count("|") == 6
+
+
+def test_alarms_that_only_got_data_are_left_out() -> None:
+    from datetime import UTC, datetime
+
+    from rtp.aws.alarms import StateChange
+    from rtp.ops.telemetry.alarms import Alarms
+
+    at = datetime.fromtimestamp(NOW / 1000, UTC)
+    states = ("INSUFFICIENT_DATA", "OK", "ALARM", "OK")
+    changes = [StateChange("shop-prod-dlq-messages", at, *pair, "") for pair in zip(states, states[1:], strict=False)]
+    moments = incident.alarm_moments(Alarms([], changes), "shop-prod")
+    assert [m.what for m in moments] == ["dlq-messages fired", "dlq-messages is OK again"]
