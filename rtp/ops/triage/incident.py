@@ -106,9 +106,9 @@ class Proof:
 class Incident:
     """What happened in a time.
 
-    project, env: whose incident this is. since, until: ISO 8601. moments: in order of time. groups: of failures, the largest first. proof: what is left.
-    read: failures that were read; more: whether there are others. unread: parts that could not be read.
-    at: when this was read, ISO 8601.
+    project, env: whose incident this is. since, until: ISO 8601. moments: in order of time. groups: of failures, the
+    largest first. proof: what is left. read: failures that were read; more: whether there are others.
+    unread: parts that could not be read. at: when this was read, ISO 8601.
     """
 
     project: str

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
+from rtp.aws.alarms import StateChange
 from rtp.commands.render import incident as render
 from rtp.commands.render import incident_page
 from rtp.ops.causes import Cause
+from rtp.ops.telemetry.alarms import Alarms
 from rtp.ops.telemetry.status import Unread
 from rtp.ops.triage import incident, repaired
 from rtp.ops.triage.failures import Failure
@@ -118,13 +122,8 @@ def test_texts_of_others_have_no_meaning_in_the_pages() -> None:
 
 
 def test_alarms_that_only_got_data_are_left_out() -> None:
-    from datetime import UTC, datetime
-
-    from rtp.aws.alarms import StateChange
-    from rtp.ops.telemetry.alarms import Alarms
-
     at = datetime.fromtimestamp(NOW / 1000, UTC)
     states = ("INSUFFICIENT_DATA", "OK", "ALARM", "OK")
-    changes = [StateChange("shop-prod-dlq-messages", at, *pair, "") for pair in zip(states, states[1:], strict=False)]
+    changes = [StateChange("shop-prod-dlq-messages", at, *pair, "") for pair in pairwise(states)]
     moments = incident.alarm_moments(Alarms([], changes), "shop-prod")
     assert [m.what for m in moments] == ["dlq-messages fired", "dlq-messages is OK again"]
