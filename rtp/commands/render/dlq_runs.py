@@ -33,12 +33,12 @@ def runs(listed: Runs, env: str) -> list[Element]:
         for r in listed.runs
     ]
     columns = [
-        Column("BEGAN", whole=True),
-        Column("RUN", whole=True),
+        Column("BEGAN", whole=True, drop=4),
+        Column("RUN", tail=True),
         Column("STATE", whole=True),
-        Column("DONE", whole=True),
+        Column("DONE", long=True),
         Column("FAILED", drop=2),
-        Column("WHO", long=True),
+        Column("WHO", long=True, drop=3),
         Column("STOPPED", long=True, drop=1),
     ]
     return [first, Table(columns, rows)] if rows else [first]

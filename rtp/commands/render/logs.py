@@ -31,6 +31,7 @@ _LEVELS = {
 _LOUD = ("WARNING", "ERROR", "CRITICAL")
 _HIDDEN = ("start", "end", "runtimeDone", "initStart", "extension")  # platform steps of no use to an operator
 _AFTER_TIME = 17  # columns of the level, the function and the spaces around them
+_ID_INDENT = 2  # of an id that does not fit beside its name: it stays whole
 _INDENT = 13  # aligns with the level of a line of today
 _FRAMES = 8
 # The folder into which Lambda, or the engine, unpacks the function's code.
@@ -54,7 +55,7 @@ def short(width: int, highlight: Regex | None = None) -> Renderer:
         if tail and used + 2 + width_of.columns(tail) <= width:
             row.append(dim("  " + tail))
         elif tail and event.level in _LOUD:
-            below.append(line(dim(f"event {tail}"), indent=_INDENT))
+            below.append(Line((dim(f"event {tail}"),), indent=_INDENT, hang=_ID_INDENT))
         elif tail and used + 11 <= width:
             row.append(dim("  …" + tail[-8:]))
         return [Line(tuple(row)), *below, *(_stack(event, most=_FRAMES) if event.stack else ())]

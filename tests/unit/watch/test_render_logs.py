@@ -11,6 +11,7 @@ import pytest
 
 from rtp.commands.render import logs as render_logs
 from rtp.ops.telemetry.loglines import parse
+from rtp.terminal import draw, prose
 from rtp.terminal.output import Output
 from rtp.text import times
 from tests.unit.watch.hostile import PAYLOADS
@@ -45,6 +46,12 @@ def test_in_a_narrow_terminal_an_id_is_shortened_but_not_that_of_a_failure() -> 
     assert shown(own(message="broken", level="ERROR"), width=60) == (
         f"ERROR worker    broken\n             event {ID}\n"
     )
+
+
+def test_the_id_of_a_failure_stays_whole_in_40_columns() -> None:
+    event = parse(own(message="broken", level="ERROR"), at=times.now_ms(), function="worker")
+    rows = [row for element in render_logs.short(40)(event) or () for row in prose.wrapped(element, 40)]
+    assert draw.flat(rows[-1]) == f"  {ID}"
 
 
 def test_an_error_has_its_type_and_the_frames_of_the_users_code() -> None:
