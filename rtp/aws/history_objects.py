@@ -73,13 +73,15 @@ def write(aws: Aws, key: Key, values: dict[str, Any]) -> None:
             raise
 
 
-def keys(aws: Aws, prefix: str) -> Iterator[Key]:
-    """The keys of an environment, the newest run first, of one run its start first. Raises AwsError."""
+def keys(aws: Aws, prefix: str) -> Iterator[Key | str]:
+    """The keys of an environment, the newest run first, of one run its start first. Raises AwsError.
+
+    An object that is no entry by its name is a text, its key.
+    """
     place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
     for entry in aws.pages("s3", "list_objects_v2", "Contents", Prefix=prefix, **place):
-        key = _key(prefix, str(entry["Key"]))
-        if key is not None:
-            yield key
+        text = str(entry["Key"])
+        yield _key(prefix, text) or text
 
 
 def read(aws: Aws, key: Key) -> Given | None:

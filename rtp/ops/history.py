@@ -77,8 +77,12 @@ class History:
 def history(aws: Aws, environment: Environment, *, since: int | None, limit: int) -> History:
     """List the newest entries. since: epoch ms. Raises NotFoundError where the account has no bucket for them."""
     keys: list[Key] = []
+    others: list[str] = []
     more = False
     for key in _newest(aws, environment):
+        if isinstance(key, str):
+            others.append(key)
+            continue
         if since is not None and key.at < since:
             break
         if len(keys) == limit:
@@ -91,7 +95,7 @@ def history(aws: Aws, environment: Environment, *, since: int | None, limit: int
         environment.name,
         [entry for entry in read if isinstance(entry, Entry)],
         more,
-        [entry.key for entry in read if isinstance(entry, _Unreadable)],
+        [*(entry.key for entry in read if isinstance(entry, _Unreadable)), *others],
     )
 
 
@@ -99,6 +103,8 @@ def find(aws: Aws, environment: Environment, part: str) -> Entry:
     """The entry whose run has this name, or a name that begins or ends so. Raises NotFoundError, UsageError."""
     matching: list[Key] = []
     for key in _newest(aws, environment):
+        if isinstance(key, str):
+            continue
         if key.run == part:
             matching = [key]
             break
@@ -123,11 +129,14 @@ def find(aws: Aws, environment: Environment, part: str) -> Entry:
     return entry
 
 
-def _newest(aws: Aws, environment: Environment) -> Iterator[Key]:
-    """A key for each run: that of its end where it has one."""
+def _newest(aws: Aws, environment: Environment) -> Iterator[Key | str]:
+    """A key for each run: that of its end where it has one. A text for an object that is no entry by its name."""
     last: Key | None = None
     try:
         for key in history_objects.keys(aws, history_objects.prefix(environment.project, environment.name)):
+            if isinstance(key, str):
+                yield key
+                continue
             if last is not None and last.run != key.run:
                 yield last
             last = key

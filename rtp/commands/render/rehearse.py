@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rtp.text.elements import Element
 
 _ROWS = 10
-_VALUE = 120  # characters of a value in a difference
+_VALUE = 120  # characters of a value or a path in a difference
 _OPTIONS = {"network": "--allow-network", "secret": "--with-secrets", "variable": "--with-variables"}
 _STYLES = {"newly-failing": Style.BAD, "still-dead": Style.BAD, "not-rehearsed": Style.WARN}
 _NETWORK = {
@@ -128,7 +128,7 @@ def _differing(differences: list[Difference]) -> list[Element]:
         for change in each.changes[:_ROWS]:
             before, after = _short(change.before), _short(change.after)
             text = {"added": f"+ {after}", "removed": f"- {before}"}.get(change.change, f"{before} → {after}")
-            elements.append(line(Text(change.path, Style.STRONG), f"  {text}", indent=4))
+            elements.append(line(Text(_cut(change.path), Style.STRONG), f"  {text}", indent=4))
     return elements
 
 
@@ -156,5 +156,8 @@ def _next(result: Rehearsal) -> list[Element]:
 
 
 def _short(value: Any) -> str:
-    text = json_values.dumps(value)
+    return _cut(json_values.dumps(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _VALUE else f"{text[:_VALUE]}…"

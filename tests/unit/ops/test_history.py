@@ -195,18 +195,29 @@ HOSTILE = {
 }
 
 
+def test_objects_with_other_names_are_named_and_the_others_are_listed(environment: Environment) -> None:
+    world = World()
+    record(environment, world)
+    odd = [f"{PREFIX}{name}" for name in ("", "x\x1b[2J", "../x", "a\nb", "--yes", "9" * 13 + "-x.c-other.json")]
+    for key in odd:
+        world.objects[key] = (b"{}", "e", world.now)
+    listed = listing(environment, world, limit=5)
+    assert [entry.command for entry in listed.entries] == ["deploy"] and sorted(listed.unreadable) == sorted(odd)
+    assert history.find(world.connected(), environment, listed.entries[0].run) == listed.entries[0]
+
+
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_an_object_that_is_no_entry_is_named_and_the_others_are_listed(environment: Environment, body: bytes) -> None:
     world = World()
     record(environment, world, "destroy")
     key = Key(PREFIX, 5, "abad", END).text
     world.objects[key] = (body, '"x"', world.now)
-    world.objects[f"{PREFIX}notes.txt"] = (b"", '"x"', world.now)
-    world.objects[f"{PREFIX}{'9' * 400}-abad.{END}.json"] = (b"", '"x"', world.now)
+    others = [f"{PREFIX}notes.txt", f"{PREFIX}{'9' * 400}-abad.{END}.json"]
+    world.objects |= dict.fromkeys(others, (b"", '"x"', world.now))
     # Then the list has what is an entry, on the terminal and as JSON
     listed = listing(environment, world)
     assert [e.command for e in listed.entries] == ["destroy"]
-    assert listed.unreadable == [key]
+    assert sorted(listed.unreadable) == sorted([key, *others])
     assert _list(listed, None) and json.loads(json_values.dumps(listed))
     # And the object itself is an error that names it
     with pytest.raises(RtpError, match="is no entry of the history") as caught:
