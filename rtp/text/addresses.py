@@ -30,8 +30,18 @@ _FORMS = (
     r"""(?=(?!sha\d+:)(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)+|localhost|[\w-]+[:/]))""",
 )
 _CREDENTIALS = re.compile("|".join(f"(?:{form})" for form in _FORMS), re.IGNORECASE)
+# What follows a mask up to another `@`: the rest of a password with a `@` and a space, or of one whose user has a `@`.
+_REST = re.compile(r"""(?<=://\*\*\*@)(?:(?![;,.]\s|['">][\s,;.]|://)[^@]){1,200}@(?=[\w.\[-])""")
+_ROUNDS = 5
 
 
 def masked(text: str) -> str:
     """The text with `***` for the user and password of each address in it."""
-    return _CREDENTIALS.sub("***@", text) if "@" in text and ":" in text else text
+    if "@" not in text or ":" not in text:
+        return text
+    text = _CREDENTIALS.sub("***@", text)
+    for _ in range(_ROUNDS):
+        text, count = _REST.subn("", text)
+        if not count:
+            break
+    return text

@@ -34,6 +34,10 @@ WITH = [
     "http://us3r:12\nhunter2@proxy.example",
     "http://us3r.smith:8080/hunter2@proxy.example",
     "http://us3r.smith:1234 hunter2@proxy.example:8080",
+    "http://us3r@corp.example:1234 hunter2@proxy.example:8080",
+    "http://us3r@corp:hun hunter2@proxy",
+    "http://us3r:hun@a b hunter2@proxy.example",
+    "http://us3r:12@a@b c@hunter2@proxy.example",
     "http://us3r.smith:1234 hun ter hunter2@proxy.example",
     "http://us3r.smith:12\nhunter2@proxy.example",
     "http://us3r.smith:12#hunter2@proxy.example",
@@ -76,6 +80,8 @@ WITHOUT = [
     "mailto:me@a.example",
     "write to me@a.example: it is read",
     "npm:name@1",
+    "http://***@proxy.example:8080 does not answer; mail me@a.example",
+    "http://***@proxy.example and http://***@b.example",
     "at 12:30: me@a.example",
 ]
 
