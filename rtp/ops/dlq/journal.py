@@ -231,8 +231,10 @@ def load(store: JournalStore, run: str | None) -> Journal:
     runs = [name for name in store.runs() if run is None or name == run]
     if not runs:
         what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
-        hint = "Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine."
-        raise NotFoundError(f"{what} in {store.where()}.", hint=hint)
+        raise NotFoundError(
+            f"{what} in {store.where()}.",
+            hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
+        )
     journal = _read(store, runs[-1])
     if journal is None:
         raise NotFoundError(f"{store.where(runs[-1])} is not the journal of a run.", hint="Name another with --run.")

@@ -110,9 +110,11 @@ def test_a_poll_that_is_stopped_before_it_begins_reads_nothing() -> None:
     assert list(found) == []
 
 
-@pytest.mark.parametrize(("ended", "pauses"), [(1, [0.05, 0.05]), (0, [0.05, 0.08])])
-def test_one_of_ten_events_is_a_tenth(ended: int, pauses: list[float]) -> None:
-    table = Table({f"e{n}": 2 if n < ended else 3 for n in range(10)})
+@pytest.mark.parametrize(
+    ("count", "ended", "pauses"), [(10, 1, [0.05, 0.05]), (10, 0, [0.05, 0.08]), (11, 1, [0.05, 0.08])]
+)
+def test_one_of_ten_events_is_a_tenth_and_one_of_eleven_is_not(count: int, ended: int, pauses: list[float]) -> None:
+    table = Table({f"e{n}": 2 if n < ended else 3 for n in range(count)})
     table.wait()
     assert table.pauses == pauses
 

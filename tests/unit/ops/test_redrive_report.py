@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.errors import AwsError, RefusedError
+from rtp.ops import run_marks
 from rtp.ops.access import lease
 from rtp.ops.dlq import journal
 from rtp.ops.dlq.ending import Patience
@@ -26,6 +27,7 @@ from rtp.ops.dlq.redrive import (
 )
 from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
+from rtp.ops.run_marks import Operator
 from rtp.ops.work.pool import Stop
 from rtp.runtime.event import Identity, parse
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, Held, event
@@ -301,6 +303,19 @@ def test_a_slow_redrive_hides_its_messages_for_longer(tmp_path: Path) -> None:
     aws.fault = fault
     redriven(aws, tmp_path, limit=1, rate=30.0)
     assert hidden[0] == 16
+
+
+def test_a_redrive_that_another_operator_stops_says_who(tmp_path: Path) -> None:
+    aws, stop, store = filled(300), Stop(), JournalFiles(tmp_path)
+
+    def ask(_: Step) -> None:
+        if not stop.drain.is_set():
+            run_marks.ask_to_stop(store, store.runs()[0], 1, Operator("", "bob", "lap"))
+            assert stop.drain.wait(20)
+
+    report = redriven(aws, tmp_path, limit=200, canary=False, stop=stop, on_step=ask)
+    assert report.stopped_by == "bob@lap"
+    assert report.redriven + len(aws.bodies(DLQ)) == 300
 
 
 def test_a_redrive_leaves_for_other_machines_how_it_ended(tmp_path: Path) -> None:
