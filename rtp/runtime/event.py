@@ -184,5 +184,5 @@ def _other_unit(value: Any) -> str:
 
 def _text(value: Any) -> str:
     """Return the value if it can be an id or a type, else an empty string."""
-    is_name = isinstance(value, str) and 0 < len(value) <= wire.MAX_NAME and jsontext.encodable(value)
+    is_name = isinstance(value, str) and len(value) <= wire.MAX_NAME and jsontext.encodable(value)
     return str(value) if is_name else ""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def facts(dlq_message: DlqMessage) -> dict[str, Any]:
     """A message as its JSON has it, with the event's `data`; null where the body is no event."""
     data = None
-    with contextlib.suppress(ValueError, RecursionError):
+    with contextlib.suppress(ValueError):
         event = json_values.loads(dlq_message.event)
         data = event.get("data") if isinstance(event, dict) else None
     return {**json_values.to_json_types(dlq_message), "data": data}

@@ -266,6 +266,8 @@ def test_where_sees_the_data_of_the_event() -> None:
     assert chosen("type == 'other' && error.type == 'Reject'") == ["e3"]
     broken = dlq.read(message("no event", rtp_error_type="E", rtp_error_message="m"))
     assert facts(broken)["data"] is None and facts(broken)["body"] == "no event"
+    for body in ("[]", "[" * 100_000):
+        assert facts(dlq.read(message(body)))["data"] is None
 
 
 def test_a_part_of_an_id_stands_for_an_id_only_where_parts_are_allowed() -> None:

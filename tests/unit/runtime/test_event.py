@@ -83,7 +83,7 @@ def test_a_timestamp_in_another_unit_is_refused_with_the_milliseconds_that_it_me
     given: str, unit: str, meant: str
 ) -> None:
     (problem,) = refused(f'{{"type":"t","data":{{}},"timestamp":{given}}}').problems
-    assert f"; {given} looks like {unit}, which would be {meant}" in problem.message
+    assert problem.message.endswith(f"; {given} looks like {unit}, which would be {meant}")
 
 
 @pytest.mark.parametrize("given", ["946684799", "4102444801", "86400000", "253402300799999"])
@@ -198,7 +198,7 @@ def test_the_limits_of_a_timestamp(timestamp: str, accepted: bool) -> None:
 def test_another_unit_is_named_only_for_the_years_from_2000_to_2100(timestamp: str, unit: str) -> None:
     message = refused(f'{{"type": "t", "data": {{}}, "timestamp": {timestamp}}}').problems[0].message
     assert ("looks like" in message) is bool(unit)
-    assert not unit or f"looks like {unit}," in message
+    assert f"looks like {unit}," in message if unit else message.endswith("since 1970")
 
 
 def test_only_the_first_twenty_unknown_names_are_named_each_cut() -> None:
