@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from rtp.ops.dlq import deadlines
@@ -78,3 +80,20 @@ def test_of_equal_deadlines_the_message_is_first_and_each_limit_is_compared_by_i
     assert raw.first == "raw"
     assert raw.within(37 * HOUR, now=NOW) == "raw"  # the message itself has nearly 14 days
     assert raw.within(35 * HOUR, now=NOW) is None
+
+
+def test_a_raw_event_that_s3_deletes_now_is_lost_already() -> None:
+    midnight = parse_when("2026-03-18T00:00:00Z")
+    one = [Dead(midnight, "raw/2026/03/10/11/x#0")]
+    assert deadlines.of(one, message_days=14, raw_days=7, now=midnight).raw is None
+    assert deadlines.of(one, message_days=14, raw_days=7, now=midnight - 1).raw == "2026-03-18T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_the_hours_of_raw_events_are_those_of_utc(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        found = [first(sent(1, f"raw/2026/03/10/{hour}/x#0")).raw for hour in ("00", "23")]
+    time.tzset()
+    assert found == ["2026-03-18T00:00:00.000Z"] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,11 +20,15 @@ from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.dlq.target import Target
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
-from rtp.runtime.event import Identity
+from rtp.runtime.event import Identity, parse
+from rtp.text.times import parse_when
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, FakeAws, MemoryJournals, event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+NOBODY = Identity("", 0)
 
 
 def target(aws: FakeAws, store: MemoryJournals | None = None) -> Target:
@@ -290,3 +295,67 @@ def test_messages_that_come_back_before_the_rest_are_hidden_for_twice_as_long(
     aws.queues[DLQ][0].hidden_until = 0
     assert list(one) == []
     assert [asked[0], asked[-1]] == hidden_s
+
+
+def test_the_rate_counts_messages_and_goes_by_the_clock() -> None:
+    aws = filled(30)
+    began = aws.now
+    found, _ = moved(target(aws), aws, rate=10.0)
+    assert len(found) == 30 and 2 <= aws.now - began <= 4
+
+
+class Traced(FakeAws):
+    """Messages with a trace; remembers the system attributes of those that are sent."""
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        if operation == "send_message_batch":
+            self.__dict__["system"] = [entry.get("MessageSystemAttributes") for entry in params["Entries"]]
+        answer = super().call(service, operation, **params)
+        for message in answer.get("Messages", ()) if operation == "receive_message" else ():
+            message["Attributes"]["AWSTraceHeader"] = "Root=1-2"
+        return answer
+
+
+def test_an_event_goes_back_with_its_trace_and_the_journal_has_what_is_expected_of_it() -> None:
+    aws, store = Traced(), MemoryJournals()
+    for n in range(2):
+        aws.put(DLQ, event(n))
+    moved(target(aws, store), aws, edited={"m2": event(1, version=2)})
+    assert aws.__dict__["system"] == [{"AWSTraceHeader": queues.attribute("Root=1-2")}] * 2
+    digests = [entry.digest for entry in journal.load(store, None).entries.values()]
+    assert digests == [parse(event(0), NOBODY).digest, parse(event(1, version=2), NOBODY).digest]
+
+
+def test_what_an_aborted_redrive_was_about_to_send_is_reported_as_interrupted() -> None:
+    aws, stop, over = filled(2), Stop(), threading.Event()
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("send_message_batch", "before"):
+            stop.drain.set()
+            stop.abort.set()
+            over.wait(20)
+
+    aws.fault, where = fault, target(aws)
+    with journal.Writer(where, "redrive") as writer:
+        selection = Selection(filters=Filters(), rate=None, edited={})
+        found = list(Mover(where, selection, writer, stop=stop, clock=aws.clock).move())
+    over.set()
+    assert [(one.message.id, one.error) for one in found] == [("e0", "interrupted"), ("e1", "interrupted")]
+
+
+class Dated(FakeAws):
+    """SQS's answers with a date."""
+
+    def _get_queue_attributes(self, QueueUrl: str, **_: Any) -> dict[str, Any]:
+        answer = super()._get_queue_attributes(QueueUrl)
+        return {**answer, "ResponseMetadata": {"HTTPHeaders": {"date": "Tue, 10 Mar 2026 12:00:00 GMT"}}}
+
+
+def test_a_message_of_the_second_in_which_the_reading_began_is_in_a_round() -> None:
+    aws, second = Dated(), parse_when("2026-03-10T12:00:00Z")
+    for n, sent_at in enumerate((second + 999, second + 1000)):
+        aws.put(DLQ, event(n))
+        aws.queues[DLQ][-1].sent_at = sent_at
+    one = sweep(aws)
+    assert [m.body for messages in one for m in messages] == [event(0)]
+    assert [m.body for m in one.newer.values()] == [event(1)]
