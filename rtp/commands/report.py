@@ -5,10 +5,7 @@ from __future__ import annotations
 from rtp.commands import journals, page
 from rtp.commands.options import Since, Until, new_app, with_session
 from rtp.commands.page import Html
-from rtp.commands.render import incident as render
-from rtp.commands.render import incident_page
 from rtp.commands.session import Session
-from rtp.ops.triage import incident
 from rtp.text import times
 
 app = new_app()
@@ -21,6 +18,10 @@ def report(session: Session, *, since: Since = "24h", until: Until = None, html:
 
     Without payloads. Markdown in a pipe or a file: `rtp report --since 02:50 > incident.md`.
     """
+    from rtp.commands.render import incident as render
+    from rtp.commands.render import incident_page
+    from rtp.ops.triage import incident
+
     page.check(html)
     now = times.now_ms()
     begin, end = times.parse_when(since or "24h", now=now), times.parse_when(until, now=now) if until else now
