@@ -49,11 +49,11 @@ def chat() -> Iterator[Chat]:
     made.server.server_close()
 
 
-NOTIFIED = '\n[env.local]\nalarm_causes = true\nsecrets = ["CHAT"]\nalarm_webhook = "CHAT"\n'
+NOTIFIED = '\n[env.local]\nalarm_causes = true\nenforce_iam = true\nsecrets = ["CHAT"]\nalarm_webhook = "CHAT"\n'
 
 
 def test_a_dead_event_is_reported_once_with_the_command_that_shows_its_group(project: Project, chat: Chat) -> None:
-    # Given a pipeline whose messages go to the alarm topic and to a chat
+    # Given a pipeline whose messages go to the alarm topic and to a chat, with its roles enforced
     pipeline = Pipeline(project, project.root / "fixed")
     (project.root / "processors.py").write_text(PROCESSORS.replace("FLAG", repr(str(pipeline.flag))))
     (project.root / "rtp.toml").write_text(SETTINGS + NOTIFIED)
