@@ -200,6 +200,29 @@ def test_only_the_clock_of_the_table_counts() -> None:
         assert mine is not None and abs(mine.until - now - lease.LASTS_S * 1000) < 20_000
 
 
+def test_each_renewal_ends_by_the_tables_clock() -> None:
+    # Given a machine whose clock is an hour behind the table's
+    aws, ends = FakeAws(), list[int]()
+    key = leases.key(lease.NAME)
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("put_item", "after"):
+            ends.append(int(aws.items[key["id"]["S"], key["timestamp"]["N"]]["until"]["N"]))
+
+    def answer(call: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+        date = formatdate(time.time() + 3600, usegmt=True)
+        return lambda **params: {**call(**params), "ResponseMetadata": {"HTTPHeaders": {"date": date}}}
+
+    aws.fault = fault
+    for name in ("_get_item", "_put_item"):
+        setattr(aws, name, answer(getattr(aws, name)))
+    expected = times.now_ms() + 3_600_000 + lease.LASTS_S * 1000
+    with lease.held(aws, TABLE, "dlq redrive", Stop(), renew_s=0.01):
+        while len(ends) < 3:
+            time.sleep(0.001)
+    assert all(abs(end - expected) < 20_000 for end in ends)
+
+
 def test_a_lease_that_has_run_out_is_taken() -> None:
     take(held_by(holder(host="elsewhere", until=times.now_ms() - 1)), alive=True)
 
