@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from math import inf
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
@@ -116,7 +117,7 @@ class Sweep:
                 queues.delete(self._aws, self._url, deleted)
         now = self._clock.monotonic()
         # Hidden too briefly: the message would be received again before the rest. A duplicate comes earlier.
-        if any(self._hidden_until.get(m.message_id, now + 1) <= now for m in received):
+        if any(self._hidden_until.get(m.message_id, inf) <= now for m in received):
             self._hidden_s = min(MAX_HIDDEN_S, self._hidden_s * 2)
         self._hidden_until.update({m.message_id: hidden_until for m in received})
         return received, new

@@ -359,3 +359,58 @@ def test_a_message_of_the_second_in_which_the_reading_began_is_in_a_round() -> N
     one = sweep(aws)
     assert [m.body for messages in one for m in messages] == [event(0)]
     assert [m.body for m in one.newer.values()] == [event(1)]
+
+
+class Unhidden(FakeAws):
+    """SQS that gives out the messages of the DLQ again and again."""
+
+    def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
+        answer = super().call(service, operation, **params)
+        if operation == "receive_message":
+            for message in self.queues[DLQ]:
+                message.hidden_until = 0
+        return answer
+
+
+@pytest.mark.parametrize(("is_newer", "calls"), [(False, 1 + 102 + 2), (True, 1 + 102 + 1)])
+def test_a_message_that_is_received_again_and_again_does_not_keep_a_sweep_from_its_end(
+    is_newer: bool, calls: int
+) -> None:
+    # Given a message that is received a hundred times more than any that this sweep hides, from its start or newer
+    aws = Unhidden()
+    one = sweep(aws)
+    aws.put(DLQ, event(0))
+    aws.queues[DLQ][0].sent_at += 60_000 if is_newer else -60_000
+    assert [len(messages) for messages in one] == ([] if is_newer else [1])
+    assert aws.calls["receive_message"] == calls
+
+
+def test_a_sweep_has_one_receiver_again_after_a_batch_that_is_not_full() -> None:
+    aws = filled(15)
+    assert [len(messages) for messages in sweep(aws)] == [10, 5]
+    assert aws.calls["receive_message"] == 1 + 2 + 3
+
+
+def test_hidden_messages_that_were_sent_after_the_start_are_not_waited_for() -> None:
+    aws = filled(1)
+    one = sweep(aws)
+    for n in (1, 2):
+        aws.put(DLQ, event(n))
+        aws.queues[DLQ][-1].sent_at += 60_000
+    aws.queues[DLQ][-1].hidden_until = aws.now + 40_000
+    began = aws.now
+    assert [len(messages) for messages in one] == [1]
+    assert (one.unseen, aws.now - began < 10) == (0, True)
+
+
+def test_each_claimed_message_that_sqs_delivers_again_is_deleted_again() -> None:
+    aws = filled(3)
+    one = sweep(aws)
+    rounds = iter(one)
+    ids = [m.message_id for m in next(rounds)]
+    one.claim(ids[:1])
+    one.claim(ids[1:2])
+    for message in aws.queues[DLQ]:
+        message.hidden_until = 0
+    assert list(rounds) == []
+    assert [m.message_id for m in aws.queues[DLQ]] == ids[2:]
