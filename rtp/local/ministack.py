@@ -10,7 +10,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import collector, moment, saves
+from rtp.local import moment, saves
 from rtp.local.patches import deferred, saving
 from rtp.local.patches.install import install_all
 from rtp.local.sampling import Clockwork
@@ -58,7 +58,8 @@ class MiniStack:
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
         with deferred.postponed():
             await self._lifespan("startup")
-        collector.start()
+        gc.freeze()
+        gc.enable()
         self._clockwork = asyncio.create_task(Clockwork(self.telemetry.metrics).run())
         deferred.load_soon()
         self.saver.start()
@@ -82,7 +83,7 @@ class MiniStack:
 
         log.info("saving")
         await self.saver.close()
-        collector.stop()
+        gc.disable()
         self._clockwork.cancel()
         await asyncio.to_thread(deferred.end)
         with contextlib.suppress(TimeoutError):
