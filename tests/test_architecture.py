@@ -328,6 +328,18 @@ def test_threads_pools_and_pauses_are_made_in_ops_work_alone() -> None:
     assert wrong == []
 
 
+def test_what_threads_decode_has_a_decoder_of_its_module() -> None:
+    """Of two threads that use a type for the first time, msgspec lets one use what the other has not finished."""
+    wrong = []
+    for module, path in modules().items():
+        if not module.startswith(("rtp.ops", "rtp.commands", "rtp.aws")):
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.convert"):
+                wrong.append(f"{module}:{node.lineno}: make a msgspec.json.Decoder when the module is loaded")
+    assert wrong == []
+
+
 def test_third_parties_are_known_where_they_belong() -> None:
     wrong = []
     for found in imports():

@@ -41,6 +41,8 @@ def problem(model: Any) -> str:
         else:
             import msgspec
 
+            # Also makes what msgspec knows of the type, which must be there before threads convert data to it: the
+            # first use of a type in several threads at once ends the process.
             msgspec.json.schema(model)
     except Exception as error:
         return f"data= cannot be used: {error}"

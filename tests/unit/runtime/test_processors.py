@@ -41,6 +41,27 @@ ORDER_SCHEMA = {
 }
 
 
+# Eight threads convert data to each of 200 classes that no thread has used before.
+AT_ONCE = """
+import sys, threading
+from dataclasses import make_dataclass
+from rtp.runtime import models
+
+sys.setswitchinterval(1e-6)
+for n in range(200):
+    line = make_dataclass("Line", [("sku", str), ("count", int)])
+    order = make_dataclass("Order", [("lines", dict[str, list[line]]), ("note", str, "")])
+    assert not models.problem(order)
+    together = threading.Barrier(8)
+    def convert():
+        together.wait()
+        models.convert(order, {"lines": {"a": [{"sku": "x", "count": 1}]}})
+    threads = [threading.Thread(target=convert) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+
 def add(function: Any, type: Any = "t", data: Any = None) -> Registry:
     registry = Registry()
     registry.add(Processor(type, function, data))
@@ -272,3 +293,8 @@ def test_what_ends_a_program_ends_one_attempt_alone(processor: Any) -> None:
         if kind is not None:
             assert (type(ran.error).__name__, str(ran.error)) == (kind, text)
             assert (record["error"]["type"], record["error"]["message"]) == (kind, text)
+
+
+def test_a_class_that_was_checked_can_be_used_by_several_threads_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_ONCE], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

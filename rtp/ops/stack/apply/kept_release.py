@@ -56,10 +56,15 @@ class Kept:
         return f"r{self.number} ({self.release})"
 
 
+# Made before threads use it: of two threads that decode a type for the first time, msgspec lets one use what the other
+# has not finished, and the process ends with a segmentation fault.
+_DECODER = msgspec.json.Decoder(Kept)
+
+
 def parsed(body: bytes, release: str) -> Kept:
     """Read the description of a release. Raises MalformedError where it is none, or another's."""
     try:
-        kept = msgspec.json.decode(body, type=Kept)
+        kept = _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedError(str(error)) from None
     if kept.release != release:
