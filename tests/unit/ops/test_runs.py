@@ -229,7 +229,7 @@ def test_a_mark_that_rtp_did_not_write_is_refused_or_ignored(content: bytes) -> 
 HEAD = {"step": "head", "what": "redrive", "stack": OWNER[0], "account": OWNER[1], "started": 1}
 DEEP = '{"a":' * 500 + "1" + "}" * 500
 FORGED = {
-    "deep": json.dumps(HEAD)[:-1] + f', "options": {DEEP}}}', "deeper": '{"a":' * 9000, "a list": "[]",
+    "deep": json.dumps(HEAD)[:-1] + f', "options": {DEEP}}}', "deeper": '{"a":' * 100_000, "a list": "[]",
     "a time beyond all": json.dumps(HEAD | {"started": 10**30}), "who is a text": json.dumps(HEAD | {"who": "ann"}),
     "a user that is none": json.dumps(HEAD | {"who": {"user": []}}), "what is a number": json.dumps(HEAD | {"what": 7}),
 }  # fmt: skip

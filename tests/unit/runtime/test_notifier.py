@@ -10,7 +10,7 @@ import pytest
 
 from rtp.ops import causes
 from rtp.ops.causes import Cause
-from rtp.runtime import notices, notifier, wire
+from rtp.runtime import logs, notices, notifier, wire
 from rtp.runtime.attributes import pack
 from rtp.runtime.notifier import NotifierError, Parts, Settings
 from tests.unit.runtime.fakes import Dynamo, Service, error
@@ -273,6 +273,7 @@ def test_an_address_without_tls_gets_nothing(address: str, capsys: pytest.Captur
 
 
 def test_the_address_is_in_no_log_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_level("INFO")  # whatever a test before has set
     desk = Desk(is_down=True)
     with pytest.raises(NotifierError):
         desk.receive(died())
