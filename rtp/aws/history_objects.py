@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, own_bucket
-from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
 from rtp.text import json_values
@@ -87,15 +86,13 @@ def keys(aws: Aws, prefix: str) -> Iterator[Key | str]:
 def read(aws: Aws, key: Key) -> Given | None:
     """The values of an object; None where it has expired meanwhile. Raises MalformedError for other text, AwsError."""
     try:
-        answer = aws.call("s3", "get_object", **_object(aws, key.text))
+        _, content = objects.read(aws, _MOST_BYTES + 1, **_object(aws, key.text))
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             return None
         if error.service_code == _ARCHIVED:
             raise MalformedError("it is archived") from None
         raise
-    with translated(aws, "s3", "get_object"):
-        content = objects.contents_of(answer["Body"], _MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise MalformedError(f"it has more than {_MOST_BYTES:,} bytes")
     try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.aws import objects, own_bucket
-from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
 from rtp.text import times
@@ -81,15 +80,13 @@ def read(aws: Aws, key: str) -> bytes:
 def beginning(aws: Aws, key: str, most: int) -> tuple[bytes, int] | None:
     """The first bytes of an object, and how long ago it was written, in ms by S3's clock. None where there is none."""
     try:
-        answer = aws.call("s3", "get_object", Range=f"bytes=0-{most - 1}", **_object(aws, key))
+        answer, content = objects.read(aws, most, Range=f"bytes=0-{most - 1}", **_object(aws, key))
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             return None
         if error.service_code == _EMPTY:
             return b"", 0
         raise
-    with translated(aws, "s3", "get_object"):
-        content = objects.contents_of(answer["Body"], most)
     written = times.ms(answer["LastModified"])
     return content, max(0, (server_ms(answer) or times.now_ms()) - written)
 

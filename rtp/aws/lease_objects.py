@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, own_bucket
-from rtp.aws.failures import translated
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError
 from rtp.text import json_values, times
@@ -71,13 +70,11 @@ def write(aws: Aws, name: str, values: dict[str, Any], *, instead_of: str = "") 
 def read(aws: Aws, name: str) -> Stored | None:
     """The lease of this name; None where there is none. Raises AwsError."""
     try:
-        answer = aws.call("s3", "get_object", **_object(aws, name))
+        answer, content = objects.read(aws, _MOST_BYTES, **_object(aws, name))
     except AwsError as error:
         if error.service_code in _NO_SUCH_OBJECT:
             return None
         raise
-    with translated(aws, "s3", "get_object"):
-        content = objects.contents_of(answer["Body"], _MOST_BYTES)
     written = times.ms(answer["LastModified"])
     return Stored(_values(content), str(answer["ETag"]), written, server_ms(answer) or max(written, times.now_ms()))
 

@@ -26,43 +26,56 @@ def get(aws: Aws, bucket: str, key: str, *, owner: str = "", most: int = MOST_BY
     """The contents of an object. Raises NotFoundError where it does not exist, RtpError where it is larger than `most`.
 
     owner: the account that must own the bucket, where S3 is to check that.
+    """
+    expected = {"ExpectedBucketOwner": owner} if owner else {}
+    try:
+        _, contents = read(aws, most + 1, Bucket=bucket, Key=key, **expected)
+    except AwsError as error:
+        if error.service_code in _NO_SUCH_OBJECT:
+            raise NotFoundError(f"There is no object {key} in {bucket}.", code="no-object") from None
+        raise
+    if len(contents) > most:
+        raise RtpError(
+            f"The object {key} in {bucket} has more than {most:,} bytes; rtp writes none of this size.",
+            hint="Another program wrote it. Look at it, then delete it or move it elsewhere.",
+            code="object-too-large",
+        )
+    return contents
+
+
+def read(aws: Aws, most: int, **request: str) -> tuple[dict[str, Any], bytes]:
+    """The answer of a GetObject, and the first `most` bytes of its contents. Raises AwsError.
 
     An answer that ends too early is requested again: botocore repeats only what fails before the contents begin, and
     not an error whose own text is cut off.
     """
     from urllib3.exceptions import HTTPError
 
-    contents: list[bytes] = []
+    answers: list[tuple[dict[str, Any], bytes]] = []
     failures: list[EndpointError] = []
 
-    def read(requested: str) -> str:
+    def attempt(left: str) -> str:
         try:
-            body = _body(aws, bucket, requested, owner)
+            answer = aws.call("s3", "get_object", **request)
         except EndpointError as error:
             if not isinstance(error.__cause__, HTTPError):  # botocore has repeated the others
                 raise
             failures.append(error)
-            return requested
+            return left
         try:
             with translated(aws, "s3", "get_object"):
-                contents.append(contents_of(body, most + 1))
+                answers.append((answer, _beginning(answer["Body"], most)))
         except EndpointError as error:
             failures.append(error)
-            return requested
+            return left
         return ""
 
-    if partial.complete(read, key, calls=_READS):
+    if partial.complete(attempt, request["Key"], calls=_READS):
         raise failures[-1]
-    if len(contents[0]) > most:
-        raise RtpError(
-            f"The object {key} in {bucket} has more than {most:,} bytes; rtp writes none of this size.",
-            hint="Another program wrote it. Look at it, then delete it or move it elsewhere.",
-            code="object-too-large",
-        )
-    return contents[0]
+    return answers[0]
 
 
-def contents_of(body: Any, most: int) -> bytes:
+def _beginning(body: Any, most: int) -> bytes:
     """The first `most` bytes of an answer's body. Read to its end, where botocore checks that nothing is missing."""
     parts: list[bytes] = []
     left = most
@@ -70,16 +83,6 @@ def contents_of(body: Any, most: int) -> bytes:
         parts.append(part)
         left -= len(part)
     return b"".join(parts)
-
-
-def _body(aws: Aws, bucket: str, key: str, owner: str) -> Any:
-    expected = {"ExpectedBucketOwner": owner} if owner else {}
-    try:
-        return aws.call("s3", "get_object", Bucket=bucket, Key=key, **expected)["Body"]
-    except AwsError as error:
-        if error.service_code in _NO_SUCH_OBJECT:
-            raise NotFoundError(f"There is no object {key} in {bucket}.", code="no-object") from None
-        raise
 
 
 def keys(aws: Aws, bucket: str, prefix: str, *, after: str = "") -> Iterator[str]:

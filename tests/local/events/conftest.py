@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -196,13 +196,18 @@ def eventually(look: Callable[[], _T], expected: _T, *, seconds: float = 180) ->
 
 def post(pipeline: Pipeline, path: str, body: bytes, **headers: str) -> tuple[int, bytes]:
     """Send a request to the API with the stack's own key; under weather again, as clients have to."""
-    attempts = MAX_FAULTS if suite_weather() else 0
-    for _ in range(attempts):
-        with suppress(OSError, http.client.HTTPException):
+    refusals = resets = MAX_FAULTS if suite_weather() else 0
+    while True:
+        try:
             status, content = _post(pipeline, path, body, headers)
-            if status not in _PASSING:
-                return status, content
-    return _post(pipeline, path, body, headers)
+        except (OSError, http.client.HTTPException):
+            if not resets:
+                raise
+            resets -= 1
+            continue
+        if status not in _PASSING or not refusals:
+            return status, content
+        refusals -= 1
 
 
 def _post(pipeline: Pipeline, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:

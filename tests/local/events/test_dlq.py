@@ -295,7 +295,7 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
     assert (refused.code, len(pipeline.dlq)) == (5, len(before))
 
     done = pipeline.project.rtp("dlq", "purge", "--all", "--yes", "--json").json
-    assert (done["deleted"], done["kept"], pipeline.dlq) == (len(before), 0, [])
+    assert is_count(done["deleted"], len(before)) and (done["kept"], pipeline.dlq) == (0, [])
 
     undone = pipeline.project.rtp("dlq", "undo", "--yes", "--json").json
     assert undone["what"] == "purge" and is_count(undone["back"], len(before))

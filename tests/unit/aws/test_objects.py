@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,6 +58,12 @@ def test_an_error_whose_text_is_cut_off_is_repeated_too() -> None:
     aws = Aws(region="us-east-1")
     aws._clients["s3"] = SimpleNamespace(get_object=get_object)
     assert objects.get(aws, "bucket", "key") == b"contents"
+
+
+def test_every_object_is_read_by_the_function_that_repeats() -> None:
+    package = Path(objects.__file__).parent
+    own = {path.name for path in package.glob("*.py") if '"get_object"' in path.read_text(encoding="utf-8")}
+    assert own == {"objects.py"}
 
 
 def test_an_object_that_never_arrives_whole_is_an_error() -> None:
