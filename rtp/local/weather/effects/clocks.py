@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rtp.local.weather.call import Call, Response
 
 OFFSET_S = 230  # from 240 on the SDK for JavaScript corrects its clock, and retries every error once it has
-_UNMOVED = ("", "logs", "sqs", "apigateway", "execute-api", "xray")
+_UNMOVED = ("", "logs", "s3", "sqs", "apigateway", "execute-api", "xray")
 _TIME = re.compile(rb"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d+)?(?=Z|\+00:00)")
 
 
@@ -26,7 +26,7 @@ class Clocks(Effect):
 
     name = "clocks"
     summary = (
-        "AWS's clock is nearly 4 minutes off: the Date of answers, except of SQS, CloudWatch Logs, X-Ray and API "
+        "AWS's clock is nearly 4 minutes off: the Date of answers, except of S3, SQS, CloudWatch Logs, X-Ray and API "
         "Gateway, and the times in CloudFormation's answers."
     )
     source = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html"

@@ -216,5 +216,6 @@ def test_a_service_keeps_its_date_where_it_is_compared_with_times_in_its_data() 
     # Then that holds at the edge too, or a purge would take every message for one that was sent after its start
     assert not any(moved(*each) for each in (("sqs", "GetQueueAttributes"), ("logs", "FilterLogEvents")))
     assert not any(moved("apigateway", operation) for operation in ("GetApiKey", "GetStage"))
+    assert not moved("s3", "GetObject")  # a lease and a sign of life are as old as its Date is after LastModified
     assert not moved("xray", "GetTraceSummaries")  # a follower would look for traces where there are none yet
     assert moved("sts", "GetCallerIdentity") and moved("dynamodb", "GetItem")
