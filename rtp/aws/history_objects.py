@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 START, END = "a-start", "b-end"
+RELEASES = "releases.json"  # of an environment, among its entries: the numbers of its releases
 _FAR_MS = LATEST_MS  # keys count down to it, since S3 lists in ascending order
 _NAME = re.compile(rf"(\d{{13}})-([0-9a-z]{{1,40}})\.({START}|{END})\.json", re.ASCII)
 _WRITTEN = ("PreconditionFailed", "412")
@@ -80,7 +81,8 @@ def keys(aws: Aws, prefix: str) -> Iterator[Key | str]:
     place = {"Bucket": own_bucket.name(aws), "ExpectedBucketOwner": aws.account}
     for entry in aws.pages("s3", "list_objects_v2", "Contents", Prefix=prefix, **place):
         text = str(entry["Key"])
-        yield _key(prefix, text) or text
+        if text != prefix + RELEASES:
+            yield _key(prefix, text) or text
 
 
 def read(aws: Aws, key: Key) -> Given | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rtp.aws import objects, own_bucket
+from rtp.aws import history_objects, objects, own_bucket
 from rtp.errors import AwsError
 from rtp.text import times
 
@@ -89,7 +89,7 @@ def write_names(aws: Aws, project: str, env: str, body: bytes) -> None:
 
 
 def _names_key(project: str, env: str) -> str:
-    return f"{own_bucket.HISTORY}{project}/{env}/releases.json"
+    return history_objects.prefix(project, env) + history_objects.RELEASES
 
 
 def asset(aws: Aws, base: str, key: str, *, most: int) -> bytes:

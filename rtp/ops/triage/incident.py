@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Kind = Literal["alarm", "release", "failure", "repair", "triage", "change"]
 MOST_CHANGES, MOST_ENTRIES, MOST_GROUPS = 1_000, 500, 100
 _RELEASES = ("deploy", "rollback", "destroy")
+_AHEAD_MS = 15 * 60_000  # AWS refuses requests of a clock that differs by more
 _REPAIRS = ("dlq redrive", "dlq purge", "dlq undo", "dlq stop", "replay")
 _STATES = {"ALARM": "fired", "OK": "is OK again", "INSUFFICIENT_DATA": "has no data"}
 
@@ -134,7 +135,11 @@ def read(
     until: int,
     now: int,
 ) -> Incident:
-    """Read everything side by side. since, until: epoch ms. stores: the journals. Raises AwsError without records."""
+    """Read everything side by side. since, until: epoch ms. stores: the journals. Raises AwsError without records.
+
+    A report until now has what AWS's clock, by which commands are recorded, calls later than this machine's does.
+    """
+    latest = until + _AHEAD_MS if until >= now else until
     names, table = environment.names, outputs[Output.TABLE]
     calls: dict[str, Callable[[], Any]] = {
         "records": partial(failures.read, aws, table, shards=environment.settings.index_shards, now=now),
@@ -151,7 +156,7 @@ def read(
     values = {part: answer for part, answer in answers.items() if not isinstance(answer, Exception)}
     found: failures.Read = values["records"]
     fixed: Repaired = values.get("repaired events", repaired.NONE)
-    seen = within(found.failures, fixed.seen, since, until)
+    seen = within(found.failures, fixed.seen, since, latest)
     ids = [id for id, _ in Counter(each.group for each in seen).most_common(MOST_GROUPS)]
     try:
         known = memory.read(aws, table, ids).by_group
@@ -171,7 +176,7 @@ def read(
         env=environment.name,
         since=times.iso(since),
         until=times.iso(until),
-        moments=in_order(moments, since, until),
+        moments=in_order(moments, since, latest),
         groups=groups,
         proof=_proof(seen, values.get("queue"), values.get("dlq")),
         read=len(found.failures) + len(fixed.seen),

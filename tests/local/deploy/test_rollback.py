@@ -106,7 +106,8 @@ def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_m
     event = json.dumps({"type": "n", "data": {}})
     sent = pipeline.rtp("send", "-", "--json", stdin=event).json["id"]
     assert f"release {number} ({release}" in pipeline.rtp("status").stdout
-    assert number in pipeline.rtp("history", "--limit", "2").stdout
+    listed = pipeline.rtp("history", "--limit", "2")
+    assert number in listed.stdout and listed.stderr == ""
     assert number in pipeline.rtp("show", sent, "--wide").stdout
     found = pipeline.rtp("records", "--release", number, "--json").json["records"]
     assert sent in {record["id"] for record in found} and {record["release"] for record in found} == {release}

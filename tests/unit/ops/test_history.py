@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from rtp.aws import history_objects
+from rtp.aws import history_objects, release_objects
 from rtp.aws.history_objects import END, START, Key
 from rtp.commands.history import _list
 from rtp.commands.recorded import recorded
@@ -204,6 +204,14 @@ def test_objects_with_other_names_are_named_and_the_others_are_listed(environmen
     listed = listing(environment, world, limit=5)
     assert [entry.command for entry in listed.entries] == ["deploy"] and sorted(listed.unreadable) == sorted(odd)
     assert history.find(world.connected(), environment, listed.entries[0].run) == listed.entries[0]
+
+
+def test_the_numbers_of_releases_beside_the_entries_are_no_odd_object(environment: Environment) -> None:
+    world = World()
+    record(environment, world)
+    release_objects.write_names(world.connected(), environment.project, environment.name, b"{}")
+    assert [key for key in world.objects if "releases" in key]
+    assert listing(environment, world, limit=5).unreadable == []
 
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
