@@ -1,18 +1,23 @@
-"""Fill a deployed local pipeline with dead events: records, DLQ messages, traces and log lines, in large batches."""
+"""Fill a deployed local pipeline with dead events, in large batches.
+
+Each has a record, a line in the raw archive, a DLQ message, a trace and log lines.
+"""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import resource
 import secrets
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtp.contract import Output
-from rtp.runtime import attributes, dlqnote
+from rtp.runtime import attributes, dlqnote, wire
 from rtp.runtime.dlqnote import DlqNote
 
 if TYPE_CHECKING:
@@ -34,10 +39,10 @@ def event(number: int, run: str, at: int) -> dict[str, Any]:
     }
 
 
-def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> str:
-    """Add `count` dead events of the last hour, each with a record, a DLQ message, a trace and four log lines.
+def fill(aws: Aws, outputs: Mapping[str, str], count: int, *, archived: int = 100) -> str:
+    """Add `count` dead events of the last hour, each with a record, a raw line, a DLQ message, a trace and log lines.
 
-    Returns the id of the newest.
+    archived: events in one object of the archive. Returns the id of the newest.
     """
     run, now = secrets.token_hex(4), int(time.time() * 1000)
     events = [event(n, run, now - 3_600_000 * (count - n) // count) for n in range(count)]
@@ -48,6 +53,8 @@ def fill(aws: Aws, outputs: Mapping[str, str], count: int) -> str:
             pool.submit(_messages, aws, outputs[Output.DLQ_URL], some)
         for some in _batches(events, 100):
             pool.submit(_traces, aws, outputs[Output.WORKER], some)
+        for some in _batches(events, archived):
+            pool.submit(_archive, aws, outputs[Output.BUCKET], some)
     _lines(aws, outputs[Output.WORKER], events)
     return str(events[-1]["id"])
 
@@ -104,6 +111,24 @@ def _traces(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
     aws.call("xray", "put_trace_segments", TraceSegmentDocuments=documents)
 
 
+def _archive(aws: Aws, bucket: str, events: Sequence[dict[str, Any]]) -> None:
+    lines = [
+        {
+            "id": e["id"],
+            "timestamp": e["timestamp"],
+            "source": "events",
+            "request_id": e["id"],
+            "received_at": e["timestamp"],
+            "body": json.dumps(e),
+        }
+        for e in events
+    ]
+    hour = time.strftime("%Y/%m/%d/%H", time.gmtime(events[0]["timestamp"] / 1000))
+    key = f"{wire.RAW_PREFIX}{hour}/{secrets.token_hex(8)}.ndjson.gz"
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=gzip.compress(text.encode(), compresslevel=1))
+
+
 def _lines(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
     group, stream = f"/aws/lambda/{function}", f"bench-{secrets.token_hex(4)}"
     aws.call("logs", "create_log_stream", logGroupName=group, logStreamName=stream)
@@ -126,6 +151,35 @@ def timed(function: Callable[[], object]) -> float:
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
+
+
+def peak_mb(argv: Sequence[str], root: Path) -> float:
+    """Run a command, which must succeed, and return the most memory that it had, MB."""
+    with subprocess.Popen(
+        argv, cwd=root, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{argv} ended with {process.returncode}")
+    return usage.ru_maxrss / 1024
+
+
+def environ() -> dict[str, str]:
+    """The environment of a command, without AWS's and rtp's variables."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RTP_"))}
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a process, MB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def engine_s(pid: int) -> float:
+    """Processor time of a process, and of the children that it has waited for, s."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
 def processor_s(pid: int) -> float:
