@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from math import inf
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues
@@ -48,7 +47,7 @@ class Sweep:
         self._seen: set[str] = set()  # messages that were there at the start
         self._receipts: dict[str, str] = {}
         self._claimed: set[str] = set()
-        self._hidden_until: dict[str, float] = {}  # by message id, on the clock
+        self._hidden: dict[str, tuple[float, int]] = {}  # by message id: until when, on the clock, and for how long, s
         self._receivers = 1  # more while each of them receives a full batch
         self._lock = threading.Lock()
         self.newer: dict[str, Message] = {}  # by message id: what was sent after the start
@@ -105,8 +104,9 @@ class Sweep:
 
     def _receive(self) -> tuple[list[Message], list[Message]]:
         """Receive messages. Returns all of them, and those that were not received before."""
-        hidden_until = self._clock.monotonic() + self._hidden_s
-        received = batches.receive(self._aws, self._url, visibility_s=self._hidden_s, count=self._receivers)
+        seconds = self._hidden_s
+        hidden_until = self._clock.monotonic() + seconds
+        received = batches.receive(self._aws, self._url, visibility_s=seconds, count=self._receivers)
         unique = {m.message_id: m for m in received}
         new = [m for i, m in unique.items() if i not in self._seen and i not in self.newer]
         with self._lock:
@@ -116,8 +116,10 @@ class Sweep:
             with contextlib.suppress(RtpError):
                 queues.delete(self._aws, self._url, deleted)
         now = self._clock.monotonic()
-        # Hidden too briefly: the message would be received again before the rest. A duplicate comes earlier.
-        if any(self._hidden_until.get(m.message_id, inf) <= now for m in received):
-            self._hidden_s = min(MAX_HIDDEN_S, self._hidden_s * 2)
-        self._hidden_until.update({m.message_id: hidden_until for m in received})
+        # Hidden too briefly: the message would be received again before the rest. A duplicate comes earlier, and those
+        # that were hidden before the time was doubled prove nothing about the doubled one.
+        came_back = [self._hidden[m.message_id] for m in received if m.message_id in self._hidden]
+        if any(until <= now and was == seconds for until, was in came_back):
+            self._hidden_s = min(MAX_HIDDEN_S, seconds * 2)
+        self._hidden.update({m.message_id: (hidden_until, seconds) for m in received})
         return received, new

@@ -347,7 +347,7 @@ def test_undo_restores_redriven_messages_that_still_wait(pipeline: Pipeline) -> 
         assert is_count(len(pipeline.queue), 8) and pipeline.dlq == []
         undone = pipeline.project.rtp("dlq", "undo", "--json").json
     # Then
-    assert is_count(undone["back"], 8)
+    assert is_count(undone["back"], 8), undone
     assert {json.loads(m.body)["id"] for m in pipeline.dlq} == set(orders)
     assert is_count(len(pipeline.queue), 0)  # in bad weather: second copies, whose sends lost their answers
 

@@ -297,6 +297,26 @@ def test_messages_that_come_back_before_the_rest_are_hidden_for_twice_as_long(
     assert [asked[0], asked[-1]] == hidden_s
 
 
+def test_messages_that_come_back_in_several_rounds_double_the_time_once() -> None:
+    # Given 30 messages that a slow caller receives in three rounds, and which come back after their time
+    aws, asked = filled(30), list[int]()
+    one = sweep(aws)
+    assert sum(len(messages) for messages in one) == 30
+    aws.now += 15
+    for message in aws.queues[DLQ]:
+        message.hidden_until = 0
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("receive_message", "after"):
+            asked.append(max(round(m.hidden_until - aws.now) for m in aws.queues[DLQ]))
+
+    aws.fault = fault
+    # When they are received again
+    assert list(one) == []
+    # Then a receive whose answer is lost hides messages no longer than that
+    assert max(asked) == 30
+
+
 def test_the_rate_counts_messages_and_goes_by_the_clock() -> None:
     aws = filled(30)
     began = aws.now
