@@ -15,6 +15,7 @@ from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
 from rtp.ops.dlq.located import Located
 from rtp.ops.dlq.sweep import Sweep
+from rtp.ops.events import outcome
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import times
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from rtp.aws.queues import Message
     from rtp.ops.dlq.journal import Entry, Journal
     from rtp.ops.dlq.target import Target
+    from rtp.ops.events.outcome import Record
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
+    from rtp.runtime.event import Identity
 
 _ROUND = 100  # messages that are recorded together before they are sent
+_AGAIN_S = 4.0  # after which the queue is read once more for messages that must be in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Undone:
     """What became of the messages of a run.
 
     what: redrive or purge. back: messages restored now. processed: events that were processed meanwhile, and stay so.
-    dead: events that died again, whose message is in the DLQ already. earlier: messages that an earlier undo restored.
+    dead: events that ran and died again, whose message is in the DLQ already. earlier: restored by an earlier undo.
     unseen: messages of the run that were not found: hidden by another receiver, such as the worker that processes them.
     """
 
@@ -118,6 +122,10 @@ class _Restoration:
         waiting = [e for e, status in zip(entries, self._statuses(entries), strict=True) if status != "processed"]
         if waiting:
             self._recall(waiting)
+        # A short queue's counts may lag behind its sends, and a receive may find none of the messages that there are.
+        if left := self._in_the_queue():
+            self._clock.wait(self._stop.drain, _AGAIN_S)
+            self._recall(left)
         self.record.done(entry for entry in self._copies if not entry.restored)
         left = [e for e in self._open() if e.sent_id or e.message_id not in self._located.originals]
         statuses = self._statuses(left)
@@ -132,12 +140,21 @@ class _Restoration:
     def _open(self) -> list[Entry]:
         return [entry for entry in self._entries if not entry.restored]
 
+    def _in_the_queue(self) -> list[Entry]:
+        """Entries whose message must be in the queue: it was sent, and the event is dead and has not run since."""
+        sent = [e for e in self._open() if e.sent_id and e.message_id not in self._located.copies]
+        found = self._records(sent)
+        return [e for e in sent if (record := found.get(e.identity)) is not None and _is_unchanged(record, e)]
+
     def _statuses(self, entries: list[Entry]) -> list[str]:
-        """The status of each entry's event; empty where it has no record or is being processed."""
+        """The status of each entry's event; empty where it has no record, is being processed or has not run again."""
+        found = self._records(entries)
+        return [_status(found.get(entry.identity), entry) for entry in entries]
+
+    def _records(self, entries: list[Entry]) -> dict[Identity, Record]:
         keys = list(dict.fromkeys(entry.identity for entry in entries))
         found = records.by_keys(self._target.aws, self._target.table, keys)
-        by_key = {(str(r["id"]), int(r["timestamp"])): r for r in found}
-        return [_status(by_key.get(entry.identity)) for entry in entries]
+        return {outcome.identity(record): record for record in found}
 
     def _send(self, entries: list[Entry]) -> list[Entry]:
         """Send messages to the DLQ. Returns those that SQS took, for the caller to record."""
@@ -195,7 +212,12 @@ class _Restoration:
         return list(moved)
 
 
-def _status(record: dict[str, object] | None) -> str:
-    if record is None or int(str(record.get("lease_until", 0))) > times.now_ms():
+def _status(record: Record | None, entry: Entry) -> str:
+    if record is None or int(record.get("lease_until", 0)) > times.now_ms() or _is_unchanged(record, entry):
         return ""
-    return str(record.get("status"))
+    return str(record["status"])
+
+
+def _is_unchanged(record: Record, entry: Entry) -> bool:
+    """Whether the event is dead since before the redrive, whose message then still waits."""
+    return record["status"] == "dead" and int(record.get("attempt_count", 0)) <= entry.runs

@@ -169,7 +169,7 @@ def test_a_redrive_is_undone_where_its_messages_still_wait() -> None:
     run.aws.put(QUEUE, event(90))
     run.aws.queues[QUEUE] = run.aws.queues[QUEUE][3:]
     run.aws.record("e0", 0, status="processed")
-    run.aws.record("e1", 1, status="dead")
+    run.aws.record("e1", 1, status="dead", attempt_count=1)
     run.aws.record("e2", 2, status="processing", lease_until=now_ms() + 60_000)
     done = run.undone()
     assert (done.what, counts(done)) == ("redrive", (2, 1, 1, 0, 1))
@@ -227,6 +227,29 @@ def test_the_queue_is_not_read_for_longer_than_some_seconds_where_messages_are_h
     began = run.aws.now
     assert counts(run.undone()) == (1, 0, 0, 0, 1)
     assert 5 <= run.aws.now - began < 10
+
+
+def test_a_message_that_was_not_received_is_looked_for_again_where_its_event_has_not_run() -> None:
+    # Given a queue whose counts lag, and receives that find nothing at first
+    run = recorded("redrive", 2, sent=2, deleted=2)
+    run.aws.uncounted, run.aws.blind = 2, True
+    for n in range(2):
+        run.aws.record(f"e{n}", n, status="dead")
+    began = run.aws.now
+
+    def fault(operation: str, when: str) -> None:
+        if (operation, when) == ("receive_message", "before") and run.aws.now - began > 4:
+            run.aws.blind = False
+
+    run.aws.fault = fault
+    assert counts(run.undone()) == (2, 0, 0, 0, 0)
+
+
+def test_what_stays_hidden_is_not_called_dead_again_where_its_event_has_not_run() -> None:
+    run = recorded("redrive", 2, sent=2, deleted=2)
+    run.aws.record("e0", 0, status="dead")
+    run.aws.queues[QUEUE][0].hidden_until = run.aws.now + 40_000
+    assert counts(run.undone()) == (1, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize("seconds", [(0, 0, 0), (0, 3, 1), (1, 3, 0)], ids=["together", "later", "before"])
