@@ -7,6 +7,7 @@ are approximate, and AWS documents that they may need a minute to become consist
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,10 +38,11 @@ class Patience:
     """For how long after its start a reading waits for messages that it cannot receive.
 
     is_enough: whether everything that is looked for was received, so that no wait is needed.
-    notify: called with what is waited for, when a wait begins.
+    notify: called with what is waited for, when a wait begins. most: about how many messages an inspection reads.
     """
 
     seconds: float = PATIENCE_S
+    most: int = sys.maxsize
     is_enough: Callable[[], bool] = lambda: False
     notify: Callable[[str], None] = lambda _: None
     clock: Clock = SYSTEM

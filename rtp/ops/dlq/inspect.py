@@ -91,7 +91,7 @@ def inspect(
     patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
 ) -> Inspection:
-    """Read the DLQ until `limit` messages match or all were read.
+    """Read the DLQ until `limit` messages match or all were read, or as many as patience says.
 
     patience: with messages that another receiver hides; none is needed once all that the filters name are found.
     notify: called with the number of messages read.
@@ -111,7 +111,7 @@ def inspect(
     peeked = peek.peek(
         aws,
         url,
-        limit=count * 2 + 10,
+        limit=min(count * 2 + 10, patience.most),
         stop=stop,
         enough=enough,
         patience=replace(patience, is_enough=lambda: named.are_all_of(filters)),

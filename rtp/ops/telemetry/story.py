@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.dlq import inspect
+from rtp.ops.dlq.ending import BRIEF
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.events import archive
 from rtp.ops.events.outcome import has_ended
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from rtp.ops.telemetry.segments import Trace
     from rtp.ops.work.pool import Stop
 
-MOST_LINES = 500
+MOST_LINES, MOST_MESSAGES = 500, 1_000  # log lines shown, and messages of the DLQ read
 _BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and Lambda reports late
 _LONGEST_ID = 2048  # bytes of a DynamoDB key
 
@@ -128,8 +129,8 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
     def read_dlq_message() -> None:
         if stored and all(has_ended(r) and r["status"] == "processed" and "conflicts" not in r for r in stored):
             return  # inspecting a queue hides its messages for a moment, and there is no need to
-        inspection = inspect.inspect(aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop)
-        story.dlq_message = inspection.messages[0] if inspection.messages else None
+        story.dlq_message, gap = dlq_message_of(aws, outputs, event_id, stop=stop)
+        story.gaps += [gap] if gap else []
 
     def read_records() -> None:
         story.records = whole(aws, outputs[Output.BUCKET], stored)
@@ -156,6 +157,23 @@ def read(aws: Aws, outputs: dict[str, str], stack: str, event_id: str, *, stop: 
     if not story.exists:
         raise _nothing(aws, outputs, event_id, story.gaps)
     return story
+
+
+def dlq_message_of(
+    aws: Aws, outputs: dict[str, str], event_id: str, *, stop: Stop, most: int = MOST_MESSAGES
+) -> tuple[DlqMessage | None, str]:
+    """The DLQ message of an event among about `most` that are read, and what to say where others were not read."""
+    inspection = inspect.inspect(
+        aws, outputs, Filters(ids=(event_id,)), limit=1, stop=stop, patience=replace(BRIEF, most=most)
+    )
+    if inspection.messages:
+        return inspection.messages[0], ""
+    if inspection.depth <= most:
+        return None, ""
+    return None, (
+        f"the dead-letter queue: about {most:,} of {inspection.depth:,} messages were read; "
+        "`rtp dlq inspect --id` reads all"
+    )
 
 
 def _check(event_id: str) -> None:
