@@ -164,6 +164,7 @@ class StatusQuery:
     """The newest `limit` records of a status between two times (epoch ms), or the oldest.
 
     type: of this event type only. has: only those with this attribute. keep: whether a record counts.
+    page: records that one call reads at most, where nothing is filtered.
     """
 
     status: str
@@ -174,6 +175,7 @@ class StatusQuery:
     has: str | None = None
     oldest_first: bool = False
     keep: Callable[[dict[str, Any]], bool] | None = None
+    page: int = _PAGE
 
 
 def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
@@ -191,7 +193,7 @@ def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) ->
     values |= {":k": {"S": query.type}} if query.type is not None else {}
     filters = ["#k = :k"] if query.type is not None else []
     filters += [f"attribute_exists({query.has})"] if query.has is not None else []
-    is_filtered = bool(filters) or query.keep is not None
+    is_filtered = query.type is not None or query.keep is not None  # nearly all dead records have the attribute
     items = aws.pages(
         "dynamodb",
         "query",
@@ -202,7 +204,7 @@ def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) ->
         ExpressionAttributeNames=names,
         ExpressionAttributeValues={":s": {"S": f"{query.status}#{shard}"}, **values},
         ScanIndexForward=query.oldest_first,
-        Limit=_PAGE if is_filtered else min(query.limit, _PAGE),
+        Limit=_PAGE if is_filtered else min(query.limit, query.page),
         **({"FilterExpression": " AND ".join(filters)} if filters else {}),
     )
     records = _records(items)

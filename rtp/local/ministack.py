@@ -88,6 +88,7 @@ class MiniStack:
         await asyncio.to_thread(deferred.end)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.to_thread(lambda_runtime.reset), RESET_S)
+        moment.without_copies()
         await self._lifespan("shutdown")
         self._daemon.close()
         try:

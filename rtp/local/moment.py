@@ -54,7 +54,7 @@ class Moment:
         """Write everything except S3's files to the current folder. Raises OSError if a part could not be written."""
         import ministack.app
         from ministack.core import persistence
-        from ministack.services import dynamodb, lambda_svc
+        from ministack.services import lambda_svc
 
         live, data = (Path("..", folder.name) for folder in (self._live, self._data))
         # Keys in files, the states of services that are not used, and archives of functions that a save has already.
@@ -64,9 +64,7 @@ class Moment:
                 shutil.copytree(folder / name, name, copy_function=_link_once, ignore=ignored, dirs_exist_ok=True)
         check()
         persistence.STATE_DIR, lambda_svc.CODE_BLOB_DIR = STATE, _BLOBS
-        # The services return copies, against changes while they are written. This process is a copy, and has no others.
-        vars(copy)["deepcopy"] = _itself
-        vars(dynamodb)["copy"] = types.SimpleNamespace(deepcopy=_itself)
+        without_copies()  # this process is a copy, which nothing else changes
         saving.failed.clear()
         saving.save_all(ministack.app._build_persistence_save_dict())
         if saving.failed:
@@ -74,6 +72,14 @@ class Moment:
         check()
         self._traces.save(Path(TRACES))
         check()
+
+
+def without_copies() -> None:
+    """Let the services give their data itself to a save, not copies; only where nothing changes it any more."""
+    from ministack.services import dynamodb
+
+    vars(copy)["deepcopy"] = _itself
+    vars(dynamodb)["copy"] = types.SimpleNamespace(deepcopy=_itself)
 
 
 def _itself(value: Any, _memo: object = None) -> Any:

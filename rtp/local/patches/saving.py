@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 log = logging.getLogger("rtp.saving")
+# What events leave behind. Their numbers are texts or finite: msgspec would write others as null.
+_LARGE = ("cloudwatch_logs", "dynamodb", "sqs")
 failed: list[str] = []  # services whose state could not be written, and why: half a state is worse than none
 
 
@@ -67,13 +71,22 @@ def save(service: str, data: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     try:
-        draft.write_text(json.dumps(wrapped, default=persistence._json_default))
+        draft.write_bytes(encoded(service, wrapped, persistence._json_default))
         draft.replace(path)
     except (OSError, TypeError, ValueError) as error:
         log.exception("%s could not be saved", service)
         failed.append(f"{service}: {(error.strerror if isinstance(error, OSError) else None) or error}")
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+
+
+def encoded(service: str, state: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """A state as JSON. default: for values of other types."""
+    if service in _LARGE:
+        # A tenth of the time, and in one step, so that no thread changes the data meanwhile.
+        with contextlib.suppress(TypeError, ValueError):  # half a surrogate pair, or a key that is no text
+            return msgspec.json.Encoder(enc_hook=default).encode(state)
+    return json.dumps(state, default=default).encode()
 
 
 def is_empty(value: Any) -> bool:

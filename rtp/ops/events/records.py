@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
@@ -92,18 +93,35 @@ def by_status(
 
     keep: whether a record counts.
     """
+    of_status = StatusQuery(status, query.since, query.until, query.limit, type=query.kind, keep=keep)
+    return merged(aws, table, of_status, shards=shards)
 
-    def read(shard: int) -> list[Record]:
-        of_status = StatusQuery(status, query.since, query.until, query.limit, query.kind, keep=keep)
-        return records.by_status(aws, table, of_status, shard=shard)
 
+def merged(aws: Aws, table: str, query: StatusQuery, *, shards: int) -> list[Record]:
+    """The first records of all shards, in the order of the query. No shard is read much further than that needs."""
     aws.connect("dynamodb")
-    found = pool.map(read, range(shards), threads=min(16, shards))
-    return sorted((record for of_shard in found for record in of_shard), key=_newest_first)[: query.limit]
+    page = min(query.limit, 2 * query.limit // shards + 4)  # events are spread evenly, more or less
+    order = _oldest_first if query.oldest_first else _newest_first
+    streams = [records.stream_by_status(aws, table, replace(query, page=page), shard=shard) for shard in range(shards)]
+    lasts: dict[int, Record] = {}
+    found: list[Record] = []
+    rest = list(range(shards))
+    while rest:
+        read = list(pool.map(lambda shard: list(islice(streams[shard], page)), rest, threads=min(16, len(rest))))
+        lasts |= {shard: some[-1] for shard, some in zip(rest, read, strict=True) if some}
+        found = sorted([*found, *(record for some in read for record in some)], key=order)[: query.limit]
+        rest = [shard for shard, some in zip(rest, read, strict=True) if len(some) == page]
+        if len(found) == query.limit:
+            rest = [shard for shard in rest if order(lasts[shard])[0] <= order(found[-1])[0]]
+    return found
 
 
 def _newest_first(record: Record) -> tuple[int, str]:
     return -int(record["timestamp"]), str(record["id"])
+
+
+def _oldest_first(record: Record) -> tuple[int, str]:
+    return int(record["timestamp"]), str(record["id"])
 
 
 def whole(aws: Aws, bucket: str, items: Iterable[Record]) -> list[Record]:

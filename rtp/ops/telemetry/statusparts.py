@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rtp.aws import metrics, queues, stacks, trail
-from rtp.aws import records as dead_records
 from rtp.aws.metrics import Series
 from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
@@ -16,7 +15,6 @@ from rtp.ops.dlq import deadlines
 from rtp.ops.dlq.deadlines import Dead
 from rtp.ops.events import records
 from rtp.ops.telemetry import alarm_words
-from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.text import times
@@ -185,16 +183,11 @@ def dead_messages(aws: Aws, outputs: Mapping[str, str], settings: Settings, *, n
 
     CloudWatch counts a message's age from its move to the DLQ, and SQS its expiry from when it was first sent.
     """
-
-    def read(shard: int) -> list[dict[str, Any]]:
-        query = StatusQuery("dead", now - NOTED_WINDOW_MS, now + 60_000, DEAD_MOST, has=ATTRIBUTE, oldest_first=True)
-        return dead_records.by_status(aws, outputs[Output.TABLE], query, shard=shard)
-
     retention_s = queues.depth(aws, outputs[Output.DLQ_URL]).retention_s
     message_days = settings.dlq_retention_days if retention_s is None else retention_s * 1000 / deadlines.DAY_MS
-    shards = settings.index_shards
-    of_shards = list(pool.map(read, range(shards), threads=min(16, shards)))
-    notes = [(dlqnote.read(r[ATTRIBUTE]), str(r.get("raw_key", ""))) for of_shard in of_shards for r in of_shard]
+    query = StatusQuery("dead", now - NOTED_WINDOW_MS, now + 60_000, DEAD_MOST, has=ATTRIBUTE, oldest_first=True)
+    oldest_dead = records.merged(aws, outputs[Output.TABLE], query, shards=settings.index_shards)
+    notes = [(dlqnote.read(r[ATTRIBUTE]), str(r.get("raw_key", ""))) for r in oldest_dead]
     expiry_ms = round(message_days * deadlines.DAY_MS)
     dead = [Dead(n.sent_at, key) for n, key in notes if n is not None and n.is_sent and n.sent_at + expiry_ms > now]
     oldest = min((event.sent_at for event in dead), default=None)
