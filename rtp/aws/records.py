@@ -178,13 +178,8 @@ class StatusQuery:
     page: int = _PAGE
 
 
-def by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> list[dict[str, Any]]:
-    """The records of one shard of the status index that a query selects, in the order of the query."""
-    return list(stream_by_status(aws, table, query, shard=shard))
-
-
 def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> Iterator[dict[str, Any]]:
-    """As `by_status`, one record after the other: no more than a page is in memory.
+    """The records of one shard of the status index, in the order of the query; no more than a page is in memory.
 
     DynamoDB filters after it has read a page, so pages are read until there are enough records.
     """
