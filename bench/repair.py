@@ -1,6 +1,6 @@
 """Commands that read and repair many events, beside sequential boto3 loops as people write them.
 
-    python -m bench.repair [--count 10000] [--loop 300]
+    python -m bench.repair [--count 4000] [--loop 300]
 
 Repair: against a loop that receives ten messages and handles them one by one, and one that works in batches of ten.
 Reading: against a paginator, and a loop that gets one object after the other. The loops of repair run for `--loop`
@@ -54,7 +54,7 @@ TARGETS = {  # to a loop one by one, to one of batches, to a sequential reader: 
 def main() -> int:
     """Measure and print; 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=4_000)
     parser.add_argument("--loop", type=int, default=300)
     options = parser.parse_args()
     is_missed = False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.runtime.event import Identity
 
-_CONCURRENCY = 10
+_CONCURRENCY = 32  # records written at the same time, each by a call of its own
 _LOOKED_AT = 100  # records: as many as one call reads
 
 

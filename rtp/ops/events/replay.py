@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MISSING = "missing"  # the status of an archived event without a record
 _CONCURRENCY = 4
+_AHEAD = 8  # archived objects read in advance
 _LOOKUP = 500  # records per lookup
 _ARRIVES_MS = 3_600_000  # an event with a UUIDv7 is searched in the archive within this time of its id's own
 
@@ -179,15 +180,19 @@ def _message(event: Planned, body: str, run: str) -> queues.Outgoing:
 
 
 def _bodies(aws: Aws, bucket: str, planned: list[Planned]) -> Iterator[tuple[Planned, str]]:
-    """The events with their texts. Each archived object is read once."""
+    """The events with their texts, in order. Each archived object is read once, some of them in advance."""
 
     def object_key(event: Planned) -> str:
         return event.raw_key.rpartition("#")[0]
 
-    for key, events in groupby(planned, object_key):
+    def read(of_object: tuple[str, list[Planned]]) -> list[tuple[Planned, str]]:
+        key, events = of_object
         bodies = {raw.key: raw.body for raw in archive.read(aws, bucket, key)}
-        for event in events:
-            yield event, bodies[event.raw_key]
+        return [(event, bodies[event.raw_key]) for event in events]
+
+    by_object = ((key, list(events)) for key, events in groupby(planned, object_key))
+    for pairs in pool.map(read, by_object, threads=_AHEAD, ahead=_AHEAD):
+        yield from pairs
 
 
 def _batches(pairs: Iterator[tuple[Planned, str]], size: int) -> Iterator[list[tuple[Planned, str]]]:
