@@ -65,15 +65,16 @@ def follow(
     run: RunName = None,
     timeout: Annotated[
         float,
-        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Maximum wait for the outcomes of a redrive."),
+        typer.Option("--timeout", min=0.1, metavar="SECONDS", help="Maximum wait for the outcomes of the events."),
     ] = 120.0,
 ) -> None:
-    """Watch a redrive, purge or replay of any operator until it ends, and what becomes of a redrive's events.
+    """Watch a redrive, purge or replay of any operator until it ends, and what becomes of the events that it sent.
 
-    A redrive's events are processed, dead again of the same cause, dead of another, or unknown: without an outcome.
-    Ctrl-C ends the watching and not the run.
+    They are processed, dead again of the same cause, dead of another, or unknown: without an outcome. A purge sends
+    none. Ctrl-C ends the watching and not the run.
     """
     from rtp.commands.render import dlq_runs as render
+    from rtp.ops.dlq import following
     from rtp.ops.dlq import runs as op
 
     target, stores = journals.target(session), journals.stores(session)
@@ -81,7 +82,7 @@ def follow(
     _remember(session, [found])
     state, interruption = conduct(
         session.out,
-        lambda stop: op.follow(target, stores, found, timeout_s=timeout, stop=stop),
+        lambda stop: following.follow(target, stores, found, timeout_s=timeout, stop=stop),
         render.progress,
     )
     session.out.result(state, render.run)

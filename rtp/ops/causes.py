@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rtp.errors import UsageError
 from rtp.runtime import errors, groups
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from rtp.runtime.groups import Group
 
@@ -54,6 +54,11 @@ def of(error: object) -> Cause:
 def group(kind: str, cause: Cause) -> Group:
     """The group of a failure."""
     return groups.group(kind, cause.type, at=cause.at, signature=cause.signature)
+
+
+def group_of(record: Mapping[str, Any]) -> str:
+    """The id of the group of a record's error."""
+    return group(str(record.get("type", "")), of(record.get("error"))).id
 
 
 def grouped(items: Iterable[T], of_item: Callable[[T], Group]) -> list[tuple[Group, list[T]]]:

@@ -69,6 +69,8 @@ def run(state: RunState) -> list[Element]:
     elements: list[Element] = [Fields([pair for pair in pairs if pair[1] != ""])]
     if state.result is not None:
         elements.append(_result(state.result))
+    elif state.what == "purge":
+        elements.append(line("outcomes: ", dim("none; a purge deletes messages and runs no event")))
     if state.what == "redrive" and state.state in CONTINUED:
         elements += next_step("next  ", suggest.command("rtp", "dlq", "redrive", run=state.run), "continues it")
     if state.what == "replay" and state.state in CONTINUED:

@@ -94,17 +94,18 @@ def wait(
             yield Pending(record, is_before, is_before or record.get("status") == "processing")
     conflicts = (r for r in records if outcome.is_conflict(r, digests[outcome.identity(r)]))
     groups = {event.identity: event.group for event in expected}
-    dead = (r for r in records if r["status"] == "dead" and groups[outcome.identity(r)] not in ("", _group(r)))
+    dead = ((r, groups[outcome.identity(r)]) for r in records if r["status"] == "dead")
     return Outcomes(
         records,
         len(identities) - len(records),
         conflicts=frozenset(map(outcome.identity, conflicts)),
-        otherwise=frozenset(map(outcome.identity, dead)),
+        otherwise=frozenset(outcome.identity(r) for r, group in dead if group and not is_same_cause(r, group)),
     )
 
 
-def _group(record: Record) -> str:
-    return causes.group(str(record.get("type", "")), causes.of(record.get("error"))).id
+def is_same_cause(record: Record, group: str) -> bool:
+    """Whether the cause of a dead event's record is of this group."""
+    return causes.group_of(record) == group
 
 
 def sent_digest(text: str, dlq_message: DlqMessage) -> str:

@@ -9,7 +9,6 @@ from rtp.errors import ConfigError, NotFoundError, RefusedError, UsageError
 from rtp.ops import run_marks
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq.journal import Continued
-from rtp.ops.dlq.outcomes import Expected, wait
 from rtp.ops.journal_store import head_of
 from rtp.ops.run_marks import Operator
 from rtp.ops.work import pool
@@ -18,25 +17,24 @@ from rtp.text import suggest, times
 from rtp.text.given import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from rtp.ops.dlq.target import Target
     from rtp.ops.journal_store import JournalStore
     from rtp.ops.work.clock import Clock
-    from rtp.ops.work.pool import Stop
 
 State = Literal["running", "ended", "stopped", "interrupted", "failed", "killed", "undone"]
 KINDS = ("redrive", "purge", "replay")
 CONTINUED = ("stopped", "interrupted", "failed", "killed")
 """The states from which a redrive is continued."""
 _READERS = 16
-_POLL_S = 1.0
+POLL_S = 1.0
 _NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the events that a redrive sent.
+    """What became of the events that a redrive or a replay sent.
 
     processed: events that are processed. dead_again: dead of the same cause as before.
     dead_of_another_cause: dead of another. unknown: without an outcome, or with that of another event.
@@ -59,7 +57,7 @@ class RunState:
     failed: messages that were not. stopped_by: who asked it to stop. why: why only the canary was redriven.
     quiet_s: seconds since the last sign of life; null once it ended.
     options: by which it selected messages; null where that is not known.
-    result: what became of the events; null where it was not looked up.
+    result: what became of the events; null where it was not looked up, and of a purge, which runs no event.
     """
 
     run: str
@@ -154,47 +152,11 @@ def find(stores: Stores, owner: tuple[str, str], part: str | None) -> RunState:
         raise UsageError(
             f"{part} stands for {len(matching)} runs: {some}.", hint="Give more of the name.", code="ambiguous-id"
         )
-    state = _current(stores, owner, matching[0]) if matching else None
+    state = current(stores, owner, matching[0]) if matching else None
     if state is None:
         what = f"There is no run {part}" if part else "There is no run"
         raise NotFoundError(f"{what} in {stores.dlq.where()}.", hint="`rtp dlq runs` lists the runs of 30 days.")
     return state
-
-
-def follow(
-    target: Target, stores: Stores, run: RunState, *, timeout_s: float, stop: Stop, clock: Clock = SYSTEM
-) -> Generator[RunState, None, RunState]:
-    """Yield how far a run is until it ends; then wait for the outcomes of what a redrive sent, timeout_s at most."""
-    owner, state = (target.stack, target.account), run
-    while state.state == "running" and not stop.drain.is_set():
-        yield state
-        clock.wait(stop.drain, _POLL_S)
-        state = _current(stores, owner, run.run) or state
-    if stop.drain.is_set() or state.what != "redrive" or state.state == "undone":
-        return state
-    journal = journals.load(stores.dlq, run.run)
-    sent = [e for e in journal.entries.values() if e.sent_id and not e.restored]
-    state = replace(state, done=max(state.done, sum(bool(e.sent_id) for e in journal.entries.values())))
-    expected = [Expected(e.identity, e.digest, e.runs, e.group) for e in sent]
-    waiting = wait(target, expected, timeout_s=timeout_s, stop=stop)
-    while True:
-        try:
-            next(waiting)
-        except StopIteration as end:
-            outcomes = end.value
-            break
-        yield replace(state, result=Result(unknown=len(expected)))
-    statuses = [outcomes.status(record) for record in outcomes.records]
-    other = len(outcomes.otherwise)
-    return replace(
-        state,
-        result=Result(
-            statuses.count("processed"),
-            statuses.count("dead") - other,
-            other,
-            outcomes.pending + statuses.count("conflict"),
-        ),
-    )
 
 
 def ask_to_stop(
@@ -213,11 +175,11 @@ def ask_to_stop(
     asked = run_marks.ask_to_stop(store, run.run, run.parts, target.who)
     deadline = clock.monotonic() + timeout_s
     while True:
-        state = _current(stores, (target.stack, target.account), run.run) or run
+        state = current(stores, (target.stack, target.account), run.run) or run
         yield StopRequest(run.run, asked.label, state.state, state.done)
         if state.state != "running" or clock.monotonic() >= deadline:
             return
-        clock.sleep(_POLL_S)
+        clock.sleep(POLL_S)
 
 
 def resumed(target: Target, run: RunState) -> tuple[Continued, dict[str, Any]]:
@@ -236,10 +198,11 @@ def resumed(target: Target, run: RunState) -> tuple[Continued, dict[str, Any]]:
             hint="Begin another redrive: it sends no message again that this run sent.",
         )
     sent = frozenset(message_id for message_id, entry in journal.entries.items() if entry.sent_id)
-    return Continued(run.run, run.parts + 1, sent), dict(journal.options)
+    return Continued(run.run, run.parts + 1, sent, journal.there_at), dict(journal.options)
 
 
-def _current(stores: Stores, owner: tuple[str, str], run: str) -> RunState | None:
+def current(stores: Stores, owner: tuple[str, str], run: str) -> RunState | None:
+    """The state of a run now; None for another stack's, and for a journal without a head. Raises ConfigError."""
     store = stores.of(run)
     return _state(store, run, store.marks().get(run, set()), owner)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rtp.runtime.event import Identity
+from rtp.text.json_values import HIDDEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,7 @@ class Planned:
     """An event to queue again.
 
     status: of its record now, `missing` without one. raw_key: key and line of the archived event.
+    group: id of the cause that its last attempt failed of; empty where it did not fail.
     """
 
     id: str
@@ -19,6 +21,7 @@ class Planned:
     type: str
     status: str
     raw_key: str
+    group: str = field(default="", metadata=HIDDEN)
 
     @property
     def identity(self) -> Identity:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rtp.aws import queues, records
 from rtp.contract import Output
 from rtp.errors import AwsError, NotFoundError, UsageError
-from rtp.ops import releases, run_marks
+from rtp.ops import causes, releases, run_marks
 from rtp.ops.events import archive
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.events.planned import Planned
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rtp.ops.work.pool import Stop
 
 MISSING = "missing"  # the status of an archived event without a record
+_FAILED = ("failed", "dead")
 _CONCURRENCY = 4
 _AHEAD = 8  # archived objects read in advance
 _LOOKUP = 500  # records per lookup
@@ -109,7 +110,7 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
     record_of = _records(aws, outputs[Output.TABLE], list(contents))
     events = [(_selected(texts, record_of.get(key)), record_of.get(key)) for key, texts in contents.items()]
     planned = [
-        Planned(e.id, e.timestamp, e.type, record.status if record else MISSING, e.key)
+        Planned(e.id, e.timestamp, e.type, *((record.status, e.key, record.group) if record else (MISSING, e.key, "")))
         for e, record in events
         if releases.matches(record.release if record else None, request.release)
     ]
@@ -232,11 +233,12 @@ def _searched(aws: Aws, bucket: str, event_id: str, request: ReplayRequest) -> I
 
 
 class _Facts(NamedTuple):
-    """What decides about an event, of its record."""
+    """What decides about an event, of its record. group: of the cause that it failed of; empty where it did not."""
 
     status: str
     digest: str
     release: str
+    group: str
 
 
 def _selected(texts: Mapping[str, RawEvent], record: _Facts | None) -> RawEvent:
@@ -252,5 +254,7 @@ def _records(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity,
     for start in range(0, len(identities), _LOOKUP):
         for record in records.by_keys(aws, table, identities[start : start + _LOOKUP]):
             identity = Identity(str(record["id"]), int(record["timestamp"]))
-            facts[identity] = _Facts(str(record.get("status", "")), str(record.get("digest", "")), releases.of(record))
+            status, digest = str(record.get("status", "")), str(record.get("digest", ""))
+            group = causes.group_of(record) if status in _FAILED else ""
+            facts[identity] = _Facts(status, digest, releases.of(record), group)
     return facts

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.errors import NotFoundError, RefusedError
 from rtp.ops import journal_store as journals
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from rtp.ops.journal_store import JournalStore
 
+_MEMBERS = ("id", "timestamp", "type", "status", "raw_key")
 _RECENT_MS = 12 * 3_600_000  # an older replay that did not end is not mentioned any more
 
 
@@ -33,12 +35,17 @@ class ReplayJournal:
     def __init__(self, store: JournalStore, run: str, planned: list[Planned], *, part: int = 1, done: int = 0) -> None:
         self.run, self.planned, self.store = run, planned, store
         self._store, self._part, self._done = store, part, done
+        self._lock = threading.Lock()
 
     def queued(self, events: Iterable[Planned]) -> None:
-        """Record events after SQS took them. One whose record a kill prevents is sent again, and found processed."""
-        batch = journals.encode({"step": "queued", "raw_key": event.raw_key} for event in events)
-        self._store.append(self.run, batch, durable=False)
-        self._done += batch.count(b"\n") // 2
+        """Record events after SQS took them, from any number of threads.
+
+        One whose record a kill prevents is sent again, and found processed.
+        """
+        lines = [{"step": "queued", "raw_key": event.raw_key} for event in events]
+        self._store.append(self.run, journals.encode(lines), durable=False)
+        with self._lock:
+            self._done += len(lines)
 
     def position(self) -> Position:
         """How far the run is."""
@@ -66,7 +73,10 @@ def begin(
     run = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-replay-{secrets.token_hex(3)}"
     head = {"step": "head", "what": "replay", "stack": owner[0], "account": owner[1], "started": times.now_ms()}
     head["who"] = asdict(who or Operator())
-    lines = [{"step": "planned", "event": [e.id, e.timestamp, e.type, e.status, e.raw_key]} for e in planned]
+    lines = [
+        {"step": "planned", "event": [e.id, e.timestamp, e.type, e.status, e.raw_key], "group": e.group}
+        for e in planned
+    ]
     store.begin(run, journals.encode([head, *lines]), durable=False)
     return ReplayJournal(store, run, planned)
 
@@ -82,14 +92,19 @@ def load(store: JournalStore, owner: tuple[str, str], run: str, *, restored_ms: 
             f"There is no replay {run} in {store.where()}.",
             hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
         )
-    ran_on, _, planned, _, done = _read(store, run, restored_ms)
-    if ran_on != owner:
+    found = _read(store, run, restored_ms)
+    if found.owner != owner:
         raise RefusedError(
-            f"{run} ran on {ran_on[0]} in account {ran_on[1]}, not on {owner[0]} in {owner[1]}.",
+            f"{run} ran on {found.owner[0]} in account {found.owner[1]}, not on {owner[0]} in {owner[1]}.",
             hint="Name that environment with --env.",
         )
     part = 1 + run_marks.last_part(store.marks().get(run, set()))
-    return ReplayJournal(store, run, planned, part=part, done=done)
+    return ReplayJournal(store, run, found.rest, part=part, done=len(found.queued))
+
+
+def queued(store: JournalStore, run: str) -> list[Planned]:
+    """The events that a replay has queued, as they were before it. Raises ConfigError."""
+    return _read(store, run).queued
 
 
 def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | None:
@@ -98,18 +113,29 @@ def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | 
         names = store.marks().get(run, set())
         if run_marks.has_completed(store, run, names):
             continue
-        ran_on, started, planned, has_ended, _ = _read(store, run)
-        is_recent = times.now_ms() - started < _RECENT_MS
-        if ran_on == owner and is_recent and planned and not has_ended:
-            return ReplayJournal(store, run, planned)
+        found = _read(store, run)
+        is_recent = times.now_ms() - found.started < _RECENT_MS
+        if found.owner == owner and is_recent and found.rest and not found.has_ended:
+            return ReplayJournal(store, run, found.rest)
     return None
 
 
-def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[str, str], int, list[Planned], bool, int]:
-    """Stack and account, when it was begun, the events that are not queued, whether the run ended, and how many are."""
+class _Read(NamedTuple):
+    """A journal. owner: stack and account. started: epoch ms. rest: the events that are not queued."""
+
+    owner: tuple[str, str]
+    started: int
+    rest: list[Planned]
+    queued: list[Planned]
+    has_ended: bool
+
+
+def _read(store: JournalStore, run: str, restored_ms: int = 0) -> _Read:
+    """Raises ConfigError where rtp did not write it."""
     owner, started = ("", ""), 0
     planned: dict[str, Planned] = {}
-    has_ended, all_planned = False, 0
+    queued: dict[str, Planned] = {}
+    has_ended = False
     with journals.lines_of(store, run) as lines:
         for line in lines:
             step = line.text("step", "")
@@ -118,25 +144,25 @@ def _read(store: JournalStore, run: str, restored_ms: int = 0) -> tuple[tuple[st
             elif step == "planned":
                 event = _planned(line)
                 planned[event.raw_key] = event
-                all_planned = len(planned)
             elif step == "queued":
                 raw_key = line.text("raw_key")
-                if started > restored_ms:
-                    planned.pop(raw_key, None)
+                if started > restored_ms and raw_key in planned:
+                    queued[raw_key] = planned.pop(raw_key)
             has_ended = has_ended or step == "ended"
-    return owner, started, list(planned.values()), has_ended, all_planned - len(planned)
+    return _Read(owner, started, list(planned.values()), list(queued.values()), has_ended)
 
 
 def _planned(line: Given) -> Planned:
     """Raises MalformedError."""
     members = line.elements("event")
-    if len(members) != len(Planned.__slots__):
+    if len(members) != len(_MEMBERS):
         raise line.malformed("event does not have its members")
-    event = Given(dict(zip(Planned.__slots__, members, strict=True)))
+    event = Given(dict(zip(_MEMBERS, members, strict=True)))
     return Planned(
         event.text("id"),
         event.integer("timestamp", most=wire.MAX_TIMESTAMP),
         event.text("type"),
         event.text("status"),
         event.text("raw_key"),
+        line.text("group", ""),
     )
