@@ -116,7 +116,7 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             )
     else:
         impact = Impact.SELECTED if selection.ids else Impact.MANY
-        selected = _selected(session, selection, request.filters, request.limit, approval, impact)
+        selected = _selected(session, selection, request.selected, request.limit, approval, impact)
         if selected is None:
             _end_redrive(session, Report(run=None, missing=request.filters.missing(())))
             return

@@ -32,7 +32,8 @@ class Filters:
 
     error: part of the error, or its whole signature. group: id of the cause's group, or the beginning.
     grep: searched in the body. since, until: epoch ms of first_seen. where: of the message as `facts` has it.
-    release: of the last attempt, its hash or the beginning.
+    release: of the last attempt, its hash or the beginning. there_at: only messages that were in the DLQ at this time,
+    epoch ms by SQS's clock.
     with_parts: ids match that begin or end with one of `ids`.
     """
 
@@ -47,6 +48,7 @@ class Filters:
     release: str | None = None
     message_ids: frozenset[str] | None = None
     with_parts: bool = False
+    there_at: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -66,6 +68,7 @@ class Filters:
             and (self.since is None or dlq_message.accepted_at >= self.since)
             and (self.until is None or dlq_message.accepted_at <= self.until)
             and (self.where is None or self.where.holds(facts(dlq_message)))
+            and (self.there_at is None or dlq_message.arrived_at <= self.there_at)
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
         )
 

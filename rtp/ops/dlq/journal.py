@@ -63,6 +63,7 @@ class Journal:
     """A recorded run. what: `redrive` or `purge`. started: epoch ms. entries: by message id. ended: by itself.
 
     options: by which it selected its messages; None where that is not known.
+    there_at: when it began, epoch ms by SQS's clock; 0 where that is not known.
     """
 
     run: str
@@ -73,14 +74,19 @@ class Journal:
     entries: dict[str, Entry] = field(default_factory=dict)
     ended: bool = False
     options: Mapping[str, Any] | None = None
+    there_at: int = 0
 
 
 class Continued(NamedTuple):
-    """A run that is continued. part: number of this part of it. sent: ids of the DLQ messages that it sent before."""
+    """A run that is continued. part: number of this part of it. sent: ids of the DLQ messages that it sent before.
+
+    there_at: when the run began, epoch ms by SQS's clock; 0 where that is not known.
+    """
 
     run: str
     part: int
     sent: frozenset[str]
+    there_at: int = 0
 
 
 class Writer:
@@ -90,6 +96,7 @@ class Writer:
     options: by which the run selects messages, for a continuation; None where that cannot be repeated.
     resumed: the run that is continued.
     result: what became of the messages, for other machines; the command sets it.
+    there_at: when the run began to read the DLQ, epoch ms by SQS's clock; set before the first message.
     """
 
     def __init__(
@@ -102,7 +109,7 @@ class Writer:
         resumed: Continued | None = None,
     ) -> None:
         new = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}-{secrets.token_hex(3)}"
-        self.run, self.part, sent = resumed or Continued(new, 1, frozenset())
+        self.run, self.part, sent, self.there_at = resumed or Continued(new, 1, frozenset())
         self.result: dict[str, Any] = {}
         self._store = target.journals
         self._who = target.who
@@ -191,7 +198,8 @@ class Writer:
                 run_marks.begin(self._store, self.run, self.part, self._who)
                 self._has_begun = True
             if not self._has_begun:
-                self._store.begin(self.run, encode([self._head, *batch]), durable=self._durable)
+                head = self._head | {"there_at": self.there_at}
+                self._store.begin(self.run, encode([head, *batch]), durable=self._durable)
                 self._has_begun = True
                 return
         self._store.append(self.run, encode(batch), durable=self._durable)  # of several threads at once
@@ -282,6 +290,7 @@ def _begun(run: str, head: Given) -> Journal | None:
         head.text("account"),
         head.integer("started", 0),
         options=None if options is None else head.member("options").values,
+        there_at=head.integer("there_at", 0),
     )
 
 

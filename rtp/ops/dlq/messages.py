@@ -44,6 +44,7 @@ class DlqMessage:
     fallback: the event's identity where its text has no id. message: the message itself.
     runs: attempts on the event's record, 0 without one. request_id: by which the record notes this message.
     is_noted: whether the record notes it. accepted_at: first_seen, epoch ms. raw_key: of the archived raw event.
+    died_at: when this message's last attempt began, epoch ms; 0 where the record does not say it.
     """
 
     message_id: str
@@ -64,12 +65,18 @@ class DlqMessage:
     is_noted: bool = field(default=False, metadata=HIDDEN)
     accepted_at: int = field(default=0, metadata=HIDDEN)
     raw_key: str = field(default="", metadata=HIDDEN)
+    died_at: int = field(default=0, metadata=HIDDEN)
     release: str = ""
 
     @property
     def identity(self) -> Identity:
         """The event's (id, timestamp)."""
         return Identity(self.id, self.timestamp)
+
+    @property
+    def arrived_at(self) -> int:
+        """When it came into the DLQ at the earliest, epoch ms: one that SQS moves keeps the time of its sending."""
+        return max(self.message.sent_at, self.died_at)
 
     @property
     def group(self) -> Group:
@@ -155,9 +162,16 @@ def _with_record(dlq_message: DlqMessage, record: dict[str, Any] | None) -> DlqM
         first_seen=times.iso(accepted),
         accepted_at=accepted,
         raw_key=str(record.get("raw_key", "")),
+        died_at=_died_at(dlq_message, record),
         release=releases.of(record),
         is_noted=_note(record).get("request_id") == dlq_message.request_id,
     )
+
+
+def _died_at(dlq_message: DlqMessage, record: dict[str, Any]) -> int:
+    """SQS moves a message under the id by which the record has the last attempt's; one that rtp sends has another."""
+    is_its = record.get("message_id") == dlq_message.message_id and record.get("status") == "dead"
+    return int(record.get("attempted_at") or 0) if is_its else 0
 
 
 def _note(record: dict[str, Any]) -> dict[str, Any]:

@@ -86,6 +86,7 @@ class Mover:
                 is_enough=lambda: self._matching.are_all_of(selection.filters), notify=notify, clock=clock
             ),
         )
+        writer.there_at = self._sweep.started_ms
         self._ready: list[DlqMessage] = []
 
     @property

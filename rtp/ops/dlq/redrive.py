@@ -47,6 +47,12 @@ class RedriveRequest:
     options: Mapping[str, Any] | None = None
     resumed: Continued | None = None
 
+    @property
+    def selected(self) -> Filters:
+        """The filters: what came into the DLQ after a continued run had begun is not of it."""
+        there_at = self.resumed.there_at if self.resumed else 0
+        return replace(self.filters, there_at=there_at) if there_at else self.filters
+
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
@@ -161,7 +167,7 @@ def preview(
     inspection = inspect.inspect(
         target.aws,
         target.outputs,
-        request.filters,
+        request.selected,
         limit=request.limit or inspect.UNLIMITED,
         stop=stop,
         notify=notify,
@@ -190,7 +196,7 @@ def redrive(
         lease.held(target.aws, target.table, "dlq redrive", stop),
         run_marks.beating(target.journals, writer.position, stop) as beat,
     ):
-        selection = Selection(filters=request.filters, rate=request.rate, edited=request.edited)
+        selection = Selection(filters=request.selected, rate=request.rate, edited=request.edited)
         mover = Mover(target, selection, writer, stop=stop, notify=notify, clock=clock)
         report = yield from _run(target, request, mover, writer.run, stop)
         writer.result = {

@@ -57,6 +57,11 @@ class Sweep:
         """Messages of the queue that SQS counted and that could not be received; 0 while the sweep runs."""
         return self._ending.unseen
 
+    @property
+    def started_ms(self) -> int:
+        """When it began, epoch ms by SQS's clock: what was sent later is in no round."""
+        return self._ending.started_ms
+
     def __iter__(self) -> Iterator[list[Message]]:
         """The rounds, none of them empty. A second iteration continues the first."""
         repeated = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ import pytest
 from rtp.errors import NotFoundError, RefusedError, RtpError, UsageError
 from rtp.ops import run_marks
 from rtp.ops.dlq import journal, runs
+from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.filters import Filters
-from rtp.ops.dlq.redrive import RedriveRequest, redrive
+from rtp.ops.dlq.redrive import RedriveRequest, preview, redrive
 from rtp.ops.dlq.runs import Stores
 from rtp.ops.run_marks import Operator, Position
 from rtp.ops.work.pool import Stop
-from tests.unit.ops.fakes import MemoryJournals, event, result
+from tests.unit.ops.fakes import DLQ, MemoryJournals, event, result
 from tests.unit.ops.test_repair_crashes import COUNT, World, purging, steps, undoing
 
 if TYPE_CHECKING:
@@ -97,6 +99,58 @@ def test_a_killed_redrive_is_continued_under_its_name_and_each_message_is_sent_o
         undoing(world)
         assert world.dlq == world.once, step
         assert state(world).state == "undone"
+
+
+def arrived_later(world: World, there_at: int) -> dict[str, bool]:
+    """Messages that are in the DLQ when a run is continued; whether each was there when it began."""
+    time.sleep(0.01)  # so that the continuation begins after they came
+    sent, dead = {"type": "order.created", "status": "dead"}, world.aws.queues[DLQ]
+    expected: dict[str, bool] = {}
+    for number, sent_at, attempted_at, own_id in (
+        (91, there_at, 0, True),
+        (92, there_at + 1, 0, True),  # sent after it began
+        (93, there_at - 60_000, there_at, True),
+        (94, there_at - 60_000, there_at + 1, True),  # waited in the queue, and died after it began
+        (95, there_at - 60_000, there_at + 1, False),  # the last attempt was of another message of the event
+    ):
+        message_id = world.aws.put(DLQ, event(number))
+        dead[-1].sent_at = sent_at
+        if attempted_at:
+            owner = message_id if own_id else "another"
+            world.aws.record(f"e{number}", number, message_id=owner, attempted_at=attempted_at, **sent)
+        expected[event(number)] = sent_at <= there_at and (attempted_at <= there_at or not own_id)
+    return expected
+
+
+def test_a_continued_redrive_takes_only_what_was_there_when_the_run_began() -> None:
+    world = World()
+    killed(world, 12)
+    position, _ = runs.resumed(world.target, state(world))
+    expected = arrived_later(world, position.there_at)
+
+    # When it is previewed / Then it shows the messages of the run alone
+    request = RedriveRequest(filters=Filters(), options=OPTIONS, resumed=position)
+    would = {m.id for m in preview(world.target, request, stop=Stop(), patience=Patience(clock=world.clock)).messages}
+    assert {f"e{n}" in would for n in (92, 94)} == {False} and {"e91", "e93", "e95"} <= would
+
+    # When it is continued / Then it moves those, and leaves the others to another run
+    redriving(world, position)
+
+    assert {body: body in world.queue for body in expected} == expected
+    assert {body: body in world.dlq for body in expected} == {body: not there for body, there in expected.items()}
+    # And a third part would begin at the same time
+    assert journal.load_head(world.store, position.run).there_at == position.there_at  # type: ignore[union-attr]
+    assert len(runs.listed(stores(world), OWNER, limit=5).runs) == 1
+
+
+def test_another_redrive_takes_what_came_later_and_the_run_of_an_older_rtp_is_continued_without_a_limit() -> None:
+    for has_time in (False, True):
+        world = World()
+        killed(world, 12)
+        position, _ = runs.resumed(world.target, state(world))
+        expected = arrived_later(world, position.there_at)
+        redriving(world, None if has_time else position._replace(there_at=0))
+        assert all(body in world.queue for body in expected) and not world.dlq
 
 
 def test_a_second_kill_during_the_continuation_is_completed_by_a_third_part() -> None:
