@@ -1,4 +1,4 @@
-"""S3: journals of redrives, purges and replays, in rtp's own bucket.
+"""S3: journals of redrives, purges and replays, and the heads of drills, in rtp's own bucket.
 
 journals/PROJECT/ENV/KEY/KIND/runs/RUN.jsonl            the first batch: with it a journal begins
 journals/PROJECT/ENV/KEY/KIND/more/RUN/NUMBER-WRITER.jsonl

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, engine_end
+from rtp.commands import consent, engine_end, journals
 from rtp.commands.consent import Impact
 from rtp.commands.operation import conduct, exit_if, remark
 from rtp.commands.options import new_app, with_session
@@ -67,21 +67,21 @@ def drill(
     out, environment = session.out, session.environment
     op.check(environment)
     if remove and fault is None:
-        _clean_up(session, times.parse_when(since or _SINCE), approval)
+        _clean_up(session, times.parse_when(since or _SINCE, option="--since"), approval)
         return
     if remove or fault is None:
         hint = f"A fault is one of {', '.join(Fault)}; `rtp drill --clean-up` removes what killed drills left."
         raise UsageError("Name a fault, or give --clean-up alone.", hint=hint)
     if since is not None:
         raise UsageError("--since goes with --clean-up.", hint="Leave it out.")
-    target = _target(session)
+    target, drills = _target(session), journals.store(session, "drill")
     consent.ask(session, f"Send {many(count, 'event')} of the drill {fault.value}", approval, Impact.MANY)
     request = DrillRequest(fault=fault, count=count, timeout_s=timeout)
     given = {"fault": fault.value, "count": count}
     with recorded(session, "drill", given, reason=approval.reason) as run:
         result, interruption = conduct(
             out,
-            lambda stop: op.drill(target, environment, request, stop=stop, notify=remark(out)),
+            lambda stop: op.drill(target, environment, request, drills=drills, stop=stop, notify=remark(out)),
             render_drill.progress,
         )
         ledger = result.ledger
@@ -101,13 +101,16 @@ def _clean_up(session: Session, since_ms: int, approval: consent.Approval) -> No
     from rtp.ops.drill import leftovers
 
     out, environment, target = session.out, session.environment, _target(session)
+    drills = journals.store(session, "drill")
     consent.ask(
         session, "Remove what earlier drills left; one that runs now would lose its events", approval, Impact.MANY
     )
     with recorded(session, "drill", {"clean_up": True}, reason=approval.reason) as run:
         result, interruption = conduct(
             out,
-            lambda stop: leftovers.clean_up(target, environment, since_ms=since_ms, stop=stop, notify=remark(out)),
+            lambda stop: leftovers.clean_up(
+                target, environment, drills=drills, since_ms=since_ms, stop=stop, notify=remark(out)
+            ),
             render_drill.progress,
         )
         run.result = f"{result.removed.records:,} records, {result.removed.messages:,} messages removed"
@@ -115,7 +118,7 @@ def _clean_up(session: Session, since_ms: int, approval: consent.Approval) -> No
         exit_if(interruption)
         if result.notes:
             raise typer.Exit(ExitCode.FAILED)
-        if result.waiting:
+        if result.waiting or result.unseen:
             raise typer.Exit(ExitCode.TIMED_OUT)
 
 
@@ -133,4 +136,5 @@ def _target(session: Session) -> Target:
         account=guard.account(session.aws, environment),
         journals=JournalFiles(environment.state / "drill" / environment.name),
         restored_ms=engine_end.restored_ms(environment),
+        who=journals.operator(session),
     )

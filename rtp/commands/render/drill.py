@@ -34,6 +34,8 @@ def cleaned_up(result: CleanedUp, env: str) -> list[Element]:
         elements.append(
             line(warn(f"{many(result.waiting, 'event')} not ended"), "; repeat it when they have", indent=2)
         )
+    if result.unseen:
+        elements.append(line(warn(f"{result.unseen:,} not seen yet"), "; repeat it in a minute", indent=2))
     return [*elements, *(line(warn("note: "), advice(note)) for note in result.notes)]
 
 

@@ -13,7 +13,7 @@ from rtp.errors import RtpError
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.purge import PurgeRequest, purge
 from rtp.ops.drill.report import Removed
-from rtp.ops.events import archive
+from rtp.ops.events import archive, outcome
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
 from rtp.ops.work.polling import every
@@ -70,6 +70,8 @@ def remove(
     rows = part("records", lambda: (_records(target, identities), 0))[0]
     ids = {identity.id for identity in identities}
     deleted, shared = part("objects", lambda: _objects(target, left, ids, notes))
+    if rows:
+        rows -= part("records that late copies wrote again", lambda: (_again(target, identities), 0))[0]
     return Removed(found, rows, deleted, shared), notes
 
 
@@ -101,6 +103,12 @@ def _records(target: Target, identities: Sequence[Identity]) -> int:
         if not left:
             break
     return len(identities) - len(left)
+
+
+def _again(target: Target, identities: Sequence[Identity]) -> int:
+    """Delete what late copies of messages wrote while the objects were removed. Returns how many records stay."""
+    found = [outcome.identity(r) for r in records.by_keys(target.aws, target.table, identities)]
+    return len(found) - _records(target, found) if found else 0
 
 
 def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str]) -> tuple[int, int]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
 from rtp.errors import AwsError, RefusedError, RtpError
-from rtp.ops.drill import cleanup, faults, report, watch
+from rtp.ops.drill import begun, cleanup, faults, report, watch
+from rtp.ops.drill.begun import Begun
+from rtp.ops.drill.emptiness import is_empty
 from rtp.ops.drill.report import Drill, Ledger, Progress, Removed
 from rtp.ops.events import outcome
 from rtp.ops.events.identity import trace_header, trace_id
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
-from rtp.ops.work.polling import every
 from rtp.runtime import wire
-from rtp.runtime.event import Identity
 from rtp.text import suggest, times
 
 if TYPE_CHECKING:
@@ -27,14 +27,21 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.ops.drill.faults import Fault, Plan
     from rtp.ops.events.outcome import Record
+    from rtp.ops.journal_store import JournalStore
     from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
+    from rtp.runtime.event import Identity
 
 _CONCURRENCY = 4
 _AGAIN_S = 2.0  # after a read that failed
-_SETTLE_S, _PAUSE_S = 90.0, 0.5  # how long the second copies of events are waited for
-_LAG_S, _ENGINE_LAG_S = 60.0, 5.0  # by which SQS's approximate numbers may be late, and the engine's in its weather
-STAYS = ("metrics", "log lines", "traces", "old versions of objects, until the bucket's lifecycle expires them")
+_SETTLE_S = 90.0  # how long the second copies of events are waited for
+STAYS = (
+    "metrics",
+    "log lines",
+    "traces",
+    "old versions of objects, until the bucket's lifecycle expires them",
+    "a record that a late copy of a message writes after this, until `rtp drill --clean-up`",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +68,15 @@ def drill(
     environment: Environment,
     request: DrillRequest,
     *,
+    drills: JournalStore,
     stop: Stop,
     notify: Callable[[str], None] = lambda _: None,
     clock: Clock = SYSTEM,
 ) -> Generator[Progress, None, Drill]:
-    """Inject a fault, and report what became of it. What has ended is removed also after an interrupt."""
+    """Inject a fault, and report what became of it. What has ended is removed also after an interrupt.
+
+    drills: where the drill is recorded, for a clean-up after a kill.
+    """
     check(environment)
     began, since_ms = clock.monotonic(), times.now_ms()
     plan = faults.plan(
@@ -73,7 +84,8 @@ def drill(
     )
     run = secrets.token_hex(4)
     alarms = watch.Watch(target.aws, environment.names, plan.alarms, since_ms=since_ms)
-    events = [(Identity(f"drill-{run}-{n:05}", since_ms), {"run": run, **data}) for n, data in enumerate(plan.data)]
+    this = begun.record(drills, target, Begun(run, since_ms, request.count))
+    events = [(event, {"run": run, **data}) for event, data in zip(this.identities, plan.data, strict=True)]
     sent: set[Identity] = set()
     errors: list[str] = []
     for identity in _send(target, run, events, plan, errors, stop, clock):
@@ -116,6 +128,8 @@ def drill(
             clock=clock,
         )
         notes = [*notes, *failures]
+        if not (waiting or failures):
+            begun.ended(drills, this)
     if waiting:
         look = suggest.command("rtp", "records", type=wire.DRILL)
         stays = f"{waiting:,} events had not ended; what they leave stays"
@@ -200,7 +214,7 @@ def _settled(
 ) -> dict[Identity, Record]:
     """The records once the queue is empty, or at the end of the time: second copies may come late."""
     try:
-        _is_empty(target, stop, clock, within_s=seconds)
+        is_empty(target, stop, clock, within_s=seconds)
         found = records.by_keys(target.aws, target.table, identities)
     except AwsError as error:
         errors.append(f"events that were processed twice could not be looked for: {error.message}")
@@ -220,32 +234,12 @@ def _rest(
     not_ended = len(sent) - len(ended)
     missing = sorted(sent - known.keys())
     try:
-        if not missing or not _is_empty(target, stop, clock):
+        if not missing or not is_empty(target, stop, clock):
             return not_ended, 0
         lost = len(missing) - len(records.by_keys(target.aws, target.table, missing))
     except RtpError:
         return not_ended, 0
     return not_ended - lost, lost
-
-
-def _is_empty(target: Target, stop: Stop, clock: Clock, *, within_s: float = 0.0) -> bool:
-    """Whether SQS counts no message in the queue for as long as its approximate numbers may be late.
-
-    within_s: how long to wait until it counts none.
-    """
-    lag = _ENGINE_LAG_S if target.aws.local else _LAG_S
-    began, since = clock.monotonic(), None
-    for _ in every(_PAUSE_S, timeout_s=within_s + lag, stop=stop, clock=clock):
-        depth, now = queues.depth(target.aws, target.queue_url).total, clock.monotonic()
-        if depth:
-            since = None
-            if now - began >= within_s:
-                return False
-        elif since is None:
-            since = now
-        if since is not None and now - since >= lag:
-            return True
-    return False
 
 
 def _seconds(at_ms: int | None, since_ms: int) -> float | None:

@@ -225,10 +225,14 @@ def environment(tmp_path: Path) -> Environment:
     return resolve(cwd=tmp_path, environ={})
 
 
+def target(aws: FakeAws) -> Target:
+    return Target(aws=aws, outputs=OUTPUTS, stack="shop-local", account="1", journals=MemoryJournals())
+
+
 def drilled(aws: FakeAws, environment: Environment, fault: Fault = Fault.FLOOD, count: int = 25) -> Drill:
-    target = Target(aws=aws, outputs=OUTPUTS, stack="shop-local", account="1", journals=MemoryJournals())
     request = run_of.DrillRequest(fault=fault, count=count, timeout_s=60)
-    return result(run_of.drill(target, environment, request, stop=Stop(), clock=aws.clock))
+    drills = MemoryJournals()
+    return result(run_of.drill(target(aws), environment, request, drills=drills, stop=Stop(), clock=aws.clock))
 
 
 @pytest.mark.parametrize("fault", [Fault.FLOOD, Fault.DUPLICATE])
