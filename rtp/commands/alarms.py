@@ -45,7 +45,9 @@ def alarms(
     chosen = [_chosen(name) for name in only or ()]
     names = session.environment.names
     _ = session.outputs_to_read  # raises where there is no stack
-    found = op.read(session.aws, names, since=times.parse_when(since or "1d"), limit=limit, only=chosen)
+    found = op.read(
+        session.aws, names, since=times.parse_when(since or "1d", option="--since"), limit=limit, only=chosen
+    )
     session.out.result(found, lambda f: _render(f, names.stack, session.environment.name))
 
 

@@ -174,7 +174,7 @@ def _measured(session: Session, source: str, since: str | None) -> Measured:
     running = Session(replace(session.overrides, env=source), session.out)
     _ = running.outputs_to_read  # raises where there is no stack
     until = times.now_ms() // 60_000 * 60
-    begin = times.parse_when(since or "1h") // 60_000 * 60
+    begin = times.parse_when(since or "1h", option="--since") // 60_000 * 60
     if begin >= until:
         raise UsageError("--since is less than a minute ago.", hint="Metrics have a value a minute; go back further.")
     return measured.measure(running.aws, running.environment.names, since_s=begin, until_s=until)

@@ -76,7 +76,7 @@ class CountOptions:
 def end(until: str | None, older_than: str | None, *, now: int | None = None) -> int | None:
     """The end of a list, epoch ms: of --until or --older-than, whichever is earlier. Raises UsageError."""
     now = times.now_ms() if now is None else now
-    ends = [] if until is None else [times.parse_when(until, now=now)]
+    ends = [] if until is None else [times.parse_when(until, now=now, option="--until")]
     ends += [] if older_than is None else [now - times.parse_duration(older_than)]
     return min(ends, default=None)
 

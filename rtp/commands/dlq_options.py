@@ -61,7 +61,7 @@ class FilterOptions:
         texts += [f"release {self.release}"] if self.release is not None else []
         until = count_options.end(self.until, self.older_than)
         if self.since:
-            return [*texts, window(times.parse_when(self.since), until)]
+            return [*texts, window(times.parse_when(self.since, option="--since"), until)]
         return texts if until is None else [*texts, f"until {times.minute(until)} {times.zone(until)}"]
 
     def filters(self) -> Filters:
@@ -76,7 +76,7 @@ class FilterOptions:
             error=self.error,
             group=None if self.group is None else causes.parsed(self.group),
             grep=None if self.grep is None else regexes.compiled(self.grep, option="--grep"),
-            since=times.parse_when(self.since) if self.since else None,
+            since=times.parse_when(self.since, option="--since") if self.since else None,
             until=count_options.end(self.until, self.older_than),
             where=None if self.where is None else queries.compiled(self.where, option="--where"),
             release=None if self.release is None else releases.parsed(self.release),
@@ -92,7 +92,7 @@ class Selection(FilterOptions):
     def options(self) -> dict[str, Any]:
         """What selects the messages, with times that stay the same, for a continuation on any machine."""
         until = count_options.end(self.until, self.older_than)
-        since = None if self.since is None else times.iso(times.parse_when(self.since))
+        since = None if self.since is None else times.iso(times.parse_when(self.since, option="--since"))
         given = asdict(self) | {
             "older_than": None,
             "since": since,

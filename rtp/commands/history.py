@@ -49,7 +49,7 @@ def history(
         if session.overrides != Overrides() or session.out.json:
             raise UsageError(f"Options go after `{ctx.invoked_subcommand}`.")
         return
-    start = times.parse_when(since) if since else None
+    start = times.parse_when(since, option="--since") if since else None
     listed = op.history(session.guarded, session.environment, since=start, limit=limit)
     entries = [shown.Shown(e.run, "run", times.parse_when(e.at), e.outcome, e.command) for e in listed.entries]
     shown.remember(session.environment, entries)

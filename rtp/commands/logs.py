@@ -94,8 +94,8 @@ class LogOptions:
 
         default = op.since_of(id=event_id, request_id=self.request_id, trace_id=self.trace_id)
         query = op.LogQuery(
-            since=times.parse_when(self.since) if self.since else default,
-            until=times.parse_when(self.until) if self.until else None,
+            since=times.parse_when(self.since, option="--since") if self.since else default,
+            until=times.parse_when(self.until, option="--until") if self.until else None,
             functions=tuple(self.function or ()),
             pattern=self.pattern,
             grep=self.grep,

@@ -68,7 +68,7 @@ class RecordOptions:
         return op.RecordQuery(
             statuses=tuple(self.status or ()),
             kind=self.kind,
-            since=times.parse_when(self.since or "24h"),
+            since=times.parse_when(self.since or "24h", option="--since"),
             until=times.now_ms() if until is None else until,
             limit=self.limit,
             filters=RecordFilters(

@@ -74,8 +74,8 @@ class Selection:
             statuses=tuple(dict.fromkeys(self.status or ())),
             kind=self.kind,
             ids=tuple(ids.event_id(session, text) for text in self.event_ids or ()),
-            since=whole.since if self.since is None else times.parse_when(self.since),
-            until=whole.until if self.until is None else times.parse_when(self.until),
+            since=whole.since if self.since is None else times.parse_when(self.since, option="--since"),
+            until=whole.until if self.until is None else times.parse_when(self.until, option="--until"),
             limit=self.limit,
             filters=RecordFilters(
                 error=self.error,

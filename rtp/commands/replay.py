@@ -63,8 +63,8 @@ class Selection:
             types=tuple(self.types or ()),
             statuses=tuple(self.statuses or ()),
             release=None if self.release is None else releases.parsed(self.release),
-            since=times.parse_when(self.since) if self.since else None,
-            until=times.parse_when(self.until or "now"),
+            since=times.parse_when(self.since, option="--since") if self.since else None,
+            until=times.parse_when(self.until or "now", option="--until"),
         )
 
 

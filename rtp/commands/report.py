@@ -24,7 +24,8 @@ def report(session: Session, *, since: Since = "24h", until: Until = None, html:
 
     page.check(html)
     now = times.now_ms()
-    begin, end = times.parse_when(since or "24h", now=now), times.parse_when(until, now=now) if until else now
+    begin = times.parse_when(since or "24h", now=now, option="--since")
+    end = times.parse_when(until, now=now, option="--until") if until else now
     if begin >= end:
         raise times.backwards(begin, end)
     outputs = session.outputs_to_read

@@ -48,8 +48,8 @@ class TraceOptions:
         from rtp.ops.telemetry import trace_list
 
         query = trace_list.TraceQuery(
-            since=times.parse_when(self.since or ("now" if follow else times.DEFAULT_WINDOW)),
-            until=times.parse_when(self.until or "now"),
+            since=times.parse_when(self.since or ("now" if follow else times.DEFAULT_WINDOW), option="--since"),
+            until=times.parse_when(self.until or "now", option="--until"),
             errors=self.errors,
             slow_ms=self.slow,
             expression=self._expression(),

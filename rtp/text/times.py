@@ -41,14 +41,16 @@ def parse_duration(text: str) -> int:
     return round(total)
 
 
-def parse_when(text: str, *, now: int | None = None) -> int:
-    """Parse a time to epoch ms. Raises UsageError.
+def parse_when(text: str, *, now: int | None = None, option: str = "") -> int:
+    """Parse a time to epoch ms. Raises UsageError, which names the option that has the time.
 
     An age such as `5m` or `10m ago`; a time of the day such as `23:40`, the last one before `now`; `today` and
     `yesterday`, which begin at midnight, also with a time of the day; ISO 8601, local without an offset; epoch s or ms.
     """
+    where = f"{option}: " if option else ""
     if len(text) > _LENGTH:
-        raise UsageError(f"A time of {len(text):,} characters is no time.", hint="Examples: 5m, 1h30m, '10m ago'.")
+        what = f"{where}a time of {len(text):,} characters is no time."
+        raise UsageError(what[0].upper() + what[1:], hint="Examples: 5m, 1h30m, '10m ago'.")
     now = now_ms() if now is None else now
     stripped = text.strip()
     if stripped.lower() == "now":
@@ -67,7 +69,7 @@ def parse_when(text: str, *, now: int | None = None) -> int:
         return max(0, now - parse_duration(re.sub(r"\s*ago$", "", stripped, flags=re.IGNORECASE)))
     except UsageError:
         raise UsageError(
-            f"{text!r} is not a time.",
+            f"{where}{text!r} is not a time.",
             hint="Examples: 5m, 1h30m, '10m ago', 23:40, yesterday, 2026-01-31T12:00:00Z, or an epoch time.",
         ) from None
 

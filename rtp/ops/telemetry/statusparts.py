@@ -9,6 +9,7 @@ from rtp.aws import metrics, queues, stacks, trail
 from rtp.aws.metrics import Series
 from rtp.aws.records import StatusQuery
 from rtp.aws.states import StackState
+from rtp.contract import Alarm as AlarmName
 from rtp.contract import Output, Tag
 from rtp.ops import causes
 from rtp.ops.dlq import deadlines
@@ -262,15 +263,17 @@ def problems(stack: Stack, settings: Settings, parts: Parts) -> list[str]:
     if parts.intake:
         problems.append(parts.intake)
     dlq = parts.queues.get("dlq")
-    if dlq is not None and dlq.depth >= settings.alarm_dlq_messages:
-        problems.append(f"{many(dlq.depth, 'message')} in the DLQ; see `rtp dlq inspect`")
+    look = "; see `rtp dlq inspect`" if dlq is not None and dlq.depth >= settings.alarm_dlq_messages else ""
+    firing = [a for a in parts.alarms if a.state == "ALARM"]
+    if dlq is not None and look and all(_short(a, stack) != AlarmName.DLQ_MESSAGES for a in firing):
+        problems.append(f"{many(dlq.depth, 'message')} in the DLQ{look}")
     queue = parts.queues.get("queue")
     if queue is not None and (queue.oldest_s or 0) >= settings.alarm_queue_age_s:
         problems.append(f"the oldest message has been waiting for {times.span((queue.oldest_s or 0) * 1000)}")
     problems += [
         f"{alarm_problem(a.name, stack.name)}{alarm_words.explained(_short(a, stack), a.reason, a.period_s)}"
-        for a in parts.alarms
-        if a.state == "ALARM"
+        f"{look if _short(a, stack) == AlarmName.DLQ_MESSAGES else ''}"
+        for a in firing
     ]
     quota = parts.quota
     if quota is not None and quota.left <= quota.limit * _LOW_QUOTA:

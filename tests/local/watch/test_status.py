@@ -43,7 +43,9 @@ def test_check_fails_while_there_is_a_problem(deployed: Project) -> None:
     done = deployed.rtp("status", "--check", ok=False)
 
     assert done.code == ExitCode.FAILED
-    assert re.search(r"✗ \d+ messages? in the DLQ; see `rtp dlq inspect`", done.stdout)
+    assert re.search(
+        r"✗ (alarm dlq-messages: )?\d+ messages? in the DLQ(, limit 1)?; see `rtp dlq inspect`", done.stdout
+    )
 
 
 @pytest.mark.usefixtures("story")

@@ -41,6 +41,10 @@ def fix(cwd: Path, *argv: str) -> tuple[str, str]:
         (["throttling"], "No such command 'throttling'.", "`rtp docs WORD` searches the manual."),
         (["keys", "lst"], "No such command 'lst'. Did you mean 'list'?", "Use one of create, list, revoke, rotate."),
         (["traces", "shwo"], "No such command 'shwo'. Did you mean 'show'?", "Use show."),
+        (["records", "--since", "foo"], "--since: 'foo' is not a time.", "Examples: 5m, 1h30m"),
+        (["logs", "--until", "foo"], "--until: 'foo' is not a time.", "Examples: 5m, 1h30m"),
+        (["dlq", "inspect", "--until", "foo"], "--until: 'foo' is not a time.", "Examples: 5m, 1h30m"),
+        (["replay", "--since", "x" * 101], "--since: a time of 101 characters is no time.", "Examples: 5m, 1h30m"),
         (["records", "--limit", "x"], "Invalid value for '--limit': 'x' is not a number.", "See `rtp records --help`."),
     ],
 )

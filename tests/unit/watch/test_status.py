@@ -292,6 +292,18 @@ def test_the_limits_of_the_alarms_are_those_of_the_problems(depth: int, is_probl
     )
 
 
+def test_the_depth_of_the_dlq_and_its_alarm_are_one_problem() -> None:
+    firing = alarm("shop-dev-dlq-messages", "ALARM", "3 > 1")
+    found = read(FakeAws(get_queue_attributes=dlq(3), describe_alarms=[firing])).problems
+    assert [p for p in found if "DLQ" in p or "dlq" in p] == ["alarm dlq-messages: 3 > 1; see `rtp dlq inspect`"]
+    # And where the queue is empty already there is nothing to inspect; another alarm leaves the depth its own line
+    found = read(FakeAws(get_queue_attributes=dlq(0), describe_alarms=[firing])).problems
+    assert [p for p in found if "dlq" in p] == ["alarm dlq-messages: 3 > 1"]
+    other = alarm("shop-dev-api-5xx", "ALARM", "8 > 1")
+    found = read(FakeAws(get_queue_attributes=dlq(3), describe_alarms=[other])).problems
+    assert found[-2:] == ["3 messages in the DLQ; see `rtp dlq inspect`", "alarm api-5xx: 8 > 1"]
+
+
 @pytest.mark.parametrize(("age_s", "is_problem"), [(299, False), (300, True)])
 def test_a_message_that_waits_as_long_as_its_alarm_allows_is_a_problem(age_s: float, is_problem: bool) -> None:
     def metrics(params: dict[str, Any]) -> list[dict[str, Any]]:
