@@ -1,7 +1,8 @@
 """Pictures of the terminal for README and the manual: `python -m checks.pictures` runs the demo and draws its output.
 
 The real commands run on a terminal of 100 columns. What they write is followed as a terminal does, and drawn as SVG,
-light or dark as the reader's system is. The pictures load nothing from elsewhere.
+light or dark as the reader's system is. The pictures load nothing from elsewhere. The page of the demo's incident is
+pictured by headless Chromium.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from checks import pages
 from rtp.local import engine
 from rtp.ops import demo
 
@@ -36,8 +38,11 @@ _SCENES: dict[tuple[str, ...], str] = {
     ("rehearse",): "rehearse",
     ("dlq", "redrive"): "redrive",
     ("show", demo.POISON_ID): "show",
+    ("drill", "throttle"): "drill",
 }
 """The first words of a step of the demo -> the picture of the first such step."""
+_DRILL = ("drill", "throttle", "--count", "12", "--yes")
+REPORT, _REPORT_WIDTH = "report", 1000
 _LONGEST = 60  # lines of a picture
 _SEQUENCE = re.compile(r"\x1b\[(?P<numbers>[?0-9;]*)(?P<kind>[A-Za-z])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _WIDTH, _HEIGHT, _MARGIN = 8.4, 20, 16  # px of a column and a line, and around
@@ -190,6 +195,20 @@ def shown_lines(screen: Screen) -> list[list[Cell]]:
     return lines if len(lines) <= _LONGEST else [*lines[: _LONGEST - 1], [("…", Style(dim=True))]]
 
 
+def _report(folder: Path, out: Path) -> None:
+    """Write the picture of the page of what happened so far. Raises pages.PageError."""
+    program = pages.browser()
+    if program is None:
+        raise pages.PageError(f"No Chromium on PATH ({', '.join(pages.BROWSERS)}); Debian's package is `chromium`.")
+    page = folder / f"{REPORT}.html"
+    run(["report", "--since", "1h", "--html", str(page)], folder)
+    view = pages.View("desk", _REPORT_WIDTH)
+    with pages.opened(program) as chromium:
+        if wrong := pages.findings(chromium, page, view, folder):
+            raise pages.PageError("; ".join(wrong))
+    (out / f"{REPORT}.png").write_bytes((folder / f"{REPORT}-{view.name}.png").read_bytes())
+
+
 def main(argv: list[str]) -> int:
     """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -204,12 +223,16 @@ def main(argv: list[str]) -> int:
             for step in demo.STORY:
                 if step.edit:
                     step.edit(folder)
-                screen = run(list(step.command), folder)
-                picture = _SCENES.get(step.command[:2])
-                if picture and picture not in drawn:
-                    drawn.add(picture)
-                    svg = drawing(f"rtp {' '.join(step.command)}", shown_lines(screen))
-                    (out / f"{picture}.svg").write_text(svg, encoding="utf-8")
+                is_last = step is demo.STORY[-1]  # it deletes everything
+                if is_last:
+                    _report(folder, out)
+                for command in (_DRILL, step.command) if is_last else (step.command,):
+                    screen = run(list(command), folder)
+                    picture = _SCENES.get(command[:2])
+                    if picture and picture not in drawn:
+                        drawn.add(picture)
+                        svg = drawing(f"rtp {' '.join(command)}", shown_lines(screen))
+                        (out / f"{picture}.svg").write_text(svg, encoding="utf-8")
         finally:
             engine.stop(folder)
     return 0 if drawn == set(_SCENES.values()) else 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
 from xml.etree import ElementTree
 
 import pytest
 
-from checks.pictures import COLUMNS, PICTURES, Screen, Style, drawing, shown_lines
+from checks.pictures import COLUMNS, PICTURES, REPORT, Screen, Style, drawing, shown_lines
 from tests.unit.docs.test_manual_pages import parse
 
 DRAWN = sorted(PICTURES.glob("*.svg"))
@@ -79,10 +80,17 @@ def test_a_picture_is_of_a_command_and_loads_nothing(picture: object) -> None:
 def test_every_picture_stands_on_a_page() -> None:
     docs = PICTURES.parent
     text = "".join(page.read_text(encoding="utf-8") for page in (docs.parent / "README.md", *docs.glob("*.md")))
-    shown = set(re.findall(r"\(\S*pictures/([a-z]+)\.svg\)", text))
-    assert shown == {picture.stem for picture in DRAWN}
+    shown = set(re.findall(r"\(\S*pictures/([a-z]+\.(?:svg|png))\)", text))
+    assert shown == {picture.name for picture in PICTURES.iterdir()}
+
+
+def test_the_picture_of_the_incident_is_a_page_of_some_length_and_not_large() -> None:
+    content = (PICTURES / f"{REPORT}.png").read_bytes()
+    width, height = struct.unpack(">II", content[16:24])
+    assert content.startswith(b"\x89PNG\r\n") and width == 1000 and 400 < height < 2000
+    assert len(content) < 300_000
 
 
 def test_there_is_a_picture_of_each_scene() -> None:
-    assert {picture.stem for picture in DRAWN} >= {"deploy", "status", "show", "waterfall", "redrive"}
+    assert {picture.stem for picture in DRAWN} >= {"deploy", "status", "show", "waterfall", "redrive", "drill"}
     assert COLUMNS == 100
