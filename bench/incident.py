@@ -1,6 +1,6 @@
 """From a red alarm to all processed: rtp's four commands beside the same steps by hand, on the local engine.
 
-    python -m bench.incident [--counts 1000 10000] [--seconds 240]
+    python -m bench.incident [--counts 1000 10000 100000] [--seconds 240]
 
 Each way has an engine of its own, whose last release fails for every event of a count. By hand means calls of boto3 as
 one makes them with `aws`, without the start of its processes: alarms, messages of the DLQ, error lines of the log, a
@@ -63,7 +63,7 @@ class Way:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--seconds", type=float, default=240)
     options = parser.parse_args()
     print("| dead events | way | commands | to the cause | to all processed |")

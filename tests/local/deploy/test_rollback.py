@@ -80,8 +80,9 @@ def test_a_rollback_brings_the_code_of_the_release_before_without_the_repository
 
 
 def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Project) -> None:
-    # Given a release whose functions have another size, and a CDK bucket that somebody has emptied
-    first = deploy(pipeline, 50)
+    # Given a release whose functions have another size and may do more, and a CDK bucket that somebody has emptied
+    allowed = '[defaults]\npermissions = [{ actions = ["dynamodb:GetItem"], resources = ["*"] }]\n'
+    first = deploy(pipeline, 50, settings=SETTINGS + allowed)
     template = stacks.template(pipeline.aws, STACK)
     deploy(pipeline, 50, settings=SETTINGS + "[defaults]\nmemory_mb = 640\n")
     assert stacks.template(pipeline.aws, STACK) != template
@@ -90,6 +91,10 @@ def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Pr
     for batch in buckets.versions(aws, bucket):
         buckets.delete(aws, bucket, batch, lambda _: None)
     without_code(pipeline)
+    # When it is rolled back without a consent to what it allows again / Then it is refused, as a deploy is
+    asked = pipeline.rtp("rollback", "--json", ok=False)
+    assert asked.code == ExitCode.REFUSED and "allows more than before" in asked.stdout + asked.stderr
+    assert stacks.template(aws, STACK) != template
     # When it is rolled back / Then the stack has the first release's template, and its functions their code
     lines = pipeline.rtp("rollback", "--yes", "--json").lines
     assert (lines[-1]["status"], lines[-1]["release"]) == ("updated", first)
@@ -156,3 +161,9 @@ def test_ten_releases_stay_and_destroy_says_so(pipeline: Project) -> None:
     lines = pipeline.rtp("destroy", "--yes", "--json").lines
     stays = next(line for line in lines if line["type"] == "plan")["stays"]
     assert any("templates and assets of 10 releases" in item["note"] for item in stays)
+    # And the history outlives the stack, which destroy has said: the destroy is in it, and the hotswaps before it
+    assert any("history of commands, also of this environment" in item["note"] for item in stays)
+    destroyed, hotswapped, *_ = pipeline.rtp("history", "--json").json["entries"]
+    assert (destroyed["command"], destroyed["outcome"]) == ("destroy", "succeeded")
+    assert (hotswapped["command"], hotswapped["result"]) == ("deploy", "hotswapped") and hotswapped["release"]
+    assert hotswapped["arguments"]["hotswap"] is True

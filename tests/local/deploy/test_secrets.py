@@ -59,6 +59,8 @@ def test_a_secret_from_its_declaration_to_the_destroy(project: Project) -> None:
     argued = project.rtp("secrets", "set", "TOKEN", VALUE, ok=False)
     assert argued.code == 2 and VALUE not in argued.stderr
     rtp("secrets", "set", "TOKEN", stdin=f"{VALUE}\n")
+    (entry, *_) = json.loads(rtp("history", "--json"))["entries"]
+    assert (entry["command"], entry["arguments"], entry["outcome"]) == ("secrets set", {"name": "TOKEN"}, "succeeded")
     rtp("deploy", "--yes")
     # Then events use both
     sent = json.loads(rtp("send", "--type", "use", "--data", "{}", "--wait", "--json"))

@@ -47,7 +47,8 @@ def test_an_incident_is_reported_in_order_of_time(pipeline: Pipeline, tmp_path: 
     first = next(n for n, m in enumerate(found["moments"]) if m["kind"] == "failure" and m["group"] == group)
     (note,) = (n for n, m in enumerate(found["moments"]) if m["kind"] == "triage" and "a | b" in m["detail"])
     (repair,) = (n for n, m in enumerate(found["moments"]) if m["kind"] == "repair" and "corrected" in m["detail"])
-    assert first < note < repair
+    deploy = next(n for n, m in enumerate(found["moments"]) if (m["kind"], m["what"]) == ("release", "deploy"))
+    assert deploy < first < note < repair
     # And the proof says what is processed and what is still dead
     assert found["proof"]["processed"] >= 3 and found["proof"]["dead"] >= 1
     # And neither page nor text has anything of the events' data

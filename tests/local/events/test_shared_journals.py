@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.local.conftest import Project, is_count
 from tests.local.events.conftest import wait_for
+from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,3 +125,94 @@ def test_another_machine_knows_a_replay(pipeline: Pipeline, second: Second) -> N
     # When it is continued elsewhere / Then nothing is left of it
     again = second.rtp("replay", "--run", done["run"], "--json").json
     assert (again["replayed"], again["events"]) == (0, [])
+
+
+def test_another_machine_stops_a_replay_continues_it_and_sees_what_became_of_its_events(
+    pipeline: Pipeline, second: Second
+) -> None:
+    # Given a slow replay of dead events whose processor is corrected
+    orders = pipeline.kill_orders(12)
+    pipeline.fix()
+    ids = [f"--id={order}" for order in orders]
+    replay = pipeline.project.start("replay", *ids, "--rate", "0.5", "--yes", "--json")
+
+    def seen() -> dict[str, Any]:
+        runs = second.rtp("dlq", "runs", "--json").json["runs"]
+        return runs[0] if runs and runs[0]["what"] == "replay" and runs[0]["done"] else {}
+
+    run = until(seen)
+    assert run["state"] == "running" and 0 < run["done"] < 12
+    # When the second operator asks it to stop / Then it stops, and says who asked
+    stopped = second.rtp("dlq", "stop", run["run"], "--yes", "--json").json
+    out, _ = replay.communicate()
+    part = json.loads(out)
+    assert (replay.returncode, stopped["state"]) == (130, "stopped")
+    assert part["stopped_by"] == stopped["asked_by"] and 0 < part["replayed"] < 12
+    # And what it had queued is processed
+    followed = second.rtp("dlq", "follow", run["run"][-6:], "--json").json
+    assert (followed["state"], followed["done"]) == ("stopped", part["replayed"])
+    assert followed["result"] == outcomes(processed=part["replayed"])
+    # When the second one continues it / Then the rest is queued, by the one run
+    rest = second.rtp("replay", "--run", run["run"], "--yes", "--json").json
+    assert (rest["run"], rest["replayed"]) == (run["run"], 12 - part["replayed"])
+    done = pipeline.project.rtp("dlq", "follow", run["run"], "--json").json
+    assert (done["state"], done["parts"], done["done"]) == ("ended", 2, 12)
+    assert done["result"] == outcomes(processed=12)
+    # And events that were processed and die in a replay are dead of something new, and then dead again of it
+    pipeline.break_()
+    for result in (outcomes(dead_of_another_cause=2), outcomes(dead_again=2)):
+        again = pipeline.project.rtp("replay", *ids[:2], "--yes", "--json").json["run"]
+        followed = second.rtp("dlq", "follow", again, "--json", ok=False)
+        assert (followed.code, followed.json["result"]) == (1, result)
+
+
+def outcomes(**counts: int) -> dict[str, int]:
+    return {"processed": 0, "dead_again": 0, "dead_of_another_cause": 0, "unknown": 0, **counts}
+
+
+def test_a_continued_redrive_leaves_what_came_after_it_had_begun(pipeline: Pipeline, second: Second) -> None:
+    # Given a redrive of everything that was killed, and messages that died after it had begun
+    orders = pipeline.kill_orders(20)
+    pipeline.fix()
+    there = len(pipeline.dlq)
+    run = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "5")
+    wait_for(lambda: len(pipeline.dlq) < there)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    (later,) = pipeline.kill_orders(1, kind="bad")
+    # When it is continued / Then it takes its own messages alone
+    name = second.rtp("dlq", "runs", "--json").json["runs"][0]["run"]
+    second.rtp("dlq", "redrive", "--run", name, "--wait", "--json")
+    assert set(pipeline.statuses(orders).values()) == {"processed"}
+    assert {later in m.body for m in pipeline.dlq} == {True}
+    # And another redrive takes the others
+    assert later in {m["id"] for m in second.rtp("dlq", "redrive", "--all", "--dry-run", "--json").json["messages"]}
+
+
+def test_a_purge_has_no_outcomes(pipeline: Pipeline, second: Second) -> None:
+    pipeline.kill_orders(1)
+    run = pipeline.project.rtp("dlq", "purge", "--all", "--yes", "--json").json["run"]
+    assert "none; a purge deletes messages" in second.rtp("dlq", "follow", run).stdout
+    assert second.rtp("dlq", "follow", run, "--json").json["result"] is None
+
+
+def test_every_repair_is_in_the_history_with_its_reason(pipeline: Pipeline, second: Second) -> None:
+    # Given each way of repairing
+    rtp = pipeline.project.rtp
+    (order,) = pipeline.kill_orders(1)
+    pipeline.fix()
+    for words in (
+        ("dlq", "purge", "--all", "--yes"),
+        ("dlq", "undo", "--yes"),
+        ("dlq", "redrive", "--all", "--yes", "--wait"),
+        ("replay", f"--id={order}", "--yes"),
+    ):
+        rtp(*words, "-m", f"ticket {words[-2]}")
+    # When another machine reads the history / Then it has each: who, from where, with which arguments, how it ended
+    listed = second.rtp("history", "--since", "1h", "--limit", "4", "--json").json["entries"]
+    assert [e["command"] for e in listed] == ["replay", "dlq redrive", "dlq undo", "dlq purge"]
+    assert {e["outcome"] for e in listed} == {"succeeded"} and all(e["reason"].startswith("ticket ") for e in listed)
+    assert all(
+        e["user"] and e["host"] and e["duration_s"] > 0 and e["result"].startswith(("run ", "purge ")) for e in listed
+    )
+    assert listed[1]["arguments"] == {"all": True, "wait": True} and listed[0]["arguments"]["id"] == [order]

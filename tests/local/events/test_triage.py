@@ -60,6 +60,13 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     assert rtp("triage", "--fail-on", "regressed", ok=False).code == 1
     # And a redrive of the group takes its messages alone
     pipeline.fix()
+    # (and the history has who said what)
+    said = [e for e in rtp("history", "--json").json["entries"] if e["command"].startswith("triage ")]
+    assert [(e["command"], e["reason"]) for e in said[:2]] == [
+        ("triage resolve", "corrected"),
+        ("triage ack", "looking"),
+    ]
+    assert said[0]["arguments"] == {"group": keyed["id"]}
     done = rtp("dlq", "redrive", "--group", keyed["id"], "--wait", "--yes", "--json").json
     redriven = {m["id"] for m in done["messages"]}
     assert set(again) <= redriven and is_count(len(redriven & {*ids, *again}), 4)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from rtp.aws import changesets, own_bucket, release_objects
+from rtp.aws.stacks import Stack
+from rtp.aws.states import StackState
 from rtp.config import Environment
 from rtp.errors import NotFoundError, RefusedError, RtpError
 from rtp.ops.stack import roll_back
@@ -19,6 +22,8 @@ from rtp.ops.stack.build.synth import Assembly
 from rtp.ops.stack.compare import approval
 from rtp.ops.stack.compare.changes import ResourceChange
 from rtp.ops.stack.operation import Operation, Target
+from rtp.ops.stack.options import Options
+from rtp.ops.stack.steps import Phase
 from tests.unit.deploy.bucket import Bucket, lost, refusal
 from tests.unit.deploy.fakes import FakeAws
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
@@ -384,6 +389,29 @@ def test_data_is_never_replaced_or_removed(kind: str, action: str, *, maybe: boo
     with pytest.raises(RefusedError, match="Storage/X would be") as caught:
         approval.check_data(plan)
     assert caught.value.code == "rollback-loses-data"
+
+
+@pytest.mark.parametrize(("protected", "stack_protected"), [(False, False), (True, False), (False, True)])
+def test_only_code_is_swapped_directly_where_nothing_is_protected(
+    tmp_path: Path, *, protected: bool, stack_protected: bool
+) -> None:
+    # Given a stack that differs from the kept release by its code alone
+    world = World()
+    world.objects["cdk/layer.zip"] = (b"layer", "e", 0.0)
+    keep(world, tmp_path, names(1))
+    (chosen,) = listed(world, tmp_path)
+    aws = world.connected()
+    aws.answers["get_template"] = lambda **_: {
+        "TemplateBody": json.dumps(assembly(tmp_path / "now", names(2)).template)
+    }
+    at = replace(environment(tmp_path), protected=protected)
+    stack = Stack("arn:stack", "shop-dev", StackState.of("UPDATE_COMPLETE"), protected=stack_protected)
+    # When it is rolled back without being carried out / Then it goes by CloudFormation where something is protected
+    steps = roll_back._bring(Target(aws, at), stack, chosen, tmp_path, Options(dry_run=True), leased())
+    first = next(steps)
+    is_direct = isinstance(first, approval.Plan)
+    assert is_direct is not (protected or stack_protected)
+    assert is_direct or (isinstance(first, Phase) and first.name == "preparing the change set")
 
 
 def test_the_default_is_the_release_before_the_one_that_runs(tmp_path: Path) -> None:

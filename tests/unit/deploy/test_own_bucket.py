@@ -115,6 +115,7 @@ def test_the_bucket_is_private_encrypted_versioned_and_expires() -> None:
     rules = {r["ID"]: r for r in settings["put_bucket_lifecycle_configuration"]["LifecycleConfiguration"]["Rules"]}
     assert rules["leases"]["Expiration"] == {"Days": 1} and rules["leases"]["Filter"] == {"Prefix": "leases/"}
     assert rules["history"]["Expiration"] == {"Days": 400} and rules["history"]["Filter"] == {"Prefix": "history/"}
+    assert rules["journals"]["Expiration"] == {"Days": 30} and rules["journals"]["Filter"] == {"Prefix": "journals/"}
     statements = json.loads(settings["put_bucket_policy"]["Policy"])["Statement"]
     conditions = [s["Condition"] for s in statements if s["Effect"] == "Deny"]
     assert conditions == [{"Bool": {"aws:SecureTransport": "false"}}, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}]

@@ -57,6 +57,24 @@ def test_another_machine_reads_and_continues_a_journal() -> None:
     assert world.store().read("run") == b"head\none\ntwo\nthree\n"
 
 
+def test_what_is_written_is_under_the_stacks_key_and_marks_too() -> None:
+    world, asked = World(), list[dict[str, Any]]()
+    aws: Any = world.aws(list_objects_v2=world._list)
+    put = aws.answers["put_object"]
+
+    def asking(**params: Any) -> Any:
+        asked.append(params)
+        return put(**params)
+
+    aws.answers["put_object"] = asking
+    store = JournalObjects(aws, BASE, KEY)
+    store.begin("run", b"head\n", durable=True)
+    store.append("run", b"one\n", durable=True)
+    store.mark("run", "1-progress", b"{}")
+    assert len(asked) == 3
+    assert {(each["ServerSideEncryption"], each["SSEKMSKeyId"]) for each in asked} == {("aws:kms", KEY)}
+
+
 def test_runs_are_in_the_order_of_s3s_clock() -> None:
     world = World()
     for run in ("b", "c", "a"):
