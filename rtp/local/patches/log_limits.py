@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import uuid
@@ -35,6 +36,7 @@ def install(_: Telemetry) -> None:
     limits.put_one = replace(cloudwatch_logs, "_put_log_events", limits.put, "data")
     limits.query_one = replace(cloudwatch_logs, "_start_query", limits.query, "data")
     limits.retain_one = replace(cloudwatch_logs, "_put_retention_policy", limits.retain, "data")
+    limits.groups_one = replace(cloudwatch_logs, "_describe_log_groups", limits.groups, "data")
     limits.streams_one = replace(cloudwatch_logs, "_describe_log_streams", limits.streams, "data")
     for name in ("_put_metric_filter", "_put_subscription_filter"):
         replace(cloudwatch_logs, name, limits.with_pattern(getattr(cloudwatch_logs, name)), "data")
@@ -60,6 +62,7 @@ class Limits:
     put_one: Any
     query_one: Any
     retain_one: Any
+    groups_one: Any
     streams_one: Any
 
     def __init__(self, logs: Any) -> None:
@@ -105,7 +108,27 @@ class Limits:
         """DescribeLogStreams."""
         if data.get("orderBy") == "LastEventTime" and data.get("logStreamNamePrefix"):
             return self.answer(INVALID, "Cannot order by LastEventTime with a logStreamNamePrefix.")
-        return self.streams_one(data)
+        status, headers, body = self.streams_one(data)
+        if status != 200:
+            return status, headers, body
+        described = json.loads(body)
+        for stream in described["logStreams"]:
+            if "lastIngestionTime" not in stream:
+                stream.pop("uploadSequenceToken", None)
+        return self._logs.json_response(described)
+
+    def groups(self, data: dict[str, Any]) -> Any:
+        """DescribeLogGroups."""
+        if data.get("logGroupNamePrefix") and data.get("logGroupNamePattern"):
+            words = "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
+            return self.answer(INVALID, words)
+        status, headers, body = self.groups_one(data)
+        if status != 200:
+            return status, headers, body
+        described = json.loads(body)
+        for group in described["logGroups"]:
+            group.setdefault("deletionProtectionEnabled", False)
+        return self._logs.json_response(described)
 
     def retain(self, data: dict[str, Any]) -> Any:
         """PutRetentionPolicy."""

@@ -44,7 +44,8 @@ PATCH = Patch(
     name="mapping_limits",
     aws=(
         "A mapping is refused whose queue is missing, whose batch of more than 10 has no window, whose filter is none, "
-        "whose function may run longer than the queue hides a message, or that exists. It is answered as Creating, "
+        "whose function may run longer than the queue hides a message, that has a starting position, or that exists. "
+        "It is answered as Creating, "
         "Updating, Enabling, Disabling or Deleting."
     ),
     engine="All of these are accepted, and each change is answered as if it were complete.",
@@ -74,6 +75,8 @@ class MappingLimits:
             answer: Answer = self._lambda.error_response_json("ResourceNotFoundException", missing, 404)
             return answer
         if ":sqs:" in source:
+            if data.get("StartingPosition"):
+                return self._invalid("StartingPosition is not valid for SQS event sources.")
             refused = self._refusal(function, source, data, data) or self._conflict(name, function, source)
             if refused is not None:
                 return refused

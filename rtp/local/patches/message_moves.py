@@ -166,7 +166,7 @@ class Moves:
             destination = self._sqs._queue_by_arn(arn) if arn else None
             if destination is None:
                 messages.changed(message)  # it stays
-                task.failure = "CouldNotDetermineMessageSource"
+                task.failure = "AWS.SimpleQueueService.NonExistentQueue" if arn else "CouldNotDetermineMessageSource"
                 return False
             messages.remove(message)
             messages_of(destination).append(_renewed(message, now))

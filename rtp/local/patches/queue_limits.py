@@ -65,6 +65,7 @@ def install(_: Telemetry) -> None:
         ("PurgeQueue", limits.purge),
     ):
         sqs._HANDLERS[action] = limits.checked(sqs._HANDLERS[action], check)
+    limits.filter_one = replace(sqs, "_filter_msg_attrs", limits.named, "attrs names")
     limits.attributes_one = sqs._HANDLERS["GetQueueAttributes"]
     sqs._HANDLERS["GetQueueAttributes"] = limits.get_attributes
 
@@ -85,6 +86,7 @@ class Limits:
     """Checks before the engine's own handlers."""
 
     attributes_one: Any
+    filter_one: Any
     queue_one: Any
     send_one: Any
     check_entries: Any
@@ -152,6 +154,7 @@ class Limits:
         if name and reason:
             raise self._error("InvalidParameterValue", reason)
         self._check_names(attributes, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
+        self._check_encryption(attributes)
         if self._within_pause(self._deleted, self._sqs._queue_url(name)):
             raise self._error(
                 "QueueDeletedRecently",
@@ -166,6 +169,7 @@ class Limits:
         """SetQueueAttributes."""
         is_fifo = self._sqs._get_q(url)["is_fifo"]
         self._check_names(data.get("Attributes") or {}, _WRITABLE | _ONLY_FIFO if is_fifo else _WRITABLE)
+        self._check_encryption(data.get("Attributes") or {})
 
     def get_attributes(self, data: Data, qurl: str) -> Any:
         """GetQueueAttributes. As on AWS it returns none if it names none."""
@@ -174,6 +178,10 @@ class Limits:
         names = data.get("AttributeNames") or []
         self._check_names(names, _READABLE | _ONLY_FIFO)
         return self.attributes_one(data, qurl) if names else {}
+
+    def named(self, attrs: Data, names: list[str]) -> Any:
+        """The attributes of a message that a receive names; a star alone names all."""
+        return self.filter_one(attrs, ["All"] if "*" in (names or ()) else names)
 
     def receive(self, data: Data, url: str) -> None:
         """ReceiveMessage."""
@@ -201,6 +209,14 @@ class Limits:
         for name in names:
             if name not in valid:
                 raise self._error("InvalidAttributeName", f"Unknown Attribute {name}.")
+
+    def _check_encryption(self, attributes: Data) -> None:
+        if attributes.get("KmsMasterKeyId") and str(attributes.get("SqsManagedSseEnabled")).lower() == "true":
+            raise self._error(
+                "InvalidAttributeName",
+                "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or "
+                "SQS SSE.",
+            )
 
     @staticmethod
     def _within_pause(times: dict[str, float], key: str) -> bool:

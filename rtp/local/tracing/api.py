@@ -83,7 +83,7 @@ class XRayApi:
             try:
                 self._store.put(document)
             except InvalidSegmentError as error:
-                unprocessed.append({"ErrorCode": "InvalidSegment", "Message": str(error)})
+                unprocessed.append({"ErrorCode": error.code, "Message": f"Invalid segment. ErrorCode: {error.code}"})
         return {"UnprocessedTraceSegments": unprocessed}
 
     def _traces(self, request: dict[str, Any]) -> Answer:

@@ -25,7 +25,11 @@ MAX_BUILT = 200
 
 
 class InvalidSegmentError(ValueError):
-    """A document that X-Ray does not accept."""
+    """A document that X-Ray does not accept. code: what X-Ray calls it."""
+
+    def __init__(self, message: str, code: str = "ParseError") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -193,12 +197,14 @@ def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:
 def _identity(body: Any) -> tuple[str, str, float]:
     if not isinstance(body, dict):
         raise InvalidSegmentError("The segment document is not an object.")
+    segment_id, start = body.get("id"), body.get("start_time")
+    if not isinstance(segment_id, str):
+        raise InvalidSegmentError("The id is missing.", "MissingId")
     trace = header.parse(f"Root={body.get('trace_id', '')}")
     if trace is None:
         raise InvalidSegmentError("The trace_id is missing or malformed.")
-    segment_id, start = body.get("id"), body.get("start_time")
-    if not isinstance(segment_id, str) or not isinstance(body.get("name"), str):
-        raise InvalidSegmentError("The id or the name is missing.")
+    if not isinstance(body.get("name"), str):
+        raise InvalidSegmentError("The name is missing.")
     if not isinstance(start, int | float) or isinstance(start, bool):
         raise InvalidSegmentError("The start_time is missing.")
     return trace.root, segment_id, float(start)

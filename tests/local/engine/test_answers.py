@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.local.engine import further_requests
 from tests.local.engine.requests_of_aws import REQUESTS, Bench
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from tests.local.engine.conftest import Lab
 
-RECORDED = json.loads(Path(__file__).with_name("aws-answers.json").read_text())["cases"]
+FILES = ("aws-answers.json", "further-aws-answers.json")
+RECORDED = [row for name in FILES for row in json.loads(Path(__file__).with_name(name).read_text())["cases"]]
 DOCS = Path(__file__).parents[3] / "docs" / "local.md"
 _VARIABLE = re.compile(r"<[^>]+>|1{12}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CUT = "…"  # where a recorded answer was cut
@@ -29,6 +31,7 @@ def bench(make_lab: Callable[..., Lab]) -> Bench:
 
 def test_the_engine_answers_as_aws_does(bench: Bench) -> None:
     # Given a request for each recorded answer
+    assert further_requests.REQUESTS is REQUESTS
     assert sorted(REQUESTS) == sorted({row["case"] for row in RECORDED})
     # When each is made
     answers = {row["case"]: (row["aws"], REQUESTS[row["case"]](bench)) for row in RECORDED}
@@ -36,7 +39,7 @@ def test_the_engine_answers_as_aws_does(bench: Bench) -> None:
     different = {name: pair for name, pair in answers.items() if not same(*pair)}
     table = DOCS.read_text().partition("<!-- answers -->")[2].partition("<!-- end of answers -->")[0]
     listed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    assert sorted(different) == sorted(listed), different
+    assert sorted(different) == sorted(listed), json.dumps(different, indent=1)
 
 
 def same(aws: Any, engine: Any) -> bool:
