@@ -294,7 +294,7 @@ def _edited(
 
 
 def _exit_redrive(report: Report) -> None:
-    if report.pending and not report.dead and not report.failed:
+    if report.pending and not (report.dead or report.failed or report.outcomes.get("conflict")):
         raise typer.Exit(ExitCode.TIMED_OUT)
     if report.has_failures:
         raise typer.Exit(ExitCode.FAILED)

@@ -280,11 +280,11 @@ def _reasons(report: Report) -> list[Element]:
 
 def purged(result: Purged) -> list[Element]:
     """What was deleted, and the backup."""
+    not_deleted = warn(f", {result.kept:,} not deleted by SQS") if result.kept else ""
     if not result.deleted:
-        nothing = _missing(result.missing, result.unseen) or [line("no messages were deleted")]
+        nothing = _missing(result.missing, result.unseen) or [line("no messages were deleted", not_deleted)]
         return [*nothing, *_unseen(result.unseen)]
     by = [line(warn(f"stopped by {result.stopped_by}"), "; the rest was left")] if result.stopped_by else []
-    not_deleted = warn(f", {result.kept:,} not deleted by SQS") if result.kept else ""
     return [
         *by,
         *_missing(result.missing, result.unseen),
