@@ -11,7 +11,6 @@ import pytest
 from rtp.aws import logs
 from rtp.contract import Names, Output
 from rtp.local import engine as engines
-from tests.local import deployments
 from tests.local.conftest import Project
 from tests.local.events.conftest import wait_for
 
@@ -29,7 +28,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A pipeline that takes calls from 127.0.0.1 alone."""
     made = Project(tmp_path_factory.mktemp("keys"))
     (made.root / "rtp.toml").write_text(OPEN)
-    deployments.deploy(made)
+    made.rtp("deploy", "--yes")
     yield made
     engines.stop(made.root)
 

@@ -10,7 +10,9 @@ from tests.local.conftest import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-pytestmark = pytest.mark.xdist_group("own-code")  # the tests share a project
+
+
+pytestmark = pytest.mark.xdist_group("deploy")
 
 PROCESSORS = """\
 import os

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws import buckets, changesets, stacks
-from tests.local import deployments
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 from tests.local.deploy.signals import fail, handle, waiting
 from tests.local.deploy.test_hotswap import _lines, _until
@@ -215,7 +214,7 @@ def refusing(aws: Aws, answer: str) -> None:
 
 def test_a_deploy_waits_for_another_update(project: Project) -> None:
     # Given a stack that is being updated
-    deployments.deploy(project)
+    project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
     changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
@@ -252,7 +251,7 @@ def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
 
 def test_an_interrupt_during_an_update_reports_that_cloudformation_continues(project: Project) -> None:
     # Given a deploy that waits for CloudFormation
-    deployments.deploy(project)
+    project.rtp("deploy")
     changed = stacks.template(project.aws, STACK)
     changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
@@ -281,7 +280,7 @@ def test_an_alarm_rolls_an_update_back(project: Project) -> None:
     # Given a deployed pipeline whose worker-failures alarm will ring right after the next update
     (project.root / "rtp.toml").write_text(SETTINGS)
     (project.root / "processors.py").write_text(PROCESSORS)
-    deployments.deploy(project)
+    project.rtp("deploy")
     before = stacks.template(project.aws, STACK)
     (project.root / "processors.py").write_text(PROCESSORS.replace("1}", "6}"))
     child = project.start("deploy", "--watch-alarms", "60s", "--json")
