@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
 from tests.local.watch.conftest import until
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.local.events.conftest import Pipeline
+
+pytestmark = pytest.mark.xdist_group("repair")
 
 HOSTILE = """
 import os, socket, subprocess, tempfile, time

@@ -13,7 +13,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROCESSORS = """
+import dataclasses
+import sys
 from rtp.runtime import Event, Reject, processor
+
+@dataclasses.dataclass
+class Strict:
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n == 1:
+            raise RuntimeError("the model's own")
+        if self.n == 2:
+            sys.exit("bye")
+
+@processor("strict", data=Strict)
+def strict(event: Event[Strict]) -> None:
+    pass
 
 @processor("order.created")
 def price(event: Event) -> dict:
@@ -66,6 +82,16 @@ def test_a_failure_is_shown_with_the_users_own_frames(project: Path, data: str, 
     assert outcome in done.stdout
     assert text in done.stdout
     assert "rtp/runtime" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("n", "kind", "text"), [(1, "RuntimeError", "the model's own"), (2, "ExitedError", "SystemExit: bye")]
+)
+def test_a_model_whose_own_code_raises_is_a_failure_as_in_lambda(project: Path, n: int, kind: str, text: str) -> None:
+    done = run(project, "--data", json.dumps({"n": n}), "--type", "strict", "--json")
+    answer = json.loads(done.stdout)
+    assert (done.returncode, answer["outcome"], answer["errors"]) == (1, "failed", [])
+    assert (answer["error"]["type"], answer["error"]["message"]) == (kind, text)
 
 
 def test_a_type_without_a_processor_is_stored_unchanged(project: Path) -> None:

@@ -34,7 +34,7 @@ here.runtime.store._dynamodb._client = here.runtime.archive._s3._client = Servic
 here.processor("t", lambda event: event.data)
 value = "[" + ",".join(['{HEAVY}'] * {COUNT}) + "]"
 head = '{{"id":"e%d","timestamp":1700000000000,"type":"t","data":{{"v":'
-batch = [message(head % n + value + "}}}}", f"m{{n}}") for n in range(4)]
+batch = [message(head % n + value + "}}}}", f"m{{n}}") for n in range(int(sys.argv[2]))]
 
 def peak():
     (line,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
@@ -50,14 +50,23 @@ def delivery(body: str, **fields: Any) -> Delivery:
     return Delivery(body, "queue", Identity("e", 1), **fields)
 
 
+def peak(memory_mb: int, events: int) -> int:
+    """MB that a batch of events of 256 KiB takes, each of which has a result as large as itself."""
+    run = [sys.executable, "-c", CHILD, str(memory_mb), str(events)]
+    done = subprocess.run(run, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=300, check=True)
+    return int(done.stderr.splitlines()[-1])
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of the memory there")
 def test_large_events_of_many_small_objects_are_not_in_memory_together() -> None:
-    run = [sys.executable, "-c", CHILD, "128"]
-    done = subprocess.run(run, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=300, check=True)
+    assert peak(128, 4) < 40, "MB; a single event takes 21, four together 84"
 
-    peak = int(done.stderr.splitlines()[-1])
 
-    assert peak < 40, "MB; a single event takes 21, four together 84"
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of the memory there")
+@pytest.mark.parametrize(("memory_mb", "most"), [(128, 40), (512, 300)])
+def test_a_batch_of_ten_events_of_256_kib_leaves_room_in_the_function(memory_mb: int, most: int) -> None:
+    assert peak(memory_mb, 10) < most, "MB; the function's modules and clients take 45 more"
 
 
 def test_ten_events_of_any_content_are_one_portion_with_the_default_memory() -> None:
