@@ -1,28 +1,27 @@
-"""Tests that share a fixture run in one worker; otherwise each worker would make one of its own."""
+"""Tests that share a fixture run in one worker; otherwise each worker would deploy a pipeline of its own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _MODULE = """
 import os
 from pathlib import Path
 
 import pytest
 
-
-@pytest.fixture(scope="session")
-def shared():
-    pass
+pytestmark = pytest.mark.xdist_group("one")
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_worker(number, shared):
+def test_worker(number):
     Path(__file__).with_name(f"worker-{os.environ['PYTEST_XDIST_WORKER']}").touch()
 """
 
@@ -30,7 +29,6 @@ def test_worker(number, shared):
 @pytest.mark.slow
 def test_a_group_stays_in_one_worker(tmp_path: Path) -> None:
     (tmp_path / "test_group.py").write_text(_MODULE)
-    command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "-p", "tests.conftest"]
-    command += ["--rootdir", str(tmp_path), str(tmp_path)]
-    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+    command = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider", "--rootdir"]
+    subprocess.run([sys.executable, *command, tmp_path, tmp_path], check=True, capture_output=True)
     assert len(list(tmp_path.glob("worker-*"))) == 1

@@ -276,23 +276,28 @@ class FakeAws(Aws):
 
 @dataclass
 class MemoryJournals:
-    """A journal store. `fault` is asked before, in the middle of and after each write, and may raise."""
+    """A journal store. `fault` is asked before, in the middle of and after each write, and may raise.
+
+    Batches of several threads are written one after the other, as a file and a bucket take them.
+    """
 
     journals: dict[str, bytes] = field(default_factory=dict)
     fault: Callable[[str, str], None] = lambda _operation, _when: None
     documents: dict[str, dict[str, bytes]] = field(default_factory=dict)
     age_ms: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def begin(self, run: str, batch: bytes, *, durable: bool) -> None:
         self.append(run, batch, durable=durable)
 
     def append(self, run: str, batch: bytes, *, durable: bool) -> None:  # noqa: ARG002 - as a store has it
-        self.fault("journal", "before")
-        before = self.journals.get(run, b"")
-        self.journals[run] = before + batch[: len(batch) // 2]
-        self.fault("journal", "middle")
-        self.journals[run] = before + batch
-        self.fault("journal", "after")
+        with self._lock:
+            self.fault("journal", "before")
+            before = self.journals.get(run, b"")
+            self.journals[run] = before + batch[: len(batch) // 2]
+            self.fault("journal", "middle")
+            self.journals[run] = before + batch
+            self.fault("journal", "after")
 
     def runs(self) -> list[str]:
         return list(self.journals)
