@@ -81,7 +81,8 @@ def test_a_rollback_brings_the_code_of_the_release_before_without_the_repository
 
 def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Project) -> None:
     # Given a release whose functions have another size and may do more, and a CDK bucket that somebody has emptied
-    allowed = '[defaults]\npermissions = [{ actions = ["dynamodb:GetItem"], resources = ["*"] }]\n'
+    table = "arn:aws:dynamodb:*:*:table/rates"
+    allowed = f'[defaults]\npermissions = [{{ actions = ["dynamodb:GetItem"], resources = ["{table}"] }}]\n'
     first = deploy(pipeline, 50, settings=SETTINGS + allowed)
     template = stacks.template(pipeline.aws, STACK)
     deploy(pipeline, 50, settings=SETTINGS + "[defaults]\nmemory_mb = 640\n")
