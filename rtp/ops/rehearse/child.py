@@ -1,7 +1,8 @@
 """The child interpreter of a rehearsal: it imports the packed processors, and runs one event a line.
 
 It has the code as Lambda has it, rtp's runtime included, so that errors have the same places as on records. It reads
-JSON lines on stdin and writes one for each to stdout as it was at the start; what processors print is dropped.
+JSON lines on stdin, the secrets first, and writes one for each event to stdout as it was at the start; what processors
+print is dropped.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
+    values = json.loads(lines.readline())
     is_isolated = not given["network"] and guard.without_network()
     watch = guard.Guard(Path(given["scratch"]), network=given["network"])
-    secrets.give(_Secrets(given["secrets"], given["withheld_secrets"], watch))
+    secrets.give(_Secrets(values, given["withheld_secrets"], watch))
     _watch_variables(frozenset(given["withheld"]), watch)
     watch.install()
 

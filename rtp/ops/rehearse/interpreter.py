@@ -116,6 +116,8 @@ class Interpreter:
         self._child = self._spawn()
         module = self._setting.module.name
         try:
+            # Not as an argument: every user of this machine can read the command line of a process.
+            self._write(f"{json.dumps(dict(self._setting.secrets))}\n".encode(), _START_S)
             answer = self._answer(_START_S)
         except TimeoutError:
             self.close()
@@ -173,7 +175,6 @@ class Interpreter:
             "packages": [str(path) for path in setting.packages.paths],
             "allowed": sorted(setting.packages.allowed),
             "site": [path for path in sys.path if path.endswith("-packages")],
-            "secrets": dict(setting.secrets),
             "withheld": setting.withheld,
             "withheld_secrets": setting.withheld_secrets,
             "scratch": str(self._scratch),

@@ -5,21 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rtp.commands.render import rehearse as render
+from rtp.config import Overrides, environments
 from rtp.errors import UsageError
 from rtp.ops.causes import Cause
 from rtp.ops.rehearse.compare import Outcome, compared, differences, skipped
-from rtp.ops.rehearse.interpreter import Ran, Tried
+from rtp.ops.rehearse.interpreter import Job, Ran, Tried
+from rtp.ops.rehearse.rehearse import Allowed, _interpreters
 from rtp.ops.rehearse.report import Findings
 from rtp.ops.rehearse.selection import LOST, Request, doubt
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rtp.ops.rehearse.compare import Compared
 
 FAILED = {"type": "KeyError", "message": "'total'", "signature": "KeyError: *", "at": "processors.py:9 price"}
@@ -124,6 +125,30 @@ def test_a_group_is_known_where_one_of_its_events_failed_so_before() -> None:
 def test_a_status_without_an_outcome_is_refused() -> None:
     with pytest.raises(UsageError, match="processing"):
         Request(statuses=("processing",), limit=1).check()
+
+
+SPEAKS = """
+from pathlib import Path
+from rtp.runtime import processor, secret
+
+@processor("order")
+def price(event):
+    return {"is_given": secret("TOKEN") == "hunter2" * 4, "line": Path("/proc/self/cmdline").read_text()}
+"""
+
+
+def test_no_secret_is_on_the_command_line_which_every_user_can_read(tmp_path: Path) -> None:
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("the system does not show it so")
+    (tmp_path / "rtp.toml").write_text('[defaults]\nsecrets = ["TOKEN"]\n[processors]\npath = "processors.py"\n')
+    (tmp_path / "processors.py").write_text(SPEAKS)
+    environment = environments.resolve(Overrides(), cwd=tmp_path, environ={})
+    job = Job("e1", 1, "order", "queue", '{"id": "e1", "timestamp": 1, "type": "order", "data": {}}')
+    with _interpreters(environment, Allowed(secrets={"TOKEN": "hunter2" * 4})) as (_, interpreter):
+        for _ in range(2):
+            ran = interpreter.run(job)
+            assert ran.result["is_given"] and "hunter2" not in ran.result["line"]
+            interpreter.close()  # as after an event that hangs
 
 
 TRIES = """
