@@ -221,5 +221,5 @@ def secrets(session: Session, file: Path | None) -> Mapping[str, str]:
     from rtp.ops import envfile
 
     environment = session.environment
-    values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
+    values = envfile.of_project(environment.root) if file is None else envfile.read(file)
     return {name: values[name] for name in environment.settings.secrets if name in values}

@@ -89,7 +89,7 @@ def _secrets(environment: Environment, file: Path | None) -> dict[str, str]:
     """The declared secrets that the file has; those without a value fail where they are used."""
     from rtp.ops import envfile
 
-    values = envfile.read_if_there(environment.root / envfile.LOCAL) if file is None else envfile.read(file)
+    values = envfile.of_project(environment.root) if file is None else envfile.read(file)
     return {name: values[name] for name in environment.settings.secrets if name in values}
 
 

@@ -191,7 +191,8 @@ class Session:
             return  # the operator named it on this command line
         if store.trusts_endpoint(environment.root, url):
             return
-        question = f"rtp.toml sends the requests of {environment.name} to {url}, which is neither AWS nor this machine."
+        where = f"to {url}, which is neither AWS nor this machine's localhost"
+        question = f"rtp.toml sends the requests of {environment.name} {where}."
         if not self.out.interactive:
             consent = suggest.command("rtp", "trust", values=[environment.root], endpoint_url=url)
             raise RefusedError(

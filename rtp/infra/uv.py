@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import subprocess
+import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -15,9 +16,10 @@ from rtp.text import addresses
 from rtp.trust import project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _TIMEOUT_S = 600
+_ASKING = ("pip", "build")  # commands of uv that run an interpreter
 _SETTINGS = ("uv.toml", "pyproject.toml")  # that uv looks for in its folder and those above: indexes, among others
 # pip's settings and the variables of uv for them; uv does not read pip's settings.
 _PIP_NAMES = {
@@ -55,7 +57,7 @@ def binary() -> str:
 def run(*arguments: str, cwd: Path | None = None) -> str:
     """Run uv and return what it printed to stderr. Raises UvError, and RefusedError for another user's settings."""
     project.check_settings((cwd or Path.cwd()).absolute(), _SETTINGS, "uv")
-    argv = [binary(), *arguments, "--no-progress", "--color", "never"]
+    argv = [binary(), *arguments, *_interpreter(arguments), "--no-progress", "--color", "never"]
     env = environment(os.environ)
     try:
         done = subprocess.run(
@@ -73,6 +75,11 @@ def run(*arguments: str, cwd: Path | None = None) -> str:
     if done.returncode:
         raise UvError(_cause(done.stderr))
     return done.stderr
+
+
+def _interpreter(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The interpreter that uv asks for its version: without it that of a `.venv` in its folder or above, as in /tmp."""
+    return () if arguments[0] not in _ASKING or "--python" in arguments else ("--python", sys.executable)
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

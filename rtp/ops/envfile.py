@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rtp.errors import ConfigError
+from rtp.trust import project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +55,17 @@ def read(file: Path) -> dict[str, str]:
     return values
 
 
-def read_if_there(file: Path) -> dict[str, str]:
-    """As `read`; empty without the file. A link that leads nowhere is an error."""
-    return read(file) if os.path.lexists(file) else {}
+def of_project(root: Path) -> dict[str, str]:
+    """The values of a project's `.env.local`; empty without the file. A link that leads nowhere is an error.
+
+    Raises ConfigError, and RefusedError for a file that another user wrote or can write: in a folder such as /tmp
+    everybody can put one beside this user's rtp.toml.
+    """
+    file = root / LOCAL
+    if not os.path.lexists(file):
+        return {}
+    project.check(root, [file], why="and processors get the secrets that it has")
+    return read(file)
 
 
 def _closing(text: str, mark: str) -> int | None:

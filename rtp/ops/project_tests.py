@@ -113,7 +113,8 @@ def _given(value: str | None) -> list[str]:
 
 def _has_pytest(python: str) -> bool:
     try:
-        done = subprocess.run([python, "-c", _PROBE], capture_output=True, timeout=_PROBE_S, check=False)
+        # -P: a module of the current folder, which may be /tmp, must not hide one of the standard library.
+        done = subprocess.run([python, "-P", "-c", _PROBE], capture_output=True, timeout=_PROBE_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0

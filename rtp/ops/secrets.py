@@ -142,7 +142,7 @@ def seed(aws: Aws, environment: Environment) -> list[str]:
     """Set the missing secrets of the local engine that `.env.local` has; returns their names. Raises ConfigError."""
     if not environment.local or not environment.settings.secrets:
         return []
-    values = envfile.read_if_there(environment.root / envfile.LOCAL)
+    values = envfile.of_project(environment.root)
     missing = [s.name for s in declared_states(aws, environment) if s.state == "missing" and values.get(s.name)]
     for name in missing:
         set_value(aws, environment, name, values[name])

@@ -48,19 +48,15 @@ def is_loopback(url: str | None) -> bool:
 
 
 def is_elsewhere(url: str) -> bool:
-    """Whether an endpoint is neither on this machine nor one of a service of AWS over HTTPS.
+    """Whether an endpoint is neither one of this machine's usual names nor one of a service of AWS over HTTPS.
 
-    Hosts of AWS that belong to a customer, such as an API's, a bucket's or a load balancer's, are elsewhere.
+    Any user of this machine may listen at its other addresses, such as 127.0.0.2. Hosts of AWS that belong to a
+    customer, such as an API's, a bucket's or a load balancer's, are elsewhere.
     """
     endpoint = parse(url)
     if endpoint is None:
         return True
-    if endpoint.host == "localhost" or endpoint.host.endswith(".localhost"):
-        return False
-    try:
-        return not ipaddress.ip_address(endpoint.host).is_loopback
-    except ValueError:
-        return endpoint.scheme != "https" or not _is_service(endpoint.host)
+    return not is_loopback(url) and (endpoint.scheme != "https" or not _is_service(endpoint.host))
 
 
 def _is_service(host: str) -> bool:

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 STATE = private.STATE
 
 
-def check(folder: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> None:
+def check(
+    folder: Path,
+    paths: Iterable[Path],
+    environ: Mapping[str, str] = os.environ,
+    *,
+    why: str = "and rtp runs code and sends credentials as rtp.toml says",
+) -> None:
     """Refuse a project whose folder or files another user wrote or can write, unless the user trusts the folder.
 
-    paths: rtp.toml, and the code that it names. Raises RefusedError.
+    paths: rtp.toml, the code that it names, and what that gets. why: what follows from that. Raises RefusedError.
     """
     for path in (folder, *paths):
         if (reason := access.risk(path, environ)) and not store.is_trusted(folder, environ):
             raise RefusedError(
-                f"{path} {reason}, and rtp runs code and sends credentials as rtp.toml says.",
+                f"{path} {reason}, {why}.",
                 hint=_fix(path, folder, reason),
                 code="untrusted",
             )
@@ -35,11 +41,14 @@ def check(folder: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.e
 def check_code(folder: Path, root: Path, paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> None:
     """Refuse code that another user wrote or can write, or can replace, as `check` does.
 
-    root: the folder that the code is in; the folders between it and each of the paths are checked too.
+    root: the folder that the code is in; it and the folders between it, the project's and each of the paths are
+    checked too.
     """
     files = list(paths)
-    above = {each for path in files for each in path.parents if each != root and each.is_relative_to(root)}
-    check(folder, [*sorted(above), *files], environ)
+    above = {
+        each for path in files for each in path.parents if each.is_relative_to(root) or each.is_relative_to(folder)
+    }
+    check(folder, [*sorted(above - {folder}), *files], environ)
 
 
 def check_settings(

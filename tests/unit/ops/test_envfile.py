@@ -41,7 +41,7 @@ def test_every_form_is_read(tmp_path: Path) -> None:
         "KEY": "-----BEGIN-----\nabc\n-----END-----",
         "HASH": "a#b",
     }
-    assert envfile.read_if_there(tmp_path / "none") == {}
+    assert envfile.of_project(tmp_path / "none") == {}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 
 
 def test_a_link_that_leads_nowhere_is_not_the_same_as_no_file(tmp_path: Path) -> None:
-    assert envfile.read_if_there(tmp_path / ".env.local") == {}
+    assert envfile.of_project(tmp_path) == {}
     (tmp_path / ".env.local").symlink_to("nowhere")
     with pytest.raises(ConfigError, match="cannot be read"):
-        envfile.read_if_there(tmp_path / ".env.local")
+        envfile.of_project(tmp_path)

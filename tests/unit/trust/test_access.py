@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from rtp.config import Overrides, environments
 from rtp.errors import ConfigError, ExitCode, RefusedError
 from rtp.infra import archive, assets, packing, uv
-from rtp.ops import project_tests
+from rtp.ops import envfile, project_tests
 from rtp.ops.stack.build import processors
 from rtp.trust import access, endpoints, project, store
 
@@ -236,6 +237,21 @@ def test_code_of_another_user_is_refused_wherever_it_is_packed_from(folder: Path
     assert caught.value.code == "untrusted"
 
 
+@pytest.mark.parametrize("path", ["src", "src/processors.py", "../shared/processors.py"])
+def test_code_in_a_folder_that_others_can_write_is_refused(folder: Path, path: str) -> None:
+    code = (folder / path).resolve()
+    (code if code.suffix == "" else code.parent).mkdir(mode=0o755)
+    sources = packing.Sources(code, folder)
+    (sources.root / "processors.py").write_text("")
+    (sources.root / "processors.py").chmod(0o644)
+    assert len(packing.select(sources).entries) == 1
+    # When another user can replace the file, after any check
+    sources.root.chmod(0o777)
+    with pytest.raises(RefusedError, match="can be written by every user") as caught:
+        packing.select(sources)
+    assert str(sources.root) in caught.value.message
+
+
 TESTED = (
     "conftest.py", "tests", "tests/test_a.py", "pyproject.toml", "pytest.py", "deep/folder/conftest.py", ".venv",
     ".venv/bin/python", ".venv/bin", ".venv/lib/python3.11/site-packages",
@@ -271,6 +287,60 @@ def test_no_test_of_another_user_is_run(
     with pytest.raises(RefusedError) as caught:
         project_tests.run(resolve(folder, environ), [], quiet_stdout=True)
     assert caught.value.code == "untrusted" and str(folder / name) in caught.value.message
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("attack", [pytest.param("owner", marks=as_root), "mode", "folder"])
+def test_no_secrets_of_another_user_are_used(folder: Path, attack: str) -> None:
+    # Given a project in a folder where everybody may create files, as in /tmp
+    folder.chmod(0o777 if attack == "folder" else 0o1777)
+    (folder / ".env.local").write_text("PARTNER_URL=https://evil.example\n")
+    if attack == "owner":
+        os.chown(folder / ".env.local", NOBODY, NOBODY)
+    elif attack == "mode":
+        (folder / ".env.local").chmod(0o666)
+    # Then its values are not given to processors
+    with pytest.raises(RefusedError, match="processors get the secrets that it has") as caught:
+        envfile.of_project(folder)
+    assert caught.value.code == "untrusted"
+
+
+def test_no_module_of_the_current_folder_runs_where_a_project_s_tests_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "was-run"
+    for name in ("importlib", "pytest", "rtp"):
+        (tmp_path / "shared" / name).mkdir(parents=True)
+        (tmp_path / "shared" / name / "__init__.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path / "shared")
+    project_tests.interpreter(tmp_path, {})
+    assert not mark.exists()
+
+
+UV = [
+    ("pip", "install", "--offline", "--target", "TARGET", "--python-version", "3.14", "--only-binary", ":all:", "six"),
+    ("pip", "compile", "--offline", "--python-version", "3.14", "--output-file", "TARGET", "requirements.txt"),
+    ("build", "--offline", "--wheel", "--out-dir", "TARGET", "."),
+    ("export", "--frozen", "--output-file", "TARGET"),
+]
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+@pytest.mark.parametrize("command", UV, ids=lambda command: "-".join(command[:2]))
+def test_no_interpreter_of_a_folder_above_runs_for_uv(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], place: str
+) -> None:
+    # Given an environment that anybody may have put into the current folder or above it, as in /tmp
+    mark, python = folder / "was-run", folder / place / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    python.chmod(0o755)
+    (folder / place / ".venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (folder / "requirements.txt").write_text("six\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    with suppress(uv.UvError):
+        uv.run(*(str(folder / "target") if word == "TARGET" else word for word in command))
     assert not mark.exists()
 
 
@@ -346,10 +416,10 @@ def test_requirements_that_others_can_write_are_refused(folder: Path, environ: d
     ("url", "is_elsewhere"),
     [
         ("http://127.0.0.1:4566", False),
-        ("http://127.0.0.2:4566", False),
+        ("http://127.0.0.2:4566", True),  # another user of this machine may listen there
         ("http://[::1]:4566", False),
         ("http://localhost:4566", False),
-        ("http://s3.localhost:4566", False),
+        ("http://s3.localhost:4566", True),
         ("https://sqs.us-east-1.amazonaws.com", False),
         ("https://sqs.us-east-1.api.aws", False),
         ("http://sqs.us-east-1.amazonaws.com", True),  # anybody on the way can read it

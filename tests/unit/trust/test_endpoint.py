@@ -92,3 +92,25 @@ def test_it_gets_those_of_the_profile_that_the_environment_names(tmp_path: Path)
 
 def test_one_of_the_command_line_is_not_asked_for() -> None:
     assert session(endpoint_url="http://10.0.0.5:4566").aws.endpoint_url == "http://10.0.0.5:4566"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.2:4566", "http://a.localhost:9", "https://127.1.1.1"])
+def test_an_address_of_this_machine_where_another_user_may_listen_is_asked_for(url: str, tmp_path: Path) -> None:
+    (tmp_path / "shop" / "rtp.toml").write_text(f'[env.dev]\nendpoint_url = "{url}"\n')
+    with pytest.raises(RefusedError) as caught:
+        _ = session().aws
+    assert caught.value.code == "untrusted-endpoint"
+    # And it gets no key of the default profile, also where it is given on the command line
+    assert key_of(session(endpoint_url=url).aws) is None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://[::1]:9", "http://LOCALHOST.:9"])
+def test_this_machine_s_usual_names_get_no_key_of_aws(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "shop" / "rtp.toml").write_text(f'[env.dev]\nendpoint_url = "{url}"\nprofile = "other"\n')
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "AKIAENVIRONMENT")
+    aws = session().aws
+    assert aws.local and aws.credentials().access_key == "test"
+    assert "AKIA" not in str(aws.environment())
