@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```[ \t]*$\n?", re.MULTILINE | re.DOTALL)
 _HIDDEN = re.compile(r"<!--.*?-->\n?|<picture>.*?</picture>\n?|^!\[[^\]]*\]\([^)]*\)\n?", re.DOTALL | re.MULTILINE)
-_LINK = re.compile(r"\[(?P<text>[^\]\[]+)\]\((?P<target>[^)\s]+)\)")
+_LINK = re.compile(r"(?<!\\)\[(?P<text>[^\]\[]+)(?<!\\)\]\((?P<target>[^)\s]+)\)")  # no brackets after a backslash
 _WIDTH = 100  # longer lines of prose are hard to read
 _CROWDED = 3  # a row of a table that fills so many lines of the page is hard to read in columns
 _NARROW = 14  # a table's column below this width is harder to read than lines of title and value

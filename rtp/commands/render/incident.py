@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from rtp.ops.triage.incident import Incident, IncidentGroup, Moment
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+# An address becomes a link without any mark, and `&#x202e;` the character that is not to be shown.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 
 
 def markdown(found: Incident) -> str:
@@ -32,7 +33,7 @@ def markdown(found: Incident) -> str:
         parts += ["## Notes"]
         parts.append(
             "\n".join(
-                f"- {stamp(times.iso(n.at))} {text(who(n.by))}, {g.id}: {n.what} {text(n.text)}".rstrip()
+                f"- {stamp(times.iso(n.at))} {text(who(n.by))}, {text(g.id)}: {text(n.what)} {text(n.text)}".rstrip()
                 for g, n in notes
             )
         )
@@ -91,7 +92,7 @@ def text(plain: str) -> str:
 
 
 def _timeline(moments: Sequence[Moment]) -> str:
-    rows = ((stamp(m.at), m.kind, text(m.what), text(about(m)), text(who(m.who))) for m in moments)
+    rows = ((stamp(m.at), m.kind, m.what, about(m), who(m.who)) for m in moments)
     return _table(("time, UTC", "kind", "what", "detail", "who"), rows) if moments else "Nothing happened."
 
 
@@ -99,8 +100,8 @@ def _groups(groups: Sequence[IncidentGroup]) -> str:
     rows = (
         (
             g.id,
-            text(g.type),
-            text(f"{g.error} at {g.at}" if g.at else g.error),
+            g.type,
+            f"{g.error} at {g.at}" if g.at else g.error,
             g.release,
             f"{g.events:,}",
             f"{g.processed:,}",
@@ -115,5 +116,6 @@ def _groups(groups: Sequence[IncidentGroup]) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
+    """A table. rows: texts that others wrote."""
+    lines = [head, ["---"] * len(head), *(map(text, row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtp.ops.events.records import RecordQuery, Records
 
 _STATUS_STYLE = {"processed": Style.GOOD, "dead": Style.BAD, "failed": Style.WARN, "processing": Style.DIM}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs text that begins so
+_FORMULA = (*"=+-@\t\r\n", *"＝＋－＠")
 _TIMES = ("timestamp", "accepted_at", "processed_at")
 _HEADER = ("id", *_TIMES, "type", "status", "attempt_count", "error_type", "error_message", "data", "result")
 COLUMNS = (

@@ -87,6 +87,12 @@ def test_the_first_line_has_environment_count_filters_and_the_time_zone_once() -
     assert ended == f"{times.minute(NOW - 7_200_000, now=NOW)} to {times.minute(until, now=NOW)} {zone}"
 
 
+@pytest.mark.parametrize("mark", [*"=+-@\t\r\n＝＋－＠"], ids=range(11))
+def test_no_text_of_an_event_begins_as_a_formula_in_csv(mark: str) -> None:
+    (row,) = csv.DictReader(io.StringIO(render_records.csv_text([{**RECORD, "type": f"{mark}1+1"}]), newline=""))
+    assert row["type"].startswith("'")
+
+
 def test_csv_has_a_header_and_no_formula_of_an_event_is_run() -> None:
     rows = list(csv.DictReader(io.StringIO(render_records.csv_text([RECORD, {**RECORD, "id": "=1+1"}]))))
     assert rows[0]["id"] == "e1" and rows[1]["id"] == "'=1+1"

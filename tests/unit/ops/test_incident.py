@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from rtp.aws.alarms import StateChange
 from rtp.commands.render import incident as render
@@ -20,6 +22,7 @@ from rtp.ops.triage.failures import Failure
 from rtp.ops.triage.incident import Incident, IncidentGroup, Moment, Proof
 from rtp.ops.triage.memory import Note
 from rtp.ops.triage.repaired import Seen
+from rtp.terminal.markdown import parts
 from rtp.text import times
 
 HOUR = 3_600_000
@@ -119,6 +122,45 @@ def test_texts_of_others_have_no_meaning_in_the_pages() -> None:
     assert "<script" not in shown.replace("\\<", "") and "\x1b" not in shown and "\u202e" not in shown
     (row,) = (line for line in shown.splitlines() if "repair" in line)
     assert row.replace("\\|", "").count("|") == 6
+
+
+FORGED = [
+    "| forged |\n\n# A heading",
+    "[see](https://evil.example)",
+    "[see](docs.md)",
+    "https://evil.example/a",
+    "www.evil.example",
+    "&#x202e;elif",
+    "&lt;b&gt;",
+]
+
+
+@pytest.mark.parametrize("text", FORGED, ids=range(len(FORGED)))
+def test_no_text_of_others_is_a_row_a_heading_a_link_or_a_hidden_character(text: str) -> None:
+    group = replace(
+        found().groups[0], id=text, type=text, error=text, at=text, release=text, said=text,
+        notes=[Note(NOW, text, text, text)],
+    )  # fmt: skip
+    moment = replace(found().moments[0], what=text, detail=text, outcome=text, who=text, release=text)
+    shown = render.markdown(found(groups=[group], moments=[moment]))
+    from rich.console import Console
+
+    # Then the Markdown has the text without a meaning
+    plain = render.markdown(found(groups=[replace(group, notes=[Note(NOW, "a", "b", "c")])]))
+    assert [line for line in shown.splitlines() if line.startswith("#")] == [
+        line for line in plain.splitlines() if line.startswith("#")
+    ]
+    html = MarkdownIt("commonmark").enable("table").render(shown)
+    assert "https:" not in shown and "www." not in shown  # what GitHub makes a link without a mark
+    assert "<a " not in html and "\u202e" not in html and "<b>" not in html
+    assert (html.count("<tr>"), html.count("<td>")) == (4, 5 + 9)
+    # And a terminal has it as it was sent
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=4000)
+    for part in parts(shown):
+        console.print(part.drawn)
+    assert "\u202e" not in terminal.getvalue() and "rtp docs" not in terminal.getvalue()
+    assert " ".join(text.split()) in " ".join(terminal.getvalue().split())
 
 
 def test_alarms_that_only_got_data_are_left_out() -> None:
