@@ -13,19 +13,18 @@ from rtp.runtime.wire import MAX_TIMESTAMP
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST = 10**15  # of a number: a time, a count, a duration
-
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value <= _MOST
+    """A time or a count: of a later time there is no date."""
+    return isinstance(value, int) and 0 <= value <= MAX_TIMESTAMP
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and 0 <= value <= _MOST
+    return isinstance(value, int | Decimal) and 0 <= value <= MAX_TIMESTAMP
 
 
 def _is_flag(value: Any) -> bool:

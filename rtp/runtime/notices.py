@@ -90,7 +90,15 @@ def failure(change: Mapping[str, Any], retention_days: int) -> Failure | None:
     new, old = images.get("NewImage") or {}, images.get("OldImage") or {}
     if not _is_dead(new) or _is_dead(old):
         return None
-    values = {name: attributes.unpack(new[name]) for name in _ATTRIBUTES if name in new}
+    try:
+        return _failure(str(change.get("eventID", "")), new, retention_days)
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+        return None  # another program wrote it, and the others still have their message
+
+
+def _failure(id: str, item: Mapping[str, Any], retention_days: int) -> Failure | None:
+    """The failure in a dead record. Raises what values of other types raise."""
+    values = {name: attributes.unpack(item[name]) for name in _ATTRIBUTES if name in item}
     error = values.get("error")
     if not isinstance(error, dict):
         return None
@@ -100,7 +108,7 @@ def failure(change: Mapping[str, Any], retention_days: int) -> Failure | None:
     note = dlqnote.read(values.get(dlqnote.ATTRIBUTE) or {})
     sent_at = failed_at if note is None else note.sent_at
     return Failure(
-        id=str(change.get("eventID", "")),
+        id=id,
         group=groups.group(str(values.get("type", "")), kind, at=at, signature=signature),
         at=at,
         release=str(values.get("release") or ""),
@@ -174,7 +182,7 @@ def message(stack: str, command: str, notice: Notice, said: Said, failures: Sequ
     events = "1 event" if notice.unsent == 1 else f"{notice.unsent:,} events"
     died = f"{events} of type {kind} died in {stack}: {error}{where}"
     again = "Regressed: it was resolved" + (f" by release {_plain(said.release)[:12]}. " if said.release else ". ")
-    since = f"since release {notice.release}, " if notice.release else ""
+    since = f"since release {_plain(notice.release)[:12]}, " if notice.release else ""
     lines = [
         f"{died} (group {newest.group.id}).",
         f"{again if is_regressed(said, failures) else ''}{notice.total:,} {since}first at {_time(notice.first)}.",

@@ -99,7 +99,7 @@ def clean_up(
             identities=[outcome.identity(record) for record in of_run],
             dead=0,
             since_ms=began,
-            until_ms=max(ends, default=began),
+            until_ms=min(max(ends, default=began), times.now_ms()),  # each hour until then is looked at
         )
         part, failures = cleanup.remove(target, left, stop=stop, notify=notify, clock=clock)
         rows, removed, shared = rows + part.records, removed + part.objects, shared + part.shared_objects

