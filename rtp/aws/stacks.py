@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws.states import ResourceStatus, StackState
-from rtp.errors import AwsError, NotFoundError
+from rtp.errors import AwsError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,9 +103,18 @@ def template_of(aws: Aws, stack: Stack | None) -> dict[str, Any]:
 
 
 def template(aws: Aws, stack: str) -> dict[str, Any]:
-    """The template that was deployed last."""
+    """The template that was deployed last. Raises RefusedError for one that is not JSON, which rtp did not write."""
     body = aws.call("cloudformation", "get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]
-    parsed: dict[str, Any] = json.loads(body or "{}") if isinstance(body, str) else dict(body)
+    try:
+        parsed = json.loads(body or "{}") if isinstance(body, str) else dict(body)
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise RefusedError(
+            f"The template of the stack {stack} is not JSON, so rtp did not deploy it.",
+            hint="Choose another project or environment name in rtp.toml.",
+            code="foreign-stack",
+        )
     return parsed
 
 

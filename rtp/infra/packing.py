@@ -184,6 +184,8 @@ class _Walk:
         return True
 
     def _is_inside(self, path: Path) -> bool:
+        if ".." in path.relative_to(self._sources.root).parts:  # such a name would lead out of the zip's folder
+            return False
         if not path.is_symlink():
             return True
         if not path.exists():
@@ -256,7 +258,7 @@ def _named_data(sources: Sources, walk: _Walk, chosen: dict[str, Path]) -> dict[
     folders = [sources.root, *(sources.root / text for text in sorted(texts) if _is_folder_name(sources.root, text))]
     found: dict[str, Path] = {}
     for text in sorted(texts):
-        if not _FILE_NAME.fullmatch(text) or text.startswith(("/", "..")):
+        if not _FILE_NAME.fullmatch(text) or text.startswith("/"):
             continue
         for folder in folders:
             file = folder / text

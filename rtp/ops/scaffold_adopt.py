@@ -81,6 +81,6 @@ def _requirements(folder: Path) -> str | None:
         return None
     try:
         project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return "pyproject.toml" if isinstance(project, dict) and project.get("dependencies") else None

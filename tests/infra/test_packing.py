@@ -111,6 +111,19 @@ def test_links_out_of_the_project_are_not_followed_and_are_named(tmp_path: Path)
     ]
 
 
+def test_no_name_leads_out_of_the_zip(tmp_path: Path) -> None:
+    write(tmp_path, "elsewhere/secret.txt")
+    write(tmp_path, "project/data/a.txt")
+    write(
+        tmp_path,
+        "project/processors.py",
+        "FILES = 'data/../../elsewhere/secret.txt', 'data/../../elsewhere', 'data', 'a.txt'",
+    )
+    root = tmp_path / "project"
+    assert names(root) == ["data/a.txt", "processors.py"]
+    assert names(root, include=("../elsewhere/*", "data/../../elsewhere/*")) == ["data/a.txt", "processors.py"]
+
+
 def test_a_broken_link_is_named_with_its_fix(tmp_path: Path) -> None:
     write(tmp_path, "shop/__init__.py")
     (tmp_path / "shop" / "rates.json").symlink_to("gone.json")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import resource_types
+from rtp.aws import resource_types, stacks
 from rtp.aws.resource_types import BUCKET
 from rtp.commands import consent
 from rtp.commands.consent import Approval, Impact
@@ -17,6 +18,7 @@ from rtp.errors import AwsError, ExitCode, NotFoundError, RefusedError
 from rtp.ops.access import ownership
 from rtp.ops.access.ownership import NOBODY, Owner
 from rtp.ops.stack import repair
+from rtp.ops.stack.apply import adopt
 from rtp.ops.stack.operation import Operation, Target
 from rtp.ops.stack.teardown import proof
 from rtp.ops.stack.teardown.destroy import Options, destroy
@@ -382,3 +384,36 @@ def test_a_recreated_log_group_is_deleted_only_if_it_is_ours(
     )
     assert account.deleted == deleted
     assert [i.name for i in found.left] == left and found.clean
+
+
+@pytest.mark.parametrize(("owner", "is_refused"), [(OTHER, True), (Owner("shop", "dev"), False), (NOBODY, False)])
+def test_the_key_of_another_project_is_not_adopted(tmp_path: Path, owner: Owner, is_refused: bool) -> None:
+    key = "1234abcd-12ab-34cd-56ef-1234567890ab"
+    arn = f"arn:aws:kms:eu-west-1:111122223333:key/{key}"
+
+    class Tagged:
+        region, account = "eu-west-1", "111122223333"
+
+        def pages(self, _service: str, _operation: str, _key: str, **asked: Any) -> list[dict[str, Any]]:
+            named = {"Project": owner.project, "Environment": owner.environment}
+            tags = [{"Key": name, "Value": value} for name, value in named.items() if value is not None]
+            return [{"ResourceARN": each, "Tags": tags} for each in asked["ResourceARNList"] if each == arn]
+
+    aws: Any = Tagged()
+    found = [adopt.Leftover("Key", resource_types.KEY, {"KeyId": key})]
+    with pytest.raises(RefusedError) if is_refused else nullcontext():
+        adopt._refuse_others(Target(aws, environment(tmp_path)), found)
+
+
+@pytest.mark.parametrize(
+    "body", ["Resources:\n  A:\n    Type: AWS::SNS::Topic\n", "[]", "7", "[" * 100_000], ids=range(4)
+)
+def test_a_template_that_rtp_did_not_write_is_named(body: str) -> None:
+    class Answering:
+        def call(self, *_: Any, **__: Any) -> dict[str, Any]:
+            return {"TemplateBody": body}
+
+    aws: Any = Answering()
+    with pytest.raises(RefusedError, match="is not JSON, so rtp did not deploy it") as caught:
+        stacks.template(aws, STACK)
+    assert caught.value.code == "foreign-stack"

@@ -79,6 +79,18 @@ def test_managed_policies_key_policies_and_permissions() -> None:
     assert said(None, permission) == ["allows lambda:InvokeFunction on f to s3.amazonaws.com"]
 
 
+def test_the_end_of_a_long_limit_counts() -> None:
+    def permission(end: str) -> dict[str, Any]:
+        source = {"Fn::Join": ["", ["arn:aws:execute-api:eu-west-1:1:", "x" * 200, "/prod/POST/", end]]}
+        properties = {"Action": "lambda:InvokeFunction", "FunctionName": "f", "Principal": "x", "SourceArn": source}
+        return {"Type": "AWS::Lambda::Permission", "Properties": properties}
+
+    assert said(permission("process"), permission("*"))
+    principals = [["arn:aws:iam::1:role/" + "x" * 200 + end] for end in ("b", "c")]
+    old, new = (role({**READ, "Principal": each}) for each in principals)
+    assert said(old, new)
+
+
 @pytest.mark.parametrize(
     ("kind", "prop", "before", "after", "words"),
     [

@@ -161,12 +161,14 @@ def _refuse_others(target: Target, found: list[Leftover]) -> None:
 
 
 def _arn(target: Target, leftover: Leftover) -> str:
-    """The ARN of a table or bucket, which carry the owner's tags; empty for other types."""
+    """The ARN of a table, bucket or key, which carry the owner's tags; empty for other types."""
     region, name = target.aws.region, next(iter(leftover.identifier.values()))
     if leftover.resource_type == resource_types.BUCKET:
         return f"arn:{partition(region)}:s3:::{name}"
     if leftover.resource_type == resource_types.TABLE:
         return f"arn:{partition(region)}:dynamodb:{region}:{target.aws.account}:table/{name}"
+    if leftover.resource_type == resource_types.KEY:  # with the stack it may be deleted, and all that it has encrypted
+        return f"arn:{partition(region)}:kms:{region}:{target.aws.account}:key/{name}"
     return ""
 
 

@@ -119,7 +119,7 @@ def _statements(resource: dict[str, Any], paths: Mapping[str, str]) -> Iterator[
         if isinstance(inline, dict) and isinstance(inline.get("PolicyDocument"), dict):
             yield from (("", s) for s in _parsed(inline["PolicyDocument"], paths))
     if resource["Type"] == resource_types.PERMISSION:
-        limits = [f"{k} {to_text(props[k], paths)}" for k in ("SourceArn", "SourceAccount") if k in props]
+        limits = [f"{k} {to_text(props[k], paths, limit=10_000)}" for k in ("SourceArn", "SourceAccount") if k in props]
         yield (
             "",
             _Statement(
@@ -156,7 +156,7 @@ def _parsed(document: dict[str, Any], paths: Mapping[str, str]) -> Iterator[_Sta
 def _principals(principal: Any, paths: Mapping[str, str]) -> frozenset[str]:
     if isinstance(principal, dict):
         return frozenset(to_text(v, paths, limit=10_000) for values in principal.values() for v in _as_list(values))
-    return frozenset(to_text(p, paths) for p in _as_list(principal))
+    return frozenset(to_text(p, paths, limit=10_000) for p in _as_list(principal))
 
 
 def _covered(some: frozenset[str], by: frozenset[str]) -> bool:
