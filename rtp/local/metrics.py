@@ -6,6 +6,7 @@ import json
 import math
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -73,29 +74,32 @@ class Metrics:
 
 
 def record_embedded(metrics: Metrics, place: Place, line: str) -> None:
-    """Record the metrics of a log line in the embedded metric format; other lines have none."""
+    """Record the metrics of a log line in the embedded metric format; other lines have none.
+
+    CloudWatch ignores what has not its form, such as an event that a processor prints.
+    """
     if '"_aws"' not in line:
         return
-    try:
+    with suppress(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         body = json.loads(line)
-    except ValueError:
-        return
-    aws = body.get("_aws") if isinstance(body, dict) else None
-    directives = aws.get("CloudWatchMetrics") if isinstance(aws, dict) else None
-    for directive in directives if isinstance(directives, list) else ():
-        for names in directive.get("Dimensions") or [[]]:
-            if all(name in body for name in names):
-                dimensions = {name: str(body[name]) for name in names}
-                for metric in directive.get("Metrics") or ():
-                    for value in _numbers(body.get(metric.get("Name"))):
-                        metrics.record(
-                            place,
-                            str(directive.get("Namespace")),
-                            metric["Name"],
-                            value,
-                            metric.get("Unit") or "None",
-                            dimensions,
-                        )
+        for directive in body["_aws"]["CloudWatchMetrics"]:
+            _record_directive(metrics, place, directive, body)
+
+
+def _record_directive(metrics: Metrics, place: Place, directive: dict[str, Any], body: dict[str, Any]) -> None:
+    for names in directive.get("Dimensions") or [[]]:
+        if all(name in body for name in names):
+            dimensions = {name: str(body[name]) for name in names}
+            for metric in directive.get("Metrics") or ():
+                for value in _numbers(body.get(metric.get("Name"))):
+                    metrics.record(
+                        place,
+                        str(directive.get("Namespace")),
+                        str(metric["Name"]),
+                        value,
+                        str(metric.get("Unit") or "None"),
+                        dimensions,
+                    )
 
 
 def _near(value: float) -> float:
@@ -105,7 +109,7 @@ def _near(value: float) -> float:
 
 def _numbers(value: Any) -> list[float]:
     values = value if isinstance(value, list) else [value]
-    return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)]
 
 
 def _parts(counts: dict[float, int]) -> Iterator[dict[float, int]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 4566
 DEFAULT_SAVE_EVERY_S = 30.0
 _MOST_PID, _MOST_ID = 2**31 - 1, 2**64 - 1
+_MOST_PORT_BYTES = 100
 _ENDING_S = 5.0  # a killed process may hold its lock a moment longer than it is visible
 
 
@@ -262,9 +263,10 @@ class Folder:
     def last_port(self) -> int | None:
         """The port of the last run."""
         try:
-            return int(self.port_file.read_text())
+            port = int(private.read(self.port_file, _MOST_PORT_BYTES))
         except (OSError, ValueError):
             return None
+        return port if 0 < port < 65_536 else None
 
     def remove(self, folder: Path) -> None:
         """Remove one of the folders above with everything in it, if it has rtp's mark."""

@@ -22,6 +22,7 @@ MAX_DOCUMENT_BYTES = 64 * 1024  # X-Ray's own limit
 MAX_TRACES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_BUILT = 200
+_LATEST_S = 10**11
 
 
 class InvalidSegmentError(ValueError):
@@ -75,7 +76,7 @@ class TraceStore:
             raise InvalidSegmentError("The segment document is larger than 64 kB.")
         try:
             body = json.loads(document)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidSegmentError("The segment document is not JSON.") from error
         self._insert(body, document, time.time() if received is None else received)
 
@@ -155,8 +156,8 @@ class TraceStore:
 
     def _insert(self, body: Any, document: str, received: float) -> None:
         trace_id, segment_id, start = _identity(body)
-        ended = body.get("end_time")
-        end = float(ended) if isinstance(ended, int | float) and not isinstance(ended, bool) else start
+        ended = _seconds(body.get("end_time"))
+        end = start if ended is None else ended
         with self.lock:
             entry = self._entries.get(trace_id)
             if entry is None:
@@ -197,7 +198,7 @@ def _parsed(documents: Iterable[str]) -> list[dict[str, Any]]:
 def _identity(body: Any) -> tuple[str, str, float]:
     if not isinstance(body, dict):
         raise InvalidSegmentError("The segment document is not an object.")
-    segment_id, start = body.get("id"), body.get("start_time")
+    segment_id, start = body.get("id"), _seconds(body.get("start_time"))
     if not isinstance(segment_id, str):
         raise InvalidSegmentError("The id is missing.", "MissingId")
     trace = header.parse(f"Root={body.get('trace_id', '')}")
@@ -205,6 +206,12 @@ def _identity(body: Any) -> tuple[str, str, float]:
         raise InvalidSegmentError("The trace_id is missing or malformed.")
     if not isinstance(body.get("name"), str):
         raise InvalidSegmentError("The name is missing.")
-    if not isinstance(start, int | float) or isinstance(start, bool):
+    if start is None:
         raise InvalidSegmentError("The start_time is missing.")
-    return trace.root, segment_id, float(start)
+    return trace.root, segment_id, start
+
+
+def _seconds(value: Any) -> float | None:
+    """A time, epoch s; None for what is none: an integer may have thousands of digits, and a float may be no number."""
+    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LATEST_S
+    return float(value) if is_time else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,7 +69,9 @@ def test_a_proxy_before_the_project_s_own_engine_needs_nothing(engine_root: Path
     assert Project(engine_root).rtp("status", "--endpoint-url", proxied.url, ok=False).code == NOT_DEPLOYED
 
 
-def test_another_user_s_listener_never_gets_the_project_s_key(engine: Engine, engine_root: Path) -> None:
+@contextmanager
+def listening(host: str, port: int = 0) -> Iterator[int]:
+    """A port on which another user listens in the block."""
     if os.getuid() != 0:
         pytest.skip("there is no other user to try it as")
     read, write = os.pipe()
@@ -77,19 +80,35 @@ def test_another_user_s_listener_never_gets_the_project_s_key(engine: Engine, en
     if child == 0:
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
+            listener.bind((host, port))
             listener.listen()
             os.write(write, str(listener.getsockname()[1]).encode())
             os.read(go_on[0], 1)
         os._exit(0)
-    port = int(os.read(read, 16))
     try:
-        url = f"http://127.0.0.1:{port}"
-        assert lookup.keys_for(url, engine_root, {}) is None
-        assert lookup.keys_for(engine.endpoint_url, engine_root, {}) == engine.keys
+        yield int(os.read(read, 16))
     finally:
         os.write(go_on[1], b"x")
         os.waitpid(child, 0)
         for descriptor in (read, write, *go_on):
             os.close(descriptor)
+
+
+def test_another_user_s_listener_never_gets_the_project_s_key(engine: Engine, engine_root: Path) -> None:
+    with listening("127.0.0.1") as port:
+        assert lookup.keys_for(f"http://127.0.0.1:{port}", engine_root, {}) is None
+        assert lookup.keys_for(engine.endpoint_url, engine_root, {}) == engine.keys
+
+
+@pytest.mark.parametrize(("host", "name"), [("::1", "[::1]"), ("::1", "localhost"), ("127.0.0.2", "127.0.0.2")])
+def test_the_engine_s_port_under_another_name_of_this_machine_may_be_another_user_s(
+    engine: Engine, engine_root: Path, host: str, name: str
+) -> None:
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("there is no IPv6")
+    url = f"http://{name}:{engine.port}"
+    assert lookup.keys_for(url, engine_root, {}) == engine.keys
+    with listening(host, engine.port):
+        assert lookup.keys_for(url, engine_root, {}) is None
+        assert lookup.keys_for(engine.endpoint_url, engine_root, {}) == engine.keys

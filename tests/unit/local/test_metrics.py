@@ -91,7 +91,13 @@ def test_embedded_metrics_are_recorded_by_every_set_of_dimensions() -> None:
         "{not json _aws",
         embedded(Processed="many", Time=None),
         embedded(Processed=True, Time="x"),
+        embedded(Processed=10**400, Time=[]),
+        embedded(Processed=float("inf"), Time=float("nan")),
+        '{"_aws": {"CloudWatchMetrics": [7, "x", {"Metrics": 3}]}}',
+        '{"_aws": {"CloudWatchMetrics": [{"Metrics": [{"Unit": {}}], "Dimensions": [[[]]]}]}}',
+        '{"_aws": ' + "[" * 60_000,
     ],
+    ids=range(12),
 )
 def test_other_lines_have_no_metrics(line: str) -> None:
     metrics = Metrics()

@@ -51,6 +51,12 @@ def test_the_engine_gets_no_private_variables() -> None:
     assert scrubbed(user, {"AUTH": "true"})["AUTH"] == "true"
 
 
+@pytest.mark.parametrize("text", ["", "0", "-1", "65536", "9" * 5000, "x", "4566\n" * 100, "1e9"], ids=range(8))
+def test_a_port_that_is_none_is_not_preferred(place: Folder, text: str) -> None:
+    place.port_file.write_text(text)
+    assert place.last_port() is None
+
+
 def test_a_record_is_private_and_whole(place: Folder) -> None:
     record = Record(7, "then", 4566, "t", *place.identity(), "id", "secret")
     place.write_record(record)
