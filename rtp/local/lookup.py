@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from rtp.local import keys, sockets
+from rtp.local import keys
 from rtp.local.keys import Keys
 from rtp.local.state import Folder, folder
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rtp.local.state import Record
 
 _PROC = Path("/proc")
+_LISTENS = "0A"  # a socket's state in /proc/net/tcp
 _HOST = "127.0.0.1"  # on which an engine listens
 
 
@@ -62,5 +63,14 @@ def _running(place: Folder) -> Record | None:
 
 def _is_own_listener(port: int) -> bool:
     """Whether a program of this user or of root listens there: another user's program would learn the key."""
-    owners = sockets.owners(("tcp", "tcp6"), port, state=sockets.LISTENS)
+    owners = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = (_PROC / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            _, local, _, state, _, _, _, uid, *_ = row.split()
+            if state == _LISTENS and int(local.rpartition(":")[2], 16) == port:
+                owners.add(int(uid))
     return bool(owners) and owners <= {0, os.geteuid()}
