@@ -1,8 +1,9 @@
-"""The payload of a failed invocation is the one that Lambda's Python runtime sends."""
+"""The payload of a failed invocation is the one that Lambda's Python runtime sends, and its log says what ended it."""
 
 from __future__ import annotations
 
 import json
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ _STEPS = (  # a text of the script, its replacement, and how often the script ha
 def install(_: Telemetry) -> None:
     """Install the patch."""
     from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
 
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     for before, after, times in _STEPS:
@@ -111,6 +113,14 @@ def install(_: Telemetry) -> None:
         _reported.set(answer.get("payload"))
         return answer
 
+    def execute(func: Any, event: Any, request_id: str) -> Any:
+        result = execute_one(func, event, request_id)
+        body = result.get("body")
+        if not result.get("error") or not isinstance(body, dict):
+            return result
+        return {**result, "log": _logged(str(result.get("log") or ""), body, request_id)}
+
+    execute_one = replace(lambda_svc, "_execute_function_warm", execute, "func event request_id")
     invoke_one = replace(
         lambda_runtime.Worker, "invoke", invoke, "self event request_id trace_id depth durable invoked_function_arn"
     )
@@ -120,9 +130,13 @@ PATCH = Patch(
     name="function_errors",
     aws=(
         "The payload of a failed invocation has the exception's class, the requestId and the stackTrace. A module that "
-        "cannot be imported, a result that is not JSON, an exit and a timeout have errors of their own."
+        "cannot be imported, a result that is not JSON, an exit and a timeout have errors of their own. The log has "
+        "a line about a start that failed, an exit and a timeout."
     ),
-    engine="The payload has the message alone, and every error of a handler is a Runtime.HandlerError.",
+    engine=(
+        "The payload has the message alone, and every error of a handler is a Runtime.HandlerError. A start that "
+        "fails is not logged, an exit and a timeout in the engine's own words."
+    ),
     test="tests/local/engine/test_answers.py::test_the_engine_answers_as_aws_does",
     install=install,
 )
@@ -156,6 +170,21 @@ def payload(body: dict[str, Any], request_id: str) -> dict[str, Any]:
         "requestId": request_id,
         "stackTrace": reported.get("stackTrace", []),
     }
+
+
+def _logged(text: str, body: dict[str, Any], request_id: str) -> str:
+    """The log of a failed invocation, with Lambda's line about what ended it. body: as the engine has it."""
+    own, known = str(body.get("errorMessage") or ""), payload(body, request_id)
+    kind, message = str(known.get("errorType") or ""), str(known.get("errorMessage") or "")
+    if own.startswith(_INIT_FAILED):
+        last = f"[ERROR] {kind}: {message}"
+    elif kind == "Sandbox.Timedout":
+        last = f"{time.strftime('%Y-%m-%dT%H:%M:%S.000Z', time.gmtime())} {request_id} {own}"
+    elif kind == "Runtime.ExitError":
+        last = f"{message}\r{kind}"
+    else:
+        return text
+    return "\n".join(filter(None, [text.removesuffix(own).rstrip("\n"), last]))
 
 
 def _initial(text: str) -> dict[str, Any] | None:

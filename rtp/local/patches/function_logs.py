@@ -29,6 +29,7 @@ MAX_SCAN_S = 0.25
 _ROUNDING_MS = 2
 _RUN = secrets.token_hex(14)
 _TIME = re.compile(r'"timestamp":\s*"([0-9T:.+Z-]{20,35})"')
+_LINE_END = re.compile(r"\r?\n")  # a single \r is within a line, as in Lambda's own of several rows
 _ids = itertools.count()
 _StreamEvent = tuple[dict[str, Any], str]  # an event, and its stream
 
@@ -86,7 +87,7 @@ def emit(
     group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config.get('FunctionName')}"
     slot, start = _slots.take(group, start, end)
     lines = [(start, f"START RequestId: {request_id} Version: {version}")]
-    for line in log_text.splitlines() if log_text else ():
+    for line in _LINE_END.split(log_text.removesuffix("\n")) if log_text else ():
         lines.append((_time_of(line, lines[-1][0], start, end), line))
     last = max(at for at, _ in lines)
     lines += [(max(last, end), f"END RequestId: {request_id}"), (max(last, end), report)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -141,3 +142,27 @@ def test_invocations_share_a_stream(lab: Lab) -> None:
         lab.invoke(function, {"lines": 1, "id": "a"})
     streams = lab.call("logs", "describe_log_streams", logGroupName=f"/aws/lambda/{lab.name}-function")["logStreams"]
     assert len(streams) <= 2, "one a day, and midnight may pass"
+
+
+def test_what_ended_an_invocation_is_logged_as_lambda_does(lab: Lab) -> None:
+    # Given functions that cannot be imported, exit, and take too long
+    faults = {
+        "start": ("import pandas_of_nobody\n" + LOGGING, {}),
+        "exit": ("import os\ndef handler(event, context):\n    os._exit(3)\n", {}),
+        "slow": ("import time\ndef handler(event, context):\n    time.sleep(60)\n", {"Timeout": 1}),
+    }
+    logged = {}
+    for name, (code, settings) in faults.items():
+        # When they are invoked
+        function = lab.function(code, name=f"{lab.name}-{name}", **settings)
+        lab.invoke(function, {})
+        found = lab.aws.pages("logs", "filter_log_events", "events", logGroupName=f"/aws/lambda/{lab.name}-{name}")
+        logged[name] = [event["message"] for event in found][1:-2]  # between START and END
+    # Then the log says why they ended
+    assert logged["start"] == [
+        "[ERROR] Runtime.ImportModuleError: Unable to import module 'app': No module named 'pandas_of_nobody'"
+    ]
+    (exited,) = logged["exit"]
+    assert re.fullmatch(r"RequestId: [0-9a-f-]{36} Error: Runtime exited .*\rRuntime\.ExitError", exited)
+    (slow,) = logged["slow"]
+    assert re.fullmatch(r"\S+Z [0-9a-f-]{36} Task timed out after 1\.00 seconds", slow)
