@@ -32,10 +32,11 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One response. server_ms: AWS's clock, epoch ms; None where the response has no date."""
+    """One response. server_ms: AWS's clock, epoch ms; None where the response has no date. is_last: none follows."""
 
     lines: list[LogLine]
     server_ms: int | None
+    is_last: bool = False
 
 
 def pages(
@@ -67,9 +68,11 @@ def pages(
     while True:
         answer = _call(aws, group, params)
         lines = _lines(answer.get("events") or ())
-        yield Page([line for line in lines if line.event_id not in repeated] if repeated else lines, server_ms(answer))
         token, full = answer.get("nextToken"), len(lines) >= params["limit"]
-        if not token and not full:
+        is_last = not token and not full
+        new = [line for line in lines if line.event_id not in repeated] if repeated else lines
+        yield Page(new, server_ms(answer), is_last)
+        if is_last:
             return
         if token and params["limit"] == limit:
             params["nextToken"] = token

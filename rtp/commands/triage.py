@@ -61,7 +61,11 @@ def triage(session: Session, *, ctx: typer.Context, fail_on: FailOn = None) -> N
         return
     failing, now = _states(fail_on), times.now_ms()
     found = _read(session, session.outputs_to_read, now)
-    newest = [shown.Shown(g.newest.id, at=times.parse_when(g.last), status="dead", type=g.type) for g in found.groups]
+    groups = [group for group in found.groups if group.newest.id]
+    newest = [
+        shown.Shown(g.newest.id, at=times.parse_when(g.last), status="dead" if g.dead else "", type=g.type)
+        for g in groups
+    ]
     shown.remember(session.environment, newest)
     session.out.result(found, lambda each: render.elements(each, now=now))
     if any(group.state in failing for group in found.groups):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from rtp.ops import releases
+from rtp.ops.telemetry.frames import TASK
 from rtp.terminal import width as width_of
 from rtp.text import json_values, times
 from rtp.text.elements import HUES, Block, Element, Line, Style, Text, dim, line
@@ -34,8 +34,6 @@ _AFTER_TIME = 17  # columns of the level, the function and the spaces around the
 _ID_INDENT = 2  # of an id that does not fit beside its name: it stays whole
 _INDENT = 13  # aligns with the level of a line of today
 _FRAMES = 8
-# The folder into which Lambda, or the engine, unpacks the function's code.
-_ASSET = re.compile(r"""[^\s"']*?/(?:var/task|ministack-lambda-[^/\s]+/code)/""")
 
 
 def short(width: int, highlight: Regex | None = None) -> Renderer:
@@ -120,7 +118,7 @@ def message(event: LogEvent) -> str:
 
 def frames(event: LogEvent) -> list[str]:
     """The rows of the stack trace, outermost first, with paths relative to the project."""
-    return [_ASSET.sub("", row) for row in (event.stack or "").split("\n") if row.strip()]
+    return [TASK.sub("", row) for row in (event.stack or "").split("\n") if row.strip()]
 
 
 def _prefix(event: LogEvent) -> tuple[Text, ...]:

@@ -30,11 +30,13 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
+    from rtp.ops.triage.changes import RecentChange
     from rtp.ops.triage.compare import Comparison
     from rtp.ops.triage.memory import Note
     from rtp.ops.triage.motion import Motion
-    from rtp.ops.triage.report import FailureGroup, RecentChange, Triage
+    from rtp.ops.triage.report import FailureGroup, ReadLogs, Triage
     from rtp.ops.triage.suspects import Suspects
+    from rtp.text.suggest import Command
 
 _WHOLE, _ROWS = 3, 10  # groups that are shown whole, and after them in one line each
 _STATES = {"new": Style.BAD, "regressed": Style.BAD, "known": Style.WARN}
@@ -43,7 +45,7 @@ _OPEN = ("new", "regressed", "known")
 
 def elements(found: Triage, *, now: int) -> list[Element]:
     """The screen of an incident."""
-    rows: list[Element] = [_head(found), *_red(found, now), *_changes(found), *_queues(found, now)]
+    rows: list[Element] = [_head(found, now), *_red(found, now), *_changes(found), *_queues(found, now)]
     whole = [group for group in found.groups if group.state in (*_OPEN, "acked")][:_WHOLE]
     for group in whole:
         rows += ["", *_group(group, now)]
@@ -69,7 +71,7 @@ def elements(found: Triage, *, now: int) -> list[Element]:
 
 def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     """One group in full."""
-    rows: list[Element] = [heading("triage", found.env, "1 group", _read(found)), "", *_group(group, now)]
+    rows: list[Element] = [heading("triage", found.env, "1 group", _read(found, now)), "", *_group(group, now)]
     if group.comparison is not None:
         rows += _comparison(group.comparison)
     if group.suspects is not None:
@@ -77,8 +79,7 @@ def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     if group.notes:
         rows += [Heading("Notes"), *(_note(note, now) for note in group.notes)]
     rows.append("")
-    rows += next_step("next  ", suggest.command("rtp", "show", values=(group.newest.id,)), "its newest event")
-    rows += next_step("      ", suggest.command("rtp", "records", group=group.id, since="14d"), "its events")
+    rows += _evidence(group)
     rows += _repairs(group, found)
     return [*rows, *next_step("      ", suggest.command("rtp", "triage", "resolve", values=(group.id,)))]
 
@@ -88,21 +89,29 @@ def said(group: str, what: str) -> list[Element]:
     return [line(name(group), f" is {what}" if what != "note" else ": the note is kept")]
 
 
-def _head(found: Triage) -> Line:
+def _head(found: Triage, now: int) -> Line:
     if not found.groups and not found.red:
-        return line(strong(f"triage {found.env}"), ": ", good("nothing is red, and no event has failed"), _of(found))
+        text = good("nothing is red, and no event has failed")
+        return line(strong(f"triage {found.env}"), ": ", text, dim(f", {_read(found, now)}"))
     groups = [group for group in found.groups if group.state in _OPEN]
-    return heading("triage", found.env, many(len(groups), "open group"), _read(found))
+    return heading("triage", found.env, many(len(groups), "open group"), _read(found, now))
 
 
-def _of(found: Triage) -> Text:
-    return dim(" in 14 days" if not found.more else "")
-
-
-def _read(found: Triage) -> str:
+def _read(found: Triage, now: int) -> str:
+    """What the groups were made of."""
     if found.more:
-        return f"of the {found.read:,} newest failures, more exist"
-    return f"of {many(found.read, 'failure')} in 14 days"
+        records = f"of the {found.read:,} newest failures (more exist)"
+    else:
+        records = f"of {many(found.read, 'failure')} in 14 days"
+    messages = f", {many(found.messages, 'message')} of the DLQ without a record" if found.messages else ""
+    return records + messages + ("" if found.logs is None else f" and {_lines(found.logs, now)}")
+
+
+def _lines(logs: ReadLogs, now: int) -> str:
+    if not logs.more:
+        return f"{many(logs.lines, 'error line')} of the logs in 24h"
+    since = times.minute(times.parse_when(logs.since), now=now)
+    return f"the {logs.lines:,} newest error lines of the logs (complete since {since}, more may exist)"
 
 
 def _red(found: Triage, now: int) -> list[Element]:
@@ -152,9 +161,12 @@ def _motion(motion: Motion) -> list[Text | str]:
 
 def _group(group: FailureGroup, now: int) -> list[Element]:
     share = "" if group.share is None else f", {group.share * 100:.3g} % of the type's events in 24h"
+    of_what = group.type or ("function" if group.logged == group.count else "no type")
+    logged = f", {group.logged:,} in the logs alone" if group.logged else ""
+    counts = f" ({group.dead:,} dead, {group.waiting:,} waiting{logged})"
     rows: list[Element] = [
-        line(name(group.id), "  ", _state(group), "  ", strong(group.type or "no type"), f"  {group.newest.error}"),
-        line(many(group.count, "failure"), f" ({group.dead:,} dead, {group.waiting:,} waiting)", dim(share), indent=2),
+        line(name(group.id), "  ", _state(group), "  ", strong(of_what), f"  {group.newest.error}"),
+        line(many(group.count, "failure"), counts, dim(share), indent=2),
     ]
     since = f"since release {releases.label(group.release)}, " if group.release else ""
     trend = f"{group.last_1h:,} in 1h, {group.last_3h:,} in 3h, {group.last_24h:,} in 24h, {group.last_7d:,} in 7d"
@@ -220,6 +232,21 @@ def _next(found: Triage) -> list[Element]:
     rows: list[Element] = [""]
     rows += next_step("next  ", suggest.command("rtp", "triage", values=(group.id,)), "one cause in full")
     return rows + _repairs(group, found)
+
+
+def _evidence(group: FailureGroup) -> list[Element]:
+    """Where to look: the newest event, the records, and the lines of an error that only the logs have."""
+    steps: list[tuple[Command | None, str]] = []
+    if group.newest.id:
+        steps.append((suggest.command("rtp", "show", values=(group.newest.id,)), "its newest event"))
+    if group.newest.request_id:
+        request = suggest.command("rtp", "logs", request_id=group.newest.request_id, since="1d")
+        steps.append((request, "the lines of its newest invocation"))
+    elif group.logged:
+        steps.append((suggest.command("rtp", "logs", errors=True, since="1d"), "errors of the functions"))
+    if group.dead or group.waiting:
+        steps.append((suggest.command("rtp", "records", group=group.id, since="14d"), "its events"))
+    return [row for n, (step, what) in enumerate(steps) for row in next_step("      " if n else "next  ", step, what)]
 
 
 def _repairs(group: FailureGroup, found: Triage) -> list[Element]:

@@ -27,7 +27,10 @@ _RECEIVED_PER_SECOND = 100  # messages, even over a slow connection
 
 @dataclass(frozen=True, slots=True)
 class Peeked:
-    """The messages that were read, each once. unseen: those that SQS counted and that could not be received."""
+    """The messages that were read, each once, unless they were not to be kept.
+
+    unseen: those that SQS counted and that could not be received.
+    """
 
     messages: list[Message]
     unseen: int = 0
@@ -48,7 +51,7 @@ def _released(aws: Aws, url: str) -> Iterator[dict[str, str]]:
         batches.release(aws, url, list(receipts.values()))
 
 
-def peek(
+def peek(  # noqa: PLR0913 - each is a decision of the caller, and most have a default
     aws: Aws,
     url: str,
     *,
@@ -57,27 +60,30 @@ def peek(
     enough: Callable[[list[Message]], bool] = lambda _: False,
     patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
+    keep: bool = True,
 ) -> Peeked:
-    """Read up to about `limit` messages, each once.
+    """Read up to about `limit` messages, each once. keep: all of them in memory, and not their ids alone.
 
     enough: called with the new messages of each round; true ends the reading. notify: called with the number read.
     patience: with messages that another receiver hides.
     """
-    messages: dict[str, Message] = {}
+    seen: set[str] = set()
+    messages: list[Message] = []
     ending = Ending(aws, url, patience, stop=stop)
     with _released(aws, url) as receipts:
-        while len(messages) < limit and not stop.drain.is_set():
-            count = batches.CONCURRENCY if messages else 1
+        while len(seen) < limit and not stop.drain.is_set():
+            count = batches.CONCURRENCY if seen else 1
             received = batches.receive(aws, url, visibility_s=hidden_s(limit), count=count)
-            new = list({m.message_id: m for m in received if m.message_id not in messages}.values())
+            new = list({m.message_id: m for m in received if m.message_id not in seen}.values())
             # A message that was received twice was hidden too briefly. Its newest receipt is the valid one.
             receipts.update({m.message_id: m.receipt for m in received})
-            messages.update({m.message_id: m for m in new})
-            notify(len(messages))
+            seen.update(m.message_id for m in new)
+            messages += new if keep else ()
+            notify(len(seen))
             if new:
                 ending.continued()
                 if enough(new):
                     break
-            elif ending.reached(held=len(messages), seen=len(messages)):
+            elif ending.reached(held=len(seen), seen=len(seen)):
                 break
-    return Peeked(list(messages.values()), ending.unseen)
+    return Peeked(messages, ending.unseen)

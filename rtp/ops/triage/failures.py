@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.ops import causes, releases
 from rtp.ops.events import records
 from rtp.ops.work import pool
+from rtp.runtime.dlqnote import ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rtp.ops.causes import Cause
     from rtp.runtime.groups import Group
 
+LOGGED = "logged"
 MOST = 1_000  # records of each status that are read, the newest first
 WINDOW_MS = 14 * 86_400_000  # as long as the DLQ keeps a message at most
 
@@ -24,8 +26,9 @@ WINDOW_MS = 14 * 86_400_000  # as long as the DLQ keeps a message at most
 class Failure:
     """An event whose last attempt failed.
 
-    kind: its type. first, last: when its first and its last failed attempt ended, epoch ms. releases: of its failed
-    attempts, oldest first.
+    kind: its type. status: of its record, or `logged` for an error that only the logs have; its id is then empty where
+    the line names no event. first, last: when its first and its last failed attempt ended, epoch ms. releases: of its
+    failed attempts, oldest first. requests: ids of the invocations that attempted it.
     """
 
     id: str
@@ -36,6 +39,7 @@ class Failure:
     first: int
     last: int
     releases: tuple[str, ...]
+    requests: frozenset[str] = frozenset()
 
     @property
     def group(self) -> Group:
@@ -45,10 +49,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read. failures: the newest event first. most: whether there are more that were not read."""
+    """What was read. failures: the newest event first. more: whether there are others that were not read.
+
+    noted: messages in the DLQ that the dead records note.
+    """
 
     failures: list[Failure]
     more: bool
+    noted: int = 0
 
 
 def read(aws: Aws, table: str, *, shards: int, now: int, most: int = MOST) -> Read:
@@ -60,11 +68,12 @@ def read(aws: Aws, table: str, *, shards: int, now: int, most: int = MOST) -> Re
 
     of_statuses = pool.map(of_status, ("dead", "failed"), threads=2)
     found: list[Failure] = []
-    more = False
+    more, noted = False, 0
     for status, rows in zip(("dead", "failed"), of_statuses, strict=True):
         more = more or len(rows) > most
+        noted += sum(ATTRIBUTE in row for row in rows)
         found += [failure for row in rows[:most] if (failure := of_record(row, status)) is not None]
-    return Read(sorted(found, key=lambda f: f.timestamp, reverse=True), more)
+    return Read(sorted(found, key=lambda f: f.timestamp, reverse=True), more, noted)
 
 
 def of_record(record: Mapping[str, Any], status: str) -> Failure | None:
@@ -80,6 +89,7 @@ def of_record(record: Mapping[str, Any], status: str) -> Failure | None:
     same = [a for a in failed if str(a["error"].get("type", "")) == cause.type] or failed
     firsts = [int(a["at"]) for a in same if isinstance(a.get("at"), int)]
     ran = [str(a.get("release") or "") for a in same] or [releases.of(record)]
+    invocations = [record, *(a for a in (attempts if isinstance(attempts, list) else ()) if isinstance(a, dict))]
     return Failure(
         id=str(record["id"]),
         timestamp=timestamp,
@@ -89,4 +99,5 @@ def of_record(record: Mapping[str, Any], status: str) -> Failure | None:
         first=min([*firsts, last]),
         last=last,
         releases=tuple(dict.fromkeys(release for release in ran if release)),
+        requests=frozenset(str(each["request_id"]) for each in invocations if each.get("request_id")),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from rtp.ops import causes, history
 from rtp.ops.telemetry import alarm_words, alarms, running_code
 from rtp.ops.telemetry import statusparts as parts
 from rtp.ops.telemetry.status import Unread
-from rtp.ops.triage import failures, memory, motion, source
+from rtp.ops.triage import changes, dead_messages, failures, logs_alone, memory, motion, source
 from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.text import times
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.deadlines import Deadlines
     from rtp.ops.history import Entry
     from rtp.ops.local_release import LocalCode
+    from rtp.ops.triage.changes import RecentChange
     from rtp.ops.triage.compare import Comparison
     from rtp.ops.triage.failures import Failure
     from rtp.ops.triage.memory import Memory, Note, State
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 _WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
-_CHANGES = ("deploy", "destroy", "rollback", "secrets set", "secrets delete", "keys rotate", "keys revoke")
-_BEFORE, _MOST_CHANGES, _LISTED = 2, 5, 60  # each entry of the history is an object
+_LISTED = 60  # each entry of the history is an object
 _KINDS = 20  # event types of which the traffic is read
 _GROUPS = 100  # of which the memory is read
 
@@ -55,42 +55,42 @@ class FiringAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class RecentChange:
-    """A command that changed the environment.
-
-    at: when it began, ISO 8601. run: its name. command: such as deploy. outcome: how it ended. release: that it made;
-    empty where not known. who: the AWS identity. reason: text of --reason.
-    """
-
-    at: str
-    run: str
-    command: str
-    outcome: str
-    release: str
-    who: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest failure of a group: its event, and type and message of its error with their values."""
+    """The newest failure of a group.
+
+    id: of its event; empty where that is not known, as of a function that does not start. error: type and message, with
+    their values. request_id: of the invocation, for an error that only the logs have; else empty.
+    """
 
     id: str
     error: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLogs:
+    """What was read of the functions' logs.
+
+    lines: error lines, the newest. since: from when all were read, ISO 8601. more: whether there may be older ones of
+    the last 24 hours.
+    """
+
+    lines: int
+    since: str
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
     """Failures of one cause.
 
-    id: by which commands take it. state: new, known, acked, muted, resolved, or regressed. type: of the events.
-    error: type and message, without values. at: the line of the project's code; empty where not known.
-    count: failures that were read; dead: of dead events; waiting: of events that wait for another attempt.
-    last_1h, last_3h, last_24h, last_7d: failures by the time of their last attempt. share: of the events of this type
-    that ended in the last 24 h, from 0 to 1; null where not known. first, last: when seen first and last, ISO 8601.
-    release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the newest
-    failure.
-    source: the line with those around it, of this folder. notes: what was said of it, oldest first.
+    id: by which commands take it. state: new, known, acked, muted, resolved, or regressed. type: of the events. error:
+    type and message, without values. at: the line of the project's code; empty where not known. count: failures that
+    were read; dead: of dead events; waiting: of events that wait for another attempt; logged: errors that only the logs
+    have. last_1h, last_3h, last_24h, last_7d: failures by the time of their last attempt. share: of the events of this
+    type that ended in the last 24 h, from 0 to 1; null where not known. first, last: when seen first and last, ISO
+    8601. release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the
+    newest failure. source: the line with those around it, of this folder. notes: what was said of it, oldest first.
     comparison: with processed events; null without --compare. suspects: commits; null without --suspect.
     """
 
@@ -102,6 +102,7 @@ class FailureGroup:
     count: int
     dead: int
     waiting: int
+    logged: int
     last_1h: int
     last_3h: int
     last_24h: int
@@ -125,9 +126,10 @@ class Triage:
 
     red: alarms that fire, the oldest first. changes: what changed just before the first failure and since, the newest
     first. groups: of failures, those that need somebody first. queues: how they move. deadlines: when the first dead
-    event is lost; null where nothing is. release: that runs now; empty where not known.
-    local_differs: whether this folder has other code; null where not known. read: failures that were read.
-    more: whether there are others. unread: parts that could not be read. at: when this was read, ISO 8601.
+    event is lost; null where nothing is. release: that runs now; empty where not known. local_differs: whether this
+    folder has other code; null where not known. read: failures of records that were read. more: whether there are
+    others. messages: failures that only messages of the DLQ have. logs: what was read of the logs; null where they
+    could not be. unread: parts that could not be read. at: when this was read, ISO 8601.
     """
 
     env: str
@@ -140,6 +142,8 @@ class Triage:
     local_differs: bool | None
     read: int
     more: bool
+    messages: int
+    logs: ReadLogs | None
     unread: list[Unread]
     at: str
 
@@ -150,6 +154,7 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
     shards = settings.index_shards
     calls: dict[str, Callable[[], Any]] = {
         "records": partial(failures.read, aws, outputs[Output.TABLE], shards=shards, now=now),
+        "logs": partial(logs_alone.read, aws, outputs, now=now),
         "alarms": partial(alarms.current, aws, names),
         "history": partial(_history, aws, environment),
         "queue": partial(motion.read, aws, outputs[Output.QUEUE_URL], names.queue, now=now),
@@ -164,9 +169,21 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
     values = {part: answer for part, answer in answers.items() if not isinstance(answer, Exception)}
     found: failures.Read = values["records"]
     code = running_code.code(values["functions"], local) if "functions" in values else None
-    changes: list[Entry] = values.get("history", [])
-    release = _running(code, changes)
-    grouped = causes.grouped(found.failures, lambda each: each.group)[:_GROUPS]
+    entries: list[Entry] = values.get("history", [])
+    release = changes.running(code, entries)
+    from_logs: logs_alone.Read | None = values.get("logs")
+    in_dlq = dead_messages.Read()
+    if "dlq" in values and not found.more:
+        try:
+            in_dlq = dead_messages.read(aws, outputs, depth=values["dlq"].depth, noted=found.noted)
+        except RtpError as error:
+            unread.append(Unread("messages of the DLQ", error.message))
+    if in_dlq.unread:
+        unread.append(Unread("messages of the DLQ", f"{in_dlq.unread:,} of {values['dlq'].depth:,}"))
+    recorded = [*found.failures, *in_dlq.failures]
+    logged = logs_alone.alone(from_logs, recorded) if from_logs is not None else []
+    every = [*found.failures, *(_of_its_time(failure, entries) for failure in (*in_dlq.failures, *logged))]
+    grouped = causes.grouped(every, lambda each: each.group)[:_GROUPS]
     more_answers = pool.gather(
         {
             "memory": lambda: memory.read(aws, outputs[Output.TABLE], [each.id for each, _ in grouped]),
@@ -188,7 +205,7 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
     return Triage(
         env=environment.name,
         red=red,
-        changes=_relevant(changes, groups),
+        changes=changes.relevant(entries, _begins(groups)),
         groups=sorted(groups, key=_urgency),
         queues=[values[part] for part in ("queue", "dlq") if part in values],
         deadlines=values["deadlines"].deadlines if "deadlines" in values else None,
@@ -196,6 +213,8 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
         local_differs=None if code is None else code.differs,
         read=len(found.failures),
         more=found.more,
+        messages=len(in_dlq.failures),
+        logs=None if from_logs is None else ReadLogs(from_logs.lines, times.iso(from_logs.since), from_logs.more),
         unread=unread,
         at=times.iso(now),
     )
@@ -213,6 +232,18 @@ def one(found: Triage, part: str) -> FailureGroup:
             hint=f"These were read: {listed}." if listed else "`rtp triage` lists the groups; there is none now.",
         )
     return matching[0]
+
+
+def _of_its_time(failure: Failure, entries: Sequence[Entry]) -> Failure:
+    """A failure that names no release is of the one that ran then."""
+    ran = "" if failure.releases else changes.running_at(failure.last, entries)
+    return replace(failure, releases=(ran,)) if ran else failure
+
+
+def _begins(groups: Sequence[FailureGroup]) -> list[int]:
+    """When the groups that need somebody begin, or all where none does."""
+    urgent = [group for group in groups if group.state in ("new", "regressed")]
+    return [times.parse_when(group.first) for group in urgent or groups]
 
 
 _ORDER = {"regressed": 0, "new": 1, "known": 2, "acked": 3, "muted": 4, "resolved": 5}
@@ -251,6 +282,7 @@ def _group(
         count=len(same),
         dead=sum(failure.status == "dead" for failure in same),
         waiting=sum(failure.status == "failed" for failure in same),
+        logged=sum(failure.status == failures.LOGGED for failure in same),
         last_1h=recent["last_1h"],
         last_3h=recent["last_3h"],
         last_24h=recent["last_24h"],
@@ -260,37 +292,19 @@ def _group(
         last=times.iso(newest.last),
         release=first.releases[0] if first.releases else "",
         releases=list(dict.fromkeys(r for failure in sorted(same, key=lambda f: f.first) for r in failure.releases)),
-        newest=Newest(newest.id, newest.cause.text),
+        newest=Newest(
+            newest.id,
+            newest.cause.text,
+            next(iter(newest.requests), "") if newest.status == failures.LOGGED else "",
+        ),
         source=source.lines(environment, newest.cause.at),
         notes=list(known.notes) if known is not None else [],
-        failures=list(same),
+        failures=[failure for failure in same if failure.status != failures.LOGGED],
     )
 
 
 def _history(aws: Aws, environment: Environment) -> list[Entry]:
     return history.history(aws, environment, since=None, limit=_LISTED).entries
-
-
-def _relevant(entries: Sequence[Entry], groups: Sequence[FailureGroup]) -> list[RecentChange]:
-    """Those that changed what runs: the last ones before the first failure that needs somebody, and all since."""
-    changing = [e for e in entries if e.command in _CHANGES and e.outcome != "refused"]
-    begins = [times.parse_when(g.first) for g in groups if g.state in ("new", "regressed")]
-    begins = begins or [times.parse_when(g.first) for g in groups]
-    first = min(begins, default=None)
-    if first is None:
-        chosen = changing[:_BEFORE]
-    else:
-        before = [e for e in changing if times.parse_when(e.at) <= first]
-        since = [e for e in changing if times.parse_when(e.at) > first]
-        chosen = [*since[: _MOST_CHANGES - _BEFORE], *before[:_BEFORE]]
-    return [RecentChange(e.at, e.run, e.command, e.outcome, e.release, e.identity or e.user, e.reason) for e in chosen]
-
-
-def _running(code: running_code.Code | None, entries: Sequence[Entry]) -> str:
-    """The release that runs: of the functions' own code where it was packed here, else that of the last deploy."""
-    if code is not None and code.release:
-        return code.release
-    return next((e.release for e in entries if e.release and e.outcome == "succeeded"), "")
 
 
 def _ended(aws: Aws, environment: Environment, kinds: Sequence[str], *, now: int) -> dict[str, float]:

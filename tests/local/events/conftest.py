@@ -64,6 +64,20 @@ def price(event: Event) -> dict:
 @processor("bad")
 def bad(event: Event) -> dict:
     raise Reject(event.data.get("why", "no"))
+
+
+@processor("noisy")
+def noisy(event: Event) -> None:
+    import logging
+
+    logging.getLogger("shop").error("partner %s is down", event.data["n"])
+
+
+@processor("exits")
+def exits(event: Event) -> None:
+    import os
+
+    os._exit(3)
 '''
 
 

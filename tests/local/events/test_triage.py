@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from rtp.contract import Output
 from tests.local.conftest import is_count
 from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.local.events.conftest import Pipeline
 
 
@@ -76,3 +80,62 @@ def test_a_group_that_is_none_is_refused(pipeline: Pipeline) -> None:
     for words, code in ((["triage", "zzzz"], 2), (["triage", "00000000"], 4), (["triage", "--fail-on", "old"], 2)):
         assert pipeline.project.rtp(*words, ok=False).code == code, words
     assert pipeline.project.rtp("triage", "note", "00000000", ok=False).code == 2
+
+
+@contextmanager
+def worker_that_does_not_start(pipeline: Pipeline) -> Iterator[None]:
+    """In the block the worker's module cannot be imported."""
+    name = pipeline.outputs[Output.WORKER]
+    before = pipeline.aws.call("lambda", "get_function_configuration", FunctionName=name)["Handler"]
+    pipeline.aws.call("lambda", "update_function_configuration", FunctionName=name, Handler="absent.handler")
+    try:
+        yield
+    finally:
+        pipeline.aws.call("lambda", "update_function_configuration", FunctionName=name, Handler=before)
+
+
+def test_a_function_that_does_not_start_is_a_group_of_the_logs_and_its_events_are_rehearsed(pipeline: Pipeline) -> None:
+    # Given a worker that cannot be imported, so that an event dies without a record
+    with worker_that_does_not_start(pipeline):
+        (order,) = pipeline.kill_orders(1)
+    assert pipeline.statuses([order]) == {order: ""}
+
+    # When one asks what is wrong / Then the cause is a group of the logs, and the event one of the DLQ
+    def both() -> list[dict[str, Any]]:
+        found = groups(pipeline)
+        keys = (("", "Runtime.ImportModuleError"), ("order.created", "no reason is recorded"))
+        return [found[key] for key in keys] if all(key in found for key in keys) else []
+
+    failed, dead = until(both)
+    assert (failed["count"], failed["dead"], failed["waiting"]) == (failed["logged"], 0, 0) and failed["logged"] >= 1
+    assert "absent" in failed["newest"]["error"] and len(failed["release"]) == 12
+    assert (dead["dead"], dead["logged"], dead["newest"]["id"]) == (1, 0, order)
+    shown = pipeline.project.rtp("triage").stdout
+    assert "1 message of the DLQ without a record" in shown and "of the logs in 24h" in shown
+    assert "in the logs alone" in pipeline.project.rtp("triage", failed["id"]).stdout
+
+    # And a rehearsal runs the event of the message
+    pipeline.fix()
+    report = pipeline.project.rtp("rehearse", "--id", order, "--json").json
+    assert (report["now_processed"], report["messages"]) == (1, 1)
+    assert pipeline.project.rtp("rehearse", "--group", dead["id"], "--json").json["messages"] == 1
+
+
+def test_what_a_processor_logs_is_a_group_and_what_a_record_has_counts_once(pipeline: Pipeline) -> None:
+    # Given an error that a processor logs of events that it processes, and an event that ends the function each time
+    rtp = pipeline.project.rtp
+    for n in (1, 2):
+        rtp("send", "--type", "noisy", "-d", f'{{"n": {n}}}')
+    (ended,) = pipeline.kill_orders(1, kind="exits")
+
+    def found() -> dict[tuple[str, str], dict[str, Any]]:
+        every = groups(pipeline)
+        return every if {("noisy", "LoggedError"), ("exits", "Interrupted")} <= every.keys() else {}
+
+    # Then the logged errors are one group, each event once
+    every = until(found)
+    logged = every["noisy", "LoggedError"]
+    assert (logged["error"], logged["count"], logged["logged"]) == ("LoggedError: partner * is down", 2, 2)
+    # And the ended invocations are those of the record
+    assert every["exits", "Interrupted"]["newest"]["id"] == ended
+    assert [group["newest"]["id"] for key, group in every.items() if key[1] == "Runtime.ExitError"] == []

@@ -9,6 +9,7 @@ from typing import Any
 
 from rtp.contract import Output
 from rtp.errors import AwsError
+from rtp.local.log_patterns import compile_pattern
 
 OUTPUTS = {Output.PROCESSOR.value: "shop-dev-processor", Output.WORKER.value: "shop-dev-worker"}
 PROCESSOR, WORKER = "/aws/lambda/shop-dev-processor", "/aws/lambda/shop-dev-worker"
@@ -94,7 +95,7 @@ class FakeLogs:
         return answer
 
     def _found(self, params: dict[str, Any]) -> list[Stored]:
-        terms = str(params.get("filterPattern", "")).split()
+        matches = compile_pattern(str(params.get("filterPattern", "")))
         return sorted(
             (
                 s
@@ -102,7 +103,7 @@ class FakeLogs:
                 if s.visible <= self.clock.ms
                 and params["startTime"] <= s.at <= params.get("endTime", s.at)
                 and s.stream in params.get("logStreamNames", [s.stream])
-                and all(term.strip('"') in s.message for term in terms)
+                and matches(s.message)
             ),
             key=lambda s: s.at,
         )

@@ -1,0 +1,72 @@
+"""DLQ messages whose event has no record: of programs that are not rtp, and of functions that did not start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rtp.aws import queues
+from rtp.contract import Output
+from rtp.ops.dlq import messages as dlq
+from rtp.ops.dlq import peek
+from rtp.ops.dlq.ending import BRIEF
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rtp.aws import Aws
+    from rtp.ops.dlq.ending import Patience
+    from rtp.ops.dlq.messages import DlqMessage
+    from rtp.ops.work.pool import Stop
+
+_MOST_BYTES = 50_000_000  # of the messages that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """Messages, in the order in which they were received.
+
+    more: whether there are others, beyond the limit. unseen: messages that another receiver hides.
+    """
+
+    messages: list[DlqMessage] = field(default_factory=list)
+    more: bool = False
+    unseen: int = 0
+
+
+def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a default
+    aws: Aws,
+    outputs: Mapping[str, str],
+    wanted: Callable[[DlqMessage], bool],
+    *,
+    most: int,
+    stop: Stop,
+    is_enough: Callable[[list[DlqMessage]], bool] = lambda _: False,
+    limit: int | None = None,
+    patience: Patience = BRIEF,
+) -> Unrecorded:
+    """Read the DLQ, and keep at most `most` messages that are wanted. Raises AwsError.
+
+    is_enough: whether those that were found are all that are looked for. limit: messages that are read; None for all.
+    patience: with messages that another receiver hides. A message has no record if its `runs` are 0.
+    """
+    url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
+    found: list[DlqMessage] = []
+    size, more = 0, False
+
+    def add(new: list[queues.Message]) -> bool:
+        nonlocal size, more
+        for message in dlq.joined(aws, table, new):
+            if not wanted(message):
+                continue
+            size += len(message.body)
+            if len(found) >= most or size > _MOST_BYTES:
+                more = True
+                return True
+            found.append(message)
+        return is_enough(found)
+
+    limit = queues.depth(aws, url).total * 2 + 10 if limit is None else limit
+    patience = replace(patience, is_enough=lambda: is_enough(found))
+    peeked = peek.peek(aws, url, limit=limit, stop=stop, enough=add, patience=patience, keep=False)
+    return Unrecorded(found, more, peeked.unseen)
