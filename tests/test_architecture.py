@@ -76,7 +76,7 @@ ROOMS: dict[str, set[str]] = {
     "stack.build": {"work"},
     "stack.compare": {"access", "work"},
     "capacity": {"work"},
-    "rehearse": {"events", "stack.build", "work"},
+    "rehearse": {"dlq", "events", "stack.build", "work"},
     "stack.steps": {"stack.compare"},
     "stack.operation": {"access"},
     "stack.code": {"stack.build", "stack.operation", "stack.steps", "work"},

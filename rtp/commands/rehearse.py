@@ -120,7 +120,8 @@ def rehearse(
     result, interruption = conduct(session, request, allowed)
     if not result.events:
         known_types.warn_nothing_found(session, selection.kind)
-    session.out.result(result, lambda r: render.rehearsal(r, session.environment.name, render.filters(request)))
+    name, root, shown = session.environment.name, str(session.environment.root), render.filters(request)
+    session.out.result(result, lambda r: render.rehearsal(r, name, shown, root))
     exit_if(interruption)
     if not result.is_good:
         raise typer.Exit(ExitCode.FAILED)
@@ -174,8 +175,8 @@ def before_deploy(session: Session, given: Sequence[Given]) -> None:
     )
     request, files = Request(limit=LIMIT), watching.snapshot(watched(session.environment))
     result, interruption = conduct(session, request, allowed)
-    shown = render.filters(request)
-    session.out.event("rehearsal", result, lambda r: render.rehearsal(r, session.environment.name, shown))
+    name, root, shown = session.environment.name, str(session.environment.root), render.filters(request)
+    session.out.event("rehearsal", result, lambda r: render.rehearsal(r, name, shown, root))
     exit_if(interruption)
     if not result.is_good:
         failing = result.newly_failing + result.still_dead
@@ -197,17 +198,18 @@ def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehea
     from rtp.commands.render import rehearse as render
     from rtp.ops.rehearse import rehearse as op
 
-    out, env = session.out, session.environment.name
+    out, env, root = session.out, session.environment.name, str(session.environment.root)
     with interrupts.graceful(remark(out)) as interruption, out.live() as live:
         drawn = 0.0
 
         def show(step: Progress) -> None:
             nonlocal drawn
             if not live.visible:
-                if step.count and step.count % _EVERY == 0:
+                if step.count and step.count % _EVERY == 0 and not step.reads_dlq:
                     out.say(line(dim(f"{step.count:,} run")))
-            elif time.monotonic() - drawn >= _REDRAW_S:
-                live.update([line(dim(f"{step.count:,} run")), *render.rehearsal(step.report(), env)])
+            elif step.reads_dlq or time.monotonic() - drawn >= _REDRAW_S:
+                reads = ", reading the dead-letter queue" if step.reads_dlq else ""
+                live.update([line(dim(f"{step.count:,} run{reads}")), *render.rehearsal(step.report(), env, root=root)])
                 drawn = time.monotonic()
 
         steps = op.rehearse(

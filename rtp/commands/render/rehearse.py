@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rtp.commands.render.headings import heading
 from rtp.text import json_values, suggest
 from rtp.text.elements import (
-    Block,
     Column,
     Heading,
+    Line,
     Style,
     Table,
     Text,
@@ -37,17 +38,23 @@ _NETWORK = {
 }
 
 
-def rehearsal(result: Rehearsal, env: str = "", filters: Sequence[str] = ()) -> list[Element]:
-    """Counts, then the first event of each kind."""
+def rehearsal(result: Rehearsal, env: str = "", filters: Sequence[str] = (), root: str = "") -> list[Element]:
+    """Counts, then the first event of each kind. root: the project's folder, which a traceback then does not repeat."""
     shown = f"the newest {result.events:,}, more exist" if result.more else f"{result.events:,}"
     elements: list[Element] = [heading("rehearsal", env, shown, filters)]
     if not result.events and not result.skipped:
-        return [*elements, line("no record matches", indent=2)]
+        return [*elements, line("no record matches", indent=2), *_unseen(result)]
     elements.append(_counts(result))
     elements += [dim(f"  {many(count, 'event')} skipped: {why}") for why, count in result.skipped.items()]
+    if result.messages:
+        text = f"{many(result.messages, 'event')} of messages in the dead-letter queue that have no record"
+        elements.append(line(dim(text), indent=2))
+    if result.no_events:
+        elements.append(line(dim("messages that are no events: "), ", ".join(result.no_events), indent=2))
+    elements += _unseen(result)
     if result.interrupted:
         elements.append(line("interrupted: the rest was not run", indent=2))
-    elements += _failing(result.failing)
+    elements += _failing(result.failing, root)
     elements += _differing(result.differing)
     if result.processed:
         rows = [(each.count, each.type, name(each.id), _short(each.result)) for each in result.processed[:_ROWS]]
@@ -71,6 +78,13 @@ def filters(request: Any) -> list[str]:
     return texts if any(texts) else ["dead"]
 
 
+def _unseen(result: Rehearsal) -> list[Element]:
+    if not result.unseen:
+        return []
+    hidden = f"{many(result.unseen, 'message')} of the dead-letter queue could not be read"
+    return [line(Text(hidden, Style.WARN), dim(", since another receiver hides them"), indent=2)]
+
+
 def _counts(result: Rehearsal) -> Element:
     counts = (
         (result.now_processed, "now processed", Style.GOOD),
@@ -89,7 +103,7 @@ def _counts(result: Rehearsal) -> Element:
     return line(*parts, dim(f"  ({', '.join(ends)})" if ends else ""), indent=2)
 
 
-def _failing(groups: list[FailingGroup]) -> list[Element]:
+def _failing(groups: list[FailingGroup], root: str) -> list[Element]:
     if not groups:
         return []
     rows = [
@@ -117,8 +131,14 @@ def _failing(groups: list[FailingGroup]) -> list[Element]:
     if len(groups) > _ROWS:
         elements.append(dim(f"and {len(groups) - _ROWS:,} more groups: use --json"))
     if len(groups) == 1 and groups[0].stack:
-        elements.append(Block(groups[0].stack, Style.DIM, indent=2))
+        elements += _stack(groups[0].stack, root)
     return elements
+
+
+def _stack(stack: str, root: str) -> list[Element]:
+    """The rows of a traceback. On a narrow terminal those of code are cut, and the others wrap at words."""
+    rows = (stack.replace(f"{root}{os.sep}", "") if root else stack).split("\n")
+    return [Line((dim(row),), indent=2, cut=row.startswith("    ")) for row in rows if row.strip()]
 
 
 def _differing(differences: list[Difference]) -> list[Element]:

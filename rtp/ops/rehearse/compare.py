@@ -54,6 +54,7 @@ class Compared:
     """One event: how it ended, and how that compares with its record.
 
     group: of the failure. is_known: whether the record's failure is of the same group. reason: why it was skipped.
+    message_id: of the DLQ message that it is from, where it has no record.
     """
 
     outcome: Outcome
@@ -65,6 +66,7 @@ class Compared:
     is_known: bool = False
     changes: tuple[Change, ...] = ()
     reason: str = ""
+    message_id: str = ""
 
     @property
     def kind(self) -> tuple[str, ...]:
@@ -72,9 +74,9 @@ class Compared:
         return (self.type, *sorted({_INDEX.sub("[]", change.path) for change in self.changes}))
 
 
-def skipped(record: Record, reason: str) -> Compared:
-    """An event that is not run."""
-    return Compared(Outcome.SKIPPED, *_subject(record), reason=reason)
+def skipped(record: Record, reason: str, *, message_id: str = "") -> Compared:
+    """An event that is not run. message_id: of the DLQ message that it is from, where it has no record."""
+    return Compared(Outcome.SKIPPED, *_subject(record), reason=reason, message_id=message_id)
 
 
 def compared(record: Record, ran: Ran, result: Any) -> Compared:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING
 from rtp.contract import Output
 from rtp.errors import ConfigError
 from rtp.infra import archive, assets
-from rtp.ops.rehearse import compare, guard, selection
+from rtp.ops.rehearse import compare, guard, messages, selection
 from rtp.ops.rehearse.interpreter import Interpreter, Job, Setting
+from rtp.ops.rehearse.messages import Candidate, Candidates
 from rtp.ops.rehearse.report import Findings, Rehearsal
+from rtp.ops.rehearse.selection import Seen
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
 from rtp.runtime.event import Identity, InvalidEventError, parse
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -48,10 +50,11 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Step: how many events were run so far. report: makes a report of them."""
+    """Step: how many events were run so far. report: makes a report of them. reads_dlq: whether the DLQ is read now."""
 
     count: int
     report: Callable[[], Rehearsal]
+    reads_dlq: bool = False
 
 
 def rehearse(
@@ -64,8 +67,10 @@ def rehearse(
     request.check()
     aws.connect("dynamodb", "s3")
     texts = selection.Texts(aws, outputs[Output.BUCKET])
-    shards = environment.settings.index_shards
-    first_ones = _Limited(selection.selected(aws, outputs, request, shards=shards), request.limit)
+    seen = Seen()
+    lost: list[Record] = []
+    records = selection.selected(aws, outputs, request, shards=environment.settings.index_shards, seen=seen)
+    first_ones = _Limited((Candidate(record) for record in records), request.limit)
     findings = Findings()
     with _interpreters(environment, allowed) as (spare, first):
         first.start()
@@ -75,43 +80,59 @@ def rehearse(
         elif first.is_isolated:
             findings.network = "none"
 
-        def run(record: Record) -> list[Compared]:
-            return [_run(record, texts, spare)]
+        def run(candidate: Candidate) -> list[Compared]:
+            text = texts.of(candidate.record) if candidate.text is None else candidate.text
+            if text is None and selection.doubt(candidate.record, times.now_ms()) == "":
+                lost.append(candidate.record)
+                return []
+            return [_run(candidate, text, texts, spare)]
 
-        threads = spare.qsize()
-        for event in pool.each(first_ones, run, threads=threads, stop=stop):
-            findings.add(event)
-            yield Progress(findings.events, findings.report)
-    return findings.report(more=first_ones.more, interrupted=stop.drain.is_set())
+        def ran(candidates: Iterable[Candidate]) -> Iterator[Progress]:
+            for event in pool.each(candidates, run, threads=spare.qsize(), stop=stop):
+                findings.add(event)
+                yield Progress(findings.events, findings.report)
+
+        yield from ran(first_ones)
+        # What has no record, or no text any more, is in the message alone.
+        left = Candidates(left=lost)
+        if not (stop.drain.is_set() or first_ones.more):
+            yield Progress(findings.events, findings.report, reads_dlq=True)
+            left = messages.read(aws, outputs, request, seen, lost, most=first_ones.left, stop=stop)
+            findings.unseen = left.unseen
+            yield from ran(left.events)
+        for record in left.left:
+            findings.add(compare.skipped(record, "its text is archived no longer"))
+    return findings.report(more=first_ones.more or left.more, interrupted=stop.drain.is_set())
 
 
 class _Limited:
     """The first elements, and whether there are more."""
 
-    def __init__(self, elements: Iterator[Record], limit: int) -> None:
-        self._elements, self._left = elements, limit
+    def __init__(self, elements: Iterator[Candidate], limit: int) -> None:
+        self._elements, self.left = elements, limit
         self.more = False
 
     def __iter__(self) -> _Limited:
         return self
 
-    def __next__(self) -> Record:
+    def __next__(self) -> Candidate:
         element = next(self._elements)
-        if not self._left:
+        if not self.left:
             self.more = True
             raise StopIteration
-        self._left -= 1
+        self.left -= 1
         return element
 
 
-def _run(record: Record, texts: selection.Texts, spare: SimpleQueue[Interpreter]) -> Compared:
+def _run(candidate: Candidate, text: str | None, texts: selection.Texts, spare: SimpleQueue[Interpreter]) -> Compared:
+    record = candidate.record
     if why := selection.doubt(record, times.now_ms()):
         return compare.skipped(record, why)
-    text = texts.of(record)
     if text is None:
         return compare.skipped(record, "its text is archived no longer")
     if not _is_event(text, record):
-        return compare.skipped(record, "its text is no event, which no code changes")
+        why = "its text is no event, which no code changes"
+        return compare.skipped(record, why, message_id=candidate.message_id)
     result = texts.result(record) if record["status"] == "processed" else None
     kind = str(record.get("type", ""))
     job = Job(str(record["id"]), int(record["timestamp"]), kind, str(record.get("source", "queue")), text)
@@ -120,7 +141,7 @@ def _run(record: Record, texts: selection.Texts, spare: SimpleQueue[Interpreter]
         ran = interpreter.run(job)
     finally:
         spare.put(interpreter)
-    return compare.compared(record, ran, result)
+    return replace(compare.compared(record, ran, result), message_id=candidate.message_id)
 
 
 def _is_event(text: str, record: Record) -> bool:

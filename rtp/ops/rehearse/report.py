@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rtp.ops.rehearse.interpreter import Tried
 
 _KINDS = 100  # of each list; further ones are counted in the totals alone
+_NAMED = 10  # messages
 _TEXT = 60  # characters of a refused address or path that distinguish kinds
 
 
@@ -87,11 +88,12 @@ class Rehearsal:
     events: how many were run, the newest first. more: whether the limit left out others. interrupted: whether it was
     ended before the last of them. now_processed, still_dead: of events that are dead, or failed and retried.
     same_result, other_result, newly_failing: of events that are processed. not_rehearsed: events that failed after
-    something was refused to them. timed_out: failing events that had no result within the function's time limit.
-    ended: failing events that ended the interpreter. skipped: events that were not run or compared, by reason.
-    processed: by type. differing: by type and fields. failing: by cause, the largest first. tried: what was refused.
-    emitted: how many events of each type would have been emitted. network: allowed, refused (by Python's audit hook
-    alone), or none (a network namespace too).
+    something was refused to them. timed_out: failing events that had no result within the function's time limit. ended:
+    failing events that ended the interpreter. skipped: events that were not run or compared, by reason. messages: DLQ
+    messages without a record whose events were run; no_events: ids of those whose text is no event, the first ten.
+    unseen: DLQ messages that another receiver hides. processed: by type. differing: by type and fields. failing: by
+    cause, the largest first. tried: what was refused. emitted: how many events of each type would have been emitted.
+    network: allowed, refused (by Python's audit hook alone), or none (a network namespace too).
     """
 
     events: int
@@ -106,6 +108,9 @@ class Rehearsal:
     timed_out: int
     ended: int
     skipped: dict[str, int]
+    messages: int
+    no_events: list[str]
+    unseen: int
     processed: list[Example]
     differing: list[Difference]
     failing: list[FailingGroup]
@@ -124,6 +129,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.network = "refused"
+        self.unseen = 0
         self._totals: Counter[Outcome] = Counter()
         self._ends: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -132,6 +138,8 @@ class Findings:
         self._counts: Counter[tuple[str, ...]] = Counter()
         self._known: set[tuple[str, ...]] = set()
         self._tried: dict[tuple[str, str], tuple[str, int]] = {}
+        self._messages = 0
+        self._no_events: list[str] = []
 
     @property
     def events(self) -> int:
@@ -143,7 +151,9 @@ class Findings:
         self._totals[event.outcome] += 1
         if event.outcome is Outcome.SKIPPED:
             self._skipped[event.reason] += 1
+            self._no_events += [event.message_id] if event.message_id and len(self._no_events) < _NAMED else []
             return
+        self._messages += bool(event.message_id)
         if event.ran is not None:
             self._ends[event.ran.outcome] += 1
             self._emitted.update(event.ran.emitted)
@@ -176,6 +186,9 @@ class Findings:
             timed_out=self._ends["timed-out"],
             ended=self._ends["ended"],
             skipped=dict(self._skipped),
+            messages=self._messages,
+            no_events=list(self._no_events),
+            unseen=self.unseen,
             processed=[
                 Example(e.type, self._counts[key], e.id, e.timestamp, e.ran.result if e.ran else None)
                 for key, e in kinds

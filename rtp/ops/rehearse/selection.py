@@ -14,6 +14,7 @@ from rtp.errors import RtpError, UsageError
 from rtp.ops.events import archive, records
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.runtime import jsontext, wire
+from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.runtime.jsontext import JsonError
 
 if TYPE_CHECKING:
@@ -53,19 +54,33 @@ class Request:
                 )
 
 
-def selected(aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: int) -> Iterator[Record]:
+@dataclass(slots=True)
+class Seen:
+    """What the records that were read say of the DLQ. noted: messages that they note. ids: of events with a record."""
+
+    noted: int = 0
+    ids: set[str] = field(default_factory=set)
+
+
+def selected(
+    aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: int, seen: Seen | None = None
+) -> Iterator[Record]:
     """The records, with one more than the limit where there are others. No more than a page of each shard is held."""
-    table = outputs[Output.TABLE]
+    table, seen = outputs[Output.TABLE], Seen() if seen is None else seen
     if request.ids:
-        of_ids = (record for event_id in dict.fromkeys(request.ids) for record in stored.by_id(aws, table, event_id))
-        return (record for record in of_ids if _is_of_project(record) and _fits(record, request))
+        return _of_ids(aws, table, request, seen)
+
+    def keep(record: Record) -> bool:
+        seen.noted += ATTRIBUTE in record
+        return _is_of_project(record) and request.filters.match(record)
+
     query = StatusQuery(
         "",
         request.since,
         request.until,
         request.limit + 1,
         request.kind,
-        keep=lambda record: _is_of_project(record) and request.filters.match(record),
+        keep=keep,
     )
     streams = [
         stored.stream_by_status(aws, table, _of(query, status), shard=shard)
@@ -73,6 +88,14 @@ def selected(aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: 
         for shard in range(shards)
     ]
     return heapq.merge(*streams, key=lambda record: -int(record["timestamp"]))
+
+
+def _of_ids(aws: Aws, table: str, request: Request, seen: Seen) -> Iterator[Record]:
+    for event_id in dict.fromkeys(request.ids):
+        for record in stored.by_id(aws, table, event_id):
+            seen.ids.add(event_id)
+            if _is_of_project(record) and _fits(record, request):
+                yield record
 
 
 def _of(query: StatusQuery, status: str) -> StatusQuery:

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from rtp.aws import queues
+from rtp.aws import records as stored
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
+from rtp.text import times
 from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
@@ -75,6 +78,12 @@ def rehearse(pipeline: Pipeline, *args: str, code: int) -> Any:
     done = pipeline.project.rtp("rehearse", *args, "--json", ok=False)
     assert done.code == code, done.stderr
     return done.json
+
+
+def records_of(pipeline: Pipeline, event_id: str) -> dict[str, Any]:
+    """The record of an event."""
+    (record,) = stored.by_id(pipeline.aws, pipeline.outputs[Output.TABLE], event_id)
+    return record
 
 
 def state(pipeline: Pipeline) -> tuple[Any, ...]:
@@ -203,6 +212,51 @@ def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> 
     (order,) = pipeline.kill_orders(1)
     with code(pipeline, "import nothing_of_this_name"):
         assert rehearse(pipeline, "--id", order, code=3)["error"]["code"] == "processors"
+
+
+def test_messages_without_a_record_are_run_and_those_that_are_no_events_are_named(pipeline: Pipeline) -> None:
+    # Given messages of another program in the dead-letter queue
+    pipeline.fix()
+    pipeline.fill_dlq(2)
+    queues.send(pipeline.aws, pipeline.outputs[Output.DLQ_URL], [queues.Outgoing("no event", {})])
+    (foreign,) = [message.message_id for message in pipeline.dlq if message.body == "no event"]
+    before = state(pipeline)
+    # When what is dead is rehearsed / Then their events are run, and what is none is named
+    report = rehearse(pipeline, "--since", "1h", code=0)
+    assert (report["messages"], report["no_events"], report["unseen"]) == (2, [foreign], 0)
+    assert report["now_processed"] >= 2
+    shown = pipeline.project.rtp("rehearse", "--since", "1h").stdout
+    assert "2 events of messages in the dead-letter queue that have no record" in shown
+    assert f"messages that are no events: {foreign}" in shown
+    # And they are in the queue as before
+    assert until(lambda: state(pipeline)[2] == before[2])
+
+
+def test_each_option_selects_its_events_and_a_sample_is_said(pipeline: Pipeline) -> None:
+    # Given dead events of two types and causes, and a processed one
+    orders = pipeline.kill_orders(2)
+    (rejected,) = pipeline.kill_orders(1, kind="bad", data='{"why": "no 17"}')
+    pipeline.fix()
+    begin = times.iso(times.now_ms())
+    processed = pipeline.project.rtp("send", "--type", "order.created", "-d", "{}", "--json").json["id"]
+    release = records_of(pipeline, processed)["release"]
+
+    def selected(*args: str) -> tuple[int, int, int]:
+        found = pipeline.project.rtp("rehearse", *args, "--json", ok=False).json
+        return found["now_processed"], found["still_dead"], found["same_result"]
+
+    # Then each option selects its own
+    until(lambda: selected("--type", "bad", "--since", "10m")[1] >= 1)  # the index of records may lag
+    assert selected("--id", orders[0], "--id", rejected, "--id", processed) == (1, 1, 1)
+    assert selected("--id", rejected, "--type", "order.created") == (0, 0, 0)
+    assert selected("--id", orders[0], "--error", "KeyError") == (1, 0, 0)
+    assert selected("--id", orders[0], "--error", "no 17") == (0, 0, 0)
+    assert selected("--id", orders[0], "--id", processed, "--status", "processed") == (0, 0, 1)
+    assert selected("--id", processed, "--release", release) == (0, 0, 1)
+    assert selected("--id", processed, "--release", "0000") == (0, 0, 0)
+    assert selected("--status", "processed", "--since", begin) == (0, 0, 1)
+    # And a limit is said
+    assert "the newest 1, more exist" in pipeline.project.rtp("rehearse", "--limit", "1", ok=False).stdout
 
 
 def test_a_deploy_stops_before_anything_is_changed_where_a_dead_event_would_fail_again(pipeline: Pipeline) -> None:

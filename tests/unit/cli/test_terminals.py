@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtp.commands.render.rehearse import rehearsal
+from rtp.ops.rehearse.report import FailingGroup, Findings
 from rtp.terminal import prose, width
 from rtp.terminal.layout import Layout
 from rtp.terminal.output import Output
@@ -162,6 +165,26 @@ def test_a_line_of_code_is_cut_and_keeps_its_indentation(monkeypatch: pytest.Mon
     code = Line((dim("  41          return {'cents': rates[data['currency']] * data['amount']}"),), indent=2, cut=True)
     assert drawn([code], 40, monkeypatch) == ["    41          return {'cents': rates[…"]
     assert drawn([code], 120, monkeypatch)[0].endswith("data['amount']}")
+
+
+def test_a_traceback_of_a_rehearsal_breaks_within_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = (
+        "Traceback (most recent call last):\n"
+        '  File "/home/ops/shop/processors.py", line 41, in price\n'
+        "    return {'cents': rates[data['currency']] * data['amount']}\n"
+        "                     ~~~~~^^^^^^^^^^^^^^^^^^\n"
+        "KeyError: 'JPY is no currency of the table of rates of this month'"
+    )
+    group = FailingGroup("still-dead", "0becbc52", "order", "KeyError: x", "", 1, True, "e1", 1, stack)
+    findings = replace(Findings().report(), still_dead=1, events=1, failing=[group])
+    for columns in (40, 60):
+        rows = drawn(rehearsal(findings, "local", (), "/home/ops/shop"), columns, monkeypatch)
+        begins = next(n for n, row in enumerate(rows) if "Traceback" in row)
+        assert all(width.columns(row) <= columns for row in rows[begins:])
+        assert '  File "processors.py", line 41, in' in rows[begins + 1]
+        assert any(row.startswith("      return {'cents': rates[") and row.endswith("…") for row in rows)
+        # And a message wraps at words, below itself
+        assert " ".join("".join(f"{row}\n" for row in rows).split()).count("table of rates of this month") == 1
 
 
 def test_rows_below_the_first_hang_at_a_column_that_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
