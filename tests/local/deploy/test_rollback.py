@@ -10,6 +10,7 @@ from rtp.aws import buckets, stacks
 from rtp.errors import ExitCode
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 from tests.local.deploy.test_deploy import code
+from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
     from tests.local.conftest import Project
@@ -105,6 +106,7 @@ def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Pr
 
 
 def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_makes_none(pipeline: Project) -> None:
+    first = deploy(pipeline, 49)
     release = deploy(pipeline, 50)
     number = str(next(r["name"] for r in releases(pipeline) if r["release"] == release))
     pipeline.rtp("deploy", "--yes")
@@ -118,6 +120,14 @@ def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_m
     found = pipeline.rtp("records", "--release", number, "--json").json["records"]
     assert sent in {record["id"] for record in found} and {record["release"] for record in found} == {release}
     assert pipeline.rtp("records", "--release", "r9999", ok=False).code == 2
+    # And lines, traces and replays are selected by it too
+    lines = until(lambda: pipeline.rtp("logs", "--release", number, "--id", sent, "--json").lines)
+    assert {line["release"] for line in lines} == {release}
+    assert pipeline.rtp("logs", "--release", first, "--id", sent, "--json").lines == []
+    until(lambda: pipeline.rtp("traces", "--release", number, "--json").json["traces"])
+    for name, count in ((number, 1), (first, 0)):
+        planned = pipeline.rtp("replay", "--since", "1h", "--id", sent, "--release", name, "--dry-run", "--json").json
+        assert len(planned["events"]) == count
 
 
 def test_a_hotswapped_release_is_kept_and_left(pipeline: Project) -> None:

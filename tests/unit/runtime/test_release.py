@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rtp.runtime import logs, settings, wire
+from rtp.runtime import boot, logs, settings, wire
 from tests.unit.runtime import fakes
 from tests.unit.runtime.fakes import message, world
 
@@ -30,6 +30,25 @@ def test_each_attempt_has_the_release_that_ran_it_and_the_record_that_of_the_las
     record = first.dynamo.record("e1")
     assert record["release"] == RELEASE
     assert [attempt["release"] for attempt in record["attempts"]] == [RELEASE]
+
+
+def test_where_two_releases_run_at_once_each_attempt_has_its_own() -> None:
+    here = world(release=RELEASE)
+
+    def fail(_: object) -> None:
+        raise ValueError("no")
+
+    here.processor("t", fail)
+    clients = {"dynamodb": here.dynamo, "s3": here.s3, "sqs": here.sqs}
+    settings = here.runtime.settings._replace(release="ba9876543210")
+    canary = boot.assemble(settings, here.registry, clients, io=fakes.IO, clock=lambda: here.time[0])
+    for number, runtime in enumerate((here.runtime, canary, here.runtime), 1):
+        fakes.World(runtime, here.dynamo, here.s3, here.sqs, here.registry, here.time).deliver(
+            message(fakes.event(), receives=number)
+        )
+    record = here.dynamo.record("e1")
+    assert [attempt["release"] for attempt in record["attempts"]] == [RELEASE, "ba9876543210", RELEASE]
+    assert record["release"] == RELEASE
 
 
 def test_an_event_without_a_processor_has_the_release_too() -> None:

@@ -129,10 +129,10 @@ def daemon() -> Iterator[socket.socket]:
 
 
 TRACED = """
-import sys
+import os, sys
 from rtp.runtime import Reject
 from tests.unit.runtime import fakes
-here = fakes.world(function="worker")
+here = fakes.world(function="worker", release=os.environ.get("RELEASE", ""))
 def call_aws(event):
     import botocore.session
     from botocore.awsrequest import AWSResponse
@@ -193,6 +193,12 @@ def test_an_event_is_in_its_invocation_s_trace_and_in_its_message_s(daemon: sock
             assert not {"trace_id", "parent_id"} & set(span)
     links = [(link["trace_id"], link["id"]) for one in (subsegment, segment) for link in one["links"]]
     assert links == [(segment["trace_id"], segment["id"]), (subsegment["trace_id"], subsegment["id"])]
+
+
+def test_an_event_has_the_release_of_the_code_in_each_trace(daemon: socket.socket) -> None:
+    found = documents(daemon, HEADER, "e1", RELEASE="0123456789ab", **{tracing.INVOCATION: INVOCATION})
+    assert len(found) == 2
+    assert {one["annotations"]["release"] for one in found} == {"0123456789ab"}
 
 
 @pytest.mark.parametrize(
