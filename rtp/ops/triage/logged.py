@@ -47,11 +47,11 @@ def failures(lines: Iterable[LogLine], function: str) -> Iterator[Failure]:
                 yield _reported(event, waiting.pop(line.stream, None))
             continue
         new, before = _of(event, _of_text(event)), waiting.get(line.stream)
-        if before is None:
-            waiting[line.stream] = new
-        elif not _is_one(before, new):
+        if before is not None and _is_one(before, new):
+            new = replace(before, last=new.last, requests=before.requests or new.requests)
+        elif before is not None:
             yield before
-            waiting[line.stream] = new
+        waiting[line.stream] = new
     yield from waiting.values()
 
 
@@ -59,7 +59,7 @@ def _is_one(before: Failure, new: Failure) -> bool:
     """Whether two lines of a stream are of one failure: of one request, or of a start that Lambda tries twice."""
     if before.requests and new.requests:
         return before.requests == new.requests
-    return before.group == new.group
+    return before.group == new.group and before.cause.type.startswith("Runtime.")
 
 
 def _of(event: LogEvent, cause: Cause) -> Failure:

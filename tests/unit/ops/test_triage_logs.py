@@ -93,6 +93,8 @@ def test_failures_of_several_streams_and_requests_are_told_apart() -> None:
     found = failures(other.replace(B, A), other)
     assert [failure.requests for failure in found] == [{A}, {B}]
     assert len({failure.group for failure in found}) == 1
+    # And tracebacks that are printed one after the other
+    assert causes(TRACE, TRACE) == ["KeyError: 'total'"] * 2
 
 
 def test_values_are_taken_out_of_what_processors_log() -> None:
