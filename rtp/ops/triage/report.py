@@ -249,8 +249,9 @@ def _begins(groups: Sequence[FailureGroup]) -> list[int]:
 _ORDER = {"regressed": 0, "new": 1, "known": 2, "acked": 3, "muted": 4, "resolved": 5}
 
 
-def _urgency(group: FailureGroup) -> tuple[int, int, str]:
-    return _ORDER[group.state], -group.count, group.id
+def _urgency(group: FailureGroup) -> tuple[int, bool, int, str]:
+    """Events that are dead or wait go before errors that only the logs have."""
+    return _ORDER[group.state], group.logged == group.count, -group.count, group.id
 
 
 def _firing(alarm: Alarm, stack: str) -> FiringAlarm:
