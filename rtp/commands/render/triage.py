@@ -12,6 +12,7 @@ from rtp.text import suggest, times
 from rtp.text.elements import (
     Cell,
     Column,
+    Command,
     Element,
     Heading,
     Line,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from rtp.ops.triage.motion import Motion
     from rtp.ops.triage.report import FailureGroup, ReadLogs, Triage
     from rtp.ops.triage.suspects import Suspects
-    from rtp.text.suggest import Command
 
 _WHOLE, _ROWS = 3, 10  # groups that are shown whole, and after them in one line each
 _STATES = {"new": Style.BAD, "regressed": Style.BAD, "known": Style.WARN}

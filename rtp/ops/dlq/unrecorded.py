@@ -37,7 +37,7 @@ class Unrecorded:
 def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a default
     aws: Aws,
     outputs: Mapping[str, str],
-    wanted: Callable[[DlqMessage], bool],
+    is_selected: Callable[[DlqMessage], bool],
     *,
     most: int,
     stop: Stop,
@@ -45,7 +45,7 @@ def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     limit: int | None = None,
     patience: Patience = BRIEF,
 ) -> Unrecorded:
-    """Read the DLQ, and keep at most `most` messages that are wanted. Raises AwsError.
+    """Read the DLQ, and keep at most `most` selected messages. Raises AwsError.
 
     is_enough: whether those that were found are all that are looked for. limit: messages that are read; None for all.
     patience: with messages that another receiver hides. A message has no record if its `runs` are 0.
@@ -57,7 +57,7 @@ def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     def add(new: list[queues.Message]) -> bool:
         nonlocal size, more
         for message in dlq.joined(aws, table, new):
-            if not wanted(message):
+            if not is_selected(message):
                 continue
             size += len(message.body)
             if len(found) >= most or size > _MOST_BYTES:

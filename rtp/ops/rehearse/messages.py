@@ -55,7 +55,7 @@ def read(
         return Candidates(left=list(lost))
     filters = _filters(request, missing)
 
-    def wanted(message: DlqMessage) -> bool:
+    def is_selected(message: DlqMessage) -> bool:
         if (message.id, message.timestamp) in by_key:
             return True
         is_in_time = request.since <= message.timestamp <= request.until
@@ -66,7 +66,7 @@ def read(
         named.add(found)
         return bool(by_key or missing) and not (has_others and not missing) and _has_all(named, by_key, missing)
 
-    answer = unrecorded.read(aws, outputs, wanted, most=most + len(by_key), stop=stop, is_enough=is_enough)
+    answer = unrecorded.read(aws, outputs, is_selected, most=most + len(by_key), stop=stop, is_enough=is_enough)
     events: list[Candidate] = []
     for message in answer.messages:
         record = by_key.pop((message.id, message.timestamp), None)

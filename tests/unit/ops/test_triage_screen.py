@@ -10,6 +10,7 @@ from rtp.commands.render import triage as render
 from rtp.errors import NotFoundError
 from rtp.ops.dlq.deadlines import Deadlines
 from rtp.ops.history import Entry
+from rtp.ops.telemetry.status import Unread
 from rtp.ops.triage import changes, report
 from rtp.ops.triage.changes import RecentChange
 from rtp.ops.triage.motion import Motion
@@ -96,7 +97,7 @@ def test_what_to_run_next_is_said_literally() -> None:
 
 
 def test_what_could_not_be_read_is_said() -> None:
-    unread = report.Unread("logs", "AccessDenied")
+    unread = Unread("logs", "AccessDenied")
     assert "not read: logs AccessDenied" in screen(replace(TRIAGE, logs=None, unread=[unread]))
 
 
