@@ -88,7 +88,7 @@ def test_a_start_that_lambda_tries_twice_is_one_failure_and_the_report_has_its_r
     assert (set(found.requests), found.cause.type, found.status) == ({A}, "Runtime.ImportModuleError", LOGGED)
 
 
-def test_failures_of_several_streams_and_requests_are_told_apart() -> None:
+def test_failures_of_several_requests_are_separate() -> None:
     other = f"2026-11-27T23:00:00.000Z {B} Task timed out after 10.02 seconds"
     found = failures(other.replace(B, A), other)
     assert [failure.requests for failure in found] == [{A}, {B}]
