@@ -10,6 +10,12 @@ import re
 
 _AT = r"@(?:[^\s@/]*@)*(?=[\w.\[-])"
 _USER = r"""[^\s/?#@:'"<>\[]*"""
+# What makes a clause of the words between an address and a mail address: one of these stands among them.
+_PROSE = (
+    "a|about|after|again|an|and|any|are|as|ask|asked|at|be|because|before|but|by|call|can|cannot|complain|contact|did|do|"
+    "does|e-mail|email|for|from|had|has|have|if|in|is|it|its|mail|me|no|not|of|off|on|or|our|out|please|reach|report|see|"
+    "send|tell|than|that|the|their|then|this|to|us|via|was|we|were|when|which|who|with|write|you|your"
+)
 _FORMS = (
     # What stands between `://` and the last `@` of the authority.
     r"""(?<=://)[^\s/?#'"<>]*@""",
@@ -24,6 +30,10 @@ _FORMS = (
     # One that begins like a port and goes on with a space or another separator, after any name. But not a sentence in
     # which an address is followed by another clause, or stands in quotes: `://host:80 fails; mail to ann@example.com`.
     rf"""(?<=://)(?![\d.]+:|localhost:){_USER}:\d{{1,5}}(?=[^\w@])(?!/@)"""
+    rf"""(?:(?![;,.]\s|['">][\s,;.])[^@]){{1,200}}{_AT}""",
+    # One that begins with white space, after a name with a dot, which may be a host: `://a.b: word@host` and
+    # `://a.b: two words@host`, but not a sentence: `://host.example: mail to ann@example.com`.
+    rf"""(?<=://)(?![\d.]+:|localhost:){_USER}:(?=\s[^@]{{1,199}}@)(?![^@]{{0,200}}?[\s(](?:{_PROSE})[\s:])"""
     rf"""(?:(?![;,.]\s|['">][\s,;.])[^@]){{1,200}}{_AT}""",
     # Without a scheme: user:password@ and a host, with a dot, a port or a path. But not `image:1.2@sha256:…`.
     r"""(?<![\w./:@%+~-])(?!mailto:)[\w.%+~-]{1,64}:(?:[^\s/@:'"<>\\]{1,200}@)+"""

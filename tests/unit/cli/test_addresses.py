@@ -49,6 +49,19 @@ WITH = [
     "http://us3r.smith:1234  hunter2@[::1]:8080",
     "http://us3r.smith:12/hun hunter2@proxy.example",
     "http://us3r.smith:12:34 hunter2@proxy.example",
+    "https://us3r.smith: hunter2@proxy",
+    "https://us3r.smith:\thunter2@proxy.example:8080/simple",
+    "http://us3r.smith:\nhunter2@proxy.example",
+    "http://us3r.smith:\u00a0hunter2@127.0.0.1:8080",
+    "http://us3r.smith:  hun ter hunter2@[::1]:8080",
+    "http://us3r.smith: 12 hunter2@proxy.example",
+    "http://us3r.smith: hun@ter@hunter2@proxy.example",
+    "http://us3r.smith: hun@ter hunter2@proxy.example",
+    "http://us3r.smith: hun/hunter2@proxy.example",
+    "http://us3r.smith: hun'hunter2@proxy.example",
+    "http://us3r.smith: hun:hunter2@proxy.example",
+    "http://us3r@corp.example: hunter2@proxy.example",
+    "the proxy 'https://us3r.smith: hunter2@proxy' failed",
     "http://:80/hunter2@proxy.example",
     "us3r:hunter2@proxy.example/path",
     "HTTPS_PROXY=us3r:hunter2@proxy:8080",
@@ -69,6 +82,12 @@ WITHOUT = [
     "http://127.0.0.1:4566 me@a.example",
     "http://localhost:4566?mail=me@a.example",
     "see https://a.example: mail me@a.example",
+    "https://a.example: connection refused for user me@a.example",
+    "https://a.example:\n  write to me@a.example",
+    "https://a.example: timed out; me@a.example",
+    "https://a.example: 403 Forbidden (contact: me@a.example)",
+    "https://a.example: not found. Mail me@a.example",
+    "http://127.0.0.1: me@a.example",
     "http://[::1]:4566/x and me@a.example",
     "https://a.example/@scope/name",
     "https://a.example:8443/@scope/name",
@@ -105,6 +124,8 @@ def test_no_message_shows_the_password_of_an_address(text: str) -> None:
 
 def test_a_long_hostile_text_is_masked_in_time_that_grows_with_it() -> None:
     for text in ("://a:" * 20_000 + "@", "a:" * 50_000 + "@", "://" + "a" * 100_000 + "@", "://a:1/" * 20_000 + "@x"):
+        addresses.masked(text)
+    for text in ("://a.b: " * 20_000 + "@", "://a.b: to@" * 20_000, "://a.b:" + " " * 100_000 + "@x"):
         addresses.masked(text)
 
 
