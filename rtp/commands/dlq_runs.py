@@ -78,7 +78,7 @@ def follow(
     from rtp.ops.dlq import runs as op
 
     target, stores = journals.target(session), journals.stores(session)
-    found = op.find(stores, (target.stack, target.account), _named(run))
+    found = op.find(stores, (target.stack, target.account), _named(run), warn=session.out.warn)
     _remember(session, [found])
     state, interruption = conduct(
         session.out,
@@ -106,7 +106,7 @@ def stop(session: Session, *, run: RunName = None, approval: consent.Approval) -
     from rtp.ops.dlq import runs as op
 
     target, stores = journals.target(session), journals.stores(session)
-    found = op.find(stores, (target.stack, target.account), _named(run))
+    found = op.find(stores, (target.stack, target.account), _named(run), warn=session.out.warn)
     consent.ask(session, f"Stop {found.run} of {found.operator.label}", approval, consent.Impact.SELECTED)
     with recorded(session, "dlq stop", {"run": found.run}, reason=approval.reason) as entry:
         with interrupts.graceful(remark(session.out)), session.out.live() as live:

@@ -35,6 +35,7 @@ def target(session: Session) -> Target:
         journals=store(session, "dlq"),
         restored_ms=engine_end.restored_ms(environment),
         who=operator(session),
+        warn=session.out.warn,
     )
 
 

@@ -104,7 +104,7 @@ def replay(
     if request is None:
         planned = replay_journal.load(store, owner, run or "", restored_ms=restored_ms).planned
     else:
-        if (interrupted := replay_journal.interrupted(store, owner)) is not None:
+        if (interrupted := replay_journal.interrupted(store, owner, warn=out.warn)) is not None:
             out.warn(render_replay.interrupted(interrupted.run, len(interrupted.planned)))
         with out.live() as live:
             planned = returned(op.plan(aws, outputs, request), lambda step: live.update(render_replay.found(step)))

@@ -44,8 +44,8 @@ def journal(session: Session, source: EventSource, via: Via, count: int, *, resu
     store = JournalFiles(_folder(session))
     restored_ms = engine_end.restored_ms(environment) or 0
     if resume:
-        return send_journal.resume(store, sending, restored_ms=restored_ms)
-    if earlier := send_journal.interrupted(store, sending, restored_ms=restored_ms):
+        return send_journal.resume(store, sending, restored_ms=restored_ms, warn=session.out.warn)
+    if earlier := send_journal.interrupted(store, sending, restored_ms=restored_ms, warn=session.out.warn):
         fix = suggest.command("rtp", "send", values=[path], resume=True)
         unanswered = f"{earlier.left:,} of {many(count, 'event')} without an answer"
         session.out.warn(f"An earlier send of this file left {unanswered}; this one sends all of them as new events.")

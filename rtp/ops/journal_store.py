@@ -16,14 +16,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rtp.errors import ConfigError
+from rtp.errors import AwsError, ConfigError
 from rtp.text import json_values
 from rtp.text.given import Given, MalformedError
 from rtp.trust import private, project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+
+    from rtp.errors import RtpError
 
 EXPIRY_DAYS = 30
 """How long a journal is kept: it has the bodies of messages, which SQS keeps for 14 days at most."""
@@ -195,10 +197,10 @@ def encode(lines: Iterable[dict[str, Any]]) -> bytes:
 
 
 @contextlib.contextmanager
-def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
-    """The lines of a journal; one that a kill cut off is skipped. Raises ConfigError where rtp did not write it."""
+def reading(store: JournalStore, run: str) -> Iterator[None]:
+    """For a block that reads a journal. Raises ConfigError where rtp did not write it."""
     try:
-        yield decoded(store.read(run))
+        yield
     except MalformedError as error:
         raise _unreadable(store, run, str(error)) from None
     except OSError as error:
@@ -206,14 +208,48 @@ def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
 
 
 @contextlib.contextmanager
-def head_of(store: JournalStore, run: str, document: Document | None) -> Iterator[Given | None]:
-    """The first line of the beginning of a journal; None without one. Raises ConfigError, also for the block."""
-    try:
-        yield next(decoded(document.content), None) if document else None
-    except MalformedError as error:
-        raise _unreadable(store, run, str(error)) from None
-    except OSError as error:
-        raise _unreadable(store, run, error.strerror or str(error)) from None
+def lines_of(store: JournalStore, run: str) -> Iterator[Iterator[Given]]:
+    """The lines of a journal; one that a kill cut off is skipped. Raises ConfigError where rtp did not write it."""
+    with reading(store, run):
+        yield decoded(store.read(run))
+
+
+def first(document: Document | None) -> Given | None:
+    """The first line of the beginning of a journal; None without one. Raises MalformedError."""
+    return next(decoded(document.content), None) if document else None
+
+
+class Skipping:
+    """Journals that are read because they may matter, and not by their names: one that cannot be read stops nothing.
+
+    It is damaged, another program wrote it, or it cannot be decrypted here. `warn` is called with which is skipped and
+    why. error: why the first of them cannot be read.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self.error: RtpError | None = None
+
+    @contextlib.contextmanager
+    def journal(self, store: JournalStore, run: str) -> Iterator[None]:
+        """For a block that reads one journal; it ends there if that cannot be read."""
+        try:
+            yield
+        except (ConfigError, AwsError) as error:
+            if error.code != "unreadable-journal" and not _is_of_one_object(error):
+                raise
+            self.error = self.error or error
+            where = "" if error.code == "unreadable-journal" else f"{store.where(run)} cannot be read: "
+            self.skip(f"{where}{error.message}")
+
+    def skip(self, why: str) -> None:
+        """Say which journal is not used, and why."""
+        self._warn(f"Skipped: {why}")
+
+
+def _is_of_one_object(error: RtpError) -> bool:
+    """Whether S3 refuses an object that it lists: one that another key encrypts, or that was moved to an archive."""
+    return isinstance(error, AwsError) and (error.code == "access-denied" or error.service_code == "InvalidObjectState")
 
 
 def decoded(content: bytes) -> Iterator[Given]:
@@ -238,9 +274,9 @@ def decoded(content: bytes) -> Iterator[Given]:
 
 def _unreadable(store: JournalStore, run: str, why: str) -> ConfigError:
     return ConfigError(
-        f"{store.where(run)} cannot be read: {why}. Nothing was changed.",
-        hint="It is damaged, or another program wrote it. Look at it, then move it out of that folder: "
-        "rtp then goes on without what it records.",
+        f"{store.where(run)} cannot be read: {why}.",
+        hint="It is damaged, or another program wrote it, and nothing was changed. Look at it, then move it out of "
+        "that folder: rtp then goes on without what it records.",
         code="unreadable-journal",
     )
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rtp.aws.queues import Outgoing
 from rtp.errors import NotFoundError
 from rtp.ops import run_marks
-from rtp.ops.journal_store import encode, head_of, lines_of
+from rtp.ops.journal_store import encode, first, lines_of, reading
 from rtp.ops.run_marks import Position
-from rtp.ops.work import pool
 from rtp.runtime import wire
 from rtp.runtime.event import Identity
 from rtp.text import times
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.dlq.target import Target
     from rtp.ops.journal_store import JournalStore
-
-_READERS = 16
-_RECENT_RUNS = 20  # journals in which a redrive looks for messages that a killed one sent
-_RECENT_MS = 12 * 3_600_000  # well below the shortest retention of the queue: what was sent since is not lost
 
 
 @dataclass(slots=True)
@@ -234,44 +229,28 @@ class Restoring:
         self._later = []
 
 
-def load(store: JournalStore, run: str | None) -> Journal:
-    """Read the journal of a run by its name, or the latest one. Raises NotFoundError."""
-    runs = [name for name in store.runs() if run is None or name == run]
-    if not runs:
-        what = f"There is no run {run}" if run else "There is no redrive or purge to undo"
-        raise NotFoundError(
-            f"{what} in {store.where()}.",
-            hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
-        )
-    journal = _read(store, runs[-1])
+def load(store: JournalStore, run: str) -> Journal:
+    """Read the journal of a run. Raises NotFoundError, and ConfigError where rtp did not write it."""
+    if run not in store.runs():
+        raise absent(store, f"There is no run {run}")
+    journal = read(store, run)
     if journal is None:
-        raise NotFoundError(f"{store.where(runs[-1])} is not the journal of a run.", hint="Name another with --run.")
+        raise NotFoundError(f"{store.where(run)} is not the journal of a run.", hint="Name another with --run.")
     return journal
 
 
-def killed_redrives(target: Target) -> list[Journal]:
-    """Recent redrives of this stack that did not end by themselves, with the entries that may be in both queues.
-
-    Not those from before the queues went back to an earlier save: what they sent may not be in the queue.
-    """
-    marks, killed = target.journals.marks(), list[Journal]()
-    runs = [run for run in target.journals.runs()[-_RECENT_RUNS:] if not run_marks.has_ended(marks.get(run, set()))]
-    for head in pool.map(lambda run: load_head(target.journals, run), runs, threads=_READERS):
-        if head is None or head.what != "redrive":
-            continue
-        if (head.stack, head.account) != (target.stack, target.account):
-            continue
-        if times.now_ms() - head.started < _RECENT_MS and head.started > target.restored_ms:
-            journal = _read(target.journals, head.run)  # with the texts of its messages
-            if journal is not None and not journal.ended:
-                journal.entries = {i: e for i, e in journal.entries.items() if not (e.deleted or e.restored)}
-                killed.append(journal)
-    return killed
+def absent(store: JournalStore, what: str) -> NotFoundError:
+    """The error where there is no journal."""
+    return NotFoundError(
+        f"{what} in {store.where()}.",
+        hint="Journals expire after 30 days; one of a run without rtp's own bucket stays on its machine.",
+    )
 
 
 def load_head(store: JournalStore, run: str) -> Journal | None:
     """A run without its entries, of which only the head is read; None without one. Raises ConfigError."""
-    with head_of(store, run, store.head(run)) as head:
+    with reading(store, run):
+        head = first(store.head(run))
         return None if head is None else _begun(run, head)
 
 
@@ -294,7 +273,7 @@ def _begun(run: str, head: Given) -> Journal | None:
     )
 
 
-def _read(store: JournalStore, run: str) -> Journal | None:
+def read(store: JournalStore, run: str) -> Journal | None:
     """Read a journal; None without a head. Raises ConfigError where rtp did not write it."""
     with lines_of(store, run) as lines:
         head = next(lines, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.ops.dlq import journal as journals
+from rtp.ops.dlq import earlier_runs
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.work.clock import SYSTEM
@@ -48,7 +48,7 @@ class Leftovers:
 
     def __init__(self, target: Target, *, stop: Stop, clock: Clock = SYSTEM) -> None:
         self._target, self._stop, self._clock = target, stop, clock
-        runs = journals.killed_redrives(target)
+        runs = earlier_runs.killed_redrives(target)
         self._sent = {e.message_id: e.sent_id for run in runs for e in run.entries.values() if e.sent_id}
         self._unsure = {e.message_id: (run.run, e) for run in runs for e in run.entries.values() if not e.sent_id}
         if self._unsure:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rtp.errors import ConfigError, NotFoundError, RefusedError, UsageError
+from rtp.errors import NotFoundError, RefusedError, UsageError
 from rtp.ops import run_marks
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq.journal import Continued
-from rtp.ops.journal_store import head_of
+from rtp.ops.journal_store import Skipping, first, reading
 from rtp.ops.run_marks import Operator
 from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
@@ -17,7 +17,7 @@ from rtp.text import suggest, times
 from rtp.text.given import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rtp.ops.dlq.target import Target
     from rtp.ops.journal_store import JournalStore
@@ -125,14 +125,13 @@ def listed(stores: Stores, owner: tuple[str, str], *, limit: int) -> Runs:
     marks = [store.marks() for store in stores]
     names = sorted(((run, n) for n, store in enumerate(stores) for run in store.runs()), reverse=True)
 
+    skipping = Skipping(lambda _: None)
+
     def read(pair: tuple[str, int]) -> RunState | str | None:
         run, n = pair
-        try:
+        with skipping.journal(stores[n], run):
             return _state(stores[n], run, marks[n].get(run, set()), owner)
-        except ConfigError as error:
-            if error.code != "unreadable-journal":
-                raise
-            return run
+        return run
 
     states = list(pool.map(read, names[:limit], threads=_READERS))
     return Runs(
@@ -142,11 +141,18 @@ def listed(stores: Stores, owner: tuple[str, str], *, limit: int) -> Runs:
     )
 
 
-def find(stores: Stores, owner: tuple[str, str], part: str | None) -> RunState:
-    """The run of this name, or of a beginning or end of it; None: the newest. Raises NotFoundError, UsageError."""
+def find(
+    stores: Stores, owner: tuple[str, str], part: str | None, *, warn: Callable[[str], None] = lambda _: None
+) -> RunState:
+    """The run of this name, or of a beginning or end of it; None: the newest. Raises NotFoundError, UsageError.
+
+    warn: called with the runs that are skipped where the newest is looked for, because their journals cannot be read.
+    """
     names = sorted({run for store in stores for run in store.runs()})
-    matching = [run for run in names if part is None or run == part or run.startswith(part) or run.endswith(part)]
-    matching = [part] if part in matching and part is not None else matching[-1:] if part is None else matching
+    if part is None:
+        return _newest(stores, owner, names, warn)
+    matching = [run for run in names if run == part or run.startswith(part) or run.endswith(part)]
+    matching = [part] if part in matching else matching
     if len(matching) > 1:
         some = ", ".join(matching[-_NAMED:])
         raise UsageError(
@@ -154,9 +160,22 @@ def find(stores: Stores, owner: tuple[str, str], part: str | None) -> RunState:
         )
     state = current(stores, owner, matching[0]) if matching else None
     if state is None:
-        what = f"There is no run {part}" if part else "There is no run"
-        raise NotFoundError(f"{what} in {stores.dlq.where()}.", hint="`rtp dlq runs` lists the runs of 30 days.")
+        raise _no_run(stores, f"There is no run {part}")
     return state
+
+
+def _newest(stores: Stores, owner: tuple[str, str], names: list[str], warn: Callable[[str], None]) -> RunState:
+    """The newest run of the stack whose journal can be read. Raises NotFoundError, or why none can be read."""
+    skipping = Skipping(warn)
+    for run in reversed(names):
+        with skipping.journal(stores.of(run), run):
+            if (state := current(stores, owner, run)) is not None:
+                return state
+    raise skipping.error or _no_run(stores, "There is no run")
+
+
+def _no_run(stores: Stores, what: str) -> NotFoundError:
+    return NotFoundError(f"{what} in {stores.dlq.where()}.", hint="`rtp dlq runs` lists the runs of 30 days.")
 
 
 def ask_to_stop(
@@ -211,8 +230,9 @@ def _state(store: JournalStore, run: str, marks: Iterable[str], owner: tuple[str
     """The state of a run; None for another stack's, and for a journal without a head. Raises ConfigError."""
     marks = set(marks)
     part = run_marks.last_part(marks)
-    document = store.head(run)
-    with head_of(store, run, document) as head:
+    with reading(store, run):
+        document = store.head(run)
+        head = first(document)
         if document is None or head is None or head.text("step", "") != "head":
             return None
         if (head.text("stack"), head.text("account")) != owner:

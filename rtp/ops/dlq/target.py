@@ -9,7 +9,7 @@ from rtp.contract import Output
 from rtp.ops.run_marks import Operator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.journal_store import JournalStore
@@ -20,7 +20,7 @@ class Target:
     """A stack's queues and table, and the store with the journals of its runs.
 
     restored_ms: when the local engine's data last went back to an earlier save, epoch ms; 0 for never, as on AWS.
-    who: the operator that acts.
+    who: the operator that acts. warn: called with what the operator is to know, such as a journal that is skipped.
     """
 
     aws: Aws
@@ -30,6 +30,7 @@ class Target:
     journals: JournalStore
     restored_ms: int = 0
     who: Operator = field(default_factory=Operator)
+    warn: Callable[[str], None] = lambda _: None
 
     @property
     def queue_url(self) -> str:

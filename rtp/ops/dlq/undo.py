@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
-from rtp.errors import RefusedError
 from rtp.ops import run_marks
 from rtp.ops.access import lease
-from rtp.ops.dlq import batches, notes
+from rtp.ops.dlq import batches, earlier_runs, notes
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq.ending import Patience
 from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
@@ -53,14 +52,15 @@ class Undone:
 
 
 def load(target: Target, run: str | None) -> Journal:
-    """The journal of a run, or of the latest one. Raises NotFoundError, or RefusedError for another stack's run."""
+    """The journal of a run, or of the latest one that can be read.
+
+    Raises NotFoundError, RefusedError for another stack's run, and ConfigError where rtp did not write it.
+    """
+    if run is None:
+        return earlier_runs.latest(target)
     journal = journals.load(target.journals, run)
-    if (journal.stack, journal.account) != (target.stack, target.account):
-        raise RefusedError(
-            f"{journal.run} ran on {journal.stack} in account {journal.account}, "
-            f"not on {target.stack} in {target.account}.",
-            hint="Name that environment with --env.",
-        )
+    if not earlier_runs.is_of(target, journal):
+        raise earlier_runs.of_another_stack(target, journal)
     return journal
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rtp.errors import ConfigError
 from rtp.ops import run_marks
-from rtp.ops.journal_store import encode, head_of
+from rtp.ops.journal_store import encode, first, reading
 from rtp.ops.work import pool
 from rtp.runtime.event import Identity
 from rtp.text import times
@@ -74,7 +74,8 @@ def left(store: JournalStore, target: Target, *, since_ms: int) -> tuple[list[Be
 
     def read(name: str) -> Begun | str | None:
         try:
-            with head_of(store, name, store.head(name)) as head:
+            with reading(store, name):
+                head = first(store.head(name))
                 found = _NAME.fullmatch(name)
                 if head is None or found is None:
                     return None

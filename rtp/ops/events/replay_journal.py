@@ -18,7 +18,7 @@ from rtp.text import times
 from rtp.text.given import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rtp.ops.journal_store import JournalStore
 
@@ -107,16 +107,22 @@ def queued(store: JournalStore, run: str) -> list[Planned]:
     return _read(store, run).queued
 
 
-def interrupted(store: JournalStore, owner: tuple[str, str]) -> ReplayJournal | None:
-    """The latest replay of the stack, where it did not end by itself in the last hours."""
-    for run in store.runs()[-1:]:
-        names = store.marks().get(run, set())
-        if run_marks.has_completed(store, run, names):
-            continue
-        found = _read(store, run)
-        is_recent = times.now_ms() - found.started < _RECENT_MS
-        if found.owner == owner and is_recent and found.rest and not found.has_ended:
-            return ReplayJournal(store, run, found.rest)
+def interrupted(
+    store: JournalStore, owner: tuple[str, str], *, warn: Callable[[str], None] = lambda _: None
+) -> ReplayJournal | None:
+    """The latest replay of the stack, where it did not end by itself in the last hours.
+
+    warn: called with the journals that are skipped, because they cannot be read.
+    """
+    marks, skipping = store.marks(), journals.Skipping(warn)
+    for run in reversed(store.runs()):
+        if run_marks.has_completed(store, run, marks.get(run, set())):
+            return None
+        with skipping.journal(store, run):
+            found = _read(store, run)
+            is_recent = times.now_ms() - found.started < _RECENT_MS
+            is_open = found.owner == owner and is_recent and found.rest and not found.has_ended
+            return ReplayJournal(store, run, found.rest) if is_open else None
     return None
 
 

@@ -14,6 +14,7 @@ from rtp.ops import journal_store as journals
 from rtp.text import times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rtp.ops.events.sent import Sent
@@ -102,30 +103,43 @@ def begin(store: JournalStore, sending: Sending) -> SendJournal:
     return SendJournal(store, run, sending.count)
 
 
-def interrupted(store: JournalStore, sending: Sending, *, restored_ms: int = 0) -> SendJournal | None:
+def interrupted(
+    store: JournalStore, sending: Sending, *, restored_ms: int = 0, warn: Callable[[str], None] = lambda _: None
+) -> SendJournal | None:
     """The latest send of the same, where it did not come to its end in the last day.
 
     restored_ms: when the local engine's data last went back to an earlier save; what was answered before is sent again.
+    warn: called with the journals that are skipped, because they cannot be read.
     """
-    for run in reversed(store.runs()):
-        journal, head, started, has_ended = _read(store, run, sending.count, restored_ms)
-        if {key: head.get(key) for key in _head(sending)} != _head(sending):
-            continue
-        is_recent = times.now_ms() - started < _RECENT_MS
-        return journal if is_recent and not has_ended and journal.left else None
-    return None
+    return _interrupted(store, sending, restored_ms, journals.Skipping(warn))
 
 
-def resume(store: JournalStore, sending: Sending, *, restored_ms: int = 0) -> SendJournal:
-    """The send to go on with. Raises NotFoundError."""
-    journal = interrupted(store, sending, restored_ms=restored_ms)
+def resume(
+    store: JournalStore, sending: Sending, *, restored_ms: int = 0, warn: Callable[[str], None] = lambda _: None
+) -> SendJournal:
+    """The send to go on with. Raises NotFoundError, or why the journal that may be its own cannot be read."""
+    skipping = journals.Skipping(warn)
+    journal = _interrupted(store, sending, restored_ms, skipping)
     if journal is None:
-        raise NotFoundError(
+        raise skipping.error or NotFoundError(
             f"No send of these events to {sending.stack} in the last day was interrupted.",
             hint="--resume wants the same file, --via and --count. Without it, all events are sent.",
             code="nothing-to-resume",
         )
     return journal
+
+
+def _interrupted(
+    store: JournalStore, sending: Sending, restored_ms: int, skipping: journals.Skipping
+) -> SendJournal | None:
+    for run in reversed(store.runs()):
+        with skipping.journal(store, run):
+            journal, head, started, has_ended = _read(store, run, sending.count, restored_ms)
+            if {key: head.get(key) for key in _head(sending)} != _head(sending):
+                continue
+            is_recent = times.now_ms() - started < _RECENT_MS
+            return journal if is_recent and not has_ended and journal.left else None
+    return None
 
 
 def _head(sending: Sending) -> dict[str, object]:

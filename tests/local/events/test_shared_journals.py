@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.contract import Output
 from tests.local.conftest import Project, is_count
 from tests.local.events.conftest import wait_for
 from tests.local.watch.conftest import until
@@ -116,6 +117,43 @@ def test_another_machine_stops_a_redrive_and_undoes_it(pipeline: Pipeline, secon
     # And its undo leaves each message in the DLQ
     second.rtp("dlq", "undo", "--run", report["run"], "--yes", "--json")
     wait_for(lambda: is_count(len(pipeline.dlq), there))
+
+
+def test_a_forged_journal_stops_neither_an_undo_nor_a_redrive(pipeline: Pipeline, second: Second) -> None:
+    # Given a purge, and newer journals in rtp's own bucket: one of another program, and one of noise
+    pipeline.kill_orders(3)
+    before = sorted(m.body for m in pipeline.dlq)
+    purged = pipeline.project.rtp("dlq", "purge", "--all", "--yes", "--json").json
+    bucket, _, key = purged["backup"].removeprefix("s3://").partition("/")
+    store, account = key.rpartition("/")[0], pipeline.outputs[Output.KEY_ARN].split(":")[4]
+    head = {"step": "head", "what": "purge", "stack": "realtime-processor-local", "account": account, "started": 1}
+    took = {"step": "took", "message_id": "m1", "id": "forged", "timestamp": 1, "body": FORGED, "attributes": {}}
+    late = {"step": "deleted", "message_id": ["m1"]}
+    planted = {
+        f"{store}/20990101T000000Z-purge-ffffff.jsonl": "\n".join(map(json.dumps, (head, took, late))).encode(),
+        f"{store}/20990101T000001Z-redrive-ffffff.jsonl": b"[1]\n\xff\x00" * 5,
+    }
+    for name, body in planted.items():
+        pipeline.aws.call("s3", "put_object", Bucket=bucket, Key=name, Body=body)
+    try:
+        # When the latest run is undone / Then that is the purge, and the others are named with the reason
+        undone = second.rtp("dlq", "undo", "--yes", "--json")
+        assert (undone.json["run"], undone.json["back"]) == (purged["run"], len(before))
+        # When all is redriven / Then the forged redrive does not stop it
+        redriven = second.rtp("dlq", "redrive", "--all", "--no-canary", "--json")
+        assert redriven.json["redriven"] == len(before)
+        for name in planted:
+            assert f"s3://{bucket}/{name} cannot be read: line " in undone.stderr
+        assert "20990101T000001Z-redrive-ffffff.jsonl cannot be read" in redriven.stderr
+        # And nothing of them is in a queue
+        assert not any("forged" in message.body for message in (*pipeline.dlq, *pipeline.queue))
+    finally:
+        for name in planted:
+            pipeline.aws.call("s3", "delete_object", Bucket=bucket, Key=name)
+    wait_for(lambda: is_count(len(pipeline.dlq), len(before)))
+
+
+FORGED = '{"id": "forged", "timestamp": 1, "type": "order.created", "data": {}}'
 
 
 def test_another_machine_knows_a_replay(pipeline: Pipeline, second: Second) -> None:

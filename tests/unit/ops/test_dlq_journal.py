@@ -13,7 +13,7 @@ import pytest
 from rtp.aws.queues import Message, attribute
 from rtp.errors import ConfigError, NotFoundError
 from rtp.ops.causes import Cause
-from rtp.ops.dlq import journal
+from rtp.ops.dlq import earlier_runs, journal, undo
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.target import Target
 from rtp.ops.run_marks import Operator
@@ -107,7 +107,7 @@ def test_a_run_that_takes_nothing_leaves_no_journal_and_one_that_fails_has_no_en
         writer.taken([message(0)])
         writer.deleted(["m0"])
         raise KeyError
-    found = journal.load(store, None)
+    found = journal.load(store, store.runs()[-1])
     assert (found.run, found.ended) == (writer.run, False)
     assert found.entries["m0"].deleted  # although no batch followed
 
@@ -130,7 +130,7 @@ def test_an_undo_records_what_it_is_about_to_send_at_once_and_what_is_done_with_
     assert store.lines()[-2:] == [{"step": "restoring", "message_id": f"m{n}", "since": 70} for n in range(2)]
     restoring.done(entries[:1])
     assert entries[0].restored and not entries[1].restored
-    assert [entry.restored for entry in journal.load(store, None).entries.values()] == [False] * 3
+    assert [entry.restored for entry in journal.load(store, store.runs()[-1]).entries.values()] == [False] * 3
     restoring.about_to(entries[1:2], 90)
     restoring.flush()
     restoring.done(entries[1:2])
@@ -138,7 +138,7 @@ def test_an_undo_records_what_it_is_about_to_send_at_once_and_what_is_done_with_
     restoring.flush()
 
     assert store.writes == [("append", True)] * 3
-    again = journal.load(store, None).entries.values()
+    again = journal.load(store, store.runs()[-1]).entries.values()
     assert [entry.restored for entry in again] == [True, True, False]
     assert [entry.restoring_since for entry in again] == [70, 70, 0]  # the first time counts
 
@@ -150,14 +150,14 @@ def test_the_latest_run_is_read_unless_another_is_named() -> None:
         with journal.Writer(target(store), what) as writer:
             writer.taken([message(0)])
         runs.append(writer.run)
-    assert [journal.load(store, run).what for run in (None, *runs)] == ["redrive", "purge", "redrive"]
+    assert [undo.load(target(store), run).what for run in (None, *runs)] == ["redrive", "purge", "redrive"]
     with pytest.raises(NotFoundError, match=r"no run none in memory/\."):
         journal.load(store, "none")
     with pytest.raises(NotFoundError, match=r"no redrive or purge to undo in memory/\."):
-        journal.load(Journals(), None)
+        undo.load(target(Journals()), None)
     store.journals["half"] = b'{"st'
     with pytest.raises(NotFoundError, match="memory/half is not the journal of a run"):
-        journal.load(store, None)
+        journal.load(store, store.runs()[-1])
 
 
 def test_steps_of_a_message_that_was_not_taken_are_nothing() -> None:
@@ -165,7 +165,7 @@ def test_steps_of_a_message_that_was_not_taken_are_nothing() -> None:
     with journal.Writer(target(store), "redrive") as writer:
         writer.taken([message(0)])
         writer.sent({"m9": "new"})
-    assert list(journal.load(store, None).entries) == ["m0"]
+    assert list(journal.load(store, store.runs()[-1]).entries) == ["m0"]
 
 
 class Killed(BaseException):
@@ -188,14 +188,14 @@ def killed_run(store: MemoryJournals, what: str = "redrive", age_ms: int = 0, **
 def test_of_a_killed_redrive_the_messages_that_may_be_in_both_queues_are_found() -> None:
     store = Journals()
     run = killed_run(store)
-    (found,) = journal.killed_redrives(target(store))
+    (found,) = earlier_runs.killed_redrives(target(store))
     assert found.run == run
     assert {name: entry.sent_id for name, entry in found.entries.items()} == {"m0": "new-0", "m2": ""}
     # And what an undo restored is not among them
     _, restoring = restored(store, run)
     restoring.done([found.entries["m2"]])
     restoring.flush()
-    (found,) = journal.killed_redrives(target(store))
+    (found,) = earlier_runs.killed_redrives(target(store))
     assert list(found.entries) == ["m0"]
 
 
@@ -208,24 +208,24 @@ def test_other_runs_leave_nothing_in_both_queues() -> None:
     with journal.Writer(target(store), "redrive") as writer:
         writer.taken([message(0)])
     store.journals["half"] = b'{"st'
-    assert journal.killed_redrives(target(store)) == []
+    assert earlier_runs.killed_redrives(target(store)) == []
     # Then those after them all the same
     run = killed_run(store, age_ms=12 * HOUR_MS - 60_000)
-    assert [found.run for found in journal.killed_redrives(target(store))] == [run]
+    assert [found.run for found in earlier_runs.killed_redrives(target(store))] == [run]
 
 
 def test_only_the_latest_runs_are_read() -> None:
     store = Journals()
     runs = [killed_run(store) for _ in range(21)]
-    assert [found.run for found in journal.killed_redrives(target(store))] == runs[1:]
+    assert [found.run for found in earlier_runs.killed_redrives(target(store))] == runs[1:]
 
 
 def test_what_was_sent_before_the_queues_went_back_to_an_earlier_save_is_not_looked_for() -> None:
     store = Journals()
     killed_run(store)
-    (found,) = journal.killed_redrives(target(store))
-    assert journal.killed_redrives(target(store, restored_ms=found.started)) == []
-    assert len(journal.killed_redrives(target(store, restored_ms=found.started - 1))) == 1
+    (found,) = earlier_runs.killed_redrives(target(store))
+    assert earlier_runs.killed_redrives(target(store, restored_ms=found.started)) == []
+    assert len(earlier_runs.killed_redrives(target(store, restored_ms=found.started - 1))) == 1
 
 
 def marks(store: MemoryJournals, run: str) -> dict[str, Any]:
@@ -298,7 +298,7 @@ def test_a_run_keeps_the_options_by_which_it_selected_messages(options: dict[str
     store = Journals()
     with journal.Writer(target(store), "redrive", options=options) as writer:
         writer.taken([message(0)])
-    assert journal.load(store, None).options == options
+    assert journal.load(store, store.runs()[-1]).options == options
     head = journal.load_head(store, writer.run)
     assert head is not None and (head.options, head.entries, head.what) == (options, {}, "redrive")
     assert journal.load_head(store, "none") is None
@@ -308,7 +308,7 @@ def test_what_was_expected_of_an_event_is_read_again() -> None:
     store, one = Journals(), replace(message(0), runs=4, error=Cause("E", "m"))
     with journal.Writer(target(store), "redrive") as writer:
         writer.taken([one, message(1)], {"m0": "digest-0"})
-    first, second = journal.load(store, None).entries.values()
+    first, second = journal.load(store, store.runs()[-1]).entries.values()
     assert (first.digest, first.runs, first.group) == ("digest-0", 4, one.group.id)
     assert (second.digest, second.runs) == ("", 0)
 

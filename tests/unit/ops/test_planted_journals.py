@@ -1,4 +1,8 @@
-"""Journals that another program wrote or that are damaged: a clear error names the file, and nothing is changed."""
+"""Journals that another program wrote or that are damaged.
+
+A command that names one gets a clear error, and nothing is changed. One that looks for earlier runs skips them, says
+which and why, and goes on with the others.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.errors import ConfigError, RtpError
+from rtp.errors import AwsError, ConfigError, RtpError
 from rtp.ops.access import lock
+from rtp.ops.dlq import earlier_runs, runs, undo
 from rtp.ops.dlq import journal as dlq_journal
 from rtp.ops.dlq.target import Target
 from rtp.ops.events import replay_journal, send_journal
@@ -21,6 +26,8 @@ from tests.unit.ops.fakes import OUTPUTS, FakeAws
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from rtp.ops.journal_store import Document, JournalStore
 
 SENDING = Sending("digest", 4, "api", "shop-dev", "111122223333")
 OWNER = ("shop-dev", "111122223333")
@@ -83,13 +90,13 @@ def store(tmp_path: Path) -> JournalFiles:
     return JournalFiles(tmp_path / ".rtp" / "x" / "dev")
 
 
-def plant(store: JournalFiles, lines: list[Any]) -> None:
+def plant(store: JournalFiles, lines: list[Any], name: str = "planted") -> None:
     text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
-    store.begin("planted", text.encode() + b"\n", durable=False)
+    store.begin(name, text.encode() + b"\n", durable=False)
 
 
-def target(store: JournalFiles) -> Target:
-    return Target(aws=FakeAws(), outputs=OUTPUTS, stack=OWNER[0], account=OWNER[1], journals=store)
+def target(store: JournalStore, warn: Callable[[str], None] = lambda _: None) -> Target:
+    return Target(aws=FakeAws(), outputs=OUTPUTS, stack=OWNER[0], account=OWNER[1], journals=store, warn=warn)
 
 
 def check(error: RtpError, store: JournalFiles) -> None:
@@ -98,38 +105,130 @@ def check(error: RtpError, store: JournalFiles) -> None:
 
 
 @pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
-def test_of_a_redrive(store: JournalFiles, lines: list[Any]) -> None:
+def test_a_redrive_that_is_named(store: JournalFiles, lines: list[Any]) -> None:
     plant(store, lines)
-    for use in (lambda: dlq_journal.load(store, None), lambda: dlq_journal.killed_redrives(target(store))):
-        with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as caught:
+        undo.load(target(store), "planted")
+    check(caught.value, store)
+
+
+@pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
+def test_the_newest_of_redrives(store: JournalFiles, lines: list[Any]) -> None:
+    # Given an interrupted redrive, and after it a journal that rtp did not write / When earlier runs are looked for
+    good = {**TOOK, "message_id": "good"}
+    plant(store, [HEAD, good], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, lines)
+    said = list[str]()
+    latest = undo.load(target(store, said.append), None)
+    killed = earlier_runs.killed_redrives(target(store, said.append))
+    # Then those with right journals are used, and nothing of the other one, which is named with the reason
+    assert [run.run for run in (latest, *killed)] == ["20260101T000000Z-redrive-aaaaaa"] * 2
+    assert all(list(run.entries) == ["good"] for run in (latest, *killed))
+    assert len(said) == 2
+    assert all(line.startswith(f"Skipped: {store.where('planted')} cannot be read: ") for line in said)
+
+
+@pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
+def test_the_only_one_is_an_error_of_the_undo_and_not_of_a_redrive(store: JournalFiles, lines: list[Any]) -> None:
+    plant(store, lines)
+    with pytest.raises(ConfigError) as caught:
+        undo.load(target(store), None)
+    check(caught.value, store)
+    assert earlier_runs.killed_redrives(target(store)) == []
+
+
+def test_a_run_of_another_stack_is_not_the_latest_one_of_this(store: JournalFiles) -> None:
+    said = list[str]()
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, [{**HEAD, "account": "444455556666"}, TOOK])
+    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert said == [f"Skipped: planted ran on shop-dev in account 444455556666, not on shop-dev in {OWNER[1]}."]
+
+
+def test_what_is_no_file_or_has_no_head_is_skipped_too(store: JournalFiles, tmp_path: Path) -> None:
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, ["cut off {"])
+    (tmp_path / ".rtp" / "x" / "dev" / "000009-folder.jsonl").mkdir()
+    said = list[str]()
+    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert len(earlier_runs.killed_redrives(target(store, said.append))) == 1
+    assert [line.split(".jsonl ")[1] for line in said] == [
+        "cannot be read: is neither a file nor a folder.",
+        "is not the journal of a redrive or purge.",
+        "cannot be read: is neither a file nor a folder.",
+    ]
+
+
+class Closed(JournalFiles):
+    """Of one journal AWS says that this identity may not read it: it is encrypted by a key of somebody else."""
+
+    def head(self, run: str) -> Document | None:
+        if run == "planted":
+            raise AwsError("s3 GetObject: not authorized to perform kms:Decrypt", code=self.code)
+        return super().head(run)
+
+    code = "access-denied"
+
+
+def test_an_object_that_cannot_be_decrypted_is_skipped_and_a_failure_of_aws_is_not(tmp_path: Path) -> None:
+    store, said = Closed(tmp_path / ".rtp" / "x" / "dev"), list[str]()
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, [HEAD, TOOK])
+    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert said == [
+        f"Skipped: {store.where('planted')} cannot be read: s3 GetObject: not authorized to perform kms:Decrypt"
+    ]
+    store.code = "throttled"
+    for use in (lambda: undo.load(target(store), None), lambda: earlier_runs.killed_redrives(target(store))):
+        with pytest.raises(AwsError):
             use()
-        check(caught.value, store)
+
+
+@pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
+def test_the_newest_run_to_follow_or_to_stop(store: JournalFiles, tmp_path: Path, lines: list[Any]) -> None:
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, lines, "20990101T000000Z-redrive-bbbbbb")
+    said = list[str]()
+    stores = runs.Stores(store, JournalFiles(tmp_path / ".rtp" / "replay" / "dev"))
+    found = runs.find(stores, OWNER, None, warn=said.append)
+    if found.run.endswith("bbbbbb"):  # only what comes after its head is wrong, and that is not read here
+        assert said == []
+    else:
+        assert found.run.endswith("aaaaaa")
 
 
 @pytest.mark.parametrize("lines", OF_SEND.values(), ids=OF_SEND)
 def test_of_a_send(store: JournalFiles, lines: list[Any]) -> None:
+    # Given one journal, which cannot be read / When a send looks for an earlier one / Then that is skipped
     plant(store, lines)
-    uses: list[Callable[[], object]] = [
-        lambda: send_journal.interrupted(store, SENDING),
-        lambda: send_journal.resume(store, SENDING),
-    ]
-    for use in uses:
-        with pytest.raises(ConfigError) as caught:
-            use()
-        check(caught.value, store)
+    said = list[str]()
+    assert send_journal.interrupted(store, SENDING, warn=said.append) is None
+    assert len(said) == 1 and store.where("planted") in said[0]
+    # But --resume cannot know what was sent
+    with pytest.raises(ConfigError) as caught:
+        send_journal.resume(store, SENDING)
+    check(caught.value, store)
+
+
+@pytest.mark.parametrize("lines", OF_SEND.values(), ids=OF_SEND)
+def test_the_newest_of_sends(store: JournalFiles, lines: list[Any]) -> None:
+    plant(store, [HEAD, {"step": "id", "n": 1, "id": "good"}], "20260101T000000Z-send-aaaaaa")
+    plant(store, lines)
+    for found in (send_journal.interrupted(store, SENDING), send_journal.resume(store, SENDING)):
+        assert found is not None and found.ids == {1: "good"}
 
 
 @pytest.mark.parametrize("lines", OF_REPLAY.values(), ids=OF_REPLAY)
 def test_of_a_replay(store: JournalFiles, lines: list[Any]) -> None:
+    plant(store, [HEAD, PLANNED], "20260101T000000Z-replay-aaaaaa")
     plant(store, lines)
-    uses: list[Callable[[], object]] = [
-        lambda: replay_journal.load(store, OWNER, "planted"),
-        lambda: replay_journal.interrupted(store, OWNER),
-    ]
-    for use in uses:
-        with pytest.raises(ConfigError) as caught:
-            use()
-        check(caught.value, store)
+    with pytest.raises(ConfigError) as caught:
+        replay_journal.load(store, OWNER, "planted")
+    check(caught.value, store)
+    said = list[str]()
+    found = replay_journal.interrupted(store, OWNER, warn=said.append)
+    assert found is not None and found.run.endswith("aaaaaa")
+    assert len(said) == 1 and store.where("planted") in said[0]
 
 
 def test_what_is_as_rtp_writes_it_is_read(store: JournalFiles) -> None:
@@ -138,7 +237,7 @@ def test_what_is_as_rtp_writes_it_is_read(store: JournalFiles) -> None:
     assert send_journal.resume(store, SENDING).ids == {1: "e1"}
     assert replay_journal.load(store, OWNER, "planted").planned == [Planned("e1", 1, "a", "missing", "raw/x")]
     store.begin("another", f"{json.dumps(HEAD)}\n9{'9' * 5000}\n{json.dumps(TOOK)}\n".encode(), durable=False)
-    assert list(dlq_journal.load(store, None).entries) == ["m1"]
+    assert list(dlq_journal.load(store, "another").entries) == ["m1"]
 
 
 HOLDERS = ["", "[]", "{}", '{"since": 1e400}', '{"since": true}', "[" * 5000, '{"what":1,"user":2,"pid":3,"since":"x"}']

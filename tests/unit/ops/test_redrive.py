@@ -405,7 +405,7 @@ def test_only_the_owner_can_read_the_journal_and_it_records_every_step(tmp_path:
     (file,) = place.glob("*.jsonl")
     assert file.stat().st_mode & 0o777 == 0o600
     assert place.stat().st_mode & 0o777 == 0o700
-    run = journal.load(JournalFiles(place), None)
+    run = journal.load(JournalFiles(place), JournalFiles(place).runs()[-1])
     assert (run.what, run.stack, run.account, len(run.entries)) == ("redrive", "shop-dev", "1", 3)
     assert all(e.sent_id and e.deleted and not e.restored for e in run.entries.values())
 
@@ -418,18 +418,18 @@ def test_a_journal_that_a_kill_truncated_is_read_up_to_there(tmp_path: Path) -> 
     for end in range(0, len(content), 7):
         file.write_bytes(content[:end])
         try:
-            entries = journal.load(JournalFiles(tmp_path), None).entries
+            entries = journal.load(JournalFiles(tmp_path), JournalFiles(tmp_path).runs()[-1]).entries
         except NotFoundError:
             entries = {}
         assert len(entries) <= 3
 
     file.write_bytes(content[:-10])
     store = JournalFiles(tmp_path)
-    run = journal.load(store, None)
+    run = journal.load(store, store.runs()[-1])
     restoring = journal.Restoring(store, run)
     restoring.done(run.entries.values())
     restoring.flush()
-    assert all(e.restored for e in journal.load(store, None).entries.values())
+    assert all(e.restored for e in journal.load(store, store.runs()[-1]).entries.values())
 
 
 def test_nothing_is_moved_where_the_journal_cannot_be_written(tmp_path: Path) -> None:
@@ -495,7 +495,7 @@ def test_undo_is_refused_on_another_stack(tmp_path: Path) -> None:
 
 def test_undo_without_a_journal_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no redrive or purge"):
-        journal.load(JournalFiles(tmp_path / "none"), None)
+        undo.load(target(filled(0), tmp_path / "none"), None)
     redrive(filled(1), tmp_path)
     with pytest.raises(NotFoundError, match="no run x"):
         journal.load(JournalFiles(tmp_path), "x")
