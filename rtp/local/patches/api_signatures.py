@@ -22,15 +22,21 @@ _SCOPE = re.compile(r"[^/,\s]+/\d{8}(?:/(?P<region>[^/,\s]+))?/(?P<service>[^/,\
 _FORM = "Authorization header requires 'Credential' parameter of the form KEY/DATE/REGION/SERVICE/aws4_request."
 
 
-def refusal(credential: str, region: str) -> str:
-    """Why API Gateway refuses a signature with this credential, in AWS's words; empty where it does not."""
+def refusal(credential: str, region: str, service: str = _SERVICE) -> str:
+    """Why AWS refuses a signature with this credential, in its words; empty where it does not."""
     scope = _SCOPE.search(credential)
     if scope is None:
         return _FORM
     wrong = "" if scope["region"] in (None, region) else "Credential should be scoped to a valid region. "
     return wrong + (
-        "" if scope["service"] == _SERVICE else f"Credential should be scoped to correct service: '{_SERVICE}'. "
+        "" if scope["service"] == service else f"Credential should be scoped to correct service: '{service}'. "
     )
+
+
+def of_request(headers: Mapping[str, Any], query: Mapping[str, Any]) -> str:
+    """What a request was signed with: its header, or the credential of its query string; empty without one."""
+    given = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    return str(given) or _presigned(query)
 
 
 def install(_: Telemetry) -> None:

@@ -163,6 +163,34 @@ class Lab:
         )
         self.call("apigateway", "create_deployment", restApiId=api, stageName="prod")
 
+    def http_api(self, authorization: str, path: str = "/signed") -> str:
+        """An HTTP API with one route to a function; the path below which it is."""
+        code = "def handler(event, context):\n    return {'statusCode': 200, 'body': '{}'}\n"
+        function = self.function(code, name=f"{self.name}-http-{uuid4().hex[:6]}")
+        api = self.call("apigatewayv2", "create_api", Name=f"{self.name}-http", ProtocolType="HTTP")["ApiId"]
+        target = {"IntegrationType": "AWS_PROXY", "IntegrationUri": function, "PayloadFormatVersion": "2.0"}
+        integration = self.call("apigatewayv2", "create_integration", ApiId=api, **target)["IntegrationId"]
+        route = {"RouteKey": f"POST {path}", "Target": f"integrations/{integration}"}
+        self.call("apigatewayv2", "create_route", ApiId=api, AuthorizationType=authorization, **route)
+        self.call("apigatewayv2", "create_stage", ApiId=api, StageName="prod", AutoDeploy=True)
+        return f"/_aws/execute-api/{api}/prod"
+
+    def websocket_api(self, authorization: str) -> str:
+        """A WebSocket API; the path at which its clients connect."""
+        selection = {"ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}
+        api = self.call("apigatewayv2", "create_api", Name=f"{self.name}-{authorization}", **selection)["ApiId"]
+        self.call("apigatewayv2", "create_route", ApiId=api, RouteKey="$connect", AuthorizationType=authorization)
+        self.call("apigatewayv2", "create_stage", ApiId=api, StageName="prod")
+        return f"/_aws/execute-api/{api}/prod"
+
+    def function_url(self, authorization: str) -> str:
+        """A function with a URL; the path that stands for it."""
+        code = "def handler(event, context):\n    return {'statusCode': 200, 'body': '{}'}\n"
+        function = self.function(code, name=f"{self.name}-url-{uuid4().hex[:6]}")
+        config = {"FunctionName": function, "AuthType": authorization}
+        url = str(self.call("lambda", "create_function_url_config", **config)["FunctionUrl"])
+        return f"/_aws/lambda-url/{url.partition('//')[2].partition('.')[0]}/"
+
     def to_function(self, arn: str) -> dict[str, Any]:
         uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"
         return {"type": "AWS_PROXY", "uri": uri}

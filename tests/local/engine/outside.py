@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
+import signal
 import socket
 import threading
 import urllib.request
@@ -12,13 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from tests.local.engine.conftest import REGION
+from tests.users import NOBODY, as_user, become
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.local.engine.conftest import Lab
 
-NOBODY = 65534
 UPGRADE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -29,25 +29,38 @@ UPGRADE = {
 
 def as_another_user(act: Callable[[], object]) -> Any:
     """What `act` returns in a child process of an unprivileged user, where the tests run as root."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:  # it imports nothing: this interpreter's files may be another user's business too
-        try:
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-            answer = json.dumps({"returned": act()})
-        except BaseException as error:
-            answer = json.dumps({"raised": f"{type(error).__name__}: {error}"})
-        os.write(write, answer.encode())
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        answer = json.loads(pipe.read())
-    os.waitpid(child, 0)
-    assert "raised" not in answer, answer["raised"]
-    return answer["returned"]
+    return as_user(NOBODY, act)
+
+
+class Squatter:
+    """Another user's server at a port. `end` stops it, and returns everything that was sent to it."""
+
+    def __init__(self, port: int) -> None:
+        read, ready = os.pipe()
+        self._received, write = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            try:
+                become(NOBODY)
+                with socket.create_server(("127.0.0.1", port)) as server:
+                    os.write(ready, b"1")
+                    while True:
+                        connection, _ = server.accept()
+                        connection.settimeout(5)
+                        os.write(write, connection.recv(65536))
+                        connection.close()
+            finally:
+                os._exit(1)
+        os.close(ready)
+        os.close(write)
+        self.has_the_port = os.read(read, 1) == b"1"
+        os.close(read)
+
+    def end(self) -> bytes:
+        os.kill(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
+        with os.fdopen(self._received, "rb") as pipe:
+            return pipe.read()
 
 
 def client(lab: Lab, service: str, access_key_id: str | None, **config: Any) -> Any:
@@ -89,12 +102,12 @@ def send(
     return int(head.split()[1]), content
 
 
-def handshake(lab: Lab, path: str, host: str) -> int:
+def handshake(lab: Lab, path: str, host: str = "", **headers: str) -> int:
     """The status with which a WebSocket begins, or does not."""
     connection = http.client.HTTPConnection("127.0.0.1", lab.engine.port, timeout=30)
     try:
         named = {"Host": f"{host or '127.0.0.1'}:{lab.engine.port}"}
-        connection.request("GET", path, headers={**named, **UPGRADE})
+        connection.request("GET", path, headers={**named, **UPGRADE, **headers})
         return connection.getresponse().status
     finally:
         connection.close()

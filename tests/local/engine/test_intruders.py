@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.engine.outside import UPGRADE, as_another_user, client, handshake, send
+from rtp.local import engine as engines
+from rtp.local import process
+from tests.local.engine.conftest import Lab
+from tests.local.engine.outside import UPGRADE, Squatter, as_another_user, client, handshake, send
+from tests.users import as_root
 
 if TYPE_CHECKING:
-    from tests.local.engine.conftest import Lab
+    from collections.abc import Callable
 
 KEYS = ("test", "000000000000", "AKIAIOSFODNN7EXAMPLE", "LKIA" + "A" * 16, "x", "*")
 # A call of each protocol, and what AWS answers to a key that it does not know, and to none.
@@ -230,6 +237,105 @@ def test_an_api_is_open_except_for_methods_that_require_a_signature(lab: Lab) ->
     assert post(f"{base}/signed?{query}")[0] == 403  # presigned calls need AUTH=true
 
 
+def test_an_http_api_and_a_function_url_refuse_what_was_signed_for_something_else(lab: Lab) -> None:
+    key = lab.engine.keys.access_key_id
+    service = "Credential should be scoped to correct service: '{}'. "
+    region = "Credential should be scoped to a valid region. "
+    for path, own, answers in (
+        (f"{lab.http_api('AWS_IAM')}/signed", "execute-api", ("Forbidden",) * 3),
+        (
+            f"{lab.websocket_api('AWS_IAM')}/@connections/x",
+            "execute-api",
+            (service.format("execute-api"), region, region + service.format("execute-api")),
+        ),
+        (lab.function_url("AWS_IAM"), "lambda", (service.format("lambda"), region, region + service.format("lambda"))),
+    ):
+
+        def post(path: str = path, **headers: str) -> tuple[int, str]:
+            status, body = send(lab, "POST", path, {"Content-Type": "application/json", **headers}, b"{}")
+            return status, str(json.loads(body).get("message", ""))
+
+        assert as_another_user(post)[0] == 403
+        assert post(**lab.signature(own, "test"))[0] == 403
+        assert post(**lab.signature(own))[0] in (200, 410)  # 410: of a client that is not connected
+        wrong = (
+            lab.signature("s3"),
+            lab.signature(own, region="eu-west-1"),
+            lab.signature("sqs", region="eu-west-1"),
+        )
+        for headers, message in zip(wrong, answers, strict=True):
+            assert post(**headers) == (403, message), path
+        no_region = {"Authorization": f"AWS4-ECDSA-P256-SHA256 Credential={key}/20270115/s3/aws4_request"}
+        assert post(**no_region) == (403, answers[0]), path
+        assert post(f"{path}?X-Amz-Credential={key}/20270115/us-east-1/s3/aws4_request&X-Amz-Signature=0")[0] == 403
+    assert handshake(lab, lab.websocket_api("AWS_IAM"), **lab.signature("execute-api")) == 101
+    for headers in wrong:
+        assert handshake(lab, lab.websocket_api("AWS_IAM"), **headers) == 403
+
+
+def test_a_route_without_authorization_takes_any_header(lab: Lab) -> None:
+    base = lab.http_api("NONE", "/open")
+    for authorization in ("Bearer of the application's", "Basic dGVzdDp0ZXN0", ""):
+        headers = {"Authorization": authorization} if authorization else {}
+        assert send(lab, "POST", f"{base}/open", {"Content-Type": "application/json", **headers}, b"{}")[0] == 200
+
+
+@as_root
+def test_another_user_learns_no_key_from_the_engine_s_processes(lab: Lab) -> None:
+    pid = lab.engine.pid
+    group = [
+        int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _group(int(path.name)) == pid
+    ]
+    assert pid in group
+
+    def look() -> dict[str, str]:
+        """What can be read of each process, and whether it can be signalled."""
+        seen = {}
+        for each in group:
+            seen[f"{each} cmdline"] = Path(f"/proc/{each}/cmdline").read_text()
+            for name in ("environ", "mem", "fd/0", "cwd/engine.json", "root/proc/self/environ"):
+                with contextlib.suppress(OSError):
+                    seen[f"{each} {name}"] = Path(f"/proc/{each}/{name}").read_bytes()[:100].decode("latin-1")
+            with contextlib.suppress(PermissionError):
+                os.kill(each, 0)
+                seen[f"{each} signal"] = "sent"
+        return seen
+
+    seen = as_another_user(look)
+    secrets = (lab.engine.token, *lab.engine.keys)
+    assert not any(secret in text for secret in secrets for text in seen.values())
+    assert {name.partition(" ")[2] for name in seen} == {"cmdline"}
+
+
+@as_root
+def test_another_user_s_server_at_the_port_of_a_killed_engine_gets_nothing(make_lab: Callable[..., Lab]) -> None:
+    # Given an engine that was killed, and another user who takes its port
+    lab = make_lab()
+    root, old = lab.engine.log_file.parents[2], lab.engine
+    began = str(process.started(old.pid))
+    process.kill_group(old.pid, began)
+    assert process.wait_gone(old.pid, began, 30)
+    squatter = Squatter(old.port)
+    try:
+        assert squatter.has_the_port
+        # When its folder is used / Then it is known to be gone, and the next one has another port and other keys
+        assert not engines.status(root).running
+        new = engines.start(root)
+        assert new.port != old.port and new.token != old.token and new.keys != old.keys
+        Lab(new).queue("elsewhere")
+    finally:
+        received = squatter.end()
+    # And that server has got neither a request nor a key
+    assert received == b""
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
+
+
 @pytest.mark.parametrize("host", ["", "x.iot.us-east-1.localhost", "x.appsync-realtime-api.localhost"])
 def test_a_websocket_is_refused(lab: Lab, host: str) -> None:
     assert send(lab, "GET", "/mqtt", {**UPGRADE, "Sec-WebSocket-Protocol": "mqtt"}, host=host)[0] == 403
@@ -238,10 +344,7 @@ def test_a_websocket_is_refused(lab: Lab, host: str) -> None:
 def test_a_websocket_api_is_open_unless_it_requires_a_signature(lab: Lab) -> None:
     answers = {}
     for authorization in ("NONE", "AWS_IAM"):
-        selection = {"ProtocolType": "WEBSOCKET", "RouteSelectionExpression": "$request.body.action"}
-        api = lab.call("apigatewayv2", "create_api", Name=f"{lab.name}-{authorization}", **selection)["ApiId"]
-        lab.call("apigatewayv2", "create_route", ApiId=api, RouteKey="$connect", AuthorizationType=authorization)
-        lab.call("apigatewayv2", "create_stage", ApiId=api, StageName="prod")
+        api = lab.websocket_api(authorization).split("/")[3]
         for path, host in ((f"/_aws/execute-api/{api}/prod", ""), ("/prod", f"{api}.execute-api.localhost")):
             answers[authorization, host[8:]] = handshake(lab, path, host)
     assert answers == {

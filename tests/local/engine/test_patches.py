@@ -15,6 +15,7 @@ import pytest
 from rtp.errors import AwsError, ConfigError
 from rtp.local import engine as engines
 from rtp.local.patches.catalogue import PATCHES
+from tests.local.engine.outside import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,6 +279,32 @@ def a_signature_for_another_service_calls_an_api(lab: Lab) -> bool:
     return lab.post(f"{base}/signed", "{}", **lab.signature("s3"))[0] == 202
 
 
+def a_signature_for_another_service_calls_an_http_api(lab: Lab) -> bool:
+    """http_signatures: a route with AWS_IAM, a WebSocket API and its clients' addresses ask for no service."""
+    base = lab.http_api("AWS_IAM")
+    path = lab.websocket_api("AWS_IAM")
+    connected = [handshake(lab, path, **lab.signature(service)) == 101 for service in ("execute-api", "s3")]
+    answers = [
+        lab.post(f"{base}/signed", "{}", **lab.signature(service))[0] == 200 for service in ("execute-api", "s3")
+    ]
+    # Of a client that is not connected
+    posted = [
+        lab.post(f"{path}/@connections/x", "{}", **lab.signature(service))[0] == 410
+        for service in ("execute-api", "s3")
+    ]
+    right, wrong = zip(connected, answers, posted, strict=True)
+    assert all(right)
+    assert len(set(wrong)) == 1, wrong
+    return all(wrong)
+
+
+def a_signature_for_another_service_calls_a_function_url(lab: Lab) -> bool:
+    """url_signatures: a function URL with AWS_IAM asks for no service."""
+    path = lab.function_url("AWS_IAM")
+    assert lab.post(path, "{}", **lab.signature("lambda"))[0] == 200
+    return lab.post(path, "{}", **lab.signature("s3"))[0] == 200
+
+
 def a_function_signs_with_the_account_s_number(lab: Lab) -> bool:
     """credentials: every call of a function is refused."""
     code = (
@@ -407,6 +434,8 @@ FAULTS = [
     the_usage_of_a_plan_is_not_reported,
     a_resource_policy_of_an_api_is_ignored,
     a_signature_for_another_service_calls_an_api,
+    a_signature_for_another_service_calls_an_http_api,
+    a_signature_for_another_service_calls_a_function_url,
     a_function_signs_with_the_account_s_number,
     the_code_s_address_can_be_guessed,
     a_custom_resource_cannot_answer,
