@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from rtp.contract import Output
 from rtp.local import engine as engines
 from rtp.local.patches.patch import QUEUE_PAUSE
 from rtp.ops.events.identity import uuid7
+from rtp.runtime import digest
 from tests.local.conftest import Project, suite_weather
 from tests.local.events.conftest import stored
 
@@ -91,17 +93,24 @@ def slow(event: Event) -> dict:
 '''
 
 
+Content = tuple[str, str]
+"""An event's id and the digest of its type and data: with another digest it is another event. Empty: any content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The outcome of every event that was sent: each must be processed once, or dead with a message in the DLQ."""
+    """The outcome of every event that was sent: each must be processed once, or dead with a message in the DLQ.
+
+    Events are counted by identity and digest: two under one identity have an outcome each.
+    """
 
     sent: int
     processed: int
     dead: int
-    lost: list[str]
-    duplicated: list[str]
-    unexpected: list[str]
-    changed: list[str]
+    lost: list[Content]
+    duplicated: list[Content]
+    unexpected: list[Content]
+    changed: list[Content]
 
     @property
     def holds(self) -> bool:
@@ -111,10 +120,11 @@ class Ledger:
 
 @dataclass
 class Rig:
-    """A pipeline, with what the tests do to it."""
+    """A pipeline, with what the tests do to it. sent: by id. others: with an id of these and other content."""
 
     project: Project
     sent: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
     def aws(self) -> Aws:
@@ -127,6 +137,7 @@ class Rig:
     def begin(self) -> None:
         """Start a new ledger: forget the events sent so far, remove faults, and purge both queues."""
         self.sent.clear()
+        self.others.clear()
         self.faults()
         for url in (Output.QUEUE_URL, Output.DLQ_URL):
             self.aws.call("sqs", "purge_queue", QueueUrl=self.outputs[url])
@@ -143,7 +154,8 @@ class Rig:
         """Send events to the queue. The ledger counts repeated events once."""
         entries: list[dict[str, Any]] = []
         for event in events:
-            self.sent[event["id"]] = event
+            if self.sent.setdefault(event["id"], event) != event:
+                self.others.append(event)
             entries.append({"Id": str(len(entries) % 10), "MessageBody": json.dumps(event)})
         for start in range(0, len(entries), 10):
             chunk = entries[start : start + 10]
@@ -185,19 +197,34 @@ class Rig:
 
     def ledger(self) -> Ledger:
         """Return the outcome of all events sent since `begin`."""
-        records = [r for r in self.records() if r["id"] in self.sent]
-        dlq = self.dlq()
-        times = Counter(r["id"] for r in records)
-        processed = {r["id"] for r in records if r["status"] == "processed"}
+        pairs = [*self.sent.items(), *((event["id"], event) for event in self.others)]
+        contents = {(id, _digest(event)): event for id, event in pairs}
+        records = {(r["id"], r["timestamp"]): r for r in self.records() if r["id"] in self.sent}
+        by_content = {self._content(r["id"], r.get("digest", "")): r for r in records.values()}
+        processed = {content for content, r in by_content.items() if r["status"] == "processed"}
+        dead = {
+            self._content(body["id"], _digest(body))
+            for m in stored(self.project, self.outputs[Output.DLQ_URL])
+            if (body := json.loads(m.body, parse_float=Decimal))
+        }
+        times = Counter(id for id, _ in records)
         return Ledger(
-            sent=len(self.sent),
+            sent=len(contents),
             processed=len(processed),
-            dead=len(set(dlq) & set(self.sent)),
-            lost=[i for i in self.sent if i not in processed and i not in dlq],
-            duplicated=[i for i, n in times.items() if n > 1] + [i for i in processed if i in dlq],
-            unexpected=[i for i in dlq if i not in self.sent],
-            changed=[r["id"] for r in records if "data" in r and r["data"] != self.sent[r["id"]]["data"]],
+            dead=len(dead & contents.keys()),
+            lost=[c for c in contents if c not in processed and c not in dead],
+            duplicated=[(i, "") for i, n in times.items() if n > 1] + [c for c in processed if c in dead],
+            unexpected=[c for c in dead if c not in contents],
+            changed=[
+                c
+                for c, r in by_content.items()
+                if c not in contents or ("data" in r and r["data"] != contents[c]["data"])
+            ],
         )
+
+    def _content(self, id: str, of: str) -> Content:
+        """What a record or a message is of. Of an event that was sent without a type any content is its own."""
+        return id, of if "type" in self.sent.get(id, ()) else ""
 
     def raw_keys(self) -> set[str]:
         """Return the keys of all raw objects."""
@@ -255,6 +282,11 @@ def wait_for(condition: Callable[[], object], *, seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen in {seconds} s"
         time.sleep(0.2)
+
+
+def _digest(event: Mapping[str, Any]) -> str:
+    """The digest of an event, as the functions compute it; empty for an event without a type."""
+    return digest.of_event(event["type"], event["data"]) if "type" in event else ""
 
 
 @contextlib.contextmanager

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from rtp.contract import Output
+from rtp.runtime import digest, wire
+from tests.local.events.conftest import stored
 from tests.reliability.conftest import PROCESSORS, Rig, pipeline, wait_for
 
 if TYPE_CHECKING:
@@ -83,6 +86,32 @@ def test_clients_that_repeat_requests(rig: Rig, account: Callable[..., None], co
     ran = sum(int(record["attempt_count"]) for record in records.values())
     assert ran == count  # none ran twice
     account(rig.ledger(), sum(n % 3 for n in range(count)), "repeats")
+
+
+@shared
+@small_or_full(60, 5_000)
+def test_other_content_under_a_used_identity(rig: Rig, account: Callable[..., None], count: int) -> None:
+    """C3 by identity and digest. Of two events under one identity one is processed, and the other is in the DLQ."""
+    # Given two events under each identity, both repeated, one of them with its keys in another order
+    firsts = rig.events(count)
+    seconds = [event | {"data": {**event["data"], "other": True}} for event in firsts]
+    again = [dict(reversed(event.items())) for event in seconds]
+    # When they are in flight at the same time
+    rig.send(event for same in zip(firsts, seconds, firsts, again, strict=True) for event in same)
+    rig.drain(seconds=180 + count / 20)
+
+    # Then each identity has one record, of the event that came first, and the other one is dead with the reason
+    ledger = rig.ledger()
+    assert (ledger.sent, ledger.processed, ledger.dead) == (2 * count, count, count)
+    dead = stored(rig.project, rig.outputs[Output.DLQ_URL])
+    assert {m.attributes[wire.ERROR_TYPE]["StringValue"] for m in dead} == {"IdentityConflict"}
+    assert all(int(r["attempt_count"]) == 1 for r in rig.records() if r["id"] in rig.sent)
+    account(ledger, count, "conflicts")
+
+    # And one that were stored nowhere would be lost, though its identity has a record
+    gone = json.loads(dead[0].body)
+    rig.project.rtp("dlq", "purge", "--id", gone["id"], "--yes")
+    assert rig.ledger().lost == [(gone["id"], digest.of_event(gone["type"], gone["data"]))]
 
 
 PLACES = ("before_s3", "after_s3", "after_ddb", "before_return")
