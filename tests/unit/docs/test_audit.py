@@ -81,6 +81,15 @@ def test_a_service_that_cannot_be_reached_is_said_and_is_no_success(tmp_path: Pa
     assert audit.newest([str(tmp_path / "none")]).remarks[0].startswith("NOT CHECKED")
 
 
+def test_a_pin_that_is_older_than_the_newest_version_is_named(tmp_path: Path) -> None:
+    pins = sbom.PINS.read_text()
+    (old,) = re.findall(r"^boto3==(\S+)", pins, re.MULTILINE)
+    (tmp_path / "newest.txt").write_text(pins.replace(f"boto3=={old}", "boto3==99.1.0"))
+    compiler = program(tmp_path, f"import shutil, sys; shutil.copy({str(tmp_path / 'newest.txt')!r}, sys.argv[-1])")
+    found = audit.newest(compiler)
+    assert (found.wrong, found.remarks) == ((), (f"pinned boto3 {old}; newest boto3 99.1.0",))
+
+
 def test_every_sdist_among_the_pins_is_built_with_pinned_packages() -> None:
     makefile = (sbom.ROOT / "Makefile").read_text()
     for line in makefile.replace("\\\n", " ").splitlines():
