@@ -42,6 +42,14 @@ def test_a_layer_is_built_once(tmp_path: Path) -> None:
     assert first.stat().st_mtime_ns == stamp
 
 
+@pytest.mark.parametrize("content", [b"other code", b""])
+def test_a_cached_layer_that_somebody_changed_is_built_again(tmp_path: Path, content: bytes) -> None:
+    built = layer.build(tmp_path, HERE, None)
+    before = zipfile.ZipFile(built).namelist()
+    built.write_bytes(content)
+    assert zipfile.ZipFile(layer.build(tmp_path, HERE, None)).namelist() == before
+
+
 def test_the_fingerprint_covers_platform_and_every_requirement(tmp_path: Path) -> None:
     # Given: requirements that include others.
     (tmp_path / "more.txt").write_text("idna\n")

@@ -95,6 +95,22 @@ def test_an_assembly_with_a_missing_asset_is_built_again(built: Assembly, env: E
     assert module._load(plan, fingerprint) is not None
 
 
+@pytest.mark.parametrize("pattern", ["asset.*.zip", "*.template.json", "manifest.json"])
+def test_an_assembly_of_which_somebody_changed_a_file_is_built_again(
+    built: Assembly, env: Environment, pattern: str
+) -> None:
+    plan = module._plan(env, built.path, None, None, force=False)
+    fingerprint = module._fingerprint(plan)
+    file = next(built.path.glob(pattern))
+    content = file.read_bytes()
+    file.write_bytes(content + b" ")
+    try:
+        assert module._load(plan, fingerprint) is None
+    finally:
+        file.write_bytes(content)
+    assert module._load(plan, fingerprint) is not None
+
+
 def test_a_folder_with_other_files_is_not_replaced(env: Environment, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(RefusedError, match="not empty"):

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.config import Environment
 from rtp.local import saver, saves, snapshot
 from rtp.local.door import SAVES_PATH
 from rtp.local.gateway import Context
 from rtp.local.saver import Saver, pause_after
-from rtp.local.state import Folder
+from rtp.local.state import DEFAULT_SAVE_EVERY_S, Folder
 from rtp.local.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -277,6 +278,10 @@ def test_the_engine_saves_after_a_request_and_not_without(place: Folder, data: D
     asyncio.run(run())
 
 
+def test_an_engine_saves_every_30_seconds_unless_it_is_told_otherwise() -> None:
+    assert Environment(name="local", project="shop").save_every_s == DEFAULT_SAVE_EVERY_S == 30
+
+
 def test_the_pause_grows_with_what_a_save_costs() -> None:
     assert pause_after(30, 0.1, 0.2) == 30
     assert pause_after(30, 6, 10) == 120  # a twentieth of one core
@@ -304,7 +309,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.unit.local.test_saver import Data, until
 from rtp.local import saves
 from rtp.local.saver import Saver
-from rtp.local.state import Folder
+from rtp.local.state import DEFAULT_SAVE_EVERY_S, Folder
 
 place = Folder(Path())
 data = Data(place)
