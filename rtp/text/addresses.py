@@ -14,7 +14,7 @@ _USER = r"""[^\s/?#@:'"<>\[]*"""
 _PROSE = (
     "a|about|after|again|an|and|any|are|as|ask|asked|at|be|because|before|but|by|call|can|cannot|complain|contact|did|do|"
     "does|e-mail|email|for|from|had|has|have|if|in|is|it|its|mail|me|no|not|of|off|on|or|our|out|please|reach|report|see|"
-    "send|tell|than|that|the|their|then|this|to|us|via|was|we|were|when|which|who|with|write|you|your"
+    "send|than|that|the|their|then|this|to|us|via|was|we|were|when|which|who|with|write|you|your"
 )
 _FORMS = (
     # What stands between `://` and the last `@` of the authority.

@@ -11,11 +11,14 @@ from rtp.local.patches.patch import Patch, replace, require
 if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
+_CONNECTIONS = "execute-api:ManageConnections"
+_ENFORCE = "api_id stage method execute_path headers query_params iam_action"
 _EXECUTE = "api_id stage path method headers body query_params owner_account_id owner_region raw_query_string"
 
 
 def install(_: Telemetry) -> None:
     """Install the patch."""
+    import ministack.app
     from ministack.services import apigateway as apigw
 
     require(apigw, "route_authorization_type", "find_api_scope", "_jwt_forbidden")
@@ -42,17 +45,23 @@ def install(_: Telemetry) -> None:
 
     connect_one = replace(apigw, "_authorize_ws_iam", connect, "scope connect_arn headers query_params region")
 
-    async def connections(method: str, api_id: str, stage: str, connection_id: str, body: bytes, headers: Any) -> Any:
-        owner = apigw.find_api_scope(api_id)
-        signed = api_signatures.of_request(headers or {}, {})
-        if owner is not None and signed and (why := api_signatures.refusal(signed, owner[1])):
+    def enforce(
+        api_id: str,
+        stage: str,
+        method: str,
+        execute_path: str,
+        headers: Any,
+        query_params: Any,
+        iam_action: str = "execute-api:Invoke",
+    ) -> Any:
+        signed = api_signatures.of_request(headers or {}, query_params or {})
+        owner = apigw.find_api_scope(api_id) if signed and iam_action == _CONNECTIONS else None
+        if owner is not None and (why := api_signatures.refusal(signed, owner[1])):
             answer = {"Content-Type": "application/json", "x-amzn-ErrorType": "InvalidSignatureException"}
             return 403, answer, json.dumps({"message": why}).encode()
-        return await connections_one(method, api_id, stage, connection_id, body, headers)
+        return enforce_one(api_id, stage, method, execute_path, headers, query_params, iam_action)
 
-    connections_one = replace(
-        apigw, "handle_connections_api", connections, "method api_id stage connection_id body headers"
-    )
+    enforce_one = replace(ministack.app, "_enforce_execute_api", enforce, _ENFORCE)
 
 
 PATCH = Patch(

@@ -11,7 +11,8 @@ import pytest
 
 from rtp.local import lookup
 from tests.local.conftest import Project
-from tests.local.engine.outside import NOBODY, Proxy
+from tests.local.engine.outside import Proxy
+from tests.users import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -278,8 +278,8 @@ def test_the_engine_saves_after_a_request_and_not_without(place: Folder, data: D
     asyncio.run(run())
 
 
-def test_an_engine_saves_every_30_seconds_unless_it_is_told_otherwise() -> None:
-    assert Environment(name="local", project="shop").save_every_s == DEFAULT_SAVE_EVERY_S == 30
+def test_an_engine_saves_every_30_seconds_by_default() -> None:
+    assert Environment(name="local", project="shop", root=Path()).save_every_s == DEFAULT_SAVE_EVERY_S == 30
 
 
 def test_the_pause_grows_with_what_a_save_costs() -> None:

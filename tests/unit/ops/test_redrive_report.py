@@ -329,7 +329,7 @@ def test_a_redrive_leaves_for_other_machines_how_it_ended(tmp_path: Path) -> Non
     aws.refused = {event(2)}
     report = redriven(aws, tmp_path, canary=False, options={"every": True})
     assert marked(report) == {"done": 2, "state": "ended", "failed": 1, "why": "", "stopped_by": ""}
-    assert journal.load(JournalFiles(tmp_path), report.run).options == {"every": True}
+    assert journal.load(JournalFiles(tmp_path), str(report.run)).options == {"every": True}
     # And a canary without an outcome, as an interrupt, cuts a run short
     report = redriven(filled(2), tmp_path, timeout_s=0.0)
     assert marked(report)["state"] == "interrupted" and marked(report)["why"] == report.stopped != ""
