@@ -70,7 +70,30 @@ def test_the_runs_of_both_stores_are_listed_the_newest_first_with_their_own_mark
 def test_a_run_of_another_stack_or_without_a_head_is_neither_listed_nor_unreadable() -> None:
     dlq = store(REDRIVE, stack="shop-prod")
     dlq.begin(LATER, journal({"step": "took", "message_id": "m"}), durable=True)
+    dlq.begin(f"{LATER}-2", journal({"message_id": "m"}), durable=True)
+    dlq.begin(f"{LATER}-3", b"\n", durable=True)  # of which a kill has cut off the rest
     assert runs.listed(Stores(dlq, store(REPLAY, account="2")), OWNER, limit=9) == runs.Runs()
+
+
+def test_a_run_that_cannot_be_read_is_named_with_its_place() -> None:
+    dlq = store(REDRIVE)
+    dlq.begin(LATER, b"\n[]\n", durable=True)
+    stores = Stores(dlq, MemoryJournals())
+    found = runs.listed(stores, OWNER, limit=9)
+    assert ([run.run for run in found.runs], found.unreadable) == ([REDRIVE], [LATER])
+    with pytest.raises(ConfigError, match=f"memory/{LATER} cannot be read"):
+        runs.find(stores, OWNER, LATER)
+
+
+def test_a_mark_that_is_gone_when_it_is_read_says_no_more_than_that_the_run_ended() -> None:
+    class Expired(MemoryJournals):
+        def marked(self, _run: str, _name: str) -> None:
+            return None
+
+    dlq = Expired({REDRIVE: journal(HEAD)})
+    dlq.mark(REDRIVE, "1-end", b'{"state": "stopped", "done": 3}')
+    run = runs.find(Stores(dlq, MemoryJournals()), OWNER, None)
+    assert (run.state, run.done) == ("ended", 0)
 
 
 def test_a_store_that_cannot_be_read_is_an_error_and_no_unreadable_run() -> None:
@@ -160,6 +183,9 @@ def test_a_run_is_found_by_its_name_the_beginning_or_the_end_of_it_and_the_newes
 
 def test_of_several_runs_that_a_part_may_mean_the_newest_five_are_named() -> None:
     names = [f"2026010{n}T-redrive-x" for n in range(1, 8)]
+    pair = Stores(store(*names[:2]), MemoryJournals())
+    with pytest.raises(UsageError, match="2026 stands for 2 runs"):
+        runs.find(pair, OWNER, "2026")
     with pytest.raises(UsageError) as refused:
         runs.find(Stores(store(*names), MemoryJournals()), OWNER, "2026")
     assert str(refused.value) == f"2026 stands for 7 runs: {', '.join(names[2:])}."
@@ -342,9 +368,9 @@ def test_of_a_run_that_does_not_run_the_next_command_is_named(what: str, end: di
 @pytest.mark.parametrize(
     ("what", "end", "error", "fix"),
     [
-        ("replay", {"state": "stopped"}, UsageError, "rtp replay --run"),
+        ("replay", {"state": "stopped"}, UsageError, "`rtp replay --run` continues it."),
         ("purge", {"state": "stopped"}, UsageError, "Repeat the purge."),
-        ("redrive", {"state": "ended"}, RefusedError, "rtp dlq redrive"),
+        ("redrive", {"state": "ended"}, RefusedError, "`rtp dlq redrive` begins another."),
     ],
 )
 def test_what_cannot_be_continued_names_what_does(
@@ -354,18 +380,20 @@ def test_what_cannot_be_continued_names_what_does(
     run.mark("1-end", **end)()
     with pytest.raises(error) as refused:
         runs.resumed(run.target, run.state)
-    assert fix in str(refused.value.hint)
+    assert refused.value.hint == fix
 
 
 @pytest.mark.parametrize("state", [*runs.CONTINUED, "running"])
 def test_the_next_part_of_a_redrive_knows_what_the_earlier_ones_sent(state: str) -> None:
-    run = Followed(options={"every": True})
+    run = Followed(options={"every": True}, there_at=7)
     run.sent(1)
+    run.dlq.begin(LATER, journal(HEAD), durable=True)  # of another run, the newest
     took = {"step": "took", "message_id": "m2", "id": "e2", "timestamp": 2, "body": event(2), "attributes": {}}
     run.dlq.append(REDRIVE, journal(took), durable=True)
     run.mark("2-begin")()
     position, options = runs.resumed(run.target, replace(run.state, state=state))
     assert (position.run, position.part, position.sent) == (REDRIVE, 3, frozenset({"m1"}))
+    assert position.there_at == 7
     assert options == {"every": True}
 
 
