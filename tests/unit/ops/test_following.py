@@ -135,8 +135,10 @@ def test_while_events_have_no_outcome_the_operator_sees_how_many() -> None:
     world.record(1, "processed", replay_run=run)
     world.record(2, "processing", lease_until=9_999_999_999_999)
     found = runs.find(world.stores, OWNER, run)
+    began = world.aws.now
     steps = following.follow(world.target, world.stores, found, timeout_s=2, stop=Stop(), clock=world.aws.clock)
     assert {step.result.unknown for step in steps if step.result} == {1}
+    assert 1 < world.aws.now - began < 4  # its pauses are those of the clock that it was given
 
 
 def test_a_purge_has_no_outcomes_and_that_is_said() -> None:
