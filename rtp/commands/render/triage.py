@@ -111,7 +111,9 @@ def _lines(logs: ReadLogs, now: int) -> str:
     if not logs.more:
         return f"{many(logs.lines, 'error line')} of the logs in 24h"
     since = times.minute(times.parse_when(logs.since), now=now)
-    return f"the {logs.lines:,} newest error lines of the logs (complete since {since}, more may exist)"
+    if not logs.lines:
+        return f"no error line of the logs since {since} (older ones may exist)"
+    return f"the {logs.lines:,} newest error lines of the logs (all since {since}, older ones may exist)"
 
 
 def _red(found: Triage, now: int) -> list[Element]:

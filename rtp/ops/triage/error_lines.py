@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 1_000  # lines of one kind of a function
 SPANS_MS = (300_000, 3_600_000, 86_400_000)  # how far back: each is read after the one before
-SECONDS = 0.8  # after which no further request is begun
+SECONDS = 0.5  # after which no further request is begun
 _PAGES = 10  # of one span
 _HALVES = 4  # of a span with more lines than that, its newer half is read instead
 _AHEAD_MS = 60_000  # CloudWatch's clock may be ahead of this machine's

@@ -270,7 +270,9 @@ def screen(logs: ReadLogs | None, *, whole: bool = False) -> str:
 def test_the_first_line_says_how_much_of_the_logs_was_read() -> None:
     assert "of 12 failures in 14 days and 3 error lines of the logs in 24h" in screen(ReadLogs(3, "", more=False))
     partly = screen(ReadLogs(1_000, "2027-01-15T07:50:00Z", more=True))
-    assert "of 12 failures in 14 days and the 1,000 newest error lines of the logs (complete since " in partly
+    assert "of 12 failures in 14 days and the 1,000 newest error lines of the logs (all since " in partly
+    nothing = screen(ReadLogs(0, "2027-01-15T07:50:00Z", more=True))
+    assert "and no error line of the logs since " in nothing and "(older ones may exist)" in nothing
     assert "of the logs" not in screen(None)
 
 
