@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rtp.ops.rehearse.selection import Request
     from rtp.ops.work.pool import Stop
 
+_THREADS = 2  # for each interpreter: one reads the archive while another event runs
 _INTERPRETERS = 4  # at most: each has the processors' packages in memory
 
 
@@ -73,6 +74,7 @@ def rehearse(
     first_ones = _Limited((Candidate(record) for record in records), request.limit)
     findings = Findings()
     with _interpreters(environment, allowed) as (spare, first):
+        threads = _THREADS * spare.qsize()
         first.start()
         findings.note_import(first.tried_at_import)
         if allowed.aws is not None:
@@ -88,7 +90,7 @@ def rehearse(
             return [_run(candidate, text, texts, spare)]
 
         def ran(candidates: Iterable[Candidate]) -> Iterator[Progress]:
-            for event in pool.each(candidates, run, threads=spare.qsize(), stop=stop):
+            for event in pool.each(candidates, run, threads=threads, stop=stop):
                 findings.add(event)
                 yield Progress(findings.events, findings.report)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import records as stored
@@ -27,6 +28,7 @@ STATUSES = ("dead", "failed", "processed")
 """Statuses that a rehearsal can be compared with."""
 
 _OBJECTS = 8  # of the archive that are kept; the events of one object are near each other in time
+_LOCKS = 16
 _MOST = 2**53
 
 
@@ -132,6 +134,7 @@ class Texts:
     def __init__(self, aws: Aws, bucket: str) -> None:
         self._aws, self._bucket = aws, bucket
         self._object = lru_cache(maxsize=_OBJECTS)(self._read)
+        self._locks = [Lock() for _ in range(_LOCKS)]
 
     def of(self, record: Record) -> str | None:
         """The text as it was received; where the archive has it no longer, one of the record's type and data.
@@ -139,7 +142,7 @@ class Texts:
         None where neither is there.
         """
         raw_key = str(record.get("raw_key", ""))
-        archived = self._object(raw_key.rpartition("#")[0]).get(raw_key) if "#" in raw_key else None
+        archived = self._archived(raw_key.rpartition("#")[0]).get(raw_key) if "#" in raw_key else None
         return archived if archived is not None else self._rebuilt(record)
 
     def result(self, record: Record) -> Any:
@@ -148,6 +151,11 @@ class Texts:
             return record.get("result")
         value = records.whole(self._aws, self._bucket, [_only(record, "result_key")])[0].get("result")
         return LOST if value is None else value
+
+    def _archived(self, key: str) -> dict[str, str]:
+        """The texts of an object: threads that need the same one at the same time read it once."""
+        with self._locks[hash(key) % _LOCKS]:
+            return self._object(key)
 
     def _read(self, key: str) -> dict[str, str]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,12 @@ from rtp.ops.rehearse import messages
 from rtp.ops.rehearse.compare import compared, skipped
 from rtp.ops.rehearse.interpreter import Ran
 from rtp.ops.rehearse.report import Findings
-from rtp.ops.rehearse.selection import Request, Seen
+from rtp.ops.rehearse.selection import Request, Seen, Texts
 from rtp.ops.triage import dead_messages
+from rtp.ops.work import pool
 from rtp.ops.work.pool import Stop
 from rtp.terminal.draw import flat
-from tests.unit.ops.fakes import DLQ, OUTPUTS, FakeAws, event
+from tests.unit.ops.fakes import BUCKET, DLQ, OUTPUTS, FakeAws, event
 
 FAILED = {"type": "KeyError", "message": "'total'", "signature": "KeyError: *"}
 
@@ -123,3 +125,13 @@ def test_triage_has_the_messages_without_a_record_and_those_in_conflict(aws: Fak
 def test_triage_reads_a_part_of_a_large_queue_and_says_so(aws: FakeAws) -> None:
     found = dead_messages.read(aws, OUTPUTS, depth=1_000, noted=0)
     assert found.unread == 800
+
+
+def test_threads_that_need_one_object_of_the_archive_read_it_once(aws: FakeAws) -> None:
+    key = "raw/2027/01/15/08/request.ndjson"
+    rows = [{"id": f"e{n}", "timestamp": n, "received_at": n, "body": event(n)} for n in range(40)]
+    aws.objects[key] = "\n".join(map(json.dumps, rows)).encode()
+    texts = Texts(aws, BUCKET)
+    records = [{"id": f"e{n}", "timestamp": n, "raw_key": f"{key}#{n}"} for n in range(40)]
+    assert list(pool.map(texts.of, records, threads=8)) == [event(n) for n in range(40)]
+    assert aws.calls["get_object"] == 1
