@@ -69,11 +69,12 @@ class PageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a page is looked at. width: CSS px."""
+    """How a page is looked at. width, height: CSS px; a screenshot has all of a page that is longer."""
 
     name: str
     width: int
     dark: bool = False
+    height: int = 900
 
 
 VIEWS = (View("desk", 1280), View("desk-dark", 1280, dark=True), View("phone", 390), View("phone-dark", 390, dark=True))
@@ -168,7 +169,7 @@ def findings(chromium: Chromium, page: Path, view: View, pictures: Path) -> list
         chromium.call(f"{domain}.enable")
     is_phone = view.width < 600
     chromium.call(
-        "Emulation.setDeviceMetricsOverride", width=view.width, height=900, deviceScaleFactor=1, mobile=is_phone
+        "Emulation.setDeviceMetricsOverride", width=view.width, height=view.height, deviceScaleFactor=1, mobile=is_phone
     )
     scheme = {"name": "prefers-color-scheme", "value": "dark" if view.dark else "light"}
     chromium.call("Emulation.setEmulatedMedia", features=[scheme])

@@ -202,7 +202,7 @@ def _report(folder: Path, out: Path) -> None:
         raise pages.PageError(f"No Chromium on PATH ({', '.join(pages.BROWSERS)}); Debian's package is `chromium`.")
     page = folder / f"{REPORT}.html"
     run(["report", "--since", "1h", "--html", str(page)], folder)
-    view = pages.View("desk", _REPORT_WIDTH)
+    view = pages.View("desk", _REPORT_WIDTH, height=300)  # no longer than the page
     with pages.opened(program) as chromium:
         if wrong := pages.findings(chromium, page, view, folder):
             raise pages.PageError("; ".join(wrong))
