@@ -22,6 +22,8 @@ SHARED: dict[str, str | None] = {
     "own_pipeline": None,
     "engine": None,
     "make_lab": None,
+    "made": None,
+    "endpoint_url": None,
     "lasting": None,
     "shared": None,
     "strict": None,

@@ -21,7 +21,7 @@ def build(plan: Plan) -> None:
     checked.synth()
 
 
-if __name__ == "__main__":
+def main() -> None:
     for line in sys.stdin:
         try:
             build(Plan.loads(line))
@@ -29,3 +29,7 @@ if __name__ == "__main__":
         except Exception:
             traceback.print_exc()
             print(1)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
