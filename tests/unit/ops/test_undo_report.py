@@ -33,8 +33,8 @@ def test_every_message_of_the_run_is_in_one_of_the_counts(tmp_path: Path) -> Non
     redrive(aws, tmp_path)
     aws.queues[QUEUE].clear()
     aws.record("e0", 0, status="processed", lease_until=now_ms() - 1)
-    aws.record("e1", 1, status="dead")
-    aws.record("e2", 2, status="dead", lease_until=now_ms() - 1)
+    aws.record("e1", 1, status="dead", attempt_count=1)
+    aws.record("e2", 2, status="dead", attempt_count=1, lease_until=now_ms() - 1)
     aws.record("e3", 3, status="processing", lease_until=now_ms() + SOON)
     aws.record("e4", 4, status="dead", lease_until=now_ms() + SOON)
 
