@@ -152,7 +152,7 @@ def undo(
     from rtp.ops.dlq import undo as undoing
 
     target = journals.target(session)
-    journal_ = undoing.load(target, run)
+    journal_ = undoing.load(target, run, is_asked=consent.is_asked(session, approval, Impact.MANY))
     question = f"Restore {many(len(journal_.entries), 'message')} of {journal_.run} to the dead-letter queue"
     consent.ask(session, question, approval, Impact.MANY)
     with recorded(session, "dlq undo", {"run": journal_.run}, reason=approval.reason) as entry:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.errors import RefusedError
+from rtp.errors import ConfigError, RefusedError
 from rtp.ops import run_marks
 from rtp.ops.dlq import journal as journals
 from rtp.ops.journal_store import Skipping
 from rtp.ops.work import pool
-from rtp.text import times
+from rtp.text import suggest, times
 
 if TYPE_CHECKING:
     from rtp.errors import RtpError
@@ -24,11 +24,11 @@ _RECENT_RUNS = 20  # journals in which a redrive looks for messages that a kille
 _RECENT_MS = 12 * 3_600_000  # well below the shortest retention of the queue: what was sent since is not lost
 
 
-def latest(target: Target) -> Journal:
-    """The journal of the stack's latest run.
+def latest(target: Target, *, is_asked: bool) -> Journal:
+    """The journal of the stack's latest run. is_asked: a person sees its name before anything is done with it.
 
     Raises NotFoundError; where there are journals and none can be used: ConfigError, or RefusedError for another
-    stack's.
+    stack's. ConfigError too where a newer one cannot be read and nobody is asked: it may be the run that is meant.
     """
     store, skipping = target.journals, Skipping(target.warn)
     foreign: RtpError | None = None
@@ -41,9 +41,17 @@ def latest(target: Target) -> Journal:
                 skipping.skip(error.message)
                 continue
             if journal is not None and (journal := journals.read(store, run)) is not None:
+                if skipping.error is not None and not is_asked:
+                    break
                 return journal
             skipping.skip(f"{store.where(run)} is not the journal of a redrive or purge.")
-    raise foreign or skipping.error or journals.absent(store, "There is no redrive or purge to undo")
+    else:
+        raise foreign or skipping.error or journals.absent(store, "There is no redrive or purge to undo")
+    raise ConfigError(
+        f"The newest journal cannot be read, and {run} is the newest that can.",
+        hint=suggest.sentence("To undo that run, {}.", suggest.command("rtp", "dlq", "undo", run=run)),
+        code="unreadable-journal",
+    )
 
 
 def killed_redrives(target: Target) -> list[Journal]:

@@ -51,13 +51,13 @@ class Undone:
     unseen: int = 0
 
 
-def load(target: Target, run: str | None) -> Journal:
-    """The journal of a run, or of the latest one that can be read.
+def load(target: Target, run: str | None, *, is_asked: bool = False) -> Journal:
+    """The journal of a run, or of the latest one. is_asked: a person sees its name before it is undone.
 
     Raises NotFoundError, RefusedError for another stack's run, and ConfigError where rtp did not write it.
     """
     if run is None:
-        return earlier_runs.latest(target)
+        return earlier_runs.latest(target, is_asked=is_asked)
     journal = journals.load(target.journals, run)
     if not earlier_runs.is_of(target, journal):
         raise earlier_runs.of_another_stack(target, journal)

@@ -119,13 +119,24 @@ def test_the_newest_of_redrives(store: JournalFiles, lines: list[Any]) -> None:
     plant(store, [HEAD, good], "20260101T000000Z-redrive-aaaaaa")
     plant(store, lines)
     said = list[str]()
-    latest = undo.load(target(store, said.append), None)
+    latest = undo.load(target(store, said.append), None, is_asked=True)
     killed = earlier_runs.killed_redrives(target(store, said.append))
     # Then those with right journals are used, and nothing of the other one, which is named with the reason
     assert [run.run for run in (latest, *killed)] == ["20260101T000000Z-redrive-aaaaaa"] * 2
     assert all(list(run.entries) == ["good"] for run in (latest, *killed))
     assert len(said) == 2
     assert all(line.startswith(f"Skipped: {store.where('planted')} cannot be read: ") for line in said)
+
+
+def test_an_older_run_is_not_undone_in_place_of_an_unreadable_one_unless_a_person_sees_its_name(
+    store: JournalFiles,
+) -> None:
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, next(iter(OF_DLQ.values())))
+    with pytest.raises(ConfigError) as caught:
+        undo.load(target(store), None)
+    assert caught.value.code == "unreadable-journal"
+    assert "rtp dlq undo --run=20260101T000000Z-redrive-aaaaaa" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
@@ -141,7 +152,7 @@ def test_a_run_of_another_stack_is_not_the_latest_one_of_this(store: JournalFile
     said = list[str]()
     plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
     plant(store, [{**HEAD, "account": "444455556666"}, TOOK])
-    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert undo.load(target(store, said.append), None, is_asked=True).run == "20260101T000000Z-redrive-aaaaaa"
     assert said == [f"Skipped: planted ran on shop-dev in account 444455556666, not on shop-dev in {OWNER[1]}."]
 
 
@@ -150,7 +161,7 @@ def test_what_is_no_file_or_has_no_head_is_skipped_too(store: JournalFiles, tmp_
     plant(store, ["cut off {"])
     (tmp_path / ".rtp" / "x" / "dev" / "000009-folder.jsonl").mkdir()
     said = list[str]()
-    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert undo.load(target(store, said.append), None, is_asked=True).run == "20260101T000000Z-redrive-aaaaaa"
     assert len(earlier_runs.killed_redrives(target(store, said.append))) == 1
     assert [line.split(".jsonl ")[1] for line in said] == [
         "cannot be read: is neither a file nor a folder.",
@@ -174,7 +185,7 @@ def test_an_object_that_cannot_be_decrypted_is_skipped_and_a_failure_of_aws_is_n
     store, said = Closed(tmp_path / ".rtp" / "x" / "dev"), list[str]()
     plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
     plant(store, [HEAD, TOOK])
-    assert undo.load(target(store, said.append), None).run == "20260101T000000Z-redrive-aaaaaa"
+    assert undo.load(target(store, said.append), None, is_asked=True).run == "20260101T000000Z-redrive-aaaaaa"
     assert said == [
         f"Skipped: {store.where('planted')} cannot be read: s3 GetObject: not authorized to perform kms:Decrypt"
     ]
