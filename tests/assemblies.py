@@ -26,6 +26,11 @@ def use(folder: Path) -> None:
     _folder[:] = [folder]
 
 
+def beside(name: str) -> Path:
+    """A folder of the session for what else its projects share."""
+    return _folder[0].with_name(name)
+
+
 def lend(root: Path, args: list[str]) -> None:
     """Before a command: put assemblies and layers of projects with the same rtp.toml into the `.rtp` of this one."""
     if not _folder or args[:1] not in ([each] for each in _SYNTHESISES):

@@ -16,9 +16,9 @@ HERE = Path(__file__).parent
 # each module, whose tests then share one of their own. Tests that use none of them go to whichever worker is free.
 SHARED: dict[str, str | None] = {
     "templates": "infra",
-    "deployed": "deployed",
-    "pipeline_project": "events",
     "shared_rig": "reliability",
+    "deployed": None,
+    "pipeline_project": None,
     "own_pipeline": None,
     "engine": None,
     "make_lab": None,
@@ -42,17 +42,21 @@ settings.load_profile("suite")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
         if used and item.get_closest_marker("xdist_group") is None:
-            place = item.path.relative_to(HERE).with_suffix("").as_posix()
-            item.add_marker(pytest.mark.xdist_group(SHARED[used[0]] or place))
+            item.add_marker(pytest.mark.xdist_group(SHARED[used[0]] or _place(item)))
     items.sort(key=_turn)  # within a suite pytest's order is kept
 
 
+def _place(item: pytest.Item) -> str:
+    return os.path.relpath(item.path, HERE)
+
+
 def _turn(item: pytest.Item) -> int:
-    place = item.path.relative_to(HERE).as_posix()
+    place = _place(item)
     return next((n for n, suite in enumerate(FIRST) if place.startswith(f"{suite}/")), len(FIRST))
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import trees
+
+pytestmark = trees.READS_ALL
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rtp"
 
@@ -164,15 +167,10 @@ def modules() -> dict[str, Path]:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def imports() -> list[Import]:
     found = []
     for module, path in modules().items():
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Import):
                 found += [Import(module, alias.name, node.lineno) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
@@ -265,7 +263,7 @@ def test_aws_is_called_by_typed_functions_alone() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops.", "rtp.commands.")):
             continue
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
             name = ast.unparse(node.func)
@@ -284,7 +282,7 @@ def test_statuses_and_resource_types_are_named_in_aws_alone() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops.", "rtp.commands.")):
             continue
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _AWS_FACT.fullmatch(node.value):
                 wrong.append(f"{module}:{node.lineno} names {node.value}")
     assert wrong == []
@@ -311,7 +309,7 @@ def test_threads_pools_and_pauses_are_made_in_ops_work_alone() -> None:
             continue
         if module == "rtp.ops.rehearse.child":  # a program of its own
             continue
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             used: list[tuple[str, str]]
             if isinstance(node, ast.Import):
                 used = [(alias.name, "") for alias in node.names]
@@ -334,7 +332,7 @@ def test_what_threads_decode_has_a_decoder_of_its_module() -> None:
     for module, path in modules().items():
         if not module.startswith(("rtp.ops", "rtp.commands", "rtp.aws")):
             continue
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("msgspec.json.decode", "msgspec.convert"):
                 wrong.append(f"{module}:{node.lineno}: make a msgspec.json.Decoder when the module is loaded")
     assert wrong == []
@@ -353,7 +351,7 @@ def test_third_parties_are_known_where_they_belong() -> None:
 def test_no_command_goes_through_a_shell_and_nothing_is_patched() -> None:
     wrong = []
     for path in [*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
-        for node in ast.walk(tree(path)):
+        for node in trees.nodes(path):
             if isinstance(node, ast.keyword) and node.arg == "shell":
                 wrong.append(f"{path.relative_to(ROOT)}:{node.value.lineno} gives shell=")
             if isinstance(node, ast.ImportFrom) and node.module == "unittest.mock":

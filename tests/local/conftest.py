@@ -17,6 +17,7 @@ from rtp.local import engine as engines
 from rtp.local.patches.patch import QUEUE_PAUSE
 from rtp.local.weather.choice import Weather
 from tests import assemblies, forks, json_documents, recorded_calls
+from tests.local import deployments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -211,8 +212,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     (made.root / "rtp.toml").write_text(SETTINGS)
     (made.root / "processors.py").write_text(PROCESSORS)
     try:
-        made.rtp("deploy", "--yes")
+        deployments.deploy(made)
         yield made
-        made.rtp("destroy", "--yes")
     finally:
         engines.stop(made.root)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rtp import fastpath
+from tests import trees
 
 ROOT = Path(__file__).parents[2]
 # Tests of what the fast paths do; each passes either way.
@@ -23,10 +24,11 @@ CHOSEN = (
 )
 
 
+@trees.READS_ALL
 def test_every_fast_path_is_used_where_its_name_says() -> None:
     asked = []
     for path in (ROOT / "rtp").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "fastpath.enabled":
                 asked.append(ast.literal_eval(node.args[0]))
     assert sorted(asked) == sorted(fastpath.FAST_PATHS)

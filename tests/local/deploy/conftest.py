@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rtp.local import engine as engines
+from tests.local import deployments
 from tests.local.conftest import Project
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def reset(project: Project) -> None:
 def own_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     made = Project(tmp_path_factory.mktemp("own"))
     reset(made)
+    deployments.deploy(made)
     yield made
     engines.stop(made.root)
 

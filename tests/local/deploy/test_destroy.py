@@ -13,6 +13,7 @@ from rtp.contract import Output
 from rtp.local.state import folder
 from rtp.ops.stack.apply import adopt
 from rtp.ops.stack.operation import Target
+from tests.local import deployments
 from tests.local.deploy.conftest import STACK
 from tests.local.deploy.test_trouble import settled
 
@@ -29,7 +30,7 @@ def of(lines: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 def test_destroy_shows_its_plan_and_proves_the_deletion(project: Project) -> None:
     # Given a pipeline with records, objects in versions, and messages that nobody will process
-    project.rtp("deploy")
+    deployments.deploy(project)
     aws, outputs = project.aws, project.outputs
     project.rtp("send", "--type", "x", "--data", "{}", "--wait")
     for _ in range(3):
@@ -73,7 +74,7 @@ def test_destroy_shows_its_plan_and_proves_the_deletion(project: Project) -> Non
 
 def test_many_objects_are_emptied_in_parallel_and_an_unexpected_leftover_is_an_error(project: Project) -> None:
     # Given more objects than one call deletes, and something with the stack's tags that is not of the stack
-    project.rtp("deploy")
+    deployments.deploy(project)
     aws, bucket = project.aws, project.outputs[Output.BUCKET]
     client = aws.client("s3")
     with ThreadPoolExecutor(8) as pool:
@@ -91,7 +92,7 @@ def test_many_objects_are_emptied_in_parallel_and_an_unexpected_leftover_is_an_e
 
 def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
     # Given a record, and a template that is, as those for AWS, too large for a request
-    project.rtp("deploy")
+    deployments.deploy(project)
     aws, outputs = project.aws, project.outputs
     project.rtp("send", "--type", "x", "--data", "{}", "--wait")
     large = {**stacks.template(aws, STACK), "Metadata": {"Large": "x" * 51_200}}
@@ -141,7 +142,7 @@ def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explaine
 def test_destroying_a_protected_environment_needs_its_name(project: Project) -> None:
     # Given a protected environment
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
-    project.rtp("deploy", "--yes")
+    deployments.deploy(project)
     # When destroyed with --yes alone, or with another name / Then it is refused
     assert project.rtp("destroy", "--yes", ok=False).code == 5
     assert project.rtp("destroy", "--confirm", "realtime-processor-dev", ok=False).code == 5

@@ -22,6 +22,7 @@ from rtp.ops.events.identity import uuid7
 from rtp.ops.stack.operation import Operation
 from rtp.ops.stack.steps import Phase
 from rtp.ops.stack.teardown import destroy
+from tests.local import deployments
 from tests.local.conftest import Project
 from tests.local.deploy.conftest import STACK
 
@@ -123,7 +124,7 @@ def deployed(project: Project) -> Project:
     """A pipeline whose requests and workers end within seconds, so that a drain need not wait long."""
     (project.root / "rtp.toml").write_text(SETTINGS)
     (project.root / "processors.py").write_text(PROCESSORS)
-    project.rtp("deploy", "--yes", timeout=400)
+    deployments.deploy(project)
     return project
 
 

@@ -11,6 +11,7 @@ import pytest
 from rtp.aws import logs
 from rtp.contract import Names, Output
 from rtp.local import engine as engines
+from tests.local import deployments
 from tests.local.conftest import Project
 from tests.local.events.conftest import wait_for
 
@@ -28,7 +29,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A pipeline that takes calls from 127.0.0.1 alone."""
     made = Project(tmp_path_factory.mktemp("keys"))
     (made.root / "rtp.toml").write_text(OPEN)
-    made.rtp("deploy", "--yes")
+    deployments.deploy(made)
     yield made
     engines.stop(made.root)
 

@@ -10,9 +10,7 @@ from tests.local.conftest import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-pytestmark = pytest.mark.xdist_group("deploy")
+pytestmark = pytest.mark.xdist_group("own-code")  # the tests share a project
 
 PROCESSORS = """\
 import os

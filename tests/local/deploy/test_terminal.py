@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rtp.aws import stacks
+from tests.local import deployments
 from tests.local.deploy.conftest import SETTINGS, STACK
 from tests.local.deploy.test_deploy import by_hand
 
@@ -112,7 +113,7 @@ def _renamed(resources: dict[str, dict[str, dict[str, str]]]) -> None:
 
 def test_destroy_of_a_protected_environment_is_typed(project: Project) -> None:
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
-    project.rtp("deploy", "--yes")
+    deployments.deploy(project)
     question = f"Type {STACK} to continue:"
     code, text = converse(project, "destroy", answers={question: "local"})
     assert code == 5 and "nothing was changed" in unwrapped(text)

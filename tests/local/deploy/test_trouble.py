@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.aws import buckets, changesets, stacks
+from tests.local import deployments
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
 from tests.local.deploy.signals import fail, handle, waiting
 from tests.local.deploy.test_hotswap import _lines, _until
@@ -214,7 +215,7 @@ def refusing(aws: Aws, answer: str) -> None:
 
 def test_a_deploy_waits_for_another_update(project: Project) -> None:
     # Given a stack that is being updated
-    project.rtp("deploy")
+    deployments.deploy(project)
     changed = stacks.template(project.aws, STACK)
     changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
@@ -251,7 +252,7 @@ def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
 
 def test_an_interrupt_during_an_update_reports_that_cloudformation_continues(project: Project) -> None:
     # Given a deploy that waits for CloudFormation
-    project.rtp("deploy")
+    deployments.deploy(project)
     changed = stacks.template(project.aws, STACK)
     changed["Resources"] |= waiting(600)
     changesets.update_now(project.aws, STACK, json.dumps(changed))
@@ -280,7 +281,7 @@ def test_an_alarm_rolls_an_update_back(project: Project) -> None:
     # Given a deployed pipeline whose worker-failures alarm will ring right after the next update
     (project.root / "rtp.toml").write_text(SETTINGS)
     (project.root / "processors.py").write_text(PROCESSORS)
-    project.rtp("deploy")
+    deployments.deploy(project)
     before = stacks.template(project.aws, STACK)
     (project.root / "processors.py").write_text(PROCESSORS.replace("1}", "6}"))
     child = project.start("deploy", "--watch-alarms", "60s", "--json")

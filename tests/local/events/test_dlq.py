@@ -9,8 +9,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from rtp.aws import leases
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.local.events.conftest import Pipeline
-
-pytestmark = pytest.mark.xdist_group("repair")
 # How soon messages are visible that a command has released; under weather the answer of a receive may be lost, and its
 # messages stay hidden for as long as the receive asked for.
 VISIBLE_S = 60 if suite_weather() else 10

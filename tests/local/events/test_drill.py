@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from tests.local.conftest import Project
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("repair")
-
 
 def drilled(pipeline: Pipeline, fault: str, *options: str, ok: bool = True) -> dict[str, Any]:
     done = pipeline.project.rtp("drill", fault, "--timeout", "120", *options, "--json", ok=ok)

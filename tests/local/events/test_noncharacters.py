@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("repair")
 TEXT = "a\ufffe\uffffb"
 
 

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from rtp.aws import queues
 from rtp.aws import records as stored
 from rtp.contract import Output
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.local.events.conftest import Pipeline
-
-pytestmark = pytest.mark.xdist_group("repair")
 
 HOSTILE = """
 import os, socket, subprocess, tempfile, time

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-
 from rtp.ops.events.identity import uuid7
 from tests.local.events.conftest import wait_for
 
 if TYPE_CHECKING:
     from tests.local.events.conftest import Pipeline
-
-pytestmark = pytest.mark.xdist_group("repair")
 
 
 def attempts(pipeline: Pipeline, event_id: str) -> list[str]:

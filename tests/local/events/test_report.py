@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.local.events.conftest import Pipeline
-
-pytestmark = pytest.mark.xdist_group("repair")
 
 
 def test_an_incident_is_reported_in_order_of_time(pipeline: Pipeline, tmp_path: Path) -> None:

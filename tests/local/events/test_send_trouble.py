@@ -12,6 +12,7 @@ import pytest
 
 from rtp.contract import Output
 from rtp.errors import MissingError
+from tests.local import deployments
 from tests.local.events.conftest import post, wait_for
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_without_its_queue_the_api_accepts_nothing(pipeline: Pipeline) -> None:
 
 def test_an_engine_that_dies_under_a_load_is_reported_with_what_was_sent(project: Project) -> None:
     # Given a pipeline of this test alone, and a load on its way
-    project.rtp("deploy", "--yes")
+    deployments.deploy(project)
     engine = project.engine
     run = project.start("send", "--type", "note", "-d", "{}", "--count", "2000", "--rate", "100", "--json")
     # More records than events are on their way at once, so that some have their answers

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from tests.local.conftest import Finished
     from tests.local.events.conftest import Pipeline
 
-pytestmark = pytest.mark.xdist_group("repair")
-
 
 class Second:
     """The second operator."""

@@ -6,6 +6,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from tests import trees
+
 PACKAGE = Path(__file__).parents[3] / "rtp"
 # Calls of one page, and why that is enough.
 SINGLE = {
@@ -32,10 +34,11 @@ def paginated(service: str) -> frozenset[str]:
     return frozenset(map(xform_name, model["pagination"]))
 
 
+@trees.READS_ALL
 def test_every_call_with_pages_is_read_to_its_end() -> None:
     found = set()
     for path in sorted((PACKAGE / "aws").rglob("*.py")) + sorted((PACKAGE / "ops").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in trees.nodes(path):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "call"):
                 continue
             match node.args[:2]:

@@ -14,6 +14,7 @@ from rtp.errors import AwsError, RtpError
 from rtp.runtime import attributes, partial
 from rtp.runtime import queue as runtime_queue
 from rtp.runtime.emptier import empty
+from tests import trees
 from tests.unit.deploy.fakes import FakeAws
 
 PACKAGE = Path(__file__).parents[3] / "rtp"
@@ -38,14 +39,15 @@ def names() -> set[str]:
     return found
 
 
+@trees.READS_ALL
 def test_every_call_whose_answer_can_be_partial_is_completed() -> None:
     operations, seen, wrong = names(), set(), []
     assert {"batch_get_item", "send_message_batch", "delete_objects", "batch_get_traces"} <= operations
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.is_relative_to(PACKAGE / "local"):  # the engine: it answers such calls
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        completers = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and _completes(n)}
+        tree = trees.tree(path)
+        completers = {n.name for n in trees.nodes(path) if isinstance(n, ast.FunctionDef) and _completes(n)}
         for function in (n for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)):
             calls = (n for n in ast.walk(function) if isinstance(n, ast.Call))
             called = set[str]().union(*map(_named, calls)) & operations

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from rtp.text import installing
+from tests import trees
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -70,13 +71,14 @@ def test_every_extra_that_is_named_exists() -> None:
     assert named <= set(PROJECT["optional-dependencies"])
 
 
+@trees.READS_ALL
 def test_no_text_installs_rtp_by_another_name() -> None:
     """In the code only rtp.text.installing makes such a command; pages give the distribution or a path."""
     wrong = []
     for path in (ROOT / "rtp").rglob("*.py"):
         if path.name == "installing.py":
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 wrong += [f"{path}:{node.lineno}: {text}" for text in _INSTALLS.findall(node.value)]
     pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*.py"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -86,18 +88,18 @@ def test_no_text_installs_rtp_by_another_name() -> None:
     assert wrong == []
 
 
+@trees.READS_ALL
 def test_what_rtp_imports_is_declared() -> None:
     declared = {re.split(r"[\[<>=~!; ]", requirement)[0] for requirement in requirements()}
     names = {IMPORTED_AS.get(name, name.replace("-", "_")) for name in declared}
     undeclared = set()
     for path in (ROOT / "rtp").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        conditions = (node for node in ast.walk(tree) if isinstance(node, ast.If))
-        for condition in conditions:
-            if ast.unparse(condition.test) == "TYPE_CHECKING":  # seen by type checkers alone
-                condition.body = []
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Import | ast.ImportFrom):
+        nodes = trees.nodes(path)
+        conditions = [node for node in nodes if isinstance(node, ast.If)]
+        for_checkers = [node for node in conditions if ast.unparse(node.test) == "TYPE_CHECKING"]
+        unseen = {inner for node in for_checkers for part in node.body for inner in ast.walk(part)}
+        for node in nodes:
+            if not isinstance(node, ast.Import | ast.ImportFrom) or node in unseen:
                 continue
             targets = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             for target in targets:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from rtp import errors
 from rtp.ops import manual
+from tests import trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = trees.READS_ALL
 RTP = Path(__file__).parents[3] / "rtp"
 CODE = re.compile(r"[a-z]+(-[a-z]+)*")
 CLASSES = {
@@ -29,7 +31,7 @@ def codes() -> list[tuple[str, int | None, str]]:
 def _codes() -> Iterator[tuple[str, int | None, str]]:
     """Each code of the program, the exit code of its class where the call names one, and where it is."""
     for path in sorted(RTP.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in trees.nodes(path):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).rpartition(".")[2]
                 kind = CLASSES.get(name)
@@ -80,7 +82,7 @@ def texts() -> str:
     """Every text of the program, with `…` for what it computes."""
     found = []
     for path in RTP.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in trees.nodes(path):
             if isinstance(node, ast.JoinedStr):
                 parts = [each.value if isinstance(each, ast.Constant) else "…" for each in node.values]
                 found.append("".join(map(str, parts)))

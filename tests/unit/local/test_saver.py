@@ -141,7 +141,7 @@ def test_each_save_beside_writers_has_the_files_of_its_records(place: Folder, da
             while writing:
                 count += 1
                 data.add(f"n{count}")
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)  # each file is flushed: thousands of them would show no more
 
         writers = [asyncio.create_task(write()) for _ in range(2)]
         engine = Saver(place, 0, data)

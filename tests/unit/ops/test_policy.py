@@ -20,6 +20,7 @@ from rtp.config.environments import resolve
 from rtp.ops.access import policy
 from rtp.ops.access.calls import CALLS, ROLES, Role
 from rtp.ops.capacity.facts import facts
+from tests import trees
 
 if TYPE_CHECKING:
     from rtp.config import Environment
@@ -83,7 +84,7 @@ def operations_in_the_code() -> set[str]:
     """Every operation that rtp/aws and rtp/ops name in a call, as Python spells it."""
     named = set()
     for file in [*(RTP / "aws").glob("*.py"), *(RTP / "ops").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in trees.nodes(file):
             if isinstance(node, ast.Call):
                 texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
                 if len(texts) >= 2 and texts[0] in services() and is_operation(texts[1]):
@@ -102,6 +103,7 @@ def services() -> frozenset[str]:
     return frozenset(Session().get_available_services())
 
 
+@trees.READS_ALL
 def test_every_operation_in_the_code_has_an_entry() -> None:
     from botocore import xform_name
 
