@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rtp.ops.telemetry.segments import Trace
     from rtp.ops.work.pool import Stop
 
-MOST_LINES, MOST_MESSAGES = 500, 1_000  # log lines shown, and messages of the DLQ read
+MOST_LINES, MOST_MESSAGES = 500, 200  # log lines shown, and messages of the DLQ read
 _BEFORE_MS, _AFTER_MS = 60_000, 120_000  # around the attempts: clocks differ, and Lambda reports late
 _LONGEST_ID = 2048  # bytes of a DynamoDB key
 
