@@ -34,6 +34,7 @@ SCREENS = (
     ["status"],
     ["records"],
     ["traces"],
+    ["triage"],
     ["logs", "--since", "1m"],
     ["dlq", "inspect", "--limit", "20"],
 )
