@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rtp.local.message_list import Messages
 from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
@@ -80,8 +81,12 @@ def save(service: str, data: dict[str, Any]) -> None:
             draft.unlink(missing_ok=True)
 
 
-def encoded(service: str, state: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
-    """A state as JSON. default: for values of other types."""
+def encoded(service: str, state: dict[str, Any], encode: Callable[[Any], Any]) -> bytes:
+    """A state as JSON. encode: values of other types than JSON's; the messages of a queue are a list."""
+
+    def default(value: Any) -> Any:
+        return list(value) if isinstance(value, Messages) else encode(value)
+
     if service in _LARGE:
         # A tenth of the time, and in one step, so that no thread changes the data meanwhile.
         with contextlib.suppress(TypeError, ValueError):  # half a surrogate pair, or a key that is no text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rtp.contract import Output
+from rtp.errors import ExitCode
 from tests.local.conftest import Project, is_count
 from tests.local.events.conftest import wait_for
 from tests.local.watch.conftest import until
@@ -134,14 +135,18 @@ def test_a_forged_journal_stops_neither_an_undo_nor_a_redrive(pipeline: Pipeline
     for name, body in planted.items():
         pipeline.aws.call("s3", "put_object", Bucket=bucket, Key=name, Body=body)
     try:
-        # When the latest run is undone / Then that is the purge, and the others are named with the reason
-        undone = second.rtp("dlq", "undo", "--yes", "--json")
+        # When the latest run is undone / Then that ends where nobody is asked, with the run that it would be
+        refused = second.rtp("dlq", "undo", "--yes", "--json", ok=False)
+        assert (refused.code, refused.json["error"]["code"]) == (ExitCode.CONFIG, "unreadable-journal")
+        assert purged["run"] in refused.json["error"]["hint"]
+        # When it is undone by its name
+        undone = second.rtp("dlq", "undo", "--run", purged["run"], "--yes", "--json")
         assert (undone.json["run"], undone.json["back"]) == (purged["run"], len(before))
         # When all is redriven / Then the forged redrive does not stop it
         redriven = second.rtp("dlq", "redrive", "--all", "--no-canary", "--json")
         assert redriven.json["redriven"] == len(before)
         for name in planted:
-            assert f"s3://{bucket}/{name} cannot be read: line " in undone.stderr
+            assert f"s3://{bucket}/{name} cannot be read: line " in refused.stderr
         assert "20990101T000001Z-redrive-ffffff.jsonl cannot be read" in redriven.stderr
         # And nothing of them is in a queue
         assert not any("forged" in message.body for message in (*pipeline.dlq, *pipeline.queue))
@@ -174,10 +179,11 @@ def test_another_machine_stops_a_replay_continues_it_and_sees_what_became_of_its
 
     def seen() -> dict[str, Any]:
         runs = second.rtp("dlq", "runs", "--json").json["runs"]
-        return runs[0] if runs and runs[0]["what"] == "replay" and runs[0]["done"] else {}
+        running = (each for each in runs if each["what"] == "replay" and each["state"] == "running" and each["done"])
+        return next(running, {})
 
     run = until(seen)
-    assert run["state"] == "running" and 0 < run["done"] < 12
+    assert 0 < run["done"] < 12
     # When the second operator asks it to stop / Then it stops, and says who asked
     stopped = second.rtp("dlq", "stop", run["run"], "--yes", "--json").json
     out, _ = replay.communicate()
