@@ -36,7 +36,7 @@ _CONDITIONS = {
 _DELAYS = {reason: wire.MAX_DELAY_SECONDS + number for number, reason in enumerate(_CONDITIONS.values(), 1)}
 
 # Text without the escapes of backslashes and quotation marks, then without strings.
-_NO_ESCAPES = ".replaceAll('%5C%5C', '')"
+_NO_ESCAPES = ".replaceAll('%5C%5C', '_')"  # not nothing: what stands before and after it would be one pair
 _NO_STRINGS = ".replaceAll('%5C%22', '').replaceAll('%22.*?%22', '')"
 _COLONS = ".replaceAll('%3A', ':').replaceAll('[^:]+', '')"  # as many as members
 _PAIR = "%5Cu[dD][89abAB][0-9a-fA-F]{2}%5Cu[dD][c-fC-F][0-9a-fA-F]{2}"

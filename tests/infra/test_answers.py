@@ -59,6 +59,7 @@ def test_the_template_escapes_the_same_characters_as_the_functions() -> None:
         ('{"\\uDC00\\uD800": 1}', "contains a lone surrogate, which is not Unicode text"),
         ('{"s": "\\\\\\udbff"}', "contains a lone surrogate, which is not Unicode text"),
         ('{"s": "\\ud83d\\ud83d\\ude00\\ude00"}', "contains a lone surrogate, which is not Unicode text"),
+        ('{"s": "\\ud83d\\\\\\ude00"}', "contains a lone surrogate, which is not Unicode text"),
         ('{"n": 1' + "0" * 37 + "1}", "a number has more than 38 digits"),
         ('{"n": -0.001' + "0" * 18 + "." + "2" * 20 + "}", "a number has more than 38 digits"),
         ('{"n": ' + "[" * 63 + "]" * 63 + "}", "nested deeper than 64 levels"),
@@ -66,7 +67,7 @@ def test_the_template_escapes_the_same_characters_as_the_functions() -> None:
         ('{"a": 1, "a": 1}', "an object has a key twice"),
         ('{"a": [{"b": {"c": 1, "\\u0063": 2}}]}', "an object has a key twice"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_the_functions_refuse_in_json_text_is_refused_before_the_queue(data: str, reason: str) -> None:
     # When: the form that SQS gets has an impossible delay, and not the event.
