@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -221,6 +222,7 @@ def test_a_continued_redrive_leaves_what_came_after_it_had_begun(pipeline: Pipel
     wait_for(lambda: len(pipeline.dlq) < there)
     run.send_signal(signal.SIGKILL)
     run.communicate()
+    time.sleep(1)  # SQS's clock leaves out the milliseconds of a run's begin
     (later,) = pipeline.kill_orders(1, kind="bad")
     # When it is continued / Then it takes its own messages alone
     name = second.rtp("dlq", "runs", "--json").json["runs"][0]["run"]
