@@ -53,6 +53,14 @@ def killed(world: World, step: int) -> None:
     world.store.age_ms = run_marks.SILENT_MS
 
 
+def interrupted(world: World) -> None:
+    """Kill a redrive soon after its journal is begun, which is at no fixed step: threads take theirs in any order."""
+    for step in range(12, 30):
+        killed(world, step)
+        if world.store.runs():
+            return
+
+
 def test_a_run_that_ended_has_who_what_and_how_many() -> None:
     world = World()
     redriving(world)
@@ -124,7 +132,7 @@ def arrived_later(world: World, there_at: int) -> dict[str, bool]:
 
 def test_a_continued_redrive_takes_only_what_was_there_when_the_run_began() -> None:
     world = World()
-    killed(world, 12)
+    interrupted(world)
     position, _ = runs.resumed(world.target, state(world))
     expected = arrived_later(world, position.there_at)
 
@@ -146,7 +154,7 @@ def test_a_continued_redrive_takes_only_what_was_there_when_the_run_began() -> N
 def test_another_redrive_takes_what_came_later_and_the_run_of_an_older_rtp_is_continued_without_a_limit() -> None:
     for has_time in (False, True):
         world = World()
-        killed(world, 12)
+        interrupted(world)
         position, _ = runs.resumed(world.target, state(world))
         expected = arrived_later(world, position.there_at)
         redriving(world, None if has_time else position._replace(there_at=0))
@@ -157,7 +165,7 @@ def test_a_second_kill_during_the_continuation_is_completed_by_a_third_part() ->
     parts = []
     for step in range(20, 50, 3):
         world = World()
-        killed(world, 12)
+        interrupted(world)
         first, _ = runs.resumed(world.target, state(world))
 
         def again(world: World, first: journal.Continued = first) -> None:
@@ -196,7 +204,7 @@ def _position(world: World) -> Position | None:
 
 def test_the_first_who_asks_is_named_and_a_run_that_does_not_run_is_not_asked() -> None:
     world = World()
-    killed(world, 12)
+    interrupted(world)
     world.store.age_ms = 0
     run = state(world)
     assert run_marks.ask_to_stop(world.store, run.run, 1, BOB) == BOB
