@@ -13,15 +13,12 @@ from __future__ import annotations
 import argparse
 import gzip
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import filling, proxy
-from bench.scale import STACK, connect, rtp, without_worker
+from bench.scale import STACK, connect, deployed, without_worker
 from rtp.contract import STATUS_INDEX, Output
-from rtp.local import engine as engines
 from rtp.ops.dlq import undo as undoing
 from rtp.ops.dlq.filters import Filters
 from rtp.ops.dlq.inspect import inspect
@@ -39,6 +36,7 @@ from rtp.ops.work.pool import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sized
+    from pathlib import Path
 
     from rtp.aws import Aws
 
@@ -58,23 +56,15 @@ def main() -> int:
     parser.add_argument("--loop", type=int, default=300)
     options = parser.parse_args()
     is_missed = False
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "bench"
-        root.mkdir()
-        (root / "rtp.toml").write_text('project = "bench"\n')
-        try:
-            rtp(root, "deploy", "--yes")
-            engine = engines.require(root)
-            aws = connect(engine.endpoint_url, engine.keys)
-            outputs = without_worker(aws)
-            filling.fill(aws, outputs, options.count, archived=10)
-            with proxy.delaying(engine.endpoint_url, DELAY_S) as delayed:
-                for number, (label, url) in enumerate((("20 ms a call", delayed), ("direct", engine.endpoint_url))):
-                    measured = Comparison(connect(url, engine.keys), outputs, root, options.count, options.loop)
-                    is_missed |= measured.repairs(label, number)
-                    is_missed |= measured.reads(label, number)
-        finally:
-            engines.stop(root)
+    with deployed() as (root, engine):
+        aws = connect(engine.endpoint_url, engine.keys)
+        outputs = without_worker(aws)
+        filling.fill(aws, outputs, options.count, archived=10)
+        with proxy.delaying(engine.endpoint_url, DELAY_S) as delayed:
+            for number, (label, url) in enumerate((("20 ms a call", delayed), ("direct", engine.endpoint_url))):
+                measured = Comparison(connect(url, engine.keys), outputs, root, options.count, options.loop)
+                is_missed |= measured.repairs(label, number)
+                is_missed |= measured.reads(label, number)
     return int(is_missed)
 
 

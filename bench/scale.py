@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ from rtp.contract import Output
 from rtp.local import engine as engines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from rtp.local.engine import Engine
 
 STACK = "bench-local"
 TARGET, LONGEST_S, MOST_MB, MOST_REST, MOST_SAVES, START_S, STOP_S = 1.5, 1.0, 600, 0.01, 0.05, 2.0, 3.0
@@ -52,13 +55,20 @@ def main() -> int:
     parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
+    with deployed() as (root, engine):
+        return measure(root, engine, options.counts, options.runs)
+
+
+@contextmanager
+def deployed(settings: str = "") -> Iterator[tuple[Path, Engine]]:
+    """A project folder with a pipeline on an engine of its own, which is stopped at the end. settings: of rtp.toml."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "bench"
         root.mkdir()
-        (root / "rtp.toml").write_text('project = "bench"\n')
+        (root / "rtp.toml").write_text(f'project = "bench"\n{settings}')
         try:
             rtp(root, "deploy", "--yes")
-            return measure(root, options.counts, options.runs)
+            yield root, engines.require(root)
         finally:
             engines.stop(root)
 
@@ -76,9 +86,8 @@ def without_worker(aws: Aws) -> Mapping[str, str]:
     return outputs
 
 
-def measure(root: Path, counts: list[int], runs: int) -> int:
+def measure(root: Path, engine: Engine, counts: list[int], runs: int) -> int:
     """Fill, measure and print, count by count; 1 where a target is missed."""
-    engine = engines.require(root)
     aws = connect(engine.endpoint_url, engine.keys)
     outputs = without_worker(aws)
     seconds: dict[str, list[float]] = {}

@@ -15,20 +15,24 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench import filling
-from bench.scale import connect, rtp, without_worker
+from bench.scale import connect, deployed, without_worker
 from rtp.aws import api
-from rtp.local import engine as engines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROUNDS = 3
 AT_ONCE = (1, 8, 32)
 RATE, CPU, TAIL, MEMORY = 0.95, 1.3, 5.0, 1.2
+SETTINGS = (
+    "[defaults]\nthrottle_rate = 10000\nthrottle_burst = 10000\nkey_rate = 10000\nkey_burst = 10000\n"
+    "daily_quota = 10000000\n"
+)
 EVENT = {"type": "order.created", "data": {"total": 7, "note": "x" * 200}}
 BARE = """
 import http.client, json, sys, threading, time, urllib.parse, uuid
@@ -65,26 +69,15 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1_500)
     parser.add_argument("--lines", type=int, nargs=2, default=[10_000, 100_000])
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "bench"
-        root.mkdir()
-        (root / "rtp.toml").write_text(
-            'project = "bench"\n[defaults]\nthrottle_rate = 10000\nthrottle_burst = 10000\nkey_rate = 10000\n'
-            "key_burst = 10000\ndaily_quota = 10000000\n"
-        )
+    with deployed(SETTINGS) as (root, engine):
         (root / "order.json").write_text(json.dumps(EVENT))
-        try:
-            rtp(root, "deploy", "--yes")
-            engine = engines.require(root)
-            aws = connect(engine.endpoint_url, engine.keys)
-            outputs = without_worker(aws)
-            url = f"{api.url(outputs, aws).rstrip('/')}/events"
-            key = api.access(aws, outputs).headers(url, b"", {"Content-Type": "application/json"})
-            is_missed = rates(root, url, key, options.count)
-            is_missed |= latencies(root, options.count)
-            is_missed |= memory(root, options.lines)
-        finally:
-            engines.stop(root)
+        aws = connect(engine.endpoint_url, engine.keys)
+        outputs = without_worker(aws)
+        url = f"{api.url(outputs, aws).rstrip('/')}/events"
+        key = api.access(aws, outputs).headers(url, b"", {"Content-Type": "application/json"})
+        is_missed = rates(root, url, key, options.count)
+        is_missed |= latencies(root, options.count)
+        is_missed |= memory(root, options.lines)
     return int(is_missed)
 
 

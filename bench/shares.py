@@ -12,13 +12,14 @@ import argparse
 import pstats
 import subprocess
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench import filling
-from bench.scale import connect, rtp, without_worker
-from rtp.local import engine as engines
+from bench.scale import connect, deployed, without_worker
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = ("imports", "waiting", "AWS's library", "JSON", "rtp", "terminal", "other")
 COMMANDS = (
@@ -54,24 +55,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "bench"
-        root.mkdir()
-        (root / "rtp.toml").write_text('project = "bench"\n')
+    with deployed() as (root, engine):
         (root / "order.json").write_text('{"type": "order.created", "data": {"total": 7}}')
-        try:
-            rtp(root, "deploy", "--yes")
-            engine = engines.require(root)
-            aws = connect(engine.endpoint_url, engine.keys)
-            filling.fill(aws, without_worker(aws), options.count)
-            print("| command | s | " + " | ".join(KINDS) + " |")
-            print("| --- | ---: |" + " ---: |" * len(KINDS))
-            for args in COMMANDS:
-                total, shares = profiled(root, args)
-                cells = " | ".join(f"{shares[kind] / total:.0%}" for kind in KINDS)
-                print(f"| `rtp {' '.join(args)}` | {total:.2f} | {cells} |", flush=True)
-        finally:
-            engines.stop(root)
+        aws = connect(engine.endpoint_url, engine.keys)
+        filling.fill(aws, without_worker(aws), options.count)
+        print("| command | s | " + " | ".join(KINDS) + " |")
+        print("| --- | ---: |" + " ---: |" * len(KINDS))
+        for args in COMMANDS:
+            total, shares = profiled(root, args)
+            cells = " | ".join(f"{shares[kind] / total:.0%}" for kind in KINDS)
+            print(f"| `rtp {' '.join(args)}` | {total:.2f} | {cells} |", flush=True)
 
 
 def profiled(root: Path, args: list[str]) -> tuple[float, Counter[str]]:

@@ -227,3 +227,12 @@ def messages_of(queue: dict[str, Any]) -> Messages:
             queue["messages"] = Messages(queue["messages"])
         indexed: Messages = queue["messages"]
         return indexed
+
+
+def with_lists(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function for values that are not JSON's, by which messages are a list in a saved state; others as before."""
+
+    def default(value: Any) -> Any:
+        return list(value) if isinstance(value, Messages) else encode(value)
+
+    return default

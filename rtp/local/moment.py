@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import saves
+from rtp.local.message_list import with_lists
 from rtp.local.patches import deferred, saving
 
 if TYPE_CHECKING:
@@ -76,9 +77,11 @@ class Moment:
 
 def without_copies() -> None:
     """Let the services give their data itself to a save, not copies; only where nothing changes it any more."""
+    from ministack.core import persistence
     from ministack.services import dynamodb
 
     vars(copy)["deepcopy"] = _itself
+    vars(persistence)["_json_default"] = with_lists(persistence._json_default)
     vars(dynamodb)["copy"] = types.SimpleNamespace(deepcopy=_itself)
 
 

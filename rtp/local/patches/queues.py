@@ -8,13 +8,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from rtp.local import message_limits
-from rtp.local.message_list import LOCK, Messages, messages_of
+from rtp.local.message_list import LOCK, messages_of
 from rtp.local.metrics import Place
 from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rtp.local.telemetry import Telemetry
 
 EXPIRY_INTERVAL_S = 1.0
@@ -27,7 +25,6 @@ Message = dict[str, Any]
 
 def install(telemetry: Telemetry) -> None:
     """Install the patch."""
-    from ministack.core import persistence
     from ministack.services import sqs
 
     require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
@@ -48,7 +45,6 @@ def install(telemetry: Telemetry) -> None:
         replace(sqs, name, new, "data qurl")
         sqs._HANDLERS[action] = new
     sqs._HANDLERS["SendMessage"] = patch.send
-    replace(persistence, "_json_default", with_lists(persistence._json_default), "obj")
 
 
 PATCH = Patch(
@@ -261,15 +257,6 @@ class Queues:
                     {"Id": entry.get("Id", ""), "Code": error.code, "Message": error.message, "SenderFault": True}
                 )
         return {"Successful": done, "Failed": failed}
-
-
-def with_lists(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of the JSON encoder that saves indexed messages as a list; the others as before."""
-
-    def default(obj: Any) -> Any:
-        return list(obj) if isinstance(obj, Messages) else encode(obj)
-
-    return default
 
 
 def _move_to_dlq(message: Message, dlq: Queue, source: Queue, now: float) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rtp.local.message_list import Messages
 from rtp.local.patches.patch import Patch, replace, require
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from rtp.local.telemetry import Telemetry
 
 log = logging.getLogger("rtp.saving")
-# What events leave behind. Their numbers are texts or finite: msgspec would write others as null.
+# What events leave behind: texts and finite numbers. Other numbers msgspec would write as null, and bytes as text.
 _LARGE = ("cloudwatch_logs", "dynamodb", "sqs")
 failed: list[str] = []  # services whose state could not be written, and why: half a state is worse than none
 
@@ -81,12 +80,8 @@ def save(service: str, data: dict[str, Any]) -> None:
             draft.unlink(missing_ok=True)
 
 
-def encoded(service: str, state: dict[str, Any], encode: Callable[[Any], Any]) -> bytes:
-    """A state as JSON. encode: values of other types than JSON's; the messages of a queue are a list."""
-
-    def default(value: Any) -> Any:
-        return list(value) if isinstance(value, Messages) else encode(value)
-
+def encoded(service: str, state: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
+    """A state as JSON. default: for values of other types."""
     if service in _LARGE:
         # A tenth of the time, and in one step, so that no thread changes the data meanwhile.
         with contextlib.suppress(TypeError, ValueError):  # half a surrogate pair, or a key that is no text

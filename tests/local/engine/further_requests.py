@@ -17,6 +17,7 @@ from tests.local.engine.requests_of_aws import (
     _mapping,
     _running,
     _table,
+    alarm_message,
     case,
     entries,
 )
@@ -343,23 +344,7 @@ def _deleted(b: Bench, objects: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 @case("alarm message: keys of the trigger")
 def _trigger(b: Bench) -> Any:
-    inbox, name = b.queue("triggers"), f"{b.lab.name}-triggering"
-    topic = b.client("sns").create_topic(Name=f"{b.lab.name}-triggers")["TopicArn"]
-    b.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=b.arn(inbox))
-    b.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        MetricName="m",
-        Namespace="n",
-        EvaluationPeriods=1,
-        Period=10,
-        Statistic="Average",
-        ComparisonOperator="GreaterThanThreshold",
-        Threshold=30,
-        AlarmActions=[topic],
-    )
-    b.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
-    received = eventually(lambda: b.client("sqs").receive_message(QueueUrl=inbox).get("Messages"))
-    return sorted(json.loads(json.loads(received[0]["Body"])["Message"])["Trigger"])
+    return sorted(alarm_message(b, "triggering")["Trigger"])
 
 
 @case("api: body that is no JSON")

@@ -524,14 +524,13 @@ def _alarm_reason(b: Bench) -> Any:
     return _alarm(b)["StateReason"]
 
 
-@case("alarm message: keys")
-def _alarm_message(b: Bench) -> Any:
-    inbox, name = b.queue("alarms"), f"{b.lab.name}-breaching"
-    topic = b.client("sns").create_topic(Name=f"{b.lab.name}-alarms")["TopicArn"]
+def alarm_message(b: Bench, name: str, **more: Any) -> dict[str, Any]:
+    """The message of an alarm that fires, as its topic's subscriber gets it."""
+    inbox, alarm = b.queue(f"{name}s"), f"{b.lab.name}-{name}"
+    topic = b.client("sns").create_topic(Name=f"{alarm}s")["TopicArn"]
     b.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=b.arn(inbox))
     b.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        AlarmDescription="test",
+        AlarmName=alarm,
         MetricName="m",
         Namespace="n",
         EvaluationPeriods=1,
@@ -540,10 +539,17 @@ def _alarm_message(b: Bench) -> Any:
         ComparisonOperator="GreaterThanThreshold",
         Threshold=30,
         AlarmActions=[topic],
+        **more,
     )
-    b.client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
+    b.client("cloudwatch").set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
     received = eventually(lambda: b.client("sqs").receive_message(QueueUrl=inbox).get("Messages"))
-    return sorted(json.loads(json.loads(received[0]["Body"])["Message"]))
+    message: dict[str, Any] = json.loads(json.loads(received[0]["Body"])["Message"])
+    return message
+
+
+@case("alarm message: keys")
+def _alarm_message(b: Bench) -> Any:
+    return sorted(alarm_message(b, "breaching", AlarmDescription="test"))
 
 
 REQUESTS |= {

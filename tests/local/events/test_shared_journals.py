@@ -40,6 +40,15 @@ def second(pipeline: Pipeline, tmp_path: Path) -> Second:
     return Second(pipeline, tmp_path)
 
 
+def kill_a_redrive(pipeline: Pipeline, *, rate: int) -> None:
+    """Kill a redrive of everything once it has taken a message. rate: messages a second."""
+    there = len(pipeline.dlq)
+    run = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", str(rate))
+    wait_for(lambda: len(pipeline.dlq) < there)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+
+
 def test_another_machine_undoes_a_purge(pipeline: Pipeline, second: Second) -> None:
     # Given messages that the first operator has deleted
     pipeline.kill_orders(5)
@@ -58,11 +67,7 @@ def test_another_machine_completes_a_killed_redrive(pipeline: Pipeline, second: 
     # Given a redrive that was killed
     orders = pipeline.kill_orders(40)
     pipeline.fix()
-    there = len(pipeline.dlq)
-    run = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "10")
-    wait_for(lambda: len(pipeline.dlq) < there)
-    run.send_signal(signal.SIGKILL)
-    run.communicate()
+    kill_a_redrive(pipeline, rate=10)
     # When the second operator redrives, once the lease has ended / Then each order is processed
     second.rtp("dlq", "redrive", "--all", "--no-canary")
     wait_for(lambda: not pipeline.dlq and not pipeline.queue)
@@ -217,11 +222,7 @@ def test_a_continued_redrive_leaves_what_came_after_it_had_begun(pipeline: Pipel
     # Given a redrive of everything that was killed, and messages that died after it had begun
     orders = pipeline.kill_orders(20)
     pipeline.fix()
-    there = len(pipeline.dlq)
-    run = pipeline.project.start("dlq", "redrive", "--all", "--no-canary", "--rate", "5")
-    wait_for(lambda: len(pipeline.dlq) < there)
-    run.send_signal(signal.SIGKILL)
-    run.communicate()
+    kill_a_redrive(pipeline, rate=5)
     time.sleep(1)  # SQS's clock leaves out the milliseconds of a run's begin
     (later,) = pipeline.kill_orders(1, kind="bad")
     # When it is continued / Then it takes its own messages alone

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from rtp.local.message_list import Counts, Messages, messages_of
-from rtp.local.patches.queues import with_lists
+from rtp.local.message_list import Counts, Messages, messages_of, with_lists
 
 
 def message(n: int, *, visible_at: float = 0.0, **changes: Any) -> dict[str, Any]:
