@@ -26,6 +26,7 @@ class Aws:
     two never mix. keys: the access key id and secret that the emulator accepts.
     only_variables: credentials are those of AWS_ACCESS_KEY_ID and its like, never a profile's or this machine's role's.
     prompt: asks the operator for an MFA code; None where nobody can be asked.
+    consistent: counts are exact, and a receive finds every message; not on AWS, nor in the local engine's weather.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Aws:
         self.endpoint_url = endpoint_url
         self.profile = profile
         self.local = local
+        self.consistent = local
         self._local_keys = keys or EMULATOR_KEYS
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()

@@ -158,10 +158,10 @@ class Session:
         from rtp.trust import endpoints
 
         environment = self.environment
-        url, keys = environment.endpoint_url, None
+        url, keys, consistent = environment.endpoint_url, None, environment.local
         if environment.embedded:
             running = self._engine(start=start)
-            url, keys = running.endpoint_url, running.keys
+            url, keys, consistent = running.endpoint_url, running.keys, running.weather is None
         elif url is not None and environment.local:
             from rtp.local import lookup
 
@@ -171,7 +171,7 @@ class Session:
         is_elsewhere = url is not None and not environment.local and endpoints.is_elsewhere(url)
         if url is not None and is_elsewhere:
             self._check_endpoint(url)
-        return Aws(
+        aws = Aws(
             region=environment.region,
             endpoint_url=url,
             profile=environment.profile,
@@ -180,6 +180,8 @@ class Session:
             keys=keys,
             prompt=self.out.code if self.out.can_ask_code else None,
         )
+        aws.consistent = consistent
+        return aws
 
     def _check_endpoint(self, url: str) -> None:
         """Ask once whether requests of this project may go to an endpoint that rtp.toml names. Raises RefusedError."""

@@ -128,7 +128,9 @@ class Project:
         """The engine, for a test that looks behind the CLI."""
         from rtp.aws import Aws
 
-        return Aws(region="us-east-1", endpoint_url=self.engine.endpoint_url, local=True, keys=self.engine.keys)
+        aws = Aws(region="us-east-1", endpoint_url=self.engine.endpoint_url, local=True, keys=self.engine.keys)
+        aws.consistent = self.engine.weather is None
+        return aws
 
     @property
     def outputs(self) -> dict[str, str]:

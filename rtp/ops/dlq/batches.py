@@ -22,8 +22,8 @@ CONCURRENCY = 8
 
 def receive(aws: Aws, url: str, *, visibility_s: int, count: int) -> list[Message]:
     """Receive by `count` calls at the same time. A message may be among them twice."""
-    # A receive that waits asks all of SQS's servers; an emulator has one server.
-    wait_s = 0 if aws.local else 1
+    # A receive that waits asks all of SQS's servers; an emulator has one.
+    wait_s = 0 if aws.consistent else 1
 
     def one(_: int) -> list[Message]:
         return queues.receive(aws, url, visibility_s=visibility_s, wait_s=wait_s)

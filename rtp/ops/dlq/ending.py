@@ -29,7 +29,7 @@ PATIENCE_S = MAX_HIDDEN_S + 10.0  # after which a message that a killed command 
 COUNTS_SETTLE_S = 60.0
 _AGREEING = 3  # counts in a row
 _PAUSE_S = 2.0
-_LOCAL_PAUSE_S = 0.1  # on an emulator, while its counts have been right so far
+_LOCAL_PAUSE_S = 0.1  # where counts are exact, and have been right so far
 _FULL = 118_000  # messages in flight, by an approximate count, from which SQS gives out no more (120,000)
 
 
@@ -95,7 +95,7 @@ class Ending:
             self._agreed += 1
             if self._agreed >= _AGREEING:  # a second reading may continue the first
                 return True
-        is_exact = self._aws.local and not unseen and seen >= self.start
+        is_exact = self._aws.consistent and not unseen and seen >= self.start
         return self._clock.wait(self._stop.drain, _LOCAL_PAUSE_S if is_exact else _PAUSE_S)
 
     def _is_late(self) -> bool:

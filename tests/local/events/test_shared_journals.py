@@ -88,9 +88,8 @@ def test_another_machine_follows_continues_and_undoes_a_killed_redrive(pipeline:
     # When the second one follows it / Then it is known to be killed, and what it sent is processed
     followed = second.rtp("dlq", "follow", seen["run"][-6:], "--json", ok=False)
     assert followed.code == 1 and followed.json["state"] == "killed" and followed.json["done"] >= 1
-    assert followed.json["result"] == {
-        "processed": followed.json["done"], "dead_again": 0, "dead_of_another_cause": 0, "unknown": 0
-    }  # fmt: skip
+    became = followed.json["result"]  # of events; one that is delivered twice is done twice
+    assert is_count(followed.json["done"], became.pop("processed")) and not any(became.values())
     # And nobody is asked to stop
     assert second.rtp("dlq", "stop", seen["run"], "--yes", ok=False).code == 5
     # When it is continued / Then each order is processed, by the one run
@@ -150,7 +149,7 @@ def test_a_forged_journal_stops_neither_an_undo_nor_a_redrive(pipeline: Pipeline
         assert (undone.json["run"], undone.json["back"]) == (purged["run"], len(before))
         # When all is redriven / Then the forged redrive does not stop it
         redriven = second.rtp("dlq", "redrive", "--all", "--no-canary", "--json")
-        assert redriven.json["redriven"] == len(before)
+        assert is_count(redriven.json["redriven"], len(before))
         for name in planted:
             assert f"s3://{bucket}/{name} cannot be read: line " in refused.stderr
         assert "20990101T000001Z-redrive-ffffff.jsonl cannot be read" in redriven.stderr

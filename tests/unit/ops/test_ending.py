@@ -30,9 +30,9 @@ class Counting(FakeAws):
         return {"Attributes": {name: str(count) for name, count in zip(COUNTS, self.counts, strict=True)}}
 
 
-def counting(visible: int, in_flight: int = 0, delayed: int = 0, *, local: bool = False) -> Counting:
+def counting(visible: int, in_flight: int = 0, delayed: int = 0, *, consistent: bool = False) -> Counting:
     aws = Counting()
-    aws.counts, aws.local = (visible, in_flight, delayed), local
+    aws.counts, aws.consistent = (visible, in_flight, delayed), consistent
     return aws
 
 
@@ -63,12 +63,13 @@ def test_the_end_is_that_nothing_is_counted_three_times_in_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("local", "unread", "seen", "pause"), [(True, 0, 3, 0.1), (True, 0, 2, 2.0), (False, 0, 3, 2.0), (True, 1, 3, 2.0)]
+    ("consistent", "unread", "seen", "pause"),
+    [(True, 0, 3, 0.1), (True, 0, 2, 2.0), (False, 0, 3, 2.0), (True, 1, 3, 2.0)],
 )
 def test_the_pauses_are_short_only_where_an_emulators_counts_have_been_right(
-    local: bool, unread: int, seen: int, pause: float
+    consistent: bool, unread: int, seen: int, pause: float
 ) -> None:
-    aws = counting(unread, 3 - unread, local=local)
+    aws = counting(unread, 3 - unread, consistent=consistent)
     assert turns(aws, ending(aws), held=3 - unread, seen=seen)[0] == pause
 
 
@@ -208,10 +209,12 @@ class Receiving(FakeAws):
         return super().call(service, operation, **params)
 
 
-@pytest.mark.parametrize(("local", "wait_s"), [(True, 0), (False, 1)])
-def test_a_receive_waits_on_aws_alone_so_that_it_asks_all_servers(local: bool, wait_s: int) -> None:
+@pytest.mark.parametrize(("consistent", "wait_s"), [(True, 0), (False, 1)])
+def test_a_receive_waits_so_that_it_asks_all_servers_but_of_a_consistent_emulator(
+    consistent: bool, wait_s: int
+) -> None:
     aws = Receiving()
-    aws.local = local
+    aws.consistent = consistent
     held(aws, 25)
     assert len(batches.receive(aws, DLQ, visibility_s=40, count=1)) == 10
     assert len(batches.receive(aws, DLQ, visibility_s=40, count=3)) == 15
