@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rtp.config import Environment
 
 _PRIVATE_FILES = (".env.local",)
-_JOURNALS = ("send", "dlq", "replay")
+_JOURNALS = ("send", "dlq", "replay", "drill")
 _DEPTH = 3  # folders, what is in them, and the files of an assembly
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STATE = ".rtp"
 _ENGINE = "local"
 _BUILT = ("layers", "assets", "cdk")  # rtp builds them again
-_JOURNALS = ("send", "dlq", "replay")
+_JOURNALS = ("send", "dlq", "replay", "drill")
 _NAMED = 20  # paths in one command
 _NO_FILE = "is neither a file nor a folder"
 _MOST_BYTES = 1_000_000_000  # of a file that is read whole

@@ -40,6 +40,7 @@ STAYS = (
     "log lines",
     "traces",
     "old versions of objects, until the bucket's lifecycle expires them",
+    "the drill's entry of `rtp history`, and for 30 days its beginning and end in rtp's own bucket",
     "a record that a late copy of a message writes after this, until `rtp drill --clean-up`",
 )
 

@@ -174,6 +174,7 @@ def test_ten_releases_stay_and_destroy_says_so(pipeline: Project) -> None:
     assert any("templates and assets of 10 releases" in item["note"] for item in stays)
     # And the history outlives the stack, which destroy has said: the destroy is in it, and the hotswaps before it
     assert any("history of commands, also of this environment" in item["note"] for item in stays)
+    assert any("records of drills, for 30 days" in item["note"] for item in stays)
     destroyed, hotswapped, *_ = pipeline.rtp("history", "--json").json["entries"]
     assert (destroyed["command"], destroyed["outcome"]) == ("destroy", "succeeded")
     assert (hotswapped["command"], hotswapped["result"]) == ("deploy", "hotswapped") and hotswapped["release"]

@@ -47,8 +47,9 @@ def test_what_is_open_to_others_is_named_with_the_fix(environment: Environment, 
     assert "chmod" in check.fix
 
 
-def test_a_journal_with_old_messages_is_named(environment: Environment) -> None:
-    store = JournalFiles(environment.state / "dlq" / "dev")
+@pytest.mark.parametrize("kind", ["send", "dlq", "replay", "drill"])
+def test_a_journal_with_old_messages_is_named(environment: Environment, kind: str) -> None:
+    store = JournalFiles(environment.state / kind / "dev")
     store.begin("old", b"{}\n", durable=False)
     os.utime(store.where("old"), (LONG_AGO, LONG_AGO))
     check = doctor_files.age(environment)

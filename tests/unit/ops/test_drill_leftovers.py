@@ -220,6 +220,7 @@ def test_a_drill_is_recorded_before_its_first_message_and_ends_with_nothing_left
     assert name.endswith(f"-drill-{done.run}") and run_marks.has_ended(drills.marks()[name])
     assert begun.left(drills, target(aws), since_ms=0)[0][0].is_over
     assert any("late copy" in text for text in done.stays)
+    assert any("in rtp's own bucket" in text for text in done.stays)
 
 
 def test_a_drill_whose_clean_up_was_cut_is_not_over(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def bootstrap(aws: Aws, environment: Environment) -> list[Item]:
             releases = release_objects.count(aws, environment.project, environment.name)
             kept = f"templates and assets of {many(releases, 'release')} of this environment; " if releases else ""
             note = "history of commands, also of this environment (`rtp history`), for 400 days; "
+            note += "journals of redrives, purges and replays, and records of drills, for 30 days; "
             note += f"{kept}leases of deploys"
             items.append(Item("bucket", own, note))
     except AwsError:  # it may not be read, or it is another account's
