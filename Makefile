@@ -8,17 +8,30 @@ WORKERS ?= 3
 # The suites start thousands of interpreters; each would compile its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test unit lint types reliability mutants bench aws-check audit release docs docs-check site pictures pages lock clean
+.PHONY: demo test test-long unit lint types reliability mutants bench aws-check audit release docs docs-check site pictures pages lock clean
 
 demo: $(READY)
 	$(BIN)/rtp demo
 
-test: lint types docs-check
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not reliability and not network"
+SUITES := $(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-# The inner loop, 40 seconds on two free cores: what needs neither engine nor synthesis and is not marked slow.
+# The types and the generated pages are checked beside the tests, which wait a good part of their time.
+test: lint
+	@log=$$(mktemp); trap 'kill $$checks 2> /dev/null; rm -f "$$log"' EXIT; \
+	{ $(BIN)/mypy && $(BIN)/python -m docs.generate --check; } > "$$log" 2>&1 & checks=$$!; \
+	$(SUITES) -m "not reliability and not long and not network"; tested=$$?; \
+	wait $$checks; checked=$$?; cat "$$log"; \
+	test $$checked = 0 || echo "make test: the types or the generated pages are wrong, see above" >&2; \
+	test $$tested = 0 || echo "make test: pytest failed, see above" >&2; \
+	test $$tested = 0 && test $$checked = 0
+
+# What make test leaves out because shorter tests show its parts: whole pages of the manual, further variants, kills.
+test-long: $(READY)
+	$(SUITES) -m "long and not reliability"
+
+# The inner loop, 40 seconds on two free cores: what needs neither engine nor synthesis and is not marked slow or long.
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 -m "not slow and not network" tests/test_architecture.py tests/unit
+	$(BIN)/pytest -q -n 2 -m "not slow and not long and not network" tests/test_architecture.py tests/unit
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -27,10 +40,11 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-# The long programme: every fault of the reliability suite at full size, then the local suite in AWS's weather.
+# The long programme: what make test-long runs and every fault of the reliability suite at full size, then the local
+# suite in AWS's weather.
 SEEDS ?= 1 2 3
 reliability: $(READY)
-	$(BIN)/pytest -m reliability
+	$(BIN)/pytest -m "reliability or long"
 	for seed in $(SEEDS); do RTP_TEST_WEATHER=$$seed $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
 	  tests/local/events tests/local/watch || exit 1; done
 

@@ -63,9 +63,9 @@ def test_the_page_s_resources_send_to_the_queue_and_have_the_stack_s_tags(
     ("code", "text"),
     [
         ("def extend(pipeline):\n    nothing\n", "infra.py:2: NameError: name 'nothing' is not defined."),
-        ("def extend(pipeline) -> None\n", "infra.py:1: SyntaxError: "),
+        pytest.param("def extend(pipeline) -> None\n", "infra.py:1: SyntaxError: ", marks=pytest.mark.long),
         ("import nowhere\n", "infra.py:1: ModuleNotFoundError: No module named 'nowhere'."),
-        ("x = 1\n", "infra.py:1: it has no function extend(pipeline)."),
+        pytest.param("x = 1\n", "infra.py:1: it has no function extend(pipeline).", marks=pytest.mark.long),
     ],
 )
 def test_a_mistake_is_reported_with_file_and_line(
@@ -94,6 +94,7 @@ def test_the_files_that_the_extension_has_read_are_watched_and_make_its_assembly
     assert not synth.synth(env).cached
 
 
+@pytest.mark.long
 def test_a_file_that_the_extension_writes_itself_is_no_input(tmp_path: Path) -> None:
     # Given an extension that reads a file and writes it anew, which a watch would take for a save, without end
     env = Environment(name="local", root=tmp_path, file=tmp_path / "rtp.toml", extend=tmp_path / "infra.py")

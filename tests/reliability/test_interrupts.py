@@ -95,6 +95,7 @@ def test_no_event_is_lost_to_a_signal(failing: Pipeline, trials: int) -> None:
 
 @pytest.mark.xdist_group("interrupts")
 @pytest.mark.parametrize("trials", [2, pytest.param(20, marks=pytest.mark.reliability)])
+@pytest.mark.long
 def test_a_stack_converges_after_a_signal(failing: Pipeline, trials: int) -> None:
     """C22. The next deploy or destroy finishes an interrupted one."""
     dice = random.Random(23)  # noqa: S311 - moments of a signal

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 COUNT = 1000
 SEEDS = (1, 2, 3)
-few = pytest.mark.parametrize(("seed", "is_full"), [(seed, False) for seed in SEEDS])
+few = pytest.mark.parametrize(
+    ("seed", "is_full"), [(1, False), *(pytest.param(seed, False, marks=pytest.mark.long) for seed in SEEDS[1:])]
+)
 all_steps = pytest.mark.parametrize(("seed", "is_full"), [(seed, True) for seed in SEEDS])
 
 

@@ -9,6 +9,8 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rtp.aws import buckets, changesets, functions, stacks
 from rtp.contract import LOCAL_ACCOUNT, Output, own_bucket
 from rtp.ops.access import lock
@@ -66,6 +68,7 @@ def test_the_first_deploy_is_a_stream_of_what_happens(project: Project) -> None:
     project.rtp("destroy", "--yes")
 
 
+@pytest.mark.long
 def test_a_deploy_to_the_engine_is_the_one_that_the_cdk_cli_prepares(project: Project) -> None:
     # Given a protected pipeline that rtp has deployed by itself, and one that was deployed with the CDK CLI
     (project.root / "rtp.toml").write_text('owner = "Night"\n[env.local]\nprotected = true\n')
@@ -105,6 +108,7 @@ def test_a_change_of_code_updates_the_functions_and_nothing_else(pipeline: Proje
     assert pipeline.rtp("deploy", "--json").lines[-1]["status"] == "unchanged"
 
 
+@pytest.mark.long
 def test_an_exchange_of_code_is_what_a_synthesis_would_have_written(pipeline: Project) -> None:
     # Given an assembly made by exchanging the code of an older one
     (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "3}"))
@@ -315,6 +319,7 @@ def test_processors_that_could_not_run_are_found_before_anything_is_deployed(pro
         assert stacks.describe(project.aws, STACK) is None
 
 
+@pytest.mark.long
 def test_an_asset_folder_that_vanished_is_made_again(pipeline: Project) -> None:
     # Given the assets were cleaned away, the assembly with its template not
     for file in (pipeline.root / ".rtp" / "assets").iterdir():

@@ -7,6 +7,8 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rtp.aws import buckets, changesets, stacks
 from rtp.config.environments import resolve
 from rtp.contract import Output
@@ -90,6 +92,7 @@ def test_many_objects_are_emptied_in_parallel_and_an_unexpected_leftover_is_an_e
     assert done.lines[-1]["error"]["code"] == "left-behind"
 
 
+@pytest.mark.long
 def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
     # Given a record, and a template that is, as those for AWS, too large for a request
     deployments.deploy(project)
@@ -155,6 +158,7 @@ def test_destroying_a_protected_environment_needs_its_name(project: Project) -> 
     assert {"table", "bucket", "key"} <= {i["kind"] for i in of(lines, "proof")["left"] if i["expected"]}
 
 
+@pytest.mark.long
 def test_cycles_of_deploy_and_destroy_leave_nothing(project: Project) -> None:
     # Given an engine on which nothing but the CDK's bootstrap was ever made
     for _ in range(2):

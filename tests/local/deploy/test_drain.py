@@ -172,7 +172,7 @@ def processed_again(project: Project, client: Clients) -> None:
     wait_for(lambda: table(project, project.outputs[Output.TABLE]).get(client.accepted[-1]) == "processed", seconds=120)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_drain_opens_the_intake_as_it_was(lasting: Project, number: signal.Signals) -> None:
     # Given a drain under way
     client = Clients(lasting, "events", "order", 0)
@@ -228,6 +228,7 @@ def test_an_intake_that_a_killed_drain_left_closed_is_reported_and_opened_by_a_d
     processed_again(lasting, client)
 
 
+@pytest.mark.long
 def test_destroy_reports_the_events_that_arrived_during_the_drain(drained: Project) -> None:
     # Given clients that send all the time, an event that is rejected, one that SQS holds back, and one whose
     # asynchronous invocation fails at first

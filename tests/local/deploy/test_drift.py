@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import stacks
 from rtp.contract import Output
 from rtp.errors import ExitCode
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 GROUP = f"/aws/lambda/{STACK}-worker"
 
 
+@pytest.mark.long
 def test_what_was_deleted_by_hand_is_named_and_created_again(pipeline: Project) -> None:
     # Given a pipeline of which a hand deletes one resource of each kind after the other
     aws, outputs = pipeline.aws, pipeline.outputs

@@ -135,6 +135,7 @@ def as_by_an_older_rtp(aws: Aws, template: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
+@pytest.mark.long
 def test_protecting_a_live_environment_keeps_every_object(far: Distant) -> None:
     # Given events in the bucket of an unprotected environment
     aws, before = far.project.aws, objects(far.project.aws)
@@ -152,6 +153,7 @@ def test_protecting_a_live_environment_keeps_every_object(far: Distant) -> None:
     assert (has_emptier(aws), objects(aws)) == (False, before)
 
 
+@pytest.mark.long
 def test_an_older_emptier_is_replaced_before_a_rollback(far: Distant) -> None:
     # Given an environment that an older rtp has deployed
     aws, before = far.project.aws, objects(far.project.aws)

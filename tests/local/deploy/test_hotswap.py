@@ -10,6 +10,8 @@ import time
 from queue import Empty, Queue
 from typing import IO, TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import stacks
 from rtp.errors import ExitCode
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK, reset
@@ -43,6 +45,7 @@ def test_a_hotswap_changes_both_functions_and_the_next_deploy_restores_the_templ
     assert pipeline.rtp("diff", "--fail", "--json").json["diverged"] == []
 
 
+@pytest.mark.long
 def test_an_update_of_something_else_restores_the_code(pipeline: Project) -> None:
     # Given a hotswap, the old code saved again, and another setting, of which the functions know nothing
     before = code(pipeline)
@@ -107,6 +110,7 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
             stream.close()
 
 
+@pytest.mark.long
 def test_a_save_of_a_watch_is_named_in_its_json(pipeline: Project) -> None:
     child = pipeline.start("deploy", "--watch", "--yes", "--json")
     try:

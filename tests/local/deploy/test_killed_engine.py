@@ -10,8 +10,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.local import process
 from rtp.local.state import folder
+from tests.local import deployments
 from tests.local.conftest import PROCESSORS, SETTINGS
 
 if TYPE_CHECKING:
@@ -42,10 +45,15 @@ def killed_during(project: Project, *args: str, when: Callable[[], bool]) -> str
     return " ".join(stderr.split())
 
 
-def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(project: Project) -> None:
-    # Given an engine killed during the first deploy
+def configure(project: Project) -> None:
+    """Write a project whose engine saves at a stop alone."""
     (project.root / "rtp.toml").write_text(f"{SETTINGS}\n[env.local]\nsave_every_s = 0\n")
     (project.root / "processors.py").write_text(PROCESSORS)
+
+
+def test_after_a_kill_in_the_first_deploy_the_next_deploy_is_complete(project: Project) -> None:
+    # Given an engine killed during the first deploy
+    configure(project)
 
     def has_begun() -> bool:
         record = folder(project.root).record()
@@ -55,6 +63,11 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
     # When it is deployed again / Then it is complete
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "created"
 
+
+@pytest.mark.long
+def test_after_a_kill_in_a_redrive_each_message_is_redriven_from_the_save(project: Project) -> None:
+    configure(project)
+    deployments.deploy(project)
     # Given dead events that are saved, and an engine killed when a redrive has sent the first of them
     events = "\n".join(json.dumps({"type": "test.fail", "data": {"n": n}}) for n in range(COUNT))
     project.rtp("send", "-", "--via", "events", "--wait", stdin=events, ok=False)
@@ -75,6 +88,11 @@ def test_a_killed_engine_is_named_and_the_commands_begin_again_from_its_save(pro
         time.sleep(0.5)
     assert in_dlq(project) == COUNT
 
+
+@pytest.mark.long
+def test_after_a_kill_the_events_before_the_last_save_are_there_and_a_destroy_begins_again(project: Project) -> None:
+    configure(project)
+    deployments.deploy(project)
     # Given events that are sent, an engine that saves, and a save after them
     project.rtp("local", "stop")
     project.rtp("local", "start", "--save-every", "1")

@@ -103,6 +103,7 @@ def test_run_does_not_find_what_is_not_packed(project: Project) -> None:
     assert "processors.py:6: ModuleNotFoundError: No module named 'money'" in ran.stderr
 
 
+@pytest.mark.long
 def test_another_value_of_a_variable_is_a_change(project: Project) -> None:
     text = FILES["rtp.toml"].replace("partner.example", "other.example")
     (project.root / "rtp.toml").write_text(text)

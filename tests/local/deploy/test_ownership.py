@@ -142,6 +142,7 @@ def test_another_project_s_stack_is_not_changed(pipeline: Project, other: Projec
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "unchanged"
 
 
+@pytest.mark.long
 def test_commands_that_read_warn_with_the_owner(pipeline: Project, other: Project) -> None:
     pipeline.rtp("send", "-", stdin=json.dumps({"id": "one", "timestamp": 1, "type": "n", "data": {}}), ok=False)
     for args, expected in READS:
@@ -169,6 +170,7 @@ def test_commands_that_read_warn_with_the_owner(pipeline: Project, other: Projec
     assert (stack["verdict"], OWNED in stack["detail"]) == ("fail", True)
 
 
+@pytest.mark.long
 def test_a_renamed_project_takes_its_stack_over(pipeline: Project, other: Project) -> None:
     before, stack_id = code(pipeline), seen(pipeline.aws)["stack"]["id"]
     try:
@@ -243,6 +245,7 @@ def created(aws: Aws, template: dict[str, Any], tags: dict[str, str], **more: An
     return settled(aws)
 
 
+@pytest.mark.long
 def test_another_project_s_failed_stack_is_not_deleted(project: Project) -> None:
     project.rtp("local", "start")
     aws = project.aws

@@ -6,6 +6,8 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import buckets, stacks
 from rtp.errors import ExitCode
 from tests.local.deploy.conftest import PROCESSORS, SETTINGS, STACK
@@ -80,6 +82,7 @@ def test_a_rollback_brings_the_code_of_the_release_before_without_the_repository
     assert pipeline.rtp("rollback", second, "--json").lines[-1]["status"] == "unchanged"
 
 
+@pytest.mark.long
 def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Project) -> None:
     # Given a release whose functions have another size and may do more, and a CDK bucket that somebody has emptied
     table = "arn:aws:dynamodb:*:*:table/rates"
@@ -105,6 +108,7 @@ def test_a_release_with_other_settings_is_reached_by_cloudformation(pipeline: Pr
     assert stacks.template(aws, STACK) == template and version(pipeline) == 50
 
 
+@pytest.mark.long
 def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_makes_none(pipeline: Project) -> None:
     first = deploy(pipeline, 49)
     release = deploy(pipeline, 50)
@@ -130,6 +134,7 @@ def test_a_release_has_its_number_wherever_it_is_named_and_an_unchanged_deploy_m
         assert len(planned["events"]) == count
 
 
+@pytest.mark.long
 def test_a_hotswapped_release_is_kept_and_left(pipeline: Project) -> None:
     # Given a release that a hotswap brought
     first = deploy(pipeline, 60)
@@ -163,6 +168,7 @@ def test_an_unknown_release_is_an_error_with_the_list(pipeline: Project) -> None
     assert done.code == ExitCode.NOT_FOUND and known in done.stderr and "nothing was changed" in done.stderr
 
 
+@pytest.mark.long
 def test_ten_releases_stay_and_destroy_says_so(pipeline: Project) -> None:
     first = deploy(pipeline, 90)
     for number in range(91, 101):

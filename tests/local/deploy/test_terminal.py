@@ -15,6 +15,8 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import stacks
 from tests.local import deployments
 from tests.local.deploy.conftest import SETTINGS, STACK
@@ -111,6 +113,7 @@ def _renamed(resources: dict[str, dict[str, dict[str, str]]]) -> None:
             resource["Properties"]["QueueName"] = "a-queue-of-another-name"
 
 
+@pytest.mark.long
 def test_destroy_of_a_protected_environment_is_typed(project: Project) -> None:
     (project.root / "rtp.toml").write_text("[env.local]\nprotected = true\n")
     deployments.deploy(project)

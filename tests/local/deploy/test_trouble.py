@@ -88,6 +88,7 @@ def test_a_failure_under_json_is_a_result_with_its_cause_and_an_error(project: P
     assert stacks.describe(project.aws, STACK) is None
 
 
+@pytest.mark.long
 def test_a_stack_left_by_a_failure_without_rollback_is_repaired_first(project: Project) -> None:
     # Given a stack whose creation failed and was left as it is
     project.rtp("local", "start")
@@ -143,6 +144,7 @@ def test_a_protected_stack_whose_first_deploy_failed_is_deleted_despite_its_prot
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "created"
 
 
+@pytest.mark.long
 def test_a_change_set_that_is_not_applied_leaves_termination_protection_unchanged(project: Project) -> None:
     # Given a protected environment that was never deployed
     (project.root / "rtp.toml").write_text(PROTECTED)
@@ -229,7 +231,9 @@ def test_a_deploy_waits_for_another_update(project: Project) -> None:
     assert project.rtp("diff", "--fail").code == 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)]
+)
 def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
     project: Project, number: signal.Signals, code: int
 ) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.errors import NotFoundError, RefusedError
-from rtp.local import engine, process
+from rtp.local import engine, process, state
 from rtp.local.state import folder
 
 if TYPE_CHECKING:
@@ -50,7 +50,12 @@ def cp(*options: str) -> Callable[[Path, Path], object]:
     return lambda source, target: subprocess.run(["cp", *options, source, target], check=True)
 
 
-@pytest.mark.parametrize("copy", [cp("-r"), cp("-a"), cp("-al")], ids=["cp -r", "cp -a", "cp -al"])
+COPIES = {"-r": (), "-a": pytest.mark.long, "-al": pytest.mark.long}
+
+
+@pytest.mark.parametrize(
+    "copy", [pytest.param(cp(each), id=f"cp {each}", marks=marks) for each, marks in COPIES.items()]
+)
 def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Callable[[Path, Path], object]) -> None:
     # Given
     running = engine.start(shop, save_every_s=0)
@@ -168,7 +173,7 @@ def test_a_reused_pid_is_no_engine(shop: Path) -> None:
         other.wait()
 
 
-def test_an_engine_that_is_not_visible_is_not_touched(shop: Path) -> None:
+def test_an_engine_that_is_not_visible_is_not_touched(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given one whose process has no pid here, as of another container that has the folder too
     running = engine.start(shop)
     place = folder(shop)
@@ -176,6 +181,7 @@ def test_an_engine_that_is_not_visible_is_not_touched(shop: Path) -> None:
     assert record is not None
     seen = {k: getattr(record, k) for k in record.__slots__}
     place.write_record(type(record)(**{**seen, "pid": 2**22 + 1}))
+    monkeypatch.setattr(state, "_ENDING_S", 0.2)  # nobody is waited for who may be ending
     # When
     assert engine.status(shop).state == "elsewhere"
     for act in (engine.require, engine.start, engine.stop, engine.reset):
@@ -235,7 +241,9 @@ def move_engine_folder(shop: Path) -> Path:
 WORKS = {"later": 1, "tmp": True, "home": True}
 
 
-@pytest.mark.parametrize("move", [move_project, move_parent, move_engine_folder])
+@pytest.mark.parametrize(
+    "move", [move_project, *(pytest.param(each, marks=pytest.mark.long) for each in (move_parent, move_engine_folder))]
+)
 def test_a_folder_that_is_moved_while_its_engine_runs_loses_nothing(
     shop: Path, move: Callable[[Path], Path], request: pytest.FixtureRequest
 ) -> None:

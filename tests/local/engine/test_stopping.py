@@ -67,6 +67,7 @@ def wait_until_frozen(lab: Lab) -> bool:
     return False
 
 
+@pytest.mark.long  # half a minute of a stop's patience
 def test_a_frozen_engine_is_killed_and_its_last_save_stays(stuck: Lab, project: Project) -> None:
     # Given a match in a thread, which no signal reaches and which lets no other thread run
     start_slow_match(stuck)
@@ -98,6 +99,7 @@ def test_an_engine_whose_loop_is_blocked_saves_everything(stuck: Lab, project: P
     assert objects(project) == EVERYTHING
 
 
+@pytest.mark.long
 def test_a_suspended_engine_saves_everything(stuck: Lab, project: Project) -> None:
     os.kill(stuck.engine.pid, signal.SIGSTOP)
     stopped = engine.stop(project.root)

@@ -192,6 +192,22 @@ def stored(project: Project, url: str) -> list[Stored]:
     ]
 
 
+@contextmanager
+def soon_visible(aws: Aws, url: str, seconds: int) -> Iterator[None]:
+    """In the block messages of a queue return soon after an invocation that has ended without an answer.
+
+    A deployed queue hides them for six times the function's timeout. seconds: more than that timeout where the
+    invocation has claimed an event, because its claim holds until then.
+    """
+    name = "VisibilityTimeout"
+    asked = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])
+    aws.call("sqs", "set_queue_attributes", QueueUrl=url, Attributes={name: str(seconds)})
+    try:
+        yield
+    finally:
+        aws.call("sqs", "set_queue_attributes", QueueUrl=url, Attributes=asked["Attributes"])
+
+
 def wait_for(condition: Callable[[], object], *, seconds: float = 180) -> None:
     """Wait until the condition holds; fail the test when it does not in time."""
     deadline = time.monotonic() + seconds

@@ -9,6 +9,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import leases
 from rtp.contract import Output
 from rtp.ops.events.identity import uuid7
@@ -218,6 +220,7 @@ def test_events_are_edited_before_they_are_redriven(pipeline: Pipeline) -> None:
     assert pipeline.project.rtp("show", event_id, "--json").json["record"]["type"] == "order.created"
 
 
+@pytest.mark.long  # tests/reliability/test_repairs.py kills at steps
 def test_killing_the_command_at_any_moment_loses_nothing(pipeline: Pipeline) -> None:
     # Given many dead orders and a fixed processor
     orders = set(pipeline.kill_orders(150))
@@ -303,6 +306,7 @@ def test_a_purge_asks_backs_up_and_can_be_undone(pipeline: Pipeline) -> None:
     assert (again["back"], len(pipeline.dlq)) == (0, len(restored))
 
 
+@pytest.mark.long
 def test_a_dead_event_that_a_client_repeats_leaves_one_message_until_that_is_purged(pipeline: Pipeline) -> None:
     # Given an event that died of its request
     event_id = uuid7()

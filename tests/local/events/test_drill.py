@@ -69,7 +69,9 @@ def test_poisoned_events_are_dead_the_alarms_fire_and_nothing_is_left(pipeline: 
     assert current_objects(pipeline, found["run"]) == [] or found["removed"]["shared_objects"]
 
 
-@pytest.mark.parametrize("fault", ["flood", "duplicate", "throttle", "blocked"])
+@pytest.mark.parametrize(
+    "fault", ["flood", "throttle", *(pytest.param(each, marks=pytest.mark.long) for each in ("duplicate", "blocked"))]
+)
 def test_what_is_to_be_processed_is_processed_once(pipeline: Pipeline, fault: str) -> None:
     found = drilled(pipeline, fault, "--count", "11", ok=suite_weather() is None)
 
@@ -82,6 +84,7 @@ def test_what_is_to_be_processed_is_processed_once(pipeline: Pipeline, fault: st
     assert suite_weather() or eventually(lambda: left(pipeline, found["run"]), 0) == 0
 
 
+@pytest.mark.long
 def test_a_person_reads_what_became_of_the_events(pipeline: Pipeline) -> None:
     done = pipeline.project.rtp("drill", "slow", "--count", "2", "--timeout", "120", ok=suite_weather() is None)
 

@@ -46,6 +46,7 @@ def shown(pipeline: Pipeline, shell: Shell, command: list[str]) -> list[list[str
     return pasted(shell, pipeline.project.rtp(*command, ok=False).stdout)
 
 
+@pytest.mark.long
 def test_the_suggested_commands_lead_from_the_queue_to_the_outcome(pipeline: Pipeline, shell: Shell) -> None:
     # Given dead events with such ids
     ids = [HOSTILE[name] for name in SAFE]

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import pytest
+
 from rtp.aws import queues
 from rtp.aws import records as stored
 from rtp.contract import Output
@@ -228,6 +230,7 @@ def test_messages_without_a_record_are_run_and_those_that_are_no_events_are_name
     assert until(lambda: state(pipeline)[2] == before[2])
 
 
+@pytest.mark.long
 def test_each_option_selects_its_events_and_a_sample_is_said(pipeline: Pipeline) -> None:
     # Given dead events of two types and causes, and a processed one
     orders = pipeline.kill_orders(2)

@@ -74,6 +74,7 @@ def test_another_machine_completes_a_killed_redrive(pipeline: Pipeline, second: 
     assert set(pipeline.statuses(orders).values()) == {"processed"}
 
 
+@pytest.mark.long
 def test_another_machine_follows_continues_and_undoes_a_killed_redrive(pipeline: Pipeline, second: Second) -> None:
     # Given a redrive that was killed, of which the second operator sees how far it was
     orders = pipeline.kill_orders(40)
@@ -104,6 +105,7 @@ def test_another_machine_follows_continues_and_undoes_a_killed_redrive(pipeline:
     assert (undone["back"], undone["processed"]) == (0, 40)
 
 
+@pytest.mark.long
 def test_another_machine_stops_a_redrive_and_undoes_it(pipeline: Pipeline, second: Second) -> None:
     # Given a redrive of events whose processor still fails
     pipeline.kill_orders(40)
@@ -217,6 +219,7 @@ def outcomes(**counts: int) -> dict[str, int]:
     return {"processed": 0, "dead_again": 0, "dead_of_another_cause": 0, "unknown": 0, **counts}
 
 
+@pytest.mark.long
 def test_a_continued_redrive_leaves_what_came_after_it_had_begun(pipeline: Pipeline, second: Second) -> None:
     # Given a redrive of everything that was killed, and messages that died after it had begun
     orders = pipeline.kill_orders(20)

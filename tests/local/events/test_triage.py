@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.contract import Output
 from tests.local.conftest import is_count
+from tests.local.events.conftest import soon_visible
 from tests.local.watch.conftest import until
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def worker_that_does_not_start(pipeline: Pipeline) -> Iterator[None]:
 
 def test_a_function_that_does_not_start_is_a_group_of_the_logs_and_its_events_are_rehearsed(pipeline: Pipeline) -> None:
     # Given a worker that cannot be imported, so that an event dies without a record
-    with worker_that_does_not_start(pipeline):
+    with soon_visible(pipeline.aws, pipeline.outputs[Output.QUEUE_URL], 5), worker_that_does_not_start(pipeline):
         (order,) = pipeline.kill_orders(1)
     assert pipeline.statuses([order]) == {order: ""}
 
@@ -128,7 +129,8 @@ def test_what_a_processor_logs_is_a_group_and_what_a_record_has_counts_once(pipe
     rtp = pipeline.project.rtp
     for n in (1, 2):
         rtp("send", "--type", "noisy", "-d", f'{{"n": {n}}}')
-    (ended,) = pipeline.kill_orders(1, kind="exits")
+    with soon_visible(pipeline.aws, pipeline.outputs[Output.QUEUE_URL], 15):
+        (ended,) = pipeline.kill_orders(1, kind="exits")
 
     def found() -> dict[tuple[str, str], dict[str, Any]]:
         every = groups(pipeline)

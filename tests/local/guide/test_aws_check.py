@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from checks.aws import results
 from checks.aws.__main__ import main
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 def test_the_check_runs_against_the_engine_and_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     assert main(["--engine", "--quick", "--yes", "--out", str(out)]) == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.local import engine as engines
 from tests.unit.docs.test_ci_page import CI, GITHUB, GITLAB, commands
 
@@ -19,6 +21,7 @@ endpoint_url = "{url}"
 """
 
 
+@pytest.mark.long
 def test_every_command_of_the_workflows_runs(project: Project) -> None:
     project.rtp("init", ".")
     engine = engines.start(project.root)

@@ -54,6 +54,7 @@ def test_a_command_that_is_interrupted_before_python_is_up_says_nothing() -> Non
     assert (child.returncode, told) == (-signal.SIGINT, b"")
 
 
+@pytest.mark.long  # `.ci/run` runs the demo itself
 def test_the_whole_story(tmp_path: Path) -> None:
     with start(tmp_path) as story:
         told, _ = story.communicate(timeout=240)

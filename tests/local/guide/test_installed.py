@@ -29,6 +29,7 @@ def over_these_packages(wheel: Path, python: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.reliability)])
+@pytest.mark.long
 def test_the_wheel_works_for_an_ordinary_user(whole: bool) -> None:
     """whole: with its dependencies installed, too."""
     with install.open_folder() as folder:

@@ -31,6 +31,10 @@ TOPICS = [
 ]
 
 
+# What takes more than ten seconds; other tests run the commands of these pages, and test_readme.py a first deploy.
+WALKED_FOR_LONG = {"tutorial", "incident", "load", "moving", "drill"}
+
+
 class Reader:
     """Somebody who follows a page: writes its files, types its commands, and takes ids from the output."""
 
@@ -68,7 +72,9 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         engines.stop(folder)
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize(
+    "topic", [pytest.param(topic, marks=pytest.mark.long if topic in WALKED_FOR_LONG else ()) for topic in TOPICS]
+)
 def test_every_command_of_the_page_runs(reader: Reader, topic: str) -> None:
     for block in manual_blocks.blocks(manual.folder() / f"{topic}.md"):
         reader.follow(block)

@@ -14,6 +14,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.local.events.conftest import wait_for
 from tests.unit.docs.test_your_code_page import COMMANDS, FILES, write
 
@@ -87,6 +89,7 @@ def private_index() -> Iterator[tuple[str, list[str]]]:
             server.shutdown()
 
 
+@pytest.mark.long
 def test_the_page_s_project_works_with_permissions_enforced(project: Project) -> None:
     with private_index() as (host, served):
         # Given the page's files, with an index and a password of this machine's

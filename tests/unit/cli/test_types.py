@@ -39,7 +39,7 @@ async def direct() -> int:
 """
 WRONG = TYPED + "\n\ndef wrong(event: Event[Order]) -> int:\n    return event.data.totl\n"
 RESULT = TYPED + "\n\nasync def wrong(event: Event[Order]) -> str:\n    return await pay(event)\n"
-CHECKERS = pytest.mark.parametrize("checker", ["mypy", "basedpyright"])
+CHECKERS = pytest.mark.parametrize("checker", ["mypy", pytest.param("basedpyright", marks=pytest.mark.long)])
 
 
 def check(checker: str, folder: Path) -> subprocess.CompletedProcess[str]:

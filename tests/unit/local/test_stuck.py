@@ -73,5 +73,6 @@ def test_a_catastrophic_expression_a_loop_and_a_deadlock_are_interrupted() -> No
     assert run("catastrophic", "loops", "waits") == ["StuckError"] * 3 + ["reported", "continues"]
 
 
+@pytest.mark.long
 def test_a_callback_that_swallows_the_first_interrupt_gets_a_second() -> None:
     assert run("swallows") == ["AbandonedError", "reported", "continues"]
