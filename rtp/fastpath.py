@@ -37,11 +37,11 @@ FAST_PATHS = {
         "The calls are those of the CDK CLI: the same assets, template, tags and termination protection.",
         "tests/local/deploy/test_deploy.py::test_a_deploy_to_the_engine_is_the_one_that_the_cdk_cli_prepares",
     ),
-    "log-pages": FastPath(
-        "The body of FilterLogEvents is read as one JSON document.",
-        "botocore reads it, member by member of each line, in ten times the time.",
-        "The members of an event have the same names and types in JSON as in botocore's answer.",
-        "tests/unit/watch/test_fast_pages.py::test_both_ways_read_the_same_pages",
+    "json-answers": FastPath(
+        "The answers of FilterLogEvents, Query, BatchGetItem and ReceiveMessage are read as one JSON document.",
+        "botocore reads them, member by member of each element, in ten times the time.",
+        "Members have the same names and types in JSON as in botocore's answer. One with binary values botocore reads.",
+        "tests/unit/aws/test_json_answers.py::test_both_ways_read_the_same_records",
     ),
     "plain-output": FastPath(
         "Lines, fields and blocks go to a pipe without rich, which takes longer to load than most commands run.",

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rtp import __version__
-from rtp.aws import recording, sign_in
+from rtp.aws import json_answers, recording, sign_in
 from rtp.aws.failures import translated
 from rtp.aws.in_flight import InFlight
 from rtp.errors import ConfigError, CredentialsError, RefusedError
@@ -159,6 +159,7 @@ class Aws:
         if self._session is None:
             self._session = self._make_session()
             recording.attach(self._session)
+            json_answers.attach(self._session)
             self.in_flight.attach(self._session, self._where, limit_s=_ATTEMPTS * _READ_S)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},

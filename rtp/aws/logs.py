@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from rtp import fastpath
 from rtp.errors import AwsError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +61,6 @@ def pages(
     if pattern:
         params["filterPattern"] = pattern
     repeated: set[str] = set()  # ids of lines that the next page returns once more
-    if fastpath.enabled("log-pages"):
-        _parse_fast(aws.client("logs"))
     while True:
         answer = _call(aws, group, params)
         lines = _lines(answer.get("events") or ())
@@ -139,22 +135,6 @@ def _call(aws: Aws, group: str, params: dict[str, Any]) -> dict[str, Any]:
                 code="filter-pattern",
             ) from error
         raise
-
-
-def _parse_fast(client: Any) -> None:
-    """Parse a client's responses as JSON directly: botocore's own parser takes ten times as long.
-
-    botocore calls the handlers of this event before it parses. If that changes, it parses as usual.
-    """
-    client.meta.events.register(
-        "before-parse.cloudwatch-logs.FilterLogEvents", _parse, unique_id="rtp-filter-log-events"
-    )
-
-
-def _parse(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    if response_dict.get("status_code") == 200:
-        customized_response_dict.update(json.loads(response_dict["body"]))
-        response_dict["body"] = b"{}"
 
 
 def server_ms(answer: dict[str, Any]) -> int | None:

@@ -10,17 +10,14 @@ from rtp.aws import record_shape
 from rtp.aws.failures import throttled
 from rtp.contract import STATUS_INDEX
 from rtp.errors import AwsError
-from rtp.runtime import attributes, dlqnote, partial
+from rtp.runtime import attributes, partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rtp.aws import Aws
-    from rtp.runtime.dlqnote import DlqNote
 
-_BATCH = 100  # the most keys that BatchGetItem accepts
-_STATEMENTS = 25  # the most statements that BatchExecuteStatement accepts
-_NO_PARTIQL = ("AccessDeniedException", "ValidationException", "UnknownOperationException")
+BATCH = 100  # the most keys that BatchGetItem accepts
 _PAGE = 1000  # items of one page of a query; a page ends at 1 MB in any case
 
 
@@ -46,8 +43,8 @@ def by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[
 def items_by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     """The items of these keys as DynamoDB has them, in any order, without those that do not exist."""
     items: list[dict[str, Any]] = []
-    for start in range(0, len(keys), _BATCH):
-        batch = [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + _BATCH]]
+    for start in range(0, len(keys), BATCH):
+        batch = [{"id": {"S": i}, "timestamp": {"N": str(t)}} for i, t in keys[start : start + BATCH]]
 
         def read(requested: Any) -> Any:
             answer = aws.call("dynamodb", "batch_get_item", RequestItems=requested)
@@ -58,86 +55,6 @@ def items_by_keys(aws: Aws, table: str, keys: Sequence[tuple[str, int]]) -> list
         if left:
             raise throttled("dynamodb", "batch_get_item", f"{len(left[table]['Keys'])} records of {table}")
     return items
-
-
-def forget_dlq_messages(aws: Aws, table: str, notes: Sequence[tuple[tuple[str, int], str]]) -> None:
-    """Remove records' notes of messages in the DLQ, by key and request id; a note of another message stays."""
-    for start in range(0, len(notes), _STATEMENTS):
-        for key, request_id in _forget_batch(aws, table, notes[start : start + _STATEMENTS]):
-            _forget_one(aws, table, key, request_id)
-
-
-def _forget_batch(
-    aws: Aws, table: str, notes: Sequence[tuple[tuple[str, int], str]]
-) -> list[tuple[tuple[str, int], str]]:
-    """Remove notes by one call. Returns those for which a single write has to be made, or to say why it fails.
-
-    DynamoDB has conditions in a batch as PartiQL statements alone.
-    """
-    name = dlqnote.ATTRIBUTE
-    text = f'UPDATE "{table}" REMOVE "{name}" WHERE "id" = ? AND "timestamp" = ? AND "{name}"."request_id" = ?'
-    failed: list[tuple[tuple[str, int], str]] = []
-
-    def remove(some: list[tuple[tuple[str, int], str]]) -> list[tuple[tuple[str, int], str]]:
-        statements = [
-            {"Statement": text, "Parameters": [{"S": event_id}, {"N": str(timestamp)}, {"S": request_id}]}
-            for (event_id, timestamp), request_id in some
-        ]
-        answer = aws.call("dynamodb", "batch_execute_statement", Statements=statements)
-        throttled_notes = []
-        for note, response in zip(some, answer["Responses"], strict=True):
-            code = response.get("Error", {}).get("Code", "")
-            if code in partial.PASSING:
-                throttled_notes.append(note)
-            elif code not in ("", "ConditionalCheckFailed"):
-                failed.append(note)
-        return throttled_notes
-
-    try:
-        left = partial.complete(remove, list(notes))
-    except AwsError as error:
-        if error.service_code not in _NO_PARTIQL:
-            raise
-        return list(notes)
-    return [*failed, *left]
-
-
-def _forget_one(aws: Aws, table: str, key: tuple[str, int], request_id: str) -> None:
-    _update_note(
-        aws,
-        table,
-        key,
-        UpdateExpression=f"REMOVE {dlqnote.ATTRIBUTE}",
-        ConditionExpression=f"{dlqnote.ATTRIBUTE}.request_id = :request",
-        ExpressionAttributeValues={":request": {"S": request_id}},
-    )
-
-
-def note_dlq_message(aws: Aws, table: str, key: tuple[str, int], note: DlqNote) -> None:
-    """Note a message in the DLQ on the record of a dead event, unless the record notes another one."""
-    name = dlqnote.ATTRIBUTE
-    _update_note(
-        aws,
-        table,
-        key,
-        UpdateExpression=f"SET {name} = :note",
-        ConditionExpression=f"#status = :dead AND (attribute_not_exists({name}) OR {name}.request_id = :request)",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={
-            ":note": attributes.pack(note.values),
-            ":request": {"S": note.request_id},
-            ":dead": {"S": "dead"},
-        },
-    )
-
-
-def _update_note(aws: Aws, table: str, key: tuple[str, int], **update: Any) -> None:
-    item_key = {"id": {"S": key[0]}, "timestamp": {"N": str(key[1])}}
-    try:
-        aws.call("dynamodb", "update_item", TableName=table, Key=item_key, **update)
-    except AwsError as error:
-        if error.service_code != "ConditionalCheckFailedException":
-            raise
 
 
 def delete(aws: Aws, table: str, key: tuple[str, int], *, event_type: str) -> bool:

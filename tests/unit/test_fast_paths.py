@@ -20,7 +20,7 @@ CHOSEN = (
     "tests/unit/cli/test_output.py",
     "tests/unit/watch/test_logs_read.py",
     "tests/unit/watch/test_render_logs.py",
-    "tests/unit/watch/test_fast_pages.py",
+    "tests/unit/aws/test_json_answers.py",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops import releases, shown
@@ -91,19 +91,23 @@ class Filters:
         return [event_id for event_id in self.ids if event_id not in present]
 
 
-@dataclass(slots=True)
 class Named:
-    """The event ids and message ids of the messages that matched; their bodies are not kept."""
+    """Which of the events and messages that filters name were among those that matched; no others are kept."""
 
-    ids: set[str] = field(default_factory=set)
-    message_ids: set[str] = field(default_factory=set)
+    def __init__(self, filters: Filters) -> None:
+        self._filters = filters
+        self._named_ids, self._named_messages = frozenset(filters.ids), filters.message_ids or frozenset()
+        self.ids: set[str] = set()
+        self._message_ids: set[str] = set()
 
     def add(self, dlq_messages: Iterable[DlqMessage]) -> None:
         """Add messages."""
         for dlq_message in dlq_messages:
-            self.ids.add(dlq_message.id)
-            self.message_ids.add(dlq_message.message_id)
+            if dlq_message.id in self._named_ids:
+                self.ids.add(dlq_message.id)
+            if dlq_message.message_id in self._named_messages:
+                self._message_ids.add(dlq_message.message_id)
 
-    def are_all_of(self, filters: Filters) -> bool:
-        """Whether these are all that the filters name."""
-        return filters.all_found(self.ids, self.message_ids)
+    def are_all(self) -> bool:
+        """Whether these are all that the filters name; False where they name none."""
+        return self._filters.all_found(self.ids, self._message_ids)

@@ -81,6 +81,57 @@ def _group(group: Cause, same: list[DlqMessage]) -> Group:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """How a reading of the DLQ ended. depth: messages in it. unseen: those that could not be read.
+
+    retention_s: of the queue. at: when it was read, epoch ms.
+    """
+
+    depth: int
+    unseen: int
+    retention_s: int
+    at: int
+
+
+def scan(
+    aws: Aws,
+    outputs: Mapping[str, str],
+    filters: Filters,
+    visit: Callable[[list[DlqMessage]], bool],
+    *,
+    stop: Stop,
+    patience: Patience = BRIEF,
+    notify: Callable[[int], None] = lambda _: None,
+) -> Scan:
+    """Read the DLQ, and pass on the messages that match as they come; none of them is kept.
+
+    visit: called with those of each round; true ends the reading. patience: with messages that another receiver hides;
+    none is needed once all that the filters name are found. notify: called with the number of messages read.
+    """
+    url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
+    counts = queues.depth(aws, url)
+    named = Named(filters)
+
+    def enough(new: list[queues.Message]) -> bool:
+        selected = filters.select(dlq.joined(aws, table, new))
+        named.add(selected)
+        return visit(selected)
+
+    peeked = peek.peek(
+        aws,
+        url,
+        limit=min(counts.total * 2 + 10, patience.most),
+        stop=stop,
+        enough=enough,
+        patience=replace(patience, is_enough=named.are_all),
+        notify=notify,
+    )
+    now = times.now_ms() if counts.server_ms is None else counts.server_ms
+    depth = max(counts.total, peeked.count + peeked.unseen)
+    return Scan(depth, peeked.unseen, counts.retention_s or RETENTION_S, now)
+
+
 def inspect(
     aws: Aws,
     outputs: Mapping[str, str],
@@ -91,40 +142,19 @@ def inspect(
     patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
 ) -> Inspection:
-    """Read the DLQ until `limit` messages match or all were read, or as many as patience says.
-
-    patience: with messages that another receiver hides; none is needed once all that the filters name are found.
-    notify: called with the number of messages read.
-    """
-    url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
-    counts = queues.depth(aws, url)
-    count = counts.total
+    """Read the DLQ until `limit` messages match or all were read, or as many as patience says. As `scan`."""
     matching: list[DlqMessage] = []
-    named = Named()
 
-    def enough(new: list[queues.Message]) -> bool:
-        selected = filters.select(dlq.joined(aws, table, new))
+    def visit(selected: list[DlqMessage]) -> bool:
         matching.extend(selected)
-        named.add(selected)
         return len(matching) >= limit
 
-    peeked = peek.peek(
-        aws,
-        url,
-        limit=min(count * 2 + 10, patience.most),
-        stop=stop,
-        enough=enough,
-        patience=replace(patience, is_enough=lambda: named.are_all_of(filters)),
-        notify=notify,
-    )
-    now = times.now_ms() if counts.server_ms is None else counts.server_ms
+    read = scan(aws, outputs, filters, visit, stop=stop, patience=patience, notify=notify)
     matching.sort(key=lambda dlq_message: (dlq_message.accepted_at, dlq_message.message_id))
     shown = matching[:limit]
     groups = [_group(each, same) for each, same in causes.grouped(shown, lambda message: message.group)]
-    depth_ = max(count, len(peeked.messages) + peeked.unseen)
-    return Inspection(
-        url.rpartition("/")[2], depth_, shown, groups, peeked.unseen, None, counts.retention_s or RETENTION_S, now
-    )
+    queue = outputs[Output.DLQ_URL].rpartition("/")[2]
+    return Inspection(queue, read.depth, shown, groups, read.unseen, None, read.retention_s, read.at)
 
 
 def with_deadlines(inspection: Inspection, raw_days: int) -> Inspection:

@@ -201,10 +201,11 @@ class Writer:
 
 
 class Restoring:
-    """Records what an undo restores, in batches."""
+    """Records what an undo restores, in batches, from any number of threads."""
 
     def __init__(self, store: JournalStore, journal: Journal) -> None:
         self._store, self._journal = store, journal
+        self._lock = threading.Lock()
         self._later: list[dict[str, Any]] = []
 
     def about_to(self, entries: Iterable[Entry], since: int) -> None:
@@ -217,7 +218,8 @@ class Restoring:
         """Record, with the next batch, that entries are in the DLQ again."""
         for entry in entries:
             entry.restored = True
-            self._later.append({"step": "restored", "message_id": entry.message_id})
+            with self._lock:
+                self._later.append({"step": "restored", "message_id": entry.message_id})
 
     def flush(self) -> None:
         """Record what is done so far."""
@@ -225,8 +227,14 @@ class Restoring:
             self._append([])
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
-        self._store.append(self._journal.run, encode([*self._later, *lines]), durable=True)
-        self._later = []
+        with self._lock:
+            done, self._later = self._later, []
+        try:
+            self._store.append(self._journal.run, encode([*done, *lines]), durable=True)
+        except BaseException:
+            with self._lock:
+                self._later = [*done, *self._later]
+            raise
 
 
 def load(store: JournalStore, run: str) -> Journal:

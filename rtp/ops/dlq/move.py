@@ -75,16 +75,14 @@ class Mover:
         self._rate = selection.rate
         self._writer = writer
         self._stop, self._clock = stop, clock
-        self._matching = Named()
+        self._matching = Named(selection.filters)
         self._leftovers = Leftovers(target, stop=stop, clock=clock)
         self._sweep = Sweep(
             target.aws,
             target.dlq_url,
             stop=stop,
             rate=self._rate,
-            patience=Patience(
-                is_enough=lambda: self._matching.are_all_of(selection.filters), notify=notify, clock=clock
-            ),
+            patience=Patience(is_enough=self._matching.are_all, notify=notify, clock=clock),
         )
         writer.there_at = self._sweep.started_ms
         self._ready: list[DlqMessage] = []

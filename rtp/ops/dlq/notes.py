@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from rtp.aws import records
+from rtp.aws import record_notes, records
 from rtp.ops.work import pool
 from rtp.runtime import dlqnote, wire
 from rtp.runtime.dlqnote import DlqNote
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.target import Target
     from rtp.runtime.event import Identity
 
-_CONCURRENCY = 32  # records written at the same time, each by a call of its own
+_CONCURRENCY = 4  # batches of notes written at the same time
 _LOOKED_AT = 100  # records: as many as one call reads
 
 
@@ -34,17 +35,18 @@ def forget(target: Target, dlq_messages: Sequence[DlqMessage]) -> None:
     noted = [dlq_message for dlq_message in dlq_messages if dlq_message.is_noted]
     if noted:
         notes = [(dlq_message.identity, dlq_message.request_id) for dlq_message in noted]
-        records.forget_dlq_messages(target.aws, target.table, notes)
+        record_notes.forget(target.aws, target.table, notes)
 
 
 def restored(target: Target, sent: Sequence[tuple[Entry, Receipt]]) -> None:
     """Note messages that are in the DLQ again, with a new age. sent: each with SQS's receipt."""
 
-    def write(pair: tuple[Entry, Receipt]) -> None:
-        entry, receipt = pair
+    def note(entry: Entry, receipt: Receipt) -> DlqNote:
         request_id = str(entry.outgoing.attributes.get(wire.REQUEST_ID, {}).get("StringValue", ""))
-        note = DlqNote(request_id or receipt.message_id, times.now_ms(), dlqnote.digest(entry.outgoing.body))
-        records.note_dlq_message(target.aws, target.table, entry.identity, note)
+        return DlqNote(request_id or receipt.message_id, times.now_ms(), dlqnote.digest(entry.outgoing.body))
 
-    for _ in pool.map(write, sent, threads=_CONCURRENCY):
+    noted = [(entry.identity, note(entry, receipt)) for entry, receipt in sent]
+    batches = [noted[start : start + record_notes.BATCH] for start in range(0, len(noted), record_notes.BATCH)]
+    write = partial(record_notes.write, target.aws, target.table)
+    for _ in pool.map(write, batches, threads=_CONCURRENCY):
         pass

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtp.errors import RtpError
 from rtp.ops.dlq import batches
 from rtp.ops.dlq.ending import BRIEF, MAX_HIDDEN_S, Ending
+from rtp.ops.dlq.seen import Receipts, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,13 +29,14 @@ _RECEIVED_PER_SECOND = 100  # messages, even over a slow connection
 
 @dataclass(frozen=True, slots=True)
 class Peeked:
-    """The messages that were read, each once, unless they were not to be kept.
+    """How a reading ended. messages: each once, where they were to be kept. count: of those that were read.
 
     unseen: those that SQS counted and that could not be received.
     """
 
     messages: list[Message]
     unseen: int = 0
+    count: int = 0
 
 
 def hidden_s(count: int, rate: float | None = None) -> int:
@@ -42,13 +45,20 @@ def hidden_s(count: int, rate: float | None = None) -> int:
 
 
 @contextmanager
-def _released(aws: Aws, url: str) -> Iterator[dict[str, str]]:
-    """A dict of receipts by message id; the messages that are in it at the end are made visible again."""
-    receipts: dict[str, str] = {}
+def _released(aws: Aws, url: str) -> Iterator[Receipts]:
+    """Receipts; the messages of those that are in it at the end are made visible again."""
+    receipts = Receipts()
     try:
         yield receipts
     finally:
-        batches.release(aws, url, list(receipts.values()))
+        failed: list[RtpError] = []
+        for some in receipts:
+            try:
+                batches.release(aws, url, some)
+            except RtpError as error:
+                failed.append(error)
+        if failed:
+            raise failed[-1]
 
 
 def peek(  # noqa: PLR0913 - each is a decision of the caller, and most have a default
@@ -60,14 +70,14 @@ def peek(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     enough: Callable[[list[Message]], bool] = lambda _: False,
     patience: Patience = BRIEF,
     notify: Callable[[int], None] = lambda _: None,
-    keep: bool = True,
+    keep: bool = False,
 ) -> Peeked:
-    """Read up to about `limit` messages, each once. keep: all of them in memory, and not their ids alone.
+    """Read up to about `limit` messages, each once. keep: all of them in memory, to return them.
 
     enough: called with the new messages of each round; true ends the reading. notify: called with the number read.
     patience: with messages that another receiver hides.
     """
-    seen: set[str] = set()
+    seen = Seen()
     messages: list[Message] = []
     ending = Ending(aws, url, patience, stop=stop)
     with _released(aws, url) as receipts:
@@ -76,7 +86,7 @@ def peek(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
             received = batches.receive(aws, url, visibility_s=hidden_s(limit), count=count)
             new = list({m.message_id: m for m in received if m.message_id not in seen}.values())
             # A message that was received twice was hidden too briefly. Its newest receipt is the valid one.
-            receipts.update({m.message_id: m.receipt for m in received})
+            receipts.add(m.receipt for m in received)
             seen.update(m.message_id for m in new)
             messages += new if keep else ()
             notify(len(seen))
@@ -86,4 +96,4 @@ def peek(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
                     break
             elif ending.reached(held=len(seen), seen=len(seen)):
                 break
-    return Peeked(messages, ending.unseen)
+    return Peeked(messages, ending.unseen, len(seen))

@@ -76,12 +76,12 @@ def purge(
         lease.held(target.aws, target.table, "dlq purge", stop),
         run_marks.beating(target.journals, writer.position, stop) as beat,
     ):
-        matching = Named()
+        matching = Named(request.filters)
         sweep = Sweep(
             target.aws,
             target.dlq_url,
             stop=stop,
-            patience=Patience(is_enough=lambda: matching.are_all_of(request.filters), notify=notify, clock=clock),
+            patience=Patience(is_enough=matching.are_all, notify=notify, clock=clock),
         )
         try:
             purged = yield from _run(target, request, writer, sweep, matching, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -164,18 +165,20 @@ def preview(
 
     notify: called with the number of messages read. patience: with messages that another receiver hides.
     """
-    inspection = inspect.inspect(
-        target.aws,
-        target.outputs,
-        request.selected,
-        limit=request.limit or inspect.UNLIMITED,
-        stop=stop,
-        notify=notify,
-        patience=patience,
+    limit = request.limit or inspect.UNLIMITED
+    found: list[tuple[int, RedrivenMessage]] = []  # with when the event was accepted; the bodies are not kept
+
+    def visit(selected: list[DlqMessage]) -> bool:
+        found.extend((dlq_message.accepted_at, _redriven(dlq_message)) for dlq_message in selected)
+        return len(found) >= limit
+
+    read = inspect.scan(
+        target.aws, target.outputs, request.selected, visit, stop=stop, notify=notify, patience=patience
     )
-    messages = [_redriven(dlq_message) for dlq_message in inspection.messages]
+    found.sort(key=lambda each: (each[0], each[1].message_id))
+    messages = [message for _, message in found[:limit]]
     missing = [] if stop.drain.is_set() else request.filters.missing(message.id for message in messages)
-    return Report(run=None, dry_run=True, messages=messages, missing=missing, unseen=inspection.unseen)
+    return Report(run=None, dry_run=True, messages=messages, missing=missing, unseen=read.unseen)
 
 
 def redrive(
@@ -296,4 +299,5 @@ def _stopped(request: RedriveRequest, canary: Outcomes, stop: Stop) -> str:
 
 
 def _redriven(dlq_message: DlqMessage) -> RedrivenMessage:
-    return RedrivenMessage(dlq_message.message_id, dlq_message.id, dlq_message.identity.timestamp, dlq_message.type)
+    kind = sys.intern(dlq_message.type)
+    return RedrivenMessage(dlq_message.message_id, dlq_message.id, dlq_message.identity.timestamp, kind)

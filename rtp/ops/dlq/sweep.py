@@ -10,6 +10,7 @@ from rtp.aws import queues
 from rtp.errors import RtpError
 from rtp.ops.dlq import batches, peek
 from rtp.ops.dlq.ending import MAX_HIDDEN_S, Ending, Patience
+from rtp.ops.dlq.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,9 +45,9 @@ class Sweep:
         self._aws, self._url, self._stop, self._clock = aws, url, stop, patience.clock
         self._ending = Ending(aws, url, patience, stop=stop)
         self._hidden_s = peek.hidden_s(self._ending.start, rate)
-        self._seen: set[str] = set()  # messages that were there at the start
+        self._seen = Seen()  # messages that were there at the start
         self._receipts: dict[str, str] = {}
-        self._claimed: set[str] = set()
+        self._claimed = Seen()
         self._hidden: dict[str, tuple[float, int]] = {}  # by message id: until when, on the clock, and for how long, s
         self._receivers = 1  # more while each of them receives a full batch
         self._lock = threading.Lock()
@@ -91,13 +92,13 @@ class Sweep:
         """
         with self._lock:
             receipts = {message_id: self._receipts.pop(message_id) for message_id in message_ids}
-            self._claimed |= receipts.keys()
+            self._claimed.update(receipts)
             return receipts
 
     def unclaim(self, receipts: dict[str, str]) -> None:
         """Count messages that were claimed and not deleted as hidden by this sweep again."""
         with self._lock:
-            self._claimed -= receipts.keys()
+            self._claimed.remove(receipts)
             self._receipts.update({i: receipt for i, receipt in receipts.items() if i not in self._receipts})
 
     def release(self) -> None:
@@ -126,5 +127,6 @@ class Sweep:
         came_back = [self._hidden[m.message_id] for m in received if m.message_id in self._hidden]
         if any(until <= now and was == seconds for until, was in came_back):
             self._hidden_s = min(MAX_HIDDEN_S, seconds * 2)
-        self._hidden.update({m.message_id: (hidden_until, seconds) for m in received})
+        hidden = (hidden_until, seconds)  # one for all of the round
+        self._hidden.update({m.message_id: hidden for m in received})
         return received, new

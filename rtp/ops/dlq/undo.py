@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rtp.aws import queues, records
@@ -15,21 +17,25 @@ from rtp.ops.dlq.leftovers import PATIENCE_S, SentMessages
 from rtp.ops.dlq.located import Located
 from rtp.ops.dlq.sweep import Sweep
 from rtp.ops.events import outcome
+from rtp.ops.work import pool
 from rtp.ops.work.clock import SYSTEM
+from rtp.ops.work.pool import Stop
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rtp.aws.queues import Message
     from rtp.ops.dlq.journal import Entry, Journal
     from rtp.ops.dlq.target import Target
     from rtp.ops.events.outcome import Record
     from rtp.ops.work.clock import Clock
-    from rtp.ops.work.pool import Stop
     from rtp.runtime.event import Identity
 
+    Own = dict[str, tuple[Message, Entry]]  # by id of the message in the queue: it, and the entry that it was sent of
+
 _ROUND = 100  # messages that are recorded together before they are sent
+_ROUNDS = 6  # at the same time
 _AGAIN_S = 4.0  # after which the queue is read once more for messages that must be in it
 
 
@@ -104,6 +110,7 @@ class _Restoration:
             patience = Patience(notify=notify, clock=clock)
             self._located.search(target, limit=depth.total * 2 + len(uncertain) + 10, patience=patience, stop=stop)
         self._copies = [entry for entry in self._entries if entry.message_id in self._located.copies]
+        self._lock = threading.Lock()
         self._back = 0
 
     def of_purge(self) -> Undone:
@@ -111,8 +118,9 @@ class _Restoration:
         self.record.done(self._copies)
         absent = [entry for entry in self._open() if entry.message_id not in self._located.originals]
         restorable = [entry for entry in absent if self._located.is_absent(entry)]
-        for start in range(0, len(restorable), _ROUND):
-            self.record.done(self._send(restorable[start : start + _ROUND]))
+        rounds = [restorable[start : start + _ROUND] for start in range(0, len(restorable), _ROUND)]
+        for _ in pool.map(lambda some: self.record.done(self._send(some)), rounds, threads=_ROUNDS):
+            pass
         return self._undone(0, 0, unseen=len(absent) - len(restorable))
 
     def of_redrive(self) -> Undone:
@@ -153,8 +161,10 @@ class _Restoration:
 
     def _records(self, entries: list[Entry]) -> dict[Identity, Record]:
         keys = list(dict.fromkeys(entry.identity for entry in entries))
-        found = records.by_keys(self._target.aws, self._target.table, keys)
-        return {outcome.identity(record): record for record in found}
+        parts = [keys[start : start + records.BATCH] for start in range(0, len(keys), records.BATCH)]
+        read = partial(records.by_keys, self._target.aws, self._target.table)
+        found = pool.map(read, parts, threads=_ROUNDS)
+        return {outcome.identity(record): record for part in found for record in part}
 
     def _send(self, entries: list[Entry]) -> list[Entry]:
         """Send messages to the DLQ. Returns those that SQS took, for the caller to record."""
@@ -164,30 +174,35 @@ class _Restoration:
         receipts = batches.send(self._target.aws, self._target.dlq_url, [entry.outgoing for entry in entries])
         sent = [(entry, receipt) for entry, receipt in zip(entries, receipts, strict=True) if not receipt.error]
         notes.restored(self._target, sent)
-        self._back += len(sent)
+        self._count(len(sent))
         return [entry for entry, _ in sent]
+
+    def _count(self, back: int) -> None:
+        with self._lock:
+            self._back += back
 
     def _recall(self, entries: list[Entry]) -> None:
         """Move messages that still wait in the queue. Other events received on the way are released at once."""
         target = self._target
         patience = Patience(PATIENCE_S, clock=self._clock)
         sweep = Sweep(target.aws, target.queue_url, stop=self._stop, patience=patience)
-        sent = SentMessages(self._journal.run, entries)
-        waiting = {entry.message_id: entry for entry in entries if not entry.restored}
+        rounds = _Rounds(sweep, SentMessages(self._journal.run, entries), entries)
+
+        def move(messages: Own) -> tuple[()]:
+            self._move(sweep, messages)
+            return ()
+
         try:
-            for messages in sweep:
-                own = {m.message_id: (m, entry) for m in messages if (entry := sent.entry(m)) is not None}
-                sweep.claim(self._move(own))
-                for _, entry in own.values():
-                    if entry.restored:
-                        waiting.pop(entry.message_id, None)
-                if not waiting:
-                    break
+            # What a round has begun is ended, also after a second interrupt: it is not `stop` that aborts it.
+            for _ in pool.each(rounds, move, threads=_ROUNDS, stop=Stop(drain=self._stop.drain)):
+                pass
+            if rounds.repeated:
+                move(rounds.repeated)
         finally:
             sweep.release()
 
-    def _move(self, messages: dict[str, tuple[Message, Entry]]) -> list[str]:
-        """Send each entry to the DLQ unless it is there, then delete its message. Returns the ids of those messages.
+    def _move(self, sweep: Sweep, messages: Own) -> None:
+        """Send each entry to the DLQ unless it is there, then delete its message.
 
         An entry that may be in the DLQ, hidden by another receiver, is left alone.
         """
@@ -201,15 +216,41 @@ class _Restoration:
         absent = [e for e in left if e.message_id not in there_ids and self._located.is_absent(e)]
         sent = self._send(absent)
         in_dlq = earlier | there_ids | {entry.message_id for entry in sent}
-        moved = {message_id: m for message_id, (m, entry) in messages.items() if entry.message_id in in_dlq}
-        receipts = [message.receipt for message in moved.values()]
-        _, error = batches.delete(self._target.aws, self._target.queue_url, receipts)
+        moved = [message_id for message_id, (_, entry) in messages.items() if entry.message_id in in_dlq]
+        receipts = sweep.claim(moved)
+        _, error = batches.delete(self._target.aws, self._target.queue_url, list(receipts.values()))
         if error is not None:
+            sweep.unclaim(receipts)
             raise error
         # Not before: after an error, the next undo has to delete what is in the queue.
         self.record.done([*there, *sent])
-        self._back += sum(entry.message_id not in copies for entry in there)
-        return list(moved)
+        self._count(sum(entry.message_id not in copies for entry in there))
+
+
+class _Rounds:
+    """The messages of the entries as a sweep receives them; ends when each entry was met.
+
+    repeated: further messages of entries that an earlier round has: they wait until all rounds have ended.
+    """
+
+    def __init__(self, sweep: Sweep, sent: SentMessages, entries: Iterable[Entry]) -> None:
+        self._sweep, self._sent = sweep, sent
+        self._waiting = {entry.message_id for entry in entries if not entry.restored}
+        self._met: set[str] = set()
+        self.repeated: Own = {}
+
+    def __iter__(self) -> Iterator[Own]:
+        for messages in self._sweep:
+            own = {m.message_id: (m, entry) for m in messages if (entry := self._sent.entry(m)) is not None}
+            first = {m: pair for m, pair in own.items() if pair[1].message_id not in self._met}
+            self.repeated.update({m: pair for m, pair in own.items() if m not in first})
+            ids = {entry.message_id for _, entry in first.values()}
+            self._met |= ids
+            self._waiting -= ids
+            if first:
+                yield first
+            if not self._waiting:
+                return
 
 
 def _status(record: Record | None, entry: Entry) -> str:

@@ -68,5 +68,5 @@ def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
 
     limit = queues.depth(aws, url).total * 2 + 10 if limit is None else limit
     patience = replace(patience, is_enough=lambda: is_enough(found))
-    peeked = peek.peek(aws, url, limit=limit, stop=stop, enough=add, patience=patience, keep=False)
+    peeked = peek.peek(aws, url, limit=limit, stop=stop, enough=add, patience=patience)
     return Unrecorded(found, more, peeked.unseen)

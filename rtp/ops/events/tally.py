@@ -35,13 +35,30 @@ class Tally:
     counts: list[ValueCount]
 
 
+class Counting:
+    """Counts items, each as its JSON has it, as they come."""
+
+    def __init__(self, by: Expression | None) -> None:
+        self._by = by
+        self._counted: Counter[str] = Counter()
+        self._total = 0
+
+    def add(self, items: Iterable[Any]) -> None:
+        """Count items. Raises UsageError where the expression does not fit."""
+        for item in items:
+            self._total += 1
+            if self._by is not None:
+                self._counted[self._by.label(item)] += 1
+
+    def tally(self) -> Tally:
+        """The counts so far."""
+        ordered = sorted(self._counted.items(), key=lambda pair: (-pair[1], pair[0]))
+        by = None if self._by is None else self._by.text
+        return Tally(self._total, by, [ValueCount(value, count) for value, count in ordered])
+
+
 def tally(items: Iterable[Any], by: Expression | None) -> Tally:
     """Count items, each as its JSON has it. Raises UsageError where the expression does not fit."""
-    counted: Counter[str] = Counter()
-    total = 0
-    for item in items:
-        total += 1
-        if by is not None:
-            counted[by.label(item)] += 1
-    ordered = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
-    return Tally(total, None if by is None else by.text, [ValueCount(value, count) for value, count in ordered])
+    counting = Counting(by)
+    counting.add(items)
+    return counting.tally()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rtp.aws import queues
 from rtp.contract import Output
 from rtp.ops.dlq import unrecorded
-from rtp.ops.dlq.filters import Filters, Named
+from rtp.ops.dlq.filters import Filters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,9 +62,7 @@ def read(
         return bool(has_others) and not message.runs and is_in_time and filters.match(message)
 
     def is_enough(found: list[DlqMessage]) -> bool:
-        named = Named()
-        named.add(found)
-        return bool(by_key or missing) and not (has_others and not missing) and _has_all(named, by_key, missing)
+        return bool(by_key or missing) and not (has_others and not missing) and _has_all(found, by_key, missing)
 
     answer = unrecorded.read(aws, outputs, is_selected, most=most + len(by_key), stop=stop, is_enough=is_enough)
     events: list[Candidate] = []
@@ -77,8 +75,8 @@ def read(
     return Candidates(events, list(by_key.values()), answer.more, answer.unseen)
 
 
-def _has_all(named: Named, by_key: Mapping[tuple[str, int], Record], missing: Sequence[str]) -> bool:
-    return named.ids >= {*missing, *(event_id for event_id, _ in by_key)}
+def _has_all(found: Sequence[DlqMessage], by_key: Mapping[tuple[str, int], Record], missing: Sequence[str]) -> bool:
+    return {message.id for message in found} >= {*missing, *(event_id for event_id, _ in by_key)}
 
 
 def _filters(request: Request, missing: Sequence[str]) -> Filters:

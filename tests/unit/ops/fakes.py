@@ -252,18 +252,27 @@ class FakeAws(Aws):
         return {}
 
     def _batch_execute_statement(self, Statements: list[dict[str, Any]]) -> dict[str, Any]:
-        """The removal of notes of messages in the DLQ only."""
+        """The notes of messages in the DLQ only: their two conditions are spelt out here."""
         assert 0 < len(Statements) <= 25
         responses: list[dict[str, Any]] = []
         for statement in Statements:
-            assert statement["Statement"].startswith(f'UPDATE "{TABLE}" REMOVE "dlq_message" WHERE ')
-            event_id, timestamp, request_id = statement["Parameters"]
+            text = statement["Statement"].removeprefix(f'UPDATE "{TABLE}" ')
+            is_removal = text.startswith('REMOVE "dlq_message" WHERE ')
+            assert is_removal or text.startswith('SET "dlq_message" = ? WHERE ')
+            *new, event_id, timestamp = statement["Parameters"][: 2 if is_removal else 3]
             item = self.items.get((event_id["S"], timestamp["N"]), {})
-            if item.get("dlq_message", {}).get("M", {}).get("request_id") == request_id:
+            noted = item.get("dlq_message", {}).get("M", {}).get("request_id")
+            is_free = text.endswith(' AND "dlq_message" IS MISSING')
+            assert is_free or text.endswith(' AND "dlq_message"."request_id" = ?')
+            is_its = noted is None if is_free else noted == statement["Parameters"][-1]
+            if is_removal and is_its:
                 del item["dlq_message"]
-                responses.append({})
+            elif new and item.get("status") == {"S": "dead"} and is_its:
+                item["dlq_message"] = new[0]
             else:
                 responses.append({"Error": {"Code": "ConditionalCheckFailed"}})
+                continue
+            responses.append({})
         return {"Responses": responses}
 
     def _delete_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -180,10 +180,11 @@ def held(aws: FakeAws, count: int) -> None:
 def test_a_peek_reads_to_its_limit_and_leaves_each_message_visible() -> None:
     aws, read = FakeAws(), list[int]()
     held(aws, 30)
-    found = peek.peek(aws, DLQ, limit=10, stop=Stop(), notify=read.append, patience=Patience(30.0, clock=aws.clock))
-    assert (len(found.messages), found.unseen, read) == (10, 0, [10])
+    patience = Patience(30.0, clock=aws.clock)
+    found = peek.peek(aws, DLQ, limit=10, stop=Stop(), notify=read.append, patience=patience)
+    assert (found.messages, found.count, found.unseen, read) == ([], 10, 0, [10])
     assert (aws.calls["receive_message"], aws.visible(DLQ)) == (1, 30)
-    found = peek.peek(aws, DLQ, limit=31, stop=Stop(), notify=read.append, patience=Patience(30.0, clock=aws.clock))
+    found = peek.peek(aws, DLQ, limit=31, stop=Stop(), notify=read.append, patience=patience, keep=True)
     assert [m.body for m in found.messages] == [f"b{n}" for n in range(30)]
     assert read[1:3] == [10, 30] and aws.visible(DLQ) == 30
 
@@ -193,7 +194,7 @@ def test_a_peek_counts_what_it_could_not_read() -> None:
     held(aws, 4)
     aws.queues[DLQ][0].hidden_until = aws.now + 40_000
     found = peek.peek(aws, DLQ, limit=50, stop=Stop(), patience=Patience(30.0, clock=aws.clock))
-    assert (len(found.messages), found.unseen) == (3, 1)
+    assert (found.count, found.unseen) == (3, 1)
 
 
 class Receiving(FakeAws):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.aws import records
+import pytest
+
+from rtp.aws import record_notes, records
 from rtp.aws.queues import Message, Outgoing, Receipt, attribute
+from rtp.errors import AwsError
 from rtp.ops.dlq import journal, notes
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.runtime import dlqnote
+from rtp.runtime.dlqnote import DlqNote
 from rtp.runtime.event import Identity
 from rtp.text.times import now_ms
 from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
@@ -71,3 +75,31 @@ def test_what_an_undo_has_sent_is_noted_with_its_request_or_message_a_new_age_an
     assert [one["digest"] for one in found] == [dlqnote.digest(event(n)) for n in range(2)]
     assert all(began <= one["sent_at"] <= now_ms() for one in found)
     assert all(dlqnote.read(one) is not None and one["is_sent"] for one in found)
+
+
+@pytest.mark.parametrize("code", ["", "AccessDeniedException"], ids=["statements", "single-writes"])
+def test_a_note_is_written_where_the_record_is_dead_and_notes_no_other_message(code: str) -> None:
+    def fault(operation: str, when: str) -> None:
+        if code and (operation, when) == ("batch_execute_statement", "before"):
+            raise AwsError("dynamodb batch_execute_statement: no", service_code=code)
+
+    aws = FakeAws(fault=fault)
+    for n, (status, noted) in enumerate((("dead", ""), ("dead", "mine"), ("dead", "other"), ("processed", ""))):
+        aws.record(f"e{n}", n, status=status, **({"dlq_message": {"request_id": noted}} if noted else {}))
+
+    record_notes.write(aws, TABLE, [((f"e{n}", n), DlqNote("mine", 7, "d")) for n in range(5)])
+
+    assert [note(aws, n).get("sent_at") for n in range(4)] == [7, 7, None, None]
+    assert note(aws, 2) == {"request_id": "other"}
+    assert ("e4", "4") not in aws.items
+
+
+def test_the_notes_of_many_records_are_written_a_batch_at_a_time() -> None:
+    aws = FakeAws()
+    for n in range(30):
+        aws.record(f"e{n}", n, status="dead")
+
+    record_notes.write(aws, TABLE, [((f"e{n}", n), DlqNote("mine", 7, "d")) for n in range(30)])
+
+    assert all(note(aws, n) for n in range(30))
+    assert aws.calls == {"batch_execute_statement": 2, "batch_get_item": 30}

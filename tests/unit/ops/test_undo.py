@@ -353,3 +353,37 @@ def test_a_run_of_another_stack_or_account_is_refused(owner: dict[str, str]) -> 
     with pytest.raises(RefusedError, match=f"{run.run} ran on shop-dev in account 1"):
         undo.load(target, None)
     assert undo.load(run.target, run.run).run == run.run
+
+
+def test_many_messages_of_a_redrive_are_moved_back_each_once_and_recorded_before_they_are_sent() -> None:
+    run = recorded("redrive", 300, sent=300, deleted=300)
+    run.aws.put(QUEUE, event(999))  # of another sender
+    steps: list[str] = []
+
+    def fault(operation: str, when: str) -> None:
+        if when == "before" and operation in ("send_message_batch", "delete_message_batch"):
+            lines = run.store.journals[run.run].decode()
+            steps.append(operation)
+            assert lines.count('"restoring"') >= 10 * steps.count("send_message_batch") - 9
+            assert steps.count("delete_message_batch") <= steps.count("send_message_batch")
+
+    run.aws.fault = fault
+    assert counts(run.undone()) == (300, 0, 0, 0, 0)
+    assert sorted(run.aws.bodies(DLQ)) == sorted(event(n) for n in range(300))
+    assert run.aws.bodies(QUEUE) == [event(999)]
+    assert all(entry.restored for entry in run.entries)
+
+
+def test_a_message_that_a_killed_redrive_sent_twice_is_taken_out_of_the_queue_twice() -> None:
+    # Given a redrive that was killed before it recorded what it sent, and whose first message SQS has twice
+    run = recorded("redrive", 200)
+    held = list(run.aws.queues[DLQ])
+    for number, message in enumerate([*held[:150], held[0], *held[150:]]):
+        run.aws.put(QUEUE, event(number))
+        mark = {"DataType": "String", "StringValue": f"{run.run}#{message.message_id}"}
+        run.aws.queues[QUEUE][-1].attributes = {wire.REDRIVE: mark}
+
+    run.undone()
+
+    assert run.aws.bodies(QUEUE) == []
+    assert [m.message_id for m in run.aws.queues[DLQ]] == [m.message_id for m in held]

@@ -70,7 +70,7 @@ def dead(aws: Aws, outputs: Mapping[str, str], clock: Clock = SYSTEM) -> Dead:
         return Dead(0, {})
     if depth > _MAX_DEAD:
         return Dead(depth, why=f"it holds more than {_MAX_DEAD:,} messages")
-    peeked = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop(), patience=replace(BRIEF, clock=clock))
+    peeked = peek.peek(aws, url, limit=depth * 2 + 10, stop=Stop(), patience=replace(BRIEF, clock=clock), keep=True)
     if peeked.unseen:
         return Dead(depth, why=f"another receiver hides {peeked.unseen:,} of its messages")
     return Dead(depth, {d.message_id: d.id for d in dlq.joined(aws, table, peeked.messages) if not d.runs})
