@@ -81,7 +81,8 @@ class StatusQuery:
     """The newest `limit` records of a status between two times (epoch ms), or the oldest.
 
     type: of this event type only. has: only those with this attribute. keep: whether a record counts.
-    page: records that one call reads at most, where nothing is filtered.
+    page: records that one call reads at most, where nothing is filtered. first: that the first call reads at most, of a
+    stream whose first records are used while the others are read; 0 for a page.
     """
 
     status: str
@@ -93,6 +94,7 @@ class StatusQuery:
     oldest_first: bool = False
     keep: Callable[[dict[str, Any]], bool] | None = None
     page: int = _PAGE
+    first: int = 0
 
 
 def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) -> Iterator[dict[str, Any]]:
@@ -106,21 +108,27 @@ def stream_by_status(aws: Aws, table: str, query: StatusQuery, *, shard: int) ->
     filters = ["#k = :k"] if query.type is not None else []
     filters += [f"attribute_exists({query.has})"] if query.has is not None else []
     is_filtered = query.type is not None or query.keep is not None  # nearly all dead records have the attribute
-    items = aws.pages(
-        "dynamodb",
-        "query",
-        "Items",
-        TableName=table,
-        IndexName=STATUS_INDEX,
-        KeyConditionExpression="status_shard = :s AND #t BETWEEN :a AND :b",
-        ExpressionAttributeNames=names,
-        ExpressionAttributeValues={":s": {"S": f"{query.status}#{shard}"}, **values},
-        ScanIndexForward=query.oldest_first,
-        Limit=_PAGE if is_filtered else min(query.limit, query.page),
+    params = {
+        "TableName": table,
+        "IndexName": STATUS_INDEX,
+        "KeyConditionExpression": "status_shard = :s AND #t BETWEEN :a AND :b",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": {":s": {"S": f"{query.status}#{shard}"}, **values},
+        "ScanIndexForward": query.oldest_first,
         **({"FilterExpression": " AND ".join(filters)} if filters else {}),
-    )
-    records = _records(items)
+    }
+    records = _records(_items(aws, params, _PAGE if is_filtered else min(query.limit, query.page), query.first))
     return islice(filter(query.keep, records) if query.keep is not None else records, query.limit)
+
+
+def _items(aws: Aws, params: dict[str, Any], page: int, first: int) -> Iterator[dict[str, Any]]:
+    if first:
+        answer = aws.call("dynamodb", "query", **params, Limit=first)
+        yield from answer.get("Items", ())
+        if "LastEvaluatedKey" not in answer:
+            return
+        params = {**params, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    yield from aws.pages("dynamodb", "query", "Items", **params, Limit=page)
 
 
 def _records(items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -30,7 +30,7 @@ app = new_app()
 
 LIMIT = 1000
 _REDRAW_S = 0.2
-_EVERY = 1000  # events between two lines of progress where no region is redrawn
+_SAY_S = 10.0  # between two lines of progress where no region is redrawn
 
 
 @option_group
@@ -194,23 +194,28 @@ def before_deploy(session: Session, given: Sequence[Given]) -> None:
 
 
 def conduct(session: Session, request: Request, allowed: Allowed) -> tuple[Rehearsal, Interruption]:
-    """Run the events, with what was found so far on the terminal; in a pipe with a line for every 1,000."""
+    """Run the events, with what was found so far on the terminal; in a pipe with a line each ten seconds."""
     from rtp.commands.render import rehearse as render
     from rtp.ops.rehearse import rehearse as op
 
     out, env, root = session.out, session.environment.name, str(session.environment.root)
     with interrupts.graceful(remark(out)) as interruption, out.live() as live:
-        drawn = 0.0
+        drawn, said = 0.0, time.monotonic()
+        live.update([line(dim(f"rehearse {env}: looking for the stack"))])
 
         def show(step: Progress) -> None:
-            nonlocal drawn
+            nonlocal drawn, said
+            now = time.monotonic()
+            text = ", ".join([f"{step.count:,} run"] * (step.count > 0) + [step.now] * bool(step.now))
             if not live.visible:
-                if step.count and step.count % _EVERY == 0 and not step.reads_dlq:
-                    out.say(line(dim(f"{step.count:,} run")))
-            elif step.reads_dlq or time.monotonic() - drawn >= _REDRAW_S:
-                reads = ", reading the dead-letter queue" if step.reads_dlq else ""
-                live.update([line(dim(f"{step.count:,} run{reads}")), *render.rehearsal(step.report(), env, root=root)])
-                drawn = time.monotonic()
+                if step.count and now - said >= _SAY_S:
+                    out.say(line(dim(text)))
+                    said = now
+            elif not step.count:
+                live.update([line(dim(f"rehearse {env}: {text}"))])
+            elif step.now or now - drawn >= _REDRAW_S:
+                live.update([line(dim(text)), *render.rehearsal(step.report(), env, root=root)])
+                drawn = now
 
         steps = op.rehearse(
             session.aws, session.outputs_to_read, session.environment, request, allowed, stop=interruption.stop

@@ -25,6 +25,7 @@ from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -51,11 +52,11 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Step: how many events were run so far. report: makes a report of them. reads_dlq: whether the DLQ is read now."""
+    """Step: how many events were run so far. report: makes a report of them. now: what is done beside; else empty."""
 
     count: int
     report: Callable[[], Rehearsal]
-    reads_dlq: bool = False
+    now: str = ""
 
 
 def rehearse(
@@ -66,15 +67,18 @@ def rehearse(
     Raises ConfigError where the processors cannot be imported, UsageError for a status that cannot be compared.
     """
     request.check()
+    findings = Findings()
+    yield Progress(0, findings.report, now="packing the code")
     aws.connect("dynamodb", "s3")
     texts = selection.Texts(aws, outputs[Output.BUCKET])
     seen = Seen()
     lost: list[Record] = []
     records = selection.selected(aws, outputs, request, shards=environment.settings.index_shards, seen=seen)
-    first_ones = _Limited((Candidate(record) for record in records), request.limit)
-    findings = Findings()
-    with _interpreters(environment, allowed) as (spare, first):
+    with pool.tasks(1) as start, _interpreters(environment, allowed) as (spare, first):
         threads = _THREADS * spare.qsize()
+        begun = _begun(records, start(next, records, None))  # they are asked for while the processors are imported
+        first_ones = _Limited((Candidate(record) for record in begun), request.limit)
+        yield Progress(0, findings.report, now="importing the processors")
         first.start()
         findings.note_import(first.tried_at_import)
         if allowed.aws is not None:
@@ -98,13 +102,20 @@ def rehearse(
         # What has no record, or no text any more, is in the message alone.
         left = Candidates(left=lost)
         if not (stop.drain.is_set() or first_ones.more):
-            yield Progress(findings.events, findings.report, reads_dlq=True)
+            yield Progress(findings.events, findings.report, now="reading the dead-letter queue")
             left = messages.read(aws, outputs, request, seen, lost, most=first_ones.left, stop=stop)
             findings.unseen = left.unseen
             yield from ran(left.events)
         for record in left.left:
             findings.add(compare.skipped(record, "its text is archived no longer"))
     return findings.report(more=first_ones.more or left.more, interrupted=stop.drain.is_set())
+
+
+def _begun(records: Iterator[Record], first: Future[Record | None]) -> Iterator[Record]:
+    """Records of which another thread reads the first one."""
+    if (record := first.result()) is not None:
+        yield record
+        yield from records
 
 
 class _Limited:

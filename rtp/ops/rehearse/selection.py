@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from rtp.contract import Output
 from rtp.errors import RtpError, UsageError
 from rtp.ops.events import archive, records
 from rtp.ops.events.record_filters import RecordFilters
+from rtp.ops.work import pool
 from rtp.runtime import jsontext, wire
 from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.runtime.jsontext import JsonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rtp.aws import Aws
     from rtp.ops.events.outcome import Record
@@ -29,6 +31,7 @@ STATUSES = ("dead", "failed", "processed")
 
 _OBJECTS = 8  # of the archive that are kept; the events of one object are near each other in time
 _LOCKS = 16
+_FIRST = 50  # records of a shard that are read before the first event runs
 _MOST = 2**53
 
 
@@ -83,13 +86,21 @@ def selected(
         request.limit + 1,
         request.kind,
         keep=keep,
+        first=_FIRST,
     )
     streams = [
         stored.stream_by_status(aws, table, _of(query, status), shard=shard)
         for status in request.statuses or ("dead",)
         for shard in range(shards)
     ]
-    return heapq.merge(*streams, key=lambda record: -int(record["timestamp"]))
+    return _merged(streams)
+
+
+def _merged(streams: Sequence[Iterator[Record]]) -> Iterator[Record]:
+    """The records of all streams, the newest first. The first pages of all are read side by side."""
+    heads = list(pool.map(lambda stream: next(stream, None), streams, threads=len(streams)))
+    begun = [chain((head,), stream) for head, stream in zip(heads, streams, strict=True) if head is not None]
+    yield from heapq.merge(*begun, key=lambda record: -int(record["timestamp"]))
 
 
 def _of_ids(aws: Aws, table: str, request: Request, seen: Seen) -> Iterator[Record]:
@@ -101,7 +112,7 @@ def _of_ids(aws: Aws, table: str, request: Request, seen: Seen) -> Iterator[Reco
 
 
 def _of(query: StatusQuery, status: str) -> StatusQuery:
-    return StatusQuery(status, query.since, query.until, query.limit, query.type, keep=query.keep)
+    return replace(query, status=status)
 
 
 def _is_of_project(record: Record) -> bool:

@@ -196,6 +196,18 @@ def price(event):
         assert [(e["kind"], e["what"]) for e in result["tried"]] == [("secret", "TOKEN")]
         result = rehearse(pipeline, "--id", order, "--with-variables", "--with-secrets", code=0)
         assert result["processed"][0]["result"] == {"url": "https://partner.example", "length": 4}
+        # And secrets of another file, which has to be there
+        (pipeline.project.root / "other.env").write_text("TOKEN=abcdefgh\n")
+        given = ("--id", order, "--with-variables", "--secrets-file")
+        assert rehearse(pipeline, *given, "other.env", code=0)["processed"][0]["result"]["length"] == 8
+        assert "nowhere.env" in rehearse(pipeline, *given, "nowhere.env", code=3)["error"]["message"]
+        # And a deploy gives them to its rehearsal where that is asked for
+        asked = ("deploy", "--dry-run", "--json", "--rehearse-with")
+        without = pipeline.project.rtp(*asked, "network", ok=False)
+        assert without.lines[-1]["error"]["code"] == "rehearsal-failed" and without.lines[0]["network"] == "allowed"
+        done = pipeline.project.rtp(*asked, "variables", "--rehearse-with", "secrets", ok=False)
+        assert done.lines[0]["type"] == "rehearsal" and done.lines[0]["tried"] == []
+        assert pipeline.project.rtp(*asked, "everything", ok=False).code == 2
 
 
 def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> None:

@@ -14,6 +14,7 @@ SINGLE = {
     "aws/buckets.py list_object_versions": "its own pages, of versions and markers together",
     "aws/changesets.py describe_change_set": "its own pages; the tags are on each",
     "aws/logs.py filter_log_events": "its own pages, with the service's time",
+    "aws/records.py query": "the first page, which is smaller; the others are read from its end",
     "aws/stacks.py describe_stacks": "one stack by its name",
     "aws/traces.py get_trace_summaries": "its own pages, of which the last says the service's time",
     "aws/usage.py get_usage": "its own pages, of a map by key; and one key on one day",
