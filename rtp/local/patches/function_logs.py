@@ -8,11 +8,11 @@ import re
 import secrets
 import threading
 import time
-from bisect import bisect_left, bisect_right
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import log_patterns
+from rtp.local import log_lines, log_patterns
+from rtp.local.log_lines import MAX_EVENTS
 from rtp.local.patches import invocations
 from rtp.local.patches.patch import Patch, replace, require
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rtp.local.telemetry import Telemetry
 
-MAX_EVENTS = 200_000  # in a stream; beyond it the oldest tenth is dropped
 MAX_PAGE = 10_000
 # Limits of one page, which may then be short or empty, as on AWS: other requests wait meanwhile.
 MAX_SCANNED = 20_000
@@ -238,10 +237,8 @@ def _between(logs: Any, group: Any, data: dict[str, Any], begin: int, end: int |
     with logs._log_events_lock:
         for name, stream in list(group["streams"].items()):
             if (name in names) if names else name.startswith(prefix):
-                events = stream["events"]
-                low = bisect_left(events, begin, key=_timestamp)
-                high = len(events) if end is None else bisect_right(events, int(end), key=_timestamp)
-                parts.append(zip(events[low:high], itertools.repeat(name)))
+                events = log_lines.between(stream["events"], begin, None if end is None else int(end))
+                parts.append(zip(events, itertools.repeat(name)))
     return heapq.merge(*parts, key=lambda stream_event: _timestamp(stream_event[0]))
 
 

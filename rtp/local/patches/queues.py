@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from rtp.local import message_limits
+from rtp.local import message_limits, saved_state
 from rtp.local.message_list import LOCK, messages_of
 from rtp.local.metrics import Place
 from rtp.local.patches.patch import Patch, replace, require
@@ -28,6 +28,7 @@ def install(telemetry: Telemetry) -> None:
     from ministack.services import sqs
 
     require(sqs, "_Err", "_get_q", "_queue_by_arn", "_ensure_msg_fields", "_validate_batch_entries", "esm_wake")
+    saved_state.read_messages()
     patch = Queues(sqs, telemetry)
     patch.collect_fifo = replace(sqs, "_collect_msgs", patch.collect, "q max_n vis_timeout")
     replace(sqs, "_dlq_sweep", patch.sweep, "q")

@@ -7,6 +7,7 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from rtp.local.message_list import Counts, Messages, messages_of, with_lists
@@ -92,6 +93,31 @@ def test_a_copy_for_the_saved_state_is_a_plain_list() -> None:
     assert json.loads(json.dumps(queue, default=with_lists(str))) == saved
 
 
+def test_a_saved_state_is_read_again_as_it_was() -> None:
+    messages = Messages([message(0), message(1, group_id="g", text="\ud800"), message(2, visible_at=20), message(3)])
+    receive(messages, 10, 5, "h")
+    whole = Messages(one for one in messages if "text" not in one)
+    written = msgspec.json.encode(whole.saved(raw=True))
+    assert json.loads(written) == whole.saved(raw=False) == list(whole)
+    for again in (Messages.from_json(written), Messages(messages.saved(raw=False))):
+        assert again.counts(10) == Counts(visible=len(again) - 2, in_flight=1, delayed=1)
+        held = again.with_handle("h")
+        assert held is not None
+        assert (held["id"], again.oldest()) == ("0", 1.0 if len(again) == 4 else 2.0)
+
+
+def test_a_message_that_was_stored_is_found_by_its_handle() -> None:
+    messages = Messages([message(0)])
+    receive(messages, 10, 30, "h")
+    held = messages.with_handle("h")
+    assert held is not None
+    messages.changed(held)
+    held["visible_at"] = 12.0
+    assert messages.counts(20).visible == 0
+    messages.changed(held)
+    assert messages.counts(20).visible == 1
+
+
 def test_random_operations_answer_as_a_list_does() -> None:
     draw = random.Random(17)  # noqa: S311 - no secret
     messages, model = Messages(), []
@@ -100,24 +126,29 @@ def test_random_operations_answer_as_a_list_does() -> None:
         now += draw.random()
         kind = draw.randrange(5)
         if kind < 2:
-            new = message(n, visible_at=now + draw.choice([0, 0, 3]), sent_at=now)
+            group = {"group_id": "g"} if draw.random() < 0.5 else {}
+            new = message(n, visible_at=now + draw.choice([0, 0, 3]), sent_at=now, **group)
             model.append(new)
-            messages.append(new)
+            messages.append(new if group else dict(new))
         elif kind == 2:
             visible = next((m for m in model if m["visible_at"] <= now), None)
-            assert receive(messages, now, draw.choice([0, 1, 30]), str(n)) == (visible and visible["id"])
-        elif kind == 3 and model:
-            chosen = draw.choice(model)
-            model.remove(chosen)
-            messages.remove(chosen)
-        elif model:
-            chosen = draw.choice(model)
-            chosen["visible_at"] = now + draw.choice([0, 10])
-            messages.changed(chosen)
+            hidden_s, count = draw.choice([0, 1, 30]), visible and visible["receive_count"] + 1
+            assert receive(messages, now, hidden_s, str(n)) == (visible and visible["id"])
+            if visible is not None:
+                visible |= {"visible_at": now + hidden_s, "receive_count": count, "receipt_handle": str(n)}
+        elif chosen := [
+            m for m in draw.choices(model, k=min(len(model), 3)) if "group_id" in m or "receipt_handle" in m
+        ]:
+            if kind == 3:
+                model.remove(chosen[-1])
+                messages.remove(chosen[-1])
+            else:
+                chosen[-1]["visible_at"] = now + draw.choice([0, 10])
+                messages.changed(chosen[-1] if "group_id" in chosen[-1] else dict(chosen[-1]))
         visible_count = sum(m["visible_at"] <= now for m in model)
         delayed = sum(m["visible_at"] > now and not m["receive_count"] for m in model)
         assert messages.counts(now) == (visible_count, len(model) - visible_count - delayed, delayed)
-    assert ids(messages) == [m["id"] for m in model]
+    assert list(messages) == model
 
 
 class Counted(dict[str, Any]):
@@ -132,7 +163,7 @@ class Counted(dict[str, Any]):
 
 @pytest.mark.parametrize("count", [1_000, 20_000])
 def test_no_operation_reads_other_messages(count: int) -> None:
-    messages = Messages(Counted(message(n)) for n in range(count))
+    messages = Messages(Counted(message(n, group_id="g")) for n in range(count))  # not kept as text
     for n in range(500):  # hidden at the front
         receive(messages, 1, 1000, str(n))
     messages.counts(1)
