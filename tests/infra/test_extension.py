@@ -64,7 +64,9 @@ def test_the_page_s_resources_send_to_the_queue_and_have_the_stack_s_tags(
     [
         ("def extend(pipeline):\n    nothing\n", "infra.py:2: NameError: name 'nothing' is not defined."),
         pytest.param("def extend(pipeline) -> None\n", "infra.py:1: SyntaxError: ", marks=pytest.mark.long),
-        ("import nowhere\n", "infra.py:1: ModuleNotFoundError: No module named 'nowhere'."),
+        pytest.param(
+            "import nowhere\n", "infra.py:1: ModuleNotFoundError: No module named 'nowhere'.", marks=pytest.mark.long
+        ),
         pytest.param("x = 1\n", "infra.py:1: it has no function extend(pipeline).", marks=pytest.mark.long),
     ],
 )
@@ -79,6 +81,7 @@ def test_a_mistake_is_reported_with_file_and_line(
     assert "Traceback" not in caught.value.message
 
 
+@pytest.mark.long
 def test_the_files_that_the_extension_has_read_are_watched_and_make_its_assembly_stale(tmp_path: Path) -> None:
     # Given an extension that imports a module and reads a file
     env = Environment(name="local", root=tmp_path, file=tmp_path / "rtp.toml", extend=tmp_path / "infra.py")

@@ -118,6 +118,7 @@ def test_a_folder_with_other_files_is_not_replaced(env: Environment, tmp_path: P
     assert (tmp_path / "thesis.txt").exists()
 
 
+@pytest.mark.long
 def test_a_linked_folder_is_written_through_its_link_and_no_other_file_is_changed(
     env: Environment, tmp_path: Path
 ) -> None:

@@ -58,7 +58,7 @@ def failing(tmp_path: Path) -> Iterator[Pipeline]:
 
 
 @pytest.mark.xdist_group("interrupts")
-@pytest.mark.parametrize("trials", [10, pytest.param(80, marks=pytest.mark.reliability)])
+@pytest.mark.parametrize("trials", [5, pytest.param(80, marks=pytest.mark.reliability)])
 def test_no_event_is_lost_to_a_signal(failing: Pipeline, trials: int) -> None:
     """C22. Every accepted event is in a queue or processed, and is processed once when the cause is fixed."""
     dice = random.Random(22)  # noqa: S311 - moments of a signal

@@ -184,6 +184,7 @@ def test_a_slow_event_fails_alone(rig: Rig, account: Callable[..., None], count:
 
 @alone
 @pytest.mark.parametrize(("trials", "count"), [(1, 500), pytest.param(20, 10_000, marks=pytest.mark.reliability)])
+@pytest.mark.long
 def test_a_graceful_stop_under_load(account: Callable[..., None], tmp_path: Path, trials: int, count: int) -> None:
     """C20. Stopped with a full queue and started again, the pipeline processes the remaining events."""
     with pipeline(tmp_path) as rig:

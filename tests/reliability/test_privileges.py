@@ -80,6 +80,7 @@ def test_each_action_is_needed(strict: Rig, function: str, kinds: str) -> None:
     assert unneeded == []
 
 
+@pytest.mark.long
 def test_the_emptier_works_with_what_its_role_allows(strict: Rig, tmp_path: Path) -> None:
     # Given the emptier and the buckets of a stack for AWS / When it is deleted, with objects in a bucket
     # Then the deletion succeeds

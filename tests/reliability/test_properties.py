@@ -16,7 +16,7 @@ from tests.unit.runtime.test_jsontext import values
 from tests.unit.runtime.test_worker import BATCHES, check_batch_response
 
 many = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
-few = settings(max_examples=200, deadline=None)
+few = settings(max_examples=100, deadline=None)
 
 DAY = 86_400
 

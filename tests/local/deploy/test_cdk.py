@@ -63,6 +63,7 @@ def _shape(aws: Aws) -> tuple[set[str], set[str]]:
     )
 
 
+@pytest.mark.long
 def test_a_deploy_without_a_bootstrap_is_an_error(engine: Engine, tmp_path: Path) -> None:
     region = "ap-south-1"
     environment = environments.resolve(Overrides(region=region), cwd=tmp_path, environ={})

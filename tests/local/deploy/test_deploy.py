@@ -189,6 +189,7 @@ def test_manual_changes_are_reported_and_functions_are_restored(pipeline: Projec
     assert found["Timeout"] == 30
 
 
+@pytest.mark.long
 def test_a_deploy_enables_an_event_source_that_a_killed_destroy_disabled(pipeline: Project) -> None:
     # Given a worker that nothing feeds, though the templates are equal
     queue_arn = f"arn:aws:sqs:us-east-1:000000000000:{STACK}-queue"
@@ -222,6 +223,7 @@ def test_widened_permissions_need_consent_and_are_refused_without_a_terminal(pip
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["status"] == "updated"
 
 
+@pytest.mark.long
 def test_replacing_a_resource_with_data_needs_consent(pipeline: Project) -> None:
     # Given a queue that was deployed under another name
     def rename(resources: dict[str, Any]) -> None:
@@ -288,6 +290,7 @@ def test_a_smoke_event_is_processed(pipeline: Project) -> None:
     assert lines[-1]["status"] == "unchanged" and "smoke" in [line["type"] for line in lines]
 
 
+@pytest.mark.long
 def test_a_smoke_event_that_fails_fails_the_command(pipeline: Project) -> None:
     # Given processors that break on every event of the smoke's type
     (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmax_receive_count = 2\nbackoff_base_s = 0\n")
@@ -310,6 +313,7 @@ UNUSABLE = {
 }
 
 
+@pytest.mark.long
 def test_processors_that_could_not_run_are_found_before_anything_is_deployed(project: Project) -> None:
     (project.root / "rtp.toml").write_text(SETTINGS)
     for source, said in UNUSABLE.items():

@@ -74,6 +74,7 @@ def test_destroy_shows_its_plan_and_proves_the_deletion(project: Project) -> Non
     assert again.code == 4 and "not deployed" in again.stderr
 
 
+@pytest.mark.long
 def test_many_objects_are_emptied_in_parallel_and_an_unexpected_leftover_is_an_error(project: Project) -> None:
     # Given more objects than one call deletes, and something with the stack's tags that is not of the stack
     deployments.deploy(project)

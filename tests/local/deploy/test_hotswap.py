@@ -58,6 +58,7 @@ def test_an_update_of_something_else_restores_the_code(pipeline: Project) -> Non
     assert "updated" in done.stderr and code(pipeline) == before
 
 
+@pytest.mark.long
 def test_a_hotswap_of_more_than_code_is_a_deploy(pipeline: Project) -> None:
     (pipeline.root / "rtp.toml").write_text(SETTINGS + "[defaults]\nmemory_mb = 640\n")
     lines = pipeline.rtp("deploy", "--hotswap", "--json").lines

@@ -102,6 +102,7 @@ def test_another_address_is_refused_with_a_valid_key(guarded: Project) -> None:
     assert (status, "address" in body["message"]) == (403, True)
 
 
+@pytest.mark.long
 def test_signatures_in_place_of_keys_and_a_destroy_that_leaves_no_key(guarded: Project) -> None:
     # Given: a key of the time before
     key = create(guarded, "create", "before", "--rate", "5")

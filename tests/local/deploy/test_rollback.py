@@ -162,6 +162,7 @@ def test_a_rollback_that_would_delete_a_queue_is_refused(pipeline: Project) -> N
     assert next(r["release"] for r in releases(pipeline) if r["runs"]) == second
 
 
+@pytest.mark.long
 def test_an_unknown_release_is_an_error_with_the_list(pipeline: Project) -> None:
     known = deploy(pipeline, 80)
     done = pipeline.rtp("rollback", "r9999", ok=False)

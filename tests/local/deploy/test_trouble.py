@@ -135,6 +135,7 @@ def test_a_failed_rollback_is_explained_and_repaired_with_consent(project: Proje
 PROTECTED = "[env.local]\nprotected = true\n"
 
 
+@pytest.mark.long
 def test_a_protected_stack_whose_first_deploy_failed_is_deleted_despite_its_protection(
     project: Project,
 ) -> None:
@@ -215,6 +216,7 @@ def refusing(aws: Aws, answer: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_deploy_waits_for_another_update(project: Project) -> None:
     # Given a stack that is being updated
     deployments.deploy(project)
@@ -254,6 +256,7 @@ def test_an_interrupt_reports_the_state_and_the_next_deploy_converges(
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] in ("created", "unchanged")
 
 
+@pytest.mark.long
 def test_an_interrupt_during_an_update_reports_that_cloudformation_continues(project: Project) -> None:
     # Given a deploy that waits for CloudFormation
     deployments.deploy(project)

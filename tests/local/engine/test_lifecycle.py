@@ -140,6 +140,7 @@ def test_a_start_after_a_kill_restores_the_last_save(root: Path) -> None:
     assert [message["Body"] for message in received["Messages"]] == ["saved"]
 
 
+@pytest.mark.long
 def test_a_start_after_a_kill_restores_what_was_saved_while_the_engine_ran(
     root: Path, wait_for: Callable[..., Any]
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_start_after_a_kill_restores_what_was_saved_while_the_engine_ran(
     assert not list(folder(root).path.glob("data.*"))
 
 
+@pytest.mark.long
 def test_a_reset_deletes_the_last_save_too(root: Path) -> None:
     # Given
     aws(engine.start(root, save_every_s=0)).call("s3", "create_bucket", Bucket="saved")
@@ -348,6 +350,7 @@ def test_a_state_that_cannot_be_saved_leaves_no_partial_file(root: Path) -> None
     assert aws(engine.start(root)).call("s3", "list_buckets")["Buckets"] == []
 
 
+@pytest.mark.long
 def test_a_long_invocation_blocks_no_other_request(root: Path) -> None:
     # Given
     running = engine.start(root)

@@ -107,7 +107,7 @@ def test_inspections_change_nothing_even_when_interrupted(pipeline: Pipeline) ->
     # When the queue is inspected repeatedly, and some inspections are interrupted
     interruption = 0
     for n in range(40):
-        if n >= 8 and interruption:
+        if n >= 5 and interruption:
             break
         wait_for(lambda: all(m.visible for m in pipeline.dlq), seconds=VISIBLE_S)
         if n % 3 == 0:

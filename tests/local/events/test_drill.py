@@ -107,6 +107,7 @@ def test_nobody_else_can_send_events_of_the_type(pipeline: Pipeline) -> None:
     assert sent.code == ExitCode.USAGE
 
 
+@pytest.mark.long
 def test_events_that_have_not_ended_are_named_and_stay(pipeline: Pipeline) -> None:
     with pipeline.worker_disabled():
         done = pipeline.project.rtp("drill", "flood", "--count", "3", "--timeout", "2", "--json", ok=False)

@@ -49,6 +49,7 @@ def test_a_client_sends_them_to_both_doors(pipeline: Pipeline, path: str, status
     assert record(pipeline, sent["id"])["data"] == sent["data"]
 
 
+@pytest.mark.long
 def test_they_survive_a_failure_an_edit_and_a_replay(pipeline: Pipeline, tmp_path: Path) -> None:
     # Given an event that fails on its way through the API, is queued and dies
     sent = event("order.created", n=1)

@@ -90,6 +90,7 @@ def test_without_its_queue_the_api_accepts_nothing(pipeline: Pipeline) -> None:
     assert pipeline.project.rtp("send", "-", "--via", "events", "--wait", "--json", stdin=GOOD).json["record"]
 
 
+@pytest.mark.long
 def test_an_engine_that_dies_under_a_load_is_reported_with_what_was_sent(project: Project) -> None:
     # Given a pipeline of this test alone, and a load on its way
     deployments.deploy(project)

@@ -71,7 +71,7 @@ def test_the_whole_story(tmp_path: Path) -> None:
     ("when", "what"),
     [
         ("$ rtp deploy", signal.SIGINT),
-        ("$ rtp logs", signal.SIGTERM),
+        pytest.param("$ rtp logs", signal.SIGTERM, marks=pytest.mark.long),
         pytest.param("$ rtp logs", signal.SIGINT, marks=pytest.mark.reliability),
         pytest.param("$ rtp deploy", signal.SIGTERM, marks=pytest.mark.reliability),
     ],

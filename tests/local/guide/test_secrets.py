@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from rtp.aws import api
 from tests.local.events.conftest import wait_for
 
@@ -65,6 +67,7 @@ LOOKS = (
 )
 
 
+@pytest.mark.long  # tests/local/deploy/test_secrets.py asks the same of fewer commands
 def test_no_secret_is_shown_logged_or_kept(project: Project, tmp_path: Path) -> None:
     # Given a project whose operator has secrets in the environment
     (project.root / "processors.py").write_text(PROCESSORS)
