@@ -112,6 +112,7 @@ def test_a_file_that_the_extension_writes_itself_is_no_input(tmp_path: Path) -> 
     assert synth.synth(env).cached
 
 
+@pytest.mark.long
 def test_the_command_names_the_line_of_the_extension_that_failed(tmp_path: Path) -> None:
     (tmp_path / "rtp.toml").write_text('project = "shop"\n[infra]\nextend = "infra.py"\n')
     (tmp_path / "infra.py").write_text("from rates import table\n\n\ndef extend(pipeline):\n    table(pipeline)\n")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
+
 from rtp.aws import resource_types
 from rtp.aws.stacks import Resource
 from rtp.aws.states import ResourceStatus
@@ -70,6 +72,7 @@ def test_every_resource_of_every_environment_is_asked_or_goes_with_a_parent_that
         assert (gone.not_asked, gone.asked) == ((), asked), name
 
 
+@pytest.mark.long
 def test_every_resource_of_an_extension_is_asked_or_goes_with_its_parent_or_is_listed(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.long
 def test_extreme_values_in_valid_events(rig: Rig, account: Callable[..., None]) -> None:
     """C14. Stored and read back equal, or dead with an error that names the path; the others are unaffected."""
     accepted = {uuid7(): text for text in ACCEPTED}

@@ -188,6 +188,7 @@ def test_an_interrupted_drain_opens_the_intake_as_it_was(lasting: Project, numbe
     processed_again(lasting, client)
 
 
+@pytest.mark.long
 def test_a_drain_that_takes_too_long_opens_the_intake_and_deletes_nothing(lasting: Project) -> None:
     # Given a message that is not to be had for a minute
     client = Clients(lasting, "events", "order", 0)
@@ -207,6 +208,7 @@ def test_a_drain_that_takes_too_long_opens_the_intake_and_deletes_nothing(lastin
     assert lasting.rtp("destroy", "--timeout", "1", ok=False).code == 2
 
 
+@pytest.mark.long
 def test_an_intake_that_a_killed_drain_left_closed_is_reported_and_opened_by_a_deploy(lasting: Project) -> None:
     # Given a drain that was killed
     client = Clients(lasting, "events", "order", 0)

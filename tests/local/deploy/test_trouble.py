@@ -115,6 +115,7 @@ def test_a_stack_left_by_a_failure_without_rollback_is_repaired_first(project: P
     assert project.rtp("diff", "--fail").code == 0
 
 
+@pytest.mark.long
 def test_a_failed_rollback_is_explained_and_repaired_with_consent(project: Project) -> None:
     # Given a stack with a custom resource whose function refuses every update
     project.rtp("local", "start")
@@ -284,6 +285,7 @@ def test_a_killed_deploy_leaves_no_lock_and_the_next_one_converges(project: Proj
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] in ("created", "unchanged")
 
 
+@pytest.mark.long
 def test_an_alarm_rolls_an_update_back(project: Project) -> None:
     # Given a deployed pipeline whose worker-failures alarm will ring right after the next update
     (project.root / "rtp.toml").write_text(SETTINGS)

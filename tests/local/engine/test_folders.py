@@ -50,11 +50,13 @@ def cp(*options: str) -> Callable[[Path, Path], object]:
     return lambda source, target: subprocess.run(["cp", *options, source, target], check=True)
 
 
-COPIES = {"-r": (), "-a": pytest.mark.long, "-al": pytest.mark.long}
-
-
 @pytest.mark.parametrize(
-    "copy", [pytest.param(cp(each), id=f"cp {each}", marks=marks) for each, marks in COPIES.items()]
+    "copy",
+    [
+        pytest.param(cp("-r"), id="cp -r"),
+        pytest.param(cp("-a"), id="cp -a", marks=pytest.mark.long),
+        pytest.param(cp("-al"), id="cp -al", marks=pytest.mark.long),
+    ],
 )
 def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Callable[[Path, Path], object]) -> None:
     # Given
@@ -90,6 +92,7 @@ def test_a_copy_of_a_running_engine_s_folder_has_no_engine(shop: Path, copy: Cal
     assert buckets(shop) == {"original"}
 
 
+@pytest.mark.long
 def test_a_copy_of_a_running_engine_s_folder_begins_with_the_last_save(shop: Path) -> None:
     # Given
     aws(engine.start(shop, save_every_s=0)).call("s3", "create_bucket", Bucket="saved")
@@ -286,6 +289,7 @@ def test_a_folder_that_is_moved_while_its_engine_runs_loses_nothing(
     assert {file.read_text() for file in precious} == {"not the engine's"}
 
 
+@pytest.mark.long
 def test_objects_written_while_the_folder_is_moved_are_kept(shop: Path) -> None:
     # Given
     running = engine.start(shop)

@@ -111,6 +111,7 @@ def test_a_model_s_pattern_fails_its_own_request_alone(lab: Lab) -> None:
     assert status >= 500
 
 
+@pytest.mark.long
 def test_an_insights_query_fails_alone(lab: Lab) -> None:
     group = log_line(lab, SLOW_TEXT)
 

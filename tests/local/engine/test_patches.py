@@ -634,6 +634,7 @@ def test_a_patch_of_cloudformation_stops_the_start_of_another_version(
         make_lab(**environ)
 
 
+@pytest.mark.long
 def test_a_changed_cloudformation_of_the_same_version_stops_the_start_and_keeps_the_save(
     tmp_path: Path, make_lab: Callable[..., Lab]
 ) -> None:

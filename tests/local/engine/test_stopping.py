@@ -82,6 +82,7 @@ def test_a_frozen_engine_is_killed_and_its_last_save_stays(stuck: Lab, project: 
     assert objects(project) == {"key": b"saved"}
 
 
+@pytest.mark.long
 def test_an_engine_whose_loop_is_blocked_saves_everything(stuck: Lab, project: Project) -> None:
     # Given a request that holds the loop
     url = f"{stuck.engine.endpoint_url}{checked_api(stuck)}"
@@ -99,7 +100,6 @@ def test_an_engine_whose_loop_is_blocked_saves_everything(stuck: Lab, project: P
     assert objects(project) == EVERYTHING
 
 
-@pytest.mark.long
 def test_a_suspended_engine_saves_everything(stuck: Lab, project: Project) -> None:
     os.kill(stuck.engine.pid, signal.SIGSTOP)
     stopped = engine.stop(project.root)

@@ -139,6 +139,7 @@ def test_an_interrupted_drill_still_reports_its_ledger(pipeline: Pipeline) -> No
     assert (ledger["waiting"], ledger["lost"]) == (ledger["sent"], 0)
 
 
+@pytest.mark.long
 def test_what_a_killed_drill_left_is_cleaned_up_and_nothing_else(pipeline: Pipeline) -> None:
     # Given nothing of earlier drills, a dead order, and a drill that was killed once its events were dead
     def clean_up() -> dict[str, Any]:

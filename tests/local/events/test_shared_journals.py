@@ -175,6 +175,7 @@ def test_another_machine_knows_a_replay(pipeline: Pipeline, second: Second) -> N
     assert (again["replayed"], again["events"]) == (0, [])
 
 
+@pytest.mark.long
 def test_another_machine_stops_a_replay_continues_it_and_sees_what_became_of_its_events(
     pipeline: Pipeline, second: Second
 ) -> None:
