@@ -37,6 +37,7 @@ def markdown(found: Incident) -> str:
                 for g, n in notes
             )
         )
+    parts += [f"Read: {sources(found)}."]
     parts += [f"Not read: {text(gap.part)}: {text(gap.message)}" for gap in found.unread]
     if found.more:
         parts.append("More exists than was read: narrow --since and --until.")
@@ -56,7 +57,20 @@ def proof(found: Incident) -> str:
         state = f"{events(left.events)} failed; now {left.processed:,} processed{rest}"
     counts = (("queue", left.queue), ("dead-letter queue", left.dlq))
     depths = [f"the {name} has {n:,} message{'' if n == 1 else 's'}" for name, n in counts if n]
-    return f"{'; '.join([state, *depths])}."
+    logged = sum(group.logged for group in found.groups)
+    errors = [f"{logged:,} error{'' if logged == 1 else 's'} in the logs alone"] if logged else []
+    return f"{'; '.join([state, *errors, *depths])}."
+
+
+def sources(found: Incident) -> str:
+    """How much the report was made of."""
+    logs, read = found.logs, f"{found.read:,} failure{'' if found.read == 1 else 's'} of records and journals"
+    if logs is None:
+        return read
+    if not logs.more:
+        return f"{read}, {logs.lines:,} error line{'' if logs.lines == 1 else 's'} of the logs"
+    since = f"since {stamp(logs.since)}, older ones may exist"
+    return f"{read}, the {logs.lines:,} newest error lines of the logs ({since})"
 
 
 def events(number: int) -> str:
@@ -107,11 +121,23 @@ def _groups(groups: Sequence[IncidentGroup]) -> str:
             f"{g.processed:,}",
             f"{g.dead:,}",
             f"{g.waiting:,}",
+            f"{g.logged:,}",
             g.said,
         )
         for g in groups
     )
-    head = ("group", "type", "cause", "since release", "events", "processed", "dead", "waiting", "said")
+    head = (
+        "group",
+        "type",
+        "cause",
+        "since release",
+        "events",
+        "processed",
+        "dead",
+        "waiting",
+        "logged",
+        "said",
+    )
     return _table(head, rows) if groups else "No failures."
 
 

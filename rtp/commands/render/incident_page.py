@@ -28,6 +28,7 @@ def page(found: Incident) -> str:
         section("Timeline", moments) if found.moments else section("Timeline", "<p>Nothing happened.</p>"),
         section("Causes", table(head, map(_group, found.groups))) if found.groups else "",
         _notes(found),
+        f"<p>Read: {text(render.sources(found))}.</p>",
         *(f'<p class="warn">not read: {text(gap.part)}: {text(gap.message)}</p>' for gap in found.unread),
         '<p class="warn">More exists than was read.</p>' if found.more else "",
     ]
@@ -48,7 +49,12 @@ def _moment(moment: Moment) -> tuple[str, ...]:
 
 
 def _group(group: IncidentGroup) -> tuple[str, ...]:
-    counts = ((group.processed, "processed"), (group.dead, "dead"), (group.waiting, "waiting"))
+    counts = (
+        (group.processed, "processed"),
+        (group.dead, "dead"),
+        (group.waiting, "waiting"),
+        (group.logged, "in the logs alone"),
+    )
     now = ", ".join(f"{number:,} {what}" for number, what in counts if number)
     cause = f"{group.error} at {group.at}" if group.at else group.error
     number = render.events(group.events)

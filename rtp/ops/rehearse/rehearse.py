@@ -25,7 +25,6 @@ from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-    from concurrent.futures import Future
 
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -76,7 +75,7 @@ def rehearse(
     records = selection.selected(aws, outputs, request, shards=environment.settings.index_shards, seen=seen)
     with pool.tasks(1) as start, _interpreters(environment, allowed) as (spare, first):
         threads = _THREADS * spare.qsize()
-        begun = _begun(records, start(next, records, None))  # they are asked for while the processors are imported
+        begun = _begun(records, start(next, records, None).result)  # they are asked for while the processors are imported
         first_ones = _Limited((Candidate(record) for record in begun), request.limit)
         yield Progress(0, findings.report, now="importing the processors")
         first.start()
@@ -111,9 +110,9 @@ def rehearse(
     return findings.report(more=first_ones.more or left.more, interrupted=stop.drain.is_set())
 
 
-def _begun(records: Iterator[Record], first: Future[Record | None]) -> Iterator[Record]:
-    """Records of which another thread reads the first one."""
-    if (record := first.result()) is not None:
+def _begun(records: Iterator[Record], first: Callable[[], Record | None]) -> Iterator[Record]:
+    """Records of which another thread reads the first one; `first` waits for it."""
+    if (record := first()) is not None:
         yield record
         yield from records
 

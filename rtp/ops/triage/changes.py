@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rtp.text import times
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rtp.ops.history import Entry
     from rtp.ops.telemetry import running_code
+    from rtp.ops.triage.failures import Failure
 
 _CHANGES = ("deploy", "destroy", "rollback", "secrets set", "secrets delete", "keys rotate", "keys revoke")
 _BEFORE, _MOST = 2, 5
@@ -61,3 +62,9 @@ def running_at(at: int, entries: Sequence[Entry]) -> str:
     """
     ended = (e for e in entries if e.release and e.outcome == "succeeded")
     return next((e.release for e in ended if times.parse_when(e.at) + (e.duration_s or 0) * 1000 <= at), "")
+
+
+def of_its_time(failure: Failure, entries: Sequence[Entry]) -> Failure:
+    """A failure that names no release is of the one that ran then."""
+    ran = "" if failure.releases else running_at(failure.last, entries)
+    return replace(failure, releases=(ran,)) if ran else failure

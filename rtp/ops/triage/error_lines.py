@@ -44,28 +44,31 @@ class ErrorLines:
     more: bool = False
 
 
-def newest(aws: Aws, group: str, pattern: str, *, now: int, until_s: float, clock: Clock) -> ErrorLines:
+def newest(
+    aws: Aws, group: str, pattern: str, *, now: int, until_s: float, clock: Clock, since: int | None = None
+) -> ErrorLines:
     """The newest lines that match a pattern; none of a log group that does not exist. until_s: of the clock.
 
-    Raises AwsError where the log cannot be read.
+    since: the oldest that are read, epoch ms; by default of 24 hours. Raises AwsError where the log cannot be read.
     """
     found: list[LogLine] = []
     end = now + _AHEAD_MS
-    for span in SPANS_MS:
+    whole = SPANS_MS[-1] if since is None else max(1, now - since)
+    for span in (*(each for each in SPANS_MS if each < whole), whole):
         start = now - span
         try:
             lines, since, is_whole = _of_span(aws, group, pattern, start, end, until_s=until_s, clock=clock)
         except NotFoundError:
-            return ErrorLines(since=now - SPANS_MS[-1])
+            return ErrorLines(since=now - whole)
         found = [*lines, *found]
         if len(found) > MOST:
             return ErrorLines(found[-MOST:], found[-MOST].at, more=True)
         if not is_whole:
             return ErrorLines(found, min(since, now), more=True)
         end = start - 1
-        if span != SPANS_MS[-1] and clock.monotonic() >= until_s:
+        if span != whole and clock.monotonic() >= until_s:
             return ErrorLines(found, start, more=True)
-    return ErrorLines(found, now - SPANS_MS[-1])
+    return ErrorLines(found, now - whole)
 
 
 def _of_span(

@@ -15,9 +15,11 @@ from rtp.errors import RtpError
 from rtp.ops import history
 from rtp.ops.telemetry import alarm_words, alarms
 from rtp.ops.telemetry.status import Unread
-from rtp.ops.triage import failures, memory, motion, repaired
+from rtp.ops.triage import changes, failures, logs_alone, memory, motion, repaired
+from rtp.ops.triage.report import ReadLogs
 from rtp.ops.work import pool
 from rtp.text import times
+from rtp.text.elements import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["alarm", "release", "failure", "repair", "triage", "change"]
 MOST_CHANGES, MOST_ENTRIES, MOST_GROUPS = 1_000, 500, 100
+_LOGS_S = 3.0  # after which no further request for log lines is begun
 _RELEASES = ("deploy", "rollback", "destroy")
 _AHEAD_MS = 15 * 60_000  # AWS refuses requests of a clock that differs by more
 _REPAIRS = ("dlq redrive", "dlq purge", "dlq undo", "dlq stop", "replay")
@@ -66,8 +69,8 @@ class IncidentGroup:
 
     id: by which commands take it. type: of the events. error: its type. at: the line of the project's code; empty where
     not known. first, last: failures, ISO 8601. release: of the first one. events: that failed.
-    processed, dead, waiting: what they are now. said: acked, muted or resolved; empty for nothing. notes: all that was
-    said.
+    processed, dead, waiting: what they are now. logged: errors that only the functions' logs have, beside these events.
+    said: acked, muted or resolved; empty for nothing. notes: all that was said.
     """
 
     id: str
@@ -81,6 +84,7 @@ class IncidentGroup:
     processed: int
     dead: int
     waiting: int
+    logged: int = 0
     said: str = ""
     notes: list[Note] = field(default_factory=list)
 
@@ -108,7 +112,8 @@ class Incident:
     """What happened in a time.
 
     project, env: whose incident this is. since, until: ISO 8601. moments: in order of time. groups: of failures, the
-    largest first. proof: what is left. read: failures that were read; more: whether there are others.
+    largest first. proof: what is left. read: failures that were read; more: whether there are others. logs: what was
+    read of the logs; null where they could not be.
     unread: parts that could not be read. at: when this was read, ISO 8601.
     """
 
@@ -121,6 +126,7 @@ class Incident:
     proof: Proof
     read: int
     more: bool
+    logs: ReadLogs | None
     unread: list[Unread]
     at: str
 
@@ -143,6 +149,7 @@ def read(
     names, table = environment.names, outputs[Output.TABLE]
     calls: dict[str, Callable[[], Any]] = {
         "records": partial(failures.read, aws, table, shards=environment.settings.index_shards, now=now),
+        "logs": partial(logs_alone.read, aws, outputs, now=min(until, now), since=since, seconds=_LOGS_S),
         "alarms": partial(alarms.read, aws, names, since=since, limit=MOST_CHANGES),
         "history": partial(history.history, aws, environment, since=since, limit=MOST_ENTRIES),
         "repaired events": partial(repaired.read, aws, table, stores, (names.stack, aws.account), since=since),
@@ -156,7 +163,15 @@ def read(
     values = {part: answer for part, answer in answers.items() if not isinstance(answer, Exception)}
     found: failures.Read = values["records"]
     fixed: Repaired = values.get("repaired events", repaired.NONE)
-    seen = within(found.failures, fixed.seen, since, latest)
+    listed: history.History | None = values.get("history")
+    from_logs: logs_alone.Read | None = values.get("logs")
+    recorded = [*found.failures, *(each.failure for each in fixed.seen)]
+    logged = [
+        repaired.seen(changes.of_its_time(failure, listed.entries if listed is not None else ()))
+        for failure in (logs_alone.alone(from_logs, recorded) if from_logs is not None else ())
+        if failure.first <= latest and failure.last >= since
+    ]
+    seen = [*within(found.failures, fixed.seen, since, latest), *logged]
     ids = [id for id, _ in Counter(each.group for each in seen).most_common(MOST_GROUPS)]
     try:
         known = memory.read(aws, table, ids).by_group
@@ -164,7 +179,6 @@ def read(
         known = {}
         unread.append(Unread("notes", error.message))
     groups = [_group(id, [each for each in seen if each.group == id], known.get(id)) for id in ids]
-    listed: history.History | None = values.get("history")
     rung: Alarms | None = values.get("alarms")
     moments = [
         *(alarm_moments(rung, names.stack) if rung is not None else ()),
@@ -181,6 +195,7 @@ def read(
         proof=_proof(seen, values.get("queue"), values.get("dlq")),
         read=len(found.failures) + len(fixed.seen),
         more=found.more or fixed.more or bool(listed and listed.more) or bool(rung and rung.more),
+        logs=None if from_logs is None else ReadLogs(from_logs.lines, times.iso(from_logs.since), from_logs.more),
         unread=unread,
         at=times.iso(now),
     )
@@ -238,7 +253,9 @@ def kind(command: str) -> Kind:
 def _failures(group: IncidentGroup) -> list[Moment]:
     """The first and the last failure of a group."""
     name = f"{group.error or 'error'} at {group.at}" if group.at else group.error or "error"
-    of = f"{group.events:,} {'event' if group.events == 1 else 'events'} of type {group.type or 'none'}"
+    counts = [f"{many(group.events, 'event')} of type {group.type or 'none'}"] if group.events else []
+    counts += [f"{many(group.logged, 'error')} in the logs alone"] if group.logged else []
+    of = ", ".join(counts)
     first = Moment(group.first, "failure", f"first {name}", of, release=group.release, group=group.id)
     if group.last == group.first:
         return [first]
@@ -257,24 +274,26 @@ def _group(id: str, same: Sequence[Seen], known: Memory | None) -> IncidentGroup
         first=times.iso(first.first),
         last=times.iso(newest.last),
         release=first.releases[0] if first.releases else "",
-        events=len(every),
+        events=len(every) - statuses[failures.LOGGED],
         processed=statuses["processed"],
         dead=statuses["dead"],
         waiting=statuses["failed"] + statuses["processing"],
+        logged=statuses[failures.LOGGED],
         said=known.said if known is not None else "",
         notes=list(known.notes) if known is not None else [],
     )
 
 
 def _proof(seen: Sequence[Seen], queue: Motion | None, dlq: Motion | None) -> Proof:
-    statuses = Counter(each.failure.status for each in seen)
+    statuses = Counter(each.failure.status for each in seen if each.failure.status != failures.LOGGED)
     waiting = statuses["failed"] + statuses["processing"]
+    events = statuses.total()
     return Proof(
-        events=len(seen),
+        events=events,
         processed=statuses["processed"],
         dead=statuses["dead"],
         waiting=waiting,
-        other=len(seen) - statuses["processed"] - statuses["dead"] - waiting,
+        other=events - statuses["processed"] - statuses["dead"] - waiting,
         queue=None if queue is None else queue.depth,
         dlq=None if dlq is None else dlq.depth,
     )

@@ -36,7 +36,7 @@ class Read:
     """What was read of the logs.
 
     failures: oldest first. events: ids of those of an invocation that Lambda ended. lines: error lines that were read.
-    since: from when all were, epoch ms. more: whether there may be older ones of the last 24 hours.
+    since: from when all were, epoch ms. more: whether there may be older ones of the time that was asked for.
     """
 
     failures: list[Failure] = field(default_factory=list)
@@ -46,15 +46,26 @@ class Read:
     more: bool = False
 
 
-def read(aws: Aws, outputs: Mapping[str, str], *, now: int, clock: Clock = SYSTEM) -> Read:
-    """Read the newest error lines of both functions. Raises AwsError where a log cannot be read."""
+def read(
+    aws: Aws,
+    outputs: Mapping[str, str],
+    *,
+    now: int,
+    since: int | None = None,
+    seconds: float = error_lines.SECONDS,
+    clock: Clock = SYSTEM,
+) -> Read:
+    """Read the newest error lines of both functions. Raises AwsError where a log cannot be read.
+
+    since: the oldest, epoch ms; by default of the 24 hours before now. seconds: after which no further call is begun.
+    """
     functions = {"processor": outputs[Output.PROCESSOR], "worker": outputs[Output.WORKER]}
-    until_s = clock.monotonic() + error_lines.SECONDS
+    until_s = clock.monotonic() + seconds
     aws.connect("logs")
 
     def of_function(role: str) -> Read:
         group = f"/aws/lambda/{functions[role]}"
-        one = partial(error_lines.newest, aws, group, now=now, until_s=until_s, clock=clock)
+        one = partial(error_lines.newest, aws, group, now=now, since=since, until_s=until_s, clock=clock)
         parts = list(pool.map(one, error_lines.OF_FUNCTIONS, threads=len(error_lines.OF_FUNCTIONS)))
         every = {line.event_id: line for part in parts for line in part.lines}
         found = list(logged.failures(sorted(every.values(), key=lambda line: line.at), role))

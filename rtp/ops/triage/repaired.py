@@ -1,4 +1,4 @@
-"""The events of redrives and purges, by the journals of every operator: what they died of, and what they are now."""
+"""The events of redrives, purges and replays, by every operator's journals: what they died of, and are now."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from rtp.aws import records
 from rtp.ops import causes
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import runs
+from rtp.ops.events import replay_journal
 from rtp.ops.triage.failures import Failure
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.dlq.runs import Stores
@@ -30,7 +31,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """Events of redrives and purges. more: whether there are others that were not read."""
+    """Events of redrives, purges and replays. more: whether there are others that were not read."""
 
     seen: list[Seen] = field(default_factory=list)
     more: bool = False
@@ -47,9 +48,13 @@ def seen(failure: Failure) -> Seen:
 def read(aws: Aws, table: str, stores: Stores, owner: tuple[str, str], *, since: int) -> Repaired:
     """Read the events of the runs that began since then. owner: stack and account. Raises AwsError, ConfigError."""
     listed = runs.listed(stores, owner, limit=MOST_RUNS)
-    begun = [run for run in listed.runs if run.what in ("redrive", "purge") and times.parse_when(run.began) >= since]
+    begun = [run for run in listed.runs if times.parse_when(run.began) >= since]
     groups: dict[tuple[str, int], str] = {}
     for run in begun:
+        if run.what == "replay":
+            for identity, group in _replayed(stores, run.run):
+                groups.setdefault(identity, group)
+            continue
         for entry in journals.load(stores.dlq, run.run).entries.values():
             if entry.group and entry.identity.timestamp >= 0:
                 groups.setdefault((entry.identity.id, entry.identity.timestamp), entry.group)
@@ -58,8 +63,18 @@ def read(aws: Aws, table: str, stores: Stores, owner: tuple[str, str], *, since:
     for record in records.by_keys(aws, table, keys):
         failure = of_record(record)
         if failure is not None:
-            found.append(Seen(groups[failure.id, failure.timestamp], failure))
+            found.append(Seen(groups[failure.id, failure.timestamp] or failure.group.id, failure))
     return Repaired(found, len(groups) > MOST_EVENTS or (listed.more and len(begun) == len(listed.runs)))
+
+
+def _replayed(stores: Stores, run: str) -> Iterator[tuple[tuple[str, int], str]]:
+    """The events that a replay has queued and that had failed before it, with the groups of their causes.
+
+    The journal of an older rtp has no groups: that of the record counts then.
+    """
+    for event in replay_journal.queued(stores.replay, run):
+        if (event.group or event.status in ("dead", "failed")) and event.timestamp >= 0:
+            yield (event.id, event.timestamp), event.group
 
 
 def of_record(record: Mapping[str, Any]) -> Failure | None:
@@ -70,6 +85,7 @@ def of_record(record: Mapping[str, Any]) -> Failure | None:
     cause = causes.of(last["error"] if last is not None else record.get("error"))
     if not cause.type:
         return None
+    invocations = [record, *(a for a in (attempts if isinstance(attempts, list) else ()) if isinstance(a, dict))]
     same = [a for a in failed if str(a["error"].get("type", "")) == cause.type]
     ended = [int(a["at"]) for a in same if isinstance(a.get("at"), int)]
     ended = ended or [int(record.get("attempted_at") or record["timestamp"])]
@@ -82,4 +98,5 @@ def of_record(record: Mapping[str, Any]) -> Failure | None:
         first=min(ended),
         last=max(ended),
         releases=tuple(dict.fromkeys(str(a["release"]) for a in same if a.get("release"))),
+        requests=frozenset(str(each["request_id"]) for each in invocations if each.get("request_id")),
     )

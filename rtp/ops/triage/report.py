@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class ReadLogs:
     """What was read of the functions' logs.
 
     lines: error lines, the newest. since: from when all were read, ISO 8601. more: whether there may be older ones of
-    the last 24 hours.
+    the last 24 hours, or of the time of a report.
     """
 
     lines: int
@@ -182,7 +182,7 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
         unread.append(Unread("messages of the DLQ", f"{in_dlq.unread:,} of {values['dlq'].depth:,}"))
     recorded = [*found.failures, *in_dlq.failures]
     logged = logs_alone.alone(from_logs, recorded) if from_logs is not None else []
-    every = [*found.failures, *(_of_its_time(failure, entries) for failure in (*in_dlq.failures, *logged))]
+    every = [*found.failures, *(changes.of_its_time(failure, entries) for failure in (*in_dlq.failures, *logged))]
     grouped = causes.grouped(every, lambda each: each.group)[:_GROUPS]
     more_answers = pool.gather(
         {
@@ -232,12 +232,6 @@ def one(found: Triage, part: str) -> FailureGroup:
             hint=f"These were read: {listed}." if listed else "`rtp triage` lists the groups; there is none now.",
         )
     return matching[0]
-
-
-def _of_its_time(failure: Failure, entries: Sequence[Entry]) -> Failure:
-    """A failure that names no release is of the one that ran then."""
-    ran = "" if failure.releases else changes.running_at(failure.last, entries)
-    return replace(failure, releases=(ran,)) if ran else failure
 
 
 def _begins(groups: Sequence[FailureGroup]) -> list[int]:
@@ -310,7 +304,7 @@ def _history(aws: Aws, environment: Environment) -> list[Entry]:
 
 def _ended(aws: Aws, environment: Environment, kinds: Sequence[str], *, now: int) -> dict[str, float]:
     """How many events of each type ended in the last 24 hours, by the functions' metrics."""
-    chosen = list(dict.fromkeys(kinds))[:_KINDS]
+    chosen = list(dict.fromkeys(kind for kind in kinds if kind))[:_KINDS]  # of a failed start no type is known
     until = now // 60_000 * 60 + 60
     series = [
         Series(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rtp.text import times
 from tests.local.conftest import suite_weather
 from tests.local.watch.conftest import until
 
@@ -56,6 +57,32 @@ def test_an_incident_is_reported_in_order_of_time(pipeline: Pipeline, tmp_path: 
     for shown in (text, html):
         assert "4111" not in shown and group in shown and "corrected" in shown and "KeyError" in shown
     assert text.startswith("# Incident of") and "a \\| b" in text and "http" not in html.split("</style>")[1]
+
+
+def test_what_a_replay_repaired_and_what_only_the_logs_have_is_in_it(pipeline: Pipeline) -> None:
+    rtp, begin = pipeline.project.rtp, times.iso(times.now_ms())
+    # Given a dead event that a replay repairs, and an error that a processor logs of an event that it processes
+    pipeline.break_()
+    (order,) = pipeline.kill_orders(1)
+    rtp("send", "--type", "noisy", "-d", '{"n": 4111111111111111}')
+    pipeline.fix()
+    rtp("replay", "--id", order, "-m", "corrected")
+    until(lambda: pipeline.statuses([order])[order] == "processed")
+
+    # When it is reported / Then both are causes of it
+    def report() -> dict[str, Any]:  # log lines may come late
+        found: dict[str, Any] = rtp("report", "--since", begin, "--json").json
+        return found if {"order.created", "noisy"} <= {group["type"] for group in found["groups"]} else {}
+
+    found = until(report)
+    of_order, noisy = (next(g for g in found["groups"] if g["type"] == kind) for kind in ("order.created", "noisy"))
+    assert (of_order["error"], of_order["events"], of_order["processed"], of_order["logged"]) == ("KeyError", 1, 1, 0)
+    assert (noisy["error"], noisy["events"], noisy["logged"]) == ("LoggedError", 0, 1)
+    # And the event alone counts in the proof
+    assert (found["proof"]["events"], found["proof"]["processed"], found["logs"]["more"]) == (1, 1, False)
+    text = rtp("report", "--since", begin).stdout
+    assert "1 event failed; all are processed now; 1 error in the logs alone" in text and "error line" in text
+    assert "4111" not in text
 
 
 def test_a_time_that_ends_before_it_begins_is_refused(pipeline: Pipeline) -> None:

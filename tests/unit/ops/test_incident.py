@@ -15,6 +15,9 @@ from rtp.aws.alarms import StateChange
 from rtp.commands.render import incident as render
 from rtp.commands.render import incident_page
 from rtp.ops.causes import Cause
+from rtp.ops.dlq.runs import Stores
+from rtp.ops.events import replay_journal
+from rtp.ops.events.planned import Planned
 from rtp.ops.telemetry.alarms import Alarms
 from rtp.ops.telemetry.status import Unread
 from rtp.ops.triage import incident, repaired
@@ -22,11 +25,14 @@ from rtp.ops.triage.failures import Failure
 from rtp.ops.triage.incident import Incident, IncidentGroup, Moment, Proof
 from rtp.ops.triage.memory import Note
 from rtp.ops.triage.repaired import Seen
+from rtp.ops.triage.report import ReadLogs
 from rtp.terminal.markdown import parts
 from rtp.text import times
+from tests.unit.ops.fakes import TABLE, FakeAws, MemoryJournals
 
 HOUR = 3_600_000
 NOW = 1_800_000_000_000
+REPLAYED = (("dead", "4f9a1c22"), ("processed", ""), ("dead", ""))
 HOSTILE = '<script>alert("x")</script> | `rm` [a](b) \u202e\x1b[31m'
 
 
@@ -41,7 +47,7 @@ def found(**changes: Any) -> Incident:
     moment = Moment(times.iso(NOW), "release", "deploy", "3 changes", "failed", "arn:aws:sts::1:assumed-role/Ops/ann")
     default = Incident(
         "shop", "prod", times.iso(NOW), times.iso(NOW + HOUR), [moment], [group], Proof(3, 2, 1, 0, 0, 0, 1), 3,
-        more=False, unread=[], at=times.iso(NOW),
+        more=False, logs=ReadLogs(12, times.iso(NOW), more=False), unread=[], at=times.iso(NOW),
     )  # fmt: skip
     return replace(default, **changes)
 
@@ -99,6 +105,39 @@ def test_a_repaired_event_has_the_cause_of_its_last_failed_attempt() -> None:
     assert repaired.of_record({**record, "attempts": attempts[2:]}) is None
 
 
+def test_the_events_of_a_replay_are_repaired_ones_with_the_cause_that_they_had_before_it() -> None:
+    # Given a replay of an event that was dead, of one that had been processed, and of one by an older rtp
+    aws, stores = FakeAws(), Stores(MemoryJournals(), MemoryJournals())
+    events = [Planned(f"e{n}", n, "order", was, f"raw#{n}", group) for n, (was, group) in enumerate(REPLAYED)]
+    replay_journal.begin(stores.replay, ("shop-dev", "1"), events).queued(events)
+    error = {"type": "KeyError", "message": "'a'", "at": "p.py:1 f"}
+    failed, ended = {"n": 1, "at": NOW, "error": error, "request_id": "r"}, {"n": 2, "at": NOW, "outcome": "processed"}
+    for n in range(len(REPLAYED)):
+        aws.record(f"e{n}", n, type="order", status="processed", attempts=[failed, ended])
+    # Then those that had failed are repaired ones
+    read = repaired.read(aws, TABLE, stores, ("shop-dev", "1"), since=0)
+    by_id = {each.failure.id: each for each in read.seen}
+    assert {id: each.failure.status for id, each in by_id.items()} == {"e0": "processed", "e2": "processed"}
+    assert (by_id["e0"].group, by_id["e2"].group) == ("4f9a1c22", by_id["e2"].failure.group.id)
+    assert by_id["e0"].failure.requests == {"r"}
+
+
+def test_errors_of_the_logs_alone_are_no_events_and_are_said() -> None:
+    group = replace(found().groups[0], events=0, processed=0, dead=0, logged=2)
+    report = found(groups=[group], proof=Proof(0, 0, 0, 0, 0, 0, 0))
+    assert render.proof(report) == "No event failed in this time; 2 errors in the logs alone."
+    assert [m.detail for m in incident._failures(group)] == ["2 errors in the logs alone"]
+    assert "2 in the logs alone" in incident_page.page(report)
+
+
+def test_what_was_read_is_said() -> None:
+    assert render.sources(found()) == "3 failures of records and journals, 12 error lines of the logs"
+    partly = found(logs=ReadLogs(1_000, times.iso(NOW), more=True))
+    expected = "the 1,000 newest error lines of the logs (since 2027-01-15 08:00:00, older ones may exist)"
+    assert expected in render.markdown(partly) and expected in incident_page.page(partly)
+    assert render.sources(found(logs=None)) == "3 failures of records and journals"
+
+
 def test_the_proof_says_what_is_left() -> None:
     assert render.proof(found()) == ("3 events failed; now 2 processed, 1 dead; the dead-letter queue has 1 message.")
     whole = found(proof=Proof(3, 3, 0, 0, 0, 0, 0))
@@ -153,7 +192,7 @@ def test_no_text_of_others_is_a_row_a_heading_a_link_or_a_hidden_character(text:
     html = MarkdownIt("commonmark").enable("table").render(shown)
     assert "https:" not in shown and "www." not in shown  # what GitHub makes a link without a mark
     assert "<a " not in html and "\u202e" not in html and "<b>" not in html
-    assert (html.count("<tr>"), html.count("<td>")) == (4, 5 + 9)
+    assert (html.count("<tr>"), html.count("<td>")) == (4, 5 + 10)
     # And a terminal has it as it was sent
     terminal = io.StringIO()
     console = Console(file=terminal, width=4000)

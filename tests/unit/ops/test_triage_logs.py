@@ -202,6 +202,21 @@ def test_reading_ends_when_its_time_is_over_and_says_from_when_all_was_read() ->
     assert len(fake.calls) <= 2 * len(error_lines.OF_FUNCTIONS)
 
 
+def test_lines_of_another_time_than_the_last_day_are_read_where_that_is_asked_for() -> None:
+    day = 86_400_000
+    fake = FakeLogs(Time(START + 3 * day), page=10_000)
+    for n in range(3):
+        fake.put(WORKER, n * day, rtp_line(event_id=f"e{n}"))
+
+    def of(since: int, now: int) -> list[str]:
+        found = logs_alone.read(cast("Aws", fake), OUTPUTS, now=now, since=since, clock=clock_of(fake.clock))
+        assert found.since == since and not found.more
+        return [failure.id for failure in found.failures]
+
+    assert of(START, START + 3 * day) == ["e0", "e1", "e2"]
+    assert of(START + day - 1_000, START + day + 1_000) == ["e1"]
+
+
 def test_a_log_group_that_does_not_exist_has_no_lines_and_a_throttled_one_is_an_error() -> None:
     fake = FakeLogs(Time(START + 60_000))
     fake.groups.clear()
