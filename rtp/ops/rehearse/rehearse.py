@@ -75,7 +75,8 @@ def rehearse(
     records = selection.selected(aws, outputs, request, shards=environment.settings.index_shards, seen=seen)
     with pool.tasks(1) as start, _interpreters(environment, allowed) as (spare, first):
         threads = _THREADS * spare.qsize()
-        begun = _begun(records, start(next, records, None).result)  # they are asked for while the processors are imported
+        # The records are asked for while the processors are imported.
+        begun = _begun(records, start(next, records, None).result)
         first_ones = _Limited((Candidate(record) for record in begun), request.limit)
         yield Progress(0, findings.report, now="importing the processors")
         first.start()
