@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtp.commands import consent, count_options, dlq_questions, dlq_runs, ids, interrupts, journals, known_types
+from rtp.commands import (
+    consent,
+    count_options,
+    dlq_counts,
+    dlq_questions,
+    dlq_runs,
+    ids,
+    interrupts,
+    journals,
+    known_types,
+)
 from rtp.commands.consent import Impact
 from rtp.commands.count_options import CountOptions
 from rtp.commands.dlq_options import FilterOptions, Limit, RedriveOptions, Selection
@@ -73,6 +83,14 @@ def inspect_(
     if holder is not None:
         out.warn(f"{lease.described(holder)} is moving messages; some of these may be gone in a moment")
     patience = BRIEF if holder is None else Patience(0.0)  # what the holder's command hides, it hides on purpose
+    if counting.given and export is None:
+        counts, unseen, interruption = dlq_counts.counted(session, selected, by, patience)
+        if not counts.total:
+            known_types.warn_nothing_found(session, *selected.types)
+        out.result(counts, lambda t: count_options.tally(t, "dlq", env, filters.described()))
+        exit_if(interruption)
+        _exit_unseen(unseen)
+        return
     inspection, interruption = _inspected(session, selected, limit, patience)
     if export is not None:
         files.write(export, "".join(f"{json_values.dumps(m)}\n" for m in inspection.messages), private=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from rtp.ops.events import records as op
 
 app = new_app()
-
-_ALL = 10_000_000
 
 
 @option_group
@@ -108,16 +105,17 @@ def records(
         raise UsageError("--csv excludes --json, --query, --count and --by.", hint="Leave one of them out.")
     shards, env = session.environment.settings.index_shards, session.environment.name
     if counting.given:
-        query = replace(query, limit=_ALL)
-    contents = out.json or csv or by is not None
-    result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=contents)
+        found = op.stream(session.aws, session.outputs_to_read, query, shards=shards, contents=by is not None)
+        counts = tally(found if by is None else map(json_values.to_json_types, found), by)
+        if not counts.total:
+            known_types.warn_nothing_found(session, options.kind)
+        out.result(counts, lambda t: count_options.tally(t, "records", env, render_records.filters(query)))
+        return
+    result = op.find(session.aws, session.outputs_to_read, query, shards=shards, contents=out.json or csv)
     ids.remember(session, result.records)
     if not result.records:
         known_types.warn_nothing_found(session, options.kind)
-    if counting.given:
-        counts = tally((json_values.to_json_types(record) for record in result.records), by)
-        out.result(counts, lambda t: count_options.tally(t, "records", env, render_records.filters(query)))
-    elif csv:
+    if csv:
         out.verbatim(render_records.csv_text(result.records))
     else:
         out.result(result, lambda r: render_records.records(r, query, env))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import objects, records
@@ -12,11 +13,12 @@ from rtp.contract import Output
 from rtp.errors import NotFoundError, RtpError, UsageError
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.work import pool
+from rtp.ops.work.background import Prefetch
 from rtp.runtime import wire
 from rtp.text import json_values, times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rtp.aws import Aws
     from rtp.ops.events.outcome import Record
@@ -26,6 +28,8 @@ STATUSES = wire.STATUSES
 
 _IN_S3 = ("data", "result")  # stored in S3, under the key in `<name>_key`, where they are too large for an item
 _INTERNAL = ("status_shard", "lease")
+_STREAMED = 100  # records of a page, of which a stream holds two a shard
+_ALL = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +60,10 @@ def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: in
 
     Raises UsageError for an unknown status and for a time range that ends before it begins.
     """
-    for status in query.statuses:
-        if status not in wire.STATUSES:
-            raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join(wire.STATUSES)}.")
-    if query.until < query.since:
-        raise times.backwards(query.since, query.until)
-    statuses = tuple(dict.fromkeys(query.statuses)) or wire.STATUSES
+    statuses, keep = _checked(query), _keep(aws, outputs, query)
     one_more = replace(query, limit=query.limit + 1)
 
-    def matches(record: Record) -> bool:
-        in_s3 = query.filters.needs_values and any(f"{name}_key" in record for name in _IN_S3)
-        return query.filters.match(whole(aws, outputs[Output.BUCKET], [record])[0] if in_s3 else public(record))
-
     def read(status: str) -> list[Record]:
-        keep = None if query.filters.is_empty else matches
         return by_status(aws, outputs[Output.TABLE], status, one_more, shards=shards, keep=keep)
 
     found = pool.map(read, statuses, threads=len(statuses))
@@ -78,6 +72,57 @@ def find(aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: in
     ordered = sorted(by_key.values(), key=_newest_first)
     newest, more = ordered[: query.limit], len(ordered) > query.limit
     return Records(whole(aws, outputs[Output.BUCKET], newest) if contents else [public(r) for r in newest], more)
+
+
+def stream(
+    aws: Aws, outputs: Mapping[str, str], query: RecordQuery, *, shards: int, contents: bool = True
+) -> Iterator[Record]:
+    """All records that match, whatever the query's limit, the newest first; two pages of each shard are in memory.
+
+    As `find` otherwise.
+    """
+    statuses, keep = _checked(query), _keep(aws, outputs, query)
+    aws.connect("dynamodb")
+    ahead = [
+        Prefetch(_pages(records.stream_by_status(aws, outputs[Output.TABLE], of_status, shard=shard)))
+        for status in statuses
+        for of_status in [StatusQuery(status, query.since, query.until, _ALL, query.kind, keep=keep, page=_STREAMED)]
+        for shard in range(shards)
+    ]
+    try:
+        merged_ = heapq.merge(*map(chain.from_iterable, ahead), key=lambda record: -int(record["timestamp"]))
+        same_time = groupby(merged_, key=lambda record: int(record["timestamp"]))
+        once = (r for _, same in same_time for r in {str(record["id"]): record for record in same}.values())
+        for found in _pages(once):
+            yield from whole(aws, outputs[Output.BUCKET], found) if contents else map(public, found)
+    finally:
+        for pages in ahead:
+            pages.close()
+
+
+def _pages(found: Iterator[Record]) -> Iterator[list[Record]]:
+    while page := list(islice(found, _STREAMED)):
+        yield page
+
+
+def _checked(query: RecordQuery) -> tuple[str, ...]:
+    """The statuses of a query. Raises UsageError."""
+    for status in query.statuses:
+        if status not in wire.STATUSES:
+            raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join(wire.STATUSES)}.")
+    if query.until < query.since:
+        raise times.backwards(query.since, query.until)
+    return tuple(dict.fromkeys(query.statuses)) or wire.STATUSES
+
+
+def _keep(aws: Aws, outputs: Mapping[str, str], query: RecordQuery) -> Callable[[Record], bool] | None:
+    """The test of the filters that are applied here; None without one."""
+
+    def matches(record: Record) -> bool:
+        in_s3 = query.filters.needs_values and any(f"{name}_key" in record for name in _IN_S3)
+        return query.filters.match(whole(aws, outputs[Output.BUCKET], [record])[0] if in_s3 else public(record))
+
+    return None if query.filters.is_empty else matches
 
 
 def by_status(

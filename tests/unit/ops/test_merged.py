@@ -8,7 +8,10 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.aws.records import StatusQuery
+from rtp.contract import Output
+from rtp.errors import UsageError
 from rtp.ops.events import records
+from rtp.ops.events.records import RecordQuery
 
 
 class Index(Aws):
@@ -25,7 +28,8 @@ class Index(Aws):
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Any:
         """The records of one shard, each counted when a page has it."""
         assert (service, operation, key) == ("dynamodb", "query", "Items")
-        shard = int(params["ExpressionAttributeValues"][":s"]["S"].partition("#")[2])
+        status, _, number = params["ExpressionAttributeValues"][":s"]["S"].partition("#")
+        shard = int(number)
         ordered = sorted(self.__dict__["times"][shard], reverse=not params["ScanIndexForward"])
         for start in range(0, len(ordered), params["Limit"]):
             page = ordered[start : start + params["Limit"]]
@@ -34,9 +38,9 @@ class Index(Aws):
                 yield {
                     "id": {"S": f"{shard}-{at}"},
                     "timestamp": {"N": str(at)},
-                    "status": {"S": "dead"},
+                    "status": {"S": status},
                     "type": {"S": "t"},
-                    "status_shard": {"S": f"dead#{shard}"},
+                    "status_shard": {"S": f"{status}#{shard}"},
                 }
 
 
@@ -67,3 +71,28 @@ def test_evenly_spread_records_are_read_little_further_than_is_needed() -> None:
     index = Index(EVEN)
     found(index, 1_000)
     assert sum(index.__dict__["read"]) < 2_100
+
+
+OUTPUTS = {Output.TABLE: "events", Output.BUCKET: "bucket"}
+
+
+def test_a_stream_has_every_record_once_the_newest_first_and_reads_little_ahead() -> None:
+    index = Index(EVEN)
+    query = RecordQuery(statuses=("failed", "dead"), since=0, until=10**9, limit=1)
+    streamed = records.stream(index, OUTPUTS, query, shards=10)
+
+    first = [next(streamed) for _ in range(100)]
+
+    # Each record is under both statuses, as one whose status changes meanwhile: the later one is the newer
+    assert {r["status"] for r in first} == {"dead"}
+    assert sum(index.__dict__["read"]) < 2 * 10 * 400
+    rest = list(streamed)
+    assert [r["timestamp"] for r in [*first, *rest]] == list(range(9_999, -1, -1))
+    assert "status_shard" not in first[0]
+
+
+def test_a_stream_takes_the_queries_that_a_list_takes() -> None:
+    with pytest.raises(UsageError, match="not a status"):
+        next(records.stream(Index([[1]]), OUTPUTS, RecordQuery(statuses=("x",), since=0, until=1, limit=1), shards=1))
+    with pytest.raises(UsageError):
+        next(records.stream(Index([[1]]), OUTPUTS, RecordQuery(since=2, until=1, limit=1), shards=1))
