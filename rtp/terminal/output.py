@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,7 @@ from rtp.text.sanitize import printable
 _ASCII = str.maketrans({"…": "...", "·": "-", "→": "->", "✗": "x", "×": "x", "≥": ">=", "≠": "!=", "▶": ">"})
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _FLUSH_S = 0.1
+_GATHERED = 100  # texts that are written together at the most
 
 Elements = Element | Iterable[Element]
 _T = TypeVar("_T")
@@ -57,6 +59,8 @@ class Output:
         self._stdin = stdin or sys.stdin
         self._live: Live | None = None
         self._gathering = False
+        self._gathered: list[str] = []
+        self._lock = threading.Lock()  # another thread may print a message
         self._flushed = 0.0
         self._streams = Streams(unlimited=self._stdout if self._wide else None)
 
@@ -80,13 +84,13 @@ class Output:
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Flush stdout every tenth of a second instead of after each element, for many that are there already."""
+        """Write to stdout every tenth of a second instead of after each element, for many that are there already."""
         self._gathering = True
         try:
             yield
         finally:
             self._gathering = False
-            self._write(self._stdout, "")
+            self._flush()
 
     def document(self, data: Any) -> None:
         """Print one JSON document, its version first, or what the query selects from it."""
@@ -277,13 +281,30 @@ class Output:
         self._write(stream, text.translate(_ASCII) if self._streams.is_narrow(stream) else text)
 
     def _write(self, stream: TextIO, text: str) -> None:
+        now = time.monotonic()
+        if self._gathering and stream is self._stdout:
+            with self._lock:
+                self._gathered.append(text)
+            if now - self._flushed < _FLUSH_S and len(self._gathered) < _GATHERED:
+                return
+            text = ""
+        self._flushed = now
+        self._flush()
+        if text:
+            self._put(stream, text)
+
+    def _flush(self) -> None:
+        """Write what was gathered: before a message too, so that each comes where it belongs."""
+        with self._lock:
+            text, self._gathered = "".join(self._gathered), []
+        if text:
+            self._put(self._stdout, text)
+
+    @staticmethod
+    def _put(stream: TextIO, text: str) -> None:
         try:
             charset.write(stream, text)
-            if not self._gathering or stream is not self._stdout:
-                stream.flush()
-            elif (now := time.monotonic()) - self._flushed >= _FLUSH_S:
-                stream.flush()
-                self._flushed = now
+            stream.flush()
         except BrokenPipeError:
             raise ReaderGoneError from None
 
@@ -306,6 +327,7 @@ class Output:
             self._write_text(stream, "".join(f"{draw.lit(v, codes)}\n" for v in items))
             return
         if terminal and not is_wide:
+            self._flush()
             for index, element in enumerate(items):
                 console.print(
                     draw.renderable(element, first=index == 0, tty=True),

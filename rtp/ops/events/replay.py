@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,7 @@ from rtp.runtime import wire
 from rtp.runtime.event import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from rtp.aws import Aws
     from rtp.ops.events.archive import RawEvent
@@ -29,7 +30,7 @@ MISSING = "missing"  # the status of an archived event without a record
 _FAILED = ("failed", "dead")
 _CONCURRENCY = 4
 _AHEAD = 8  # archived objects read in advance
-_LOOKUP = 500  # records per lookup
+_LOOKUP = 500  # events found between two steps
 _ARRIVES_MS = 3_600_000  # an event with a UUIDv7 is searched in the archive within this time of its id's own
 
 
@@ -100,20 +101,22 @@ def plan(aws: Aws, outputs: Mapping[str, str], request: ReplayRequest) -> Genera
         if status not in (*wire.STATUSES, MISSING):
             raise UsageError(f"{status!r} is not a status.", hint=f"Use one of {', '.join((*wire.STATUSES, MISSING))}.")
     archived = _by_id(aws, outputs, request) if request.ids else _between(aws, outputs, request)
-    contents: dict[Identity, dict[str, RawEvent]] = {}
+    deliveries: dict[Identity, tuple[_Delivery, ...]] = {}
     for event in archived:
         if event.type == wire.DRILL:  # only a drill may send it
             continue
-        contents.setdefault(event.identity, {})[event.digest] = event
-        if len(contents) % _LOOKUP == 0:
-            yield Found(len(contents))
-    record_of = _records(aws, outputs[Output.TABLE], list(contents))
-    events = [(_selected(texts, record_of.get(key)), record_of.get(key)) for key, texts in contents.items()]
-    planned = [
-        Planned(e.id, e.timestamp, e.type, *((record.status, e.key, record.group) if record else (MISSING, e.key, "")))
-        for e, record in events
-        if releases.matches(record.release if record else None, request.release)
-    ]
+        others = [other for other in deliveries.get(event.identity, ()) if other.digest != event.digest]
+        deliveries[event.identity] = (*others, _delivery(event))
+        if len(deliveries) % _LOOKUP == 0:
+            yield Found(len(deliveries))
+    planned = []
+    for identities, record_of in _records(aws, outputs[Output.TABLE], list(deliveries)):
+        for identity in identities:
+            record, texts = record_of.get(identity), deliveries.pop(identity)
+            if releases.matches(record.release if record else None, request.release):
+                e = _selected(texts, record)
+                status, group = (record.status, record.group) if record else (MISSING, "")
+                planned.append(Planned(identity.id, identity.timestamp, e.type, status, e.key, group))
     return [
         event
         for event in planned
@@ -241,20 +244,38 @@ class _Facts(NamedTuple):
     group: str
 
 
-def _selected(texts: Mapping[str, RawEvent], record: _Facts | None) -> RawEvent:
+class _Delivery(NamedTuple):
+    """An archived delivery without its text."""
+
+    digest: str
+    type: str
+    received_at: int
+    key: str
+
+
+def _delivery(event: RawEvent) -> _Delivery:
+    return _Delivery(event.digest, sys.intern(event.type), event.received_at, event.key)
+
+
+def _selected(texts: Sequence[_Delivery], record: _Facts | None) -> _Delivery:
     """Of the archived texts with one identity: the one that the record is of, else the one that arrived last."""
-    if record is not None and record.digest in texts:
-        return texts[record.digest]
-    return max(texts.values(), key=lambda event: event.received_at)
+    of_record = next((one for one in texts if record is not None and one.digest == record.digest), None)
+    return of_record or max(texts, key=lambda one: one.received_at)
 
 
-def _records(aws: Aws, table: str, identities: list[Identity]) -> dict[Identity, _Facts]:
-    """The facts of each event's record."""
-    facts: dict[Identity, _Facts] = {}
-    for start in range(0, len(identities), _LOOKUP):
-        for record in records.by_keys(aws, table, identities[start : start + _LOOKUP]):
+def _records(
+    aws: Aws, table: str, identities: list[Identity]
+) -> Iterator[tuple[list[Identity], dict[Identity, _Facts]]]:
+    """The facts of the events' records, a lookup after the other, with the identities that it is of."""
+
+    def read(some: list[Identity]) -> tuple[list[Identity], dict[Identity, _Facts]]:
+        facts: dict[Identity, _Facts] = {}
+        for record in records.by_keys(aws, table, some):
             identity = Identity(str(record["id"]), int(record["timestamp"]))
-            status, digest = str(record.get("status", "")), str(record.get("digest", ""))
-            group = causes.group_of(record) if status in _FAILED else ""
+            status, digest = sys.intern(str(record.get("status", ""))), str(record.get("digest", ""))
+            group = sys.intern(causes.group_of(record)) if status in _FAILED else ""
             facts[identity] = _Facts(status, digest, releases.of(record), group)
-    return facts
+        return some, facts
+
+    parts = (identities[start : start + records.BATCH] for start in range(0, len(identities), records.BATCH))
+    return pool.map(read, parts, threads=_AHEAD, ahead=_AHEAD)

@@ -159,10 +159,10 @@ def _stack(value: Any) -> str | None:
 
 def _take(document: dict[str, Any], name: str, *others: str) -> Any:
     value = document.pop(name, None)
-    for other in others:
-        if value is not None:
-            break
-        value = document.pop(other, None)
+    if value is None:
+        for other in others:
+            if (value := document.pop(other, None)) is not None:
+                break
     return value
 
 

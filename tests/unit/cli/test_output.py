@@ -98,6 +98,30 @@ def test_stream_elements_are_json_lines_with_their_type() -> None:
     ]
 
 
+@pytest.mark.parametrize("tty", [False, True])
+def test_gathered_elements_and_messages_come_in_their_order(tty: bool) -> None:
+    stream = Terminal() if tty else io.StringIO()
+    out = Output(stdout=stream, stderr=stream)
+    with out.gathered():
+        for n in range(250):
+            out.event("log", n, lambda n: Line((Text(f"line {n}"),)))
+            if n == 120:
+                out.say(Line((Text("a message"),)))
+    rows = [row for row in stream.getvalue().split("\n") if row]
+    expected = [f"line {n}" for n in range(250)]
+    assert rows == [*expected[:121], "a message", *expected[121:]]
+
+
+def test_what_was_gathered_is_printed_before_an_error_ends_the_command() -> None:
+    stream = io.StringIO()
+    out = Output(stdout=stream, stderr=io.StringIO())
+    with pytest.raises(UsageError), out.gathered():
+        out.raw("one\n")
+        out.raw("two\n")
+        raise UsageError("no")
+    assert stream.getvalue() == "one\ntwo\n"
+
+
 def test_a_document_in_another_format_has_no_version_of_rtp_in_it() -> None:
     out = io.StringIO()
     Output(stdout=out).template({"Resources": {}})
