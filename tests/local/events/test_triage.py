@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from rtp.contract import Output
 from tests.local.conftest import is_count
 from tests.local.events.conftest import soon_visible
@@ -124,6 +126,7 @@ def test_a_function_that_does_not_start_is_a_group_of_the_logs_and_its_events_ar
     assert pipeline.project.rtp("rehearse", "--group", dead["id"], "--json").json["messages"] == 1
 
 
+@pytest.mark.long  # half a minute until the message is dead
 def test_what_a_processor_logs_is_a_group_and_what_a_record_has_counts_once(pipeline: Pipeline) -> None:
     # Given an error that a processor logs of events that it processes, and an event that ends the function each time
     rtp = pipeline.project.rtp

@@ -28,3 +28,15 @@ def test_a_release_builds_checks_installs_and_uses_what_it_publishes() -> None:
 def test_every_name_in_the_table_of_places_is_in_its_file() -> None:
     for name, path in re.findall(r"`(\w+)` in (?:`)(rtp/[\w./-]+\.py)`", PAGE):
         assert re.search(rf"\b{name}\b", (ROOT / path).read_text(encoding="utf-8")), (name, path)
+
+
+def test_what_make_test_leaves_out_other_targets_run() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    def runs(target: str) -> str:
+        return makefile.partition(f"\n{target}:")[2].partition("\n\n")[0]
+
+    assert '-m "not reliability and not long and not network"' in runs("test")
+    assert '-m "long and not reliability"' in runs("test-long")
+    assert '-m "reliability or long"' in runs("reliability")
+    assert "`make test-long`" in PAGE
