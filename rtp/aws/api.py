@@ -120,7 +120,7 @@ class Client:
         self._base = base
         self._access = access
         self._clock = clock
-        self._pool = _pool(base, connections, local=local)
+        self._request = _request(base, connections, local=local)
         self._in_flight = in_flight or InFlight()
 
     def post(self, path: str, body: bytes, *, trace_header: str) -> Answer:
@@ -136,7 +136,7 @@ class Client:
         begun = self._clock()
         try:
             with self._in_flight.request(f"POST /{path}", self._base, limit_s=_READ_SECONDS):
-                answer = self._pool.request("POST", self._base + path, body=body, headers=headers)
+                answer = self._request(path, body, headers)
                 content = answer.data
         except urllib3.exceptions.HTTPError as error:
             raise EndpointError(
@@ -151,7 +151,8 @@ class Client:
         )
 
 
-def _pool(base: str, connections: int, *, local: bool) -> Any:
+def _request(base: str, connections: int, *, local: bool) -> Callable[[str, bytes, Mapping[str, str]], Any]:
+    """A function that posts a body to a path below `base`; a redirect is an answer like others."""
     import urllib.request
 
     import urllib3
@@ -162,11 +163,17 @@ def _pool(base: str, connections: int, *, local: bool) -> Any:
         "retries": False,
         "timeout": urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
     }
-    scheme = base.split(":")[0]
-    proxy = None if local else urllib.request.getproxies().get(scheme)
-    if proxy and not urllib.request.proxy_bypass(base.split("/")[2]):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+    place = urlsplit(base)
+    proxy = None if local else urllib.request.getproxies().get(place.scheme)
+    if proxy and not urllib.request.proxy_bypass(place.netloc):
+        manager = urllib3.ProxyManager(proxy, **options)
+        return lambda path, body, headers: manager.request("POST", base + path, body=body, headers=headers)
+    # All requests go to one host: they need no manager, which takes each address apart to find the connections to it.
+    pool = urllib3.connectionpool.connection_from_url(base, **options)
+    retries = urllib3.Retry(False)
+    return lambda path, body, headers: pool.urlopen(
+        "POST", place.path + path, body, headers, retries=retries, redirect=False, assert_same_host=False
+    )
 
 
 def _object(content: bytes) -> dict[str, Any]:
