@@ -73,7 +73,7 @@ def test_evenly_spread_records_are_read_little_further_than_is_needed() -> None:
     assert sum(index.__dict__["read"]) < 2_100
 
 
-OUTPUTS = {Output.TABLE: "events", Output.BUCKET: "bucket"}
+OUTPUTS: dict[str, str] = {Output.TABLE: "events", Output.BUCKET: "bucket"}
 
 
 def test_a_stream_has_every_record_once_the_newest_first_and_reads_little_ahead() -> None:
