@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any
@@ -145,7 +146,8 @@ def by_status(
 def merged(aws: Aws, table: str, query: StatusQuery, *, shards: int) -> list[Record]:
     """The first records of all shards, in the order of the query. No shard is read much further than that needs."""
     aws.connect("dynamodb")
-    page = min(query.limit, 2 * query.limit // shards + 4)  # events are spread evenly, more or less
+    fair = query.limit // shards  # events are spread evenly, but for chance: few shards have so many more
+    page = min(query.limit, fair + 3 * math.isqrt(fair) + 4)
     order = _oldest_first if query.oldest_first else _newest_first
     streams = [records.stream_by_status(aws, table, replace(query, page=page), shard=shard) for shard in range(shards)]
     lasts: dict[int, Record] = {}
