@@ -85,6 +85,7 @@ PRINTED = {
     "triage ack": Printed((actions.Done,)),
     "triage mute": Printed((actions.Done,)),
     "triage resolve": Printed((actions.Done,)),
+    "triage reopen": Printed((actions.Done,)),
     "triage note": Printed((actions.Done,)),
     "report": Printed((incident.Incident,)),
     "alarms": Printed((alarms.Alarms,)),

@@ -25,7 +25,7 @@ Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The group's id, or a beginning of it that only one group has.")
 ]
 Message = Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Why; others can read it.")]
-_VERBS = {"acked": "ack", "muted": "mute", "resolved": "resolve", "note": "note"}
+_VERBS = {"acked": "ack", "muted": "mute", "resolved": "resolve", "reopened": "reopen", "note": "note"}
 _STATES = ("new", "known", "acked", "muted", "resolved", "regressed")
 
 
@@ -143,6 +143,13 @@ def resolve(session: Session, *, group: Group, message: Message = None) -> None:
 
 @app.command()
 @with_session
+def reopen(session: Session, *, group: Group, message: Message = None) -> None:
+    """Take back what was said of a group: it is known, and neither acked, muted nor resolved."""
+    _say(session, group, "reopened", message)
+
+
+@app.command()
+@with_session
 def note(session: Session, *, group: Group, message: Message = None) -> None:
     """Keep a note on a group."""
     if not message:
@@ -164,7 +171,7 @@ def _say(session: Session, group: str, what: Said, message: str | None, until: s
     with recorded(session, f"triage {_VERBS[what]}", {"group": one.id}, reason=message) as run:
         done = actions.say(session.aws, session.outputs[Output.TABLE], one, found, saying, now=now)
         run.result = f"{one.id} {what}"
-        session.out.result(done, lambda each: render.said(each.group, each.what))
+        session.out.result(done, render.said)
 
 
 def _read(session: Session, outputs: Mapping[str, str], now: int) -> Triage:

@@ -31,6 +31,7 @@ from rtp.text.elements import (
 )
 
 if TYPE_CHECKING:
+    from rtp.ops.triage.actions import Done
     from rtp.ops.triage.changes import RecentChange
     from rtp.ops.triage.compare import Comparison
     from rtp.ops.triage.memory import Note
@@ -84,9 +85,26 @@ def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     return [*rows, *next_step("      ", suggest.command("rtp", "triage", "resolve", values=(group.id,)))]
 
 
-def said(group: str, what: str) -> list[Element]:
-    """What was said of a group."""
-    return [line(name(group), f" is {what}" if what != "note" else ": the note is kept")]
+def said(done: Done) -> list[Element]:
+    """What was said of a group, and when that ends."""
+    ends = {
+        "acked": "for as long as nobody says otherwise",
+        "muted": "until failures come ten times as fast",
+        "resolved": f"in release {releases.label(done.release)}: a failure of it or of a later one is a regression",
+        "reopened": "and needs somebody again",
+    }
+    if done.what == "note":
+        return [line(name(done.group), ": the note is kept")]
+    text = ends[done.what]
+    if done.what == "resolved" and not done.release:
+        text = "in the release that runs now: a failure after this is a regression"
+    if done.until is not None:
+        text = f"until {times.minute(times.parse_when(done.until))}"
+    if done.until_count is not None:
+        text = f"for {done.until_count:,} more failure{'' if done.until_count == 1 else 's'}"
+    if done.what == "muted" and (done.until is not None or done.until_count is not None):
+        text += ", or until they come ten times as fast"
+    return [line(name(done.group), f" is {done.what} ", dim(text))]
 
 
 def _head(found: Triage, now: int) -> Line:

@@ -271,6 +271,7 @@ ROLES = {
     "triage ack": _OPERATE,
     "triage mute": _OPERATE,
     "triage note": _OPERATE,
+    "triage reopen": _OPERATE,
     "triage resolve": _OPERATE,
     "deploy": _DEPLOY,
     "rollback": _DEPLOY,

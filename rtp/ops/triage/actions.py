@@ -1,4 +1,4 @@
-"""What somebody says of a group of failures: that it is worked on, needs nobody, is corrected, or a note."""
+"""What somebody says of a group of failures: that it is worked on, needs nobody, is corrected or not, or a note."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
     from rtp.ops.triage.report import FailureGroup, Triage
 
-Said = Literal["acked", "muted", "resolved", "note"]
+Said = Literal["acked", "muted", "resolved", "reopened", "note"]
 _COUNT = re.compile(r"(\d{1,9})x", re.ASCII)
 _MOST_TEXT = 500  # characters of a message
 
@@ -33,9 +33,9 @@ class End:
 class Done:
     """What was said of a group.
 
-    group: its id. what: acked, muted, resolved or note. by: the AWS identity. until: when it ends, ISO 8601; null for
-    never. until_count: after how many more failures it ends; null for any number. release: that resolved it; empty
-    where not known.
+    group: its id. what: acked, muted, resolved, reopened or note. by: the AWS identity. until: when it ends, ISO 8601;
+    null for never. until_count: after how many more failures it ends; null for any number. release: that resolved it;
+    empty where not known.
     """
 
     group: str
@@ -54,7 +54,10 @@ def end(text: str) -> End:
     try:
         return End(ms=times.parse_duration(text))
     except UsageError:
-        raise UsageError(f"{text!r} is no end.", hint="Examples: 2h, 3d, 100x for a hundred more failures.") from None
+        raise UsageError(
+            f"--until {text!r} is neither a time from now nor a number of failures.",
+            hint="Examples: 2h, 3d, 100x for a hundred more failures.",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ def say(aws: Aws, table: str, group: FailureGroup, found: Triage, saying: Saying
     if what != "note":
         new = Memory(
             group.id,
-            said=what,
+            said=what if what != "reopened" else "",
             at=now,
             until=until,
             until_count=ends.count,

@@ -30,7 +30,10 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What somebody said. at: epoch ms. by: the AWS identity. what: acked, muted, resolved or note. text: of -m."""
+    """What somebody said.
+
+    at: epoch ms. by: the AWS identity. what: acked, muted, resolved, reopened or note. text: of -m.
+    """
 
     at: int
     by: str

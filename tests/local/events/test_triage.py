@@ -62,6 +62,10 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     rtp("triage", "resolve", keyed["id"], "-m", "corrected")
     assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "resolved")
     assert rtp("triage", "show", keyed["id"], "--fail-on", "new,regressed").code == 0
+    # (it can be taken back)
+    assert rtp("triage", "reopen", keyed["id"], "--json").json["what"] == "reopened"
+    assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "known")
+    rtp("triage", "resolve", keyed["id"], "-m", "corrected")
     again = pipeline.kill_orders(1)
     assert until(lambda: groups(pipeline)["order.created", "KeyError"]["state"] == "regressed")
     assert rtp("triage", "--fail-on", "regressed", ok=False).code == 1
@@ -69,7 +73,9 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     pipeline.fix()
     # (and the history has who said what)
     said = [e for e in rtp("history", "--json").json["entries"] if e["command"].startswith("triage ")]
-    assert [(e["command"], e["reason"]) for e in said[:2]] == [
+    assert [(e["command"], e["reason"]) for e in said[:4]] == [
+        ("triage resolve", "corrected"),
+        ("triage reopen", ""),
         ("triage resolve", "corrected"),
         ("triage ack", "looking"),
     ]

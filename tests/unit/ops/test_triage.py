@@ -276,5 +276,5 @@ def test_an_end_is_a_time_or_a_count(text: str, end: actions.End) -> None:
 
 @pytest.mark.parametrize("text", ["", "0x", "x", "-1x", "soon", "1e9x", "99999999999x"])
 def test_what_is_no_end_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no end"):
+    with pytest.raises(UsageError, match="neither a time from now nor"):
         actions.end(text)

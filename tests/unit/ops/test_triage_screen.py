@@ -12,6 +12,7 @@ from rtp.ops.dlq.deadlines import Deadlines
 from rtp.ops.history import Entry
 from rtp.ops.telemetry.status import Unread
 from rtp.ops.triage import changes, report
+from rtp.ops.triage.actions import Done
 from rtp.ops.triage.changes import RecentChange
 from rtp.ops.triage.motion import Motion
 from rtp.ops.triage.report import FailureGroup, FiringAlarm, Newest, ReadLogs, Triage
@@ -123,3 +124,25 @@ def test_the_changes_are_those_before_the_first_failure_and_since() -> None:
     first = times.parse_when("2027-01-15T06:30:00Z")
     assert [c.run for c in changes.relevant(entries, [first, first + 1])] == ["run9", "run7", "run5", "run4"]
     assert [c.run for c in changes.relevant(entries, [])] == ["run9", "run7"]
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"),
+    [
+        (Done("0becbc52", "acked", "ann"), "0becbc52 is acked for as long as nobody says otherwise"),
+        (Done("0becbc52", "acked", "ann", until_count=100), "0becbc52 is acked for 100 more failures"),
+        (Done("0becbc52", "muted", "ann"), "0becbc52 is muted until failures come ten times as fast"),
+        (
+            Done("0becbc52", "muted", "ann", until_count=1),
+            "0becbc52 is muted for 1 more failure, or until they come ten times as fast",
+        ),
+        (
+            Done("0becbc52", "resolved", "ann", release="3f2a9c01bd77"),
+            "0becbc52 is resolved in release 3f2a9c01bd77: a failure of it or of a later one is a regression",
+        ),
+        (Done("0becbc52", "reopened", "ann"), "0becbc52 is reopened and needs somebody again"),
+        (Done("0becbc52", "note", "ann"), "0becbc52: the note is kept"),
+    ],
+)
+def test_what_was_said_and_when_that_ends_is_shown(done: Done, expected: str) -> None:
+    assert [flat(row) for row in render.said(done)] == [expected]
