@@ -10,6 +10,7 @@ from constructs import Construct
 
 from rtp.contract import EMPTIER_HANDLER, EMPTIER_TYPE, EMPTY_TAG
 from rtp.infra.functions import Purpose, function
+from rtp.infra.storage import OWN_BUCKETS
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -69,14 +70,21 @@ def _statements(buckets: tuple[s3.Bucket, ...]) -> list[iam.PolicyStatement]:
     return [
         iam.PolicyStatement(sid="Status", actions=["cloudformation:DescribeStacks"], resources=[Aws.STACK_ID]),
         iam.PolicyStatement(
-            sid="Tags", actions=["s3:GetBucketTagging"], resources=[bucket.bucket_arn for bucket in buckets]
+            sid="Tags",
+            actions=["s3:GetBucketTagging"],
+            resources=[bucket.bucket_arn for bucket in buckets],
+            conditions=OWN_BUCKETS,
         ),
         iam.PolicyStatement(
-            sid="List", actions=["s3:ListBucketVersions"], resources=[bucket.bucket_arn for bucket in buckets]
+            sid="List",
+            actions=["s3:ListBucketVersions"],
+            resources=[bucket.bucket_arn for bucket in buckets],
+            conditions=OWN_BUCKETS,
         ),
         iam.PolicyStatement(
             sid="Empty",
             actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
             resources=[bucket.arn_for_objects("*") for bucket in buckets],
+            conditions=OWN_BUCKETS,
         ),
     ]

@@ -14,6 +14,7 @@ from rtp.config.settings import Settings
 from rtp.contract import PROCESSOR_HANDLER, WORKER_HANDLER, FunctionEnv
 from rtp.infra import secrets
 from rtp.infra.functions import ARCHITECTURES, RUNTIME, Purpose, function
+from rtp.infra.storage import OWN_BUCKETS
 from rtp.runtime import wire
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Processing(Construct):
             sid="KeptResults",  # results of repeated events, which are too large for their records
             actions=["s3:GetObject"],
             resources=[self._storage.bucket.arn_for_objects(f"{wire.PROCESSED_PREFIX}*")],
+            conditions=OWN_BUCKETS,
         )
         return Purpose(
             name=plan.names.processor,
@@ -132,6 +134,7 @@ class Processing(Construct):
                 resources=[
                     storage.bucket.arn_for_objects(f"{prefix}*") for prefix in (wire.RAW_PREFIX, wire.PROCESSED_PREFIX)
                 ],
+                conditions=OWN_BUCKETS,
             ),
             iam.PolicyStatement(
                 sid="Send", actions=["sqs:SendMessage"], resources=[storage.queue.queue_arn, storage.dlq.queue_arn]

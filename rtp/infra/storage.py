@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ATTRIBUTES_BYTES = 2 * 1024  # for message attributes, which count towards the size of a message
 _LEFTOVER_DAYS = 7  # of noncurrent versions, unfinished uploads and a deleted key
+OWN_BUCKETS = {"StringEquals": {"aws:ResourceAccount": Aws.ACCOUNT_ID}}
+"""Who deletes a bucket leaves its name to everybody: a role may use none of this name in another account."""
 
 
 class Storage(Construct):

@@ -12,7 +12,16 @@ _PATHS = (
     re.compile(r"/_aws/execute-api/(?P<api>[^/]+)/(?P<stage>[^/]*)(?P<rest>/.*)?", re.DOTALL),
     re.compile(r"/restapis/(?P<api>[^/]+)/(?P<stage>[^/]*)/_user_request_(?P<rest>/.*)?", re.DOTALL),
 )
-_HOST = re.compile(r"([a-z0-9]+)\.execute-api\.localhost")
+_URL_PATH = re.compile(r"/_aws/lambda-url/(?P<url>[a-z0-9-]+)/.*", re.DOTALL)
+_HOSTS = {  # and the path that stands for each
+    re.compile(r"([a-z0-9]+)\.execute-api\.localhost"): "/_aws/execute-api/{}",
+    re.compile(r"([a-z0-9-]{32,36})\.lambda-url\.[a-z0-9-]+\.localhost"): "/_aws/lambda-url/{}",
+}
+# What a URL without authentication needs from the function's policy: one statement for each, for everybody.
+_PUBLIC = {
+    "lambda:InvokeFunctionUrl": ("StringEquals", "lambda:FunctionUrlAuthType", "NONE"),
+    "lambda:InvokeFunction": ("Bool", "lambda:InvokedViaFunctionUrl", "true"),
+}
 _ENGINE_HOSTS = ("127.0.0.1", "localhost")
 
 
@@ -46,16 +55,34 @@ class Admission:
         return bool(wait_conditions.has_handle(handle))
 
     def as_api_call(self, scope: Scope) -> Scope | None:
-        """The request, rewritten so that it reaches only an API that AWS serves unsigned; None if it is no such call.
+        """The request, rewritten so that it reaches only what AWS serves unsigned; None if it is no such call.
 
-        The Host becomes the engine's, and an API's host name becomes a path: other routes of the engine match the path
-        alone, or another host name, and would handle the request first.
+        That is an API, or a function URL without authentication. The Host becomes the engine's, and the host name of an
+        API or a function URL becomes a path: other routes of the engine match the path alone, or another host name, and
+        would handle the request first.
         """
         scope = _by_path(scope)
+        if url := _URL_PATH.fullmatch(scope["path"]):
+            return scope if scope["type"] == "http" and self._is_public(url["url"]) else None
         call = next((match for pattern in _PATHS if (match := pattern.fullmatch(scope["path"]))), None)
         if call is None or self._wants_signature(scope, call["api"], call["stage"] or "$default", call["rest"] or "/"):
             return None
         return scope
+
+    def _is_public(self, url_id: str) -> bool:
+        """Whether a function URL has AuthType NONE, and the function's policy lets everybody call it by the URL."""
+        from ministack.core.responses import request_scope
+
+        functions: Any = self._app._get_module("lambda_svc")
+        found = functions.resolve_function_url(url_id)
+        if found is None or found[4].get("AuthType") != "NONE":
+            return False
+        account, region, name, qualifier, _ = found
+        arn = f"arn:aws:lambda:{region}:{account}:function:{name}{f':{qualifier}' if qualifier else ''}"
+        with request_scope(account, region):
+            policy: Any = functions.function_policy_for_arn(arn)
+        given = [each for each in policy[0].get("Statement", ()) if each.get("Resource") == arn] if policy else []
+        return all(any(_allows_all(each, action) for each in given) for action in _PUBLIC)
 
     def _wants_signature(self, scope: Scope, api: str, stage: str, path: str) -> bool:
         """Whether the method has AWS_IAM authorization, or posts to a WebSocket's clients."""
@@ -75,13 +102,23 @@ class Admission:
         return bool(self._app._execute_api_authorization_type(api, stage, scope["method"], path) == "AWS_IAM")
 
 
+def _allows_all(statement: dict[str, Any], action: str) -> bool:
+    """Whether a statement allows an action to everybody, with no other condition than that of function URLs."""
+    operator, key, value = _PUBLIC[action]
+    return (
+        statement.get("Effect") == "Allow"
+        and statement.get("Principal") in ("*", {"AWS": "*"})
+        and statement.get("Action") == action
+        and statement.get("Condition", {}) in ({}, {operator: {key: value}})
+    )
+
+
 def _by_path(scope: Scope) -> Scope:
     host = next(value.decode("latin-1").lower() for name, value in scope["headers"] if name.lower() == b"host")
     name, colon, port = host.partition(":")
     if name in _ENGINE_HOSTS:
         return scope
-    api = _HOST.fullmatch(name)
-    prefix = f"/_aws/execute-api/{api[1]}" if api else ""
+    prefix = next((path.format(found[1]) for form, path in _HOSTS.items() if (found := form.fullmatch(name))), "")
     host = f"{_ENGINE_HOSTS[0]}{colon}{port}"
     headers = [(key, host.encode() if key.lower() == b"host" else value) for key, value in scope["headers"]]
     raw_path = scope.get("raw_path")

@@ -2,7 +2,8 @@
 
 The engine runs the code that it receives, as its owner. So neither a page in a browser may reach it (by a rebound name,
 or from its own origin) nor another user of this machine: every request must be signed with a key of the engine, except
-for those that AWS serves unsigned too (APIs, which have their own keys), signed addresses, and health.
+for those that AWS serves unsigned too (APIs, which have their own keys, and function URLs without authentication),
+signed addresses, and health.
 """
 
 from __future__ import annotations

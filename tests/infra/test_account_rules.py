@@ -100,6 +100,19 @@ def roles_allow_no_star(t: Template) -> list[str]:
     ]
 
 
+def roles_use_no_bucket_of_others(t: Template) -> list[str]:
+    """Roles that may use a bucket of a stranger who took the name of a deleted one; without those of extensions."""
+    return [
+        id
+        for id, role in t.of("IAM::Role").items()
+        for policy in role.get("Policies", ())
+        for s in policy["PolicyDocument"]["Statement"]
+        if any(action.startswith("s3:") for action in _list(s["Action"]))
+        and not str(s.get("Sid")).startswith("Own")  # of `permissions` in rtp.toml
+        and s.get("Condition", {}).get("StringEquals") != {"aws:ResourceAccount": {"Ref": "AWS::AccountId"}}
+    ]
+
+
 def _of_roles(t: Template) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for id, role in t.of("IAM::Role").items():
         for policy in role.get("Policies", ()):
@@ -144,6 +157,12 @@ def _forget(t: Template, part: str, operator: str) -> None:
     statements[:] = [s for s in statements if operator not in s.get("Condition", {})]
 
 
+def _of_s3(t: Template, part: str) -> dict[str, Any]:
+    """The first statement of a role about S3."""
+    statements = _first(t, "IAM::Role", part)["Policies"][0]["PolicyDocument"]["Statement"]
+    return next(s for s in statements if "s3:" in str(s["Action"]))
+
+
 def _service(t: Template, kind: str, property: str) -> dict[str, Any]:
     """A statement for a service in the first policy of a type that has one."""
     return next(
@@ -160,6 +179,7 @@ RULES: tuple[Rule, ...] = (
     policies_name_the_source,
     permissions_name_the_source,
     roles_allow_no_star,
+    roles_use_no_bucket_of_others,
 )
 ATTACKS: list[tuple[Rule, Callable[[Template], object]]] = [
     (buckets_refuse_old_tls, lambda t: _forget(t, "StorageAccessLogs", "NumericLessThan")),
@@ -175,6 +195,7 @@ ATTACKS: list[tuple[Rule, Callable[[Template], object]]] = [
     (policies_name_the_source, lambda t: _service(t, "KMS::Key", "KeyPolicy").pop("Condition")),
     (permissions_name_the_source, lambda t: _first(t, "Lambda::Permission").pop("SourceArn")),
     (roles_allow_no_star, lambda t: _first(t, "IAM::Policy")["PolicyDocument"]["Statement"][0].update(Action="s3:*")),
+    (roles_use_no_bucket_of_others, lambda t: _of_s3(t, "Worker").pop("Condition")),
 ]
 
 

@@ -1,4 +1,7 @@
-"""The X-Ray daemon: functions send segments to it over UDP, one JSON document a packet."""
+"""The X-Ray daemon: functions send segments to it over UDP, one JSON document a packet.
+
+It takes those of this user's processes: any user of the machine can send to its port.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from rtp.local.tracing.senders import Senders
 from rtp.local.tracing.store import InvalidSegmentError
 
 if TYPE_CHECKING:
@@ -43,11 +47,19 @@ class Daemon:
         self._socket.close()
 
     def _listen(self) -> None:
+        senders, is_said = Senders(self._socket.getsockname()[1]), False
         while True:
             try:
-                packet = self._socket.recv(65536)
+                packet, (_, port) = self._socket.recvfrom(65536)
             except OSError:
                 return
+            if not senders.are_ours(port):
+                if not is_said:  # once: a flood of packets does not fill the disk
+                    log.warning(
+                        "a packet from UDP port %d was dropped, as others: another user's process sent it", port
+                    )
+                is_said = True
+                continue
             with contextlib.suppress(UnicodeDecodeError):
                 self._take(packet.decode())
 

@@ -120,12 +120,14 @@ class Stores(NamedTuple):
         return self.replay if "-replay-" in run else self.dlq
 
 
-def listed(stores: Stores, owner: tuple[str, str], *, limit: int) -> Runs:
-    """The newest runs of a stack. owner: stack and account. Of a journal no more than its beginning is read."""
+def listed(stores: Stores, owner: tuple[str, str], *, limit: int, skipping: Skipping | None = None) -> Runs:
+    """The newest runs of a stack. owner: stack and account. Of a journal no more than its beginning is read.
+
+    skipping: is told why a journal cannot be read, where the names of such runs are not enough.
+    """
     marks = [store.marks() for store in stores]
     names = sorted(((run, n) for n, store in enumerate(stores) for run in store.runs()), reverse=True)
-
-    skipping = Skipping(lambda _: None)
+    skipping = skipping or Skipping(lambda _: None)
 
     def read(pair: tuple[str, int]) -> RunState | str | None:
         run, n = pair

@@ -163,6 +163,7 @@ def read(
     values = {part: answer for part, answer in answers.items() if not isinstance(answer, Exception)}
     found: failures.Read = values["records"]
     fixed: Repaired = values.get("repaired events", repaired.NONE)
+    unread += [Unread("repaired events", why) for why in fixed.skipped]
     listed: history.History | None = values.get("history")
     from_logs: logs_alone.Read | None = values.get("logs")
     recorded = [*found.failures, *(each.failure for each in fixed.seen)]

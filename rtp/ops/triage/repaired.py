@@ -10,6 +10,7 @@ from rtp.ops import causes
 from rtp.ops.dlq import journal as journals
 from rtp.ops.dlq import runs
 from rtp.ops.events import replay_journal
+from rtp.ops.journal_store import Skipping
 from rtp.ops.triage.failures import Failure
 from rtp.text import times
 
@@ -31,10 +32,14 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """Events of redrives, purges and replays. more: whether there are others that were not read."""
+    """Events of redrives, purges and replays. more: whether there are others that were not read.
+
+    skipped: why the journal of a run could not be read, of each that is left out.
+    """
 
     seen: list[Seen] = field(default_factory=list)
     more: bool = False
+    skipped: list[str] = field(default_factory=list)
 
 
 NONE = Repaired()
@@ -46,25 +51,36 @@ def seen(failure: Failure) -> Seen:
 
 
 def read(aws: Aws, table: str, stores: Stores, owner: tuple[str, str], *, since: int) -> Repaired:
-    """Read the events of the runs that began since then. owner: stack and account. Raises AwsError, ConfigError."""
-    listed = runs.listed(stores, owner, limit=MOST_RUNS)
+    """Read the events of the runs that began since then. owner: stack and account. Raises AwsError, RefusedError.
+
+    A journal that is damaged, or that another program wrote, hides no other.
+    """
+    skipped: list[str] = []
+    skipping = Skipping(lambda why: skipped.append(why.removeprefix("Skipped: ")))
+    listed = runs.listed(stores, owner, limit=MOST_RUNS, skipping=skipping)
     begun = [run for run in listed.runs if times.parse_when(run.began) >= since]
     groups: dict[tuple[str, int], str] = {}
     for run in begun:
-        if run.what == "replay":
-            for identity, group in _replayed(stores, run.run):
+        is_replay = run.what == "replay"
+        with skipping.journal(stores.replay if is_replay else stores.dlq, run.run):
+            for identity, group in (_replayed if is_replay else _taken)(stores, run.run):
                 groups.setdefault(identity, group)
-            continue
-        for entry in journals.load(stores.dlq, run.run).entries.values():
-            if entry.group and entry.identity.timestamp >= 0:
-                groups.setdefault((entry.identity.id, entry.identity.timestamp), entry.group)
     keys = list(groups)[:MOST_EVENTS]
     found = []
     for record in records.by_keys(aws, table, keys):
         failure = of_record(record)
         if failure is not None:
             found.append(Seen(groups[failure.id, failure.timestamp] or failure.group.id, failure))
-    return Repaired(found, len(groups) > MOST_EVENTS or (listed.more and len(begun) == len(listed.runs)))
+    more = len(groups) > MOST_EVENTS or (listed.more and len(begun) == len(listed.runs))
+    return Repaired(found, more, skipped)
+
+
+def _taken(stores: Stores, run: str) -> Iterator[tuple[tuple[str, int], str]]:
+    """The events that a redrive or a purge took out of the DLQ, with the groups of their causes."""
+    journal = journals.read(stores.dlq, run)
+    for entry in journal.entries.values() if journal is not None else ():
+        if entry.group and entry.identity.timestamp >= 0:
+            yield (entry.identity.id, entry.identity.timestamp), entry.group
 
 
 def _replayed(stores: Stores, run: str) -> Iterator[tuple[tuple[str, int], str]]:

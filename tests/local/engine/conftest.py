@@ -18,7 +18,7 @@ from rtp.errors import AwsError
 from rtp.local import engine as engines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 _T = TypeVar("_T")
@@ -183,12 +183,16 @@ class Lab:
         self.call("apigatewayv2", "create_stage", ApiId=api, StageName="prod")
         return f"/_aws/execute-api/{api}/prod"
 
-    def function_url(self, authorization: str) -> str:
-        """A function with a URL; the path that stands for it."""
+    def function_url(self, authorization: str, public: Sequence[str] = ()) -> str:
+        """A function with a URL; the path that stands for it. public: actions that its policy allows to everybody."""
         code = "def handler(event, context):\n    return {'statusCode': 200, 'body': '{}'}\n"
         function = self.function(code, name=f"{self.name}-url-{uuid4().hex[:6]}")
         config = {"FunctionName": function, "AuthType": authorization}
         url = str(self.call("lambda", "create_function_url_config", **config)["FunctionUrl"])
+        for n, action in enumerate(public):
+            more = {"FunctionUrlAuthType": "NONE"} if action.endswith("Url") else {"InvokedViaFunctionUrl": True}
+            allowed = {"Action": f"lambda:{action}", "Principal": "*", **more}
+            self.call("lambda", "add_permission", FunctionName=function, StatementId=f"public{n}", **allowed)
         return f"/_aws/lambda-url/{url.partition('//')[2].partition('.')[0]}/"
 
     def to_function(self, arn: str) -> dict[str, Any]:

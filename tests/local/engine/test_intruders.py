@@ -273,6 +273,27 @@ def test_an_http_api_and_a_function_url_refuse_what_was_signed_for_something_els
         assert handshake(lab, lab.websocket_api("AWS_IAM"), **headers) == 403
 
 
+def test_a_function_url_without_authentication_is_everybody_s_where_its_policy_says_so(lab: Lab) -> None:
+    both = ("InvokeFunctionUrl", "InvokeFunction")
+
+    def call(path: str, **headers: str) -> int:
+        return send(lab, "POST", path, {"Content-Type": "application/json", **headers}, b"{}")[0]
+
+    for public, authorization in (((), "NONE"), (both[:1], "NONE"), (both[1:], "NONE"), (both, "AWS_IAM")):
+        assert call(lab.function_url(authorization, public)) == 403, (public, authorization)
+    path = lab.function_url("NONE", both)
+    assert as_another_user(lambda: call(path)) == 200
+    assert call(path, Authorization="Bearer of the application's") == 200
+    host = f"{path.split('/')[3]}.lambda-url.us-east-1.localhost"
+    assert call("/any/path", Host=f"{host}:{lab.engine.port}") == 200
+    # But it opens nothing else, and no page of the web may call it
+    assert call(path, Origin="http://evil.example") == 403
+    assert call(f"{path.rstrip('/')}/../../2015-03-31/functions") != 201
+    assert call("/2015-03-31/functions", Host=f"localhost:{lab.engine.port}") == 403
+    assert call("/_ministack/reset", Host=f"{host}:{lab.engine.port}") == 403
+    assert call(path) == 200
+
+
 def test_a_route_without_authorization_takes_any_header(lab: Lab) -> None:
     base = lab.http_api("NONE", "/open")
     for authorization in ("Bearer of the application's", "Basic dGVzdDp0ZXN0", ""):

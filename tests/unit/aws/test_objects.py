@@ -56,7 +56,7 @@ def test_an_error_whose_text_is_cut_off_is_repeated_too() -> None:
         return {"Body": io.BytesIO(b"contents")}
 
     aws = Aws(region="us-east-1")
-    aws._clients["s3"] = SimpleNamespace(get_object=get_object)
+    aws._account, aws._clients["s3"] = "111122223333", SimpleNamespace(get_object=get_object)
     assert objects.get(aws, "bucket", "key") == b"contents"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import socket
 import time
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 from rtp.local.tracing import header, tree
 from rtp.local.tracing.api import summary
 from rtp.local.tracing.daemon import Daemon
+from rtp.local.tracing.senders import Senders
 from rtp.local.tracing.store import InvalidSegmentError, TraceStore
 from rtp.local.tracing.tree import walk
+from tests import users
+from tests.users import as_root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +84,54 @@ def test_no_packet_ends_the_daemon() -> None:
             assert time.monotonic() < deadline, "the daemon takes no packets any more"
             time.sleep(0.01)
     daemon.close()
+
+
+@as_root
+def test_a_segment_of_another_user_s_process_is_dropped() -> None:
+    store = TraceStore()
+    daemon = Daemon(store, 0)
+    daemon.start()
+    host, _, port = daemon.address.partition(":")
+    packet = '{"format": "json", "version": 1}\n' + json.dumps(document("a" * 16, "forged"))
+
+    def forge(source: str, stay: bool) -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind((source, 0))
+            sender.sendto(packet.encode(), (host, int(port)))
+            if stay:
+                time.sleep(0.3)
+        return True
+
+    # Given packets of another user, whose sockets stay or are closed at once, and from another address of this machine
+    for source, stay in (("127.0.0.1", True), ("127.0.0.1", False), ("127.0.0.2", True), ("0.0.0.0", True)):
+        assert users.as_user(users.NOBODY, lambda source=source, stay=stay: forge(source, stay))  # type: ignore[misc]
+    # When a process of this user sends one
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(packet.replace("forged", "own").encode(), (host, int(port)))
+        deadline = time.monotonic() + 10
+        while not (trace := store.get(ROOT)):
+            assert time.monotonic() < deadline, "an own segment is dropped"
+            time.sleep(0.01)
+    # Then that alone is there
+    assert [segment["name"] for segment in trace.segments] == ["own"]
+    daemon.close()
+
+
+def test_whose_a_packet_is(tmp_path: Path) -> None:
+    own, other = os.geteuid(), os.geteuid() + 1
+    rows = [("0100007F:07D0", own), ("00000000:1F90", own), ("00000000:1F91", other), ("0100007F:1F92", own)]
+    rows.append(("0200007F:1F92", other))
+    table, absent = tmp_path / "udp", tmp_path / "udp6"
+    table.write_text("sl local_address …\n" + "".join(f"1: {at} 0:0 07 0:0 0:0 0 {uid} 0 1\n" for at, uid in rows))
+    now = [0.0]
+    senders = Senders(2000, tables=(table, absent), clock=lambda: now[0])
+    assert [senders.are_ours(port) for port in (0x1F90, 0x1F91, 0x1F92, 0x1F93)] == [True, False, False, False]
+    table.write_text(table.read_text().replace("00000000:1F90", "00000000:1F94"))  # and then it is somebody else's
+    assert senders.are_ours(0x1F94)
+    now[0] += 2
+    assert not senders.are_ours(0x1F90)
+    # Where the system has no such table, nothing is known
+    assert Senders(2000, tables=(absent,)).are_ours(1)
 
 
 def test_a_header_is_written_as_it_was_read() -> None:

@@ -20,8 +20,9 @@ from rtp.ops.events import replay_journal, send_journal
 from rtp.ops.events.planned import Planned
 from rtp.ops.events.send_journal import Sending
 from rtp.ops.journal_store import JournalFiles
+from rtp.ops.triage import repaired
 from rtp.text import times
-from tests.unit.ops.fakes import OUTPUTS, FakeAws
+from tests.unit.ops.fakes import OUTPUTS, TABLE, FakeAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,6 +207,26 @@ def test_the_newest_run_to_follow_or_to_stop(store: JournalFiles, tmp_path: Path
         assert said == []
     else:
         assert found.run.endswith("aaaaaa")
+
+
+@pytest.mark.parametrize("lines", OF_DLQ.values(), ids=OF_DLQ)
+def test_the_report_of_an_incident(store: JournalFiles, tmp_path: Path, lines: list[Any]) -> None:
+    # Given a redrive that repaired an event, and a journal that rtp did not write / When an incident is reported
+    aws = FakeAws()
+    failed = {"n": {"N": "1"}, "at": {"N": "5"}, "error": {"M": {"type": {"S": "KeyError"}}}}
+    item = {"id": {"S": "e1"}, "timestamp": {"N": "1"}, "type": {"S": "a"}, "status": {"S": "processed"}}
+    aws.items["e1", "1"] = {**item, "attempts": {"L": [{"M": failed}]}}
+    plant(store, [HEAD, {**TOOK, "group": "4f9a1c22"}], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, lines, "20990101T000000Z-redrive-bbbbbb")
+    stores = runs.Stores(store, JournalFiles(tmp_path / ".rtp" / "replay" / "dev"))
+    found = repaired.read(aws, TABLE, stores, OWNER, since=HEAD["started"])
+    # Then the event is in it, and the other journal is named with the reason; that of a replay has no dead event
+    assert [(each.group, each.failure.id, each.failure.status) for each in found.seen] == [
+        ("4f9a1c22", "e1", "processed")
+    ]
+    assert len(found.skipped) == (lines is not OF_DLQ["an unknown kind"])
+    planted = store.where("20990101T000000Z-redrive-bbbbbb")
+    assert all(why.startswith(f"{planted} cannot be read: ") for why in found.skipped)
 
 
 @pytest.mark.parametrize("lines", OF_SEND.values(), ids=OF_SEND)
