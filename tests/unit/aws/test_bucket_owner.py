@@ -42,7 +42,7 @@ def strangers() -> Iterator[tuple[Aws, list[str]]]:
                 taken.append(f"{self.command} {self.path}")
                 self._answer(200, _TAKEN[self.command])
 
-        do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - names of the base class
+        do_GET = do_HEAD = do_POST = do_PUT = _serve
 
         def _answer(self, status: int, text: str) -> None:
             self.send_response(status)
