@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from rtp.aws import Aws
 
 _NO_SUCH_OBJECT = ("NoSuchKey", "404", "NotFound")
+_NOT_GIVEN = ("InvalidObjectState", "InvalidRequest")  # archived, and encrypted with a key that S3 does not have
 _BATCH = 1000  # the most keys that DeleteObjects accepts
 _READS = 5  # of one object, while its contents end too early
 _CHUNK = 1_000_000  # bytes
 MOST_BYTES = 256_000_000
 """The largest object that rtp reads: above the largest that it writes, and well within a machine's memory."""
+
+
+def is_of_one(error: AwsError) -> bool:
+    """Whether S3 lists an object and does not give it out, which says nothing about others.
+
+    Another key encrypts it, one that is disabled, deleted, or somebody else's; or it was moved to an archive.
+    """
+    code = error.service_code
+    return error.code == "access-denied" or code in _NOT_GIVEN or code.startswith("KMS.")
 
 
 def get(aws: Aws, bucket: str, key: str, *, owner: str = "", most: int = MOST_BYTES) -> bytes:

@@ -98,7 +98,8 @@ def _git(root: Path, *arguments: str, settings: Sequence[tuple[str, str]] = ()) 
         done = subprocess.run(
             ["git", *_QUIET, *arguments],
             cwd=root,
-            env=environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"},
+            # The protocol too: git before 2.45 does not know GIT_NO_LAZY_FETCH, and a remote's settings name programs.
+            env=environ | {"GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_TIMEOUT_S,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import history_objects, own_bucket
+from rtp.aws import history_objects, objects, own_bucket
 from rtp.aws.history_objects import END, Key
 from rtp.errors import AwsError, NotFoundError, RtpError, UsageError
 from rtp.ops.access import process
@@ -90,6 +90,9 @@ def history(aws: Aws, environment: Environment, *, since: int | None, limit: int
             break
         keys.append(key)
     read = list(pool.map(lambda key: _read(aws, key), keys, threads=_READERS))
+    denied = [entry.error for entry in read if isinstance(entry, _Unreadable) and entry.error is not None]
+    if denied and len(denied) == len(read) and denied[0].code == "access-denied":  # not of one, but to read them at all
+        raise denied[0]
     return History(
         environment.project,
         environment.name,
@@ -155,10 +158,11 @@ def _newest(aws: Aws, environment: Environment) -> Iterator[Key | str]:
 
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """An object under a key of the history that is no entry. why: after `it is`."""
+    """An object under a key of the history that is no entry. why: after a colon. error: where S3 does not give it."""
 
     key: str
     why: str
+    error: AwsError | None = None
 
 
 def _read(aws: Aws, key: Key) -> Entry | _Unreadable | None:
@@ -168,6 +172,10 @@ def _read(aws: Aws, key: Key) -> Entry | _Unreadable | None:
         return None if values is None else _entry(key, values)
     except MalformedError as error:
         return _Unreadable(key.text, str(error))
+    except AwsError as error:
+        if not objects.is_of_one(error):
+            raise
+        return _Unreadable(key.text, error.message.rstrip("."), error)
 
 
 def _entry(key: Key, values: Given) -> Entry:

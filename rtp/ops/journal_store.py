@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rtp.aws import objects
 from rtp.errors import AwsError, ConfigError
 from rtp.text import json_values
 from rtp.text.given import Given, MalformedError
@@ -236,7 +237,7 @@ class Skipping:
         try:
             yield
         except (ConfigError, AwsError) as error:
-            if error.code != "unreadable-journal" and not _is_of_one_object(error):
+            if error.code != "unreadable-journal" and not (isinstance(error, AwsError) and objects.is_of_one(error)):
                 raise
             self.error = self.error or error
             where = "" if error.code == "unreadable-journal" else f"{store.where(run)} cannot be read: "
@@ -245,11 +246,6 @@ class Skipping:
     def skip(self, why: str) -> None:
         """Say which journal is not used, and why."""
         self._warn(f"Skipped: {why}")
-
-
-def _is_of_one_object(error: RtpError) -> bool:
-    """Whether S3 refuses an object that it lists: one that another key encrypts, or that was moved to an archive."""
-    return isinstance(error, AwsError) and (error.code == "access-denied" or error.service_code == "InvalidObjectState")
 
 
 def decoded(content: bytes) -> Iterator[Given]:

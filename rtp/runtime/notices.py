@@ -6,6 +6,7 @@ cause, `rtp triage` shows the rest to those who may read the records.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,7 @@ _EPISODE_MS = 14 * 86_400_000  # without a failure, after which counting begins 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _LATEST_MS = 10**13  # the year 2286
 _MOST_TYPE, _MOST_SUBJECT = 60, 100  # characters; SNS takes 100 for a subject
+_LINKED = re.compile(r"[/`@]|(?<=www)\.", re.IGNORECASE)  # what begins a link, or ends code
 
 
 class Failure(NamedTuple):
@@ -175,7 +177,7 @@ def is_regressed(said: Said, failures: Sequence[Failure]) -> bool:
 def message(stack: str, command: str, notice: Notice, said: Said, failures: Sequence[Failure], now: int) -> Message:
     """How many events died of what, since which release, until when, and what to run. command: the id follows it."""
     newest = failures[-1]
-    kind = _plain(newest.group.kind).replace("/", " ")[:_MOST_TYPE].strip() or "no type"  # no link that a client chose
+    kind = _as_code(_plain(newest.group.kind)) or "no type"
     error = _plain(newest.group.error) or "an error"
     place = groups.place(newest.at)
     where = "" if place is None else f" at {_plain(place.file)}:{place.line} {_plain(place.function)}"
@@ -200,6 +202,12 @@ def overflow(stack: str) -> Message:
         "`rtp triage` lists them."
     )
     return Message(_ascii(f"{stack}: more groups of failures")[:_MOST_SUBJECT], text)
+
+
+def _as_code(kind: str) -> str:
+    """A type of events, which a client chose, as code: chats make no link, name or image of it; nor do mails."""
+    plain = _LINKED.sub(" ", kind)[:_MOST_TYPE].strip()
+    return f"`{plain}`" if plain else ""
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,7 @@ _LOCAL, _UID = 1, 7  # columns of the tables
 
 
 class Senders:
-    """Tells the packets of this user's processes from those of other users, by the port that they come from.
+    """Which packets are of this user's processes, and which of other users', by their source port.
 
     own_port: of a socket of this process. Where the tables do not have it, as on a system that has no such tables,
     nothing is known of any sender, and every packet counts as this user's.

@@ -123,7 +123,7 @@ class Stores(NamedTuple):
 def listed(stores: Stores, owner: tuple[str, str], *, limit: int, skipping: Skipping | None = None) -> Runs:
     """The newest runs of a stack. owner: stack and account. Of a journal no more than its beginning is read.
 
-    skipping: is told why a journal cannot be read, where the names of such runs are not enough.
+    skipping: has why a journal cannot be read, where the names of such runs are not enough.
     """
     marks = [store.marks() for store in stores]
     names = sorted(((run, n) for n, store in enumerate(stores) for run in store.runs()), reverse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -86,3 +88,27 @@ def test_settings_of_the_repository_run_no_program(root: Path) -> None:
     commits.current(root)
     commits.between(root, commits.current(root), commits.current(root), [])
     assert not (root / "ran").exists()
+
+
+def test_a_missing_object_is_fetched_by_no_program(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Given a repository that misses an object, and settings by which git gets it from a remote with a program
+    wrapper = tmp_path / "bin" / "git"  # git as it was before it knew GIT_NO_LAZY_FETCH
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nunset GIT_NO_LAZY_FETCH\nexec {shutil.which("git")} "$@"\n')
+    wrapper.chmod(0o755)
+    ran = tmp_path / "ran"
+    for name, value in (
+        ("core.repositoryformatversion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.url", str(root)),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.uploadpack", f"touch {ran}; git-upload-pack"),
+    ):
+        git(root, "config", name, value)
+    tree = git(root, "rev-parse", "HEAD^{tree}")
+    (root / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    head = git(root, "rev-parse", "HEAD")
+    # When rtp asks for the commit / Then no program ran
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    assert commits.current(root) == f"{head}-dirty"
+    assert not ran.exists()

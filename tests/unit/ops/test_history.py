@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -247,6 +248,39 @@ def test_an_archived_entry_is_named(environment: Environment) -> None:
     start(world, "aaaa")
     world.before = lambda name: fail(refusal("InvalidObjectState")) if name == "get_object" else None
     assert len(listing(environment, world).unreadable) == 1
+
+
+@dataclass
+class Refusing(World):
+    """S3 lists every object and does not give out those that another key encrypts."""
+
+    refused: dict[str, AwsError] = field(default_factory=dict)
+
+    def _get(self, Key: str, **more: Any) -> dict[str, Any]:
+        if Key in self.refused:
+            raise self.refused[Key]
+        return super()._get(Key, **more)
+
+
+@pytest.mark.parametrize(
+    "code", ["AccessDenied", "InvalidRequest", "KMS.DisabledException", "KMS.KMSInvalidStateException"]
+)
+def test_an_entry_that_a_key_of_others_encrypts_hides_no_other(environment: Environment, code: str) -> None:
+    world = Refusing()
+    record(environment, world)
+    key = Key(PREFIX, 5, "abad", END).text
+    world.objects[key] = (b"{}", '"x"', world.now)
+    error = AwsError("s3 get_object: no", code="access-denied" if code == "AccessDenied" else None, service_code=code)
+    world.refused[key] = error
+    listed = listing(environment, world)
+    assert [e.command for e in listed.entries] == ["deploy"] and listed.unreadable == [key]
+    with pytest.raises(RtpError) as caught:
+        history.find(world.connected(), environment, "abad")
+    assert caught.value.code == "unreadable-entry" and key in caught.value.message
+    # But who may read none of them learns that
+    world.refused = dict.fromkeys(world.objects, AwsError("no", code="access-denied", service_code="AccessDenied"))
+    with pytest.raises(AwsError):
+        listing(environment, world)
 
 
 def fail(error: BaseException) -> None:

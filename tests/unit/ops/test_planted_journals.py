@@ -176,10 +176,25 @@ class Closed(JournalFiles):
 
     def head(self, run: str) -> Document | None:
         if run == "planted":
-            raise AwsError("s3 GetObject: not authorized to perform kms:Decrypt", code=self.code)
+            raise AwsError(
+                "s3 GetObject: not authorized to perform kms:Decrypt", code=self.code, service_code=self.service_code
+            )
         return super().head(run)
 
-    code = "access-denied"
+    code: str | None = "access-denied"
+    service_code = ""
+
+
+@pytest.mark.parametrize("code", ["InvalidRequest", "KMS.DisabledException", "KMS.KMSInvalidStateException"])
+def test_an_object_whose_key_is_gone_is_skipped(tmp_path: Path, code: str) -> None:
+    """The key of a stack that was deleted, for one; or a key that whoever wrote the object has kept to himself."""
+    store, said = Closed(tmp_path / ".rtp" / "x" / "dev"), list[str]()
+    store.code, store.service_code = None, code
+    plant(store, [HEAD, TOOK], "20260101T000000Z-redrive-aaaaaa")
+    plant(store, [HEAD, TOOK])
+    assert len(earlier_runs.killed_redrives(target(store, said.append))) == len(said) == 1
+    listed = runs.listed(runs.Stores(store, JournalFiles(tmp_path / ".rtp" / "replay" / "dev")), OWNER, limit=9)
+    assert (len(listed.runs), listed.unreadable) == (1, ["planted"])
 
 
 def test_an_object_that_cannot_be_decrypted_is_skipped_and_a_failure_of_aws_is_not(tmp_path: Path) -> None:

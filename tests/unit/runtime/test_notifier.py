@@ -100,7 +100,7 @@ def test_the_message_has_cause_release_and_deadline_and_nothing_of_the_event() -
     ((address, body),), (mail,) = desk.posts, desk.mails
     assert address == ADDRESS and mail["TopicArn"] == "arn:topic"
     assert mail["Message"].splitlines() == [
-        f"2 events of type order died in shop-prod: ValueError at orders/price.py:42 parse (group {GROUP}).",
+        f"2 events of type `order` died in shop-prod: ValueError at orders/price.py:42 parse (group {GROUP}).",
         "2 since release 3f2a9c01bd77, first at 2027-01-15 07:59 UTC.",
         "The first of these messages is lost at 2027-01-29 07:00 UTC, in 13 d 23 h.",
         f"Run: rtp triage show --env=prod {GROUP}",
@@ -119,7 +119,7 @@ def test_a_group_has_one_message_in_15_minutes_and_the_next_has_the_number_since
     desk.pass_(1)
     desk.receive(died())
     assert len(desk.posts) == 2
-    assert desk.posts[1][1]["text"].startswith("3 events of type order died")
+    assert desk.posts[1][1]["text"].startswith("3 events of type `order` died")
     assert "\n4 since release 3f2a9c01bd77" in desk.posts[1][1]["text"]
 
 
@@ -219,7 +219,7 @@ def test_one_group_that_fails_does_not_keep_back_the_others() -> None:
     desk.dynamodb.fault = fault
     with pytest.raises(NotifierError, match="1 of 2 groups"):
         desk.receive(died(), died(type="refund"))
-    assert len(desk.posts) == 1 and "type refund" in desk.posts[0][1]["text"]
+    assert len(desk.posts) == 1 and "type `refund`" in desk.posts[0][1]["text"]
 
 
 def test_two_invocations_at_once_send_one_message() -> None:
@@ -284,14 +284,26 @@ def test_a_type_of_events_calls_nobody_in_a_chat() -> None:
     desk = Desk()
     desk.receive(died(type="<!channel> @here\n&\u202e" + "x" * 100))
     text = desk.posts[0][1]["text"]
-    assert "&lt;!channel&gt; (at)here &amp;" in text and "@" not in text and "\u202e" not in text
+    assert "&lt;!channel&gt;  here &amp;" in text and "@" not in text and "\u202e" not in text
     assert len(text.splitlines()) == 4 and len(desk.mails[0]["Subject"]) <= 100
 
 
-def test_a_type_of_events_is_no_link() -> None:
+@pytest.mark.parametrize(
+    ("type", "shown"),
+    [
+        ("https://evil.example/login", "`https:  evil.example login`"),
+        ("evil.com", "`evil.com`"),  # chats make links of bare names, but not in code
+        ("a` evil.com `b", "`a  evil.com  b`"),
+        ("WWW.evil.com", "`WWW evil.com`"),
+        ("![x](evil.com) ann@evil.com <!channel>", "`![x](evil.com) ann evil.com &lt;!channel&gt;`"),
+        ("///", "no type"),
+    ],
+)
+def test_a_type_of_events_is_no_link(type: str, shown: str) -> None:
     desk = Desk()
-    desk.receive(died(type="https://evil.example/login"))
-    assert "type https:  evil.example login died" in desk.posts[0][1]["text"]
+    desk.receive(died(type=type))
+    assert f"of type {shown} died" in desk.posts[0][1]["text"]
+    assert "www." not in desk.mails[0]["Message"].lower()
 
 
 FORGED: list[dict[str, Any]] = [
@@ -309,7 +321,7 @@ def test_an_item_that_another_program_wrote_keeps_no_message_back(forged: dict[s
         item |= forged | ({"begin": {"S": "x"}, "sent": {"N": "1E+50"}} if group == "all" else {})
     desk.pass_(16 * MINUTE)
     desk.receive(died())
-    assert len(desk.posts) == 2 and "1 event of type order died" in desk.posts[1][1]["text"]
+    assert len(desk.posts) == 2 and "1 event of type `order` died" in desk.posts[1][1]["text"]
 
 
 @pytest.mark.parametrize(

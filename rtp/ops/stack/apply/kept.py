@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rtp import __version__
-from rtp.aws import own_bucket, release_objects
+from rtp.aws import objects, own_bucket, release_objects
 from rtp.aws.release_objects import RELEASE, TEMPLATE
-from rtp.errors import NotFoundError, RtpError
+from rtp.errors import AwsError, NotFoundError, RtpError
 from rtp.ops import commits, releases
 from rtp.ops.access.lock import user
 from rtp.ops.stack.apply import kept_release, publish
@@ -212,6 +212,7 @@ def _prune(aws: Aws, base: str, listing: Listing, every: Sequence[Kept]) -> None
 
 def _read(aws: Aws, base: str, listing: Listing) -> Every:
     """Read the descriptions. Of many, which no rtp leaves, the ones written last."""
+    refused: list[AwsError] = []
 
     def read(release: str) -> Kept | str | None:
         try:
@@ -222,13 +223,17 @@ def _read(aws: Aws, base: str, listing: Listing) -> Every:
         except MalformedError:
             return release
         except RtpError as error:
-            if error.code != "object-too-large":
+            if isinstance(error, AwsError) and objects.is_of_one(error):
+                refused.append(error)
+            elif error.code != "object-too-large":
                 raise
             return release
 
     newest = sorted(listing.releases, key=lambda release: -listing.releases[release])
     named = [release for release in newest if _HASH.fullmatch(release)][:_MOST_READ]
     found = list(pool.map(read, named, threads=_THREADS))
+    if refused and len(refused) == len(named):  # not of one, but to read them at all
+        raise refused[0]
     others = [release for release in newest if release not in set(named)]
     unreadable = [f"{base}{name}/{RELEASE}" for name in [*(each for each in found if isinstance(each, str)), *others]]
     releases = [each for each in found if isinstance(each, Kept)]
