@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtp.aws import objects
-from rtp.errors import AwsError, ConfigError
+from rtp.errors import AwsError, ConfigError, NotFoundError
 from rtp.text import json_values
 from rtp.text.given import Given, MalformedError
 from rtp.trust import private, project
@@ -223,8 +223,8 @@ def first(document: Document | None) -> Given | None:
 class Skipping:
     """Journals that are read because they may matter, and not by their names: one that cannot be read stops nothing.
 
-    It is damaged, another program wrote it, or it cannot be decrypted here. `warn` is called with which is skipped and
-    why. error: why the first of them cannot be read.
+    It is damaged, another program wrote it, it cannot be decrypted here, or it has expired meanwhile. `warn` is called
+    with which is skipped and why. error: why the first of them cannot be read.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
@@ -236,8 +236,9 @@ class Skipping:
         """For a block that reads one journal; it ends there if that cannot be read."""
         try:
             yield
-        except (ConfigError, AwsError) as error:
-            if error.code != "unreadable-journal" and not (isinstance(error, AwsError) and objects.is_of_one(error)):
+        except (ConfigError, AwsError, NotFoundError) as error:
+            is_of_one = isinstance(error, NotFoundError) or (isinstance(error, AwsError) and objects.is_of_one(error))
+            if error.code != "unreadable-journal" and not is_of_one:
                 raise
             self.error = self.error or error
             where = "" if error.code == "unreadable-journal" else f"{store.where(run)} cannot be read: "

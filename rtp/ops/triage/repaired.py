@@ -61,9 +61,9 @@ def read(aws: Aws, table: str, stores: Stores, owner: tuple[str, str], *, since:
     begun = [run for run in listed.runs if times.parse_when(run.began) >= since]
     groups: dict[tuple[str, int], str] = {}
     for run in begun:
-        is_replay = run.what == "replay"
-        with skipping.journal(stores.replay if is_replay else stores.dlq, run.run):
-            for identity, group in (_replayed if is_replay else _taken)(stores, run.run):
+        store = stores.of(run.run)
+        with skipping.journal(store, run.run):
+            for identity, group in (_replayed if store is stores.replay else _taken)(stores, run.run):
                 groups.setdefault(identity, group)
     keys = list(groups)[:MOST_EVENTS]
     found = []
