@@ -150,7 +150,7 @@ def redrive(session: Session, *, selection: Selection, options: RedriveOptions, 
             )
             note(report.redriven)
             run.result = f"run {report.run}: {report.redriven:,} redriven, {len(report.failed):,} failed"
-            _end_redrive(session, report, interruption)
+            _end_redrive(session, report, interruption, continues=not options.edit)
         return
     _end_redrive(session, report, interruption)
 
@@ -245,11 +245,14 @@ def _selected(
     return dlq_questions.show(session, inspection, limit)
 
 
-def _end_redrive(session: Session, report: Report, interruption: Interruption | None = None) -> None:
-    """Print the report and exit with its code."""
+def _end_redrive(
+    session: Session, report: Report, interruption: Interruption | None = None, *, continues: bool = False
+) -> None:
+    """Print the report and exit with its code. continues: whether it can be continued where it was cut."""
     from rtp.commands.render import dlq as render_dlq
 
-    session.out.result(report, render_dlq.redrive)
+    is_cut = bool(interruption) or bool(report.stopped_by)
+    session.out.result(report, lambda r: render_dlq.redrive(r, continues=continues and is_cut))
     if interruption is not None:
         exit_if(interruption)
     if report.stopped_by:

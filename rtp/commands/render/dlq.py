@@ -185,8 +185,8 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
     ]
 
 
-def redrive(report: Report) -> list[Element]:
-    """What was redriven, what was not and why, and the outcomes."""
+def redrive(report: Report, *, continues: bool = False) -> list[Element]:
+    """What was redriven, what was not and why, and the outcomes. continues: whether it was cut and can be continued."""
     if report.dry_run:
         return _dry_run(report)
     elements: list[Element] = []
@@ -219,6 +219,9 @@ def redrive(report: Report) -> list[Element]:
     if report.redriven > len(report.dead):
         undo = advice("`rtp dlq undo`")
         elements.append(line(dim(f"run {report.run}; "), undo, dim(" restores the messages that still wait")))
+    if continues and report.run:
+        again = suggest.command("rtp", "dlq", "redrive", run=report.run, wait=True)
+        elements += next_step("next  ", again, "the rest of this run; no message is sent twice")
     return elements
 
 

@@ -78,3 +78,12 @@ def test_a_redrive_that_has_not_seen_all_does_not_succeed(report: Report, code: 
     with pytest.raises(typer.Exit) as ended:
         dlq._exit_redrive(report)
     assert ended.value.exit_code == code
+
+
+def test_a_redrive_that_was_cut_names_the_command_that_continues_it() -> None:
+    report = Report(run="20261128T045422Z-redrive-5e5ca8", redriven=181)
+    shown = drawn(render.redrive(report, continues=True))
+    assert (
+        "rtp dlq redrive --run=20261128T045422Z-redrive-5e5ca8 --wait" in shown and "no message is sent twice" in shown
+    )
+    assert "--run=" not in drawn(render.redrive(report))
