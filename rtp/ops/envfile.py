@@ -28,7 +28,9 @@ def read(file: Path) -> dict[str, str]:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"{file} cannot be read: {why}.", hint="Fix the file, or remove it.") from None
+        is_absent = isinstance(error, FileNotFoundError)
+        hint = "Name a file with NAME=VALUE lines." if is_absent else "Fix the file, or remove it."
+        raise ConfigError(f"{file} cannot be read: {why}.", hint=hint) from None
     values: dict[str, str] = {}
     numbered = iter(enumerate(lines, 1))
     for number, line in numbered:

@@ -14,6 +14,7 @@ from rtp.text.elements import (
     Style,
     Table,
     Text,
+    advice,
     dim,
     line,
     many,
@@ -43,7 +44,12 @@ def rehearsal(result: Rehearsal, env: str = "", filters: Sequence[str] = (), roo
     shown = f"the newest {result.events:,}, more exist" if result.more else f"{result.events:,}"
     elements: list[Element] = [heading("rehearsal", env, shown, filters)]
     if not result.events and not result.skipped:
-        return [*elements, line("no record matches", indent=2), *_unseen(result)]
+        lists = (
+            [advice("; `rtp triage` lists the groups of failures")]
+            if any(each.startswith("group ") for each in filters)
+            else []
+        )
+        return [*elements, line("no record matches", *lists, indent=2), *_unseen(result)]
     elements.append(_counts(result))
     elements += [dim(f"  {many(count, 'event')} skipped: {why}") for why, count in result.skipped.items()]
     if result.messages:

@@ -200,7 +200,8 @@ def price(event):
         (pipeline.project.root / "other.env").write_text("TOKEN=abcdefgh\n")
         given = ("--id", order, "--with-variables", "--secrets-file")
         assert rehearse(pipeline, *given, "other.env", code=0)["processed"][0]["result"]["length"] == 8
-        assert "nowhere.env" in rehearse(pipeline, *given, "nowhere.env", code=3)["error"]["message"]
+        error = rehearse(pipeline, *given, "nowhere.env", code=3)["error"]
+        assert "nowhere.env" in error["message"] and error["hint"] == "Name a file with NAME=VALUE lines."
         # And a deploy gives them to its rehearsal where that is asked for
         asked = ("deploy", "--dry-run", "--json", "--rehearse-with")
         without = pipeline.project.rtp(*asked, "network", ok=False)
@@ -212,6 +213,7 @@ def price(event):
 
 def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> None:
     assert "no record matches" in pipeline.project.rtp("rehearse", "--type", f"kind-{uuid7()}").stdout
+    assert "no record matches; `rtp triage` lists" in pipeline.project.rtp("rehearse", "--group", "0" * 8).stdout
     assert rehearse(pipeline, "--status", "processing", code=2)["error"]["code"] == "usage"
     # A text that is no event dies whatever the code is, and stops no deploy
     invalid = uuid7()
