@@ -24,7 +24,6 @@ SPEED = {"RTP_LOCAL_WEATHER_SPEED": "2"}  # of the small form: delays are half a
 
 @pytest.mark.xdist_group("weather")
 @pytest.mark.parametrize(("seed", "count"), SEEDS)
-@pytest.mark.long
 def test_a_pipeline_lives_through_bad_weather(
     account: Callable[..., None], tmp_path: Path, seed: int, count: int
 ) -> None:

@@ -93,7 +93,6 @@ def test_many_objects_are_emptied_in_parallel_and_an_unexpected_leftover_is_an_e
     assert done.lines[-1]["error"]["code"] == "left-behind"
 
 
-@pytest.mark.long
 def test_keep_data_keeps_table_bucket_and_key_and_a_deploy_over_them_is_explained(project: Project) -> None:
     # Given a record, and a template that is, as those for AWS, too large for a request
     deployments.deploy(project)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 GROUP = f"/aws/lambda/{STACK}-worker"
 
 
-@pytest.mark.long
 def test_what_was_deleted_by_hand_is_named_and_created_again(pipeline: Project) -> None:
     # Given a pipeline of which a hand deletes one resource of each kind after the other
     aws, outputs = pipeline.aws, pipeline.outputs

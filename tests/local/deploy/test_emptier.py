@@ -135,7 +135,6 @@ def as_by_an_older_rtp(aws: Aws, template: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-@pytest.mark.long
 def test_protecting_a_live_environment_keeps_every_object(far: Distant) -> None:
     # Given events in the bucket of an unprotected environment
     aws, before = far.project.aws, objects(far.project.aws)

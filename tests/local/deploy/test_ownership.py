@@ -114,7 +114,6 @@ READS: list[tuple[tuple[str, ...], int]] = [
 ]
 
 
-@pytest.mark.long
 def test_another_project_s_stack_is_not_changed(pipeline: Project, other: Project) -> None:
     # Given a pipeline with a processed event and a dead message, and a project whose names make the same stack name
     aws, outputs = pipeline.aws, pipeline.outputs

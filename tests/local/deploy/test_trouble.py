@@ -285,7 +285,6 @@ def test_a_killed_deploy_leaves_no_lock_and_the_next_one_converges(project: Proj
     assert project.rtp("deploy", "--yes", "--json").lines[-1]["status"] in ("created", "unchanged")
 
 
-@pytest.mark.long
 def test_an_alarm_rolls_an_update_back(project: Project) -> None:
     # Given a deployed pipeline whose worker-failures alarm will ring right after the next update
     (project.root / "rtp.toml").write_text(SETTINGS)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.long
 def test_the_check_runs_against_the_engine_and_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     assert main(["--engine", "--quick", "--yes", "--out", str(out)]) == 0

@@ -64,7 +64,6 @@ def red(project: Project) -> Project:
     return project
 
 
-@pytest.mark.long
 def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project) -> None:
     # 1. The cause, the release that brought it, and the line, off one screen
     counted = f"{DEAD} failures ({DEAD} dead, 0 waiting), 40 % of the type's events in 24h"
