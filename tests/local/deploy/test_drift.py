@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from rtp.aws import stacks
 from rtp.contract import Output
 from rtp.errors import ExitCode

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from checks.aws import results
 from checks.aws.__main__ import main
 
