@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -65,11 +66,15 @@ class Messages:
     @classmethod
     def from_json(cls, text: bytes | msgspec.Raw) -> Messages:
         """From the JSON of a list in a saved state. Raises msgspec.MsgspecError."""
-        messages = cls()
+        messages, now = cls(), time.time()
         for raw in _raw_list(text):
             head = _head(raw)
             number = messages._add(json_text.value(bytes(raw)) if head.group_id else bytes(raw), head)
-            messages._index(number, head)
+            if head.receipt_handle is None and (head.visible_at or 0) <= now:
+                messages._ready[number] = number
+            else:
+                messages._index(number, head)
+        messages._ready_heap = [(number, number) for number in messages._ready]  # in order, and so a heap
         return messages
 
     def _clear(self) -> None:

@@ -52,7 +52,6 @@ class MiniStack:
 
     async def start(self) -> None:
         """Load the last save, and start the periodic tasks."""
-        self.telemetry.traces.load_later(self._place.live / moment.TRACES)
         self._daemon.start()
         gc.disable()  # loaded objects stay; collecting repeatedly takes longer than the loading
         self._inner = asyncio.create_task(self.app({"type": "lifespan"}, self._events.get, self._answers.put))
@@ -60,6 +59,7 @@ class MiniStack:
             await self._lifespan("startup")
         gc.freeze()
         gc.enable()
+        self.telemetry.traces.load_later(self._place.live / moment.TRACES)  # now: it would take time from the start
         self._clockwork = asyncio.create_task(Clockwork(self.telemetry.metrics).run())
         deferred.load_soon()
         self.saver.start()

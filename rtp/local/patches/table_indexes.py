@@ -79,6 +79,13 @@ class Partition:
         self._keys.insert(at, key)
         self._order_of[key] = order
 
+    def fill(self, entries: list[tuple[_Order, _Key]]) -> None:
+        """Add many items at once to a new partition."""
+        entries.sort(key=itemgetter(0))
+        self._orders = [order for order, _ in entries]
+        self._keys = [key for _, key in entries]
+        self._order_of = {key: order for order, key in entries}
+
     def remove(self, key: _Key) -> None:
         """Remove an item, if it is there."""
         order = self._order_of.pop(key, None)
@@ -198,11 +205,34 @@ class Indexes:
         name = self._dynamodb._INDEX_MEMBERS
         indexes: dict[str, dict[Any, Partition]] | None = table.get(name)
         if indexes is None:
-            indexes = {index_name: {} for index_name, _, _ in self._dynamodb._index_key_schemas(table)}
-            table[name] = indexes
-            for pk, items in table["items"].items():
-                for sk, item in items.items():
-                    self.index(table, pk, sk, item, add=True)
+            indexes = table[name] = self._built(table)
+        return indexes
+
+    def _built(self, table: dict[str, Any]) -> dict[str, dict[Any, Partition]]:
+        """The indexes of all items of a table."""
+        value, partition_of = self._dynamodb._index_order_value, self._dynamodb._index_partition
+        schemas = [
+            (
+                name,
+                hashes,
+                ranges,
+                self._dynamodb._index_order_keys(table, ranges),
+                dict[Any, list[tuple[_Order, _Key]]](),
+            )
+            for name, hashes, ranges in self._dynamodb._index_key_schemas(table)
+        ]
+        for pk, items in table["items"].items():
+            for sk, item in items.items():
+                for _, hashes, ranges, keys, entries in schemas:
+                    partition = partition_of(item, hashes, ranges)
+                    if partition is not None:
+                        order = tuple(value(item, name, kind) for name, kind in keys)
+                        entries.setdefault(partition, []).append((order, (pk, sk)))
+        indexes: dict[str, dict[Any, Partition]] = {}
+        for name, _, _, _, entries in schemas:
+            indexes[name] = {partition: Partition() for partition in entries}
+            for partition, some in entries.items():
+                indexes[name][partition].fill(some)
         return indexes
 
     def _order(self, table: dict[str, Any], ranges: list[str], item: dict[str, Any]) -> _Order:

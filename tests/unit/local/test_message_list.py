@@ -94,7 +94,7 @@ def test_a_copy_for_the_saved_state_is_a_plain_list() -> None:
 
 
 def test_a_saved_state_is_read_again_as_it_was() -> None:
-    messages = Messages([message(0), message(1, group_id="g", text="\ud800"), message(2, visible_at=20), message(3)])
+    messages = Messages([message(0), message(1, group_id="g", text="\ud800"), message(2, visible_at=1e12), message(3)])
     receive(messages, 10, 5, "h")
     whole = Messages(one for one in messages if "text" not in one)
     written = msgspec.json.encode(whole.saved(raw=True))
