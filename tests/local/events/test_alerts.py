@@ -78,4 +78,4 @@ def test_a_dead_event_is_reported_once_with_the_command_that_shows_its_group(pro
     pipeline.kill_orders(1)
     pipeline.kill_orders(1, kind="bad", data='{"why": "no"}')
     until(lambda: len(chat.received) == 2)
-    assert "of type bad died" in chat.received[1]["text"]
+    assert "of type `bad` died" in chat.received[1]["text"]
