@@ -12,7 +12,7 @@ from rtp.aws.in_flight import InFlight
 from rtp.errors import ConfigError, CredentialsError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _ATTEMPTS = 4
 _READ_S = 30  # a receive call of SQS waits up to 20 s
@@ -58,14 +58,14 @@ class Aws:
 
     def call(self, service: str, operation: str, **params: Any) -> dict[str, Any]:
         """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
-        params = self._owned(service, operation) | params
+        params = self._owned(service, operation, params) | params
         with translated(self, service, operation, params):
             answer: dict[str, Any] = getattr(self.client(service), operation)(**params)
             return answer
 
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         """Yield every element under `key` of every page of a paginated call. Raises AwsError or a subclass."""
-        params = self._owned(service, operation) | params
+        params = self._owned(service, operation, params) | params
         with translated(self, service, operation):
             paginator = self.client(service).get_paginator(operation)
         pages = iter(paginator.paginate(**params))
@@ -76,9 +76,10 @@ class Aws:
                 return
             yield from page.get(key) or ()
 
-    def _owned(self, service: str, operation: str) -> dict[str, str]:
+    def _owned(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, str]:
         """What makes S3 refuse a bucket of another account: who deletes a bucket leaves its name to everybody."""
-        return {"ExpectedBucketOwner": self.account} if service == "s3" and operation != "create_bucket" else {}
+        names_bucket = service == "s3" and "Bucket" in params and operation != "create_bucket"
+        return {"ExpectedBucketOwner": self.account} if names_bucket else {}
 
     @property
     def account(self) -> str:
