@@ -35,7 +35,7 @@ _ANYWHERE = ("init", "demo", "docs", "help", "trust", "version")  # commands tha
 _FOLDER_ALONE = ("local",)  # commands that act on the folder, whatever the environment
 _WORDS = re.compile(
     r"rtp (dlq [a-z]+|keys [a-z]+|local [a-z]+|secrets [a-z]+|traces show|history show|"
-    r"triage (?:show|ack|mute|resolve|note)|[a-z]+)(?![^ ])"
+    r"triage (?:show|ack|mute|resolve|reopen|note)|[a-z]+)(?![^ ])"
 )  # the command up to its options
 _QUOTED = re.compile(r"`([^`]*)`")
 

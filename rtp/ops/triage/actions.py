@@ -55,7 +55,7 @@ def end(text: str) -> End:
         return End(ms=times.parse_duration(text))
     except UsageError:
         raise UsageError(
-            f"--until {text!r} is neither a time from now nor a number of failures.",
+            f"{text!r} of --until is neither a time from now nor a number of failures.",
             hint="Examples: 2h, 3d, 100x for a hundred more failures.",
         ) from None
 

@@ -78,6 +78,7 @@ class FakeAws:
 
     answers: dict[str, Answer] = field(default_factory=dict)
     local: bool = False
+    consistent: bool = False
     region: str = "us-east-1"
     account: str = "111122223333"
     endpoint_url: str | None = None

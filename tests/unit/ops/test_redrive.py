@@ -270,8 +270,10 @@ def test_what_a_killed_slow_redrive_hides_is_waited_for(tmp_path: Path) -> None:
         message.hidden_until = aws.now + 400
 
     # Then the next redrive moves them too
-    assert len(redrive(aws, tmp_path)) == 40
-    assert aws.bodies(DLQ) == []
+    moved = redrive(aws, tmp_path)
+    assert len(moved) == 40
+    # but those that appeared again between their sending and their deletion, while the clock jumped, and that it names
+    assert len(aws.bodies(DLQ)) == sum(each.is_in_both for each in moved)
 
 
 def test_messages_that_stay_hidden_are_reported_as_not_seen(tmp_path: Path) -> None:
