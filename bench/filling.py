@@ -11,6 +11,7 @@ import os
 import resource
 import secrets
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -153,16 +154,23 @@ def timed(function: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+# A peak counts the memory of the process that started the command: so that is a small one.
+_LAUNCHER = """
+import os, sys
+null = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_WRONLY, 0) for n in (1, 2)]
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=null), 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def peak_mb(argv: Sequence[str], root: Path) -> float:
     """Run a command, which must succeed, and return the most memory that it had, MB."""
-    with subprocess.Popen(
-        argv, cwd=root, env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{argv} ended with {process.returncode}")
-    return usage.ru_maxrss / 1024
+    launcher = [sys.executable, "-S", "-E", "-c", _LAUNCHER, *argv]
+    done = subprocess.run(launcher, cwd=root, env=environ(), stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{argv} ended with {done.returncode}")
+    return int(done.stdout) / 1024
 
 
 def environ() -> dict[str, str]:
