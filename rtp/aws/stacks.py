@@ -228,6 +228,16 @@ def delete(aws: Aws, stack: str, *, token: str = "") -> None:
     aws.call("cloudformation", "delete_stack", StackName=stack, ClientRequestToken=token or new_token())
 
 
+def delete_empty(aws: Aws, stack: str) -> None:
+    """Delete a stack that was made for a change set alone; another one stays.
+
+    Its description may be an old one, from before a change set was executed, so its resources are asked for too.
+    """
+    described = describe(aws, stack)
+    if described is not None and described.state.in_review and not resources(aws, described.id):
+        delete(aws, described.id)
+
+
 def protect(aws: Aws, stack: str, *, on: bool) -> None:
     """Switch termination protection."""
     aws.call("cloudformation", "update_termination_protection", StackName=stack, EnableTerminationProtection=on)

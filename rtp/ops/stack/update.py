@@ -150,9 +150,9 @@ def _discard(target: Target, update: Update) -> None:
     owner = ownership.foreign(aws, stack, target.environment)
     if stack is None or (owner is not None and owner != target.former_owner):
         return
-    empty = stack.state.in_review
+    empty = stack.state.in_review and not update.old  # a description may be an old one
     protect = update.protected and not empty
     if stack.protected != protect:
         stacks.protect(aws, stack_id, on=protect)
     if empty:
-        stacks.delete(aws, stack_id)
+        stacks.delete_empty(aws, stack_id)

@@ -43,6 +43,7 @@ class StackReads(Effect):
         super().__init__(seed, now)
         self._last: dict[str, Response] = {}
         self._before: dict[str, tuple[dict[str, Response], float]] = {}
+        self._old: set[int] = set()  # ids of calls that were answered with an old description
 
     async def before(self, call: Call) -> Response | None:
         """The old description, at times."""
@@ -51,11 +52,17 @@ class StackReads(Effect):
         stack = str(call.params["StackName"])
         descriptions, until = self._before.get(name_of(stack), ({}, 0.0))
         old = descriptions.get(stack)
-        return old if old is not None and self.now() < until and self.happens(_STALE) else None
+        if old is None or self.now() >= until or not self.happens(_STALE):
+            return None
+        self._old.add(id(call))
+        return old
 
     async def after(self, call: Call, response: Response) -> Response:
         """Remember descriptions, and when an operation begins."""
         stack = str(call.params.get("StackName", ""))
+        if id(call) in self._old:
+            self._old.remove(id(call))
+            return response
         if not stack or call.service != "cloudformation" or response.cut is not None:
             return response
         if call.operation == "DescribeStacks" and response.status in (200, 400):
@@ -65,6 +72,7 @@ class StackReads(Effect):
             name = name_of(stack)
             descriptions = {asked: answer for asked, answer in self._last.items() if name_of(asked) == name}
             self._before[name] = descriptions, self.now() + delays.STACK_READ.draw(self.random)
+            self._last = {asked: answer for asked, answer in self._last.items() if asked not in descriptions}
         return response
 
 

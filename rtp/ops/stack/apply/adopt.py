@@ -189,6 +189,6 @@ def prepared(target: Target, template: Mapping[str, Any], found: list[Leftover])
     change_set = publish.settled(aws, stack, CHANGE_SET)
     if change_set is None or change_set.failed:
         reason = change_set.reason if change_set else "the change set is gone"
-        stacks.delete(aws, change_set.stack_id if change_set else stack)
+        stacks.delete_empty(aws, change_set.stack_id if change_set else stack)
         raise RtpError(f"CloudFormation cannot import into {stack}: {reason}", code="change-set")
     return change_set

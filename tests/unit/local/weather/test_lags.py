@@ -39,6 +39,18 @@ def test_a_stack_is_described_as_before_an_operation_for_a_while() -> None:
     assert described(sky, "UPDATE_COMPLETE") == {b"UPDATE_COMPLETE"}
 
 
+def test_a_stack_is_not_described_as_before_an_operation_that_ended_long_ago() -> None:
+    sky = Sky(StackReads)
+    # Given a new stack that was described by its id before it was created, and by its name since
+    described(sky, "REVIEW_IN_PROGRESS", STACK_ID)
+    sky.call("cloudformation", "ExecuteChangeSet", StackName=STACK_ID, ChangeSetName="c")
+    sky.now += LATER_S
+    described(sky, "CREATE_COMPLETE")
+    # When a change set is made of it / Then no description says that it was never created
+    sky.call("cloudformation", "CreateChangeSet", StackName="shop", ChangeSetName="c")
+    assert described(sky, "CREATE_COMPLETE", STACK_ID) == {b"CREATE_COMPLETE"}
+
+
 def test_a_new_stack_does_not_exist_for_a_while() -> None:
     sky = Sky(StackReads)
     absent = Response(400, (), b"<Code>ValidationError</Code><Message>Stack with id shop does not exist</Message>")
