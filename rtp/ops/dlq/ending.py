@@ -51,6 +51,21 @@ class Patience:
 BRIEF = Patience(30.0)  # for commands that only read: longer than a killed inspection of a short queue hides messages
 
 
+def most_counted(aws: Aws, url: str, *, above: int, stop: Stop, clock: Clock = SYSTEM) -> int:
+    """The most messages that SQS counted in a queue. Ends at once with a count above `above`.
+
+    It is asked again otherwise, as at the end of a queue: the count may be of before the newest messages.
+    """
+    most = 0
+    for turn in range(1 if aws.consistent else _AGREEING):
+        if turn and clock.wait(stop.drain, _PAUSE_S):
+            break
+        most = max(most, queues.depth(aws, url).total)
+        if most > above:
+            break
+    return most
+
+
 class Ending:
     """The end of one reading of a queue. unseen: messages that SQS counted last and that were not received.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rtp.aws import queues
 from rtp.contract import Output
 from rtp.ops.dlq import messages as dlq
 from rtp.ops.dlq import peek
@@ -14,7 +13,7 @@ from rtp.ops.dlq.ending import BRIEF
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rtp.aws import Aws
+    from rtp.aws import Aws, queues
     from rtp.ops.dlq.ending import Patience
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.work.pool import Stop
@@ -41,13 +40,13 @@ def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
     *,
     most: int,
     stop: Stop,
+    limit: int,
     is_enough: Callable[[list[DlqMessage]], bool] = lambda _: False,
-    limit: int | None = None,
     patience: Patience = BRIEF,
 ) -> Unrecorded:
     """Read the DLQ, and keep at most `most` selected messages. Raises AwsError.
 
-    is_enough: whether those that were found are all that are looked for. limit: messages that are read; None for all.
+    is_enough: whether those that were found are all that are looked for. limit: messages that are read.
     patience: with messages that another receiver hides. A message has no record if its `runs` are 0.
     """
     url, table = outputs[Output.DLQ_URL], outputs[Output.TABLE]
@@ -66,7 +65,6 @@ def read(  # noqa: PLR0913 - each is a decision of the caller, and most have a d
             found.append(message)
         return is_enough(found)
 
-    limit = queues.depth(aws, url).total * 2 + 10 if limit is None else limit
     patience = replace(patience, is_enough=lambda: is_enough(found))
     peeked = peek.peek(aws, url, limit=limit, stop=stop, enough=add, patience=patience)
     return Unrecorded(found, more, peeked.unseen)

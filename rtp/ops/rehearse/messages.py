@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rtp.aws import queues
 from rtp.contract import Output
 from rtp.ops.dlq import unrecorded
+from rtp.ops.dlq.ending import most_counted
 from rtp.ops.dlq.filters import Filters
+from rtp.ops.work.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rtp.ops.dlq.messages import DlqMessage
     from rtp.ops.events.outcome import Record
     from rtp.ops.rehearse.selection import Request, Seen
+    from rtp.ops.work.clock import Clock
     from rtp.ops.work.pool import Stop
 
 
@@ -42,15 +44,27 @@ class Candidates:
     unseen: int = 0
 
 
-def read(
-    aws: Aws, outputs: Mapping[str, str], request: Request, seen: Seen, lost: Sequence[Record], *, most: int, stop: Stop
+def read(  # noqa: PLR0913 - the clock is for tests
+    aws: Aws,
+    outputs: Mapping[str, str],
+    request: Request,
+    seen: Seen,
+    lost: Sequence[Record],
+    *,
+    most: int,
+    stop: Stop,
+    clock: Clock = SYSTEM,
 ) -> Candidates:
     """Read the DLQ if it may have such messages. lost: records whose text the archive has no longer."""
     by_key = {(str(record["id"]), int(record["timestamp"])): record for record in lost}
     missing = [event_id for event_id in dict.fromkeys(request.ids) if event_id not in seen.ids]
-    depth = queues.depth(aws, outputs[Output.DLQ_URL]).total
     is_full = request.ids and not missing  # every event that is asked for has a record
-    has_others = not is_full and depth > seen.noted and (request.ids or "dead" in (request.statuses or ("dead",)))
+    may_have_others = not is_full and (request.ids or "dead" in (request.statuses or ("dead",)))
+    if not (by_key or may_have_others):
+        return Candidates(left=list(lost))
+    above = seen.noted if may_have_others else 0
+    depth = most_counted(aws, outputs[Output.DLQ_URL], above=above, stop=stop, clock=clock)
+    has_others = may_have_others and depth > seen.noted
     if not depth or not (by_key or has_others):
         return Candidates(left=list(lost))
     filters = _filters(request, missing)
@@ -64,7 +78,15 @@ def read(
     def is_enough(found: list[DlqMessage]) -> bool:
         return bool(by_key or missing) and not (has_others and not missing) and _has_all(found, by_key, missing)
 
-    answer = unrecorded.read(aws, outputs, is_selected, most=most + len(by_key), stop=stop, is_enough=is_enough)
+    answer = unrecorded.read(
+        aws,
+        outputs,
+        is_selected,
+        most=most + len(by_key),
+        limit=depth * 2 + 10,  # the count is approximate
+        stop=stop,
+        is_enough=is_enough,
+    )
     events: list[Candidate] = []
     for message in answer.messages:
         record = by_key.pop((message.id, message.timestamp), None)

@@ -37,7 +37,7 @@ def aws() -> FakeAws:
 
 def read(aws: FakeAws, *, noted: int = 1, lost: Any = (), **request: Any) -> messages.Candidates:
     made = Request(**{"limit": 10, **request})
-    return messages.read(aws, OUTPUTS, made, Seen(noted), lost, most=10, stop=Stop())
+    return messages.read(aws, OUTPUTS, made, Seen(noted), lost, most=10, stop=Stop(), clock=aws.clock)
 
 
 def ids(found: messages.Candidates) -> list[str]:
@@ -59,6 +59,33 @@ def test_the_queue_is_received_only_if_it_has_more_than_the_records_name(aws: Fa
     assert read(aws, noted=3) == messages.Candidates()
     assert read(aws, statuses=("processed",)) == messages.Candidates()
     assert aws.calls["receive_message"] == 0
+
+
+class Lagging(FakeAws):
+    """Counts the messages of some time ago in its first answers."""
+
+    late: int = 0  # answers
+
+    def _get_queue_attributes(self, QueueUrl: str, **named: Any) -> dict[str, Any]:
+        answer = super()._get_queue_attributes(QueueUrl, **named)
+        if self.late:
+            self.late -= 1
+            answer["Attributes"]["ApproximateNumberOfMessages"] = "1"
+        return answer
+
+
+@pytest.mark.parametrize(("late", "found"), [(1, ["e1", "e2"]), (2, ["e1", "e2"]), (9, [])])
+def test_a_count_of_before_the_newest_messages_is_asked_again(late: int, found: list[str]) -> None:
+    aws = Lagging()
+    for n in (1, 2):
+        aws.put(DLQ, event(n))
+    aws.consistent, aws.late = False, late
+    before = aws.now
+    assert ids(read(aws)) == found
+    assert aws.now - before >= 2.0 * min(late, 2)
+    # And where counts are exact, it is asked once
+    aws.consistent, aws.late = True, 1
+    assert ids(read(aws)) == []
 
 
 def test_the_filters_select_messages_too(aws: FakeAws) -> None:
@@ -90,7 +117,7 @@ def test_a_text_that_the_archive_has_no_longer_is_taken_from_the_message(aws: Fa
 
 
 def test_no_more_messages_are_kept_than_asked_for(aws: FakeAws) -> None:
-    found = unrecorded.read(aws, OUTPUTS, lambda message: not message.runs, most=1, stop=Stop())
+    found = unrecorded.read(aws, OUTPUTS, lambda message: not message.runs, most=1, limit=10, stop=Stop())
     assert (len(found.messages), found.more) == (1, True)
 
 
