@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def drilled(pipeline: Pipeline, fault: str, *options: str, ok: bool = True) -> dict[str, Any]:
-    done = pipeline.project.rtp("drill", fault, "--timeout", "120", *options, "--json", ok=ok)
+    seconds = "120" if suite_weather() is None else "400"  # a message whose answer was lost is hidden for three minutes
+    done = pipeline.project.rtp("drill", fault, "--timeout", seconds, *options, "--json", ok=ok, timeout=500)
     found: dict[str, Any] = done.json
     return found
 
@@ -143,7 +144,9 @@ def test_an_interrupted_drill_still_reports_its_ledger(pipeline: Pipeline) -> No
 def test_what_a_killed_drill_left_is_cleaned_up_and_nothing_else(pipeline: Pipeline) -> None:
     # Given nothing of earlier drills, a dead order, and a drill that was killed once its events were dead
     def clean_up() -> dict[str, Any]:
-        found: dict[str, Any] = pipeline.project.rtp("drill", "--clean-up", "--yes", "--json").json
+        one = pipeline.project.rtp("drill", "--clean-up", "--yes", "--json", ok=suite_weather() is None)
+        assert one.code in (ExitCode.OK, ExitCode.TIMED_OUT), one
+        found: dict[str, Any] = one.json
         return found
 
     assert eventually(lambda: clean_up()["runs"], []) == []
@@ -159,7 +162,13 @@ def test_what_a_killed_drill_left_is_cleaned_up_and_nothing_else(pipeline: Pipel
     done = clean_up()
     assert len(done["runs"]) == 1, (done, killed.returncode, said)
     (run,) = done["runs"]
-    assert done["removed"]["records"] == 6 and done["waiting"] == 0
+    rest = done
+    for _ in range(10 if suite_weather() is not None else 0):  # a message whose answer was lost is hidden for minutes
+        if not rest["waiting"]:
+            break
+        rest = clean_up()
+        done["removed"]["records"] += rest["removed"]["records"]
+    assert done["removed"]["records"] == 6 and rest["waiting"] == 0
     # (under weather a message may come a second time, after its event's record was removed)
     assert suite_weather() or eventually(lambda: left(pipeline, run), 0) == 0
     assert {order in message.body for message in pipeline.dlq} == {True} and is_count(len(pipeline.dlq), 1)

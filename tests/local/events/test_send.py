@@ -149,9 +149,10 @@ def test_wait_reports_a_dead_event(project: Project) -> None:
 
 
 def test_a_wait_that_times_out_has_its_own_exit_code(pipeline: Pipeline) -> None:
+    seconds = "0.5" if suite_weather() is None else "10"  # a refused request is repeated within the time
     with pipeline.worker_disabled():
         done = pipeline.project.rtp(
-            "send", "-", "--via", "events", "--wait", "--timeout", "0.5", "--json", stdin=GOOD, ok=False
+            "send", "-", "--via", "events", "--wait", "--timeout", seconds, "--json", stdin=GOOD, ok=False
         )
 
     assert (done.code, done.json["status"], done.json["record"]) == (6, "accepted", None)

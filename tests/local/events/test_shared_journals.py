@@ -102,7 +102,7 @@ def test_another_machine_follows_continues_and_undoes_a_killed_redrive(pipeline:
     assert second.rtp("dlq", "redrive", "--run", seen["run"], ok=False).code == 5
     # And an undo from there finds all of them processed
     undone = second.rtp("dlq", "undo", "--run", seen["run"], "--yes", "--json").json
-    assert (undone["back"], undone["processed"]) == (0, 40)
+    assert undone["back"] == 0 and is_count(undone["processed"], 40)  # of messages; one may have been sent twice
 
 
 @pytest.mark.long
