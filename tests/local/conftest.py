@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,9 +61,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project folder of its own, in which the real CLI runs in a child process."""
+    """A project folder of its own, in which the real CLI runs in a child process. started: commands beside the test."""
 
     root: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list, compare=False, repr=False)
 
     def rtp(
         self,
@@ -95,7 +96,7 @@ class Project:
     def start(self, *args: str | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Run `rtp ARGS` beside the test, for follow, watch and interrupts. The test ends it."""
         assemblies.lend(self.root, [str(each) for each in args])
-        return subprocess.Popen(
+        beside = subprocess.Popen(
             self.argv(*args),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -104,6 +105,16 @@ class Project:
             cwd=self.root,
             env=self.environ(env),
         )
+        self.started.append(beside)
+        return beside
+
+    def end_started(self) -> None:
+        """End the commands that a test which failed has left."""
+        while self.started:
+            beside = self.started.pop()
+            if beside.poll() is None:
+                beside.kill()
+                beside.communicate()
 
     def argv(self, *args: str | Path) -> list[str]:
         """The command line of the CLI."""

@@ -267,6 +267,7 @@ def pipeline_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipel
 @pytest.fixture
 def pipeline(pipeline_project: Pipeline) -> Pipeline:
     """The same pipeline, with failing orders and empty queues."""
+    pipeline_project.project.end_started()
     pipeline_project.break_()
     wait_for(lambda: not pipeline_project.queue)
     if pipeline_project.dlq:
