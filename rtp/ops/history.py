@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rtp.aws import history_objects, objects, own_bucket
@@ -15,7 +16,7 @@ from rtp.text import suggest, times
 from rtp.text.given import MalformedError, is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rtp.aws import Aws
     from rtp.config import Environment
@@ -89,10 +90,7 @@ def history(aws: Aws, environment: Environment, *, since: int | None, limit: int
             more = True
             break
         keys.append(key)
-    read = list(pool.map(lambda key: _read(aws, key), keys, threads=_READERS))
-    denied = [entry.error for entry in read if isinstance(entry, _Unreadable) and entry.error is not None]
-    if denied and len(denied) == len(read) and denied[0].code == "access-denied":  # not of one, but to read them at all
-        raise denied[0]
+    read = _read_all(aws, keys)
     return History(
         environment.project,
         environment.name,
@@ -100,6 +98,22 @@ def history(aws: Aws, environment: Environment, *, since: int | None, limit: int
         more,
         [*(entry.key for entry in read if isinstance(entry, _Unreadable)), *others],
     )
+
+
+def recent(
+    aws: Aws, environment: Environment, *, first: int, most: int, is_enough: Callable[[Sequence[Entry]], bool]
+) -> list[Entry]:
+    """The newest entries: `first` of them, and as many again, up to `most`, until they are enough. Raises as `history`.
+
+    Each entry is an object to read, so no more are read than are needed.
+    """
+    entries: list[Entry] = []
+    keys = islice((key for key in _newest(aws, environment) if not isinstance(key, str)), most)
+    while some := list(islice(keys, first)):
+        entries += [entry for entry in _read_all(aws, some) if isinstance(entry, Entry)]
+        if is_enough(entries):
+            break
+    return entries
 
 
 def find(aws: Aws, environment: Environment, part: str) -> Entry:
@@ -163,6 +177,15 @@ class _Unreadable:
     key: str
     why: str
     error: AwsError | None = None
+
+
+def _read_all(aws: Aws, keys: Sequence[Key]) -> list[Entry | _Unreadable | None]:
+    """Read entries. Raises AwsError where reading them is denied altogether, and not one of them."""
+    read = list(pool.map(lambda key: _read(aws, key), keys, threads=_READERS))
+    denied = [entry.error for entry in read if isinstance(entry, _Unreadable) and entry.error is not None]
+    if denied and len(denied) == len(read) and denied[0].code == "access-denied":
+        raise denied[0]
+    return read
 
 
 def _read(aws: Aws, key: Key) -> Entry | _Unreadable | None:

@@ -96,6 +96,8 @@ def inspection(result: Inspection, env: str = "", filters: Sequence[str] = ()) -
     elements += [Heading("Messages"), dlq_messages(messages[:_ROWS])]
     if len(messages) > _ROWS:
         elements.append(dim(f"and {len(messages) - _ROWS:,} more: narrow with --error, --type or --id, or use --json"))
+    if len({message.id for message in messages}) == 1:  # SQS may deliver one message as two
+        elements += _next(messages[0])
     return elements
 
 
@@ -181,8 +183,12 @@ def _whole(dlq_message: DlqMessage) -> list[Element]:
         ),
         Heading("Body"),
         Block(body[:_BODY_CHARACTERS] + ("\n…" if cut else ""), indent=2),
-        *next_step("next  ", suggest.command("rtp", "show", values=(dlq_message.id,)), "record, logs and trace"),
+        *_next(dlq_message),
     ]
+
+
+def _next(dlq_message: DlqMessage) -> list[Element]:
+    return next_step("next  ", suggest.command("rtp", "show", values=(dlq_message.id,)), "record, logs and trace")
 
 
 def redrive(report: Report, *, continues: bool = False) -> list[Element]:

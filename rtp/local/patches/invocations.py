@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextvars import ContextVar
+from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,18 @@ links: ContextVar[tuple[TraceHeader, ...]] = ContextVar("rtp_links", default=())
 _inside: ContextVar[TraceHeader | None] = ContextVar("rtp_inside", default=None)
 
 
+@dataclass(slots=True)
+class Asynchronous:
+    """What all attempts of one asynchronous invocation have in common. trace: of the first one on."""
+
+    function: str
+    request_id: str
+    trace: TraceHeader | None = None
+
+
+_asynchronous: ContextVar[Asynchronous | None] = ContextVar("rtp_asynchronous", default=None)
+
+
 def install(telemetry: Telemetry) -> None:
     """Install the patch."""
     from ministack.services import lambda_svc
@@ -30,6 +44,7 @@ def install(telemetry: Telemetry) -> None:
     patch.dispatch_one = replace(
         lambda_svc, "_execute_function_dispatch", patch.dispatch, "func config event request_id started"
     )
+    patch.invoke_one = replace(lambda_svc, "invoke_async_with_retry", patch.invoke_asynchronously, "func event")
     patch.acquire_one = replace(lambda_svc, "_acquire_execution_slot", patch.acquire, "func config")
     replace(lambda_svc, "_xray_trace_id_for_invocation", _trace_of_invocation, "config inbound_trace_header")
     replace(lambda_svc, "_emit_lambda_metrics", _no_metrics, "function_name duration_ms error throttle")
@@ -38,12 +53,12 @@ def install(telemetry: Telemetry) -> None:
 PATCH = Patch(
     name="invocations",
     aws=(
-        "`_X_AMZN_TRACE_ID` is the caller's trace. AWS/Lambda has metrics of every invocation, and metrics "
-        "embedded in a log are extracted."
+        "`_X_AMZN_TRACE_ID` is the caller's trace. The attempts of an asynchronous invocation have one request id and "
+        "one trace. AWS/Lambda has metrics of every invocation, and metrics embedded in a log are extracted."
     ),
     engine=(
-        "Every invocation has a trace of its own. Only direct invocations are measured, not those by API Gateway "
-        "and SQS. Embedded metrics stay in the log."
+        "Every invocation has a trace of its own, and every attempt a trace and a request id. Only direct invocations "
+        "are measured, not those by API Gateway and SQS. Embedded metrics stay in the log."
     ),
     test="tests/local/engine/test_patches.py::an_invocation_has_another_trace",
     install=install,
@@ -59,14 +74,28 @@ class Invocations:
     """Wraps each invocation, whatever its source."""
 
     dispatch_one: Any
+    invoke_one: Any
     acquire_one: Any
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
+    def invoke_asynchronously(self, func: dict[str, Any], event: Any) -> None:
+        """Begin an asynchronous invocation, whose thread gets a copy of this context."""
+        made = Asynchronous(_arn(func.get("config") or func), str(uuid.uuid4()))
+        token = _asynchronous.set(made)
+        try:
+            self.invoke_one(func, event)
+        finally:
+            _asynchronous.reset(token)
+
     def dispatch(self, func: Any, config: dict[str, Any], event: Any, request_id: str, started: float) -> Any:
         """Run the function within its segments, then record its metrics."""
         trace = self._trace(config)
+        attempts = _asynchronous.get()
+        if attempts is not None and attempts.function == _arn(config):
+            request_id = attempts.request_id
+            attempts.trace = trace = attempts.trace or trace
         ids = services.new_ids()
         token = _inside.set(trace.child(ids[1]) if trace else None)
         function_errors.forget()
@@ -75,7 +104,7 @@ class Invocations:
         finally:
             _inside.reset(token)
         ended = time.time()
-        arn = str(config.get("FunctionArn") or "")
+        arn = _arn(config)
         fault = bool(result.get("error"))
         if fault and isinstance(result.get("body"), dict):
             result = {**result, "body": function_errors.payload(result["body"], request_id)}
@@ -115,6 +144,10 @@ class Invocations:
     def _record(self, config: dict[str, Any], name: str, value: float, unit: str) -> None:
         dimensions = {"FunctionName": str(config.get("FunctionName"))}
         self._telemetry.metrics.record(_place(config), "AWS/Lambda", name, value, unit, dimensions)
+
+
+def _arn(config: dict[str, Any]) -> str:
+    return str(config.get("FunctionArn") or "")
 
 
 def _place(config: dict[str, Any]) -> Place:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 HOUR_MS = 3_600_000
 _WINDOWS = {"last_1h": HOUR_MS, "last_3h": 3 * HOUR_MS, "last_24h": 24 * HOUR_MS, "last_7d": 168 * HOUR_MS}
-_LISTED = 60  # each entry of the history is an object
+_LISTED, _MOST_LISTED = 60, 300  # each entry of the history is an object
 _KINDS = 20  # event types of which the traffic is read
 _GROUPS = 100  # of which the memory is read
 
@@ -299,7 +299,13 @@ def _group(
 
 
 def _history(aws: Aws, environment: Environment) -> list[Entry]:
-    return history.history(aws, environment, since=None, limit=_LISTED).entries
+    return history.recent(
+        aws,
+        environment,
+        first=_LISTED,
+        most=_MOST_LISTED,
+        is_enough=lambda entries: bool(changes.running(None, entries)),
+    )
 
 
 def _ended(aws: Aws, environment: Environment, kinds: Sequence[str], *, now: int) -> dict[str, float]:

@@ -82,6 +82,28 @@ def an_invocation_has_another_trace(lab: Lab) -> bool:
     return ROOT.encode() not in lab.request("POST", path, "{}", headers)[2]
 
 
+def attempts_of_an_asynchronous_invocation_have_other_ids(lab: Lab) -> bool:
+    """invocations: each attempt has another request id and another trace."""
+    code = (
+        "import os\ndef handler(event, context):\n"
+        "    root = os.environ['_X_AMZN_TRACE_ID'].partition('Root=')[2].partition(';')[0]\n"
+        "    print('attempt', context.aws_request_id, root)\n    raise ValueError\n"
+    )
+    name = f"attempts-{lab.name}"
+    lab.function(code, name=name, TracingConfig={"Mode": "Active"})
+    lab.call("lambda", "put_function_event_invoke_config", FunctionName=name, MaximumRetryAttempts=1)
+    lab.call("lambda", "invoke", FunctionName=name, InvocationType="Event", Payload=b"{}")
+    lines: list[str] = []
+    deadline = time.monotonic() + 30
+    while len(lines) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        with contextlib.suppress(AwsError):  # there is no log group yet
+            found = lab.call("logs", "filter_log_events", logGroupName=f"/aws/lambda/{name}")["events"]
+            lines = [event["message"].strip() for event in found if event["message"].startswith("attempt ")]
+    assert len(lines) == 2
+    return lines[0] != lines[1]
+
+
 def a_malformed_answer_deletes_messages(lab: Lab) -> bool:
     """event_source: an unknown identifier confirms the whole batch."""
     code = "def handler(event, context):\n    return {'batchItemFailures': [{'itemIdentifier': 'unknown'}]}\n"
@@ -422,6 +444,7 @@ FAULTS = [
     a_batch_loses_its_traces,
     a_caller_s_trace_is_lost,
     an_invocation_has_another_trace,
+    attempts_of_an_asynchronous_invocation_have_other_ids,
     a_malformed_answer_deletes_messages,
     log_events_have_no_id,
     templates_have_no_context,

@@ -205,9 +205,9 @@ def test_a_print_within_a_request_is_found_by_the_request(deployed: Project) -> 
         ],
     )
 
-    def all_four() -> list[dict[str, Any]]:  # lines may come late, and not together
-        lines = deployed.rtp("logs", "--json", "--request-id", request).lines
-        return lines if len(lines) == 4 else []
+    def all_four() -> list[dict[str, Any]]:  # lines may come late, not together, and twice: a lost answer is repeated
+        lines = {line["message"]: line for line in deployed.rtp("logs", "--json", "--request-id", request).lines}
+        return list(lines.values()) if len(lines) == 4 else []
 
     found = until(all_four)
     assert [line["message"] for line in found] == ["START", "a print of the processor's author", "KeyError: 1", "END"]

@@ -223,6 +223,7 @@ def test_the_next_step_of_an_event_can_be_pasted(shell: Shell, value: str) -> No
         ),
         (render_sent.summary(sent(value)), show),
         (render_dlq.inspection(Inspection("q", 1, [dead(value)], [])), show),
+        (render_dlq.inspection(Inspection("q", 2, [dead(value), dead(value)], [])), show),
     ]
     # When the rest of the line is pasted / Then the command has the id, or there was no such line
     for elements, words in expected:

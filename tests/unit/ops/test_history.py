@@ -27,6 +27,7 @@ from rtp.text import json_values, times
 from tests.unit.deploy.bucket import Bucket, lost, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rtp.config import Environment
@@ -141,6 +142,24 @@ def test_the_newest_is_first_and_a_limit_or_a_start_ends_the_list(environment: E
     assert not listing(environment, world, limit=3).more
     since = listing(environment, world, since=int((world.now - 150) * 1000))
     assert [e.command for e in since.entries] == ["destroy"] and not since.more
+
+
+def test_older_entries_are_read_until_they_are_enough(environment: Environment) -> None:
+    world = World()
+    for n in range(130):
+        world.now += 10
+        record(environment, world, "deploy" if n == 15 else "dlq redrive")
+
+    def found(most: int) -> list[history.Entry]:
+        def has_deploy(entries: Sequence[history.Entry]) -> bool:
+            return any(entry.command == "deploy" for entry in entries)
+
+        return history.recent(world.connected(), environment, first=60, most=most, is_enough=has_deploy)
+
+    assert len(found(300)) == 120 and found(300)[114].command == "deploy"
+    assert len(found(100)) == 100
+    world.objects.clear()
+    assert found(300) == []
 
 
 def test_another_environment_s_entries_are_not_listed(environment: Environment) -> None:

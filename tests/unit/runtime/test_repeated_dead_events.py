@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,3 +229,25 @@ def test_a_note_that_cannot_be_read_covers_nothing(values: dict[str, Any]) -> No
     from rtp.runtime import dlqnote
 
     assert dlqnote.read(values) is None
+
+
+def test_of_two_asynchronous_invocations_of_an_event_one_ends_in_the_dlq() -> None:
+    """Their attempts come in any order; a client invokes again where it did not get the answer."""
+    for order in sorted(set(itertools.permutations("aaabbb"))):
+        here = here_with(fail)
+        contexts = {"a": Context(), "b": Context()}
+        ended: dict[str, bool] = {}  # by invocation: whether Lambda sends its event to the DLQ
+        tried: Counter[str] = Counter()
+        for each in order:
+            if each in ended:
+                continue
+            tried[each] += 1
+            try:
+                api.invoke(here.runtime, fakes.event(), contexts[each])
+            except api.AsynchronousFailureError:
+                if tried[each] == 3:
+                    ended[each] = True
+            else:
+                ended[each] = False
+        assert any(ended.values()), order
+        assert here.dynamo.record("e1")["status"] == "dead"
