@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rtp.aws import record_notes, records
 from rtp.ops.work import pool
@@ -12,7 +12,7 @@ from rtp.runtime.dlqnote import DlqNote
 from rtp.text import times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rtp.aws import Aws
     from rtp.aws.queues import Receipt
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from rtp.runtime.event import Identity
 
 _CONCURRENCY = 4  # batches of notes written at the same time
+_DAY_MS = 86_400_000
 _LOOKED_AT = 100  # records: as many as one call reads
+
+
+def is_in_dlq(record: Mapping[str, Any], *, now: int, retention_days: int) -> bool:
+    """Whether a record notes a message that SQS has not deleted for its age. now: epoch ms."""
+    note = dlqnote.read(record[dlqnote.ATTRIBUTE]) if dlqnote.ATTRIBUTE in record else None
+    return note is not None and note.is_sent and note.sent_at + retention_days * _DAY_MS > now
 
 
 def has_any(aws: Aws, table: str, identities: Sequence[Identity]) -> bool:

@@ -70,7 +70,7 @@ def rehearse(
     yield Progress(0, findings.report, now="packing the code")
     aws.connect("dynamodb", "s3")
     texts = selection.Texts(aws, outputs[Output.BUCKET])
-    seen = Seen()
+    seen = Seen(retention_days=environment.settings.dlq_retention_days)
     lost: list[Record] = []
     records = selection.selected(aws, outputs, request, shards=environment.settings.index_shards, seen=seen)
     with pool.tasks(1) as start, _interpreters(environment, allowed) as (spare, first):

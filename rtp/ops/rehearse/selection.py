@@ -13,12 +13,13 @@ from rtp.aws import records as stored
 from rtp.aws.records import StatusQuery
 from rtp.contract import Output
 from rtp.errors import RtpError, UsageError
+from rtp.ops.dlq import notes
 from rtp.ops.events import archive, records
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.work import pool
 from rtp.runtime import jsontext, wire
-from rtp.runtime.dlqnote import ATTRIBUTE
 from rtp.runtime.jsontext import JsonError
+from rtp.text import times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,10 +62,14 @@ class Request:
 
 @dataclass(slots=True)
 class Seen:
-    """What the records that were read say of the DLQ. noted: messages that they note. ids: of events with a record."""
+    """What the records that were read say of the DLQ. noted: messages that they note. ids: of events with a record.
+
+    retention_days: of the DLQ, after which a note is of a message that SQS has deleted.
+    """
 
     noted: int = 0
     ids: set[str] = field(default_factory=set)
+    retention_days: int = 14
 
 
 def selected(
@@ -76,7 +81,7 @@ def selected(
         return _of_ids(aws, table, request, seen)
 
     def keep(record: Record) -> bool:
-        seen.noted += ATTRIBUTE in record
+        seen.noted += notes.is_in_dlq(record, now=times.now_ms(), retention_days=seen.retention_days)
         return _is_of_project(record) and request.filters.match(record)
 
     query = StatusQuery(

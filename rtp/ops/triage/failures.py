@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops import causes, releases
+from rtp.ops.dlq import notes
 from rtp.ops.events import records
 from rtp.ops.work import pool
-from rtp.runtime.dlqnote import ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,8 +59,11 @@ class Read:
     noted: int = 0
 
 
-def read(aws: Aws, table: str, *, shards: int, now: int, most: int = MOST) -> Read:
-    """Read the newest failures of the last 14 days. Raises AwsError where the table cannot be read."""
+def read(aws: Aws, table: str, *, shards: int, now: int, most: int = MOST, retention_days: int = 14) -> Read:
+    """Read the newest failures of the last 14 days. Raises AwsError where the table cannot be read.
+
+    retention_days: of the DLQ, after which a note is of a message that SQS has deleted.
+    """
     query = records.RecordQuery(since=now - WINDOW_MS, until=now + 60_000, limit=most + 1)
 
     def of_status(status: str) -> list[dict[str, Any]]:
@@ -71,7 +74,7 @@ def read(aws: Aws, table: str, *, shards: int, now: int, most: int = MOST) -> Re
     more, noted = False, 0
     for status, rows in zip(("dead", "failed"), of_statuses, strict=True):
         more = more or len(rows) > most
-        noted += sum(ATTRIBUTE in row for row in rows)
+        noted += sum(notes.is_in_dlq(row, now=now, retention_days=retention_days) for row in rows)
         found += [failure for row in rows[:most] if (failure := of_record(row, status)) is not None]
     return Read(sorted(found, key=lambda f: f.timestamp, reverse=True), more, noted)
 

@@ -153,7 +153,14 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
     names, settings = environment.names, environment.settings
     shards = settings.index_shards
     calls: dict[str, Callable[[], Any]] = {
-        "records": partial(failures.read, aws, outputs[Output.TABLE], shards=shards, now=now),
+        "records": partial(
+            failures.read,
+            aws,
+            outputs[Output.TABLE],
+            shards=shards,
+            now=now,
+            retention_days=settings.dlq_retention_days,
+        ),
         "logs": partial(logs_alone.read, aws, outputs, now=now),
         "alarms": partial(alarms.current, aws, names),
         "history": partial(_history, aws, environment),

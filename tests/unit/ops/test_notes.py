@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,6 @@ from tests.unit.ops.fakes import DLQ, OUTPUTS, TABLE, FakeAws, event
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
 
 
 def target(aws: FakeAws, place: Path) -> Target:
@@ -103,3 +102,22 @@ def test_the_notes_of_many_records_are_written_a_batch_at_a_time() -> None:
 
     assert all(note(aws, n) for n in range(30))
     assert aws.calls == {"batch_execute_statement": 2, "batch_get_item": 30}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_there"),
+    [
+        ({}, True),
+        ({"sent_at": now_ms() - 3 * 86_400_000}, True),
+        ({"sent_at": now_ms() - 5 * 86_400_000}, False),  # SQS has deleted its message
+        ({"is_sent": False}, False),
+        ({"sent_at": "soon"}, False),
+        ({"sent_at": None}, False),
+    ],
+    ids=["new", "kept", "expired", "not certain", "text", "nothing"],
+)
+def test_a_note_counts_while_sqs_keeps_its_message(change: dict[str, Any], is_there: bool) -> None:
+    record = {dlqnote.ATTRIBUTE: {**DlqNote("r", now_ms(), "digest")._asdict(), **change}}
+    assert notes.is_in_dlq(record, now=now_ms(), retention_days=4) == is_there
+    assert not notes.is_in_dlq({}, now=now_ms(), retention_days=4)
+    assert not notes.is_in_dlq({dlqnote.ATTRIBUTE: "forged"}, now=now_ms(), retention_days=4)
