@@ -21,7 +21,10 @@ _TAKEN = "ConditionalCheckFailedException"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a lease. token: identifies the run. since, until: epoch ms by DynamoDB's clock."""
+    """Who holds a lease. token: identifies the run. since, until: epoch ms by DynamoDB's clock.
+
+    machine, started: of its process, as rtp.ops.access.process names them; empty where they are not known.
+    """
 
     token: str
     user: str
@@ -30,6 +33,8 @@ class Holder:
     what: str
     since: int
     until: int
+    machine: str = ""
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,8 @@ class Seen:
             values.text("what", most=200),
             values.integer("since"),
             values.integer("until"),
+            values.text("machine", "", most=200),
+            values.text("started", "", most=200),
         )
 
 
@@ -98,6 +105,8 @@ def _put(
                 "what": {"S": holder.what},
                 "since": {"N": str(holder.since)},
                 "until": {"N": str(holder.until)},
+                "machine": {"S": holder.machine},
+                "started": {"S": holder.started},
             },
             ConditionExpression=condition,
             ExpressionAttributeNames={f"#{part}": part for part in ("holder", "until") if f"#{part}" in condition},

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import RefusedError, RtpError
+from rtp.ops.access import process
 from rtp.ops.access.lock import user
 from rtp.ops.work.background import repeating
 from rtp.text import suggest, times
 from rtp.text.given import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rtp.aws import Aws
     from rtp.aws.leases import Seen
@@ -40,7 +41,6 @@ def held(
     what: str,
     stop: Stop,
     *,
-    alive: Callable[[int], bool] | None = None,
     renew_s: float = RENEW_S,
 ) -> Iterator[None]:
     """Hold the lease of the dead-letter queue while `what` runs. Raises RefusedError that says who holds it.
@@ -49,7 +49,7 @@ def held(
     RefusedError says at the end of the block that the work is not complete.
     """
     was_lost = threading.Event()
-    mine, ahead = _take(aws, table, what, alive or _alive)
+    mine, ahead = _take(aws, table, what)
 
     def renew() -> bool:
         nonlocal ahead
@@ -80,7 +80,7 @@ def current(aws: Aws, table: str) -> Holder | None:
         holder = seen.holder
     except MalformedError:
         return None
-    return None if holder is None or _has_ended(holder, seen.now, _alive) else holder
+    return None if holder is None or _has_ended(holder, seen.now) else holder
 
 
 def described(holder: Holder) -> str:
@@ -91,7 +91,7 @@ def described(holder: Holder) -> str:
     )
 
 
-def _take(aws: Aws, table: str, what: str, alive: Callable[[int], bool]) -> tuple[Holder, int]:
+def _take(aws: Aws, table: str, what: str) -> tuple[Holder, int]:
     """Acquire the lease: as whom, and how far DynamoDB's clock is ahead of this machine's, in ms.
 
     Only DynamoDB's times are compared: the machines' clocks may differ by more than the lease lasts.
@@ -102,10 +102,8 @@ def _take(aws: Aws, table: str, what: str, alive: Callable[[int], bool]) -> tupl
         other = seen.holder
     except MalformedError as error:
         raise _unreadable(table, error) from None
-    if other is None or _has_ended(other, seen.now, alive):
-        mine = _until(
-            Holder(secrets.token_hex(8), user(), platform.node() or "?", os.getpid(), what, seen.now, 0), seen.now
-        )
+    if other is None or _has_ended(other, seen.now):
+        mine = _until(_holder(what, seen.now), seen.now)
         if leases.take(aws, table, NAME, mine, instead_of=seen):
             return mine, ahead
         other = _known(leases.read(aws, table, NAME))
@@ -149,25 +147,19 @@ def _who(holder: Holder | None) -> str:
     return "another operator" if holder is None else described(holder)
 
 
+def _holder(what: str, now: int) -> Holder:
+    """A holder for this run, of a lease that ends at once."""
+    pid = os.getpid()
+    host = platform.node() or "?"
+    return Holder(secrets.token_hex(8), user(), host, pid, what, now, now, process.machine(), process.started(pid))
+
+
 def _until(mine: Holder, now: int) -> Holder:
     return replace(mine, until=now + int(LASTS_S * 1000))
 
 
-def _has_ended(holder: Holder, now: int, alive: Callable[[int], bool]) -> bool:
+def _has_ended(holder: Holder, now: int) -> bool:
     """Whether a lease has run out, is longer than any that rtp writes, or is of a killed process of this machine."""
     left_ms = holder.until - now
-    return left_ms <= 0 or left_ms > (LASTS_S + _SLACK_S) * 1000 or _dead_here(holder, alive)
-
-
-def _dead_here(other: Holder, alive: Callable[[int], bool]) -> bool:
-    return other.host == platform.node() and not alive(other.pid)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    is_dead = process.has_ended(holder.machine, holder.pid, holder.started)
+    return left_ms <= 0 or left_ms > (LASTS_S + _SLACK_S) * 1000 or is_dead

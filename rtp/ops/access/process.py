@@ -23,6 +23,11 @@ def machine(proc: Path = _PROC) -> str:
     return hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
 
 
+def has_ended(machine_: str, pid: int, start: str) -> bool:
+    """Whether a process that named its machine and its start is known to have ended: it ran on this machine."""
+    return bool(machine_) and machine_ == machine() and started(pid) != start
+
+
 def started(pid: int, proc: Path = _PROC) -> str:
     """When a process of this machine started, in ticks since its boot; empty where it has ended."""
     try:

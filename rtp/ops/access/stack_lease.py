@@ -84,9 +84,7 @@ class Holder:
     @property
     def has_ended(self) -> bool:
         """Whether its process is known to have ended: it ran on this machine."""
-        if not self.machine or self.machine != process.machine():
-            return False
-        return process.started(self.pid) != self.started
+        return process.has_ended(self.machine, self.pid, self.started)
 
     @property
     def description(self) -> str:

@@ -13,7 +13,7 @@ from rtp.errors import AwsError
 from rtp.text.given import MalformedError
 from rtp.text.times import now_ms
 
-HOLDER = Holder("t1", "ann", "desk", 4711, "dlq purge", 1_000, 2_000)
+HOLDER = Holder("t1", "ann", "desk", 4711, "dlq purge", 1_000, 2_000, "m1", "123")
 KEY = {"id": {"S": "rtp:lease:dlq"}, "timestamp": {"N": "-1"}}
 ITEM = {
     **KEY,
@@ -24,6 +24,8 @@ ITEM = {
     "what": {"S": "dlq purge"},
     "since": {"N": "1000"},
     "until": {"N": "2000"},
+    "machine": {"S": "m1"},
+    "started": {"S": "123"},
 }
 DATE_MS = 1_772_000_000_000
 
@@ -79,6 +81,8 @@ def test_a_lease_is_read_consistently_with_the_tables_time() -> None:
         ("holder", {"S": "u" * 201}, "u" * 200),
         ("what", {"S": "u" * 201}, "u" * 200),
         ("host", {"N": "5"}, None),
+        ("machine", {"S": "u" * 201}, "u" * 200),
+        ("started", {"N": "5"}, None),
     ],
 )
 def test_a_value_that_rtp_does_not_write_is_refused_and_a_long_text_is_cut(

@@ -16,7 +16,7 @@ import pytest
 from rtp.aws import leases
 from rtp.aws.leases import Holder
 from rtp.errors import AwsError, RefusedError
-from rtp.ops.access import lease
+from rtp.ops.access import lease, process
 from rtp.ops.access.lock import user
 from rtp.ops.work.pool import Stop
 from rtp.text import times
@@ -26,11 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = platform.node()
+RUNS: dict[str, Any] = {"pid": os.getpid(), "started": process.started(os.getpid())}
 
 
 def holder(**more: Any) -> Holder:
+    """A process of this machine that has ended."""
     now = times.now_ms()
-    return replace(Holder("t1", "ann", HERE, 4711, "dlq purge", now - 90_000, now + 30_000), **more)
+    ended = Holder("t1", "ann", HERE, 4711, "dlq purge", now - 90_000, now + 30_000, process.machine(), "another time")
+    return replace(ended, **more)
+
+
+def elsewhere(**more: Any) -> Holder:
+    """A process of another machine."""
+    return holder(**{"host": "elsewhere", "machine": "another", **more})
 
 
 def overtake(aws: FakeAws, other: Holder) -> None:
@@ -57,27 +65,28 @@ def plant(aws: FakeAws, **attributes: Any) -> None:
         del item[name]
 
 
-def take(aws: FakeAws, *, alive: bool) -> None:
-    with lease.held(aws, TABLE, "dlq redrive", Stop(), alive=lambda _pid: alive):
+def take(aws: FakeAws) -> None:
+    with lease.held(aws, TABLE, "dlq redrive", Stop()):
         pass
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_taken_at_once() -> None:
-    take(held_by(holder()), alive=False)
+    take(held_by(holder()))
+    take(held_by(holder(pid=os.getpid())))  # another process has its number since
 
 
 @pytest.mark.parametrize(
-    ("host", "alive"),
-    [(HERE, True), ("elsewhere", False), ("elsewhere", True)],
-    ids=["of this machine", "of another's dead process", "of another machine"],
+    "other",
+    [holder(**RUNS), elsewhere(), elsewhere(host=HERE), holder(machine="")],
+    ids=["of this machine", "of another machine", "of another machine of this name", "of an unidentified machine"],
 )
-def test_a_lease_that_runs_is_respected(host: str, alive: bool) -> None:
-    """A process id means nothing on another machine."""
-    aws = held_by(holder(host=host))
+def test_a_lease_that_may_run_is_respected(other: Holder) -> None:
+    """A process id means nothing on another machine, nor in another container, which may have this one's name."""
+    aws = held_by(replace(other, since=times.now_ms() - 90_000, until=times.now_ms() + 30_000))
     with pytest.raises(RefusedError) as caught:
-        take(aws, alive=alive)
+        take(aws)
     assert caught.value.code == "locked"
-    assert f"`rtp dlq purge` of ann@{host} (process 4711, for 1m30s)" in caught.value.message
+    assert f"`rtp dlq purge` of ann@{other.host} (process {other.pid}, for 1m30s)" in caught.value.message
     assert holder_of(aws) is not None
 
 
@@ -98,7 +107,7 @@ def between(aws: FakeAws, operation: str, number: int, act: Callable[[], object]
 def test_a_lease_that_ended_while_it_was_asked_for_is_taken() -> None:
     aws = held_by(holder())
     between(aws, "get_item", 1, lambda: leases.give_back(aws, TABLE, lease.NAME, "t1"))
-    take(aws, alive=True)
+    take(aws)
 
 
 def test_of_two_that_replace_a_dead_holder_the_second_is_refused() -> None:
@@ -107,7 +116,7 @@ def test_of_two_that_replace_a_dead_holder_the_second_is_refused() -> None:
     other = holder(token="t2", user="bob", pid=1)
     between(aws, "put_item", 1, lambda: overtake(aws, other))
     with pytest.raises(RefusedError) as caught:
-        take(aws, alive=False)
+        take(aws)
     assert f"of bob@{HERE}" in caught.value.message
     assert holder_of(aws) == other
 
@@ -121,19 +130,19 @@ def test_a_holder_that_has_gone_when_it_is_to_be_named_is_another_operator() -> 
 
     between(aws, "put_item", 1, come_and_go)
     with pytest.raises(RefusedError, match="in use by another operator;"):
-        take(aws, alive=False)
+        take(aws)
 
 
 def test_a_lease_that_ends_later_than_rtp_writes_is_taken() -> None:
     left_ms = int(lease.LASTS_S * 1000)
     for until, is_taken in ((left_ms, False), (left_ms + 60_000, True), (10**12, True)):
-        aws = held_by(holder(host="elsewhere", until=times.now_ms() + until))
+        aws = held_by(elsewhere(until=times.now_ms() + until))
         if is_taken:
-            take(aws, alive=True)
+            take(aws)
             assert holder_of(aws) is None
         else:
             with pytest.raises(RefusedError, match="in use by"):
-                take(aws, alive=True)
+                take(aws)
 
 
 HOSTILE: dict[str, dict[str, Any]] = {
@@ -162,7 +171,7 @@ def test_a_lease_that_rtp_did_not_write_is_named_with_the_command_that_deletes_i
     plant(aws, **attributes)
     before = dict(aws.items)
     with pytest.raises(RefusedError) as caught:
-        take(aws, alive=True)
+        take(aws)
     assert caught.value.code == "unreadable-lease"
     assert "`aws dynamodb delete-item --table-name=records --key='{" in caught.value.hint
     assert aws.items == before
@@ -171,7 +180,7 @@ def test_a_lease_that_rtp_did_not_write_is_named_with_the_command_that_deletes_i
 
 def test_a_command_that_rtp_does_not_have_is_not_printed() -> None:
     with pytest.raises(RefusedError) as caught:
-        take(held_by(holder(host="elsewhere", what="x; reboot")), alive=True)
+        take(held_by(elsewhere(what="x; reboot")))
     assert "`rtp` of ann@elsewhere" in caught.value.message and "reboot" not in str(caught.value)
 
 
@@ -190,10 +199,10 @@ def test_only_the_clock_of_the_table_counts() -> None:
     for name in ("_get_item", "_put_item"):
         setattr(aws, name, dated(getattr(aws, name)))
     now = times.now_ms() + ahead * 1000
-    overtake(aws, holder(host="elsewhere", until=now + 20_000))
+    overtake(aws, elsewhere(until=now + 20_000))
     # Then it is respected, though it seems to end far too late, and what is taken ends by the table's clock
     with pytest.raises(RefusedError, match="in use by"):
-        take(aws, alive=True)
+        take(aws)
     leases.give_back(aws, TABLE, lease.NAME, "t1")
     with lease.held(aws, TABLE, "dlq redrive", Stop()):
         mine = holder_of(aws)
@@ -224,7 +233,7 @@ def test_each_renewal_ends_by_the_tables_clock() -> None:
 
 
 def test_a_lease_that_has_run_out_is_taken() -> None:
-    take(held_by(holder(host="elsewhere", until=times.now_ms() - 1)), alive=True)
+    take(held_by(elsewhere(until=times.now_ms() - 1)))
 
 
 def test_a_lease_is_given_back_also_after_a_failure() -> None:
@@ -241,19 +250,21 @@ def test_a_lease_is_given_back_also_after_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "pid", "left_ms", "is_current"),
-    [("elsewhere", 4711, 30_000, True), ("elsewhere", 4711, -1, False), (HERE, os.getpid(), 30_000, True)],
+    ("other", "left_ms", "is_current"),
+    [(elsewhere(), 30_000, True), (elsewhere(), -1, False), (holder(**RUNS), 30_000, True)],
     ids=["runs", "has run out", "of this process"],
 )
-def test_who_holds_it_now(host: str, pid: int, left_ms: int, is_current: bool) -> None:
-    other = holder(host=host, pid=pid, until=times.now_ms() + left_ms)
+def test_who_holds_it_now(other: Holder, left_ms: int, is_current: bool) -> None:
+    other = replace(other, until=times.now_ms() + left_ms)
     assert lease.current(held_by(other), TABLE) == (other if is_current else None)
 
 
 def test_a_process_that_has_ended_holds_nothing() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    assert lease.current(held_by(holder(pid=ended.pid)), TABLE) is None
+    process_ = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    aws = held_by(holder(pid=process_.pid, started=process.started(process_.pid)))
+    assert lease.current(aws, TABLE) is not None
+    process_.communicate(b"\n")
+    assert lease.current(aws, TABLE) is None
 
 
 def test_a_lease_that_another_took_ends_the_work_and_says_so() -> None:
@@ -265,7 +276,7 @@ def test_a_lease_that_another_took_ends_the_work_and_says_so() -> None:
     ):
         mine = holder_of(aws)
         assert mine is not None
-        other = holder(token="t2", host="elsewhere")
+        other = elsewhere(token="t2")
         overtake(aws, other)
         # Then the work is asked to end
         assert stop.drain.wait(30)
@@ -313,4 +324,4 @@ def test_any_other_refusal_of_the_table_is_an_error() -> None:
 
     aws.fault = fault
     with pytest.raises(AwsError):
-        take(aws, alive=True)
+        take(aws)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rtp.aws import leases
+from rtp.aws.leases import Holder
 from rtp.commands.render import dlq as render
 from rtp.errors import ConfigError, RefusedError, UsageError
 from rtp.ops.access import lease
@@ -25,6 +27,7 @@ from rtp.ops.dlq.redrive import RedriveRequest, Report, redrive
 from rtp.ops.dlq.target import Target
 from rtp.ops.journal_store import JournalFiles
 from rtp.ops.work.pool import Stop
+from rtp.text import times
 from tests.unit.ops.fakes import DLQ, OUTPUTS, QUEUE, TABLE, FakeAws, event, result
 from tests.unit.ops.test_dlq_messages import message
 
@@ -159,8 +162,9 @@ def test_a_lost_lease_stops_the_work_and_is_an_error_at_its_end() -> None:
     aws, stop = FakeAws(), Stop()
     with pytest.raises(RefusedError, match="`rtp dlq redrive` stopped before its end") as caught:  # noqa: SIM117
         with lease.held(aws, TABLE, "dlq redrive", stop, renew_s=0.01):
-            other = lease.held(aws, TABLE, "dlq purge", Stop(), alive=lambda _: False)
-            other.__enter__()
+            now = times.now_ms()
+            other = Holder("t2", "bob", "desk", 7, "dlq purge", now, now + 30_000)
+            assert leases.take(aws, TABLE, lease.NAME, other, instead_of=leases.read(aws, TABLE, lease.NAME))
             # When it is renewed / Then the work is told to end
             assert stop.drain.wait(10)
     # Then the error names who has it now
@@ -170,10 +174,12 @@ def test_a_lost_lease_stops_the_work_and_is_an_error_at_its_end() -> None:
 
 def test_the_lease_of_a_killed_process_of_this_machine_is_taken() -> None:
     aws = FakeAws()
-    killed, stop = lease.held(aws, TABLE, "dlq redrive", Stop()), Stop()
+    killed = lease.held(aws, TABLE, "dlq redrive", Stop())
     killed.__enter__()
+    key = leases.key(lease.NAME)
+    aws.items[key["id"]["S"], key["timestamp"]["N"]]["started"] = {"S": "another time"}
 
-    with lease.held(aws, TABLE, "dlq purge", stop, alive=lambda _: False):
+    with lease.held(aws, TABLE, "dlq purge", Stop()):
         assert (found := lease.current(aws, TABLE)) is not None
         assert found.what == "dlq purge"
 
