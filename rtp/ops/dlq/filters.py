@@ -33,7 +33,7 @@ class Filters:
     error: part of the error, or its whole signature. group: id of the cause's group, or the beginning.
     grep: searched in the body. since, until: epoch ms of first_seen. where: of the message as `facts` has it.
     release: of the last attempt, its hash or the beginning. there_at: only messages that were in the DLQ at this time,
-    epoch ms by SQS's clock.
+    epoch ms by SQS's clock. attribute: only messages with this attribute.
     with_parts: ids match that begin or end with one of `ids`.
     """
 
@@ -49,6 +49,7 @@ class Filters:
     message_ids: frozenset[str] | None = None
     with_parts: bool = False
     there_at: int | None = None
+    attribute: str | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +71,7 @@ class Filters:
             and (self.where is None or self.where.holds(facts(dlq_message)))
             and (self.there_at is None or dlq_message.arrived_at <= self.there_at)
             and (self.message_ids is None or dlq_message.message_id in self.message_ids)
+            and (self.attribute is None or bool(dlq_message.message.text(self.attribute)))
         )
 
     def _has_part(self, event_id: str) -> bool:

@@ -68,8 +68,7 @@ def remove(
         look = suggest.command("rtp", "dlq", "inspect", type=wire.DRILL)
         notes.append(f"{dead - found:,} messages were not found in the DLQ" + suggest.sentence("; see {}", look))
     rows = part("records", lambda: (_records(target, identities), 0))[0]
-    ids = {identity.id for identity in identities}
-    deleted, shared = part("objects", lambda: _objects(target, left, ids, notes))
+    deleted, shared = part("objects", lambda: _objects(target, left, notes))
     if rows:
         rows -= part("records that late copies wrote again", lambda: (_again(target, identities), 0))[0]
     return Removed(found, rows, deleted, shared), notes
@@ -77,7 +76,8 @@ def remove(
 
 def _messages(target: Target, left: Left, stop: Stop, notify: Callable[[str], None], clock: Clock) -> int:
     """Delete the run's messages until there were as many as dead events; SQS moves them a moment after the attempt."""
-    filters = Filters(types=(wire.DRILL,), grep=regexes.compiled(f'"run": ?"{left.run}"', option="run"))
+    grep = regexes.compiled(f'"run": ?"{left.run}"', option="run")
+    filters = Filters(types=(wire.DRILL,), grep=grep, attribute=wire.DRILL_RUN)
     deleted = 0
     for _ in every(_PAUSE_S, timeout_s=_MOVE_S, stop=stop, clock=clock):
         deleted += drained(purge(target, PurgeRequest(filters=filters), stop=stop, notify=notify, clock=clock)).deleted
@@ -111,9 +111,9 @@ def _again(target: Target, identities: Sequence[Identity]) -> int:
     return len(found) - _records(target, found) if found else 0
 
 
-def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str]) -> tuple[int, int]:
+def _objects(target: Target, left: Left, notes: list[str]) -> tuple[int, int]:
     """Delete the objects of these events. Returns how many, and how many hold other events too."""
-    aws, bucket = target.aws, target.outputs[Output.BUCKET]
+    aws, bucket, own = target.aws, target.outputs[Output.BUCKET], frozenset(left.identities)
     since = datetime.fromtimestamp(left.since_ms / 1000 - _CLOCK_S, UTC)
     keys: list[str] = []
     for prefix in _prefixes(left.since_ms, left.until_ms):
@@ -123,7 +123,7 @@ def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str])
         keys = keys[-_MOST_OBJECTS:]
     whole, shared = [], 0
     for key, share in zip(
-        keys, pool.map(lambda key: _share(target, bucket, key, ids), keys, threads=_THREADS), strict=True
+        keys, pool.map(lambda key: _share(target, bucket, key, own), keys, threads=_THREADS), strict=True
     ):
         if share == 1:
             whole.append(key)
@@ -135,13 +135,17 @@ def _objects(target: Target, left: Left, ids: Collection[str], notes: list[str])
     return len(whole) - len(refused), shared
 
 
-def _share(target: Target, bucket: str, key: str, ids: Collection[str]) -> float:
-    """The share of an object's lines that are of these events; 0 for one that cannot be read."""
+def _share(target: Target, bucket: str, key: str, own: Collection[Identity]) -> float:
+    """The share of an object's lines that are of these events; 0 for one that cannot be read.
+
+    A line is of an event with its id and timestamp: a client may use the id alone, for events of its own.
+    """
     try:
-        own = [str(json.loads(line).get("id")) in ids for line in archive.lines(target.aws, bucket, key)]
-    except (ValueError, AttributeError, RecursionError, RtpError):
+        values = [json.loads(line) for line in archive.lines(target.aws, bucket, key)]
+        found = [(value.get("id"), value.get("timestamp")) in own for value in values]
+    except (ValueError, AttributeError, TypeError, RecursionError, RtpError):
         return 0
-    return sum(own) / len(own) if own else 0
+    return sum(found) / len(found) if found else 0
 
 
 def _prefixes(since_ms: int, until_ms: int) -> Iterator[str]:

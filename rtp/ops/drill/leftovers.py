@@ -19,7 +19,7 @@ from rtp.ops.events import records as events_records
 from rtp.ops.events.records import RecordQuery
 from rtp.ops.work.clock import SYSTEM
 from rtp.runtime import wire
-from rtp.text import regexes, times
+from rtp.text import times
 from rtp.text.elements import many
 
 if TYPE_CHECKING:
@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from rtp.runtime.event import Identity
 
 _MOST = 100_000  # records: ten drills of the largest kind
-_OWN_ID = re.compile(r"drill-[0-9a-f]{8}-")  # another event of the reserved type is a client's
-_OWN_BODY = r'"id": ?"drill-[0-9a-f]{8}-'
+_OWN_ID = re.compile(r"drill-[0-9a-f]{8}-")
+_REFUSED = (
+    "InvalidEvent"  # the error of an event of the reserved type that no drill sent: a client may choose such an id
+)
 _AHEAD_MS = 600_000  # by which the clock of the machine of a drill may be ahead
 _WAIT_S = 30.0  # for events that have not ended
 _MOVE_S, _PAUSE_S = 60.0, 1.0  # how long SQS may take to move a dead event's message
@@ -82,7 +84,7 @@ def clean_up(
     shards = environment.settings.index_shards
     listed = events_records.find(target.aws, target.outputs, query, shards=shards, contents=False).records
     names = {drill.run for drill in known}
-    others = [r for r in listed if _OWN_ID.match(str(r["id"])) and _run(r) not in names]
+    others = [r for r in listed if _is_of_a_drill(r) and _run(r) not in names]
     ended = [record for record in (*found, *others) if outcome.has_ended(record)]
     runs: dict[str, list[Record]] = defaultdict(list)
     for record in ended:
@@ -146,7 +148,7 @@ def _messages(
 
     SQS moves a message a moment after its last attempt, so that those of events that have just died are waited for.
     """
-    filters = Filters(types=(wire.DRILL,), grep=regexes.compiled(_OWN_BODY, option="run"))
+    filters = Filters(types=(wire.DRILL,), attribute=wire.DRILL_RUN)
     just_dead = {
         outcome.identity(record)
         for record in found
@@ -166,6 +168,10 @@ def _messages(
             just_dead -= {entry.identity for entry in journal.load(target.journals, purged.run).entries.values()}
         if not just_dead or clock.monotonic() >= deadline or clock.wait(stop.drain, _PAUSE_S):
             return deleted, purged.unseen + len(just_dead)
+
+
+def _is_of_a_drill(record: Record) -> bool:
+    return _OWN_ID.match(str(record["id"])) is not None and record.get("error", {}).get("type") != _REFUSED
 
 
 def _run(record: Record) -> str:

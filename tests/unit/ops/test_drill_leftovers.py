@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +16,7 @@ from rtp.ops.drill import begun, leftovers
 from rtp.ops.drill import run as run_of
 from rtp.ops.drill.begun import Begun
 from rtp.ops.drill.faults import Fault
+from rtp.ops.drill.report import Removed
 from rtp.ops.work.pool import Stop
 from rtp.runtime import wire
 from rtp.text import times
@@ -53,12 +56,29 @@ class Late(FakeAws):
         del self.items[Key["id"]["S"], Key["timestamp"]["N"]]
         return {}
 
+    def _delete_objects(self, Delete: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for each in Delete["Objects"]:
+            del self.objects[each["Key"]]
+        return {}
+
+
+class Shown(Late):
+    """A table whose index shows everything."""
+
+    def _query(self, ExpressionAttributeValues: dict[str, Any], **params: Any) -> dict[str, Any]:
+        if "IndexName" not in params:
+            return super()._query(ExpressionAttributeValues, **params)
+        status, _, shard = ExpressionAttributeValues[":s"]["S"].partition("#")
+        kind = ExpressionAttributeValues[":k"]
+        items = [item for item in self.items.values() if (item["status"], item["type"]) == ({"S": status}, kind)]
+        return {"Items": items if shard == "0" else []}
+
 
 class World:
     """A drill that was killed, and what it left."""
 
-    def __init__(self, tmp_path: Path, *, began_ms: int = 0) -> None:
-        self.aws, self.drills = Late(), MemoryJournals()
+    def __init__(self, tmp_path: Path, *, began_ms: int = 0, aws: Late | None = None) -> None:
+        self.aws, self.drills = aws or Late(), MemoryJournals()
         self.target, self.environment = target(self.aws), resolve(cwd=tmp_path, environ={})
         self.since_ms = began_ms or times.now_ms()
         self.drill = begun.record(self.drills, self.target, Begun(RUN, self.since_ms, COUNT))
@@ -69,7 +89,14 @@ class World:
 
     def message(self, number: int, url: str = DLQ) -> None:
         event = {"id": f"drill-{RUN}-{number:05}", "timestamp": self.since_ms, "type": wire.DRILL, "data": {"run": RUN}}
-        self.aws.put(url, json.dumps(event))
+        self.aws.put(url, json.dumps(event), **{wire.DRILL_RUN: RUN})
+
+    def archived(self, name: str, *events: tuple[str, int]) -> str:
+        """Write an object of the archive with a line for each of these events. Returns its key."""
+        key = f"raw/{datetime.now(UTC):%Y/%m/%d/%H}/{name}.ndjson.gz"
+        lines = "".join(f'{{"id": "{event_id}", "timestamp": {at}}}\n' for event_id, at in events)
+        self.aws.objects[key] = gzip.compress(lines.encode())
+        return key
 
     def cleaned(self, since_ms: int | None = None) -> CleanedUp:
         since = times.now_ms() - WEEK_MS if since_ms is None else since_ms
@@ -190,6 +217,43 @@ def test_the_drill_of_another_stack_is_left_alone(world: World) -> None:
     (name,) = world.drills.runs()
     world.drills.journals[name] = world.drills.journals[name].replace(b"shop-local", b"shop-other")
     assert world.cleaned().runs == [] and world.aws.items
+
+
+def test_what_a_client_sent_as_if_it_were_a_drill_s_stays(tmp_path: Path) -> None:
+    # Given an event of the reserved type by POST /events, with the id of a drill's, which was refused; and an order
+    # with the same id, alone in its object
+    world, forged = World(tmp_path, aws=Shown()), f"drill-{'ab' * 4}-00001"
+    at = world.since_ms - WEEK_MS + 60_000
+    error = {"type": "InvalidEvent", "message": "$.type: rtp.drill is reserved for `rtp drill`"}
+    world.aws.record(forged, at, type=wire.DRILL, status="dead", attempt_count=1, error=error)
+    world.aws.put(DLQ, json.dumps({"id": forged, "timestamp": at, "type": wire.DRILL, "data": {"run": "ab" * 4}}))
+    world.aws.record(forged, at + 1, type="order.created", status="processed")
+    key = world.archived("order", (forged, at + 1))
+    # When / Then
+    found = world.cleaned()
+    assert (found.runs, found.removed, found.notes) == ([], Removed(), [])
+    assert len(world.aws.items) == 2 and len(world.aws.bodies(DLQ)) == 1 and key in world.aws.objects
+    assert world.aws.calls["list_objects_v2"] == 0  # a time that a client chose decides how many hours are looked at
+
+
+def test_a_drill_that_the_index_alone_knows_is_removed(tmp_path: Path) -> None:
+    world = World(tmp_path, aws=Shown())
+    world.drills.journals.clear()  # an older rtp recorded none
+    world.record(0, "dead", error={"type": "DrillError", "message": "the drill lets each attempt fail"})
+    world.message(0)
+    found = world.cleaned()
+    assert (found.runs, found.removed.records, found.removed.messages) == ([RUN], 1, 1)
+
+
+def test_an_object_of_another_event_under_a_drill_s_id_stays(world: World) -> None:
+    world.record(0, "processed")
+    own, another = (f"drill-{RUN}-00000", world.since_ms), (f"drill-{RUN}-00000", world.since_ms + 1)
+    of_the_drill, of_both, of_another = (
+        world.archived(name, *events) for name, events in (("own", [own]), ("both", [own, another]), ("an", [another]))
+    )
+    found = world.cleaned()
+    assert (found.removed.objects, found.removed.shared_objects) == (1, 1)
+    assert world.aws.objects.keys() == {of_both, of_another} and of_the_drill not in world.aws.objects
 
 
 @pytest.mark.parametrize(
