@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from rtp import __version__
-from rtp.aws import json_answers, recording, sign_in
+from rtp.aws import answers, json_answers, recording, sign_in
 from rtp.aws.failures import translated
 from rtp.aws.in_flight import InFlight
 from rtp.errors import ConfigError, CredentialsError, RefusedError
@@ -60,8 +60,8 @@ class Aws:
         """Make an API call, such as `call("sqs", "get_queue_attributes", QueueUrl=…)`. Raises an AwsError."""
         params = self._owned(service, operation, params) | params
         with translated(self, service, operation, params):
-            answer: dict[str, Any] = getattr(self.client(service), operation)(**params)
-            return answer
+            values: dict[str, Any] = getattr(self.client(service), operation)(**params)
+        return answers.Answer(values, self.where(service), f"{service} {operation}")
 
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         """Yield every element under `key` of every page of a paginated call. Raises AwsError or a subclass."""
@@ -112,9 +112,17 @@ class Aws:
 
     def _shared_session(self) -> Any:
         with self._lock:
-            if self._session is None:
-                self._session = self._make_session()
-            return self._session
+            return self._attached_session()
+
+    def _attached_session(self) -> Any:
+        """The session, made once, with what is attached to its clients; within the lock."""
+        if self._session is None:
+            self._session = self._make_session()
+            recording.attach(self._session)
+            json_answers.attach(self._session)
+            answers.attach(self._session)
+            self.in_flight.attach(self._session, self.where, limit_s=_ATTEMPTS * _READ_S)
+        return self._session
 
     def _mfa_code(self, question: str) -> str:
         if self._prompt is None:
@@ -163,11 +171,6 @@ class Aws:
     def _make(self, service: str) -> Any:
         from botocore.config import Config
 
-        if self._session is None:
-            self._session = self._make_session()
-            recording.attach(self._session)
-            json_answers.attach(self._session)
-            self.in_flight.attach(self._session, self._where, limit_s=_ATTEMPTS * _READ_S)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
             connect_timeout=3 if self.local else 10,
@@ -177,11 +180,12 @@ class Aws:
             s3={"addressing_style": "path"} if self.endpoint_url else None,
             proxies={} if self.local else None,
         )
-        return self._session.create_client(
+        return self._attached_session().create_client(
             service, region_name=self.region, endpoint_url=self.endpoint_url, config=config, **self._keys()
         )
 
-    def _where(self, service: str) -> str:
+    def where(self, service: str) -> str:
+        """Where the requests to a service go, for messages."""
         return self.endpoint_url or f"AWS {service} in {self.region}"
 
     def _keys(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rtp.aws.answers import foreign
 from rtp.errors import AwsError, ConfigError, CredentialsError, EndpointError, MissingError, RtpError
 from rtp.text import suggest
 
@@ -154,10 +155,7 @@ def _translate(error: Exception, aws: Aws, service: str, operation: str) -> RtpE
         hint = "See `rtp local status`." if aws.local else "Check the network and the region."
         return EndpointError(f"Nothing answered at {where} ({service} {operation}).", hint=hint)
     if type(error).__name__ == "ResponseParserError":  # the page of a proxy, or another server
-        return EndpointError(
-            f"What answered at {where} does not speak AWS's protocol ({service} {operation}).",
-            hint="Check the proxy and the endpoint.",
-        )
+        return foreign(where, f"{service} {operation}")
     if isinstance(error, b.BotoCoreError):
         return AwsError(f"{service} {operation}: {str(error).splitlines()[0]}")
     return None

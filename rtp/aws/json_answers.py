@@ -3,21 +3,62 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import msgspec
 
 from rtp import fastpath
+from rtp.aws.answers import wrongly_typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_DECODER = msgspec.json.Decoder()
-_OPERATIONS = {  # each with what its answers have where a member is binary, which botocore decodes
-    "cloudwatch-logs.FilterLogEvents": None,
-    "dynamodb.BatchGetItem": re.compile(rb'"BS?"\s*:'),
-    "dynamodb.Query": re.compile(rb'"BS?"\s*:'),
-    "sqs.ReceiveMessage": re.compile(rb'"Binary(List)?Values?"\s*:'),
+_Item = dict[str, dict[str, Any]]
+_BINARY = re.compile(rb'"BS?"\s*:')
+
+
+class _LogEvent(TypedDict):
+    timestamp: int
+    message: NotRequired[str]
+    logStreamName: NotRequired[str]
+    ingestionTime: NotRequired[int]
+    eventId: NotRequired[str]
+
+
+class _Events(TypedDict, total=False):
+    events: list[_LogEvent]
+    nextToken: str | None
+
+
+class _Batch(TypedDict, total=False):
+    Responses: dict[str, list[_Item]]
+    UnprocessedKeys: dict[str, Any] | None
+
+
+class _Page(TypedDict, total=False):
+    Items: list[_Item]
+    Count: int
+    LastEvaluatedKey: _Item | None
+
+
+class _Message(TypedDict):
+    MessageId: str
+    ReceiptHandle: str
+    Body: str
+    Attributes: NotRequired[dict[str, str]]
+    MessageAttributes: NotRequired[dict[str, dict[str, Any]]]
+
+
+class _Messages(TypedDict, total=False):
+    Messages: list[_Message] | None
+
+
+# Each with what its answers have where a member is binary, which botocore decodes, and with what rtp reads of them.
+_OPERATIONS: dict[str, tuple[re.Pattern[bytes] | None, Any]] = {
+    "cloudwatch-logs.FilterLogEvents": (None, _Events),
+    "dynamodb.BatchGetItem": (_BINARY, _Batch),
+    "dynamodb.Query": (_BINARY, _Page),
+    "sqs.ReceiveMessage": (re.compile(rb'"Binary(List)?Values?"\s*:'), _Messages),
 }
 
 
@@ -27,11 +68,11 @@ def attach(session: Any) -> None:
     botocore calls the handlers of this event before it parses. If that changes, it parses as usual.
     """
     if fastpath.enabled("json-answers"):
-        for operation, binary in _OPERATIONS.items():
-            session.register(f"before-parse.{operation}", _reader(binary))
+        for operation, (binary, shape) in _OPERATIONS.items():
+            session.register(f"before-parse.{operation}", _reader(binary, msgspec.json.Decoder(shape)))
 
 
-def _reader(binary: re.Pattern[bytes] | None) -> Callable[..., None]:
+def _reader(binary: re.Pattern[bytes] | None, decoder: msgspec.json.Decoder[Any]) -> Callable[..., None]:
     def read(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
         body = response_dict.get("body")
         if response_dict.get("status_code") != 200 or not isinstance(body, bytes) or not body.startswith(b"{"):
@@ -39,7 +80,9 @@ def _reader(binary: re.Pattern[bytes] | None) -> Callable[..., None]:
         if binary is not None and binary.search(body):
             return
         try:
-            values = _DECODER.decode(body)
+            values = decoder.decode(body)
+        except msgspec.ValidationError as error:  # botocore would take values of any type
+            raise wrongly_typed(error) from None
         except (msgspec.DecodeError, RecursionError):  # such as half of a surrogate pair, which Python's reader takes
             return
         customized_response_dict.update(values)
