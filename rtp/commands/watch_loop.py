@@ -121,7 +121,7 @@ class _Loop:
                 return True
             report.failed(error, operation)
         # An idle attempt has not changed the stack, and must not take over what did.
-        if operation.stage is not Stage.IDLE:
+        if operation.stage is not Stage.IDLE or operation.has_swapped:
             self._mark = self._marked()
         return False
 
@@ -132,7 +132,7 @@ class _Loop:
         try:
             return op.mark(self._session.start(), self._environment)
         except RtpError:
-            return replace(self._mark, is_time_known=False)
+            return replace(self._mark, is_time_known=False, code=frozenset())
 
 
 class _Report:

@@ -62,7 +62,7 @@ def deploy(
             yield from lease.take(aws, environment.names.stack, operation, until_end, quiet=again)
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
-        check_unchanged(environment, stack, options.unless_changed_since)
+        check_unchanged(target, stack, options.unless_changed_since)
         is_adopting = options.adopt and (stack is None or stack.state.in_review)
         if is_adopting:
             yield from _logging_role(target, {}, built, options, operation)  # it may refuse; the import changes things
@@ -81,17 +81,26 @@ def deploy(
 def mark(aws: Aws, environment: Environment) -> Mark:
     """The environment's stack as it is now; without an id where there is none."""
     stack = stacks.describe(aws, environment.names.stack)
-    return Mark(stack.id, stack.updated) if stack is not None else Mark("", None)
+    if stack is None:
+        return Mark("", None)
+    return Mark(stack.id, stack.updated, code=hotswap.hashes(Target(aws, environment)))
 
 
-def check_unchanged(environment: Environment, stack: Stack | None, before: Mark | None) -> None:
+def check_unchanged(target: Target, stack: Stack | None, before: Mark | None) -> None:
     """Raises RefusedError where the stack is not the one that it was, or somebody else has deployed."""
     if before is None:
         return
+    name, again = target.name, suggest.command("rtp", "deploy")
     is_same = stack is not None and stack.id == before.stack_id
     if stack is not None and is_same and (stack.updated == before.updated or not before.is_time_known):
+        # A rollback or a hotswap leaves no trace at the stack. A function that is gone is created again.
+        if before.code and not hotswap.hashes(target) <= before.code:
+            raise RefusedError(
+                f"The functions of {name} got other code by another command, such as a rollback; nothing was changed.",
+                hint=suggest.sentence("{} replaces that by the code in this folder.", again),
+                code="changed-elsewhere",
+            )
         return
-    name, again = environment.names.stack, suggest.command("rtp", "deploy")
     if stack is None or stack.id != before.stack_id:
         what = "was deleted" if stack is None else "was deleted and created again"
         raise RefusedError(
@@ -171,6 +180,7 @@ def _bring(
     if stack is not None and working and not gone and old == built.template and assembly.matches(manifest, stack):
         restored: tuple[str, ...] = ()
         if options.hotswap and not dry_run:
+            operation.has_swapped = True
             restored = drained(hotswap.put_back(target, built))
         elif not dry_run:
             restored = yield from hotswap.put_back(target, built)
@@ -183,7 +193,7 @@ def _bring(
         if code_only and not gone and target.former_owner is None:  # a hotswap would leave the former owner's tags
             yield Phase("updating the functions")
             operation.check_lease()
-            operation.is_swapping = True
+            operation.is_swapping = operation.has_swapped = True
             hotswap.swap(target, publish.code_archive(built, changes))
             operation.is_swapping = False
             yield from finish(target, options, operation, "hotswapped", len(changes), built=built)

@@ -77,6 +77,7 @@ class Operation:
     outputs_before: of the stack, when the run began.
     event_source_off: the event source is disabled, or may be.
     is_swapping: the functions' code is being changed directly, and one of them may have it already.
+    has_swapped: the functions' code was changed directly, or may be.
     lease: of the stack, which is renewed before each change; None where there is none.
     """
 
@@ -88,6 +89,7 @@ class Operation:
     objects_deleted: int = 0
     event_source_off: bool = False
     is_swapping: bool = False
+    has_swapped: bool = False
     outputs_before: Mapping[str, str] = field(default_factory=dict)
     intake: IntakeState = IntakeState.UNTOUCHED
     lease: Lease | None = None

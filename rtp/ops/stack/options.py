@@ -18,11 +18,13 @@ class Mark:
     """A stack at its last operation. updated: when that began; None for a new stack without one.
 
     is_time_known: whether `updated` could be read; else the stack's id alone is compared.
+    code: hashes of the code that the functions ran then; empty where they could not be read.
     """
 
     stack_id: str
     updated: datetime | None
     is_time_known: bool = True
+    code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Options:
     adopt: data that an earlier stack left become part of a new one.
     take_over: another project's stack may become this one's, once its name is typed.
     make_logging_role: API Gateway gets a role for its logs where the account has none in the region.
-    unless_changed_since: refuse where the stack was deleted, created or updated since then.
+    unless_changed_since: refuse where the stack was deleted, created or updated since then, or its functions' code.
     keep: keep template and assets for a rollback to this release.
     """
 

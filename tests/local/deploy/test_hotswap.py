@@ -112,6 +112,33 @@ def test_saving_a_processor_updates_the_functions(pipeline: Project) -> None:
 
 
 @pytest.mark.long
+def test_a_watch_ends_where_another_command_has_rolled_back(pipeline: Project) -> None:
+    # Given a watch that has hotswapped, and an operator who goes back to the release before it
+    release = code(pipeline)
+    child = pipeline.start("deploy", "--watch", "--yes")
+    try:
+        assert child.stderr is not None
+        said = _lines(child.stderr)
+        _until(said, "watching")
+        (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "50}"))
+        _until(said, "hotswapped")
+        pipeline.rtp("rollback", "--yes")
+        assert code(pipeline) == release
+        # When a file is saved / Then the watch ends, and the release runs on
+        (pipeline.root / "processors.py").write_text(PROCESSORS.replace("1}", "60}"))
+        _until(said, "got other code by another command")
+        assert child.wait(180) == ExitCode.REFUSED
+        assert code(pipeline) == release
+    finally:
+        if child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            child.wait(180)
+        for stream in (child.stdout, child.stderr):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.mark.long
 def test_a_save_of_a_watch_is_named_in_its_json(pipeline: Project) -> None:
     child = pipeline.start("deploy", "--watch", "--yes", "--json")
     try:

@@ -58,6 +58,11 @@ def running(target: Target) -> dict[str, Function | None]:
         raise
 
 
+def hashes(target: Target) -> frozenset[str]:
+    """Of the code that the functions run; empty where these credentials may not read them, or there are none."""
+    return frozenset(function.code_sha256 for function in running(target).values() if function is not None)
+
+
 def diverged(
     found: Mapping[str, Function | None], old: Mapping[str, Any], built: Assembly, paths: Mapping[str, str]
 ) -> tuple[Divergence, ...]:
