@@ -29,6 +29,8 @@ _OWN = Path(__file__).with_name("layer-requirements.txt")
 # Amazon Linux 2023, on which Python 3.12 and newer run, has glibc 2.34.
 _PLATFORMS = {"arm64": "aarch64-manylinux_2_34", "x86_64": "x86_64-manylinux_2_34"}
 _INSTALL = ("pip", "install", "--quiet", "--no-deps", "--no-compile-bytecode", "--link-mode", "copy")
+# Building a source distribution would run its code here, with the operator's whole environment.
+_WHEELS = ("--only-binary", ":all:")
 # Packages of Lambda's Python runtimes, available without a layer.
 _OF_LAMBDA = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _DISTRIBUTION = re.compile(r"python/([^/]+?)-([^/-]+)\.dist-info/METADATA")
@@ -48,14 +50,14 @@ class Platform:
 
     @classmethod
     def aws(cls, architecture: str) -> Platform:
-        """Lambda, for `arm64` or `x86_64`. Wheels only, because a source would be built for this machine."""
+        """Lambda, for `arm64` or `x86_64`."""
         arguments = ("--python-version", PYTHON, "--python-platform", _PLATFORMS[architecture])
-        return cls(f"lambda-{PYTHON}-{architecture}", (*arguments, "--only-binary", ":all:"))
+        return cls(f"lambda-{PYTHON}-{architecture}", (*arguments, *_WHEELS))
 
     @classmethod
     def here(cls) -> Platform:
         """The interpreter that runs rtp, which also runs the functions on the local engine."""
-        return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable), local=True)
+        return cls(f"{sys.implementation.cache_tag}-{sys.platform}", ("--python", sys.executable, *_WHEELS), local=True)
 
 
 def platform_of(environment: Environment) -> Platform:
@@ -205,8 +207,8 @@ def _is_satisfied_here(requirements: Requirements) -> bool:
         return False
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *requirements.choices)
-            constraints = requirements.constraints(Path(scratch))
+            command = ("pip", "install", "--dry-run", "--offline", "--python", sys.executable, *_WHEELS)
+            constraints = (*requirements.choices, *requirements.constraints(Path(scratch)))
             output = uv.run(
                 *command, *constraints, "--requirement", str(requirements.file), cwd=requirements.file.parent
             )
@@ -242,7 +244,7 @@ def _install_own(target: Path, platform: Platform) -> None:
 def _install_users(target: Path, platform: Platform, requirements: Requirements, scratch: Path) -> None:
     """Install the user's requirements, constrained to the versions that rtp ships."""
     try:
-        resolved = requirements.export(scratch, platform.arguments, _OWN)
+        resolved = requirements.export(scratch, platform.arguments, _OWN, pure=not platform.local)
         command = (*_INSTALL, "--target", str(target), *platform.arguments, "--requirement", str(resolved))
         uv.run(*command, cwd=requirements.file.parent)
     except uv.UvError as error:

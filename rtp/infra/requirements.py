@@ -112,8 +112,11 @@ class Requirements:
                 arguments += [option, str(file)]
         return tuple(arguments)
 
-    def export(self, scratch: Path, arguments: Sequence[str], constraints: Path) -> Path:
-        """Resolve to a flat list below scratch, local folders built as wheels. Raises uv.UvError and ConfigError."""
+    def export(self, scratch: Path, arguments: Sequence[str], constraints: Path, *, pure: bool) -> Path:
+        """Resolve to a flat list below scratch, local folders built as wheels. Raises uv.UvError and ConfigError.
+
+        pure: the wheels have to run on another platform than this one.
+        """
         if self.is_lock:
             return self.file
         listed = scratch / "lock.txt"
@@ -121,7 +124,6 @@ class Requirements:
             self._export_uv_lock(listed)
         else:
             self._compile(listed, arguments, constraints)
-        pure = "--only-binary" in arguments
         lines = listed.read_text().splitlines()
         listed.write_text("\n".join(self._as_wheel(line, scratch / "wheels", pure=pure) for line in lines) + "\n")
         return listed
@@ -129,8 +131,23 @@ class Requirements:
     def _compile(self, target: Path, arguments: Sequence[str], constraints: Path) -> None:
         output = ("--generate-hashes", "--no-header", "--no-annotate", "--emit-index-url", "--emit-find-links")
         limits = ("--constraint", str(constraints), *self.constraints(target.parent))
-        command = ("pip", "compile", "--quiet", *output, *arguments, *self.choices, *limits)
+        command = (
+            "pip",
+            "compile",
+            "--quiet",
+            *output,
+            *arguments,
+            *self._built(target.parent),
+            *self.choices,
+            *limits,
+        )
         uv.run(*command, "--output-file", str(target), str(self.file), cwd=self.file.parent)
+
+    def _built(self, scratch: Path) -> Iterator[str]:
+        """Arguments by which uv builds the local folders to learn what they require, and no source of an index."""
+        for folder in self.files():
+            if folder.is_dir() and any((folder / name).is_file() for name in ("pyproject.toml", "setup.py")):
+                yield from ("--no-binary", _distribution(folder, scratch))
 
     def _export_uv_lock(self, target: Path) -> None:
         output = ("--no-header", "--no-annotate", "--no-emit-project", "--no-default-groups", "--no-editable")
@@ -163,6 +180,14 @@ def normalised(name: str) -> str:
 def has_any(file: Path) -> bool:
     """Whether a requirements file of rtp's own names a package at all."""
     return any(line.strip() and not line.lstrip().startswith("#") for line in file.read_text().splitlines())
+
+
+def _distribution(folder: Path, scratch: Path) -> str:
+    """The name of a folder's distribution; where its project does not say it, that of the wheel that it builds."""
+    try:
+        return str(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return _build(folder, scratch / "named", pure=False).name.partition("-")[0]
 
 
 def _build(folder: Path, wheels: Path, *, pure: bool) -> Path:

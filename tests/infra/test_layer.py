@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HERE = layer.Platform.here()
+PKG_INFO = "Metadata-Version: 2.1\nName: rtp-made-up\nVersion: 1.0\n"  # says nothing of what it requires
 
 
 @pytest.fixture(autouse=True)
@@ -223,6 +226,72 @@ def test_the_check_takes_the_versions_of_the_layer(tmp_path: Path) -> None:
     (tmp_path / "wheels" / "rtp_made_up-1.0-py3-none-any.whl").unlink()
     unbuilt = layer.here(tmp_path / "other", Requirements(requirements), lock)
     assert (unbuilt.unbuilt, unbuilt.paths) == (("rtp_made_up==1.0",), ())
+
+
+def test_no_source_distribution_is_built_on_this_machine(tmp_path: Path) -> None:
+    """Its code would run unasked, with the operator's keys in its environment, before any check of the processors."""
+    ran = tmp_path / "ran"
+    _source(tmp_path / "links", ran)
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("--no-index\n--find-links links\nrtp-made-up\n")
+    for platform in (HERE, layer.Platform.aws("arm64")):
+        with pytest.raises(ConfigError, match=r"rtp-made-up==1\.0 has no usable wheels"):
+            layer.build(tmp_path / "layers", platform, Requirements(requirements))
+    # And where Lambda has a wheel and this interpreter the source alone, the check says that it has no build
+    lock = tmp_path / "layer.zip"
+    with zipfile.ZipFile(lock, "w") as packed:
+        packed.writestr("python/rtp_made_up-1.0.dist-info/METADATA", "")
+    assert layer.here(tmp_path / "layers", Requirements(requirements), lock).unbuilt == ("rtp_made_up==1.0",)
+    assert not ran.exists()
+
+
+def test_a_local_folder_is_built(tmp_path: Path) -> None:
+    """It is the project's own code, and refused where another user wrote it."""
+    ran = tmp_path / "ran"
+    _source(tmp_path / "links", ran)
+    with tarfile.open(tmp_path / "links" / "rtp_made_up-1.0.tar.gz") as packed:
+        packed.extractall(tmp_path, filter="data")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("--no-index\n./rtp_made_up-1.0\n")
+    for platform in (HERE, layer.Platform.aws("arm64")):
+        ran.unlink(missing_ok=True)
+        built = layer.build(tmp_path / platform.name, platform, Requirements(requirements))
+        assert "python/rtp_made_up.py" in zipfile.ZipFile(built).namelist() and ran.exists()
+
+
+def _source(links: Path, ran: Path) -> None:
+    """Pack a source distribution whose own build writes the file `ran`."""
+    backend = f"""
+import zipfile
+from pathlib import Path
+INFO = "rtp_made_up-1.0.dist-info"
+FILES = {{
+    "METADATA": "Metadata-Version: 2.1\\nName: rtp-made-up\\nVersion: 1.0\\n",
+    "WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+}}
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    Path({str(ran)!r}).write_text("metadata")
+    Path(folder, INFO).mkdir()
+    for name, text in FILES.items():
+        Path(folder, INFO, name).write_text(text)
+    return INFO
+def build_wheel(folder, settings=None, metadata=None):
+    Path({str(ran)!r}).write_text("wheel")
+    with zipfile.ZipFile(Path(folder, "rtp_made_up-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("rtp_made_up.py", "")
+        for name, text in FILES.items():
+            wheel.writestr(f"{{INFO}}/{{name}}", text)
+        wheel.writestr(f"{{INFO}}/RECORD", "")
+    return "rtp_made_up-1.0-py3-none-any.whl"
+"""
+    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    files = {"pyproject.toml": project, "backend.py": backend, "PKG-INFO": PKG_INFO}
+    links.mkdir()
+    with tarfile.open(links / "rtp_made_up-1.0.tar.gz", "w:gz") as packed:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"rtp_made_up-1.0/{name}")
+            entry.size = len(text)
+            packed.addfile(entry, io.BytesIO(text.encode()))
 
 
 def _wheel(folder: Path, version: str, *, text: str = "") -> Path:
