@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtp.errors import AwsError, RefusedError
+from rtp.runtime import partial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,8 @@ MAX_PARAMETER_BYTES = 8_192
 _STANDARD_BYTES = 4_096  # of a parameter without charge
 _NAMES_PER_CALL = 50  # values of one filter of DescribeParameters
 _RECOVERY_DAYS = 7
+_STAGE = "rtp"  # of a version that is to become the current one
+_TRIES = 5
 _ENCRYPTED = "SecureString"
 
 
@@ -103,28 +106,80 @@ def put_secret(aws: Aws, id: str, value: str, *, key: str, tags: Mapping[str, st
     if secret(aws, id) is not None:
         _put(aws, value, "secretsmanager", "put_secret_value", SecretId=id, SecretString=value)
         return False
-    options = {"KmsKeyId": key} if key else {}
-    created = {"Name": id, "SecretString": value, "Tags": _tag_list(tags)}
-    _put(aws, value, "secretsmanager", "create_secret", **created, **options)
+    _create(aws, id, value, key=key, tags=tags)
     return True
 
 
 def put_member(aws: Aws, id: str, member: str, value: str, *, key: str, tags: Mapping[str, str]) -> bool:
-    """Set one member of a JSON secret, the others unchanged. Raises RefusedError where its value is not an object."""
-    members: Any = {}
-    if secret(aws, id) is not None:
-        text = aws.call("secretsmanager", "get_secret_value", SecretId=id).get("SecretString", "")
-        try:
-            members = json.loads(text)
-        except ValueError:
-            members = None
-        if not isinstance(members, dict):
-            raise RefusedError(
-                f"The secret {id} is no JSON object, so it has no member {member!r}.",
-                hint="Leave #key out in rtp.toml, or set a JSON object in Secrets Manager.",
-                code="not-an-object",
-            )
-    return put_secret(aws, id, json.dumps({**members, member: value}), key=key, tags=tags)
+    """Set one member of a JSON secret, the others unchanged. True where the secret is new.
+
+    Another command may change another member at the same time: the new version becomes the current one only in place
+    of the one that was read. Raises RefusedError where the secret is no JSON object, or changes again and again.
+    """
+    is_new = False
+
+    def attempt(left: str) -> str:
+        nonlocal is_new
+        if secret(aws, id) is None:
+            try:
+                _create(aws, id, json.dumps({member: value}), key=key, tags=tags)
+            except AwsError as error:
+                if error.service_code != "ResourceExistsException":
+                    raise
+                return left
+            is_new = True
+            return ""
+        before = aws.call("secretsmanager", "get_secret_value", SecretId=id)
+        text = json.dumps({**_members(id, member, before.get("SecretString", "")), member: value})
+        put = {"SecretId": id, "SecretString": text, "VersionStages": [_STAGE]}
+        new = _put(aws, text, "secretsmanager", "put_secret_value", **put)["VersionId"]
+        return "" if _made_current(aws, id, new, instead_of=before["VersionId"]) else left
+
+    if partial.complete(attempt, member, calls=_TRIES):
+        raise RefusedError(
+            f"Several commands change the secret {id} at this moment; {member!r} was not set.",
+            hint="Repeat the command.",
+            code="locked",
+        )
+    return is_new
+
+
+def _create(aws: Aws, id: str, value: str, *, key: str, tags: Mapping[str, str]) -> None:
+    options = {"KmsKeyId": key} if key else {}
+    created = {"Name": id, "SecretString": value, "Tags": _tag_list(tags)}
+    _put(aws, value, "secretsmanager", "create_secret", **created, **options)
+
+
+def _members(id: str, member: str, text: str) -> dict[str, Any]:
+    try:
+        members = json.loads(text)
+    except (ValueError, RecursionError):
+        members = None
+    if not isinstance(members, dict):
+        raise RefusedError(
+            f"The secret {id} is no JSON object, so it has no member {member!r}.",
+            hint="Leave #key out in rtp.toml, or set a JSON object in Secrets Manager.",
+            code="not-an-object",
+        )
+    return members
+
+
+def _made_current(aws: Aws, id: str, version: str, *, instead_of: str) -> bool:
+    """Make a version the current one; False where that is another than `instead_of` by now."""
+    try:
+        aws.call(
+            "secretsmanager",
+            "update_secret_version_stage",
+            SecretId=id,
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=version,
+            RemoveFromVersionId=instead_of,
+        )
+    except AwsError as error:
+        if error.service_code != "InvalidParameterException":
+            raise
+        return False
+    return True
 
 
 def delete_secret(aws: Aws, id: str) -> bool:
@@ -147,10 +202,10 @@ def _described(aws: Aws, condition: dict[str, Any]) -> dict[str, Stored]:
     }
 
 
-def _put(aws: Aws, value: str, service: str, operation: str, **parameters: Any) -> None:
+def _put(aws: Aws, value: str, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
     """Call AWS. Its message may repeat the value, which no error of rtp's does."""
     try:
-        aws.call(service, operation, **parameters)
+        return aws.call(service, operation, **parameters)
     except AwsError as error:
         if value in error.message:
             message = error.message.replace(value, "***")

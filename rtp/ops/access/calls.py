@@ -200,6 +200,9 @@ CALLS = {
     "secretsmanager:PutSecretValue": Call(
         _DEPLOY, ("secretsmanager:PutSecretValue",), Resource.SECRETS, secrets_key=_ENCRYPT
     ),
+    "secretsmanager:UpdateSecretVersionStage": Call(
+        _DEPLOY, ("secretsmanager:UpdateSecretVersionStage",), Resource.SECRETS
+    ),
     "service-quotas:GetAWSDefaultServiceQuota": Call(_READ, ("servicequotas:GetAWSDefaultServiceQuota",), Resource.ANY),
     "service-quotas:GetServiceQuota": Call(_READ, ("servicequotas:GetServiceQuota",), Resource.QUOTAS),
     "sns:GetTopicAttributes": Call(_READ, ("sns:GetTopicAttributes",), Resource.TOPIC),

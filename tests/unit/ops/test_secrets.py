@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -134,10 +135,13 @@ def test_one_member_of_a_secret_is_set_and_the_others_stay(tmp_path: Path) -> No
     with stubbed("secretsmanager") as (aws, stubs):
         stub = stubs["secretsmanager"]
         stub.add_response("describe_secret", {"Name": "db"})
-        stub.add_response("get_secret_value", {"SecretString": '{"user": "u", "password": "old"}'})
-        stub.add_response("describe_secret", {"Name": "db"})
+        found = {"SecretString": '{"user": "u", "password": "old"}', "VersionId": "0" * 32}
+        stub.add_response("get_secret_value", found)
         expected = {"SecretId": "db", "SecretString": f'{{"user": "u", "password": "{VALUE}"}}'}
-        stub.add_response("put_secret_value", {}, expected)
+        expected |= {"VersionStages": ["rtp"]}  # type: ignore[dict-item]
+        stub.add_response("put_secret_value", {"VersionId": "1" * 32}, expected)
+        moved = {"VersionStage": "AWSCURRENT", "MoveToVersionId": "1" * 32, "RemoveFromVersionId": "0" * 32}
+        stub.add_response("update_secret_version_stage", {}, {"SecretId": "db", **moved})
         assert op.set_value(aws, env, "DB", VALUE).status == "updated"
     with stubbed("secretsmanager") as (aws, stubs):
         stub = stubs["secretsmanager"]
@@ -146,6 +150,72 @@ def test_one_member_of_a_secret_is_set_and_the_others_stay(tmp_path: Path) -> No
         with pytest.raises(RefusedError, match="no JSON object") as caught:
             op.set_value(aws, env, "DB", VALUE)
     assert "hunter2" not in caught.value.message
+
+
+class Vault:
+    """Secrets Manager with one secret, of which another operator sets a member between a read and a write."""
+
+    def __init__(self, others: int, **members: str) -> None:
+        self.versions, self.current = [json.dumps(members)] if members else [], 0
+        self._others = others
+
+    def aws(self) -> FakeAws:
+        names = ("describe_secret", "get_secret_value", "put_secret_value", "update_secret_version_stage")
+        return FakeAws({name: getattr(self, name) for name in (*names, "create_secret")})
+
+    @property
+    def members(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self.versions[self.current])
+        return found
+
+    def describe_secret(self, **_: Any) -> dict[str, Any]:
+        if not self.versions:
+            self._interfere()
+            raise AwsError("none", service_code="ResourceNotFoundException")
+        return {"Name": "db"}
+
+    def get_secret_value(self, **_: Any) -> dict[str, Any]:
+        found = {"SecretString": self.versions[self.current], "VersionId": str(self.current)}
+        self._interfere()
+        return found
+
+    def _interfere(self) -> None:
+        if self._others:
+            self._others -= 1
+            members = self.members if self.versions else {}
+            self.versions.append(json.dumps({**members, f"other{self._others}": "x"}))
+            self.current = len(self.versions) - 1
+
+    def create_secret(self, SecretString: str, **_: Any) -> dict[str, Any]:
+        if self.versions:
+            raise AwsError("there is one", service_code="ResourceExistsException")
+        self.versions.append(SecretString)
+        return {}
+
+    def put_secret_value(self, SecretString: str, VersionStages: list[str], **_: Any) -> dict[str, Any]:
+        assert VersionStages != ["AWSCURRENT"]
+        self.versions.append(SecretString)
+        return {"VersionId": str(len(self.versions) - 1)}
+
+    def update_secret_version_stage(self, MoveToVersionId: str, RemoveFromVersionId: str, **_: Any) -> dict[str, Any]:
+        if RemoveFromVersionId != str(self.current):
+            raise AwsError("attached elsewhere", service_code="InvalidParameterException")
+        self.current = int(MoveToVersionId)
+        return {}
+
+
+@pytest.mark.parametrize("members", [{"user": "u"}, {}], ids=["changed", "new"])
+def test_two_operators_may_set_two_members_at_once(tmp_path: Path, members: dict[str, str]) -> None:
+    vault = Vault(1, **members)
+    op.set_value(vault.aws(), environment(tmp_path, {"DB": "secretsmanager:db#password"}), "DB", VALUE)  # type: ignore[arg-type]
+    assert vault.members == {**members, "other0": "x", "password": VALUE}
+
+
+def test_a_secret_that_changes_again_and_again_is_not_set(tmp_path: Path) -> None:
+    vault = Vault(99, user="u")
+    with pytest.raises(RefusedError, match="Several commands change the secret db") as caught:
+        op.set_value(vault.aws(), environment(tmp_path, {"DB": "secretsmanager:db#password"}), "DB", VALUE)  # type: ignore[arg-type]
+    assert caught.value.code == "locked" and "password" not in vault.members
 
 
 def test_an_error_of_aws_does_not_repeat_the_value(tmp_path: Path) -> None:
