@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rtp.trust import search_paths
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -26,4 +28,5 @@ def variables(user: Mapping[str, str], *, aws: bool = False) -> dict[str, str]:
     """The variables to pass on. aws: also those that say how AWS is reached."""
     named = [name for name in re.split(r"[\s,]+", user.get(MORE, "")) if not name.startswith(_NEVER)]
     names = {*_NAMES, *named, *(AWS if aws else ())}
-    return {name: value for name, value in user.items() if name in names or name.startswith("LC_")}
+    passed = {name: value for name, value in user.items() if name in names or name.startswith("LC_")}
+    return search_paths.absolute(passed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rtp.infra import caches
 from rtp.text import addresses
-from rtp.trust import project
+from rtp.trust import project, search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,7 @@ def _interpreter(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The user's environment, with pip's indexes, proxy and certificates where uv has no settings of its own."""
-    child = dict(environ) | caches.environment(environ)
+    child = search_paths.absolute(environ) | caches.environment(environ)
     if any(environ.get(name) for name in _INDEXES) or any("index" in text for text in _uv_configurations(environ)):
         return child
     for name, value in _pip_settings(environ).items():

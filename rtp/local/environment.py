@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rtp import fastpath
 from rtp.local.patches.patch import QUEUE_PAUSE, WITHOUT
 from rtp.local.state import Folder
+from rtp.trust import search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ def scrubbed(user: Mapping[str, str], extra: Mapping[str, str] | None = None) ->
     Functions inherit it, so it contains nothing private: no AWS_*, tokens, proxies, HOME. Paths are relative to the
     engine's folder, which may be moved.
     """
-    passed = {name: user[name] for name in PASSED if name in user}
+    passed = search_paths.absolute({name: user[name] for name in PASSED if name in user})
     if site.ENABLE_USER_SITE and site.getuserbase():
         passed["PYTHONUSERBASE"] = site.getuserbase()  # rtp may be installed there, and HOME changes
     return {

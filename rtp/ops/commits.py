@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rtp.text import times
 from rtp.text.given import LATEST_MS
+from rtp.trust import search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,8 @@ def _without_filters(root: Path) -> list[tuple[str, str]] | None:
 
 def _git(root: Path, *arguments: str, settings: Sequence[tuple[str, str]] = ()) -> str | None:
     """What git prints; None where there is no git, no repository, or it fails."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own = search_paths.absolute(os.environ)
+    environ = {name: value for name, value in own.items() if not name.startswith("GIT_")}
     # Not as -c NAME=VALUE, because a name may have a `=`.
     environ["GIT_CONFIG_COUNT"] = str(len(settings))
     for number, (name, value) in enumerate(settings):

@@ -16,6 +16,7 @@ from rtp.ops.causes import Cause
 from rtp.ops.stack.build.importing import PACKED, PASSED, refusal
 from rtp.ops.work.clock import SYSTEM
 from rtp.text import json_values
+from rtp.trust import search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,7 +182,8 @@ class Interpreter:
             "limit_s": setting.limit_s,
             "network": setting.network,
         }
-        environ = {name: os.environ[name] for name in PASSED if name in os.environ} | {
+        passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+        environ = search_paths.absolute(passed) | {
             "HOME": str(self._scratch),
             "TMPDIR": str(self._scratch),
             "LAMBDA_TASK_ROOT": str(setting.code),

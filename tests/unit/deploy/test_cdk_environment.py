@@ -10,8 +10,9 @@ import pytest
 
 from rtp.aws import Aws
 from rtp.errors import WaitTimeoutError
-from rtp.infra import child
+from rtp.infra import child, uv
 from rtp.infra.passed import variables
+from rtp.local import environment
 from rtp.ops.stack.build.cdk import ended, passed_on
 
 if TYPE_CHECKING:
@@ -82,6 +83,22 @@ def test_children_get_a_list_of_variables_and_no_token() -> None:
     assert variables(user) == NEEDED
     assert variables(user, aws=True) == NEEDED
     assert passed_on({**user, **USER}, Aws(region="us-east-1")) == {**NEEDED, "AWS_CA_BUNDLE": "/ca.pem"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"PATH": ":/bin:.:bin::/usr/bin"}, {"PATH": "/bin:/usr/bin"}),
+        ({"PATH": ".:"}, {"PATH": os.defpath}),
+        ({"LD_LIBRARY_PATH": "/opt/lib:", "PYTHONPATH": ":"}, {"LD_LIBRARY_PATH": "/opt/lib"}),
+    ],
+)
+def test_no_search_path_means_the_folder_in_which_a_child_works(
+    given: dict[str, str], expected: dict[str, str], tmp_path: Path
+) -> None:
+    assert variables(given) == expected
+    assert uv.environment({**given, "HOME": str(tmp_path)}).items() >= expected.items()
+    assert environment.scrubbed(given).items() >= {k: v for k, v in expected.items() if k in environment.PASSED}.items()
 
 
 def test_what_an_extension_reads_is_named_and_credentials_cannot_be() -> None:

@@ -90,6 +90,18 @@ def test_settings_of_the_repository_run_no_program(root: Path) -> None:
     assert not (root / "ran").exists()
 
 
+@pytest.mark.parametrize("entry", ["", ".", "bin"])
+def test_no_git_of_the_folder_runs(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, entry: str) -> None:
+    """An empty entry of PATH, as `PATH=$MORE:$PATH` makes one, is the folder in which a program is started."""
+    ran = tmp_path / "ran"
+    (root / entry).mkdir(exist_ok=True)
+    planted = root / entry / "git"
+    planted.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    planted.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join((entry, os.environ["PATH"])))
+    assert commits.current(root) and not ran.exists()
+
+
 def test_a_missing_object_is_fetched_by_no_program(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # Given a repository that misses an object, and settings by which git gets it from a remote with a program
     wrapper = tmp_path / "bin" / "git"  # git as it was before it knew GIT_NO_LAZY_FETCH

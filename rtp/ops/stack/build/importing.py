@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp.errors import ConfigError
 from rtp.infra import archive, assets
+from rtp.trust import search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +127,8 @@ def _run(code: Path, module: Path, given: Given, scratch: Path) -> tuple[list[st
         "site": [path for path in sys.path if path and Path(path).name.endswith("-packages")],
     }
     argv = [sys.executable, "-I", "-S", "-B", "-c", _CHILD, json.dumps(argument)]
-    environ = {name: os.environ[name] for name in PASSED if name in os.environ} | {
+    passed = {name: os.environ[name] for name in PASSED if name in os.environ}
+    environ = search_paths.absolute(passed) | {
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LAMBDA_TASK_ROOT": str(code),
