@@ -44,7 +44,7 @@ types: $(READY)
 # suite in AWS's weather.
 SEEDS ?= 1 2 3
 reliability: $(READY)
-	$(BIN)/pytest -m "reliability or long"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "reliability or long"
 	for seed in $(SEEDS); do RTP_TEST_WEATHER=$$seed $(BIN)/pytest -n $(WORKERS) --dist loadgroup \
 	  tests/local/events tests/local/watch || exit 1; done
 

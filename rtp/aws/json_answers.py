@@ -54,11 +54,11 @@ class _Messages(TypedDict, total=False):
 
 
 # Each with what its answers have where a member is binary, which botocore decodes, and with what rtp reads of them.
-_OPERATIONS: dict[str, tuple[re.Pattern[bytes] | None, Any]] = {
-    "cloudwatch-logs.FilterLogEvents": (None, _Events),
-    "dynamodb.BatchGetItem": (_BINARY, _Batch),
-    "dynamodb.Query": (_BINARY, _Page),
-    "sqs.ReceiveMessage": (re.compile(rb'"Binary(List)?Values?"\s*:'), _Messages),
+_OPERATIONS: dict[str, tuple[re.Pattern[bytes] | None, msgspec.json.Decoder[Any]]] = {
+    "cloudwatch-logs.FilterLogEvents": (None, msgspec.json.Decoder(_Events)),
+    "dynamodb.BatchGetItem": (_BINARY, msgspec.json.Decoder(_Batch)),
+    "dynamodb.Query": (_BINARY, msgspec.json.Decoder(_Page)),
+    "sqs.ReceiveMessage": (re.compile(rb'"Binary(List)?Values?"\s*:'), msgspec.json.Decoder(_Messages)),
 }
 
 
@@ -68,8 +68,8 @@ def attach(session: Any) -> None:
     botocore calls the handlers of this event before it parses. If that changes, it parses as usual.
     """
     if fastpath.enabled("json-answers"):
-        for operation, (binary, shape) in _OPERATIONS.items():
-            session.register(f"before-parse.{operation}", _reader(binary, msgspec.json.Decoder(shape)))
+        for operation, (binary, decoder) in _OPERATIONS.items():
+            session.register(f"before-parse.{operation}", _reader(binary, decoder))
 
 
 def _reader(binary: re.Pattern[bytes] | None, decoder: msgspec.json.Decoder[Any]) -> Callable[..., None]:
