@@ -74,6 +74,8 @@ def test_a_secret_from_its_declaration_to_the_destroy(project: Project) -> None:
     rtp("status", "--json", ok=False)
     listed = {s["name"]: s for s in json.loads(rtp("secrets", "list", "--json"))["secrets"]}
     assert {name: one["state"] for name, one in listed.items()} == {"TOKEN": "set", "DB": "set"}
+    # And one that is a member of a secret is changed there, for the functions that start from then on
+    rtp("secrets", "set", "DB", stdin=f"{SEEDED}-changed\n")
     # And after a stop it is in the engine's own files alone, which only their owner can read
     rtp("local", "stop")
     holders = [f for f in project.root.rglob("*") if f.is_file() and VALUE.encode() in f.read_bytes()]
@@ -81,7 +83,7 @@ def test_a_secret_from_its_declaration_to_the_destroy(project: Project) -> None:
     assert {f.stat().st_mode & 0o077 for f in holders} == {0}
     rtp("local", "start")
     again = json.loads(rtp("send", "--type", "use", "--data", "{}", "--wait", "--json"))
-    assert again["record"]["result"]["token"] == len(VALUE)
+    assert again["record"]["result"] == {"token": len(VALUE), "db": len(f"{SEEDED}-changed")}
     assert [text for text in shown if VALUE in text or SEEDED in text] == []
     # And a destroy lists the own one, deletes it, and proves it
     lines = project.rtp("destroy", "--yes", "--json").lines
