@@ -318,6 +318,6 @@ def _read(file: Path) -> bytes:
 def _read_if_there(file: Path) -> bytes:
     """An included file; where it cannot be read, uv says so with the line that includes it."""
     try:
-        return file.read_bytes()
+        return file.read_bytes() if file.is_file() else b""
     except OSError:
         return b""

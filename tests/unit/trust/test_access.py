@@ -412,6 +412,17 @@ def test_requirements_that_others_can_write_are_refused(folder: Path, environ: d
         processors.requirements_of(environment)
 
 
+@pytest.mark.parametrize("line", ["-r base.txt", "-c /dev/null"])
+def test_requirements_that_have_no_end_are_refused(folder: Path, environ: dict[str, str], line: str) -> None:
+    """A repository may have a link to /dev/zero; /dev/null stands for it here."""
+    (folder / "requirements.txt").write_text(f"{line}\n")
+    (folder / "base.txt").symlink_to("/dev/null")
+    (folder / "rtp.toml").write_text('[processors]\npath = "p.py"\nrequirements = "requirements.txt"\n')
+    (folder / "p.py").write_text("")
+    with pytest.raises(ConfigError, match="of the requirements, is a device and no file"):
+        processors.requirements_of(resolve(folder, environ))
+
+
 @pytest.mark.parametrize(
     ("url", "is_elsewhere"),
     [

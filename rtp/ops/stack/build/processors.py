@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtp.config import code_paths
-from rtp.errors import RtpError
+from rtp.config import code_paths, reading
+from rtp.errors import ConfigError, RtpError
 from rtp.infra import archive, assets, declared, layer, packing
 from rtp.infra.requirements import Requirements
 from rtp.ops.stack.build.importing import VERSION, Given, Imported, imported, refusal
@@ -47,7 +47,8 @@ def sources_of(environment: Environment) -> Sources | None:
 def requirements_of(environment: Environment) -> Requirements | None:
     """The user's packages, as rtp.toml names them.
 
-    Raises ConfigError where that file is not there, RefusedError for a file of them that another user can write.
+    Raises ConfigError where that file is not there, or one of them is a pipe or a device, which may have no end;
+    RefusedError for a file of them that another user can write.
     """
     file = code_paths.requirements(environment)
     if file is None:
@@ -55,6 +56,12 @@ def requirements_of(environment: Environment) -> Requirements | None:
     requirements = Requirements(file, environment.requirement_extras, environment.requirement_groups)
     for path in requirements.files():  # and the wheels and folders that it names: their code runs here, and in Lambda
         project.check_code(environment.root, environment.root, [path])
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigError(
+                f"{path}, of the requirements, is a {reading.kind_of(path)} and no file.",
+                hint="Name a file; rtp reads each of them to its end.",
+                code="requirements",
+            )
         if path.is_dir():
             project.check_code(environment.root, path, (file for _, file in archive.tree(path)))
     return requirements
