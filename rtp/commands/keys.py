@@ -181,7 +181,7 @@ def _finish(session: Session, outputs: dict[str, str], client: str, approval: Ap
             uses.append(f"{key.id}: {use or 'not used in the last hour'}")
     consent.ask(session, f"Revoke the old key of {client} ({'; '.join(uses)})", approval, Impact.LASTING)
     with recorded(session, "keys rotate", {"client": client, "finish": True}, reason=approval.reason) as run:
-        revoked = change.finish(aws, keys)
+        revoked = change.finish(aws, environment, outputs, keys)
         run.result = f"revoked {', '.join(revoked.ids)}"
         session.out.result(revoked, _revoked)
 

@@ -138,8 +138,19 @@ def unfinished(aws: Aws, environment: Environment, outputs: Mapping[str, str], n
     return client
 
 
-def finish(aws: Aws, client: ClientKeys) -> Revoked:
-    """Delete the keys of a client that are not its newest. Raises AwsError."""
+def finish(aws: Aws, environment: Environment, outputs: Mapping[str, str], client: ClientKeys) -> Revoked:
+    """Delete the keys of a client that are not its newest. client: as it was shown.
+
+    Raises RefusedError where another command has changed its keys since: the newest may be gone, or one that nobody has
+    given to the client yet. Raises AwsError.
+    """
+    now = stored.of_client(aws, environment, client.name, outputs[Output.USAGE_PLAN_ID])
+    if [key.id for key in now.usable] != [key.id for key in client.usable]:
+        raise RefusedError(
+            f"The keys of {client.name} were changed by another command meanwhile; nothing was revoked.",
+            hint="Run `rtp keys list`, then repeat the command.",
+            code="keys-changed",
+        )
     *old, new = client.usable
     revoked = [*client.incomplete, *old]
     for key in revoked:

@@ -255,13 +255,28 @@ def test_a_rotation_never_leaves_the_client_without_a_valid_key(env: Environment
         change.rotate(aws, env, OUTPUTS, "partner")
     assert caught.value.code == "rotation-pending"
     # When: finished
-    done = change.finish(aws, change.unfinished(aws, env, OUTPUTS, "partner"))
+    done = change.finish(aws, env, OUTPUTS, change.unfinished(aws, env, OUTPUTS, "partner"))
     # Then: only the old key is gone
     assert (done.ids, done.remaining) == ((first.id,), second.id)
     assert aws.members[plan_id] == {second.id}
     with pytest.raises(NotFoundError) as none:
         change.unfinished(aws, env, OUTPUTS, "partner")
     assert none.value.code == "no-rotation"
+
+
+def test_keys_that_changed_while_an_operator_was_asked_are_not_revoked(env: Environment) -> None:
+    # Given: an operator who is asked about the old key, and another who replaces the new one, which was lost
+    aws = gateway()
+    first = make(aws, env)
+    change.rotate(aws, env, OUTPUTS, "partner")
+    shown = change.unfinished(aws, env, OUTPUTS, "partner")
+    third = change.rotate(aws, env, OUTPUTS, "partner", restart=True)
+    # When: the first one consents
+    with pytest.raises(RefusedError, match="changed by another command meanwhile; nothing was revoked") as caught:
+        change.finish(aws, env, OUTPUTS, shown)
+    # Then: the key that the client has is still valid
+    assert caught.value.code == "keys-changed"
+    assert aws.members["shared"] == {"own", first.id, third.id}
 
 
 @pytest.mark.parametrize("cut", ["create_api_key", "create_usage_plan_key"])
