@@ -14,7 +14,7 @@ from rtp.commands.count_options import ErrorText, Group, Release
 from rtp.commands.operation import exit_if, remark, returned
 from rtp.commands.options import Since, Until, new_app, option_group, with_session
 from rtp.commands.session import Session
-from rtp.errors import ExitCode, RefusedError, RtpError
+from rtp.errors import ExitCode, NotFoundError, RefusedError, RtpError
 from rtp.text import times
 from rtp.text.elements import dim, line, many
 
@@ -108,7 +108,8 @@ def rehearse(
 ) -> None:
     """Run archived events through this folder's code; store, send and emit nothing.
 
-    Runs what is dead, or what the options select, and compares with the records. Exits with 1 if an event fails.
+    Runs what is dead, or what the options select, and compares with the records. Exits with 1 if an event fails, with 4
+    if nothing is what the options name.
     """
     from rtp.commands.render import rehearse as render
     from rtp.ops.rehearse.rehearse import Allowed
@@ -117,14 +118,19 @@ def rehearse(
     given = secrets(session, secrets_file) if with_secrets or secrets_file is not None else {}
     aws = session.aws.environment() if allow_network else None
     allowed = Allowed(aws=aws, variables=with_variables, secrets=given)
-    result, interruption = conduct(session, request, allowed)
-    if not result.events:
-        known_types.warn_nothing_found(session, selection.kind)
+    try:
+        result, interruption = conduct(session, request, allowed)
+    except NotFoundError as error:
+        if error.code == "nothing-rehearsed":
+            known_types.warn_nothing_found(session, selection.kind)
+        raise
     name, root, shown = session.environment.name, str(session.environment.root), render.filters(request)
     session.out.result(result, lambda r: render.rehearsal(r, name, shown, root))
     exit_if(interruption)
     if not result.is_good:
         raise typer.Exit(ExitCode.FAILED)
+    if result.missing:
+        raise typer.Exit(ExitCode.NOT_FOUND)
 
 
 class Given(StrEnum):

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rtp.errors import UsageError
+from rtp.errors import NotFoundError, UsageError
 from rtp.runtime import errors, groups
 from rtp.text.json_values import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rtp.runtime.groups import Group
 
@@ -78,3 +78,11 @@ def parsed(text: str) -> str:
             hint=f"Give its {groups.LENGTH} hexadecimal digits, or the first {_LEAST} of them: `rtp triage` has them.",
         )
     return given
+
+
+def ambiguous(part: str, ids: Sequence[str]) -> NotFoundError:
+    """The error for a beginning that several groups have."""
+    return NotFoundError(
+        f"{part} stands for several groups of failures: {', '.join(ids)}.",
+        hint="Give more of the id: a beginning that only one group has. `rtp triage` lists the groups.",
+    )

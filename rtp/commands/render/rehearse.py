@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from rtp.commands.render.headings import heading
+from rtp.commands.render.headings import heading, window
 from rtp.text import json_values, suggest
 from rtp.text.elements import (
     Column,
@@ -14,7 +14,6 @@ from rtp.text.elements import (
     Style,
     Table,
     Text,
-    advice,
     dim,
     line,
     many,
@@ -44,12 +43,7 @@ def rehearsal(result: Rehearsal, env: str = "", filters: Sequence[str] = (), roo
     shown = f"the newest {result.events:,}, more exist" if result.more else f"{result.events:,}"
     elements: list[Element] = [heading("rehearsal", env, shown, filters)]
     if not result.events and not result.skipped:
-        lists = (
-            [advice("; `rtp triage` lists the groups of failures")]
-            if any(each.startswith("group ") for each in filters)
-            else []
-        )
-        return [*elements, line("no record matches", *lists, indent=2), *_unseen(result)]
+        return [*elements, line("no such event, so nothing was run", indent=2), *_unseen(result)]
     elements.append(_counts(result))
     elements += [dim(f"  {many(count, 'event')} skipped: {why}") for why, count in result.skipped.items()]
     if result.messages:
@@ -58,6 +52,9 @@ def rehearsal(result: Rehearsal, env: str = "", filters: Sequence[str] = (), roo
     if result.no_events:
         elements.append(line(dim("messages that are no events: "), ", ".join(result.no_events), indent=2))
     elements += _unseen(result)
+    if result.missing:
+        more = f" and {len(result.missing) - _ROWS:,} more" if len(result.missing) > _ROWS else ""
+        elements.append(line(Text("not found: ", Style.WARN), f"{', '.join(result.missing[:_ROWS])}{more}", indent=2))
     if result.interrupted:
         elements.append(line("interrupted: the rest was not run", indent=2))
     elements += _failing(result.failing, root)
@@ -81,7 +78,8 @@ def filters(request: Any) -> list[str]:
     texts += [f"error {others.error!r}"] if others.error is not None else []
     texts += [f"group {others.group}"] if others.group is not None else []
     texts += [f"release {others.release}"] if others.release is not None else []
-    return texts if any(texts) else ["dead"]
+    texts = texts if any(texts) else ["dead"]
+    return [*texts, window(request.since, request.until)] if request.since else texts
 
 
 def _unseen(result: Rehearsal) -> list[Element]:

@@ -73,6 +73,8 @@ def read(  # noqa: PLR0913 - the clock is for tests
         if (message.id, message.timestamp) in by_key:
             return True
         is_in_time = request.since <= message.timestamp <= request.until
+        if has_others and not message.runs and is_in_time and request.filters.group is not None:
+            seen.note_group(message.group.id, request.filters.group)
         return bool(has_others) and not message.runs and is_in_time and filters.match(message)
 
     def is_enough(found: list[DlqMessage]) -> bool:

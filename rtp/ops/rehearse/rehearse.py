@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rtp.contract import Output
 from rtp.errors import ConfigError
 from rtp.infra import archive, assets
-from rtp.ops.rehearse import compare, guard, messages, selection
+from rtp.ops.rehearse import absent, compare, guard, messages, selection
 from rtp.ops.rehearse.interpreter import Interpreter, Job, Setting
 from rtp.ops.rehearse.messages import Candidate, Candidates
 from rtp.ops.rehearse.report import Findings, Rehearsal
@@ -63,7 +63,8 @@ def rehearse(
 ) -> Generator[Progress, None, Rehearsal]:
     """Run the events of a request. Returns what was found, also of a run that `stop` ended.
 
-    Raises ConfigError where the processors cannot be imported, UsageError for a status that cannot be compared.
+    Raises ConfigError where the processors cannot be imported, UsageError for a status that cannot be compared,
+    NotFoundError where nothing is what the options name.
     """
     request.check()
     findings = Findings()
@@ -108,6 +109,10 @@ def rehearse(
             yield from ran(left.events)
         for record in left.left:
             findings.add(compare.skipped(record, "its text is archived no longer"))
+    if not (first_ones.more or stop.drain.is_set()):
+        if findings.is_empty and not absent.is_proof(request):
+            raise absent.error(request, seen, unseen=left.unseen)
+        findings.missing = absent.ids(request, seen, (str(each.record["id"]) for each in left.events))
     return findings.report(more=first_ones.more or left.more, interrupted=stop.drain.is_set())
 
 

@@ -91,7 +91,8 @@ class Rehearsal:
     something was refused to them. timed_out: failing events that had no result within the function's time limit. ended:
     failing events that ended the interpreter. skipped: events that were not run or compared, by reason. messages: DLQ
     messages without a record whose events were run; no_events: ids of those whose text is no event, the first ten.
-    unseen: DLQ messages that another receiver hides. processed: by type. differing: by type and fields. failing: by
+    unseen: DLQ messages that another receiver hides. missing: ids that were asked for, of which neither a record nor a
+    message was found. processed: by type. differing: by type and fields. failing: by
     cause, the largest first. tried: what was refused. emitted: how many events of each type would have been emitted.
     network: allowed, refused (by Python's audit hook alone), or none (a network namespace too).
     """
@@ -111,6 +112,7 @@ class Rehearsal:
     messages: int
     no_events: list[str]
     unseen: int
+    missing: list[str]
     processed: list[Example]
     differing: list[Difference]
     failing: list[FailingGroup]
@@ -130,6 +132,7 @@ class Findings:
     def __init__(self) -> None:
         self.network = "refused"
         self.unseen = 0
+        self.missing: list[str] = []
         self._totals: Counter[Outcome] = Counter()
         self._ends: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -145,6 +148,11 @@ class Findings:
     def events(self) -> int:
         """How many events were run."""
         return self._totals.total() - self._totals[Outcome.SKIPPED]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no event was run or skipped."""
+        return not self._totals
 
     def add(self, event: Compared) -> None:
         """Count an event."""
@@ -189,6 +197,7 @@ class Findings:
             messages=self._messages,
             no_events=list(self._no_events),
             unseen=self.unseen,
+            missing=list(self.missing),
             processed=[
                 Example(e.type, self._counts[key], e.id, e.timestamp, e.ran.result if e.ran else None)
                 for key, e in kinds

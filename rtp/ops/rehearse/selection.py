@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -13,6 +14,7 @@ from rtp.aws import records as stored
 from rtp.aws.records import StatusQuery
 from rtp.contract import Output
 from rtp.errors import RtpError, UsageError
+from rtp.ops import causes
 from rtp.ops.dlq import notes
 from rtp.ops.events import archive, records
 from rtp.ops.events.record_filters import RecordFilters
@@ -34,6 +36,7 @@ _OBJECTS = 8  # of the archive that are kept; the events of one object are near 
 _LOCKS = 16
 _FIRST = 50  # records of a shard that are read before the first event runs
 _MOST = 2**53
+_GROUPS = 1_000  # that are counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,27 +65,40 @@ class Request:
 
 @dataclass(slots=True)
 class Seen:
-    """What the records that were read say of the DLQ. noted: messages that they note. ids: of events with a record.
+    """What was read.
 
-    retention_days: of the DLQ, after which a note is of a message that SQS has deleted.
+    noted: DLQ messages that the records note. ids: of events with a record, where ids are asked for.
+    retention_days: of the DLQ, after which a note is of a message that SQS has deleted. groups: failures of each, where
+    one is asked for.
     """
 
     noted: int = 0
     ids: set[str] = field(default_factory=set)
     retention_days: int = 14
+    groups: Counter[str] = field(default_factory=Counter)
+
+    def note_group(self, group: str, part: str) -> None:
+        """Count a failure. Raises NotFoundError where the beginning of an id that is asked for is of several groups."""
+        if group in self.groups or group.startswith(part) or len(self.groups) < _GROUPS:
+            self.groups[group] += 1
+        if group.startswith(part) and len(same := [each for each in list(self.groups) if each.startswith(part)]) > 1:
+            raise causes.ambiguous(part, same)
 
 
 def selected(
     aws: Aws, outputs: Mapping[str, str], request: Request, *, shards: int, seen: Seen | None = None
 ) -> Iterator[Record]:
-    """The records, with one more than the limit where there are others. No more than a page of each shard is held."""
+    """The records, with one more than the limit where there are others. No more than a page of each shard is held.
+
+    Raises NotFoundError where the beginning of a group's id is of several.
+    """
     table, seen = outputs[Output.TABLE], Seen() if seen is None else seen
     if request.ids:
         return _of_ids(aws, table, request, seen)
 
     def keep(record: Record) -> bool:
         seen.noted += notes.is_in_dlq(record, now=times.now_ms(), retention_days=seen.retention_days)
-        return _is_of_project(record) and request.filters.match(record)
+        return _is_of_project(record) and _is_in_group(record, request, seen) and request.filters.match(record)
 
     query = StatusQuery(
         "",
@@ -112,7 +128,7 @@ def _of_ids(aws: Aws, table: str, request: Request, seen: Seen) -> Iterator[Reco
     for event_id in dict.fromkeys(request.ids):
         for record in stored.by_id(aws, table, event_id):
             seen.ids.add(event_id)
-            if _is_of_project(record) and _fits(record, request):
+            if _is_of_project(record) and _is_in_group(record, request, seen) and _fits(record, request):
                 yield record
 
 
@@ -123,6 +139,17 @@ def _of(query: StatusQuery, status: str) -> StatusQuery:
 def _is_of_project(record: Record) -> bool:
     """Whether the project's code processes the event: those of drills have the faults of the runtime."""
     return record.get("type") != wire.DRILL
+
+
+def _is_in_group(record: Record, request: Request, seen: Seen) -> bool:
+    part = request.filters.group
+    if part is None:
+        return True
+    if not causes.of(record.get("error")).text:
+        return False
+    group = causes.group_of(record)
+    seen.note_group(group, part)
+    return group.startswith(part)
 
 
 def _fits(record: Record, request: Request) -> bool:

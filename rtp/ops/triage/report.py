@@ -230,12 +230,12 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
 def one(found: Triage, part: str) -> FailureGroup:
     """The group with this id, or one that begins so. Raises NotFoundError."""
     matching = [group for group in found.groups if group.id.startswith(part)]
-    if len(matching) != 1:
+    if len(matching) > 1:
+        raise causes.ambiguous(part, [group.id for group in matching])
+    if not matching:
         listed = ", ".join(group.id for group in found.groups[:5])
         raise NotFoundError(
-            f"No group of failures {part} is among the {found.read:,} failures that were read."
-            if not matching
-            else f"{part} stands for {len(matching)} groups of failures.",
+            f"No group of failures {part} is among the {found.read:,} failures that were read.",
             hint=f"These were read: {listed}." if listed else "`rtp triage` lists the groups; there is none now.",
         )
     return matching[0]

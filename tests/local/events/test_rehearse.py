@@ -212,8 +212,14 @@ def price(event):
 
 
 def test_what_is_not_there_or_cannot_be_compared_is_said(pipeline: Pipeline) -> None:
-    assert "no record matches" in pipeline.project.rtp("rehearse", "--type", f"kind-{uuid7()}").stdout
-    assert "no record matches; `rtp triage` lists" in pipeline.project.rtp("rehearse", "--group", "0" * 8).stdout
+    # What is named and is not there is no success, and the group, the type, the release or the id is named
+    named = [("--type", f"kind-{uuid7()}"), ("--group", "0" * 8), ("--release", "0" * 12), ("--id", uuid7())]
+    for option, value in named:
+        error = rehearse(pipeline, option, value, code=4)["error"]
+        assert error["code"] == "nothing-rehearsed" and value in error["message"] and "`rtp " in error["hint"]
+    assert "`rtp triage`" in pipeline.project.rtp("rehearse", "--group", "0" * 8, ok=False).stderr
+    assert rehearse(pipeline, "--release", "r999999", code=2)["error"]["message"] == "r999999 is not a known release."
+    assert "no such event, so nothing was run" in pipeline.project.rtp("rehearse", "--until", "2001-01-01").stdout
     assert rehearse(pipeline, "--status", "processing", code=2)["error"]["code"] == "usage"
     # A text that is no event dies whatever the code is, and stops no deploy
     invalid = uuid7()
@@ -254,9 +260,10 @@ def test_each_option_selects_its_events_and_a_sample_is_said(pipeline: Pipeline)
     processed = pipeline.project.rtp("send", "--type", "order.created", "-d", "{}", "--json").json["id"]
     release = records_of(pipeline, processed)["release"]
 
-    def selected(*args: str) -> tuple[int, int, int]:
+    def selected(*args: str) -> tuple[int, ...]:
         found = pipeline.project.rtp("rehearse", *args, "--json", ok=False).json
-        return found["now_processed"], found["still_dead"], found["same_result"]
+        assert "error" not in found or found["error"]["code"] == "nothing-rehearsed"
+        return tuple(found.get(name, 0) for name in ("now_processed", "still_dead", "same_result"))
 
     # Then each option selects its own
     until(lambda: selected("--type", "bad", "--since", "10m")[1] >= 1)  # the index of records may lag
