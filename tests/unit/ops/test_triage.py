@@ -11,7 +11,7 @@ from rtp.config import Overrides
 from rtp.config.environments import resolve
 from rtp.errors import AwsError, RtpError, UsageError
 from rtp.ops.causes import Cause
-from rtp.ops.triage import actions, failures, memory, motion, source
+from rtp.ops.triage import actions, failures, memory, motion, report, source
 from rtp.ops.triage.failures import Failure
 from rtp.ops.triage.memory import Memory, Note
 from tests.unit.deploy.fakes import FakeAws
@@ -278,3 +278,26 @@ def test_an_end_is_a_time_or_a_count(text: str, end: actions.End) -> None:
 def test_what_is_no_end_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="neither a time from now nor"):
         actions.end(text)
+
+
+class Metrics(FakeAws):
+    """CloudWatch with one value of each metric; it refuses a whole request for a dimension without a value."""
+
+    def __init__(self) -> None:
+        super().__init__({"get_metric_data": self._data})
+
+    def _data(self, MetricDataQueries: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
+        values = [d["Value"] for q in MetricDataQueries for d in q["MetricStat"]["Metric"]["Dimensions"]]
+        if not all(values):
+            raise AwsError("The parameter Value must be at least 1 long", service_code="ValidationError")
+        return {"MetricDataResults": [{"Id": q["Id"], "Timestamps": [], "Values": [3.0]} for q in MetricDataQueries]}
+
+
+def test_the_share_of_a_type_is_read_also_where_a_failed_start_which_has_no_type_is_a_group(
+    environment: Environment,
+) -> None:
+    def ended(*kinds: str) -> dict[str, float]:
+        return report._ended(cast("Aws", Metrics()), environment, kinds, now=NOW)
+
+    assert ended("", "order", "", "paid") == {"order": 6.0, "paid": 6.0}
+    assert ended("") == {}
