@@ -10,7 +10,7 @@ import typer
 from rtp.commands.options import ListGroup, new_app, with_session
 from rtp.commands.recorded import recorded
 from rtp.commands.session import Session
-from rtp.errors import ExitCode, UsageError
+from rtp.errors import ExitCode, NotFoundError, UsageError
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -90,15 +90,22 @@ def show(
 ) -> None:
     """Show one group in full."""
     from rtp.commands.render import triage as render
+    from rtp.contract import Output
     from rtp.ops import causes
     from rtp.ops.triage import compare as comparing
-    from rtp.ops.triage import report, suspects
+    from rtp.ops.triage import quiet, suspects
 
     failing, part, now = _states(fail_on), causes.parsed(group), times.now_ms()
-    found = _read(session, session.outputs_to_read, now)
-    one = report.one(found, part)
+    outputs = session.outputs_to_read
+    found = _read(session, outputs, now)
+    one = quiet.one(session.guarded, outputs[Output.TABLE], found, part, now=now)
     if compare:
-        shards, outputs = session.environment.settings.index_shards, session.outputs_to_read
+        if not one.failures:
+            raise NotFoundError(
+                f"The group {one.id} has no event whose data could be compared.",
+                hint="Leave --compare out: the rest of the group is shown without it.",
+            )
+        shards = session.environment.settings.index_shards
         compared = comparing.read(session.aws, outputs, one.failures, one.type, shards=shards, now=now)
         one = replace(one, comparison=compared)
     if suspect:
@@ -161,13 +168,13 @@ def _say(session: Session, group: str, what: Said, message: str | None, until: s
     from rtp.commands.render import triage as render
     from rtp.contract import Output
     from rtp.ops import causes
-    from rtp.ops.triage import actions, report
+    from rtp.ops.triage import actions, quiet
 
     part = causes.parsed(group)
     saying = actions.Saying(what, message or "", actions.End() if until is None else actions.end(until))
     now = times.now_ms()
     found = _read(session, session.outputs, now)
-    one = report.one(found, part)
+    one = quiet.one(session.aws, session.outputs[Output.TABLE], found, part, now=now)
     with recorded(session, f"triage {_VERBS[what]}", {"group": one.id}, reason=message) as run:
         done = actions.say(session.aws, session.outputs[Output.TABLE], one, found, saying, now=now)
         run.result = f"{one.id} {what}"

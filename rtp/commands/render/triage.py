@@ -72,7 +72,8 @@ def elements(found: Triage, *, now: int) -> list[Element]:
 
 def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     """One group in full."""
-    rows: list[Element] = [heading("triage", found.env, "1 group", _read(found, now)), "", *_group(group, now)]
+    about = _group(group, now) if group.count else _quiet(group, now)
+    rows: list[Element] = [heading("triage", found.env, "1 group", _read(found, now)), "", *about]
     if group.comparison is not None:
         rows += _comparison(group.comparison)
     if group.suspects is not None:
@@ -80,6 +81,10 @@ def one(group: FailureGroup, found: Triage, *, now: int) -> list[Element]:
     if group.notes:
         rows += [Heading("Notes"), *(_note(note, now) for note in group.notes)]
     rows.append("")
+    if not group.count:
+        reopened = suggest.command("rtp", "triage", "reopen", values=(group.id,))
+        is_said = group.state in ("acked", "muted", "resolved")
+        return [*rows, *next_step("next  ", reopened, "it is known again")] if is_said else rows[:-1]
     rows += _evidence(group)
     rows += _repairs(group, found)
     return [*rows, *next_step("      ", suggest.command("rtp", "triage", "resolve", values=(group.id,)))]
@@ -201,6 +206,16 @@ def _group(group: FailureGroup, now: int) -> list[Element]:
         text = f"{each.number:>{width}}  {each.text}"
         rows.append(Line((bad(f"→ {text}") if each.fails else dim(f"  {text}"),), indent=2, cut=True))
     return rows
+
+
+def _quiet(group: FailureGroup, now: int) -> list[Element]:
+    """A group of which what was said is all that is left."""
+    since = f"no failures since {_at(group.last, now)}" if group.last else "no failures"
+    rows: list[Element] = [
+        line(name(group.id), "  ", _state(group), "  ", strong(group.type), f"  {group.error}" if group.error else ""),
+        line(good(since), dim(", as far as records and logs were read; this is what was said of it"), indent=2),
+    ]
+    return [*rows, line(group.at, indent=2)] if group.at else rows
 
 
 def _comparison(found: Comparison) -> list[Element]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from rtp.aws import history_objects
 from rtp.errors import UsageError
 from rtp.ops.triage import memory
-from rtp.ops.triage.memory import Memory, Note
+from rtp.ops.triage.memory import About, Memory, Note
 from rtp.text import times
 
 if TYPE_CHECKING:
@@ -74,7 +74,14 @@ def say(aws: Aws, table: str, group: FailureGroup, found: Triage, saying: Saying
     by, _ = history_objects.caller(aws)
     what, ends = saying.what, saying.end
     until = now + ends.ms if ends.ms else 0
-    new = Memory(group.id)
+    about = About(
+        type=group.type,
+        error=group.error[:_MOST_TEXT],
+        at=group.at[:_MOST_TEXT],
+        last=times.parse_when(group.last) if group.last else 0,
+        releases=tuple(group.releases),
+    )
+    new = Memory(group.id, about=about)
     if what != "note":
         new = Memory(
             group.id,
@@ -85,6 +92,7 @@ def say(aws: Aws, table: str, group: FailureGroup, found: Triage, saying: Saying
             rate=group.last_24h / 24,
             release=found.release if what == "resolved" else "",
             before=tuple(sorted(set(group.releases) - {found.release})) if what == "resolved" else (),
+            about=about,
         )
     memory.change(aws, table, group.id, new, Note(now, by, what, saying.text[:_MOST_TEXT]))
     return Done(

@@ -48,6 +48,12 @@ def relevant(entries: Sequence[Entry], begins: Iterable[int]) -> list[RecentChan
     return [RecentChange(e.at, e.run, e.command, e.outcome, e.release, e.identity or e.user, e.reason) for e in chosen]
 
 
+def groups(entries: Iterable[Entry]) -> list[str]:
+    """The ids of the groups of which something was said."""
+    said = (e.arguments.get("group") for e in entries if e.command.startswith("triage ") and e.outcome == "succeeded")
+    return list(dict.fromkeys(group for group in said if isinstance(group, str)))
+
+
 def running(code: running_code.Code | None, entries: Sequence[Entry]) -> str:
     """The release that runs: of the functions' own code where it was packed here, else that of the last deploy."""
     if code is not None and code.release:

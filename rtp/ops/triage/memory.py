@@ -6,7 +6,7 @@ An item's id is longer than an event's may be, and it has no status, so no index
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtp.aws import versioned
@@ -26,6 +26,7 @@ State = Literal["new", "known", "acked", "muted", "resolved", "regressed"]
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _NOTES, _MOST_TEXT = 20, 500  # and characters of a text
 _TRIES = 3
+_RELEASES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,28 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """A group as it was when something was said of it last, for the time when no failure of it is left.
+
+    type: of the events. error: type and message, without values. at: the line of the project's code. last: when the
+    newest failure was, epoch ms. releases: that had failed, oldest first. Empty or 0 where not known.
+    """
+
+    type: str = ""
+    error: str = ""
+    at: str = ""
+    last: int = 0
+    releases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What is known of a group.
 
     said: the state that somebody gave it; empty for none. at: when, epoch ms. until: when that ends, epoch ms; 0 for
     never. until_count: after how many failures it ends; 0 for never. rate: failures an hour when it was muted.
-    release: that resolved it. before: releases that had failed of it until then. version: of the item.
+    release: that resolved it. before: releases that had failed of it until then. version: of the item. about: the group
+    as it was then.
     """
 
     group: str
@@ -60,6 +77,7 @@ class Memory:
     before: tuple[str, ...] = ()
     notes: tuple[Note, ...] = field(default=())
     version: int = 0
+    about: About = field(default=About())
 
 
 def state(memory: Memory | None, failures: Sequence[Failure], *, running: str, now: int) -> State:
@@ -118,10 +136,10 @@ def change(aws: Aws, table: str, group: str, new: Memory, note: Note) -> Memory:
     for _ in range(_TRIES):
         found = read(aws, table, [group])
         if why := found.unreadable.get(group):
-            raise _unreadable(table, group, why)
+            raise unreadable(table, group, why)
         known = found.by_group.get(group, Memory(group))
         if note.what == "note":
-            new = replace(known)
+            new = replace(known, about=new.about)
         written = replace(new, notes=(*known.notes, note)[-_NOTES:], version=known.version + 1)
         if versioned.put(aws, table, _key(group), _values(written), over=known.version):
             return written
@@ -132,7 +150,8 @@ def change(aws: Aws, table: str, group: str, new: Memory, note: Note) -> Memory:
     )
 
 
-def _unreadable(table: str, group: str, why: str) -> RtpError:
+def unreadable(table: str, group: str, why: str) -> RtpError:
+    """The error for an item that rtp did not write, with the command that deletes it."""
     key = {"id": {"S": _key(group)[0]}, "timestamp": {"N": str(_key(group)[1])}}
     return RtpError(
         f"What was said of the group {group} cannot be read: {why}. Nothing was changed.",
@@ -161,6 +180,7 @@ def _values(memory: Memory) -> dict[str, Any]:
         "release": memory.release,
         "before": list(memory.before),
         "notes": notes,
+        "about": asdict(memory.about) | {"releases": list(memory.about.releases)},
     }
 
 
@@ -183,6 +203,20 @@ def _of(record: dict[str, Any]) -> Memory:
         before=tuple(values.texts("before")),
         notes=tuple(_note(Given(note)) for note in values.elements("notes")[-_NOTES:]),
         version=values.integer("version", least=1),
+        about=_about(values.member("about", {})),
+    )
+
+
+def _about(values: Given) -> About:
+    """Nothing of an item that an older version of rtp wrote. Raises MalformedError."""
+    if not values.values:
+        return About()
+    return About(
+        type=values.text("type", most=wire.MAX_NAME),
+        error=values.text("error", most=_MOST_TEXT),
+        at=values.text("at", most=_MOST_TEXT),
+        last=values.integer("last"),
+        releases=tuple(release[: wire.RELEASE_LENGTH] for release in values.texts("releases")[:_RELEASES]),
     )
 
 

@@ -89,9 +89,10 @@ class FailureGroup:
     were read; dead: of dead events; waiting: of events that wait for another attempt; logged: errors that only the logs
     have. last_1h, last_3h, last_24h, last_7d: failures by the time of their last attempt. share: of the events of this
     type that ended in the last 24 h, from 0 to 1; null where not known. first, last: when seen first and last, ISO
-    8601. release: of the first failure; empty where not known. releases: all that failed, oldest first. newest: the
-    newest failure. source: the line with those around it, of this folder. notes: what was said of it, oldest first.
-    comparison: with processed events; null without --compare. suspects: commits; null without --suspect.
+    8601; first is empty of a group without failures, of which something was said. release: of the first failure; empty
+    where not known. releases: all that failed, oldest first. newest: the newest failure. source: the line with those
+    around it, of this folder. notes: what was said of it, oldest first. comparison: with processed events; null without
+    --compare. suspects: commits; null without --suspect.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Triage:
     logs: ReadLogs | None
     unread: list[Unread]
     at: str
+    said: list[str] = field(default_factory=list, metadata=HIDDEN)  # groups that the history's commands name
 
 
 def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: LocalCode, *, now: int) -> Triage:
@@ -224,6 +226,7 @@ def read(aws: Aws, environment: Environment, outputs: Mapping[str, str], local: 
         logs=None if from_logs is None else ReadLogs(from_logs.lines, times.iso(from_logs.since), from_logs.more),
         unread=unread,
         at=times.iso(now),
+        said=changes.groups(entries),
     )
 
 

@@ -84,6 +84,20 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     redriven = {m["id"] for m in done["messages"]}
     assert set(again) <= redriven and is_count(len(redriven & {*ids, *again}), 4)
 
+    # And where no failure of it is left, what was said of it stays, and can be taken back
+    def quiet() -> dict[str, Any]:
+        found: dict[str, Any] = rtp("triage", "show", keyed["id"], "--json").json
+        return found if found["count"] == 0 else {}
+
+    left = until(quiet)
+    assert (left["state"], left["type"], left["error"]) == ("resolved", "order.created", "KeyError: *")
+    assert [note["text"] for note in left["notes"]] == ["looking", "corrected", "", "corrected"]
+    shown = rtp("triage", keyed["id"][:6]).stdout
+    assert "no failures since " in shown and f"rtp triage reopen {keyed['id']}" in shown
+    assert rtp("triage", keyed["id"], "--compare", ok=False).code == 4
+    assert rtp("triage", "reopen", keyed["id"], "--json").json["what"] == "reopened"
+    assert (quiet()["state"], quiet()["at"]) == ("known", keyed["at"])
+
 
 def test_a_group_that_is_none_is_refused(pipeline: Pipeline) -> None:
     for words, code in ((["triage", "zzzz"], 2), (["triage", "00000000"], 4), (["triage", "--fail-on", "old"], 2)):
