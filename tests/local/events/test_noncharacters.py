@@ -55,7 +55,8 @@ def test_they_survive_a_failure_an_edit_and_a_replay(pipeline: Pipeline, tmp_pat
     sent = event("order.created", n=1)
     assert post(pipeline, "process", json.dumps(sent, ensure_ascii=False).encode())[0] == 202
     wait_for(lambda: is_count(len(pipeline.dlq), 1))
-    (message,) = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"]
+    (message, *copies) = pipeline.project.rtp("dlq", "inspect", "--json").json["messages"]
+    assert is_count(1 + len(copies), 1)  # SQS may deliver one twice
     assert json.loads(message["body"])["data"] == sent["data"]
     assert record(pipeline, sent["id"])["data"] == sent["data"]
     # When it is edited and redriven / Then only what was edited has changed
@@ -65,7 +66,7 @@ def test_they_survive_a_failure_an_edit_and_a_replay(pipeline: Pipeline, tmp_pat
     editor.chmod(0o700)
     options = ("--id", str(sent["id"]), "--edit", "--wait", "--json")
     done = pipeline.project.rtp("dlq", "redrive", *options, env={"EDITOR": str(editor)})
-    assert done.json["outcomes"] == {"processed": 1}
+    assert set(done.json["outcomes"]) == {"processed"} and is_count(done.json["outcomes"]["processed"], 1)
     assert record(pipeline, sent["id"])["data"] == {**sent["data"], "n": 2}
     # When it is replayed / Then it is processed again as it is
     before = attempts(pipeline, sent["id"])
