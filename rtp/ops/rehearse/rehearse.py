@@ -87,16 +87,17 @@ def rehearse(
         elif first.is_isolated:
             findings.network = "none"
 
-        def run(candidate: Candidate) -> list[Compared]:
+        def run(candidate: Candidate) -> list[None]:
+            """Counted here: no result waits in memory for those who look at the progress."""
             text = texts.of(candidate.record) if candidate.text is None else candidate.text
             if text is None and selection.doubt(candidate.record, times.now_ms()) == "":
                 lost.append(candidate.record)
                 return []
-            return [_run(candidate, text, texts, spare)]
+            findings.add(_run(candidate, text, texts, spare))
+            return [None]
 
         def ran(candidates: Iterable[Candidate]) -> Iterator[Progress]:
-            for event in pool.each(candidates, run, threads=threads, stop=stop):
-                findings.add(event)
+            for _ in pool.each(candidates, run, threads=threads, stop=stop):
                 yield Progress(findings.events, findings.report)
 
         yield from ran(first_ones)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rtp.ops.rehearse.compare import Outcome
@@ -127,9 +128,10 @@ class Rehearsal:
 
 
 class Findings:
-    """Collects what events ended in."""
+    """Collects what events ended in. Several threads may use it."""
 
     def __init__(self) -> None:
+        self._lock = RLock()
         self.network = "refused"
         self.unseen = 0
         self.missing: list[str] = []
@@ -147,7 +149,8 @@ class Findings:
     @property
     def events(self) -> int:
         """How many events were run."""
-        return self._totals.total() - self._totals[Outcome.SKIPPED]
+        with self._lock:
+            return self._totals.total() - self._totals[Outcome.SKIPPED]
 
     @property
     def is_empty(self) -> bool:
@@ -156,6 +159,10 @@ class Findings:
 
     def add(self, event: Compared) -> None:
         """Count an event."""
+        with self._lock:
+            self._add(event)
+
+    def _add(self, event: Compared) -> None:
         self._totals[event.outcome] += 1
         if event.outcome is Outcome.SKIPPED:
             self._skipped[event.reason] += 1
@@ -175,10 +182,15 @@ class Findings:
 
     def note_import(self, tried: tuple[Tried, ...]) -> None:
         """Count what the module itself tried when it was imported."""
-        self._note(tried, "")
+        with self._lock:
+            self._note(tried, "")
 
     def report(self, *, more: bool = False, interrupted: bool = False) -> Rehearsal:
         """All that was found so far."""
+        with self._lock:
+            return self._report(more=more, interrupted=interrupted)
+
+    def _report(self, *, more: bool, interrupted: bool) -> Rehearsal:
         total = self._totals
         kinds = sorted(self._first.items(), key=lambda each: -self._counts[each[0]])
         return Rehearsal(
