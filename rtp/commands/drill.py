@@ -126,9 +126,11 @@ def _target(session: Session) -> Target:
     """The stack, with a store of its own for the backups of messages: `rtp dlq undo` is not to restore a drill's."""
     from rtp.ops.access import guard
     from rtp.ops.dlq.target import Target
+    from rtp.ops.drill import run as op
     from rtp.ops.journal_store import JournalFiles
 
     environment = session.environment
+    op.check(environment, stack_is_protected=session.stack_is_protected)
     return Target(
         aws=session.aws,
         outputs=session.outputs,

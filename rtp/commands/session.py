@@ -143,6 +143,11 @@ class Session:
         return stacks.describe(self.guarded, self.environment.names.stack)
 
     @property
+    def stack_is_protected(self) -> bool:
+        """Whether the deployed stack has termination protection, which a deploy of a protected environment gives it."""
+        return self._stack is not None and self._stack.protected
+
+    @property
     def weather(self) -> Weather | None:
         """The weather that the local engine is to have, by rtp.toml. Raises UsageError for an unknown effect."""
         from rtp.local.weather.choice import Weather

@@ -54,8 +54,18 @@ class DrillRequest:
     timeout_s: float
 
 
-def check(environment: Environment) -> None:
-    """Raises RefusedError for a protected environment."""
+def check(environment: Environment, *, stack_is_protected: bool = False) -> None:
+    """Raises RefusedError for an environment that rtp.toml protects, and for a stack that was deployed as protected.
+
+    The rtp.toml here may be an older one, or another branch's.
+    """
+    if stack_is_protected and not environment.protected:
+        raise RefusedError(
+            f"{environment.names.stack} was deployed as protected, though rtp.toml does not say so here, and a drill "
+            "injects faults; nothing was sent.",
+            hint="Name an environment that is not protected with --env.",
+            code="protected-environment",
+        )
     if environment.protected:
         raise RefusedError(
             f"{environment.name} is protected, and a drill injects faults; nothing was sent.",

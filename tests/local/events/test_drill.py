@@ -127,6 +127,23 @@ def test_a_protected_environment_is_refused(tmp_path: Path, project: Project) ->
     assert (done.code, done.json["error"]["code"]) == (ExitCode.REFUSED, "protected-environment")
 
 
+def test_a_stack_that_was_deployed_as_protected_is_refused(pipeline: Pipeline) -> None:
+    """By whatever rtp.toml: the one here may be an older one, or another branch's."""
+
+    def protect(*, on: bool) -> None:
+        stack = {"StackName": "realtime-processor-local", "EnableTerminationProtection": on}
+        pipeline.aws.call("cloudformation", "update_termination_protection", **stack)
+
+    protect(on=True)
+    try:
+        for words in (("poison",), ("--clean-up", "--yes")):
+            done = pipeline.project.rtp("drill", *words, "--json", ok=False)
+            assert (done.code, done.json["error"]["code"]) == (ExitCode.REFUSED, "protected-environment")
+    finally:
+        protect(on=False)
+    assert pipeline.queue == []
+
+
 def test_an_interrupted_drill_still_reports_its_ledger(pipeline: Pipeline) -> None:
     with pipeline.worker_disabled():
         drill = pipeline.project.start("drill", "flood", "--count", "4", "--timeout", "170", "--json")
