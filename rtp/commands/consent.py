@@ -37,9 +37,9 @@ def is_asked(session: Session, approval: Approval, impact: Impact) -> bool:
     """Whether a person would see the question and has not answered it by an option."""
     if not session.out.interactive:
         return False
-    if session.environment.protected and impact is not Impact.SELECTED:
+    if session.is_protected and impact is not Impact.SELECTED:
         return approval.confirm is None
-    return not approval.yes and (session.environment.protected or impact is not Impact.SELECTED)
+    return not approval.yes and (session.is_protected or impact is not Impact.SELECTED)
 
 
 def ask(session: Session, question: str, approval: Approval, impact: Impact) -> None:
@@ -50,9 +50,9 @@ def ask(session: Session, question: str, approval: Approval, impact: Impact) -> 
     stack = environment.names.stack
     guard.named(environment, approval.confirm)
     guard.account(session.aws, environment)
-    if environment.protected and impact is not Impact.SELECTED:
+    if session.is_protected and impact is not Impact.SELECTED:
         out.confirm_name(f"{question} in {stack}?", stack, given=approval.confirm)
-    elif environment.protected or impact is Impact.LASTING or (impact is Impact.MANY and out.interactive):
+    elif session.is_protected or impact is Impact.LASTING or (impact is Impact.MANY and out.interactive):
         out.confirm(f"{question} in {stack}?", yes=approval.yes)
     if out.interactive:  # the prompt may have waited for hours, and another project may have taken the stack over
         session.recheck()

@@ -130,7 +130,7 @@ def _target(session: Session) -> Target:
     from rtp.ops.journal_store import JournalFiles
 
     environment = session.environment
-    op.check(environment, stack_is_protected=session.stack_is_protected)
+    op.check(environment, is_protected=session.is_protected)
     return Target(
         aws=session.aws,
         outputs=session.outputs,

@@ -69,7 +69,7 @@ def create(session: Session, *, client: Name, limits: LimitOptions, approval: Ap
     outputs = session.outputs
     change.check(environment, outputs, client)
     guard.account(session.aws, environment)
-    if environment.protected:
+    if session.is_protected:
         question = f"Create a key of {client} in {environment.names.stack}?"
         out.confirm(question, yes=approval.yes or approval.confirm is not None)
     own = change.limits(environment, limits.rate, limits.burst, limits.daily_quota)
@@ -111,7 +111,7 @@ def rotate(
     if finish:
         _finish(session, outputs, client, approval)
         return
-    if environment.protected:
+    if session.is_protected:
         question = f"Create a new key of {client} in {environment.names.stack}?"
         out.confirm(question, yes=approval.yes or approval.confirm is not None)
     with recorded(session, "keys rotate", {"client": client, "restart": restart}, reason=approval.reason) as run:

@@ -53,7 +53,7 @@ def set_(
     op.declared_source(environment, secret)
     aws = session.start()
     guard.account(aws, environment)
-    if environment.protected:
+    if session.is_protected:
         out.confirm(f"Set {secret} of {environment.names.stack}?", yes=approval.yes or approval.confirm is not None)
     value = out.secret(f"Value of {secret} (not shown): ")
     with recorded(session, "secrets set", {"name": secret}, reason=approval.reason) as run:
@@ -89,7 +89,7 @@ def delete(session: Session, *, secret: Name, approval: Approval) -> None:
     stack, question = environment.names.stack, f"Delete the secret {secret} of {environment.names.stack}?"
     guard.named(environment, approval.confirm)
     guard.account(session.aws, environment)
-    if environment.protected:
+    if session.is_protected:
         out.confirm_name(question, stack, given=approval.confirm)
     else:
         out.confirm(question, yes=approval.yes or approval.confirm is not None)

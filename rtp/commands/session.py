@@ -143,9 +143,9 @@ class Session:
         return stacks.describe(self.guarded, self.environment.names.stack)
 
     @property
-    def stack_is_protected(self) -> bool:
-        """Whether the deployed stack has termination protection, which a deploy of a protected environment gives it."""
-        return self._stack is not None and self._stack.protected
+    def is_protected(self) -> bool:
+        """Whether rtp.toml protects the environment, or its stack was deployed as protected."""
+        return self.environment.protected or (self._stack is not None and self._stack.protected)
 
     @property
     def weather(self) -> Weather | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rtp.contract import LOCAL_ACCOUNT
@@ -10,6 +11,7 @@ from rtp.text import addresses
 
 if TYPE_CHECKING:
     from rtp.aws import Aws
+    from rtp.aws.stacks import Stack
     from rtp.config import Environment
 
 
@@ -26,6 +28,14 @@ def account(aws: Aws, environment: Environment) -> str:
             code="wrong-account",
         )
     return found
+
+
+def as_deployed(environment: Environment, stack: Stack | None) -> Environment:
+    """The environment, protected also where its stack was deployed as protected.
+
+    The rtp.toml here may be an older one, another branch's, or that of a copy of the project.
+    """
+    return replace(environment, protected=environment.protected or (stack is not None and stack.protected))
 
 
 def named(environment: Environment, given: str | None) -> None:

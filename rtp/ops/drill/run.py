@@ -54,21 +54,12 @@ class DrillRequest:
     timeout_s: float
 
 
-def check(environment: Environment, *, stack_is_protected: bool = False) -> None:
-    """Raises RefusedError for an environment that rtp.toml protects, and for a stack that was deployed as protected.
-
-    The rtp.toml here may be an older one, or another branch's.
-    """
-    if stack_is_protected and not environment.protected:
+def check(environment: Environment, *, is_protected: bool = False) -> None:
+    """Raises RefusedError for an environment that rtp.toml protects. is_protected: its stack was deployed so."""
+    if environment.protected or is_protected:
         raise RefusedError(
-            f"{environment.names.stack} was deployed as protected, though rtp.toml does not say so here, and a drill "
-            "injects faults; nothing was sent.",
-            hint="Name an environment that is not protected with --env.",
-            code="protected-environment",
-        )
-    if environment.protected:
-        raise RefusedError(
-            f"{environment.name} is protected, and a drill injects faults; nothing was sent.",
+            f"{environment.name} {'is' if environment.protected else 'was deployed as'} protected, and a drill injects "
+            "faults; nothing was sent.",
             hint="Name an environment that is not protected with --env.",
             code="protected-environment",
         )

@@ -15,7 +15,7 @@ from rtp.ops.stack import repair
 from rtp.ops.stack.apply import adopt, emptier, lease, logging_role, publish, rollback
 from rtp.ops.stack.build import assembly
 from rtp.ops.stack.code import hotswap
-from rtp.ops.stack.compare import missing
+from rtp.ops.stack.compare import approval, missing
 from rtp.ops.stack.compare.changes import compare
 from rtp.ops.stack.finish import finish
 from rtp.ops.stack.operation import Target
@@ -63,6 +63,12 @@ def deploy(
         paths = assembly.construct_paths(built.path, environment.names.stack)
         target, stack = _described(Target(aws, environment, paths=paths), options, operation)
         check_unchanged(target, stack, options.unless_changed_since)
+        if stack is not None and stack.protected and not environment.protected:
+            question = approval.unprotecting(target.name, environment.name)
+            if options.dry_run:
+                yield from (Warn(text) for text in question.about)
+            else:
+                operation.ask(question, target)
         is_adopting = options.adopt and (stack is None or stack.state.in_review)
         if is_adopting:
             yield from _logging_role(target, {}, built, options, operation)  # it may refuse; the import changes things

@@ -96,6 +96,7 @@ def roll_back(
         if not options.dry_run:
             yield from lease.take(aws, environment.names.stack, operation, until_end)
         stack = _usable(aws, environment)
+        environment = guard.as_deployed(environment, stack)
         operation.outputs_before = api.reachable(stack.outputs, aws)
         every = kept.listed(aws, environment)
         target = Target(aws, environment, stack.id)

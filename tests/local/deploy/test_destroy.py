@@ -150,6 +150,15 @@ def test_destroying_a_protected_environment_needs_its_name(project: Project) -> 
     assert project.rtp("destroy", "--yes", ok=False).code == 5
     assert project.rtp("destroy", "--confirm", "realtime-processor-dev", ok=False).code == 5
     assert stacks.describe(project.aws, STACK) is not None
+    # When the rtp.toml of another branch, or of a copy of the project, does not protect it
+    (project.root / "rtp.toml").write_text("")
+    # Then a yes destroys it no more than before, takes no protection from it, and deletes no messages
+    for command in (("destroy",), ("deploy",), ("dlq", "purge", "--all")):
+        refused = project.rtp(*command, "--yes", "--json", ok=False)
+        assert refused.code == 5 and "--confirm" in refused.lines[-1]["error"]["hint"]
+    assert "was deployed as protected, and rtp.toml does not" in project.rtp("deploy", "--dry-run").stderr
+    found = stacks.describe(project.aws, STACK)
+    assert found is not None and found.protected
     # When its name is given / Then it goes, and what is retained is listed as that
     lines = project.rtp("destroy", "--confirm", STACK, "--json").lines
     assert lines[-1]["status"] == "destroyed"

@@ -80,7 +80,18 @@ def protect(project: Project, on: bool) -> None:
 
 
 def deploy(far: Distant, **more: Any) -> Any:
-    return far.rtp("deploy", "--yes", "--no-smoke", "--watch-alarms", "0s", "--json", "--make-logging-role", **more)
+    return far.rtp(
+        "deploy",
+        "--yes",
+        "--no-smoke",
+        "--watch-alarms",
+        "0s",
+        "--json",
+        "--make-logging-role",
+        "--confirm",
+        STACK,
+        **more,
+    )
 
 
 def objects(aws: Aws) -> list[tuple[str, str]]:

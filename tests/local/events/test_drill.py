@@ -128,7 +128,7 @@ def test_a_protected_environment_is_refused(tmp_path: Path, project: Project) ->
 
 
 def test_a_stack_that_was_deployed_as_protected_is_refused(pipeline: Pipeline) -> None:
-    """By whatever rtp.toml: the one here may be an older one, or another branch's."""
+    """The rtp.toml here may be an older one, or another branch's."""
 
     def protect(*, on: bool) -> None:
         stack = {"StackName": "realtime-processor-local", "EnableTerminationProtection": on}

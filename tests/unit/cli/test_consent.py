@@ -13,6 +13,7 @@ from rtp.commands.session import Session
 from rtp.config import Environment, Overrides
 from rtp.errors import RefusedError
 from rtp.terminal.output import Output
+from tests.unit.deploy.fakes import stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,15 +44,16 @@ def ask(
     answer: str = "",
     approval: Approval | None = None,
     account: str | None = None,
+    deployed: bool = False,
 ) -> str:
-    """What was asked. Raises RefusedError as the command would."""
+    """What was asked. deployed: whether the stack was deployed as protected. Raises RefusedError as a command would."""
     stderr = Terminal() if terminal else io.StringIO()
     stdin = Terminal(f"{answer}\n") if terminal else io.StringIO()
     session = Session(Overrides(), Output(stdin=stdin, stderr=stderr))
     environment = Environment(name="dev", project="shop", root=root, protected=protected, account=account)
     checked: list[str] = []
     state: dict[str, Any] = {"environment": environment, "aws": Account(), "recheck": lambda: checked.append("stack")}
-    session.__dict__.update(state)
+    session.__dict__.update({**state, "_stack": stack(protected=deployed)})
     consent.ask(session, "Delete 3 messages", approval or Approval(), impact)
     assert checked == (["stack"] if terminal else [])  # a prompt may have waited for hours
     return stderr.getvalue()
@@ -108,6 +110,16 @@ def test_yes_does_not_stand_for_a_protected_stacks_name(tmp_path: Path, impact: 
         ask(tmp_path, impact, protected=True, terminal=False, approval=Approval(yes=True))
 
 
+@pytest.mark.parametrize("impact", [Impact.MANY, Impact.LASTING])
+def test_a_stack_that_was_deployed_as_protected_needs_its_name_whatever_rtp_toml_says(
+    tmp_path: Path, impact: Impact
+) -> None:
+    how: dict[str, Any] = {"protected": False, "deployed": True, "terminal": False}
+    with pytest.raises(RefusedError):
+        ask(tmp_path, impact, **how, approval=Approval(yes=True))
+    assert ask(tmp_path, impact, **how, approval=Approval(confirm=STACK)) == ""
+
+
 @pytest.mark.parametrize("protected", [False, True])
 @pytest.mark.parametrize("impact", list(Impact))
 def test_another_stacks_name_is_refused_whatever_the_command_does(
@@ -153,4 +165,5 @@ def test_a_question_is_counted_for_only_if_somebody_sees_it(
     stream = Terminal if terminal else io.StringIO
     session = Session(Overrides(), Output(stdin=stream(), stderr=stream()))
     session.__dict__["environment"] = Environment(name="dev", project="shop", root=tmp_path, protected=protected)
+    session.__dict__["_stack"] = None
     assert consent.is_asked(session, Approval(**options), impact) is (asked and terminal)

@@ -80,6 +80,7 @@ def test_messages_are_counted_only_for_who_is_asked(
     streams = (Terminal(), Terminal()) if terminal else (io.StringIO(), io.StringIO())
     session: Any = Session(Overrides(), Output(stdin=streams[0], stderr=streams[1]))
     session.__dict__["environment"] = type("Protected", (), {"protected": protected})
+    session.__dict__["_stack"] = None
     assert consent.is_asked(session, approval, impact) is is_asked
 
 

@@ -76,6 +76,18 @@ def questions(plan: Plan, environment: Environment) -> list[Question]:
     return [Question(f"{'Update' if update else 'Create'} {plan.stack} ({environment.name})?", tuple(about))]
 
 
+def unprotecting(stack: str, env: str) -> Question:
+    """The question before a deploy takes the protection from a stack, which the rtp.toml here does not ask for.
+
+    That may be an older one, or another branch's.
+    """
+    about = (
+        f"{stack} was deployed as protected, and rtp.toml does not protect {env} here. This deploy would end that: the "
+        "stack could be deleted with its data, and changes would ask less.",
+    )
+    return Question(f"Deploy {stack} without protection?", about, stack)
+
+
 def check_data(plan: Plan) -> None:
     """Raises RefusedError where a resource that holds data would be replaced or removed, whether it is retained or not.
 

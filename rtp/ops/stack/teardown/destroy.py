@@ -74,7 +74,7 @@ def destroy(
             return
         ownership.check(aws, stack, environment)
         paths = assembly.construct_paths(environment.state / "cdk" / environment.name, name)
-        target = Target(aws, environment, stack.id, paths)
+        target = Target(aws, guard.as_deployed(environment, stack), stack.id, paths)
         if stack.state.busy:
             yield from execute.wait_out(target, operation, stack.state)
             stack = stacks.describe(aws, name)
