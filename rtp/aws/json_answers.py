@@ -21,8 +21,8 @@ class _LogEvent(TypedDict):
     timestamp: int
     message: NotRequired[str]
     logStreamName: NotRequired[str]
-    ingestionTime: NotRequired[int]
-    eventId: NotRequired[str]
+    ingestionTime: NotRequired[int | None]  # which an engine may not know, and not its id either
+    eventId: NotRequired[str | None]
 
 
 class _Events(TypedDict, total=False):

@@ -111,6 +111,13 @@ def test_what_is_cut_off_or_a_page_is_no_empty_answer(elsewhere: Elsewhere, name
         elsewhere.read(name)
 
 
+def test_an_engine_may_give_an_event_no_id(elsewhere: Elsewhere) -> None:
+    event = b'{"timestamp": 5, "message": "m", "logStreamName": "s", "ingestionTime": null, "eventId": null}'
+    elsewhere.status, elsewhere.body = 200, b'{"events": [%b], "nextToken": null}' % event
+    ((line,),) = [page.lines for page in elsewhere.read("logs")]
+    assert (line.at, line.message, line.event_id) == (5, "m", "s:5:1:m")
+
+
 def test_an_answer_is_a_dict_like_any_other(elsewhere: Elsewhere) -> None:
     elsewhere.status, elsewhere.body = 200, b'{"Messages": []}'
     answer = elsewhere.aws.call("sqs", "receive_message", QueueUrl=URL)
