@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtp import fastpath
 from rtp.aws import api, stacks
-from rtp.errors import RefusedError
+from rtp.errors import AwsError, RefusedError
 from rtp.ops import files
 from rtp.ops.access import guard, lock, ownership
 from rtp.ops.stack import repair
@@ -85,11 +85,15 @@ def deploy(
 
 
 def mark(aws: Aws, environment: Environment) -> Mark:
-    """The environment's stack as it is now; without an id where there is none."""
+    """The environment's stack as it is now; without an id where there is none. Raises AwsError."""
     stack = stacks.describe(aws, environment.names.stack)
     if stack is None:
         return Mark("", None)
-    return Mark(stack.id, stack.updated, code=hotswap.hashes(Target(aws, environment)))
+    try:
+        code = hotswap.hashes(Target(aws, environment))
+    except AwsError:  # what is not known is not compared
+        code = frozenset()
+    return Mark(stack.id, stack.updated, code=code)
 
 
 def check_unchanged(target: Target, stack: Stack | None, before: Mark | None) -> None:
