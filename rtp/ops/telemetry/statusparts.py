@@ -188,7 +188,7 @@ def dead_messages(aws: Aws, outputs: Mapping[str, str], settings: Settings, *, n
     message_days = settings.dlq_retention_days if retention_s is None else retention_s * 1000 / deadlines.DAY_MS
     query = StatusQuery("dead", now - NOTED_WINDOW_MS, now + 60_000, DEAD_MOST, has=ATTRIBUTE, oldest_first=True)
     oldest_dead = records.merged(aws, outputs[Output.TABLE], query, shards=settings.index_shards)
-    notes = [(dlqnote.read(r[ATTRIBUTE]), str(r.get("raw_key", ""))) for r in oldest_dead]
+    notes = [(dlqnote.read(r.get(ATTRIBUTE) or {}), str(r.get("raw_key", ""))) for r in oldest_dead]
     expiry_ms = round(message_days * deadlines.DAY_MS)
     dead = [Dead(n.sent_at, key) for n, key in notes if n is not None and n.is_sent and n.sent_at + expiry_ms > now]
     oldest = min((event.sent_at for event in dead), default=None)
