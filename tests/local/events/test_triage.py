@@ -52,6 +52,10 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
     messages = rtp("dlq", "inspect", "--group", rejected["id"][:6], "--json").json["messages"]
     assert {m["type"] for m in messages} <= {"bad"}
 
+    of_release = rtp("dlq", "inspect", "--release", keyed["releases"][-1], "--json").json["messages"]
+    assert set(ids) <= {m["id"] for m in of_release} and {m["release"] for m in of_release} == {keyed["releases"][-1]}
+    assert rtp("dlq", "inspect", "--release", "0" * 12, "--json").json["messages"] == []
+
     # When somebody takes it / Then everybody sees that
     said = rtp("triage", "ack", keyed["id"], "--until", "100x", "-m", "looking", "--json").json
     assert (said["what"], said["until_count"]) == ("acked", 100)

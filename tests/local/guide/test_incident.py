@@ -75,7 +75,12 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
     assert screen.index(release) < screen.index("since release")  # the newest deploy is the one that brought it
     assert f"rtp rehearse --group={group}" in screen
 
-    assert re.search(r'data\.currency +"JPY" +100% +0%', red.rtp("triage", "show", group, "--compare").stdout)
+    # (git's commit of the release is beside its number)
+    assert re.search(rf"release {number} \({release}, commit [0-9a-f]{{10}}\)", screen)
+
+    compared = red.rtp("triage", "show", group, "--compare").stdout
+    assert re.search(r'data\.currency +"JPY" +100% +0%', compared)
+    assert f"What {DEAD} failed events have that {EVENTS - DEAD} processed events have not" in compared
 
     suspects = red.rtp("triage", "show", group, "--suspect", "--json").json["suspects"]
     assert [(c["author"], c["subject"]) for c in suspects["commits"]] == [("Ann", "Drop a currency")]
@@ -91,6 +96,7 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
 
     # 3. The correction
     red.rtp("deploy", "--hotswap", "--yes")
+    assert re.search(r"commit [0-9a-f]{10}-dirty", red.rtp("status").stdout)  # the correction is in no commit yet
 
     # 4. The repair, one message first
     done = red.rtp("dlq", "redrive", "--group", group, "--canary", "--wait", "--yes").stdout

@@ -93,4 +93,6 @@ def test_the_picture_of_the_incident_is_a_page_of_some_length_and_not_large() ->
 
 def test_there_is_a_picture_of_each_scene() -> None:
     assert {picture.stem for picture in DRAWN} >= {"deploy", "status", "show", "waterfall", "redrive", "drill"}
+    readme = (PICTURES.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert {"triage", "drill"} <= set(re.findall(r"\(docs/pictures/([a-z]+)\.svg\)", readme))
     assert COLUMNS == 100

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
+from rtp import __version__
 from rtp.aws import history_objects, release_objects
 from rtp.aws.history_objects import END, START, Key
 from rtp.commands.history import _list
@@ -104,7 +105,8 @@ def test_an_entry_says_who_from_where_why_and_how_it_ended(environment: Environm
     (entry,) = listing(environment, world).entries
     assert (entry.command, entry.outcome, entry.exit_code, entry.result) == ("deploy", "succeeded", 0, "updated")
     assert (entry.identity, entry.reason, entry.arguments) == (ARN, "ticket 7", {"drain": True})
-    assert entry.user and entry.duration_s is not None
+    assert entry.user and entry.host and entry.duration_s is not None
+    assert entry.rtp == __version__
     # And its time is AWS's, whatever this machine's clock says
     assert abs(times.parse_when(entry.at) - world.now * 1000) < 60_000
     # And `history show` has it, by a part of its name

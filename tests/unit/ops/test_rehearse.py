@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -19,6 +20,7 @@ from rtp.ops.rehearse.interpreter import Job, Ran, Tried
 from rtp.ops.rehearse.rehearse import Allowed, _interpreters
 from rtp.ops.rehearse.report import Findings
 from rtp.ops.rehearse.selection import LOST, Request, doubt
+from rtp.terminal.draw import flat
 
 if TYPE_CHECKING:
     from rtp.ops.rehearse.compare import Compared
@@ -207,3 +209,47 @@ def test_a_processor_gets_out_by_no_way_of_the_standard_library(tmp_path: Path) 
     )
     assert (ran.stdout, ran.returncode) == ("{}", 0), ran.stderr
     assert [path.name for path in outside.iterdir()] == ["kept"] and (outside / "kept").read_text() == "x"
+
+
+CONNECTS = """
+import ctypes, socket, struct
+from rtp.runtime import processor
+
+@processor("order")
+def connect(event):
+    libc = ctypes.CDLL(None)
+    to = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(event.data["port"]), socket.inet_aton("127.0.0.1"))
+    return {"connected": libc.connect(libc.socket(socket.AF_INET, socket.SOCK_STREAM, 0), to, len(to)) == 0}
+"""
+
+
+def test_code_in_c_has_no_network_where_the_system_has_namespaces(tmp_path: Path) -> None:
+    (tmp_path / "rtp.toml").write_text('[processors]\npath = "processors.py"\n')
+    (tmp_path / "processors.py").write_text(CONNECTS)
+    environment = environments.resolve(Overrides(), cwd=tmp_path, environ={})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        text = f'{{"id": "e1", "timestamp": 1, "type": "order", "data": {{"port": {server.getsockname()[1]}}}}}'
+        job = Job("e1", 1, "order", "queue", text)
+        connected = {}
+        for allowed in (Allowed(), Allowed(aws={})):
+            with _interpreters(environment, allowed) as (_, interpreter):
+                connected[allowed.aws is None] = interpreter.run(job).result["connected"]
+                if allowed.aws is None and not interpreter.is_isolated:
+                    pytest.skip("this system gives no network namespace")
+    assert connected == {True: False, False: True}
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        ("none", "network refused by a namespace and by Python's audit hook"),
+        ("refused", "network refused by Python's audit hook alone: this system gives no network namespace"),
+        ("allowed", "network allowed"),
+    ],
+)
+def test_the_last_line_says_what_stood_between_the_processors_and_the_network(network: str, text: str) -> None:
+    findings = Findings()
+    findings.add(of("dead", Ran("processed", "order")))
+    findings.network = network
+    rows = [flat(row) for row in render.rehearsal(findings.report(), "local")]
+    assert f"nothing was stored, sent or emitted; {text}" in rows

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from rtp.ops.triage.compare import Trait, compare
+from rtp.ops.causes import Cause
+from rtp.ops.triage.compare import SAMPLE, Trait, compare, read
+from rtp.ops.triage.failures import Failure
+from tests.unit.ops.fakes import OUTPUTS
+from tests.unit.ops.test_rehearse_absent import Index
 
 EUR = [{"currency": "EUR", "total": n, "id": f"o{n}"} for n in range(50)]
 JPY = [{"currency": "JPY", "total": n, "id": f"x{n}"} for n in range(50)]
@@ -77,3 +81,16 @@ def test_of_a_large_event_a_part_is_compared(data: object) -> None:
     finally:
         tracemalloc.stop()
     assert found.traits[0].field == "data.bad"
+
+
+def test_of_many_events_the_newest_of_each_side_are_compared_and_their_numbers_said() -> None:
+    aws, count = Index(), SAMPLE + 50
+    for n in range(1, count + 1):
+        aws.record(f"d{n}", n, status="dead", type="order", data={"is_old": n <= 50, "currency": "JPY"})
+        aws.record(f"p{n}", n, status="processed", type="order", data={"is_old": n <= 50, "currency": "EUR"})
+        aws.record(f"o{n}", 9_000 + n, status="processed", type="other", data={"currency": "JPY"})
+    cause = Cause("KeyError", "'JPY'")
+    same = [Failure(f"d{n}", n, "order", "dead", cause, n, n, ("r1",)) for n in range(count, 0, -1)]
+    found = read(aws, OUTPUTS, same, "order", shards=1, now=10_000)
+    assert (found.dead, found.processed) == (SAMPLE, SAMPLE)
+    assert found.traits == [Trait("data.currency", '"JPY"', 1.0, 0.0)]
