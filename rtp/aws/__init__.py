@@ -61,7 +61,11 @@ class Aws:
         params = self._owned(service, operation, params) | params
         with translated(self, service, operation, params):
             values: dict[str, Any] = getattr(self.client(service), operation)(**params)
-        return answers.Answer(values, self.where(service), f"{service} {operation}")
+        source = answers.Source(self.where(service), f"{service} {operation}")
+        if source.call in json_answers.CHECKED:  # with thousands of elements, whose shape is known
+            return answers.Answer(values, source)
+        answer: answers.Answer = answers.of(values, source)
+        return answer
 
     def pages(self, service: str, operation: str, key: str, **params: Any) -> Iterator[Any]:
         """Yield every element under `key` of every page of a paginated call. Raises AwsError or a subclass."""
@@ -69,12 +73,14 @@ class Aws:
         with translated(self, service, operation):
             paginator = self.client(service).get_paginator(operation)
         pages = iter(paginator.paginate(**params))
+        source = answers.Source(self.where(service), f"{service} {operation}")
         while True:
             with translated(self, service, operation, params):
                 page = next(pages, None)
             if page is None:
                 return
-            yield from page.get(key) or ()
+            elements = page.get(key) or ()
+            yield from elements if source.call in json_answers.CHECKED else answers.of(elements, source)
 
     def _owned(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, str]:
         """What makes S3 refuse a bucket of another account: who deletes a bucket leaves its name to everybody."""

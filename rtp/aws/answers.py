@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rtp.errors import EndpointError
 
@@ -19,15 +19,29 @@ _JSON = ("json", "rest-json")  # protocols
 _PAGE = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<(!doctype\s+)?html\b", re.IGNORECASE)
 
 
-class Answer(dict[str, Any]):
-    """An answer. A member that is read as always there, and is not, is an EndpointError."""
+class Source(NamedTuple):
+    """What an answer is to. where: the endpoint. call: service and operation."""
 
-    def __init__(self, values: Mapping[str, Any], where: str, call: str) -> None:
+    where: str
+    call: str
+
+
+class Answer(dict[str, Any]):
+    """An object of an answer. A member that is read as always there, and is not, is an EndpointError."""
+
+    def __init__(self, values: Mapping[str, Any], source: Source) -> None:
         super().__init__(values)
-        self._where, self._call = where, call
+        self._source = source
 
     def __missing__(self, name: str) -> NoReturn:
-        raise foreign(self._where, self._call)
+        raise foreign(*self._source)
+
+
+def of(values: Any, source: Source) -> Any:
+    """An answer, or an element of one, whose objects are Answers."""
+    if isinstance(values, dict):
+        return Answer({name: of(value, source) for name, value in values.items()}, source)
+    return [of(value, source) for value in values] if isinstance(values, list) else values
 
 
 def foreign(where: str, call: str) -> EndpointError:

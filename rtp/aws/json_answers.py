@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _Item = dict[str, dict[str, Any]]
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999, after which there is no date
 _BINARY = re.compile(rb'"BS?"\s*:')
 
 
 class _LogEvent(TypedDict):
-    timestamp: int
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=_LATEST_MS)]
     message: NotRequired[str]
     logStreamName: NotRequired[str]
     ingestionTime: NotRequired[int | None]  # which an engine may not know, and not its id either
@@ -60,6 +61,10 @@ _OPERATIONS: dict[str, tuple[re.Pattern[bytes] | None, msgspec.json.Decoder[Any]
     "dynamodb.Query": (_BINARY, msgspec.json.Decoder(_Page)),
     "sqs.ReceiveMessage": (re.compile(rb'"Binary(List)?Values?"\s*:'), msgspec.json.Decoder(_Messages)),
 }
+
+
+CHECKED = frozenset(("logs filter_log_events", "dynamodb batch_get_item", "dynamodb query", "sqs receive_message"))
+"""The same operations, as they are called."""
 
 
 def attach(session: Any) -> None:

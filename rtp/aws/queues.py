@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rtp.aws.answers import foreign
 from rtp.aws.logs import server_ms
 from rtp.errors import AwsError, RtpError
 from rtp.runtime import partial, wire
@@ -99,9 +100,12 @@ def depth(aws: Aws, url: str) -> Depth:
     )
     retention = "MessageRetentionPeriod"
     answer = aws.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[*names, retention])
-    visible, in_flight, delayed = (int(answer["Attributes"].get(name, 0)) for name in names)
-    seconds = answer["Attributes"].get(retention)
-    return Depth(visible, in_flight, delayed, server_ms(answer), int(seconds) if seconds else None)
+    try:
+        visible, in_flight, delayed = (int(answer["Attributes"].get(name, 0)) for name in names)
+        seconds = int(answer["Attributes"].get(retention) or 0)
+    except ValueError:
+        raise foreign(aws.where("sqs"), "sqs get_queue_attributes") from None
+    return Depth(visible, in_flight, delayed, server_ms(answer), seconds or None)
 
 
 def max_receives(aws: Aws, url: str) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtp.aws import Aws, functions, logs, objects, queues, records, stacks, updates
+from rtp.aws import Aws, functions, logs, objects, queues, records, secrets, stacks, updates
 from rtp.errors import AwsError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ READERS: dict[str, Callable[[Aws], Any]] = {
     "function": lambda aws: functions.function(aws, "f"),
     "limits": updates.concurrency,
     "event source": lambda aws: updates.event_source_state(aws, "0" * 36),
+    "secrets": lambda aws: secrets.parameters(aws, ["a"]),
     "account": lambda aws: aws.account,
 }
 
@@ -36,7 +37,7 @@ class Elsewhere:
         self.status, self.body = 200, b""
         self.aws = Aws(region="us-east-1", endpoint_url="http://127.0.0.1:1", local=True)
         self.aws._shared_session()  # as a sign-in does, before the first client
-        for service in ("cloudformation", "dynamodb", "lambda", "logs", "s3", "sqs", "sts"):
+        for service in ("cloudformation", "dynamodb", "lambda", "logs", "s3", "sqs", "ssm", "sts"):
             self.aws.client(service).meta.events.register("before-send", self._send)
 
     def _send(self, **_: Any) -> Any:
@@ -80,10 +81,14 @@ def test_what_is_no_document_of_aws(elsewhere: Elsewhere, status: int, body: byt
         ("messages", b'{"Messages": [{}]}'),
         ("depth", b"{}"),
         ("depth", b'{"Attributes": [1]}'),
+        ("depth", b'{"Attributes": {"ApproximateNumberOfMessages": "many"}}'),
+        ("logs", b'{"events": [{"timestamp": 99999999999999999, "message": "m"}]}'),
+        ("secrets", b'{"Parameters": [{}]}'),
         ("records", b'{"Items": [{"id": "e"}]}'),
         ("records by key", b"{}"),
         ("records by key", b'{"Responses": []}'),
         ("limits", b"{}"),
+        ("limits", b'{"AccountLimit": {}}'),
         ("event source", b"{}"),
         ("stack", b"<a/>"),
         ("stack", b"<DescribeStacksResponse/>"),
