@@ -95,7 +95,7 @@ def test_an_incident_from_its_groups_to_a_regression(pipeline: Pipeline) -> None
 
     left = until(quiet)
     assert (left["state"], left["type"], left["error"]) == ("resolved", "order.created", "KeyError: *")
-    assert [note["text"] for note in left["notes"]] == ["looking", "corrected", "", "corrected"]
+    assert [note["text"] for note in left["notes"]][-4:] == ["looking", "corrected", "", "corrected"]
     shown = rtp("triage", keyed["id"][:6]).stdout
     assert "no failures since " in shown and f"rtp triage reopen {keyed['id']}" in shown
     assert rtp("triage", keyed["id"], "--compare", ok=False).code == 4
@@ -141,7 +141,8 @@ def test_a_function_that_does_not_start_is_a_group_of_the_logs_and_its_events_ar
     assert (dead["dead"], dead["logged"], dead["newest"]["id"]) == (1, 0, order)
     shown = pipeline.project.rtp("triage").stdout
     assert "1 message of the DLQ without a record" in shown and "of the logs" in shown
-    assert "in the logs alone" in pipeline.project.rtp("triage", failed["id"]).stdout
+    # (lines may come late, and the group with them)
+    assert until(lambda: "in the logs alone" in pipeline.project.rtp("triage", failed["id"], ok=False).stdout)
 
     # And a rehearsal runs the event of the message
     pipeline.fix()
@@ -154,6 +155,7 @@ def test_a_function_that_does_not_start_is_a_group_of_the_logs_and_its_events_ar
 def test_what_a_processor_logs_is_a_group_and_what_a_record_has_counts_once(pipeline: Pipeline) -> None:
     # Given an error that a processor logs of events that it processes, and an event that ends the function each time
     rtp = pipeline.project.rtp
+    before = groups(pipeline).get(("noisy", "LoggedError"), {"count": 0})["count"]
     for n in (1, 2):
         rtp("send", "--type", "noisy", "-d", f'{{"n": {n}}}')
     with soon_visible(pipeline.aws, pipeline.outputs[Output.QUEUE_URL], 15):
@@ -163,11 +165,12 @@ def test_what_a_processor_logs_is_a_group_and_what_a_record_has_counts_once(pipe
         every = groups(pipeline)
         has_all = {("noisy", "LoggedError"), ("exits", "Interrupted")} <= every.keys()
         is_joined = all(key[1] != "Runtime.ExitError" for key in every)  # by lines that may come later
-        return every if has_all and is_joined and every["noisy", "LoggedError"]["count"] >= 2 else {}
+        return every if has_all and is_joined and every["noisy", "LoggedError"]["count"] >= before + 2 else {}
 
     # Then the logged errors are one group, each event once
     every = until(found)
     logged = every["noisy", "LoggedError"]
-    assert (logged["error"], logged["count"], logged["logged"]) == ("LoggedError: partner * is down", 2, 2)
+    assert logged["error"] == "LoggedError: partner * is down"
+    assert logged["count"] == logged["logged"] and is_count(logged["count"], before + 2)
     # And the ended invocations are those of the record, and no group of their own
     assert every["exits", "Interrupted"]["newest"]["id"] == ended
