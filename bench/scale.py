@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 STACK = "bench-local"
 TARGET, LONGEST_S, MOST_MB, MOST_REST, MOST_SAVES, START_S, STOP_S = 1.5, 1.0, 600, 0.01, 0.05, 2.0, 3.0
-REST_S = 30
+REST_S, SETTLED_S = 30, 75
 SCREENS = (
     ["status"],
     ["records"],
@@ -135,10 +135,12 @@ def screens(counts: list[int], seconds: Mapping[str, list[float]], longest: Mapp
 
 def itself(root: Path, aws: Aws, outputs: Mapping[str, str], pid: int, stored: int) -> bool:
     """Print what the engine costs with so much stored; whether a target is missed."""
-    deadline = time.monotonic() + 120
-    before = -1.0
-    while before != (before := filling.engine_s(pid)) and time.monotonic() < deadline:
-        time.sleep(5)  # until the last save has ended
+    deadline, used, since = time.monotonic() + 300, -1.0, time.monotonic()
+    while time.monotonic() < min(deadline, since + SETTLED_S):  # until no save is to come; the pause before it grows
+        if used != (used := filling.engine_s(pid)):
+            since = time.monotonic()
+        time.sleep(5)
+    before = used
     began = time.monotonic()
     time.sleep(REST_S)
     rest = (filling.engine_s(pid) - before) / (time.monotonic() - began)
