@@ -6,6 +6,7 @@ Each has a record, a line in the raw archive, a DLQ message, a trace and log lin
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import resource
@@ -69,6 +70,7 @@ def _records(aws: Aws, table: str, events: Sequence[dict[str, Any]]) -> None:
             **e,
             "data": json.dumps(e["data"]),
             "status": "dead",
+            "trace_id": _trace_of(e),
             "status_shard": f"dead#{shard}",
             "attempt_count": 3,
             "accepted_at": e["timestamp"],
@@ -100,7 +102,7 @@ def _traces(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
     for e in events:
         start = e["timestamp"] / 1000
         segment = {
-            "trace_id": f"1-{int(start):08x}-{secrets.token_hex(12)}",
+            "trace_id": _trace_of(e),
             "id": secrets.token_hex(8),
             "name": function,
             "start_time": start,
@@ -110,6 +112,11 @@ def _traces(aws: Aws, function: str, events: Sequence[dict[str, Any]]) -> None:
         }
         documents.append(json.dumps(segment))
     aws.call("xray", "put_trace_segments", TraceSegmentDocuments=documents)
+
+
+def _trace_of(event: Mapping[str, Any]) -> str:
+    """The trace of an event, which its record names."""
+    return f"1-{event['timestamp'] // 1000:08x}-{hashlib.sha256(event['id'].encode()).hexdigest()[:24]}"
 
 
 def _archive(aws: Aws, bucket: str, events: Sequence[dict[str, Any]]) -> None:
