@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtp.errors import AwsError, RtpError
-from rtp.infra import toolchain
+from rtp.infra import passed, toolchain
 from rtp.infra import uv as packages_by_uv
 from rtp.ops.stack.build import processors
 from rtp.ops.work import pool
 from rtp.text import addresses, installing, suggest
-from rtp.trust import private
+from rtp.trust import private, search_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,7 +165,7 @@ def cdk(environment: Environment) -> Check:
 
 def foreign_cdk() -> Check:
     """A `cdk` on PATH, which rtp does not use, but the operator may."""
-    path = shutil.which("cdk")
+    path = shutil.which("cdk", path=search_paths.absolute(os.environ).get("PATH"))
     if path is None:
         return ok("cdk on PATH", "none, and none is needed")
     output = _output([path, "--version"])
@@ -229,9 +230,23 @@ def _reinstall() -> str:
 
 
 def _output(argv: list[str]) -> str | None:
-    """What a command prints; None where it fails."""
+    """What a command prints; None where it fails.
+
+    It sees no token of the shell. A program on PATH may run what the folder that it works in names, as version managers
+    do, so that is not the project's.
+    """
+    env = passed.variables(os.environ)
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_RUN_S, check=False)
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            timeout=_RUN_S,
+            check=False,
+            env=env,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -265,6 +265,25 @@ def test_a_foreign_cdk_on_the_path(
     assert doctor.foreign_cdk().verdict == verdict
 
 
+def test_no_program_of_the_folder_runs_for_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody asks rtp doctor about a repository that was just cloned, with an empty entry in PATH."""
+    ran, installed = tmp_path / "ran", tmp_path / "bin"
+    (tmp_path / "cdk").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    installed.mkdir()
+    (installed / "cdk").write_text(f'#!/bin/sh\necho "2.1.0 $(pwd) $TOKEN" | tee {installed}/said\n')
+    for script in (tmp_path / "cdk", installed / "cdk"):
+        script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f":.:{os.environ['PATH']}")
+    monkeypatch.setenv("TOKEN", "canary")
+    doctor.foreign_cdk()
+    assert not ran.exists()
+    # And the one that is installed sees no token, and works in no project, whose own version a manager would run
+    monkeypatch.setenv("PATH", f"{installed}:{os.environ['PATH']}")
+    assert "2.1.0" in doctor.foreign_cdk().detail
+    assert (installed / "said").read_text().split() == ["2.1.0", "/"]
+
+
 def test_a_denied_limit_is_a_warning(tmp_path: Path) -> None:
     with stubbed("lambda") as (aws, stubs):
         stubs["lambda"].add_client_error("get_account_settings", "AccessDeniedException", "no", 403)
