@@ -15,7 +15,7 @@ from rtp.errors import AwsError, ConfigError, CredentialsError, RefusedError
 from rtp.ops import doctor, doctor_account
 from rtp.ops.access import guard, lock
 from rtp.ops.stack.build import bootstrap, limits
-from tests.unit.deploy.fakes import tags
+from tests.unit.deploy.fakes import stack, tags
 from tests.unit.deploy.stubs import ACCOUNT, STS, stubbed
 
 if TYPE_CHECKING:
@@ -263,6 +263,20 @@ def test_a_foreign_cdk_on_the_path(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=None)
     # When looked at / Then only the accidental release is worth a word
     assert doctor.foreign_cdk().verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("written", "deployed", "is_protected"),
+    [(True, None, True), (True, False, True), (False, True, True), (False, False, False), (False, None, False)],
+)
+def test_what_was_deployed_as_protected_stays_so(
+    tmp_path: Path, written: bool, deployed: bool | None, is_protected: bool
+) -> None:
+    at = Environment(name="dev", project="shop", root=tmp_path, protected=written)
+    found = None if deployed is None else stack(protected=deployed)
+    assert guard.as_deployed(at, found) == Environment(
+        name="dev", project="shop", root=tmp_path, protected=is_protected
+    )
 
 
 def test_no_program_of_the_folder_runs_for_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
