@@ -362,7 +362,7 @@ def test_a_deploy_from_another_machine_excludes_this_one(pipeline: Project) -> N
     # And after it has ended the deploy goes on, and leaves no lease behind
     assert pipeline.rtp("deploy", "--yes", "--json").lines[-1]["type"] == "result"
     assert not aws.call("s3", "list_objects_v2", Bucket=bucket, Prefix="leases/").get("Contents")
-    # And the history has the refusal and the deploy, also after the stack is gone
+    # And the history has the refusal and the deploy
     listed = pipeline.rtp("history", "--limit", "4", "--json").json["entries"]
     assert {("deploy", "refused", "locked"), ("deploy", "succeeded", "")} <= {
         (e["command"], e["outcome"], e["error"]) for e in listed

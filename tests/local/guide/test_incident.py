@@ -82,6 +82,8 @@ def test_an_incident_takes_four_commands_from_red_to_all_processed(red: Project)
     assert re.search(r'data\.currency +"JPY" +100% +0%', compared)
     assert f"What {DEAD} failed events have that {EVENTS - DEAD} processed events have not" in compared
 
+    assert red.rtp("triage", "--fail-on", "new,regressed", ok=False).code == 1
+
     suspects = red.rtp("triage", "show", group, "--suspect", "--json").json["suspects"]
     assert [(c["author"], c["subject"]) for c in suspects["commits"]] == [("Ann", "Drop a currency")]
     assert suspects["notes"] == [] and release in suspects["bad"]

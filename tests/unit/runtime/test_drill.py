@@ -55,6 +55,16 @@ def test_other_faults_are_processed_once_however_often_they_are_delivered(fault:
     assert status(here) == ("processed", 1)
 
 
+def test_what_is_slow_takes_the_time_that_its_event_says() -> None:
+    here = world()
+
+    answer = here.deliver(drill("slow", "long", seconds=3), drill("slow", "short", seconds=0), seconds=1.2)
+
+    assert failures(answer) == ["m-long"]
+    assert here.dynamo.record("long")["error"]["type"] == "OutOfTimeError"
+    assert status(here, "short") == ("processed", 1)
+
+
 def test_what_blocks_the_event_loop_fails_alone_and_succeeds_in_its_next_attempt() -> None:
     here = world()
 
