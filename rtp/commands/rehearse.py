@@ -109,7 +109,7 @@ def rehearse(
     """Run archived events through this folder's code; store, send and emit nothing.
 
     Runs what is dead, or what the options select, and compares with the records. Exits with 1 if an event fails, with 4
-    if nothing is what the options name.
+    if nothing is what the options name, with 6 if messages of the dead-letter queue could not be read.
     """
     from rtp.commands.render import rehearse as render
     from rtp.ops.rehearse.rehearse import Allowed
@@ -129,6 +129,8 @@ def rehearse(
     exit_if(interruption)
     if not result.is_good:
         raise typer.Exit(ExitCode.FAILED)
+    if result.unseen:
+        raise typer.Exit(ExitCode.TIMED_OUT)
     if result.missing:
         raise typer.Exit(ExitCode.NOT_FOUND)
 

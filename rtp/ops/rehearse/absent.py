@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rtp.errors import NotFoundError
+from rtp.errors import NotFoundError, WaitTimeoutError
 from rtp.ops import releases
 from rtp.text import suggest
 from rtp.text.elements import many
@@ -12,6 +12,7 @@ from rtp.text.elements import many
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rtp.errors import RtpError
     from rtp.ops.rehearse.selection import Request, Seen
 
 _NAMED = 5  # ids and groups in a message
@@ -29,16 +30,20 @@ def ids(request: Request, seen: Seen, of_messages: Iterable[str]) -> list[str]:
     return [event_id for event_id in dict.fromkeys(request.ids) if event_id not in found]
 
 
-def error(request: Request, seen: Seen, *, unseen: int) -> NotFoundError:
-    """The error that names what was looked for. unseen: DLQ messages that another receiver hides."""
+def error(request: Request, seen: Seen, *, unseen: int) -> RtpError:
+    """The error that names what was looked for: not found, or not yet where another receiver hides DLQ messages.
+
+    unseen: how many it hides.
+    """
     statuses = request.statuses or (() if request.ids else ("dead",))
     which = f"{' or '.join(statuses)} event" if statuses else "event"
-    hidden = f"; {many(unseen, 'message')} of the dead-letter queue could not be read" if unseen else ""
-    return NotFoundError(
-        f"No {which} {', '.join(_conditions(request))} was found{hidden}. Nothing was rehearsed.",
-        hint="Repeat the command when no other receiver hides messages." if unseen else _hint(request, seen),
-        code="nothing-rehearsed",
-    )
+    nothing = f"No {which} {', '.join(_conditions(request))} was found"
+    if unseen:
+        return WaitTimeoutError(
+            f"{nothing}, and {many(unseen, 'message')} of the dead-letter queue could not be read.",
+            hint="Another receiver hides messages. Repeat the command later; nothing was rehearsed.",
+        )
+    return NotFoundError(f"{nothing}. Nothing was rehearsed.", hint=_hint(request, seen), code="nothing-rehearsed")
 
 
 def _conditions(request: Request) -> list[str]:

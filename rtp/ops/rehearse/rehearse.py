@@ -64,7 +64,7 @@ def rehearse(
     """Run the events of a request. Returns what was found, also of a run that `stop` ended.
 
     Raises ConfigError where the processors cannot be imported, UsageError for a status that cannot be compared,
-    NotFoundError where nothing is what the options name.
+    NotFoundError where nothing is what the options name, WaitTimeoutError where a hidden message may be.
     """
     request.check()
     findings = Findings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import pytest
 from rtp.aws import queues
 from rtp.aws import records as stored
 from rtp.contract import Output
+from rtp.errors import ExitCode
 from rtp.ops.events.identity import uuid7
 from rtp.text import times
 from tests.local.watch.conftest import until
@@ -248,6 +250,26 @@ def test_messages_without_a_record_are_run_and_those_that_are_no_events_are_name
     assert f"messages that are no events: {foreign}" in shown
     # And they are in the queue as before
     assert until(lambda: state(pipeline)[2] == before[2])
+
+
+@pytest.mark.long  # it waits half a minute for what is hidden
+def test_what_another_receiver_hides_is_no_success(pipeline: Pipeline) -> None:
+    # Given a message without a record, which another receiver hides
+    pipeline.fix()
+    begin, url = times.iso(times.now_ms()), pipeline.outputs[Output.DLQ_URL]
+    pipeline.fill_dlq(1)
+    (hidden,) = until(lambda: queues.receive(pipeline.aws, url, visibility_s=600))
+    event = json.loads(hidden.body)["id"]
+    try:
+        # When it is asked for / Then it is not said to be absent
+        error = rehearse(pipeline, "--id", event, code=ExitCode.TIMED_OUT)["error"]
+        assert event in error["message"] and "could not be read" in error["message"]
+        # And where it may be among the others, these are not all
+        report = rehearse(pipeline, "--since", begin, code=ExitCode.TIMED_OUT)
+        assert (report["events"], report["unseen"]) == (0, 1)
+    finally:
+        place = {"QueueUrl": url, "ReceiptHandle": hidden.receipt}
+        pipeline.aws.call("sqs", "change_message_visibility", **place, VisibilityTimeout=0)
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import pytest
 
 from rtp.commands.render import rehearse as render
 from rtp.config import Overrides, environments
-from rtp.errors import ExitCode, NotFoundError
+from rtp.errors import ExitCode, NotFoundError, RtpError
 from rtp.ops import causes
 from rtp.ops.events.record_filters import RecordFilters
 from rtp.ops.rehearse import absent
@@ -75,7 +75,7 @@ def run(aws: Index, environment: Environment, stop: Stop | None = None, **reques
             return report
 
 
-def message(seen: Seen | None = None, unseen: int = 0, **request: Any) -> NotFoundError:
+def message(seen: Seen | None = None, unseen: int = 0, **request: Any) -> RtpError:
     return absent.error(Request(limit=10, **request), seen or Seen(), unseen=unseen)
 
 
@@ -157,6 +157,7 @@ def test_the_error_names_each_condition_and_where_its_right_name_is(
 
 def test_what_nothing_dead_proves_and_what_hidden_messages_do_not() -> None:
     assert absent.is_proof(Request(limit=1)) and absent.is_proof(Request(limit=1, statuses=("failed",), since=5))
-    error = message(unseen=2, ids=("e9",))
-    assert "2 messages of the dead-letter queue could not be read" in error.message and "Repeat" in error.hint
+    error, hidden = message(unseen=2, ids=("e9",)), "2 messages of the dead-letter queue could not be read"
+    assert error.message == f"No event with the id e9 was found, and {hidden}."
+    assert error.exit_code == ExitCode.TIMED_OUT and "Repeat the command later" in error.hint
     assert "which the other options leave out" in message(Seen(ids={"e9"}), ids=("e9",), kind="x").hint
