@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,11 @@ import pytest
 from checks.pictures import COLUMNS, PICTURES, REPORT, Screen, Style, drawing, shown_lines
 from tests.unit.docs.test_manual_pages import parse
 
-DRAWN = sorted(PICTURES.glob("*.svg"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLOTS = sorted(PICTURES.glob("bench-*.svg"))
+DRAWN = sorted(set(PICTURES.glob("*.svg")) - set(PLOTS))
 
 
 def rows(written: str) -> list[str]:
@@ -77,10 +82,20 @@ def test_a_picture_is_of_a_command_and_loads_nothing(picture: object) -> None:
     parse(title.removeprefix("Terminal: rtp ").split())
 
 
+@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.stem)
+def test_a_plot_has_lines_with_names_and_loads_nothing(plot: Path) -> None:
+    text = plot.read_text(encoding="utf-8")
+    svg = ElementTree.fromstring(text)  # noqa: S314 - a file of this repository
+    tags = [element.tag.rpartition("}")[2] for element in svg.iter()]
+    assert set(tags) <= {"svg", "style", "title", "rect", "line", "polyline", "path", "circle", "g", "text"}
+    assert tags.count("polyline") >= 2 and "text" in tags
+    assert "href" not in text and "url(" not in text
+
+
 def test_every_picture_stands_on_a_page() -> None:
     docs = PICTURES.parent
     text = "".join(page.read_text(encoding="utf-8") for page in (docs.parent / "README.md", *docs.glob("*.md")))
-    shown = set(re.findall(r"\(\S*pictures/([a-z]+\.(?:svg|png))\)", text))
+    shown = set(re.findall(r"\(\S*pictures/([a-z-]+\.(?:svg|png))\)", text))
     assert shown == {picture.name for picture in PICTURES.iterdir()}
 
 
