@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _TEXTS = ("error", "group", "grep", "where", "release", "since", "until")
 _LISTS = ("ids", "types")
+WholeGroup = Annotated[
+    str | None,
+    typer.Option("--group", metavar="ID", help="Only failures of this group, by its whole id: see `rtp triage`."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Maximum number of messages.")]
 
 
@@ -87,6 +91,7 @@ class FilterOptions:
 class Selection(FilterOptions):
     """Which messages to change: those that match the filters, or all where that is said."""
 
+    group: WholeGroup = None
     every: Annotated[bool, typer.Option("--all", help="Every message.")] = False
 
     def options(self) -> dict[str, Any]:
@@ -116,6 +121,8 @@ class Selection(FilterOptions):
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError where nothing is selected, or both --all and a filter."""
+        from rtp.runtime.groups import LENGTH as GROUP_LENGTH
+
         cut = next((event_id for event_id in self.ids or () if "…" in event_id), None)
         if cut is not None:
             hint = "Give the whole id: `rtp dlq inspect --wide` shows it."
@@ -123,6 +130,11 @@ class Selection(FilterOptions):
                 f"{cut} is a part of an id, and a command that changes messages takes whole ids.", hint=hint
             )
         filters = FilterOptions.filters(self)
+        if filters.group is not None and len(filters.group) < GROUP_LENGTH:
+            raise UsageError(
+                f"{filters.group} is a part of a group's id, and a command that changes messages takes whole ids.",
+                hint="Give the whole id: `rtp triage` shows it.",
+            )
         if self.every and not filters.is_empty:
             raise UsageError("--all and filters exclude each other.", hint="Leave one of them out.")
         if not self.every and filters.is_empty:

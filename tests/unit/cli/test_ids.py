@@ -148,6 +148,9 @@ def test_a_command_that_changes_messages_takes_whole_ids() -> None:
     with pytest.raises(UsageError, match="takes whole ids"):
         Selection(ids=["…aaaa57"]).filters()
     assert Selection(ids=[A]).filters() == Filters(ids=(A,))
+    with pytest.raises(UsageError, match="takes whole ids"):
+        Selection(group="9856f5").filters()
+    assert Selection(group="9856F53E").filters() == Filters(group="9856f53e")
 
 
 def complete(function: Any, incomplete: str, environment: Environment, **given: str) -> list[str]:
