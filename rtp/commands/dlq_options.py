@@ -121,7 +121,7 @@ class Selection(FilterOptions):
 
     def filters(self) -> Filters:
         """The filters. Raises UsageError where nothing is selected, or both --all and a filter."""
-        from rtp.runtime.groups import LENGTH as GROUP_LENGTH
+        from rtp.ops import causes
 
         cut = next((event_id for event_id in self.ids or () if "…" in event_id), None)
         if cut is not None:
@@ -130,7 +130,7 @@ class Selection(FilterOptions):
                 f"{cut} is a part of an id, and a command that changes messages takes whole ids.", hint=hint
             )
         filters = FilterOptions.filters(self)
-        if filters.group is not None and len(filters.group) < GROUP_LENGTH:
+        if filters.group is not None and not causes.is_whole(filters.group):
             raise UsageError(
                 f"{filters.group} is a part of a group's id, and a command that changes messages takes whole ids.",
                 hint="Give the whole id: `rtp triage` shows it.",

@@ -80,6 +80,11 @@ def parsed(text: str) -> str:
     return given
 
 
+def is_whole(group: str) -> bool:
+    """Whether the id of a group has all its digits."""
+    return len(group) == groups.LENGTH
+
+
 def ambiguous(part: str, ids: Sequence[str]) -> NotFoundError:
     """The error for a beginning that several groups have."""
     return NotFoundError(
